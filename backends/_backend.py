@@ -1,0 +1,150 @@
+"""The record of one array library on one device."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_array_api_obj
+
+Array: TypeAlias = Any
+"""An array of any library that follows the Python array API standard."""
+
+
+def is_array(x: Any) -> bool:
+    """Whether ``x`` is an array of a library that follows the array API."""
+    return bool(is_array_api_obj(x)) and not isinstance(x, np.generic) and not is_sparse(x)
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether ``x`` is a SciPy sparse matrix or array; never imports SciPy to find out."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(x))
+
+
+class Memory(NamedTuple):
+    """Bytes of memory that a device has: still free, and in all."""
+
+    free: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Backend:
+    """An array library, a device of it, and the floating-point type to make there.
+
+    It is used where arrays are made or moved. Everything computed from them follows the arrays
+    (``xp = array_namespace(x)``) and never asks a backend.
+
+    Parameters
+    ----------
+    name : str
+        The library: ``"numpy"``, ``"cupy"``, ``"torch"``, ...
+    xp : module
+        Its array API namespace.
+    device : object
+        The device, as the library itself spells it.
+    dtype : str, default "float32"
+        The floating-point type of what is made here: ``"float32"`` or ``"float64"``.
+    """
+
+    name: str
+    xp: Any
+    device: Any
+    dtype: str = "float32"
+
+    @property
+    def device_name(self) -> str:
+        """The device in the user's words, e.g. ``"cpu"`` or ``"cuda:0"``."""
+        return str(self.device)
+
+    @property
+    def float_dtype(self) -> Any:
+        """The library's own object for :attr:`dtype`."""
+        return getattr(self.xp, self.dtype)
+
+    def with_dtype(self, dtype: str) -> Self:
+        """Return the same library and device with another floating-point type."""
+        return replace(self, dtype=dtype)
+
+    def owns(self, x: Array) -> bool:
+        """Whether ``x`` is an array of this library on this device."""
+        if not is_array(x):
+            return False
+        return array_namespace(x) is self.xp and bool(device(x) == self.device)
+
+    def asarray(self, x: Any, dtype: str | None = None) -> Array:
+        """Return ``x`` as an array here; :func:`xpnet.backends.move` takes other libraries' too.
+
+        Parameters
+        ----------
+        x : array-like
+            An array that lives here already, a NumPy array, or nested lists of numbers.
+        dtype : str, optional
+            The type to cast to, e.g. ``"float32"``; without it ``x`` keeps its own.
+
+        Returns
+        -------
+        array
+            ``x`` itself where nothing had to be done.
+        """
+        if not self.owns(x):
+            host = np.asarray(x)
+            if dtype is not None and host.dtype.itemsize > np.dtype(dtype).itemsize:
+                host = host.astype(dtype)  # the narrower type is what has to be moved
+            x = self._from_host(host)
+        if dtype is None or x.dtype == getattr(self.xp, dtype):
+            return x
+        return self.xp.astype(x, getattr(self.xp, dtype))
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        """Make an array of zeros here, of the default floating-point type."""
+        return self.xp.zeros(shape, dtype=self.float_dtype, device=self.device)
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Return an array of this library as a NumPy array; waits for the device."""
+        return np.asarray(x)
+
+    def scalar(self, x: Array) -> float:
+        """Return a 0-d array, or what is a number already, as a float; waits for the device."""
+        return float(self.to_numpy(x) if is_array(x) else x)
+
+    def memory(self) -> Memory | None:
+        """Free and total bytes of the device, or None where that is not known."""
+        return None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return itself: a place is not copied with what lives there."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by name: modules and devices cannot be pickled, and mean nothing elsewhere."""
+        return _again, (self.name, self.device_name, self.dtype)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make this device the current one, for libraries that have such a thing."""
+        yield
+
+    def _from_host(self, x: np.ndarray) -> Array:
+        """Move a NumPy array here, keeping its type."""
+        return self.xp.asarray(x, device=self.device)
+
+
+def _again(name: str, device: str, dtype: str) -> Backend:
+    """Find a backend again by what was pickled of it."""
+    from ._registry import resolve  # at the time of unpickling: the registry is built on this file
+
+    return resolve(device, backend=name, dtype=dtype)
+
+
+class ArrayBackend(Backend):
+    """Whatever else follows the array API, as it is met: enough for forward passes."""
+
+    @classmethod
+    def of(cls, x: Array) -> Self:
+        """Return the backend of an array by what the array says of itself."""
+        xp = array_namespace(x)
+        return cls(xp.__name__, xp, x.device)

@@ -1,0 +1,147 @@
+"""CuPy: NVIDIA GPUs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ._backend import Array, Backend, Memory
+from ._errors import DeviceUnavailableError
+
+_EXTRAS = "pip install 'xpnet[cuda13]' (or 'xpnet[cuda12]' for a CUDA 12 driver)"
+
+
+class CupyBackend(Backend):
+    """CuPy arrays on one CUDA device."""
+
+    @property
+    def device_name(self) -> str:
+        """``"cuda:N"``."""
+        return f"cuda:{self.device.id}"
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Copy an array to the host; waits for the device."""
+        host: np.ndarray = x.get()
+        return host
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        """Make an array of zeros on this device."""
+        with self.device:
+            return self.xp.zeros(shape, dtype=self.float_dtype)
+
+    def memory(self) -> Memory | None:
+        """Free and total bytes; what CuPy's pool keeps for reuse counts as free."""
+        import cupy
+
+        with self.device:
+            free, total = cupy.cuda.runtime.memGetInfo()
+            return Memory(free + cupy.get_default_memory_pool().free_bytes(), total)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Make this CUDA device the current one."""
+        with self.device:
+            yield
+
+    def _from_host(self, x: np.ndarray) -> Array:
+        with self.device:
+            return self.xp.asarray(x)
+
+
+def make(device: str, dtype: str) -> Backend:
+    """Make the CuPy backend for ``"cuda"`` (the current device) or ``"cuda:N"``.
+
+    Raises
+    ------
+    DeviceUnavailableError
+        CuPy, the driver, the toolkit's libraries or the device is not there. Each has a message
+        of its own that says what to install.
+    """
+    if find_spec("cupy") is None:
+        raise DeviceUnavailableError(
+            f"device={device!r} needs CuPy, which is not installed: {_EXTRAS}"
+        )
+    try:
+        import cupy
+    except ImportError as error:
+        raise DeviceUnavailableError(
+            f"device={device!r}: CuPy is installed but does not import ({error}). "
+            f"Reinstall it: {_EXTRAS}"
+        ) from error
+    count = _device_count(cupy, device)
+    _check_toolkit(device)
+    index = _device_index(cupy, device, count)
+
+    import array_api_compat.cupy as xp
+
+    return CupyBackend("cupy", xp, cupy.cuda.Device(index), dtype)
+
+
+def of(x: Any) -> Backend:
+    """Return the backend of a CuPy array."""
+    import array_api_compat.cupy as xp
+
+    return CupyBackend("cupy", xp, x.device)
+
+
+def is_available() -> bool:
+    """Whether ``device="cuda"`` would work here."""
+    try:
+        make("cuda", "float32")
+    except DeviceUnavailableError:
+        return False
+    return True
+
+
+def _device_count(cupy: Any, device: str) -> int:
+    """Return how many GPUs the driver sees, at least one."""
+    try:
+        driver = cupy.cuda.runtime.driverGetVersion()
+        count: int = cupy.cuda.runtime.getDeviceCount() if driver else 0
+    except RuntimeError as error:
+        raise DeviceUnavailableError(
+            f"device={device!r}: the NVIDIA driver does not answer ({error}). Install or update "
+            "the driver (https://www.nvidia.com/drivers), or give device='cpu'"
+        ) from error
+    if not driver:
+        raise DeviceUnavailableError(
+            f"device={device!r}: no NVIDIA driver was found on this machine. Install the driver "
+            "(https://www.nvidia.com/drivers), or give device='cpu'"
+        )
+    if count == 0:
+        raise DeviceUnavailableError(
+            f"device={device!r}: the NVIDIA driver sees no GPU (is CUDA_VISIBLE_DEVICES empty?). "
+            "Make one visible, or give device='cpu'"
+        )
+    return count
+
+
+def _check_toolkit(device: str) -> None:
+    """Refuse a machine where CuPy could neither multiply matrices nor compile a kernel."""
+    for library in ("cublas", "nvrtc"):
+        try:
+            import_module(f"cupy_backends.cuda.libs.{library}")
+        except (ImportError, RuntimeError) as error:
+            raise DeviceUnavailableError(
+                f"device={device!r}: CuPy and the driver are there, but the CUDA toolkit's "
+                f"{library} is not ({error}). Install it with the extra that brings it: {_EXTRAS}"
+            ) from error
+
+
+def _device_index(cupy: Any, device: str, count: int) -> int:
+    """Return N of ``"cuda:N"``, refusing one that is not there."""
+    _, _, number = device.partition(":")
+    if not number:
+        index: int = cupy.cuda.runtime.getDevice()
+        return index
+    if not number.isdecimal():
+        raise ValueError(f"device={device!r}: expected 'cuda' or 'cuda:N', N a number from 0")
+    if int(number) >= count:
+        raise DeviceUnavailableError(
+            f"device={device!r}: this machine has {count} CUDA device(s), cuda:0 to "
+            f"cuda:{count - 1}"
+        )
+    return int(number)

@@ -1,0 +1,140 @@
+"""Which backends there are: from a user's word to a backend, and from an array to its backend."""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, cast
+
+import array_api_compat as aac
+import numpy as np
+
+from ._backend import Array, ArrayBackend, Backend, is_array
+from ._errors import DeviceUnavailableError, unknown_name
+
+_GROUP = "xpnet.backends"
+_BUILT_IN = {
+    "numpy": "._numpy",
+    "cupy": "._cupy",
+    "torch": "._torch",
+    "array-api-strict": "._strict",
+}
+_DTYPES = ("float32", "float64")
+
+Factory = Callable[[str, str], Backend]
+
+
+def resolve(
+    device: str | None = "cpu", *, backend: str | None = None, dtype: str = "float32"
+) -> Backend:
+    """Return the backend for a device.
+
+    Parameters
+    ----------
+    device : str, default "cpu"
+        ``"cpu"`` (NumPy), ``"cuda"`` or ``"cuda:N"`` (CuPy), or ``"auto"``: CUDA where it works,
+        else the CPU. With ``backend``, a device in that library's own words.
+    backend : str, optional
+        The library by name: ``"numpy"``, ``"cupy"``, ``"torch"``, ``"array-api-strict"`` (for
+        tests), or the name of an entry point in the group ``xpnet.backends``. An entry point is a
+        function ``(device: str, dtype: str) -> Backend``.
+    dtype : {"float32", "float64"}, default "float32"
+        The floating-point type of parameters and activations.
+
+    Returns
+    -------
+    Backend
+
+    Raises
+    ------
+    UnknownNameError
+        No such device, backend or dtype.
+    DeviceUnavailableError
+        The device or its library is not there; the message says what to install.
+
+    Examples
+    --------
+    >>> resolve("cpu").name
+    'numpy'
+    """
+    if dtype not in _DTYPES:
+        raise unknown_name("dtype", dtype, _DTYPES)
+    device = device or "cpu"
+    if backend is None:
+        backend, device = _default_backend(device)
+    return _factory(backend)(device, dtype)
+
+
+def available_backends() -> list[str]:
+    """Names that ``backend=`` takes, installed or not: the built-in ones and entry points'."""
+    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=_GROUP))})
+
+
+def backend_of(x: Array) -> Backend:
+    """Return the backend an array belongs to, with the default floating-point type.
+
+    Raises
+    ------
+    TypeError
+        ``x`` is no array of a library that follows the array API.
+    """
+    if isinstance(x, np.ndarray):
+        name = "numpy"
+    elif aac.is_cupy_array(x):
+        name = "cupy"
+    elif aac.is_torch_array(x):
+        name = "torch"
+    elif not is_array(x):
+        raise TypeError(f"expected an array, got {type(x).__name__}")
+    elif aac.is_array_api_strict_namespace(aac.array_namespace(x)):
+        name = "array-api-strict"
+    else:
+        return ArrayBackend.of(x)
+    return cast(Backend, _module(name).of(x))
+
+
+def to_host(x: Any) -> np.ndarray:
+    """Return an array of any library, or nested lists, as a NumPy array."""
+    if isinstance(x, np.ndarray) or not is_array(x):
+        return np.asarray(x)
+    return backend_of(x).to_numpy(x)
+
+
+def move(x: Any, backend: Backend, dtype: str | None = None) -> Array:
+    """Return ``x``, of any library on any device, as an array of ``backend``.
+
+    Between two libraries the way is through the host; what is there already is not copied.
+    """
+    return backend.asarray(x if backend.owns(x) else to_host(x), dtype)
+
+
+def _default_backend(device: str) -> tuple[str, str]:
+    """Return the library and the device for a device given without a library."""
+    kind = device.partition(":")[0]
+    if kind == "auto":
+        return ("cupy", "cuda") if _module("cupy").is_available() else ("numpy", "cpu")
+    if kind == "cuda":
+        return "cupy", device
+    if device == "cpu":
+        return "numpy", device
+    error = unknown_name("device", device, ["cpu", "cuda", "cuda:N", "auto"])
+    raise type(error)(f"{error} (another library's device: add backend='torch')")
+
+
+def _factory(backend: str) -> Factory:
+    """Return the function that makes a backend of that name."""
+    if backend in _BUILT_IN:
+        return cast(Factory, _module(backend).make)
+    for entry in entry_points(group=_GROUP, name=backend):
+        try:
+            return cast(Factory, entry.load())
+        except ImportError as error:
+            raise DeviceUnavailableError(
+                f"backend={backend!r} is registered by {entry.value!r}, which does not import: "
+                f"{error}"
+            ) from error
+    raise unknown_name("backend", backend, available_backends())
+
+
+def _module(backend: str) -> Any:
+    """Import a built-in backend's file on first use, since its library may not be there."""
+    return import_module(_BUILT_IN[backend], __package__)

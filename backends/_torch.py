@@ -1,0 +1,60 @@
+"""PyTorch tensors, on any of PyTorch's devices, as plain arrays (no autograd)."""
+
+from typing import Any
+
+import numpy as np
+
+from ._backend import Array, Backend, Memory
+from ._errors import DeviceUnavailableError
+
+
+class TorchBackend(Backend):
+    """PyTorch tensors on a PyTorch device."""
+
+    def to_numpy(self, x: Array) -> np.ndarray:
+        """Return a tensor as a NumPy array; a tensor that needs a gradient is detached."""
+        return np.asarray(x.detach().cpu())
+
+    def memory(self) -> Memory | None:
+        """Free and total bytes of a CUDA device; None elsewhere."""
+        if self.device.type != "cuda":
+            return None
+        import torch
+
+        return Memory(*torch.cuda.mem_get_info(self.device))
+
+    def _from_host(self, x: np.ndarray) -> Array:
+        # PyTorch warns of a read-only array, because it could write through it. A copy cannot.
+        return self.xp.asarray(x if x.flags.writeable else x.copy(), device=self.device)
+
+
+def make(device: str, dtype: str) -> Backend:
+    """Make the PyTorch backend for a device in PyTorch's own spelling."""
+    try:
+        import torch
+    except ImportError as error:
+        raise DeviceUnavailableError(
+            "backend='torch' needs PyTorch, which is not installed: pip install torch"
+        ) from error
+    import array_api_compat.torch as xp
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        # Making something there is the only test that holds for every kind of device, and its
+        # device has the index ("cuda:0") that arrays made later will carry.
+        where = torch.zeros(1, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceUnavailableError(
+            f"PyTorch has no usable device {device!r} here ({reason}): "
+            "install the PyTorch build for it, or give device='cpu'"
+        ) from error
+    return TorchBackend("torch", xp, where, dtype)
+
+
+def of(x: Any) -> Backend:
+    """Return the backend of a PyTorch tensor."""
+    import array_api_compat.torch as xp
+
+    return TorchBackend("torch", xp, x.device)

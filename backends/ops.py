@@ -1,0 +1,96 @@
+"""The operations that layers, losses and the trainer share, written in the array API.
+
+Each function here is a *definition*: a few lines that read like the formula and are right on any
+array library. Those decorated with ``singledispatch`` may get a fast version for one array type,
+registered by the file of that library (``@ops.take_rows.register``); callers never know.
+"""
+
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from ._backend import Array
+
+
+@singledispatch
+def take_rows(x: Array, index: Array) -> Array:
+    """Return the rows ``x[index]``.
+
+    Parameters
+    ----------
+    x : array of shape (n, ...)
+    index : integer array of shape (b,), on the device of ``x``
+    """
+    return array_namespace(x).take(x, index, axis=0)
+
+
+def sigmoid(x: Array) -> Array:
+    r"""Logistic function :math:`1 / (1 + e^{-x})`, without overflow.
+
+    The exponential is only ever taken of :math:`-|x|`, so both tails keep their relative
+    precision: for x < 0 the same number is :math:`e^{x} / (1 + e^{x})`.
+    """
+    xp = array_namespace(x)
+    e = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+def log_softmax(x: Array) -> Array:
+    r"""Logarithm of :func:`softmax` along the last axis, without overflow.
+
+    :math:`x_k - m - \log\sum_j e^{x_j - m}` with :math:`m = \max_j x_j`.
+    """
+    xp = array_namespace(x)
+    shifted = x - xp.max(x, axis=-1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+
+
+def softmax(x: Array) -> Array:
+    r"""Softmax along the last axis, :math:`e^{x_k - m} / \sum_j e^{x_j - m}`, without overflow."""
+    xp = array_namespace(x)
+    e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
+    return e / xp.sum(e, axis=-1, keepdims=True)
+
+
+def one_hot(labels: Array, n_classes: int, like: Array) -> Array:
+    """Return a row per label, 1 in the label's column and 0 elsewhere.
+
+    Parameters
+    ----------
+    labels : integer array of shape (n,)
+    n_classes : int
+    like : array
+        Gives the result its floating-point type; on the device of ``labels``.
+
+    Returns
+    -------
+    array of shape (n, n_classes)
+    """
+    xp = array_namespace(labels, like)
+    classes = xp.arange(n_classes, dtype=labels.dtype, device=device(labels))
+    return xp.astype(labels[:, None] == classes[None, :], like.dtype)
+
+
+def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Array:
+    """Return random numbers in [0, 1) that are a function of ``key`` and ``counter`` alone.
+
+    The generator is counter-based (Philox: Salmon et al. 2011, "Parallel random numbers: as easy
+    as 1, 2, 3"), so every backend gives the same numbers and nothing has to be remembered between
+    two calls but how many there were.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    key : int
+        Which stream, 0 <= key < 2**64.
+    counter : int
+        Which draw of the stream, 0 <= counter < 2**64.
+    like : array
+        Gives the result its namespace, device and floating-point type.
+    """
+    xp = array_namespace(like)
+    generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, counter]))
+    numbers: Any = generator.random(shape, dtype=np.float32)
+    return xp.astype(xp.asarray(numbers, device=device(like)), like.dtype, copy=False)

@@ -1,0 +1,115 @@
+"""Every backend that can be tested here, as one fixture.
+
+- ``numpy``: the reference.
+- ``strict``: array-api-strict on a second device, where mixing devices and silent host copies
+  raise, shapes that depend on data are off, and ``float()``, ``int()``, ``bool()`` of a device
+  array raise too, since on a GPU each would wait for it unseen.
+- ``no_float64``: the same on a device without double precision; its dtype is float32.
+- ``torch``: PyTorch's tensors on the CPU; skipped where PyTorch is not installed.
+- ``cupy``: marked ``cuda``; skipped where there is no GPU.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xpnet.backends import Backend, DeviceUnavailableError, resolve
+
+BACKENDS = [
+    "numpy",
+    "strict",
+    "no_float64",
+    "torch",
+    pytest.param("cupy", marks=pytest.mark.cuda),
+]
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Say how many tests were skipped for which reason, a line for each reason."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"skipped {count}: {reason}")
+
+
+@contextmanager
+def no_hidden_waits() -> Iterator[None]:
+    """Make array-api-strict refuse what a GPU library would silently wait for."""
+    import array_api_strict as xps
+
+    array_class = type(xps.zeros(1))
+    names = ("__float__", "__int__", "__bool__", "__index__", "__complex__")
+    allowed = {name: getattr(array_class, name) for name in names}
+
+    def refuse(name):
+        def method(self, *arguments):
+            if self.device != xps.Device("CPU_DEVICE"):
+                raise AssertionError(f"hidden wait for the device: Array.{name}")
+            return allowed[name](self, *arguments)
+
+        return method
+
+    flags = xps.ArrayAPIStrictFlags(boolean_indexing=False, data_dependent_shapes=False)
+    try:
+        for name in names:
+            setattr(array_class, name, refuse(name))
+        with flags:
+            yield
+    finally:
+        for name, method in allowed.items():
+            setattr(array_class, name, method)
+
+
+@contextmanager
+def opened(kind: str) -> Iterator[Backend]:
+    """Give a backend by its name here, in float64 where it has that."""
+    if kind == "numpy":
+        yield resolve("cpu", dtype="float64")
+    elif kind == "torch":
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+        yield resolve("cpu", backend="torch", dtype="float64")
+    elif kind == "cupy":
+        try:
+            yield resolve("cuda", dtype="float64")
+        except DeviceUnavailableError as error:
+            pytest.skip(str(error))
+    else:
+        device, dtype = ("device1", "float64") if kind == "strict" else ("no_float64", "float32")
+        with no_hidden_waits():
+            yield resolve(device, backend="array-api-strict", dtype=dtype)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request) -> Iterator[Backend]:
+    """Each backend in turn."""
+    with opened(request.param) as found:
+        yield found
+
+
+@pytest.fixture(params=[kind for kind in BACKENDS if kind != "no_float64"])
+def float64_backend(request) -> Iterator[Backend]:
+    """Each backend that has float64, for finite differences and exact comparisons."""
+    with opened(request.param) as found:
+        yield found
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(20261121)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder with ``mnist/`` and ``imdb/`` that XPNET_DATA names."""
+    folder = os.environ.get("XPNET_DATA")
+    if not folder:
+        pytest.skip("real data: set XPNET_DATA to a folder with mnist/ and imdb/")
+    return Path(folder)

@@ -1,0 +1,384 @@
+"""Layers and activations: shape, value and gradient, on every backend."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from xpnet import (
+    SGD,
+    BatchNormalization,
+    DenseLayer,
+    Dropout,
+    LeakyReLUActivation,
+    LinearActivation,
+    LogSoftmaxActivation,
+    Normalization,
+    ReLU6Activation,
+    ReLUActivation,
+    SigmoidActivation,
+    SoftmaxActivation,
+    TanhActivation,
+)
+from xpnet.activations import ActivationLayer
+from xpnet.backends import to_host
+from xpnet.layers import Layer
+from xpnet.testing import check_layer
+
+N_INPUTS = 4
+
+
+def _softmax(x):
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def _frozen_dropout():
+    """Dropout that draws the same mask at every pass, so that it can be differentiated."""
+
+    class Frozen(Dropout):
+        def forward_propagation(self, input, training=True):
+            self.n_masks = 3
+            return super().forward_propagation(input, training)
+
+    return Frozen(0.4)
+
+
+# Layer class -> how to make one, and its value in plain NumPy (None: tested by itself below)
+CASES = {
+    DenseLayer: (lambda: DenseLayer(3), None),
+    Dropout: (_frozen_dropout, None),
+    BatchNormalization: (BatchNormalization, None),
+    Normalization: (
+        lambda: Normalization([1.0, 2.0, 3.0, 4.0], 0.5),
+        lambda x: (x - [1.0, 2.0, 3.0, 4.0]) / 0.5,
+    ),
+    LinearActivation: (LinearActivation, lambda x: x),
+    ReLUActivation: (ReLUActivation, lambda x: np.maximum(x, 0)),
+    LeakyReLUActivation: (
+        lambda: LeakyReLUActivation(0.2),
+        lambda x: np.where(x > 0, x, 0.2 * x),
+    ),
+    ReLU6Activation: (ReLU6Activation, lambda x: np.clip(x, 0, 6)),
+    SigmoidActivation: (
+        lambda: SigmoidActivation(slope=1.7),
+        lambda x: 1 / (1 + np.exp(-1.7 * x)),
+    ),
+    TanhActivation: (TanhActivation, np.tanh),
+    SoftmaxActivation: (SoftmaxActivation, _softmax),
+    LogSoftmaxActivation: (LogSoftmaxActivation, lambda x: np.log(_softmax(x))),
+}
+
+
+def _subclasses(cls):
+    for subclass in cls.__subclasses__():
+        if subclass.__module__.startswith("xpnet."):
+            yield subclass
+            yield from _subclasses(subclass)
+
+
+def _name(cls):
+    return cls.__name__
+
+
+def make(cls, backend):
+    layer = CASES[cls][0]()
+    layer.backend = backend
+    layer.rng = np.random.default_rng(5)
+    layer.set_input_shape((N_INPUTS,))
+    return layer.initialize()
+
+
+def inputs(n, rng):
+    """Numbers whose distance from 0 and 6, where some activations have a kink, is over 0.01."""
+    x = 3.0 * rng.standard_normal((n, N_INPUTS))
+    x[np.abs(x) < 0.01] = 0.5
+    x[np.abs(x - 6) < 0.01] = 6.5
+    return x
+
+
+@pytest.fixture(params=CASES, ids=_name)
+def cls(request):
+    return request.param
+
+
+def test_every_layer_of_the_library_is_in_the_table():
+    concrete = {cls for cls in _subclasses(Layer) if cls is not ActivationLayer}
+    assert concrete == set(CASES)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_shapes_and_types_forward_and_back(cls, n, backend, rng):
+    layer = make(cls, backend)
+    x = backend.asarray(inputs(n, rng), backend.dtype)
+    y = layer.forward_propagation(x, training=True)
+    assert y.shape == (n, *layer.output_shape())
+    assert y.dtype == backend.float_dtype
+    error = layer.backward_propagation(backend.xp.ones_like(y))
+    assert error.shape == x.shape
+    assert error.dtype == backend.float_dtype
+    for name in layer.parameter_names:
+        gradient = getattr(layer, f"{name}_gradient")
+        assert gradient.shape == getattr(layer, name).shape
+        assert gradient.dtype == backend.float_dtype
+    assert np.all(np.isfinite(to_host(error)))
+    assert backend.owns(y)
+    assert backend.owns(error)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_gradients_agree_with_finite_differences(cls, n, float64_backend, rng):
+    layer = make(cls, float64_backend)
+    x = float64_backend.asarray(inputs(n, rng))
+    for seed in range(3):
+        check_layer(layer, x, seed=seed)
+
+
+def test_gradients_in_float32_agree_with_those_in_float64(cls, backend, rng):
+    from xpnet.backends import resolve
+
+    x, results = inputs(5, rng), []
+    for where in (backend.with_dtype("float32"), resolve("cpu", dtype="float64")):
+        layer = make(cls, where)
+        y = layer.forward_propagation(where.asarray(x, where.dtype))
+        weights = np.random.default_rng(1).standard_normal(tuple(y.shape))
+        error = layer.backward_propagation(where.asarray(weights, where.dtype))
+        gradients = [getattr(layer, f"{name}_gradient") for name in layer.parameter_names]
+        results.append([to_host(a) for a in (y, error, *gradients)])
+    for narrow, wide in zip(*results, strict=True):
+        np.testing.assert_allclose(narrow, wide, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("cls", [cls for cls, (_, formula) in CASES.items() if formula], ids=_name)
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_values_are_those_of_the_formula(cls, n, backend, rng):
+    formula = CASES[cls][1]
+    x = inputs(n, rng)
+    y = make(cls, backend).forward_propagation(backend.asarray(x, backend.dtype), training=False)
+    np.testing.assert_allclose(to_host(y), formula(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "cls", [cls for cls in CASES if issubclass(cls, ActivationLayer)], ids=_name
+)
+def test_activations_derivative_is_what_backward_multiplies_with(cls, float64_backend, rng):
+    layer, x = make(cls, float64_backend), float64_backend.asarray(inputs(5, rng))
+    y = layer.forward_propagation(x)
+    error = rng.standard_normal(tuple(y.shape))
+    got = to_host(layer.backward_propagation(float64_backend.asarray(error)))
+    derivative = to_host(layer.derivative(x))
+    if derivative.ndim == 3:  # a Jacobian for each row
+        expected = np.einsum("nk,nkj->nj", error, derivative)
+    else:
+        expected = error * derivative
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", [SigmoidActivation, SoftmaxActivation, LogSoftmaxActivation])
+def test_activations_do_not_overflow(activation, backend):
+    layer = activation()
+    layer.set_input_shape((3,))
+    x = backend.asarray([[1e4, -1e4, 0.0], [-1e38, 1e38, 1.0]], backend.dtype)
+    assert np.all(np.isfinite(to_host(layer.forward_propagation(x))))
+    error = layer.backward_propagation(backend.xp.ones_like(x))
+    assert np.all(np.isfinite(to_host(error)))
+
+
+def test_sigmoid_keeps_its_precision_in_both_tails(float64_backend):
+    x = float64_backend.asarray([[-50.0, 50.0, -700.0]])
+    layer = SigmoidActivation()
+    got = to_host(layer.activation_function(x))[0]
+    np.testing.assert_allclose(got, [np.exp(-50.0), 1.0, np.exp(-700.0)], rtol=1e-12)
+    np.testing.assert_allclose(to_host(layer.derivative(x))[0, 1], np.exp(-50.0), rtol=1e-12)
+
+
+def test_dense_is_the_affine_map(backend, rng):
+    layer, x = make(DenseLayer, backend), rng.standard_normal((5, N_INPUTS))
+    layer.biases = backend.asarray([1.0, 2.0, 3.0], backend.dtype)
+    y = to_host(layer.forward_propagation(backend.asarray(x, backend.dtype)))
+    np.testing.assert_allclose(
+        y, x @ to_host(layer.weights) + [1.0, 2.0, 3.0], rtol=1e-5, atol=1e-6
+    )
+    assert layer.input is not None
+    assert layer.output.shape == (5, 3)
+
+
+def test_prediction_keeps_nothing(cls, backend, rng):
+    layer = make(cls, backend)
+    before = {k: v for k, v in vars(layer).items() if k != "mask"}
+    layer.forward_propagation(backend.asarray(inputs(5, rng), backend.dtype), training=False)
+    after = {k: v for k, v in vars(layer).items() if k != "mask"}
+    if cls is Dropout:  # the frozen one of this file counts its masks
+        after["n_masks"] = before["n_masks"]
+    assert after.keys() == before.keys()
+    assert all(after[name] is before[name] for name in before)
+
+
+def test_a_dense_layer_by_itself_learns_with_its_own_optimizer(float64_backend, rng):
+    layer = DenseLayer(1, input_shape=(2,))
+    layer.backend = float64_backend
+    layer.initialize(SGD(0.1, momentum=0.5))
+    x = rng.standard_normal((50, 2))
+    y = x @ np.array([[2.0], [-1.0]]) + 0.5
+    for _ in range(200):
+        output = layer.forward_propagation(float64_backend.asarray(x))
+        layer.backward_propagation((2 / 50) * (output - float64_backend.asarray(y)))
+    np.testing.assert_allclose(to_host(layer.weights), [[2.0], [-1.0]], atol=1e-6)
+    np.testing.assert_allclose(to_host(layer.biases), [0.5], atol=1e-6)
+
+
+def test_backward_uses_the_weights_from_before_the_update(float64_backend):
+    layer = DenseLayer(1, input_shape=(1,))
+    layer.backend = float64_backend
+    layer.initialize(SGD(1.0, momentum=0.0))
+    layer.weights = float64_backend.asarray([[3.0]])
+    layer.forward_propagation(float64_backend.asarray([[2.0]]))
+    error = layer.backward_propagation(float64_backend.asarray([[1.0]]))
+    assert to_host(error)[0, 0] == 3.0
+    assert to_host(layer.weights)[0, 0] == 1.0
+
+
+class TestDropout:
+    def make(self, backend, rate=0.25, seed=3):
+        layer = Dropout(rate)
+        layer.backend, layer.rng = backend, np.random.default_rng(seed)
+        layer.set_input_shape((50,))
+        return layer.initialize()
+
+    def test_keeps_the_expectation_and_drops_the_rate(self, backend):
+        x = backend.xp.ones((400, 50), dtype=backend.float_dtype, device=backend.device)
+        y = to_host(self.make(backend).forward_propagation(x))
+        assert set(np.unique(y).tolist()) == {0.0, np.asarray(1 / 0.75, dtype=y.dtype).item()}
+        assert abs((y == 0).mean() - 0.25) < 0.01
+        assert abs(y.mean() - 1.0) < 0.02
+
+    def test_prediction_is_the_identity(self, backend):
+        x = backend.zeros((3, 50)) + 2.0
+        assert self.make(backend).forward_propagation(x, training=False) is x
+
+    def test_every_batch_has_another_mask_and_backward_the_same(self, backend):
+        layer, x = self.make(backend), backend.zeros((8, 50)) + 1.0
+        first = to_host(layer.forward_propagation(x))
+        back = to_host(layer.backward_propagation(x))
+        second = to_host(layer.forward_propagation(x))
+        np.testing.assert_array_equal(first, back)
+        assert not np.array_equal(first, second)
+
+    def test_masks_are_the_same_on_every_backend(self, backend):
+        from xpnet.backends import resolve
+
+        here = self.make(backend).forward_propagation(backend.zeros((8, 50)) + 1.0)
+        numpy = resolve("cpu")
+        there = self.make(numpy).forward_propagation(numpy.zeros((8, 50)) + 1.0)
+        np.testing.assert_array_equal(to_host(here) == 0, there == 0)
+
+    @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, float("nan"), "half"])
+    def test_refuses_a_rate_outside_0_to_1(self, rate):
+        with pytest.raises(ValueError, match=r"rate=.*: expected a number in \[0, 1\)"):
+            Dropout(rate)
+
+    def test_rate_0_drops_nothing(self, backend):
+        x = backend.zeros((3, 50)) + 2.0
+        assert self.make(backend, rate=0.0).forward_propagation(x) is x
+
+
+class TestBatchNormalization:
+    def make(self, backend):
+        layer = BatchNormalization(momentum=0.8, input_shape=(N_INPUTS,))
+        layer.backend = backend
+        return layer.initialize()
+
+    def test_training_standardises_the_batch(self, backend, rng):
+        x = rng.normal(3.0, 2.0, (200, N_INPUTS))
+        y = to_host(self.make(backend).forward_propagation(backend.asarray(x, backend.dtype)))
+        np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(y.std(axis=0), 1, atol=1e-4)
+
+    def test_running_moments_follow_the_formula(self, backend, rng):
+        layer, x = self.make(backend), rng.normal(3.0, 2.0, (20, N_INPUTS))
+        layer.forward_propagation(backend.asarray(x, backend.dtype))
+        np.testing.assert_allclose(to_host(layer.running_mean), 0.2 * x.mean(0), rtol=1e-5)
+        expected = 0.8 + 0.2 * x.var(0, ddof=1)
+        np.testing.assert_allclose(to_host(layer.running_variance), expected, rtol=1e-5)
+
+    def test_prediction_uses_the_running_moments(self, backend, rng):
+        layer, x = self.make(backend), rng.standard_normal((7, N_INPUTS))
+        layer.running_mean = layer.running_mean + 1.5
+        layer.running_variance = layer.running_variance * 4.0
+        layer.gamma, layer.beta = layer.gamma * 3.0, layer.beta + 0.5
+        y = layer.forward_propagation(backend.asarray(x, backend.dtype), training=False)
+        expected = 3.0 * (x - 1.5) / np.sqrt(4.0 + 1e-5) + 0.5
+        np.testing.assert_allclose(to_host(y), expected, rtol=1e-5, atol=1e-5)
+
+    def test_one_sample_leaves_the_running_moments_alone(self, backend):
+        layer = self.make(backend)
+        y = layer.forward_propagation(backend.zeros((1, N_INPUTS)) + 9.0)
+        np.testing.assert_array_equal(to_host(y), np.zeros((1, N_INPUTS)))
+        np.testing.assert_array_equal(to_host(layer.running_variance), np.ones(N_INPUTS))
+
+
+def test_normalization_adapts_to_data(backend, rng):
+    x = rng.normal([1.0, -2.0, 0.0, 5.0], [1.0, 3.0, 0.5, 2.0], (300, N_INPUTS))
+    x[:, 2] = 7.0
+    layer = Normalization.adapt(backend.asarray(x, backend.dtype))
+    layer.backend = backend
+    y = to_host(layer.initialize().forward_propagation(backend.asarray(x, backend.dtype)))
+    np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(y.std(axis=0), [1, 1, 0, 1], atol=1e-4)
+
+
+def test_normalization_of_integers_by_one_mean_and_scale(backend):
+    x = backend.asarray(np.array([[0, 10], [20, 30]], dtype=np.uint8))
+    layer = Normalization.adapt(x, per_feature=False)
+    layer.backend = backend
+    y = layer.initialize().forward_propagation(backend.asarray(x, backend.dtype))
+    expected = (np.array([[0, 10], [20, 30]]) - 15) / np.std([0, 10, 20, 30])
+    np.testing.assert_allclose(to_host(y), expected, rtol=1e-5)
+
+
+def test_a_layer_without_an_input_shape_says_what_to_do():
+    with pytest.raises(ValueError, match=r"DenseLayer has no input shape: give it one with"):
+        DenseLayer(3).initialize()
+
+
+@pytest.mark.parametrize("n_units", [0, -1, 2.5, "8", True])
+def test_dense_refuses_units_that_are_no_count(n_units):
+    with pytest.raises(ValueError, match=r"n_units=.*: expected a whole number, 1 or more"):
+        DenseLayer(n_units)
+
+
+def test_dense_refuses_samples_that_are_no_rows():
+    with pytest.raises(ValueError, match="reshape the data to rows first"):
+        DenseLayer(3, input_shape=(28, 28))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (lambda: LeakyReLUActivation(-1), "alpha=-1: expected a finite number, 0 or more"),
+        (lambda: SigmoidActivation(0), "slope=0: expected a finite number above 0"),
+        (lambda: BatchNormalization(momentum=1.0), r"momentum=1.0: expected a number in \[0, 1\)"),
+        (lambda: BatchNormalization(epsilon=0), "epsilon=0: expected a finite number above 0"),
+        (lambda: DenseLayer(3, input_shape=()), "expected the shape of one sample"),
+    ],
+)
+def test_layers_refuse_arguments_out_of_range(layer, message):
+    with pytest.raises(ValueError, match=message):
+        layer()
+
+
+def test_parameters_are_counted():
+    dense = DenseLayer(3, input_shape=(4,)).initialize()
+    assert dense.parameters() == dense.weights.size + dense.biases.size == 15
+    norm = BatchNormalization(input_shape=(4,)).initialize()
+    assert norm.parameters() == norm.gamma.size + norm.beta.size == 8
+
+
+def test_a_layer_can_be_copied(backend, rng):
+    layer = make(DenseLayer, backend)
+    twin = copy.deepcopy(layer)
+    assert twin.weights is not layer.weights
+    x = backend.asarray(inputs(2, rng), backend.dtype)
+    assert np.array_equal(
+        to_host(twin.forward_propagation(x)), to_host(layer.forward_propagation(x))
+    )

@@ -1,0 +1,103 @@
+"""Feed-forward neural networks, written once against the array API.
+
+The same code trains on NumPy and, with ``device="cuda"``, on CuPy.
+"""
+
+from ._checks import NotFittedError
+from .activations import (
+    ActivationLayer,
+    LeakyReLUActivation,
+    LinearActivation,
+    LogSoftmaxActivation,
+    ReLU6Activation,
+    ReLUActivation,
+    SigmoidActivation,
+    SoftmaxActivation,
+    TanhActivation,
+)
+from .backends import Backend, DeviceUnavailableError, UnknownNameError, resolve
+from .data import Dataset, one_hot, train_test_split
+from .history import History
+from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
+from .losses import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    LossFunction,
+    MeanSquaredError,
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+)
+from .metrics import accuracy, confusion_matrix, f1, mae, mse, precision, r2, recall, rmse
+from .neuralnet import NeuralNetwork
+from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from .saving import ModelFileError, load
+from .schedules import (
+    ConstantLearningRate,
+    CosineDecay,
+    ExponentialDecay,
+    LinearDecay,
+    ReduceOnPlateau,
+    Schedule,
+    StepDecay,
+)
+from .trainer import DivergedError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "ActivationLayer",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Backend",
+    "BatchNormalization",
+    "BinaryCrossEntropy",
+    "CategoricalCrossEntropy",
+    "ConstantLearningRate",
+    "CosineDecay",
+    "Dataset",
+    "DenseLayer",
+    "DeviceUnavailableError",
+    "DivergedError",
+    "Dropout",
+    "ExponentialDecay",
+    "History",
+    "Layer",
+    "LeakyReLUActivation",
+    "LinearActivation",
+    "LinearDecay",
+    "LogSoftmaxActivation",
+    "LossFunction",
+    "MeanSquaredError",
+    "ModelFileError",
+    "NegativeLogLikelihood",
+    "NeuralNetwork",
+    "Normalization",
+    "NotFittedError",
+    "Optimizer",
+    "RMSProp",
+    "ReLU6Activation",
+    "ReLUActivation",
+    "ReduceOnPlateau",
+    "Schedule",
+    "SigmoidActivation",
+    "SoftmaxActivation",
+    "SoftmaxCrossEntropy",
+    "StepDecay",
+    "TanhActivation",
+    "UnknownNameError",
+    "accuracy",
+    "confusion_matrix",
+    "f1",
+    "load",
+    "mae",
+    "mse",
+    "one_hot",
+    "precision",
+    "r2",
+    "recall",
+    "resolve",
+    "rmse",
+    "train_test_split",
+]

@@ -1,0 +1,105 @@
+"""Checks of single arguments, and finding a thing by class, instance or name."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from .backends import unknown_name
+
+T = TypeVar("T")
+
+
+class NotFittedError(ValueError, AttributeError):
+    """Something was asked of a network that only a trained one can do."""
+
+
+def check_positive(name: str, value: float) -> float:
+    """Return ``value`` if it is a finite number above 0, else raise ``ValueError``."""
+    if not _is_number(value) or not 0 < value < math.inf:
+        raise ValueError(f"{name}={value!r}: expected a finite number above 0")
+    return float(value)
+
+
+def check_fraction(name: str, value: float) -> float:
+    """Return ``value`` if it lies in [0, 1), else raise ``ValueError``."""
+    if not _is_number(value) or not 0 <= value < 1:
+        raise ValueError(f"{name}={value!r}: expected a number in [0, 1)")
+    return float(value)
+
+
+def check_non_negative(name: str, value: float) -> float:
+    """Return ``value`` if it is a finite number from 0 up, else raise ``ValueError``."""
+    if not _is_number(value) or not 0 <= value < math.inf:
+        raise ValueError(f"{name}={value!r}: expected a finite number, 0 or more")
+    return float(value)
+
+
+def check_count(name: str, value: int, least: int = 1) -> int:
+    """Return ``value`` if it is a whole number from ``least`` up, else raise ``ValueError``."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise ValueError(f"{name}={value!r}: expected a whole number, {least} or more")
+    return int(value)
+
+
+def check_shape(name: str, value: Any) -> tuple[int, ...]:
+    """Return the shape of one sample as a tuple; a single number is the number of features."""
+    shape = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    if not shape:
+        raise ValueError(f"{name}={value!r}: expected the shape of one sample, e.g. (784,)")
+    return tuple(check_count(name, size) for size in shape)
+
+
+def find(
+    kind: str,
+    given: Any,
+    base: type[T],
+    names: Mapping[str, type[T]],
+    make: Callable[[type[T]], T] = lambda cls: cls(),
+) -> T:
+    """Return an instance of ``base`` from an instance, a class or a name.
+
+    Parameters
+    ----------
+    kind : str
+        What it is, for the message: ``"loss"``.
+    given : instance, class or str
+        What the user gave. Names are compared without case, ``_`` and ``-``; a class's own name
+        is always one of them.
+    base : type
+        What the result must be.
+    names : mapping of str to class
+        The names there are.
+    make : function, optional
+        Makes an instance of a class.
+
+    Raises
+    ------
+    UnknownNameError
+        The name is not known; the message has the nearest that is.
+    TypeError
+        ``given`` is something else.
+    """
+    if isinstance(given, base):
+        return given
+    if isinstance(given, str):
+        known = {_plain(name): cls for name, cls in names.items()}
+        known |= {_plain(cls.__name__): cls for cls in names.values()}
+        if _plain(given) not in known:
+            raise unknown_name(kind, given, names)
+        given = known[_plain(given)]
+    if isinstance(given, type) and issubclass(given, base):
+        return make(given)
+    raise TypeError(
+        f"{kind}={given!r}: expected a name ({', '.join(sorted(names))}), "
+        f"a subclass of {base.__name__} or an instance of one"
+    )
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").replace(" ", "")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or (
+        hasattr(value, "__float__") and not isinstance(value, (str, bytes))
+    )

@@ -1,0 +1,180 @@
+"""From a data set to arrays that a network can train on: every check, then the move.
+
+All checks of a data set against a network are here, and all of them are made before anything is
+changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .backends import Array, Backend, array_namespace, is_sparse, move, ops, to_host
+from .data import Dataset
+from .layers import Layer
+from .losses import LossFunction
+from .metrics import Metric
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A data set where the network lives, features still in their own type.
+
+    Attributes
+    ----------
+    X : array or SciPy CSR matrix of shape (n, n_features)
+        A sparse matrix stays on the host, and only batches of it are made dense.
+    y : array or None
+        As the loss takes it.
+    sample_weight : array of shape (n,) or None
+    backend : Backend
+    """
+
+    X: Any
+    y: Array | None
+    sample_weight: Array | None
+    backend: Backend
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def rows(self, index: np.ndarray) -> "Arrays":
+        """Return the batch of the samples ``index``, its features made floating-point."""
+        where = self.backend.asarray(index)
+
+        def take(array: Array | None) -> Array | None:
+            return None if array is None else ops.take_rows(array, where)
+
+        X = self.X[index].toarray() if is_sparse(self.X) else ops.take_rows(self.X, where)
+        X = self.backend.asarray(X, self.backend.dtype)
+        return Arrays(X, take(self.y), take(self.sample_weight), self.backend)
+
+    def batches(self, size: int, order: np.ndarray | None = None) -> "Iterator[Arrays]":
+        """Give batches of ``size`` samples, the last one shorter, in their order or another."""
+        order = np.arange(len(self)) if order is None else order
+        for start in range(0, len(self), size):
+            yield self.rows(order[start : start + size])
+
+
+def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
+    """Refuse features that the network was not built for, or that are not finite."""
+    expected = layers[0].input_shape()
+    if (dataset.n_features,) != expected:
+        raise ValueError(
+            f"X has {dataset.n_features} features: expected {expected[0]}, the input shape of the "
+            f"first layer, {layers[0].layer_name()}"
+        )
+    dataset.check_finite()
+
+
+def check_size(dataset: Dataset, batch_size: int) -> None:
+    """Refuse a data set that is too small to train on."""
+    n = len(dataset)
+    if n < 2:
+        raise ValueError(f"the data set has {n} samples: expected at least 2 to train on")
+    if batch_size > n:
+        raise ValueError(
+            f"batch_size={batch_size} is larger than the data set of {n} samples: expected at "
+            f"most {n}"
+        )
+
+
+def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any) -> None:
+    """Refuse a loss that is not made for the last layer's output, or a metric not for the loss."""
+    last, accepts = layers[-1], loss.accepts
+    if accepts is not None and last.output_kind is not None and last.output_kind not in accepts:
+        raise ValueError(
+            f"{type(loss).__name__} does not fit an output of {last.layer_name()}: got "
+            f"{_KINDS[last.output_kind]}, expected {' or '.join(_KINDS[k] for k in accepts)}. "
+            f"{loss.advice}"
+        )
+    one_class = isinstance(metric, Metric) and metric.one_class_per_sample
+    if one_class and loss.targets == "probabilities" and last.output_shape()[0] > 1:
+        raise ValueError(
+            f"metric {metric.name!r} takes each sample for one class, and {type(loss).__name__} "
+            f"with {last.output_shape()[0]} outputs means that many yes-or-no answers: use "
+            "metric='binary_accuracy'"
+        )
+
+
+def prepare(dataset: Dataset, loss: LossFunction, n_outputs: int, backend: Backend) -> Arrays:
+    """Check the targets and move the data to ``backend``."""
+    if dataset.y is None:
+        raise ValueError("the data set has no targets: give Dataset(X, y)")
+    y = prepare_targets(dataset.y, loss, n_outputs)
+    return place(dataset, backend, y)
+
+
+def place(dataset: Dataset, backend: Backend, y: Array | None = None) -> Arrays:
+    """Move features, targets and weights to ``backend``."""
+    X = dataset.X if is_sparse(dataset.X) else _move(dataset.X, backend)
+    y = None if y is None else _move(y, backend)
+    weight = dataset.sample_weight
+    return Arrays(X, y, None if weight is None else move(weight, backend, backend.dtype), backend)
+
+
+def _move(x: Array, backend: Backend) -> Array:
+    """Move an array; integers keep their type, which is smaller, until a batch of them is made."""
+    floating = array_namespace(x).isdtype(x.dtype, "real floating")
+    return move(x, backend, backend.dtype if floating else None)
+
+
+def prepare_targets(y: Array, loss: LossFunction, n_outputs: int) -> Array:
+    """Return the targets as the loss takes them, on the host where they had to be changed.
+
+    Raises
+    ------
+    ValueError
+        Shape or values do not fit the loss or the number of outputs.
+    """
+    host = to_host(y)
+    n, name = host.shape[0], type(loss).__name__
+    column = host.ndim == 1 or host.shape[1:] == (1,)
+    if loss.targets is None:
+        return y
+    if loss.targets == "classes" and n_outputs < 2:
+        raise ValueError(
+            f"{name} needs one output for each class, and the network has {n_outputs}: give the "
+            "last layer as many units as there are classes, or use BinaryCrossEntropy"
+        )
+    if loss.targets == "classes" and column:
+        return _class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
+    if column and n_outputs == 1:
+        host = host.reshape(n, 1)
+    if host.shape != (n, n_outputs):
+        hint = ": class indices become such rows by one_hot(y)" if column else ""
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}, and the network has {n_outputs} outputs: {name} "
+            f"expects shape ({n}, {n_outputs}){hint}"
+        )
+    if loss.targets in ("classes", "probabilities") and not np.all((host >= 0) & (host <= 1)):
+        low, high = host.min(), host.max()
+        raise ValueError(f"y goes from {low} to {high}: {name} expects numbers from 0 to 1")
+    if loss.targets == "classes" and not np.allclose(host.sum(axis=1), 1.0, atol=1e-4):
+        raise ValueError(f"y has rows that do not sum to 1: {name} expects one-hot rows")
+    return host.astype(np.float64) if host.dtype.kind in "biu" else host
+
+
+def _class_indices(y: np.ndarray, n_classes: int, ignore_index: int | None) -> np.ndarray:
+    """Return labels as integers, refusing what is no class of the network."""
+    labels = y.astype(np.int64)
+    if not np.array_equal(labels, y):
+        wrong = y[labels != y][0]
+        raise ValueError(f"y has the class {wrong}: expected whole numbers from 0")
+    counted = labels if ignore_index is None else labels[labels != ignore_index]
+    outside = counted[(counted < 0) | (counted >= n_classes)]
+    if outside.size:
+        raise ValueError(
+            f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, the network having "
+            f"{n_classes} outputs"
+        )
+    return labels
+
+
+_KINDS = {
+    "real": "real numbers",
+    "probability": "probabilities",
+    "distribution": "a distribution over classes",
+    "log-distribution": "log-probabilities",
+}

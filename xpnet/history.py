@@ -1,0 +1,63 @@
+"""What a training run leaves behind: a few numbers for every epoch."""
+
+from typing import Any
+
+
+class History(dict[str, list[float]]):
+    """A column for each quantity, a number in it for each epoch.
+
+    Columns are ``epoch`` (from 1), ``loss``, ``metric``, ``val_loss``, ``val_metric``,
+    ``learning_rate`` and ``seconds``, as far as there was a metric or validation data. Losses and
+    metrics of the training data are those seen while the epoch went on.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.append(epoch=1, loss=0.5)
+    >>> history.append(epoch=2, loss=0.25)
+    >>> history["loss"]
+    [0.5, 0.25]
+    >>> history.last
+    {'epoch': 2, 'loss': 0.25}
+    """
+
+    def append(self, **row: float | None) -> None:
+        """Add an epoch; a quantity that an epoch lacks is NaN there, so that columns stay even."""
+        length = self.epochs
+        for name, value in row.items():
+            if value is not None:
+                self.setdefault(name, [float("nan")] * length).append(value)
+        for column in self.values():
+            if len(column) == length:
+                column.append(float("nan"))
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs there were."""
+        return max(map(len, self.values()), default=0)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The last epoch's numbers by name."""
+        return {name: column[-1] for name, column in self.items()}
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the losses, training and validation, and the metric where there is one.
+
+        Parameters
+        ----------
+        axes : sequence of matplotlib Axes, optional
+            One for the loss and, with a metric, one more; by default a new figure's.
+
+        Returns
+        -------
+        array of matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        """
+        from .plots import plot_history
+
+        return plot_history(self, axes)

@@ -1,0 +1,152 @@
+"""How the first weights are drawn.
+
+An initializer is called with the shape of the weights, ``(n_inputs, n_units)``, and a NumPy random
+generator, and returns a NumPy array of that shape. Numbers are drawn on the host, so that one seed
+gives the same first weights on every backend. Any function of the same two arguments will do.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+
+from ._checks import check_positive, find
+
+InitializerFunction = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
+
+
+class Initializer(ABC):
+    """Base of all initializers."""
+
+    @abstractmethod
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw an array of ``shape``."""
+
+
+class Zeros(Initializer):
+    """All zeros: right for biases; units whose weights start equal stay equal."""
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Return zeros; ``rng`` is not used."""
+        return np.zeros(shape)
+
+
+class Normal(Initializer):
+    """Normal distribution of mean 0.
+
+    Parameters
+    ----------
+    scale : float, default 0.05
+        The standard deviation. Some texts print Glorot's *variance* 2 / (n_in + n_out) where a
+        standard deviation belongs; ``Normal(2 / (n_in + n_out))`` gives theirs.
+    """
+
+    def __init__(self, scale: float = 0.05) -> None:
+        self.scale = check_positive("scale", scale)
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw from N(0, scale²)."""
+        return rng.normal(0.0, self.scale, shape)
+
+
+class GlorotNormal(Initializer):
+    """Normal distribution of variance 2 / (n_in + n_out): for tanh and sigmoid.
+
+    Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+    networks", eq. 12.
+    """
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw from N(0, 2 / (n_in + n_out))."""
+        n_in, n_out = _fans(shape)
+        return rng.normal(0.0, math.sqrt(2.0 / (n_in + n_out)), shape)
+
+
+class GlorotUniform(Initializer):
+    """Uniform distribution on ±√(6 / (n_in + n_out)): for tanh and sigmoid.
+
+    Glorot and Bengio 2010, eq. 16; the same variance as :class:`GlorotNormal`.
+    """
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw from U(-√(6 / (n_in + n_out)), √(6 / (n_in + n_out)))."""
+        n_in, n_out = _fans(shape)
+        limit = math.sqrt(6.0 / (n_in + n_out))
+        return rng.uniform(-limit, limit, shape)
+
+
+class HeNormal(Initializer):
+    """Normal distribution of variance 2 / n_in: for ReLU and its relatives.
+
+    He et al. 2015, "Delving deep into rectifiers", eq. 10.
+    """
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw from N(0, 2 / n_in)."""
+        return rng.normal(0.0, math.sqrt(2.0 / _fans(shape)[0]), shape)
+
+
+class HeUniform(Initializer):
+    """Uniform distribution on ±√(6 / n_in); the same variance as :class:`HeNormal`."""
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Draw from U(-√(6 / n_in), √(6 / n_in))."""
+        limit = math.sqrt(6.0 / _fans(shape)[0])
+        return rng.uniform(-limit, limit, shape)
+
+
+INITIALIZERS: dict[str, type[Initializer]] = {
+    "zeros": Zeros,
+    "normal": Normal,
+    "glorot_normal": GlorotNormal,
+    "glorot_uniform": GlorotUniform,
+    "he_normal": HeNormal,
+    "he_uniform": HeUniform,
+}
+
+
+def find_initializer(
+    given: str | type[Initializer] | InitializerFunction,
+) -> InitializerFunction:
+    """Return an initializer from a name, a class, an instance or a function.
+
+    Raises
+    ------
+    UnknownNameError
+        The name is not known.
+    TypeError
+        ``given`` is something else.
+    """
+    if callable(given) and not isinstance(given, type):
+        return given
+    return find("initializer", given, Initializer, INITIALIZERS)
+
+
+def draw(
+    initializer: InitializerFunction, shape: tuple[int, ...], rng: np.random.Generator | None
+) -> np.ndarray:
+    """Call an initializer and check what it returns.
+
+    Raises
+    ------
+    ValueError
+        The array has another shape, or a value that is not finite.
+    """
+    values = np.asarray(initializer(shape, np.random.default_rng() if rng is None else rng))
+    if values.shape != shape or not np.all(np.isfinite(values)):
+        raise ValueError(
+            f"the initializer {initializer!r} returned an array of shape {values.shape}: "
+            f"expected finite numbers of shape {shape}"
+        )
+    return values
+
+
+def random_key(rng: np.random.Generator | None) -> int:
+    """Return a random number in [0, 2**63), the name of a stream of random numbers."""
+    return int((np.random.default_rng() if rng is None else rng).integers(2**63))
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return how many inputs and outputs a weight matrix connects."""
+    return shape[0], shape[-1]

@@ -1,0 +1,130 @@
+"""The base of all layers."""
+
+import copy
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from .._checks import check_shape
+from ..backends import Array, Backend, resolve
+from ..initializers import InitializerFunction, draw
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from ..optimizers import Optimizer
+
+
+class Layer(ABC):
+    """Base of all layers.
+
+    Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
+
+    Attributes
+    ----------
+    parameter_names : tuple of str
+        The arrays that training changes, e.g. ``("weights", "biases")``. After a backward pass
+        ``weights_gradient`` is the derivative of the loss with respect to ``weights``.
+    state_names : tuple of str
+        What else belongs to a trained layer and is saved with it, e.g. a running mean.
+    output_kind : str or None
+        What the numbers that come out are: ``"real"``, ``"probability"`` (each in [0, 1]),
+        ``"distribution"`` (rows sum to 1), ``"log-distribution"``, or None when unknown. Losses
+        use it to refuse an output that they are not made for.
+    backend : Backend
+        Where the layer makes its arrays; a network sets its own.
+    rng : numpy.random.Generator or None
+        Where random numbers come from; a network sets one made from its seed.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ()
+    state_names: ClassVar[tuple[str, ...]] = ()
+    output_kind: str | None = None
+
+    backend: Backend = resolve("cpu")
+    rng: "Generator | None" = None
+    _input_shape: tuple[int, ...] | None = None
+    _optimizers: "dict[str, Optimizer] | None" = None
+
+    @abstractmethod
+    def forward_propagation(self, input: Array, training: bool = True) -> Array:
+        """Return the output for a batch.
+
+        Parameters
+        ----------
+        input : array of shape (n, *input_shape)
+        training : bool, default True
+            Whether a backward pass follows; prediction passes False and keeps nothing.
+
+        Returns
+        -------
+        array of shape (n, *output_shape)
+        """
+
+    @abstractmethod
+    def backward_propagation(self, output_error: Array) -> Array:
+        """Return the derivative of the loss with respect to the last input.
+
+        Parameters
+        ----------
+        output_error : array of shape (n, *output_shape)
+            Derivative of the loss with respect to the last output.
+
+        Returns
+        -------
+        array of shape (n, *input_shape)
+        """
+
+    @abstractmethod
+    def output_shape(self) -> tuple[int, ...]:
+        """Return the shape of one output sample."""
+
+    @abstractmethod
+    def parameters(self) -> int:
+        """Return how many numbers training changes."""
+
+    def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
+        """Make the parameters; a layer that has some extends this method.
+
+        Parameters
+        ----------
+        optimizer : Optimizer, optional
+            For a layer used by itself: each parameter gets a copy of it, and every backward pass
+            ends with the update. In a network the trainer updates all parameters at once, and
+            initialises its layers without one.
+        """
+        if optimizer is not None:
+            self._optimizers = {name: copy.deepcopy(optimizer) for name in self.parameter_names}
+        return self
+
+    def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
+        """Set the shape of one input sample, e.g. ``(784,)``."""
+        self._input_shape = check_shape("input_shape", input_shape)
+
+    def input_shape(self) -> tuple[int, ...]:
+        """Return the shape of one input sample.
+
+        Raises
+        ------
+        ValueError
+            Nobody has set it yet.
+        """
+        if self._input_shape is None:
+            raise ValueError(
+                f"{self.layer_name()} has no input shape: give it one with input_shape=(n,) or "
+                "set_input_shape((n,)), or add it to a network behind a layer that has one"
+            )
+        return self._input_shape
+
+    def layer_name(self) -> str:
+        """Return the name of the layer's class."""
+        return type(self).__name__
+
+    def new_parameter(self, shape: tuple[int, ...], initializer: InitializerFunction) -> Array:
+        """Draw an array of ``shape`` and move it to the layer's backend."""
+        return self.backend.asarray(draw(initializer, shape, self.rng), self.backend.dtype)
+
+    def update_parameters(self) -> None:
+        """Let each parameter's own optimizer update it, where ``initialize`` was given one."""
+        for name, optimizer in (self._optimizers or {}).items():
+            gradient = getattr(self, f"{name}_gradient")
+            setattr(self, name, optimizer.update(getattr(self, name), gradient))

@@ -1,0 +1,96 @@
+"""The fully connected layer."""
+
+import math
+from typing import TYPE_CHECKING, Self
+
+from .._checks import check_count, check_shape
+from ..backends import Array, array_namespace
+from ..initializers import InitializerFunction, Zeros, find_initializer
+from .base import Layer
+
+if TYPE_CHECKING:
+    from ..optimizers import Optimizer
+
+
+class DenseLayer(Layer):
+    r"""Every output is a weighted sum of all inputs: :math:`Y = X W + b`.
+
+    The backward pass, with :math:`E = \partial L / \partial Y`:
+    :math:`\partial L / \partial W = X^T E`,
+    :math:`\partial L / \partial b = \sum_i E_i`,
+    :math:`\partial L / \partial X = E W^T`.
+
+    Parameters
+    ----------
+    n_units : int
+        Number of outputs.
+    input_shape : tuple of int, optional
+        ``(n_inputs,)``; needed by the first layer of a network only.
+    initializer : str, Initializer or function, default "glorot_uniform"
+        How the weights are drawn (:mod:`xpnet.initializers`); biases start at zero.
+
+    Attributes
+    ----------
+    weights : array of shape (n_inputs, n_units)
+    biases : array of shape (n_units,)
+    input, output : array
+        Of the last forward pass in training.
+    """
+
+    parameter_names = ("weights", "biases")
+    output_kind = "real"
+
+    def __init__(
+        self,
+        n_units: int,
+        input_shape: tuple[int, ...] | None = None,
+        initializer: str | InitializerFunction = "glorot_uniform",
+    ) -> None:
+        self.n_units = check_count("n_units", n_units)
+        self.initializer = find_initializer(initializer)
+        if input_shape is not None:
+            self.set_input_shape(input_shape)
+        self.weights: Array = None
+        self.biases: Array = None
+        self.input: Array = None
+        self.output: Array = None
+
+    def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
+        """Set ``(n_inputs,)``; a dense layer takes rows."""
+        shape = check_shape("input_shape", input_shape)
+        if len(shape) != 1:
+            raise ValueError(
+                f"DenseLayer got input_shape={input_shape!r}: expected (n_inputs,); reshape the "
+                "data to rows first"
+            )
+        self._input_shape = shape
+
+    def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
+        """Draw the weights and set the biases to zero."""
+        self.weights = self.new_parameter((*self.input_shape(), self.n_units), self.initializer)
+        self.biases = self.new_parameter((self.n_units,), Zeros())
+        return super().initialize(optimizer)
+
+    def forward_propagation(self, input: Array, training: bool = True) -> Array:
+        """Return ``input @ weights + biases``."""
+        output = input @ self.weights + self.biases
+        if training:
+            self.input, self.output = input, output
+        return output
+
+    def backward_propagation(self, output_error: Array) -> Array:
+        """Set ``weights_gradient`` and ``biases_gradient``, return the input's derivative."""
+        xp = array_namespace(output_error)
+        self.weights_gradient = self.input.T @ output_error
+        self.biases_gradient = xp.sum(output_error, axis=0)
+        input_error = output_error @ self.weights.T
+        self.update_parameters()
+        return input_error
+
+    def output_shape(self) -> tuple[int, ...]:
+        """Return ``(n_units,)``."""
+        return (self.n_units,)
+
+    def parameters(self) -> int:
+        """Return the number of weights and biases."""
+        return (math.prod(self.input_shape()) + 1) * self.n_units

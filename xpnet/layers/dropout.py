@@ -1,0 +1,68 @@
+"""Dropout."""
+
+from typing import TYPE_CHECKING, Self
+
+from .._checks import check_fraction
+from ..backends import Array, array_namespace, ops
+from ..initializers import random_key
+from .base import Layer
+
+if TYPE_CHECKING:
+    from ..optimizers import Optimizer
+
+
+class Dropout(Layer):
+    r"""Set a random part of the inputs to zero in training: :math:`Y = X \odot M / (1 - p)`.
+
+    M is 0 with probability p and else 1, drawn anew for every batch. Because training divides by
+    the keep probability 1 - p ("inverted" dropout), prediction is the identity. The other form
+    that is taught, which keeps training unscaled and multiplies by the keep probability in
+    prediction, has the same expectation in both.
+
+    Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
+
+    Parameters
+    ----------
+    rate : float
+        The part to drop, p in [0, 1).
+    """
+
+    state_names = ("n_masks",)
+    output_kind = "real"
+
+    def __init__(self, rate: float = 0.5) -> None:
+        self.rate = check_fraction("rate", rate)
+        self.n_masks = 0
+        self.key: int | None = None
+        self.mask: Array = None
+
+    def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
+        """Choose the stream of random numbers and go to its start."""
+        self.key = random_key(self.rng)
+        self.n_masks = 0
+        return super().initialize(optimizer)
+
+    def forward_propagation(self, input: Array, training: bool = True) -> Array:
+        """Return ``input`` with some of it zero and the rest scaled, or all of it as it is."""
+        if not training or self.rate == 0.0:
+            self.mask = None
+            return input
+        if self.key is None:
+            self.initialize()
+        xp = array_namespace(input)
+        kept = ops.uniform(input.shape, self.key or 0, self.n_masks, like=input) >= self.rate
+        self.mask = xp.astype(kept, input.dtype) / (1.0 - self.rate)
+        self.n_masks += 1
+        return input * self.mask
+
+    def backward_propagation(self, output_error: Array) -> Array:
+        """Return the derivative through what was kept."""
+        return output_error if self.mask is None else output_error * self.mask
+
+    def output_shape(self) -> tuple[int, ...]:
+        """Return the input's shape."""
+        return self.input_shape()
+
+    def parameters(self) -> int:
+        """Return 0."""
+        return 0

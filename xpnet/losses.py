@@ -1,0 +1,366 @@
+"""Loss functions: how wrong the outputs of a batch are, and which way is better.
+
+``loss(y_true, y_pred)`` is a mean over the batch; ``derivative(y_true, y_pred)`` is the derivative
+of exactly that number with respect to ``y_pred``. With sample weights w the mean is
+Σ wᵢ lᵢ / Σ wᵢ; a batch without weight (an empty one, say) has the loss 0.
+
+A new loss is a subclass of :class:`LossFunction` with those two methods, or of :class:`MeanLoss`
+with the loss and the derivative of each sample, which brings the weights.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from array_api_compat import device
+
+from .backends import Array, array_namespace, ops
+
+
+class LossFunction(ABC):
+    """Base of all losses.
+
+    Attributes
+    ----------
+    accepts : set of str or None
+        The kinds of output (``Layer.output_kind``) that the formula is made for; None for any.
+    advice : str
+        What to do about another kind of output, for the error message.
+    targets : str or None
+        What ``y_true`` is: ``"values"`` (numbers, one per output), ``"probabilities"`` (the same,
+        in [0, 1]), ``"classes"`` (indices from 0 or one-hot rows), or None, which is not checked.
+    decision_threshold : float
+        With one output, the value above which it says "class 1".
+    """
+
+    accepts: ClassVar[frozenset[str] | None] = None
+    advice: ClassVar[str] = ""
+    targets: ClassVar[str | None] = None
+    decision_threshold: float = 0.5
+
+    @abstractmethod
+    def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        y_true : array of shape (n,) or (n, n_outputs)
+        y_pred : array of shape (n, n_outputs)
+        sample_weight : array of shape (n,), optional
+
+        Returns
+        -------
+        0-d array
+        """
+
+    @abstractmethod
+    def derivative(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the derivative of :meth:`loss` with respect to ``y_pred``, of its shape."""
+
+    def total_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | float:
+        """Return what the mean over the batch is divided by: Σ wᵢ, or the number of samples."""
+        if sample_weight is None:
+            return float(y_pred.shape[0])
+        return array_namespace(sample_weight).sum(sample_weight)
+
+    def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return :meth:`loss`."""
+        return self.loss(y_true, y_pred, sample_weight)
+
+
+class MeanLoss(LossFunction):
+    """A loss that is the weighted mean of a loss for each sample."""
+
+    @abstractmethod
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the loss of each sample, shape (n,), from arguments as :meth:`match` made them."""
+
+    @abstractmethod
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the derivative of each sample's own loss, shape (n, n_outputs)."""
+
+    def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return Σ wᵢ lᵢ / Σ wᵢ."""
+        y = self.match(y_true, y_pred)
+        share = self._share(y_true, y_pred, sample_weight)
+        return array_namespace(y_pred).sum(self.sample_loss(y, y_pred) * share)
+
+    def derivative(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return wᵢ / Σ wᵢ times the derivative of each sample's own loss."""
+        y = self.match(y_true, y_pred)
+        share = self._share(y_true, y_pred, sample_weight)
+        if not isinstance(share, float):
+            share = share[:, None]
+        return self.sample_derivative(y, y_pred) * share
+
+    def match(self, y_true: Array, y_pred: Array) -> Array:
+        """Return ``y_true`` in the shape and type of ``y_pred``; class indices become one-hot rows.
+
+        Raises
+        ------
+        ValueError
+            The shapes do not fit. Nothing is broadcast: (n,) against (n, 1) means the same column.
+        """
+        n, n_outputs = y_pred.shape
+        one_column = y_true.shape in ((n,), (n, 1))
+        if self.targets == "classes" and one_column and n_outputs > 1:
+            return self.one_hot(y_true, y_pred)
+        if one_column and n_outputs == 1:
+            y_true = array_namespace(y_true).reshape(y_true, (n, 1))
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"{type(self).__name__} got targets of shape {y_true.shape} for outputs of shape "
+                f"{y_pred.shape}: expected {self._expected(n, n_outputs)}"
+            )
+        return array_namespace(y_true).astype(y_true, y_pred.dtype, copy=False)
+
+    def one_hot(self, labels: Array, y_pred: Array) -> Array:
+        """Return class indices of shape (n,) or (n, 1) as one-hot rows like ``y_pred``."""
+        flat = array_namespace(labels).reshape(labels, (-1,))
+        return ops.one_hot(flat, y_pred.shape[1], like=y_pred)
+
+    def sample_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None
+    ) -> Array | None:
+        """Return the weight of each sample, or None where all weigh the same."""
+        return sample_weight
+
+    def total_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | float:
+        """Return Σ wᵢ, w being what :meth:`sample_weight` makes of the weights given."""
+        weight = self.sample_weight(y_true, y_pred, sample_weight)
+        return super().total_weight(y_true, y_pred, weight)
+
+    def _share(self, y_true: Array, y_pred: Array, sample_weight: Array | None) -> Array | float:
+        """Return wᵢ / Σ wᵢ, as one number where all are the same; 0 where nothing weighs."""
+        xp = array_namespace(y_pred)
+        weight = self.sample_weight(y_true, y_pred, sample_weight)
+        if weight is None:
+            return 1.0 / max(y_pred.shape[0], 1)
+        if weight.shape != (y_pred.shape[0],):
+            raise ValueError(
+                f"sample_weight has shape {weight.shape}: expected ({y_pred.shape[0]},), "
+                "one weight for each sample"
+            )
+        weight = xp.astype(weight, y_pred.dtype, copy=False)
+        total = xp.sum(weight)
+        return weight / xp.where(total > 0, total, 1.0)
+
+    def _expected(self, n: int, n_outputs: int) -> str:
+        shapes = f"({n},) or ({n}, 1)" if n_outputs == 1 else f"({n}, {n_outputs})"
+        if self.targets == "classes" and n_outputs > 1:
+            return f"({n},), class indices, or {shapes}, one-hot rows"
+        return shapes
+
+
+class MeanSquaredError(MeanLoss):
+    r"""Mean over samples and outputs, :math:`\frac{1}{nk}\sum_{ij}(\hat y_{ij} - y_{ij})^2`.
+
+    Texts that divide by the number of samples n alone have a loss, and a gradient, k times as
+    large; those that print the gradient :math:`\hat y - y` have the loss
+    :math:`\frac12 \sum (\hat y - y)^2`.
+    """
+
+    targets = "values"
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the mean squared difference of each row."""
+        return array_namespace(y_pred).mean((y_pred - y_true) ** 2, axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return 2 (ŷ - y) / k."""
+        return (2.0 / y_pred.shape[1]) * (y_pred - y_true)
+
+
+class BinaryCrossEntropy(MeanLoss):
+    r"""Two classes, or several independent yes-or-no outputs (their mean).
+
+    From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, p = σ(z), the same
+    number is :math:`\max(z, 0) - yz + \log(1 + e^{-|z|})`, which neither overflows nor loses
+    precision, and whose derivative is :math:`\sigma(z) - y`. Some texts print the sum over the
+    batch; this is the mean.
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+        Whether the network ends without a sigmoid. Faster and more exact.
+
+    Notes
+    -----
+    Below ε = the spacing of floating-point numbers at 1, the logarithm is continued by its tangent
+    at ε. So the loss is finite even for p = 0, and its derivative, 1 / max(p, ε), exact everywhere.
+    """
+
+    advice = (
+        "End with SigmoidActivation, or use BinaryCrossEntropy(from_logits=True) and end with "
+        "DenseLayer or LinearActivation."
+    )
+    targets = "probabilities"
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = bool(from_logits)
+        self.decision_threshold = 0.0 if from_logits else 0.5
+
+    @property
+    def accepts(self) -> frozenset[str]:  # type: ignore[override]
+        """Real numbers where logits are asked for, else probabilities."""
+        return frozenset(["real"] if self.from_logits else ["probability"])
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the cross-entropy of each row, the mean over its outputs."""
+        xp = array_namespace(y_pred)
+        if self.from_logits:
+            tail = xp.log1p(xp.exp(-xp.abs(y_pred)))
+            return xp.mean(xp.maximum(y_pred, 0.0) - y_true * y_pred + tail, axis=1)
+        log_p, log_q = _log(y_pred), _log(1.0 - y_pred)
+        return -xp.mean(y_true * log_p + (1.0 - y_true) * log_q, axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return (σ(z) - y) / k from logits, ((1-y)/(1-p) - y/p) / k from probabilities."""
+        if self.from_logits:
+            difference = ops.sigmoid(y_pred) - y_true
+        else:
+            difference = (1.0 - y_true) * _log_slope(1.0 - y_pred) - y_true * _log_slope(y_pred)
+        return difference / y_pred.shape[1]
+
+
+class CategoricalCrossEntropy(MeanLoss):
+    r"""Several classes, from a distribution p for each sample: :math:`-\sum_k y_k \log p_k`.
+
+    Its derivative is :math:`-y_k / p_k`. The gradient :math:`p - y` that is often printed beside
+    this formula belongs to softmax and cross-entropy taken together, with respect to the softmax's
+    input: that is :class:`SoftmaxCrossEntropy`, which is also the more exact of the two.
+
+    Notes
+    -----
+    The logarithm is continued below ε as in :class:`BinaryCrossEntropy`.
+    """
+
+    accepts = frozenset(["distribution"])
+    advice = "End with SoftmaxActivation, or end with DenseLayer and use SoftmaxCrossEntropy."
+    targets = "classes"
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the cross-entropy of each row."""
+        return -array_namespace(y_pred).sum(y_true * _log(y_pred), axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return -y / p."""
+        return -y_true * _log_slope(y_pred)
+
+
+class SoftmaxCrossEntropy(MeanLoss):
+    r"""Several classes, from logits z: :math:`-\sum_k y_k \log s_k`, s being the softmax of z.
+
+    Its derivative is :math:`s - y` (for targets that sum to 1). Labels are class indices or
+    one-hot rows. A text that prints this gradient beside
+    :math:`-\sum_k [y_k \log s_k + (1 - y_k) \log(1 - s_k)]` pairs it with another loss than its
+    own: the second term has a gradient too.
+    """
+
+    accepts = frozenset(["real"])
+    advice = "It takes the softmax itself: end with DenseLayer or LinearActivation."
+    targets = "classes"
+    decision_threshold = 0.0
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the cross-entropy of each row."""
+        return -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return s Σy - y."""
+        total = array_namespace(y_true).sum(y_true, axis=1, keepdims=True)
+        return ops.softmax(y_pred) * total - y_true
+
+
+class NegativeLogLikelihood(MeanLoss):
+    r"""Several classes, from log-probabilities: :math:`-\log p_{y}`, e.g. after log-softmax.
+
+    Parameters
+    ----------
+    class_weight : sequence of float, optional
+        A weight c for each class. The mean is :math:`\sum_i w_i c_{y_i} l_i / \sum_i w_i c_{y_i}`.
+    ignore_index : int, optional
+        Samples with this label (which may be out of range, e.g. -1) count for nothing.
+    """
+
+    accepts = frozenset(["log-distribution"])
+    advice = "End with LogSoftmaxActivation."
+    targets = "classes"
+
+    def __init__(
+        self, class_weight: Sequence[float] | None = None, ignore_index: int | None = None
+    ) -> None:
+        if class_weight is not None:
+            class_weight = [float(weight) for weight in class_weight]
+            if not class_weight or not all(0 <= weight < float("inf") for weight in class_weight):
+                raise ValueError(
+                    f"class_weight={class_weight!r}: expected a finite number, 0 or more, for each "
+                    "class"
+                )
+        self.class_weight = class_weight
+        self.ignore_index = ignore_index
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return minus the log-probability of each row's class."""
+        xp = array_namespace(y_pred)
+        return -xp.sum(xp.where(y_true > 0, y_pred, 0.0), axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return -1 at each row's class."""
+        return -y_true
+
+    def sample_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None
+    ) -> Array | None:
+        """Return the sample's weight times its class's, and 0 for the label to ignore."""
+        xp = array_namespace(y_pred)
+        weight = sample_weight
+        if self.class_weight is not None:
+            of_class = self._class_weights(y_pred)
+            weight = _times(weight, xp.sum(self.match(y_true, y_pred) * of_class, axis=1))
+        if self.ignore_index is not None and y_true.shape != y_pred.shape:
+            labels = xp.reshape(y_true, (-1,))
+            weight = _times(weight, xp.astype(labels != self.ignore_index, y_pred.dtype))
+        return weight
+
+    def _class_weights(self, y_pred: Array) -> Array:
+        xp = array_namespace(y_pred)
+        weights: Any = self.class_weight
+        if len(weights) != y_pred.shape[1]:
+            raise ValueError(
+                f"class_weight has {len(weights)} weights for {y_pred.shape[1]} classes: expected "
+                "one for each"
+            )
+        return xp.asarray(weights, dtype=y_pred.dtype, device=device(y_pred))
+
+
+LOSSES: dict[str, type[LossFunction]] = {
+    "mse": MeanSquaredError,
+    "mean_squared_error": MeanSquaredError,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "categorical_cross_entropy": CategoricalCrossEntropy,
+    "softmax_cross_entropy": SoftmaxCrossEntropy,
+    "nll": NegativeLogLikelihood,
+    "negative_log_likelihood": NegativeLogLikelihood,
+}
+
+
+def _times(weight: Array | None, factor: Array) -> Array:
+    return factor if weight is None else weight * factor
+
+
+def _log(p: Array) -> Array:
+    """Return log p, continued below ε by its tangent there: log ε + p/ε - 1."""
+    xp = array_namespace(p)
+    epsilon = float(xp.finfo(p.dtype).eps)
+    return xp.log(xp.maximum(p, epsilon)) + (xp.minimum(p, epsilon) / epsilon - 1.0)
+
+
+def _log_slope(p: Array) -> Array:
+    """Return the derivative of :func:`_log`, 1 / max(p, ε)."""
+    xp = array_namespace(p)
+    return 1.0 / xp.maximum(p, float(xp.finfo(p.dtype).eps))

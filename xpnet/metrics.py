@@ -1,0 +1,364 @@
+"""Metrics: how good the outputs are, in numbers that people compare.
+
+A metric sums *statistics* over batches on the device, and makes its number of them once. Each is
+callable, ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library of ``y_pred``.
+
+A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or any function
+``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from .backends import Array, array_namespace, ops
+
+
+class Metric(ABC):
+    """Base of all metrics.
+
+    Attributes
+    ----------
+    name : str
+        What tables and histories call it.
+    one_class_per_sample : bool
+        Whether it takes the outputs for classes that exclude each other.
+    """
+
+    name: ClassVar[str]
+    one_class_per_sample: ClassVar[bool] = False
+
+    @abstractmethod
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return what has to be known of a batch.
+
+        Parameters
+        ----------
+        y_true : array of shape (n,) or (n, n_outputs)
+            Values, class indices or one-hot rows.
+        y_pred : array of shape (n, n_outputs)
+            A network's output.
+        sample_weight : array of shape (n,), optional
+        """
+
+    @abstractmethod
+    def result(self, statistics: Array) -> Array:
+        """Return the metric, a 0-d array, from the statistics of all batches."""
+
+    def merge(self, a: Array, b: Array) -> Array:
+        """Return the statistics of two batches taken together; their sum, unless said else."""
+        return a + b
+
+    def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the metric of one batch."""
+        return self.result(self.statistics(y_true, y_pred, sample_weight))
+
+
+class Accuracy(Metric):
+    """The share of samples whose class is right.
+
+    Parameters
+    ----------
+    threshold : float, optional
+        With one output: the value above which it says "class 1". A network sets it to what its
+        loss means (0.5 for probabilities, 0 for logits); by itself it is 0.5.
+    """
+
+    name = "accuracy"
+    one_class_per_sample = True
+
+    def __init__(self, threshold: float | None = None) -> None:
+        self.threshold = threshold
+
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the weight of the right ones, and of all."""
+        xp = array_namespace(y_pred)
+        right = xp.astype(self._right(y_true, y_pred), y_pred.dtype)
+        if right.ndim == 2:
+            right = xp.mean(right, axis=1)
+        weight = _weight(y_pred, sample_weight)
+        return xp.stack([xp.sum(right * weight), xp.sum(weight)])
+
+    def _right(self, y_true: Array, y_pred: Array) -> Array:
+        return true_classes(y_true, y_pred) == predicted_classes(y_pred, self.threshold)
+
+    def result(self, statistics: Array) -> Array:
+        """Return right / all."""
+        return _ratio(statistics[0], statistics[1])
+
+
+class BinaryAccuracy(Accuracy):
+    """The share of yes-or-no answers that are right, where every output is one of its own.
+
+    Parameters
+    ----------
+    threshold : float, optional
+        As for :class:`Accuracy`.
+    """
+
+    name = "binary_accuracy"
+    one_class_per_sample = False
+
+    def _right(self, y_true: Array, y_pred: Array) -> Array:
+        threshold = 0.5 if self.threshold is None else self.threshold
+        return (_column(y_true, y_pred) > 0.5) == (y_pred > threshold)
+
+
+class MSE(Metric):
+    """Mean squared error, over samples and outputs."""
+
+    name = "mse"
+
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the weighted sum of each sample's error, and of the weights."""
+        xp = array_namespace(y_pred)
+        weight = _weight(y_pred, sample_weight)
+        error = xp.mean(self._error(_column(y_true, y_pred) - y_pred), axis=1)
+        return xp.stack([xp.sum(error * weight), xp.sum(weight)])
+
+    def _error(self, difference: Array) -> Array:
+        return difference * difference
+
+    def result(self, statistics: Array) -> Array:
+        """Return the mean."""
+        return _ratio(statistics[0], statistics[1])
+
+
+class MAE(MSE):
+    """Mean absolute error, over samples and outputs."""
+
+    name = "mae"
+
+    def _error(self, difference: Array) -> Array:
+        return array_namespace(difference).abs(difference)
+
+
+class RMSE(MSE):
+    """Square root of the mean squared error."""
+
+    name = "rmse"
+
+    def result(self, statistics: Array) -> Array:
+        """Return the root of the mean."""
+        return array_namespace(statistics).sqrt(super().result(statistics))
+
+
+class R2(Metric):
+    r"""Coefficient of determination, :math:`1 - \sum (y-\hat y)^2 / \sum (y - \bar y)^2`.
+
+    With several outputs, the mean of theirs. Where the targets do not vary it is 1 for exact
+    predictions and else 0.
+    """
+
+    name = "r2"
+
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return for each output: weight, mean, Σ(y - mean)², Σ(y - ŷ)²."""
+        xp = array_namespace(y_pred)
+        y = _column(y_true, y_pred)
+        weight = _weight(y_pred, sample_weight)[:, None] + xp.zeros_like(y)
+        total = xp.sum(weight, axis=0)
+        mean = _ratio(xp.sum(weight * y, axis=0), total)
+        spread = xp.sum(weight * (y - mean) ** 2, axis=0)
+        return xp.stack([total, mean, spread, xp.sum(weight * (y - y_pred) ** 2, axis=0)])
+
+    def merge(self, a: Array, b: Array) -> Array:
+        """Return the statistics of both: Chan et al. 1983, which does not cancel as Σy² would."""
+        xp = array_namespace(a)
+        total = a[0, :] + b[0, :]
+        apart = b[1, :] - a[1, :]
+        share = _ratio(b[0, :], total)
+        mean = a[1, :] + apart * share
+        spread = a[2, :] + b[2, :] + apart * apart * a[0, :] * share
+        return xp.stack([total, mean, spread, a[3, :] + b[3, :]])
+
+    def result(self, statistics: Array) -> Array:
+        """Return 1 - residual / spread, the mean over outputs."""
+        xp = array_namespace(statistics)
+        spread, residual = statistics[2, :], statistics[3, :]
+        constant = xp.astype(residual > 0, residual.dtype)
+        return 1.0 - xp.mean(xp.where(spread > 0, _ratio(residual, spread), constant))
+
+
+class _FromConfusion(Metric):
+    """What can be read off a confusion matrix.
+
+    Parameters
+    ----------
+    average : {"auto", "binary", "macro", "weighted"}, default "auto"
+        ``"binary"`` is that of class 1; ``"macro"`` the mean over classes that occur (in targets
+        or predictions); ``"weighted"`` the mean weighted by how often a class is true.
+        ``"auto"`` is binary for two classes and macro for more.
+    threshold : float, optional
+        As for :class:`Accuracy`.
+    """
+
+    one_class_per_sample = True
+
+    def __init__(self, average: str = "auto", threshold: float | None = None) -> None:
+        if average not in ("auto", "binary", "macro", "weighted"):
+            raise ValueError(
+                f"average={average!r}: expected 'auto', 'binary', 'macro' or 'weighted'"
+            )
+        self.average = average
+        self.threshold = threshold
+
+    @abstractmethod
+    def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """Return the metric of each class from three counts per class."""
+
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the confusion matrix."""
+        return confusion_matrix(y_true, y_pred, sample_weight, threshold=self.threshold)
+
+    def result(self, statistics: Array) -> Array:
+        """Return the average over classes."""
+        xp = array_namespace(statistics)
+        hits = xp.linalg.diagonal(statistics)
+        true, predicted = xp.sum(statistics, axis=1), xp.sum(statistics, axis=0)
+        values = self.of_classes(hits, true, predicted)
+        if self.average == "binary" or (self.average == "auto" and values.shape[0] == 2):
+            return values[1]
+        weight = true
+        if self.average != "weighted":
+            weight = xp.astype((true + predicted) > 0, values.dtype)
+        return _ratio(xp.sum(values * weight), xp.sum(weight))
+
+
+class Precision(_FromConfusion):
+    """Of those said to be of a class, the share that is."""
+
+    name = "precision"
+
+    def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """Return hits / predicted."""
+        return _ratio(hits, predicted)
+
+
+class Recall(_FromConfusion):
+    """Of those that are of a class, the share said to be."""
+
+    name = "recall"
+
+    def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """Return hits / true."""
+        return _ratio(hits, true)
+
+
+class F1(_FromConfusion):
+    """Harmonic mean of precision and recall, 2 hits / (true + predicted)."""
+
+    name = "f1"
+
+    def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """Return 2 hits / (true + predicted)."""
+        return _ratio(2.0 * hits, true + predicted)
+
+
+def confusion_matrix(
+    y_true: Array,
+    y_pred: Array,
+    sample_weight: Array | None = None,
+    *,
+    threshold: float | None = None,
+) -> Array:
+    """Count how often class i (row) was taken for class j (column).
+
+    Parameters
+    ----------
+    y_true : array of shape (n,), (n, 1) or (n, n_classes)
+    y_pred : array of shape (n, n_outputs)
+        A network's output; one output means two classes.
+    sample_weight : array of shape (n,), optional
+    threshold : float, optional
+        As for :class:`Accuracy`.
+
+    Returns
+    -------
+    array of shape (n_classes, n_classes), of the type of y_pred
+    """
+    xp = array_namespace(y_pred)
+    n_classes = max(y_pred.shape[1], 2)
+    weight = _weight(y_pred, sample_weight)[:, None]
+    true = ops.one_hot(true_classes(y_true, y_pred), n_classes, like=y_pred)
+    predicted = ops.one_hot(predicted_classes(y_pred, threshold), n_classes, like=y_pred)
+    return xp.matmul((true * weight).T, predicted)
+
+
+def predicted_classes(y_pred: Array, threshold: float | None = None) -> Array:
+    """Return the class that each row of a network's output says.
+
+    Parameters
+    ----------
+    y_pred : array of shape (n, n_outputs)
+        Several outputs: the class is that of the largest. One: class 1 above the threshold.
+    threshold : float, optional
+        By default 0.5.
+
+    Returns
+    -------
+    integer array of shape (n,)
+    """
+    xp = array_namespace(y_pred)
+    if y_pred.shape[1] > 1:
+        return xp.astype(xp.argmax(y_pred, axis=1), xp.int64)
+    return xp.astype(y_pred[:, 0] > (0.5 if threshold is None else threshold), xp.int64)
+
+
+def true_classes(y_true: Array, y_pred: Array) -> Array:
+    """Return the class of each target, as an integer array of shape (n,).
+
+    Parameters
+    ----------
+    y_true : array of shape (n,), (n, 1) or (n, n_classes)
+        Class indices, of any type, or one-hot rows.
+    y_pred : array of shape (n, n_outputs)
+    """
+    xp = array_namespace(y_true)
+    if y_true.ndim == 2 and y_true.shape[1] > 1:
+        return xp.astype(xp.argmax(y_true, axis=1), xp.int64)
+    y_true = xp.reshape(y_true, (-1,))
+    if y_true.shape[0] != y_pred.shape[0]:
+        raise ValueError(f"{y_true.shape[0]} targets do not fit {y_pred.shape[0]} outputs")
+    return xp.astype(y_true, xp.int64)
+
+
+METRICS: dict[str, type[Metric]] = {
+    "accuracy": Accuracy,
+    "binary_accuracy": BinaryAccuracy,
+    "mse": MSE,
+    "mae": MAE,
+    "rmse": RMSE,
+    "r2": R2,
+    "precision": Precision,
+    "recall": Recall,
+    "f1": F1,
+}
+
+accuracy, mse, mae, rmse, r2 = Accuracy(), MSE(), MAE(), RMSE(), R2()
+precision, recall, f1 = Precision(), Recall(), F1()
+
+
+def _weight(y_pred: Array, sample_weight: Array | None) -> Array:
+    """Return a weight for each sample, 1 where none are given."""
+    xp = array_namespace(y_pred)
+    if sample_weight is None:
+        return xp.ones_like(y_pred[:, 0])
+    return xp.astype(sample_weight, y_pred.dtype, copy=False)
+
+
+def _column(y_true: Array, y_pred: Array) -> Array:
+    """Return targets in the shape and type of the outputs."""
+    xp = array_namespace(y_true)
+    if y_true.ndim == 1 and y_pred.shape[1] == 1:
+        y_true = xp.reshape(y_true, (-1, 1))
+    if y_true.shape != y_pred.shape:
+        raise ValueError(
+            f"targets of shape {y_true.shape} do not fit outputs of shape {y_pred.shape}"
+        )
+    return xp.astype(y_true, y_pred.dtype, copy=False)
+
+
+def _ratio(a: Array, b: Array) -> Array:
+    """Return a / b, and 0 where b is 0."""
+    xp: Any = array_namespace(a)
+    return xp.where(b > 0, a / xp.where(b > 0, b, 1.0), 0.0)

@@ -1,0 +1,468 @@
+"""The network: layers, a loss and an optimizer, trained and asked."""
+
+import copy
+from collections.abc import Callable, Iterator
+from inspect import signature
+from typing import Any, Self, cast
+
+import numpy as np
+
+from . import trainer
+from ._checks import NotFittedError, check_count, find
+from ._parameters import Parameters
+from ._preparing import (
+    Arrays,
+    check_features,
+    check_fit,
+    check_size,
+    place,
+    prepare,
+    prepare_targets,
+)
+from .backends import Array, Backend, backend_of, is_array, move, resolve
+from .data import Dataset, as_dataset
+from .history import History
+from .layers import Layer
+from .losses import LOSSES, LossFunction, MeanSquaredError
+from .metrics import METRICS, Metric
+from .optimizers import OPTIMIZERS, SGD, Optimizer
+from .schedules import Schedule
+
+MetricFunction = Callable[[Array, Array], Any]
+
+
+class NeuralNetwork:
+    """A feed-forward neural network.
+
+    Parameters
+    ----------
+    epochs : int, default 100
+        How often ``fit`` goes through the data.
+    batch_size : int, default 128
+        Samples in a mini-batch.
+    optimizer : str, Optimizer or subclass, default SGD
+        An instance is copied; a class or a name is made with ``learning_rate`` and ``momentum``.
+    learning_rate : float or Schedule, optional
+        By default the optimizer's own.
+    momentum : float, optional
+        By default the optimizer's own.
+    verbose : bool, default False
+        Whether to print a line after each epoch.
+    loss : str, LossFunction or subclass, default MeanSquaredError
+    metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
+    device : str, optional
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: where the network lives and the data are
+        moved to. Without it, the network follows the arrays it is given.
+    backend : str, optional
+        Another library for the device, e.g. ``"torch"``; see :func:`xpnet.backends.resolve`.
+    dtype : {"float32", "float64"}, default "float32"
+    seed : int, optional
+        Fixes first weights, order of samples and dropout, alike on every backend.
+    shuffle : bool, default True
+        Whether the samples are put in another order for each epoch.
+    progress : bool, default False
+        Whether to show a progress bar with the loss.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    history : History
+        Loss, metric, their validation twins, learning rate and seconds of each epoch.
+
+    Raises
+    ------
+    UnknownNameError, ValueError, TypeError
+        An argument is not what it should be.
+    DeviceUnavailableError
+        The device is not there.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, TanhActivation
+    >>> net = NeuralNetwork(epochs=500, batch_size=4, learning_rate=0.1, seed=1)
+    >>> net = net.add(DenseLayer(8, input_shape=(2,))).add(TanhActivation()).add(DenseLayer(1))
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> [round(float(p)) for p in net.fit((X, y)).predict(X)[:, 0]]
+    [0, 1, 1, 0]
+    """
+
+    def __init__(
+        self,
+        epochs: int = 100,
+        batch_size: int = 128,
+        optimizer: str | Optimizer | type[Optimizer] = SGD,
+        learning_rate: float | Schedule | None = None,
+        momentum: float | None = None,
+        verbose: bool = False,
+        loss: str | LossFunction | type[LossFunction] = MeanSquaredError,
+        metric: str | Metric | type[Metric] | MetricFunction | None = None,
+        *,
+        device: str | None = None,
+        backend: str | None = None,
+        dtype: str = "float32",
+        seed: int | None = None,
+        shuffle: bool = True,
+        progress: bool = False,
+    ) -> None:
+        self.epochs = check_count("epochs", epochs)
+        self.batch_size = check_count("batch_size", batch_size)
+        self._new_optimizer = _make_optimizer(optimizer, learning_rate, momentum)
+        self.optimizer = copy.deepcopy(self._new_optimizer)
+        self.loss = find("loss", loss, LossFunction, LOSSES)
+        self.metric = _make_metric(metric, self.loss)
+        self.verbose = bool(verbose)
+        self.progress = bool(progress)
+        self.shuffle = bool(shuffle)
+        self.seed = None if seed is None else check_count("seed", seed, least=0)
+        self._entropy = _entropy(self.seed)
+        self.backend = resolve(device, backend=backend, dtype=dtype)
+        self._follows_data = device is None and backend is None
+        self.layers: list[Layer] = []
+        self.parameters = Parameters([])
+        self.history = History()
+        self._is_fitted = False
+
+    # ---- building
+
+    def add(self, layer: Layer) -> Self:
+        """Add a layer behind the last one, and draw its parameters.
+
+        Parameters
+        ----------
+        layer : Layer
+            The first one needs an input shape.
+
+        Returns
+        -------
+        NeuralNetwork
+            The network itself, so that calls can be chained.
+
+        Raises
+        ------
+        TypeError
+            ``layer`` is no layer (a class instead of an instance, say).
+        ValueError
+            It has no input shape, one that does not fit, or is in the network already.
+        """
+        given: Any = layer
+        if not isinstance(given, Layer):
+            hint = f": write {given.__name__}(...)" if isinstance(given, type) else ""
+            raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
+        if any(layer is other for other in self.layers):
+            raise ValueError(f"this {layer.layer_name()} is in the network already: make a new one")
+        if self.layers:
+            shape = self.layers[-1].output_shape()
+            if layer._input_shape not in (None, shape):
+                raise ValueError(
+                    f"{layer.layer_name()} has input_shape={layer.input_shape()}, and the layer "
+                    f"before it puts out {shape}: leave input_shape out"
+                )
+            layer.set_input_shape(shape)
+        layer.input_shape()
+        self._initialize(layer, len(self.layers))
+        self.layers.append(layer)
+        self.parameters = Parameters(self.layers)
+        self.optimizer = copy.deepcopy(self._new_optimizer)
+        return self
+
+    def reset(self) -> Self:
+        """Forget all training: first weights, history and optimizer as after building."""
+        if self.seed is None:
+            self._entropy = _entropy()
+        for index, layer in enumerate(self.layers):
+            self._initialize(layer, index)
+        self.parameters = Parameters(self.layers)
+        self.optimizer = copy.deepcopy(self._new_optimizer)
+        self.history = History()
+        self._is_fitted = False
+        return self
+
+    def to(self, backend: Backend) -> Self:
+        """Move everything that the network has learned to another backend."""
+        if backend != self.backend:
+            self.backend = backend
+            for layer in self.layers:
+                layer.backend = backend
+                _move_state(layer, (*layer.parameter_names, *layer.state_names), backend)
+            _move_state(self.optimizer, self.optimizer.state_names, backend)
+            self.parameters = Parameters(self.layers)
+        return self
+
+    # ---- the passes
+
+    def get_mini_batches(
+        self, X: Array, y: Array | None = None, shuffle: bool = True
+    ) -> Iterator[tuple[Array, Array | None]]:
+        """Give the samples in mini-batches, the last one shorter where they do not divide.
+
+        Parameters
+        ----------
+        X : array of shape (n, n_features)
+        y : array of shape (n, ...), optional
+        shuffle : bool, default True
+            Whether to put them in the order that the next epoch has.
+
+        Yields
+        ------
+        tuple of array
+            ``(X_batch, y_batch)``; ``y_batch`` is None without y.
+        """
+        arrays = Arrays(X, y, None, self.backend)
+        order = self.sample_order(len(arrays), self.history.epochs) if shuffle else None
+        for batch in arrays.batches(self.batch_size, order):
+            yield batch.X, batch.y
+
+    def sample_order(self, n: int, epoch: int) -> np.ndarray:
+        """Return the order of ``n`` samples in an epoch, counted from 0; the seed fixes it."""
+        return self._generator(1, epoch).permutation(n) if self.shuffle else np.arange(n)
+
+    def forward_propagation(self, X: Array, training: bool = True) -> Array:
+        """Return the output of the last layer for a batch of shape (n, n_features)."""
+        for layer in self.layers:
+            X = layer.forward_propagation(X, training)
+        return X
+
+    def backward_propagation(self, output_error: Array) -> Array:
+        """Carry the derivative of the loss back through all layers, and update their parameters.
+
+        Parameters
+        ----------
+        output_error : array of shape (n, n_outputs)
+            Derivative of the loss with respect to the last output.
+
+        Returns
+        -------
+        array of shape (n, n_features)
+            Derivative of the loss with respect to the last input.
+        """
+        for layer in reversed(self.layers):
+            output_error = layer.backward_propagation(output_error)
+        if self.parameters:
+            weights = self.parameters.gather()
+            self.parameters.scatter(self.optimizer.update(weights, self.parameters.gradient()))
+        return output_error
+
+    # ---- training and asking
+
+    def fit(
+        self,
+        dataset: Dataset | tuple[Any, ...],
+        validation: Dataset | tuple[Any, ...] | None = None,
+        *,
+        epochs: int | None = None,
+        restart: bool = False,
+    ) -> Self:
+        """Train on a data set.
+
+        Parameters
+        ----------
+        dataset : Dataset, (X, y) or (X, y, sample_weight)
+        validation : the same, optional
+            Loss and metric of these are recorded after each epoch; nothing is learned from them.
+        epochs : int, optional
+            How many more epochs; by default the network's number.
+        restart : bool, default False
+            False goes on from where the last ``fit`` ended; True forgets all training first.
+
+        Returns
+        -------
+        NeuralNetwork
+            The network itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The data do not fit the network or the loss; the network is as it was.
+        DivergedError
+            The loss became NaN or infinite.
+        """
+        epochs = self.epochs if epochs is None else check_count("epochs", epochs)
+        self._check_built()
+        check_fit(self.layers, self.loss, self.metric)
+        training = self._checked(dataset, train=True)
+        backend = self._backend_for(training.X)
+        n_outputs = self.layers[-1].output_shape()[0]
+        arrays = prepare(training, self.loss, n_outputs, backend)
+        held_out = None
+        if validation is not None:
+            held_out = prepare(self._checked(validation), self.loss, n_outputs, backend)
+        if restart:
+            self.reset()
+        self.to(backend)
+        trainer.Trainer(self, arrays, held_out).run(epochs)
+        self._is_fitted = True
+        return self
+
+    def predict(self, dataset: Dataset | Any) -> Array:
+        """Return the network's outputs.
+
+        Parameters
+        ----------
+        dataset : Dataset or array-like of shape (n, n_features)
+
+        Returns
+        -------
+        array of shape (n, n_outputs)
+            In the library and on the device of the input; NumPy for lists, tables and sparse rows.
+
+        Raises
+        ------
+        NotFittedError
+            There was no training yet.
+        ValueError
+            The features are not those of the training.
+        """
+        self._check_fitted("predict")
+        data = self._checked(dataset if isinstance(dataset, Dataset) else Dataset(dataset))
+        backend = self._backend_for(data.X)
+        self.to(backend)
+        with backend.active():
+            output = trainer.predict(self, place(data, backend))
+        home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
+        return move(output, home)
+
+    def score(
+        self,
+        dataset: Dataset | tuple[Any, ...],
+        metric: str | Metric | type[Metric] | MetricFunction | None = None,
+    ) -> float:
+        """Return the network's metric, or another, on a data set.
+
+        Parameters
+        ----------
+        dataset : Dataset, (X, y) or (X, y, sample_weight)
+        metric : optional
+            As for the network; by default the network's.
+
+        Raises
+        ------
+        NotFittedError
+            There was no training yet.
+        ValueError
+            There is no metric, or the data do not fit.
+        """
+        self._check_fitted("score")
+        chosen = self.metric if metric is None else _make_metric(metric, self.loss)
+        if chosen is None:
+            raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
+        check_fit(self.layers, self.loss, chosen)
+        data = self._checked(dataset)
+        if data.y is None:
+            raise ValueError("the data set has no targets: give Dataset(X, y)")
+        y = prepare_targets(data.y, self.loss, self.layers[-1].output_shape()[0])
+        backend = self._backend_for(data.X)
+        self.to(backend)
+        with backend.active():
+            return trainer.measure(self, place(data, backend, y), chosen)
+
+    def summary(self) -> None:
+        """Print the layers, their output shapes and their numbers of parameters as a table."""
+        from tabulate import tabulate
+
+        rows = [
+            (layer.layer_name(), layer.output_shape(), layer.parameters()) for layer in self.layers
+        ]
+        print(tabulate(rows, headers=["layer", "output shape", "parameters"], intfmt=","))
+        print(f"{sum(row[2] for row in rows):,} parameters, {self.backend.dtype}")
+
+    def save(self, path: Any) -> None:
+        """Write the network to a ``.safetensors`` file; :func:`xpnet.load` reads it.
+
+        The file has the architecture, weights, running statistics, history and the optimizer's
+        state, so a loaded network predicts the same and trains on. There is no code in it.
+
+        Parameters
+        ----------
+        path : str or path-like
+        """
+        from .saving import save
+
+        save(self, path)
+
+    # ---- inside
+
+    def _initialize(self, layer: Layer, index: int) -> None:
+        layer.backend = self.backend
+        layer.rng = self._generator(0, index)
+        layer.initialize()
+
+    def _generator(self, *purpose: int) -> np.random.Generator:
+        """Return a random generator of its own for each purpose, from the network's seed."""
+        return np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=purpose))
+
+    def _backend_for(self, X: Any) -> Backend:
+        """Return where to compute: with the data, unless a device was asked for."""
+        if self._follows_data and is_array(X):
+            return backend_of(X).with_dtype(self.backend.dtype)
+        return self.backend
+
+    def _checked(self, data: Any, train: bool = False) -> Dataset:
+        dataset = as_dataset(data)
+        if train:
+            check_size(dataset, self.batch_size)
+        elif len(dataset) == 0 and dataset.y is not None:
+            raise ValueError("the data set is empty: expected at least 1 sample")
+        check_features(dataset, self.layers)
+        return dataset
+
+    def _check_built(self) -> None:
+        if not self.layers:
+            raise ValueError("the network has no layers: add(DenseLayer(10, input_shape=(784,)))")
+
+    def _check_fitted(self, what: str) -> None:
+        self._check_built()
+        if not self._is_fitted:
+            raise NotFittedError(f"{what} before fit: train the network with fit(dataset) first")
+
+
+def _entropy(seed: int | None = None) -> int:
+    """Return the number that all of a network's randomness is made from."""
+    return cast(int, np.random.SeedSequence(seed).entropy)
+
+
+def _make_optimizer(
+    given: str | Optimizer | type[Optimizer],
+    learning_rate: float | Schedule | None,
+    momentum: float | None,
+) -> Optimizer:
+    """Return the optimizer from an instance, or from a class and its two common arguments."""
+    both = {"learning_rate": learning_rate, "momentum": momentum}
+    arguments: dict[str, Any] = {name: value for name, value in both.items() if value is not None}
+    if isinstance(given, Optimizer):
+        if arguments:
+            raise ValueError(
+                f"{' and '.join(arguments)} given beside an optimizer that has its own: give them "
+                f"to {type(given).__name__}(...)"
+            )
+        return copy.deepcopy(given)
+
+    def make(cls: type[Optimizer]) -> Optimizer:
+        unknown = [name for name in arguments if name not in signature(cls).parameters]
+        if unknown:
+            raise ValueError(
+                f"{cls.__name__} takes no {' and no '.join(unknown)}: expected "
+                f"{', '.join(signature(cls).parameters)}"
+            )
+        return cls(**arguments)
+
+    return find("optimizer", given, Optimizer, OPTIMIZERS, make=make)
+
+
+def _make_metric(
+    given: str | Metric | type[Metric] | MetricFunction | None, loss: LossFunction
+) -> Metric | MetricFunction | None:
+    """Return the metric, with the threshold that the loss means where it has none."""
+    if given is None or (callable(given) and not isinstance(given, (type, Metric))):
+        return given
+    metric = copy.copy(find("metric", given, Metric, METRICS))
+    if getattr(metric, "threshold", ...) is None:
+        metric.threshold = loss.decision_threshold  # type: ignore[attr-defined]
+    return metric
+
+
+def _move_state(holder: Any, names: tuple[str, ...], backend: Backend) -> None:
+    """Move the arrays among some attributes of a layer or an optimizer."""
+    for name in names:
+        value = getattr(holder, name)
+        if is_array(value):
+            setattr(holder, name, move(value, backend, backend.dtype))

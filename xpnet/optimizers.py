@@ -1,0 +1,342 @@
+"""Optimizers: how a gradient changes the weights.
+
+``update(w, grad_loss_w)`` returns the updated weights and keeps what it has to remember: one
+optimizer serves one array, and a network hands it all of its parameters as one. A new optimizer is
+a subclass of :class:`Optimizer` with ``update``; arrays that it keeps are named in ``state_names``.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from ._checks import check_fraction, check_non_negative, check_positive
+from .backends import Array, array_namespace
+from .schedules import ConstantLearningRate, Schedule
+
+
+class Optimizer(ABC):
+    """Base of the optimizers.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.01
+        α > 0, or how it goes from epoch to epoch.
+    clip_norm : float, optional
+        Shorten a gradient that is longer than this (Euclidean norm) to this length. In a network
+        it is the norm over all parameters. Pascanu et al. 2013, algorithm 1.
+    clip_value : float, optional
+        Bring every number of the gradient into [-clip_value, clip_value].
+
+    Attributes
+    ----------
+    learning_rate : float
+        The current one.
+    schedule : Schedule
+    n_updates : int
+        How many updates there were.
+    state_names : tuple of str
+        Attributes that hold what is remembered, arrays of the shape of the weights or None.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+    n_updates: int = 0
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.01,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        if not isinstance(learning_rate, Schedule):
+            learning_rate = ConstantLearningRate(check_positive("learning_rate", learning_rate))
+        self.schedule = learning_rate
+        self.clip_norm = None if clip_norm is None else check_positive("clip_norm", clip_norm)
+        self.clip_value = None if clip_value is None else check_positive("clip_value", clip_value)
+        self.begin_epoch(0, 1)
+
+    @abstractmethod
+    def update(self, w: Array, grad_loss_w: Array) -> Array:
+        """Return the weights after one step.
+
+        Parameters
+        ----------
+        w : array
+            The weights; not written to.
+        grad_loss_w : array of the shape of w
+            Derivative of the loss with respect to the weights; not written to.
+
+        Raises
+        ------
+        ValueError
+            The state kept is of weights of another shape.
+        """
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set the learning rate for an epoch, counted from 0, of so many in all."""
+        self.learning_rate = self.schedule.learning_rate(epoch, epochs)
+
+    def clip(self, gradient: Array) -> Array:
+        """Return the gradient clipped by value, then by norm, as far as either is asked for."""
+        xp = array_namespace(gradient)
+        if self.clip_value is not None:
+            gradient = xp.clip(gradient, -self.clip_value, self.clip_value)
+        if self.clip_norm is not None:
+            norm = xp.sqrt(xp.sum(gradient * gradient))
+            gradient = gradient * (self.clip_norm / xp.maximum(norm, self.clip_norm))
+        return gradient
+
+    def remembered(self, name: str, w: Array) -> Array:
+        """Return the array kept under ``name``: zeros of the shape of ``w`` at the first update."""
+        kept = getattr(self, name)
+        if kept is None:
+            return array_namespace(w).zeros_like(w)
+        if kept.shape != w.shape:
+            raise ValueError(
+                f"{type(self).__name__} remembers weights of shape {kept.shape} and got some of "
+                f"shape {w.shape}: give each array an optimizer of its own (copy.deepcopy)"
+            )
+        return kept
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent with momentum.
+
+    .. math:: v \leftarrow \mu v + (1 - d)\, g, \qquad w \leftarrow w - \alpha v
+
+    ``dampening=0`` is the form v = μv + g. ``dampening=momentum`` is the moving average
+    V = βV + (1 - β)g, which takes steps 1 - β times as long. v starts at zero in both.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.01
+    momentum : float, default 0.9
+        μ in [0, 1); 0 is plain gradient descent.
+    dampening : float, default 0.0
+        d in [0, 1).
+    nesterov : bool, default False
+        Step along μv + g in place of v: the gradient looked up ahead. Sutskever et al. 2013.
+    clip_norm, clip_value : float, optional
+        See :class:`Optimizer`.
+
+    Attributes
+    ----------
+    retained_gradient : array or None
+        v.
+    """
+
+    state_names = ("retained_gradient",)
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.01,
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
+        self.momentum = check_fraction("momentum", momentum)
+        self.dampening = check_fraction("dampening", dampening)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError(
+                f"nesterov=True with momentum={momentum!r} and dampening={dampening!r}: expected a "
+                "momentum above 0 and no dampening"
+            )
+        self.retained_gradient: Array = None
+
+    def update(self, w: Array, grad_loss_w: Array) -> Array:
+        """Return w - αv, or with Nesterov's form w - α(μv + g)."""
+        gradient = self.clip(grad_loss_w)
+        retained = self.remembered("retained_gradient", w)
+        self.retained_gradient = self.momentum * retained + (1.0 - self.dampening) * gradient
+        self.n_updates += 1
+        if self.nesterov:
+            return w - self.learning_rate * (self.momentum * self.retained_gradient + gradient)
+        return w - self.learning_rate * self.retained_gradient
+
+
+class RMSProp(Optimizer):
+    r"""Steps scaled by a moving average of the squared gradient.
+
+    .. math:: s \leftarrow \rho s + (1 - \rho)\, g^2, \qquad
+              w \leftarrow w - \alpha g / (\sqrt{s} + \epsilon)
+
+    Tieleman and Hinton 2012, lecture 6.5.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    rho : float, default 0.9
+        ρ in [0, 1).
+    epsilon : float, default 1e-8
+    clip_norm, clip_value : float, optional
+        See :class:`Optimizer`.
+    """
+
+    state_names = ("mean_square",)
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        rho: float = 0.9,
+        epsilon: float = 1e-8,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
+        self.rho = check_fraction("rho", rho)
+        self.epsilon = check_positive("epsilon", epsilon)
+        self.mean_square: Array = None
+
+    def update(self, w: Array, grad_loss_w: Array) -> Array:
+        """Return w - αg / (√s + ε)."""
+        xp = array_namespace(w)
+        gradient = self.clip(grad_loss_w)
+        mean_square = self.remembered("mean_square", w)
+        self.mean_square = self.rho * mean_square + (1.0 - self.rho) * gradient * gradient
+        self.n_updates += 1
+        return w - self.learning_rate * gradient / (xp.sqrt(self.mean_square) + self.epsilon)
+
+
+class Adam(Optimizer):
+    r"""Steps along a moving average of the gradient, scaled by one of its square.
+
+    .. math:: m \leftarrow \beta_1 m + (1-\beta_1)\, g, \qquad
+              v \leftarrow \beta_2 v + (1-\beta_2)\, g^2, \qquad
+              w \leftarrow w - \alpha \hat m / (\sqrt{\hat v} + \epsilon)
+
+    with :math:`\hat m = m / (1 - \beta_1^t)` and :math:`\hat v = v / (1 - \beta_2^t)` at update t.
+
+    Kingma and Ba 2015, "Adam: a method for stochastic optimization", algorithm 1.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        In [0, 1).
+    epsilon : float, default 1e-8
+    clip_norm, clip_value : float, optional
+        See :class:`Optimizer`.
+    """
+
+    state_names = ("first_moment", "second_moment")
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
+        self.beta_1 = check_fraction("beta_1", beta_1)
+        self.beta_2 = check_fraction("beta_2", beta_2)
+        self.epsilon = check_positive("epsilon", epsilon)
+        self.first_moment: Array = None
+        self.second_moment: Array = None
+
+    def update(self, w: Array, grad_loss_w: Array) -> Array:
+        """Return w - αm̂ / (√v̂ + ε)."""
+        xp = array_namespace(w)
+        gradient = self.clip(grad_loss_w)
+        first = self.remembered("first_moment", w)
+        second = self.remembered("second_moment", w)
+        self.first_moment = self.beta_1 * first + (1.0 - self.beta_1) * gradient
+        self.second_moment = self.beta_2 * second + (1.0 - self.beta_2) * gradient * gradient
+        self.n_updates += 1
+        step = self.learning_rate / (1.0 - self.beta_1**self.n_updates)
+        unbias = 1.0 / math.sqrt(1.0 - self.beta_2**self.n_updates)
+        return w - step * self.first_moment / (unbias * xp.sqrt(self.second_moment) + self.epsilon)
+
+
+class AdamW(Adam):
+    r"""Adam with decoupled weight decay: first :math:`w \leftarrow (1 - \alpha\lambda)\, w`.
+
+    The decay is not part of the gradient, so Adam's scaling does not touch it, unlike an L2
+    penalty in the loss. Loshchilov and Hutter 2019, "Decoupled weight decay regularization".
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    beta_1, beta_2, epsilon : float
+        As for :class:`Adam`.
+    weight_decay : float, default 0.01
+        λ >= 0.
+    clip_norm, clip_value : float, optional
+        See :class:`Optimizer`.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, clip_norm=clip_norm, clip_value=clip_value
+        )
+        self.weight_decay = check_non_negative("weight_decay", weight_decay)
+
+    def update(self, w: Array, grad_loss_w: Array) -> Array:
+        """Return Adam's update of the decayed weights."""
+        return super().update(w * (1.0 - self.learning_rate * self.weight_decay), grad_loss_w)
+
+
+class Adagrad(Optimizer):
+    r"""Steps scaled by the sum of all squared gradients so far.
+
+    .. math:: s \leftarrow s + g^2, \qquad w \leftarrow w - \alpha g / (\sqrt{s} + \epsilon)
+
+    Duchi et al. 2011, "Adaptive subgradient methods".
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.01
+    epsilon : float, default 1e-10
+    clip_norm, clip_value : float, optional
+        See :class:`Optimizer`.
+    """
+
+    state_names = ("sum_of_squares",)
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.01,
+        epsilon: float = 1e-10,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
+        self.epsilon = check_positive("epsilon", epsilon)
+        self.sum_of_squares: Array = None
+
+    def update(self, w: Array, grad_loss_w: Array) -> Array:
+        """Return w - αg / (√s + ε)."""
+        xp = array_namespace(w)
+        gradient = self.clip(grad_loss_w)
+        self.sum_of_squares = self.remembered("sum_of_squares", w) + gradient * gradient
+        self.n_updates += 1
+        return w - self.learning_rate * gradient / (xp.sqrt(self.sum_of_squares) + self.epsilon)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSProp,
+    "adam": Adam,
+    "adamw": AdamW,
+    "adagrad": Adagrad,
+}

@@ -1,0 +1,214 @@
+"""Learning rates that change from epoch to epoch.
+
+An optimizer takes one of these wherever it takes a number. Epochs are counted from 0 here: t = 0 is
+the first. A new schedule is a subclass of :class:`Schedule` with one method.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from ._checks import check_count, check_fraction, check_non_negative, check_positive
+
+
+class Schedule(ABC):
+    """Base of the schedules.
+
+    Attributes
+    ----------
+    state_names : tuple of str
+        Numbers that change while training goes on, and are saved with a network.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return the learning rate of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            The epoch about to begin, from 0.
+        epochs : int
+            How many there will be in all.
+        """
+
+    def observe(self, loss: float) -> None:
+        """Take note of the loss at the end of an epoch; most schedules do not care."""
+        return
+
+
+class ConstantLearningRate(Schedule):
+    """α, always.
+
+    Parameters
+    ----------
+    initial : float
+        α > 0.
+    """
+
+    def __init__(self, initial: float) -> None:
+        self.initial = check_positive("initial", initial)
+
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return α."""
+        return self.initial
+
+
+class LinearDecay(Schedule):
+    r"""From α₀ to α₁ in equal steps: :math:`\alpha_t = \alpha_0 - (\alpha_0 - \alpha_1)\, t / N`.
+
+    N is the number of steps between the first epoch and the last, ``epochs - 1``, so the last epoch
+    is trained with α₁.
+
+    Parameters
+    ----------
+    initial, final : float
+        α₀ > 0 and α₁ >= 0.
+    epochs : int, optional
+        Over how many epochs; by default all that the network trains. After them α₁ stays.
+
+    Examples
+    --------
+    >>> LinearDecay(0.1, 0.02, epochs=5).learning_rate(1, 5)
+    0.08
+    """
+
+    def __init__(self, initial: float, final: float, epochs: int | None = None) -> None:
+        self.initial = check_positive("initial", initial)
+        self.final = check_non_negative("final", final)
+        self.epochs = None if epochs is None else check_count("epochs", epochs)
+
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return α₀ - (α₀ - α₁) t / N."""
+        return self.initial - (self.initial - self.final) * _progress(epoch, self.epochs or epochs)
+
+
+class ExponentialDecay(Schedule):
+    r"""From α₀ to α₁ by equal factors: :math:`\alpha_t = \alpha_0\, (\alpha_1/\alpha_0)^{t/N}`.
+
+    N is ``epochs - 1``, as for :class:`LinearDecay`.
+
+    Parameters
+    ----------
+    initial, final : float
+        α₀ > 0 and α₁ > 0.
+    epochs : int, optional
+        Over how many epochs; by default all that the network trains. After them α₁ stays.
+    """
+
+    def __init__(self, initial: float, final: float, epochs: int | None = None) -> None:
+        self.initial = check_positive("initial", initial)
+        self.final = check_positive("final", final)
+        self.epochs = None if epochs is None else check_count("epochs", epochs)
+
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return α₀ (α₁/α₀)^(t/N)."""
+        ratio = self.final / self.initial
+        return float(self.initial * ratio ** _progress(epoch, self.epochs or epochs))
+
+
+class StepDecay(Schedule):
+    r"""Times a factor every so many epochs: :math:`\alpha_t = \alpha_0\, f^{\lfloor t/n \rfloor}`.
+
+    Parameters
+    ----------
+    initial : float
+        α₀ > 0.
+    factor : float, default 0.5
+        f > 0.
+    every : int, default 10
+        n, in epochs.
+    """
+
+    def __init__(self, initial: float, factor: float = 0.5, every: int = 10) -> None:
+        self.initial = check_positive("initial", initial)
+        self.factor = check_positive("factor", factor)
+        self.every = check_count("every", every)
+
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return α₀ f^⌊t/n⌋."""
+        return float(self.initial * self.factor ** (epoch // self.every))
+
+
+class CosineDecay(Schedule):
+    r"""Along half a cosine: :math:`\alpha_t = \alpha_1 + (\alpha_0-\alpha_1)(1+\cos(\pi t/N))/2`.
+
+    Loshchilov and Hutter 2017, "SGDR", eq. 5, without restarts. N is ``epochs - 1``.
+
+    Parameters
+    ----------
+    initial, final : float
+        α₀ > 0 and α₁ >= 0.
+    epochs : int, optional
+        Over how many epochs; by default all that the network trains. After them α₁ stays.
+    """
+
+    def __init__(self, initial: float, final: float = 0.0, epochs: int | None = None) -> None:
+        self.initial = check_positive("initial", initial)
+        self.final = check_non_negative("final", final)
+        self.epochs = None if epochs is None else check_count("epochs", epochs)
+
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return α₁ + (α₀ - α₁)(1 + cos(πt/N)) / 2."""
+        half_wave = (1.0 + math.cos(math.pi * _progress(epoch, self.epochs or epochs))) / 2.0
+        return self.final + (self.initial - self.final) * half_wave
+
+
+class ReduceOnPlateau(Schedule):
+    """Times a factor whenever the loss has not improved for some epochs.
+
+    It watches the validation loss where there is validation, else the training loss.
+
+    Parameters
+    ----------
+    initial : float
+        The first learning rate, > 0.
+    factor : float, default 0.1
+        In [0, 1).
+    patience : int, default 10
+        How many epochs without an improvement are let pass; the next one reduces.
+    min_delta : float, default 1e-4
+        What counts as an improvement: a loss below ``best * (1 - min_delta)``.
+    final : float, default 0.0
+        The learning rate never falls below this.
+    """
+
+    state_names = ("best", "waited", "current")
+
+    def __init__(
+        self,
+        initial: float,
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        final: float = 0.0,
+    ) -> None:
+        self.initial = check_positive("initial", initial)
+        self.factor = check_fraction("factor", factor)
+        self.patience = check_count("patience", patience, least=0)
+        self.min_delta = check_non_negative("min_delta", min_delta)
+        self.final = check_non_negative("final", final)
+        self.best = math.inf
+        self.waited = 0
+        self.current = self.initial
+
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return the learning rate as reduced so far."""
+        return self.current
+
+    def observe(self, loss: float) -> None:
+        """Count epochs without an improvement, and reduce after ``patience`` of them."""
+        if loss < self.best * (1.0 - self.min_delta):
+            self.best, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.current = max(self.current * self.factor, self.final)
+            self.waited = 0
+
+
+def _progress(epoch: int, epochs: int) -> float:
+    """Return how far a decay is, from 0 in the first epoch to 1 in the last and ever after."""
+    return min(epoch / (epochs - 1), 1.0) if epochs > 1 else 0.0

@@ -1,0 +1,142 @@
+"""Checks for layers and losses of your own: derivatives against finite differences.
+
+They work in float64 and move along one random direction, so that a check costs two evaluations
+whatever the size.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .backends import Array, to_host
+from .layers import Layer
+from .losses import LossFunction
+
+
+def check_gradient(
+    function: Callable[[np.ndarray], float],
+    gradient: np.ndarray,
+    at: np.ndarray,
+    *,
+    step: float = 1e-6,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> None:
+    r"""Compare a gradient with the central difference along a random direction d.
+
+    :math:`g \cdot d` against :math:`(f(x + hd) - f(x - hd)) / 2h`.
+
+    Parameters
+    ----------
+    function : function of a float64 array, returning a float
+    gradient : array of the shape of ``at``
+        What is claimed to be the gradient of ``function`` at ``at``.
+    at : float64 array
+    step : float, default 1e-6
+        h.
+    tolerance : float, default 1e-6
+        Allowed difference, relative to the larger of the two and 1.
+    seed : int, default 0
+        Of the direction.
+
+    Raises
+    ------
+    AssertionError
+        They differ; the message has both numbers.
+    """
+    if gradient.shape != at.shape:
+        raise AssertionError(f"the gradient has shape {gradient.shape}, the argument {at.shape}")
+    direction = np.random.default_rng(seed).standard_normal(at.shape)
+    direction /= max(float(np.linalg.norm(direction)), 1e-12)
+    numeric = (function(at + step * direction) - function(at - step * direction)) / (2.0 * step)
+    analytic = float(np.sum(gradient * direction))
+    if abs(numeric - analytic) > tolerance * max(abs(numeric), abs(analytic), 1.0):
+        raise AssertionError(
+            f"derivative along a random direction: {analytic!r} by the formula, {numeric!r} by "
+            "finite differences"
+        )
+
+
+def check_layer(layer: Layer, input: Array, *, seed: int = 0, tolerance: float = 1e-6) -> None:
+    """Check a layer's backward pass, for its input and each of its parameters.
+
+    The loss is a random weighted sum of the outputs. The layer must give the same output for the
+    same input (a random one: with its randomness fixed), and is left as it was.
+
+    Parameters
+    ----------
+    layer : Layer
+        An initialised one, without an optimizer, in float64.
+    input : float64 array of shape (n, *input_shape)
+        On the layer's backend; away from points where the layer has no derivative.
+    seed : int, default 0
+    tolerance : float, default 1e-6
+
+    Raises
+    ------
+    AssertionError
+        A derivative is wrong.
+    """
+    backend = layer.backend
+    at = to_host(input)
+    output = layer.forward_propagation(input, training=True)
+    weights = np.random.default_rng(seed).standard_normal(tuple(output.shape))
+    input_error = layer.backward_propagation(backend.asarray(weights))
+    gradients = {
+        name: to_host(getattr(layer, f"{name}_gradient")) for name in layer.parameter_names
+    }
+
+    def loss(x: np.ndarray) -> float:
+        return float(np.sum(to_host(layer.forward_propagation(backend.asarray(x))) * weights))
+
+    check_gradient(loss, to_host(input_error), at, seed=seed, tolerance=tolerance)
+    for name, gradient in gradients.items():
+        value = getattr(layer, name)
+
+        def loss_of_parameter(w: np.ndarray, name: str = name) -> float:
+            setattr(layer, name, backend.asarray(w))
+            return loss(at)
+
+        try:
+            check_gradient(
+                loss_of_parameter, gradient, to_host(value), seed=seed, tolerance=tolerance
+            )
+        finally:
+            setattr(layer, name, value)
+
+
+def check_loss(
+    loss: LossFunction,
+    y_true: Array,
+    y_pred: Array,
+    sample_weight: Array | None = None,
+    *,
+    seed: int = 0,
+    tolerance: float = 1e-6,
+) -> None:
+    """Check that a loss's derivative is that of its value.
+
+    Parameters
+    ----------
+    loss : LossFunction
+    y_true : array
+    y_pred : float64 array of shape (n, n_outputs)
+    sample_weight : array of shape (n,), optional
+    seed : int, default 0
+    tolerance : float, default 1e-6
+
+    Raises
+    ------
+    AssertionError
+        The derivative is wrong.
+    """
+    from .backends import backend_of
+
+    backend = backend_of(y_pred)
+    weights = () if sample_weight is None else (sample_weight,)
+
+    def value(p: np.ndarray) -> float:
+        return backend.scalar(loss.loss(y_true, backend.asarray(p), *weights))
+
+    derivative = to_host(loss.derivative(y_true, y_pred, *weights))
+    check_gradient(value, derivative, to_host(y_pred), seed=seed, tolerance=tolerance)

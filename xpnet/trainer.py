@@ -1,0 +1,206 @@
+"""The training loop: where mathematics and machines meet.
+
+The trainer owns the loop over epochs and mini-batches, the data on the device, the order of the
+samples, and the running sums of loss and metric. Nothing in an epoch waits for the device: the
+sums stay there and are read once, at its end.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._preparing import Arrays
+from .backends import Array, array_namespace
+from .metrics import Metric
+
+if TYPE_CHECKING:
+    from .neuralnet import NeuralNetwork
+
+_EVALUATION_ROWS = 4096
+"""Samples in a batch of prediction: many enough for the matrix product, few enough for memory."""
+
+
+class DivergedError(ArithmeticError):
+    """The loss became NaN or infinite; the network has the weights of the last good epoch."""
+
+
+class Trainer:
+    """Trains a network on data that were checked and moved already.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    training : Arrays
+    validation : Arrays, optional
+    """
+
+    def __init__(
+        self, network: "NeuralNetwork", training: Arrays, validation: Arrays | None = None
+    ) -> None:
+        self.network = network
+        self.training = training
+        self.validation = validation
+
+    def run(self, epochs: int) -> None:
+        """Train for so many more epochs; the numbered steps are the course's."""
+        net = self.network
+        done = net.history.epochs
+        with net.backend.active(), self._progress_bar(epochs) as bar:
+            for epoch in range(done, done + epochs):  # (10) for all epochs
+                start = time.perf_counter()
+                net.optimizer.begin_epoch(epoch, max(net.epochs, done + epochs))
+                row = self._train_epoch(epoch, bar)
+                if self.validation is not None:
+                    loss, metric = evaluate(net, self.validation)
+                    row |= {"val_loss": loss, "val_metric": metric}
+                net.optimizer.schedule.observe(row.get("val_loss") or row["loss"] or 0.0)
+                net.history.append(  # (8) history
+                    epoch=epoch + 1,
+                    **row,
+                    learning_rate=net.optimizer.learning_rate,
+                    seconds=time.perf_counter() - start,
+                )
+                bar.set_postfix(_shown(net.history.last))
+                if net.verbose:  # (9) print
+                    print(_line(net.history.last, done + epochs))
+
+    def _train_epoch(self, epoch: int, bar: Any) -> dict[str, float | None]:
+        """Train on every batch once; return the epoch's loss and metric."""
+        net = self.network
+        sums = _Sums(net)
+        before = net.parameters.gather() if net.parameters else None
+        order = net.sample_order(len(self.training), epoch)
+        for batch in self.training.batches(net.batch_size, order):  # (1), (5) for all batches
+            output = net.forward_propagation(batch.X, training=True)  # (2) forward
+            arguments = _loss_arguments(batch, output)
+            error = net.loss.derivative(*arguments)  # (3) derivative of the loss
+            net.backward_propagation(error)  # (4) backward, and the update
+            sums.add(batch, output)
+            bar.update()
+        loss, metric = sums.read()  # (6) loss, (7) metric
+        if not math.isfinite(loss):
+            if before is not None:
+                net.parameters.scatter(before)
+            raise DivergedError(
+                f"the loss became {loss} in epoch {epoch + 1}; the network has the weights from "
+                "before that epoch. Lower the learning rate, clip the gradient (clip_norm), or "
+                "standardise the features"
+            )
+        return {"loss": loss, "metric": metric}
+
+    def _progress_bar(self, epochs: int) -> Any:
+        from tqdm import tqdm
+
+        batches = math.ceil(len(self.training) / self.network.batch_size)
+        return tqdm(total=epochs * batches, unit="batch", disable=not self.network.progress)
+
+
+class _Sums:
+    """Loss and metric of the batches so far, on the device until they are read."""
+
+    def __init__(self, network: "NeuralNetwork") -> None:
+        self.network = network
+        self.loss: Array = 0.0
+        self.weight: Array = 0.0
+        metric = network.metric
+        self.metric = None if metric is None else _accumulator(metric)
+
+    def add(self, batch: Arrays, output: Array) -> None:
+        """Take a batch in."""
+        loss, arguments = self.network.loss, _loss_arguments(batch, output)
+        weight = loss.total_weight(*arguments)
+        self.loss = self.loss + loss.loss(*arguments) * weight
+        self.weight = self.weight + weight
+        if self.metric is not None:
+            self.metric.add(*arguments)
+
+    def read(self) -> tuple[float, float | None]:
+        """Return loss and metric; waits for the device."""
+        read = self.network.backend.scalar
+        weight = self.weight if isinstance(self.weight, float) else read(self.weight)
+        loss = read(self.loss) / weight if weight else 0.0
+        return loss, None if self.metric is None else read(self.metric.result())
+
+
+class _SummedMetric:
+    """A metric that keeps the statistics of the batches so far."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.statistics: Array = None
+
+    def add(self, *arguments: Array) -> None:
+        new = self.metric.statistics(*arguments)
+        self.statistics = (
+            new if self.statistics is None else self.metric.merge(self.statistics, new)
+        )
+
+    def result(self) -> Array:
+        return self.metric.result(self.statistics)
+
+
+class _CollectedMetric:
+    """A user's function, which needs all targets and outputs at once."""
+
+    def __init__(self, metric: Callable[..., Any]) -> None:
+        self.metric = metric
+        self.seen: list[tuple[Array, ...]] = []
+
+    def add(self, *arguments: Array) -> None:
+        self.seen.append(arguments)
+
+    def result(self) -> Array:
+        xp = array_namespace(self.seen[0][1])
+        return self.metric(*(xp.concat(column, axis=0) for column in zip(*self.seen, strict=True)))
+
+
+def _accumulator(metric: Metric | Callable[..., Any]) -> _SummedMetric | _CollectedMetric:
+    return _SummedMetric(metric) if isinstance(metric, Metric) else _CollectedMetric(metric)
+
+
+def evaluate(network: "NeuralNetwork", data: Arrays) -> tuple[float, float | None]:
+    """Return loss and metric of a network on data, without training."""
+    sums = _Sums(network)
+    for batch in data.batches(_EVALUATION_ROWS):
+        sums.add(batch, network.forward_propagation(batch.X, training=False))
+    return sums.read()
+
+
+def measure(network: "NeuralNetwork", data: Arrays, metric: Metric | Callable[..., Any]) -> float:
+    """Return any metric of a network on data."""
+    accumulator = _accumulator(metric)
+    for batch in data.batches(_EVALUATION_ROWS):
+        output = network.forward_propagation(batch.X, training=False)
+        accumulator.add(*_loss_arguments(batch, output))
+    return network.backend.scalar(accumulator.result())
+
+
+def predict(network: "NeuralNetwork", data: Arrays) -> Array:
+    """Return a network's outputs for data, batch by batch."""
+    outputs = [
+        network.forward_propagation(batch.X, training=False)
+        for batch in data.batches(_EVALUATION_ROWS)
+    ]
+    if not outputs:
+        outputs = [network.forward_propagation(data.rows(np.arange(0)).X, training=False)]
+    return outputs[0] if len(outputs) == 1 else data.backend.xp.concat(outputs, axis=0)
+
+
+def _loss_arguments(batch: Arrays, output: Array) -> tuple[Array, ...]:
+    """Return what losses and metrics take; without weights, a user's may have no such argument."""
+    if batch.sample_weight is None:
+        return batch.y, output
+    return batch.y, output, batch.sample_weight
+
+
+def _shown(row: dict[str, float]) -> dict[str, str]:
+    hidden = ("epoch", "learning_rate", "seconds")
+    return {name: f"{value:.4f}" for name, value in row.items() if name not in hidden}
+
+
+def _line(row: dict[str, float], epochs: int) -> str:
+    numbers = " - ".join(f"{name}: {value}" for name, value in _shown(row).items())
+    return f"Epoch {row['epoch']}/{epochs} - {numbers} - {row['seconds']:.2f} s"
