@@ -15,7 +15,7 @@ Array: TypeAlias = Any
 
 def is_array(x: Any) -> bool:
     """Whether ``x`` is an array of a library that follows the array API."""
-    return bool(is_array_api_obj(x)) and not isinstance(x, np.generic) and not is_sparse(x)
+    return bool(is_array_api_obj(x)) and not is_sparse(x)
 
 
 def is_sparse(x: Any) -> bool:

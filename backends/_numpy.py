@@ -14,8 +14,8 @@ class NumpyBackend(Backend):
     """NumPy arrays in the host's memory."""
 
     def owns(self, x: Array) -> bool:
-        """Whether ``x`` is a NumPy array."""
-        return isinstance(x, np.ndarray)
+        """Whether ``x`` is a NumPy array, or a NumPy scalar, which is what sums are."""
+        return isinstance(x, (np.ndarray, np.generic))
 
     def memory(self) -> Memory | None:
         """Free and total bytes of the host's memory, where the system tells."""

@@ -77,7 +77,7 @@ def backend_of(x: Array) -> Backend:
     TypeError
         ``x`` is no array of a library that follows the array API.
     """
-    if isinstance(x, np.ndarray):
+    if isinstance(x, (np.ndarray, np.generic)):
         name = "numpy"
     elif aac.is_cupy_array(x):
         name = "cupy"

@@ -13,12 +13,19 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from xpnet.backends import Backend, DeviceUnavailableError, resolve
+
+if find_spec("torch") is not None:
+    # Small tensors: waking a second thread costs more than it gives, much more on a busy machine.
+    import torch
+
+    torch.set_num_threads(1)
 
 BACKENDS = [
     "numpy",

@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import sys
 import tarfile
 from pathlib import Path
@@ -31,20 +30,10 @@ REVIEWS = {
 WORDS = ["bad", "film", "the", "a", "best", "good", "it's", "zoo"]
 
 
-@pytest.fixture
-def data_folder():
-    """Where the real files are, for the tests that read them."""
-    folder = os.environ.get("XPNET_DATA")
-    if not folder:
-        pytest.skip("XPNET_DATA does not name a folder with the real data sets")
-    return Path(folder)
-
-
 @pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path, request):
+def cache(monkeypatch, tmp_path):
     """A cache of the test's own, and no data but those that the test names."""
-    if "data_folder" not in request.fixturenames:
-        monkeypatch.delenv("XPNET_DATA", raising=False)
+    monkeypatch.delenv("XPNET_DATA", raising=False)
     monkeypatch.setenv("XPNET_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -489,7 +478,6 @@ def test_an_archive_put_into_the_cache_by_hand_is_used(cache, offline):
 
 
 @needs_scipy
-@pytest.mark.slow
 def test_the_real_imdb_is_complete(data_folder):
     train, test = load_imdb(data_folder / "imdb", num_words=1000)
     assert train.shape == test.shape == (25_000, 1000)

@@ -196,7 +196,8 @@ def _write_cache(file: Path, bags: Bags) -> None:
 def _read_cache(file: Path) -> Bags:
     from scipy.sparse import csr_array
 
-    with np.load(file, allow_pickle=False) as arrays:
+    # Opened here, since np.load leaves a damaged file open.
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         order = arrays["words"].tobytes().decode().split("\n")
         parts = []
         for name in ("train", "test"):

@@ -133,7 +133,7 @@ class MAE(MSE):
 
 
 class RMSE(MSE):
-    """Square root of the mean squared error."""
+    """Square root of the mean squared error over samples and outputs."""
 
     name = "rmse"
 

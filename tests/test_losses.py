@@ -1,0 +1,281 @@
+"""Losses: value, derivative, weights and shapes, on every backend."""
+
+import numpy as np
+import pytest
+
+from xpnet import (
+    BinaryCrossEntropy,
+    CategoricalCrossEntropy,
+    MeanSquaredError,
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+)
+from xpnet.backends import ops, to_host
+from xpnet.losses import LossFunction, MeanLoss
+from xpnet.testing import check_loss
+
+K = 4
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def values(n, rng):
+    return rng.standard_normal((n, K)), rng.standard_normal((n, K))
+
+
+def probabilities(n, rng):
+    return rng.uniform(0, 1, (n, K)), rng.uniform(0.05, 0.95, (n, K))
+
+
+def bits_and_logits(n, rng):
+    return rng.integers(0, 2, (n, K)).astype(float), 3 * rng.standard_normal((n, K))
+
+
+def one_hot_and_distribution(n, rng):
+    return np.eye(K)[rng.integers(0, K, n)], softmax(rng.standard_normal((n, K)))
+
+
+def labels_and_logits(n, rng):
+    return rng.integers(0, K, n), 3 * rng.standard_normal((n, K))
+
+
+def labels_and_log_distribution(n, rng):
+    return rng.integers(0, K, n), np.log(softmax(rng.standard_normal((n, K))))
+
+
+def _binary(y, p):
+    return -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(axis=1)
+
+
+# name -> (loss, random targets and outputs, loss of each sample in plain NumPy)
+CASES = {
+    "MeanSquaredError": (MeanSquaredError(), values, lambda y, p: ((p - y) ** 2).mean(axis=1)),
+    "BinaryCrossEntropy": (BinaryCrossEntropy(), probabilities, _binary),
+    "BinaryCrossEntropy, logits": (
+        BinaryCrossEntropy(from_logits=True),
+        bits_and_logits,
+        lambda y, z: _binary(y, 1 / (1 + np.exp(-z))),
+    ),
+    "CategoricalCrossEntropy": (
+        CategoricalCrossEntropy(),
+        one_hot_and_distribution,
+        lambda y, p: -(y * np.log(p)).sum(axis=1),
+    ),
+    "SoftmaxCrossEntropy": (
+        SoftmaxCrossEntropy(),
+        labels_and_logits,
+        lambda y, z: -np.log(softmax(z))[np.arange(len(y)), y],
+    ),
+    "NegativeLogLikelihood": (
+        NegativeLogLikelihood(),
+        labels_and_log_distribution,
+        lambda y, log_p: -log_p[np.arange(len(y)), y],
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+def on(backend, y, p):
+    y = backend.asarray(y) if y.dtype.kind == "i" else backend.asarray(y, backend.dtype)
+    return y, backend.asarray(p, backend.dtype)
+
+
+def _subclasses(cls):
+    for subclass in cls.__subclasses__():
+        if subclass.__module__.startswith("xpnet."):
+            yield subclass
+            yield from _subclasses(subclass)
+
+
+def test_every_loss_of_the_library_is_in_the_table():
+    assert set(_subclasses(LossFunction)) - {MeanLoss} == {type(case[0]) for case in CASES.values()}
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_value_shape_and_type(case, n, backend, rng):
+    loss, make, formula = case
+    y, p = make(n, rng)
+    got = loss.loss(*on(backend, y, p))
+    assert got.shape == ()
+    assert got.dtype == backend.float_dtype
+    expected = formula(y, p).mean() if n else 0.0
+    np.testing.assert_allclose(to_host(got), expected, rtol=2e-5, atol=1e-6)
+    derivative = loss.derivative(*on(backend, y, p))
+    assert derivative.shape == p.shape
+    assert derivative.dtype == backend.float_dtype
+    assert backend.owns(derivative)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_derivative_agrees_with_finite_differences(case, n, weighted, float64_backend, rng):
+    loss, make, _ = case
+    y, p = on(float64_backend, *make(n, rng))
+    weight = float64_backend.asarray(rng.uniform(0, 2, n)) if weighted else None
+    for seed in range(3):
+        check_loss(loss, y, p, weight, seed=seed)
+
+
+def test_derivative_in_float32_agrees_with_that_in_float64(case, backend, rng):
+    loss, make, _ = case
+    y, p = make(5, rng)
+    narrow = backend.with_dtype("float32")
+    got = to_host(loss.derivative(*on(narrow, y, p)))
+    np.testing.assert_allclose(got, loss.derivative(y, p), rtol=2e-4, atol=2e-6)
+
+
+def test_sample_weights_make_the_weighted_mean(case, backend, rng):
+    loss, make, formula = case
+    y, p = make(5, rng)
+    weight = np.array([0.5, 0.0, 2.0, 1.0, 3.0])
+    got = loss.loss(*on(backend, y, p), backend.asarray(weight, backend.dtype))
+    expected = (weight * formula(y, p)).sum() / weight.sum()
+    np.testing.assert_allclose(to_host(got), expected, rtol=2e-5)
+    total = loss.total_weight(*on(backend, y, p), backend.asarray(weight, backend.dtype))
+    assert to_host(total) == 6.5
+    assert loss.total_weight(*on(backend, y, p)) == 5.0
+
+
+def test_a_batch_without_weight_has_loss_and_derivative_0(case, backend, rng):
+    loss, make, _ = case
+    y, p = on(backend, *make(3, rng))
+    zero = backend.zeros((3,))
+    assert to_host(loss.loss(y, p, zero)) == 0
+    assert not np.any(to_host(loss.derivative(y, p, zero)))
+
+
+def test_whole_number_weights_are_repetitions(case, rng):
+    loss, make, _ = case
+    y, p = make(4, rng)
+    times = np.array([1, 3, 0, 2])
+    repeated = loss.loss(np.repeat(y, times, axis=0), np.repeat(p, times, axis=0))
+    np.testing.assert_allclose(loss.loss(y, p, times.astype(float)), repeated, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "loss", [SoftmaxCrossEntropy(), NegativeLogLikelihood()], ids=lambda loss: type(loss).__name__
+)
+def test_labels_may_be_indices_a_column_or_one_hot(loss, backend, rng):
+    labels, z = labels_and_logits(5, rng)
+    log_p = backend.asarray(np.log(softmax(z)), backend.dtype)
+    forms = [labels, labels[:, None], np.eye(K)[labels]]
+    got = [to_host(loss.derivative(backend.asarray(y, None), log_p)) for y in forms[:2]]
+    got.append(to_host(loss.derivative(backend.asarray(forms[2], backend.dtype), log_p)))
+    np.testing.assert_array_equal(got[0], got[1])
+    np.testing.assert_array_equal(got[0], got[2])
+
+
+def test_soft_targets_are_distributions(rng):
+    y, z = softmax(rng.standard_normal((5, K))), rng.standard_normal((5, K))
+    loss = SoftmaxCrossEntropy()
+    np.testing.assert_allclose(loss(y, z), -(y * np.log(softmax(z))).sum(axis=1).mean(), rtol=1e-12)
+    check_loss(loss, 2.5 * y, z)  # even where rows do not sum to 1
+
+
+def test_softmax_cross_entropy_is_softmax_then_categorical(float64_backend, rng):
+    y, z = labels_and_logits(5, rng)
+    y, z = float64_backend.asarray(y), float64_backend.asarray(z)
+    together = SoftmaxCrossEntropy().loss(y, z)
+    apart = CategoricalCrossEntropy().loss(y, ops.softmax(z))
+    np.testing.assert_allclose(to_host(together), to_host(apart), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [100.0, 1e4])
+def test_losses_from_logits_are_exact_and_finite_far_out(size, backend):
+    y = backend.asarray([[1.0, 0.0]], backend.dtype)
+    wrong = backend.asarray([[-size, size]], backend.dtype)
+    binary = BinaryCrossEntropy(from_logits=True)
+    assert to_host(binary.loss(y, wrong)) == size
+    np.testing.assert_array_equal(to_host(binary.derivative(y, wrong)), [[-0.5, 0.5]])
+    assert to_host(SoftmaxCrossEntropy().loss(y, wrong)) == 2 * size
+    np.testing.assert_array_equal(to_host(SoftmaxCrossEntropy().derivative(y, wrong)), [[-1, 1]])
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy(), CategoricalCrossEntropy()])
+def test_losses_from_probabilities_are_finite_and_differentiable_at_0_and_1(loss, float64_backend):
+    y = float64_backend.asarray([[1.0, 0.0]])
+    certain = float64_backend.asarray([[0.0, 1.0]])
+    epsilon = np.finfo(float).eps
+    assert np.isfinite(to_host(loss.loss(y, certain)))
+    at = float64_backend.asarray([[0.3 * epsilon, 1 - 0.5]])
+    slope = to_host(loss.derivative(y, at))[0, 0]
+    step = 0.01 * epsilon
+    up, down = (
+        float64_backend.scalar(loss.loss(y, float64_backend.asarray([[0.3 * epsilon + d, 0.5]])))
+        for d in (step, -step)
+    )
+    assert slope == pytest.approx((up - down) / (2 * step), rel=1e-3)
+
+
+class TestNegativeLogLikelihood:
+    def test_class_weights_weigh_sum_and_mean(self, backend, rng):
+        y, log_p = labels_and_log_distribution(6, rng)
+        c = np.array([0.5, 1.0, 2.0, 3.0])
+        got = NegativeLogLikelihood(class_weight=c).loss(*on(backend, y, log_p))
+        expected = -(c[y] * log_p[np.arange(6), y]).sum() / c[y].sum()
+        np.testing.assert_allclose(to_host(got), expected, rtol=1e-5)
+
+    def test_derivative_with_class_weights_and_ignored_labels(self, float64_backend, rng):
+        y, log_p = labels_and_log_distribution(8, rng)
+        y[[1, 4]] = -1
+        loss = NegativeLogLikelihood([0.5, 1.0, 2.0, 3.0], ignore_index=-1)
+        weight = float64_backend.asarray(rng.uniform(0, 1, 8))
+        check_loss(loss, *on(float64_backend, y, log_p), weight)
+
+    @pytest.mark.parametrize("ignored", [-1, 2])
+    def test_ignored_labels_count_for_nothing(self, ignored, backend, rng):
+        y, log_p = labels_and_log_distribution(8, rng)
+        y = np.where(y == 2, 1, y)
+        y[[0, 5]] = ignored
+        kept = y != ignored
+        loss = NegativeLogLikelihood(ignore_index=ignored)
+        got = loss.loss(*on(backend, y, log_p))
+        expected = NegativeLogLikelihood().loss(y[kept], log_p[kept])
+        np.testing.assert_allclose(to_host(got), expected, rtol=1e-5)
+        assert to_host(loss.total_weight(*on(backend, y, log_p))) == kept.sum()
+        assert not np.any(to_host(loss.derivative(*on(backend, y, log_p)))[~kept])
+
+    @pytest.mark.parametrize("weights", [[], [1.0, -1.0], [1.0, float("nan")]])
+    def test_refuses_class_weights_that_are_none(self, weights):
+        with pytest.raises(ValueError, match=r"class_weight=.*: expected a finite number"):
+            NegativeLogLikelihood(class_weight=weights)
+
+    def test_refuses_class_weights_of_another_number(self, rng):
+        with pytest.raises(ValueError, match="class_weight has 3 weights for 4 classes"):
+            NegativeLogLikelihood([1, 1, 1]).loss(*labels_and_log_distribution(5, rng))
+
+
+def test_a_column_and_a_vector_of_targets_are_the_same(backend):
+    y = backend.asarray([1.0, 2.0, 3.0], backend.dtype)
+    p = backend.asarray([[1.0], [2.0], [5.0]], backend.dtype)
+    loss = to_host(MeanSquaredError().loss(y, p))
+    np.testing.assert_allclose(loss, 4 / 3, rtol=1e-6)
+    assert MeanSquaredError().derivative(y, p).shape == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "p", "message"),
+    [
+        (MeanSquaredError(), (3, 2), (3, 4), r"shape \(3, 2\) for outputs of shape \(3, 4\)"),
+        (MeanSquaredError(), (4,), (3, 1), r"expected \(3,\) or \(3, 1\)"),
+        (MeanSquaredError(), (3,), (3, 3), r"expected \(3, 3\)"),
+        (SoftmaxCrossEntropy(), (4,), (3, 2), r"\(3,\), class indices, or \(3, 2\), one-hot rows"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_and_never_broadcast(loss, y, p, message):
+    with pytest.raises(ValueError, match=message):
+        loss.loss(np.zeros(y), np.ones(p))
+    with pytest.raises(ValueError, match=message):
+        loss.derivative(np.zeros(y), np.ones(p))
+
+
+def test_weights_of_another_length_are_refused():
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(2,\): expected \(3,\)"):
+        MeanSquaredError().loss(np.zeros(3), np.zeros((3, 1)), np.ones(2))

@@ -1,0 +1,263 @@
+"""Optimizers and schedules: formulas worked by hand, clipping, state, minima found."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+from xpnet import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    ConstantLearningRate,
+    CosineDecay,
+    ExponentialDecay,
+    LinearDecay,
+    Optimizer,
+    ReduceOnPlateau,
+    RMSProp,
+    StepDecay,
+)
+from xpnet.backends import to_host
+from xpnet.optimizers import OPTIMIZERS
+from xpnet.schedules import Schedule
+
+W, G1, G2 = 1.0, 0.5, -0.25
+
+
+def two_steps(optimizer, backend=None):
+    """Weights after each of two updates of w = 1 with the gradients 0.5 and -0.25."""
+    asarray = np.asarray if backend is None else lambda x: backend.asarray(x, backend.dtype)
+    w1 = optimizer.update(asarray([W]), asarray([G1]))
+    w2 = optimizer.update(w1, asarray([G2]))
+    return [to_host(w)[0] for w in (w1, w2)]
+
+
+# Worked by hand from the formulas of the docstrings.
+BY_HAND = {
+    # w1 = 1 - 0.1 * 0.5; w2 = 0.95 + 0.1 * 0.25
+    "plain": (lambda: SGD(0.1, momentum=0.0), [0.95, 0.975]),
+    # v1 = 0.5; v2 = 0.9 * 0.5 - 0.25 = 0.2
+    "momentum": (lambda: SGD(0.1, momentum=0.9), [0.95, 0.93]),
+    # V1 = 0.1 * 0.5 = 0.05; V2 = 0.9 * 0.05 - 0.1 * 0.25 = 0.02
+    "moving average": (lambda: SGD(0.1, momentum=0.9, dampening=0.9), [0.995, 0.993]),
+    # v1 = 0.5, step 0.9 * 0.5 + 0.5 = 0.95; v2 = 0.2, step 0.9 * 0.2 - 0.25 = -0.07
+    "Nesterov": (lambda: SGD(0.1, momentum=0.9, nesterov=True), [0.905, 0.912]),
+    # s1 = 0.1 * 0.25 = 0.025; s2 = 0.0225 + 0.1 * 0.0625 = 0.02875
+    "RMSProp": (
+        lambda: RMSProp(0.01),
+        [1 - 0.005 / math.sqrt(0.025), 1 - 0.005 / math.sqrt(0.025) + 0.0025 / math.sqrt(0.02875)],
+    ),
+    # m̂ = g and v̂ = g² at first: a step of α; m2 = 0.045 - 0.025 = 0.02, m̂2 = 0.02 / 0.19;
+    # v2 = 0.999 * 0.00025 + 0.001 * 0.0625 = 0.00031225, v̂2 = 0.00031225 / 0.001999
+    "Adam": (
+        lambda: Adam(0.01),
+        [0.99, 0.99 - 0.01 * (0.02 / 0.19) / math.sqrt(0.00031225 / 0.001999)],
+    ),
+    # the same from weights times 1 - 0.01 * 0.1
+    "AdamW": (
+        lambda: AdamW(0.01, weight_decay=0.1),
+        [
+            0.999 - 0.01,
+            0.989 * 0.999 - 0.01 * (0.02 / 0.19) / math.sqrt(0.00031225 / 0.001999),
+        ],
+    ),
+    # s1 = 0.25; s2 = 0.3125
+    "Adagrad": (lambda: Adagrad(0.1), [0.9, 0.9 + 0.025 / math.sqrt(0.3125)]),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_updates_are_those_worked_by_hand(name, backend):
+    make, expected = BY_HAND[name]
+    tolerance = 1e-6 if backend.dtype == "float64" else 1e-5
+    np.testing.assert_allclose(two_steps(make(), backend), expected, rtol=tolerance)
+
+
+def test_every_optimizer_of_the_library_was_worked_by_hand():
+    assert set(OPTIMIZERS.values()) == {type(make()) for make, _ in BY_HAND.values()}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_update_keeps_its_arguments_and_types(name, backend):
+    optimizer = BY_HAND[name][0]()
+    w, g = backend.zeros((2, 3)) + 1.0, backend.zeros((2, 3)) + 0.5
+    new = optimizer.update(w, g)
+    assert new.shape == w.shape
+    assert new.dtype == backend.float_dtype
+    assert backend.owns(new)
+    assert np.all(to_host(w) == 1.0)
+    assert np.all(to_host(g) == 0.5)
+    for state in optimizer.state_names:
+        assert getattr(optimizer, state).dtype == backend.float_dtype
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(0.01),
+        SGD(0.02, nesterov=True),
+        SGD(0.1, dampening=0.9),
+        RMSProp(0.01),
+        Adam(0.05),
+        AdamW(0.05, weight_decay=1e-6),
+        Adagrad(1.0),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_finds_the_minimum_of_a_stretched_parabola(optimizer):
+    stretch, minimum = np.array([1.0, 10.0]), np.array([3.0, -2.0])
+    optimizer, w = copy.deepcopy(optimizer), np.zeros(2)
+    for _ in range(2000):
+        w = optimizer.update(w, stretch * (w - minimum))
+    np.testing.assert_allclose(w, minimum, atol=0.02)
+
+
+def test_retained_gradient_is_the_velocity():
+    optimizer = SGD(0.1, momentum=0.9)
+    assert optimizer.retained_gradient is None
+    two_steps(optimizer)
+    np.testing.assert_allclose(optimizer.retained_gradient, [0.2])
+
+
+def test_one_optimizer_serves_one_array():
+    optimizer = SGD()
+    optimizer.update(np.zeros(3), np.ones(3))
+    with pytest.raises(ValueError, match=r"remembers weights of shape \(3,\) and got some of"):
+        optimizer.update(np.zeros(4), np.ones(4))
+
+
+class TestClipping:
+    def step(self, gradient, backend, **clip):
+        g = backend.asarray(gradient, backend.dtype)
+        return -to_host(SGD(1.0, 0.0, **clip).update(backend.zeros(g.shape), g))
+
+    def test_a_long_gradient_is_shortened_to_the_norm(self, backend):
+        np.testing.assert_allclose(
+            self.step([3.0, 4.0], backend, clip_norm=1.0), [0.6, 0.8], rtol=1e-6
+        )
+
+    def test_a_short_one_is_left_alone(self, backend):
+        np.testing.assert_array_equal(
+            self.step([0.3, 0.4], backend, clip_norm=1.0),
+            np.asarray([0.3, 0.4], dtype=backend.dtype),
+        )
+
+    def test_a_zero_gradient_stays_zero(self, backend):
+        np.testing.assert_array_equal(self.step([0.0, 0.0], backend, clip_norm=1.0), [0.0, 0.0])
+
+    def test_by_value(self, backend):
+        np.testing.assert_allclose(
+            self.step([3.0, -4.0, 0.1], backend, clip_value=0.5), [0.5, -0.5, 0.1], rtol=1e-6
+        )
+
+    def test_value_before_norm(self, backend):
+        got = self.step([3.0, -40.0], backend, clip_value=3.0, clip_norm=math.sqrt(18) / 2)
+        np.testing.assert_allclose(got, [1.5, -1.5], rtol=1e-6)
+
+    @pytest.mark.parametrize("argument", ["clip_norm", "clip_value"])
+    def test_refuses_a_limit_of_0(self, argument):
+        with pytest.raises(ValueError, match=f"{argument}=0: expected a finite number above 0"):
+            SGD(**{argument: 0})
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS.values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("rate", [0, -0.1, float("nan"), float("inf"), "fast", None])
+def test_refuses_a_learning_rate_that_is_not_above_0(cls, rate):
+    with pytest.raises(ValueError, match=r"learning_rate=.*: expected a finite number above 0"):
+        cls(rate)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SGD(momentum=1.0), r"momentum=1.0: expected a number in \[0, 1\)"),
+        (lambda: SGD(momentum=-0.1), r"momentum=-0.1: expected a number in \[0, 1\)"),
+        (lambda: SGD(dampening=1), r"dampening=1: expected a number in \[0, 1\)"),
+        (lambda: SGD(momentum=0, nesterov=True), "nesterov=True with momentum=0 "),
+        (lambda: RMSProp(rho=1), "rho=1"),
+        (lambda: Adam(beta_1=1), "beta_1=1"),
+        (lambda: Adam(beta_2=-1), "beta_2=-1"),
+        (lambda: Adam(epsilon=0), "epsilon=0"),
+        (lambda: AdamW(weight_decay=-1), "weight_decay=-1"),
+    ],
+)
+def test_refuses_arguments_out_of_range(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# schedule -> learning rates of the first epochs of five, worked by hand
+SCHEDULES = {
+    "constant": (ConstantLearningRate(0.1), [0.1] * 5),
+    # 0.1 - (0.1 - 0.02) t / 4
+    "linear": (LinearDecay(0.1, 0.02), [0.1, 0.08, 0.06, 0.04, 0.02]),
+    # 0.16 (0.01 / 0.16)^(t/4), a factor 1/2 each
+    "exponential": (ExponentialDecay(0.16, 0.01), [0.16, 0.08, 0.04, 0.02, 0.01]),
+    "linear over fewer": (LinearDecay(0.1, 0.02, epochs=3), [0.1, 0.06, 0.02, 0.02, 0.02]),
+    "step": (StepDecay(0.8, factor=0.5, every=2), [0.8, 0.8, 0.4, 0.4, 0.2]),
+    # cos(0), cos(45°), cos(90°), cos(135°), cos(180°)
+    "cosine": (
+        CosineDecay(1.0),
+        [1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125), 0.0],
+    ),
+    "cosine to 0.2": (CosineDecay(1.0, 0.2, epochs=3), [1.0, 0.6, 0.2, 0.2, 0.2]),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_are_those_worked_by_hand(name):
+    schedule, expected = SCHEDULES[name]
+    got = [schedule.learning_rate(epoch, 5) for epoch in range(5)]
+    np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_every_schedule_of_the_library_was_worked_by_hand():
+    known = {cls for cls in Schedule.__subclasses__() if cls.__module__.startswith("xpnet.")}
+    assert known - {ReduceOnPlateau} == {type(schedule) for schedule, _ in SCHEDULES.values()}
+
+
+@pytest.mark.parametrize("cls", [LinearDecay, ExponentialDecay, CosineDecay])
+def test_a_single_epoch_has_the_first_learning_rate(cls):
+    assert cls(0.1, 0.01).learning_rate(0, 1) == 0.1
+
+
+class TestReduceOnPlateau:
+    def rates(self, losses, **arguments):
+        schedule, rates = ReduceOnPlateau(1.0, factor=0.5, **arguments), []
+        for loss in losses:
+            rates.append(schedule.learning_rate(0, 1))
+            schedule.observe(loss)
+        return rates
+
+    def test_waits_out_its_patience_then_reduces(self):
+        got = self.rates([1.0, 1.0, 1.0, 1.0, 1.0, 1.0], patience=1)
+        assert got == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
+
+    def test_an_improvement_starts_the_count_anew(self):
+        assert self.rates([1.0, 1.0, 0.9, 0.9, 0.9], patience=1) == [1.0, 1.0, 1.0, 1.0, 1.0]
+
+    def test_a_gain_below_min_delta_is_none(self):
+        got = self.rates([1.0, 0.999, 0.998, 0.997], patience=1, min_delta=0.01)
+        assert got == [1.0, 1.0, 1.0, 0.5]
+
+    def test_never_falls_below_the_final_rate(self):
+        assert self.rates([1.0] * 4, patience=0, final=0.4) == [1.0, 1.0, 0.5, 0.4]
+
+
+def test_an_optimizer_follows_its_schedule():
+    optimizer = SGD(LinearDecay(0.1, 0.02))
+    assert optimizer.learning_rate == 0.1
+    optimizer.begin_epoch(2, 5)
+    assert optimizer.learning_rate == pytest.approx(0.06)
+
+
+def test_a_users_optimizer_is_a_few_lines(backend):
+    class SignSGD(Optimizer):
+        def update(self, w, grad_loss_w):
+            return w - self.learning_rate * backend.xp.sign(grad_loss_w)
+
+    got = two_steps(SignSGD(0.25), backend)
+    assert got == [0.75, 1.0]
