@@ -46,6 +46,14 @@ def test_labels_and_weights_move_to_where_the_samples_are(backend):
     assert to_host(data.sample_weight).tolist() == [0.5, 1.0, 2.0]
 
 
+def test_labels_that_are_there_already_are_not_copied(backend):
+    y = backend.asarray(np.array([0, 1, 1]))
+    weight = backend.asarray(np.array([0, 1, 2], np.float32))
+    data = Dataset(backend.asarray(numbers((3, 2))), y, sample_weight=weight)
+    assert data.y is y
+    assert data.sample_weight is weight
+
+
 def test_labels_of_another_library_move_too(backend):
     labels = resolve("device2", backend="array-api-strict").asarray(np.array([2, 0, 1]))
     data = Dataset(backend.asarray(numbers((3, 2))), labels)
@@ -84,6 +92,7 @@ def test_object_columns_that_are_all_numbers_become_numbers():
     frame = pd.DataFrame({"a": pd.Series([1, True], dtype=object), "b": [0.5, 1.5]})
     assert Dataset(frame).X.tolist() == [[1, 0.5], [1, 1.5]]
     assert Dataset(np.array([[1, 2.5], [True, 3]], dtype=object)).X.dtype == np.float64
+    assert Dataset(np.array([[1, 2], [True, 3]], dtype=object)).X.dtype == np.int64
 
 
 @pytest.mark.parametrize("dtype", ["object", "Int64", "Float64", "float64"])
@@ -92,6 +101,14 @@ def test_missing_values_of_pandas_are_refused_by_column(dtype):
     frame = pd.DataFrame({"a": [1, 2, 3], "age": pd.Series([1, None, None], dtype=dtype)})
     with pytest.raises(ValueError, match=r"'age' has 2 missing value.*row 1: fill them in or drop"):
         Dataset(frame)
+    with pytest.raises(ValueError, match=r"y \('age'\) has 2 missing value"):
+        Dataset(frame[["a"]], frame["age"])
+
+
+def test_a_frame_without_columns_is_refused():
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="without columns"):
+        Dataset(pd.DataFrame(index=[0, 1]))
 
 
 def test_polars_gives_numbers_and_names_and_missing_values_are_refused():
@@ -140,7 +157,8 @@ def test_a_sparse_matrix_stays_sparse_as_csr_with_labels_on_the_host(backend):
         (np.zeros(5), r"\(5,\).*X.reshape\(\(5, 1\)\)"),
         (np.zeros((6, 2, 2)), r"\(6, 2, 2\).*X.reshape\(\(6, -1\)\)"),
         (3.0, r"\(\).*expected \(n_samples, n_features\)"),
-        (np.zeros((4, 0)), r"\(4, 0\)"),
+        (np.zeros((4, 0)), r"\(4, 0\).*: a table of samples in rows"),
+        (np.zeros((4, 0), dtype=object), r"\(4, 0\)"),
         ([[1, 2], [3]], "different lengths"),
     ],
 )
@@ -158,7 +176,8 @@ def test_samples_that_are_no_table_are_refused_with_the_way_out(X, hint):
         (np.zeros((2, 1), "M8[D]"), "dates"),
         (np.zeros((2, 1), "m8[s]"), "durations"),
         ([[datetime.date(2020, 1, 1)]], r"\(date\)"),
-        ({"a": 1}, r"\(dict\)"),
+        ({"a": 1}, "X is a dict"),
+        (None, "X is a NoneType"),
         (np.ma.masked_array(np.zeros((2, 1)), [[True], [False]]), "masked"),
     ],
 )
@@ -189,8 +208,10 @@ def test_text_labels_and_sparse_labels_are_refused():
     with pytest.raises(TypeError, match=r"np\.unique"):
         Dataset(np.zeros((2, 1)), ["cat", "dog"])
     sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match="toarray"):
+    with pytest.raises(TypeError, match=r"y\.toarray"):
         Dataset(np.zeros((2, 1)), sparse.csr_array(np.eye(2)))
+    with pytest.raises(TypeError, match=r"sample_weight\.toarray"):
+        Dataset(np.zeros((2, 1)), [0, 1], sample_weight=sparse.csr_array(np.eye(2)))
 
 
 @pytest.mark.parametrize("weight", [[1, -1], [0, 0], [1, np.nan], [1, np.inf]])
@@ -237,6 +258,7 @@ def test_the_representation_is_short_and_says_where(backend):
 def test_finite_numbers_and_integers_pass(backend):
     Dataset(backend.asarray(numbers((3, 2))), [0, 1, 0]).check_finite()
     Dataset(backend.asarray(numbers((3, 2), np.uint8)), [0.5, 1, 0]).check_finite()
+    Dataset(backend.asarray(numbers((3, 2), bool))).check_finite()
     Dataset(backend.asarray(numbers((0, 2)))).check_finite()
 
 
@@ -250,12 +272,12 @@ def test_the_first_number_that_is_not_finite_is_named(backend):
         data.check_finite()
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 2)])
-def test_labels_that_are_not_finite_are_named(backend, shape):
+@pytest.mark.parametrize(("shape", "where"), [((4,), "row 3:"), ((4, 2), "row 3, column 0:")])
+def test_labels_that_are_not_finite_are_named(backend, shape, where):
     y = numbers(shape)
-    y[(3, *shape[2:])] = np.nan
+    y[3] = np.nan
     data = Dataset(backend.asarray(numbers((4, 3))), backend.asarray(y))
-    with pytest.raises(ValueError, match=r"y has \d value.*\(nan\) in row 3"):
+    with pytest.raises(ValueError, match=rf"y has \d value.*\(nan\) in {where}"):
         data.check_finite()
 
 
@@ -340,6 +362,8 @@ def test_a_stratified_split_keeps_the_shares_and_the_exact_total(backend):
         ([7, 2, 2], 3, [1, 1, 1]),  # the proportional 2, 1, 0 would leave a class out
         ([5, 3, 2], 5, [3, 1, 1]),  # 2.5, 1.5, 1.0: the first of equal remainders
         ([10, 2, 2], 11, [9, 1, 1]),  # 7.9, 1.6, 1.6 may not take all of the small ones
+        ([20, 12, 2, 2, 2], 7, [3, 1, 1, 1, 1]),  # 3.7, 2.2 pay for three of 0.4
+        ([8, 2, 2, 2], 4, [1, 1, 1, 1]),
         ([2, 2], 2, [1, 1]),
     ],
 )
@@ -410,6 +434,7 @@ def test_one_hot_rows_may_have_more_classes_than_labels(backend):
     assert tuple(one_hot(backend.asarray(np.array([1, 0], np.uint8)), 300).shape) == (2, 300)
     assert one_hot([True, False]).tolist() == [[0, 1], [1, 0]]
     assert one_hot([], 3).shape == (0, 3)
+    assert one_hot([0, 0]).tolist() == [[1], [1]]
 
 
 @pytest.mark.parametrize(
@@ -453,7 +478,7 @@ def test_a_csv_file_of_integers_is_read_as_float64_and_may_have_no_label(tmp_pat
 
 
 def test_csv_labels_may_be_numbers_or_text(tmp_path):
-    text = "a,price,kind\n1,2,dog\n2,2.5,cat\n3,1,dog\n"
+    text = "a, price ,kind\n1,2,dog\n2,2.5,cat\n3,1,dog\n"
     path = write(tmp_path / "a.csv", "\ufeff" + text)
     floats = Dataset.from_csv(write(tmp_path / "b.csv", "a,price\n1,2\n2,2.5\n"), "price")
     assert (floats.y.tolist(), floats.y.dtype) == ([2, 2.5], np.float64)
@@ -485,7 +510,7 @@ def test_a_csv_file_that_does_not_fit_is_refused_by_line(tmp_path, text, words):
 
 
 def test_a_csv_file_or_column_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"none\.csv: there is no such file"):
         Dataset.from_csv(tmp_path / "none.csv")
     with pytest.raises(UnknownNameError, match="did you mean 'price'"):
         Dataset.from_csv(write(tmp_path / "a.csv", "a,price\n1,2\n"), "prise")

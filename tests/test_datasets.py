@@ -30,6 +30,14 @@ REVIEWS = {
 WORDS = ["bad", "film", "the", "a", "best", "good", "it's", "zoo"]
 
 
+needs_scipy = pytest.mark.usefixtures("scipy")
+
+
+@pytest.fixture
+def scipy():
+    return pytest.importorskip("scipy.sparse")
+
+
 @pytest.fixture(autouse=True)
 def cache(monkeypatch, tmp_path):
     """A cache of the test's own, and no data but those that the test names."""
@@ -230,6 +238,17 @@ def test_mnist_offline_says_which_file_to_put_where(offline, cache):
     assert offline[0][1]["known_hash"] == "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873"
 
 
+def test_a_download_with_another_checksum_is_refused(monkeypatch):
+    pooch = pytest.importorskip("pooch")
+
+    def retrieve(url, **options):
+        raise ValueError("MD5 hash of downloaded file does not match")
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    with pytest.raises(ConnectionError, match=r"does not match.*by hand"):
+        load_mnist()
+
+
 def test_mnist_downloads_only_what_is_missing(mnist, cache, monkeypatch):
     pooch = pytest.importorskip("pooch")
     cache.mkdir()
@@ -248,6 +267,7 @@ def test_mnist_downloads_only_what_is_missing(mnist, cache, monkeypatch):
     assert asked == [f"{MNIST[2]}.gz"]
 
 
+@needs_scipy
 @pytest.mark.parametrize("load", [load_mnist, load_imdb])
 def test_a_download_without_pooch_names_the_extra(monkeypatch, load):
     without(monkeypatch, "pooch")
@@ -260,9 +280,11 @@ def without(monkeypatch, library):
     monkeypatch.setattr(datasets, "find_spec", lambda name: None if name == library else find(name))
 
 
-def test_the_cache_is_the_users_own_without_the_environment_variable(monkeypatch):
+def test_the_cache_is_the_users_own_without_the_environment_variable(monkeypatch, tmp_path):
+    pooch = pytest.importorskip("pooch")
     monkeypatch.delenv("XPNET_CACHE")
-    assert datasets._cache_folder().name == "xpnet"
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "of the system" / name)
+    assert datasets._cache_folder() == tmp_path / "of the system" / "xpnet"
     without(monkeypatch, "pooch")
     assert datasets._cache_folder() == Path.home() / ".cache" / "xpnet"
 
@@ -276,13 +298,6 @@ def test_the_real_mnist_is_complete(data_folder):
 
 
 # IMDB ---------------------------------------------------------------------------------------
-
-needs_scipy = pytest.mark.usefixtures("scipy")
-
-
-@pytest.fixture
-def scipy():
-    return pytest.importorskip("scipy.sparse")
 
 
 def check_imdb(parts):
@@ -318,7 +333,9 @@ def test_imdb_is_the_same_from_folders_and_archives(tmp_path, where):
 
 @needs_scipy
 def test_imdb_is_found_by_the_environment_variable(tmp_path, monkeypatch):
-    make_archive(tmp_path / "imdb" / "b.tar.gz")
+    make_archive(tmp_path / "imdb" / "b.tar.gz", {"README": "not the first archive"})
+    make_archive(tmp_path / "imdb" / "c.tar.gz", {"README": "not the first archive"})
+    make_archive(tmp_path / "imdb" / "a.tar.gz")
     monkeypatch.setenv("XPNET_DATA", str(tmp_path))
     check_imdb(load_imdb())
 

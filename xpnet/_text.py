@@ -105,7 +105,7 @@ def _reviews(source: Path) -> Iterator[tuple[tuple[str, str], str, bytes]]:
     """Yield (part, label), file name and content of each review, in the source's own order."""
     if source.is_dir():
         for part, label in _GROUPS:
-            for file in sorted((source / part / label).glob("*.txt")):
+            for file in (source / part / label).glob("*.txt"):
                 if _is_review(file.name):
                     yield (part, label), file.name, file.read_bytes()
         return
@@ -177,7 +177,7 @@ def _identity(source: Path) -> str:
 def _write_cache(file: Path, bags: Bags) -> None:
     """Write to a name of its own first, so that no one ever reads half a file."""
     order, *parts = bags
-    arrays = {"words": np.frombuffer("\n".join(order).encode(), dtype=np.uint8)}
+    arrays: dict[str, Any] = {"words": np.frombuffer("\n".join(order).encode(), dtype=np.uint8)}
     for name, (counts, labels) in zip(("train", "test"), parts, strict=True):
         for key in ("data", "indices", "indptr"):
             arrays[f"{name}_{key}"] = getattr(counts, key)
@@ -186,7 +186,7 @@ def _write_cache(file: Path, bags: Bags) -> None:
     handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
+            np.savez(stream, **arrays)
         os.replace(temporary, file)
     except BaseException:
         os.unlink(temporary)

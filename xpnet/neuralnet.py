@@ -68,6 +68,8 @@ class NeuralNetwork:
     layers : list of Layer
     history : History
         Loss, metric, their validation twins, learning rate and seconds of each epoch.
+    feature_names, label_name, class_names
+        Those of the data set of the last ``fit``, if it had any.
 
     Raises
     ------
@@ -120,6 +122,9 @@ class NeuralNetwork:
         self.layers: list[Layer] = []
         self.parameters = Parameters([])
         self.history = History()
+        self.feature_names: list[str] | None = None
+        self.label_name: str | None = None
+        self.class_names: list[str] | None = None
         self._is_fitted = False
 
     # ---- building
@@ -290,6 +295,8 @@ class NeuralNetwork:
             self.reset()
         self.to(backend)
         trainer.Trainer(self, arrays, held_out).run(epochs)
+        self.feature_names = training.feature_names
+        self.label_name, self.class_names = training.label_name, training.class_names
         self._is_fitted = True
         return self
 

@@ -11,7 +11,7 @@ def plot_history(history: "History", axes: Any = None) -> Any:
     quantities = [name for name in ("loss", "metric") if name in history]
     if axes is None:
         size = (4.8 * len(quantities), 3.6)
-        _, axes = _pyplot().subplots(
+        _, axes = pyplot().subplots(
             1, len(quantities), figsize=size, squeeze=False, layout="constrained"
         )
         axes = axes[0]
@@ -27,7 +27,8 @@ def plot_history(history: "History", axes: Any = None) -> Any:
     return axes
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Return matplotlib's pyplot, or say which extra brings it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

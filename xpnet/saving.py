@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _FORMAT = "xpnet-1"
 _KEY = "xpnet"
 _NETWORK = ("epochs", "batch_size", "verbose", "shuffle", "progress", "seed")
+_NAMES = ("feature_names", "label_name", "class_names")
 _KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer)
 
 
@@ -49,6 +50,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
         "entropy": str(network._entropy),
         "is_fitted": network._is_fitted,
         "history": dict(network.history),
+        "names": {name: getattr(network, name) for name in _NAMES},
         "loss": _describe(network.loss),
         "metric": _describe(network.metric) if isinstance(network.metric, Metric) else None,
         "layers": [],
@@ -136,6 +138,8 @@ def load(
     for name, value in content["schedule_state"].items():
         setattr(optimizer.schedule, name, value)
     network.history = History(content["history"])
+    for name in _NAMES:
+        setattr(network, name, content["names"][name])
     network._is_fitted = content["is_fitted"]
     return network
 

@@ -56,7 +56,7 @@ class Trainer:
                 if self.validation is not None:
                     loss, metric = evaluate(net, self.validation)
                     row |= {"val_loss": loss, "val_metric": metric}
-                net.optimizer.schedule.observe(row.get("val_loss") or row["loss"] or 0.0)
+                net.optimizer.schedule.observe(row.get("val_loss", row["loss"]))
                 net.history.append(  # (8) history
                     epoch=epoch + 1,
                     **row,
@@ -67,7 +67,7 @@ class Trainer:
                 if net.verbose:  # (9) print
                     print(_line(net.history.last, done + epochs))
 
-    def _train_epoch(self, epoch: int, bar: Any) -> dict[str, float | None]:
+    def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
         net = self.network
         sums = _Sums(net)

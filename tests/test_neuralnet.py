@@ -1,0 +1,510 @@
+"""The network: building, training, asking, on every backend."""
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import (
+    SGD,
+    Adam,
+    BatchNormalization,
+    BinaryCrossEntropy,
+    Dataset,
+    DenseLayer,
+    DivergedError,
+    Dropout,
+    LinearDecay,
+    NeuralNetwork,
+    ReduceOnPlateau,
+    ReLUActivation,
+    SigmoidActivation,
+    TanhActivation,
+)
+from xpnet.backends import array_namespace, backend_of, resolve, to_host
+from xpnet.layers import Layer
+from xpnet.losses import LossFunction
+from xpnet.optimizers import Optimizer
+from xpnet.testing import check_layer, check_loss
+
+N, N_INPUTS, N_CLASSES = 90, 5, 3
+
+
+def blobs(rng, n=N):
+    """Three clouds of points, well apart."""
+    y = np.arange(n) % N_CLASSES
+    centres = 3.0 * np.eye(N_CLASSES, N_INPUTS)
+    return (centres[y] + 0.5 * rng.standard_normal((n, N_INPUTS))), y
+
+
+def classifier(**arguments):
+    arguments = {
+        "epochs": 15,
+        "batch_size": 16,
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "loss": "softmax_cross_entropy",
+        "metric": "accuracy",
+        "seed": 4,
+    } | arguments
+    net = NeuralNetwork(**arguments)
+    return (
+        net.add(DenseLayer(12, input_shape=(N_INPUTS,)))
+        .add(ReLUActivation())
+        .add(BatchNormalization())
+        .add(Dropout(0.1))
+        .add(DenseLayer(N_CLASSES))
+    )
+
+
+def weights(net):
+    return np.concatenate(
+        [to_host(getattr(layer, n)).ravel() for layer in net.layers for n in layer.parameter_names]
+    )
+
+
+# ---- following the data
+
+
+def test_a_network_follows_its_data_and_answers_in_their_library(backend, rng):
+    X, y = blobs(rng)
+    X, y = backend.asarray(X, backend.dtype), backend.asarray(y)
+    net = classifier().fit((X, y), validation=(X, y))
+    assert net.backend.name == backend.name
+    assert net.history["metric"][-1] > 0.95
+    assert net.history["val_metric"][-1] > 0.95
+    assert net.history["loss"][-1] < net.history["loss"][0]
+    output = net.predict(X)
+    assert output.shape == (N, N_CLASSES)
+    home = backend_of(output)
+    assert (home.name, home.device_name) == (backend.name, backend.device_name)
+    assert net.score((X, y)) == net.history["val_metric"][-1]
+
+
+def test_the_same_seed_gives_the_same_training_on_every_backend(backend, rng):
+    X, y = blobs(rng)
+    there = classifier(dtype=backend.dtype).fit(
+        (backend.asarray(X, backend.dtype), backend.asarray(y))
+    )
+    here = classifier(dtype=backend.dtype).fit((X, y))
+    tolerance = 1e-9 if backend.dtype == "float64" else 5e-3
+    np.testing.assert_allclose(weights(there), weights(here), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(there.history["loss"], here.history["loss"], rtol=tolerance)
+
+
+def test_with_a_device_given_data_move_there_and_answers_come_back(backend, rng):
+    X, y = blobs(rng)
+    net = classifier(device=backend.device_name, backend=backend.name, dtype=backend.dtype)
+    assert backend.owns(net.layers[0].weights)
+    net.fit((X, y))
+    assert backend.owns(net.layers[0].weights)
+    assert isinstance(net.predict(X), np.ndarray)
+    assert isinstance(net.predict(X.tolist()), np.ndarray)
+
+
+def test_predicting_from_another_library_moves_the_network_or_the_data(rng):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    X, y = blobs(rng)
+    follower, fixed = classifier().fit((X, y)), classifier(device="cpu").fit((X, y))
+    for net, name in ((follower, "torch"), (fixed, "numpy")):
+        output = net.predict(torch.asarray(X))
+        assert isinstance(output, torch.Tensor)
+        assert net.backend.name == name
+        np.testing.assert_allclose(output.numpy(), fixed.predict(X), rtol=1e-4, atol=1e-5)
+        assert net.fit((X, y), epochs=2).history.epochs == 17  # and trains on
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_everything_is_computed_in_the_networks_dtype(dtype, rng):
+    X, y = blobs(rng)
+    net = classifier(dtype=dtype).fit((X.astype("float64"), y))
+    assert net.predict(X).dtype == dtype
+    assert weights(net).dtype == dtype
+    assert str(net.optimizer.first_moment.dtype) == dtype
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int64", "bool"])
+def test_integers_are_trained_on_in_their_own_type(kind, backend, rng):
+    y = np.arange(60) % 2
+    X = np.stack([y, 1 - y, rng.integers(0, 2, 60)], axis=1).astype(kind)
+    net = NeuralNetwork(
+        epochs=30, batch_size=20, loss="softmax_cross_entropy", metric="accuracy", seed=0
+    )
+    net.add(DenseLayer(2, input_shape=(3,)))
+    data = Dataset(backend.asarray(X), backend.asarray(y))
+    assert net.fit(data).score(data) == 1.0
+    assert str(data.X.dtype).endswith(kind)
+
+
+@pytest.mark.parametrize("make", ["list", "pandas", "polars", "csr"])
+def test_tables_lists_and_sparse_rows_train_like_arrays(make, rng):
+    X, y = blobs(rng)
+    X = np.where(X > 0.5, X, 0.0)
+    given = X
+    if make == "list":
+        given = X.tolist()
+    elif make == "pandas":
+        given = pytest.importorskip("pandas").DataFrame(X)
+    elif make == "polars":
+        given = pytest.importorskip("polars").DataFrame(X, schema=list("abcde"))
+    else:
+        given = pytest.importorskip("scipy.sparse").csr_array(X)
+    expected = classifier().fit((X, y))
+    net = classifier().fit((given, y))
+    np.testing.assert_array_equal(weights(net), weights(expected))
+    np.testing.assert_array_equal(net.predict(given), expected.predict(X))
+
+
+# ---- the loop
+
+
+def test_history_has_a_number_for_every_epoch(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=3).fit((X, y), validation=(X, y))
+    assert set(net.history) == {
+        "epoch", "loss", "metric", "val_loss", "val_metric", "learning_rate", "seconds",
+    }  # fmt: skip
+    assert {len(column) for column in net.history.values()} == {3}
+    assert net.history["epoch"] == [1, 2, 3]
+    assert all(seconds > 0 for seconds in net.history["seconds"])
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_samples_with_a_short_last_batch(rng):
+    X, y = rng.standard_normal((10, 2)), rng.standard_normal(10)
+    net = NeuralNetwork(epochs=1, batch_size=4, learning_rate=1e-30, metric="mse", dtype="float64")
+    net.add(DenseLayer(1, input_shape=(2,))).fit((X, y))
+    expected = ((net.predict(X)[:, 0] - y) ** 2).mean()
+    assert net.history["loss"][0] == pytest.approx(expected, rel=1e-12)
+    assert net.history["metric"][0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_sample_weights_weigh_training_and_the_loss_shown(rng):
+    X, y, weight = rng.standard_normal((12, 2)), rng.standard_normal(12), np.arange(12.0)
+    net = NeuralNetwork(epochs=1, batch_size=5, learning_rate=1e-30, dtype="float64")
+    net.add(DenseLayer(1, input_shape=(2,))).fit((X, y, weight))
+    error = (net.predict(X)[:, 0] - y) ** 2
+    assert net.history["loss"][0] == pytest.approx((weight * error).sum() / weight.sum(), rel=1e-12)
+
+
+def test_samples_without_weight_are_as_if_they_were_not_there(rng):
+    X, y = blobs(rng)
+    weight = (np.arange(N) < 60).astype(float)
+    noise = y.copy()
+    noise[60:] = rng.integers(0, 3, 30)
+    nets = [classifier(epochs=2, shuffle=False).fit((X, labels, weight)) for labels in (y, noise)]
+    np.testing.assert_array_equal(weights(nets[0]), weights(nets[1]))
+
+
+@pytest.mark.parametrize("n", [16, 17, 31])
+def test_mini_batches_have_every_sample_once(n, backend, rng):
+    net = classifier(device=backend.device_name, backend=backend.name, dtype=backend.dtype)
+    X = backend.asarray(np.arange(n * N_INPUTS).reshape(n, N_INPUTS))
+    y = backend.asarray(np.arange(n))
+    batches = list(net.get_mini_batches(X, y))
+    assert [len(to_host(b)) for b, _ in batches] == [16] * (n // 16) + [n % 16] * (n % 16 > 0)
+    seen = np.concatenate([to_host(y_batch) for _, y_batch in batches])
+    assert sorted(seen.tolist()) == list(range(n))
+    assert seen.tolist() != list(range(n))
+    for X_batch, y_batch in batches:
+        np.testing.assert_array_equal(to_host(X_batch)[:, 0], N_INPUTS * to_host(y_batch))
+    in_order = [to_host(b)[0, 0] for b, none in net.get_mini_batches(X, shuffle=False)]
+    assert in_order == [16 * N_INPUTS * k for k in range(len(in_order))]
+
+
+def test_each_epoch_has_an_order_of_its_own_and_shuffle_false_none():
+    net, orderly = classifier(), classifier(shuffle=False)
+    orders = [net.sample_order(50, epoch).tolist() for epoch in range(3)]
+    assert orders[0] != orders[1] != orders[2]
+    assert orders[0] == classifier().sample_order(50, 0).tolist()
+    assert orderly.sample_order(50, 1).tolist() == list(range(50))
+
+
+def test_fit_goes_on_where_it_ended(rng):
+    X, y = blobs(rng)
+    at_once = classifier(epochs=10).fit((X, y))
+    in_two = classifier(epochs=10).fit((X, y), epochs=4).fit((X, y), epochs=6)
+    np.testing.assert_array_equal(weights(in_two), weights(at_once))
+    assert in_two.history["loss"] == at_once.history["loss"]
+    assert in_two.history["epoch"] == list(range(1, 11))
+
+
+def test_fit_restarts_when_asked(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=3).fit((X, y))
+    first, losses = weights(net), net.history["loss"]
+    net.fit((X, y), restart=True)
+    np.testing.assert_array_equal(weights(net), first)
+    assert net.history["loss"] == losses
+    assert net.history.epochs == 3
+
+
+def test_without_a_seed_a_restart_is_another_beginning(rng):
+    X, y = blobs(rng)
+    net = classifier(seed=None, epochs=1).fit((X, y))
+    first = weights(net)
+    assert not np.array_equal(weights(net.fit((X, y), restart=True)), first)
+
+
+def test_learning_rate_schedules_run_over_all_epochs(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=5, optimizer="sgd", learning_rate=LinearDecay(0.1, 0.02)).fit((X, y))
+    np.testing.assert_allclose(net.history["learning_rate"], [0.1, 0.08, 0.06, 0.04, 0.02])
+
+
+def test_reduce_on_plateau_watches_the_validation_loss(rng):
+    X, y = blobs(rng)
+    schedule = ReduceOnPlateau(1e-9, factor=0.5, patience=0)
+    net = NeuralNetwork(
+        epochs=4, learning_rate=schedule, batch_size=9, loss="softmax_cross_entropy"
+    )
+    net.add(DenseLayer(N_CLASSES, input_shape=(N_INPUTS,))).fit((X, y), validation=(X, y))
+    np.testing.assert_allclose(net.history["learning_rate"], [1e-9, 1e-9, 5e-10, 2.5e-10])
+    assert schedule.current == 1e-9  # the network has a copy of its own
+
+
+def test_verbose_prints_a_line_for_each_epoch(capsys, rng):
+    X, y = blobs(rng)
+    classifier(epochs=2, verbose=True).fit((X, y), validation=(X, y))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("Epoch 2/2 - loss: ")
+    assert all(word in lines[1] for word in (" - metric: ", " - val_loss: ", " - val_metric: "))
+
+
+def test_a_progress_bar_shows_the_loss(capsys, rng):
+    X, y = blobs(rng)
+    classifier(epochs=2, progress=True).fit((X, y))
+    text = capsys.readouterr().err
+    assert "12/12" in text
+    assert "loss=" in text
+
+
+def test_quiet_is_the_default(capsys, rng):
+    classifier(epochs=1).fit(blobs(rng))
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights(rng):
+    X, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
+    net = NeuralNetwork(epochs=300, batch_size=10, learning_rate=50.0, seed=0)
+    net.add(DenseLayer(4, input_shape=(2,))).add(DenseLayer(1))
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(DivergedError, match=r"the loss became (nan|inf) in epoch \d+; .* Lower the"),
+    ):
+        net.fit((X, y))
+    assert np.all(np.isfinite(weights(net)))
+    assert math.isfinite(net.history["loss"][-1])
+
+
+# ---- metrics and losses by class, instance or name
+
+
+@pytest.mark.parametrize("metric", ["accuracy", xpnet.accuracy, xpnet.metrics.Accuracy])
+@pytest.mark.parametrize(
+    "loss",
+    ["softmax_cross_entropy", "SoftmaxCrossEntropy", xpnet.SoftmaxCrossEntropy],
+)
+@pytest.mark.parametrize("optimizer", ["adam", "Adam", Adam])
+def test_optimizer_loss_and_metric_by_name_class_or_instance(optimizer, loss, metric, rng):
+    net = classifier(optimizer=optimizer, loss=loss, metric=metric).fit(blobs(rng))
+    assert net.history["metric"][-1] > 0.95
+    assert net.optimizer.learning_rate == 0.02
+
+
+def test_an_optimizer_instance_is_copied(rng):
+    optimizer = SGD(0.1)
+    net = classifier(optimizer=optimizer, learning_rate=None).fit(blobs(rng))
+    assert optimizer.retained_gradient is None
+    assert net.optimizer.retained_gradient is not None
+
+
+def test_a_metric_may_be_a_function_of_all_targets_and_outputs(rng):
+    seen = []
+
+    def count(y_true, y_pred):
+        seen.append((y_true.shape, y_pred.shape))
+        return len(y_true)
+
+    net = classifier(epochs=2, metric=count).fit(blobs(rng))
+    assert net.history["metric"] == [N, N]
+    assert seen == [((N,), (N, N_CLASSES))] * 2
+    assert net.score(blobs(rng)) == N
+
+
+def test_score_takes_another_metric(rng):
+    X, y = blobs(rng)
+    net = classifier().fit((X, y))
+    assert 0.9 < net.score((X, y), "f1") <= 1.0
+    assert net.score((X, y), lambda y, p: 42) == 42
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_accuracy_of_one_output_uses_the_threshold_of_the_loss(from_logits, rng):
+    X, y = blobs(rng)
+    y = (y == 0).astype(int)
+    net = NeuralNetwork(
+        epochs=30, batch_size=10, loss=BinaryCrossEntropy(from_logits), metric="accuracy", seed=0
+    )
+    net.add(DenseLayer(1, input_shape=(N_INPUTS,)))
+    if not from_logits:
+        net.add(SigmoidActivation())
+    net.fit((X, y))
+    right = (net.predict(X)[:, 0] > (0.0 if from_logits else 0.5)) == y
+    assert net.score((X, y)) == pytest.approx(right.mean(), abs=1e-6)
+    assert right.mean() > 0.9
+
+
+# ---- building
+
+
+def test_add_connects_shapes_and_draws_weights_from_the_seed():
+    net, twin, other = classifier(), classifier(), classifier(seed=5)
+    assert net.layers[-1].input_shape() == (12,)
+    np.testing.assert_array_equal(weights(net), weights(twin))
+    assert not np.array_equal(weights(net), weights(other))
+    assert not np.array_equal(net.layers[0].weights[:3, :3], net.layers[-1].weights[:3, :3])
+
+
+def test_summary_is_a_table(capsys):
+    classifier().summary()
+    text = capsys.readouterr().out
+    assert text.splitlines()[0].split() == ["layer", "output", "shape", "parameters"]
+    assert "DenseLayer" in text
+    assert "(12,)" in text
+    assert "135 parameters, float32" in text  # 5*12 + 12 + 24 + 12*3 + 3
+
+
+def test_weights_set_by_hand_are_used_and_trained(rng):
+    X, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
+    net = NeuralNetwork(epochs=1, batch_size=20, learning_rate=0.1, momentum=0.0, dtype="float64")
+    net.add(DenseLayer(1, input_shape=(2,)))
+    net.layers[0].weights = np.array([[2.0], [3.0]])
+    net.fit((X, y))
+    gradient = (2 / 20) * X.T @ (X @ [[2.0], [3.0]] - y[:, None])
+    np.testing.assert_allclose(
+        net.layers[0].weights, np.array([[2.0], [3.0]]) - 0.1 * gradient, rtol=1e-12
+    )
+
+
+def test_a_step_by_hand_is_a_step_of_fit(rng):
+    X, y = blobs(rng, 16)
+    by_hand, fitted = (classifier(shuffle=False, dtype="float64") for _ in range(2))
+    output = by_hand.forward_propagation(X, training=True)
+    by_hand.backward_propagation(by_hand.loss.derivative(y, output))
+    fitted.fit((X, y), epochs=1)
+    np.testing.assert_array_equal(weights(by_hand), weights(fitted))
+
+
+def test_networks_can_be_copied_and_pickled(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=2).fit((X, y))
+    expected = net.predict(X)
+    twins = copy.deepcopy(net), pickle.loads(pickle.dumps(net))
+    for twin in twins:
+        np.testing.assert_array_equal(twin.predict(X), expected)
+        twin.fit((X, y))
+    np.testing.assert_array_equal(net.predict(X), expected)
+    np.testing.assert_array_equal(weights(twins[0]), weights(twins[1]))
+    np.testing.assert_array_equal(weights(twins[0]), weights(net.fit((X, y))))
+
+
+def test_predict_of_no_rows_is_no_rows(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=1).fit((X, y))
+    assert net.predict(X[:0]).shape == (0, N_CLASSES)
+
+
+def test_predict_in_many_batches_is_predict_at_once(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=1).fit((X, y))
+    many = np.tile(X, (100, 1))
+    np.testing.assert_allclose(net.predict(many)[:N], net.predict(X), rtol=1e-5, atol=1e-6)
+    assert net.predict(many).shape == (100 * N, N_CLASSES)
+
+
+# ---- a user's own parts, as the README shows them
+
+
+class Swish(xpnet.ActivationLayer):
+    def activation_function(self, input):
+        return input / (1 + array_namespace(input).exp(-input))
+
+    def derivative(self, input):
+        s = 1 / (1 + array_namespace(input).exp(-input))
+        return s + input * s * (1 - s)
+
+
+class Scale(Layer):
+    parameter_names = ("factor",)
+
+    def initialize(self, optimizer=None):
+        self.factor = self.new_parameter(self.input_shape(), lambda shape, rng: np.ones(shape))
+        return super().initialize(optimizer)
+
+    def forward_propagation(self, input, training=True):
+        self.input = input
+        return input * self.factor
+
+    def backward_propagation(self, output_error):
+        self.factor_gradient = array_namespace(output_error).sum(output_error * self.input, axis=0)
+        return output_error * self.factor
+
+    def output_shape(self):
+        return self.input_shape()
+
+    def parameters(self):
+        return self.input_shape()[0]
+
+
+class Cubed(LossFunction):
+    def loss(self, y_true, y_pred):
+        xp = array_namespace(y_pred)
+        return xp.mean(xp.abs(y_pred - y_true) ** 3)
+
+    def derivative(self, y_true, y_pred):
+        xp = array_namespace(y_pred)
+        d = y_pred - y_true
+        return 3 * d * xp.abs(d) / y_pred.shape[0]
+
+
+class Signed(Optimizer):
+    def update(self, w, grad_loss_w):
+        return w - self.learning_rate * array_namespace(w).sign(grad_loss_w)
+
+
+def test_a_users_own_parts_train_on_every_backend(backend, rng):
+    X = rng.standard_normal((60, 3))
+    y = (X @ [[1.0], [-2.0], [0.5]]) / 2
+    net = NeuralNetwork(
+        epochs=80, batch_size=20, optimizer=Signed(LinearDecay(0.02, 1e-3)), loss=Cubed, seed=2
+    )
+    for layer in (DenseLayer(8, input_shape=(3,)), Swish(), Scale(), DenseLayer(1)):
+        net.add(layer)
+    net.fit((backend.asarray(X, backend.dtype), backend.asarray(y, backend.dtype)))
+    assert net.backend.name == backend.name
+    assert net.history["loss"][-1] < 0.02 * net.history["loss"][0]
+    assert not np.allclose(to_host(net.layers[2].factor), 1.0)
+
+
+def test_a_users_own_parts_pass_the_librarys_checks(rng):
+    for layer in (Swish(), Scale()):
+        layer.backend = resolve("cpu", dtype="float64")
+        layer.set_input_shape((4,))
+        check_layer(layer.initialize(), rng.standard_normal((5, 4)))
+    check_loss(Cubed(), rng.standard_normal((5, 1)), rng.standard_normal((5, 1)))
+
+
+def test_the_librarys_checks_catch_a_wrong_derivative(rng):
+    class Wrong(TanhActivation):
+        def derivative(self, input):
+            return 1.001 * super().derivative(input)
+
+    layer = Wrong()
+    layer.set_input_shape((4,))
+    with pytest.raises(AssertionError, match=r"by the formula, .* by finite differences"):
+        check_layer(layer, rng.standard_normal((5, 4)))

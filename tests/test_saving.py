@@ -1,0 +1,231 @@
+"""Saved networks: the same predictions, the same training on; files that are not right."""
+
+import json
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import (
+    SGD,
+    BatchNormalization,
+    Dataset,
+    DenseLayer,
+    Dropout,
+    LeakyReLUActivation,
+    ModelFileError,
+    NegativeLogLikelihood,
+    NeuralNetwork,
+    Normalization,
+    ReduceOnPlateau,
+    StepDecay,
+)
+from xpnet.backends import to_host
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(5.0, 2.0, (60, 4))
+    return Dataset(
+        X,
+        (X[:, 0] > 5).astype(int) + (X[:, 1] > 5),
+        feature_names=list("abcd"),
+        label_name="sum",
+        class_names=["none", "one", "both"],
+    )
+
+
+def network(data, **arguments):
+    arguments = {"optimizer": SGD(StepDecay(0.1, 0.5, every=2))} | arguments
+    net = NeuralNetwork(
+        epochs=4,
+        batch_size=16,
+        loss=NegativeLogLikelihood(class_weight=[1.0, 2.0, 0.5]),
+        metric="accuracy",
+        seed=9,
+        **arguments,
+    )
+    net.add(Normalization.adapt(data.X)).add(DenseLayer(8, initializer="he_normal"))
+    net.add(BatchNormalization(momentum=0.8)).add(LeakyReLUActivation(0.2)).add(Dropout(0.2))
+    return net.add(DenseLayer(3)).add(xpnet.LogSoftmaxActivation())
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def test_a_network_loads_on_another_backend(backend, data, path):
+    net = network(data, dtype=backend.dtype).fit(data)
+    net.save(path)
+    loaded = xpnet.load(path, device=backend.device_name, backend=backend.name)
+    assert loaded.backend == backend
+    np.testing.assert_allclose(loaded.predict(data), net.predict(data), rtol=1e-4, atol=1e-6)
+    assert loaded.score(data) == net.score(data)
+
+
+def test_a_network_saved_on_another_backend_loads_here(backend, data, path):
+    net = network(data, device=backend.device_name, backend=backend.name, dtype=backend.dtype).fit(
+        data
+    )
+    net.save(path)
+    loaded = xpnet.load(path)
+    assert loaded.backend.name == "numpy"
+    np.testing.assert_allclose(loaded.predict(data), net.predict(data), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(StepDecay(0.1, 0.5, every=2), clip_norm=1.0),
+        SGD(ReduceOnPlateau(0.1, patience=0), nesterov=True),
+        xpnet.Adam(0.01),
+        xpnet.AdamW(0.01, weight_decay=0.2),
+        xpnet.RMSProp(0.01),
+        xpnet.Adagrad(0.1),
+    ],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
+def test_a_loaded_network_trains_on_as_if_it_had_never_stopped(optimizer, data, path):
+    net = network(data, optimizer=optimizer).fit(data, validation=data)
+    net.save(path)
+    loaded = xpnet.load(path)
+    for each in (net, loaded):
+        each.fit(data, validation=data)
+    np.testing.assert_array_equal(loaded.predict(data), net.predict(data))
+    seconds = net.history.pop("seconds"), loaded.history.pop("seconds")
+    assert seconds[0][:4] == seconds[1][:4]
+    assert loaded.history == net.history
+    assert loaded.history.epochs == 8
+    assert loaded.optimizer.n_updates == net.optimizer.n_updates == 32
+
+
+def test_everything_told_at_building_is_there_again(data, path):
+    net = network(data, dtype="float64").fit(data)
+    net.save(path)
+    loaded = xpnet.load(path)
+    assert [type(layer) for layer in loaded.layers] == [type(layer) for layer in net.layers]
+    assert loaded.layers[2].momentum == 0.8
+    assert loaded.layers[3].alpha == 0.2
+    assert type(loaded.layers[1].initializer).__name__ == "HeNormal"
+    assert loaded.loss.class_weight == [1.0, 2.0, 0.5]
+    assert loaded.optimizer.schedule.every == 2
+    assert (loaded.epochs, loaded.batch_size, loaded.seed) == (4, 16, 9)
+    assert loaded.backend.dtype == "float64"
+    assert loaded.feature_names == list("abcd")
+    assert loaded.class_names == ["none", "one", "both"]
+    assert loaded.label_name == "sum"
+    running = (to_host(each.layers[2].running_mean) for each in (net, loaded))
+    np.testing.assert_array_equal(*running)
+
+
+def test_a_network_that_was_not_trained_is_loaded_as_such(data, path):
+    net = network(data)
+    net.save(path)
+    loaded = xpnet.load(path)
+    with pytest.raises(xpnet.NotFittedError):
+        loaded.predict(data)
+    np.testing.assert_array_equal(loaded.fit(data).predict(data), net.fit(data).predict(data))
+
+
+def test_safetensors_others_can_read(data, path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    net = network(data).fit(data)
+    net.save(path)
+    tensors = safetensors.load_file(path)
+    np.testing.assert_array_equal(tensors["layers.1.weights"], net.layers[1].weights)
+
+
+class Double(xpnet.ActivationLayer):
+    def activation_function(self, input):
+        return 2 * input
+
+    def derivative(self, input):
+        return 0 * input + 2
+
+
+def test_a_users_own_layer_is_found_by_its_class(data, path):
+    net = network(data, optimizer="sgd")
+    net.layers.pop()
+    net.add(Double()).add(xpnet.LogSoftmaxActivation()).fit(data)
+    net.save(path)
+    np.testing.assert_array_equal(xpnet.load(path).predict(data), net.predict(data))
+
+
+def test_a_users_own_layer_that_is_not_imported_is_named(data, path, monkeypatch):
+    net = network(data)
+    net.layers.pop()
+    net.add(Double()).add(xpnet.LogSoftmaxActivation()).fit(data)
+    net.save(path)
+    monkeypatch.setattr(Double, "__name__", "Other")
+    with pytest.raises(ModelFileError, match="has a Double, which is not defined: import the"):
+        xpnet.load(path)
+
+
+def test_saving_again_replaces_the_file_and_leaves_no_other(data, path):
+    net = network(data).fit(data)
+    net.save(path)
+    net.fit(data)
+    net.save(path)
+    assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
+    assert xpnet.load(path).history.epochs == 8
+
+
+class TestFilesThatAreNotRight:
+    @pytest.fixture
+    def saved(self, data, path):
+        network(data).fit(data).save(path)
+        return path
+
+    def refused(self, path, message):
+        with pytest.raises(ModelFileError, match=message) as caught:
+            xpnet.load(path)
+        assert str(path) in str(caught.value)
+
+    @pytest.mark.parametrize("part", [0.0, 0.01, 0.3, 0.999])
+    def test_cut_short(self, part, saved):
+        content = saved.read_bytes()
+        saved.write_bytes(content[: int(part * len(content))])
+        self.refused(saved, "no whole safetensors file")
+
+    @pytest.mark.parametrize("place", [-1, -200, -1000])
+    def test_a_number_altered(self, place, saved):
+        content = bytearray(saved.read_bytes())
+        content[place] ^= 0x40
+        saved.write_bytes(bytes(content))
+        self.refused(saved, "was altered since it was saved")
+
+    def test_the_architecture_altered(self, saved):
+        content = saved.read_bytes()
+        assert content.count(b"LeakyReLUActivation") == 1
+        saved.write_bytes(content.replace(b"0.2", b"0.3"))
+        self.refused(saved, "was altered since it was saved")
+
+    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 10_000, b"\x80\x04K\x01."])
+    def test_another_kind_of_file(self, content, saved):
+        saved.write_bytes(content)
+        self.refused(saved, "no whole safetensors file")
+
+    def test_safetensors_of_another_program(self, saved):
+        from safetensors.numpy import save_file
+
+        save_file({"weights": np.zeros(3)}, saved)
+        self.refused(saved, "not one that xpnet wrote")
+
+    def test_of_a_later_version(self, saved):
+        from safetensors.numpy import save_file
+
+        from xpnet.saving import _checksum
+
+        text = json.dumps({"format": "xpnet-999"})
+        entry = json.dumps({"content": text, "sha256": _checksum(text, {})})
+        save_file({}, saved, metadata={"xpnet": entry})
+        self.refused(saved, "this version of xpnet reads 'xpnet-1': update xpnet")
+
+    def test_not_there(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="there is no such file"):
+            xpnet.load(tmp_path / "none.safetensors")
+
+    def test_a_folder(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="there is no such file"):
+            xpnet.load(tmp_path)

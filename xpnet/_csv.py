@@ -1,0 +1,128 @@
+"""Tables of numbers in CSV files, by the standard library's reader."""
+
+import csv
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._reading import check_distinct
+from .backends import unknown_name
+
+
+def read_csv(
+    path: Path, label: str | None, columns: Sequence[str] | None, delimiter: str | None
+) -> tuple[list[str], np.ndarray, np.ndarray | None, list[str] | None]:
+    """Read a file as :meth:`xpnet.Dataset.from_csv` says.
+
+    Returns
+    -------
+    names, X, y, class_names
+        y is None without a label, and class_names where the labels are numbers.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    if delimiter is not None and len(delimiter) != 1:
+        raise ValueError(f"delimiter={delimiter!r}: expected one character, e.g. ';'")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = delimiter or _sniff(file.read(8192))
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter)
+            header = _read_header(path, reader)
+            features = _features(path, header, label, columns)
+            X, labels = _read_rows(path, reader, header, features, label)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 ({error}); save it in that encoding") from error
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a CSV file ({error})") from error
+    y, class_names = (None, None) if label is None else _parse_labels(labels)
+    return features, X, y, class_names
+
+
+def _sniff(sample: str) -> str:
+    try:
+        return csv.Sniffer().sniff(sample, delimiters=",;\t|").delimiter
+    except csv.Error:  # e.g. a single column
+        return ","
+
+
+def _read_header(path: Path, reader: Any) -> list[str]:
+    header = [name.strip() for name in next((row for row in reader if row), [])]
+    if not header:
+        raise ValueError(f"{path} is empty: expected a header row and a row per sample")
+    if all(_is_number(name) for name in header):
+        raise ValueError(f"{path} begins with numbers: put a header row of column names first")
+    check_distinct(f"{path} has columns", header)
+    return header
+
+
+def _features(
+    path: Path, header: list[str], label: str | None, columns: Sequence[str] | None
+) -> list[str]:
+    """Return the names of the feature columns, refusing any that is not there."""
+    features = [name for name in header if name != label] if columns is None else list(columns)
+    for name in [*features, *([] if label is None else [label])]:
+        if name not in header:
+            raise unknown_name("column", name, header)
+    if not features:
+        raise ValueError(f"{path} has no column beside the label {label!r}: expected features")
+    return features
+
+
+def _read_rows(
+    path: Path, reader: Any, header: list[str], features: list[str], label: str | None
+) -> tuple[np.ndarray, list[str]]:
+    """Return the features' numbers and the label column's texts."""
+    places = [header.index(name) for name in features]
+    label_place = None if label is None else header.index(label)
+    numbers, labels = array("d"), []
+    for row in filter(None, reader):  # blank lines are []
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path}, line {reader.line_num}: {len(row)} cells, but the header has "
+                f"{len(header)}"
+            )
+        if label_place is not None:
+            if not row[label_place].strip():
+                raise _bad_cell(path, reader.line_num, header[label_place], "")
+            labels.append(row[label_place])
+        cells = [row[place] for place in places]
+        try:
+            numbers.extend([float(cell) for cell in cells])
+        except ValueError:
+            bad = next(k for k, cell in enumerate(cells) if not _is_number(cell))
+            raise _bad_cell(path, reader.line_num, features[bad], cells[bad]) from None
+    if not numbers:
+        raise ValueError(f"{path} has a header but no rows: expected a row per sample")
+    return np.array(numbers).reshape(-1, len(features)), labels
+
+
+def _bad_cell(path: Path, line: int, column: str, cell: str) -> ValueError:
+    where = f"{path}, line {line}, column {column!r}"
+    if not cell.strip():
+        return ValueError(f"{where}: the cell is empty; fill it in or drop the line")
+    return ValueError(
+        f"{where}: {cell!r} is not a number; encode categories as numbers, or, if it is what to "
+        f"predict, give label={column!r}"
+    )
+
+
+def _parse_labels(texts: list[str]) -> tuple[np.ndarray, list[str] | None]:
+    for number, dtype in ((int, np.int64), (float, np.float64)):
+        try:
+            return np.array([number(text) for text in texts], dtype=dtype), None
+        except (ValueError, OverflowError):
+            continue
+    names, codes = np.unique([text.strip() for text in texts], return_inverse=True)
+    return codes.astype(np.int64), [str(name) for name in names]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

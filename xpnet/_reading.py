@@ -1,0 +1,207 @@
+"""Reading whatever a user has (arrays, lists, tables, sparse rows) as numbers, or refusing it."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from .backends import (
+    Array,
+    Backend,
+    array_namespace,
+    backend_of,
+    is_array,
+    is_sparse,
+    move,
+    to_host,
+)
+
+_ENCODE = (
+    "encode categories as numbers first, e.g. codes by np.unique(values, return_inverse=True)[1], "
+    "and those as columns by xpnet.data.one_hot(codes)"
+)
+_HINTS = {
+    "c": "give the real and the imaginary parts as columns of their own",
+    "M": "give dates as numbers, e.g. days since the first one",
+    "m": "give durations as numbers, e.g. seconds",
+}
+
+
+def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
+    """Return real numbers as an array or CSR matrix, with its columns' names where it has any."""
+    names: list[str] = []
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
+    if is_sparse(values):
+        values = values.tocsr() if values.ndim == 2 else values
+    elif not is_array(values) and hasattr(values, "to_numpy"):  # pandas, polars and their like
+        values, names = _read_frame(name, values)
+    elif not is_array(values):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ValueError(f"{name} has rows of different lengths ({error})") from error
+    if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+        values = _read_objects(name, values)
+    isdtype = np.isdtype if is_sparse(values) else array_namespace(values).isdtype
+    if not isdtype(values.dtype, ("bool", "integral", "real floating")):
+        raise _not_numbers(name, values.dtype)
+    return values, names
+
+
+def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
+    """Return a DataFrame or a Series as an array, refusing missing values by column."""
+    columns = getattr(frame, "columns", None)
+    if columns is None:
+        own = getattr(frame, "name", None)
+        what = f"{name} ({own!r})" if own else name
+        return _read_column(what, frame.to_numpy()), [str(own)] if own else []
+    names = [str(column) for column in columns]
+    check_distinct(f"{name} has columns", names)
+    parts = [
+        _read_column(f"{name}, column {str(column)!r}", frame[column].to_numpy())
+        for column in columns
+    ]
+    if not parts:
+        raise ValueError(f"{name} is a frame without columns")
+    table = np.column_stack(parts)
+    if table.dtype.kind == "f" and all(part.dtype.kind in "biu" for part in parts):
+        raise TypeError(f"{name} mixes uint64 with signed columns: cast them to one type")
+    return table, names
+
+
+def _read_objects(name: str, values: np.ndarray) -> np.ndarray:
+    """Return an array of Python objects as one of numbers, where all of them are."""
+    if values.ndim == 0:  # NumPy's wrapping of a single thing that it does not know
+        raise TypeError(f"{name} is a {type(values.item()).__name__}: expected arrays or lists")
+    if values.ndim != 2:
+        return _read_column(name, values)
+    parts = [_read_column(f"{name}, column {k}", values[:, k]) for k in range(values.shape[1])]
+    return np.column_stack(parts) if parts else values.astype(np.float64)
+
+
+def _read_column(what: str, values: np.ndarray) -> np.ndarray:
+    """Return one column as numbers; ``what`` names it in the message where that cannot be."""
+    cells = values.ravel().tolist() if values.dtype.kind == "O" else []
+    missing = np.array([_is_missing(cell) for cell in cells], dtype=bool)
+    if values.dtype.kind == "f":
+        missing = np.isnan(values)
+    if missing.any():
+        raise ValueError(
+            f"{what} has {missing.sum()} missing value(s) (NaN or None), the first in row "
+            f"{int(np.argmax(missing))}: fill them in or drop these rows"
+        )
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, (bool, int, float, np.bool_, np.integer, np.floating)):
+            raise TypeError(
+                f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: {_ENCODE}"
+            )
+    numbers: np.ndarray = np.asarray(cells).reshape(values.shape) if cells else values
+    if numbers.dtype.kind not in "biuf":
+        raise _not_numbers(what, numbers.dtype)
+    return numbers
+
+
+def _is_missing(cell: Any) -> bool:
+    """Whether a Python object stands for a missing value; pandas's NA cannot be compared."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, (float, np.floating)) and bool(cell != cell)
+
+
+def _not_numbers(what: str, dtype: Any) -> TypeError:
+    # NumPy's types say their kind; in the other libraries only complex numbers get here.
+    hint = _HINTS.get(getattr(dtype, "kind", "c"), _ENCODE)
+    return TypeError(f"{what} has the type {dtype}, expected booleans, integers or floats: {hint}")
+
+
+def not_finite(name: str, count: int, value: Any, where: str) -> ValueError:
+    return ValueError(
+        f"{name} has {count} value(s) that are not finite, the first ({value}) in {where}: "
+        "drop such rows, or fill them in, e.g. with the column's mean"
+    )
+
+
+def check_samples(X: Array) -> None:
+    shape = tuple(X.shape)
+    if len(shape) == 2 and shape[1] > 0:
+        return
+    hint = "a table of samples in rows"
+    if len(shape) == 1:
+        hint = f"for one feature give X.reshape(({shape[0]}, 1)), for one sample X.reshape((1, -1))"
+    elif len(shape) > 2:
+        hint = f"flatten each sample: X.reshape(({shape[0]}, -1))"
+    raise ValueError(f"X has shape {shape}, expected (n_samples, n_features): {hint}")
+
+
+def check_weights(weights: Array) -> None:
+    if is_sparse(weights):
+        raise TypeError("sample_weight is sparse: give sample_weight.toarray().ravel()")
+    host = to_host(weights)
+    if not np.isfinite(host).all() or (host < 0).any() or (host.size and not host.any()):
+        raise ValueError("sample_weight must be finite, 0 or more, and not all 0")
+
+
+def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | None:
+    if given is None:
+        return columns or None
+    if isinstance(given, str):
+        raise TypeError(f"feature_names={given!r}: expected a list of names")
+    names = [str(name) for name in given]
+    if len(names) != n_features:
+        raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
+    check_distinct("feature_names has", names)
+    return names
+
+
+def check_distinct(what: str, names: list[str]) -> None:
+    if double := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ValueError(f"{what} more than once: {', '.join(double)}. Rename them")
+
+
+def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...]) -> Array:
+    """Move labels or weights to where ``X`` is; beside a sparse matrix, that is the host."""
+    if is_sparse(values):
+        raise TypeError(f"{name} is sparse: give {name}.toarray()")
+    if values.ndim not in dimensions:
+        raise ValueError(f"{name} has shape {tuple(values.shape)}: give one row per sample of X")
+    if values.shape[0] != X.shape[0]:
+        raise ValueError(f"X has {X.shape[0]} rows but {name} has {values.shape[0]}: one for each")
+    if is_sparse(X):
+        return to_host(values)
+    backend = backend_of(X)
+    if backend.owns(values):
+        return values
+    host = to_host(values)
+    if host.dtype == np.float64 and not _has_float64(backend):
+        host = host.astype(np.float32)
+    return move(host, backend)
+
+
+def _has_float64(backend: Backend) -> bool:
+    """Whether the device knows double precision at all; some accelerators do not."""
+    info = backend.xp.__array_namespace_info__()
+    return "float64" in info.dtypes(device=backend.device, kind="real floating")
+
+
+def type_name(values: Array) -> str:
+    return str(values.dtype).rpartition(".")[2]
+
+
+def check_index(index: Any, n: int) -> np.ndarray:
+    places = to_host(index)
+    if places.size == 0:
+        places = places.astype(np.int64)
+    if places.dtype.kind not in "iu":
+        raise TypeError(
+            f"index has the type {places.dtype}, expected integers (np.flatnonzero(mask) makes "
+            "them from a mask)"
+        )
+    if places.ndim != 1:
+        raise ValueError(f"index has shape {places.shape}, expected (k,)")
+    if places.size and (places.min() < 0 or places.max() >= n):
+        raise ValueError(
+            f"index goes from {places.min()} to {places.max()}, expected 0 to {n - 1}: the data "
+            f"set has {n} samples"
+        )
+    return places.astype(np.int64, copy=False)

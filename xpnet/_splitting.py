@@ -1,0 +1,59 @@
+"""How many samples of which class go into which part."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+def count_test(test_size: Any, n: int) -> int:
+    if isinstance(test_size, bool) or not hasattr(test_size, "__float__"):
+        raise TypeError(f"test_size={test_size!r}: expected a share in (0, 1) or a whole number")
+    if hasattr(test_size, "__index__"):
+        n_test = int(test_size)
+    elif 0 < test_size < 1:
+        n_test = math.floor(test_size * n + 0.5)
+    else:
+        raise ValueError(f"test_size={test_size!r}: expected a share in (0, 1) or a whole number")
+    if not 0 < n_test < n:
+        raise ValueError(
+            f"test_size={test_size!r} puts {n_test} of {n} samples in the test part: each part "
+            "needs one at least"
+        )
+    return n_test
+
+
+def stratified(labels: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray:
+    """Return the first samples, as shuffled, of each class: its share of ``n_test``."""
+    # Rows of a two-dimensional y (one-hot, several outputs) are the classes.
+    _, codes, counts = np.unique(
+        labels, axis=0 if labels.ndim == 2 else None, return_inverse=True, return_counts=True
+    )
+    if counts.min() < 2:
+        raise ValueError("stratify=True: a class has 1 sample, each part needs one of each class")
+    k, n = len(counts), len(order)
+    if not k <= n_test <= n - k:
+        raise ValueError(
+            f"stratify=True: {n - n_test} and {n_test} samples cannot both hold each of {k} "
+            "classes: give another test_size"
+        )
+    shares = _shares(counts, n_test)
+    by_class = order[np.argsort(codes.ravel()[order], kind="stable")]
+    groups = np.split(by_class, np.cumsum(counts)[:-1])
+    return np.concatenate([group[:m] for group, m in zip(groups, shares, strict=True)])
+
+
+def _shares(counts: np.ndarray, total: int) -> np.ndarray:
+    """Split ``total`` in proportion to ``counts`` by largest remainder, from 1 to count - 1 each.
+
+    The remainders are compared as whole numbers, times ``sum(counts)``, so nothing is rounded.
+    """
+    n = int(counts.sum())
+    shares: np.ndarray = np.maximum(counts * total // n, 1)
+    while (short := total - int(shares.sum())) != 0:
+        remainder = counts * total - shares * n
+        if short > 0:
+            shares[np.argmax(np.where(shares < counts - 1, remainder, -n * n))] += 1
+        else:
+            shares[np.argmin(np.where(shares > 1, remainder, n * n))] -= 1
+    return shares

@@ -1,0 +1,336 @@
+"""The command line: ``xpnet train | predict | info``.
+
+Arguments in, library calls, text out; everything it does is a few lines of the public API.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from . import (
+    Dataset,
+    DenseLayer,
+    Dropout,
+    NeuralNetwork,
+    Normalization,
+    ReLUActivation,
+    __version__,
+    datasets,
+    load,
+    train_test_split,
+)
+from .backends import DeviceUnavailableError, available_backends, resolve, to_host
+from .optimizers import OPTIMIZERS
+from .trainer import DivergedError
+
+
+class UsageError(ValueError):
+    """An argument that only the data show to be wrong; ends like any other bad argument."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data to learn from and to be tested on, and what to learn."""
+
+    name: str
+    training: Dataset
+    test: Dataset
+    classes: list[str] | None  # None: a regression
+    per_feature: bool  # whether each column has a unit of its own
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers the network puts out."""
+        return 1 if self.classes is None else len(self.classes)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a task trains with unless told otherwise."""
+
+    epochs: int
+    batch_size: int
+    hidden: tuple[int, ...]
+    dropout: float
+
+
+DEFAULTS = {
+    "digits": Defaults(epochs=60, batch_size=32, hidden=(256, 128), dropout=0.3),
+    "mnist": Defaults(epochs=15, batch_size=128, hidden=(256, 128), dropout=0.3),
+    "csv": Defaults(epochs=100, batch_size=32, hidden=(64, 32), dropout=0.0),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.command(options)
+    except UsageError as error:
+        parser.error(str(error))
+    except (DeviceUnavailableError, DivergedError, ImportError, OSError, ValueError) as error:
+        print(f"xpnet: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("xpnet: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"xpnet: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the arguments."""
+    parser = _Parser(prog="xpnet", description="Feed-forward neural networks on CPU or GPU.")
+    parser.add_argument("--version", action="version", version=f"xpnet {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    train = commands.add_parser("train", help="train a network and report how good it is")
+    train.set_defaults(command=run_train)
+    train.add_argument("source", metavar="digits|mnist|FILE.csv", help="what to learn from")
+    train.add_argument("--data", metavar="FOLDER", help="where MNIST's files are")
+    train.add_argument("--target", metavar="COLUMN", help="of a CSV file: what to predict")
+    train.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
+    train.add_argument("--test-size", type=_share, default=0.25, help="default: %(default)s")
+    train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto (default: cpu)")
+    train.add_argument("--epochs", type=_count)
+    train.add_argument("--batch-size", type=_count)
+    train.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="adam")
+    train.add_argument("--learning-rate", type=_positive)
+    train.add_argument("--hidden", type=_sizes, metavar="128,64", help="units of hidden layers")
+    train.add_argument("--dropout", type=_dropout, help="part of hidden units to drop")
+    train.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
+    train.add_argument("--plot", metavar="curves.png", help="draw loss and metric by epoch")
+    train.add_argument("--save", metavar="model.safetensors", help="write the network to a file")
+    train.add_argument("--quiet", action="store_true", help="no progress bar, no table of layers")
+
+    predict = commands.add_parser("predict", help="predict with a saved network, as CSV")
+    predict.set_defaults(command=run_predict)
+    predict.add_argument("model", metavar="MODEL.safetensors")
+    predict.add_argument("source", metavar="FILE.csv")
+    predict.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto (default: cpu)")
+
+    info = commands.add_parser("info", help="tell which backends and devices this machine has")
+    info.set_defaults(command=run_info)
+    return parser
+
+
+# ---- train
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Train on the data asked for, report, plot and save."""
+    backend = resolve(options.device)  # a device that is not there shall not cost reading the data
+    if options.plot:
+        from .plots import pyplot
+
+        pyplot()  # nor shall a library
+    task = load_task(options)
+    defaults = DEFAULTS[task.name]
+    training, test, unit = standardised_targets(task)
+    network = build_network(task, options, defaults)
+    if not options.quiet:
+        network.summary()
+        print(
+            f"{len(training)} samples to learn from, {len(test)} to test on, {backend.name} "
+            f"on {backend.device_name}"
+        )
+    network.fit(training, test)
+    if task.classes is None:
+        fold_unit_into_output(network, *unit)
+        report = {name: network.score(task.test, name) for name in ("rmse", "r2")}
+    else:
+        report = {"accuracy": network.score(task.test)}
+    if options.plot:
+        network.history.plot()[0].figure.savefig(options.plot)
+    if options.save:
+        network.save(options.save)
+    print(", ".join(f"test {name}: {value:.4f}" for name, value in report.items()))
+
+
+def load_task(options: argparse.Namespace) -> Task:
+    """Read the data that the arguments name."""
+    if options.source == "digits":
+        data = datasets.load_digits()
+        split = train_test_split(data, options.test_size, stratify=True, seed=options.seed)
+        return Task("digits", *split, data.class_names, per_feature=False)
+    if options.source == "mnist":
+        training, test = datasets.load_mnist(options.data)
+        return Task("mnist", training, test, [str(k) for k in range(10)], per_feature=False)
+    if not options.source.endswith(".csv"):
+        raise UsageError(f"{options.source!r}: expected digits, mnist or a file that ends in .csv")
+    if options.target is None:
+        raise UsageError("a CSV file needs --target COLUMN, what to predict")
+    data = Dataset.from_csv(options.source, label=options.target)
+    kind = options.task if options.task != "auto" else _guess_task(data)
+    if kind == "classification":
+        data = _with_class_codes(data)
+    elif data.class_names is not None:
+        raise UsageError(f"--task regression: the column {options.target!r} has text in it")
+    stratify = kind == "classification"
+    split = train_test_split(data, options.test_size, stratify=stratify, seed=options.seed)
+    return Task("csv", *split, data.class_names, per_feature=True)
+
+
+def _guess_task(data: Dataset) -> str:
+    """Say classification for text, and for whole numbers of which there are few."""
+    y = to_host(data.y)
+    few = data.class_names is not None or (y.dtype.kind == "i" and len(np.unique(y)) <= 20)
+    return "classification" if few else "regression"
+
+
+def _with_class_codes(data: Dataset) -> Dataset:
+    """Return class codes from 0 in place of numbers, with the numbers as names."""
+    if data.class_names is not None:
+        return data
+    names, codes = np.unique(to_host(data.y), return_inverse=True)
+    return Dataset(
+        data.X,
+        codes,
+        feature_names=data.feature_names,
+        label_name=data.label_name,
+        class_names=[f"{name:g}" for name in names],
+    )
+
+
+def build_network(task: Task, options: argparse.Namespace, defaults: Defaults) -> NeuralNetwork:
+    """Stack the layers that the arguments ask for."""
+    regression = task.classes is None
+    network = NeuralNetwork(
+        epochs=options.epochs or defaults.epochs,
+        batch_size=options.batch_size or min(defaults.batch_size, len(task.training)),
+        optimizer=options.optimizer,
+        learning_rate=options.learning_rate,
+        loss="mean_squared_error" if regression else "softmax_cross_entropy",
+        metric="r2" if regression else "accuracy",
+        device=options.device,
+        seed=options.seed,
+        progress=not options.quiet,
+    )
+    network.add(Normalization.adapt(task.training.X, task.per_feature))
+    dropout = defaults.dropout if options.dropout is None else options.dropout
+    for n_units in options.hidden or defaults.hidden:
+        network.add(DenseLayer(n_units, initializer="he_normal")).add(ReLUActivation())
+        if dropout:
+            network.add(Dropout(dropout))
+    return network.add(DenseLayer(task.n_outputs))
+
+
+def standardised_targets(task: Task) -> tuple[Dataset, Dataset, tuple[float, float]]:
+    """Return the data to train with; a regression's targets in units of their own spread."""
+    if task.classes is not None:
+        return task.training, task.test, (0.0, 1.0)
+    y = to_host(task.training.y)
+    mean, scale = float(np.mean(y)), float(np.std(y)) or 1.0
+
+    def standardised(data: Dataset) -> Dataset:
+        return Dataset(
+            data.X,
+            (to_host(data.y) - mean) / scale,
+            feature_names=data.feature_names,
+            label_name=data.label_name,
+        )
+
+    return standardised(task.training), standardised(task.test), (mean, scale)
+
+
+def fold_unit_into_output(network: NeuralNetwork, mean: float, scale: float) -> None:
+    """Let the last dense layer put out the targets' own unit: (xW + b) s + m."""
+    last: Any = network.layers[-1]
+    last.weights, last.biases = last.weights * scale, last.biases * scale + mean
+
+
+# ---- predict, info
+
+
+def run_predict(options: argparse.Namespace) -> None:
+    """Write one row of CSV for each sample: its class and probability, or its value."""
+    network = load(options.model, device=options.device)
+    data = Dataset.from_csv(options.source, columns=network.feature_names)
+    output = to_host(network.predict(data))
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    name = network.label_name or "prediction"
+    if network.class_names is None:
+        writer.writerow([name])
+        writer.writerows([f"{value:.7g}" for value in row] for row in output)
+        return
+    e = np.exp(output - output.max(axis=1, keepdims=True))
+    probability = (e / e.sum(axis=1, keepdims=True)).max(axis=1)
+    writer.writerow([name, "probability"])
+    for k, p in zip(output.argmax(axis=1), probability, strict=True):
+        writer.writerow([network.class_names[k], f"{p:.4f}"])
+
+
+def run_info(options: argparse.Namespace) -> None:
+    """Print each backend, whether it works here, its device and its memory."""
+    from platform import platform, python_version
+
+    from tabulate import tabulate
+
+    print(f"xpnet {__version__}, Python {python_version()}, {platform()}")
+    rows = []
+    for name in available_backends():
+        try:
+            backend = resolve("cuda") if name == "cupy" else resolve("auto", backend=name)
+        except DeviceUnavailableError as error:
+            rows.append((name, "", "", "", str(error)))
+            continue
+        memory, gigabyte = backend.memory(), 1e9
+        shown = (
+            ""
+            if memory is None
+            else (f"{memory.free / gigabyte:.1f} of {memory.total / gigabyte:.1f} GB free")
+        )
+        version = getattr(backend.xp, "__version__", "")
+        rows.append((name, version, backend.device_name, shown, "ready"))
+    headers = ["backend", "version", "device", "memory", "state"]
+    print(tabulate(rows, headers=headers, maxcolwidths=[None, None, None, None, 60]))
+
+
+# ---- arguments
+
+
+def _argument(check: Any, expected: str) -> Any:
+    """Make an argument type from a function that returns a value, or raises or returns None."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = check(text)
+        except ValueError:
+            value = None
+        if value is None:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {expected}")
+        return value
+
+    return parse
+
+
+def _least(text: str, least: int) -> int | None:
+    return int(text) if int(text) >= least else None
+
+
+def _between(text: str, low: float, high: float) -> float | None:
+    return float(text) if low < float(text) < high else None
+
+
+_count = _argument(lambda text: _least(text, 1), "a whole number, 1 or more")
+_seed = _argument(lambda text: _least(text, 0), "a whole number, 0 or more")
+_positive = _argument(lambda text: _between(text, 0.0, float("inf")), "a number above 0")
+_share = _argument(lambda text: _between(text, 0.0, 1.0), "a number between 0 and 1")
+_dropout = _argument(lambda text: _between(text, -1e-9, 1.0), "a number in [0, 1)")
+_sizes = _argument(
+    lambda text: tuple(_count(part) for part in text.split(",")),
+    "numbers of units, e.g. 128,64",
+)
