@@ -32,7 +32,7 @@ class NumpyBackend(Backend):
 
 def make(device: str, dtype: str) -> Backend:
     """Make the NumPy backend; its only device is ``"cpu"``."""
-    if device != "cpu":
+    if device not in ("cpu", "auto"):
         raise unknown_name("device of the backend 'numpy'", device, ["cpu"])
     return NumpyBackend("numpy", xp, "cpu", dtype)
 

@@ -15,7 +15,13 @@ from .activations import (
     SoftmaxActivation,
     TanhActivation,
 )
-from .backends import Backend, DeviceUnavailableError, UnknownNameError, resolve
+from .backends import (
+    Backend,
+    DeviceUnavailableError,
+    UnknownNameError,
+    array_namespace,
+    resolve,
+)
 from .data import Dataset, one_hot, train_test_split
 from .history import History
 from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
@@ -88,6 +94,7 @@ __all__ = [
     "TanhActivation",
     "UnknownNameError",
     "accuracy",
+    "array_namespace",
     "confusion_matrix",
     "f1",
     "load",

@@ -80,14 +80,12 @@ class Dataset:
         label: list[str] = []
         if y is not None:
             y, label = reading.read_numbers("y", y)
-            self.y = reading.move_beside("y", y, self.X, dimensions=(1, 2))
+            self.y = reading.move_beside("y", y, self.X, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
             sample_weight = reading.read_numbers("sample_weight", sample_weight)[0]
             reading.check_weights(sample_weight)
-            self.sample_weight = reading.move_beside(
-                "sample_weight", sample_weight, self.X, dimensions=(1,)
-            )
+            self.sample_weight = reading.move_beside("sample_weight", sample_weight, self.X, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
         self.class_names = None if class_names is None else [str(name) for name in class_names]
@@ -138,11 +136,9 @@ class Dataset:
 
     def __repr__(self) -> str:
         where = "in CSR" if is_sparse(self.X) else f"on {backend_of(self.X).device_name}"
+        features = f"{self.n_features} features of {reading.type_name(self.X)} {where}"
         labels = "" if self.y is None else f", labels of {reading.type_name(self.y)}"
-        return (
-            f"Dataset({len(self)} samples, {self.n_features} features of {reading.type_name(self.X)} "
-            f"{where}{labels})"
-        )
+        return f"Dataset({len(self)} samples, {features}{labels})"
 
     @property
     def shape(self) -> tuple[int, int]:
