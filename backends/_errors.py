@@ -31,5 +31,5 @@ def unknown_name(kind: str, given: object, known: Iterable[str]) -> UnknownNameE
     """
     names = sorted(known)
     near = get_close_matches(str(given).lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UnknownNameError(f"unknown {kind} {given!r}: {hint}Known: {', '.join(names)}")
+    hint = f": did you mean {near[0]!r}?" if near else "."
+    return UnknownNameError(f"unknown {kind} {given!r}{hint} Known: {', '.join(names)}")

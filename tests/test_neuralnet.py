@@ -271,7 +271,7 @@ def test_verbose_prints_a_line_for_each_epoch(capsys, rng):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("Epoch 2/2 - loss: ")
-    assert all(word in lines[1] for word in (" - metric: ", " - val_loss: ", " - val_metric: "))
+    assert all(word in lines[1] for word in (" - accuracy: ", " - val_loss: ", " - val_accuracy: "))
 
 
 def test_a_progress_bar_shows_the_loss(capsys, rng):

@@ -5,6 +5,7 @@ Arguments in, library calls, text out; everything it does is a few lines of the 
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,10 +28,6 @@ from . import (
 from .backends import DeviceUnavailableError, available_backends, resolve, to_host
 from .optimizers import OPTIMIZERS
 from .trainer import DivergedError
-
-
-class UsageError(ValueError):
-    """An argument that only the data show to be wrong; ends like any other bad argument."""
 
 
 @dataclass(frozen=True)
@@ -67,28 +64,41 @@ DEFAULTS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 2 where an argument or the file it names is wrong, or 1 where this
+        machine lacks something or training failed.
+    """
     parser = make_parser()
     options = parser.parse_args(arguments)
     try:
         options.command(options)
-    except UsageError as error:
-        parser.error(str(error))
-    except (DeviceUnavailableError, DivergedError, ImportError, OSError, ValueError) as error:
-        print(f"xpnet: {' '.join(str(error).split())}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of our output, `head` say, has had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - what is still buffered goes there at exit
         return 1
     except KeyboardInterrupt:
-        print("xpnet: interrupted", file=sys.stderr)
-        return 130
+        return _fail("interrupted", 130)
+    except (FileNotFoundError, IsADirectoryError, ValueError) as error:
+        return _fail(error, 2)
+    except (DeviceUnavailableError, DivergedError, ImportError, OSError) as error:
+        return _fail(error, 1)
     return 0
+
+
+def _fail(error: object, status: int) -> int:
+    """Say what is wrong in one line; returns the exit status."""
+    print(f"xpnet: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
 
 
 class _Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"xpnet: {message} (see {self.prog} --help)", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(_fail(f"{message} (see {self.prog} --help)", 2))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -170,15 +180,15 @@ def load_task(options: argparse.Namespace) -> Task:
         training, test = datasets.load_mnist(options.data)
         return Task("mnist", training, test, [str(k) for k in range(10)], per_feature=False)
     if not options.source.endswith(".csv"):
-        raise UsageError(f"{options.source!r}: expected digits, mnist or a file that ends in .csv")
+        raise ValueError(f"{options.source!r}: expected digits, mnist or a file that ends in .csv")
     if options.target is None:
-        raise UsageError("a CSV file needs --target COLUMN, what to predict")
+        raise ValueError("a CSV file needs --target COLUMN, what to predict")
     data = Dataset.from_csv(options.source, label=options.target)
     kind = options.task if options.task != "auto" else _guess_task(data)
     if kind == "classification":
         data = _with_class_codes(data)
     elif data.class_names is not None:
-        raise UsageError(f"--task regression: the column {options.target!r} has text in it")
+        raise ValueError(f"--task regression: the column {options.target!r} has text in it")
     stratify = kind == "classification"
     split = train_test_split(data, options.test_size, stratify=stratify, seed=options.seed)
     return Task("csv", *split, data.class_names, per_feature=True)
@@ -321,6 +331,11 @@ def _least(text: str, least: int) -> int | None:
     return int(text) if int(text) >= least else None
 
 
+def _counts(text: str) -> tuple[int, ...] | None:
+    sizes = tuple(int(part) for part in text.split(","))
+    return sizes if min(sizes) >= 1 else None
+
+
 def _between(text: str, low: float, high: float) -> float | None:
     return float(text) if low < float(text) < high else None
 
@@ -330,7 +345,4 @@ _seed = _argument(lambda text: _least(text, 0), "a whole number, 0 or more")
 _positive = _argument(lambda text: _between(text, 0.0, float("inf")), "a number above 0")
 _share = _argument(lambda text: _between(text, 0.0, 1.0), "a number between 0 and 1")
 _dropout = _argument(lambda text: _between(text, -1e-9, 1.0), "a number in [0, 1)")
-_sizes = _argument(
-    lambda text: tuple(_count(part) for part in text.split(",")),
-    "numbers of units, e.g. 128,64",
-)
+_sizes = _argument(_counts, "numbers of units, e.g. 128,64")

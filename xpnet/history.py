@@ -6,6 +6,13 @@ from typing import Any
 class History(dict[str, list[float]]):
     """A column for each quantity, a number in it for each epoch.
 
+    Attributes
+    ----------
+    metric_name : str
+        What the metric is called in lines and pictures.
+
+    Notes
+    -----
     Columns are ``epoch`` (from 1), ``loss``, ``metric``, ``val_loss``, ``val_metric``,
     ``learning_rate`` and ``seconds``, as far as there was a metric or validation data. Losses and
     metrics of the training data are those seen while the epoch went on.
@@ -20,6 +27,8 @@ class History(dict[str, list[float]]):
     >>> history.last
     {'epoch': 2, 'loss': 0.25}
     """
+
+    metric_name: str = "metric"
 
     def append(self, **row: float | None) -> None:
         """Add an epoch; a quantity that an epoch lacks is NaN there, so that columns stay even."""

@@ -121,7 +121,7 @@ class NeuralNetwork:
         self._follows_data = device is None and backend is None
         self.layers: list[Layer] = []
         self.parameters = Parameters([])
-        self.history = History()
+        self.history = self._new_history()
         self.feature_names: list[str] | None = None
         self.label_name: str | None = None
         self.class_names: list[str] | None = None
@@ -178,7 +178,7 @@ class NeuralNetwork:
             self._initialize(layer, index)
         self.parameters = Parameters(self.layers)
         self.optimizer = copy.deepcopy(self._new_optimizer)
-        self.history = History()
+        self.history = self._new_history()
         self._is_fitted = False
         return self
 
@@ -392,6 +392,13 @@ class NeuralNetwork:
         layer.backend = self.backend
         layer.rng = self._generator(0, index)
         layer.initialize()
+
+    def _new_history(self) -> History:
+        history = History()
+        history.metric_name = getattr(
+            self.metric, "name", getattr(self.metric, "__name__", "metric")
+        )
+        return history
 
     def _generator(self, *purpose: int) -> np.random.Generator:
         """Return a random generator of its own for each purpose, from the network's seed."""

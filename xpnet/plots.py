@@ -20,7 +20,7 @@ def plot_history(history: "History", axes: Any = None) -> Any:
         if f"val_{name}" in history:
             ax.plot(history["epoch"], history[f"val_{name}"], label="validation")
         ax.set_xlabel("epoch")
-        ax.set_ylabel(name)
+        ax.set_ylabel(history.metric_name if name == "metric" else name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .backends import is_array, to_host
-from .history import History
 from .initializers import Initializer
 from .layers import Layer
 from .losses import LossFunction
@@ -137,7 +136,7 @@ def load(
     )
     for name, value in content["schedule_state"].items():
         setattr(optimizer.schedule, name, value)
-    network.history = History(content["history"])
+    network.history.update(content["history"])
     for name in _NAMES:
         setattr(network, name, content["names"][name])
     network._is_fitted = content["is_fitted"]

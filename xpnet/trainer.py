@@ -8,12 +8,14 @@ sums stay there and are read once, at its end.
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._preparing import Arrays
 from .backends import Array, array_namespace
+from .history import History
 from .metrics import Metric
 
 if TYPE_CHECKING:
@@ -63,9 +65,9 @@ class Trainer:
                     learning_rate=net.optimizer.learning_rate,
                     seconds=time.perf_counter() - start,
                 )
-                bar.set_postfix(_shown(net.history.last))
+                bar.set_postfix(_shown(net.history), refresh=False)
                 if net.verbose:  # (9) print
-                    print(_line(net.history.last, done + epochs))
+                    print(_line(net.history, done + epochs))
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
@@ -92,10 +94,25 @@ class Trainer:
         return {"loss": loss, "metric": metric}
 
     def _progress_bar(self, epochs: int) -> Any:
+        if not self.network.progress:
+            return _NoBar()
         from tqdm import tqdm
 
         batches = math.ceil(len(self.training) / self.network.batch_size)
-        return tqdm(total=epochs * batches, unit="batch", disable=not self.network.progress)
+        return tqdm(total=epochs * batches, unit="batch")
+
+
+class _NoBar(AbstractContextManager[Any]):
+    """What stands in for a progress bar that nobody asked for."""
+
+    def __exit__(self, *exception: object) -> None:
+        return
+
+    def update(self) -> None:
+        return
+
+    def set_postfix(self, *arguments: object, **options: object) -> None:
+        return
 
 
 class _Sums:
@@ -196,11 +213,16 @@ def _loss_arguments(batch: Arrays, output: Array) -> tuple[Array, ...]:
     return batch.y, output, batch.sample_weight
 
 
-def _shown(row: dict[str, float]) -> dict[str, str]:
+def _shown(history: History) -> dict[str, str]:
+    """Return the last epoch's losses and metrics as text, under the metric's own name."""
     hidden = ("epoch", "learning_rate", "seconds")
-    return {name: f"{value:.4f}" for name, value in row.items() if name not in hidden}
+    return {
+        name.replace("metric", history.metric_name): f"{value:.4f}"
+        for name, value in history.last.items()
+        if name not in hidden
+    }
 
 
-def _line(row: dict[str, float], epochs: int) -> str:
-    numbers = " - ".join(f"{name}: {value}" for name, value in _shown(row).items())
-    return f"Epoch {row['epoch']}/{epochs} - {numbers} - {row['seconds']:.2f} s"
+def _line(history: History, epochs: int) -> str:
+    numbers = " - ".join(f"{name}: {value}" for name, value in _shown(history).items())
+    return f"Epoch {history.epochs}/{epochs} - {numbers} - {history['seconds'][-1]:.2f} s"

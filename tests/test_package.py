@@ -1,0 +1,182 @@
+"""The package as a whole: what importing costs, who depends on whom, what is public."""
+
+import ast
+import inspect
+import pkgutil
+import statistics
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import xpnet
+
+PACKAGE = Path(xpnet.__file__).parent
+OPTIONAL = [
+    "cupy", "jax", "matplotlib", "pandas", "polars", "pooch", "safetensors", "scipy", "sklearn",
+    "tabulate", "torch", "tqdm",
+]  # fmt: skip
+MATHEMATICS = [
+    f"{name}.py" for name in ("activations", "losses", "metrics", "optimizers", "schedules")
+]
+# Who may import whom: a file may import those of its own line and below.
+ORDER = [
+    ["__main__", "cli"],
+    ["saving", "plots", "testing", "datasets", "neuralnet"],
+    ["trainer"],
+    ["_preparing", "_parameters", "history"],
+    ["data", "_text", "_csv", "_reading", "_splitting"],
+    ["activations", "losses", "metrics", "optimizers", "schedules", "layers", "initializers"],
+    ["_checks"],
+    ["backends"],
+]
+
+
+def in_fresh_python(code):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_brings_no_optional_library():
+    code = f"import sys, xpnet; print([name for name in {OPTIONAL} if name in sys.modules])"
+    assert in_fresh_python(code).strip() == "[]"
+
+
+def test_importing_takes_little_more_than_numpy():
+    code = (
+        "import time, numpy; start = time.perf_counter(); import xpnet; "
+        "print(time.perf_counter() - start)"
+    )
+    seconds = statistics.median(float(in_fresh_python(code)) for _ in range(5))
+    assert seconds < 0.25
+
+
+def test_xpnet_needs_numpy_and_array_api_compat_alone():
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL}))\n"
+        "import xpnet\n"
+        "net = xpnet.NeuralNetwork(epochs=1, batch_size=2).add(xpnet.DenseLayer(1, (2,)))\n"
+        "print(net.fit(([[0, 1], [1, 0]], [0, 1])).predict([[1, 1]]).shape)"
+    )
+    assert in_fresh_python(code).strip() == "(1, 1)"
+
+
+def imports_of(path):
+    """Yield the modules that a file imports, those of the package as 'xpnet.name'."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = "." * node.level
+            if node.level == 0 or node.module:
+                yield above + (node.module or "")
+            else:
+                yield from (above + alias.name for alias in node.names)
+
+
+def files(*names):
+    for name in names:
+        path = PACKAGE / name
+        yield from path.glob("*.py") if path.is_dir() else [path]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*files("layers"), *files(*MATHEMATICS)],
+    ids=lambda path: path.stem,
+)
+def test_mathematics_knows_no_array_library(path):
+    libraries = {"numpy", "cupy", "torch", "jax", "array_api_strict"}
+    assert not {name.split(".")[0] for name in imports_of(path)} & libraries - _typing_only(path)
+    for word in ("cupy", "torch", "is_numpy", "is_cupy"):
+        assert word not in _code(path)
+
+
+def _typing_only(path):
+    """Return the libraries that a file imports for annotations only."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for child in ast.walk(node):
+                if isinstance(child, ast.ImportFrom) and child.level == 0:
+                    found.add((child.module or "").split(".")[0])
+    return found
+
+
+def _code(path):
+    """Return a file's code without its docstrings and comments."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        if documented and ast.get_docstring(node):
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree)
+
+
+def test_backends_know_nothing_of_networks():
+    for path in files("backends"):
+        assert not [name for name in imports_of(path) if name.startswith("..")], path.name
+        assert not [name for name in imports_of(path) if name.split(".")[0] == "xpnet"], path.name
+
+
+def test_files_depend_downwards_only():
+    level = {name: k for k, names in enumerate(ORDER) for name in names}
+    for path in PACKAGE.glob("*.py"):
+        if path.stem == "__init__":
+            continue
+        for name in _top_level_imports(path):
+            assert level[name] >= level[path.stem], f"{path.name} imports {name}, which is above it"
+
+
+def _top_level_imports(path):
+    """Yield names of sibling modules that are imported when the file is, not later or for types."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            if node.module:
+                yield node.module.split(".")[0]
+            elif path.stem != "cli":  # the command line uses the public names
+                yield from (alias.name for alias in node.names)
+
+
+def modules():
+    yield xpnet
+    for info in pkgutil.walk_packages(xpnet.__path__, "xpnet."):
+        if not info.name.split(".")[-1].startswith("_"):
+            yield import_module(info.name)
+
+
+def test_everything_public_is_documented_with_its_source():
+    missing = []
+    for module in modules():
+        assert module.__doc__, module.__name__
+        for name, thing in vars(module).items():
+            own = getattr(thing, "__module__", None) == module.__name__
+            if name.startswith("_") or not own or not (inspect.isclass(thing) or callable(thing)):
+                continue
+            if not thing.__doc__:
+                missing.append(f"{module.__name__}.{name}")
+    assert not missing
+
+
+def test_all_names_in_all_exist_and_are_sorted_into_the_package():
+    assert all(hasattr(xpnet, name) for name in xpnet.__all__)
+    assert "NeuralNetwork" in xpnet.__all__
+
+
+def test_classes_are_short():
+    """No class is longer than 200 lines with its documentation, but the network itself."""
+    for path in [*PACKAGE.glob("*.py"), *files("layers", "backends")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name not in ("NeuralNetwork", "Dataset"):
+                assert node.end_lineno - node.lineno <= 200, f"{path.name}: {node.name}"
+
+
+def test_the_backends_folder_is_not_importable_by_itself():
+    root = PACKAGE.parent
+    if not (root / "backends").is_dir():
+        pytest.skip("installed, not a checkout: there is no such folder")
+    code = f"import sys; sys.path.insert(0, {str(root)!r}); import backends"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "import this package as xpnet.backends" in done.stderr
