@@ -127,7 +127,7 @@ def test_mnist_from_a_folder(capsys, data_folder):
 
 def test_a_classification_from_csv_and_back(flowers, capsys, tmp_path):
     model = str(tmp_path / "m.safetensors")
-    arguments = ["train", str(flowers), "--target", "kind", "--quiet", "--epochs", "30"]
+    arguments = ["train", str(flowers), "--target", "kind", "--quiet"]
     status, output, _ = run(capsys, *arguments, "--save", model)
     assert status == 0
     assert accuracy(output) > 0.9

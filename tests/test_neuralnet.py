@@ -491,6 +491,25 @@ def test_a_users_own_parts_train_on_every_backend(backend, rng):
     assert not np.allclose(to_host(net.layers[2].factor), 1.0)
 
 
+def test_a_users_loss_gets_columns_that_do_not_broadcast(rng):
+    X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
+    nets = [NeuralNetwork(epochs=2, batch_size=10, loss=Cubed, seed=2) for _ in range(2)]
+    for net, targets in zip(nets, (y, y[:, None]), strict=True):
+        net.add(DenseLayer(1, input_shape=(3,))).fit((X, targets))
+    np.testing.assert_array_equal(weights(nets[0]), weights(nets[1]))
+
+
+def test_a_users_loss_whose_derivative_has_another_shape_is_refused(rng):
+    class Summed(Cubed):
+        def derivative(self, y_true, y_pred):
+            return super().derivative(y_true, y_pred)[:, 0]
+
+    net = NeuralNetwork(epochs=1, batch_size=10, loss=Summed)
+    net.add(DenseLayer(1, input_shape=(3,)))
+    with pytest.raises(ValueError, match=r"Summed.derivative returned shape \(10,\): expected"):
+        net.fit((rng.standard_normal((20, 3)), rng.standard_normal(20)))
+
+
 def test_a_users_own_parts_pass_the_librarys_checks(rng):
     for layer in (Swish(), Scale()):
         layer.backend = resolve("cpu", dtype="float64")

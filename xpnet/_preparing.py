@@ -131,8 +131,8 @@ def prepare_targets(y: Array, loss: LossFunction, n_outputs: int) -> Array:
     host = to_host(y)
     n, name = host.shape[0], type(loss).__name__
     column = host.ndim == 1 or host.shape[1:] == (1,)
-    if loss.targets is None:
-        return y
+    if loss.targets is None:  # a user's loss: all that is sure is that (n,) and (n, 1) are no pair
+        return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
     if loss.targets == "classes" and n_outputs < 2:
         raise ValueError(
             f"{name} needs one output for each class, and the network has {n_outputs}: give the "

@@ -59,7 +59,7 @@ class Defaults:
 DEFAULTS = {
     "digits": Defaults(epochs=60, batch_size=32, hidden=(256, 128), dropout=0.3),
     "mnist": Defaults(epochs=15, batch_size=128, hidden=(256, 128), dropout=0.3),
-    "csv": Defaults(epochs=100, batch_size=32, hidden=(64, 32), dropout=0.0),
+    "csv": Defaults(epochs=100, batch_size=16, hidden=(64, 32), dropout=0.1),
 }
 
 

@@ -79,6 +79,11 @@ class Trainer:
             output = net.forward_propagation(batch.X, training=True)  # (2) forward
             arguments = _loss_arguments(batch, output)
             error = net.loss.derivative(*arguments)  # (3) derivative of the loss
+            if error.shape != output.shape:
+                raise ValueError(
+                    f"{type(net.loss).__name__}.derivative returned shape {error.shape}: expected "
+                    f"{output.shape}, the shape of y_pred"
+                )
             net.backward_propagation(error)  # (4) backward, and the update
             sums.add(batch, output)
             bar.update()

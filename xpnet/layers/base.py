@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from .._checks import check_shape
 from ..backends import Array, Backend, resolve
-from ..initializers import InitializerFunction, draw
+from ..initializers import InitializerFunction, draw, find_initializer
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -119,9 +119,12 @@ class Layer(ABC):
         """Return the name of the layer's class."""
         return type(self).__name__
 
-    def new_parameter(self, shape: tuple[int, ...], initializer: InitializerFunction) -> Array:
+    def new_parameter(
+        self, shape: tuple[int, ...], initializer: str | InitializerFunction
+    ) -> Array:
         """Draw an array of ``shape`` and move it to the layer's backend."""
-        return self.backend.asarray(draw(initializer, shape, self.rng), self.backend.dtype)
+        values = draw(find_initializer(initializer), shape, self.rng)
+        return self.backend.asarray(values, self.backend.dtype)
 
     def update_parameters(self) -> None:
         """Let each parameter's own optimizer update it, where ``initialize`` was given one."""
