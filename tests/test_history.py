@@ -1,0 +1,76 @@
+"""The history of a run: even columns, a frame, a picture."""
+
+import math
+
+import pytest
+
+from xpnet.history import History
+
+
+def make(validation=True, metric=True):
+    history = History()
+    history.metric_name = "accuracy"
+    for epoch in (1, 2, 3):
+        row = {"epoch": epoch, "loss": 1 / epoch, "metric": 1 - 1 / epoch if metric else None}
+        if validation:
+            row |= {"val_loss": 1.1 / epoch, "val_metric": row["metric"]}
+        history.append(**row)
+    return history
+
+
+def test_columns_stay_even_when_quantities_come_and_go():
+    history = make(validation=False)
+    history.append(epoch=4, loss=0.1, val_loss=0.2)
+    history.append(epoch=5, val_loss=0.3)
+    assert {len(column) for column in history.values()} == {5}
+    assert all(math.isnan(x) for x in history["val_loss"][:3])
+    assert history["val_loss"][3:] == [0.2, 0.3]
+    assert math.isnan(history["loss"][4])
+    assert history.epochs == 5
+
+
+def test_an_empty_history():
+    assert History().epochs == 0
+    assert History().last == {}
+
+
+def test_it_is_a_frame():
+    pandas = pytest.importorskip("pandas")
+    assert list(pandas.DataFrame(make())["loss"]) == [1.0, 0.5, 1 / 3]
+
+
+class TestPlot:
+    @pytest.fixture(autouse=True)
+    def matplotlib(self):
+        matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+        matplotlib.use("Agg")
+        yield matplotlib
+        import matplotlib.pyplot as plt
+
+        plt.close("all")
+
+    def test_loss_and_metric_of_training_and_validation(self):
+        loss, metric = make().plot()
+        assert (loss.get_ylabel(), metric.get_ylabel()) == ("loss", "accuracy")
+        labels = [text.get_text() for text in loss.get_legend().get_texts()]
+        assert labels == ["training", "validation"]
+        assert loss.lines[1].get_ydata().tolist() == pytest.approx([1.1, 0.55, 1.1 / 3])
+        assert loss.lines[0].get_xdata().tolist() == [1, 2, 3]
+
+    def test_without_a_metric_there_is_one_picture(self):
+        axes = make(validation=False, metric=False).plot()
+        assert len(axes) == 1
+        assert len(axes[0].lines) == 1
+
+    def test_axes_may_be_given(self, matplotlib):
+        import matplotlib.pyplot as plt
+
+        _, given = plt.subplots(1, 2)
+        assert make().plot(given) is given
+
+    def test_without_matplotlib_the_extra_is_named(self, monkeypatch):
+        import sys
+
+        monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+        with pytest.raises(ImportError, match=r"pip install 'xpnet\[plot\]'"):
+            make().plot()
