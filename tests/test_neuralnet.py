@@ -400,6 +400,25 @@ def test_a_step_by_hand_is_a_step_of_fit(rng):
     np.testing.assert_array_equal(weights(by_hand), weights(fitted))
 
 
+def test_nothing_is_computed_for_the_derivative_of_the_data(rng):
+    X, y = blobs(rng, 16)
+    net = NeuralNetwork(batch_size=16, loss="softmax_cross_entropy", dtype="float64")
+    for layer in (TanhActivation(), DenseLayer(6), TanhActivation(), DenseLayer(N_CLASSES)):
+        if not net.layers:
+            layer.set_input_shape((N_INPUTS,))
+        net.add(layer)
+    returned = {}
+    for k, layer in enumerate(net.layers):
+        layer.backward_propagation = lambda error, k=k, back=layer.backward_propagation: (
+            returned.setdefault(k, back(error))
+        )
+    output = net.forward_propagation(X)
+    net.backward_propagation(net.loss.derivative(y, output))
+    assert sorted(returned) == [1, 2, 3]  # the first layer, which learns nothing, is not asked
+    assert returned[1] is None
+    assert returned[2].shape == (16, 6)
+
+
 def test_networks_can_be_copied_and_pickled(rng):
     X, y = blobs(rng)
     net = classifier(epochs=2).fit((X, y))

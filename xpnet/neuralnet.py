@@ -167,6 +167,8 @@ class NeuralNetwork:
         self._initialize(layer, len(self.layers))
         self.layers.append(layer)
         self.parameters = Parameters(self.layers)
+        # Only the layers behind the first one that learns ask for a derivative of their input.
+        layer.needs_input_error = any(each.parameter_names for each in self.layers[:-1])
         self.optimizer = copy.deepcopy(self._new_optimizer)
         return self
 
@@ -227,7 +229,7 @@ class NeuralNetwork:
             X = layer.forward_propagation(X, training)
         return X
 
-    def backward_propagation(self, output_error: Array) -> Array:
+    def backward_propagation(self, output_error: Array) -> None:
         """Carry the derivative of the loss back through all layers, and update their parameters.
 
         Parameters
@@ -235,17 +237,18 @@ class NeuralNetwork:
         output_error : array of shape (n, n_outputs)
             Derivative of the loss with respect to the last output.
 
-        Returns
-        -------
-        array of shape (n, n_features)
-            Derivative of the loss with respect to the last input.
+        Notes
+        -----
+        It ends at the first layer with parameters: nobody needs the derivative with respect to the
+        data, which would cost as much as another third of that layer's training.
         """
         for layer in reversed(self.layers):
             output_error = layer.backward_propagation(output_error)
+            if not layer.needs_input_error:
+                break
         if self.parameters:
             weights = self.parameters.gather()
             self.parameters.scatter(self.optimizer.update(weights, self.parameters.gradient()))
-        return output_error
 
     # ---- training and asking
 

@@ -30,6 +30,9 @@ class Layer(ABC):
         What the numbers that come out are: ``"real"``, ``"probability"`` (each in [0, 1]),
         ``"distribution"`` (rows sum to 1), ``"log-distribution"``, or None when unknown. Losses
         use it to refuse an output that they are not made for.
+    needs_input_error : bool
+        Whether anybody wants what ``backward_propagation`` returns. A network says False to its
+        first layer with parameters, which may then return None.
     backend : Backend
         Where the layer makes its arrays; a network sets its own.
     rng : numpy.random.Generator or None
@@ -39,6 +42,7 @@ class Layer(ABC):
     parameter_names: ClassVar[tuple[str, ...]] = ()
     state_names: ClassVar[tuple[str, ...]] = ()
     output_kind: str | None = None
+    needs_input_error: bool = True
 
     backend: Backend = resolve("cpu")
     rng: "Generator | None" = None

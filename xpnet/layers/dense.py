@@ -83,7 +83,7 @@ class DenseLayer(Layer):
         xp = array_namespace(output_error)
         self.weights_gradient = self.input.T @ output_error
         self.biases_gradient = xp.sum(output_error, axis=0)
-        input_error = output_error @ self.weights.T
+        input_error = output_error @ self.weights.T if self.needs_input_error else None
         self.update_parameters()
         return input_error
 
