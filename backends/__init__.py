@@ -15,6 +15,7 @@ if __name__ != "xpnet.backends":  # `import backends` from the root of a checkou
 
 from array_api_compat import array_namespace
 
+from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the operations
 from ._backend import Array, Backend, Memory, is_array, is_sparse
 from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name
 from ._registry import available_backends, backend_of, move, resolve, to_host

@@ -1,10 +1,14 @@
 """The operations that layers, losses and the trainer share, written in the array API.
 
 Each function here is a *definition*: a few lines that read like the formula and are right on any
-array library. Those decorated with ``singledispatch`` may get a fast version for one array type,
-registered by the file of that library (``@ops.take_rows.register``); callers never know.
+array library. Those decorated with ``singledispatch`` may have a fast version for one array type,
+registered by the file of that library (``_numpy_kernels.py``); callers never know.
+
+``out`` is a hint, an array that may be overwritten with the result. Who can write there does, who
+cannot returns a new array, so callers always use what comes back.
 """
 
+import math
 from functools import singledispatch
 from typing import Any
 
@@ -94,3 +98,78 @@ def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Arra
     generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, counter]))
     numbers: Any = generator.random(shape, dtype=np.float32)
     return xp.astype(xp.asarray(numbers, device=device(like)), like.dtype, copy=False)
+
+
+@singledispatch
+def scale(x: Array, factor: float, out: Array | None = None) -> Array:
+    """Return ``factor * x``."""
+    return factor * x
+
+
+# ---- optimizers' updates: each returns the new weights, and the new state
+
+
+@singledispatch
+def sgd(
+    w: Array,
+    g: Array,
+    v: Array,
+    learning_rate: float,
+    momentum: float,
+    dampening: float,
+    nesterov: bool,
+    out: Array | None = None,
+) -> tuple[Array, Array]:
+    """Return w - αv and v = μv + (1 - d)g; see :class:`xpnet.SGD`. v may be overwritten."""
+    v = momentum * v + (1.0 - dampening) * g
+    step = momentum * v + g if nesterov else v
+    return w - learning_rate * step, v
+
+
+@singledispatch
+def rmsprop(
+    w: Array,
+    g: Array,
+    s: Array,
+    learning_rate: float,
+    rho: float,
+    epsilon: float,
+    out: Array | None = None,
+) -> tuple[Array, Array]:
+    """Return w - αg / (√s + ε) and s = ρs + (1 - ρ)g²; see :class:`xpnet.RMSProp`."""
+    s = rho * s + (1.0 - rho) * g * g
+    return w - learning_rate * g / (array_namespace(w).sqrt(s) + epsilon), s
+
+
+@singledispatch
+def adagrad(
+    w: Array, g: Array, s: Array, learning_rate: float, epsilon: float, out: Array | None = None
+) -> tuple[Array, Array]:
+    """Return w - αg / (√s + ε) and s = s + g²; see :class:`xpnet.Adagrad`."""
+    s = s + g * g
+    return w - learning_rate * g / (array_namespace(w).sqrt(s) + epsilon), s
+
+
+@singledispatch
+def adam(
+    w: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    learning_rate: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    t: int,
+    out: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """Return w - αm̂ / (√v̂ + ε), m and v at update t = 1, 2, ...; see :class:`xpnet.Adam`."""
+    m = beta_1 * m + (1.0 - beta_1) * g
+    v = beta_2 * v + (1.0 - beta_2) * g * g
+    step, unbias = adam_factors(learning_rate, beta_1, beta_2, t)
+    return w - step * m / (unbias * array_namespace(w).sqrt(v) + epsilon), m, v
+
+
+def adam_factors(learning_rate: float, beta_1: float, beta_2: float, t: int) -> tuple[float, float]:
+    """Return α / (1 - β₁ᵗ) and 1 / √(1 - β₂ᵗ): what turns m and √v into αm̂ and √v̂."""
+    return learning_rate / (1.0 - beta_1**t), 1.0 / math.sqrt(1.0 - beta_2**t)

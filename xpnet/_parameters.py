@@ -6,9 +6,12 @@ norm sees the whole gradient.
 
 import math
 from collections.abc import Sequence
+from inspect import signature
+from typing import Any
 
 from .backends import Array, array_namespace
 from .layers import Layer
+from .optimizers import Optimizer
 
 
 class Parameters:
@@ -25,6 +28,10 @@ class Parameters:
         self._views: list[Array] = []
         self._flat: Array = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle without the views: a copy of a view is no view of the copy."""
+        return {**self.__dict__, "_views": [], "_flat": None}
+
     def __bool__(self) -> bool:
         """Whether there is anything to train."""
         return bool(self._slots)
@@ -39,12 +46,27 @@ class Parameters:
             self.scatter(_flat(current))
         return self._flat
 
+    def copy(self) -> Array:
+        """Return all parameters as they are now; later updates do not change it."""
+        flat = self.gather()
+        return array_namespace(flat).asarray(flat, copy=True)
+
     def gradient(self) -> Array:
         """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
         return _flat([getattr(layer, f"{name}_gradient") for layer, name in self._slots])
 
+    def update(self, optimizer: Optimizer) -> None:
+        """Let an optimizer change the parameters, in place where it can."""
+        flat = self.gather()
+        if "out" in signature(optimizer.update).parameters:
+            self.scatter(optimizer.update(flat, self.gradient(), out=flat))
+        else:
+            self.scatter(optimizer.update(flat, self.gradient()))
+
     def scatter(self, flat: Array) -> None:
         """Give the layers views of ``flat``, shape (n,)."""
+        if flat is self._flat:
+            return  # changed in place: the views show it
         xp = array_namespace(flat)
         start, views = 0, []
         for layer, name in self._slots:

@@ -247,8 +247,7 @@ class NeuralNetwork:
             if not layer.needs_input_error:
                 break
         if self.parameters:
-            weights = self.parameters.gather()
-            self.parameters.scatter(self.optimizer.update(weights, self.parameters.gradient()))
+            self.parameters.update(self.optimizer)
 
     # ---- training and asking
 

@@ -5,12 +5,11 @@ optimizer serves one array, and a network hands it all of its parameters as one.
 a subclass of :class:`Optimizer` with ``update``; arrays that it keeps are named in ``state_names``.
 """
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from ._checks import check_fraction, check_non_negative, check_positive
-from .backends import Array, array_namespace
+from .backends import Array, array_namespace, ops
 from .schedules import ConstantLearningRate, Schedule
 
 
@@ -56,15 +55,18 @@ class Optimizer(ABC):
         self.begin_epoch(0, 1)
 
     @abstractmethod
-    def update(self, w: Array, grad_loss_w: Array) -> Array:
+    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return the weights after one step.
 
         Parameters
         ----------
         w : array
-            The weights; not written to.
+            The weights; not written to, unless they are ``out`` themselves.
         grad_loss_w : array of the shape of w
             Derivative of the loss with respect to the weights; not written to.
+        out : array of the shape of w, optional
+            A hint: an array, ``w`` itself say, that may be overwritten with the result. What is
+            returned counts. An optimizer of one's own may leave this argument out.
 
         Raises
         ------
@@ -148,15 +150,20 @@ class SGD(Optimizer):
             )
         self.retained_gradient: Array = None
 
-    def update(self, w: Array, grad_loss_w: Array) -> Array:
+    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return w - αv, or with Nesterov's form w - α(μv + g)."""
-        gradient = self.clip(grad_loss_w)
-        retained = self.remembered("retained_gradient", w)
-        self.retained_gradient = self.momentum * retained + (1.0 - self.dampening) * gradient
+        w, self.retained_gradient = ops.sgd(
+            w,
+            self.clip(grad_loss_w),
+            self.remembered("retained_gradient", w),
+            self.learning_rate,
+            self.momentum,
+            self.dampening,
+            self.nesterov,
+            out=out,
+        )
         self.n_updates += 1
-        if self.nesterov:
-            return w - self.learning_rate * (self.momentum * self.retained_gradient + gradient)
-        return w - self.learning_rate * self.retained_gradient
+        return w
 
 
 class RMSProp(Optimizer):
@@ -193,14 +200,14 @@ class RMSProp(Optimizer):
         self.epsilon = check_positive("epsilon", epsilon)
         self.mean_square: Array = None
 
-    def update(self, w: Array, grad_loss_w: Array) -> Array:
+    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return w - αg / (√s + ε)."""
-        xp = array_namespace(w)
-        gradient = self.clip(grad_loss_w)
-        mean_square = self.remembered("mean_square", w)
-        self.mean_square = self.rho * mean_square + (1.0 - self.rho) * gradient * gradient
+        gradient, s = self.clip(grad_loss_w), self.remembered("mean_square", w)
+        w, self.mean_square = ops.rmsprop(
+            w, gradient, s, self.learning_rate, self.rho, self.epsilon, out=out
+        )
         self.n_updates += 1
-        return w - self.learning_rate * gradient / (xp.sqrt(self.mean_square) + self.epsilon)
+        return w
 
 
 class Adam(Optimizer):
@@ -243,18 +250,22 @@ class Adam(Optimizer):
         self.first_moment: Array = None
         self.second_moment: Array = None
 
-    def update(self, w: Array, grad_loss_w: Array) -> Array:
+    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return w - αm̂ / (√v̂ + ε)."""
-        xp = array_namespace(w)
-        gradient = self.clip(grad_loss_w)
-        first = self.remembered("first_moment", w)
-        second = self.remembered("second_moment", w)
-        self.first_moment = self.beta_1 * first + (1.0 - self.beta_1) * gradient
-        self.second_moment = self.beta_2 * second + (1.0 - self.beta_2) * gradient * gradient
         self.n_updates += 1
-        step = self.learning_rate / (1.0 - self.beta_1**self.n_updates)
-        unbias = 1.0 / math.sqrt(1.0 - self.beta_2**self.n_updates)
-        return w - step * self.first_moment / (unbias * xp.sqrt(self.second_moment) + self.epsilon)
+        w, self.first_moment, self.second_moment = ops.adam(
+            w,
+            self.clip(grad_loss_w),
+            self.remembered("first_moment", w),
+            self.remembered("second_moment", w),
+            self.learning_rate,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+            self.n_updates,
+            out=out,
+        )
+        return w
 
 
 class AdamW(Adam):
@@ -290,9 +301,10 @@ class AdamW(Adam):
         )
         self.weight_decay = check_non_negative("weight_decay", weight_decay)
 
-    def update(self, w: Array, grad_loss_w: Array) -> Array:
+    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return Adam's update of the decayed weights."""
-        return super().update(w * (1.0 - self.learning_rate * self.weight_decay), grad_loss_w)
+        decayed = ops.scale(w, 1.0 - self.learning_rate * self.weight_decay, out=out)
+        return super().update(decayed, grad_loss_w, out=out)
 
 
 class Adagrad(Optimizer):
@@ -324,13 +336,14 @@ class Adagrad(Optimizer):
         self.epsilon = check_positive("epsilon", epsilon)
         self.sum_of_squares: Array = None
 
-    def update(self, w: Array, grad_loss_w: Array) -> Array:
+    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return w - αg / (√s + ε)."""
-        xp = array_namespace(w)
-        gradient = self.clip(grad_loss_w)
-        self.sum_of_squares = self.remembered("sum_of_squares", w) + gradient * gradient
+        gradient, s = self.clip(grad_loss_w), self.remembered("sum_of_squares", w)
+        w, self.sum_of_squares = ops.adagrad(
+            w, gradient, s, self.learning_rate, self.epsilon, out=out
+        )
         self.n_updates += 1
-        return w - self.learning_rate * gradient / (xp.sqrt(self.sum_of_squares) + self.epsilon)
+        return w
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

@@ -73,7 +73,7 @@ class Trainer:
         """Train on every batch once; return the epoch's loss and metric."""
         net = self.network
         sums = _Sums(net)
-        before = net.parameters.gather() if net.parameters else None
+        before = net.parameters.copy() if net.parameters else None
         order = net.sample_order(len(self.training), epoch)
         for batch in self.training.batches(net.batch_size, order):  # (1), (5) for all batches
             output = net.forward_propagation(batch.X, training=True)  # (2) forward

@@ -1,0 +1,88 @@
+"""Every fast version of an operation against its definition."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from xpnet.backends import _numpy_kernels, ops
+
+N = 2 * _numpy_kernels.BLOCK + 123
+
+# operation -> the numbers that it takes besides arrays, and how many arrays (w, g and state)
+CASES = {
+    "sgd": [(3, (0.1, 0.9, 0.0, False)), (3, (0.1, 0.9, 0.5, False)), (3, (0.1, 0.9, 0.0, True))],
+    "rmsprop": [(3, (0.01, 0.9, 1e-8))],
+    "adagrad": [(3, (0.01, 1e-10))],
+    "adam": [(4, (0.01, 0.9, 0.999, 1e-8, 1)), (4, (0.01, 0.9, 0.999, 1e-8, 100))],
+    "scale": [(1, (0.99,))],
+}
+
+
+def fast_operations():
+    return {
+        name
+        for name, function in vars(ops).items()
+        if hasattr(function, "registry") and np.ndarray in function.registry
+    }
+
+
+def test_every_fast_operation_is_in_the_table():
+    assert fast_operations() == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_fast_versions_have_the_definitions_arguments(name):
+    operation = getattr(ops, name)
+    of = [inspect.signature(operation.registry[cls]).parameters for cls in (object, np.ndarray)]
+    assert [(p.name, p.default) for p in of[0].values()] == [
+        (p.name, p.default) for p in of[1].values()
+    ]
+
+
+def random_arrays(count, shape, dtype, layout, rng):
+    """Weights and gradient of any sign, and states, which are squares where it matters."""
+    arrays = [rng.standard_normal(shape), rng.standard_normal(shape)][:count]
+    arrays += [rng.uniform(0.01, 1, shape) for _ in range(count - 2)]
+    arrays = [array.astype(dtype) for array in arrays]
+    if layout == "strided":
+        arrays = [np.repeat(array, 2, axis=0)[::2] for array in arrays]
+    return arrays
+
+
+def each_case():
+    for name, cases in CASES.items():
+        for count, numbers in cases:
+            yield pytest.param(name, count, numbers, id=f"{name}{numbers}")
+
+
+@pytest.mark.parametrize(("name", "count", "numbers"), list(each_case()))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layout", ["contiguous", "strided"])
+@pytest.mark.parametrize("shape", [(0,), (1,), (5, 3), (N,)])
+@pytest.mark.parametrize("out", ["none", "itself", "another"])
+def test_fast_is_the_definition(name, count, numbers, dtype, layout, shape, out, rng):
+    operation = getattr(ops, name)
+    arrays = random_arrays(count, shape, dtype, layout, rng)
+    expected = operation.dispatch(object)(*(array.copy() for array in arrays), *numbers)
+    w = arrays[0].copy() if layout == "contiguous" else np.repeat(arrays[0], 2, axis=0)[::2]
+    target = {"none": None, "itself": w, "another": np.full_like(w, np.nan)}[out]
+    got = operation(w, *arrays[1:], *numbers, out=target)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    got = got if isinstance(got, tuple) else (got,)
+    if target is not None:
+        assert got[0] is target
+    if out != "itself":
+        np.testing.assert_array_equal(w, arrays[0])
+    for ours, reference in zip(got, expected, strict=True):
+        assert ours.dtype == dtype
+        tolerance = 1e-5 if dtype == "float32" else 1e-12
+        np.testing.assert_allclose(ours, reference, rtol=tolerance, atol=tolerance)
+
+
+def test_nothing_but_the_state_and_the_result_is_written_to(rng):
+    w, g, m, v = (rng.uniform(0.1, 1, 10) for _ in range(4))
+    kept = w.copy(), g.copy()
+    ops.adam(w, g, m, v, 0.01, 0.9, 0.999, 1e-8, 3)
+    np.testing.assert_array_equal(w, kept[0])
+    np.testing.assert_array_equal(g, kept[1])
