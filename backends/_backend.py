@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj
@@ -54,6 +54,9 @@ class Backend:
     xp: Any
     device: Any
     dtype: str = "float32"
+
+    writes_out: ClassVar[bool] = False
+    """Whether the operations of this library write into ``out``; else none is made for them."""
 
     @property
     def device_name(self) -> str:

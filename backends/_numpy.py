@@ -13,6 +13,8 @@ from ._errors import unknown_name
 class NumpyBackend(Backend):
     """NumPy arrays in the host's memory."""
 
+    writes_out = True
+
     def owns(self, x: Array) -> bool:
         """Whether ``x`` is a NumPy array, or a NumPy scalar, which is what sums are."""
         return isinstance(x, (np.ndarray, np.generic))

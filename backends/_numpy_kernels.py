@@ -12,6 +12,47 @@ import numpy as np
 from . import ops
 from ._backend import Array
 
+
+@ops.take_rows.register
+def take_rows(x: np.ndarray, index: Array, out: Array | None = None) -> Array:
+    """See :func:`ops.take_rows`."""
+    if out is None:
+        return np.take(x, index, axis=0)
+    if out.dtype != x.dtype:
+        np.copyto(out, np.take(x, index, axis=0))
+        return out
+    # "raise" would go through a buffer, so that an index out of range leaves `out` as it was.
+    return np.take(x, index, axis=0, out=out, mode="clip")
+
+
+@ops.matmul.register
+def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
+    """See :func:`ops.matmul`."""
+    return np.matmul(a, b, out=out)
+
+
+@ops.affine.register
+def affine(x: np.ndarray, w: Array, b: Array, out: Array | None = None) -> Array:
+    """See :func:`ops.affine`."""
+    out = np.matmul(x, w, out=out)
+    out += b
+    return out
+
+
+@ops.column_sum.register
+def column_sum(x: np.ndarray, out: Array | None = None) -> Array:
+    """See :func:`ops.column_sum`."""
+    return np.add.reduce(x, axis=0, out=out)
+
+
+@ops.standardize.register
+def standardize(x: np.ndarray, mean: Array, scale: Array, out: Array | None = None) -> Array:
+    """See :func:`ops.standardize`."""
+    out = np.subtract(x, mean, out=out)
+    out /= scale
+    return out
+
+
 BLOCK = 32_768
 """Numbers in a block: five arrays of so many float32 fit a megabyte of second-level cache."""
 

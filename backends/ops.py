@@ -19,15 +19,42 @@ from ._backend import Array
 
 
 @singledispatch
-def take_rows(x: Array, index: Array) -> Array:
-    """Return the rows ``x[index]``.
+def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
+    """Return the rows ``x[index]``, in the type of ``out`` where that is given.
 
     Parameters
     ----------
     x : array of shape (n, ...)
     index : integer array of shape (b,), on the device of ``x``
+        From 0 to n - 1; what is outside is not always refused.
     """
-    return array_namespace(x).take(x, index, axis=0)
+    xp = array_namespace(x)
+    rows = xp.take(x, index, axis=0)
+    return rows if out is None else xp.astype(rows, out.dtype, copy=False)
+
+
+@singledispatch
+def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return the matrix product ``a @ b``."""
+    return a @ b
+
+
+@singledispatch
+def affine(x: Array, w: Array, b: Array, out: Array | None = None) -> Array:
+    """Return ``x @ w + b``."""
+    return x @ w + b
+
+
+@singledispatch
+def column_sum(x: Array, out: Array | None = None) -> Array:
+    """Return the sum over the batch, of shape x.shape[1:]."""
+    return array_namespace(x).sum(x, axis=0)
+
+
+@singledispatch
+def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -> Array:
+    """Return ``(x - mean) / scale``."""
+    return (x - mean) / scale
 
 
 def sigmoid(x: Array) -> Array:

@@ -19,6 +19,46 @@ CASES = {
 }
 
 
+# operation -> the shapes that it takes for a batch of n, and the shape of its result
+BATCH = {
+    "matmul": lambda n: ([(n, 4), (4, 3)], (n, 3)),
+    "affine": lambda n: ([(n, 4), (4, 3), (3,)], (n, 3)),
+    "column_sum": lambda n: ([(n, 4)], (4,)),
+    "standardize": lambda n: ([(n, 4), (4,), (4,)], (n, 4)),
+}
+
+
+@pytest.mark.parametrize("name", BATCH)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [0, 1, 7])
+@pytest.mark.parametrize("strided", [False, True])
+@pytest.mark.parametrize("with_out", [False, True])
+def test_fast_batch_operations_are_their_definitions(name, dtype, n, strided, with_out, rng):
+    shapes, result = BATCH[name](n)
+    arrays = [rng.uniform(0.5, 2, shape).astype(dtype) for shape in shapes]
+    if strided:
+        arrays[0] = np.asfortranarray(np.repeat(arrays[0], 2, axis=0))[::2]
+    operation = getattr(ops, name)
+    expected = operation.dispatch(object)(*arrays)
+    out = np.full(result, np.nan, dtype) if with_out else None
+    got = operation(*arrays, out=out)
+    assert got.dtype == dtype
+    assert got is out or not with_out
+    np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+@pytest.mark.parametrize("into", [None, "float32", "float64"])
+def test_rows_are_gathered_in_the_type_of_out(kind, into, rng):
+    x, index = rng.integers(0, 256, (9, 5)).astype(kind), np.array([8, 0, 8])
+    out = None if into is None else np.full((3, 5), np.nan, into)
+    got = ops.take_rows(x, index, out=out)
+    assert got.dtype == (into or kind)
+    assert got is out or out is None
+    np.testing.assert_array_equal(got, x[index])
+    assert ops.take_rows.dispatch(object)(x, index, out=out).dtype == got.dtype
+
+
 def fast_operations():
     return {
         name
@@ -28,10 +68,10 @@ def fast_operations():
 
 
 def test_every_fast_operation_is_in_the_table():
-    assert fast_operations() == set(CASES)
+    assert fast_operations() == {*CASES, *BATCH, "take_rows"}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *BATCH, "take_rows"])
 def test_fast_versions_have_the_definitions_arguments(name):
     operation = getattr(ops, name)
     of = [inspect.signature(operation.registry[cls]).parameters for cls in (object, np.ndarray)]

@@ -123,6 +123,18 @@ def test_derivative_agrees_with_finite_differences(case, n, weighted, float64_ba
         check_loss(loss, y, p, weight, seed=seed)
 
 
+def test_both_at_once_are_the_two_by_themselves(case, backend, rng):
+    loss, make, _ = case
+    y, p = on(backend, *make(5, rng))
+    weight = backend.asarray(rng.uniform(0, 2, 5), backend.dtype)
+    tolerance = 1e-12 if backend.dtype == "float64" else 1e-5
+    for arguments in ((y, p), (y, p, weight)):
+        value, derivative = loss.loss_and_derivative(*arguments)
+        np.testing.assert_allclose(to_host(value), to_host(loss.loss(*arguments)), rtol=tolerance)
+        expected = to_host(loss.derivative(*arguments))
+        np.testing.assert_allclose(to_host(derivative), expected, rtol=tolerance, atol=tolerance)
+
+
 def test_derivative_in_float32_agrees_with_that_in_float64(case, backend, rng):
     loss, make, _ = case
     y, p = make(5, rng)

@@ -397,7 +397,7 @@ def test_a_step_by_hand_is_a_step_of_fit(rng):
     output = by_hand.forward_propagation(X, training=True)
     by_hand.backward_propagation(by_hand.loss.derivative(y, output))
     fitted.fit((X, y), epochs=1)
-    np.testing.assert_array_equal(weights(by_hand), weights(fitted))
+    np.testing.assert_allclose(weights(by_hand), weights(fitted), rtol=1e-12, atol=1e-15)
 
 
 def test_nothing_is_computed_for_the_derivative_of_the_data(rng):

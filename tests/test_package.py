@@ -29,7 +29,7 @@ ORDER = [
     ["_preparing", "_parameters", "history"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     ["activations", "losses", "metrics", "optimizers", "schedules", "layers", "initializers"],
-    ["_checks"],
+    ["_checks", "workspace"],
     ["backends"],
 ]
 

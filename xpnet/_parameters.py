@@ -5,13 +5,15 @@ norm sees the whole gradient.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any
 
-from .backends import Array, array_namespace
+from .backends import Array, Backend, array_namespace
 from .layers import Layer
 from .optimizers import Optimizer
+from .workspace import Workspace
 
 
 class Parameters:
@@ -24,13 +26,18 @@ class Parameters:
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
+        self._layers = list(layers)
         self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
         self._views: list[Array] = []
         self._flat: Array = None
+        self._gradient_views: list[Array] = []
+        self._flat_gradient: Array = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the views: a copy of a view is no view of the copy."""
-        return {**self.__dict__, "_views": [], "_flat": None}
+        empty: dict[str, Any] = {"_views": [], "_flat": None}
+        empty |= {"_gradient_views": [], "_flat_gradient": None}
+        return self.__dict__ | empty
 
     def __bool__(self) -> bool:
         """Whether there is anything to train."""
@@ -53,7 +60,28 @@ class Parameters:
 
     def gradient(self) -> Array:
         """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
-        return _flat([getattr(layer, f"{name}_gradient") for layer, name in self._slots])
+        gradients = [getattr(layer, f"{name}_gradient") for layer, name in self._slots]
+        places = self._gradient_views
+        if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
+            return self._flat_gradient  # every layer has written into its place
+        return _flat(gradients)
+
+    def attach_workspaces(self, backend: Backend) -> None:
+        """Give each layer a workspace, where its gradients are views of one flat array."""
+        flat = self.gather()
+        self._flat_gradient = array_namespace(flat).zeros_like(flat)
+        self._gradient_views = self._split(self._flat_gradient)
+        places: dict[int, dict[str, Array]] = {}
+        for (layer, name), view in zip(self._slots, self._gradient_views, strict=True):
+            places.setdefault(id(layer), {})[f"{name}_gradient"] = view
+        for layer in self._layers:
+            layer.workspace = Workspace(backend, **places.get(id(layer), {}))
+
+    def detach_workspaces(self) -> None:
+        """Take the workspaces away: outside of training, results are arrays of their own."""
+        for layer in self._layers:
+            layer.workspace = None
+        self._flat_gradient, self._gradient_views = None, []
 
     def update(self, optimizer: Optimizer) -> None:
         """Let an optimizer change the parameters, in place where it can."""
@@ -67,15 +95,20 @@ class Parameters:
         """Give the layers views of ``flat``, shape (n,)."""
         if flat is self._flat:
             return  # changed in place: the views show it
+        self._flat, self._views = flat, self._split(flat)
+        for (layer, name), view in zip(self._slots, self._views, strict=True):
+            setattr(layer, name, view)
+
+    def _split(self, flat: Array) -> list[Array]:
+        """Return views of a flat array in the shapes of the parameters."""
         xp = array_namespace(flat)
         start, views = 0, []
         for layer, name in self._slots:
             shape = getattr(layer, name).shape
             stop = start + math.prod(shape)
             views.append(xp.reshape(flat[start:stop], shape))
-            setattr(layer, name, views[-1])
             start = stop
-        self._flat, self._views = flat, views
+        return views
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

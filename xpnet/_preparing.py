@@ -15,6 +15,7 @@ from .data import Dataset
 from .layers import Layer
 from .losses import LossFunction
 from .metrics import Metric
+from .workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -39,22 +40,33 @@ class Arrays:
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
-    def rows(self, index: np.ndarray) -> "Arrays":
+    def rows(self, index: np.ndarray, workspace: Workspace | None = None) -> "Arrays":
         """Return the batch of the samples ``index``, its features made floating-point."""
         where = self.backend.asarray(index)
 
         def take(array: Array | None) -> Array | None:
             return None if array is None else ops.take_rows(array, where)
 
-        X = self.X[index].toarray() if is_sparse(self.X) else ops.take_rows(self.X, where)
+        if is_sparse(self.X):
+            X = self.X[index].toarray()
+        else:
+            out = (
+                None if workspace is None else workspace.array("X", (len(index), *self.X.shape[1:]))
+            )
+            X = ops.take_rows(self.X, where, out=out)
         X = self.backend.asarray(X, self.backend.dtype)
         return Arrays(X, take(self.y), take(self.sample_weight), self.backend)
 
-    def batches(self, size: int, order: np.ndarray | None = None) -> "Iterator[Arrays]":
-        """Give batches of ``size`` samples, the last one shorter, in their order or another."""
+    def batches(
+        self, size: int, order: np.ndarray | None = None, workspace: Workspace | None = None
+    ) -> "Iterator[Arrays]":
+        """Give batches of ``size`` samples, the last one shorter, in their order or another.
+
+        With a workspace, a batch's features last until the next one is asked for.
+        """
         order = np.arange(len(self)) if order is None else order
         for start in range(0, len(self), size):
-            yield self.rows(order[start : start + size])
+            yield self.rows(order[start : start + size], workspace)
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:

@@ -57,6 +57,14 @@ class LossFunction(ABC):
     def derivative(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the derivative of :meth:`loss` with respect to ``y_pred``, of its shape."""
 
+    def loss_and_derivative(
+        self, y_true: Array, y_pred: Array, *sample_weight: Array
+    ) -> tuple[Array, Array]:
+        """Return both; a loss that has much to compute for either does it once here."""
+        return self.loss(y_true, y_pred, *sample_weight), self.derivative(
+            y_true, y_pred, *sample_weight
+        )
+
     def total_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | float:
@@ -94,6 +102,20 @@ class MeanLoss(LossFunction):
         if not isinstance(share, float):
             share = share[:, None]
         return self.sample_derivative(y, y_pred) * share
+
+    def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Return the loss of each sample and its derivative."""
+        return self.sample_loss(y_true, y_pred), self.sample_derivative(y_true, y_pred)
+
+    def loss_and_derivative(
+        self, y_true: Array, y_pred: Array, *sample_weight: Array
+    ) -> tuple[Array, Array]:
+        """Return :meth:`loss` and :meth:`derivative`."""
+        y = self.match(y_true, y_pred)
+        share = self._share(y_true, y_pred, *sample_weight)
+        losses, derivatives = self.sample_loss_and_derivative(y, y_pred)
+        loss = array_namespace(y_pred).sum(losses * share)
+        return loss, derivatives * (share if isinstance(share, float) else share[:, None])
 
     def match(self, y_true: Array, y_pred: Array) -> Array:
         """Return ``y_true`` in the shape and type of ``y_pred``; class indices become one-hot rows.
@@ -134,7 +156,9 @@ class MeanLoss(LossFunction):
         weight = self.sample_weight(y_true, y_pred, sample_weight)
         return super().total_weight(y_true, y_pred, weight)
 
-    def _share(self, y_true: Array, y_pred: Array, sample_weight: Array | None) -> Array | float:
+    def _share(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | float:
         """Return wᵢ / Σ wᵢ, as one number where all are the same; 0 where nothing weighs."""
         xp = array_namespace(y_pred)
         weight = self.sample_weight(y_true, y_pred, sample_weight)
@@ -269,6 +293,13 @@ class SoftmaxCrossEntropy(MeanLoss):
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each row."""
         return -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
+
+    def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Return both from one log-softmax."""
+        xp = array_namespace(y_pred)
+        log_s = ops.log_softmax(y_pred)
+        total = xp.sum(y_true, axis=1, keepdims=True)
+        return -xp.sum(y_true * log_s, axis=1), xp.exp(log_s) * total - y_true
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return s Σy - y."""

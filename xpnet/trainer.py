@@ -7,8 +7,8 @@ sums stay there and are read once, at its end.
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from ._preparing import Arrays
 from .backends import Array, array_namespace
 from .history import History
 from .metrics import Metric
+from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
@@ -45,12 +46,13 @@ class Trainer:
         self.network = network
         self.training = training
         self.validation = validation
+        self.workspace: Workspace | None = None
 
     def run(self, epochs: int) -> None:
         """Train for so many more epochs; the numbered steps are the course's."""
         net = self.network
         done = net.history.epochs
-        with net.backend.active(), self._progress_bar(epochs) as bar:
+        with net.backend.active(), self._workspaces(), self._progress_bar(epochs) as bar:
             for epoch in range(done, done + epochs):  # (10) for all epochs
                 start = time.perf_counter()
                 net.optimizer.begin_epoch(epoch, max(net.epochs, done + epochs))
@@ -75,17 +77,18 @@ class Trainer:
         sums = _Sums(net)
         before = net.parameters.copy() if net.parameters else None
         order = net.sample_order(len(self.training), epoch)
-        for batch in self.training.batches(net.batch_size, order):  # (1), (5) for all batches
+        # (1) mini-batches, (5) for all of them
+        for batch in self.training.batches(net.batch_size, order, self.workspace):
             output = net.forward_propagation(batch.X, training=True)  # (2) forward
-            arguments = _loss_arguments(batch, output)
-            error = net.loss.derivative(*arguments)  # (3) derivative of the loss
+            # (3) derivative of the loss
+            loss, error = net.loss.loss_and_derivative(*_loss_arguments(batch, output))
             if error.shape != output.shape:
                 raise ValueError(
                     f"{type(net.loss).__name__}.derivative returned shape {error.shape}: expected "
                     f"{output.shape}, the shape of y_pred"
                 )
             net.backward_propagation(error)  # (4) backward, and the update
-            sums.add(batch, output)
+            sums.add(batch, output, loss)
             bar.update()
         loss, metric = sums.read()  # (6) loss, (7) metric
         if not math.isfinite(loss):
@@ -97,6 +100,21 @@ class Trainer:
                 "standardise the features"
             )
         return {"loss": loss, "metric": metric}
+
+    @contextmanager
+    def _workspaces(self) -> Iterator[None]:
+        """Let layers and batches use their arrays again at every step, where that can be done."""
+        net = self.network
+        if not net.backend.writes_out or not net.parameters:
+            yield
+            return
+        self.workspace = Workspace(net.backend)
+        net.parameters.attach_workspaces(net.backend)
+        try:
+            yield
+        finally:
+            self.workspace = None
+            net.parameters.detach_workspaces()
 
     def _progress_bar(self, epochs: int) -> Any:
         if not self.network.progress:
@@ -130,11 +148,11 @@ class _Sums:
         metric = network.metric
         self.metric = None if metric is None else _accumulator(metric)
 
-    def add(self, batch: Arrays, output: Array) -> None:
-        """Take a batch in."""
-        loss, arguments = self.network.loss, _loss_arguments(batch, output)
-        weight = loss.total_weight(*arguments)
-        self.loss = self.loss + loss.loss(*arguments) * weight
+    def add(self, batch: Arrays, output: Array, loss: Array) -> None:
+        """Take a batch and its loss in."""
+        arguments = _loss_arguments(batch, output)
+        weight = self.network.loss.total_weight(*arguments)
+        self.loss = self.loss + loss * weight
         self.weight = self.weight + weight
         if self.metric is not None:
             self.metric.add(*arguments)
@@ -172,7 +190,8 @@ class _CollectedMetric:
         self.seen: list[tuple[Array, ...]] = []
 
     def add(self, *arguments: Array) -> None:
-        self.seen.append(arguments)
+        # Copies: the next batch's output may be written where this one is.
+        self.seen.append(tuple(array_namespace(a).asarray(a, copy=True) for a in arguments))
 
     def result(self) -> Array:
         xp = array_namespace(self.seen[0][1])
@@ -187,7 +206,8 @@ def evaluate(network: "NeuralNetwork", data: Arrays) -> tuple[float, float | Non
     """Return loss and metric of a network on data, without training."""
     sums = _Sums(network)
     for batch in data.batches(_EVALUATION_ROWS):
-        sums.add(batch, network.forward_propagation(batch.X, training=False))
+        output = network.forward_propagation(batch.X, training=False)
+        sums.add(batch, output, network.loss.loss(*_loss_arguments(batch, output)))
     return sums.read()
 
 

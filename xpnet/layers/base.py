@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from ..optimizers import Optimizer
+    from ..workspace import Workspace
 
 
 class Layer(ABC):
@@ -37,6 +38,8 @@ class Layer(ABC):
         Where the layer makes its arrays; a network sets its own.
     rng : numpy.random.Generator or None
         Where random numbers come from; a network sets one made from its seed.
+    workspace : Workspace or None
+        Where :meth:`buffer` finds arrays, while a trainer trains; see there.
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
@@ -46,6 +49,7 @@ class Layer(ABC):
 
     backend: Backend = resolve("cpu")
     rng: "Generator | None" = None
+    workspace: "Workspace | None" = None
     _input_shape: tuple[int, ...] | None = None
     _optimizers: "dict[str, Optimizer] | None" = None
 
@@ -129,6 +133,13 @@ class Layer(ABC):
         """Draw an array of ``shape`` and move it to the layer's backend."""
         values = draw(find_initializer(initializer), shape, self.rng)
         return self.backend.asarray(values, self.backend.dtype)
+
+    def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
+        """Return an array to pass as ``out``, the same one at every step of training, or None.
+
+        Its content lasts until the layer's next step.
+        """
+        return None if self.workspace is None else self.workspace.array(name, shape)
 
     def update_parameters(self) -> None:
         """Let each parameter's own optimizer update it, where ``initialize`` was given one."""

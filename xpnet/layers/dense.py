@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_count, check_shape
-from ..backends import Array, array_namespace
+from ..backends import Array, ops
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from .base import Layer
 
@@ -73,17 +73,20 @@ class DenseLayer(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``input @ weights + biases``."""
-        output = input @ self.weights + self.biases
+        out = self.buffer("output", (input.shape[0], self.n_units))
+        output = ops.affine(input, self.weights, self.biases, out=out)
         if training:
             self.input, self.output = input, output
         return output
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Set ``weights_gradient`` and ``biases_gradient``, return the input's derivative."""
-        xp = array_namespace(output_error)
-        self.weights_gradient = self.input.T @ output_error
-        self.biases_gradient = xp.sum(output_error, axis=0)
-        input_error = output_error @ self.weights.T if self.needs_input_error else None
+        x, e, w = self.input, output_error, self.weights
+        self.weights_gradient = ops.matmul(x.T, e, out=self.buffer("weights_gradient", w.shape))
+        self.biases_gradient = ops.column_sum(e, out=self.buffer("biases_gradient", e.shape[1:]))
+        input_error = None
+        if self.needs_input_error:
+            input_error = ops.matmul(e, w.T, out=self.buffer("input_error", x.shape))
         self.update_parameters()
         return input_error
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Self
 
-from ..backends import Array, array_namespace, move
+from ..backends import Array, array_namespace, move, ops
 from .base import Layer
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Normalization(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``(input - mean) / scale``."""
-        return (input - self.mean) / self.scale
+        out = self.buffer("output", input.shape)
+        return ops.standardize(input, self.mean, self.scale, out=out)
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return ``output_error / scale``."""

@@ -1,0 +1,31 @@
+"""Arrays that are used again at every step, so that an epoch makes none after its first batch."""
+
+from typing import Any
+
+from .backends import Array, Backend
+
+
+class Workspace:
+    """The arrays of one layer, or of whatever else has some at every step.
+
+    A layer asks for an array by name and passes it as ``out``, which is a hint: where the library
+    cannot write into an array, or nobody is training, there is no workspace and the hint is None.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where the arrays are made.
+    **arrays
+        Some that are there already, by name.
+    """
+
+    def __init__(self, backend: Backend, **arrays: Array) -> None:
+        self.backend = backend
+        self._arrays: dict[str, Any] = arrays
+
+    def array(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return the array of that name; one with more rows than asked for lends its first."""
+        held = self._arrays.get(name)
+        if held is None or held.shape[0] < shape[0] or held.shape[1:] != shape[1:]:
+            held = self._arrays[name] = self.backend.zeros(shape)
+        return held if held.shape == shape else held[: shape[0], ...]
