@@ -1,5 +1,7 @@
 """PyTorch tensors, on any of PyTorch's devices, as plain arrays (no autograd)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,17 @@ class TorchBackend(Backend):
     """PyTorch tensors on a PyTorch device."""
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Return a tensor as a NumPy array; a tensor that needs a gradient is detached."""
-        return np.asarray(x.detach().cpu())
+        """Return a tensor as a NumPy array; bfloat16, which NumPy lacks, becomes float32."""
+        x = x.detach().cpu()
+        return np.asarray(x.float() if x.dtype == self.xp.bfloat16 else x)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Compute without recording anything for PyTorch's own gradients."""
+        import torch
+
+        with torch.no_grad():
+            yield
 
     def memory(self) -> Memory | None:
         """Free and total bytes of a CUDA device; None elsewhere."""

@@ -250,7 +250,7 @@ class TestAdd:
 
     def test_refuses_the_same_layer_twice(self):
         net = network()
-        with pytest.raises(ValueError, match="is in the network already"):
+        with pytest.raises(ValueError, match="is in a network already"):
             net.add(net.layers[0])
 
     def test_refuses_an_initializer_that_returns_another_shape(self):

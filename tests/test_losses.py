@@ -291,3 +291,22 @@ def test_shapes_that_do_not_fit_are_refused_and_never_broadcast(loss, y, p, mess
 def test_weights_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"sample_weight has shape \(2,\): expected \(3,\)"):
         MeanSquaredError().loss(np.zeros(3), np.zeros((3, 1)), np.ones(2))
+
+
+def test_negative_log_likelihood_takes_soft_targets_too(float64_backend, rng):
+    y, log_p = softmax(rng.standard_normal((5, K))), np.log(softmax(rng.standard_normal((5, K))))
+    y, log_p = on(float64_backend, y, log_p)
+    for loss in (NegativeLogLikelihood(), NegativeLogLikelihood([0.5, 1.0, 2.0, 3.0])):
+        check_loss(loss, y, log_p)
+    got = to_host(NegativeLogLikelihood().loss(y, log_p))
+    np.testing.assert_allclose(got, -(to_host(y) * to_host(log_p)).sum(axis=1).mean(), rtol=1e-12)
+
+
+def test_a_class_that_cannot_be_costs_nothing_where_it_is_not_the_target():
+    log_p = np.array([[0.0, -np.inf]])
+    assert NegativeLogLikelihood()(np.array([0]), log_p) == 0.0
+
+
+def test_an_ignore_index_that_is_no_whole_number_is_refused():
+    with pytest.raises(TypeError, match="'x': expected a whole number"):
+        NegativeLogLikelihood(ignore_index="x")

@@ -177,3 +177,34 @@ def test_rmse_is_the_root_of_the_whole_and_not_a_mean_of_roots():
     metric = RMSE()
     parts = [metric.statistics(np.zeros((1, 1)), np.full((1, 1), size)) for size in (1.0, 7.0)]
     assert metric.result(metric.merge(*parts)) == 5.0
+
+
+def test_r2_of_targets_that_vary_by_rounding_alone():
+    y = np.full((7, 1), 0.1, dtype=np.float32)
+    assert R2()(y, y + np.float32(1e-3)) == 0.0
+    assert R2()(y, y) == 1.0
+
+
+def test_probabilities_as_targets_of_one_output_are_classes():
+    assert Accuracy()(np.array([0.9, 0.1, 0.6]), np.array([[0.8], [0.3], [0.2]])) == pytest.approx(
+        2 / 3
+    )
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            (np.zeros(3), np.zeros(3)),
+            ValueError,
+            r"y_pred has shape \(3,\): expected \(n, n_outputs\)",
+        ),
+        (([0, 1], [[0.0], [1.0]]), TypeError, "y_true is list: expected an array"),
+        ((np.zeros(3), np.zeros((3, 1)), np.ones((3, 1))), ValueError, "sample_weight has shape"),
+        ((np.zeros((1, 2)), np.zeros((3, 2))), ValueError, "does not fit y_pred"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(name, arguments, error, message):
+    with pytest.raises(error, match=message):
+        METRICS[name]()(*arguments)

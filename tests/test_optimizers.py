@@ -261,3 +261,9 @@ def test_a_users_optimizer_is_a_few_lines(backend):
 
     got = two_steps(SignSGD(0.25), backend)
     assert got == [0.75, 1.0]
+
+
+def test_clipping_by_norm_does_not_overflow():
+    g = np.array([3e20, 4e20], dtype=np.float32)
+    step = SGD(1.0, 0.0, clip_norm=1.0).update(np.zeros(2, np.float32), g)
+    np.testing.assert_allclose(step, [-0.6, -0.8], rtol=1e-6)

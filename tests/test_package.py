@@ -26,6 +26,7 @@ ORDER = [
     ["__main__", "cli"],
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
+    ["snapshot"],
     ["_preparing", "_parameters", "history"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     ["activations", "losses", "metrics", "optimizers", "schedules", "layers", "initializers"],

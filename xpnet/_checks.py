@@ -1,6 +1,7 @@
 """Checks of single arguments, and finding a thing by class, instance or name."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -39,6 +40,13 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
         raise ValueError(f"{name}={value!r}: expected a whole number, {least} or more")
     return int(value)
+
+
+def check_integer(value: int) -> int:
+    """Return ``value`` if it is a whole number, else raise ``TypeError``."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{value!r}: expected a whole number")
+    return operator.index(value)
 
 
 def check_shape(name: str, value: Any) -> tuple[int, ...]:

@@ -91,7 +91,7 @@ def _read_rows(
             labels.append(row[label_place])
         cells = [row[place] for place in places]
         try:
-            numbers.extend([float(cell) for cell in cells])
+            numbers.extend([_number(cell) for cell in cells])
         except ValueError:
             bad = next(k for k, cell in enumerate(cells) if not _is_number(cell))
             raise _bad_cell(path, reader.line_num, features[bad], cells[bad]) from None
@@ -113,16 +113,22 @@ def _bad_cell(path: Path, line: int, column: str, cell: str) -> ValueError:
 def _parse_labels(texts: list[str]) -> tuple[np.ndarray, list[str] | None]:
     for number, dtype in ((int, np.int64), (float, np.float64)):
         try:
-            return np.array([number(text) for text in texts], dtype=dtype), None
+            return np.array([_number(text, number) for text in texts], dtype=dtype), None
         except (ValueError, OverflowError):
             continue
     names, codes = np.unique([text.strip() for text in texts], return_inverse=True)
     return codes.astype(np.int64), [str(name) for name in names]
 
 
+def _number(text: str, kind: Any = float) -> Any:
+    if "_" in text:  # Python's own way of writing 1000, nobody's in a table
+        raise ValueError(text)
+    return kind(text)
+
+
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        _number(text)
     except ValueError:
         return False
     return True

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from inspect import signature
 from typing import Any
 
-from .backends import Array, Backend, array_namespace
+from .backends import Array, Backend, array_namespace, backend_of, move
 from .layers import Layer
 from .optimizers import Optimizer
 from .workspace import Workspace
@@ -28,6 +28,7 @@ class Parameters:
     def __init__(self, layers: Sequence[Layer]) -> None:
         self._layers = list(layers)
         self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
+        self._shapes = [tuple(getattr(layer, name).shape) for layer, name in self._slots]
         self._views: list[Array] = []
         self._flat: Array = None
         self._gradient_views: list[Array] = []
@@ -50,13 +51,31 @@ class Parameters:
             now is not view for now, view in zip(current, self._views, strict=False)
         )
         if replaced:
-            self.scatter(_flat(current))
+            self.scatter(_flat([self._fitting(k, value) for k, value in enumerate(current)]))
         return self._flat
+
+    def _fitting(self, k: int, value: Array) -> Array:
+        """Return what somebody has put in a parameter's place, as the backend wants it."""
+        layer, name = self._slots[k]
+        if tuple(value.shape) != self._shapes[k]:
+            raise ValueError(
+                f"{layer.layer_name()}.{name} has shape {tuple(value.shape)}: expected "
+                f"{self._shapes[k]}"
+            )
+        return move(value, layer.backend, layer.backend.dtype)
 
     def copy(self) -> Array:
         """Return all parameters as they are now; later updates do not change it."""
         flat = self.gather()
         return array_namespace(flat).asarray(flat, copy=True)
+
+    def all_finite(self) -> bool:
+        """Whether no parameter is NaN or infinite; waits for the device."""
+        if not self._slots:
+            return True
+        flat = self.gather()
+        xp = array_namespace(flat)
+        return bool(backend_of(flat).scalar(xp.all(xp.isfinite(flat))))
 
     def gradient(self) -> Array:
         """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
@@ -103,8 +122,7 @@ class Parameters:
         """Return views of a flat array in the shapes of the parameters."""
         xp = array_namespace(flat)
         start, views = 0, []
-        for layer, name in self._slots:
-            shape = getattr(layer, name).shape
+        for shape in self._shapes:
             stop = start + math.prod(shape)
             views.append(xp.reshape(flat[start:stop], shape))
             start = stop

@@ -6,6 +6,7 @@ changed.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,32 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
     dataset.check_finite()
 
 
+def check_names(dataset: Dataset, expected: list[str] | None) -> None:
+    """Refuse columns with other names, or in another order, than those of the training."""
+    if expected is not None and dataset.feature_names not in (None, expected):
+        raise ValueError(
+            f"X has the columns {dataset.feature_names}: expected {expected}, in this order, those "
+            "of the training"
+        )
+
+
+def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) -> None:
+    """Refuse sample weights for a user's loss or metric that has no argument for them."""
+    if dataset.sample_weight is None:
+        return
+    functions = [(type(loss).__name__, loss.loss), (type(loss).__name__, loss.derivative)]
+    if metric is not None and not isinstance(metric, Metric):
+        functions.append((getattr(metric, "__name__", "metric"), metric))
+    for name, function in functions:
+        try:
+            signature(function).bind(None, None, None)
+        except TypeError:
+            raise ValueError(
+                f"the data have sample weights, and {name} has no third argument for them: add "
+                "sample_weight=None, or leave the weights out"
+            ) from None
+
+
 def check_size(dataset: Dataset, batch_size: int) -> None:
     """Refuse a data set that is too small to train on."""
     n = len(dataset)
@@ -101,6 +128,7 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any)
             f"{_KINDS[last.output_kind]}, expected {' or '.join(_KINDS[k] for k in accepts)}. "
             f"{loss.advice}"
         )
+    loss.check_outputs(last.output_shape()[0])
     one_class = isinstance(metric, Metric) and metric.one_class_per_sample
     if one_class and loss.targets == "probabilities" and last.output_shape()[0] > 1:
         raise ValueError(
@@ -110,11 +138,27 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any)
         )
 
 
-def prepare(dataset: Dataset, loss: LossFunction, n_outputs: int, backend: Backend) -> Arrays:
+def check_classes(y: np.ndarray, metric: Metric | Any) -> None:
+    """Refuse a metric of classes for targets that are values."""
+    one_class = isinstance(metric, Metric) and metric.one_class_per_sample
+    if one_class and not np.all((y >= 0) & (y <= 1)):
+        raise ValueError(
+            f"metric {metric.name!r} counts classes, and y goes from {y.min()} to {y.max()}: use "
+            "'r2', 'rmse' or 'mae' for values"
+        )
+
+
+def prepare(
+    dataset: Dataset,
+    loss: LossFunction,
+    n_outputs: int,
+    backend: Backend,
+    metric: Metric | Any = None,
+) -> Arrays:
     """Check the targets and move the data to ``backend``."""
     if dataset.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
-    y = prepare_targets(dataset.y, loss, n_outputs)
+    y = prepare_targets(dataset.y, loss, n_outputs, metric)
     return place(dataset, backend, y)
 
 
@@ -128,11 +172,20 @@ def place(dataset: Dataset, backend: Backend, y: Array | None = None) -> Arrays:
 
 def _move(x: Array, backend: Backend) -> Array:
     """Move an array; integers keep their type, which is smaller, until a batch of them is made."""
-    floating = array_namespace(x).isdtype(x.dtype, "real floating")
-    return move(x, backend, backend.dtype if floating else None)
+    if not array_namespace(x).isdtype(x.dtype, "real floating"):
+        return move(x, backend)
+    moved, xp = move(x, backend, backend.dtype), backend.xp
+    if moved is not x and not backend.scalar(xp.all(xp.isfinite(moved))):
+        raise ValueError(
+            f"there are numbers beyond what {backend.dtype} holds "
+            f"({float(xp.finfo(moved.dtype).max):.3g}): scale them down, or give dtype='float64'"
+        )
+    return moved
 
 
-def prepare_targets(y: Array, loss: LossFunction, n_outputs: int) -> Array:
+def prepare_targets(
+    y: Array, loss: LossFunction, n_outputs: int, metric: Metric | Any = None
+) -> Array:
     """Return the targets as the loss takes them, on the host where they had to be changed.
 
     Raises
@@ -165,6 +218,8 @@ def prepare_targets(y: Array, loss: LossFunction, n_outputs: int) -> Array:
         raise ValueError(f"y goes from {low} to {high}: {name} expects numbers from 0 to 1")
     if loss.targets == "classes" and not np.allclose(host.sum(axis=1), 1.0, atol=1e-4):
         raise ValueError(f"y has rows that do not sum to 1: {name} expects one-hot rows")
+    if loss.targets == "values":
+        check_classes(host, metric)
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
 
 

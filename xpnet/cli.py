@@ -25,7 +25,7 @@ from . import (
     load,
     train_test_split,
 )
-from .backends import DeviceUnavailableError, available_backends, resolve, to_host
+from .backends import DeviceUnavailableError, available_backends, ops, resolve, to_host
 from .optimizers import OPTIMIZERS
 from .trainer import DivergedError
 
@@ -112,8 +112,8 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("source", metavar="digits|mnist|FILE.csv", help="what to learn from")
     train.add_argument("--data", metavar="FOLDER", help="where MNIST's files are")
     train.add_argument("--target", metavar="COLUMN", help="of a CSV file: what to predict")
-    train.add_argument("--task", choices=["auto", "classification", "regression"], default="auto")
-    train.add_argument("--test-size", type=_share, default=0.25, help="default: %(default)s")
+    train.add_argument("--task", choices=["auto", "classification", "regression"])
+    train.add_argument("--test-size", type=_share, help="default: 0.25")
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto (default: cpu)")
     train.add_argument("--epochs", type=_count)
     train.add_argument("--batch-size", type=_count)
@@ -143,10 +143,7 @@ def make_parser() -> argparse.ArgumentParser:
 def run_train(options: argparse.Namespace) -> None:
     """Train on the data asked for, report, plot and save."""
     backend = resolve(options.device)  # a device that is not there shall not cost reading the data
-    if options.plot:
-        from .plots import pyplot
-
-        pyplot()  # nor shall a library
+    check_files(options)  # nor shall a file that cannot be written
     task = load_task(options)
     defaults = DEFAULTS[task.name]
     training, test, unit = standardised_targets(task)
@@ -159,38 +156,66 @@ def run_train(options: argparse.Namespace) -> None:
         )
     network.fit(training, test)
     if task.classes is None:
+        # Scored before the unit is folded in: float32 has too few digits for, say, years' seconds.
+        report = {"rmse": network.score(test, "rmse") * unit[1], "r2": network.score(test, "r2")}
         fold_unit_into_output(network, *unit)
-        report = {name: network.score(task.test, name) for name in ("rmse", "r2")}
     else:
-        report = {"accuracy": network.score(task.test)}
-    if options.plot:
-        network.history.plot()[0].figure.savefig(options.plot)
+        report = {"accuracy": network.score(test)}
     if options.save:
         network.save(options.save)
+    if options.plot:
+        network.history.plot()[0].figure.savefig(options.plot)
     print(", ".join(f"test {name}: {value:.4f}" for name, value in report.items()))
+
+
+def check_files(options: argparse.Namespace) -> None:
+    """Refuse what could not be written or drawn when training is over."""
+    for name in ("save", "plot"):
+        path = getattr(options, name)
+        folder = os.path.dirname(path or "") or "."
+        if path and (not os.path.isdir(folder) or os.path.isdir(path)):
+            raise ValueError(f"--{name} {path}: expected a file in a folder that exists")
+    if options.plot:
+        from .plots import pyplot
+
+        known = pyplot().figure().canvas.get_supported_filetypes()
+        pyplot().close()
+        if os.path.splitext(options.plot)[1][1:] not in known:
+            raise ValueError(f"--plot {options.plot}: expected a name in .{', .'.join(known)}")
+
+
+def refuse_unused(options: argparse.Namespace, *used: str) -> None:
+    """Refuse an option that the source of the data has no use for."""
+    for name in ("data", "target", "task", "test_size"):
+        if name not in used and getattr(options, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} does not go with {options.source}")
 
 
 def load_task(options: argparse.Namespace) -> Task:
     """Read the data that the arguments name."""
+    test_size = 0.25 if options.test_size is None else options.test_size
     if options.source == "digits":
+        refuse_unused(options, "test_size")
         data = datasets.load_digits()
-        split = train_test_split(data, options.test_size, stratify=True, seed=options.seed)
+        split = train_test_split(data, test_size, stratify=True, seed=options.seed)
         return Task("digits", *split, data.class_names, per_feature=False)
     if options.source == "mnist":
+        refuse_unused(options, "data")
         training, test = datasets.load_mnist(options.data)
         return Task("mnist", training, test, [str(k) for k in range(10)], per_feature=False)
     if not options.source.endswith(".csv"):
         raise ValueError(f"{options.source!r}: expected digits, mnist or a file that ends in .csv")
     if options.target is None:
         raise ValueError("a CSV file needs --target COLUMN, what to predict")
+    refuse_unused(options, "target", "task", "test_size")
     data = Dataset.from_csv(options.source, label=options.target)
-    kind = options.task if options.task != "auto" else _guess_task(data)
+    kind = options.task if options.task not in (None, "auto") else _guess_task(data)
     if kind == "classification":
         data = _with_class_codes(data)
     elif data.class_names is not None:
         raise ValueError(f"--task regression: the column {options.target!r} has text in it")
     stratify = kind == "classification"
-    split = train_test_split(data, options.test_size, stratify=stratify, seed=options.seed)
+    split = train_test_split(data, test_size, stratify=stratify, seed=options.seed)
     return Task("csv", *split, data.class_names, per_feature=True)
 
 
@@ -276,11 +301,25 @@ def run_predict(options: argparse.Namespace) -> None:
         writer.writerow([name])
         writer.writerows([f"{value:.7g}" for value in row] for row in output)
         return
-    e = np.exp(output - output.max(axis=1, keepdims=True))
-    probability = (e / e.sum(axis=1, keepdims=True)).max(axis=1)
+    probability = class_probabilities(network, output)
+    if probability.shape[1] != len(network.class_names):
+        raise ValueError(
+            f"{options.model} has {len(network.class_names)} class names for "
+            f"{probability.shape[1]} classes"
+        )
     writer.writerow([name, "probability"])
-    for k, p in zip(output.argmax(axis=1), probability, strict=True):
+    for k, p in zip(probability.argmax(axis=1), probability.max(axis=1), strict=True):
         writer.writerow([network.class_names[k], f"{p:.4f}"])
+
+
+def class_probabilities(network: NeuralNetwork, output: np.ndarray) -> np.ndarray:
+    """Return the probability of each class, shape (n, n_classes), from a network's output."""
+    kind = network.layers[-1].output_kind
+    if kind == "log-distribution":
+        return np.exp(output)
+    if kind == "real":
+        output = ops.sigmoid(output) if output.shape[1] == 1 else ops.softmax(output)
+    return np.hstack([1.0 - output, output]) if output.shape[1] == 1 else output
 
 
 def run_info(options: argparse.Namespace) -> None:

@@ -88,6 +88,8 @@ class Dataset:
             self.sample_weight = reading.move_beside("sample_weight", sample_weight, self.X, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
+        if isinstance(class_names, str):
+            raise TypeError(f"class_names={class_names!r}: expected a list of names")
         self.class_names = None if class_names is None else [str(name) for name in class_names]
 
     @classmethod

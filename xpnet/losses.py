@@ -10,10 +10,11 @@ with the loss and the derivative of each sample, which brings the weights.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from array_api_compat import device
 
+from ._checks import check_integer
 from .backends import Array, array_namespace, ops
 
 
@@ -72,6 +73,16 @@ class LossFunction(ABC):
         if sample_weight is None:
             return float(y_pred.shape[0])
         return array_namespace(sample_weight).sum(sample_weight)
+
+    def metric_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | None:
+        """Return the weights that metrics are taken with: 0 for samples that do not count."""
+        return sample_weight
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse, before training, a number of outputs that the loss cannot take."""
+        return
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return :meth:`loss`."""
@@ -333,15 +344,16 @@ class NegativeLogLikelihood(MeanLoss):
                     "class"
                 )
         self.class_weight = class_weight
-        self.ignore_index = ignore_index
+        self.ignore_index = None if ignore_index is None else check_integer(ignore_index)
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return minus the log-probability of each row's class."""
+        """Return -Σ y log p, minus the log-probability of each row's class."""
         xp = array_namespace(y_pred)
-        return -xp.sum(xp.where(y_true > 0, y_pred, 0.0), axis=1)
+        # Not y * log p alone: a class of probability 0 has log p = -∞, and 0 * ∞ is NaN.
+        return -xp.sum(y_true * xp.where(y_true > 0, y_pred, 0.0), axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return -1 at each row's class."""
+        """Return -y: -1 at each row's class."""
         return -y_true
 
     def sample_weight(
@@ -349,24 +361,30 @@ class NegativeLogLikelihood(MeanLoss):
     ) -> Array | None:
         """Return the sample's weight times its class's, and 0 for the label to ignore."""
         xp = array_namespace(y_pred)
-        weight = sample_weight
+        weight = self.metric_weight(y_true, y_pred, sample_weight)
         if self.class_weight is not None:
-            of_class = self._class_weights(y_pred)
+            self.check_outputs(y_pred.shape[1])
+            of_class = xp.asarray(self.class_weight, dtype=y_pred.dtype, device=device(y_pred))
             weight = _times(weight, xp.sum(self.match(y_true, y_pred) * of_class, axis=1))
-        if self.ignore_index is not None and y_true.shape != y_pred.shape:
-            labels = xp.reshape(y_true, (-1,))
-            weight = _times(weight, xp.astype(labels != self.ignore_index, y_pred.dtype))
         return weight
 
-    def _class_weights(self, y_pred: Array) -> Array:
+    def metric_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | None:
+        """Return the sample's weight, and 0 for the label to ignore."""
+        if self.ignore_index is None or y_true.shape == y_pred.shape:
+            return sample_weight
         xp = array_namespace(y_pred)
-        weights: Any = self.class_weight
-        if len(weights) != y_pred.shape[1]:
+        labels = xp.reshape(y_true, (-1,))
+        return _times(sample_weight, xp.astype(labels != self.ignore_index, y_pred.dtype))
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse class weights of another number than the classes."""
+        if self.class_weight is not None and len(self.class_weight) != n_outputs:
             raise ValueError(
-                f"class_weight has {len(weights)} weights for {y_pred.shape[1]} classes: expected "
-                "one for each"
+                f"class_weight has {len(self.class_weight)} weights for {n_outputs} classes: "
+                "expected one for each"
             )
-        return xp.asarray(weights, dtype=y_pred.dtype, device=device(y_pred))
 
 
 LOSSES: dict[str, type[LossFunction]] = {

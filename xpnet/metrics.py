@@ -10,7 +10,7 @@ A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from .backends import Array, array_namespace, ops
+from .backends import Array, array_namespace, is_array, ops
 
 
 class Metric(ABC):
@@ -49,7 +49,16 @@ class Metric(ABC):
         return a + b
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the metric of one batch."""
+        """Return the metric of one batch.
+
+        Raises
+        ------
+        TypeError
+            Something is no array.
+        ValueError
+            The shapes do not fit.
+        """
+        _check(y_true, y_pred, sample_weight)
         return self.result(self.statistics(y_true, y_pred, sample_weight))
 
 
@@ -174,7 +183,11 @@ class R2(Metric):
     def result(self, statistics: Array) -> Array:
         """Return 1 - residual / spread, the mean over outputs."""
         xp = array_namespace(statistics)
-        spread, residual = statistics[2, :], statistics[3, :]
+        total, mean = statistics[0, :], statistics[1, :]
+        # What rounding alone makes of targets that are all the same counts as no spread.
+        rounding = total * (2.0 * float(xp.finfo(mean.dtype).eps) * mean) ** 2
+        spread = xp.where(statistics[2, :] > rounding, statistics[2, :], 0.0)
+        residual = xp.where(statistics[3, :] > rounding, statistics[3, :], 0.0)
         constant = xp.astype(residual > 0, residual.dtype)
         return 1.0 - xp.mean(xp.where(spread > 0, _ratio(residual, spread), constant))
 
@@ -276,6 +289,7 @@ def confusion_matrix(
     -------
     array of shape (n_classes, n_classes), of the type of y_pred
     """
+    _check(y_true, y_pred, sample_weight)
     xp = array_namespace(y_pred)
     n_classes = max(y_pred.shape[1], 2)
     weight = _weight(y_pred, sample_weight)[:, None]
@@ -317,8 +331,8 @@ def true_classes(y_true: Array, y_pred: Array) -> Array:
     if y_true.ndim == 2 and y_true.shape[1] > 1:
         return xp.astype(xp.argmax(y_true, axis=1), xp.int64)
     y_true = xp.reshape(y_true, (-1,))
-    if y_true.shape[0] != y_pred.shape[0]:
-        raise ValueError(f"{y_true.shape[0]} targets do not fit {y_pred.shape[0]} outputs")
+    if y_pred.shape[1] == 1 and xp.isdtype(y_true.dtype, "real floating"):
+        y_true = y_true > 0.5  # a probability of class 1, most often 0 or 1
     return xp.astype(y_true, xp.int64)
 
 
@@ -336,6 +350,22 @@ METRICS: dict[str, type[Metric]] = {
 
 accuracy, mse, mae, rmse, r2 = Accuracy(), MSE(), MAE(), RMSE(), R2()
 precision, recall, f1 = Precision(), Recall(), F1()
+
+
+def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
+    """Refuse what does not belong together."""
+    for name, x in (("y_true", y_true), ("y_pred", y_pred)):
+        if not is_array(x):
+            raise TypeError(f"{name} is {type(x).__name__}: expected an array")
+    if y_pred.ndim != 2:
+        raise ValueError(
+            f"y_pred has shape {y_pred.shape}: expected (n, n_outputs), for one output y[:, None]"
+        )
+    n = y_pred.shape[0]
+    if y_true.ndim not in (1, 2) or y_true.shape[0] != n:
+        raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
+    if sample_weight is not None and sample_weight.shape != (n,):
+        raise ValueError(f"sample_weight has shape {sample_weight.shape}: expected ({n},)")
 
 
 def _weight(y_pred: Array, sample_weight: Array | None) -> Array:

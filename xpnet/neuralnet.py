@@ -11,10 +11,11 @@ from . import trainer
 from ._checks import NotFittedError, check_count, find
 from ._parameters import Parameters
 from ._preparing import (
-    Arrays,
     check_features,
     check_fit,
+    check_names,
     check_size,
+    check_weights,
     place,
     prepare,
     prepare_targets,
@@ -37,7 +38,8 @@ class NeuralNetwork:
     Parameters
     ----------
     epochs : int, default 100
-        How often ``fit`` goes through the data.
+        How often ``fit`` goes through the data; also the number that learning-rate schedules run
+        over, whose last rate stays afterwards.
     batch_size : int, default 128
         Samples in a mini-batch.
     optimizer : str, Optimizer or subclass, default SGD
@@ -153,8 +155,19 @@ class NeuralNetwork:
         if not isinstance(given, Layer):
             hint = f": write {given.__name__}(...)" if isinstance(given, type) else ""
             raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
-        if any(layer is other for other in self.layers):
-            raise ValueError(f"this {layer.layer_name()} is in the network already: make a new one")
+        if layer.in_network:
+            raise ValueError(f"this {layer.layer_name()} is in a network already: make a new one")
+        before = dict(vars(layer))
+        try:
+            self._append(layer)
+        except Exception:
+            vars(layer).clear()
+            vars(layer).update(before)
+            raise
+        return self
+
+    def _append(self, layer: Layer) -> None:
+        """Connect a layer to the last one, and make everything that depends on the layers anew."""
         if self.layers:
             shape = self.layers[-1].output_shape()
             if layer._input_shape not in (None, shape):
@@ -165,12 +178,13 @@ class NeuralNetwork:
             layer.set_input_shape(shape)
         layer.input_shape()
         self._initialize(layer, len(self.layers))
+        layer.in_network = True
         self.layers.append(layer)
         self.parameters = Parameters(self.layers)
         # Only the layers behind the first one that learns ask for a derivative of their input.
         layer.needs_input_error = any(each.parameter_names for each in self.layers[:-1])
         self.optimizer = copy.deepcopy(self._new_optimizer)
-        return self
+        self._is_fitted = False
 
     def reset(self) -> Self:
         """Forget all training: first weights, history and optimizer as after building."""
@@ -186,13 +200,23 @@ class NeuralNetwork:
 
     def to(self, backend: Backend) -> Self:
         """Move everything that the network has learned to another backend."""
-        if backend != self.backend:
-            self.backend = backend
-            for layer in self.layers:
-                layer.backend = backend
-                _move_state(layer, (*layer.parameter_names, *layer.state_names), backend)
-            _move_state(self.optimizer, self.optimizer.state_names, backend)
-            self.parameters = Parameters(self.layers)
+        if backend == self.backend:
+            return self
+        # All copies are made before any takes its place: a move that fails changes nothing.
+        holders: list[tuple[Any, tuple[str, ...]]] = [(self.optimizer, self.optimizer.state_names)]
+        holders += [(layer, (*layer.parameter_names, *layer.state_names)) for layer in self.layers]
+        moved = [
+            (holder, name, move(getattr(holder, name), backend, backend.dtype))
+            for holder, names in holders
+            for name in names
+            if is_array(getattr(holder, name))
+        ]
+        for holder, name, array in moved:
+            setattr(holder, name, array)
+        self.backend = backend
+        for layer in self.layers:
+            layer.backend = backend
+        self.parameters = Parameters(self.layers)
         return self
 
     # ---- the passes
@@ -204,24 +228,29 @@ class NeuralNetwork:
 
         Parameters
         ----------
-        X : array of shape (n, n_features)
-        y : array of shape (n, ...), optional
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n, ...), optional
         shuffle : bool, default True
             Whether to put them in the order that the next epoch has.
 
         Yields
         ------
         tuple of array
-            ``(X_batch, y_batch)``; ``y_batch`` is None without y.
+            ``(X_batch, y_batch)``, where the network lives, the features in its floating-point
+            type; ``y_batch`` is None without y.
         """
-        arrays = Arrays(X, y, None, self.backend)
-        order = self.sample_order(len(arrays), self.history.epochs) if shuffle else None
-        for batch in arrays.batches(self.batch_size, order):
+        data = Dataset(X, y)
+        backend = self._backend_for(data.X)
+        order = self._permutation(len(data), self.history.epochs) if shuffle else None
+        for batch in place(data, backend, data.y).batches(self.batch_size, order):
             yield batch.X, batch.y
 
     def sample_order(self, n: int, epoch: int) -> np.ndarray:
         """Return the order of ``n`` samples in an epoch, counted from 0; the seed fixes it."""
-        return self._generator(1, epoch).permutation(n) if self.shuffle else np.arange(n)
+        return self._permutation(n, epoch) if self.shuffle else np.arange(n)
+
+    def _permutation(self, n: int, epoch: int) -> np.ndarray:
+        return self._generator(1, epoch).permutation(n)
 
     def forward_propagation(self, X: Array, training: bool = True) -> Array:
         """Return the output of the last layer for a batch of shape (n, n_features)."""
@@ -287,20 +316,26 @@ class NeuralNetwork:
         self._check_built()
         check_fit(self.layers, self.loss, self.metric)
         training = self._checked(dataset, train=True)
+        check_weights(training, self.loss, self.metric)
         backend = self._backend_for(training.X)
         n_outputs = self.layers[-1].output_shape()[0]
-        arrays = prepare(training, self.loss, n_outputs, backend)
+        arrays = prepare(training, self.loss, n_outputs, backend, self.metric)
         held_out = None
         if validation is not None:
-            held_out = prepare(self._checked(validation), self.loss, n_outputs, backend)
+            validation = self._checked(validation)
+            check_weights(validation, self.loss, self.metric)
+            held_out = prepare(validation, self.loss, n_outputs, backend, self.metric)
         if restart:
             self.reset()
         self.to(backend)
-        trainer.Trainer(self, arrays, held_out).run(epochs)
         self.feature_names = training.feature_names
         self.label_name, self.class_names = training.label_name, training.class_names
-        self._is_fitted = True
+        trainer.Trainer(self, arrays, held_out).run(epochs)
         return self
+
+    def mark_fitted(self) -> None:
+        """Note that an epoch of training is complete, so that the network may be asked."""
+        self._is_fitted = True
 
     def predict(self, dataset: Dataset | Any) -> Array:
         """Return the network's outputs.
@@ -358,7 +393,8 @@ class NeuralNetwork:
         data = self._checked(dataset)
         if data.y is None:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
-        y = prepare_targets(data.y, self.loss, self.layers[-1].output_shape()[0])
+        n_outputs = self.layers[-1].output_shape()[0]
+        y = prepare_targets(data.y, self.loss, n_outputs, chosen)
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
@@ -419,6 +455,8 @@ class NeuralNetwork:
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
         check_features(dataset, self.layers)
+        if self._is_fitted and not train:
+            check_names(dataset, self.feature_names)
         return dataset
 
     def _check_built(self) -> None:
@@ -474,11 +512,3 @@ def _make_metric(
     if getattr(metric, "threshold", ...) is None:
         metric.threshold = loss.decision_threshold  # type: ignore[attr-defined]
     return metric
-
-
-def _move_state(holder: Any, names: tuple[str, ...], backend: Backend) -> None:
-    """Move the arrays among some attributes of a layer or an optimizer."""
-    for name in names:
-        value = getattr(holder, name)
-        if is_array(value):
-            setattr(holder, name, move(value, backend, backend.dtype))

@@ -84,7 +84,10 @@ class Optimizer(ABC):
         if self.clip_value is not None:
             gradient = xp.clip(gradient, -self.clip_value, self.clip_value)
         if self.clip_norm is not None:
-            norm = xp.sqrt(xp.sum(gradient * gradient))
+            # In units of the largest number, so that the squares neither overflow nor vanish.
+            largest = xp.max(xp.abs(gradient))
+            unit = gradient / xp.where(largest > 0, largest, 1.0)
+            norm = largest * xp.sqrt(xp.sum(unit * unit))
             gradient = gradient * (self.clip_norm / xp.maximum(norm, self.clip_norm))
         return gradient
 

@@ -8,10 +8,11 @@ that a file that was cut short or altered is refused.
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from .optimizers import Optimizer
 from .schedules import Schedule
 
 if TYPE_CHECKING:
-    from .neuralnet import NeuralNetwork
+    from .neuralnet import MetricFunction, NeuralNetwork
 
 _FORMAT = "xpnet-1"
 _KEY = "xpnet"
@@ -39,6 +40,7 @@ class ModelFileError(ValueError):
 
 def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
     """Write a network to a file; see :meth:`xpnet.NeuralNetwork.save`."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     arrays: dict[str, np.ndarray] = {}
@@ -51,7 +53,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
         "history": dict(network.history),
         "names": {name: getattr(network, name) for name in _NAMES},
         "loss": _describe(network.loss),
-        "metric": _describe(network.metric) if isinstance(network.metric, Metric) else None,
+        "metric": _encode(network.metric, "metric"),
         "layers": [],
     }
     for index, layer in enumerate(network.layers):
@@ -73,12 +75,18 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
     try:
         save_file(arrays, temporary, metadata=metadata)
         temporary.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{os.fspath(path)} could not be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def load(
-    path: str | os.PathLike[str], *, device: str | None = None, backend: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    device: str | None = None,
+    backend: str | None = None,
+    metric: "MetricFunction | None" = None,
 ) -> "NeuralNetwork":
     """Read a network from a file that ``save`` wrote, on any device.
 
@@ -87,10 +95,17 @@ def load(
     path : str or path-like
     device, backend : str, optional
         Where the network shall live, as for :class:`xpnet.NeuralNetwork`.
+    metric : function, optional
+        The network's metric, where that was a function, which a file cannot hold.
 
     Returns
     -------
     NeuralNetwork
+
+    Warns
+    -----
+    UserWarning
+        The network's metric was a function, and none is given.
 
     Raises
     ------
@@ -108,18 +123,22 @@ def load(
             **content["network"],
             optimizer=_build(content["optimizer"]),
             loss=_build(content["loss"]),
-            metric=None if content["metric"] is None else _build(content["metric"]),
+            metric=metric or _saved_metric(content["metric"]),
             dtype=content["dtype"],
             device=device,
             backend=backend,
         )
         network._entropy = int(content["entropy"])
         for description in content["layers"]:
-            layer = _build(description)
+            layer = _build({name: description[name] for name in ("kind", "class", "arguments")})
             layer.set_input_shape(tuple(description["input_shape"]))
             network.add(layer)
     except (KeyError, TypeError) as error:
         raise ModelFileError(f"{path}: the architecture cannot be built: {error}") from error
+    for layer in network.layers:
+        initializer = getattr(layer, "initializer", None)
+        if isinstance(initializer, UnsavedFunction):
+            initializer.loading = False
     for index, (layer, description) in enumerate(
         zip(network.layers, content["layers"], strict=True)
     ):
@@ -141,6 +160,18 @@ def load(
         setattr(network, name, content["names"][name])
     network._is_fitted = content["is_fitted"]
     return network
+
+
+def _saved_metric(encoded: Any) -> Metric | None:
+    metric = _decode(encoded)
+    if isinstance(metric, UnsavedFunction):
+        warnings.warn(
+            f"the network's metric was the function {metric.name!r}, which a file does not hold: "
+            "give it by load(path, metric=...)",
+            stacklevel=3,
+        )
+        return None
+    return cast(Metric | None, metric)
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -187,18 +218,91 @@ def _checksum(text: str, arrays: dict[str, np.ndarray]) -> str:
 def _describe(thing: Any) -> dict[str, Any]:
     """Return how to make an object again: its class, and the constructor's arguments.
 
-    Every argument is kept under its own name by the objects that can be saved. What is an array
-    (and so among the tensors) or a user's function (needed to begin anew, not to go on) is left
-    out.
+    Raises
+    ------
+    TypeError
+        An argument is not kept under its own name, or is of a type that cannot be written.
     """
     arguments: dict[str, Any] = {}
-    for name in signature(type(thing)).parameters:
-        value = getattr(thing, "schedule" if _is_rate(thing, name) else name, Parameter.empty)
-        if isinstance(value, _KINDS):
-            arguments[name] = _describe(value)
-        elif value is None or isinstance(value, (bool, int, float, str, list)):
-            arguments[name] = value
-    return {"class": type(thing).__name__, "arguments": arguments}
+    for name, parameter in signature(type(thing)).parameters.items():
+        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+            continue
+        attribute = "schedule" if _is_rate(thing, name) else name
+        if not hasattr(thing, attribute) and name != "input_shape":
+            raise TypeError(
+                f"{type(thing).__name__} cannot be saved: it does not keep its argument {name!r} "
+                f"as the attribute {name!r}"
+            )
+        value = getattr(thing, attribute, None)
+        # Arrays of the state are among the tensors, and the input shape is kept beside.
+        if name != "input_shape" and not (name in _state_names(thing) and is_array(value)):
+            arguments[name] = _encode(value, f"{type(thing).__name__}'s argument {name!r}")
+    kind = next(kind.__name__ for kind in _KINDS if isinstance(thing, kind))
+    return {"kind": kind, "class": type(thing).__name__, "arguments": arguments}
+
+
+def _state_names(thing: Any) -> tuple[str, ...]:
+    """Return the names of what an object remembers besides its arguments."""
+    return getattr(thing, "state_names", ())
+
+
+def _encode(value: Any, what: str) -> Any:
+    """Return a value as JSON has it; tuples, parts and functions as objects that say so."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, _KINDS):
+        return {"part": _describe(value)}
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(each, what) for each in value]}
+    if isinstance(value, list):
+        return [_encode(each, what) for each in value]
+    if isinstance(value, dict):
+        return {"dict": {str(key): _encode(each, what) for key, each in value.items()}}
+    if callable(value):
+        return {"function": getattr(value, "__qualname__", repr(value))}
+    raise TypeError(f"{what} cannot be saved: {type(value).__name__} is no number, text or list")
+
+
+def _decode(value: Any) -> Any:
+    """Undo :func:`_encode`; a function becomes one that says that it was not saved."""
+    if isinstance(value, list):
+        return [_decode(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    (form, content), *_ = value.items()
+    if form == "part":
+        return _build(content)
+    if form == "tuple":
+        return tuple(_decode(each) for each in content)
+    if form == "dict":
+        return {key: _decode(each) for key, each in content.items()}
+    return UnsavedFunction(content)
+
+
+class UnsavedFunction:
+    """Stands for an initializer that was a user's function, which a file cannot hold.
+
+    Parameters
+    ----------
+    name : str
+        The function's.
+    """
+
+    loading: bool = True
+
+    def __init__(self, name: str) -> None:
+        self.name = self.__qualname__ = name
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Return zeros while loading, where the file's weights follow; else refuse."""
+        if self.loading:
+            return np.zeros(shape)
+        raise ValueError(
+            f"the initializer was the function {self.name!r}, which a saved network does not hold: "
+            "set layer.initializer before beginning anew"
+        )
 
 
 def _is_rate(thing: Any, name: str) -> bool:
@@ -208,16 +312,14 @@ def _is_rate(thing: Any, name: str) -> bool:
 
 def _build(description: dict[str, Any]) -> Any:
     """Make an object from what :func:`_describe` returned."""
-    known = {cls.__name__: cls for kind in _KINDS for cls in _subclasses(kind)}
+    kind = next(kind for kind in _KINDS if kind.__name__ == description["kind"])
+    known = {cls.__name__: cls for cls in _subclasses(kind)}
     name = description["class"]
     if name not in known:
         raise ModelFileError(
             f"the file has a {name}, which is not defined: import the module that defines the class"
         )
-    arguments = {
-        key: _build(value) if isinstance(value, dict) else value
-        for key, value in description["arguments"].items()
-    }
+    arguments = {key: _decode(value) for key, value in description["arguments"].items()}
     return known[name](**arguments)
 
 

@@ -16,7 +16,9 @@ import numpy as np
 from ._preparing import Arrays
 from .backends import Array, array_namespace
 from .history import History
+from .losses import LossFunction
 from .metrics import Metric
+from .snapshot import Snapshot
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class Trainer:
         with net.backend.active(), self._workspaces(), self._progress_bar(epochs) as bar:
             for epoch in range(done, done + epochs):  # (10) for all epochs
                 start = time.perf_counter()
-                net.optimizer.begin_epoch(epoch, max(net.epochs, done + epochs))
+                net.optimizer.begin_epoch(epoch, net.epochs)
                 row = self._train_epoch(epoch, bar)
                 if self.validation is not None:
                     loss, metric = evaluate(net, self.validation)
@@ -67,6 +69,7 @@ class Trainer:
                     learning_rate=net.optimizer.learning_rate,
                     seconds=time.perf_counter() - start,
                 )
+                net.mark_fitted()
                 bar.set_postfix(_shown(net.history), refresh=False)
                 if net.verbose:  # (9) print
                     print(_line(net.history, done + epochs))
@@ -75,13 +78,15 @@ class Trainer:
         """Train on every batch once; return the epoch's loss and metric."""
         net = self.network
         sums = _Sums(net)
-        before = net.parameters.copy() if net.parameters else None
+        before = Snapshot(net)
         order = net.sample_order(len(self.training), epoch)
         # (1) mini-batches, (5) for all of them
         for batch in self.training.batches(net.batch_size, order, self.workspace):
             output = net.forward_propagation(batch.X, training=True)  # (2) forward
             # (3) derivative of the loss
             loss, error = net.loss.loss_and_derivative(*_loss_arguments(batch, output))
+            if error.dtype != output.dtype:  # a user's loss may have met targets of another type
+                error = array_namespace(error).astype(error, output.dtype)
             if error.shape != output.shape:
                 raise ValueError(
                     f"{type(net.loss).__name__}.derivative returned shape {error.shape}: expected "
@@ -91,12 +96,12 @@ class Trainer:
             sums.add(batch, output, loss)
             bar.update()
         loss, metric = sums.read()  # (6) loss, (7) metric
-        if not math.isfinite(loss):
-            if before is not None:
-                net.parameters.scatter(before)
+        if not math.isfinite(loss) or not net.parameters.all_finite():
+            before.restore()
+            what = "weights that are not finite" if math.isfinite(loss) else f"the loss {loss}"
             raise DivergedError(
-                f"the loss became {loss} in epoch {epoch + 1}; the network has the weights from "
-                "before that epoch. Lower the learning rate, clip the gradient (clip_norm), or "
+                f"training came to {what} in epoch {epoch + 1}; the network is as it was before "
+                "that epoch. Lower the learning rate, clip the gradient (clip_norm), or "
                 "standardise the features"
             )
         return {"loss": loss, "metric": metric}
@@ -155,7 +160,7 @@ class _Sums:
         self.loss = self.loss + loss * weight
         self.weight = self.weight + weight
         if self.metric is not None:
-            self.metric.add(*arguments)
+            self.metric.add(*_metric_arguments(self.network.loss, *arguments))
 
     def read(self) -> tuple[float, float | None]:
         """Return loss and metric; waits for the device."""
@@ -216,7 +221,8 @@ def measure(network: "NeuralNetwork", data: Arrays, metric: Metric | Callable[..
     accumulator = _accumulator(metric)
     for batch in data.batches(_EVALUATION_ROWS):
         output = network.forward_propagation(batch.X, training=False)
-        accumulator.add(*_loss_arguments(batch, output))
+        arguments = _loss_arguments(batch, output)
+        accumulator.add(*_metric_arguments(network.loss, *arguments))
     return network.backend.scalar(accumulator.result())
 
 
@@ -236,6 +242,12 @@ def _loss_arguments(batch: Arrays, output: Array) -> tuple[Array, ...]:
     if batch.sample_weight is None:
         return batch.y, output
     return batch.y, output, batch.sample_weight
+
+
+def _metric_arguments(loss: LossFunction, *arguments: Array) -> tuple[Array, ...]:
+    """Return what metrics take: with weights of 0 for samples that the loss does not count."""
+    weight = loss.metric_weight(*arguments)
+    return arguments[:2] if weight is None else (*arguments[:2], weight)
 
 
 def _shown(history: History) -> dict[str, str]:

@@ -38,6 +38,8 @@ class Layer(ABC):
         Where the layer makes its arrays; a network sets its own.
     rng : numpy.random.Generator or None
         Where random numbers come from; a network sets one made from its seed.
+    in_network : bool
+        Whether the layer belongs to a network; it cannot belong to two.
     workspace : Workspace or None
         Where :meth:`buffer` finds arrays, while a trainer trains; see there.
     """
@@ -50,6 +52,7 @@ class Layer(ABC):
     backend: Backend = resolve("cpu")
     rng: "Generator | None" = None
     workspace: "Workspace | None" = None
+    in_network: bool = False
     _input_shape: tuple[int, ...] | None = None
     _optimizers: "dict[str, Optimizer] | None" = None
 
@@ -96,10 +99,11 @@ class Layer(ABC):
         Parameters
         ----------
         optimizer : Optimizer, optional
-            For a layer used by itself: each parameter gets a copy of it, and every backward pass
-            ends with the update. In a network the trainer updates all parameters at once, and
-            initialises its layers without one.
+            For a layer used by itself: each parameter gets a copy of it, and the backward pass,
+            which ends with a call of :meth:`update_parameters`, updates them. In a network the
+            trainer updates all parameters at once, and initialises its layers without one.
         """
+        self._optimizers = None
         if optimizer is not None:
             self._optimizers = {name: copy.deepcopy(optimizer) for name in self.parameter_names}
         return self

@@ -57,7 +57,7 @@ class BatchNormalization(Layer):
         """Set γ and the running variance to one, β and the running mean to zero."""
         zeros = self.new_parameter(self.input_shape(), Zeros())
         self.gamma, self.beta = zeros + 1.0, zeros
-        self.running_mean, self.running_variance = zeros, zeros + 1.0
+        self.running_mean, self.running_variance = zeros + 0.0, zeros + 1.0
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:

@@ -1,8 +1,11 @@
 """Standardising the input by fixed numbers."""
 
+import math
 from typing import TYPE_CHECKING, Any, Self
 
-from ..backends import Array, array_namespace, move, ops
+from array_api_compat import device
+
+from ..backends import Array, array_namespace, is_array, is_sparse, ops, to_host
 from .base import Layer
 
 if TYPE_CHECKING:
@@ -39,23 +42,42 @@ class Normalization(Layer):
 
         Parameters
         ----------
-        X : array of shape (n, n_features)
+        X : array-like of shape (n, n_features)
         per_feature : bool, default True
             False takes one mean and one deviation over all numbers, as suits images. What never
             changes gets the scale 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            X is sparse, has another shape or no rows.
         """
+        if is_sparse(X):
+            raise TypeError("X is sparse: taking the mean off would make it dense")
+        if not is_array(X):
+            X = to_host(X)
+        if X.ndim != 2 or X.shape[0] == 0:
+            raise ValueError(f"X has shape {tuple(X.shape)}: expected (n, n_features), n above 0")
         xp = array_namespace(X)
-        if not xp.isdtype(X.dtype, "real floating"):
-            X = xp.astype(X, xp.float32)
+        X = xp.astype(X, _widest_float(X), copy=False)
         axis = 0 if per_feature else None
         mean, scale = xp.mean(X, axis=axis), xp.std(X, axis=axis)
-        return cls(mean, xp.where(scale > 0, scale, 1.0), input_shape=X.shape[1:])
+        constant = xp.min(X, axis=axis) == xp.max(X, axis=axis)
+        return cls(mean, xp.where(constant, 1.0, scale), input_shape=X.shape[1:])
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Move the numbers to the backend, one for each feature."""
-        zeros = self.backend.zeros(self.input_shape())
-        self.mean = zeros + move(self.mean, self.backend, self.backend.dtype)
-        self.scale = zeros + move(self.scale, self.backend, self.backend.dtype)
+        for name in ("mean", "scale"):
+            numbers = to_host(getattr(self, name))
+            fits = numbers.shape in ((), self.input_shape()) and numbers.dtype.kind in "biuf"
+            fits = fits and all(map(math.isfinite, numbers.ravel().tolist()))
+            if not fits or (name == "scale" and (numbers <= 0).any()):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r}: expected a finite number"
+                    f"{' above 0' * (name == 'scale')}, or {self.input_shape()[0]} of them"
+                )
+            moved = self.backend.asarray(numbers, self.backend.dtype)
+            setattr(self, name, self.backend.zeros(self.input_shape()) + moved)
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
@@ -74,3 +96,10 @@ class Normalization(Layer):
     def parameters(self) -> int:
         """Return 0: nothing here is trained."""
         return 0
+
+
+def _widest_float(X: Array) -> Any:
+    """Return float64, or float32 on a device that has no other."""
+    xp = array_namespace(X)
+    types = xp.__array_namespace_info__().dtypes(device=device(X), kind="real floating")
+    return types.get("float64", xp.float32)

@@ -1,0 +1,46 @@
+"""What a network has learned, kept aside for when an epoch goes wrong."""
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from .backends import array_namespace, is_array
+
+if TYPE_CHECKING:
+    from .neuralnet import NeuralNetwork
+
+
+class Snapshot:
+    """Everything that training changes: parameters, running statistics, optimizer, schedule.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+        As it is now; what it does later does not change the snapshot.
+    """
+
+    def __init__(self, network: "NeuralNetwork") -> None:
+        self._network = network
+        self._parameters = network.parameters.copy() if network.parameters else None
+        optimizer = network.optimizer
+        holders = [
+            *((layer, layer.state_names) for layer in network.layers),
+            (optimizer, (*optimizer.state_names, "n_updates", "learning_rate")),
+        ]
+        self._states = [
+            (holder, name, _copy(getattr(holder, name)))
+            for holder, names in holders
+            for name in names
+        ]
+        self._schedule = copy.deepcopy(optimizer.schedule)
+
+    def restore(self) -> None:
+        """Make the network what it was."""
+        if self._parameters is not None:
+            self._network.parameters.scatter(self._parameters)
+        for holder, name, value in self._states:
+            setattr(holder, name, value)
+        self._network.optimizer.schedule = self._schedule
+
+
+def _copy(value: Any) -> Any:
+    return array_namespace(value).asarray(value, copy=True) if is_array(value) else value
