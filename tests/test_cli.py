@@ -251,3 +251,62 @@ def test_a_machine_without_the_device_is_one_line_and_status_1(capsys, monkeypat
     status, output, errors = run(capsys, "train", "digits", "--device", "cuda")
     assert (status, output) == (1, "")
     assert errors.startswith("xpnet: device='cuda' needs CuPy, which is not installed")
+
+
+def test_a_regression_far_from_0_is_scored_in_its_own_digits(capsys, tmp_path, rng):
+    path = tmp_path / "far.csv"
+    path.write_text(
+        "x,y\n" + "\n".join(f"{k % 9},{1e9 + v:.6f}" for k, v in enumerate(rng.random(80)))
+    )
+    arguments = ["train", str(path), "--target", "y", "--quiet", "--epochs", "5"]
+    status, output, _ = run(capsys, *arguments)
+    rmse, r2 = (float(part.split(": ")[1]) for part in output.strip().split(", "))
+    assert status == 0
+    assert 0.1 < rmse < 1.0
+    assert r2 < 0.5
+
+
+@pytest.mark.parametrize("end", ["sigmoid", "logit", "softmax", "log-softmax", "logits"])
+def test_predict_reads_any_kind_of_output(end, capsys, tmp_path):
+    X, y = np.array([[0.0], [1.0]] * 20), np.array([0, 1] * 20)
+    n_outputs, layer, loss = {
+        "sigmoid": (1, xpnet.SigmoidActivation(), "binary_cross_entropy"),
+        "logit": (1, xpnet.LinearActivation(), xpnet.BinaryCrossEntropy(from_logits=True)),
+        "softmax": (2, xpnet.SoftmaxActivation(), "categorical_cross_entropy"),
+        "log-softmax": (2, xpnet.LogSoftmaxActivation(), "nll"),
+        "logits": (2, xpnet.LinearActivation(), "softmax_cross_entropy"),
+    }[end]
+    net = xpnet.NeuralNetwork(300, 40, "adam", 0.1, loss=loss, seed=0)
+    net.add(xpnet.DenseLayer(n_outputs, input_shape=(1,))).add(layer)
+    net.fit(xpnet.Dataset(X, y, ["x"], "answer", class_names=["no", "yes"]))
+    net.save(tmp_path / "m.safetensors")
+    (tmp_path / "x.csv").write_text("x\n0\n1\n")
+    arguments = ["predict", str(tmp_path / "m.safetensors"), str(tmp_path / "x.csv")]
+    _, output, _ = run(capsys, *arguments)
+    rows = list(csv.DictReader(output.splitlines()))
+    assert [row["answer"] for row in rows] == ["no", "yes"]
+    assert all(0.9 < float(row["probability"]) <= 1.0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--save", "none/m.safetensors"],
+            "--save none/m.safetensors: expected a file in a folder",
+        ),
+        (["--plot", "none/c.png"], "--plot none/c.png: expected a file in a folder that exists"),
+        (["--plot", "c.xyz"], "--plot c.xyz: expected a name in ."),
+        (["--target", "y"], "--target does not go with digits"),
+        (["--data", "."], "--data does not go with digits"),
+        (["--task", "regression"], "--task does not go with digits"),
+    ],
+)
+def test_what_would_fail_or_do_nothing_is_refused_before_training(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    monkeypatch.chdir(tmp_path)
+    status, output, errors = run(capsys, "train", "digits", *arguments)
+    assert (status, output, len(errors.splitlines())) == (2, "", 1)
+    assert message in errors

@@ -256,13 +256,14 @@ def test_learning_rate_schedules_run_over_all_epochs(rng):
 
 def test_reduce_on_plateau_watches_the_validation_loss(rng):
     X, y = blobs(rng)
-    schedule = ReduceOnPlateau(1e-9, factor=0.5, patience=0)
-    net = NeuralNetwork(
-        epochs=4, learning_rate=schedule, batch_size=9, loss="softmax_cross_entropy"
-    )
-    net.add(DenseLayer(N_CLASSES, input_shape=(N_INPUTS,))).fit((X, y), validation=(X, y))
-    np.testing.assert_allclose(net.history["learning_rate"], [1e-9, 1e-9, 5e-10, 2.5e-10])
-    assert schedule.current == 1e-9  # the network has a copy of its own
+    schedule = ReduceOnPlateau(0.01, factor=0.5, patience=0)
+    net = NeuralNetwork(4, batch_size=9, learning_rate=schedule, loss="softmax_cross_entropy")
+    net.add(DenseLayer(N_CLASSES, input_shape=(N_INPUTS,)))
+    net.fit((X, y), validation=(X, (y + 1) % N_CLASSES))  # what helps the one harms the other
+    assert net.history["loss"] == sorted(net.history["loss"], reverse=True)
+    assert net.history["val_loss"] == sorted(net.history["val_loss"])
+    np.testing.assert_allclose(net.history["learning_rate"], [0.01, 0.01, 0.005, 0.0025])
+    assert schedule.current == 0.01  # the network has a copy of its own
 
 
 def test_verbose_prints_a_line_for_each_epoch(capsys, rng):
@@ -546,3 +547,223 @@ def test_the_librarys_checks_catch_a_wrong_derivative(rng):
     layer.set_input_shape((4,))
     with pytest.raises(AssertionError, match=r"by the formula, .* by finite differences"):
         check_layer(layer, rng.standard_normal((5, 4)))
+
+
+# ---- when something goes wrong
+
+
+def test_after_a_failed_epoch_everything_is_as_before_it(rng):
+    X, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
+    bad = y.copy()
+    bad[3] = 1e30
+
+    def build():
+        net = NeuralNetwork(
+            epochs=3, batch_size=5, learning_rate=ReduceOnPlateau(0.01, patience=0), seed=0
+        )
+        net.add(DenseLayer(4, input_shape=(2,))).add(BatchNormalization()).add(Dropout(0.1))
+        return net.add(DenseLayer(1)).fit((X, y))
+
+    failed, spared = build(), build()
+    with np.errstate(all="ignore"), pytest.raises(DivergedError):
+        failed.fit((X, bad))
+    for net in (failed, spared):
+        net.fit((X, y))
+    np.testing.assert_array_equal(weights(failed), weights(spared))
+    assert failed.history["learning_rate"] == spared.history["learning_rate"]
+    np.testing.assert_array_equal(failed.predict(X), spared.predict(X))
+
+
+def test_weights_that_the_last_step_made_infinite_are_noticed(rng):
+    X, y = rng.standard_normal((4, 2)), rng.standard_normal(4)
+    net = NeuralNetwork(epochs=1, batch_size=4, learning_rate=1e39, seed=0)
+    net.add(DenseLayer(1, input_shape=(2,)))
+    before = weights(net)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(DivergedError, match="weights that are not finite"),
+    ):
+        net.fit((X, y))
+    np.testing.assert_array_equal(weights(net), before)
+
+
+def test_an_interrupted_training_leaves_a_network_that_can_be_asked(rng):
+    X, y = blobs(rng)
+    net, epochs = classifier(), []
+
+    def interrupt(y_true, y_pred):
+        epochs.append(1)
+        if len(epochs) == 3:
+            raise KeyboardInterrupt
+        return 0.0
+
+    net.metric = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        net.fit((X, y))
+    assert net.history.epochs == 2
+    assert net.predict(X).shape == (N, N_CLASSES)
+    assert net.layers[0].workspace is None
+
+
+def test_numbers_beyond_float32_are_refused_and_float64_takes_them(rng):
+    X, y = blobs(rng)
+    with pytest.raises(ValueError, match=r"beyond what float32 holds \(3.4e\+38\): scale them"):
+        classifier().fit((X * 1e300, y))
+    net = classifier().fit((X, y))
+    with pytest.raises(ValueError, match="beyond what float32 holds"):
+        net.predict(X * 1e300)
+
+
+def test_a_move_that_fails_changes_nothing(rng):
+    strict = pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
+    X, y = blobs(rng)
+    net = classifier(dtype="float64").fit((X, y))
+    expected = net.predict(X)
+    with pytest.raises(ValueError, match="float64"):
+        net.predict(strict.asarray(X.astype("f4"), device=strict.Device("no_float64")))
+    assert net.backend.name == "numpy"
+    np.testing.assert_array_equal(net.predict(X), expected)
+
+
+def test_training_goes_on_after_a_move_to_another_library(rng):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    X, y = blobs(rng)
+    moved, stayed = (classifier(dtype="float64", epochs=4).fit((X, y)) for _ in range(2))
+    moved.fit((torch.asarray(X), torch.asarray(y)))
+    stayed.fit((X, y))
+    np.testing.assert_allclose(weights(moved), weights(stayed), rtol=1e-9, atol=1e-12)
+
+
+def test_tensors_that_need_gradients_leave_no_trace_of_them(rng):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    X, y = blobs(rng)
+    net = classifier(epochs=2).fit((torch.tensor(X, requires_grad=True), torch.tensor(y)))
+    assert not net.layers[0].weights.requires_grad
+    assert not net.predict(torch.tensor(X, requires_grad=True)).requires_grad
+    copy.deepcopy(net)
+
+
+# ---- what belongs together
+
+
+def test_columns_in_another_order_are_refused(rng):
+    pandas = pytest.importorskip("pandas")
+    X, y = blobs(rng)
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    net = classifier(epochs=1).fit((frame, y))
+    with pytest.raises(
+        ValueError, match=r"columns \['b', 'a'.*: expected \['a', 'b'.* in this order"
+    ):
+        net.predict(frame[list("bacde")])
+    assert net.predict(X).shape == (N, N_CLASSES)  # no names: nothing to compare
+
+
+def test_samples_to_ignore_do_not_count_in_the_metric(rng):
+    X, y = blobs(rng)
+    y = np.where(np.arange(N) % 2, y, -1)
+    net = NeuralNetwork(
+        30, 16, "adam", 0.05, loss=xpnet.NegativeLogLikelihood(ignore_index=-1), metric="accuracy"
+    )
+    net.add(DenseLayer(N_CLASSES, input_shape=(N_INPUTS,))).add(xpnet.LogSoftmaxActivation())
+    assert net.fit((X, y)).score((X, y)) > 0.95
+    assert net.history["metric"][-1] > 0.95
+
+
+def test_class_metrics_of_values_are_refused(rng):
+    net = NeuralNetwork(1, 5, metric="accuracy").add(DenseLayer(1, input_shape=(2,)))
+    with pytest.raises(ValueError, match="metric 'accuracy' counts classes, and y goes from"):
+        net.fit((rng.standard_normal((20, 2)), 9 * rng.standard_normal(20)))
+
+
+def test_weights_for_a_loss_or_metric_without_an_argument_are_refused(rng):
+    data = rng.standard_normal((20, 2)), rng.standard_normal(20), np.ones(20)
+    for arguments, name in (({"loss": Cubed}, "Cubed"), ({"metric": lambda y, p: 0}, "<lambda>")):
+        net = NeuralNetwork(1, 5, **arguments).add(DenseLayer(1, input_shape=(2,)))
+        before = weights(net)
+        with pytest.raises(ValueError, match=f"{name} has no third argument for them"):
+            net.fit(data)
+        np.testing.assert_array_equal(weights(net), before)
+
+
+def test_class_weights_of_another_number_are_refused_before_training(rng):
+    X, y = blobs(rng)
+    net = NeuralNetwork(1, 16, loss=xpnet.NegativeLogLikelihood([1, 1]))
+    net.add(BatchNormalization(input_shape=(N_INPUTS,))).add(DenseLayer(N_CLASSES))
+    net.add(xpnet.LogSoftmaxActivation())
+    with pytest.raises(ValueError, match="class_weight has 2 weights for 3 classes"):
+        net.fit((X, y))
+    assert not net.layers[0].running_mean.any()
+
+
+def test_a_layer_belongs_to_one_network(rng):
+    net = classifier(epochs=1).fit(blobs(rng))
+    before = weights(net)
+    with pytest.raises(ValueError, match="is in a network already: make a new one"):
+        NeuralNetwork().add(net.layers[0])
+    np.testing.assert_array_equal(weights(net), before)
+
+
+def test_a_layer_that_was_refused_can_be_used_elsewhere():
+    layer = DenseLayer(2, initializer=lambda shape, rng: np.zeros(1))
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        classifier().add(layer)
+    layer.initializer = lambda shape, rng: np.zeros(shape)
+    other = NeuralNetwork().add(DenseLayer(7, input_shape=(3,))).add(layer)
+    assert other.layers[1].input_shape() == (7,)
+
+
+def test_a_layer_added_after_training_makes_the_network_untrained(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=1).fit((X, y)).add(DenseLayer(N_CLASSES))
+    with pytest.raises(xpnet.NotFittedError):
+        net.predict(X)
+    assert net.fit((X, y)).predict(X).shape == (N, N_CLASSES)
+
+
+def test_a_layers_own_optimizer_does_not_update_in_a_network(rng):
+    layer = DenseLayer(1, input_shape=(2,)).initialize(SGD(0.1))
+    net = NeuralNetwork(1, 5, learning_rate=1e-30, seed=0).add(layer)
+    before = weights(net)
+    net.fit((rng.standard_normal((20, 2)), rng.standard_normal(20)))
+    np.testing.assert_allclose(weights(net), before, atol=1e-20)
+
+
+def test_weights_set_by_hand_take_the_networks_dtype_and_shape(rng):
+    net = NeuralNetwork(1, 5, seed=0).add(DenseLayer(1, input_shape=(2,)))
+    net.layers[0].weights = np.ones((2, 1), dtype="float64")
+    net.fit((rng.standard_normal((20, 2)), rng.standard_normal(20)))
+    assert weights(net).dtype == "float32"
+    net.layers[0].biases = np.zeros(())
+    with pytest.raises(ValueError, match=r"DenseLayer.biases has shape \(\): expected \(1,\)"):
+        net.fit((rng.standard_normal((20, 2)), rng.standard_normal(20)))
+
+
+def test_the_last_rate_of_a_schedule_stays(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=3, optimizer="sgd", learning_rate=LinearDecay(0.1, 0.02))
+    net.fit((X, y), epochs=2).fit((X, y))
+    np.testing.assert_allclose(net.history["learning_rate"], [0.1, 0.06, 0.02, 0.02, 0.02])
+
+
+def test_a_metric_of_the_library_is_not_altered_by_a_network():
+    net = NeuralNetwork(loss=BinaryCrossEntropy(from_logits=True), metric=xpnet.accuracy)
+    assert net.metric.threshold == 0.0
+    assert xpnet.accuracy.threshold is None
+
+
+def test_integers_are_kept_as_they_are_until_a_batch_is_made(backend):
+    from xpnet._preparing import place
+
+    X = backend.asarray(np.arange(12, dtype=np.uint8).reshape(4, 3))
+    arrays = place(Dataset(X), backend)
+    assert arrays.X is X
+    assert arrays.rows(np.array([1])).X.dtype == backend.float_dtype
+
+
+def test_mini_batches_of_lists_and_of_lengths_that_differ():
+    net = classifier()
+    (X, _), *_ = net.get_mini_batches([[1] * N_INPUTS] * 20, [0, 1] * 10)
+    assert X.shape == (16, N_INPUTS)
+    assert X.dtype == np.float32
+    with pytest.raises(ValueError, match=r"X has 20 rows but y has 19"):
+        next(iter(net.get_mini_batches(np.ones((20, N_INPUTS)), np.ones(19))))

@@ -229,3 +229,117 @@ class TestFilesThatAreNotRight:
     def test_a_folder(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="there is no such file"):
             xpnet.load(tmp_path)
+
+
+class Odd(xpnet.ActivationLayer):
+    """A layer with arguments of many types."""
+
+    def __init__(self, power=1.0, window=(0, 1), names=None):
+        self.power, self.window, self.names = power, window, names or {"a": [1, (2, 3)]}
+
+    def activation_function(self, input):
+        return input * float(self.power)
+
+    def derivative(self, input):
+        return 0 * input + float(self.power)
+
+
+class Forgetful(xpnet.ActivationLayer):
+    """A layer that does not keep its argument."""
+
+    def __init__(self, strength=1.0):
+        self.s = strength
+
+    def activation_function(self, input):
+        return input * self.s
+
+    def derivative(self, input):
+        return 0 * input + self.s
+
+
+def test_arguments_of_many_types_come_back(data, path):
+    net = NeuralNetwork(1, 16, loss=NegativeLogLikelihood(ignore_index=np.int64(-1)), seed=0)
+    net.add(DenseLayer(3, input_shape=(4,))).add(Odd(np.float32(1.5), (2, 3)))
+    net.add(xpnet.LogSoftmaxActivation()).fit(data).save(path)
+    loaded = xpnet.load(path)
+    odd = loaded.layers[1]
+    assert (odd.power, odd.window, odd.names) == (1.5, (2, 3), {"a": [1, (2, 3)]})
+    assert loaded.loss.ignore_index == -1
+    np.testing.assert_array_equal(loaded.predict(data), net.predict(data))
+
+
+def test_an_argument_that_is_not_kept_is_refused_when_saving(data, path):
+    net = NeuralNetwork(1, 16, loss="nll")
+    net.add(DenseLayer(3, input_shape=(4,))).add(Forgetful(3.0)).add(xpnet.LogSoftmaxActivation())
+    with pytest.raises(TypeError, match="Forgetful cannot be saved: it does not keep its argument"):
+        net.fit(data).save(path)
+    assert not path.exists()
+
+
+def test_a_users_initializer_is_asked_for_when_beginning_anew(data, path):
+    net = NeuralNetwork(1, 16, loss="softmax_cross_entropy", seed=0)
+    net.add(DenseLayer(3, (4,), initializer=lambda shape, rng: np.full(shape, 0.1)))
+    net.fit(data).save(path)
+    loaded = xpnet.load(path)
+    np.testing.assert_array_equal(loaded.predict(data), net.predict(data))
+    with pytest.raises(ValueError, match=r"set layer\.initializer before beginning anew"):
+        loaded.fit(data, restart=True)
+    loaded.layers[0].initializer = net.layers[0].initializer
+    loaded.fit(data, restart=True)
+
+
+def test_a_metric_function_is_asked_for_when_loading(data, path):
+    def size(y_true, y_pred):
+        return len(y_true)
+
+    network(data)
+    net = NeuralNetwork(1, 16, loss="softmax_cross_entropy", metric=size)
+    net.add(DenseLayer(3, (4,))).fit(data).save(path)
+    with pytest.warns(UserWarning, match=r"the function '.*size', which a file does not hold"):
+        assert xpnet.load(path).metric is None
+    assert xpnet.load(path, metric=size).score(data) == 60
+
+
+class Normal(xpnet.ActivationLayer):
+    """A layer named like one of the library's initializers."""
+
+    def activation_function(self, input):
+        return 2 * input
+
+    def derivative(self, input):
+        return 0 * input + 2
+
+
+def test_names_are_looked_up_among_their_own_kind(data, path):
+    net = NeuralNetwork(1, 16, loss="softmax_cross_entropy", seed=0)
+    net.add(DenseLayer(3, (4,), initializer=xpnet.initializers.Normal(0.1))).add(Normal())
+    net.fit(data).save(path)
+    loaded = xpnet.load(path)
+    assert loaded.layers[0].initializer.scale == 0.1
+    assert isinstance(loaded.layers[1], Normal)
+
+
+def test_a_schedule_that_has_reduced_goes_on_from_there(data, path):
+    net = network(data, optimizer=SGD(ReduceOnPlateau(1e-9, factor=0.5, patience=0)))
+    net.fit(data)
+    reduced = net.optimizer.schedule.current
+    assert reduced < 1e-9
+    net.save(path)
+    assert xpnet.load(path).optimizer.schedule.current == reduced
+
+
+def test_a_network_without_a_seed_goes_on_in_its_own_order(data, path):
+    net = network(data)
+    unseeded = NeuralNetwork(2, 16, loss="softmax_cross_entropy", dtype="float64")
+    unseeded.add(DenseLayer(3, (4,))).fit(data).save(path)
+    loaded = xpnet.load(path)
+    assert loaded.seed is None
+    for each in (unseeded, loaded):
+        each.fit(data)
+    np.testing.assert_array_equal(loaded.predict(data), unseeded.predict(data))
+    assert net.seed == 9
+
+
+def test_a_folder_that_is_not_there_is_an_oserror(data, tmp_path):
+    with pytest.raises(OSError, match="could not be written"):
+        network(data).save(tmp_path / "none" / "m.safetensors")

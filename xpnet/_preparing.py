@@ -174,7 +174,8 @@ def _move(x: Array, backend: Backend) -> Array:
     """Move an array; integers keep their type, which is smaller, until a batch of them is made."""
     if not array_namespace(x).isdtype(x.dtype, "real floating"):
         return move(x, backend)
-    moved, xp = move(x, backend, backend.dtype), backend.xp
+    with np.errstate(over="ignore"):  # refused below, in words
+        moved, xp = move(x, backend, backend.dtype), backend.xp
     if moved is not x and not backend.scalar(xp.all(xp.isfinite(moved))):
         raise ValueError(
             f"there are numbers beyond what {backend.dtype} holds "

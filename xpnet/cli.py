@@ -314,12 +314,13 @@ def run_predict(options: argparse.Namespace) -> None:
 
 def class_probabilities(network: NeuralNetwork, output: np.ndarray) -> np.ndarray:
     """Return the probability of each class, shape (n, n_classes), from a network's output."""
+    result: np.ndarray = output
     kind = network.layers[-1].output_kind
     if kind == "log-distribution":
-        return np.exp(output)
-    if kind == "real":
-        output = ops.sigmoid(output) if output.shape[1] == 1 else ops.softmax(output)
-    return np.hstack([1.0 - output, output]) if output.shape[1] == 1 else output
+        result = np.exp(output)
+    elif kind == "real":
+        result = ops.sigmoid(output) if output.shape[1] == 1 else ops.softmax(output)
+    return np.hstack([1.0 - result, result]) if result.shape[1] == 1 else result
 
 
 def run_info(options: argparse.Namespace) -> None:
