@@ -41,22 +41,9 @@ class Arrays:
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
-    def rows(self, index: np.ndarray, workspace: Workspace | None = None) -> "Arrays":
+    def rows(self, index: np.ndarray) -> "Arrays":
         """Return the batch of the samples ``index``, its features made floating-point."""
-        where = self.backend.asarray(index)
-
-        def take(array: Array | None) -> Array | None:
-            return None if array is None else ops.take_rows(array, where)
-
-        if is_sparse(self.X):
-            X = self.X[index].toarray()
-        else:
-            out = (
-                None if workspace is None else workspace.array("X", (len(index), *self.X.shape[1:]))
-            )
-            X = ops.take_rows(self.X, where, out=out)
-        X = self.backend.asarray(X, self.backend.dtype)
-        return Arrays(X, take(self.y), take(self.sample_weight), self.backend)
+        return next(self.batches(max(len(index), 1), index))
 
     def batches(
         self, size: int, order: np.ndarray | None = None, workspace: Workspace | None = None
@@ -66,8 +53,24 @@ class Arrays:
         With a workspace, a batch's features last until the next one is asked for.
         """
         order = np.arange(len(self)) if order is None else order
-        for start in range(0, len(self), size):
-            yield self.rows(order[start : start + size], workspace)
+        index = self.backend.asarray(order)  # one move for all batches
+        for start in range(0, max(len(order), 1), size):
+            part = slice(start, min(start + size, len(order)))
+            X = self._features(order[part], index[part], workspace)
+            y, weight = (
+                None if array is None else ops.take_rows(array, index[part])
+                for array in (self.y, self.sample_weight)
+            )
+            yield Arrays(X, y, weight, self.backend)
+
+    def _features(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:
+        """Return the features of a batch, whose samples are given on the host and on the device."""
+        if is_sparse(self.X):
+            return self.backend.asarray(self.X[order].toarray(), self.backend.dtype)
+        out = None
+        if workspace is not None:
+            out = workspace.array("X", (len(order), *self.X.shape[1:]))
+        return self.backend.asarray(ops.take_rows(self.X, index, out=out), self.backend.dtype)
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:

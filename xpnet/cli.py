@@ -330,23 +330,31 @@ def run_info(options: argparse.Namespace) -> None:
     from tabulate import tabulate
 
     print(f"xpnet {__version__}, Python {python_version()}, {platform()}")
-    rows = []
-    for name in available_backends():
-        try:
-            backend = resolve("cuda") if name == "cupy" else resolve("auto", backend=name)
-        except DeviceUnavailableError as error:
-            rows.append((name, "", "", "", str(error)))
-            continue
-        memory, gigabyte = backend.memory(), 1e9
-        shown = (
-            ""
-            if memory is None
-            else (f"{memory.free / gigabyte:.1f} of {memory.total / gigabyte:.1f} GB free")
-        )
-        version = getattr(backend.xp, "__version__", "")
-        rows.append((name, version, backend.device_name, shown, "ready"))
+    rows = [row for name in available_backends() for row in describe_backend(name)]
     headers = ["backend", "version", "device", "memory", "state"]
     print(tabulate(rows, headers=headers, maxcolwidths=[None, None, None, None, 60]))
+
+
+def describe_backend(name: str) -> list[tuple[str, ...]]:
+    """Return a row for each device of a backend, or one that says what it lacks."""
+    rows: list[tuple[str, ...]] = []
+    try:
+        # CUDA devices are counted up until there is no next one; other libraries' default is told.
+        while name == "cupy" or not rows:
+            backend = resolve(f"cuda:{len(rows)}" if name == "cupy" else "auto", backend=name)
+            memory = backend.memory()
+            shown = memory and f"{memory.free / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
+            version = _version(backend.xp)
+            rows.append((name, version, backend.device_name, shown or "", "ready"))
+    except DeviceUnavailableError as error:
+        return rows or [(name, "", "", "", str(error).replace("cuda:0", "cuda"))]
+    return rows
+
+
+def _version(namespace: Any) -> str:
+    """Return the version of the library behind an array API namespace."""
+    library = namespace.__name__.removeprefix("array_api_compat.")
+    return str(getattr(sys.modules.get(library), "__version__", ""))
 
 
 # ---- arguments

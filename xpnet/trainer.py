@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ._preparing import Arrays
 from .backends import Array, array_namespace
 from .history import History
@@ -232,8 +230,6 @@ def predict(network: "NeuralNetwork", data: Arrays) -> Array:
         network.forward_propagation(batch.X, training=False)
         for batch in data.batches(_EVALUATION_ROWS)
     ]
-    if not outputs:
-        outputs = [network.forward_propagation(data.rows(np.arange(0)).X, training=False)]
     return outputs[0] if len(outputs) == 1 else data.backend.xp.concat(outputs, axis=0)
 
 
