@@ -13,10 +13,8 @@ party is an entry point in the group ``xpnet.backends``.
 if __name__ != "xpnet.backends":  # `import backends` from the root of a checkout: a second copy
     raise ImportError("import this package as xpnet.backends, not as " + __name__)
 
-from array_api_compat import array_namespace
-
 from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the operations
-from ._backend import Array, Backend, Memory, is_array, is_sparse
+from ._backend import Array, Backend, Memory, array_namespace, is_array, is_sparse
 from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name
 from ._registry import available_backends, backend_of, move, resolve, to_host
 

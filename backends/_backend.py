@@ -6,16 +6,38 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
+import array_api_compat as aac
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj
 
 Array: TypeAlias = Any
 """An array of any library that follows the Python array API standard."""
 
 
+_namespaces: dict[type, Any] = {}
+
+
+def array_namespace(x: Array, *others: Array) -> Any:
+    """Return the array API namespace of arrays, as :func:`array_api_compat.array_namespace` does.
+
+    One array's is remembered by its class: a training step asks some twenty times, and looking at
+    the array each time costs more than many a small operation on it.
+
+    Raises
+    ------
+    TypeError
+        Something is no array, or the arrays are of different libraries.
+    """
+    if others:
+        return aac.array_namespace(x, *others)
+    found = _namespaces.get(type(x))
+    if found is None:
+        found = _namespaces[type(x)] = aac.array_namespace(x)
+    return found
+
+
 def is_array(x: Any) -> bool:
     """Whether ``x`` is an array of a library that follows the array API."""
-    return bool(is_array_api_obj(x)) and not is_sparse(x)
+    return bool(aac.is_array_api_obj(x)) and not is_sparse(x)
 
 
 def is_sparse(x: Any) -> bool:
@@ -76,7 +98,7 @@ class Backend:
         """Whether ``x`` is an array of this library on this device."""
         if not is_array(x):
             return False
-        return array_namespace(x) is self.xp and bool(device(x) == self.device)
+        return array_namespace(x) is self.xp and bool(aac.device(x) == self.device)
 
     def asarray(self, x: Any, dtype: str | None = None) -> Array:
         """Return ``x`` as an array here; :func:`xpnet.backends.move` takes other libraries' too.

@@ -13,9 +13,9 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from ._backend import Array
+from ._backend import Array, array_namespace
 
 
 @singledispatch

@@ -7,6 +7,7 @@ norm sees the whole gradient.
 import math
 import operator
 from collections.abc import Sequence
+from functools import cache
 from inspect import signature
 from typing import Any
 
@@ -105,7 +106,7 @@ class Parameters:
     def update(self, optimizer: Optimizer) -> None:
         """Let an optimizer change the parameters, in place where it can."""
         flat = self.gather()
-        if "out" in signature(optimizer.update).parameters:
+        if _takes_out(type(optimizer)):
             self.scatter(optimizer.update(flat, self.gradient(), out=flat))
         else:
             self.scatter(optimizer.update(flat, self.gradient()))
@@ -127,6 +128,12 @@ class Parameters:
             views.append(xp.reshape(flat[start:stop], shape))
             start = stop
         return views
+
+
+@cache
+def _takes_out(optimizer: type[Optimizer]) -> bool:
+    """Whether an optimizer can update in place; one of a user's may know nothing of it."""
+    return "out" in signature(optimizer.update).parameters
 
 
 def _flat(arrays: Sequence[Array]) -> Array:
