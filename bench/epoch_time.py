@@ -12,7 +12,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
@@ -44,19 +44,17 @@ def main() -> None:
     options = parse_arguments()
     data = load_data(options.samples)
     print(f"{data}", file=sys.stderr)
-    rows = []
-    for device in options.devices:
-        try:
-            backend = resolve(device)
-        except DeviceUnavailableError as error:
-            print(f"left out {device}: {error}", file=sys.stderr)
-            continue
-        for sizes, batch_size, optimizer in product(
-            options.sizes, options.batch_sizes, options.optimizers
-        ):
-            rows.append(measure(backend, data, sizes, batch_size, optimizer, options.repeats))
+    cases = [
+        Case(backend, data, *settings)
+        for backend in available(options.devices)
+        for settings in product(options.sizes, options.batch_sizes, options.optimizers)
+    ]
+    for _ in range(options.repeats):  # in turn, so that a slow spell does not meet one case alone
+        for case in cases:
+            case.run()
             print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+    rows = [case.row() for case in cases]
     result = {"command": " ".join(["python -m bench.epoch_time", *sys.argv[1:]])}
     result |= {"machine": machine.describe(), "samples": len(data), "rows": rows}
     text = report(result)
@@ -101,51 +99,67 @@ def load_data(samples: int) -> Dataset:
     return data.rows(np.arange(min(samples, len(data))))
 
 
-def measure(
-    backend: Backend,
-    data: Dataset,
-    sizes: list[int],
-    batch_size: int,
-    optimizer: str,
-    repeats: int,
-) -> dict[str, Any]:
-    """Time epochs of training, and of the products alone, in turn."""
-    net = NeuralNetwork(
-        epochs=1,
-        batch_size=batch_size,
-        optimizer=optimizer,
-        loss="softmax_cross_entropy",
-        device=backend.device_name,
-        seed=0,
-    )
-    net.add(Normalization(0.0, 255.0, input_shape=(sizes[0],)))
-    for k, n_units in enumerate(sizes[1:]):
-        if k:
-            net.add(ReLUActivation())
-        net.add(DenseLayer(n_units))
-    products = products_of_an_epoch(backend, len(data), sizes, batch_size)
-    first = seconds(lambda: net.fit(data))
-    products()
-    epochs, floors = [], []
-    for _ in range(repeats):
-        net.fit(data)
-        epochs.append(net.history["seconds"][-1])
-        floors.append(seconds(products))
-    ratios = [epoch / floor for epoch, floor in zip(epochs, floors, strict=True)]
-    median = statistics.median(epochs)
-    return {
-        "device": backend.device_name,
-        "network": "-".join(map(str, sizes)),
-        "batch": batch_size,
-        "optimizer": optimizer,
-        "first_s": first,
-        "epoch_s": median,
-        "epoch_s_spread": [min(epochs), max(epochs)],
-        "samples_per_s": len(data) / median,
-        "gflop_per_s": flops(len(data), sizes) / median / 1e9,
-        "ratio_to_products": statistics.median(ratios),
-        "ratio_to_products_spread": [min(ratios), max(ratios)],
-    }
+def available(devices: list[str]) -> Iterator[Backend]:
+    """Give the backends of the devices that are there, naming those that are not."""
+    for device in devices:
+        try:
+            yield resolve(device)
+        except DeviceUnavailableError as error:
+            print(f"left out {device}: {error}", file=sys.stderr)
+
+
+class Case:
+    """A network on a device, with its batch size and optimizer, and the times of its epochs."""
+
+    def __init__(
+        self, backend: Backend, data: Dataset, sizes: list[int], batch_size: int, optimizer: str
+    ) -> None:
+        self.data, self.sizes = data, sizes
+        self.net = NeuralNetwork(
+            epochs=1,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            loss="softmax_cross_entropy",
+            device=backend.device_name,
+            seed=0,
+        )
+        self.net.add(Normalization(0.0, 255.0, input_shape=(sizes[0],)))
+        for k, n_units in enumerate(sizes[1:]):
+            if k:
+                self.net.add(ReLUActivation())
+            self.net.add(DenseLayer(n_units))
+        self.about = {
+            "device": backend.device_name,
+            "network": "-".join(map(str, sizes)),
+            "batch": batch_size,
+            "optimizer": optimizer,
+        }
+        self.products = products_of_an_epoch(backend, len(data), sizes, batch_size)
+        self.first = seconds(lambda: self.net.fit(data))
+        self.products()
+        self.epochs: list[float] = []
+        self.floors: list[float] = []
+
+    def run(self) -> None:
+        """Train an epoch, then do its products alone."""
+        self.net.fit(self.data)
+        self.epochs.append(self.net.history["seconds"][-1])
+        self.floors.append(seconds(self.products))
+
+    def row(self) -> dict[str, Any]:
+        """Return medians and spreads."""
+        ratios = [epoch / floor for epoch, floor in zip(self.epochs, self.floors, strict=True)]
+        median = statistics.median(self.epochs)
+        return {
+            **self.about,
+            "first_s": self.first,
+            "epoch_s": median,
+            "epoch_s_spread": [min(self.epochs), max(self.epochs)],
+            "samples_per_s": len(self.data) / median,
+            "gflop_per_s": flops(len(self.data), self.sizes) / median / 1e9,
+            "ratio_to_products": statistics.median(ratios),
+            "ratio_to_products_spread": [min(ratios), max(ratios)],
+        }
 
 
 def products_of_an_epoch(
@@ -216,7 +230,8 @@ def report(result: dict[str, Any]) -> str:
     lines = [
         tabulate(table, headers, tablefmt="github", disable_numparse=True),
         "",
-        f"{result['samples']:,} samples of 784 features, float32. {about['date']}, "
+        f"{result['samples']:,} samples of 784 features, float32; medians of epochs taken in turn. "
+        f"{about['date']}, "
         f"{about['processor']}, {about['cores']} cores, Python {about['python']}, "
         f"{', '.join(f'{name} {number}' for name, number in versions.items())}.",
         f"Repeat it with `{result['command']}`.",
