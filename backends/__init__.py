@@ -16,7 +16,7 @@ if __name__ != "xpnet.backends":  # `import backends` from the root of a checkou
 from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the operations
 from ._backend import Array, Backend, Memory, array_namespace, is_array, is_sparse
 from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name
-from ._registry import available_backends, backend_of, move, resolve, to_host
+from ._registry import available_backends, backend_of, move, move_state, resolve, to_host
 
 __all__ = [
     "Array",
@@ -30,6 +30,7 @@ __all__ = [
     "is_array",
     "is_sparse",
     "move",
+    "move_state",
     "resolve",
     "to_host",
     "unknown_name",

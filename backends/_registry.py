@@ -1,15 +1,17 @@
 """Which backends there are: from a user's word to a backend, and from an array to its backend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import array_api_compat as aac
 import numpy as np
 
-from ._backend import Array, ArrayBackend, Backend, is_array
+from ._backend import Array, ArrayBackend, Backend, array_namespace, is_array
 from ._errors import DeviceUnavailableError, unknown_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _GROUP = "xpnet.backends"
 _BUILT_IN = {
@@ -66,7 +68,7 @@ def resolve(
 
 def available_backends() -> list[str]:
     """Names that ``backend=`` takes, installed or not: the built-in ones and entry points'."""
-    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=_GROUP))})
+    return sorted({*_BUILT_IN, *(entry.name for entry in _entry_points())})
 
 
 def backend_of(x: Array) -> Backend:
@@ -107,6 +109,12 @@ def move(x: Any, backend: Backend, dtype: str | None = None) -> Array:
     return backend.asarray(x if backend.owns(x) else to_host(x), dtype)
 
 
+def move_state(x: Any, backend: Backend) -> Array:
+    """Move an array as :func:`move` does; floating-point numbers take the backend's type."""
+    floating = array_namespace(x).isdtype(x.dtype, "real floating")
+    return move(x, backend, backend.dtype if floating else None)
+
+
 def _default_backend(device: str) -> tuple[str, str]:
     """Return the library and the device for a device given without a library."""
     kind = device.partition(":")[0]
@@ -124,7 +132,9 @@ def _factory(backend: str) -> Factory:
     """Return the function that makes a backend of that name."""
     if backend in _BUILT_IN:
         return cast(Factory, _module(backend).make)
-    for entry in entry_points(group=_GROUP, name=backend):
+    for entry in _entry_points():
+        if entry.name != backend:
+            continue
         try:
             return cast(Factory, entry.load())
         except ImportError as error:
@@ -133,6 +143,13 @@ def _factory(backend: str) -> Factory:
                 f"{error}"
             ) from error
     raise unknown_name("backend", backend, available_backends())
+
+
+def _entry_points() -> "Iterable[EntryPoint]":
+    """Return third parties' backends; the import takes a fifth of xpnet's, so only when asked."""
+    from importlib.metadata import entry_points
+
+    return entry_points(group=_GROUP)
 
 
 def _module(backend: str) -> Any:

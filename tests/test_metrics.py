@@ -208,3 +208,8 @@ def test_probabilities_as_targets_of_one_output_are_classes():
 def test_what_does_not_belong_together_is_refused(name, arguments, error, message):
     with pytest.raises(error, match=message):
         METRICS[name]()(*arguments)
+
+
+def test_r2_of_predictions_that_are_nan_is_nan():
+    assert np.isnan(R2()(np.array([1.0, 2.0, 3.0]), np.full((3, 1), np.nan)))
+    assert np.isnan(R2()(np.ones(3), np.array([[1.0], [np.nan], [1.0]])))

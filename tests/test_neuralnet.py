@@ -767,3 +767,172 @@ def test_mini_batches_of_lists_and_of_lengths_that_differ():
     assert X.dtype == np.float32
     with pytest.raises(ValueError, match=r"X has 20 rows but y has 19"):
         next(iter(net.get_mini_batches(np.ones((20, N_INPUTS)), np.ones(19))))
+
+
+# ---- arrays that are used again, and what is seen of them
+
+
+def test_a_subclass_of_a_loss_trains_with_its_own_derivative(rng):
+    class Still(xpnet.SoftmaxCrossEntropy):
+        def sample_derivative(self, y_true, y_pred):
+            return 0 * super().sample_derivative(y_true, y_pred)
+
+    class Whole(xpnet.MeanSquaredError):
+        def derivative(self, y_true, y_pred, sample_weight=None):
+            return 0 * super().derivative(y_true, y_pred, sample_weight)
+
+    X, y = blobs(rng)
+    for loss, n_outputs, targets in ((Still(), N_CLASSES, y), (Whole(), 1, y.astype(float))):
+        net = NeuralNetwork(2, 16, loss=loss, seed=0)
+        net.add(DenseLayer(n_outputs, input_shape=(N_INPUTS,)))
+        before = weights(net)
+        np.testing.assert_array_equal(weights(net.fit((X, targets))), before)
+
+
+def test_a_users_optimizer_may_keep_the_gradient(rng):
+    seen = []
+
+    class Remembers(Optimizer):
+        last = None
+
+        def update(self, w, grad_loss_w):
+            seen.append(self.last is not None and np.array_equal(self.last, grad_loss_w))
+            self.last = grad_loss_w
+            return w - self.learning_rate * grad_loss_w
+
+    NeuralNetwork(2, 16, optimizer=Remembers(0.1), loss="softmax_cross_entropy").add(
+        DenseLayer(N_CLASSES, input_shape=(N_INPUTS,))
+    ).fit(blobs(rng))
+    assert len(seen) == 12
+    assert not any(seen)
+
+
+def test_weights_held_from_before_do_not_change(rng):
+    X, y = blobs(rng)
+    net = classifier(epochs=1).fit((X, y))
+    held = net.layers[0].weights
+    before = held.copy()
+    net.fit((X, y))
+    np.testing.assert_array_equal(held, before)
+    assert not np.array_equal(net.layers[0].weights, before)
+
+
+def test_a_network_asked_or_copied_while_it_trains_answers_as_itself(rng):
+    X, y = blobs(rng)
+    many, kept = np.tile(X, (60, 1)), []
+
+    def watch(y_true, y_pred):
+        kept.append((copy.deepcopy(net), net.predict(many)))
+        return 0.0
+
+    net = classifier(epochs=1, metric=None).fit((X, y))
+    net.metric = watch
+    net.fit((X, y))
+    twin, answer = kept[0]
+    np.testing.assert_array_equal(answer, twin.predict(many))
+    first = twin.predict(X[:10])
+    copied = first.copy()
+    twin.predict(X[50:60])
+    np.testing.assert_array_equal(first, copied)
+
+
+def test_validation_leaves_the_layers_last_training_output(rng):
+    X, y = blobs(rng)
+    plain, validated = (classifier(epochs=1) for _ in range(2))
+    plain.fit((X, y))
+    validated.fit((X, y), validation=(100 * X[:4], y[:4]))
+    np.testing.assert_array_equal(plain.layers[0].output, validated.layers[0].output)
+
+
+def test_a_gradient_of_another_shape_is_refused(rng):
+    class Turned(DenseLayer):
+        def backward_propagation(self, output_error):
+            error = super().backward_propagation(output_error)
+            self.weights_gradient = self.weights_gradient.T
+            return error
+
+    net = NeuralNetwork(1, 16, loss="softmax_cross_entropy")
+    net.add(Turned(N_CLASSES, input_shape=(N_INPUTS,)))
+    before = weights(net)
+    with pytest.raises(ValueError, match=r"Turned.weights_gradient has shape \(3, 5\): expected"):
+        net.fit(blobs(rng))
+    np.testing.assert_array_equal(weights(net), before)
+
+
+def test_a_layer_without_its_parameter_is_refused():
+    class Empty(Scale):
+        def initialize(self, optimizer=None):
+            return self
+
+    net = classifier()
+    with pytest.raises(ValueError, match="Empty has no array 'factor', which its parameter_names"):
+        net.add(Empty())
+    assert len(net.layers) == 5
+    assert net.parameters.gather().shape == (135,)
+
+
+def test_whole_numbers_in_a_layers_state_stay_whole(tmp_path, rng):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    X, y = blobs(rng)
+    net = NeuralNetwork(1, 16, loss="softmax_cross_entropy", seed=0)
+    net.add(Shuffled()).add(DenseLayer(N_CLASSES)).fit((X, y))
+    net.save(tmp_path / "m.safetensors")
+    expected = net.predict(X)
+    np.testing.assert_array_equal(xpnet.load(tmp_path / "m.safetensors").predict(X), expected)
+    np.testing.assert_allclose(
+        net.predict(torch.asarray(X)).numpy(), expected, rtol=1e-5, atol=1e-6
+    )
+
+
+class Shuffled(Layer):
+    """Features in another order, which is part of the layer's state."""
+
+    state_names = ("order",)
+
+    def __init__(self):
+        self.set_input_shape((N_INPUTS,))
+
+    def initialize(self, optimizer=None):
+        self.order = self.backend.asarray(np.arange(N_INPUTS)[::-1].copy())
+        return super().initialize(optimizer)
+
+    def forward_propagation(self, input, training=True):
+        return array_namespace(input).take(input, self.order, axis=1)
+
+    def backward_propagation(self, output_error):
+        return output_error
+
+    def output_shape(self):
+        return self.input_shape()
+
+    def parameters(self):
+        return 0
+
+
+def test_the_learning_rate_too_is_as_before_a_failed_epoch(rng):
+    X, y = rng.standard_normal((20, 2)), rng.standard_normal(20)
+    net = NeuralNetwork(1, 5, learning_rate=xpnet.StepDecay(1e-3, 1e30, every=1), seed=0)
+    net.add(DenseLayer(1, input_shape=(2,))).fit((X, y))
+    with np.errstate(all="ignore"), pytest.raises(DivergedError):
+        net.fit((X, y))
+    assert net.optimizer.learning_rate == 1e-3
+
+
+def test_sparse_numbers_and_weights_beyond_float32_are_refused(rng):
+    sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
+    X, y = blobs(rng)
+    with pytest.raises(ValueError, match="beyond what float32 holds"):
+        classifier().fit((sparse.csr_array(X * 1e300), y))
+    with pytest.raises(ValueError, match="beyond what float32 holds"):
+        classifier().fit((X, y, np.full(N, 1e39)))
+
+
+def test_a_metric_function_without_weights_is_refused_where_the_loss_makes_some(rng):
+    net = NeuralNetwork(
+        1, 16, loss=xpnet.NegativeLogLikelihood(ignore_index=-1), metric=lambda y, p: 0.5
+    )
+    net.add(DenseLayer(N_CLASSES, input_shape=(N_INPUTS,))).add(xpnet.LogSoftmaxActivation())
+    before = weights(net)
+    with pytest.raises(ValueError, match=r"<lambda> has no third argument for them"):
+        net.fit(blobs(rng))
+    np.testing.assert_array_equal(weights(net), before)

@@ -267,3 +267,13 @@ def test_clipping_by_norm_does_not_overflow():
     g = np.array([3e20, 4e20], dtype=np.float32)
     step = SGD(1.0, 0.0, clip_norm=1.0).update(np.zeros(2, np.float32), g)
     np.testing.assert_allclose(step, [-0.6, -0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("cls", [Adam, AdamW])
+def test_an_update_that_is_refused_changes_nothing(cls):
+    optimizer, w = cls(0.1), np.ones(4)
+    optimizer.update(np.ones(3), np.ones(3))
+    with pytest.raises(ValueError, match="remembers weights of shape"):
+        optimizer.update(w, np.ones(4), out=w)
+    assert optimizer.n_updates == 1
+    np.testing.assert_array_equal(w, np.ones(4))

@@ -11,7 +11,7 @@ from functools import cache
 from inspect import signature
 from typing import Any
 
-from .backends import Array, Backend, array_namespace, backend_of, move
+from .backends import Array, Backend, array_namespace, backend_of, is_array, move
 from .layers import Layer
 from .optimizers import Optimizer
 from .workspace import Workspace
@@ -29,6 +29,12 @@ class Parameters:
     def __init__(self, layers: Sequence[Layer]) -> None:
         self._layers = list(layers)
         self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
+        for layer, name in self._slots:
+            if not is_array(getattr(layer, name, None)):
+                raise ValueError(
+                    f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
+                    "make it in initialize()"
+                )
         self._shapes = [tuple(getattr(layer, name).shape) for layer, name in self._slots]
         self._views: list[Array] = []
         self._flat: Array = None
@@ -55,12 +61,12 @@ class Parameters:
             self.scatter(_flat([self._fitting(k, value) for k, value in enumerate(current)]))
         return self._flat
 
-    def _fitting(self, k: int, value: Array) -> Array:
-        """Return what somebody has put in a parameter's place, as the backend wants it."""
+    def _fitting(self, k: int, value: Array, what: str = "") -> Array:
+        """Return what somebody has put in a parameter's place, or its gradient's, as it must be."""
         layer, name = self._slots[k]
         if tuple(value.shape) != self._shapes[k]:
             raise ValueError(
-                f"{layer.layer_name()}.{name} has shape {tuple(value.shape)}: expected "
+                f"{layer.layer_name()}.{name}{what} has shape {tuple(value.shape)}: expected "
                 f"{self._shapes[k]}"
             )
         return move(value, layer.backend, layer.backend.dtype)
@@ -84,11 +90,13 @@ class Parameters:
         places = self._gradient_views
         if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
             return self._flat_gradient  # every layer has written into its place
-        return _flat(gradients)
+        fitting = [self._fitting(k, each, "_gradient") for k, each in enumerate(gradients)]
+        return _flat(fitting)
 
     def attach_workspaces(self, backend: Backend) -> None:
         """Give each layer a workspace, where its gradients are views of one flat array."""
-        flat = self.gather()
+        flat = self.copy()  # what somebody holds of the weights so far shall not change
+        self.scatter(flat)
         self._flat_gradient = array_namespace(flat).zeros_like(flat)
         self._gradient_views = self._split(self._flat_gradient)
         places: dict[int, dict[str, Array]] = {}
@@ -106,10 +114,15 @@ class Parameters:
     def update(self, optimizer: Optimizer) -> None:
         """Let an optimizer change the parameters, in place where it can."""
         flat = self.gather()
-        if _takes_out(type(optimizer)):
-            self.scatter(optimizer.update(flat, self.gradient(), out=flat))
+        gradient = self.gradient()
+        # In place only in training, whose weights nobody holds yet, and by those who know of it.
+        if self._gradient_views and _takes_out(type(optimizer)):
+            self.scatter(optimizer.update(flat, gradient, out=flat))
+        elif gradient is self._flat_gradient:  # written to at the next step, and theirs to keep
+            kept = array_namespace(gradient).asarray(gradient, copy=True)
+            self.scatter(optimizer.update(flat, kept))
         else:
-            self.scatter(optimizer.update(flat, self.gradient()))
+            self.scatter(optimizer.update(flat, gradient))
 
     def scatter(self, flat: Array) -> None:
         """Give the layers views of ``flat``, shape (n,)."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .backends import Array, Backend, array_namespace, is_sparse, move, ops, to_host
+from .backends import Array, Backend, is_sparse, move_state, ops, to_host
 from .data import Dataset
 from .layers import Layer
 from .losses import LossFunction
@@ -95,9 +95,11 @@ def check_names(dataset: Dataset, expected: list[str] | None) -> None:
 
 def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) -> None:
     """Refuse sample weights for a user's loss or metric that has no argument for them."""
-    if dataset.sample_weight is None:
+    functions: list[tuple[str, Any]] = []
+    if dataset.sample_weight is not None:
+        functions += [(type(loss).__name__, loss.loss), (type(loss).__name__, loss.derivative)]
+    elif not loss.makes_weights:
         return
-    functions = [(type(loss).__name__, loss.loss), (type(loss).__name__, loss.derivative)]
     if metric is not None and not isinstance(metric, Metric):
         functions.append((getattr(metric, "__name__", "metric"), metric))
     for name, function in functions:
@@ -105,8 +107,8 @@ def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) ->
             signature(function).bind(None, None, None)
         except TypeError:
             raise ValueError(
-                f"the data have sample weights, and {name} has no third argument for them: add "
-                "sample_weight=None, or leave the weights out"
+                f"samples have weights (the data's, or {type(loss).__name__}'s), and {name} has "
+                "no third argument for them: add sample_weight=None"
             ) from None
 
 
@@ -167,19 +169,25 @@ def prepare(
 
 def place(dataset: Dataset, backend: Backend, y: Array | None = None) -> Arrays:
     """Move features, targets and weights to ``backend``."""
-    X = dataset.X if is_sparse(dataset.X) else _move(dataset.X, backend)
+    X = dataset.X
+    if is_sparse(X):
+        _move(X.data, backend)  # for its check: the rows themselves are moved batch by batch
+    else:
+        X = _move(X, backend)
     y = None if y is None else _move(y, backend)
     weight = dataset.sample_weight
-    return Arrays(X, y, None if weight is None else move(weight, backend, backend.dtype), backend)
+    if weight is not None:
+        weight = backend.asarray(_move(weight, backend), backend.dtype)
+    return Arrays(X, y, weight, backend)
 
 
 def _move(x: Array, backend: Backend) -> Array:
     """Move an array; integers keep their type, which is smaller, until a batch of them is made."""
-    if not array_namespace(x).isdtype(x.dtype, "real floating"):
-        return move(x, backend)
     with np.errstate(over="ignore"):  # refused below, in words
-        moved, xp = move(x, backend, backend.dtype), backend.xp
-    if moved is not x and not backend.scalar(xp.all(xp.isfinite(moved))):
+        moved, xp = move_state(x, backend), backend.xp
+    if moved is x or not xp.isdtype(moved.dtype, "real floating"):
+        return moved
+    if not backend.scalar(xp.all(xp.isfinite(moved))):
         raise ValueError(
             f"there are numbers beyond what {backend.dtype} holds "
             f"({float(xp.finfo(moved.dtype).max):.3g}): scale them down, or give dtype='float64'"

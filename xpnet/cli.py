@@ -236,7 +236,7 @@ def _with_class_codes(data: Dataset) -> Dataset:
         codes,
         feature_names=data.feature_names,
         label_name=data.label_name,
-        class_names=[f"{name:g}" for name in names],
+        class_names=[str(name.item()) for name in names],
     )
 
 

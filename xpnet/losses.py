@@ -30,6 +30,8 @@ class LossFunction(ABC):
     targets : str or None
         What ``y_true`` is: ``"values"`` (numbers, one per output), ``"probabilities"`` (the same,
         in [0, 1]), ``"classes"`` (indices from 0 or one-hot rows), or None, which is not checked.
+    makes_weights : bool
+        Whether samples get weights even where the data have none.
     decision_threshold : float
         With one output, the value above which it says "class 1".
     """
@@ -37,6 +39,7 @@ class LossFunction(ABC):
     accepts: ClassVar[frozenset[str] | None] = None
     advice: ClassVar[str] = ""
     targets: ClassVar[str | None] = None
+    makes_weights: bool = False
     decision_threshold: float = 0.5
 
     @abstractmethod
@@ -121,7 +124,9 @@ class MeanLoss(LossFunction):
     def loss_and_derivative(
         self, y_true: Array, y_pred: Array, *sample_weight: Array
     ) -> tuple[Array, Array]:
-        """Return :meth:`loss` and :meth:`derivative`."""
+        """Return :meth:`loss` and :meth:`derivative`, unless a subclass has either of its own."""
+        if _overrides(self, MeanLoss, "loss", "derivative"):
+            return super().loss_and_derivative(y_true, y_pred, *sample_weight)
         y = self.match(y_true, y_pred)
         share = self._share(y_true, y_pred, *sample_weight)
         losses, derivatives = self.sample_loss_and_derivative(y, y_pred)
@@ -306,7 +311,9 @@ class SoftmaxCrossEntropy(MeanLoss):
         return -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return both from one log-softmax."""
+        """Return both from one log-softmax, unless a subclass has either of its own."""
+        if _overrides(self, SoftmaxCrossEntropy, "sample_loss", "sample_derivative"):
+            return super().sample_loss_and_derivative(y_true, y_pred)
         xp = array_namespace(y_pred)
         log_s = ops.log_softmax(y_pred)
         total = xp.sum(y_true, axis=1, keepdims=True)
@@ -345,6 +352,7 @@ class NegativeLogLikelihood(MeanLoss):
                 )
         self.class_weight = class_weight
         self.ignore_index = None if ignore_index is None else check_integer(ignore_index)
+        self.makes_weights = ignore_index is not None
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return -Σ y log p, minus the log-probability of each row's class."""
@@ -396,6 +404,11 @@ LOSSES: dict[str, type[LossFunction]] = {
     "nll": NegativeLogLikelihood,
     "negative_log_likelihood": NegativeLogLikelihood,
 }
+
+
+def _overrides(loss: LossFunction, base: type, *methods: str) -> bool:
+    """Whether a loss has another of these methods than the class that knows them taken together."""
+    return any(getattr(type(loss), name) is not getattr(base, name) for name in methods)
 
 
 def _times(weight: Array | None, factor: Array) -> Array:

@@ -186,10 +186,11 @@ class R2(Metric):
         total, mean = statistics[0, :], statistics[1, :]
         # What rounding alone makes of targets that are all the same counts as no spread.
         rounding = total * (2.0 * float(xp.finfo(mean.dtype).eps) * mean) ** 2
-        spread = xp.where(statistics[2, :] > rounding, statistics[2, :], 0.0)
-        residual = xp.where(statistics[3, :] > rounding, statistics[3, :], 0.0)
-        constant = xp.astype(residual > 0, residual.dtype)
-        return 1.0 - xp.mean(xp.where(spread > 0, _ratio(residual, spread), constant))
+        spread = xp.where(statistics[2, :] <= rounding, 0.0, statistics[2, :])
+        residual = xp.where(statistics[3, :] <= rounding, 0.0, statistics[3, :])
+        of_constant = xp.where(residual > 0, xp.ones_like(residual), residual)  # NaN stays NaN
+        of_varying = residual / xp.where(spread > 0, spread, 1.0)
+        return 1.0 - xp.mean(xp.where(spread > 0, of_varying, of_constant))
 
 
 class _FromConfusion(Metric):
@@ -364,6 +365,10 @@ def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
     n = y_pred.shape[0]
     if y_true.ndim not in (1, 2) or y_true.shape[0] != n:
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
+    if y_true.ndim == 2 and y_true.shape[1] not in (1, y_pred.shape[1]):
+        raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
+    if sample_weight is not None and not is_array(sample_weight):
+        raise TypeError(f"sample_weight is {type(sample_weight).__name__}: expected an array")
     if sample_weight is not None and sample_weight.shape != (n,):
         raise ValueError(f"sample_weight has shape {sample_weight.shape}: expected ({n},)")
 

@@ -20,7 +20,7 @@ from ._preparing import (
     prepare,
     prepare_targets,
 )
-from .backends import Array, Backend, backend_of, is_array, move, resolve
+from .backends import Array, Backend, backend_of, is_array, move, move_state, resolve
 from .data import Dataset, as_dataset
 from .history import History
 from .layers import Layer
@@ -178,9 +178,11 @@ class NeuralNetwork:
             layer.set_input_shape(shape)
         layer.input_shape()
         self._initialize(layer, len(self.layers))
+        self.parameters = Parameters(
+            [*self.layers, layer]
+        )  # refuses a layer that lacks a parameter
         layer.in_network = True
         self.layers.append(layer)
-        self.parameters = Parameters(self.layers)
         # Only the layers behind the first one that learns ask for a derivative of their input.
         layer.needs_input_error = any(each.parameter_names for each in self.layers[:-1])
         self.optimizer = copy.deepcopy(self._new_optimizer)
@@ -206,7 +208,7 @@ class NeuralNetwork:
         holders: list[tuple[Any, tuple[str, ...]]] = [(self.optimizer, self.optimizer.state_names)]
         holders += [(layer, (*layer.parameter_names, *layer.state_names)) for layer in self.layers]
         moved = [
-            (holder, name, move(getattr(holder, name), backend, backend.dtype))
+            (holder, name, move_state(getattr(holder, name), backend))
             for holder, names in holders
             for name in names
             if is_array(getattr(holder, name))
@@ -231,7 +233,7 @@ class NeuralNetwork:
         X : array-like of shape (n, n_features)
         y : array-like of shape (n, ...), optional
         shuffle : bool, default True
-            Whether to put them in the order that the next epoch has.
+            Whether to shuffle them, as a network that shuffles does in the next epoch.
 
         Yields
         ------
@@ -391,6 +393,7 @@ class NeuralNetwork:
             raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
         check_fit(self.layers, self.loss, chosen)
         data = self._checked(dataset)
+        check_weights(data, self.loss, chosen)
         if data.y is None:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
         n_outputs = self.layers[-1].output_shape()[0]

@@ -63,7 +63,8 @@ class Optimizer(ABC):
         w : array
             The weights; not written to, unless they are ``out`` themselves.
         grad_loss_w : array of the shape of w
-            Derivative of the loss with respect to the weights; not written to.
+            Derivative of the loss with respect to the weights; not written to. It lasts for this
+            call: who wants it later keeps a copy.
         out : array of the shape of w, optional
             A hint: an array, ``w`` itself say, that may be overwritten with the result. What is
             returned counts. An optimizer of one's own may leave this argument out.
@@ -76,7 +77,7 @@ class Optimizer(ABC):
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the learning rate for an epoch, counted from 0, of so many in all."""
-        self.learning_rate = self.schedule.learning_rate(epoch, epochs)
+        self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))
 
     def clip(self, gradient: Array) -> Array:
         """Return the gradient clipped by value, then by norm, as far as either is asked for."""
@@ -255,12 +256,13 @@ class Adam(Optimizer):
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return w - αm̂ / (√v̂ + ε)."""
+        first, second = self.remembered("first_moment", w), self.remembered("second_moment", w)
         self.n_updates += 1
         w, self.first_moment, self.second_moment = ops.adam(
             w,
             self.clip(grad_loss_w),
-            self.remembered("first_moment", w),
-            self.remembered("second_moment", w),
+            first,
+            second,
             self.learning_rate,
             self.beta_1,
             self.beta_2,
@@ -306,6 +308,7 @@ class AdamW(Adam):
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return Adam's update of the decayed weights."""
+        self.remembered("first_moment", w)  # refuses other weights before these are changed
         decayed = ops.scale(w, 1.0 - self.learning_rate * self.weight_decay, out=out)
         return super().update(decayed, grad_loss_w, out=out)
 

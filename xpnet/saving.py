@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .backends import is_array, to_host
+from .backends import is_array, move_state, to_host
 from .initializers import Initializer
 from .layers import Layer
 from .losses import LossFunction
@@ -53,7 +53,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
         "history": dict(network.history),
         "names": {name: getattr(network, name) for name in _NAMES},
         "loss": _describe(network.loss),
-        "metric": _encode(network.metric, "metric"),
+        "metric": _encode(network.metric, "metric", function_allowed=True),
         "layers": [],
     }
     for index, layer in enumerate(network.layers):
@@ -236,7 +236,8 @@ def _describe(thing: Any) -> dict[str, Any]:
         value = getattr(thing, attribute, None)
         # Arrays of the state are among the tensors, and the input shape is kept beside.
         if name != "input_shape" and not (name in _state_names(thing) and is_array(value)):
-            arguments[name] = _encode(value, f"{type(thing).__name__}'s argument {name!r}")
+            what = f"{type(thing).__name__}'s argument {name!r}"
+            arguments[name] = _encode(value, what, function_allowed=name == "initializer")
     kind = next(kind.__name__ for kind in _KINDS if isinstance(thing, kind))
     return {"kind": kind, "class": type(thing).__name__, "arguments": arguments}
 
@@ -246,7 +247,7 @@ def _state_names(thing: Any) -> tuple[str, ...]:
     return getattr(thing, "state_names", ())
 
 
-def _encode(value: Any, what: str) -> Any:
+def _encode(value: Any, what: str, function_allowed: bool = False) -> Any:
     """Return a value as JSON has it; tuples, parts and functions as objects that say so."""
     if isinstance(value, np.generic):
         value = value.item()
@@ -260,7 +261,7 @@ def _encode(value: Any, what: str) -> Any:
         return [_encode(each, what) for each in value]
     if isinstance(value, dict):
         return {"dict": {str(key): _encode(each, what) for key, each in value.items()}}
-    if callable(value):
+    if callable(value) and function_allowed:
         return {"function": getattr(value, "__qualname__", repr(value))}
     raise TypeError(f"{what} cannot be saved: {type(value).__name__} is no number, text or list")
 
@@ -336,6 +337,8 @@ def _take_state(
     numbers = {}
     for name in names:
         value = getattr(holder, name)
+        if isinstance(value, np.generic):
+            value = value.item()
         if is_array(value):
             # A copy of its own: tensors that share memory (the views of one flat array) are refused
             arrays[f"{prefix}.{name}"] = np.array(to_host(value), order="C")
@@ -358,4 +361,4 @@ def _give_state(
         if array is None:
             setattr(holder, name, numbers[name])
         else:
-            setattr(holder, name, network.backend.asarray(array, network.backend.dtype))
+            setattr(holder, name, move_state(array, network.backend))

@@ -55,8 +55,13 @@ class Trainer:
         with net.backend.active(), self._workspaces(), self._progress_bar(epochs) as bar:
             for epoch in range(done, done + epochs):  # (10) for all epochs
                 start = time.perf_counter()
-                net.optimizer.begin_epoch(epoch, net.epochs)
-                row = self._train_epoch(epoch, bar)
+                before = Snapshot(net)
+                try:
+                    net.optimizer.begin_epoch(epoch, net.epochs)
+                    row = self._train_epoch(epoch, bar)
+                except Exception:
+                    before.restore()
+                    raise
                 if self.validation is not None:
                     loss, metric = evaluate(net, self.validation)
                     row |= {"val_loss": loss, "val_metric": metric}
@@ -76,7 +81,6 @@ class Trainer:
         """Train on every batch once; return the epoch's loss and metric."""
         net = self.network
         sums = _Sums(net)
-        before = Snapshot(net)
         order = net.sample_order(len(self.training), epoch)
         # (1) mini-batches, (5) for all of them
         for batch in self.training.batches(net.batch_size, order, self.workspace):
@@ -95,7 +99,6 @@ class Trainer:
             bar.update()
         loss, metric = sums.read()  # (6) loss, (7) metric
         if not math.isfinite(loss) or not net.parameters.all_finite():
-            before.restore()
             what = "weights that are not finite" if math.isfinite(loss) else f"the loss {loss}"
             raise DivergedError(
                 f"training came to {what} in epoch {epoch + 1}; the network is as it was before "
@@ -177,9 +180,11 @@ class _SummedMetric:
 
     def add(self, *arguments: Array) -> None:
         new = self.metric.statistics(*arguments)
-        self.statistics = (
-            new if self.statistics is None else self.metric.merge(self.statistics, new)
-        )
+        if self.statistics is None:
+            # A copy: it may be the output itself, which is written over at the next step.
+            self.statistics = array_namespace(new).asarray(new, copy=True)
+        else:
+            self.statistics = self.metric.merge(self.statistics, new)
 
     def result(self) -> Array:
         return self.metric.result(self.statistics)

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._checks import check_shape
 from ..backends import Array, Backend, resolve
@@ -138,10 +138,14 @@ class Layer(ABC):
         values = draw(find_initializer(initializer), shape, self.rng)
         return self.backend.asarray(values, self.backend.dtype)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle without the trainer's arrays."""
+        return {name: value for name, value in vars(self).items() if name != "workspace"}
+
     def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
         """Return an array to pass as ``out``, the same one at every step of training, or None.
 
-        Its content lasts until the layer's next step.
+        Its content lasts until the layer's next step, so it is for training passes alone.
         """
         return None if self.workspace is None else self.workspace.array(name, shape)
 

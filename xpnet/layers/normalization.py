@@ -77,12 +77,14 @@ class Normalization(Layer):
                     f"{' above 0' * (name == 'scale')}, or {self.input_shape()[0]} of them"
                 )
             moved = self.backend.asarray(numbers, self.backend.dtype)
+            if name == "scale" and not to_host(moved).all():
+                raise ValueError(f"scale={getattr(self, name)!r}: vanishes in {self.backend.dtype}")
             setattr(self, name, self.backend.zeros(self.input_shape()) + moved)
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``(input - mean) / scale``."""
-        out = self.buffer("output", input.shape)
+        out = self.buffer("output", input.shape) if training else None
         return ops.standardize(input, self.mean, self.scale, out=out)
 
     def backward_propagation(self, output_error: Array) -> Array:
