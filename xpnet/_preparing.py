@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .backends import Array, Backend, is_sparse, move_state, ops, to_host
+from .backends import Array, Backend, backend_of, is_sparse, move_state, ops, to_host
 from .data import Dataset
 from .layers import Layer
 from .losses import LossFunction
@@ -171,7 +171,8 @@ def place(dataset: Dataset, backend: Backend, y: Array | None = None) -> Arrays:
     """Move features, targets and weights to ``backend``."""
     X = dataset.X
     if is_sparse(X):
-        _move(X.data, backend)  # for its check: the rows themselves are moved batch by batch
+        # For its check alone, on the host: the rows themselves are moved batch by batch.
+        _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
     else:
         X = _move(X, backend)
     y = None if y is None else _move(y, backend)

@@ -75,6 +75,10 @@ class Optimizer(ABC):
             The state kept is of weights of another shape.
         """
 
+    def changing_names(self) -> tuple[str, ...]:
+        """Return the names of all that training changes in it, arrays and numbers."""
+        return (*self.state_names, "n_updates", "learning_rate")
+
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the learning rate for an epoch, counted from 0, of so many in all."""
         self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))

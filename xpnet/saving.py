@@ -64,7 +64,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
     optimizer = network.optimizer
     content["optimizer"] = _describe(optimizer)
     content["optimizer_state"] = _take_state(
-        optimizer, (*optimizer.state_names, "n_updates", "learning_rate"), "optimizer", arrays
+        optimizer, optimizer.changing_names(), "optimizer", arrays
     )
     content["schedule_state"] = _take_state(
         optimizer.schedule, optimizer.schedule.state_names, "schedule", arrays
@@ -147,7 +147,7 @@ def load(
     optimizer = network.optimizer
     _give_state(
         optimizer,
-        (*optimizer.state_names, "n_updates", "learning_rate"),
+        optimizer.changing_names(),
         "optimizer",
         arrays,
         content["optimizer_state"],

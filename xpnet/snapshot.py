@@ -24,7 +24,7 @@ class Snapshot:
         optimizer = network.optimizer
         holders = [
             *((layer, layer.state_names) for layer in network.layers),
-            (optimizer, (*optimizer.state_names, "n_updates", "learning_rate")),
+            (optimizer, optimizer.changing_names()),
         ]
         self._states = [
             (holder, name, _copy(getattr(holder, name)))
