@@ -10,9 +10,12 @@ README = Path(__file__).parent.parent / "README.md"
 END = "<!-- end -->"
 
 
-def command(module: str) -> str:
-    """Return the command line that repeats this run of ``python -m bench.<module>``."""
-    return " ".join([f"python -m bench.{module}", *sys.argv[1:]])
+def command(module: str, given: list[str] | None = None) -> str:
+    """Return the command line that repeats a run of ``python -m bench.<module>``.
+
+    Without the arguments it was given, they are those of this process.
+    """
+    return " ".join([f"python -m bench.{module}", *(sys.argv[1:] if given is None else given)])
 
 
 def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -> None:

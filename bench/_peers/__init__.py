@@ -37,6 +37,8 @@ class Entry:
         return sorted(top for top in tops if find_spec(top) is None)
 
 
+# Else it keeps processes of its own, which would not be stopped with it.
+_COMPILE_HERE = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 _KERAS_ON_JAX = {"KERAS_BACKEND": "jax"}
 
 PEERS = {
@@ -51,7 +53,9 @@ PEERS = {
     "torch": Entry("with_torch:Torch", "torch", ("torch", "numpy")),
     "torch-fused": Entry("with_torch:TorchFused", "torch", ("torch", "numpy")),
     "torch-loader": Entry("with_torch:TorchLoader", "torch", ("torch", "numpy")),
-    "torch-compile": Entry("with_torch:TorchCompile", "torch", ("torch", "numpy")),
+    "torch-compile": Entry(
+        "with_torch:TorchCompile", "torch", ("torch", "numpy"), environment=_COMPILE_HERE
+    ),
     "jax-step": Entry("with_jax:JaxStep", "jax", ("jax",), ("optax",)),
     "jax-scan": Entry("with_jax:JaxScan", "jax", ("jax",), ("optax",)),
     "sklearn": Entry("with_sklearn:Sklearn", "sklearn.neural_network", ("scikit-learn",)),

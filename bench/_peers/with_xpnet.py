@@ -95,6 +95,9 @@ class Products(Peer):
 
 
 def _optimizer(name: str) -> Optimizer:
-    if name == "sgd":
-        return SGD(**settings.SGD)
-    return Adam(**settings.ADAM) if name == "adam" else RMSProp(**settings.RMSPROP)
+    kinds: dict[str, Optimizer] = {
+        "sgd": SGD(**settings.SGD),
+        "adam": Adam(**settings.ADAM),
+        "rmsprop": RMSProp(**settings.RMSPROP),
+    }
+    return kinds[name]
