@@ -63,6 +63,8 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     result["costs"] = costs(names, options) if options.costs else {}
     text = report(result)
     print(text)
+    if not result["rows"]:
+        sys.exit(1)  # and no file of an earlier measurement is written over
     if options.save:
         output.save(options.save, result, text)
     if options.write_readme:
@@ -98,7 +100,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--optimizers", type=arguments.words, default=["sgd", "adam"], metavar="sgd,adam")
     add("--samples", type=int, default=60_000, help="at most; default: %(default)s")
     add("--rounds", type=int, default=3, help="epochs of each peer; default: %(default)s")
-    add("--device", default="cpu", help="cpu or cuda; default: %(default)s")
+    add("--device", default="cpu", choices=["cpu", "cuda"], help="default: %(default)s")
     add("--threads", type=int, default=machine.cores(), help="of each peer; default: all cores")
     add(
         "--minutes",
@@ -130,12 +132,12 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def installed(names: list[str]) -> tuple[list[str], dict[str, str]]:
+def installed(names: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     """Return the peers that can be run, and why the others cannot."""
     missing = {name: PEERS[name].missing() for name in names}
-    left_out = {name: f"{', '.join(of)} not installed" for name, of in missing.items() if of}
+    left_out = {name: [f"{', '.join(of)} not installed"] for name, of in missing.items() if of}
     for name, why in left_out.items():
-        print(f"left out {name}: {why}", file=sys.stderr)
+        print(f"left out {name}: {why[0]}", file=sys.stderr)
     return [name for name in PEERS if name in names and name not in left_out], left_out
 
 
@@ -150,7 +152,7 @@ def measure(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
             budget = _Budget(options.minutes, [cell for cells in cases.values() for cell in cells])
             for name, cells in cases.items():
                 if not cells:
-                    found["left_out"][name] = "its data are not there"
+                    found["left_out"][name] = ["its data are not there"]
                     continue
                 print(f"\n{name}", file=sys.stderr, end="")
                 with Team(names, options.threads, options.device, options.patience, _say) as team:
@@ -160,7 +162,8 @@ def measure(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
                         if row["peers"]:
                             found["rows"].append(compare(row))
                     found["peak_mb"][name] = team.memory()
-                found["left_out"] |= team.left_out
+                for peer, why in team.left_out.items():
+                    found["left_out"].setdefault(peer, []).extend(why)
                 found["notes"] |= team.notes
             print(file=sys.stderr)
     finally:

@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from ..machine import sentence
 from ..measuring import Spread, geometric_mean, ratios
+from . import PEERS
 
 Row = dict[str, Any]
 
@@ -83,7 +84,8 @@ def is_unequal(name: str, peer: Row) -> bool:
 
 def names_in(rows: Iterable[Row]) -> list[str]:
     """Return the peers of some cells, in the order of their turns."""
-    return list(dict.fromkeys(name for row in rows for name in row["peers"]))
+    there = {name for row in rows for name in row["peers"]}
+    return [name for name in PEERS if name in there]
 
 
 def mean_ratio(rows: Iterable[Row], name: str, key: str = "ratio") -> str:
@@ -191,6 +193,8 @@ def losses_text(rows: list[Row]) -> str:
 def report(result: Row) -> str:
     """Return everything as Markdown."""
     rows = result["rows"]
+    if not rows:
+        return "\n\n".join(["Nothing was measured.", _remarks(result), _footer(result)])
     parts = [
         "Time of training, as a multiple of PyTorch eager's better form in each cell (its default "
         "optimizer or the fused one): median [least, most] of the ratios round by round.",
@@ -200,11 +204,8 @@ def report(result: Row) -> str:
         parts += ["Geometric means of these medians over the cells of MNIST.", means_table(rows)]
     if result["costs"] or result["peak_mb"]:
         parts += ["What each needs; its memory has its data in it.", costs_table(result)]
-    parts += [losses_text(rows)]
-    notes = [f"- {name}: {text}" for name, text in result["notes"].items()]
-    left_out = [f"- left out: {name}: {text}" for name, text in result["left_out"].items()]
-    parts += ["\n".join(notes + left_out)] if notes or left_out else []
-    return "\n\n".join([*parts, _footer(result)])
+    parts += [losses_text(rows), _remarks(result), _footer(result)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def compact(result: Row) -> str:
@@ -230,6 +231,23 @@ def _footer(result: Row) -> str:
             f"Repeat it with `{result['command']}`.",
         ]
     )
+
+
+def _remarks(result: Row) -> str:
+    """Return the peers' notes, and who was left out and why."""
+    notes = [f"- {name}: {text}" for name, text in result["notes"].items()]
+    left_out = [
+        f"- left out: {name}: {_brief(why)}"
+        for name, reasons in result["left_out"].items()
+        for why in reasons
+    ]
+    return "\n".join(notes + left_out)
+
+
+def _brief(why: str) -> str:
+    """Return the first line of a reason and, behind a traceback, the last, which has the error."""
+    first, *more = why.splitlines()
+    return f"{first}: {more[-1]}" if more else first
 
 
 def _number(value: float | None, spec: str) -> str:

@@ -36,6 +36,7 @@ def environment(name: str, threads: int, device: str) -> dict[str, str]:
         env[f"{variable}_NUM_THREADS"] = str(threads)
     env["NPROC"] = str(threads)
     env["JAX_PLATFORMS"] = device
+    env["JAX_TRACEBACK_FILTERING"] = "off"  # else an error's last line is not what went wrong
     env["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several processes share one GPU
     env["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
     return env | PEERS[name].environment
@@ -83,14 +84,15 @@ class Member:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._signal(signal.SIGCONT)
-        line = ""
+        line, ready = "", True
         with suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps({"do": do, **more}) + "\n")
             self.process.stdin.flush()
-            if select.select([self.process.stdout], [], [], self.patience)[0]:
+            ready = bool(select.select([self.process.stdout], [], [], self.patience)[0])
+            if ready:
                 line = self.process.stdout.readline()
         if not line:
-            raise DiedError(self._last_words())
+            raise DiedError(self._last_words(ended=ready))
         self._signal(signal.SIGSTOP)
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -108,15 +110,15 @@ class Member:
         with suppress(ProcessLookupError):  # it has ended
             os.killpg(self.process.pid, number)
 
-    def _last_words(self) -> str:
-        """Return how the process ended and the end of what it wrote on standard error."""
-        try:
-            code = self.process.wait(timeout=1)
-            how = f"ended with code {code}"
-        except subprocess.TimeoutExpired:
-            how = f"gave no answer in {self.patience:.0f} s"
+    def _last_words(self, ended: bool) -> str:
+        """Return what happened and, behind a line's end, the last of what was written of errors."""
+        how = f"gave no answer in {self.patience:.0f} s"
+        if ended:
+            with suppress(subprocess.TimeoutExpired):  # its output is closed, it will soon be gone
+                self.process.wait(timeout=30)
+            how = f"ended with code {self.process.poll()}"
         self.errors.seek(0)
-        return f"{how}: {self.errors.read().decode(errors='replace').strip()[-_TAIL:]}"
+        return f"{how}\n{self.errors.read().decode(errors='replace').strip()[-_TAIL:]}".strip()
 
 
 class Team:
@@ -136,7 +138,8 @@ class Team:
     Attributes
     ----------
     left_out : dict
-        Why a peer is in no case, or not in all.
+        For a peer that was not in all cases, a list of reasons; of one that died, the end of what
+        it wrote on standard error is in it.
     notes : dict
         What is to be said of a peer.
     """
@@ -152,7 +155,7 @@ class Team:
         self.members = [Member(name, threads, device, patience) for name in names]
         self.say = say
         self._at = ""
-        self.left_out: dict[str, str] = {}
+        self.left_out: dict[str, list[str]] = {}
         self.notes: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -218,7 +221,9 @@ class Team:
         if built is None:
             return None
         if "left_out" in built:
-            self.left_out[member.name] = f"{self._at}: {built['left_out']}"
+            why = f"{case.name}: {built['left_out']}"
+            if why not in self.left_out.get(member.name, []):
+                self.left_out.setdefault(member.name, []).append(why)
             return None
         if built["note"]:
             self.notes[member.name] = built["note"]
@@ -235,7 +240,7 @@ class Team:
         try:
             answer = member.ask(do, **more)
         except DiedError as error:
-            self.left_out[member.name] = f"{self._at}: {error}"
+            self.left_out.setdefault(member.name, []).append(f"{self._at}: {error}")
             self.say(f"\n{member.name} died: {error}\n")
             member.end()
             self.members.remove(member)
