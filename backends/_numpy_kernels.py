@@ -4,8 +4,9 @@ A formula of ten passes over long arrays is bound by memory. Taken a block at a 
 stay in the processor's cache, it is bound by arithmetic; and nothing is allocated but one block.
 """
 
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -19,8 +20,7 @@ def take_rows(x: np.ndarray, index: Array, out: Array | None = None) -> Array:
     if out is None:
         return np.take(x, index, axis=0)
     if out.dtype != x.dtype:
-        np.copyto(out, np.take(x, index, axis=0))
-        return out
+        return _by_rows(out, lambda part: np.take(x, index[part], axis=0))
     # "raise" would go through a buffer, so that an index out of range leaves `out` as it was.
     return np.take(x, index, axis=0, out=out, mode="clip")
 
@@ -43,6 +43,45 @@ def affine(x: np.ndarray, w: Array, b: Array, out: Array | None = None) -> Array
 def column_sum(x: np.ndarray, out: Array | None = None) -> Array:
     """See :func:`ops.column_sum`."""
     return np.add.reduce(x, axis=0, out=out)
+
+
+@ops.rowwise.register
+def rowwise(
+    x: np.ndarray, *others: Array, function: Callable[..., Array], out: Array | None = None
+) -> Array:
+    """See :func:`ops.rowwise`."""
+    if out is None:
+        return function(x, *others)
+    return _by_rows(out, lambda part: function(x[part], *(other[part] for other in others)))
+
+
+ROWS = 16_384
+"""Numbers in so many rows as are worked on at a time: 64 KiB of float32."""
+
+
+def _by_rows(out: Array, some: Callable[[slice], Array]) -> Array:
+    """Write into ``out`` what ``some`` returns for a slice of its rows, slice by slice."""
+    step = max(ROWS // max(math.prod(out.shape[1:]), 1), 1)
+    for start in range(0, out.shape[0], step):
+        part = slice(start, start + step)
+        out[part] = some(part)
+    return out
+
+
+@ops.dropout_mask.register
+def dropout_mask(
+    like: np.ndarray, rate: float, key: int, counter: int, out: Array | None = None
+) -> Array:
+    """See :func:`ops.dropout_mask`."""
+    out = np.empty(like.shape, like.dtype) if out is None else out
+    generator = ops.philox(key, counter)  # one stream, whatever the pieces that it is drawn in
+
+    def some(part: slice) -> Array:
+        return generator.random(out[part].shape, dtype=np.float32) >= rate
+
+    _by_rows(out, some)
+    out /= 1.0 - rate
+    return out
 
 
 @ops.standardize.register

@@ -9,6 +9,7 @@ cannot returns a new array, so callers always use what comes back.
 """
 
 import math
+from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
@@ -49,6 +50,22 @@ def affine(x: Array, w: Array, b: Array, out: Array | None = None) -> Array:
 def column_sum(x: Array, out: Array | None = None) -> Array:
     """Return the sum over the batch, of shape x.shape[1:]."""
     return array_namespace(x).sum(x, axis=0)
+
+
+@singledispatch
+def rowwise(
+    x: Array, *others: Array, function: Callable[..., Array], out: Array | None = None
+) -> Array:
+    """Return ``function(x, *others)``, each row of which depends on the same row of each alone.
+
+    Parameters
+    ----------
+    x, *others : array of shape (n, ...)
+    function : callable
+        Of as many arrays. A fast version calls it with some rows at a time, so that what it
+        makes on its way stays small.
+    """
+    return function(x, *others)
 
 
 @singledispatch
@@ -122,9 +139,28 @@ def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Arra
         Gives the result its namespace, device and floating-point type.
     """
     xp = array_namespace(like)
-    generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, counter]))
-    numbers: Any = generator.random(shape, dtype=np.float32)
+    numbers: Any = philox(key, counter).random(shape, dtype=np.float32)
     return xp.astype(xp.asarray(numbers, device=device(like)), like.dtype, copy=False)
+
+
+def philox(key: int, counter: int) -> np.random.Generator:
+    """Return the generator of one draw of a stream."""
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, counter]))
+
+
+@singledispatch
+def dropout_mask(
+    like: Array, rate: float, key: int, counter: int, out: Array | None = None
+) -> Array:
+    """Return 0 where :func:`uniform` draws less than ``rate``, else 1 / (1 - rate).
+
+    Parameters
+    ----------
+    like : array
+        Gives the mask its shape, namespace, device and type.
+    """
+    kept = uniform(like.shape, key, counter, like) >= rate
+    return array_namespace(like).astype(kept, like.dtype) / (1.0 - rate)
 
 
 @singledispatch

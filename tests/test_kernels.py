@@ -47,6 +47,38 @@ def test_fast_batch_operations_are_their_definitions(name, dtype, n, strided, wi
     np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == "float32" else 1e-13)
 
 
+# operations with a test of their own below
+ROWS = {"take_rows", "rowwise", "dropout_mask"}
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (5, 3), (7, _numpy_kernels.ROWS // 2 - 1), (2, 40_000)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_at_a_time_are_all_rows_at_once(shape, dtype, rng):
+    x, y = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+
+    def function(x, y):
+        return x * np.sum(y, axis=1, keepdims=True)
+
+    expected = ops.rowwise.dispatch(object)(x, y, function=function)
+    out = np.full(shape, np.nan, dtype)
+    assert ops.rowwise(x, y, function=function, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(ops.rowwise(x, y, function=function), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (5, 3), (9, _numpy_kernels.ROWS // 4 + 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("with_out", [False, True])
+def test_a_mask_drawn_in_pieces_is_the_mask(shape, dtype, with_out):
+    like = np.zeros(shape, dtype)
+    expected = ops.dropout_mask.dispatch(object)(like, 0.3, 7, 2)
+    out = np.full(shape, np.nan, dtype) if with_out else None
+    got = ops.dropout_mask(like, 0.3, 7, 2, out=out)
+    assert got.dtype == expected.dtype == dtype
+    assert got is out or not with_out
+    np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize("kind", ["uint8", "float32"])
 @pytest.mark.parametrize("into", [None, "float32", "float64"])
 def test_rows_are_gathered_in_the_type_of_out(kind, into, rng):
@@ -68,10 +100,10 @@ def fast_operations():
 
 
 def test_every_fast_operation_is_in_the_table():
-    assert fast_operations() == {*CASES, *BATCH, "take_rows"}
+    assert fast_operations() == {*CASES, *BATCH, *ROWS}
 
 
-@pytest.mark.parametrize("name", [*CASES, *BATCH, "take_rows"])
+@pytest.mark.parametrize("name", [*CASES, *BATCH, *ROWS])
 def test_fast_versions_have_the_definitions_arguments(name):
     operation = getattr(ops, name)
     of = [inspect.signature(operation.registry[cls]).parameters for cls in (object, np.ndarray)]

@@ -1,6 +1,7 @@
 """The base of all layers."""
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -137,6 +138,16 @@ class Layer(ABC):
         """Draw an array of ``shape`` and move it to the layer's backend."""
         values = draw(find_initializer(initializer), shape, self.rng)
         return self.backend.asarray(values, self.backend.dtype)
+
+    def numbers_per_sample(self) -> int:
+        """Return how many numbers a step of training keeps for each sample of a batch.
+
+        That is what the layer asks :meth:`buffer` for, or makes anew, in both passes: its output
+        and, if anybody wants it, the derivative of its input. A layer that keeps more says so; the
+        memory plan adds these up.
+        """
+        n_inputs = math.prod(self.input_shape()) if self.needs_input_error else 0
+        return math.prod(self.output_shape()) + n_inputs
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the trainer's arrays."""
