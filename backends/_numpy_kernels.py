@@ -55,13 +55,18 @@ def rowwise(
     return _by_rows(out, lambda part: function(x[part], *(other[part] for other in others)))
 
 
-ROWS = 16_384
-"""Numbers in so many rows as are worked on at a time: 64 KiB of float32."""
+PIECE = 1 << 16
+"""Bytes of so many rows as are worked on at a time: what a first-level cache nearly holds."""
+
+
+def _rows_of_a_piece(x: Array) -> int:
+    row: int = x.itemsize * math.prod(x.shape[1:])
+    return max(PIECE // max(row, 1), 1)
 
 
 def _by_rows(out: Array, some: Callable[[slice], Array]) -> Array:
     """Write into ``out`` what ``some`` returns for a slice of its rows, slice by slice."""
-    step = max(ROWS // max(math.prod(out.shape[1:]), 1), 1)
+    step = _rows_of_a_piece(out)
     for start in range(0, out.shape[0], step):
         part = slice(start, start + step)
         out[part] = some(part)
@@ -82,6 +87,16 @@ def dropout_mask(
     _by_rows(out, some)
     out /= 1.0 - rate
     return out
+
+
+@ops.all_finite.register
+def all_finite(x: np.ndarray) -> Array:
+    """See :func:`ops.all_finite`."""
+    if x.ndim == 0:
+        return np.isfinite(x)
+    step = _rows_of_a_piece(x)
+    starts = range(0, x.shape[0], step)
+    return np.bool_(all(np.isfinite(x[start : start + step]).all() for start in starts))
 
 
 @ops.standardize.register

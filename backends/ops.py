@@ -69,6 +69,13 @@ def rowwise(
 
 
 @singledispatch
+def all_finite(x: Array) -> Array:
+    """Return whether no number of ``x`` is NaN or infinite, as a 0-d array."""
+    xp = array_namespace(x)
+    return xp.all(xp.isfinite(x))
+
+
+@singledispatch
 def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -> Array:
     """Return ``(x - mean) / scale``."""
     return (x - mean) / scale

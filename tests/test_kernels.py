@@ -48,10 +48,20 @@ def test_fast_batch_operations_are_their_definitions(name, dtype, n, strided, wi
 
 
 # operations with a test of their own below
-ROWS = {"take_rows", "rowwise", "dropout_mask"}
+ROWS = {"take_rows", "rowwise", "dropout_mask", "all_finite"}
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (5, 3), (7, _numpy_kernels.ROWS // 2 - 1), (2, 40_000)])
+@pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (1,), (3, 5), (70_000,), (9, 8_000)])
+def test_a_number_that_is_not_finite_is_found_wherever_it_is(bad, shape, rng):
+    x = rng.standard_normal(shape).astype(np.float32)
+    if bad is not None and x.size:
+        x.flat[-1] = bad
+    assert ops.all_finite(x) == ops.all_finite.dispatch(object)(x)
+    assert ops.all_finite(x) == (bad is None or not x.size)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (5, 3), (7, _numpy_kernels.PIECE // 8 - 1), (2, 40_000)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rows_at_a_time_are_all_rows_at_once(shape, dtype, rng):
     x, y = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
@@ -66,7 +76,7 @@ def test_rows_at_a_time_are_all_rows_at_once(shape, dtype, rng):
     np.testing.assert_array_equal(ops.rowwise(x, y, function=function), expected)
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (5, 3), (9, _numpy_kernels.ROWS // 4 + 1)])
+@pytest.mark.parametrize("shape", [(0, 3), (5, 3), (9, _numpy_kernels.PIECE // 16 + 1)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("with_out", [False, True])
 def test_a_mask_drawn_in_pieces_is_the_mask(shape, dtype, with_out):

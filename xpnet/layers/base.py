@@ -39,6 +39,8 @@ class Layer(ABC):
         Where the layer makes its arrays; a network sets its own.
     rng : numpy.random.Generator or None
         Where random numbers come from; a network sets one made from its seed.
+    takes_sparse : bool
+        Whether the layer, as a network's first one, takes rows of a sparse matrix as they are.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
     workspace : Workspace or None
@@ -54,6 +56,7 @@ class Layer(ABC):
     rng: "Generator | None" = None
     workspace: "Workspace | None" = None
     in_network: bool = False
+    takes_sparse: bool = False
     _input_shape: tuple[int, ...] | None = None
     _optimizers: "dict[str, Optimizer] | None" = None
 
