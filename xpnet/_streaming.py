@@ -8,7 +8,7 @@ import numpy as np
 
 from ._arrays import Arrays
 from ._reading import not_finite
-from .backends import Array, Backend, ops, to_host
+from .backends import Array, Backend, is_array, ops, to_host
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
@@ -135,5 +135,7 @@ def _read_rows(X: Any, start: int, stop: int, out: np.ndarray) -> None:
     first = start
     while first < stop:
         last = min((first // step + 1) * step, stop)
-        out[first - start : last - start] = to_host(X[first:last])
+        out[first - start : last - start] = to_host(
+            X[first:last, ...] if is_array(X) else X[first:last]
+        )
         first = last
