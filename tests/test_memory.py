@@ -7,6 +7,7 @@ import pytest
 
 from xpnet import (
     BatchNormalization,
+    Dataset,
     DenseLayer,
     Dropout,
     MemoryPlanError,
@@ -278,3 +279,64 @@ def test_a_limit_that_is_no_number_of_bytes_is_refused(bad):
 def test_another_word_than_auto_is_refused():
     with pytest.raises(ValueError, match="batch_size='automatic'"):
         NeuralNetwork(batch_size="automatic")
+
+
+# ---- sparse rows
+
+
+def sparse_rows(rng, n=3000, k=5000):
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.random_array((n, k), density=0.01, rng=rng, dtype=np.float32, format="csr")
+    return X, (np.asarray(X[:, :100].sum(axis=1)).ravel() > 0.5).astype(np.int64)
+
+
+def test_sparse_rows_are_never_made_dense(rng, monkeypatch):
+    X, y = sparse_rows(rng)
+    for cls in (type(X), type(X.T)):
+        monkeypatch.setattr(cls, "toarray", None)
+        monkeypatch.setattr(cls, "todense", None)
+    plans = []
+
+    def run():
+        net = network((5000, 16, 2), optimizer="rmsprop", metric="accuracy")
+        net.fit((X, y), validation=(X, y)).predict(X)
+        plans.append(net.last_plan)
+
+    held = 12 * X.nnz  # the rows were there before
+    dense = 4 * X.shape[0] * X.shape[1]
+    # SciPy's products are new arrays: one of the size of the gradient is there besides the plan's.
+    assert peak(run) < plans[-1].total + plans[-1].gradients < dense / 10
+    assert held < plans[-1].data < 2 * held
+
+
+def test_sparse_rows_learn_as_dense_ones_do(rng):
+    X, y = sparse_rows(rng, 300, 200)
+
+    def trained(features):
+        net = network((200, 8, 2), TanhActivation, dtype="float64", batch_size=64, epochs=5)
+        return net.fit((features, y))
+
+    sparse, dense = trained(X), trained(X.toarray())
+    np.testing.assert_allclose(parameters(sparse), parameters(dense), rtol=1e-9, atol=1e-12)
+    assert sparse.history["loss"] == pytest.approx(dense.history["loss"], rel=1e-9)
+
+
+def test_a_first_layer_that_needs_dense_rows_gets_them(rng):
+    X, y = sparse_rows(rng, 100, 50)
+
+    class Doubled(DenseLayer):
+        def forward_propagation(self, input, training=True):
+            return super().forward_propagation(np.abs(input) * 2.0, training)
+
+    net = NeuralNetwork(epochs=1, batch_size=50, loss="softmax_cross_entropy", seed=0)
+    net.add(Doubled(2, input_shape=(50,))).fit((X, y))
+    assert isinstance(net.layers[0].input, np.ndarray)
+
+
+def test_images_stay_integers_on_the_device(backend, rng):
+    from xpnet._placing import place
+
+    X = rng.integers(0, 256, (20, 30), np.uint8)
+    placed = place(Dataset(X), backend)
+    assert str(placed.X.dtype).endswith("uint8")
+    assert next(placed.batches(5)).X.dtype == backend.float_dtype

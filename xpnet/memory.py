@@ -163,10 +163,12 @@ def plan(
     clipped = optimizer.clip_norm is not None or optimizer.clip_value is not None
     shapes = [layers[0].input_shape(), *(layer.output_shape() for layer in layers)]
     widths = [math.prod(shape) for shape in shapes]
-    widest = max(a + b for a, b in pairwise(widths))
+    evaluated = [0 if sizes.sparse else widths[0], *widths[1:]]
+    widest = max(a + b for a, b in pairwise(evaluated))
+    of_rows = 2 * sizes.feature_bytes if sizes.sparse else 0
     # What the loss makes on its way: targets as rows, softmax, its logarithm, the derivative.
     kept = sum(layer.numbers_per_sample() for layer in layers) + 4 * widths[-1]
-    row = item * kept + (2 * sizes.feature_bytes if sizes.sparse else item * widths[0])
+    row = item * kept + (of_rows or item * widths[0])
     features = sizes.feature_bytes * (n_samples if chunk is None else 2 * chunk)
     return MemoryPlan(
         parameters=parameters,
@@ -174,7 +176,7 @@ def plan(
         optimizer_state=state,
         restore_point=parameters + state,
         activations=rows * row,
-        evaluation=item * min(EVALUATION_ROWS, sizes.evaluated) * widest,
+        evaluation=(item * widest + of_rows) * min(EVALUATION_ROWS, sizes.evaluated),
         scratch=_SCRATCH_BYTES,
         data=features + n_samples * (sizes.other_bytes + _ORDER_BYTES) + sizes.evaluated_bytes,
         batch_size=batch_size,
