@@ -89,6 +89,20 @@ def dropout_mask(
     return out
 
 
+@ops.softmax_cross_entropy.register
+def softmax_cross_entropy(z: np.ndarray, labels: Array) -> tuple[Array, Array]:
+    """See :func:`ops.softmax_cross_entropy`."""
+    rows = np.arange(len(z))
+    shifted = z - np.maximum.reduce(z, axis=1, keepdims=True)
+    of_label = shifted[rows, labels]
+    e = np.exp(shifted, out=shifted)
+    total = np.add.reduce(e, axis=1, keepdims=True)
+    losses = np.log(total[:, 0]) - of_label
+    e /= total
+    e[rows, labels] -= 1.0
+    return losses, e
+
+
 @ops.all_finite.register
 def all_finite(x: np.ndarray) -> Array:
     """See :func:`ops.all_finite`."""

@@ -128,6 +128,25 @@ def one_hot(labels: Array, n_classes: int, like: Array) -> Array:
     return xp.astype(labels[:, None] == classes[None, :], like.dtype)
 
 
+@singledispatch
+def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
+    """Return -log s_y of each row of logits z, s being its softmax, and the derivative s - 1_y.
+
+    Parameters
+    ----------
+    z : array of shape (n, k)
+    labels : integer array of shape (n,)
+        From 0 to k - 1; what is outside is not always refused.
+
+    Returns
+    -------
+    losses, derivatives : array of shape (n,) and (n, k)
+    """
+    xp = array_namespace(z)
+    log_s, rows = log_softmax(z), one_hot(labels, z.shape[1], like=z)
+    return -xp.sum(rows * log_s, axis=1), xp.exp(log_s) - rows
+
+
 def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Array:
     """Return random numbers in [0, 1) that are a function of ``key`` and ``counter`` alone.
 

@@ -48,7 +48,22 @@ def test_fast_batch_operations_are_their_definitions(name, dtype, n, strided, wi
 
 
 # operations with a test of their own below
-ROWS = {"take_rows", "rowwise", "dropout_mask", "all_finite"}
+ROWS = {"take_rows", "rowwise", "dropout_mask", "all_finite", "softmax_cross_entropy"}
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 2), (5, 3), (70, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1.0, 1000.0])
+def test_softmax_cross_entropy_is_its_definition(shape, dtype, size, rng):
+    z = (size * rng.standard_normal(shape)).astype(dtype)
+    labels, kept = rng.integers(0, shape[1], shape[0]), z.copy()
+    got = ops.softmax_cross_entropy(z, labels)
+    expected = ops.softmax_cross_entropy.dispatch(object)(z, labels)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    for ours, reference in zip(got, expected, strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(ours, reference, rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(z, kept)
 
 
 @pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])

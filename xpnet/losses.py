@@ -130,7 +130,11 @@ class MeanLoss(LossFunction):
         y = self.match(y_true, y_pred)
         share = self._share(y_true, y_pred, *sample_weight)
         losses, derivatives = self.sample_loss_and_derivative(y, y_pred)
-        loss = array_namespace(y_pred).sum(losses * share)
+        return self._mean(losses, derivatives, share)
+
+    def _mean(self, losses: Array, derivatives: Array, share: Array | float) -> tuple[Array, Array]:
+        """Return the loss of the batch and its derivative from those of the samples."""
+        loss = array_namespace(losses).sum(losses * share)
         return loss, derivatives * (share if isinstance(share, float) else share[:, None])
 
     def match(self, y_true: Array, y_pred: Array) -> Array:
@@ -318,6 +322,17 @@ class SoftmaxCrossEntropy(MeanLoss):
         log_s = ops.log_softmax(y_pred)
         total = xp.sum(y_true, axis=1, keepdims=True)
         return -xp.sum(y_true * log_s, axis=1), xp.exp(log_s) * total - y_true
+
+    def loss_and_derivative(
+        self, y_true: Array, y_pred: Array, *sample_weight: Array
+    ) -> tuple[Array, Array]:
+        """Return both; from class indices without making rows of them."""
+        own = ("sample_loss", "sample_derivative", "sample_loss_and_derivative", "match", "loss")
+        rows = y_pred.shape[1] == 1 or y_true.shape != (y_pred.shape[0],)
+        if rows or _overrides(self, SoftmaxCrossEntropy, *own, "derivative", "one_hot"):
+            return super().loss_and_derivative(y_true, y_pred, *sample_weight)
+        losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)
+        return self._mean(losses, derivatives, self._share(y_true, y_pred, *sample_weight))
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return s Σy - y."""
