@@ -49,6 +49,10 @@ class Stream:
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
+    def sample(self) -> Arrays:
+        """Return arrays of the kind that the chunks are."""
+        return self._arrays(np.zeros((1, *self.X.shape[1:]), self._dtype), 0)
+
     def chunks(
         self, network: "NeuralNetwork", epoch: int
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
@@ -99,7 +103,7 @@ class Stream:
         buffer = self._buffers[turn][:size]
         before = min(size, n - start)
         pieces = [(start, buffer[:before]), (0, buffer[before:])]
-        for first, out in pieces:
+        for first, out in pieces if size > before else pieces[:1]:
             _read_rows(self.X, first, first + len(out), out)
             self._check(out, first)
         return buffer

@@ -29,16 +29,22 @@ class Sums:
         """Take a batch, or a piece of the batch of that step, in; return what it weighs."""
         arguments = loss_arguments(batch, output)
         weight = self._loss_function.total_weight(*arguments)
-        self.add_loss(loss, weight, step)
-        if self.metric is not None:
-            self.metric.add(*metric_arguments(self._loss_function, *arguments))
-        return weight
-
-    def add_loss(self, loss: Array, weight: Array, step: int) -> None:
-        """Take the loss of a batch in, a mean over samples that weigh so much together."""
         self._losses.append(loss)
         self._weights.append(weight)
         self._steps.append(step)
+        self.add_outputs(*arguments)
+        return weight
+
+    def add_losses(self, losses: np.ndarray, weights: np.ndarray, step: int) -> None:
+        """Take the losses of some steps in, the first of which is ``step``."""
+        self._losses.extend(losses.tolist())
+        self._weights.extend(weights.tolist())
+        self._steps.extend(range(step, step + len(losses)))
+
+    def add_outputs(self, *arguments: Array) -> None:
+        """Take targets, outputs and weights in, for the metric alone."""
+        if self.metric is not None:
+            self.metric.add(*metric_arguments(self._loss_function, *arguments))
 
     @property
     def last_step(self) -> int:

@@ -7,22 +7,19 @@ sums stay there and are read once, at its end.
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ._arrays import Arrays
 from ._interruption import Interruption
 from ._placing import Data, Placed
+from ._steps import NotFiniteError, make_steps
 from ._sums import Sums, accumulator, loss_arguments, metric_arguments
-from .backends import Array, array_namespace
+from .backends import Array
 from .history import History
 from .memory import EVALUATION_ROWS
 from .metrics import Metric
 from .snapshot import Snapshot
-from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
@@ -46,7 +43,7 @@ class Trainer:
         self.network = network
         self.plan = placed.plan
         self.training, self.validation = placed.training, placed.validation
-        self.workspace: Workspace | None = None
+        self.steps = make_steps(network, placed)
         self.interruption = Interruption()
 
     def run(self, epochs: int) -> None:
@@ -55,7 +52,7 @@ class Trainer:
         done = net.history.epochs
         with (
             net.backend.active(),
-            self._workspaces(),
+            self.steps,
             self._progress_bar(epochs) as bar,
             self.interruption,
         ):
@@ -96,18 +93,19 @@ class Trainer:
         net, step = self.network, 0
         sums = Sums(net)
         try:
+            self.steps.begin_epoch()
             with closing(self.training.chunks(net, epoch)) as chunks:
                 for arrays, order in chunks:
-                    for batch in self._batches(arrays, order):  # (1) mini-batches, (5) all of them
-                        self._step(batch, sums, step)
-                        step += 1
-                        bar.update()
+                    for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
+                        step += done
+                        bar.update(done)
                         if self.interruption.asked:
                             break
                     if self.interruption.asked:
                         break
+            self.steps.end_epoch()
             self._check_finite(sums)
-        except _NotFiniteError as error:
+        except NotFiniteError as error:
             raise DivergedError(
                 f"training came to {error} in epoch {epoch + 1}, step {error.step + 1} of "
                 f"{math.ceil(len(self.training) / self.plan.batch_size)}; the network is as it was "
@@ -117,68 +115,12 @@ class Trainer:
         loss, metric = sums.read()  # (6) loss, (7) metric
         return {"loss": loss, "metric": metric}
 
-    def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Arrays]]:
-        """Give the batches, each in pieces of as many samples as go through the network at once."""
-        index = arrays.backend.asarray(order)
-        for start in range(0, len(order), self.plan.batch_size):
-            part = slice(start, min(start + self.plan.batch_size, len(order)))
-            yield arrays.batches(self.plan.rows, order[part], self.workspace, index[part])
-
-    def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
-        """Change the parameters by what a batch says."""
-        net = self.network
-        if self.plan.rows == self.plan.batch_size:
-            self._pass(next(batch), sums, step)
-            net.update_parameters()
-            return
-        total: Array = 0.0
-        for piece in batch:
-            weight = self._pass(piece, sums, step)
-            net.parameters.accumulate(weight)
-            total = total + weight
-        net.parameters.take_accumulated(total)
-        net.update_parameters()
-
-    def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:
-        """Go forward and back, which leaves the layers with gradients; return what it weighs."""
-        net = self.network
-        output = net.forward_propagation(batch.X, training=True)  # (2) forward
-        # (3) derivative of the loss
-        loss, error = net.loss.loss_and_derivative(*loss_arguments(batch, output))
-        if error.dtype != output.dtype:  # a user's loss may have met targets of another type
-            error = array_namespace(error).astype(error, output.dtype)
-        if error.shape != output.shape:
-            raise ValueError(
-                f"{type(net.loss).__name__}.derivative returned shape {error.shape}: expected "
-                f"{output.shape}, the shape of y_pred"
-            )
-        weight = sums.add(batch, output, loss, step)
-        if not net.backend.lazy and not math.isfinite(loss):
-            raise _NotFiniteError(f"the loss {loss}", step)
-        net.backward_propagation(error, update=False)  # (4) backward
-        return weight
-
     def _check_finite(self, sums: Sums) -> None:
         """Refuse losses and weights that are not finite; waits for the device."""
         if (found := sums.first_not_finite()) is not None:
-            raise _NotFiniteError(f"the loss {found[1]}", found[0])
+            raise NotFiniteError(f"the loss {found[1]}", found[0])
         if not self.network.parameters.all_finite():
-            raise _NotFiniteError("weights that are not finite", sums.last_step)
-
-    @contextmanager
-    def _workspaces(self) -> Iterator[None]:
-        """Let layers and batches use their arrays again at every step, where that can be done."""
-        net = self.network
-        if not net.backend.writes_out or not net.parameters:
-            yield
-            return
-        self.workspace = Workspace(net.backend)
-        net.parameters.attach_workspaces(net.backend)
-        try:
-            yield
-        finally:
-            self.workspace = None
-            net.parameters.detach_workspaces()
+            raise NotFiniteError("weights that are not finite", sums.last_step)
 
     def _progress_bar(self, epochs: int) -> Any:
         if not self.network.progress:
@@ -189,21 +131,13 @@ class Trainer:
         return tqdm(total=epochs * batches, unit="batch")
 
 
-class _NotFiniteError(Exception):
-    """A loss, or a weight, is not finite; ``step`` is counted from 0."""
-
-    def __init__(self, what: str, step: int) -> None:
-        super().__init__(what)
-        self.step = step
-
-
 class _NoBar(AbstractContextManager[Any]):
     """What stands in for a progress bar that nobody asked for."""
 
     def __exit__(self, *exception: object) -> None:
         return
 
-    def update(self) -> None:
+    def update(self, n: int) -> None:
         return
 
     def set_postfix(self, *arguments: object, **options: object) -> None:
