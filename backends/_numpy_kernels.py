@@ -14,7 +14,7 @@ from . import ops
 from ._backend import Array
 
 
-@ops.take_rows.register
+@ops.take_rows.register(np.ndarray)
 def take_rows(x: np.ndarray, index: Array, out: Array | None = None) -> Array:
     """See :func:`ops.take_rows`."""
     if out is None:
@@ -25,13 +25,13 @@ def take_rows(x: np.ndarray, index: Array, out: Array | None = None) -> Array:
     return np.take(x, index, axis=0, out=out, mode="clip")
 
 
-@ops.matmul.register
+@ops.matmul.register(np.ndarray)
 def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.matmul`."""
     return np.matmul(a, b, out=out)
 
 
-@ops.affine.register
+@ops.affine.register(np.ndarray)
 def affine(x: np.ndarray, w: Array, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.affine`."""
     out = np.matmul(x, w, out=out)
@@ -39,13 +39,13 @@ def affine(x: np.ndarray, w: Array, b: Array, out: Array | None = None) -> Array
     return out
 
 
-@ops.column_sum.register
+@ops.column_sum.register(np.ndarray)
 def column_sum(x: np.ndarray, out: Array | None = None) -> Array:
     """See :func:`ops.column_sum`."""
     return np.add.reduce(x, axis=0, out=out)
 
 
-@ops.rowwise.register
+@ops.rowwise.register(np.ndarray)
 def rowwise(
     x: np.ndarray, *others: Array, function: Callable[..., Array], out: Array | None = None
 ) -> Array:
@@ -73,7 +73,7 @@ def _by_rows(out: Array, some: Callable[[slice], Array]) -> Array:
     return out
 
 
-@ops.dropout_mask.register
+@ops.dropout_mask.register(np.ndarray)
 def dropout_mask(
     like: np.ndarray, rate: float, key: int, counter: int, out: Array | None = None
 ) -> Array:
@@ -89,7 +89,7 @@ def dropout_mask(
     return out
 
 
-@ops.softmax_cross_entropy.register
+@ops.softmax_cross_entropy.register(np.ndarray)
 def softmax_cross_entropy(z: np.ndarray, labels: Array) -> tuple[Array, Array]:
     """See :func:`ops.softmax_cross_entropy`."""
     rows = np.arange(len(z))
@@ -103,7 +103,7 @@ def softmax_cross_entropy(z: np.ndarray, labels: Array) -> tuple[Array, Array]:
     return losses, e
 
 
-@ops.all_finite.register
+@ops.all_finite.register(np.ndarray)
 def all_finite(x: np.ndarray) -> Array:
     """See :func:`ops.all_finite`."""
     if x.ndim == 0:
@@ -113,7 +113,7 @@ def all_finite(x: np.ndarray) -> Array:
     return np.bool_(all(np.isfinite(x[start : start + step]).all() for start in starts))
 
 
-@ops.standardize.register
+@ops.standardize.register(np.ndarray)
 def standardize(x: np.ndarray, mean: Array, scale: Array, out: Array | None = None) -> Array:
     """See :func:`ops.standardize`."""
     out = np.subtract(x, mean, out=out)
@@ -155,7 +155,7 @@ def _block(dtype: np.dtype) -> Array:
     return held[dtype]
 
 
-@ops.sgd.register
+@ops.sgd.register(np.ndarray)
 def sgd(
     w: np.ndarray,
     g: Array,
@@ -181,7 +181,7 @@ def sgd(
     return out, v
 
 
-@ops.rmsprop.register
+@ops.rmsprop.register(np.ndarray)
 def rmsprop(
     w: np.ndarray,
     g: Array,
@@ -202,7 +202,7 @@ def rmsprop(
     return out, s
 
 
-@ops.adagrad.register
+@ops.adagrad.register(np.ndarray)
 def adagrad(
     w: np.ndarray,
     g: Array,
@@ -220,7 +220,7 @@ def adagrad(
     return out, s
 
 
-@ops.adam.register
+@ops.adam.register(np.ndarray)
 def adam(
     w: np.ndarray,
     g: Array,
@@ -260,7 +260,7 @@ def _scaled_step(
     np.subtract(w, t, out=out)
 
 
-@ops.scale.register
+@ops.scale.register(np.ndarray)
 def scale(x: np.ndarray, factor: float, out: Array | None = None) -> Array:
     """See :func:`ops.scale`."""
     return np.multiply(x, factor, out=out)

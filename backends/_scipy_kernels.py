@@ -13,8 +13,7 @@ from . import ops
 from ._backend import Array
 
 
-@ops.affine.register(sparse.csr_array)
-@ops.affine.register(sparse.csr_matrix)
+@ops.affine.register(sparse.csr_array, sparse.csr_matrix)
 def affine(x: Any, w: Array, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.affine`; SciPy's product is a new array."""
     product = x @ w
@@ -22,8 +21,7 @@ def affine(x: Any, w: Array, b: Array, out: Array | None = None) -> Array:
     return product
 
 
-@ops.matmul.register(sparse.csc_array)
-@ops.matmul.register(sparse.csc_matrix)
+@ops.matmul.register(sparse.csc_array, sparse.csc_matrix)
 def matmul(a: Any, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.matmul`; for the transpose of rows."""
     product = a @ b

@@ -55,10 +55,8 @@ class Parameters:
     def gather(self) -> Array:
         """Return all parameters, shape (n,); one that somebody has replaced counts as replaced."""
         current = [getattr(layer, name) for layer, name in self._slots]
-        replaced = len(current) != len(self._views) or any(
-            now is not view for now, view in zip(current, self._views, strict=False)
-        )
-        if replaced:
+        kept = len(current) == len(self._views) and all(map(operator.is_, current, self._views))
+        if not kept:
             self.scatter(_flat([self._fitting(k, value) for k, value in enumerate(current)]))
         return self._flat
 

@@ -10,6 +10,7 @@ with the loss and the derivative of each sample, which brings the weights.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import ClassVar
 
 from array_api_compat import device
@@ -125,7 +126,7 @@ class MeanLoss(LossFunction):
         self, y_true: Array, y_pred: Array, *sample_weight: Array
     ) -> tuple[Array, Array]:
         """Return :meth:`loss` and :meth:`derivative`, unless a subclass has either of its own."""
-        if _overrides(self, MeanLoss, "loss", "derivative"):
+        if _overrides(type(self), MeanLoss, "loss", "derivative"):
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
         y = self.match(y_true, y_pred)
         share = self._share(y_true, y_pred, *sample_weight)
@@ -316,7 +317,7 @@ class SoftmaxCrossEntropy(MeanLoss):
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """Return both from one log-softmax, unless a subclass has either of its own."""
-        if _overrides(self, SoftmaxCrossEntropy, "sample_loss", "sample_derivative"):
+        if _overrides(type(self), SoftmaxCrossEntropy, "sample_loss", "sample_derivative"):
             return super().sample_loss_and_derivative(y_true, y_pred)
         xp = array_namespace(y_pred)
         log_s = ops.log_softmax(y_pred)
@@ -329,7 +330,7 @@ class SoftmaxCrossEntropy(MeanLoss):
         """Return both; from class indices without making rows of them."""
         own = ("sample_loss", "sample_derivative", "sample_loss_and_derivative", "match", "loss")
         rows = y_pred.shape[1] == 1 or y_true.shape != (y_pred.shape[0],)
-        if rows or _overrides(self, SoftmaxCrossEntropy, *own, "derivative", "one_hot"):
+        if rows or _overrides(type(self), SoftmaxCrossEntropy, *own, "derivative", "one_hot"):
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
         losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)
         return self._mean(losses, derivatives, self._share(y_true, y_pred, *sample_weight))
@@ -421,9 +422,10 @@ LOSSES: dict[str, type[LossFunction]] = {
 }
 
 
-def _overrides(loss: LossFunction, base: type, *methods: str) -> bool:
+@cache
+def _overrides(loss: type[LossFunction], base: type, *methods: str) -> bool:
     """Whether a loss has another of these methods than the class that knows them taken together."""
-    return any(getattr(type(loss), name) is not getattr(base, name) for name in methods)
+    return any(getattr(loss, name) is not getattr(base, name) for name in methods)
 
 
 def _times(weight: Array | None, factor: Array) -> Array:
