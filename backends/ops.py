@@ -1,7 +1,7 @@
 """The operations that layers, losses and the trainer share, written in the array API.
 
 Each function here is a *definition*: a few lines that read like the formula and are right on any
-array library. Those decorated with ``Operation`` may have a fast version for one array type,
+array library. Those decorated with ``operation`` may have a fast version for one array type,
 registered by the file of that library (``_numpy_kernels.py``); callers never know.
 
 ``out`` is a hint, an array that may be overwritten with the result. Who can write there does, who
@@ -16,10 +16,10 @@ import numpy as np
 from array_api_compat import device
 
 from ._backend import Array, array_namespace
-from ._dispatch import Operation
+from ._dispatch import operation
 
 
-@Operation
+@operation
 def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
     """Return the rows ``x[index]``, in the type of ``out`` where that is given.
 
@@ -34,25 +34,25 @@ def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
     return rows if out is None else xp.astype(rows, out.dtype, copy=False)
 
 
-@Operation
+@operation
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     """Return the matrix product ``a @ b``."""
     return a @ b
 
 
-@Operation
+@operation
 def affine(x: Array, w: Array, b: Array, out: Array | None = None) -> Array:
     """Return ``x @ w + b``."""
     return x @ w + b
 
 
-@Operation
+@operation
 def column_sum(x: Array, out: Array | None = None) -> Array:
     """Return the sum over the batch, of shape x.shape[1:]."""
     return array_namespace(x).sum(x, axis=0)
 
 
-@Operation
+@operation
 def rowwise(
     x: Array, *others: Array, function: Callable[..., Array], out: Array | None = None
 ) -> Array:
@@ -68,14 +68,14 @@ def rowwise(
     return function(x, *others)
 
 
-@Operation
+@operation
 def all_finite(x: Array) -> Array:
     """Return whether no number of ``x`` is NaN or infinite, as a 0-d array."""
     xp = array_namespace(x)
     return xp.all(xp.isfinite(x))
 
 
-@Operation
+@operation
 def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -> Array:
     """Return ``(x - mean) / scale``."""
     return (x - mean) / scale
@@ -128,7 +128,7 @@ def one_hot(labels: Array, n_classes: int, like: Array) -> Array:
     return xp.astype(labels[:, None] == classes[None, :], like.dtype)
 
 
-@Operation
+@operation
 def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
     """Return -log s_y of each row of logits z, s being its softmax, and the derivative s - 1_y.
 
@@ -174,7 +174,7 @@ def philox(key: int, counter: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, counter]))
 
 
-@Operation
+@operation
 def dropout_mask(
     like: Array, rate: float, key: int, counter: int, out: Array | None = None
 ) -> Array:
@@ -189,7 +189,7 @@ def dropout_mask(
     return array_namespace(like).astype(kept, like.dtype) / (1.0 - rate)
 
 
-@Operation
+@operation
 def scale(x: Array, factor: float, out: Array | None = None) -> Array:
     """Return ``factor * x``."""
     return factor * x
@@ -198,7 +198,7 @@ def scale(x: Array, factor: float, out: Array | None = None) -> Array:
 # ---- optimizers' updates: each returns the new weights, and the new state
 
 
-@Operation
+@operation
 def sgd(
     w: Array,
     g: Array,
@@ -215,7 +215,7 @@ def sgd(
     return w - learning_rate * step, v
 
 
-@Operation
+@operation
 def rmsprop(
     w: Array,
     g: Array,
@@ -230,7 +230,7 @@ def rmsprop(
     return w - learning_rate * g / (array_namespace(w).sqrt(s) + epsilon), s
 
 
-@Operation
+@operation
 def adagrad(
     w: Array, g: Array, s: Array, learning_rate: float, epsilon: float, out: Array | None = None
 ) -> tuple[Array, Array]:
@@ -239,7 +239,7 @@ def adagrad(
     return w - learning_rate * g / (array_namespace(w).sqrt(s) + epsilon), s
 
 
-@Operation
+@operation
 def adam(
     w: Array,
     g: Array,
