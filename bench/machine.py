@@ -2,6 +2,9 @@
 
 import os
 import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,18 +13,34 @@ from typing import Any
 LIBRARIES = ("xpnet", "numpy", "array-api-compat", "cupy-cuda12x", "cupy-cuda13x", "torch")
 
 
-def describe() -> dict[str, Any]:
-    """Return date, processor, cores, Python and the versions of what is installed."""
-    return {
+def describe(libraries: Iterable[str] = LIBRARIES) -> dict[str, Any]:
+    """Return date, processor, cores, GPU, Python and the versions of what is installed."""
+    about = {
         "date": date.today().isoformat(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores(),
         "system": platform.system(),
         "python": platform.python_version(),
-        "versions": {name: found for name in LIBRARIES if (found := _version(name))},
+        "versions": {name: found for name in libraries if (found := _version(name))},
     }
+    gpu = _gpu()
+    return about | {"gpu": gpu} if gpu else about
+
+
+def sentence(about: dict[str, Any]) -> str:
+    """Return what :func:`describe` found as one sentence."""
+    versions = (f"{name} {number}" for name, number in about["versions"].items())
+    where = f"{about['processor']}, {about['cores']} cores"
+    if "gpu" in about:
+        where += f", {about['gpu']}"
+    return f"{about['date']}, {where}, Python {about['python']}, {', '.join(versions)}."
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:
@@ -31,6 +50,16 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def _gpu() -> str | None:
+    """Return the name of the first NVIDIA GPU, where its driver's own tool tells."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    command = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.partition("\n")[0].strip() or None if done.returncode == 0 else None
 
 
 def _version(name: str) -> str | None:

@@ -10,6 +10,7 @@
 """
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ if find_spec("torch") is not None:
     import torch
 
     torch.set_num_threads(1)
+
+# For bench/, which is not installed; at the end, so that an installed xpnet comes first.
+sys.path.append(str(Path(__file__).parent.parent))
 
 BACKENDS = [
     "numpy",

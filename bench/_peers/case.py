@@ -1,0 +1,105 @@
+"""One network with its data, batch size and optimizer, the same for every peer."""
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SGD = {"learning_rate": 0.01, "momentum": 0.9}
+ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+RMSPROP = {"learning_rate": 1e-3, "rho": 0.9, "epsilon": 1e-8}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is to be trained; goes to the workers as JSON.
+
+    Attributes
+    ----------
+    name : str
+        ``"mnist"``, ``"digits"``, ``"sparse"`` or ``"wide"``.
+    sizes : tuple of int
+        Units of the layers, the input's first; ReLU between them. One output means sigmoid and
+        binary cross-entropy, more softmax and cross-entropy; both from logits, the mean over the
+        batch.
+    batch_size : int
+    optimizer : str
+        ``"sgd"``, ``"adam"`` or ``"rmsprop"``, with the settings of this file.
+    folder : str
+        Where :func:`save_data` has put the data.
+    epochs : int
+        How many are timed as one. Where there are several, each time starts from the first
+        weights.
+    device : str
+    threads : int
+    seed : int
+        Of the first weights.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    batch_size: int
+    optimizer: str
+    folder: str
+    epochs: int = 1
+    device: str = "cpu"
+    threads: int = 1
+    seed: int = 0
+
+    @classmethod
+    def read(cls, message: dict[str, Any]) -> "Case":
+        """Return the case that :meth:`message` made a message of."""
+        return cls(**message | {"sizes": tuple(message["sizes"])})
+
+    def message(self) -> dict[str, Any]:
+        """Return what can be written as JSON."""
+        return asdict(self)
+
+    @property
+    def network(self) -> str:
+        """The network's sizes, as ``784-89-10``."""
+        return "-".join(map(str, self.sizes))
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether there is one output, for yes or no."""
+        return self.sizes[-1] == 1
+
+    def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Draw each layer's first weights, of shape (n_in, n_out), and its biases, zeros.
+
+        Glorot and Bengio 2010, eq. 16: uniform on ±√(6 / (n_in + n_out)).
+        """
+        rng = np.random.default_rng(self.seed)
+        layers = []
+        for n_in, n_out in pairwise(self.sizes):
+            limit = np.sqrt(6.0 / (n_in + n_out))
+            weights = rng.uniform(-limit, limit, (n_in, n_out)).astype(np.float32)
+            layers.append((weights, np.zeros(n_out, np.float32)))
+        return layers
+
+
+def save_data(folder: str | Path, X: Any, y: np.ndarray) -> None:
+    """Write features, an array or a SciPy CSR matrix, and labels for the workers."""
+    folder = Path(folder)
+    if isinstance(X, np.ndarray):
+        np.save(folder / "X.npy", X)
+    else:
+        from scipy import sparse
+
+        sparse.save_npz(folder / "X.npz", X, compressed=False)
+    np.save(folder / "y.npy", y)
+
+
+def load_data(folder: str | Path, keep_sparse: bool) -> tuple[Any, np.ndarray]:
+    """Read what :func:`save_data` has written; a sparse matrix becomes dense unless it is kept."""
+    folder = Path(folder)
+    y = np.load(folder / "y.npy")
+    if (folder / "X.npy").exists():
+        return np.load(folder / "X.npy"), y
+    from scipy import sparse
+
+    X = sparse.load_npz(folder / "X.npz")
+    return X if keep_sparse else X.toarray(), y

@@ -1,0 +1,236 @@
+"""Ratios, means and tables from what :class:`.team.Team` has measured."""
+
+import statistics
+from collections.abc import Iterable
+from typing import Any
+
+from tabulate import tabulate
+
+from ..machine import sentence
+from ..measuring import Spread, geometric_mean, ratios
+
+Row = dict[str, Any]
+
+EAGER = ("torch", "torch-fused")
+"""PyTorch eager's two forms; the better one of a cell is what the others are compared with."""
+
+UNEQUAL = "≠"
+"""Marks a peer whose loss is not that of the others."""
+
+
+def reference(row: Row) -> str:
+    """Return the peer that a cell's ratios are to: the faster one of PyTorch eager's forms.
+
+    Without PyTorch it is the first peer that learns, or the first.
+    """
+    peers = row["peers"]
+    forms = [name for name in EAGER if name in peers]
+    if forms:
+        return min(forms, key=lambda name: statistics.median(peers[name]["seconds"]))
+    learning = [name for name, peer in peers.items() if peer["losses"][-1] is not None]
+    return [*learning, *peers][0]
+
+
+def compare(row: Row) -> Row:
+    """Return a cell with its ratios and its differences of loss.
+
+    Returns
+    -------
+    dict
+        With ``"reference"``, and for each peer ``"seconds_spread"``, ``"ratio"`` (to the reference)
+        and ``"ratio_to_torch"``, each as [median, least, most], and ``"loss_apart"``: how far the
+        last loss is from the others', relatively.
+    """
+    peers, against = row["peers"], reference(row)
+    losses = {
+        name: peer["losses"][-1]
+        for name, peer in peers.items()
+        if peer["losses"][-1] is not None and peer["has_optimizer"]
+    }
+    usual = usual_loss(losses)
+    compared = {}
+    for name, peer in peers.items():
+        more: Row = {"seconds_spread": list(Spread.of(peer["seconds"]))}
+        more["ratio"] = list(ratios(peer["seconds"], peers[against]["seconds"]))
+        if "torch" in peers:
+            more["ratio_to_torch"] = list(ratios(peer["seconds"], peers["torch"]["seconds"]))
+        if name in losses and usual:
+            more["loss_apart"] = losses[name] / usual - 1
+        compared[name] = peer | more
+    return row | {"reference": against, "peers": compared}
+
+
+def usual_loss(losses: dict[str, float]) -> float | None:
+    """Return the loss that a cell's peers are held to: the median, of two the one of ``torch``.
+
+    Each peer has another order of the samples, and one of them alone, PyTorch too, may well be a
+    percent or two off.
+    """
+    if len(losses) > 2:
+        return statistics.median(losses.values())
+    return losses.get("torch", next(iter(losses.values()), None))
+
+
+def tolerance(name: str) -> float:
+    """Return how far a peer's loss may be from the others', after epochs in another order."""
+    return 0.05 if name == "sklearn" else 0.02
+
+
+def is_unequal(name: str, peer: Row) -> bool:
+    """Whether a peer's loss differs by more than the order of the samples explains."""
+    return abs(peer.get("loss_apart", 0.0)) > tolerance(name)
+
+
+def names_in(rows: Iterable[Row]) -> list[str]:
+    """Return the peers of some cells, in the order of their turns."""
+    return list(dict.fromkeys(name for row in rows for name in row["peers"]))
+
+
+def mean_ratio(rows: Iterable[Row], name: str, key: str = "ratio") -> str:
+    """Return a peer's geometric mean over cells as text; of how many, where it was not in all."""
+    every = [row["peers"].get(name, {}).get(key) for row in rows]
+    found = [ratio[0] for ratio in every if ratio]
+    if not found:
+        return "-"
+    part = "" if len(found) == len(every) else f" ({len(found)} of {len(every)})"
+    return f"{geometric_mean(found):.2f}{part}"
+
+
+def groups(rows: list[Row]) -> dict[str, list[Row]]:
+    """Return the cells that means are taken over, by the name of their column or row."""
+    mnist = [row for row in rows if row["name"] == "mnist"]
+    found = {"MNIST": mnist} if mnist else {}
+    for size in dict.fromkeys(row["batch_size"] for row in mnist):
+        found[f"batch {size}"] = [row for row in mnist if row["batch_size"] == size]
+    for row in rows:
+        if row["name"] != "mnist":
+            several = sum(other["name"] == row["name"] for other in rows) > 1
+            label = f"{row['name']} {row['optimizer']}" if several else row["name"]
+            found.setdefault(label, []).append(row)
+    return found
+
+
+# ---- the parts of the report
+
+
+def cells_table(rows: list[Row]) -> str:
+    """Return a row for each cell, a column for each peer."""
+    names = names_in(rows)
+    table = []
+    for row in rows:
+        against = row["reference"]
+        seconds = f"{Spread(*row['peers'][against]['seconds_spread']):.2f}"
+        line = [row["name"], row["network"], row["batch_size"], row["optimizer"]]
+        line += [f"{seconds} {against}", len(row["peers"][against]["seconds"])]
+        for name in names:
+            peer = row["peers"].get(name)
+            mark = f" {UNEQUAL}" if peer and is_unequal(name, peer) else ""
+            line.append(f"{Spread(*peer['ratio']):.2f}{mark}" if peer else "-")
+        table.append(line)
+    headers = ["case", "network", "batch", "optimizer", "1.00 is, s", "rounds", *names]
+    return tabulate(table, headers, tablefmt="github", disable_numparse=True)
+
+
+def means_table(rows: list[Row]) -> str:
+    """Return geometric means over the cells of MNIST, to the better form and to ``torch``."""
+    names, table = names_in(rows), []
+    for title, key in (("its better form", "ratio"), ("torch", "ratio_to_torch")):
+        for label, part in groups([row for row in rows if row["name"] == "mnist"]).items():
+            means = [mean_ratio(part, name, key) for name in names]
+            table.append([f"{label}, ÷ {title}", *means])
+    headers = ["geometric mean", *names]
+    return tabulate(table, headers, tablefmt="github", disable_numparse=True)
+
+
+def costs_table(result: Row) -> str:
+    """Return import time, size, memory and the first epoch of each peer."""
+    memory, rows = result["peak_mb"], result["rows"]
+    table = []
+    for name in names_in(rows):
+        cost = result["costs"].get(name, {})
+        first = [row["peers"][name]["first_s"] for row in rows if name in row["peers"]]
+        line = [
+            name,
+            _number(cost.get("import_s"), ".2f"),
+            _number(cost.get("installed_mb"), ".0f"),
+        ]
+        line.append(f"{Spread.of(first):.1f}")
+        line += [_number(peaks.get(name), ".0f") for peaks in memory.values()]
+        table.append(line)
+    headers = ["", "import, s", "installed, MB", "building and first epoch, s"]
+    headers += [f"peak memory, MB: {case}" for case in memory]
+    return tabulate(table, headers, tablefmt="github", disable_numparse=True)
+
+
+def losses_text(rows: list[Row]) -> str:
+    """Say how far losses are apart, and name each that is too far."""
+    lines, worst = [], {}
+    for row in rows:
+        for name, peer in row["peers"].items():
+            apart = peer.get("loss_apart")
+            if apart is None:
+                continue
+            worst[name] = max(worst.get(name, 0.0), abs(apart))
+            if is_unequal(name, peer):
+                cell = f"{row['name']}, {row['network']}, batch {row['batch_size']}"
+                loss = peer["losses"][-1]
+                lines.append(
+                    f"- {UNEQUAL} {name}: {cell}, {row['optimizer']}: {loss:.4g}, {apart:+.1%}"
+                )
+    most = ", ".join(f"{name} {value:.1%}" for name, value in worst.items())
+    return "\n".join(
+        [
+            "Loss of the last epoch beside the peers' median, the largest difference of a cell: "
+            f"{most}. Above {tolerance(''):.0%} ({tolerance('sklearn'):.0%} for sklearn) it is "
+            f"marked {UNEQUAL}{':' if lines else ', which none is.'}",
+            *(["", *lines] if lines else []),
+        ]
+    )
+
+
+def report(result: Row) -> str:
+    """Return everything as Markdown."""
+    rows = result["rows"]
+    parts = [
+        "Time of training, as a multiple of PyTorch eager's better form in each cell (its default "
+        "optimizer or the fused one): median [least, most] of the ratios round by round.",
+        cells_table(rows),
+    ]
+    if any(row["name"] == "mnist" for row in rows):
+        parts += ["Geometric means of these medians over the cells of MNIST.", means_table(rows)]
+    if result["costs"] or result["peak_mb"]:
+        parts += ["What each needs; its memory has its data in it.", costs_table(result)]
+    parts += [losses_text(rows)]
+    notes = [f"- {name}: {text}" for name, text in result["notes"].items()]
+    left_out = [f"- left out: {name}: {text}" for name, text in result["left_out"].items()]
+    parts += ["\n".join(notes + left_out)] if notes or left_out else []
+    return "\n\n".join([*parts, _footer(result)])
+
+
+def compact(result: Row) -> str:
+    """Return the README's table: a row for each peer."""
+    parts = groups(result["rows"])
+    table = []
+    for name in names_in(result["rows"]):
+        cost = result["costs"].get(name, {})
+        line = [name, *(mean_ratio(rows, name) for rows in parts.values())]
+        line += [_number(cost.get("import_s"), ".2f"), _number(cost.get("installed_mb"), ".0f")]
+        table.append(line)
+    headers = ["", *parts, "import, s", "installed, MB"]
+    text = tabulate(table, headers, tablefmt="github", disable_numparse=True)
+    return f"{text}\n\n{_footer(result)}"
+
+
+def _footer(result: Row) -> str:
+    return "\n".join(
+        [
+            f"float32, {result['device']}, {result['threads']} threads; every peer in a process of "
+            "its own, all of a cell in turn, and stopped while another computes. "
+            f"{sentence(result['machine'])}",
+            f"Repeat it with `{result['command']}`.",
+        ]
+    )
+
+
+def _number(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)

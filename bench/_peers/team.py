@@ -1,0 +1,244 @@
+"""The parent's side: processes that take turns, each stopped while another computes."""
+
+import json
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from . import PEERS
+from .case import Case
+
+ROOT = Path(__file__).parent.parent.parent
+_START = "import sys; sys.path.append({root!r}); from bench._peers.worker import main; main({args})"
+_TAIL = 1500
+"""How many characters of a dead worker's last words are reported."""
+
+
+class DiedError(Exception):
+    """A worker ended, or did not answer in time; its text has the worker's last words."""
+
+
+def environment(name: str, threads: int, device: str) -> dict[str, str]:
+    """Return the environment of a peer's process: threads, device, and the same modules as here."""
+    env = dict(os.environ)
+    # OpenBLAS, OpenMP, MKL, Numba, and XLA's pool of threads.
+    for variable in ("OPENBLAS", "OMP", "MKL", "NUMBA"):
+        env[f"{variable}_NUM_THREADS"] = str(threads)
+    env["NPROC"] = str(threads)
+    env["JAX_PLATFORMS"] = device
+    env["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several processes share one GPU
+    env["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
+    return env | PEERS[name].environment
+
+
+class Member:
+    """One peer's process.
+
+    It is stopped but for the time between a question and its answer: threads that wait spinning,
+    as OpenMP's do, would take the cores from the others.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`PEERS`.
+    threads : int
+    device : str
+    patience : float
+        Seconds after which an answer is not waited for any longer.
+    """
+
+    def __init__(self, name: str, threads: int, device: str, patience: float) -> None:
+        self.name, self.patience = name, patience
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        code = _START.format(root=str(ROOT), args=f"{name!r}, {threads}")
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            env=environment(name, threads, device),
+            text=True,
+            start_new_session=True,  # a group of its own, which signals reach with its children
+        )
+        self._signal(signal.SIGSTOP)
+
+    def ask(self, do: str, **more: Any) -> dict[str, Any]:
+        """Tell the worker what to do and return its answer.
+
+        Raises
+        ------
+        DiedError
+            There is none.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._signal(signal.SIGCONT)
+        line = ""
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps({"do": do, **more}) + "\n")
+            self.process.stdin.flush()
+            if select.select([self.process.stdout], [], [], self.patience)[0]:
+                line = self.process.stdout.readline()
+        if not line:
+            raise DiedError(self._last_words())
+        self._signal(signal.SIGSTOP)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.errors):
+            if stream is not None:
+                with suppress(BrokenPipeError):
+                    stream.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):  # it has ended
+            os.killpg(self.process.pid, number)
+
+    def _last_words(self) -> str:
+        """Return how the process ended and the end of what it wrote on standard error."""
+        try:
+            code = self.process.wait(timeout=1)
+            how = f"ended with code {code}"
+        except subprocess.TimeoutExpired:
+            how = f"gave no answer in {self.patience:.0f} s"
+        self.errors.seek(0)
+        return f"{how}: {self.errors.read().decode(errors='replace').strip()[-_TAIL:]}"
+
+
+class Team:
+    """The peers of some cases, each alive until the end of them or its own.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Keys of :data:`PEERS`, in the order of their turns.
+    threads : int
+    device : str
+    patience : float
+        Seconds after which an answer is not waited for any longer.
+    say : callable
+        Takes what the user should see of the progress.
+
+    Attributes
+    ----------
+    left_out : dict
+        Why a peer is in no case, or not in all.
+    notes : dict
+        What is to be said of a peer.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        threads: int,
+        device: str,
+        patience: float = 600.0,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.members = [Member(name, threads, device, patience) for name in names]
+        self.say = say
+        self._at = ""
+        self.left_out: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for member in self.members:
+            member.end()
+
+    def measure(self, case: Case, rounds: int, until: float = math.inf) -> dict[str, Any]:
+        """Build a case's peers, train each once apart, then all in turn, round after round.
+
+        Parameters
+        ----------
+        case : Case
+        rounds : int
+            How often.
+        until : float
+            The time of ``time.monotonic()`` after which no further round begins, but the first.
+
+        Returns
+        -------
+        dict
+            The case, and under ``"peers"`` for each that was there until the end: ``first_s`` (with
+            building and compilation), ``seconds``, ``call_seconds`` and ``losses``, a number for
+            each round.
+        """
+        self._at = f"{case.name}, {case.network}, {case.optimizer}"
+        rows = {
+            member.name: row for member in list(self.members) if (row := self._warm(member, case))
+        }
+        for k in range(rounds):
+            if k and time.monotonic() > until:
+                break
+            for member in [member for member in self.members if member.name in rows]:
+                answer = self._ask(member, "train")
+                if answer is None:
+                    del rows[member.name]
+                    continue
+                for key, value in (
+                    ("seconds", answer["seconds"]),
+                    ("call_seconds", answer["call_seconds"]),
+                    ("losses", answer["loss"]),
+                ):
+                    rows[member.name][key].append(value)
+        about = case.message()
+        del about["folder"]
+        return {**about, "network": case.network, "peers": rows}
+
+    def memory(self) -> dict[str, float]:
+        """Return the peak of each peer's memory so far, in MB."""
+        peaks = {member.name: self._ask(member, "memory") for member in list(self.members)}
+        return {name: answer["peak_mb"] for name, answer in peaks.items() if answer}
+
+    def _warm(self, member: Member, case: Case) -> dict[str, Any] | None:
+        """Build a peer and train it once; return its row, or None where it is left out."""
+        built = self._ask(member, "build", case=case.message())
+        if built is None:
+            return None
+        if "left_out" in built:
+            self.left_out[member.name] = f"{self._at}: {built['left_out']}"
+            return None
+        if built["note"]:
+            self.notes[member.name] = built["note"]
+        first = self._ask(member, "train")
+        if first is None:
+            return None
+        row: dict[str, Any] = {"first_s": built["seconds"] + first["call_seconds"]}
+        row["has_optimizer"] = built["has_optimizer"]
+        row["first_loss"] = first["loss"]
+        return row | {"seconds": [], "call_seconds": [], "losses": []}
+
+    def _ask(self, member: Member, do: str, **more: Any) -> dict[str, Any] | None:
+        """Ask a member; one that died is sent away."""
+        try:
+            answer = member.ask(do, **more)
+        except DiedError as error:
+            self.left_out[member.name] = f"{self._at}: {error}"
+            self.say(f"\n{member.name} died: {error}\n")
+            member.end()
+            self.members.remove(member)
+            return None
+        self.say(".")
+        return answer

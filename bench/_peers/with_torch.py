@@ -1,0 +1,128 @@
+"""PyTorch: eager in two forms, with a DataLoader, and compiled."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from .case import ADAM, RMSPROP, SGD, Case
+from .peer import LeftOutError, Peer
+
+Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
+
+
+class Torch(Peer):
+    """Eager: the data as one tensor, batches by ``index_select``, the default optimizer."""
+
+    optimizer_form: ClassVar[dict[str, bool]] = {}
+
+    def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
+        torch.set_num_threads(case.threads)
+        self.case, self.device = case, torch.device(case.device)
+        self.X = torch.from_numpy(X).to(self.device)
+        labels = y.astype(np.float32)[:, None] if case.is_binary else y
+        self.y = torch.from_numpy(labels).to(self.device)
+        layers: list[nn.Module] = []
+        for weights, _ in case.weights():
+            layers += [nn.Linear(*weights.shape), nn.ReLU()]
+        self.model = nn.Sequential(*layers[:-1]).to(self.device)
+        self.criterion = nn.BCEWithLogitsLoss() if case.is_binary else nn.CrossEntropyLoss()
+        self.restart()
+
+    def restart(self) -> None:
+        """Copy the first weights in; a new optimizer."""
+        dense = [layer for layer in self.model if isinstance(layer, nn.Linear)]
+        with torch.no_grad():
+            for layer, (weights, biases) in zip(dense, self.case.weights(), strict=True):
+                layer.weight.copy_(torch.from_numpy(weights.T))
+                layer.bias.copy_(torch.from_numpy(biases))
+        self.optimizer = self.make_optimizer()
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return the case's optimizer, in this class's form."""
+        parameters, form = self.model.parameters(), self.optimizer_form
+        if self.case.optimizer == "sgd":
+            rate, momentum = SGD["learning_rate"], SGD["momentum"]
+            return torch.optim.SGD(parameters, rate, momentum, **form)
+        if self.case.optimizer == "adam":
+            betas = ADAM["beta_1"], ADAM["beta_2"]
+            return torch.optim.Adam(
+                parameters, ADAM["learning_rate"], betas, ADAM["epsilon"], **form
+            )
+        return torch.optim.RMSprop(
+            parameters, RMSPROP["learning_rate"], RMSPROP["rho"], RMSPROP["epsilon"], **form
+        )
+
+    def batches(self) -> Batches:
+        """Give the batches of an epoch."""
+        n, size = len(self.y), self.case.batch_size
+        order = torch.randperm(n, device=self.device)
+        for start in range(0, n, size):
+            index = order[start : start + size]
+            yield self.X.index_select(0, index), self.y.index_select(0, index)
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return a batch's loss."""
+        return self.criterion(self.model(x), y)
+
+    def epoch(self) -> float:
+        """Train; the losses are added up on the device and read once."""
+        total = torch.zeros((), device=self.device)
+        for _ in range(self.case.epochs):
+            for x, y in self.batches():
+                loss = self.loss(x, y)
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                total.add_(loss.detach(), alpha=len(x))
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return total.item() / (len(self.y) * self.case.epochs)
+
+
+class TorchFused(Torch):
+    """The same with the fused optimizer."""
+
+    optimizer_form: ClassVar[dict[str, bool]] = {"fused": True}
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return the fused optimizer."""
+        if self.case.optimizer == "rmsprop":
+            raise LeftOutError("PyTorch has no fused RMSprop")
+        return super().make_optimizer()
+
+
+class TorchLoader(Torch):
+    """The same with a ``DataLoader``, as tutorials have it."""
+
+    def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
+        super().__init__(case, X, y)
+        on_gpu = self.device.type == "cuda"  # then batches are moved, from pinned memory
+        data = torch.utils.data.TensorDataset(self.X.cpu(), self.y.cpu())
+        self.loader = torch.utils.data.DataLoader(
+            data, batch_size=case.batch_size, shuffle=True, pin_memory=on_gpu
+        )
+
+    def batches(self) -> Batches:
+        """Give the loader's batches."""
+        for x, y in self.loader:
+            yield x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+
+
+class TorchCompile(Torch):
+    """The same with network and loss compiled, and the fused optimizer where there is one."""
+
+    note = "compiled: network and loss; the optimizer is the fused one where there is one"
+
+    def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
+        torch.compiler.reset()  # else the cells before count as changing shapes of this one
+        if case.optimizer != "rmsprop":
+            self.optimizer_form = {"fused": True}  # type: ignore[misc]
+        super().__init__(case, X, y)
+        self.compiled = torch.compile(super().loss)
+
+    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return a batch's loss by the compiled function."""
+        return self.compiled(x, y)

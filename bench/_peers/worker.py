@@ -1,0 +1,118 @@
+"""A peer's process: it is told on standard input what to do, one line of JSON each time.
+
+========================================  ===================================================
+told                                      answered
+========================================  ===================================================
+``{"do": "build", "case": {...}}``        ``{"seconds", "note", "has_optimizer"}``, or
+                                          ``{"left_out": why}``
+``{"do": "train"}``                       ``{"loss", "seconds", "call_seconds"}``
+``{"do": "memory"}``                      ``{"peak_mb"}``
+========================================  ===================================================
+
+It ends with its input. What goes wrong ends it too, with the traceback on standard error.
+"""
+
+import gc
+import json
+import os
+import resource
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from . import PEERS
+from .case import Case, load_data
+from .peer import LeftOutError, Peer
+
+
+def main(name: str, threads: int) -> None:
+    """Do what is told until the input ends."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a library prints is no answer
+    _keep_to_cores(threads)
+    worker = Worker(name)
+    for line in sys.stdin:
+        told = json.loads(line)
+        answer = getattr(worker, told.pop("do"))(**told)
+        answers.write(json.dumps(answer) + "\n")
+
+
+class Worker:
+    """The peer of the current case; its methods are what can be told.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`PEERS`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.peer: Peer | None = None
+        self.restarts = False
+        self.data: dict[str, Any] = {}
+
+    def build(self, case: dict[str, Any]) -> dict[str, Any]:
+        """Make the peer; its data are read when their folder is first named."""
+        read = Case.read(case)
+        start = time.perf_counter()
+        module, _, attribute = PEERS[self.name].place.partition(":")
+        kind: type[Peer] = getattr(import_module(f".{module}", __package__), attribute)
+        imported = time.perf_counter() - start
+        if read.folder not in self.data:
+            self.data = {read.folder: load_data(read.folder, kind.takes_sparse)}
+        self.peer, self.restarts = None, read.epochs > 1
+        gc.collect()
+        start = time.perf_counter()
+        try:
+            self.peer = kind(read, *self.data[read.folder])
+        except LeftOutError as error:
+            return {"left_out": str(error)}
+        return {
+            "seconds": imported + time.perf_counter() - start,
+            "note": self.peer.note,
+            "has_optimizer": self.peer.has_optimizer,
+        }
+
+    def train(self) -> dict[str, Any]:
+        """Train for the case's epochs."""
+        assert self.peer is not None
+        if self.restarts:
+            self.peer.restart()
+        gc.collect()  # what others left behind is not cleared up at this one's cost
+        start = time.perf_counter()
+        loss = self.peer.epoch()
+        seconds = time.perf_counter() - start
+        loop = self.peer.loop_seconds
+        return {
+            "loss": loss,
+            "seconds": seconds if loop is None else loop,
+            "call_seconds": seconds,
+        }
+
+    def memory(self) -> dict[str, float]:
+        """Return the most memory that the process has held."""
+        return {"peak_mb": _peak() / 1e6}
+
+
+def _keep_to_cores(threads: int) -> None:
+    """Leave the process as many cores as threads: what some libraries, like JAX, count."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        if threads < len(cores):
+            os.sched_setaffinity(0, cores[:threads])
+
+
+def _peak() -> int:
+    """Return the peak in bytes, without what the parent's process had before this one began.
+
+    Linux counts that into ``ru_maxrss`` of a new program, and not into ``VmHWM``.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

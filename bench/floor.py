@@ -1,0 +1,47 @@
+"""The matrix products of an epoch with nothing around them: what no network can be faster than."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from xpnet.backends import Backend
+
+
+def products_of_an_epoch(
+    backend: Backend, n: int, sizes: Sequence[int], batch_size: int
+) -> Callable[[], None]:
+    """Return a function that does an epoch's matrix products, into buffers made before."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> Any:
+        return backend.asarray(rng.standard_normal(shape), backend.dtype)
+
+    weights = [random(n_in, n_out) for n_in, n_out in pairwise(sizes)]
+    activations = [random(batch_size, size) for size in sizes]
+    errors, gradients = [random(*a.shape) for a in activations], [random(*w.shape) for w in weights]
+
+    def products() -> None:
+        matmul, layers = backend.xp.matmul, range(len(weights))
+        with backend.active():
+            for _ in range(-(-n // batch_size)):
+                for k in layers:
+                    matmul(activations[k], weights[k], out=activations[k + 1])
+                for k in reversed(layers):
+                    matmul(activations[k].T, errors[k + 1], out=gradients[k])
+                    if k:
+                        matmul(errors[k + 1], weights[k].T, out=errors[k])
+                for activation in activations[1:]:
+                    activation[...] = 0.5  # numbers must stay finite: others cost other times
+                for error in errors[1:-1]:
+                    error[...] = 0.5
+            backend.scalar(gradients[0][0, 0])  # waits for the device
+
+    return products
+
+
+def flops(n: int, sizes: Sequence[int]) -> int:
+    """Count additions and multiplications of an epoch's products: forward, and both gradients."""
+    layers = list(pairwise(sizes))
+    return 2 * n * (3 * sum(a * b for a, b in layers) - layers[0][0] * layers[0][1])

@@ -1,0 +1,254 @@
+"""How fast xpnet is beside other libraries, on the same networks and the same data.
+
+    python -m bench.peers --peers xpnet,torch,torch-fused --cases mnist --batch-sizes 60
+
+The peers: xpnet (NumPy alone), xpnet-numba, products (the matrix products alone, the floor), torch
+(eager), torch-fused (with the fused optimizer), torch-loader (with a DataLoader), torch-compile,
+jax-step (a compiled step), jax-scan (a compiled epoch), sklearn, keras-jax. One that is not
+installed is named and left out.
+
+Each has the same pixels in [0, 1], first weights, batch size, optimizer and number of threads,
+shuffles in every epoch, trains on the short last batch too and sums up its loss. Each runs in a
+process of its own; those of a cell take turns, and while one computes the others are stopped, so
+that a slow spell of the machine meets all and nobody's waiting threads disturb. Ratios are taken
+within a round. The first epoch, in which things are compiled, is apart. Who does not come to the
+same loss is marked.
+
+Cases: mnist; digits (64-32-10, batch 32, 50 epochs from the first weights timed as one); sparse
+(10000-16-16-1 on rows with about 130 ones in CSR, dense for those who take no CSR); wide
+(784-2048-2048-10, 15,000 samples).
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.datasets import load_digits
+
+from . import arguments, machine, output
+from ._peers import PEERS
+from ._peers.case import Case, save_data
+from ._peers.costs import import_seconds, installed_mb
+from ._peers.report import compact, compare, report
+from ._peers.team import Team, environment
+from .data import WORDS, mnist, word_counts
+from .floor import flops
+
+CASES = ("mnist", "digits", "sparse", "wide")
+SHORTER = 15_000
+"""Samples of the sparse and the wide case."""
+
+LIBRARIES = (
+    "xpnet", "numpy", "scipy", "numba", "torch", "jax", "jaxlib", "optax", "keras", "scikit-learn",
+    "cupy-cuda12x", "cupy-cuda13x",
+)  # fmt: skip
+
+
+def main(given: list[str] | None = None) -> dict[str, Any]:
+    """Measure what the arguments ask for, print a report, write it to files, and return it."""
+    options = parse_arguments(given)
+    result: dict[str, Any] = {"command": output.command("peers", given)}
+    result |= {"machine": machine.describe(LIBRARIES)}
+    result |= {"device": options.device, "threads": options.threads, "samples": options.samples}
+    names, left_out = installed(options.peers)
+    result |= measure(options, names)
+    result["left_out"] = left_out | result["left_out"]
+    result["costs"] = costs(names, options) if options.costs else {}
+    text = report(result)
+    print(text)
+    if options.save:
+        output.save(options.save, result, text)
+    if options.write_readme:
+        output.write_readme("peers", compact(result))
+    return result
+
+
+def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--cases", type=arguments.words, default=list(CASES), metavar=",".join(CASES))
+    add("--peers", type=arguments.words, default=list(PEERS), metavar="xpnet,torch")
+    add(
+        "--sizes",
+        type=arguments.numbers,
+        nargs="+",
+        default=[[784, 89, 10], [784, 178, 46, 10], [784, 128, 64, 32, 10], [784, 1000, 100, 10]],
+        metavar="784,89,10",
+        help="units of mnist's networks, the input's first",
+    )
+    add(
+        "--batch-sizes",
+        type=arguments.numbers,
+        default=[60, 128, 512],
+        metavar="60,512",
+        help="mnist's",
+    )
+    add("--optimizers", type=arguments.words, default=["sgd", "adam"], metavar="sgd,adam")
+    add("--samples", type=int, default=60_000, help="at most; default: %(default)s")
+    add("--rounds", type=int, default=3, help="epochs of each peer; default: %(default)s")
+    add("--device", default="cpu", help="cpu or cuda; default: %(default)s")
+    add("--threads", type=int, default=machine.cores(), help="of each peer; default: all cores")
+    add(
+        "--minutes",
+        type=float,
+        default=20.0,
+        help="when each cell's share of these is over it has no further round, but one at least; "
+        "default: %(default)s",
+    )
+    add("--patience", type=float, default=600.0, help="seconds for an answer of a peer")
+    add(
+        "--costs",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="import time and installed size",
+    )
+    add("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
+    add("--write-readme", action="store_true", help="put a short table into README.md")
+    options = parser.parse_args(given)
+    for kind, asked, known in (
+        ("case", options.cases, CASES),
+        ("peer", options.peers, PEERS),
+        ("optimizer", options.optimizers, ("sgd", "adam", "rmsprop")),
+    ):
+        unknown = [name for name in asked if name not in known]
+        if unknown:
+            parser.error(f"unknown {kind} {', '.join(unknown)}: expected of {', '.join(known)}")
+    if not hasattr(signal, "SIGSTOP"):
+        parser.error("needs a system that can stop a process and let it go on (Linux, macOS)")
+    return options
+
+
+def installed(names: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the peers that can be run, and why the others cannot."""
+    missing = {name: PEERS[name].missing() for name in names}
+    left_out = {name: f"{', '.join(of)} not installed" for name, of in missing.items() if of}
+    for name, why in left_out.items():
+        print(f"left out {name}: {why}", file=sys.stderr)
+    return [name for name in PEERS if name in names and name not in left_out], left_out
+
+
+def measure(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
+    """Measure all cells, case by case; the peers live as long as a case."""
+    found: dict[str, Any] = {"rows": [], "peak_mb": {}, "left_out": {}, "notes": {}}
+    # A terminated parent, too, must end its stopped children.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            cases = {name: prepare(name, options, Path(folder)) for name in options.cases}
+            budget = _Budget(options.minutes, [cell for cells in cases.values() for cell in cells])
+            for name, cells in cases.items():
+                if not cells:
+                    found["left_out"][name] = "its data are not there"
+                    continue
+                print(f"\n{name}", file=sys.stderr, end="")
+                with Team(names, options.threads, options.device, options.patience, _say) as team:
+                    for cell in cells:
+                        _say(f"\n{cell.network}, batch {cell.batch_size}, {cell.optimizer}: ")
+                        row = team.measure(cell, options.rounds, budget.until(cell))
+                        if row["peers"]:
+                            found["rows"].append(compare(row))
+                    found["peak_mb"][name] = team.memory()
+                found["left_out"] |= team.left_out
+                found["notes"] |= team.notes
+            print(file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return found
+
+
+def prepare(name: str, options: argparse.Namespace, folder: Path) -> list[Case]:
+    """Write a case's data to a folder of its own and return its cells; none without data."""
+    place = folder / name
+    place.mkdir()
+    try:
+        X, y = features(name, options.samples)
+    except ImportError as error:
+        print(f"left out {name}: {error}", file=sys.stderr)
+        return []
+    save_data(place, X, y)
+    common: dict[str, Any] = {"folder": str(place)}
+    common |= {"device": options.device, "threads": options.threads}
+
+    def cell(sizes: Any, batch_size: int, optimizer: str, **more: Any) -> Case:
+        size = min(batch_size, len(y))
+        return Case(name, tuple(sizes), size, optimizer, **common, **more)
+
+    if name == "digits":
+        return [cell((64, 32, 10), 32, "adam", epochs=50)]
+    if name == "sparse":
+        return [cell((WORDS, 16, 16, 1), 512, "rmsprop")]
+    if name == "wide":
+        wide = (784, 2048, 2048, 10)
+        return [cell(wide, 512, optimizer) for optimizer in options.optimizers]
+    settings = product(options.sizes, options.batch_sizes, options.optimizers)
+    return [cell(*setting) for setting in settings]
+
+
+def features(name: str, samples: int) -> tuple[Any, np.ndarray]:
+    """Return a case's features as every peer is given them, and its labels."""
+    if name == "sparse":
+        return word_counts(min(samples, SHORTER))
+    if name == "digits":
+        data = load_digits()
+        data, most = data.rows(np.arange(min(samples, len(data)))), 16
+    else:
+        data, most = mnist(samples if name == "mnist" else min(samples, SHORTER)), 255
+    return data.X.astype(np.float32) / np.float32(most), data.y
+
+
+def costs(names: list[str], options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Return import time and installed size of each peer; those of the same modules once."""
+    known: dict[Any, dict[str, float]] = {}
+    found = {}
+    for name in names:
+        entry = PEERS[name]
+        key = entry.imports, entry.distributions
+        if key not in known:
+            env = environment(name, options.threads, options.device)
+            known[key] = {
+                "import_s": import_seconds(entry, env),
+                "installed_mb": installed_mb(entry),
+            }
+        found[name] = known[key]
+    return found
+
+
+class _Budget:
+    """The time that each cell may take: its share of all, by how long it should take."""
+
+    def __init__(self, minutes: float, cells: list[Case]) -> None:
+        self.end = time.monotonic() + 60 * minutes
+        self.waiting = sum(map(self.weight, cells))
+
+    @staticmethod
+    def weight(cell: Case) -> float:
+        """Estimate the seconds of training: by steps, by products, and for compilation."""
+        n = cell.epochs * {"mnist": 60_000, "digits": 1_797}.get(cell.name, SHORTER)
+        return 1.0 + 3e-4 * n / cell.batch_size + flops(n, cell.sizes) / 5e10
+
+    def until(self, cell: Case) -> float:
+        """Return the time at which a cell's share of what is left is over."""
+        now, weight = time.monotonic(), self.weight(cell)
+        share = weight / self.waiting
+        self.waiting -= weight
+        return now + max(self.end - now, 0.0) * share
+
+
+def _say(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,362 @@
+"""The measurements: that what they say of numbers is right, and that they run."""
+
+import json
+import subprocess
+import sys
+from functools import singledispatch
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import epoch_time, measuring, output, peers
+from bench import ops as bench_ops
+from bench._peers import PEERS, report
+from bench._peers.case import Case, load_data, save_data
+from bench._peers.costs import import_seconds, installed_mb
+from bench._peers.team import Team, environment
+from bench.data import word_counts
+from bench.measuring import Spread
+from xpnet.backends import ops
+
+QUICK = ["products", "xpnet", "torch", "sklearn"]
+"""Peers that start within a second or two."""
+
+
+@pytest.fixture(autouse=True)
+def no_mnist(monkeypatch, tmp_path):
+    """Random images, and no download, whatever is installed."""
+    monkeypatch.setenv("XPNET_DATA", str(tmp_path))
+
+
+# ---- numbers
+
+
+def test_ratios_are_taken_pair_by_pair():
+    assert measuring.ratios([1, 4, 9], [1, 2, 3]) == Spread(2, 1, 3)
+    assert f"{Spread(2, 1, 3):.1f}" == "2.0 [1.0, 3.0]"
+
+
+def test_geometric_mean_of_a_ratio_and_its_inverse_is_one():
+    assert measuring.geometric_mean([0.25, 4.0]) == pytest.approx(1)
+    assert measuring.geometric_mean([2.0, 8.0]) == pytest.approx(4)
+
+
+def peer(seconds, last_loss=0.5, **more):
+    losses = [0.9, last_loss]
+    return {"first_s": 1.0, "has_optimizer": True, "seconds": seconds, "losses": losses} | more
+
+
+def row(peers, **more):
+    about = {"name": "mnist", "network": "784-10", "batch_size": 60, "optimizer": "sgd"}
+    return about | more | {"peers": peers}
+
+
+def test_a_cell_is_compared_with_the_better_form_of_pytorch():
+    quick, slow, ours = peer([2.0, 4.0]), peer([4.0, 4.0]), peer([1.0, 1.0])
+    compared = report.compare(row({"torch": slow, "torch-fused": quick, "xpnet": ours}))
+    assert compared["reference"] == "torch-fused"
+    assert compared["peers"]["xpnet"]["ratio"] == [0.375, 0.25, 0.5]
+    assert compared["peers"]["xpnet"]["ratio_to_torch"] == [0.25, 0.25, 0.25]
+    assert compared["peers"]["torch"]["ratio"] == [1.5, 1.0, 2.0]
+
+
+def test_without_pytorch_it_is_compared_with_the_first_that_learns():
+    found = report.reference(row({"products": peer([1.0], None), "xpnet": peer([2.0])}))
+    assert found == "xpnet"
+    assert report.reference(row({"products": peer([1.0], None)})) == "products"
+
+
+def test_who_comes_to_another_loss_is_marked():
+    compared = report.compare(
+        row(
+            {
+                "torch": peer([1.0], 0.100),
+                "torch-fused": peer([1.0], 0.101),
+                "xpnet": peer([1.0], 0.105),
+                "sklearn": peer([1.0], 0.105),
+                "jax-step": peer([1.0], 0.1005),
+                "keras-jax": peer([1.0], 0.5, has_optimizer=False),
+                "products": peer([1.0], None),
+            }
+        )
+    )["peers"]
+    unequal = [name for name, peer in compared.items() if report.is_unequal(name, peer)]
+    assert unequal == ["xpnet"]  # the median is 0.101; scikit-learn may be 5 % off
+    assert compared["xpnet"]["loss_apart"] == pytest.approx(0.105 / 0.101 - 1)
+    assert "loss_apart" not in compared["keras-jax"]
+
+
+def test_of_two_the_loss_is_held_to_that_of_pytorch():
+    assert report.usual_loss({"xpnet": 0.2, "torch": 0.1}) == 0.1
+    assert report.usual_loss({"xpnet": 0.2}) == 0.2
+    assert report.usual_loss({}) is None
+
+
+def test_means_say_of_how_many_cells_they_are():
+    rows = [
+        report.compare(row({"torch": peer([2.0]), "xpnet": peer([1.0])})),
+        report.compare(row({"torch": peer([8.0])}, batch_size=512)),
+    ]
+    assert report.mean_ratio(rows, "xpnet") == "0.50 (1 of 2)"
+    assert report.mean_ratio(rows, "torch") == "1.00"
+    assert report.mean_ratio(rows, "sklearn") == "-"
+
+
+def test_cells_are_grouped_by_batch_size_and_case():
+    wide = [row({}, name="wide", optimizer=name) for name in ("sgd", "adam")]
+    rows = [row({}), row({}, batch_size=512), row({}, name="digits"), *wide]
+    assert {label: len(part) for label, part in report.groups(rows).items()} == {
+        "MNIST": 2, "batch 60": 1, "batch 512": 1, "digits": 1, "wide sgd": 1, "wide adam": 1,
+    }  # fmt: skip
+
+
+def test_each_cell_gets_its_share_of_the_time(monkeypatch):
+    cells = [Case("mnist", (784, n, 10), 60, "sgd", "") for n in (10, 1000)]
+    monkeypatch.setattr(peers.time, "monotonic", lambda: 100.0)
+    budget = peers._Budget(1.0, cells)
+    first, second = (budget.until(cell) for cell in cells)
+    assert 100 < first < 130
+    assert second == pytest.approx(160)  # the last has all that is left
+
+
+# ---- files
+
+
+def test_results_are_saved_and_put_between_the_marks_of_the_readme(tmp_path):
+    output.save("name", {"a": [1]}, "| table |", tmp_path)
+    assert json.loads((tmp_path / "name.json").read_text()) == {"a": [1]}
+    assert (tmp_path / "name.md").read_text() == "| table |\n"
+    readme = tmp_path / "README.md"
+    start = "<!-- made by: python -m bench.{} --write-readme -->"
+    text = "\n".join(["before", start.format("x"), "1", output.END, start.format("peers"), "2"])
+    readme.write_text(f"{text}\n{output.END}\nafter\n")
+    output.write_readme("peers", "new", readme)
+    changed = text.removesuffix("2") + f"new\n{output.END}\nafter\n"
+    assert readme.read_text() == changed
+    with pytest.raises(ValueError, match="lacks the marks"):
+        output.write_readme("ops", "new", readme)
+
+
+@pytest.mark.parametrize("module", ["epoch_time", "peers"])
+def test_the_readme_has_the_marks(module, tmp_path):
+    copy = tmp_path / "README.md"
+    copy.write_text(output.README.read_text(encoding="utf-8"), encoding="utf-8")
+    output.write_readme(module, "new", copy)
+    assert "\nnew\n" in copy.read_text(encoding="utf-8")
+
+
+# ---- operations
+
+
+def test_every_fast_operation_has_a_row():
+    bench_ops.check_complete()
+
+
+def test_a_fast_operation_without_a_row_is_an_error(monkeypatch):
+    @singledispatch
+    def forgotten(x, out=None):
+        return x
+
+    forgotten.register(np.ndarray, lambda x, out=None: x)
+    monkeypatch.setattr(ops, "forgotten", forgotten, raising=False)
+    with pytest.raises(RuntimeError, match="forgotten"):
+        bench_ops.main([])
+
+
+@pytest.mark.parametrize("name", bench_ops.ROWS)
+def test_the_forms_of_an_operation_do_the_same(name, rng):
+    operation, size = bench_ops.ROWS[name], bench_ops.Size(5, 4, 3)
+    given = operation.given(size, bench_ops.Maker(rng, np.dtype("float64")))
+    copies = [[np.array(x) if isinstance(x, np.ndarray) else x for x in given] for _ in range(2)]
+    expected = getattr(ops, name).dispatch(object)(*given)
+    plain = operation.plain(*copies[0])
+    results = [plain]
+    for version in bench_ops.fast_versions(name).values():
+        call = [x.copy() if isinstance(x, np.ndarray) else x for x in copies[1]]
+        out = call[0] if operation.out is None else np.full(operation.out(size), np.nan)
+        results.append(version(*call, out=out))
+    for result in results:
+        np.testing.assert_equal(type(result), type(expected))
+        for got, wanted in zip(np.atleast_1d(result), np.atleast_1d(expected), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-9)
+    assert (operation.moved is None) != (operation.flops is None)
+
+
+def test_operations_are_measured(capsys):
+    arguments = ["--sizes", "5,4,3", "6,5,4", "--repeats", "2", "--least", "0", "--cube", "8"]
+    result = bench_ops.main(arguments)
+    assert {row["operation"] for row in result["rows"]} == bench_ops.fast_operations()
+    for row in result["rows"]:
+        assert 0 < row["fast_s"][1] <= row["fast_s"][0] <= row["fast_s"][2]
+        assert row["rate"] > 0
+        assert row["share_of_limit"][0] > 0
+    assert "| adam " in capsys.readouterr().out
+
+
+def test_rates_are_of_what_has_to_be_moved():
+    size = bench_ops.Size(60, 784, 89)
+    assert size.parameters == 785 * 89
+    assert bench_ops.ROWS["adam"].moved(size) == 7 * size.parameters
+    assert bench_ops.ROWS["sgd"].moved(size) == 5 * size.parameters
+    assert bench_ops.ROWS["affine"].flops(size) == 2 * 60 * 784 * 89
+
+
+# ---- epochs and peers
+
+
+def test_epoch_times_are_measured(monkeypatch, capsys):
+    arguments = "--samples 100 --sizes 784,4,10 --batch-sizes 60 --optimizers sgd --repeats 1"
+    monkeypatch.setattr(sys, "argv", ["epoch_time", *arguments.split()])
+    epoch_time.main()
+    assert "| 784-4-10 " in capsys.readouterr().out
+
+
+def losses_of(trained):
+    """Return the losses of the peers that learn, with the optimizer asked for."""
+    return {
+        name: [peer["first_loss"], *peer["losses"]]
+        for name, peer in trained.items()
+        if name != "products" and peer["has_optimizer"]
+    }
+
+
+def test_peers_are_measured_and_do_the_same(capsys):
+    names = [name for name in QUICK if not PEERS[name].missing()]
+    arguments = (
+        f"--cases mnist --peers {','.join(names)} --sizes 784,8,10 --batch-sizes 60,512 "
+        "--samples 200 --rounds 2 --threads 1 --no-costs"
+    )
+    result = peers.main(arguments.split())
+    assert [row["batch_size"] for row in result["rows"]] == [60, 60, 200, 200]
+    for row in result["rows"]:
+        assert list(row["peers"]) == names
+        assert all(len(peer["seconds"]) == 2 for peer in row["peers"].values())
+        losses = losses_of(row["peers"])
+        # With all samples in one batch, their order does not matter.
+        tolerance = 0.05 if row["batch_size"] == 60 else 1e-5
+        for name, found in losses.items():
+            np.testing.assert_allclose(found, losses["xpnet"], rtol=tolerance, err_msg=name)
+    assert not result["left_out"]
+    assert set(result["peak_mb"]["mnist"]) == set(names)
+    assert f"Repeat it with `python -m bench.peers {arguments}`" in capsys.readouterr().out
+    assert "| batch 200 " in report.compact(result)
+
+
+@pytest.fixture
+def one_batch(tmp_path, rng):
+    """A function from an optimizer to a case whose only batch is all of the data.
+
+    There the order of the samples does not matter, and losses are the same to the last digits.
+    """
+    places = {}
+    for n_outputs, n_classes in ((1, 2), (4, 4)):
+        places[n_outputs] = tmp_path / str(n_outputs)
+        places[n_outputs].mkdir()
+        X = rng.random((50, 12), np.float32)
+        save_data(places[n_outputs], X, rng.integers(0, n_classes, 50))
+
+    def case(n_outputs, optimizer, **more):
+        folder = str(places[n_outputs])
+        return Case("mnist", (12, 9, n_outputs), 50, optimizer, folder, **more)
+
+    return case
+
+
+@pytest.mark.slow
+def test_all_peers_do_the_same_training(one_batch):
+    """All but the one whose compilation takes a minute."""
+    names = [name for name in PEERS if name != "torch-compile" and not PEERS[name].missing()]
+    cases = [one_batch(n, name) for n in (1, 4) for name in ("sgd", "adam", "rmsprop")]
+    with Team(names, 1, "cpu") as team:
+        for case in [*cases, one_batch(4, "adam", epochs=3)]:
+            losses = losses_of(team.measure(case, 3)["peers"])
+            for name, found in losses.items():
+                np.testing.assert_allclose(found, losses["xpnet"], rtol=1e-5, err_msg=name)
+        assert [member.name for member in team.members] == names
+
+
+def test_a_peer_that_dies_is_named_and_the_others_go_on(one_batch):
+    said = []
+    with Team(["products", "xpnet"], 1, "cpu", say=said.append) as team:
+        team.members[0].process.kill()
+        row = team.measure(one_batch(4, "sgd"), 1)
+        assert list(row["peers"]) == ["xpnet"]
+        assert [member.name for member in team.members] == ["xpnet"]
+    assert "ended with code -9" in team.left_out["products"]
+    assert any("products died" in text for text in said)
+    assert team.members[0].process.returncode == -9  # nobody is left behind
+
+
+def test_what_a_peer_writes_before_it_dies_is_reported(one_batch):
+    with Team(["xpnet"], 1, "cpu") as team:
+        assert not team.measure(one_batch(4, "no such optimizer"), 1)["peers"]
+    assert "Error" in team.left_out["xpnet"]
+
+
+def test_time_that_is_over_leaves_one_round(one_batch):
+    with Team(["products"], 1, "cpu") as team:
+        row = team.measure(one_batch(4, "sgd"), 5, until=0.0)
+    assert len(row["peers"]["products"]["seconds"]) == 1
+
+
+def test_unknown_names_are_refused(capsys):
+    for arguments in (["--peers", "xpnet,tensor"], ["--cases", "cifar"], ["--optimizers", "lbfgs"]):
+        with pytest.raises(SystemExit):
+            peers.main(arguments)
+        assert "unknown" in capsys.readouterr().err
+
+
+def test_sparse_data_are_read_sparse_or_dense(tmp_path):
+    pytest.importorskip("scipy", reason="SciPy, which has sparse matrices, is not installed")
+    X, y = word_counts(300)
+    assert X.shape == (300, 10_000)
+    assert 100 < X.nnz / 300 < 160
+    assert 0.4 < y.mean() < 0.6
+    save_data(tmp_path, X, y)
+    dense, labels = load_data(tmp_path, keep_sparse=False)
+    assert dense.dtype == np.float32
+    np.testing.assert_array_equal(labels, y)
+    np.testing.assert_array_equal(load_data(tmp_path, keep_sparse=True)[0].toarray(), dense)
+
+
+def test_cases_go_through_json():
+    case = Case("mnist", (4, 3, 2), 60, "sgd", "folder")
+    assert Case.read(json.loads(json.dumps(case.message()))) == case
+    (first, bias), _ = case.weights()
+    assert first.shape == (4, 3)
+    assert not bias.any()
+    np.testing.assert_array_equal(first, case.weights()[0][0])
+
+
+def test_costs_are_measured():
+    numpy, ours = PEERS["products"], PEERS["xpnet"]
+    assert 0 < import_seconds(numpy, environment("products", 1, "cpu"), 1) < 30
+    assert 10 < installed_mb(numpy) < installed_mb(ours) < 400
+
+
+@pytest.mark.skipif(
+    bool(PEERS["jax-step"].missing()), reason="JAX, beside which we are measured, is not installed"
+)
+def test_jax_updates_by_hand_are_those_of_optax():
+    pytest.importorskip("optax", reason="Optax, JAX's optimizers, is not installed")
+    code = """
+import jax.numpy as jnp
+from bench._peers import with_jax
+for name in ("sgd", "adam", "rmsprop"):
+    both = with_jax.optimizer(name), with_jax.optimizer_by_hand(name)
+    w = jnp.asarray([0.5, -1.0, 2.0])
+    states = [each.init(w) for each in both]
+    for k in range(1, 4):
+        changes = []
+        for i, each in enumerate(both):
+            change, states[i] = each.update(w * k, states[i], w)
+            changes.append(change)
+        assert jnp.allclose(*changes, rtol=1e-5), (name, changes)
+print("same")
+"""
+    root = str(Path(__file__).parent.parent)
+    command = [sys.executable, "-c", code]
+    env = environment("jax-step", 1, "cpu")
+    done = subprocess.run(command, env=env, cwd=root, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "same", done.stderr
