@@ -41,9 +41,9 @@ def is_array(x: Any) -> bool:
 
 
 def is_sparse(x: Any) -> bool:
-    """Whether ``x`` is a SciPy sparse matrix or array; never imports SciPy to find out."""
-    sparse = sys.modules.get("scipy.sparse")
-    return sparse is not None and bool(sparse.issparse(x))
+    """Whether ``x`` is a sparse matrix of SciPy or CuPy; never imports them to find out."""
+    modules = (sys.modules.get(name) for name in ("scipy.sparse", "cupyx.scipy.sparse"))
+    return any(sparse is not None and bool(sparse.issparse(x)) for sparse in modules)
 
 
 class Memory(NamedTuple):
@@ -79,6 +79,9 @@ class Backend:
 
     writes_out: ClassVar[bool] = False
     """Whether the operations of this library write into ``out``; else none is made for them."""
+
+    lazy: ClassVar[bool] = True
+    """Whether computing goes on while Python does, so that looking at a number means waiting."""
 
     @property
     def device_name(self) -> str:
@@ -127,6 +130,13 @@ class Backend:
     def zeros(self, shape: tuple[int, ...]) -> Array:
         """Make an array of zeros here, of the default floating-point type."""
         return self.xp.zeros(shape, dtype=self.float_dtype, device=self.device)
+
+    def from_sparse(self, x: Any) -> Any | None:
+        """Return a SciPy CSR matrix as this library's here, of the default floating-point type.
+
+        None where the library has none: then batches of it are made dense.
+        """
+        return None
 
     def to_numpy(self, x: Array) -> np.ndarray:
         """Return an array of this library as a NumPy array; waits for the device."""

@@ -32,6 +32,13 @@ class CupyBackend(Backend):
         with self.device:
             return self.xp.zeros(shape, dtype=self.float_dtype)
 
+    def from_sparse(self, x: Any) -> Any:
+        """Copy a SciPy CSR matrix to this device."""
+        import cupyx.scipy.sparse
+
+        with self.device:
+            return cupyx.scipy.sparse.csr_matrix(x.astype(self.dtype, copy=False))
+
     def memory(self) -> Memory | None:
         """Free and total bytes; what CuPy's pool keeps for reuse counts as free."""
         import cupy

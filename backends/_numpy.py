@@ -14,10 +14,17 @@ class NumpyBackend(Backend):
     """NumPy arrays in the host's memory."""
 
     writes_out = True
+    lazy = False
 
     def owns(self, x: Array) -> bool:
         """Whether ``x`` is a NumPy array, or a NumPy scalar, which is what sums are."""
         return isinstance(x, (np.ndarray, np.generic))
+
+    def from_sparse(self, x: Any) -> Any:
+        """Return the matrix, in the default floating-point type."""
+        from . import _scipy_kernels  # noqa: F401  fast versions for SciPy's types
+
+        return x.astype(self.dtype, copy=False)
 
     def memory(self) -> Memory | None:
         """Free and total bytes of the host's memory, where the system tells."""
@@ -26,10 +33,20 @@ class NumpyBackend(Backend):
             free, total = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PHYS_PAGES")
         except (AttributeError, OSError, ValueError):  # Windows has no sysconf
             return None
-        return Memory(free * page, total * page)
+        return Memory(_available() or free * page, total * page)
 
     def _from_host(self, x: np.ndarray) -> Array:
         return x
+
+
+def _available() -> int | None:
+    """Return what Linux could give, which counts files kept in memory as free."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            found = next(line for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    return int(found.split()[1]) * 1024
 
 
 def make(device: str, dtype: str) -> Backend:

@@ -4,8 +4,9 @@ A formula of ten passes over long arrays is bound by memory. Taken a block at a 
 stay in the processor's cache, it is bound by arithmetic; and nothing is allocated but one block.
 """
 
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -13,25 +14,24 @@ from . import ops
 from ._backend import Array
 
 
-@ops.take_rows.register
+@ops.take_rows.register(np.ndarray)
 def take_rows(x: np.ndarray, index: Array, out: Array | None = None) -> Array:
     """See :func:`ops.take_rows`."""
     if out is None:
         return np.take(x, index, axis=0)
     if out.dtype != x.dtype:
-        np.copyto(out, np.take(x, index, axis=0))
-        return out
+        return _by_rows(out, lambda part: np.take(x, index[part], axis=0))
     # "raise" would go through a buffer, so that an index out of range leaves `out` as it was.
     return np.take(x, index, axis=0, out=out, mode="clip")
 
 
-@ops.matmul.register
+@ops.matmul.register(np.ndarray)
 def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.matmul`."""
     return np.matmul(a, b, out=out)
 
 
-@ops.affine.register
+@ops.affine.register(np.ndarray)
 def affine(x: np.ndarray, w: Array, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.affine`."""
     out = np.matmul(x, w, out=out)
@@ -39,13 +39,81 @@ def affine(x: np.ndarray, w: Array, b: Array, out: Array | None = None) -> Array
     return out
 
 
-@ops.column_sum.register
+@ops.column_sum.register(np.ndarray)
 def column_sum(x: np.ndarray, out: Array | None = None) -> Array:
     """See :func:`ops.column_sum`."""
     return np.add.reduce(x, axis=0, out=out)
 
 
-@ops.standardize.register
+@ops.rowwise.register(np.ndarray)
+def rowwise(
+    x: np.ndarray, *others: Array, function: Callable[..., Array], out: Array | None = None
+) -> Array:
+    """See :func:`ops.rowwise`."""
+    if out is None:
+        return function(x, *others)
+    return _by_rows(out, lambda part: function(x[part], *(other[part] for other in others)))
+
+
+PIECE = 1 << 16
+"""Bytes of so many rows as are worked on at a time: what a first-level cache nearly holds."""
+
+
+def _rows_of_a_piece(x: Array) -> int:
+    row: int = x.itemsize * math.prod(x.shape[1:])
+    return max(PIECE // max(row, 1), 1)
+
+
+def _by_rows(out: Array, some: Callable[[slice], Array]) -> Array:
+    """Write into ``out`` what ``some`` returns for a slice of its rows, slice by slice."""
+    step = _rows_of_a_piece(out)
+    for start in range(0, out.shape[0], step):
+        part = slice(start, start + step)
+        out[part] = some(part)
+    return out
+
+
+@ops.dropout_mask.register(np.ndarray)
+def dropout_mask(
+    like: np.ndarray, rate: float, key: int, counter: int, out: Array | None = None
+) -> Array:
+    """See :func:`ops.dropout_mask`."""
+    out = np.empty(like.shape, like.dtype) if out is None else out
+    generator = ops.philox(key, counter)  # one stream, whatever the pieces that it is drawn in
+
+    def some(part: slice) -> Array:
+        return generator.random(out[part].shape, dtype=np.float32) >= rate
+
+    _by_rows(out, some)
+    out /= 1.0 - rate
+    return out
+
+
+@ops.softmax_cross_entropy.register(np.ndarray)
+def softmax_cross_entropy(z: np.ndarray, labels: Array) -> tuple[Array, Array]:
+    """See :func:`ops.softmax_cross_entropy`."""
+    rows = np.arange(len(z))
+    shifted = z - np.maximum.reduce(z, axis=1, keepdims=True)
+    of_label = shifted[rows, labels]
+    e = np.exp(shifted, out=shifted)
+    total = np.add.reduce(e, axis=1, keepdims=True)
+    losses = np.log(total[:, 0]) - of_label
+    e /= total
+    e[rows, labels] -= 1.0
+    return losses, e
+
+
+@ops.all_finite.register(np.ndarray)
+def all_finite(x: np.ndarray) -> Array:
+    """See :func:`ops.all_finite`."""
+    if x.ndim == 0:
+        return np.isfinite(x)
+    step = _rows_of_a_piece(x)
+    starts = range(0, x.shape[0], step)
+    return np.bool_(all(np.isfinite(x[start : start + step]).all() for start in starts))
+
+
+@ops.standardize.register(np.ndarray)
 def standardize(x: np.ndarray, mean: Array, scale: Array, out: Array | None = None) -> Array:
     """See :func:`ops.standardize`."""
     out = np.subtract(x, mean, out=out)
@@ -87,7 +155,7 @@ def _block(dtype: np.dtype) -> Array:
     return held[dtype]
 
 
-@ops.sgd.register
+@ops.sgd.register(np.ndarray)
 def sgd(
     w: np.ndarray,
     g: Array,
@@ -113,7 +181,7 @@ def sgd(
     return out, v
 
 
-@ops.rmsprop.register
+@ops.rmsprop.register(np.ndarray)
 def rmsprop(
     w: np.ndarray,
     g: Array,
@@ -134,7 +202,7 @@ def rmsprop(
     return out, s
 
 
-@ops.adagrad.register
+@ops.adagrad.register(np.ndarray)
 def adagrad(
     w: np.ndarray,
     g: Array,
@@ -152,7 +220,7 @@ def adagrad(
     return out, s
 
 
-@ops.adam.register
+@ops.adam.register(np.ndarray)
 def adam(
     w: np.ndarray,
     g: Array,
@@ -192,7 +260,7 @@ def _scaled_step(
     np.subtract(w, t, out=out)
 
 
-@ops.scale.register
+@ops.scale.register(np.ndarray)
 def scale(x: np.ndarray, factor: float, out: Array | None = None) -> Array:
     """See :func:`ops.scale`."""
     return np.multiply(x, factor, out=out)

@@ -1,7 +1,7 @@
 """The operations that layers, losses and the trainer share, written in the array API.
 
 Each function here is a *definition*: a few lines that read like the formula and are right on any
-array library. Those decorated with ``singledispatch`` may have a fast version for one array type,
+array library. Those decorated with ``operation`` may have a fast version for one array type,
 registered by the file of that library (``_numpy_kernels.py``); callers never know.
 
 ``out`` is a hint, an array that may be overwritten with the result. Who can write there does, who
@@ -9,16 +9,17 @@ cannot returns a new array, so callers always use what comes back.
 """
 
 import math
-from functools import singledispatch
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from array_api_compat import device
 
 from ._backend import Array, array_namespace
+from ._dispatch import operation
 
 
-@singledispatch
+@operation
 def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
     """Return the rows ``x[index]``, in the type of ``out`` where that is given.
 
@@ -33,25 +34,48 @@ def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
     return rows if out is None else xp.astype(rows, out.dtype, copy=False)
 
 
-@singledispatch
+@operation
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     """Return the matrix product ``a @ b``."""
     return a @ b
 
 
-@singledispatch
+@operation
 def affine(x: Array, w: Array, b: Array, out: Array | None = None) -> Array:
     """Return ``x @ w + b``."""
     return x @ w + b
 
 
-@singledispatch
+@operation
 def column_sum(x: Array, out: Array | None = None) -> Array:
     """Return the sum over the batch, of shape x.shape[1:]."""
     return array_namespace(x).sum(x, axis=0)
 
 
-@singledispatch
+@operation
+def rowwise(
+    x: Array, *others: Array, function: Callable[..., Array], out: Array | None = None
+) -> Array:
+    """Return ``function(x, *others)``, each row of which depends on the same row of each alone.
+
+    Parameters
+    ----------
+    x, *others : array of shape (n, ...)
+    function : callable
+        Of as many arrays. A fast version calls it with some rows at a time, so that what it
+        makes on its way stays small.
+    """
+    return function(x, *others)
+
+
+@operation
+def all_finite(x: Array) -> Array:
+    """Return whether no number of ``x`` is NaN or infinite, as a 0-d array."""
+    xp = array_namespace(x)
+    return xp.all(xp.isfinite(x))
+
+
+@operation
 def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -> Array:
     """Return ``(x - mean) / scale``."""
     return (x - mean) / scale
@@ -104,6 +128,25 @@ def one_hot(labels: Array, n_classes: int, like: Array) -> Array:
     return xp.astype(labels[:, None] == classes[None, :], like.dtype)
 
 
+@operation
+def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
+    """Return -log s_y of each row of logits z, s being its softmax, and the derivative s - 1_y.
+
+    Parameters
+    ----------
+    z : array of shape (n, k)
+    labels : integer array of shape (n,)
+        From 0 to k - 1; what is outside is not always refused.
+
+    Returns
+    -------
+    losses, derivatives : array of shape (n,) and (n, k)
+    """
+    xp = array_namespace(z)
+    log_s, rows = log_softmax(z), one_hot(labels, z.shape[1], like=z)
+    return -xp.sum(rows * log_s, axis=1), xp.exp(log_s) - rows
+
+
 def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Array:
     """Return random numbers in [0, 1) that are a function of ``key`` and ``counter`` alone.
 
@@ -122,12 +165,31 @@ def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Arra
         Gives the result its namespace, device and floating-point type.
     """
     xp = array_namespace(like)
-    generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, counter]))
-    numbers: Any = generator.random(shape, dtype=np.float32)
+    numbers: Any = philox(key, counter).random(shape, dtype=np.float32)
     return xp.astype(xp.asarray(numbers, device=device(like)), like.dtype, copy=False)
 
 
-@singledispatch
+def philox(key: int, counter: int) -> np.random.Generator:
+    """Return the generator of one draw of a stream."""
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, counter]))
+
+
+@operation
+def dropout_mask(
+    like: Array, rate: float, key: int, counter: int, out: Array | None = None
+) -> Array:
+    """Return 0 where :func:`uniform` draws less than ``rate``, else 1 / (1 - rate).
+
+    Parameters
+    ----------
+    like : array
+        Gives the mask its shape, namespace, device and type.
+    """
+    kept = uniform(like.shape, key, counter, like) >= rate
+    return array_namespace(like).astype(kept, like.dtype) / (1.0 - rate)
+
+
+@operation
 def scale(x: Array, factor: float, out: Array | None = None) -> Array:
     """Return ``factor * x``."""
     return factor * x
@@ -136,7 +198,7 @@ def scale(x: Array, factor: float, out: Array | None = None) -> Array:
 # ---- optimizers' updates: each returns the new weights, and the new state
 
 
-@singledispatch
+@operation
 def sgd(
     w: Array,
     g: Array,
@@ -153,7 +215,7 @@ def sgd(
     return w - learning_rate * step, v
 
 
-@singledispatch
+@operation
 def rmsprop(
     w: Array,
     g: Array,
@@ -168,7 +230,7 @@ def rmsprop(
     return w - learning_rate * g / (array_namespace(w).sqrt(s) + epsilon), s
 
 
-@singledispatch
+@operation
 def adagrad(
     w: Array, g: Array, s: Array, learning_rate: float, epsilon: float, out: Array | None = None
 ) -> tuple[Array, Array]:
@@ -177,7 +239,7 @@ def adagrad(
     return w - learning_rate * g / (array_namespace(w).sqrt(s) + epsilon), s
 
 
-@singledispatch
+@operation
 def adam(
     w: Array,
     g: Array,

@@ -9,6 +9,7 @@ import array_api_compat.numpy
 import numpy as np
 import pytest
 
+import xpnet
 from xpnet.backends import (
     Backend,
     DeviceUnavailableError,
@@ -301,3 +302,15 @@ def test_uniform_numbers_depend_on_key_and_counter_alone(backend):
     assert abs(draw[0].mean() - 0.5) < 0.03
     on_numpy = ops.uniform((100, 7), 1, 2, like=np.zeros(1))
     np.testing.assert_array_equal(draw[0], on_numpy.astype(draw[0].dtype))
+
+
+def test_a_library_without_views_still_predicts(rng):
+    jnp = pytest.importorskip("jax.numpy")
+    X = rng.standard_normal((40, 4)).astype(np.float32)
+    net = xpnet.NeuralNetwork(epochs=2, batch_size=10, loss="softmax_cross_entropy", seed=0)
+    net.add(xpnet.DenseLayer(8, (4,))).add(xpnet.BatchNormalization()).add(xpnet.TanhActivation())
+    net.add(xpnet.Dropout(0.2)).add(xpnet.DenseLayer(2)).fit((X, (X[:, 0] > 0).astype(int)))
+    expected = net.predict(X)
+    got = net.predict(jnp.asarray(X))
+    assert type(got).__module__.startswith("jax")
+    np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-4, atol=1e-5)

@@ -47,6 +47,63 @@ def test_fast_batch_operations_are_their_definitions(name, dtype, n, strided, wi
     np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == "float32" else 1e-13)
 
 
+# operations with a test of their own below
+ROWS = {"take_rows", "rowwise", "dropout_mask", "all_finite", "softmax_cross_entropy"}
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 2), (5, 3), (70, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [1.0, 1000.0])
+def test_softmax_cross_entropy_is_its_definition(shape, dtype, size, rng):
+    z = (size * rng.standard_normal(shape)).astype(dtype)
+    labels, kept = rng.integers(0, shape[1], shape[0]), z.copy()
+    got = ops.softmax_cross_entropy(z, labels)
+    expected = ops.softmax_cross_entropy.dispatch(object)(z, labels)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    for ours, reference in zip(got, expected, strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(ours, reference, rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(z, kept)
+
+
+@pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (1,), (3, 5), (70_000,), (9, 8_000)])
+def test_a_number_that_is_not_finite_is_found_wherever_it_is(bad, shape, rng):
+    x = rng.standard_normal(shape).astype(np.float32)
+    if bad is not None and x.size:
+        x.flat[-1] = bad
+    assert ops.all_finite(x) == ops.all_finite.dispatch(object)(x)
+    assert ops.all_finite(x) == (bad is None or not x.size)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (5, 3), (7, _numpy_kernels.PIECE // 8 - 1), (2, 40_000)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_at_a_time_are_all_rows_at_once(shape, dtype, rng):
+    x, y = (rng.standard_normal(shape).astype(dtype) for _ in range(2))
+
+    def function(x, y):
+        return x * np.sum(y, axis=1, keepdims=True)
+
+    expected = ops.rowwise.dispatch(object)(x, y, function=function)
+    out = np.full(shape, np.nan, dtype)
+    assert ops.rowwise(x, y, function=function, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(ops.rowwise(x, y, function=function), expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (5, 3), (9, _numpy_kernels.PIECE // 16 + 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("with_out", [False, True])
+def test_a_mask_drawn_in_pieces_is_the_mask(shape, dtype, with_out):
+    like = np.zeros(shape, dtype)
+    expected = ops.dropout_mask.dispatch(object)(like, 0.3, 7, 2)
+    out = np.full(shape, np.nan, dtype) if with_out else None
+    got = ops.dropout_mask(like, 0.3, 7, 2, out=out)
+    assert got.dtype == expected.dtype == dtype
+    assert got is out or not with_out
+    np.testing.assert_array_equal(got, expected)
+
+
 @pytest.mark.parametrize("kind", ["uint8", "float32"])
 @pytest.mark.parametrize("into", [None, "float32", "float64"])
 def test_rows_are_gathered_in_the_type_of_out(kind, into, rng):
@@ -68,10 +125,10 @@ def fast_operations():
 
 
 def test_every_fast_operation_is_in_the_table():
-    assert fast_operations() == {*CASES, *BATCH, "take_rows"}
+    assert fast_operations() == {*CASES, *BATCH, *ROWS}
 
 
-@pytest.mark.parametrize("name", [*CASES, *BATCH, "take_rows"])
+@pytest.mark.parametrize("name", [*CASES, *BATCH, *ROWS])
 def test_fast_versions_have_the_definitions_arguments(name):
     operation = getattr(ops, name)
     of = [inspect.signature(operation.registry[cls]).parameters for cls in (object, np.ndarray)]

@@ -86,10 +86,10 @@ def test_a_network_follows_its_data_and_answers_in_their_library(backend, rng):
 
 def test_the_same_seed_gives_the_same_training_on_every_backend(backend, rng):
     X, y = blobs(rng)
-    there = classifier(dtype=backend.dtype).fit(
-        (backend.asarray(X, backend.dtype), backend.asarray(y))
-    )
-    here = classifier(dtype=backend.dtype).fit((X, y))
+    # In float32, Adam makes as much of a gradient that is but rounding as of any: a few epochs.
+    settings = {"dtype": backend.dtype, "epochs": 15 if backend.dtype == "float64" else 3}
+    there = classifier(**settings).fit((backend.asarray(X, backend.dtype), backend.asarray(y)))
+    here = classifier(**settings).fit((X, y))
     tolerance = 1e-9 if backend.dtype == "float64" else 5e-3
     np.testing.assert_allclose(weights(there), weights(here), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(there.history["loss"], here.history["loss"], rtol=tolerance)
@@ -152,10 +152,14 @@ def test_tables_lists_and_sparse_rows_train_like_arrays(make, rng):
         given = pytest.importorskip("polars").DataFrame(X, schema=list("abcde"))
     else:
         given = pytest.importorskip("scipy.sparse").csr_array(X)
-    expected = classifier().fit((X, y))
-    net = classifier().fit((given, y))
-    np.testing.assert_array_equal(weights(net), weights(expected))
-    np.testing.assert_array_equal(net.predict(given), expected.predict(X))
+    expected = classifier(dtype="float64").fit((X, y))
+    net = classifier(dtype="float64").fit((given, y))
+    # A sparse product adds in another order.
+    tolerance = 1e-9 if make == "csr" else 0.0
+    np.testing.assert_allclose(weights(net), weights(expected), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        net.predict(given), expected.predict(X), rtol=tolerance, atol=tolerance
+    )
 
 
 # ---- the loop
@@ -295,7 +299,9 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights(rng)
     net.add(DenseLayer(4, input_shape=(2,))).add(DenseLayer(1))
     with (
         np.errstate(all="ignore"),
-        pytest.raises(DivergedError, match=r"training came to .* in epoch \d+; .* Lower the"),
+        pytest.raises(
+            DivergedError, match=r"training came to .* in epoch \d+, step [12] of 2; .* Lower"
+        ),
     ):
         net.fit((X, y))
     assert np.all(np.isfinite(weights(net)))
@@ -752,12 +758,12 @@ def test_a_metric_of_the_library_is_not_altered_by_a_network():
 
 
 def test_integers_are_kept_as_they_are_until_a_batch_is_made(backend):
-    from xpnet._preparing import place
+    from xpnet._placing import place
 
     X = backend.asarray(np.arange(12, dtype=np.uint8).reshape(4, 3))
     arrays = place(Dataset(X), backend)
     assert arrays.X is X
-    assert arrays.rows(np.array([1])).X.dtype == backend.float_dtype
+    assert next(arrays.batches(2)).X.dtype == backend.float_dtype
 
 
 def test_mini_batches_of_lists_and_of_lengths_that_differ():

@@ -26,11 +26,13 @@ ORDER = [
     ["__main__", "cli"],
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
-    ["snapshot"],
+    ["snapshot", "_steps", "_interruption"],
+    ["_sums", "_placing", "compiled"],
+    ["_arrays", "_streaming", "memory"],
     ["_preparing", "_parameters", "history"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     ["activations", "losses", "metrics", "optimizers", "schedules", "layers", "initializers"],
-    ["_checks", "workspace"],
+    ["_checks", "workspace", "config"],
     ["backends"],
 ]
 

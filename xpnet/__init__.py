@@ -33,6 +33,7 @@ from .losses import (
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
 )
+from .memory import MemoryPlan, MemoryPlanError
 from .metrics import accuracy, confusion_matrix, f1, mae, mse, precision, r2, recall, rmse
 from .neuralnet import NeuralNetwork
 from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
@@ -76,6 +77,8 @@ __all__ = [
     "LogSoftmaxActivation",
     "LossFunction",
     "MeanSquaredError",
+    "MemoryPlan",
+    "MemoryPlanError",
     "ModelFileError",
     "NegativeLogLikelihood",
     "NeuralNetwork",

@@ -11,7 +11,7 @@ from functools import cache
 from inspect import signature
 from typing import Any
 
-from .backends import Array, Backend, array_namespace, backend_of, is_array, move
+from .backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
 from .layers import Layer
 from .optimizers import Optimizer
 from .workspace import Workspace
@@ -40,11 +40,12 @@ class Parameters:
         self._flat: Array = None
         self._gradient_views: list[Array] = []
         self._flat_gradient: Array = None
+        self._accumulated: Array = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the views: a copy of a view is no view of the copy."""
         empty: dict[str, Any] = {"_views": [], "_flat": None}
-        empty |= {"_gradient_views": [], "_flat_gradient": None}
+        empty |= {"_gradient_views": [], "_flat_gradient": None, "_accumulated": None}
         return self.__dict__ | empty
 
     def __bool__(self) -> bool:
@@ -54,10 +55,8 @@ class Parameters:
     def gather(self) -> Array:
         """Return all parameters, shape (n,); one that somebody has replaced counts as replaced."""
         current = [getattr(layer, name) for layer, name in self._slots]
-        replaced = len(current) != len(self._views) or any(
-            now is not view for now, view in zip(current, self._views, strict=False)
-        )
-        if replaced:
+        kept = len(current) == len(self._views) and all(map(operator.is_, current, self._views))
+        if not kept:
             self.scatter(_flat([self._fitting(k, value) for k, value in enumerate(current)]))
         return self._flat
 
@@ -81,8 +80,7 @@ class Parameters:
         if not self._slots:
             return True
         flat = self.gather()
-        xp = array_namespace(flat)
-        return bool(backend_of(flat).scalar(xp.all(xp.isfinite(flat))))
+        return bool(backend_of(flat).scalar(ops.all_finite(flat)))
 
     def gradient(self) -> Array:
         """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
@@ -92,6 +90,30 @@ class Parameters:
             return self._flat_gradient  # every layer has written into its place
         fitting = [self._fitting(k, each, "_gradient") for k, each in enumerate(gradients)]
         return _flat(fitting)
+
+    def accumulate(self, weight: Array) -> None:
+        """Add the gradients of a piece of a batch to those before, times what it weighs."""
+        gradient = self.gradient()
+        if self._accumulated is None:
+            self._accumulated = ops.scale(gradient, weight)
+        else:
+            self._accumulated = ops.rowwise(
+                self._accumulated,
+                gradient,
+                function=lambda total, new: total + weight * new,
+                out=self._accumulated,
+            )
+
+    def take_accumulated(self, total: Array) -> None:
+        """Give the layers the mean of what was accumulated, as if it were of one backward pass."""
+        accumulated, self._accumulated = self._accumulated, None
+        xp = array_namespace(accumulated)
+        divisor = xp.where(total > 0, total, 1.0) if is_array(total) else total or 1.0
+        out = self._flat_gradient if self._gradient_views else None
+        mean = ops.rowwise(accumulated, function=lambda sum: sum / divisor, out=out)
+        views = self._gradient_views if mean is self._flat_gradient else self._split(mean)
+        for (layer, name), view in zip(self._slots, views, strict=True):
+            setattr(layer, f"{name}_gradient", view)
 
     def attach_workspaces(self, backend: Backend) -> None:
         """Give each layer a workspace, where its gradients are views of one flat array."""
@@ -109,7 +131,7 @@ class Parameters:
         """Take the workspaces away: outside of training, results are arrays of their own."""
         for layer in self._layers:
             layer.workspace = None
-        self._flat_gradient, self._gradient_views = None, []
+        self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
 
     def update(self, optimizer: Optimizer) -> None:
         """Let an optimizer change the parameters, in place where it can."""

@@ -4,73 +4,17 @@ All checks of a data set against a network are here, and all of them are made be
 changed.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
-from .backends import Array, Backend, backend_of, is_sparse, move_state, ops, to_host
+from .backends import Array, to_host
 from .data import Dataset
 from .layers import Layer
 from .losses import LossFunction
 from .metrics import Metric
-from .workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """A data set where the network lives, features still in their own type.
-
-    Attributes
-    ----------
-    X : array or SciPy CSR matrix of shape (n, n_features)
-        A sparse matrix stays on the host, and only batches of it are made dense.
-    y : array or None
-        As the loss takes it.
-    sample_weight : array of shape (n,) or None
-    backend : Backend
-    """
-
-    X: Any
-    y: Array | None
-    sample_weight: Array | None
-    backend: Backend
-
-    def __len__(self) -> int:
-        return int(self.X.shape[0])
-
-    def rows(self, index: np.ndarray) -> "Arrays":
-        """Return the batch of the samples ``index``, its features made floating-point."""
-        return next(self.batches(max(len(index), 1), index))
-
-    def batches(
-        self, size: int, order: np.ndarray | None = None, workspace: Workspace | None = None
-    ) -> "Iterator[Arrays]":
-        """Give batches of ``size`` samples, the last one shorter, in their order or another.
-
-        With a workspace, a batch's features last until the next one is asked for.
-        """
-        order = np.arange(len(self)) if order is None else order
-        index = self.backend.asarray(order)  # one move for all batches
-        for start in range(0, max(len(order), 1), size):
-            part = slice(start, min(start + size, len(order)))
-            X = self._features(order[part], index[part], workspace)
-            y, weight = (
-                None if array is None else ops.take_rows(array, index[part])
-                for array in (self.y, self.sample_weight)
-            )
-            yield Arrays(X, y, weight, self.backend)
-
-    def _features(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:
-        """Return the features of a batch, whose samples are given on the host and on the device."""
-        if is_sparse(self.X):
-            return self.backend.asarray(self.X[order].toarray(), self.backend.dtype)
-        out = None
-        if workspace is not None:
-            out = workspace.array("X", (len(order), *self.X.shape[1:]))
-        return self.backend.asarray(ops.take_rows(self.X, index, out=out), self.backend.dtype)
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
@@ -151,49 +95,6 @@ def check_classes(y: np.ndarray, metric: Metric | Any) -> None:
             f"metric {metric.name!r} counts classes, and y goes from {y.min()} to {y.max()}: use "
             "'r2', 'rmse' or 'mae' for values"
         )
-
-
-def prepare(
-    dataset: Dataset,
-    loss: LossFunction,
-    n_outputs: int,
-    backend: Backend,
-    metric: Metric | Any = None,
-) -> Arrays:
-    """Check the targets and move the data to ``backend``."""
-    if dataset.y is None:
-        raise ValueError("the data set has no targets: give Dataset(X, y)")
-    y = prepare_targets(dataset.y, loss, n_outputs, metric)
-    return place(dataset, backend, y)
-
-
-def place(dataset: Dataset, backend: Backend, y: Array | None = None) -> Arrays:
-    """Move features, targets and weights to ``backend``."""
-    X = dataset.X
-    if is_sparse(X):
-        # For its check alone, on the host: the rows themselves are moved batch by batch.
-        _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
-    else:
-        X = _move(X, backend)
-    y = None if y is None else _move(y, backend)
-    weight = dataset.sample_weight
-    if weight is not None:
-        weight = backend.asarray(_move(weight, backend), backend.dtype)
-    return Arrays(X, y, weight, backend)
-
-
-def _move(x: Array, backend: Backend) -> Array:
-    """Move an array; integers keep their type, which is smaller, until a batch of them is made."""
-    with np.errstate(over="ignore"):  # refused below, in words
-        moved, xp = move_state(x, backend), backend.xp
-    if moved is x or not xp.isdtype(moved.dtype, "real floating"):
-        return moved
-    if not backend.scalar(xp.all(xp.isfinite(moved))):
-        raise ValueError(
-            f"there are numbers beyond what {backend.dtype} holds "
-            f"({float(xp.finfo(moved.dtype).max):.3g}): scale them down, or give dtype='float64'"
-        )
-    return moved
 
 
 def prepare_targets(

@@ -27,9 +27,41 @@ _HINTS = {
 }
 
 
+def is_stored(X: Any) -> bool:
+    """Whether X is not in memory, and its rows can be read by slices: a memory map, HDF5, Zarr."""
+    if isinstance(X, np.memmap):
+        return True
+    if isinstance(X, (np.ndarray, np.generic)) or is_array(X) or is_sparse(X):
+        return False
+    read = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
+    return read and not hasattr(X, "to_numpy")
+
+
+def read_features(X: Any) -> tuple[Any, list[str]]:
+    """Return features as :func:`read_numbers` does; what is stored stays there."""
+    if not is_stored(X):
+        return read_numbers("X", X)
+    if np.dtype(X.dtype).kind not in "biuf":
+        raise _not_numbers("X", np.dtype(X.dtype))
+    return X, []
+
+
+def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
+    """Return rows of stored data, in memory; they are read in the order in which they are there."""
+    rows = np.empty((len(index), *X.shape[1:]), X.dtype)
+    order = np.argsort(index, kind="stable")
+    for some in np.array_split(order, max(len(index) // 4096, 1)):
+        if len(some):
+            first = int(index[some[0]])
+            rows[some] = np.asarray(X[first : int(index[some[-1]]) + 1])[index[some] - first]
+    return rows
+
+
 def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     """Return real numbers as an array or CSR matrix, with its columns' names where it has any."""
     names: list[str] = []
+    if is_stored(values):
+        values = np.array(values[...])  # labels and weights are small, and in memory
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
     if is_sparse(values):
@@ -167,7 +199,7 @@ def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...])
         raise ValueError(f"{name} has shape {tuple(values.shape)}: give one row per sample of X")
     if values.shape[0] != X.shape[0]:
         raise ValueError(f"X has {X.shape[0]} rows but {name} has {values.shape[0]}: one for each")
-    if is_sparse(X):
+    if is_sparse(X) or is_stored(X):
         return to_host(values)
     backend = backend_of(X)
     if backend.owns(values):

@@ -29,14 +29,20 @@ class ActivationLayer(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return the activation of ``input``."""
-        output = self.activation_function(input)
+        out = self.buffer("output", input.shape) if training else None
+        output = ops.rowwise(input, function=self.activation_function, out=out)
         if training:
             self.input, self.output = input, output
         return output
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return ``output_error * derivative(input)``: the chain rule, number by number."""
-        return output_error * self.derivative(self.input)
+        return ops.rowwise(
+            output_error,
+            self.input,
+            function=lambda error, x: error * self.derivative(x),
+            out=self.buffer("input_error", self.input.shape),
+        )
 
     def output_shape(self) -> tuple[int, ...]:
         """Return the input's shape."""
@@ -177,9 +183,13 @@ class SoftmaxActivation(ActivationLayer):
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return each row's error times its Jacobian, s ⊙ (e - e·s), without making it."""
-        xp = array_namespace(output_error)
-        s = self.output
-        return s * (output_error - xp.sum(output_error * s, axis=-1, keepdims=True))
+        sum = array_namespace(output_error).sum
+        return ops.rowwise(
+            output_error,
+            self.output,
+            function=lambda e, s: s * (e - sum(e * s, axis=-1, keepdims=True)),
+            out=self.buffer("input_error", self.output.shape),
+        )
 
 
 class LogSoftmaxActivation(ActivationLayer):
@@ -207,8 +217,12 @@ class LogSoftmaxActivation(ActivationLayer):
     def backward_propagation(self, output_error: Array) -> Array:
         """Return each row's error times its Jacobian, e - s Σe, without making it."""
         xp = array_namespace(output_error)
-        total = xp.sum(output_error, axis=-1, keepdims=True)
-        return output_error - xp.exp(self.output) * total
+        return ops.rowwise(
+            output_error,
+            self.output,
+            function=lambda e, y: e - xp.exp(y) * xp.sum(e, axis=-1, keepdims=True),
+            out=self.buffer("input_error", self.output.shape),
+        )
 
 
 def _identity(like: Array) -> Array:

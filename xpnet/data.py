@@ -26,6 +26,8 @@ class Dataset:
     X : array-like of shape (n_samples, n_features)
         An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
         as CSR), nested lists, or a pandas or polars DataFrame. Booleans, integers or floats.
+        A ``numpy.memmap``, an HDF5 or Zarr data set, or whatever else has a shape, a type and
+        slices of rows stays where it is stored, and is read in chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
         Labels; moved to where ``X`` is, or to the host beside a sparse ``X``.
     feature_names : sequence of str, optional
@@ -74,7 +76,7 @@ class Dataset:
         sample_weight: Any = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        self.X, columns = reading.read_numbers("X", X)
+        self.X, columns = reading.read_features(X)
         reading.check_samples(self.X)
         self.y = None
         label: list[str] = []
@@ -137,7 +139,10 @@ class Dataset:
         return int(self.X.shape[0])
 
     def __repr__(self) -> str:
-        where = "in CSR" if is_sparse(self.X) else f"on {backend_of(self.X).device_name}"
+        if reading.is_stored(self.X):
+            where = "stored"
+        else:
+            where = "in CSR" if is_sparse(self.X) else f"on {backend_of(self.X).device_name}"
         features = f"{self.n_features} features of {reading.type_name(self.X)} {where}"
         labels = "" if self.y is None else f", labels of {reading.type_name(self.y)}"
         return f"Dataset({len(self)} samples, {features}{labels})"
@@ -169,7 +174,10 @@ class Dataset:
         """
         index = reading.check_index(index, len(self))
         part = copy.copy(self)
-        part.X = self.X[index] if is_sparse(self.X) else _take(self.X, index)
+        if reading.is_stored(self.X):
+            part.X = reading.read_rows(self.X, index)
+        else:
+            part.X = self.X[index] if is_sparse(self.X) else _take(self.X, index)
         part.y = None if self.y is None else _take(self.y, index)
         part.sample_weight = (
             None if self.sample_weight is None else _take(self.sample_weight, index)
@@ -179,6 +187,8 @@ class Dataset:
     def check_finite(self) -> None:
         """Refuse NaN and infinity in ``X`` and ``y``; one number is brought over from the device.
 
+        Stored features are left out: they are checked when they are read.
+
         Raises
         ------
         ValueError
@@ -186,7 +196,7 @@ class Dataset:
         """
         if is_sparse(self.X):
             self._check_finite_sparse()
-        else:
+        elif not reading.is_stored(self.X):
             self._check_finite_array("X", self.X)
         if self.y is not None:
             self._check_finite_array("y", self.y)
@@ -195,9 +205,9 @@ class Dataset:
         xp, backend = array_namespace(values), backend_of(values)
         if not xp.isdtype(values.dtype, "real floating"):
             return
-        finite = xp.isfinite(values)
-        if backend.scalar(xp.all(finite)):
+        if backend.scalar(ops.all_finite(values)):
             return
+        finite = xp.isfinite(values)
         # Only now may it cost something: a flag per row comes over, then the first bad row.
         table = xp.reshape(finite, (values.shape[0], -1))
         row = int(np.argmin(backend.to_numpy(xp.all(table, axis=1))))

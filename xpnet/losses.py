@@ -10,6 +10,7 @@ with the loss and the derivative of each sample, which brings the weights.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import ClassVar
 
 from array_api_compat import device
@@ -125,12 +126,16 @@ class MeanLoss(LossFunction):
         self, y_true: Array, y_pred: Array, *sample_weight: Array
     ) -> tuple[Array, Array]:
         """Return :meth:`loss` and :meth:`derivative`, unless a subclass has either of its own."""
-        if _overrides(self, MeanLoss, "loss", "derivative"):
+        if _overrides(type(self), MeanLoss, "loss", "derivative"):
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
         y = self.match(y_true, y_pred)
         share = self._share(y_true, y_pred, *sample_weight)
         losses, derivatives = self.sample_loss_and_derivative(y, y_pred)
-        loss = array_namespace(y_pred).sum(losses * share)
+        return self._mean(losses, derivatives, share)
+
+    def _mean(self, losses: Array, derivatives: Array, share: Array | float) -> tuple[Array, Array]:
+        """Return the loss of the batch and its derivative from those of the samples."""
+        loss = array_namespace(losses).sum(losses * share)
         return loss, derivatives * (share if isinstance(share, float) else share[:, None])
 
     def match(self, y_true: Array, y_pred: Array) -> Array:
@@ -312,12 +317,23 @@ class SoftmaxCrossEntropy(MeanLoss):
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """Return both from one log-softmax, unless a subclass has either of its own."""
-        if _overrides(self, SoftmaxCrossEntropy, "sample_loss", "sample_derivative"):
+        if _overrides(type(self), SoftmaxCrossEntropy, "sample_loss", "sample_derivative"):
             return super().sample_loss_and_derivative(y_true, y_pred)
         xp = array_namespace(y_pred)
         log_s = ops.log_softmax(y_pred)
         total = xp.sum(y_true, axis=1, keepdims=True)
         return -xp.sum(y_true * log_s, axis=1), xp.exp(log_s) * total - y_true
+
+    def loss_and_derivative(
+        self, y_true: Array, y_pred: Array, *sample_weight: Array
+    ) -> tuple[Array, Array]:
+        """Return both; from class indices without making rows of them."""
+        own = ("sample_loss", "sample_derivative", "sample_loss_and_derivative", "match", "loss")
+        rows = y_pred.shape[1] == 1 or y_true.shape != (y_pred.shape[0],)
+        if rows or _overrides(type(self), SoftmaxCrossEntropy, *own, "derivative", "one_hot"):
+            return super().loss_and_derivative(y_true, y_pred, *sample_weight)
+        losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)
+        return self._mean(losses, derivatives, self._share(y_true, y_pred, *sample_weight))
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return s Σy - y."""
@@ -406,9 +422,10 @@ LOSSES: dict[str, type[LossFunction]] = {
 }
 
 
-def _overrides(loss: LossFunction, base: type, *methods: str) -> bool:
+@cache
+def _overrides(loss: type[LossFunction], base: type, *methods: str) -> bool:
     """Whether a loss has another of these methods than the class that knows them taken together."""
-    return any(getattr(type(loss), name) is not getattr(base, name) for name in methods)
+    return any(getattr(loss, name) is not getattr(base, name) for name in methods)
 
 
 def _times(weight: Array | None, factor: Array) -> Array:

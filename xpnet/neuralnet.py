@@ -7,24 +7,25 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from . import trainer
+from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
 from ._parameters import Parameters
+from ._placing import keeps_sparse, place, place_training
 from ._preparing import (
     check_features,
     check_fit,
     check_names,
     check_size,
     check_weights,
-    place,
-    prepare,
     prepare_targets,
 )
+from ._streaming import Stream
 from .backends import Array, Backend, backend_of, is_array, move, move_state, resolve
 from .data import Dataset, as_dataset
 from .history import History
 from .layers import Layer
 from .losses import LOSSES, LossFunction, MeanSquaredError
+from .memory import MemoryPlan
 from .metrics import METRICS, Metric
 from .optimizers import OPTIMIZERS, SGD, Optimizer
 from .schedules import Schedule
@@ -40,8 +41,8 @@ class NeuralNetwork:
     epochs : int, default 100
         How often ``fit`` goes through the data; also the number that learning-rate schedules run
         over, whose last rate stays afterwards.
-    batch_size : int, default 128
-        Samples in a mini-batch.
+    batch_size : int or "auto", default 128
+        Samples in a mini-batch. "auto" is the largest of 64, 128, 256 and 512 that fits in memory.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied; a class or a name is made with ``learning_rate`` and ``momentum``.
     learning_rate : float or Schedule, optional
@@ -64,12 +65,19 @@ class NeuralNetwork:
         Whether the samples are put in another order for each epoch.
     progress : bool, default False
         Whether to show a progress bar with the loss.
+    memory_limit : int, optional
+        Bytes that training may take on the device; by default what is free there. Data that do
+        not fit are streamed, and a batch that does not fit is taken in pieces whose gradients are
+        summed: the update is the same, but for :class:`~xpnet.BatchNormalization`, which sees the
+        pieces, and :class:`~xpnet.Dropout`, which draws for each.
 
     Attributes
     ----------
     layers : list of Layer
     history : History
         Loss, metric, their validation twins, learning rate and seconds of each epoch.
+    last_plan : MemoryPlan or None
+        What the last ``fit`` took of the memory; see :meth:`memory_plan`.
     feature_names, label_name, class_names
         Those of the data set of the last ``fit``, if it had any.
 
@@ -93,7 +101,7 @@ class NeuralNetwork:
     def __init__(
         self,
         epochs: int = 100,
-        batch_size: int = 128,
+        batch_size: int | str = 128,
         optimizer: str | Optimizer | type[Optimizer] = SGD,
         learning_rate: float | Schedule | None = None,
         momentum: float | None = None,
@@ -107,9 +115,15 @@ class NeuralNetwork:
         seed: int | None = None,
         shuffle: bool = True,
         progress: bool = False,
+        memory_limit: int | None = None,
     ) -> None:
         self.epochs = check_count("epochs", epochs)
-        self.batch_size = check_count("batch_size", batch_size)
+        self.batch_size: int | str = "auto"
+        if batch_size != "auto":
+            self.batch_size = check_count("batch_size", batch_size)  # type: ignore[arg-type]
+        self.memory_limit = None
+        if memory_limit is not None:
+            self.memory_limit = check_count("memory_limit", memory_limit)
         self._new_optimizer = _make_optimizer(optimizer, learning_rate, momentum)
         self.optimizer = copy.deepcopy(self._new_optimizer)
         self.loss = find("loss", loss, LossFunction, LOSSES)
@@ -127,6 +141,7 @@ class NeuralNetwork:
         self.feature_names: list[str] | None = None
         self.label_name: str | None = None
         self.class_names: list[str] | None = None
+        self.last_plan: MemoryPlan | None = None
         self._is_fitted = False
 
     # ---- building
@@ -244,12 +259,44 @@ class NeuralNetwork:
         data = Dataset(X, y)
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
-        for batch in place(data, backend, data.y).batches(self.batch_size, order):
+        size = 512 if isinstance(self.batch_size, str) else self.batch_size
+        placed = place(data, backend, data.y)
+        if isinstance(placed, Stream):
+            if shuffle:
+                raise TypeError("X is stored, and read in its order: give shuffle=False")
+            batches = placed.batches(size)
+        else:
+            batches = placed.batches(size, order)
+        for batch in batches:
             yield batch.X, batch.y
 
     def sample_order(self, n: int, epoch: int) -> np.ndarray:
         """Return the order of ``n`` samples in an epoch, counted from 0; the seed fixes it."""
         return self._permutation(n, epoch) if self.shuffle else np.arange(n)
+
+    def chunk_orders(self, n: int, chunk: int, epoch: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Give, for an epoch of streamed data, where each chunk starts and its samples' order.
+
+        The first chunk begins anywhere, the last goes round the end of the data; the chunks come
+        in any order, but the one that is shorter comes last. The seed fixes it all.
+
+        Parameters
+        ----------
+        n : int
+            Samples.
+        chunk : int
+            Samples in a chunk.
+        epoch : int
+            Counted from 0.
+        """
+        sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
+        if not self.shuffle:
+            yield from ((k * chunk, np.arange(size)) for k, size in enumerate(sizes))
+            return
+        rng = self._generator(1, epoch)
+        offset, whole = int(rng.integers(n)), n // chunk
+        for k in (*rng.permutation(whole).tolist(), *range(whole, len(sizes))):
+            yield (offset + k * chunk) % n, rng.permutation(sizes[k])
 
     def _permutation(self, n: int, epoch: int) -> np.ndarray:
         return self._generator(1, epoch).permutation(n)
@@ -260,13 +307,15 @@ class NeuralNetwork:
             X = layer.forward_propagation(X, training)
         return X
 
-    def backward_propagation(self, output_error: Array) -> None:
+    def backward_propagation(self, output_error: Array, update: bool = True) -> None:
         """Carry the derivative of the loss back through all layers, and update their parameters.
 
         Parameters
         ----------
         output_error : array of shape (n, n_outputs)
             Derivative of the loss with respect to the last output.
+        update : bool, default True
+            False leaves the parameters as they are, and the layers with their gradients.
 
         Notes
         -----
@@ -277,6 +326,11 @@ class NeuralNetwork:
             output_error = layer.backward_propagation(output_error)
             if not layer.needs_input_error:
                 break
+        if update:
+            self.update_parameters()
+
+    def update_parameters(self) -> None:
+        """Let the optimizer change the parameters by the gradients of the last backward pass."""
         if self.parameters:
             self.parameters.update(self.optimizer)
 
@@ -312,7 +366,13 @@ class NeuralNetwork:
         ValueError, TypeError
             The data do not fit the network or the loss; the network is as it was.
         DivergedError
-            The loss became NaN or infinite.
+            The loss became NaN or infinite; the network is as it was before that epoch.
+        MemoryPlanError
+            It does not fit into memory, however the data are streamed and the batch is split; the
+            message has the plan.
+        KeyboardInterrupt
+            After the step in which Ctrl-C was pressed. The network has learned what it has, and
+            ``history`` has a row for the epoch as far as it came.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         self._check_built()
@@ -320,19 +380,18 @@ class NeuralNetwork:
         training = self._checked(dataset, train=True)
         check_weights(training, self.loss, self.metric)
         backend = self._backend_for(training.X)
-        n_outputs = self.layers[-1].output_shape()[0]
-        arrays = prepare(training, self.loss, n_outputs, backend, self.metric)
         held_out = None
         if validation is not None:
-            validation = self._checked(validation)
-            check_weights(validation, self.loss, self.metric)
-            held_out = prepare(validation, self.loss, n_outputs, backend, self.metric)
+            held_out = self._checked(validation)
+            check_weights(held_out, self.loss, self.metric)
+        placed = place_training(self, training, held_out, backend)
         if restart:
             self.reset()
         self.to(backend)
         self.feature_names = training.feature_names
         self.label_name, self.class_names = training.label_name, training.class_names
-        trainer.Trainer(self, arrays, held_out).run(epochs)
+        self.last_plan = placed.plan
+        trainer.Trainer(self, placed).run(epochs)
         return self
 
     def mark_fitted(self) -> None:
@@ -363,7 +422,7 @@ class NeuralNetwork:
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            output = trainer.predict(self, place(data, backend))
+            output = trainer.predict(self, place(data, backend, keeps=keeps_sparse(self)))
         home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
         return move(output, home)
 
@@ -401,7 +460,43 @@ class NeuralNetwork:
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            return trainer.measure(self, place(data, backend, y), chosen)
+            placed = place(data, backend, y, keeps_sparse(self))
+            return trainer.measure(self, placed, chosen)
+
+    def memory_plan(
+        self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None
+    ) -> MemoryPlan:
+        """Return how much memory training takes, before it begins.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            By default the network's; 512 where that is "auto".
+        n_samples : int, default 0
+            Samples of the data.
+        dtype : str, optional
+            The type of their features, e.g. ``"uint8"``; the network's by default.
+
+        Returns
+        -------
+        MemoryPlan
+            Bytes of parameters, gradients, optimizer state, activations, data; prints as a table.
+
+        Examples
+        --------
+        >>> from xpnet import DenseLayer, NeuralNetwork
+        >>> net = NeuralNetwork(optimizer="adam").add(DenseLayer(10, input_shape=(784,)))
+        >>> net.memory_plan(batch_size=128, n_samples=60_000, dtype="uint8").parameters
+        31400
+        """
+        self._check_built()
+        if batch_size is None:
+            batch_size = 512 if isinstance(self.batch_size, str) else self.batch_size
+        item = np.dtype(self.backend.dtype).itemsize
+        features = self.layers[0].input_shape()[0] * np.dtype(dtype or self.backend.dtype).itemsize
+        n_outputs = self.layers[-1].output_shape()[0]
+        target = 8 if self.loss.targets == "classes" else item * n_outputs
+        return memory.plan(self, memory.Sizes(item, features, target), n_samples, batch_size)
 
     def summary(self) -> None:
         """Print the layers, their output shapes and their numbers of parameters as a table."""
@@ -454,7 +549,7 @@ class NeuralNetwork:
     def _checked(self, data: Any, train: bool = False) -> Dataset:
         dataset = as_dataset(data)
         if train:
-            check_size(dataset, self.batch_size)
+            check_size(dataset, 1 if isinstance(self.batch_size, str) else self.batch_size)
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
         check_features(dataset, self.layers)

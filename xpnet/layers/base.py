@@ -1,6 +1,7 @@
 """The base of all layers."""
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -38,6 +39,8 @@ class Layer(ABC):
         Where the layer makes its arrays; a network sets its own.
     rng : numpy.random.Generator or None
         Where random numbers come from; a network sets one made from its seed.
+    takes_sparse : bool
+        Whether the layer, as a network's first one, takes rows of a sparse matrix as they are.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
     workspace : Workspace or None
@@ -53,6 +56,7 @@ class Layer(ABC):
     rng: "Generator | None" = None
     workspace: "Workspace | None" = None
     in_network: bool = False
+    takes_sparse: bool = False
     _input_shape: tuple[int, ...] | None = None
     _optimizers: "dict[str, Optimizer] | None" = None
 
@@ -137,6 +141,16 @@ class Layer(ABC):
         """Draw an array of ``shape`` and move it to the layer's backend."""
         values = draw(find_initializer(initializer), shape, self.rng)
         return self.backend.asarray(values, self.backend.dtype)
+
+    def numbers_per_sample(self) -> int:
+        """Return how many numbers a step of training keeps for each sample of a batch.
+
+        That is what the layer asks :meth:`buffer` for, or makes anew, in both passes: its output
+        and, if anybody wants it, the derivative of its input. A layer that keeps more says so; the
+        memory plan adds these up.
+        """
+        n_inputs = math.prod(self.input_shape()) if self.needs_input_error else 0
+        return math.prod(self.output_shape()) + n_inputs
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the trainer's arrays."""

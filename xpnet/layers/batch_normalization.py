@@ -1,10 +1,11 @@
 """Batch normalization."""
 
 import math
+import operator
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_fraction, check_positive
-from ..backends import Array, array_namespace
+from ..backends import Array, array_namespace, ops
 from ..initializers import Zeros
 from .base import Layer
 
@@ -62,19 +63,30 @@ class BatchNormalization(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Normalise by the batch's moments in training, by the running ones else."""
-        xp = array_namespace(input)
+        sqrt = array_namespace(input).sqrt
         n = input.shape[0]
         if not training or n == 0:
-            mean, variance = self.running_mean, self.running_variance
+            deviation = sqrt(self.running_variance + self.epsilon)
+            normalized = (input - self.running_mean) / deviation
         else:
-            mean, variance = xp.mean(input, axis=0), xp.var(input, axis=0)
-        deviation = xp.sqrt(variance + self.epsilon)
-        normalized = (input - mean) / deviation
-        if training:
-            self.normalized, self.deviation = normalized, deviation
+            mean = ops.column_sum(input) / n
+            place = self.buffer("normalized", input.shape)
+            centred = ops.rowwise(input, function=lambda x: x - mean, out=place)
+            variance = self._mean_square(centred)
+            deviation = sqrt(variance + self.epsilon)
+            normalized = ops.rowwise(centred, function=lambda c: c / deviation, out=place)
             if n > 1:
                 self._update_running(mean, variance * (n / (n - 1)))
-        return self.gamma * normalized + self.beta
+        out = None
+        if training:
+            self.normalized, self.deviation = normalized, deviation
+            out = self.buffer("output", input.shape)
+        return ops.rowwise(normalized, function=lambda x: self.gamma * x + self.beta, out=out)
+
+    def _mean_square(self, x: Array) -> Array:
+        """Return the mean of the squares of each column; the output's place is free by then."""
+        squares = ops.rowwise(x, function=lambda x: x * x, out=self.buffer("output", x.shape))
+        return ops.column_sum(squares) / x.shape[0]
 
     def _update_running(self, mean: Array, variance: Array) -> None:
         m = self.momentum
@@ -88,14 +100,24 @@ class BatchNormalization(Layer):
         \hat X \overline{\hat E \odot \hat X}) / \sqrt{\sigma^2 + \epsilon}`, bars meaning over
         the batch: μ and σ² depend on every sample.
         """
-        xp = array_namespace(output_error)
         n = max(output_error.shape[0], 1)
-        self.gamma_gradient = xp.sum(output_error * self.normalized, axis=0)
-        self.beta_gradient = xp.sum(output_error, axis=0)
-        through_moments = (self.beta_gradient + self.normalized * self.gamma_gradient) / n
-        input_error = self.gamma / self.deviation * (output_error - through_moments)
+        place = self.buffer("input_error", output_error.shape)
+        shape = self.input_shape()
+        products = ops.rowwise(output_error, self.normalized, function=operator.mul, out=place)
+        self.gamma_gradient = ops.column_sum(products, out=self.buffer("gamma_gradient", shape))
+        self.beta_gradient = ops.column_sum(output_error, out=self.buffer("beta_gradient", shape))
+        factor = self.gamma / self.deviation
+
+        def through(e: Array, x: Array) -> Array:
+            return factor * (e - (self.beta_gradient + x * self.gamma_gradient) / n)
+
+        input_error = ops.rowwise(output_error, self.normalized, function=through, out=place)
         self.update_parameters()
         return input_error
+
+    def numbers_per_sample(self) -> int:
+        """Return the base's count and the normalised input."""
+        return super().numbers_per_sample() + math.prod(self.input_shape())
 
     def output_shape(self) -> tuple[int, ...]:
         """Return the input's shape."""

@@ -34,7 +34,7 @@ class DenseLayer(Layer):
     weights : array of shape (n_inputs, n_units)
     biases : array of shape (n_units,)
     input, output : array
-        Of the last forward pass in training.
+        Of the last forward pass in training. As a network's first layer it takes sparse rows.
     """
 
     parameter_names = ("weights", "biases")
@@ -64,6 +64,11 @@ class DenseLayer(Layer):
                 "data to rows first"
             )
         self._input_shape = shape
+
+    @property
+    def takes_sparse(self) -> bool:  # type: ignore[override]
+        """True, unless a subclass does something else with its input."""
+        return type(self).forward_propagation is DenseLayer.forward_propagation
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Draw the weights and set the biases to zero."""

@@ -1,9 +1,11 @@
 """Dropout."""
 
+import math
+import operator
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_fraction
-from ..backends import Array, array_namespace, ops
+from ..backends import Array, ops
 from ..initializers import random_key
 from .base import Layer
 
@@ -49,15 +51,22 @@ class Dropout(Layer):
             return input
         if self.key is None:
             self.initialize()
-        xp = array_namespace(input)
-        kept = ops.uniform(input.shape, self.key or 0, self.n_masks, like=input) >= self.rate
-        self.mask = xp.astype(kept, input.dtype) / (1.0 - self.rate)
+        out = self.buffer("mask", input.shape)
+        self.mask = ops.dropout_mask(input, self.rate, self.key or 0, self.n_masks, out=out)
         self.n_masks += 1
-        return input * self.mask
+        out = self.buffer("output", input.shape)
+        return ops.rowwise(input, self.mask, function=operator.mul, out=out)
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return the derivative through what was kept."""
-        return output_error if self.mask is None else output_error * self.mask
+        if self.mask is None:
+            return output_error
+        out = self.buffer("input_error", self.mask.shape)
+        return ops.rowwise(output_error, self.mask, function=operator.mul, out=out)
+
+    def numbers_per_sample(self) -> int:
+        """Return the base's count and the mask."""
+        return super().numbers_per_sample() + math.prod(self.input_shape())
 
     def output_shape(self) -> tuple[int, ...]:
         """Return the input's shape."""

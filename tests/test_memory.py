@@ -1,0 +1,342 @@
+"""What the memory plan says is what training takes, and training stays within a limit."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from xpnet import (
+    BatchNormalization,
+    Dataset,
+    DenseLayer,
+    Dropout,
+    MemoryPlanError,
+    NeuralNetwork,
+    Normalization,
+    ReLUActivation,
+    SigmoidActivation,
+    TanhActivation,
+)
+from xpnet.backends import to_host
+
+N = 2000
+
+
+def network(sizes=(50, 200, 10), activation=ReLUActivation, extra=(), first=(), **arguments):
+    arguments = {
+        "epochs": 2,
+        "batch_size": 128,
+        "loss": "softmax_cross_entropy",
+        "seed": 0,
+    } | arguments
+    net = NeuralNetwork(**arguments)
+    for layer in first:
+        net.add(layer())
+    for k, n_units in enumerate(sizes[1:]):
+        net.add(DenseLayer(n_units, input_shape=(sizes[0],) if not net.layers else None))
+        if k < len(sizes) - 2:
+            net.add(activation())
+            for layer in extra:
+                net.add(layer())
+    return net
+
+
+def images(sizes=(50, 200, 10), n=N, dtype="float32"):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 256, (n, sizes[0]), np.uint8)
+    return X if dtype == "uint8" else X.astype(dtype), rng.integers(0, sizes[-1], n)
+
+
+def peak(run):
+    """Return the most bytes that Python and NumPy held at a time, above those at the beginning."""
+    run()  # what is imported and cached at the first time is not counted
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+CASES = {
+    "small": {},
+    "wide": {"sizes": (784, 1000, 100, 10), "optimizer": "adam"},
+    "wide batch": {
+        "sizes": (100, 1000, 1000, 10),
+        "batch_size": 1000,
+        "activation": TanhActivation,
+    },
+    "integers": {
+        "sizes": (784, 89, 10),
+        "dtype": "uint8",
+        "first": [lambda: Normalization(0, 255, (784,))],
+    },
+    "norms": {"sizes": (100, 800, 10), "extra": [BatchNormalization, lambda: Dropout(0.3)]},
+    "clipped": {"sizes": (500, 800, 10), "optimizer": "adamw", "clip": True},
+    "float64": {"sizes": (200, 500, 10), "dtype": "float64", "net_dtype": "float64"},
+    "pieces": {"sizes": (100, 2000, 10), "batch_size": 1000, "memory_limit": 12_000_000},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_what_training_takes(name):
+    case = dict(CASES[name])
+    sizes, dtype = case.pop("sizes", (50, 200, 10)), case.pop("dtype", "float32")
+    if case.pop("clip", False):
+        from xpnet import AdamW
+
+        case["optimizer"] = AdamW(clip_norm=1.0)
+    if "net_dtype" in case:
+        case["dtype"] = case.pop("net_dtype")
+    plans = []
+
+    def run():
+        net = network(sizes, **case)
+        net.fit(images(sizes, dtype=dtype))
+        plans.append(net.last_plan)
+
+    measured = peak(run)
+    assert measured == pytest.approx(plans[-1].total, rel=0.1)
+    if name != "pieces":
+        assert plans[-1].rows == plans[-1].batch_size
+
+
+def test_the_plan_asked_for_is_the_plan_of_the_training():
+    net = network((784, 100, 10), optimizer="adam")
+    X, y = images((784, 100, 10), dtype="uint8")
+    expected = net.memory_plan(128, N, dtype="uint8")
+    assert net.fit((X, y)).last_plan == expected
+    n = 784 * 100 + 100 + 100 * 10 + 10
+    assert (expected.parameters, expected.gradients, expected.optimizer_state) == (
+        4 * n,
+        4 * n,
+        8 * n,
+    )
+    assert expected.data == N * (784 + 8 + 8)
+    for word in ("parameters", "optimizer state", f"{expected.total:,}", "2,000 samples", "MiB"):
+        assert word in str(expected)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("extra", [(), (BatchNormalization, lambda: Dropout(0.2))])
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "float64"])
+def test_after_the_first_step_nothing_large_is_allocated(optimizer, extra, dtype):
+    sizes = (784, 300, 200, 10)
+    net = network(
+        sizes,
+        SigmoidActivation,
+        extra,
+        optimizer=optimizer,
+        batch_size=1000,
+        metric="accuracy",
+        epochs=1,
+    )
+    X, y = images(sizes, 1000 * 4, dtype)
+    seen = []
+    forward = net.forward_propagation
+
+    def watched(X, training=True):
+        tracemalloc.clear_traces()
+        base = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        seen.append(base)
+        return forward(X, training)
+
+    largest = []
+    original = net.update_parameters
+
+    def update():
+        original()
+        largest.append(tracemalloc.get_traced_memory()[1])
+
+    net.forward_propagation, net.update_parameters = watched, update
+    tracemalloc.start()
+    try:
+        net.fit((X, y))
+    finally:
+        tracemalloc.stop()
+    assert len(largest) == 4
+    assert largest[0] > 1 << 16  # the first step makes the arrays
+    # Some pieces of 64 KiB at a time, and no array of the batch, the least of which is larger.
+    assert max(largest[1:]) <= 8 * (1 << 16) < 1000 * 200 * 4
+
+
+# ---- batches in pieces
+
+
+def weighted(rng, n=150):
+    X = rng.standard_normal((n, 20)).astype(np.float32)
+    return X, rng.integers(0, 4, n), rng.uniform(0, 2, n)
+
+
+def parameters(net):
+    return np.concatenate(
+        [to_host(getattr(layer, n)).ravel() for layer in net.layers for n in layer.parameter_names]
+    )
+
+
+@pytest.mark.parametrize("with_weights", [False, True])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_batch_in_pieces_makes_the_same_update(
+    with_weights, optimizer, backend, rng, monkeypatch
+):
+    X, y, weight = weighted(rng)
+    data = tuple(map(backend.asarray, (X, y, weight.astype(np.float32))))[: 2 + with_weights]
+
+    def trained(rows):
+        net = network(
+            (20, 30, 4), TanhActivation, batch_size=64, optimizer=optimizer, metric="accuracy"
+        )
+        if rows is not None:
+            in_pieces(monkeypatch, rows)
+        return net.fit(data)
+
+    whole, pieces = trained(None), trained(10)
+    assert pieces.last_plan.rows == 10
+    np.testing.assert_allclose(parameters(pieces), parameters(whole), rtol=1e-5, atol=1e-6)
+    assert pieces.history["loss"] == pytest.approx(whole.history["loss"], rel=1e-6)
+    assert pieces.history["metric"] == pytest.approx(whole.history["metric"], rel=1e-6)
+
+
+def in_pieces(monkeypatch, rows):
+    from dataclasses import replace
+
+    from xpnet import memory
+
+    choose = memory.choose
+    monkeypatch.setattr(
+        memory, "choose", lambda *args, **kw: replace(choose(*args, **kw), rows=rows)
+    )
+
+
+def test_one_update_in_pieces_is_that_of_the_batch_to_1e_6(rng, monkeypatch):
+    X, y, weight = weighted(rng, 70)
+
+    def trained():
+        net = network((20, 30, 4), batch_size=64, epochs=1, learning_rate=0.1)
+        return parameters(net.fit((X, y, weight)))
+
+    whole = trained()
+    in_pieces(monkeypatch, 9)
+    np.testing.assert_allclose(trained(), whole, rtol=0, atol=1e-6)
+
+
+def test_samples_without_weight_in_a_piece_of_their_own(rng, monkeypatch):
+    X, y, weight = weighted(rng, 64)
+    weight[:16] = 0.0
+    whole = network((20, 30, 4), batch_size=64, shuffle=False).fit((X, y, weight))
+    in_pieces(monkeypatch, 8)
+    pieces = network((20, 30, 4), batch_size=64, shuffle=False).fit((X, y, weight))
+    np.testing.assert_allclose(parameters(pieces), parameters(whole), rtol=1e-5, atol=1e-6)
+
+
+# ---- choosing
+
+
+def test_a_batch_that_does_not_fit_is_split_and_one_that_fits_is_not():
+    sizes = (20, 3000, 10)
+    net = network(sizes, batch_size=512)
+    whole = net.memory_plan(512, 600)
+    X, y = images(sizes, 600)
+    net.memory_limit = whole.total
+    assert net.fit((X, y), epochs=1).last_plan == whole
+    net.memory_limit = int(whole.total * 0.6)
+    assert net.fit((X, y), epochs=1).last_plan.rows < 512
+    assert net.last_plan.total <= net.memory_limit
+
+
+def test_what_fits_in_no_way_is_refused_with_the_plan():
+    net = network((784, 500, 10), memory_limit=1_000_000)
+    before = parameters(net)
+    with pytest.raises(
+        MemoryPlanError, match=r"(?s)does not fit into 976.6 KiB.*parameters .*total"
+    ):
+        net.fit(images((784, 500, 10)))
+    np.testing.assert_array_equal(parameters(net), before)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, 512), (512, 512), (256, 256), (64, 64)])
+def test_the_automatic_batch_is_the_largest_that_fits(limit, expected):
+    sizes = (50, 2000, 10)
+    net = network(sizes, batch_size="auto")
+    if limit is not None:
+        net.memory_limit = net.memory_plan(limit, N).total
+    net.fit(images(sizes), epochs=1)
+    assert net.last_plan.batch_size == net.last_plan.rows == expected
+
+
+def test_the_automatic_batch_of_few_samples_is_all_of_them():
+    net = network(batch_size="auto").fit(images(n=40))
+    assert net.last_plan.batch_size == 40
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "large", True])
+def test_a_limit_that_is_no_number_of_bytes_is_refused(bad):
+    with pytest.raises(ValueError, match="memory_limit="):
+        NeuralNetwork(memory_limit=bad)
+
+
+def test_another_word_than_auto_is_refused():
+    with pytest.raises(ValueError, match="batch_size='automatic'"):
+        NeuralNetwork(batch_size="automatic")
+
+
+# ---- sparse rows
+
+
+def sparse_rows(rng, n=3000, k=5000):
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.random_array((n, k), density=0.01, rng=rng, dtype=np.float32, format="csr")
+    return X, (np.asarray(X[:, :100].sum(axis=1)).ravel() > 0.5).astype(np.int64)
+
+
+def test_sparse_rows_are_never_made_dense(rng, monkeypatch):
+    X, y = sparse_rows(rng)
+    for cls in (type(X), type(X.T)):
+        monkeypatch.setattr(cls, "toarray", None)
+        monkeypatch.setattr(cls, "todense", None)
+    plans = []
+
+    def run():
+        net = network((5000, 16, 2), optimizer="rmsprop", metric="accuracy")
+        net.fit((X, y), validation=(X, y)).predict(X)
+        plans.append(net.last_plan)
+
+    held = 12 * X.nnz  # the rows were there before
+    dense = 4 * X.shape[0] * X.shape[1]
+    # SciPy's products are new arrays: one of the size of the gradient is there besides the plan's.
+    assert peak(run) < plans[-1].total + plans[-1].gradients < dense / 10
+    assert held < plans[-1].data < 2 * held
+
+
+def test_sparse_rows_learn_as_dense_ones_do(rng):
+    X, y = sparse_rows(rng, 300, 200)
+
+    def trained(features):
+        net = network((200, 8, 2), TanhActivation, dtype="float64", batch_size=64, epochs=5)
+        return net.fit((features, y))
+
+    sparse, dense = trained(X), trained(X.toarray())
+    np.testing.assert_allclose(parameters(sparse), parameters(dense), rtol=1e-9, atol=1e-12)
+    assert sparse.history["loss"] == pytest.approx(dense.history["loss"], rel=1e-9)
+
+
+def test_a_first_layer_that_needs_dense_rows_gets_them(rng):
+    X, y = sparse_rows(rng, 100, 50)
+
+    class Doubled(DenseLayer):
+        def forward_propagation(self, input, training=True):
+            return super().forward_propagation(np.abs(input) * 2.0, training)
+
+    net = NeuralNetwork(epochs=1, batch_size=50, loss="softmax_cross_entropy", seed=0)
+    net.add(Doubled(2, input_shape=(50,))).fit((X, y))
+    assert isinstance(net.layers[0].input, np.ndarray)
+
+
+def test_images_stay_integers_on_the_device(backend, rng):
+    from xpnet._placing import place
+
+    X = rng.integers(0, 256, (20, 30), np.uint8)
+    placed = place(Dataset(X), backend)
+    assert str(placed.X.dtype).endswith("uint8")
+    assert next(placed.batches(5)).X.dtype == backend.float_dtype

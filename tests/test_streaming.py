@@ -1,0 +1,305 @@
+"""Data that are read while the network trains: stored in files, or larger than a limit."""
+
+import _thread
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from xpnet import Dataset, DenseLayer, NeuralNetwork, ReLUActivation
+from xpnet.backends import to_host
+
+N, K = 1030, 12
+
+
+def samples(n=N, dtype="float32"):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 200, (n, K)).astype(dtype)
+    return X, (X[:, 0] > X[:, 1]).astype(np.int64)
+
+
+def network(**arguments):
+    arguments = {
+        "epochs": 3,
+        "batch_size": 32,
+        "loss": "softmax_cross_entropy",
+        "metric": "accuracy",
+        "learning_rate": 1e-4,
+        "seed": 0,
+    } | arguments
+    net = NeuralNetwork(**arguments)
+    net.add(DenseLayer(16, input_shape=(K,))).add(ReLUActivation())
+    return net.add(DenseLayer(2))
+
+
+def parameters(net):
+    return np.concatenate(
+        [to_host(getattr(layer, n)).ravel() for layer in net.layers for n in layer.parameter_names]
+    )
+
+
+def stored(kind, X, folder):
+    """Return the same numbers in a file of some kind."""
+    if kind == "memmap":
+        np.save(folder / "x.npy", X)
+        return np.load(folder / "x.npy", mmap_mode="r")
+    if kind == "hdf5":
+        h5py = pytest.importorskip("h5py")
+        h5py.File(folder / "x.h5", "w").create_dataset("X", data=X, chunks=(100, K))
+        return h5py.File(folder / "x.h5")["X"]
+    if kind == "zarr":
+        zarr = pytest.importorskip("zarr")
+        array = zarr.create_array(folder / "x.zarr", shape=X.shape, chunks=(100, K), dtype=X.dtype)
+        array[:] = X
+        return zarr.open_array(folder / "x.zarr", mode="r")
+    return Sliced(X)
+
+
+class Sliced:
+    """The least that can be streamed: a shape, a type, and slices of rows."""
+
+    def __init__(self, X):
+        self._X, self.shape, self.dtype = X, X.shape, X.dtype
+        self.threads = set()
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        self.threads.add(threading.current_thread().name)
+        return self._X[rows].tolist()
+
+
+KINDS = ["memmap", "hdf5", "zarr", "sliced"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "float64"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_streamed_is_resident_in_the_same_order(kind, dtype, shuffle, tmp_path, monkeypatch):
+    X, y = samples(dtype=dtype)
+    data = stored(kind, X, tmp_path)
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * X.itemsize)
+    net = network(shuffle=shuffle).fit((data, y))
+    assert net.last_plan.chunk == 192  # six batches
+    expected = network()
+    expected.sample_order = lambda n, epoch: whole_order(net, n, epoch)
+    expected.fit((X, y))
+    np.testing.assert_array_equal(parameters(net), parameters(expected))
+    assert net.history["loss"] == expected.history["loss"]
+    assert net.history["metric"] == expected.history["metric"]
+    np.testing.assert_array_equal(net.predict(data), expected.predict(X))
+    assert net.score((data, y)) == expected.score((X, y))
+
+
+def whole_order(net, n, epoch):
+    """The places of the samples in the order in which a stream gives them."""
+    parts = net.chunk_orders(n, net.last_plan.chunk, epoch)
+    return np.concatenate([(start + order) % n for start, order in parts])
+
+
+def test_every_epoch_has_every_sample_once_in_another_order(tmp_path):
+    net = network()
+    orders = [list(net.chunk_orders(N, 192, epoch)) for epoch in range(2)]
+    for parts in orders:
+        places = np.concatenate([(start + order) % N for start, order in parts])
+        np.testing.assert_array_equal(np.sort(places), np.arange(N))
+        assert [len(order) for _, order in parts] == [192] * 5 + [70]  # the short one comes last
+    assert orders[0][0][0] != orders[1][0][0]
+    again = list(network().chunk_orders(N, 192, 1))
+    assert all(np.array_equal(a[1], b[1]) for a, b in zip(again, orders[1], strict=True))
+
+
+def test_ten_epochs_are_four_and_six(tmp_path, monkeypatch):
+    X, y = samples()
+    data = stored("memmap", X, tmp_path)
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+    once = network(epochs=10).fit((data, y))
+    twice = network(epochs=10).fit((data, y), epochs=4).fit((data, y), epochs=6)
+    np.testing.assert_array_equal(parameters(once), parameters(twice))
+
+
+def test_memory_stays_within_a_limit_of_a_twentieth_of_the_data(tmp_path):
+    rng = np.random.default_rng(0)
+    n, k = 100_000, 100
+    X = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (n, k))
+    for start in range(0, n, 10_000):
+        X[start : start + 10_000] = rng.standard_normal((10_000, k), dtype=np.float32)
+    y = rng.integers(0, 2, n).astype(np.float32)
+    net = NeuralNetwork(epochs=2, batch_size=64, seed=0, memory_limit=n * k * 4 // 20)
+    net.add(DenseLayer(20, input_shape=(k,))).add(ReLUActivation()).add(DenseLayer(1))
+    net.fit((X[:1000], y[:1000]))  # what is imported at the first time is not counted
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        net.fit((X, y))
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert net.last_plan.chunk is not None
+    assert peak <= net.last_plan.total <= net.memory_limit
+
+
+def test_data_in_memory_that_do_not_fit_the_limit_are_streamed(backend):
+    X, y = samples(20_000)
+    net = network(memory_limit=1_000_000, epochs=1)
+    net.fit((backend.asarray(X), backend.asarray(y)))
+    assert net.last_plan.chunk is not None
+    assert net.last_plan.total <= 1_000_000
+
+
+def test_reading_is_done_in_a_thread_that_ends():
+    X, y = samples()
+    data = Sliced(X)
+    network().fit((data, y))
+    assert all(name.startswith("xpnet-reader") for name in data.threads)
+    assert not readers()
+
+
+def readers():
+    return [t.name for t in threading.enumerate() if t.name.startswith("xpnet-reader")]
+
+
+def test_what_reading_raises_reaches_the_caller_with_its_traceback(monkeypatch):
+    class Broken(Sliced):
+        def __getitem__(self, rows):
+            if rows.start >= 600:
+                raise OSError("the disk is gone")
+            return super().__getitem__(rows)
+
+    X, y = samples()
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+    net = network()
+    before = parameters(net)
+    with pytest.raises(OSError, match="the disk is gone") as caught:
+        net.fit((Broken(X), y))
+    assert "__getitem__" in [entry.name for entry in caught.traceback]
+    np.testing.assert_array_equal(parameters(net), before)
+    assert not readers()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+def test_numbers_that_are_not_finite_are_refused_by_row_and_column(bad, tmp_path, monkeypatch):
+    X, y = samples(dtype="float64")
+    X[777, 3] = bad
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 8)
+    with pytest.raises(ValueError, match="row 777, column 3"):
+        network().fit((stored("memmap", X, tmp_path), y))
+    assert not readers()
+
+
+def test_an_interrupted_stream_ends_its_thread_and_keeps_what_was_learned(monkeypatch):
+    X, y = samples()
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+    net = network(epochs=50)
+    update, steps = net.update_parameters, []
+
+    def interrupted():
+        steps.append(1)
+        if len(steps) == 50:  # in the second epoch of 33 steps
+            _thread.interrupt_main()
+        update()
+
+    net.update_parameters = interrupted
+    with pytest.raises(KeyboardInterrupt, match="epoch 2"):
+        net.fit((Sliced(X), y))
+    assert len(steps) == 50
+    assert net.history.epochs == 2
+    assert len(net.history["loss"]) == len(net.history["metric"]) == 2
+    assert net.predict(X).shape == (N, 2)
+    assert not readers()
+
+
+def test_ctrl_c_in_memory_ends_after_the_step(rng):
+    X, y = samples()
+    net = network(epochs=50)
+    update, steps = net.update_parameters, []
+
+    def interrupted():
+        steps.append(1)
+        if len(steps) == 40:
+            _thread.interrupt_main()
+        update()
+
+    net.update_parameters = interrupted
+    with pytest.raises(KeyboardInterrupt, match="epoch 2"):
+        net.fit((X, y), validation=(X, y))
+    assert len(steps) == 40
+    assert net.history.epochs == len(net.history["val_loss"]) == 2
+    net.update_parameters = update
+    assert net.fit((X, y), epochs=2).history.epochs == 4
+
+
+def test_a_handler_of_somebody_elses_is_left_alone():
+    import signal
+
+    seen = []
+    before = signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+    try:
+        X, y = samples()
+        net = network(epochs=2)
+        update = net.update_parameters
+        net.update_parameters = lambda: (update(), seen or _thread.interrupt_main())
+        net.fit((X, y))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(seen) == 1
+    assert net.history.epochs == 2
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_training_in_another_thread_needs_no_signals():
+    X, y = samples()
+    net = network(epochs=1)
+    thread = threading.Thread(target=net.fit, args=((X, y),))
+    thread.start()
+    thread.join()
+    assert net.history.epochs == 1
+
+
+# ---- data sets of stored features
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_data_set_leaves_its_features_where_they_are(kind, tmp_path):
+    X, y = samples()
+    data = Dataset(stored(kind, X, tmp_path), y, sample_weight=np.ones(N))
+    assert "stored" in repr(data)
+    assert data.shape == (N, K)
+    rows = data.rows([700, 3, 3, 1029])
+    np.testing.assert_array_equal(rows.X, X[[700, 3, 3, 1029]])
+    np.testing.assert_array_equal(rows.y, y[[700, 3, 3, 1029]])
+
+
+def test_stored_labels_are_read(tmp_path):
+    X, y = samples()
+    np.save(tmp_path / "y.npy", y)
+    data = Dataset(X, np.load(tmp_path / "y.npy", mmap_mode="r"))
+    assert type(data.y) is np.ndarray
+
+
+def test_stored_text_is_refused(tmp_path):
+    class Words(Sliced):
+        pass
+
+    words = Words(np.zeros((3, 2)))
+    words.dtype = np.dtype("U3")
+    with pytest.raises(TypeError, match="X has the type <U3"):
+        Dataset(words)
+
+
+def test_mini_batches_of_stored_data(tmp_path):
+    X, y = samples()
+    data = stored("memmap", X, tmp_path)
+    batches = list(network().get_mini_batches(data, y, shuffle=False))
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in batches]), X)
+    np.testing.assert_array_equal(np.concatenate([y for _, y in batches]), y)
+    with pytest.raises(TypeError, match="give shuffle=False"):
+        next(iter(network().get_mini_batches(data, y)))
+
+
+def test_validation_may_be_stored_too(tmp_path):
+    X, y = samples()
+    data = stored("memmap", X, tmp_path)
+    net = network(epochs=1).fit((X, y), validation=(data, y))
+    expected = network(epochs=1).fit((X, y), validation=(X, y))
+    assert net.history["val_loss"] == pytest.approx(expected.history["val_loss"])

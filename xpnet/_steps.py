@@ -1,0 +1,220 @@
+"""The steps of training: as formulas, one after the other, or in compiled code."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from . import config
+from ._arrays import Arrays
+from ._placing import Placed
+from ._streaming import Stream
+from ._sums import Sums, loss_arguments
+from .backends import Array, array_namespace, ops, unknown_name
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .compiled import CompiledTraining
+    from .neuralnet import NeuralNetwork
+
+
+class NotFiniteError(Exception):
+    """A loss, or a weight, is not finite; ``step`` is counted from 0."""
+
+    def __init__(self, what: str, step: int) -> None:
+        super().__init__(what)
+        self.step = step
+
+
+class Steps(AbstractContextManager["Steps"]):
+    """The steps as formulas: forward, loss, backward, update. Within it, arrays are used again.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    placed : Placed
+        The data, and the plan of how to go through them.
+    """
+
+    def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
+        self._network, self._plan = network, placed.plan
+        self._workspace: Workspace | None = None
+
+    def __enter__(self) -> Self:
+        net = self._network
+        if net.backend.writes_out and net.parameters:
+            self._workspace = Workspace(net.backend)
+            net.parameters.attach_workspaces(net.backend)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._workspace is not None:
+            self._workspace = None
+            self._network.parameters.detach_workspaces()
+
+    def begin_epoch(self) -> None:
+        """Do what an epoch needs before its first step."""
+
+    def end_epoch(self) -> None:
+        """Let the network have what the steps learned."""
+
+    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+        """Train on samples in an order, from step ``step`` on; now and then, say how many it were.
+
+        Raises
+        ------
+        NotFiniteError
+            A loss is NaN or infinite; on a device that is only seen at the end of the epoch.
+        """
+        for batch in self._batches(arrays, order):  # (1) mini-batches, (5) for all of them
+            self._step(batch, sums, step)
+            step += 1
+            yield 1
+
+    def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Arrays]]:
+        """Give the batches, each in pieces of as many samples as go through the network at once."""
+        index = arrays.backend.asarray(order)
+        for start in range(0, len(order), self._plan.batch_size):
+            part = slice(start, min(start + self._plan.batch_size, len(order)))
+            yield arrays.batches(self._plan.rows, order[part], self._workspace, index[part])
+
+    def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
+        """Change the parameters by what a batch says."""
+        net = self._network
+        if self._plan.rows == self._plan.batch_size:
+            self._pass(next(batch), sums, step)
+            net.update_parameters()
+            return
+        total: Array = 0.0
+        for piece in batch:
+            weight = self._pass(piece, sums, step)
+            net.parameters.accumulate(weight)
+            total = total + weight
+        net.parameters.take_accumulated(total)
+        net.update_parameters()
+
+    def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:
+        """Go forward and back, which leaves the layers with gradients; return what it weighs."""
+        net = self._network
+        output = net.forward_propagation(batch.X, training=True)  # (2) forward
+        # (3) derivative of the loss
+        loss, error = net.loss.loss_and_derivative(*loss_arguments(batch, output))
+        if error.dtype != output.dtype:  # a user's loss may have met targets of another type
+            error = array_namespace(error).astype(error, output.dtype)
+        if error.shape != output.shape:
+            raise ValueError(
+                f"{type(net.loss).__name__}.derivative returned shape {error.shape}: expected "
+                f"{output.shape}, the shape of y_pred"
+            )
+        weight = sums.add(batch, output, loss, step)
+        if not net.backend.lazy and not math.isfinite(loss):
+            raise NotFiniteError(f"the loss {loss}", step)
+        net.backward_propagation(error, update=False)  # (4) backward
+        return weight
+
+
+class CompiledSteps(Steps):
+    """The same steps in compiled code, some at a time; the parameters are there meanwhile."""
+
+    SECONDS = 0.03
+    """About how long the steps take after which Ctrl-C and the progress bar have their turn."""
+
+    def __init__(
+        self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining"
+    ) -> None:
+        super().__init__(network, placed)
+        self._training = training
+        self._at_a_time = 8
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._training.close()
+
+    def begin_epoch(self) -> None:
+        """Bring the parameters in."""
+        self._training.load()
+
+    def end_epoch(self) -> None:
+        """Bring the parameters out."""
+        self._training.store()
+
+    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+        """Train on samples in an order, some steps at a time."""
+        net, size, start = self._network, self._plan.batch_size, 0
+        self._training.use(arrays.X, arrays.y, arrays.sample_weight)
+        while start < len(order):
+            part = order[start : start + self._at_a_time * size]
+            began = time.perf_counter()
+            losses, weights = self._training.run(part, net.optimizer.learning_rate)
+            seconds = time.perf_counter() - began
+            sums.add_losses(losses, weights, step)
+            wrong = np.flatnonzero(~np.isfinite(losses))
+            if wrong.size:
+                raise NotFiniteError(f"the loss {losses[wrong[0]]}", step + int(wrong[0]))
+            if self._training.outputs is not None:
+                y, weight = (
+                    None if array is None else ops.take_rows(array, part)
+                    for array in (arrays.y, arrays.sample_weight)
+                )
+                batch = Arrays(None, y, weight, net.backend)
+                sums.add_outputs(*loss_arguments(batch, self._training.outputs))
+            yield len(losses)
+            step += len(losses)
+            start += len(part)
+            if seconds < self.SECONDS / 2:
+                self._at_a_time *= 2
+
+
+FEW_STEPS = 16
+"""Below so many steps in an epoch, going into compiled code and out of it is not worth it."""
+
+
+def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
+    """Return the steps that :mod:`xpnet.config` asks for.
+
+    Raises
+    ------
+    ValueError
+        Compiled steps are asked for, and there are none for this network or these data.
+    """
+    if config.kernels not in config.KERNELS:
+        raise unknown_name("xpnet.config.kernels", config.kernels, config.KERNELS)
+    plan, data = placed.plan, placed.training
+    if config.kernels == "numpy" or not network.parameters:
+        return Steps(network, placed)
+    if config.kernels == "auto" and plan.n_samples < FEW_STEPS * plan.batch_size:
+        return Steps(network, placed)
+    from .compiled import compile_step, why_not
+
+    sample: Any = data.sample() if isinstance(data, Stream) else data
+    arguments = (network, sample.X, sample.y, sample.sample_weight)
+    reason = why_not(*arguments)
+    if plan.rows != plan.batch_size:
+        reason = "a batch that is split to fit into memory"
+    if reason is not None:
+        if config.kernels == "numba":
+            raise ValueError(
+                f"xpnet.config.kernels='numba', and there is no compiled step: {reason}"
+            )
+        return Steps(network, placed)
+    training = compile_step(
+        *arguments, plan.batch_size, config.threads, keep_outputs=network.metric is not None
+    )
+    assert training is not None
+    return CompiledSteps(network, placed, training)

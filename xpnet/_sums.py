@@ -1,0 +1,128 @@
+"""Loss and metric of many batches, summed where the batches are and read once."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._arrays import Arrays
+from .backends import Array, Backend, array_namespace, is_array
+from .losses import LossFunction
+from .metrics import Metric
+
+if TYPE_CHECKING:
+    from .neuralnet import NeuralNetwork
+
+
+class Sums:
+    """Loss and metric of the batches so far, on the device until they are read."""
+
+    def __init__(self, network: "NeuralNetwork") -> None:
+        self._loss_function = network.loss
+        self._backend = network.backend
+        self._losses: list[Array] = []
+        self._weights: list[Array] = []
+        self._steps: list[int] = []
+        self.metric = None if network.metric is None else accumulator(network.metric)
+
+    def add(self, batch: Arrays, output: Array, loss: Array, step: int = 0) -> Array:
+        """Take a batch, or a piece of the batch of that step, in; return what it weighs."""
+        arguments = loss_arguments(batch, output)
+        weight = self._loss_function.total_weight(*arguments)
+        self._losses.append(loss)
+        self._weights.append(weight)
+        self._steps.append(step)
+        self.add_outputs(*arguments)
+        return weight
+
+    def add_losses(self, losses: np.ndarray, weights: np.ndarray, step: int) -> None:
+        """Take the losses of some steps in, the first of which is ``step``."""
+        self._losses.extend(losses.tolist())
+        self._weights.extend(weights.tolist())
+        self._steps.extend(range(step, step + len(losses)))
+
+    def add_outputs(self, *arguments: Array) -> None:
+        """Take targets, outputs and weights in, for the metric alone."""
+        if self.metric is not None:
+            self.metric.add(*metric_arguments(self._loss_function, *arguments))
+
+    @property
+    def last_step(self) -> int:
+        """The step of the last batch."""
+        return self._steps[-1]
+
+    def read(self) -> tuple[float, float | None]:
+        """Return loss and metric; waits for the device."""
+        losses, weights = (
+            _numbers(values, self._backend) for values in (self._losses, self._weights)
+        )
+        counted = weights != 0.0
+        total = float(np.sum(weights[counted]))
+        loss = float(np.sum(losses[counted] * weights[counted])) / total if total else 0.0
+        return loss, None if self.metric is None else self._backend.scalar(self.metric.result())
+
+    def first_not_finite(self) -> tuple[int, float] | None:
+        """Return step and loss of the first loss that is no finite number; waits."""
+        losses = _numbers(self._losses, self._backend)
+        wrong = np.flatnonzero(~np.isfinite(losses))
+        return (self._steps[wrong[0]], float(losses[wrong[0]])) if wrong.size else None
+
+
+def _numbers(values: list[Array], backend: Backend) -> np.ndarray:
+    """Bring many single numbers over at once."""
+    if values and backend.lazy and is_array(values[0]):
+        xp = array_namespace(values[0])
+        return backend.to_numpy(xp.reshape(xp.stack(values), (-1,))).astype(np.float64)
+    return np.asarray(values, dtype=np.float64).reshape(-1)
+
+
+class _SummedMetric:
+    """A metric that keeps the statistics of the batches so far."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.statistics: Array = None
+
+    def add(self, *arguments: Array) -> None:
+        new = self.metric.statistics(*arguments)
+        if self.statistics is None:
+            # A copy: it may be the output itself, which is written over at the next step.
+            self.statistics = array_namespace(new).asarray(new, copy=True)
+        else:
+            self.statistics = self.metric.merge(self.statistics, new)
+
+    def result(self) -> Array:
+        return self.metric.result(self.statistics)
+
+
+class _CollectedMetric:
+    """A user's function, which needs all targets and outputs at once."""
+
+    def __init__(self, metric: Callable[..., Any]) -> None:
+        self.metric = metric
+        self.seen: list[tuple[Array, ...]] = []
+
+    def add(self, *arguments: Array) -> None:
+        # Copies: the next batch's output may be written where this one is.
+        self.seen.append(tuple(array_namespace(a).asarray(a, copy=True) for a in arguments))
+
+    def result(self) -> Array:
+        xp = array_namespace(self.seen[0][1])
+        return self.metric(*(xp.concat(column, axis=0) for column in zip(*self.seen, strict=True)))
+
+
+def accumulator(metric: Metric | Callable[..., Any]) -> _SummedMetric | _CollectedMetric:
+    return _SummedMetric(metric) if isinstance(metric, Metric) else _CollectedMetric(metric)
+
+
+def loss_arguments(batch: Arrays, output: Array) -> tuple[Array, ...]:
+    """Return what losses and metrics take; without weights, a user's may have no such argument."""
+    if batch.sample_weight is None:
+        return batch.y, output
+    return batch.y, output, batch.sample_weight
+
+
+def metric_arguments(loss: LossFunction, *arguments: Array) -> tuple[Array, ...]:
+    """Return what metrics take: with weights of 0 for samples that the loss does not count."""
+    weight = loss.metric_weight(*arguments)
+    return arguments[:2] if weight is None else (*arguments[:2], weight)

@@ -1,0 +1,264 @@
+"""How much memory training takes, known before it begins."""
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .neuralnet import NeuralNetwork
+
+AUTO_BATCH_SIZES = (512, 256, 128, 64)
+"""What ``batch_size="auto"`` chooses from, the largest first."""
+
+EVALUATION_ROWS = 1024
+"""Samples in a batch of prediction: many enough for the matrix product, few enough for memory."""
+
+
+class MemoryPlanError(MemoryError):
+    """Training does not fit in memory in any way; the message has the plan."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What training keeps in memory, in bytes; ``print`` shows it as a table.
+
+    Attributes
+    ----------
+    parameters : int
+        Weights, biases and whatever else is trained.
+    gradients : int
+        Their derivatives; twice, where a batch is split and its pieces' are summed.
+    optimizer_state : int
+        What the optimizer remembers, momentum say.
+    restore_point : int
+        Parameters and optimizer's state as before the epoch, for when it fails.
+    activations : int
+        A batch's features, all layers' outputs and the derivatives that go back through them.
+    evaluation : int
+        The outputs of two layers for a batch of the validation samples.
+    scratch : int
+        Pieces of arrays that formulas make on their way.
+    data : int
+        Features, targets and weights of the samples that are there at the same time, and the
+        order in which they are taken.
+    batch_size : int
+    rows : int
+        Samples that go through the network at a time: fewer than the batch has, where that does
+        not fit in memory as a whole.
+    n_samples : int
+    chunk : int or None
+        Samples of which the features are there at the same time, twice, where the data are
+        streamed; None where all are.
+    """
+
+    parameters: int
+    gradients: int
+    optimizer_state: int
+    restore_point: int
+    activations: int
+    evaluation: int
+    scratch: int
+    data: int
+    batch_size: int
+    rows: int
+    n_samples: int
+    chunk: int | None = None
+
+    @property
+    def total(self) -> int:
+        """Bytes in all."""
+        return sum(size for _, size in self._sizes())
+
+    def _sizes(self) -> list[tuple[str, int]]:
+        split = "" if self.rows == self.batch_size else f", {self.rows} at a time"
+        data = f"{self.n_samples:,} samples"
+        if self.chunk is not None:
+            data += f", {self.chunk:,} at a time, twice"
+        return [
+            ("parameters", self.parameters),
+            ("gradients", self.gradients),
+            ("optimizer state", self.optimizer_state),
+            ("restore point", self.restore_point),
+            (f"activations (batch of {self.batch_size}{split})", self.activations),
+            ("evaluation", self.evaluation),
+            ("scratch", self.scratch),
+            (f"data ({data})", self.data),
+        ]
+
+    def __str__(self) -> str:
+        from tabulate import tabulate
+
+        rows = [*self._sizes(), ("total", self.total)]
+        table = [(name, f"{size:,}", _readable(size)) for name, size in rows]
+        return tabulate(
+            table, headers=["", "bytes", ""], colalign=("left", "right", "right"), tablefmt="simple"
+        )
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a plan is made from besides the network.
+
+    Attributes
+    ----------
+    itemsize : int
+        Bytes of a number of the network's type.
+    feature_bytes : int
+        Bytes of one sample's features, in their own type.
+    other_bytes : int
+        Bytes of one sample's target and weight.
+    sparse : bool
+        Whether a batch stays sparse on its way to the first layer.
+    evaluated : int
+        How many validation samples there are, and
+    evaluated_bytes : int
+        how many bytes they take.
+    """
+
+    itemsize: int
+    feature_bytes: int
+    other_bytes: int
+    sparse: bool = False
+    evaluated: int = 0
+    evaluated_bytes: int = 0
+
+
+_ORDER_BYTES = 8
+"""Bytes of a sample's place in the order of an epoch."""
+
+_SCRATCH_BYTES = 4 << 16
+"""Four pieces of 64 KiB, which is what NumPy's formulas take; see ``ops.rowwise``."""
+
+
+def with_validation(sizes: Sizes, n_samples: int, size: int) -> Sizes:
+    """Return the sizes with those of validation data: how many samples, and bytes."""
+    return replace(sizes, evaluated=n_samples, evaluated_bytes=size)
+
+
+def plan(
+    network: "NeuralNetwork",
+    sizes: Sizes,
+    n_samples: int,
+    batch_size: int,
+    rows: int | None = None,
+    chunk: int | None = None,
+) -> MemoryPlan:
+    """Return the plan of a training; see :class:`MemoryPlan` for what is what.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    sizes : Sizes
+    n_samples, batch_size : int
+    rows : int, optional
+        Samples at a time, by default the whole batch.
+    chunk : int, optional
+        Rows of a chunk of a stream; by default all data are there.
+    """
+    layers, optimizer, item = network.layers, network.optimizer, sizes.itemsize
+    rows = batch_size if rows is None else rows
+    parameters = item * sum(layer.parameters() for layer in layers)
+    state = parameters * len(optimizer.state_names)
+    clipped = optimizer.clip_norm is not None or optimizer.clip_value is not None
+    shapes = [layers[0].input_shape(), *(layer.output_shape() for layer in layers)]
+    widths = [math.prod(shape) for shape in shapes]
+    evaluated = [0 if sizes.sparse else widths[0], *widths[1:]]
+    widest = max(a + b for a, b in pairwise(evaluated))
+    of_rows = 2 * sizes.feature_bytes if sizes.sparse else 0
+    # What the loss makes on its way: targets as rows, softmax, its logarithm, the derivative.
+    kept = sum(layer.numbers_per_sample() for layer in layers) + 4 * widths[-1]
+    row = item * kept + (of_rows or item * widths[0])
+    features = sizes.feature_bytes * (n_samples if chunk is None else 2 * chunk)
+    return MemoryPlan(
+        parameters=parameters,
+        gradients=parameters * (1 + (rows != batch_size) + clipped),
+        optimizer_state=state,
+        restore_point=parameters + state,
+        activations=rows * row,
+        evaluation=(item * widest + of_rows) * min(EVALUATION_ROWS, sizes.evaluated),
+        scratch=_SCRATCH_BYTES,
+        data=features + n_samples * (sizes.other_bytes + _ORDER_BYTES) + sizes.evaluated_bytes,
+        batch_size=batch_size,
+        rows=rows,
+        n_samples=n_samples,
+        chunk=chunk,
+    )
+
+
+def choose(
+    network: "NeuralNetwork", sizes: Sizes, n_samples: int, available: float, streamed: bool
+) -> MemoryPlan:
+    """Return the plan that is nearest to what was asked for, and fits into ``available`` bytes.
+
+    All data on the device and a whole batch at a time, if they fit. Else the data are streamed;
+    and if that is not enough, the batch is split, as little as has to be. ``batch_size="auto"`` is
+    the largest of 64, 128, 256 and 512 that needs no splitting.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    sizes : Sizes
+    n_samples : int
+    available : float
+        Bytes; infinite where nobody knows.
+    streamed : bool
+        Whether the data are streamed in any case, as they are in no array in memory.
+
+    Raises
+    ------
+    MemoryPlanError
+        Nothing fits.
+    """
+
+    def resident(batch_size: int, rows: int) -> MemoryPlan | None:
+        found = plan(network, sizes, n_samples, batch_size, rows)
+        return found if found.total <= available and not streamed else None
+
+    def in_chunks(batch_size: int, rows: int) -> MemoryPlan | None:
+        if sizes.sparse:  # not read in pieces
+            return None
+        chunk = _chunk(plan(network, sizes, n_samples, batch_size, rows), sizes, available)
+        found = plan(network, sizes, n_samples, batch_size, rows, chunk)
+        return found if found.total <= available else None
+
+    asked = network.batch_size
+    if isinstance(asked, str):
+        choices = [min(size, n_samples) for size in AUTO_BATCH_SIZES]
+        for kind, batch_size in product((resident, in_chunks), choices):
+            if (found := kind(batch_size, batch_size)) is not None:
+                return found
+        asked = choices[-1]
+    rows = asked
+    while True:
+        if (found := resident(asked, rows) or in_chunks(asked, rows)) is not None:
+            return found
+        if rows == 1:
+            break
+        rows = -(-rows // 2)
+    least = plan(network, sizes, n_samples, asked, 1, None if sizes.sparse else asked)
+    raise MemoryPlanError(
+        f"training does not fit into {_readable(available)}. This is the least it takes:\n{least}\n"
+        "Use fewer or smaller layers, an optimizer that remembers less, or a larger memory_limit"
+    )
+
+
+CHUNK_BYTES = 1 << 26
+"""Features of streamed data that are read at a time, if there is room for twice that."""
+
+
+def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
+    """Return how many rows of a stream to read at a time: whole batches, and at the least one."""
+    size, n_samples = resident.batch_size, resident.n_samples
+    rest = resident.total - n_samples * sizes.feature_bytes
+    room = min((available - rest) / 2, CHUNK_BYTES) // max(sizes.feature_bytes, 1)
+    whole = math.ceil(n_samples / size) * size
+    return min(max(int(room) // size * size, size), whole)
+
+
+def _readable(size: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
