@@ -16,6 +16,7 @@ import math
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,11 +68,14 @@ class Operation(NamedTuple):
     plain : function
         The same in plain NumPy.
     out : function ``Size -> shape`` or None
-        Of the result; None writes it over the first argument, as optimizers do.
+        Of the result; None writes it over the first argument, as optimizers do, where the
+        operation takes an ``out``.
     moved : function ``Size -> int`` or None
         How many numbers have to be read and written at least.
     flops : function ``Size -> int`` or None
         For products: how many additions and multiplications.
+    keywords : dict
+        What it is called with by name.
     """
 
     given: Callable[[Size, Maker], tuple[Any, ...]]
@@ -79,6 +83,7 @@ class Operation(NamedTuple):
     out: Callable[[Size], tuple[int, ...]] | None = None
     moved: Callable[[Size], int] | None = None
     flops: Callable[[Size], int] | None = None
+    keywords: dict[str, Any] = {}  # noqa: RUF012 - a field of a tuple, and never changed
 
 
 def update(states: int, numbers: tuple[Any, ...], plain: Callable[..., Any]) -> Operation:
@@ -109,6 +114,15 @@ def plain_adam(w, g, m, v, rate, beta_1, beta_2, epsilon, t):
     m = beta_1 * m + (1 - beta_1) * g
     v = beta_2 * v + (1 - beta_2) * g**2
     return w - rate * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon), m, v
+
+
+def plain_softmax_cross_entropy(z, labels):
+    rows = np.arange(len(z))
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    s = e / e.sum(axis=1, keepdims=True)
+    losses = -np.log(s[rows, labels])
+    s[rows, labels] -= 1
+    return losses, s
 
 
 ROWS = {
@@ -150,6 +164,36 @@ ROWS = {
         lambda x, mean, scale: (x - mean) / scale,
         lambda size: (size.batch, size.n_in),
         moved=lambda size: 2 * (size.batch + 1) * size.n_in,
+    ),
+    "rowwise": Operation(
+        # The sigmoid stands for all functions of several passes.
+        lambda size, new: (new(size.batch, size.n_out),),
+        lambda x, function: function(x),
+        lambda size: (size.batch, size.n_out),
+        moved=lambda size: 2 * size.batch * size.n_out,
+        keywords={"function": ops.sigmoid},
+    ),
+    "softmax_cross_entropy": Operation(
+        lambda size, new: (
+            new(size.batch, size.n_out),
+            new.rng.integers(0, size.n_out, size.batch),
+        ),
+        plain_softmax_cross_entropy,
+        moved=lambda size: 2 * size.batch * size.n_out,
+    ),
+    "dropout_mask": Operation(
+        lambda size, new: (new(size.batch, size.n_out), 0.5, 1, 2),
+        lambda like, rate, key, counter: (
+            (ops.philox(key, counter).random(like.shape, np.float32) >= rate).astype(like.dtype)
+            / (1 - rate)
+        ),
+        lambda size: (size.batch, size.n_out),
+        moved=lambda size: size.batch * size.n_out,
+    ),
+    "all_finite": Operation(
+        lambda size, new: (new(size.parameters),),
+        lambda x: np.isfinite(x).all(),
+        moved=lambda size: size.parameters,
     ),
     "scale": Operation(
         # Times -1: any other factor, call after call on the same array, ends in denormal numbers.
@@ -255,24 +299,35 @@ def fast_versions(name: str) -> dict[str, Callable[..., Any]]:
     return found if registered in found.values() else found | {"registered": registered}
 
 
+def outputs(
+    name: str, operation: Operation, size: Size, given: tuple[Any, ...]
+) -> dict[str, np.ndarray]:
+    """Return where a call's result is to be written, as its keywords; none for some."""
+    if "out" not in signature(getattr(ops, name).dispatch(object)).parameters:
+        return {}
+    if operation.out is None:
+        return {"out": given[0]}
+    return {"out": np.ones(operation.out(size), given[0].dtype)}
+
+
 def measure(
     name: str, operation: Operation, size: Size, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """Measure an operation; return a row for each of its fast versions."""
     new = Maker(np.random.default_rng(0), np.dtype(options.dtype))
-    call = operation.given(size, new)
-    out = call[0] if operation.out is None else new(*operation.out(size))
+    given, keywords = operation.given(size, new), operation.keywords
+    into = outputs(name, operation, size, given)
     definition, versions = getattr(ops, name).dispatch(object), fast_versions(name)
     functions: dict[str, Callable[[], Any]] = {
-        "definition": lambda: definition(*call),
-        "plain": lambda: operation.plain(*call),
+        "definition": lambda: definition(*given, **keywords),
+        "plain": lambda: operation.plain(*given, **keywords),
     }
     for label, version in versions.items():
-        functions[label] = lambda version=version: version(*call, out=out)
+        functions[label] = lambda version=version: version(*given, **keywords, **into)
     if operation.moved is not None:
         numbers = operation.moved(size)
         # The largest array that is gone through: not all rows that some are taken from.
-        source = max((a for a in (out, call[0]) if a.size <= numbers), key=np.size)
+        source = max((a for a in (given[0], *into.values()) if a.size <= numbers), key=np.size)
         target = np.empty_like(source)
         functions["limit"] = lambda: np.copyto(target, source)
         work, limit_work = numbers * source.itemsize, 2 * source.nbytes

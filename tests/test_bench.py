@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from functools import singledispatch
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from bench._peers.team import Team, environment
 from bench.data import word_counts
 from bench.measuring import Spread
 from xpnet.backends import ops
+from xpnet.backends._dispatch import operation
 
 QUICK = ["products", "xpnet", "torch", "sklearn"]
 """Peers that start within a second or two."""
@@ -154,11 +154,11 @@ def test_every_fast_operation_has_a_row():
 
 
 def test_a_fast_operation_without_a_row_is_an_error(monkeypatch):
-    @singledispatch
+    @operation
     def forgotten(x, out=None):
         return x
 
-    forgotten.register(np.ndarray, lambda x, out=None: x)
+    forgotten.register(np.ndarray)(lambda x, out=None: x)
     monkeypatch.setattr(ops, "forgotten", forgotten, raising=False)
     with pytest.raises(RuntimeError, match="forgotten"):
         bench_ops.main([])
@@ -166,21 +166,21 @@ def test_a_fast_operation_without_a_row_is_an_error(monkeypatch):
 
 @pytest.mark.parametrize("name", bench_ops.ROWS)
 def test_the_forms_of_an_operation_do_the_same(name, rng):
-    operation, size = bench_ops.ROWS[name], bench_ops.Size(5, 4, 3)
-    given = operation.given(size, bench_ops.Maker(rng, np.dtype("float64")))
-    copies = [[np.array(x) if isinstance(x, np.ndarray) else x for x in given] for _ in range(2)]
-    expected = getattr(ops, name).dispatch(object)(*given)
-    plain = operation.plain(*copies[0])
-    results = [plain]
-    for version in bench_ops.fast_versions(name).values():
-        call = [x.copy() if isinstance(x, np.ndarray) else x for x in copies[1]]
-        out = call[0] if operation.out is None else np.full(operation.out(size), np.nan)
-        results.append(version(*call, out=out))
-    for result in results:
-        np.testing.assert_equal(type(result), type(expected))
-        for got, wanted in zip(np.atleast_1d(result), np.atleast_1d(expected), strict=True):
+    row, size = bench_ops.ROWS[name], bench_ops.Size(5, 4, 3)
+    given = row.given(size, bench_ops.Maker(rng, np.dtype("float64")))
+
+    def call(function, with_out=False):
+        fresh = tuple(x.copy("K") if isinstance(x, np.ndarray) else x for x in given)
+        into = bench_ops.outputs(name, row, size, fresh) if with_out else {}
+        result = function(*fresh, **row.keywords, **into)
+        return result if isinstance(result, tuple) else (result,)
+
+    expected = call(getattr(ops, name).dispatch(object))
+    versions = bench_ops.fast_versions(name).values()
+    for result in [call(row.plain), *(call(version, with_out=True) for version in versions)]:
+        for got, wanted in zip(result, expected, strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-9)
-    assert (operation.moved is None) != (operation.flops is None)
+    assert (row.moved is None) != (row.flops is None)
 
 
 def test_operations_are_measured(capsys):
