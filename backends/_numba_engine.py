@@ -1,0 +1,236 @@
+"""A machine for training steps: lists of instructions, run on threads without Python.
+
+An :class:`Engine` has, for each thread, the list of a step's instructions. It goes through the
+list once for each batch, any number of batches in one call. Threads wait for each other at marked
+instructions only, and there without the operating system, since waking a thread takes as long as
+a small network's step.
+"""
+
+import ctypes
+import sys
+import threading
+import weakref
+from functools import cache
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from numba import njit
+from threadpoolctl import ThreadpoolController
+
+from ._numba_intrinsics import INLINED, call, call_plain, cycles, observe, publish, relax
+from ._numba_kernels import (
+    LOSSES,
+    ORDER,
+    OUTPUTS,
+    RATE,
+    ROWS,
+    START,
+    STATE,
+    STEP,
+    UPDATE,
+    WEIGHTS,
+)
+from ._numba_program import ARRIVE, WAIT, Memory, Program, bits
+
+_SPINS = 2_000
+"""How often a waiting thread looks before it lets others run: some 50 microseconds."""
+
+_WORDS = 16
+"""64-bit words from one thread's counter to the next: two cache lines."""
+
+
+@njit(**INLINED)
+def _wait(counters, threads, target, give_way):
+    """Wait until all threads have arrived ``target`` times; return whether to go on."""
+    for other in range(threads):
+        looks = 0
+        while observe(counters + 8 * _WORDS * (other + 1)) < target:
+            looks += 1
+            if looks < _SPINS:
+                relax()
+            elif observe(counters) != 0:
+                return False
+            else:
+                call_plain(give_way)
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _run(thread, threads, counters, programs, state, memory, data, plan, times):
+    """Run the steps of one thread; return how often it has arrived, or -1 where it was stopped."""
+    samples, batch, arrived, give_way = plan
+    mine = counters + 8 * _WORDS * (thread + 1)
+    for step in range((samples + batch - 1) // batch):
+        state[START] = step * batch
+        state[ROWS] = min(batch, samples - step * batch)
+        state[STEP] = step
+        state[UPDATE] += 1
+        program = programs[state[UPDATE] & 1]
+        for k in range(program.shape[0]):
+            before = cycles() if times.size else 0
+            call(program[k, 0], program[k, 1], state.ctypes.data, memory, data)
+            if times.size:
+                times[k, 0] += cycles() - before
+            mark = program[k, 2]
+            if mark and threads > 1:
+                before = cycles() if times.size else 0
+                if mark & ARRIVE:
+                    arrived += 1
+                    publish(mine, arrived)
+                if mark & WAIT and not _wait(counters, threads, arrived, give_way):
+                    return -1
+                if times.size:
+                    times[k, 1] += cycles() - before
+    return arrived
+
+
+class Engine:
+    """Runs programs, one for each thread; the calling thread is the first of them.
+
+    Parameters
+    ----------
+    memory : Memory
+    programs : list of (Program, Program)
+        Each thread's instructions for even and for odd steps. Two, so that what a thread reads
+        after a wait may lie elsewhere than what another already writes for the step after.
+    data : array
+        The features.
+    """
+
+    def __init__(
+        self, memory: Memory, programs: list[tuple[Program, Program]], data: np.ndarray
+    ) -> None:
+        self.memory, self.data, self.programs = memory, data, programs
+        self.threads = len(programs)
+        self._tables = [
+            np.stack([each.finished() for each in both]).astype(np.int64) for both in programs
+        ]
+        self._states = np.zeros((self.threads, STATE), np.int64)
+        self._counters = _aligned_words(_WORDS * (self.threads + 1))
+        self._arrived = 0
+        self.times = [np.zeros((0, 2), np.int64)] * self.threads
+        self._team = _Team(self.threads - 1)
+        self.close = weakref.finalize(self, self._team.close)
+
+    def run(
+        self,
+        order: np.ndarray,
+        batch_size: int,
+        learning_rate: float,
+        n_updates: int,
+        outputs: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Go through the batches of an order; return each step's loss and its weight."""
+        if self._counters[0]:
+            raise RuntimeError("a run was interrupted inside a step: make a new engine")
+        order = np.ascontiguousarray(order, np.int64)
+        losses = np.zeros((2, -(-len(order) // batch_size)))
+        state = self._states
+        state[:, ORDER], state[:, UPDATE] = order.ctypes.data, n_updates
+        state[:, RATE] = bits(learning_rate)
+        state[:, LOSSES], state[:, WEIGHTS] = losses[0].ctypes.data, losses[1].ctypes.data
+        state[:, OUTPUTS] = 0 if outputs is None else outputs.ctypes.data
+        plan = (len(order), batch_size, self._arrived, _give_way())
+        common = self.memory.array.ctypes.data, self.data.ctypes.data, plan
+        jobs = [
+            (k, self.threads, self._counters.ctypes.data, self._tables[k], state[k], *common)
+            for k in range(self.threads)
+        ]
+        jobs = [(*job, times) for job, times in zip(jobs, self.times, strict=True)]
+        with _controller().limit(limits=1, user_api="blas"):
+            try:
+                self._team.start(jobs[1:])
+                self._arrived = _run(*jobs[0])
+            except BaseException:
+                self._counters[0] = 1  # ends the others' waiting
+                raise
+            finally:
+                self._team.wait()
+        return losses[0], losses[1]
+
+    def measure(self, on: bool = True) -> None:
+        """Count the cycles of each instruction, and of the wait after it, from now on."""
+        self.times = [
+            np.zeros((table.shape[1] if on else 0, 2), np.int64) for table in self._tables
+        ]
+
+
+class _Team:
+    """Threads that sleep until there is something to do."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._members: list[tuple[threading.Thread, SimpleQueue[Any]]] = []
+        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._started = 0
+
+    def start(self, jobs: list[Any]) -> None:
+        """Give each thread its job; they are made when they are first needed."""
+        while len(self._members) < self._n:
+            tasks: SimpleQueue[Any] = SimpleQueue()
+            thread = threading.Thread(
+                target=_member, args=(tasks, self._done), name="xpnet", daemon=True
+            )
+            thread.start()
+            self._members.append((thread, tasks))
+        for (_, tasks), job in zip(self._members, jobs, strict=True):
+            self._started += 1
+            tasks.put(job)
+
+    def wait(self) -> None:
+        """Return when all are done, an interrupt from the keyboard notwithstanding."""
+        interrupted: BaseException | None = None
+        while self._started:
+            try:
+                failed = self._done.get()
+            except KeyboardInterrupt as error:
+                interrupted = error
+                continue
+            self._started -= 1
+            interrupted = interrupted or failed
+        if interrupted is not None:
+            raise interrupted
+
+    def close(self) -> None:
+        """End the threads."""
+        members, self._members, self._n = self._members, [], 0
+        for _, tasks in members:
+            tasks.put(None)
+        for thread, _ in members:
+            if thread is not threading.current_thread():
+                thread.join()
+
+
+def _member(tasks: "SimpleQueue[Any]", done: "SimpleQueue[BaseException | None]") -> None:
+    """Do jobs until there is a None."""
+    while (job := tasks.get()) is not None:
+        failed = None
+        try:
+            _run(*job)
+        except BaseException as error:
+            failed = error
+        del job
+        done.put(failed)
+
+
+def _aligned_words(n: int) -> np.ndarray:
+    """Return so many 64-bit zeros that start at a cache line."""
+    whole = np.zeros(n + _WORDS, np.int64)
+    start = -whole.ctypes.data % (8 * _WORDS) // 8
+    return whole[start : start + n]
+
+
+@cache
+def _give_way() -> int:
+    """Return the address of the system's call that lets other threads run."""
+    if sys.platform == "win32":
+        function: Any = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        function = ctypes.CDLL(None).sched_yield
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
