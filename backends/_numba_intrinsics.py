@@ -251,7 +251,11 @@ def _overload_tanh(x):
     if x != types.float32:
         return lambda x: math.tanh(x)
     c4, c3 = np.float32(-5.70498872745e-3), np.float32(2.06390887954e-2)
-    c2, c1, c0 = np.float32(-5.37397155531e-2), np.float32(1.33314422036e-1), np.float32(-3.33332819422e-1)
+    c2, c1, c0 = (
+        np.float32(-5.37397155531e-2),
+        np.float32(1.33314422036e-1),
+        np.float32(-3.33332819422e-1),
+    )
     zero, limit, one, two = np.float32(0), np.float32(0.625), np.float32(1.0), np.float32(2.0)
 
     def float32_tanh(x):

@@ -15,8 +15,8 @@ import xpnet
 
 PACKAGE = Path(xpnet.__file__).parent
 OPTIONAL = [
-    "cupy", "jax", "matplotlib", "pandas", "polars", "pooch", "safetensors", "scipy", "sklearn",
-    "tabulate", "torch", "tqdm",
+    "cupy", "jax", "llvmlite", "matplotlib", "numba", "pandas", "polars", "pooch", "safetensors",
+    "scipy", "sklearn", "tabulate", "threadpoolctl", "torch", "tqdm",
 ]  # fmt: skip
 MATHEMATICS = [
     f"{name}.py" for name in ("activations", "losses", "metrics", "optimizers", "schedules")
@@ -26,6 +26,8 @@ ORDER = [
     ["__main__", "cli"],
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
+    ["_instructions"],
+    ["compiled"],
     ["snapshot"],
     ["_preparing", "_parameters", "history"],
     ["data", "_text", "_csv", "_reading", "_splitting"],

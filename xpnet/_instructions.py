@@ -239,17 +239,13 @@ class Builder:
                 program.add(kernels.add_parts, n, e, stride, parts, width, size, n_parts)
             slope = self._slope(thread, parity, k)
             function = getattr(kernels, unit.kernels[1])
-            program.add(
-                function, n, e, stride, *slope, gradients + arena["biases"][k], unit.number
-            )
+            program.add(function, n, e, stride, *slope, gradients + arena["biases"][k], unit.number)
             w, g = home + arena["weights"][k], gradients + arena["weights"][k]
             if k > 0:
                 self._error_below(program, thread, k, (e, stride), (w, n))
             if k == 0 and self.sparse is not None:
                 addresses = [array.ctypes.data for array in self.sparse]
-                program.add(
-                    kernels.sparse_gradient, n, e, stride, g, *addresses, unit.n_inputs
-                )
+                program.add(kernels.sparse_gradient, n, e, stride, g, *addresses, unit.n_inputs)
             else:
                 a = self._input(thread, parity, k)
                 program.gemm((unit.n_inputs, n, _BATCH), a, (e, stride), (g, n), "TN")

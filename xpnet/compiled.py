@@ -101,9 +101,7 @@ class _Unit:
         return 0.0 if name is None else float(getattr(self.activation, name))
 
 
-def why_not(
-    net: "NeuralNetwork", X: Any, y: Any = None, sample_weight: Any = None
-) -> str | None:
+def why_not(net: "NeuralNetwork", X: Any, y: Any = None, sample_weight: Any = None) -> str | None:
     """Return why there is no compiled step for a network and its data, or None where there is."""
     try:
         _check_libraries()
@@ -328,9 +326,7 @@ def _best_plan(
         if t > 1:
             plans += [_Plan(t, shared) for shared in range(1, len(units) + 1)]
     usable = [
-        plan
-        for plan in plans
-        if all(units[k].n_units >= plan.threads for k in range(plan.shared))
+        plan for plan in plans if all(units[k].n_units >= plan.threads for k in range(plan.shared))
     ]
     usable = usable or [_Plan(1, 0)]
     return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, filled))
