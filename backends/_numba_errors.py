@@ -89,6 +89,8 @@ def softmax_classes(record, state, memory, data):
             loss += share * (math.log(mass) + (most - z[r, label]))
         for c in range(n):
             e[r, c] *= factor
+        for c in range(n, record[4]):
+            e[r, c] = 0
         if known:
             e[r, label] -= number(memory, share)
         _keep_log(record, state, memory, r, most, math.log(mass))
@@ -116,6 +118,8 @@ def softmax_rows(record, state, memory, data):
             if y[c] != 0:
                 own += y[c] * (log_mass + (most - z[r, c]))
             e[r, c] = e[r, c] * factor - y[c] * part
+        for c in range(n, record[4]):
+            e[r, c] = 0
         loss += share * own
         _keep_log(record, state, memory, r, most, log_mass)
     _report(record, state, loss, total)

@@ -23,9 +23,6 @@ IS_FAST = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
 REGISTER = 64
 """Bytes in a register."""
 
-WIDEST = 6
-"""Registers in a row up to which this is faster than BLAS."""
-
 _TERMS = 128
 """Terms of the sum in one pass: so much of the narrow matrix fits the first-level cache."""
 

@@ -10,6 +10,7 @@ from numba import cfunc, types
 from numba.extending import get_cython_function_address
 
 from ._numba_kernels import gemm
+from ._numba_product import IS_FAST, narrow_product
 
 RECORD = 16
 """Integers in an instruction's record."""
@@ -37,9 +38,18 @@ class Memory:
         self._array: Any = None
 
     def padded(self, n: int) -> int:
-        """Return ``n`` rounded up to whole registers, the stride of rows that threads share."""
-        step = 64 // self.dtype.itemsize
-        return -(-n // step) * step
+        """Return the stride of rows of ``n`` numbers: whole registers, an odd number of many.
+
+        The lines of a column would else share a few places in the cache.
+        """
+        registers = self.registers(n)
+        if registers > 6:
+            registers |= 1
+        return registers * (64 // self.dtype.itemsize)
+
+    def registers(self, n: int) -> int:
+        """Return how many registers of 64 bytes hold ``n`` numbers."""
+        return -(-n * self.dtype.itemsize // 64)
 
     def take(self, *shape: int) -> int:
         """Return the offset of a new array, on cache lines of its own."""
@@ -52,7 +62,7 @@ class Memory:
         """All of it, made of zeros when it is first asked for."""
         if self._array is None:
             spare = _ALIGNMENT // self.dtype.itemsize
-            whole = np.zeros(self.size + spare, self.dtype)
+            whole = np.zeros(self.size + 2 * spare, self.dtype)  # a register may be read past the end
             start = -whole.ctypes.data % _ALIGNMENT // self.dtype.itemsize
             self._array = whole[start : start + self.size]
         return self._array
@@ -70,10 +80,12 @@ class Program:
     memory : Memory
     data : str, default "uint8"
         Type of the features.
+    batch : int
+        Samples in a batch.
     """
 
-    def __init__(self, memory: Memory, data: str = "uint8") -> None:
-        self.memory, self.data = memory, data
+    def __init__(self, memory: Memory, data: str = "uint8", batch: int = 1) -> None:
+        self.memory, self.data, self.batch = memory, data, batch
         self._lines: list[tuple[Callable[..., None], list[int], int]] = []
         self._records: Any = None
 
@@ -102,11 +114,17 @@ class Program:
         sizes : tuple of int
             m, n and k of C (m, n) and k terms in each sum; one may be ``ROWS_OF_BATCH``.
         a, b, c : tuple of int
-            Offset and stride of each.
+            Offset and stride of each. B and C have rows of whole registers, unless B is transposed;
+            what is in C's last register behind its columns is written over.
         transposed : str
             ``"T"`` for a factor that is stored as its transpose, A and B.
         """
         m, n, k = sizes
+        if transposed != "NT" and self._is_narrow(sizes, transposed):
+            registers, first = self.memory.registers(n), transposed[0]
+            steps = (a[1], 1) if first == "N" else (1, a[1])
+            self.add(narrow_product, m, registers, k, a[0], *steps, *b, *c)
+            return
         # BLAS has columns where we have rows: it computes Cᵀ = Bᵀ Aᵀ, which needs no copy.
         whole = np.array([n, m, k, b[1], a[1], c[1]], np.int32)
         batch = sum(1 << place for place, size in enumerate((n, m, k)) if size == ROWS_OF_BATCH)
@@ -117,6 +135,12 @@ class Program:
         record = [_gemm_address(self.memory.dtype.name), batch, *whole.view(np.int64)]
         record += [*letters.view(np.int64), *one, 0, b[0], a[0], c[0]]
         self._lines.append((gemm, [int(each) for each in record], 0))
+
+    def _is_narrow(self, sizes: tuple[int, int, int], transposed: str) -> bool:
+        """Whether registers are faster than BLAS, as far as that was measured."""
+        registers = self.memory.registers(sizes[1])
+        most = 40 if transposed == "NN" else 12
+        return IS_FAST and (registers <= most or self.batch <= 128)
 
     def finished(self) -> np.ndarray:
         """Return the instructions, an integer array of shape (n, 3): kernel, record, mark."""

@@ -141,7 +141,7 @@ def plan(request, monkeypatch):
     return request.param
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=[1, 2])
 def shared(request, plan, monkeypatch):
     """How many layers the threads share."""
     import xpnet.compiled as compiled
@@ -235,11 +235,22 @@ def test_losses(data, plan, shared, case, dtype, weighted, rng):
     assert_same(make, X, y, weight, plan)
 
 
-@pytest.mark.parametrize("n_outputs", [1, 40])
-def test_one_output_and_many(data, plan, n_outputs, rng):
-    X, y = data
-    y = rng.standard_normal((N, n_outputs))
-    assert_same(lambda: network(classifier(n_outputs=n_outputs), loss="mse"), X, y, threads=plan)
+def test_one_output(data, plan, shared, rng):
+    y = rng.standard_normal((N, 1))
+    assert_same(lambda: network(classifier(n_outputs=1), loss="mse"), data[0], y, threads=plan)
+
+
+@pytest.mark.parametrize("loss", ["mse", "softmax_cross_entropy"])
+@pytest.mark.parametrize("n_outputs", [35, 130])
+def test_outputs_that_threads_share(data, plan, monkeypatch, loss, n_outputs, rng):
+    import xpnet.compiled as compiled
+
+    chosen = compiled._Plan(plan, 3 if plan > 1 else 0)
+    monkeypatch.setattr(compiled, "_best_plan", lambda *arguments: chosen)
+    y = rng.standard_normal((N, n_outputs)) if loss == "mse" else rng.integers(0, n_outputs, N)
+    assert_same(
+        lambda: network(classifier(n_outputs=n_outputs), loss=loss), data[0], y, threads=plan
+    )
 
 
 def test_labels_as_a_column(data, plan):
@@ -249,7 +260,7 @@ def test_labels_as_a_column(data, plan):
 
 def test_a_single_layer(data, plan):
     X, y = data
-    assert_same(lambda: network(lambda: [DenseLayer(5, (FEATURES,))]), X, y, threads=plan)
+    assert_same(lambda: network(lambda: [DenseLayer(50, (FEATURES,))]), X, y, threads=plan)
 
 
 @pytest.mark.parametrize("kind", ["uint8", "bool", "int16", "int64", "float32", "float64"])
@@ -261,7 +272,7 @@ def test_features_of_other_types(data, plan, kind, dtype, standardized):
     def layers():
         if standardized:
             yield Normalization.adapt(X.astype("float64"))
-        yield DenseLayer(5, (FEATURES,))
+        yield DenseLayer(50, (FEATURES,))
 
     assert_same(lambda: network(layers, dtype=dtype), X, data[1], threads=plan)
 

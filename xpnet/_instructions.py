@@ -111,8 +111,8 @@ class Builder:
         arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": []}
         arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
         offset = 0
-        for unit, (_, n) in zip(self.units, self.places[thread], strict=True):
-            for name, size in (("weights", unit.n_inputs * n), ("biases", n)):
+        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
+            for name, size in (("weights", unit.n_inputs * self._stride(k, n)), ("biases", n)):
                 arena[name].append(offset)
                 offset += pad(size)
         arena["size"] = offset
@@ -125,6 +125,10 @@ class Builder:
             keeps = type(unit.activation) is SigmoidActivation
             arena["kept"].append(take(rows, pad(n)) if keeps else 0)
         return arena
+
+    def _stride(self, k: int, n: int) -> int:
+        """Return the stride of ``n`` columns of a layer's weights."""
+        return n if k == 0 and self.sparse is not None else self.memory.padded(n)
 
     # ---- parameters in and out
 
@@ -154,14 +158,15 @@ class Builder:
                     for name, rows in (("weights", unit.n_inputs), ("biases", 1)):
                         stop = start + rows * unit.n_units
                         theirs = flat[start:stop].reshape(rows, unit.n_units)
-                        own = self.memory.view(home + arena[name][k], rows, n)
+                        stride = self._stride(k, n)
+                        own = self.memory.view(home + arena[name][k], rows, stride)[:, :n]
                         yield own, theirs[:, first : first + n]
                         start = stop
 
     # ---- instructions
 
     def _program(self, thread: int, parity: int) -> Program:
-        program = Program(self.memory, self.data.dtype.name)
+        program = Program(self.memory, self.data.dtype.name, self.batch)
         self._forward(program, thread, parity)
         self._loss(program, thread, parity)
         self._back(program, thread, parity)
@@ -194,7 +199,7 @@ class Builder:
                 program.add(kernels.sparse_product, n, z, stride, w, *addresses)
             else:
                 a = self._input(thread, parity, k)
-                program.gemm((_BATCH, n, unit.n_inputs), a, (w, n), (z, stride))
+                program.gemm((_BATCH, n, unit.n_inputs), a, (w, self._stride(k, n)), (z, stride))
             function = getattr(kernels, unit.kernels[0])
             program.add(function, n, z, stride, b, unit.number, arena["kept"][k], pad(n))
             if k < self.plan.shared:
@@ -242,13 +247,14 @@ class Builder:
             program.add(function, n, e, stride, *slope, gradients + arena["biases"][k], unit.number)
             w, g = home + arena["weights"][k], gradients + arena["weights"][k]
             if k > 0:
-                self._error_below(program, thread, k, (e, stride), (w, n))
+                self._error_below(program, thread, k, (e, stride), (w, self._stride(k, n)))
             if k == 0 and self.sparse is not None:
                 addresses = [array.ctypes.data for array in self.sparse]
                 program.add(kernels.sparse_gradient, n, e, stride, g, *addresses, unit.n_inputs)
             else:
                 a = self._input(thread, parity, k)
-                program.gemm((unit.n_inputs, n, _BATCH), a, (e, stride), (g, n), "TN")
+                place = g, self._stride(k, n)
+                program.gemm((unit.n_inputs, n, _BATCH), a, (e, stride), place, "TN")
             if k > 0 and k < shared:  # the parts of the error below, announced before this product
                 program.mark(WAIT)
 

@@ -269,8 +269,8 @@ class _Plan:
         """Return the first of a layer's columns that a thread computes, and how many."""
         if index >= self.shared:
             return 0, unit.n_units
-        # Whole cache lines and registers to each, where there are enough of them.
-        step = 16 if unit.n_units >= 16 * self.threads else 1
+        # Whole cache lines and registers to each.
+        step = 16
         pieces = -(-unit.n_units // step)
         start, stop = (
             min(step * -(-pieces * k // self.threads), unit.n_units) for k in (thread, thread + 1)
@@ -326,7 +326,7 @@ def _best_plan(
         if t > 1:
             plans += [_Plan(t, shared) for shared in range(1, len(units) + 1)]
     usable = [
-        plan for plan in plans if all(units[k].n_units >= plan.threads for k in range(plan.shared))
+        plan for plan in plans if all(units[k].n_units > 16 * (plan.threads - 1) for k in range(plan.shared))
     ]
     usable = usable or [_Plan(1, 0)]
     return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, filled))
