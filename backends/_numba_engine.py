@@ -15,74 +15,11 @@ from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-from numba import njit
 from threadpoolctl import ThreadpoolController
 
-from ._numba_intrinsics import INLINED, call, call_plain, cycles, observe, publish, relax
-from ._numba_kernels import (
-    LOSSES,
-    ORDER,
-    OUTPUTS,
-    RATE,
-    ROWS,
-    START,
-    STATE,
-    STEP,
-    UPDATE,
-    WEIGHTS,
-)
-from ._numba_program import ARRIVE, WAIT, Memory, Program, bits
-
-_SPINS = 2_000
-"""How often a waiting thread looks before it lets others run: some 50 microseconds."""
-
-_WORDS = 16
-"""64-bit words from one thread's counter to the next: two cache lines."""
-
-
-@njit(**INLINED)
-def _wait(counters, threads, target, give_way):
-    """Wait until all threads have arrived ``target`` times; return whether to go on."""
-    for other in range(threads):
-        looks = 0
-        while observe(counters + 8 * _WORDS * (other + 1)) < target:
-            looks += 1
-            if looks < _SPINS:
-                relax()
-            elif observe(counters) != 0:
-                return False
-            else:
-                call_plain(give_way)
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _run(thread, threads, counters, programs, state, memory, data, plan, times):
-    """Run the steps of one thread; return how often it has arrived, or -1 where it was stopped."""
-    samples, batch, arrived, give_way = plan
-    mine = counters + 8 * _WORDS * (thread + 1)
-    for step in range((samples + batch - 1) // batch):
-        state[START] = step * batch
-        state[ROWS] = min(batch, samples - step * batch)
-        state[STEP] = step
-        state[UPDATE] += 1
-        program = programs[state[UPDATE] & 1]
-        for k in range(program.shape[0]):
-            before = cycles() if times.size else 0
-            call(program[k, 0], program[k, 1], state.ctypes.data, memory, data)
-            if times.size:
-                times[k, 0] += cycles() - before
-            mark = program[k, 2]
-            if mark and threads > 1:
-                before = cycles() if times.size else 0
-                if mark & ARRIVE:
-                    arrived += 1
-                    publish(mine, arrived)
-                if mark & WAIT and not _wait(counters, threads, arrived, give_way):
-                    return -1
-                if times.size:
-                    times[k, 1] += cycles() - before
-    return arrived
+from ._numba_kernels import LOSSES, ORDER, OUTPUTS, RATE, STATE, UPDATE, WEIGHTS
+from ._numba_loop import WORDS, run_steps
+from ._numba_program import Memory, Program, bits
 
 
 class Engine:
@@ -107,7 +44,7 @@ class Engine:
             np.stack([each.finished() for each in both]).astype(np.int64) for both in programs
         ]
         self._states = np.zeros((self.threads, STATE), np.int64)
-        self._counters = _aligned_words(_WORDS * (self.threads + 1))
+        self._counters = _aligned_words(WORDS * (self.threads + 1))
         self._arrived = 0
         self.times = [np.zeros((0, 2), np.int64)] * self.threads
         self._team = _Team(self.threads - 1)
@@ -133,15 +70,15 @@ class Engine:
         state[:, OUTPUTS] = 0 if outputs is None else outputs.ctypes.data
         plan = (len(order), batch_size, self._arrived, _give_way())
         common = self.memory.array.ctypes.data, self.data.ctypes.data, plan
-        jobs = [
-            (k, self.threads, self._counters.ctypes.data, self._tables[k], state[k], *common)
+        start = self._counters.ctypes.data
+        jobs: list[Any] = [
+            (k, self.threads, start, self._tables[k], state[k], *common, self.times[k])
             for k in range(self.threads)
         ]
-        jobs = [(*job, times) for job, times in zip(jobs, self.times, strict=True)]
         with _controller().limit(limits=1, user_api="blas"):
             try:
                 self._team.start(jobs[1:])
-                self._arrived = _run(*jobs[0])
+                self._arrived = run_steps(*jobs[0])
             except BaseException:
                 self._counters[0] = 1  # ends the others' waiting
                 raise
@@ -207,7 +144,7 @@ def _member(tasks: "SimpleQueue[Any]", done: "SimpleQueue[BaseException | None]"
     while (job := tasks.get()) is not None:
         failed = None
         try:
-            _run(*job)
+            run_steps(*job)
         except BaseException as error:
             failed = error
         del job
@@ -216,8 +153,8 @@ def _member(tasks: "SimpleQueue[Any]", done: "SimpleQueue[BaseException | None]"
 
 def _aligned_words(n: int) -> np.ndarray:
     """Return so many 64-bit zeros that start at a cache line."""
-    whole = np.zeros(n + _WORDS, np.int64)
-    start = -whole.ctypes.data % (8 * _WORDS) // 8
+    whole = np.zeros(n + WORDS, np.int64)
+    start = -whole.ctypes.data % (8 * WORDS) // 8
     return whole[start : start + n]
 
 

@@ -1,7 +1,8 @@
 """Compiled errors of a batch's outputs against its targets; kernels as in ``_numba_kernels``.
 
 All take one record: (columns, z, stride, e, stride, address of the targets, of the weights or 0,
-whether to report, whether to keep log-probabilities as the outputs, ε). The error is the
+whether to report,
+whether to keep log-probabilities as the outputs, ε). The error is the
 derivative of the weighted mean of the samples' losses. One thread reports: the loss, and the total
 weight that it is a mean over.
 """
@@ -145,7 +146,7 @@ def _keep_log(record, state, memory, r, most, log_mass):
 
 
 def squares(record, state, memory, data):
-    """The mean of the squared differences."""
+    """Mean of the squared differences."""
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])

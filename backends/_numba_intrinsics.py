@@ -5,6 +5,9 @@ They get typed pointers, and find everything else in it by offset or by address.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import llvmlite.binding
 import numpy as np
@@ -190,6 +193,22 @@ def cycles(typing_context):
         return builder.call(read, [])
 
     return types.int64(), generate
+
+
+@contextmanager
+def while_fits(builder: Any, counter: Any, step: int, limit: Any) -> Iterator[Any]:
+    """Repeat what is built inside while counter + step <= limit; the counter grows by step."""
+    head, body, end = (builder.append_basic_block() for _ in range(3))
+    builder.branch(head)
+    builder.position_at_end(head)
+    value = builder.load(counter, typ=ir.IntType(64))
+    after = builder.add(value, ir.IntType(64)(step))
+    builder.cbranch(builder.icmp_signed("<=", after, limit), body, end)
+    builder.position_at_end(body)
+    yield value
+    builder.store(after, counter)
+    builder.branch(head)
+    builder.position_at_end(end)
 
 
 @njit(**INLINED)

@@ -4,8 +4,6 @@ The product of columns a few registers wide needs no packing: their rows are rea
 block of the result, 8 rows of 3 registers, stays in registers while the sum runs.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import llvmlite.binding
@@ -14,7 +12,7 @@ from numba import types
 from numba.core.cgutils import alloca_once
 from numba.extending import intrinsic
 
-from ._numba_intrinsics import at
+from ._numba_intrinsics import at, while_fits
 from ._numba_kernels import ROWS
 
 IS_FAST = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
@@ -45,11 +43,11 @@ def _multiply(typing_context, memory, a, steps, b, b_stride, c, c_stride, sizes,
         column, row = (alloca_once(builder, ir.IntType(64)) for _ in range(2))
         builder.store(ir.IntType(64)(0), column)
         for width in _WIDTHS:
-            with _while_fits(builder, column, width, n) as j:
+            with while_fits(builder, column, width, n) as j:
                 first = builder.mul(j, ir.IntType(64)(vector.count))
                 builder.store(ir.IntType(64)(0), row)
                 for height in _HEIGHTS:
-                    with _while_fits(builder, row, height, m) as i:
+                    with while_fits(builder, row, height, m) as i:
                         start = builder.gep(a, [builder.mul(i, places[0])], source_etype=scalar)
                         end = builder.add(builder.mul(i, c_stride), first)
                         _block(
@@ -65,22 +63,6 @@ def _multiply(typing_context, memory, a, steps, b, b_stride, c, c_stride, sizes,
 
     arguments = memory, memory, pair, memory, whole, memory, whole, triple, types.boolean
     return types.void(*arguments), generate
-
-
-@contextmanager
-def _while_fits(builder: Any, counter: Any, step: int, limit: Any) -> Iterator[Any]:
-    """Repeat what is built inside while counter + step <= limit; the counter grows by step."""
-    head, body, end = (builder.append_basic_block() for _ in range(3))
-    builder.branch(head)
-    builder.position_at_end(head)
-    value = builder.load(counter, typ=ir.IntType(64))
-    after = builder.add(value, ir.IntType(64)(step))
-    builder.cbranch(builder.icmp_signed("<=", after, limit), body, end)
-    builder.position_at_end(body)
-    yield value
-    builder.store(after, counter)
-    builder.branch(head)
-    builder.position_at_end(end)
 
 
 def _block(
@@ -123,7 +105,7 @@ def _block(
                     builder.store(zero, slot)
     term = alloca_once(builder, whole)
     builder.store(whole(0), term)
-    with _while_fits(builder, term, 1, terms) as t:
+    with while_fits(builder, term, 1, terms) as t:
         start = place(b[0], builder.mul(t, b[1]))
         rights = [
             builder.load(registers(place(start, whole(j * lanes))), align=align, typ=vector)

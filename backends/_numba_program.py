@@ -35,7 +35,7 @@ class Memory:
     def __init__(self, dtype: str) -> None:
         self.dtype = np.dtype(dtype)
         self.size = 0
-        self._array: Any = None
+        self._array: np.ndarray | None = None
 
     def padded(self, n: int) -> int:
         """Return the stride of rows of ``n`` numbers: whole registers, an odd number of many.
@@ -62,7 +62,9 @@ class Memory:
         """All of it, made of zeros when it is first asked for."""
         if self._array is None:
             spare = _ALIGNMENT // self.dtype.itemsize
-            whole = np.zeros(self.size + 2 * spare, self.dtype)  # a register may be read past the end
+            whole = np.zeros(
+                self.size + 2 * spare, self.dtype
+            )  # a register may be read past the end
             start = -whole.ctypes.data % _ALIGNMENT // self.dtype.itemsize
             self._array = whole[start : start + self.size]
         return self._array
@@ -175,11 +177,15 @@ def kernel(function: Callable[..., None], dtype: str, data: str) -> int:
 
 @cache
 def _kernel(function: Callable[..., None], dtype: str, data: str) -> int:
-    whole = types.CPointer(types.int64)
-    number, feature = getattr(types, dtype), getattr(types, data)
-    signature = types.void(whole, whole, types.CPointer(number), types.CPointer(feature))
+    numba_types: Any = types
+    pointer = numba_types.CPointer
+    record, number, feature = (
+        pointer(getattr(numba_types, name)) for name in ("int64", dtype, data)
+    )
+    signature = numba_types.void(record, record, number, feature)
     # Contraction to a·b + c changes a rounding; NaN and infinity stay what they are.
-    compiled = cfunc(signature, cache=True, error_model="numpy", fastmath={"contract"})(function)
+    compiled: Any = cfunc(signature, cache=True, error_model="numpy", fastmath={"contract"})
+    compiled = compiled(function)
     _alive.append(compiled)
     return int(compiled.address)
 

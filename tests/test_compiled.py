@@ -380,10 +380,10 @@ def test_what_there_is_no_compiled_step_for(name, data):
 def test_features_that_there_is_no_compiled_step_for(data):
     X, y = data
     net = network(classifier())
+    assert why_not(net, X, y) is None
     assert "row by row" in why_not(net, np.asfortranarray(X))
     assert "float16" in why_not(net, X.astype("float16"))
     assert "complex" in why_not(net, X.astype(complex))
-    assert "byte" not in (why_not(net, X) or "")
 
 
 def test_another_library_has_no_compiled_step(data):

@@ -7,6 +7,7 @@ import numpy as np
 from .activations import LinearActivation, LogSoftmaxActivation, SigmoidActivation
 from .backends import _numba_errors as errors
 from .backends import _numba_kernels as kernels
+from .backends import _numba_sparse as sparse
 from .backends import _numba_updates as updates
 from .backends import is_sparse
 from .backends._numba_engine import Engine
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 _BATCH = ROWS_OF_BATCH
 
 
-class Builder:
-    """Puts memory and instructions together.
+class Layout:
+    """Where everything is in memory, and the way in and out for parameters.
 
     Parameters
     ----------
@@ -52,21 +53,13 @@ class Builder:
         self.memory = Memory(net.backend.dtype)
         self.sparse: tuple[np.ndarray, ...] | None = None
         if is_sparse(X):
-            arrays = X.indptr, X.indices, X.data
-            kinds = np.int64, np.int32, self.memory.dtype
-            self.sparse = tuple(map(np.ascontiguousarray, arrays, kinds))
+            starts = np.ascontiguousarray(X.indptr, np.int64)
+            indices = np.ascontiguousarray(X.indices, np.int32)
+            self.sparse = starts, indices, np.ascontiguousarray(X.data, self.memory.dtype)
             self.data = np.zeros(8, np.uint8)
         else:
             self.data = X.view(np.uint8) if X.dtype == bool else X
         self._lay_out()
-
-    def engine(self) -> Engine:
-        """Return what runs the step."""
-        programs = [
-            (self._program(thread, 0), self._program(thread, 1))
-            for thread in range(self.plan.threads)
-        ]
-        return Engine(self.memory, programs, self.data)
 
     @property
     def nbytes(self) -> int:
@@ -163,7 +156,17 @@ class Builder:
                         yield own, theirs[:, first : first + n]
                         start = stop
 
-    # ---- instructions
+
+class Builder(Layout):
+    """Puts the instructions together; takes what :class:`Layout` takes."""
+
+    def engine(self) -> Engine:
+        """Return what runs the step."""
+        programs = [
+            (self._program(thread, 0), self._program(thread, 1))
+            for thread in range(self.plan.threads)
+        ]
+        return Engine(self.memory, programs, self.data)
 
     def _program(self, thread: int, parity: int) -> Program:
         program = Program(self.memory, self.data.dtype.name, self.batch)
@@ -196,7 +199,7 @@ class Builder:
             w, b = home + arena["weights"][k], home + arena["biases"][k]
             if k == 0 and self.sparse is not None:
                 addresses = [array.ctypes.data for array in self.sparse]
-                program.add(kernels.sparse_product, n, z, stride, w, *addresses)
+                program.add(sparse.sparse_product, n, z, stride, w, *addresses)
             else:
                 a = self._input(thread, parity, k)
                 program.gemm((_BATCH, n, unit.n_inputs), a, (w, self._stride(k, n)), (z, stride))
@@ -250,7 +253,7 @@ class Builder:
                 self._error_below(program, thread, k, (e, stride), (w, self._stride(k, n)))
             if k == 0 and self.sparse is not None:
                 addresses = [array.ctypes.data for array in self.sparse]
-                program.add(kernels.sparse_gradient, n, e, stride, g, *addresses, unit.n_inputs)
+                program.add(sparse.sparse_gradient, n, e, stride, g, *addresses, unit.n_inputs)
             else:
                 a = self._input(thread, parity, k)
                 place = g, self._stride(k, n)

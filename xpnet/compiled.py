@@ -75,7 +75,10 @@ LOSSES: tuple[type[LossFunction], ...] = (
     SoftmaxCrossEntropy,
 )
 
-_FEATURES = "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float32 float64".split()
+_FEATURES = [
+    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
+    "float64",
+]  # fmt: skip
 
 
 class _Unsupported(Exception):
@@ -290,7 +293,7 @@ def _cost(
         return 0.4 + 2.0 * math.prod(sizes) / 90e3
 
     def travel(columns: int) -> float:
-        """What the others' columns of a batch cost, some 20 nanoseconds for each cache line."""
+        """Return what the others' columns of a batch cost, 20 nanoseconds a cache line."""
         return 0.02 * batch * columns / 16.0
 
     total = 2.0
@@ -317,16 +320,16 @@ def _best_plan(
     threads: int | None,
 ) -> _Plan:
     """Return the plan that takes least time, with so many threads where that is asked for."""
-    if threads is None:
-        numbers = range(1, min(_cores(), 8) + 1)
-    else:
-        numbers = range(threads, threads + 1)
+    least, most = (1, min(_cores(), 8)) if threads is None else (threads, threads)
+    numbers = range(least, most + 1)
     plans = [_Plan(1, 0)] if 1 in numbers else []
     for t in numbers:
         if t > 1:
             plans += [_Plan(t, shared) for shared in range(1, len(units) + 1)]
     usable = [
-        plan for plan in plans if all(units[k].n_units > 16 * (plan.threads - 1) for k in range(plan.shared))
+        plan
+        for plan in plans
+        if all(units[k].n_units > 16 * (plan.threads - 1) for k in range(plan.shared))
     ]
     usable = usable or [_Plan(1, 0)]
     return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, filled))
