@@ -267,13 +267,27 @@ class _Plan:
 
     threads: int
     shared: int
+    sparse: bool = False
+
+    def step(self, index: int) -> int:
+        """Return what a layer's columns are dealt out by: whole cache lines and registers.
+
+        With sparse features the first layer is narrow often, and its product takes any width.
+        """
+        return 8 if index == 0 and self.sparse else 16
+
+    def fits(self, units: list[_Unit]) -> bool:
+        """Whether there is something for every thread in each of the layers that they share."""
+        return all(
+            unit.n_units > self.step(k) * (self.threads - 1)
+            for k, unit in enumerate(units[: self.shared])
+        )
 
     def columns(self, index: int, unit: _Unit, thread: int) -> tuple[int, int]:
         """Return the first of a layer's columns that a thread computes, and how many."""
         if index >= self.shared:
             return 0, unit.n_units
-        # Whole cache lines and registers to each.
-        step = 16
+        step = self.step(index)
         pieces = -(-unit.n_units // step)
         start, stop = (
             min(step * -(-pieces * k // self.threads), unit.n_units) for k in (thread, thread + 1)
@@ -316,23 +330,24 @@ def _best_plan(
     units: list[_Unit],
     batch: int,
     per_parameter: float,
-    filled: float,
     threads: int | None,
+    filled: float | None,
 ) -> _Plan:
-    """Return the plan that takes least time, with so many threads where that is asked for."""
+    """Return the plan that takes least time, with so many threads where that is asked for.
+
+    Of sparse features ``filled`` is the part that is there.
+    """
+    sparse = filled is not None
     least, most = (1, min(_cores(), 8)) if threads is None else (threads, threads)
-    numbers = range(least, most + 1)
-    plans = [_Plan(1, 0)] if 1 in numbers else []
-    for t in numbers:
-        if t > 1:
-            plans += [_Plan(t, shared) for shared in range(1, len(units) + 1)]
-    usable = [
-        plan
-        for plan in plans
-        if all(units[k].n_units > 16 * (plan.threads - 1) for k in range(plan.shared))
+    plans = [
+        _Plan(t, shared, sparse)
+        for t in range(least, most + 1)
+        for shared in (range(1, len(units) + 1) if t > 1 else [0])
     ]
-    usable = usable or [_Plan(1, 0)]
-    return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, filled))
+    usable = [plan for plan in plans if plan.fits(units)] or [_Plan(1, 0, sparse)]
+    # An entry of a sparse row takes about as long as eight of a dense one.
+    share = 1.0 if filled is None else min(8.0 * filled, 1.0)
+    return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, share))
 
 
 def _cores() -> int:
@@ -381,9 +396,9 @@ class CompiledTraining:
         self._n_outputs = units[-1].n_units
         targets = _targets(net, y)
         weights = _weights(net, targets, sample_weight)
-        filled = X.nnz / max(math.prod(X.shape), 1) * 8.0 if is_sparse(X) else 1.0
+        filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
         n_states = len(net.optimizer.state_names)
-        plan = _best_plan(units, batch_size, 1e-4 * (1 + n_states), filled, threads)
+        plan = _best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled)
         self.threads = plan.threads
         self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
         self._engine = self._builder.engine()
