@@ -59,8 +59,10 @@ class Engine:
         outputs: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Go through the batches of an order; return each step's loss and its weight."""
-        if self._counters[0]:
-            raise RuntimeError("a run was interrupted inside a step: make a new engine")
+        if self._counters[0] or not self.close.alive:
+            raise RuntimeError(
+                "the engine was closed, or interrupted inside a step: make a new one"
+            )
         order = np.ascontiguousarray(order, np.int64)
         losses = np.zeros((2, -(-len(order) // batch_size)))
         state = self._states
@@ -146,6 +148,7 @@ def _member(tasks: "SimpleQueue[Any]", done: "SimpleQueue[BaseException | None]"
         try:
             run_steps(*job)
         except BaseException as error:
+            ctypes.c_int64.from_address(job[2]).value = 1  # ends the others' waiting
             failed = error
         del job
         done.put(failed)

@@ -5,7 +5,7 @@ They get typed pointers, and find everything else in it by offset or by address.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,14 @@ _X86 = llvmlite.binding.get_process_triple().split("-")[0] in ("x86_64", "i386",
 
 INLINED = {"forceinline": True, "error_model": "numpy"}
 """For helpers: a loop that calls a function is not put into vector registers."""
+
+
+def kept_on_disk(make: Callable[[bool], Any]) -> Any:
+    """Return ``make(True)``, or without the cache where there is no place to write one."""
+    try:
+        return make(True)
+    except RuntimeError:
+        return make(False)
 
 
 @intrinsic

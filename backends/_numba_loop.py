@@ -2,7 +2,16 @@
 
 from numba import njit
 
-from ._numba_intrinsics import INLINED, call, call_plain, cycles, observe, publish, relax
+from ._numba_intrinsics import (
+    INLINED,
+    call,
+    call_plain,
+    cycles,
+    kept_on_disk,
+    observe,
+    publish,
+    relax,
+)
 from ._numba_kernels import ROWS, START, STEP, UPDATE
 from ._numba_program import ARRIVE, WAIT
 
@@ -29,8 +38,7 @@ def _wait(counters, threads, target, give_way):
     return True
 
 
-@njit(nogil=True, cache=True)
-def run_steps(thread, threads, counters, programs, state, memory, data, plan, times):
+def _run_steps(thread, threads, counters, programs, state, memory, data, plan, times):
     """Run the steps of one thread; return how often it has arrived, or -1 where it was stopped."""
     samples, batch, arrived, give_way = plan
     mine = counters + 8 * WORDS * (thread + 1)
@@ -56,3 +64,7 @@ def run_steps(thread, threads, counters, programs, state, memory, data, plan, ti
                 if times.size:
                     times[k, 1] += cycles() - before
     return arrived
+
+
+run_steps = kept_on_disk(lambda cache: njit(nogil=True, cache=cache)(_run_steps))
+"""The compiled loop; other threads of Python go on meanwhile."""

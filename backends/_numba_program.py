@@ -9,6 +9,7 @@ import scipy.linalg.cython_blas  # noqa: F401 - loaded, so that its functions ar
 from numba import cfunc, types
 from numba.extending import get_cython_function_address
 
+from ._numba_intrinsics import kept_on_disk
 from ._numba_kernels import gemm
 from ._numba_product import IS_FAST, narrow_product
 
@@ -184,8 +185,8 @@ def _kernel(function: Callable[..., None], dtype: str, data: str) -> int:
     )
     signature = numba_types.void(record, record, number, feature)
     # Contraction to a·b + c changes a rounding; NaN and infinity stay what they are.
-    compiled: Any = cfunc(signature, cache=True, error_model="numpy", fastmath={"contract"})
-    compiled = compiled(function)
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+    compiled: Any = kept_on_disk(lambda cache: cfunc(signature, cache=cache, **options)(function))
     _alive.append(compiled)
     return int(compiled.address)
 

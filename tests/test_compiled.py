@@ -336,6 +336,75 @@ def test_threads_sleep_between_runs_and_end(data, plan):
     assert not any(thread.is_alive() for thread in made)
 
 
+def test_an_interrupt_leaves_no_thread_waiting(data, plan, monkeypatch):
+    import xpnet.backends._numba_engine as engine
+
+    X, y = data
+    step = compile_step(network(classifier()), X, y, None, BATCH, plan)
+    step.load()
+    step.run(np.arange(N), 0.01)
+
+    run_steps, main = engine.run_steps, threading.current_thread()
+
+    def interrupted(*arguments):
+        if threading.current_thread() is main:
+            raise KeyboardInterrupt
+        return run_steps(*arguments)
+
+    monkeypatch.setattr(engine, "run_steps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        step.run(np.arange(N), 0.01)
+    monkeypatch.undo()
+    with pytest.raises(RuntimeError, match="interrupted"):
+        step.run(np.arange(N), 0.01)
+    step.close()
+
+
+def test_a_thread_that_fails_is_waited_for_no_longer(data, monkeypatch):
+    import xpnet.backends._numba_engine as engine
+
+    X, y = data
+    with compile_step(network(classifier()), X, y, None, BATCH, 2) as step:
+        step.load()
+        run_steps, main = engine.run_steps, threading.current_thread()
+
+        def failing(*arguments):
+            if threading.current_thread() is not main:
+                raise MemoryError("no more")
+            return run_steps(*arguments)
+
+        monkeypatch.setattr(engine, "run_steps", failing)
+        with pytest.raises(MemoryError):
+            step.run(np.arange(N), 0.01)
+        monkeypatch.undo()
+
+
+def test_after_closing_there_are_no_runs(data, plan):
+    X, y = data
+    with compile_step(network(classifier()), X, y, None, BATCH, plan) as step:
+        step.load()
+    with pytest.raises(RuntimeError, match="closed"):
+        step.run(np.arange(N), 0.01)
+
+
+def test_samples_that_are_not_there_are_refused(data):
+    X, y = data
+    with compile_step(network(classifier()), X, y, None, BATCH) as step:
+        step.load()
+        for wrong in (-1, N):
+            with pytest.raises(IndexError, match="75 samples"):
+                step.run(np.array([0, wrong]), 0.01)
+        assert [len(held) for held in step.run(np.arange(0), 0.01)] == [0, 0]
+        assert step.outputs is None
+    assert "74 targets" in why_not(network(classifier()), X, y[1:])
+    assert "1 weights" in why_not(network(classifier()), X, y, np.ones(1))
+
+
+def test_small_networks_run_on_one_thread(data):
+    with compile_step(network(classifier()), *data, None, BATCH) as step:
+        assert step.threads == 1
+
+
 class OwnLayer(DenseLayer):
     pass
 

@@ -113,6 +113,9 @@ def why_not(net: "NeuralNetwork", X: Any, y: Any = None, sample_weight: Any = No
         _check_features(net, X)
         if y is not None:
             _targets(net, y)
+        for what, array in (("targets", y), ("weights", sample_weight)):
+            if array is not None and array.shape[0] != X.shape[0]:
+                raise _Unsupported(f"{array.shape[0]} {what} for {X.shape[0]} samples")
     except _Unsupported as reason:
         return str(reason)
     return None
@@ -393,7 +396,7 @@ class CompiledTraining:
         self.outputs: np.ndarray | None = None
         self._kept: np.ndarray | None = None
         self._keeps = keep_outputs
-        self._n_outputs = units[-1].n_units
+        self._n_outputs, self._n_samples = units[-1].n_units, X.shape[0]
         targets = _targets(net, y)
         weights = _weights(net, targets, sample_weight)
         filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
@@ -420,6 +423,8 @@ class CompiledTraining:
         tuple of float64 array
             Each step's loss, and the total weight that it is a mean over.
         """
+        if len(order) and not 0 <= np.min(order) <= np.max(order) < self._n_samples:
+            raise IndexError(f"order goes beyond the {self._n_samples} samples")
         if self._keeps:
             if self._kept is None or len(self._kept) < len(order):
                 self._kept = np.empty((len(order), self._n_outputs), self.net.backend.dtype)
