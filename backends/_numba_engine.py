@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ._numba_kernels import LOSSES, ORDER, OUTPUTS, RATE, STATE, UPDATE, WEIGHTS
+from ._numba_kernels import DRAWS, LOSSES, ORDER, OUTPUTS, RATE, STATE, UPDATE, WEIGHTS
 from ._numba_loop import WORDS, run_steps
 from ._numba_program import Memory, Program, bits
 
@@ -87,6 +87,10 @@ class Engine:
             finally:
                 self._team.wait()
         return losses[0], losses[1]
+
+    def set_draws(self, draws: list[int]) -> None:
+        """Set what is added to the number of the update to count random draws."""
+        self._states[:, DRAWS : DRAWS + len(draws)] = draws
 
     def measure(self, on: bool = True) -> None:
         """Count the cycles of each instruction, and of the wait after it, from now on."""

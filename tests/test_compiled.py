@@ -182,6 +182,35 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "activation", [ReLUActivation, SigmoidActivation, TanhActivation, LinearActivation]
+)
+def test_dropout(data, plan, shared, activation, dtype):
+    def layers():
+        yield DenseLayer(37, (FEATURES,))
+        yield activation()
+        yield Dropout(0.3)
+        yield DenseLayer(34)
+        yield Dropout(0.0)
+        yield activation()
+        yield Dropout(0.6)
+        yield DenseLayer(5)
+
+    def make():
+        net = network(layers, dtype=dtype)
+        for layer in net.layers:  # as after earlier training, which drew more often than it updated
+            if isinstance(layer, Dropout):
+                layer.n_masks = 7
+        made.append(net)
+        return net
+
+    made = []
+    assert_same(make, *data, threads=plan)
+    counts = [[getattr(layer, "n_masks", 0) for layer in net.layers] for net in made]
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_optimizers(data, plan, optimizer, dtype):
     X, y = data
@@ -424,7 +453,10 @@ def first(*layers):
 
 REFUSED = {
     "BatchNormalization": lambda: network(first(BatchNormalization(input_shape=(FEATURES,)))),
-    "Dropout": lambda: network(lambda: [DenseLayer(9, (FEATURES,)), Dropout(), DenseLayer(5)]),
+    "Dropout": lambda: network(lambda: [DenseLayer(5, (FEATURES,)), Dropout(), Dropout(0.1)]),
+    "behind Dropout": lambda: network(
+        lambda: [DenseLayer(5, (FEATURES,)), Dropout(), TanhActivation()]
+    ),
     "OwnLayer": lambda: network(lambda: [OwnLayer(5, (FEATURES,))]),
     "OwnSGD": lambda: network(classifier(), optimizer=OwnSGD()),
     "clipping": lambda: network(classifier(), optimizer=SGD(clip_norm=1.0)),

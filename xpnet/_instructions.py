@@ -7,6 +7,7 @@ import numpy as np
 from .activations import LinearActivation, LogSoftmaxActivation, SigmoidActivation
 from .backends import _numba_errors as errors
 from .backends import _numba_kernels as kernels
+from .backends import _numba_random as random
 from .backends import _numba_sparse as sparse
 from .backends import _numba_updates as updates
 from .backends import is_sparse
@@ -115,7 +116,7 @@ class Layout:
         for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
             whole = k == len(self.units) - 1  # the loss makes the error of all columns
             arena["errors"].append(take(rows, pad(unit.n_units if whole else n)))
-            keeps = type(unit.activation) is SigmoidActivation
+            keeps = unit.keeps_derivative
             arena["kept"].append(take(rows, pad(n)) if keeps else 0)
         return arena
 
@@ -205,8 +206,25 @@ class Builder(Layout):
                 program.gemm((_BATCH, n, unit.n_inputs), a, (w, self._stride(k, n)), (z, stride))
             function = getattr(kernels, unit.kernels[0])
             program.add(function, n, z, stride, b, unit.number, arena["kept"][k], pad(n))
+            if unit.dropout is not None:
+                self._dropout(program, thread, k, (z, stride))
             if k < self.plan.shared:
                 program.mark(ARRIVE | WAIT)
+
+    def _dropout(self, program: Program, thread: int, k: int, z: tuple[int, int]) -> None:
+        """Drop some of a layer's output, and keep the derivative of what is left."""
+        arena, unit, (first, n) = self.arenas[thread], self.units[k], self.places[thread][k]
+        d = arena["kept"][k], self.memory.padded(n)
+        if type(unit.activation) is not SigmoidActivation:  # which has kept it already
+            program.add(random.ones, n, *d)
+            back = getattr(kernels, unit.kernels[1])
+            # It sums the columns too; the biases' gradient is a place that has no use yet.
+            spare = arena["arrays"][1] + arena["biases"][k]
+            program.add(back, n, *d, *z, spare, unit.number)
+        layer: Any = unit.dropout
+        number = sum(each.dropout is not None for each in self.units[:k])
+        key = int(np.uint64(layer.key).astype(np.int64))
+        program.add(random.dropout, n, *z, *d, unit.n_units, first, key, float(layer.rate), number)
 
     def _loss(self, program: Program, thread: int, parity: int) -> None:
         arena, pad = self.arenas[thread], self.memory.padded
@@ -246,7 +264,8 @@ class Builder(Layout):
                 n_parts = self.plan.threads
                 program.add(kernels.add_parts, n, e, stride, parts, width, size, n_parts)
             slope = self._slope(thread, parity, k)
-            function = getattr(kernels, unit.kernels[1])
+            name = "back_kept" if unit.keeps_derivative else unit.kernels[1]
+            function = getattr(kernels, name)
             program.add(function, n, e, stride, *slope, gradients + arena["biases"][k], unit.number)
             w, g = home + arena["weights"][k], gradients + arena["weights"][k]
             if k > 0:
@@ -264,7 +283,7 @@ class Builder(Layout):
     def _slope(self, thread: int, parity: int, k: int) -> tuple[int, int]:
         """Return offset and stride of what an activation's derivative is taken from."""
         unit, (first, n) = self.units[k], self.places[thread][k]
-        if type(unit.activation) is SigmoidActivation:
+        if unit.keeps_derivative:
             return self.arenas[thread]["kept"][k], self.memory.padded(n)
         if type(unit.activation) is LinearActivation:
             return 0, 0

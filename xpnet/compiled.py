@@ -19,7 +19,7 @@ first such layer to the loss. Then a thread has the whole error where it needs i
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -36,7 +36,7 @@ from .activations import (
     TanhActivation,
 )
 from .backends import is_sparse
-from .layers import DenseLayer, Layer, Normalization
+from .layers import DenseLayer, Dropout, Layer, Normalization
 from .losses import (
     BinaryCrossEntropy,
     LossFunction,
@@ -81,22 +81,31 @@ _FEATURES = [
 ]  # fmt: skip
 
 
+_MOST_DROPOUTS = 16
+
+
 class _Unsupported(Exception):
     """There is no compiled step for this; the message says for what."""
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """A dense layer with the activation behind it."""
+    """A dense layer with the activation, and the dropout, behind it."""
 
     layer: DenseLayer
     activation: Layer
     n_inputs: int
     n_units: int
+    dropout: Dropout | None = None
 
     @property
     def kernels(self) -> tuple[str, str]:
         return ACTIVATIONS[type(self.activation)][:2]
+
+    @property
+    def keeps_derivative(self) -> bool:
+        """Whether the derivative is made on the way forward and kept."""
+        return self.dropout is not None or type(self.activation) is SigmoidActivation
 
     @property
     def number(self) -> float:
@@ -196,16 +205,27 @@ def _units(layers: list[Layer]) -> list[_Unit]:
             last = units[-1]
             if kind is LinearActivation:
                 continue
+            if last.dropout is not None:
+                raise _Unsupported("an activation behind Dropout")
             if type(last.activation) is not LinearActivation:
                 raise _Unsupported("an activation behind another one")
-            units[-1] = _Unit(last.layer, layer, last.n_inputs, last.n_units)
+            units[-1] = replace(last, activation=layer)
+        elif kind is Dropout and units:
+            assert isinstance(layer, Dropout)
+            if layer.rate == 0.0:
+                continue
+            if units[-1].dropout is not None or layer.key is None:
+                raise _Unsupported("Dropout behind Dropout, or without a stream of its own")
+            units[-1] = replace(units[-1], dropout=layer)
         elif kind is LogSoftmaxActivation and k == len(layers) - 1 and units:
-            if type(units[-1].activation) is not LinearActivation:
-                raise _Unsupported("an activation behind another one")
+            if type(units[-1].activation) is not LinearActivation or units[-1].dropout:
+                raise _Unsupported("LogSoftmaxActivation behind anything but DenseLayer")
         elif kind is not Normalization or k > 0:
             raise _Unsupported(f"{layer.layer_name()} as layer {k + 1}")
     if not units:
         raise _Unsupported("a network without a DenseLayer")
+    if sum(unit.dropout is not None for unit in units) > _MOST_DROPOUTS:
+        raise _Unsupported(f"more than {_MOST_DROPOUTS} times Dropout")
     return units
 
 
@@ -405,7 +425,8 @@ class CompiledTraining:
         self.threads = plan.threads
         self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
         self._engine = self._builder.engine()
-        self._n_updates = 0
+        self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
+        self._n_updates = self._loaded_updates = 0
 
     def load(self) -> None:
         """Bring parameters and the optimizer's state in."""
@@ -413,7 +434,9 @@ class CompiledTraining:
         flats = [self.net.parameters.gather()]
         flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
         self._builder.bring_in(flats)
-        self._n_updates = optimizer.n_updates
+        self._n_updates = self._loaded_updates = optimizer.n_updates
+        # Each step draws once, so what counts the updates counts the draws.
+        self._engine.set_draws([each.n_masks - self._n_updates for each in self._dropouts])
 
     def run(self, order: np.ndarray, learning_rate: float) -> tuple[np.ndarray, np.ndarray]:
         """Train on the samples of ``order`` in batches, the last one short where they end.
@@ -446,6 +469,9 @@ class CompiledTraining:
             for name, flat in zip(optimizer.state_names, flats[1:], strict=True):
                 setattr(optimizer, name, flat)
         optimizer.n_updates = self._n_updates
+        for each in self._dropouts:
+            each.n_masks += self._n_updates - self._loaded_updates
+        self._loaded_updates = self._n_updates
 
     @property
     def nbytes(self) -> int:
