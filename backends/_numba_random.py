@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from ._numba_intrinsics import INLINED, float64_of, matrix, number
+from ._numba_intrinsics import INLINED, float64_of, matrix, number, vector
 from ._numba_kernels import DRAWS, ROWS, UPDATE
 
 # Constants of Philox4x64-10: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
@@ -56,7 +56,8 @@ def dropout(record, state, memory, data):
     """Let z and d be 0 or themselves divided by the part that is kept.
 
     (columns, z, stride, d, stride, all columns, first of them, key, rate, place of the number of
-    earlier draws). Eight numbers come from one block of the generator, in the order of rows.
+    earlier draws, room for the row's numbers and 16 more). Eight numbers come from one block of the
+    generator, in the order of rows.
     """
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     d = matrix(memory, record[3], state[ROWS], record[4])
@@ -64,17 +65,22 @@ def dropout(record, state, memory, data):
     limit, zero = number(memory, rate), number(memory, 0)
     factor = number(memory, 1) / number(memory, 1.0 - rate)
     draw, key = state[DRAWS + record[9]] + state[UPDATE] - 1, np.uint64(record[7])
-    drawn, c0, c1, c2, c3 = -1, _ZERO, _ZERO, _ZERO, _ZERO
+    drawn = vector(memory, record[10], n + 16)
     for r in range(state[ROWS]):
+        start = r * record[5] + record[6]
+        for block in range(start >> 3, (start + n + 7) >> 3):
+            place = (block - (start >> 3)) * 8
+            words = _philox(block, draw, key)
+            for k in range(4):
+                drawn[place + 2 * k] = _uniform(words[k] & _LOW)
+                drawn[place + 2 * k + 1] = _uniform(words[k] >> _HALF)
         for c in range(n):
-            place = r * record[5] + record[6] + c
-            if place >> 3 != drawn:
-                drawn = place >> 3
-                c0, c1, c2, c3 = _philox(drawn, draw, key)
-            word = (place >> 1) & 3
-            bits = c0 if word == 0 else (c1 if word == 1 else (c2 if word == 2 else c3))
-            bits = (bits >> _HALF) if place & 1 else (bits & _LOW)
-            uniform = np.float32(bits >> _BYTE) * np.float32(1.0 / 16777216.0)
-            mask = factor if number(memory, uniform) >= limit else zero
+            mask = factor if drawn[(start & 7) + c] >= limit else zero
             z[r, c] *= mask
             d[r, c] *= mask
+
+
+@njit(**INLINED)
+def _uniform(bits):
+    """Return 32 bits as a float32 in [0, 1)."""
+    return np.float32(np.int64(bits >> _BYTE)) * np.float32(1.0 / 16777216.0)

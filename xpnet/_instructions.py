@@ -104,6 +104,7 @@ class Layout:
         take, pad, rows = self.memory.take, self.memory.padded, self.batch
         arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": []}
         arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
+        arena["drawn"] = take(max(n for _, n in self.places[thread]) + 16)
         offset = 0
         for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
             for name, size in (("weights", unit.n_inputs * self._stride(k, n)), ("biases", n)):
@@ -224,7 +225,18 @@ class Builder(Layout):
         layer: Any = unit.dropout
         number = sum(each.dropout is not None for each in self.units[:k])
         key = int(np.uint64(layer.key).astype(np.int64))
-        program.add(random.dropout, n, *z, *d, unit.n_units, first, key, float(layer.rate), number)
+        program.add(
+            random.dropout,
+            n,
+            *z,
+            *d,
+            unit.n_units,
+            first,
+            key,
+            float(layer.rate),
+            number,
+            arena["drawn"],
+        )
 
     def _loss(self, program: Program, thread: int, parity: int) -> None:
         arena, pad = self.arenas[thread], self.memory.padded
