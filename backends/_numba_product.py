@@ -1,7 +1,8 @@
-"""A matrix product for narrow matrices, in registers: BLAS spends much of its time on packing them.
+"""A matrix product in registers: BLAS spends much of its time on packing what is as small as here.
 
-The product of columns a few registers wide needs no packing: their rows are read as they lie. A
-block of the result, 8 rows of 3 registers, stays in registers while the sum runs.
+Rows are read as they lie, in whole registers. A block of the result, 8 rows of 3 registers, stays
+in registers while the sum runs, and a pass takes so many terms of the sum that the columns it needs
+stay in the first-level cache.
 """
 
 from typing import Any
@@ -126,7 +127,7 @@ def _block(
             builder.store(builder.load(slot, typ=vector), registers(start), align=align)
 
 
-def narrow_product(record, state, memory, data):
+def row_product(record, state, memory, data):
     """Let C be AB: (rows, registers in a row, terms, A, its two steps, B, stride, C, stride).
 
     The steps of A are from row to row and from term to term of the sum. Rows or terms of -1 are

@@ -11,7 +11,7 @@ from numba.extending import get_cython_function_address
 
 from ._numba_intrinsics import kept_on_disk
 from ._numba_kernels import gemm
-from ._numba_product import IS_FAST, narrow_product
+from ._numba_product import IS_FAST, row_product
 
 RECORD = 16
 """Integers in an instruction's record."""
@@ -83,12 +83,10 @@ class Program:
     memory : Memory
     data : str, default "uint8"
         Type of the features.
-    batch : int
-        Samples in a batch.
     """
 
-    def __init__(self, memory: Memory, data: str = "uint8", batch: int = 1) -> None:
-        self.memory, self.data, self.batch = memory, data, batch
+    def __init__(self, memory: Memory, data: str = "uint8") -> None:
+        self.memory, self.data = memory, data
         self._lines: list[tuple[Callable[..., None], list[int], int]] = []
         self._records: Any = None
 
@@ -123,10 +121,10 @@ class Program:
             ``"T"`` for a factor that is stored as its transpose, A and B.
         """
         m, n, k = sizes
-        if transposed != "NT" and self._is_narrow(sizes, transposed):
+        if IS_FAST and transposed != "NT":
             registers, first = self.memory.registers(n), transposed[0]
             steps = (a[1], 1) if first == "N" else (1, a[1])
-            self.add(narrow_product, m, registers, k, a[0], *steps, *b, *c)
+            self.add(row_product, m, registers, k, a[0], *steps, *b, *c)
             return
         # BLAS has columns where we have rows: it computes Cᵀ = Bᵀ Aᵀ, which needs no copy.
         whole = np.array([n, m, k, b[1], a[1], c[1]], np.int32)
@@ -138,12 +136,6 @@ class Program:
         record = [_gemm_address(self.memory.dtype.name), batch, *whole.view(np.int64)]
         record += [*letters.view(np.int64), *one, 0, b[0], a[0], c[0]]
         self._lines.append((gemm, [int(each) for each in record], 0))
-
-    def _is_narrow(self, sizes: tuple[int, int, int], transposed: str) -> bool:
-        """Whether registers are faster than BLAS, as far as that was measured."""
-        registers = self.memory.registers(sizes[1])
-        most = 40 if transposed == "NN" else 12
-        return IS_FAST and (registers <= most or self.batch <= 128)
 
     def finished(self) -> np.ndarray:
         """Return the instructions, an integer array of shape (n, 3): kernel, record, mark."""

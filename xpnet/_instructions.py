@@ -171,7 +171,7 @@ class Builder(Layout):
         return Engine(self.memory, programs, self.data)
 
     def _program(self, thread: int, parity: int) -> Program:
-        program = Program(self.memory, self.data.dtype.name, self.batch)
+        program = Program(self.memory, self.data.dtype.name)
         self._forward(program, thread, parity)
         self._loss(program, thread, parity)
         self._back(program, thread, parity)
