@@ -31,7 +31,8 @@ from xpnet import (
     SoftmaxCrossEntropy,
     TanhActivation,
 )
-from xpnet._preparing import place, prepare_targets
+from xpnet._placing import place
+from xpnet._preparing import prepare_targets
 from xpnet.compiled import compile_step, why_not
 from xpnet.data import Dataset
 

@@ -59,8 +59,15 @@ class Layout:
             self.sparse = starts, indices, np.ascontiguousarray(X.data, self.memory.dtype)
             self.data = np.zeros(8, np.uint8)
         else:
-            self.data = X.view(np.uint8) if X.dtype == bool else X
+            self.data = _without_booleans(X)
         self._lay_out()
+
+    def use(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> None:
+        """Take other dense features, and copy other targets and weights over the first ones."""
+        self.data = _without_booleans(X)
+        self.y[: len(y)] = y
+        if self.weights is not None:
+            self.weights[: len(y)] = weights
 
     @property
     def nbytes(self) -> int:
@@ -157,6 +164,10 @@ class Layout:
                         own = self.memory.view(home + arena[name][k], rows, stride)[:, :n]
                         yield own, theirs[:, first : first + n]
                         start = stop
+
+
+def _without_booleans(X: np.ndarray) -> np.ndarray:
+    return X.view(np.uint8) if X.dtype == bool else X
 
 
 class Builder(Layout):

@@ -172,8 +172,9 @@ def _check_libraries() -> None:
 def _check_network(net: "NeuralNetwork") -> None:
     if net.backend.name != "numpy":
         raise _Unsupported(f"the backend {net.backend.name}: compiled steps are for NumPy")
-    for name in ("forward_propagation", "backward_propagation"):
-        if getattr(type(net), name).__module__ != f"{__package__}.neuralnet":
+    for name in ("forward_propagation", "backward_propagation", "update_parameters"):
+        theirs = getattr(type(net), name).__module__ != f"{__package__}.neuralnet"
+        if theirs or name in vars(net):
             raise _Unsupported(f"{type(net).__name__} has a {name} of its own")
         for layer in net.layers:
             if name in vars(layer):
@@ -427,6 +428,22 @@ class CompiledTraining:
         self._engine = self._builder.engine()
         self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
         self._n_updates = self._loaded_updates = 0
+        self._used: tuple[Any, ...] = (X, y, sample_weight)
+
+    def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
+        """Train on other samples from now on, of the same kind and no more of them than at first.
+
+        Features, which must be dense, are read where they are; targets and weights are copied over
+        the first ones, which must be there for nobody else.
+        """
+        if self._used[0] is X and self._used[1] is y:
+            return
+        self._used = (X, y, sample_weight)
+        targets = _targets(self.net, y)
+        weights = _weights(self.net, targets, sample_weight)
+        self._n_samples = X.shape[0]
+        self._builder.use(X, targets, weights)
+        self._engine.data = self._builder.data
 
     def load(self) -> None:
         """Bring parameters and the optimizer's state in."""
