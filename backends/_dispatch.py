@@ -32,7 +32,7 @@ class _Versions(dict[type, Callable[..., Any]]):
     """The versions that were called so far, by type; one that is missing is looked for."""
 
     def __init__(self, definition: Callable[..., Any]) -> None:
-        self.registry = {object: definition}
+        self.registry: dict[type, Callable[..., Any]] = {object: definition}
 
     def __missing__(self, kind: type) -> Callable[..., Any]:
         bases = (base for base in kind.__mro__ if base in self.registry)
@@ -41,7 +41,7 @@ class _Versions(dict[type, Callable[..., Any]]):
 
     def register(self, *kinds: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def add(version: Callable[..., Any]) -> Callable[..., Any]:
-            self.registry.update(dict.fromkeys(kinds, version))
+            self.registry.update({kind: version for kind in kinds})
             self.clear()
             return version
 

@@ -15,8 +15,8 @@ import xpnet
 
 PACKAGE = Path(xpnet.__file__).parent
 OPTIONAL = [
-    "cupy", "jax", "matplotlib", "pandas", "polars", "pooch", "safetensors", "scipy", "sklearn",
-    "tabulate", "torch", "tqdm",
+    "cupy", "jax", "llvmlite", "matplotlib", "numba", "pandas", "polars", "pooch", "safetensors",
+    "scipy", "sklearn", "tabulate", "threadpoolctl", "torch", "tqdm",
 ]  # fmt: skip
 MATHEMATICS = [
     f"{name}.py" for name in ("activations", "losses", "metrics", "optimizers", "schedules")
@@ -27,6 +27,7 @@ ORDER = [
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
     ["snapshot", "_steps", "_interruption"],
+    ["_instructions"],
     ["_sums", "_placing", "compiled"],
     ["_arrays", "_streaming", "memory"],
     ["_preparing", "_parameters", "history"],

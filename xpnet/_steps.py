@@ -202,7 +202,7 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
         return Steps(network, placed)
     from .compiled import compile_step, why_not
 
-    sample: Any = data.sample() if isinstance(data, Stream) else data
+    sample: Any = data.first() if isinstance(data, Stream) else data
     arguments = (network, sample.X, sample.y, sample.sample_weight)
     reason = why_not(*arguments)
     if plan.rows != plan.batch_size:

@@ -49,9 +49,15 @@ class Stream:
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
-    def sample(self) -> Arrays:
-        """Return arrays of the kind that the chunks are."""
-        return self._arrays(np.zeros((1, *self.X.shape[1:]), self._dtype), 0)
+    def first(self) -> Arrays:
+        """Return the first chunk without having read it: arrays of the right kind and shape."""
+        return self._arrays(self._buffer(0), 0)
+
+    def _buffer(self, turn: int) -> np.ndarray:
+        if not self._buffers:
+            shape = (self.chunk, *self.X.shape[1:])
+            self._buffers = [np.empty(shape, self._dtype) for _ in range(2)]
+        return self._buffers[turn]
 
     def chunks(
         self, network: "NeuralNetwork", epoch: int
@@ -74,9 +80,6 @@ class Stream:
         self, parts: Iterator[tuple[int, np.ndarray]]
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
         """Give chunks, each while the next one is read; what reading raises is raised here."""
-        if not self._buffers:
-            shape = (self.chunk, *self.X.shape[1:])
-            self._buffers = [np.empty(shape, self._dtype) for _ in range(2)]
         # Leaving the block, by an exception too, waits for the thread's end.
         with ThreadPoolExecutor(1, thread_name_prefix="xpnet-reader") as reader:
             part = next(parts, None)
@@ -100,7 +103,7 @@ class Stream:
     def _read(self, start: int, order: np.ndarray, turn: int) -> np.ndarray:
         """Read as many rows as are in ``order``, from ``start`` on and round the end."""
         n, size = len(self), len(order)
-        buffer = self._buffers[turn][:size]
+        buffer = self._buffer(turn)[:size]
         before = min(size, n - start)
         pieces = [(start, buffer[:before]), (0, buffer[before:])]
         for first, out in pieces if size > before else pieces[:1]:

@@ -1,0 +1,206 @@
+"""Compiled errors of a batch's outputs against its targets; kernels as in ``_numba_kernels``.
+
+All take one record: (columns, z, stride, e, stride, address of the targets, of the weights or 0,
+whether to report,
+whether to keep log-probabilities as the outputs, ε). The error is the
+derivative of the weighted mean of the samples' losses. One thread reports: the loss, and the total
+weight that it is a mean over.
+"""
+
+import math
+
+from numba import njit
+
+from ._numba_intrinsics import (
+    INLINED,
+    exp,
+    float64_of,
+    matrix,
+    number,
+    pointer,
+    pointer_to_float64,
+    pointer_to_int64,
+    vector,
+)
+from ._numba_kernels import LOSSES, ORDER, OUTPUTS, ROWS, START, STEP, WEIGHTS
+
+
+@njit(**INLINED)
+def _total_weight(record, state, memory):
+    if record[6] == 0:
+        return float(state[ROWS])
+    weights, order = pointer(record[6], memory), pointer_to_int64(state[ORDER])
+    total = 0.0
+    for r in range(state[ROWS]):
+        total += weights[order[state[START] + r]]
+    return total
+
+
+@njit(**INLINED)
+def _share(record, state, memory, r, total):
+    """Return the sample's part of the mean; 0 where nothing weighs."""
+    if record[6] == 0:
+        return 1.0 / total
+    weights, order = pointer(record[6], memory), pointer_to_int64(state[ORDER])
+    return weights[order[state[START] + r]] / (total if total > 0 else 1.0)
+
+
+@njit(**INLINED)
+def _report(record, state, loss, total):
+    if record[7]:
+        pointer_to_float64(state[LOSSES])[state[STEP]] = loss
+        pointer_to_float64(state[WEIGHTS])[state[STEP]] = total
+
+
+@njit(**INLINED)
+def _exponentials(record, state, memory):
+    """Let e be exp(z - the row's maximum), in one loop over all rows, padding included."""
+    n, rows, stride = record[0], state[ROWS], record[4]
+    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, stride)
+    for r in range(rows):
+        most = z[r, 0]
+        for c in range(1, n):
+            most = z[r, c] if z[r, c] > most else most
+        for c in range(n):
+            e[r, c] = z[r, c] - most
+        for c in range(n, stride):
+            e[r, c] = 0
+    flat = vector(memory, record[3], rows * stride)
+    for k in range(rows * stride):
+        flat[k] = exp(flat[k])
+
+
+def softmax_classes(record, state, memory, data):
+    """Softmax and cross-entropy; targets are int64 classes, one out of range counts for nothing."""
+    n, rows = record[0], state[ROWS]
+    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
+    labels, order = pointer_to_int64(record[5]), pointer_to_int64(state[ORDER])
+    total, loss = _total_weight(record, state, memory), 0.0
+    _exponentials(record, state, memory)
+    for r in range(rows):
+        label = labels[order[state[START] + r]]
+        share = _share(record, state, memory, r, total)
+        mass = number(memory, 0)
+        for c in range(n):
+            mass += e[r, c]
+        known = 0 <= label < n
+        factor = number(memory, share / mass if known else 0.0)
+        most = _maximum(z, r, n)
+        if known:
+            loss += share * (math.log(mass) + (most - z[r, label]))
+        for c in range(n):
+            e[r, c] *= factor
+        for c in range(n, record[4]):
+            e[r, c] = 0
+        if known:
+            e[r, label] -= number(memory, share)
+        _keep_log(record, state, memory, r, most, math.log(mass))
+    _report(record, state, loss, total)
+
+
+def softmax_rows(record, state, memory, data):
+    """Softmax and cross-entropy; targets are rows, the part of each class."""
+    n, rows = record[0], state[ROWS]
+    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
+    targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
+    total, loss = _total_weight(record, state, memory), 0.0
+    _exponentials(record, state, memory)
+    for r in range(rows):
+        y = vector(targets, order[state[START] + r] * n, n)
+        share = _share(record, state, memory, r, total)
+        mass, parts = number(memory, 0), number(memory, 0)
+        for c in range(n):
+            mass += e[r, c]
+            parts += y[c]
+        most, log_mass = _maximum(z, r, n), math.log(mass)
+        factor, part = number(memory, share * parts / mass), number(memory, share)
+        own = 0.0
+        for c in range(n):
+            if y[c] != 0:
+                own += y[c] * (log_mass + (most - z[r, c]))
+            e[r, c] = e[r, c] * factor - y[c] * part
+        for c in range(n, record[4]):
+            e[r, c] = 0
+        loss += share * own
+        _keep_log(record, state, memory, r, most, log_mass)
+    _report(record, state, loss, total)
+
+
+@njit(**INLINED)
+def _maximum(z, r, n):
+    most = z[r, 0]
+    for c in range(1, n):
+        most = z[r, c] if z[r, c] > most else most
+    return most
+
+
+@njit(**INLINED)
+def _keep_log(record, state, memory, r, most, log_mass):
+    """Keep a row's log-probabilities, where the network ends with them and somebody asks."""
+    if record[8] and record[7] and state[OUTPUTS] != 0:
+        n, place = record[0], state[START] + r
+        z = matrix(memory, record[1], state[ROWS], record[2])
+        kept = vector(pointer(state[OUTPUTS], memory), place * n, n)
+        for c in range(n):
+            kept[c] = z[r, c] - most - log_mass
+
+
+def squares(record, state, memory, data):
+    """Mean of the squared differences."""
+    n, rows = record[0], state[ROWS]
+    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
+    targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
+    total, loss = _total_weight(record, state, memory), 0.0
+    for r in range(rows):
+        y = vector(targets, order[state[START] + r] * n, n)
+        share = _share(record, state, memory, r, total)
+        factor, own = number(memory, 2.0 / n * share), number(memory, 0)
+        for c in range(n):
+            difference = z[r, c] - y[c]
+            own += difference * difference
+            e[r, c] = factor * difference
+        loss += share * (own / n)
+    _report(record, state, loss, total)
+
+
+def binary_logits(record, state, memory, data):
+    """Binary cross-entropy of logits, the mean over the columns."""
+    n, rows = record[0], state[ROWS]
+    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
+    targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
+    total, loss = _total_weight(record, state, memory), 0.0
+    zero, one = number(memory, 0), number(memory, 1)
+    for r in range(rows):
+        y = vector(targets, order[state[START] + r] * n, n)
+        share = _share(record, state, memory, r, total)
+        factor, own = number(memory, share / n), 0.0
+        for c in range(n):
+            value = z[r, c]
+            tail = exp(-abs(value))
+            own += (zero if value < zero else value) - y[c] * value + math.log1p(tail)
+            p = (tail if value < zero else one) / (one + tail)
+            e[r, c] = (p - y[c]) * factor
+        loss += share * (own / n)
+    _report(record, state, loss, total)
+
+
+def binary_probabilities(record, state, memory, data):
+    """Binary cross-entropy of probabilities; below ε the logarithm goes on as its tangent."""
+    n, rows = record[0], state[ROWS]
+    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
+    targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
+    total, loss = _total_weight(record, state, memory), 0.0
+    one, epsilon = number(memory, 1), number(memory, float64_of(record[9]))
+    for r in range(rows):
+        y = vector(targets, order[state[START] + r] * n, n)
+        share = _share(record, state, memory, r, total)
+        factor, own = number(memory, share / n), 0.0
+        for c in range(n):
+            p, q, yes = z[r, c], one - z[r, c], y[c]
+            p_, q_ = (epsilon if p < epsilon else p), (epsilon if q < epsilon else q)
+            log_p = math.log(p_) + ((epsilon if p > epsilon else p) / epsilon - one)
+            log_q = math.log(q_) + ((epsilon if q > epsilon else q) / epsilon - one)
+            own -= yes * log_p + (one - yes) * log_q
+            e[r, c] = ((one - yes) / q_ - yes / p_) * factor
+        loss += share * (own / n)
+    _report(record, state, loss, total)

@@ -1,0 +1,70 @@
+"""The compiled loop over steps and instructions, and how its threads wait for each other."""
+
+from numba import njit
+
+from ._numba_intrinsics import (
+    INLINED,
+    call,
+    call_plain,
+    cycles,
+    kept_on_disk,
+    observe,
+    publish,
+    relax,
+)
+from ._numba_kernels import ROWS, START, STEP, UPDATE
+from ._numba_program import ARRIVE, WAIT
+
+_SPINS = 2_000
+"""How often a waiting thread looks before it lets others run: some 50 microseconds."""
+
+WORDS = 16
+"""64-bit words from one thread's counter to the next: two cache lines."""
+
+
+@njit(**INLINED)
+def _wait(counters, threads, target, give_way):
+    """Wait until all threads have arrived ``target`` times; return whether to go on."""
+    for other in range(threads):
+        looks = 0
+        while observe(counters + 8 * WORDS * (other + 1)) < target:
+            looks += 1
+            if looks < _SPINS:
+                relax()
+            elif observe(counters) != 0:
+                return False
+            else:
+                call_plain(give_way)
+    return True
+
+
+def _run_steps(thread, threads, counters, programs, state, memory, data, plan, times):
+    """Run the steps of one thread; return how often it has arrived, or -1 where it was stopped."""
+    samples, batch, arrived, give_way = plan
+    mine = counters + 8 * WORDS * (thread + 1)
+    for step in range((samples + batch - 1) // batch):
+        state[START] = step * batch
+        state[ROWS] = min(batch, samples - step * batch)
+        state[STEP] = step
+        state[UPDATE] += 1
+        program = programs[state[UPDATE] & 1]
+        for k in range(program.shape[0]):
+            before = cycles() if times.size else 0
+            call(program[k, 0], program[k, 1], state.ctypes.data, memory, data)
+            if times.size:
+                times[k, 0] += cycles() - before
+            mark = program[k, 2]
+            if mark and threads > 1:
+                before = cycles() if times.size else 0
+                if mark & ARRIVE:
+                    arrived += 1
+                    publish(mine, arrived)
+                if mark & WAIT and not _wait(counters, threads, arrived, give_way):
+                    return -1
+                if times.size:
+                    times[k, 1] += cycles() - before
+    return arrived
+
+
+run_steps = kept_on_disk(lambda cache: njit(nogil=True, cache=cache)(_run_steps))
+"""The compiled loop; other threads of Python go on meanwhile."""

@@ -1,0 +1,90 @@
+"""Compiled updates of parameters; kernels as in ``_numba_kernels``.
+
+All take one record: (numbers, w, g, first state, second state, and the optimizer's own numbers as
+bits), and go through the arrays once. The formulas are those of :mod:`ops`.
+"""
+
+import math
+
+from numba import njit
+
+from ._numba_intrinsics import INLINED, float64_of, number, vector
+from ._numba_kernels import RATE, UPDATE
+
+
+def sgd(record, state, memory, data):
+    """See :func:`ops.sgd`: (..., momentum, 1 - dampening)."""
+    n, w, g = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
+    v = vector(memory, record[3], n)
+    rate = number(memory, float64_of(state[RATE]))
+    momentum = number(memory, float64_of(record[5]))
+    part = number(memory, float64_of(record[6]))
+    for k in range(n):
+        new = momentum * v[k] + part * g[k]
+        v[k] = new
+        w[k] -= rate * new
+
+
+def sgd_nesterov(record, state, memory, data):
+    """See :func:`ops.sgd`: (..., momentum, 1)."""
+    n, w, g = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
+    v = vector(memory, record[3], n)
+    rate = number(memory, float64_of(state[RATE]))
+    momentum = number(memory, float64_of(record[5]))
+    for k in range(n):
+        new = momentum * v[k] + g[k]
+        v[k] = new
+        w[k] -= rate * (momentum * new + g[k])
+
+
+def rmsprop(record, state, memory, data):
+    """See :func:`ops.rmsprop`: (..., ρ, ε)."""
+    n, w, g = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
+    s = vector(memory, record[3], n)
+    rate = number(memory, float64_of(state[RATE]))
+    rho, rest = _moving(record[5], memory)
+    epsilon = number(memory, float64_of(record[6]))
+    for k in range(n):
+        new = rho * s[k] + rest * (g[k] * g[k])
+        s[k] = new
+        w[k] -= rate * (g[k] / (number(memory, math.sqrt(new)) + epsilon))
+
+
+def adagrad(record, state, memory, data):
+    """See :func:`ops.adagrad`: (..., unused, ε)."""
+    n, w, g = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
+    s = vector(memory, record[3], n)
+    rate = number(memory, float64_of(state[RATE]))
+    epsilon = number(memory, float64_of(record[6]))
+    for k in range(n):
+        new = s[k] + g[k] * g[k]
+        s[k] = new
+        w[k] -= rate * (g[k] / (number(memory, math.sqrt(new)) + epsilon))
+
+
+def adam(record, state, memory, data):
+    """See :func:`ops.adam`: (..., β₁, β₂, ε, weight decay), the decay being AdamW's."""
+    n, w, g = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
+    m, v = vector(memory, record[3], n), vector(memory, record[4], n)
+    rate, t = float64_of(state[RATE]), state[UPDATE]
+    beta_1, rest_1 = _moving(record[5], memory)
+    beta_2, rest_2 = _moving(record[6], memory)
+    step = rate / (1.0 - float64_of(record[5]) ** t)
+    unbias = 1.0 / math.sqrt(1.0 - float64_of(record[6]) ** t)
+    # α m̂ / (√v̂ + ε) with both factors taken to the divisor's side
+    factor = number(memory, step / unbias)
+    epsilon = number(memory, float64_of(record[7]) / unbias)
+    kept = number(memory, 1.0 - rate * float64_of(record[8]))
+    for k in range(n):
+        first = beta_1 * m[k] + rest_1 * g[k]
+        second = beta_2 * v[k] + rest_2 * (g[k] * g[k])
+        m[k] = first
+        v[k] = second
+        w[k] = kept * w[k] - factor * (first / (number(memory, math.sqrt(second)) + epsilon))
+
+
+@njit(**INLINED)
+def _moving(bits, memory):
+    """Return the weights of the old and of the new number in a moving average."""
+    old = float64_of(bits)
+    return number(memory, old), number(memory, 1.0 - old)

@@ -1,0 +1,500 @@
+"""Training in compiled code: the same numbers as the definition, on any number of threads."""
+
+import threading
+import time
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from xpnet import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    BatchNormalization,
+    BinaryCrossEntropy,
+    DenseLayer,
+    Dropout,
+    LeakyReLUActivation,
+    LinearActivation,
+    LogSoftmaxActivation,
+    MeanSquaredError,
+    NegativeLogLikelihood,
+    NeuralNetwork,
+    Normalization,
+    ReLU6Activation,
+    ReLUActivation,
+    RMSProp,
+    SigmoidActivation,
+    SoftmaxActivation,
+    SoftmaxCrossEntropy,
+    TanhActivation,
+)
+from xpnet._placing import place
+from xpnet._preparing import prepare_targets
+from xpnet.compiled import compile_step, why_not
+from xpnet.data import Dataset
+
+pytestmark = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("numba", "scipy", "threadpoolctl")),
+    reason="compiled steps need the extra numba",
+)
+
+N, FEATURES, BATCH = 75, 13, 16  # the last batch is short
+THREADS = [1, 2, 3]
+
+
+def network(layers, loss="softmax_cross_entropy", optimizer="sgd", dtype="float64", **options):
+    net = NeuralNetwork(
+        batch_size=BATCH, loss=loss, optimizer=optimizer, dtype=dtype, seed=4, **options
+    )
+    for layer in layers():
+        net.add(layer)
+    return net
+
+
+def classifier(activation=ReLUActivation, n_outputs=5, end=None):
+    def layers():
+        yield DenseLayer(37, (FEATURES,))
+        yield activation()
+        yield DenseLayer(34)
+        yield activation()
+        yield DenseLayer(n_outputs)
+        if end is not None:
+            yield end()
+
+    return layers
+
+
+def orders(epochs=3):
+    rng = np.random.default_rng(5)
+    return [rng.permutation(N) for _ in range(epochs)]
+
+
+def by_numpy(net, X, y, weight=None):
+    """Train as the trainer does, step by step; return losses, weights and outputs."""
+    data = Dataset(X, y) if weight is None else Dataset(X, y, sample_weight=weight)
+    arrays = place(data, net.backend, y)
+    losses, weights, outputs = [], [], []
+    for order in orders():
+        for batch in arrays.batches(BATCH, order):
+            output = net.forward_propagation(batch.X, training=True)
+            arguments = (batch.y, output)
+            if batch.sample_weight is not None:
+                arguments += (batch.sample_weight,)
+            loss, error = net.loss.loss_and_derivative(*arguments)
+            losses.append(float(loss))
+            weights.append(float(net.loss.total_weight(*arguments)))
+            outputs.append(np.array(output))
+            net.backward_propagation(error)
+    return np.array(losses), np.array(weights), np.concatenate(outputs)
+
+
+def by_compiled(net, X, y, weight=None, threads=1, shared=None, slices=None):
+    assert why_not(net, X, y, weight) is None
+    if weight is not None:
+        weight = weight.astype(net.backend.dtype)
+    losses, weights, outputs = [], [], []
+    with compile_step(net, X, y, weight, BATCH, threads, keep_outputs=True) as step:
+        assert step.threads == threads
+        assert step.nbytes > 0
+        step.load()
+        for order in orders():
+            for start in range(0, N, slices or N):
+                part = order[start : start + (slices or N)]
+                for held, new in zip(
+                    (losses, weights), step.run(part, net.optimizer.learning_rate), strict=True
+                ):
+                    held.extend(new)
+                outputs.append(step.outputs.copy())
+        step.store()
+    return np.array(losses), np.array(weights), np.concatenate(outputs)
+
+
+def state_of(net):
+    """All that training changes."""
+    optimizer = net.optimizer
+    return [net.parameters.copy(), *(getattr(optimizer, name) for name in optimizer.state_names)]
+
+
+def assert_same(make, X, y, weight=None, threads=1):
+    reference, net = make(), make()
+    expected = by_numpy(reference, X, y, weight)
+    found = by_compiled(net, X, y, weight, threads)
+    # Of float32, the sums in another order differ; rounding grows from step to step.
+    tolerance = 1e-9 if net.backend.dtype == "float64" else 3e-5
+    for a, b in zip([*found, *state_of(net)], [*expected, *state_of(reference)], strict=True):
+        scale = np.max(np.abs(b))
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale)
+    assert net.optimizer.n_updates == reference.optimizer.n_updates
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.standard_normal((N, FEATURES))
+    return X, rng.integers(0, 5, N)
+
+
+@pytest.fixture(params=THREADS, autouse=True)
+def plan(request, monkeypatch):
+    """Each number of threads, and for 2 and 3 every number of layers that they share."""
+    return request.param
+
+
+@pytest.fixture(params=[1, 2])
+def shared(request, plan, monkeypatch):
+    """How many layers the threads share."""
+    import xpnet.compiled as compiled
+
+    if plan == 1 and request.param > 1:
+        pytest.skip("one thread shares nothing")
+    chosen = compiled._Plan(plan, request.param if plan > 1 else 0)
+    monkeypatch.setattr(compiled, "_best_plan", lambda *arguments: chosen)
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "activation",
+    [
+        ReLUActivation,
+        lambda: LeakyReLUActivation(0.1),
+        ReLU6Activation,
+        lambda: SigmoidActivation(1.5),
+        TanhActivation,
+        LinearActivation,
+    ],
+)
+def test_activations(data, plan, shared, activation, dtype):
+    X, y = data
+    assert_same(lambda: network(classifier(activation), dtype=dtype), X, y, threads=plan)
+
+
+OPTIMIZERS = [
+    lambda: SGD(0.05, momentum=0.0),
+    lambda: SGD(0.05, momentum=0.9, dampening=0.3),
+    lambda: SGD(0.05, momentum=0.9, nesterov=True),
+    lambda: RMSProp(0.003, rho=0.8),
+    lambda: Adam(0.01, beta_1=0.8, epsilon=1e-4),
+    lambda: AdamW(0.01, weight_decay=0.1),
+    lambda: Adagrad(0.02),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "activation", [ReLUActivation, SigmoidActivation, TanhActivation, LinearActivation]
+)
+def test_dropout(data, plan, shared, activation, dtype):
+    def layers():
+        yield DenseLayer(37, (FEATURES,))
+        yield activation()
+        yield Dropout(0.3)
+        yield DenseLayer(34)
+        yield Dropout(0.0)
+        yield activation()
+        yield Dropout(0.6)
+        yield DenseLayer(5)
+
+    def make():
+        net = network(layers, dtype=dtype)
+        for layer in net.layers:  # as after earlier training, which drew more often than it updated
+            if isinstance(layer, Dropout):
+                layer.n_masks = 7
+        made.append(net)
+        return net
+
+    made = []
+    assert_same(make, *data, threads=plan)
+    counts = [[getattr(layer, "n_masks", 0) for layer in net.layers] for net in made]
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizers(data, plan, optimizer, dtype):
+    X, y = data
+    assert_same(
+        lambda: network(classifier(TanhActivation), optimizer=optimizer(), dtype=dtype),
+        X,
+        y,
+        threads=plan,
+    )
+
+
+def one_hot(y, n=5):
+    return np.eye(n)[y]
+
+
+LOSSES = {
+    "classes": (SoftmaxCrossEntropy, None, lambda y: y),
+    "rows": (SoftmaxCrossEntropy, None, lambda y: 0.9 * one_hot(y) + 0.02),
+    "nll": (NegativeLogLikelihood, LogSoftmaxActivation, lambda y: y),
+    "nll, rows": (NegativeLogLikelihood, LogSoftmaxActivation, one_hot),
+    "nll, weights and a label to ignore": (
+        lambda: NegativeLogLikelihood([1.0, 0.5, 2.0, 3.0, 0.0], ignore_index=-1),
+        LogSoftmaxActivation,
+        lambda y: np.where(y == 2, -1, y),
+    ),
+    "nll, weights of rows": (
+        lambda: NegativeLogLikelihood([1.0, 0.5, 2.0, 3.0, 0.1]),
+        LogSoftmaxActivation,
+        one_hot,
+    ),
+    "squares": (MeanSquaredError, None, one_hot),
+    "squares behind tanh": (MeanSquaredError, TanhActivation, one_hot),
+    "logits": (lambda: BinaryCrossEntropy(from_logits=True), None, one_hot),
+    "probabilities": (BinaryCrossEntropy, SigmoidActivation, one_hot),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("case", LOSSES)
+def test_losses(data, plan, shared, case, dtype, weighted, rng):
+    loss, end, targets = LOSSES[case]
+    X, y = data
+    weight = rng.uniform(0, 2, N) if weighted else None
+
+    def make():
+        return network(classifier(TanhActivation, end=end), loss=loss(), dtype=dtype)
+
+    net = make()
+    y = prepare_targets(targets(y), net.loss, 5)
+    assert_same(make, X, y, weight, plan)
+
+
+def test_one_output(data, plan, shared, rng):
+    y = rng.standard_normal((N, 1))
+    assert_same(lambda: network(classifier(n_outputs=1), loss="mse"), data[0], y, threads=plan)
+
+
+@pytest.mark.parametrize("loss", ["mse", "softmax_cross_entropy"])
+@pytest.mark.parametrize("n_outputs", [35, 130])
+def test_outputs_that_threads_share(data, plan, monkeypatch, loss, n_outputs, rng):
+    import xpnet.compiled as compiled
+
+    chosen = compiled._Plan(plan, 3 if plan > 1 else 0)
+    monkeypatch.setattr(compiled, "_best_plan", lambda *arguments: chosen)
+    y = rng.standard_normal((N, n_outputs)) if loss == "mse" else rng.integers(0, n_outputs, N)
+    assert_same(
+        lambda: network(classifier(n_outputs=n_outputs), loss=loss), data[0], y, threads=plan
+    )
+
+
+def test_labels_as_a_column(data, plan):
+    X, y = data
+    assert_same(lambda: network(classifier()), X, y.reshape(N, 1), threads=plan)
+
+
+def test_a_single_layer(data, plan):
+    X, y = data
+    assert_same(lambda: network(lambda: [DenseLayer(50, (FEATURES,))]), X, y, threads=plan)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "bool", "int16", "int64", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("standardized", [False, True])
+def test_features_of_other_types(data, plan, kind, dtype, standardized):
+    X = (np.abs(data[0]) * 2).astype(kind)
+
+    def layers():
+        if standardized:
+            yield Normalization.adapt(X.astype("float64"))
+        yield DenseLayer(50, (FEATURES,))
+
+    assert_same(lambda: network(layers, dtype=dtype), X, data[1], threads=plan)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
+def test_sparse_features(data, plan, shared, dtype, density, rng):
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.csr_array(data[0] * (rng.random(data[0].shape) < density))
+    assert_same(
+        lambda: network(classifier(), optimizer="rmsprop", dtype=dtype), X, data[1], threads=plan
+    )
+
+
+def test_the_same_numbers_every_time_and_in_slices(data, plan):
+    X, y = data
+    results = []
+    for slices in (None, None, BATCH, 2 * BATCH):
+        net = network(classifier(), optimizer="adam", dtype="float32")
+        results.append([*by_compiled(net, X, y, threads=plan, slices=slices), *state_of(net)])
+    for result in results[1:]:
+        for a, b in zip(result, results[0], strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_what_somebody_holds_of_the_weights_stays(data, plan):
+    X, y = data
+    net = network(classifier())
+    flat = net.parameters.gather()
+    before = flat.copy()
+    by_compiled(net, X, y, threads=plan)
+    assert np.array_equal(flat, before)
+    assert not np.array_equal(net.parameters.gather(), before)
+
+
+def test_a_loss_that_diverges_shows(data, plan):
+    X, y = data
+    net = network(classifier(), loss="mse", optimizer=SGD(1e6), dtype="float32")
+    losses, _, _ = by_compiled(net, X, one_hot(y), threads=plan)
+    assert not np.isfinite(losses[-1])
+
+
+def test_threads_sleep_between_runs_and_end(data, plan):
+    X, y = data
+    before = set(threading.enumerate())
+    step = compile_step(network(classifier()), X, y, None, BATCH, plan)
+    step.load()
+    step.run(np.arange(N), 0.01)
+    made = set(threading.enumerate()) - before
+    assert len(made) == plan - 1
+    start = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - start < 0.05
+    step.close()
+    assert not any(thread.is_alive() for thread in made)
+    again = compile_step(network(classifier()), X, y, None, BATCH, plan)
+    again.load()
+    again.run(np.arange(N), 0.01)
+    made = set(threading.enumerate()) - before
+    del again
+    assert not any(thread.is_alive() for thread in made)
+
+
+def test_an_interrupt_leaves_no_thread_waiting(data, plan, monkeypatch):
+    import xpnet.backends._numba_engine as engine
+
+    X, y = data
+    step = compile_step(network(classifier()), X, y, None, BATCH, plan)
+    step.load()
+    step.run(np.arange(N), 0.01)
+
+    run_steps, main = engine.run_steps, threading.current_thread()
+
+    def interrupted(*arguments):
+        if threading.current_thread() is main:
+            raise KeyboardInterrupt
+        return run_steps(*arguments)
+
+    monkeypatch.setattr(engine, "run_steps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        step.run(np.arange(N), 0.01)
+    monkeypatch.undo()
+    with pytest.raises(RuntimeError, match="interrupted"):
+        step.run(np.arange(N), 0.01)
+    step.close()
+
+
+def test_a_thread_that_fails_is_waited_for_no_longer(data, monkeypatch):
+    import xpnet.backends._numba_engine as engine
+
+    X, y = data
+    with compile_step(network(classifier()), X, y, None, BATCH, 2) as step:
+        step.load()
+        run_steps, main = engine.run_steps, threading.current_thread()
+
+        def failing(*arguments):
+            if threading.current_thread() is not main:
+                raise MemoryError("no more")
+            return run_steps(*arguments)
+
+        monkeypatch.setattr(engine, "run_steps", failing)
+        with pytest.raises(MemoryError):
+            step.run(np.arange(N), 0.01)
+        monkeypatch.undo()
+
+
+def test_after_closing_there_are_no_runs(data, plan):
+    X, y = data
+    with compile_step(network(classifier()), X, y, None, BATCH, plan) as step:
+        step.load()
+    with pytest.raises(RuntimeError, match="closed"):
+        step.run(np.arange(N), 0.01)
+
+
+def test_samples_that_are_not_there_are_refused(data):
+    X, y = data
+    with compile_step(network(classifier()), X, y, None, BATCH) as step:
+        step.load()
+        for wrong in (-1, N):
+            with pytest.raises(IndexError, match="75 samples"):
+                step.run(np.array([0, wrong]), 0.01)
+        assert [len(held) for held in step.run(np.arange(0), 0.01)] == [0, 0]
+        assert step.outputs is None
+    assert "74 targets" in why_not(network(classifier()), X, y[1:])
+    assert "1 weights" in why_not(network(classifier()), X, y, np.ones(1))
+
+
+def test_small_networks_run_on_one_thread(data):
+    with compile_step(network(classifier()), *data, None, BATCH) as step:
+        assert step.threads == 1
+
+
+class OwnLayer(DenseLayer):
+    pass
+
+
+class OwnSGD(SGD):
+    pass
+
+
+class OwnNetwork(NeuralNetwork):
+    def forward_propagation(self, X, training=True):
+        return super().forward_propagation(X, training)
+
+
+def first(*layers):
+    return lambda: [*layers, DenseLayer(5)]
+
+
+REFUSED = {
+    "BatchNormalization": lambda: network(first(BatchNormalization(input_shape=(FEATURES,)))),
+    "Dropout": lambda: network(lambda: [DenseLayer(5, (FEATURES,)), Dropout(), Dropout(0.1)]),
+    "behind Dropout": lambda: network(
+        lambda: [DenseLayer(5, (FEATURES,)), Dropout(), TanhActivation()]
+    ),
+    "OwnLayer": lambda: network(lambda: [OwnLayer(5, (FEATURES,))]),
+    "OwnSGD": lambda: network(classifier(), optimizer=OwnSGD()),
+    "clipping": lambda: network(classifier(), optimizer=SGD(clip_norm=1.0)),
+    "CategoricalCrossEntropy": lambda: network(
+        classifier(end=SoftmaxActivation), loss="categorical_cross_entropy"
+    ),
+    "SoftmaxActivation": lambda: network(classifier(end=SoftmaxActivation), loss="mse"),
+    "behind another": lambda: network(classifier(end=ReLUActivation, activation=ReLUActivation)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_there_is_no_compiled_step_for(name, data):
+    X, y = data
+    net = REFUSED[name]()
+    if name == "behind another":
+        net.add(TanhActivation())
+    assert name in why_not(net, X, y)
+    assert compile_step(net, X, y, None, BATCH) is None
+
+
+def test_features_that_there_is_no_compiled_step_for(data):
+    X, y = data
+    net = network(classifier())
+    assert why_not(net, X, y) is None
+    assert "row by row" in why_not(net, np.asfortranarray(X))
+    assert "float16" in why_not(net, X.astype("float16"))
+    assert "complex" in why_not(net, X.astype(complex))
+
+
+def test_another_library_has_no_compiled_step(data):
+    pytest.importorskip("array_api_strict")
+    X, y = data
+    net = network(classifier(), device="device1", backend="array-api-strict")
+    assert "array-api-strict" in why_not(net, X, y)
+
+
+def test_a_network_with_a_pass_of_its_own_has_no_compiled_step(data):
+    net = OwnNetwork().add(DenseLayer(5, (FEATURES,)))
+    assert "OwnNetwork" in why_not(net, *data)

@@ -1,0 +1,340 @@
+"""A network's training step as instructions for compiled code; see :mod:`xpnet.compiled`."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .activations import LinearActivation, LogSoftmaxActivation, SigmoidActivation
+from .backends import _numba_errors as errors
+from .backends import _numba_kernels as kernels
+from .backends import _numba_random as random
+from .backends import _numba_sparse as sparse
+from .backends import _numba_updates as updates
+from .backends import is_sparse
+from .backends._numba_engine import Engine
+from .backends._numba_program import ARRIVE, ROWS_OF_BATCH, WAIT, Memory, Program
+from .compiled import OPTIMIZERS, _Plan, _Unit
+from .layers import Normalization
+from .losses import BinaryCrossEntropy, MeanSquaredError
+from .optimizers import SGD
+
+if TYPE_CHECKING:
+    from .neuralnet import NeuralNetwork
+
+_BATCH = ROWS_OF_BATCH
+
+
+class Layout:
+    """Where everything is in memory, and the way in and out for parameters.
+
+    Parameters
+    ----------
+    net : NeuralNetwork
+    units : list of _Unit
+    plan : _Plan
+    X : array or CSR matrix
+    y : array
+        int64 classes, or rows in the network's type.
+    weights : array or None
+    batch_size : int
+    """
+
+    def __init__(
+        self,
+        net: "NeuralNetwork",
+        units: list[_Unit],
+        plan: _Plan,
+        X: Any,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        batch_size: int,
+    ) -> None:
+        self.net, self.units, self.plan, self.batch = net, units, plan, batch_size
+        self.y, self.weights = y, weights
+        self.memory = Memory(net.backend.dtype)
+        self.sparse: tuple[np.ndarray, ...] | None = None
+        if is_sparse(X):
+            starts = np.ascontiguousarray(X.indptr, np.int64)
+            indices = np.ascontiguousarray(X.indices, np.int32)
+            self.sparse = starts, indices, np.ascontiguousarray(X.data, self.memory.dtype)
+            self.data = np.zeros(8, np.uint8)
+        else:
+            self.data = _without_booleans(X)
+        self._lay_out()
+
+    def use(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> None:
+        """Take other dense features, and copy other targets and weights over the first ones."""
+        self.data = _without_booleans(X)
+        self.y[: len(y)] = y
+        if self.weights is not None:
+            self.weights[: len(y)] = weights
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory and of copies of the data."""
+        held = [self.memory.array, self.y, *(self.sparse or ())]
+        held += [] if self.weights is None else [self.weights]
+        return sum(array.nbytes for array in held)
+
+    # ---- where everything is
+
+    def _lay_out(self) -> None:
+        """Give every array its place."""
+        take, pad, rows = self.memory.take, self.memory.padded, self.batch
+        threads = range(self.plan.threads)
+        self.mean = self.scale = 0
+        if type(self.net.layers[0]) is Normalization:
+            self.mean, self.scale = (take(self.units[0].n_inputs) for _ in range(2))
+        self.places = [
+            [self.plan.columns(k, unit, thread) for k, unit in enumerate(self.units)]
+            for thread in threads
+        ]
+        # Activations that threads share, two of each, for even and for odd steps.
+        self.activations: list[list[Any]] = [[] for _ in threads]
+        for k, unit in enumerate(self.units):
+            both: Any = None
+            for thread in threads:
+                if k < self.plan.shared:
+                    both = both or [take(rows, pad(unit.n_units)) for _ in range(2)]
+                else:
+                    both = [take(rows, pad(unit.n_units))] * 2
+                self.activations[thread].append(both)
+        # Parts of the error between two shared layers, one for each thread.
+        self.parts = [0] + [
+            take(self.plan.threads, rows, pad(unit.n_inputs)) if k < self.plan.shared else 0
+            for k, unit in enumerate(self.units[1:], 1)
+        ]
+        self.arenas = [self._arena(thread) for thread in threads]
+
+    def _arena(self, thread: int) -> dict[str, Any]:
+        """Give the arrays that one thread has for itself their places."""
+        take, pad, rows = self.memory.take, self.memory.padded, self.batch
+        arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": []}
+        arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
+        arena["drawn"] = take(max(n for _, n in self.places[thread]) + 16)
+        offset = 0
+        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
+            for name, size in (("weights", unit.n_inputs * self._stride(k, n)), ("biases", n)):
+                arena[name].append(offset)
+                offset += pad(size)
+        arena["size"] = offset
+        # Parameters, gradients, and what the optimizer remembers.
+        n_arrays = 2 + len(self.net.optimizer.state_names)
+        arena["arrays"] = [take(offset) for _ in range(n_arrays)]
+        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
+            whole = k == len(self.units) - 1  # the loss makes the error of all columns
+            arena["errors"].append(take(rows, pad(unit.n_units if whole else n)))
+            keeps = unit.keeps_derivative
+            arena["kept"].append(take(rows, pad(n)) if keeps else 0)
+        return arena
+
+    def _stride(self, k: int, n: int) -> int:
+        """Return the stride of ``n`` columns of a layer's weights."""
+        return n if k == 0 and self.sparse is not None else self.memory.padded(n)
+
+    # ---- parameters in and out
+
+    def bring_in(self, flats: list[np.ndarray]) -> None:
+        """Copy parameters and what the optimizer remembers of them in."""
+        for own, theirs in self._pairs(flats):
+            own[...] = theirs
+        if self.mean or self.scale:
+            layer: Any = self.net.layers[0]
+            n = self.units[0].n_inputs
+            self.memory.view(self.mean, n)[...] = layer.mean
+            self.memory.view(self.scale, n)[...] = layer.scale
+
+    def bring_out(self, flats: list[np.ndarray]) -> None:
+        """Copy them out."""
+        for own, theirs in self._pairs(flats):
+            theirs[...] = own
+
+    def _pairs(self, flats: list[np.ndarray]) -> Any:
+        """Yield views of each thread's arrays, and of the same numbers in the flat ones."""
+        for thread, arena in enumerate(self.arenas):
+            homes = [arena["arrays"][0], *arena["arrays"][2:]]
+            for home, flat in zip(homes, flats, strict=True):
+                start = 0
+                for k, unit in enumerate(self.units):
+                    first, n = self.places[thread][k]
+                    for name, rows in (("weights", unit.n_inputs), ("biases", 1)):
+                        stop = start + rows * unit.n_units
+                        theirs = flat[start:stop].reshape(rows, unit.n_units)
+                        stride = self._stride(k, n)
+                        own = self.memory.view(home + arena[name][k], rows, stride)[:, :n]
+                        yield own, theirs[:, first : first + n]
+                        start = stop
+
+
+def _without_booleans(X: np.ndarray) -> np.ndarray:
+    return X.view(np.uint8) if X.dtype == bool else X
+
+
+class Builder(Layout):
+    """Puts the instructions together; takes what :class:`Layout` takes."""
+
+    def engine(self) -> Engine:
+        """Return what runs the step."""
+        programs = [
+            (self._program(thread, 0), self._program(thread, 1))
+            for thread in range(self.plan.threads)
+        ]
+        return Engine(self.memory, programs, self.data)
+
+    def _program(self, thread: int, parity: int) -> Program:
+        program = Program(self.memory, self.data.dtype.name)
+        self._forward(program, thread, parity)
+        self._loss(program, thread, parity)
+        self._back(program, thread, parity)
+        self._update(program, thread)
+        return program
+
+    def _input(self, thread: int, parity: int, k: int) -> tuple[int, int]:
+        """Return offset and stride of a layer's input."""
+        pad = self.memory.padded
+        if k == 0:
+            return self.arenas[thread]["x"], pad(self.units[0].n_inputs)
+        return self.activations[thread][k - 1][parity], pad(self.units[k - 1].n_units)
+
+    def _forward(self, program: Program, thread: int, parity: int) -> None:
+        arena, pad = self.arenas[thread], self.memory.padded
+        home = arena["arrays"][0]
+        if self.sparse is None:
+            x = (self.units[0].n_inputs, *self._input(thread, parity, 0))
+            if type(self.net.layers[0]) is Normalization:
+                program.add(kernels.gather_standardized, *x, self.mean, self.scale)
+            else:
+                program.add(kernels.gather, *x)
+        for k, unit in enumerate(self.units):
+            first, n = self.places[thread][k]
+            stride = pad(unit.n_units)
+            z = self.activations[thread][k][parity] + first
+            w, b = home + arena["weights"][k], home + arena["biases"][k]
+            if k == 0 and self.sparse is not None:
+                addresses = [array.ctypes.data for array in self.sparse]
+                program.add(sparse.sparse_product, n, z, stride, w, *addresses)
+            else:
+                a = self._input(thread, parity, k)
+                program.gemm((_BATCH, n, unit.n_inputs), a, (w, self._stride(k, n)), (z, stride))
+            function = getattr(kernels, unit.kernels[0])
+            program.add(function, n, z, stride, b, unit.number, arena["kept"][k], pad(n))
+            if unit.dropout is not None:
+                self._dropout(program, thread, k, (z, stride))
+            if k < self.plan.shared:
+                program.mark(ARRIVE | WAIT)
+
+    def _dropout(self, program: Program, thread: int, k: int, z: tuple[int, int]) -> None:
+        """Drop some of a layer's output, and keep the derivative of what is left."""
+        arena, unit, (first, n) = self.arenas[thread], self.units[k], self.places[thread][k]
+        d = arena["kept"][k], self.memory.padded(n)
+        if type(unit.activation) is not SigmoidActivation:  # which has kept it already
+            program.add(random.ones, n, *d)
+            back = getattr(kernels, unit.kernels[1])
+            # It sums the columns too; the biases' gradient is a place that has no use yet.
+            spare = arena["arrays"][1] + arena["biases"][k]
+            program.add(back, n, *d, *z, spare, unit.number)
+        layer: Any = unit.dropout
+        number = sum(each.dropout is not None for each in self.units[:k])
+        key = int(np.uint64(layer.key).astype(np.int64))
+        program.add(
+            random.dropout,
+            n,
+            *z,
+            *d,
+            unit.n_units,
+            first,
+            key,
+            float(layer.rate),
+            number,
+            arena["drawn"],
+        )
+
+    def _loss(self, program: Program, thread: int, parity: int) -> None:
+        arena, pad = self.arenas[thread], self.memory.padded
+        n = self.units[-1].n_units
+        z, e = self.activations[thread][-1][parity], arena["errors"][-1]
+        loss = self.net.loss
+        if isinstance(loss, MeanSquaredError):
+            function = errors.squares
+        elif isinstance(loss, BinaryCrossEntropy):
+            logits = loss.from_logits
+            function = errors.binary_logits if logits else errors.binary_probabilities
+        else:
+            function = errors.softmax_classes if self.y.ndim == 1 else errors.softmax_rows
+        logarithms = type(self.net.layers[-1]) is LogSoftmaxActivation
+        weights = 0 if self.weights is None else self.weights.ctypes.data
+        epsilon = float(np.finfo(self.memory.dtype).eps)
+        program.add(
+            function, n, z, pad(n), e, pad(n), self.y.ctypes.data, weights, thread == 0,
+            logarithms, epsilon,
+        )  # fmt: skip
+        if thread == 0 and not logarithms:
+            program.add(kernels.keep_outputs, n, z, pad(n))
+
+    def _back(self, program: Program, thread: int, parity: int) -> None:
+        arena, pad, shared = self.arenas[thread], self.memory.padded, self.plan.shared
+        home, gradients = arena["arrays"][:2]
+        last = len(self.units) - 1
+        for k in range(last, -1, -1):
+            unit, (first, n) = self.units[k], self.places[thread][k]
+            e, stride = arena["errors"][k], pad(n)
+            if k == last:  # the error has all columns
+                e, stride = e + first, pad(unit.n_units)
+            elif 0 <= k < shared and k + 1 < shared:
+                width = pad(unit.n_units)
+                size = self.batch * width
+                parts = self.parts[k + 1] + first
+                n_parts = self.plan.threads
+                program.add(kernels.add_parts, n, e, stride, parts, width, size, n_parts)
+            slope = self._slope(thread, parity, k)
+            name = "back_kept" if unit.keeps_derivative else unit.kernels[1]
+            function = getattr(kernels, name)
+            program.add(function, n, e, stride, *slope, gradients + arena["biases"][k], unit.number)
+            w, g = home + arena["weights"][k], gradients + arena["weights"][k]
+            if k > 0:
+                self._error_below(program, thread, k, (e, stride), (w, self._stride(k, n)))
+            if k == 0 and self.sparse is not None:
+                addresses = [array.ctypes.data for array in self.sparse]
+                program.add(sparse.sparse_gradient, n, e, stride, g, *addresses, unit.n_inputs)
+            else:
+                a = self._input(thread, parity, k)
+                place = g, self._stride(k, n)
+                program.gemm((unit.n_inputs, n, _BATCH), a, (e, stride), place, "TN")
+            if k > 0 and k < shared:  # the parts of the error below, announced before this product
+                program.mark(WAIT)
+
+    def _slope(self, thread: int, parity: int, k: int) -> tuple[int, int]:
+        """Return offset and stride of what an activation's derivative is taken from."""
+        unit, (first, n) = self.units[k], self.places[thread][k]
+        if unit.keeps_derivative:
+            return self.arenas[thread]["kept"][k], self.memory.padded(n)
+        if type(unit.activation) is LinearActivation:
+            return 0, 0
+        return self.activations[thread][k][parity] + first, self.memory.padded(unit.n_units)
+
+    def _error_below(
+        self, program: Program, thread: int, k: int, e: tuple[int, int], w: tuple[int, int]
+    ) -> None:
+        """Add the product that carries the error to the layer below."""
+        unit, n = self.units[k], self.places[thread][k][1]
+        if k < self.plan.shared:
+            width = self.memory.padded(unit.n_inputs)
+            part = self.parts[k] + thread * self.batch * width
+            program.gemm((_BATCH, unit.n_inputs, n), e, w, (part, width), "NT")
+            program.mark(ARRIVE)
+            return
+        first, n_below = self.places[thread][k - 1]
+        below = self.arenas[thread]["errors"][k - 1], self.memory.padded(n_below)
+        rows = (w[0] + first * w[1], w[1])  # of the weights, those of the columns it owns below
+        program.gemm((_BATCH, n_below, n), e, rows, below, "NT")
+
+    def _update(self, program: Program, thread: int) -> None:
+        arena, optimizer = self.arenas[thread], self.net.optimizer
+        name, attributes = OPTIMIZERS[type(optimizer)]
+        numbers = [float(getattr(optimizer, each)) for each in attributes]
+        if isinstance(optimizer, SGD):
+            numbers[1] = 1.0 - numbers[1]
+            name = "sgd_nesterov" if optimizer.nesterov else name
+        arrays = (arena["arrays"] + [0])[:4]
+        numbers = (numbers + [0.0] * 4)[:4]
+        program.add(getattr(updates, name), arena["size"], *arrays, *numbers)
