@@ -134,9 +134,12 @@ def cells_table(rows: list[Row]) -> str:
 
 
 def means_table(rows: list[Row]) -> str:
-    """Return geometric means over the cells of MNIST, to the better form and to ``torch``."""
+    """Return geometric means over the cells of MNIST, to the reference and to ``torch``."""
     names, table = names_in(rows), []
-    for title, key in (("its better form", "ratio"), ("torch", "ratio_to_torch")):
+    columns = {"the above": "ratio"}
+    if "torch" in names:
+        columns["torch"] = "ratio_to_torch"
+    for title, key in columns.items():
         for label, part in groups([row for row in rows if row["name"] == "mnist"]).items():
             means = [mean_ratio(part, name, key) for name in names]
             table.append([f"{label}, ÷ {title}", *means])
@@ -195,9 +198,12 @@ def report(result: Row) -> str:
     rows = result["rows"]
     if not rows:
         return "\n\n".join(["Nothing was measured.", _remarks(result), _footer(result)])
+    against = "PyTorch eager's better form in each cell (its default optimizer or the fused one)"
+    if not any(name in EAGER for name in names_in(rows)):
+        against = f"that of {rows[0]['reference']}"
     parts = [
-        "Time of training, as a multiple of PyTorch eager's better form in each cell (its default "
-        "optimizer or the fused one): median [least, most] of the ratios round by round.",
+        f"Time of training, as a multiple of {against}: median [least, most] of the ratios round "
+        "by round.",
         cells_table(rows),
     ]
     if any(row["name"] == "mnist" for row in rows):
