@@ -4,11 +4,14 @@
 
 A device that is not there is named and left out. The *floor* is the same matrix products with
 nothing around them, measured in turn with the training, so that a slow spell of the machine meets
-both. The first epoch, in which things are compiled and touched for the first time, is apart.
+both. The first epoch, in which things are compiled and touched for the first time, is apart, and
+so is the one whose memory is measured. With --save there is a picture, too: the epoch's time
+against batch size and against the number of parameters.
 """
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -22,11 +25,12 @@ from xpnet import (
     NeuralNetwork,
     Normalization,
     ReLUActivation,
+    config,
     resolve,
 )
 from xpnet.backends import Backend
 
-from . import arguments, machine, output
+from . import arguments, machine, output, pictures
 from .data import mnist
 from .floor import flops, products_of_an_epoch
 from .measuring import Spread, ratios, seconds
@@ -38,8 +42,10 @@ def main() -> None:
     data = mnist(options.samples)
     print(f"{data}", file=sys.stderr)
     cases = [
-        Case(backend, data, *settings)
+        Case(backend.with_dtype(precision), data, kernels, *settings)
         for backend in available(options.devices)
+        for kernels in (options.kernels if backend.name == "numpy" else ["-"])
+        for precision in options.precision
         for settings in product(options.sizes, options.batch_sizes, options.optimizers)
     ]
     for _ in range(options.repeats):  # in turn, so that a slow spell does not meet one case alone
@@ -54,6 +60,7 @@ def main() -> None:
     print(text)
     if options.save:
         output.save(options.save, result, text)
+        pictures.epoch_times(rows, output.RESULTS / f"{options.save}.png")
     if options.write_readme:
         output.write_readme("epoch_time", text)
 
@@ -76,6 +83,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--optimizers", type=arguments.words, default=["sgd", "adam"], metavar="sgd,adam"
     )
+    parser.add_argument(
+        "--precision", type=arguments.words, default=["float32"], metavar="float32,float64"
+    )
+    parser.add_argument(
+        "--kernels",
+        type=arguments.words,
+        default=["auto"],
+        metavar="numpy,numba",
+        help="on the CPU; see xpnet.config",
+    )
     parser.add_argument("--samples", type=int, default=60_000, help="at most; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=5, help="epochs; default: %(default)s")
     parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
@@ -96,15 +113,22 @@ class Case:
     """A network on a device, with its batch size and optimizer, and the times of its epochs."""
 
     def __init__(
-        self, backend: Backend, data: Dataset, sizes: list[int], batch_size: int, optimizer: str
+        self,
+        backend: Backend,
+        data: Dataset,
+        kernels: str,
+        sizes: list[int],
+        batch_size: int,
+        optimizer: str,
     ) -> None:
-        self.data, self.sizes = data, sizes
+        self.data, self.sizes, self.kernels = data, sizes, kernels
         self.net = NeuralNetwork(
             epochs=1,
             batch_size=batch_size,
             optimizer=optimizer,
             loss="softmax_cross_entropy",
             device=backend.device_name,
+            dtype=backend.dtype,
             seed=0,
         )
         self.net.add(Normalization(0.0, 255.0, input_shape=(sizes[0],)))
@@ -114,19 +138,29 @@ class Case:
             self.net.add(DenseLayer(n_units))
         self.about = {
             "device": backend.device_name,
+            "kernels": kernels,
+            "precision": backend.dtype,
             "network": "-".join(map(str, sizes)),
             "batch": batch_size,
             "optimizer": optimizer,
         }
         self.products = products_of_an_epoch(backend, len(data), sizes, batch_size)
-        self.first = seconds(lambda: self.net.fit(data))
+        self.first = seconds(self.fit)
+        self.peak = machine.peak_memory(backend, self.fit)
         self.products()
         self.epochs: list[float] = []
         self.floors: list[float] = []
 
+    def fit(self) -> None:
+        """Train an epoch."""
+        if self.kernels != "-":
+            config.kernels = self.kernels
+        self.net.fit(self.data)
+
     def run(self) -> None:
         """Train an epoch, then do its products alone."""
-        self.net.fit(self.data)
+        time.sleep(0.1)  # until BLAS's threads have stopped looking for more products
+        self.fit()
         self.epochs.append(self.net.history["seconds"][-1])
         self.floors.append(seconds(self.products))
 
@@ -137,6 +171,8 @@ class Case:
         return {
             **self.about,
             "first_s": self.first,
+            "parameters": sum(layer.parameters() for layer in self.net.layers),
+            "peak_bytes": self.peak,
             "epoch_s": epoch.median,
             "epoch_s_spread": [epoch.least, epoch.most],
             "samples_per_s": len(self.data) / epoch.median,
@@ -150,7 +186,7 @@ def report(result: dict[str, Any]) -> str:
     """Return the results as Markdown."""
     table = [
         [
-            row["device"],
+            _where(row),
             row["network"],
             row["batch"],
             row["optimizer"],
@@ -158,21 +194,29 @@ def report(result: dict[str, Any]) -> str:
             f"{row['samples_per_s']:,.0f}",
             f"{row['gflop_per_s']:.1f}",
             f"{row['ratio_to_products']:.2f}",
+            f"{row['peak_bytes'] / 2**20:,.1f}",
         ]
         for row in result["rows"]
     ]
     headers = [
         "device", "network", "batch", "optimizer", "epoch, s [least, most]", "samples/s",
-        "GFLOP/s", "÷ products alone",
+        "GFLOP/s", "÷ products alone", "peak, MiB",
     ]  # fmt: skip
     lines = [
         tabulate(table, headers, tablefmt="github", disable_numparse=True),
         "",
-        f"{result['samples']:,} samples of 784 features, float32; medians of epochs taken in turn. "
+        f"{result['samples']:,} samples of 784 features in uint8; medians of epochs taken in turn; "
+        "peak memory besides the samples on the CPU, in all on a GPU. "
         f"{machine.sentence(result['machine'])}",
         f"Repeat it with `{result['command']}`.",
     ]
     return "\n".join(lines)
+
+
+def _where(row: dict[str, Any]) -> str:
+    """Return device, kernels and precision, as far as they are not the usual ones."""
+    kernels = {"numpy": ", NumPy", "numba": ", compiled"}.get(row["kernels"], "")
+    return row["device"] + kernels + ("" if row["precision"] == "float32" else f", {row['precision']}")
 
 
 if __name__ == "__main__":

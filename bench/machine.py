@@ -4,11 +4,14 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable
+import tracemalloc
+from collections.abc import Callable, Iterable
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from xpnet.backends import Backend
 
 LIBRARIES = ("xpnet", "numpy", "array-api-compat", "cupy-cuda12x", "cupy-cuda13x", "torch")
 
@@ -34,6 +37,23 @@ def sentence(about: dict[str, Any]) -> str:
     if "gpu" in about:
         where += f", {about['gpu']}"
     return f"{about['date']}, {where}, Python {about['python']}, {', '.join(versions)}."
+
+
+def peak_memory(backend: Backend, run: Callable[[], Any]) -> int:
+    """Return the most bytes that a call takes at a time: of Python and NumPy, or of the GPU."""
+    if backend.name == "cupy":
+        import cupy
+
+        pool = cupy.get_default_memory_pool()
+        pool.free_all_blocks()
+        run()
+        return int(pool.total_bytes())
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def cores() -> int:

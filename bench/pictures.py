@@ -1,0 +1,43 @@
+"""Pictures of results; without matplotlib there are none."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+def epoch_times(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draw the epoch's time against batch size and against the number of parameters."""
+    try:
+        import matplotlib
+    except ImportError:
+        print("no picture without matplotlib: pip install 'xpnet[plot]'", file=sys.stderr)
+        return
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True, layout="constrained")
+    views = [("batch", "network", "batch size"), ("parameters", "batch", "parameters")]
+    for axis, (along, of, title) in zip(axes, views, strict=True):
+        for name, points in _lines(rows, along, of):
+            axis.plot(*zip(*sorted(points), strict=True), marker="o", label=name)
+        axis.set(xscale="log", yscale="log", xlabel=title)
+        axis.grid(alpha=0.3, which="both")
+        axis.legend(fontsize="x-small")
+    axes[0].set_ylabel("seconds an epoch")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _lines(
+    rows: list[dict[str, Any]], along: str, of: str
+) -> Iterable[tuple[str, list[tuple[float, float]]]]:
+    """Return a line for each device and ``of``; of several optimizers, the first one's."""
+    lines: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        if row["optimizer"] == rows[0]["optimizer"]:
+            of_what = row[of] if of == "network" else f"batch {row[of]}"
+            where = row["device"] + ("" if row["kernels"] in ("-", "auto") else f" {row['kernels']}")
+            lines[f"{where}, {of_what}"].append((row[along], row["epoch_s"]))
+    return lines.items()

@@ -1,0 +1,124 @@
+"""How the time of an epoch grows with the work, and what it costs to stream the data.
+
+    python -m bench.scaling --save scaling-cpu
+
+Samples and parameters times 1, 4 and 16: seconds for each million products (additions and
+multiplications of a sample's pass), over those of the least. 1.0 is growth in proportion; less is
+a fixed cost that matters less and less. And the same network on data in memory, and streamed from
+a ``numpy.memmap``. All in turn, with ratios taken within a round.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from xpnet import Dataset, DenseLayer, NeuralNetwork, ReLUActivation
+
+from . import machine, output
+from .data import mnist
+from .floor import flops
+from .measuring import Spread, ratios
+
+GROWTH = (1, 4, 16)
+
+
+def main() -> None:
+    """Measure, print the tables, and write them to files."""
+    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--samples", type=int, default=60_000, help="the most; default: %(default)s")
+    parser.add_argument("--width", type=int, default=128, help="the least; default: %(default)s")
+    parser.add_argument("--repeats", type=int, default=7, help="epochs; default: %(default)s")
+    parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
+    options = parser.parse_args()
+    data = mnist(options.samples)
+    data = Dataset(data.X.astype(np.float32) / 255.0, data.y)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(options, data, Path(folder))
+    result = {
+        "command": output.command("scaling"),
+        "machine": machine.describe((*machine.LIBRARIES, "numba", "scipy")),
+        "rows": rows,
+    }
+    text = report(result)
+    print(text)
+    if options.save:
+        output.save(options.save, result, text)
+
+
+def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[dict[str, Any]]:
+    """Return a row for each comparison."""
+    least, most = len(data) // GROWTH[-1], len(data)
+    np.save(folder / "x.npy", data.X)
+    stored = Dataset(np.load(folder / "x.npy", mmap_mode="r"), data.y)
+    groups = {
+        "samples": [
+            (f"{least * k:,}", data.rows(np.arange(least * k)), [784, options.width, 10], 128)
+            for k in GROWTH
+        ],
+        "parameters": [
+            (f"784-{options.width * k}-10", data.rows(np.arange(most // 4)), [784, options.width * k, 10], 512)
+            for k in GROWTH
+        ],
+        "streaming": [
+            (name, some, [784, options.width, 10], 128)
+            for name, some in (("in memory", data), ("memmap", stored))
+        ],
+    }
+    rows = []
+    for name, cases in groups.items():
+        times = in_turn([(case, network(options.device, *case[2:])) for case in cases], options.repeats)
+        work = [1.0 if name == "streaming" else flops(len(case[1]), case[2]) for case in cases]
+        for (label, *_), taken, amount in zip(cases, times, work, strict=True):
+            ratio = ratios([t / amount for t in taken], [t / work[0] for t in times[0]])
+            rows.append(
+                {"what": name, "case": label, "epoch_s": list(Spread.of(taken)), "ratio": list(ratio)}
+            )
+    return rows
+
+
+def network(device: str, sizes: list[int], batch_size: int) -> NeuralNetwork:
+    """Return a network to train."""
+    net = NeuralNetwork(
+        epochs=1, batch_size=batch_size, loss="softmax_cross_entropy", device=device, seed=0
+    )
+    net.add(DenseLayer(sizes[1], input_shape=sizes[:1])).add(ReLUActivation())
+    return net.add(DenseLayer(sizes[2]))
+
+
+def in_turn(cases: list[tuple[Any, NeuralNetwork]], repeats: int) -> list[list[float]]:
+    """Return the seconds of each case's epochs; the first epoch, in which things are made, apart."""
+    times: list[list[float]] = [[] for _ in cases]
+    for k in range(repeats + 1):
+        for taken, (case, net) in zip(times, cases, strict=True):
+            net.fit(case[1])
+            if k:
+                taken.append(net.history["seconds"][-1])
+            print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return times
+
+
+def report(result: dict[str, Any]) -> str:
+    """Return the results as Markdown."""
+    table = [
+        [row["what"], row["case"], f"{Spread(*row['epoch_s']):.3f}", f"{Spread(*row['ratio']):.2f}"]
+        for row in result["rows"]
+    ]
+    headers = ["growth of", "case", "epoch, s [least, most]", "time for the same work ÷ the first"]
+    lines = [
+        tabulate(table, headers, tablefmt="github", disable_numparse=True),
+        "",
+        machine.sentence(result["machine"]),
+        f"Repeat it with `{result['command']}`.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
