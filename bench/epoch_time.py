@@ -216,7 +216,9 @@ def report(result: dict[str, Any]) -> str:
 def _where(row: dict[str, Any]) -> str:
     """Return device, kernels and precision, as far as they are not the usual ones."""
     kernels = {"numpy": ", NumPy", "numba": ", compiled"}.get(row["kernels"], "")
-    return row["device"] + kernels + ("" if row["precision"] == "float32" else f", {row['precision']}")
+    return (
+        row["device"] + kernels + ("" if row["precision"] == "float32" else f", {row['precision']}")
+    )
 
 
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ def _lines(
     for row in rows:
         if row["optimizer"] == rows[0]["optimizer"]:
             of_what = row[of] if of == "network" else f"batch {row[of]}"
-            where = row["device"] + ("" if row["kernels"] in ("-", "auto") else f" {row['kernels']}")
+            where = row["device"] + (
+                "" if row["kernels"] in ("-", "auto") else f" {row['kernels']}"
+            )
             lines[f"{where}, {of_what}"].append((row[along], row["epoch_s"]))
     return lines.items()

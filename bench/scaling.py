@@ -31,7 +31,9 @@ def main() -> None:
     """Measure, print the tables, and write them to files."""
     parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--samples", type=int, default=60_000, help="the most; default: %(default)s")
+    parser.add_argument(
+        "--samples", type=int, default=60_000, help="the most; default: %(default)s"
+    )
     parser.add_argument("--width", type=int, default=128, help="the least; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=7, help="epochs; default: %(default)s")
     parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
@@ -62,7 +64,12 @@ def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[di
             for k in GROWTH
         ],
         "parameters": [
-            (f"784-{options.width * k}-10", data.rows(np.arange(most // 4)), [784, options.width * k, 10], 512)
+            (
+                f"784-{options.width * k}-10",
+                data.rows(np.arange(most // 4)),
+                [784, options.width * k, 10],
+                512,
+            )
             for k in GROWTH
         ],
         "streaming": [
@@ -72,12 +79,19 @@ def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[di
     }
     rows = []
     for name, cases in groups.items():
-        times = in_turn([(case, network(options.device, *case[2:])) for case in cases], options.repeats)
+        times = in_turn(
+            [(case, network(options.device, *case[2:])) for case in cases], options.repeats
+        )
         work = [1.0 if name == "streaming" else flops(len(case[1]), case[2]) for case in cases]
         for (label, *_), taken, amount in zip(cases, times, work, strict=True):
             ratio = ratios([t / amount for t in taken], [t / work[0] for t in times[0]])
             rows.append(
-                {"what": name, "case": label, "epoch_s": list(Spread.of(taken)), "ratio": list(ratio)}
+                {
+                    "what": name,
+                    "case": label,
+                    "epoch_s": list(Spread.of(taken)),
+                    "ratio": list(ratio),
+                }
             )
     return rows
 
@@ -92,7 +106,7 @@ def network(device: str, sizes: list[int], batch_size: int) -> NeuralNetwork:
 
 
 def in_turn(cases: list[tuple[Any, NeuralNetwork]], repeats: int) -> list[list[float]]:
-    """Return the seconds of each case's epochs; the first epoch, in which things are made, apart."""
+    """Return the seconds of each case's epochs, after a first one in which things are made."""
     times: list[list[float]] = [[] for _ in cases]
     for k in range(repeats + 1):
         for taken, (case, net) in zip(times, cases, strict=True):

@@ -305,7 +305,7 @@ def test_sparse_rows_are_never_made_dense(rng, monkeypatch):
     held = 12 * X.nnz  # the rows were there before
     dense = 4 * X.shape[0] * X.shape[1]
     # SciPy's products are new arrays: one of the size of the gradient is there besides the plan's.
-    assert peak(run) < plans[-1].total + plans[-1].gradients < dense / 10
+    assert peak(run) < plans[-1].total + plans[-1].gradients < dense / 8
     assert held < plans[-1].data < 2 * held
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import pkgutil
 import statistics
 import subprocess
@@ -33,7 +34,7 @@ ORDER = [
     ["_preparing", "_parameters", "history"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     ["activations", "losses", "metrics", "optimizers", "schedules", "layers", "initializers"],
-    ["_checks", "workspace", "config"],
+    ["_checks", "workspace", "config", "_blas"],
     ["backends"],
 ]
 
@@ -41,6 +42,20 @@ ORDER = [
 def in_fresh_python(code):
     command = [sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_openblas_threads_go_to_sleep_where_that_can_still_be_said():
+    show = "import os; print(os.environ.get('OPENBLAS_THREAD_TIMEOUT'))"
+    given = {name: value for name, value in os.environ.items() if "OPENBLAS" not in name}
+
+    def after(code, **more):
+        command = [sys.executable, "-c", f"{code}; {show}"]
+        done = subprocess.run(command, env=given | more, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert after("import xpnet") == "20"
+    assert after("import numpy, xpnet") == "None"
+    assert after("import xpnet", OPENBLAS_THREAD_TIMEOUT="26") == "26"
 
 
 def test_importing_brings_no_optional_library():

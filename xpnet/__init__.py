@@ -3,6 +3,10 @@
 The same code trains on NumPy and, with ``device="cuda"``, on CuPy.
 """
 
+from . import _blas  # noqa: F401  before NumPy
+
+# isort: split
+from . import config
 from ._checks import NotFittedError
 from .activations import (
     ActivationLayer,
@@ -98,6 +102,7 @@ __all__ = [
     "UnknownNameError",
     "accuracy",
     "array_namespace",
+    "config",
     "confusion_matrix",
     "f1",
     "load",

@@ -27,6 +27,7 @@ class Placed:
     plan: memory.MemoryPlan
     training: Data
     validation: Data | None
+    available: float
 
 
 def place_training(
@@ -57,6 +58,7 @@ def place_training(
         plan,
         place(training, backend, y, keeps, chunk=plan.chunk),
         None if validation is None else place(validation, backend, held_out, keeps),
+        available,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from . import config
+from . import config, memory
 from ._arrays import Arrays
 from ._placing import Placed
 from ._streaming import Stream
@@ -38,10 +38,16 @@ class Steps(AbstractContextManager["Steps"]):
     network : NeuralNetwork
     placed : Placed
         The data, and the plan of how to go through them.
+
+    Attributes
+    ----------
+    plan : MemoryPlan
+        What they take of the memory.
     """
 
     def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
-        self._network, self._plan = network, placed.plan
+        self._network = network
+        self.plan = placed.plan
         self._workspace: Workspace | None = None
 
     def __enter__(self) -> Self:
@@ -83,14 +89,14 @@ class Steps(AbstractContextManager["Steps"]):
     def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Arrays]]:
         """Give the batches, each in pieces of as many samples as go through the network at once."""
         index = arrays.backend.asarray(order)
-        for start in range(0, len(order), self._plan.batch_size):
-            part = slice(start, min(start + self._plan.batch_size, len(order)))
-            yield arrays.batches(self._plan.rows, order[part], self._workspace, index[part])
+        for start in range(0, len(order), self.plan.batch_size):
+            part = slice(start, min(start + self.plan.batch_size, len(order)))
+            yield arrays.batches(self.plan.rows, order[part], self._workspace, index[part])
 
     def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
         """Change the parameters by what a batch says."""
         net = self._network
-        if self._plan.rows == self._plan.batch_size:
+        if self.plan.rows == self.plan.batch_size:
             self._pass(next(batch), sums, step)
             net.update_parameters()
             return
@@ -133,6 +139,7 @@ class CompiledSteps(Steps):
     ) -> None:
         super().__init__(network, placed)
         self._training = training
+        self.plan = memory.of_compiled(placed.plan, training.nbytes)
         self._at_a_time = 8
 
     def __enter__(self) -> Self:
@@ -156,7 +163,7 @@ class CompiledSteps(Steps):
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
         """Train on samples in an order, some steps at a time."""
-        net, size, start = self._network, self._plan.batch_size, 0
+        net, size, start = self._network, self.plan.batch_size, 0
         self._training.use(arrays.X, arrays.y, arrays.sample_weight)
         while start < len(order):
             part = order[start : start + self._at_a_time * size]
@@ -196,6 +203,14 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
     if config.kernels not in config.KERNELS:
         raise unknown_name("xpnet.config.kernels", config.kernels, config.KERNELS)
     plan, data = placed.plan, placed.training
+
+    def refuse(reason: str) -> Steps:
+        if config.kernels == "numba":
+            raise ValueError(
+                f"xpnet.config.kernels='numba', and there is no compiled step: {reason}"
+            )
+        return Steps(network, placed)
+
     if config.kernels == "numpy" or not network.parameters:
         return Steps(network, placed)
     if config.kernels == "auto" and plan.n_samples < FEW_STEPS * plan.batch_size:
@@ -208,13 +223,13 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
     if plan.rows != plan.batch_size:
         reason = "a batch that is split to fit into memory"
     if reason is not None:
-        if config.kernels == "numba":
-            raise ValueError(
-                f"xpnet.config.kernels='numba', and there is no compiled step: {reason}"
-            )
-        return Steps(network, placed)
+        return refuse(reason)
     training = compile_step(
         *arguments, plan.batch_size, config.threads, keep_outputs=network.metric is not None
     )
     assert training is not None
-    return CompiledSteps(network, placed, training)
+    compiled = CompiledSteps(network, placed, training)
+    if compiled.plan.total > placed.available:
+        training.close()
+        return refuse("it needs more memory than there is")
+    return compiled

@@ -429,6 +429,7 @@ class CompiledTraining:
         self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
         self._n_updates = self._loaded_updates = 0
         self._used: tuple[Any, ...] = (X, y, sample_weight)
+        self._out: list[np.ndarray] | None = None
 
     def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
         """Train on other samples from now on, of the same kind and no more of them than at first.
@@ -478,12 +479,14 @@ class CompiledTraining:
     def store(self) -> None:
         """Give parameters and the optimizer's state, as they are now, to the network."""
         optimizer, parameters = self.net.optimizer, self.net.parameters
-        # New arrays: what somebody holds of the weights so far does not change.
-        flats = [np.empty_like(parameters.gather()) for _ in range(1 + len(optimizer.state_names))]
-        self._builder.bring_out(flats)
-        parameters.scatter(flats[0])
+        if self._out is None:
+            # New arrays, once: what somebody holds of the weights so far does not change.
+            n_arrays = 1 + len(optimizer.state_names)
+            self._out = [np.empty_like(parameters.gather()) for _ in range(n_arrays)]
+        self._builder.bring_out(self._out)
+        parameters.scatter(self._out[0])
         if self._n_updates:
-            for name, flat in zip(optimizer.state_names, flats[1:], strict=True):
+            for name, flat in zip(optimizer.state_names, self._out[1:], strict=True):
                 setattr(optimizer, name, flat)
         optimizer.n_updates = self._n_updates
         for each in self._dropouts:

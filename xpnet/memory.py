@@ -39,6 +39,8 @@ class MemoryPlan:
         The outputs of two layers for a batch of the validation samples.
     scratch : int
         Pieces of arrays that formulas make on their way.
+    compiled : int
+        What compiled steps have for themselves, in place of gradients, activations and scratch.
     data : int
         Features, targets and weights of the samples that are there at the same time, and the
         order in which they are taken.
@@ -64,6 +66,7 @@ class MemoryPlan:
     rows: int
     n_samples: int
     chunk: int | None = None
+    compiled: int = 0
 
     @property
     def total(self) -> int:
@@ -83,6 +86,7 @@ class MemoryPlan:
             (f"activations (batch of {self.batch_size}{split})", self.activations),
             ("evaluation", self.evaluation),
             ("scratch", self.scratch),
+            *([("compiled steps", self.compiled)] if self.compiled else []),
             (f"data ({data})", self.data),
         ]
 
@@ -241,6 +245,11 @@ def choose(
         f"training does not fit into {_readable(available)}. This is the least it takes:\n{least}\n"
         "Use fewer or smaller layers, an optimizer that remembers less, or a larger memory_limit"
     )
+
+
+def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:
+    """Return the plan with compiled steps that take so many bytes."""
+    return replace(plan, gradients=0, activations=0, scratch=0, compiled=size)
 
 
 CHUNK_BYTES = 1 << 26

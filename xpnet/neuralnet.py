@@ -390,7 +390,6 @@ class NeuralNetwork:
         self.to(backend)
         self.feature_names = training.feature_names
         self.label_name, self.class_names = training.label_name, training.class_names
-        self.last_plan = placed.plan
         trainer.Trainer(self, placed).run(epochs)
         return self
 

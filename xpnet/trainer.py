@@ -41,9 +41,9 @@ class Trainer:
 
     def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
         self.network = network
-        self.plan = placed.plan
         self.training, self.validation = placed.training, placed.validation
         self.steps = make_steps(network, placed)
+        self.plan = network.last_plan = self.steps.plan
         self.interruption = Interruption()
 
     def run(self, epochs: int) -> None:

@@ -1,0 +1,241 @@
+"""Which steps a network trains with, and that they are the same training."""
+
+import _thread
+import time
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import (
+    DenseLayer,
+    DivergedError,
+    Dropout,
+    NeuralNetwork,
+    ReLUActivation,
+    SoftmaxActivation,
+    UnknownNameError,
+    config,
+)
+from xpnet import _steps as steps
+
+pytest.importorskip("numba")
+pytest.importorskip("threadpoolctl")
+
+N, K = 640, 12
+
+
+@pytest.fixture(autouse=True)
+def restored(monkeypatch):
+    monkeypatch.setattr(config, "kernels", "auto")
+    monkeypatch.setattr(config, "threads", None)
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """The kinds of steps that were made."""
+    kinds = []
+    original = steps.make_steps
+
+    def noted(*arguments):
+        made = original(*arguments)
+        kinds.append(type(made).__name__)
+        return made
+
+    monkeypatch.setattr("xpnet.trainer.make_steps", noted)
+    return kinds
+
+
+def samples(n=N):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, K)).astype(np.float32)
+    return X, (X[:, 0] > X[:, 1]).astype(np.int64)
+
+
+def network(**arguments):
+    arguments = {
+        "epochs": 3,
+        "batch_size": 32,
+        "loss": "softmax_cross_entropy",
+        "metric": "accuracy",
+        "optimizer": "adam",
+        "seed": 0,
+    } | arguments
+    net = NeuralNetwork(**arguments)
+    net.add(DenseLayer(16, input_shape=(K,))).add(ReLUActivation()).add(Dropout(0.1))
+    return net.add(DenseLayer(2))
+
+
+def parameters(net):
+    return np.concatenate([getattr(a, n).ravel() for a in net.layers for n in a.parameter_names])
+
+
+def trained(kernels, data=None, epochs=(3,), **arguments):
+    config.kernels = kernels
+    net = network(**arguments)
+    for number in epochs:
+        net.fit(data or samples(), validation=samples(50), epochs=number)
+    return net
+
+
+def test_compiled_training_is_the_training(used):
+    compiled, plain = trained("auto", dtype="float64"), trained("numpy", dtype="float64")
+    assert used == ["CompiledSteps", "Steps"]
+    np.testing.assert_allclose(parameters(compiled), parameters(plain), rtol=1e-9)
+    for name in ("loss", "metric", "val_loss", "val_metric"):
+        assert compiled.history[name] == pytest.approx(plain.history[name], rel=1e-9)
+    assert compiled.optimizer.n_updates == plain.optimizer.n_updates == 60
+
+
+def test_compiled_training_repeats_itself_bit_for_bit(used):
+    first, second = trained("numba"), trained("numba")
+    np.testing.assert_array_equal(parameters(first), parameters(second))
+    assert first.history["loss"] == second.history["loss"]
+
+
+def test_ten_compiled_epochs_are_four_and_six():
+    first, second = trained("numba", epochs=(10,)), trained("numba", epochs=(4, 6))
+    np.testing.assert_array_equal(parameters(first), parameters(second))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_compiled_training_on_a_stream_is_that_on_the_same_order(
+    weighted, tmp_path, monkeypatch, used
+):
+    X, y = samples()
+    np.save(tmp_path / "x.npy", X)
+    more = (np.linspace(0.1, 1, N),) if weighted else ()
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+    config.kernels = "numba"
+    streamed = network().fit((np.load(tmp_path / "x.npy", mmap_mode="r"), y, *more))
+    assert streamed.last_plan.chunk == 192
+    resident = network()
+
+    def order(n, epoch):
+        parts = streamed.chunk_orders(n, 192, epoch)
+        return np.concatenate([(start + within) % n for start, within in parts])
+
+    resident.sample_order = order
+    resident.fit((X, y, *more))
+    assert used == ["CompiledSteps"] * 2
+    np.testing.assert_array_equal(parameters(streamed), parameters(resident))
+    assert streamed.history["loss"] == pytest.approx(resident.history["loss"], rel=1e-6)
+    assert streamed.history["metric"] == pytest.approx(resident.history["metric"], rel=1e-6)
+    np.testing.assert_array_equal(y, samples()[1])  # the targets are copied, not written over
+
+
+def test_few_steps_an_epoch_are_not_worth_going_into_compiled_code(used):
+    trained("auto", samples(200))
+    assert used == ["Steps"]
+
+
+def test_what_has_no_compiled_step_trains_as_formulas(used):
+    config.kernels = "auto"
+    net = NeuralNetwork(epochs=1, batch_size=8, loss="categorical_cross_entropy", seed=0)
+    net.add(DenseLayer(2, (K,))).add(SoftmaxActivation()).fit(samples())
+    assert used == ["Steps"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"optimizer": xpnet.SGD(clip_norm=1.0)}, "clipping"),
+        ({"loss": "categorical_cross_entropy"}, "CategoricalCrossEntropy"),
+        ({"memory_limit": 400_000, "batch_size": 512}, "split to fit"),
+    ],
+)
+def test_what_has_no_compiled_step_is_refused_where_one_is_asked_for(change, reason):
+    config.kernels = "numba"
+    net = network(**change)
+    if "loss" in change:
+        net.add(SoftmaxActivation())
+    before = parameters(net)
+    with pytest.raises(ValueError, match=f"there is no compiled step: .*{reason}"):
+        net.fit(samples())
+    np.testing.assert_array_equal(parameters(net), before)
+
+
+def test_an_unknown_choice_is_refused_with_the_nearest():
+    config.kernels = "nunpy"
+    with pytest.raises(UnknownNameError, match="numpy"):
+        network().fit(samples())
+
+
+def test_a_number_of_threads_can_be_chosen(monkeypatch):
+    from xpnet.compiled import CompiledTraining
+
+    seen = []
+    original = CompiledTraining.close
+    monkeypatch.setattr(CompiledTraining, "close", lambda s: (seen.append(s.threads), original(s)))
+    config.kernels = "numba"
+    for threads in (1, 2):
+        config.threads = threads
+        net = NeuralNetwork(epochs=1, batch_size=32, loss="softmax_cross_entropy", seed=0)
+        net.add(DenseLayer(64, input_shape=(K,))).add(DenseLayer(2)).fit(samples())
+    assert seen == [1, 2]
+
+
+def test_a_loss_that_is_not_finite_names_its_step():
+    X, y = samples()
+    net = network(optimizer="sgd", learning_rate=1e30, batch_size=16)
+    config.kernels = "numba"
+    before = parameters(net)
+    with np.errstate(all="ignore"), pytest.raises(DivergedError, match=r"epoch 1, step \d+ of 40"):
+        net.fit((X, y))
+    np.testing.assert_array_equal(parameters(net), before)
+    assert net.history.epochs == 0
+
+
+def test_ctrl_c_ends_compiled_training_soon_with_what_was_learned(used, monkeypatch):
+    X, y = samples(20_000)
+    net = network(epochs=10_000)
+    config.kernels = "numba"
+    net.fit((X, y), epochs=1)
+    before = parameters(net)
+    original = steps.CompiledSteps.run
+
+    def run(self, *arguments):
+        for k, done in enumerate(original(self, *arguments)):
+            if net.history.epochs == 3 and k == 0:
+                _thread.interrupt_main()
+            yield done
+
+    monkeypatch.setattr(steps.CompiledSteps, "run", run)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt, match="epoch 4"):
+        net.fit((X, y))
+    assert time.monotonic() - start < 60
+    assert net.history.epochs == len(net.history["loss"]) == 4
+    assert not np.array_equal(parameters(net), before)
+    assert net.optimizer.n_updates > 3 * 625
+
+
+def test_the_progress_bar_counts_batches(capsys):
+    config.kernels = "numba"
+    network(progress=True, epochs=2).fit(samples())
+    assert "40/40" in capsys.readouterr().err
+
+
+def test_memory_of_compiled_training_is_within_its_plan():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+
+    def run():
+        config.kernels = "numba"
+        X = rng.random((4000, 400), dtype=np.float32)
+        net = NeuralNetwork(
+            epochs=2, batch_size=128, loss="softmax_cross_entropy", optimizer="adam", seed=0
+        )
+        net.add(DenseLayer(1000, (400,))).add(ReLUActivation()).add(DenseLayer(10))
+        net.fit((X, rng.integers(0, 10, 4000)))
+        return net.last_plan
+
+    run()
+    tracemalloc.start()
+    try:
+        plan = run()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak == pytest.approx(plan.total, rel=0.1)
