@@ -110,7 +110,7 @@ def in_turn(cases: list[tuple[Any, NeuralNetwork]], repeats: int) -> list[list[f
     times: list[list[float]] = [[] for _ in cases]
     for k in range(repeats + 1):
         for taken, (case, net) in zip(times, cases, strict=True):
-            net.fit(case[1])
+            net.fit(case[1], epochs=2)  # the second is without what is made once for a training
             if k:
                 taken.append(net.history["seconds"][-1])
             print(".", end="", file=sys.stderr, flush=True)

@@ -270,6 +270,43 @@ def test_a_data_set_leaves_its_features_where_they_are(kind, tmp_path):
     np.testing.assert_array_equal(rows.y, y[[700, 3, 3, 1029]])
 
 
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+@pytest.mark.parametrize(
+    "kind", ["npy", "raw", "rows", "columns", "reversed", "fortran", "written"]
+)
+def test_whatever_part_of_a_memory_map_is_read_as_it_is(kind, mode, tmp_path):
+    X, y = samples()
+    path = tmp_path / "x"
+    if kind == "raw":
+        path.write_bytes(b"12345" + X.tobytes())
+        mapped = np.memmap(path, X.dtype, mode, offset=5, shape=X.shape)
+    else:
+        np.save(f"{path}.npy", np.asfortranarray(X) if kind == "fortran" else X)
+        mapped = np.load(f"{path}.npy", mmap_mode=mode)
+    expected = X
+    if kind == "rows":
+        mapped, expected, y = mapped[100:], X[100:], y[100:]
+    elif kind == "columns":
+        mapped, expected = mapped[:, 2:5], X[:, 2:5]
+    elif kind == "reversed":
+        mapped, expected, y = mapped[::-1], X[::-1], y[::-1]
+    elif kind == "written" and mode != "r":
+        mapped[7] = 99.0
+        expected = X.copy()
+        expected[7] = 99.0
+    batches = network().get_mini_batches(mapped, y, shuffle=False)
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in batches]), expected)
+
+
+def test_a_file_that_has_become_shorter_is_noticed(tmp_path):
+    X, y = samples()
+    data = stored("memmap", X, tmp_path)
+    with open(tmp_path / "x.npy", "r+b") as file:
+        file.truncate(20_000)
+    with pytest.raises(OSError, match="has become shorter"):
+        network().fit((data, y))
+
+
 def test_stored_labels_are_read(tmp_path):
     X, y = samples()
     np.save(tmp_path / "y.npy", y)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from mmap import ALLOCATIONGRANULARITY
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,6 +133,9 @@ _PIECE_BYTES = 1 << 20
 
 def _read_rows(X: Any, start: int, stop: int, out: np.ndarray) -> None:
     """Write the rows from ``start`` to ``stop`` into ``out``, with little memory on the way."""
+    if (place := _place_in_file(X)) is not None:
+        _read_file(place[0], place[1] + start * out.strides[0], out)
+        return
     if hasattr(X, "read_direct"):  # h5py
         X.read_direct(out, np.s_[start:stop])
         return
@@ -146,3 +150,30 @@ def _read_rows(X: Any, start: int, stop: int, out: np.ndarray) -> None:
             X[first:last, ...] if is_array(X) else X[first:last]
         )
         first = last
+
+
+def _place_in_file(X: Any) -> tuple[str, int] | None:
+    """Return the file of a memory map, and where in it the map's first number is.
+
+    Reading the file takes half the time of copying the map, each page of which has to be looked
+    up; and what the other cores compute meanwhile has that time. None where the numbers are not
+    those of the file, or not in its order.
+    """
+    shared = isinstance(X, np.memmap) and X.mode in ("r", "r+", "w+") and X.filename is not None
+    if not shared or not X.flags.c_contiguous or not len(X):
+        return None
+    mapped: Any = X._mmap
+    begin = np.frombuffer(mapped, np.uint8).ctypes.data
+    return str(X.filename), X.offset - X.offset % ALLOCATIONGRANULARITY + X.ctypes.data - begin
+
+
+def _read_file(path: str, place: int, out: np.ndarray) -> None:
+    """Fill ``out`` with what a file has from a place on."""
+    rest = memoryview(out.reshape(-1).view(np.uint8).data)
+    with open(path, "rb", buffering=0) as file:
+        file.seek(place)
+        while len(rest):
+            count = file.readinto(rest)
+            if not count:
+                raise OSError(f"{path} has become shorter: {len(rest)} bytes are missing")
+            rest = rest[count:]

@@ -252,7 +252,7 @@ def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:
     return replace(plan, gradients=0, activations=0, scratch=0, compiled=size)
 
 
-CHUNK_BYTES = 1 << 26
+CHUNK_BYTES = 1 << 25
 """Features of streamed data that are read at a time, if there is room for twice that."""
 
 
