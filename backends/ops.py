@@ -76,6 +76,16 @@ def all_finite(x: Array) -> Array:
 
 
 @operation
+def norm(x: Array) -> Array:
+    """Return the Euclidean length of all numbers of ``x``, as a 0-d array."""
+    xp = array_namespace(x)
+    # In units of the largest number, so that the squares neither overflow nor vanish.
+    largest = xp.max(xp.abs(x))
+    unit = x / xp.where(largest > 0, largest, 1.0)
+    return largest * xp.sqrt(xp.sum(unit * unit))
+
+
+@operation
 def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -> Array:
     """Return ``(x - mean) / scale``."""
     return (x - mean) / scale

@@ -195,6 +195,11 @@ ROWS = {
         lambda x: np.isfinite(x).all(),
         moved=lambda size: size.parameters,
     ),
+    "norm": Operation(
+        lambda size, new: (new(size.parameters),),
+        np.linalg.norm,
+        moved=lambda size: size.parameters,
+    ),
     "scale": Operation(
         # Times -1: any other factor, call after call on the same array, ends in denormal numbers.
         lambda size, new: (new(size.parameters), -1.0),

@@ -48,7 +48,7 @@ def test_fast_batch_operations_are_their_definitions(name, dtype, n, strided, wi
 
 
 # operations with a test of their own below
-ROWS = {"take_rows", "rowwise", "dropout_mask", "all_finite", "softmax_cross_entropy"}
+ROWS = {"take_rows", "rowwise", "dropout_mask", "all_finite", "softmax_cross_entropy", "norm"}
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 2), (5, 3), (70, 1)])
@@ -64,6 +64,15 @@ def test_softmax_cross_entropy_is_its_definition(shape, dtype, size, rng):
         assert ours.dtype == dtype
         np.testing.assert_allclose(ours, reference, rtol=tolerance, atol=tolerance)
     np.testing.assert_array_equal(z, kept)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (70_000,), (9, 8_000)])
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1.0, 1e30])
+def test_the_norm_neither_overflows_nor_vanishes(shape, size, rng):
+    x = np.asarray(size * rng.standard_normal(shape), dtype=np.float32)
+    assert ops.norm(x) == pytest.approx(ops.norm.dispatch(object)(x), rel=1e-5)
+    assert float(ops.norm(x)) == pytest.approx(np.linalg.norm(x.astype(float).ravel()), rel=1e-5)
+    assert ops.norm(x).dtype == np.float32
 
 
 @pytest.mark.parametrize("bad", [None, np.nan, np.inf, -np.inf])

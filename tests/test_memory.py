@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from xpnet import (
+    SGD,
     BatchNormalization,
     Dataset,
     DenseLayer,
@@ -117,7 +118,7 @@ def test_the_plan_asked_for_is_the_plan_of_the_training():
         assert word in str(expected)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", SGD(clip_norm=0.1, clip_value=0.01)])
 @pytest.mark.parametrize("extra", [(), (BatchNormalization, lambda: Dropout(0.2))])
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "float64"])
 def test_after_the_first_step_nothing_large_is_allocated(optimizer, extra, dtype):

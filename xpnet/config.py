@@ -8,7 +8,8 @@ kernels : str
     more than a few steps. ``"numpy"``: never. ``"numba"``: always, and what has no compiled step is
     refused with the reason. The environment variable ``XPNET_KERNELS`` gives the first value.
 threads : int or None
-    How many threads compiled steps may take; None for what is fastest.
+    How many threads compiled steps take; None for what is fastest, and at most one for each core.
+    The environment variable ``XPNET_THREADS`` gives the first value.
 
 Examples
 --------
@@ -22,4 +23,4 @@ import os
 KERNELS = ("auto", "numpy", "numba")
 
 kernels: str = os.environ.get("XPNET_KERNELS", "auto")
-threads: int | None = None
+threads: int | None = int(os.environ["XPNET_THREADS"]) if "XPNET_THREADS" in os.environ else None

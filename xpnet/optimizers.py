@@ -6,7 +6,7 @@ a subclass of :class:`Optimizer` with ``update``; arrays that it keeps are named
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ._checks import check_fraction, check_non_negative, check_positive
 from .backends import Array, array_namespace, ops
@@ -39,6 +39,7 @@ class Optimizer(ABC):
 
     state_names: ClassVar[tuple[str, ...]] = ()
     n_updates: int = 0
+    _clipped: Array = None
 
     def __init__(
         self,
@@ -83,18 +84,37 @@ class Optimizer(ABC):
         """Set the learning rate for an epoch, counted from 0, of so many in all."""
         self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))
 
-    def clip(self, gradient: Array) -> Array:
-        """Return the gradient clipped by value, then by norm, as far as either is asked for."""
+    def clip(self, gradient: Array, keep: bool = False) -> Array:
+        """Return the gradient clipped by value, then by norm, as far as either is asked for.
+
+        Parameters
+        ----------
+        gradient : array
+            Not written to.
+        keep : bool, default False
+            Whether the result's array may be used again at the next call, as in training.
+        """
         xp = array_namespace(gradient)
+        if self.clip_value is None and self.clip_norm is None:
+            return gradient
+        place = self._place(gradient) if keep else None
         if self.clip_value is not None:
-            gradient = xp.clip(gradient, -self.clip_value, self.clip_value)
+            most = self.clip_value
+            gradient = ops.rowwise(gradient, function=lambda g: xp.clip(g, -most, most), out=place)
         if self.clip_norm is not None:
-            # In units of the largest number, so that the squares neither overflow nor vanish.
-            largest = xp.max(xp.abs(gradient))
-            unit = gradient / xp.where(largest > 0, largest, 1.0)
-            norm = largest * xp.sqrt(xp.sum(unit * unit))
-            gradient = gradient * (self.clip_norm / xp.maximum(norm, self.clip_norm))
+            factor = self.clip_norm / xp.maximum(ops.norm(gradient), self.clip_norm)
+            gradient = ops.rowwise(gradient, function=lambda g: g * factor, out=place)
         return gradient
+
+    def _place(self, gradient: Array) -> Array:
+        """Return the array for clipped gradients, the same one at every step."""
+        if self._clipped is None or self._clipped.shape != gradient.shape:
+            self._clipped = array_namespace(gradient).zeros_like(gradient)
+        return self._clipped
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle without what the next step writes over."""
+        return self.__dict__ | {"_clipped": None}
 
     def remembered(self, name: str, w: Array) -> Array:
         """Return the array kept under ``name``: zeros of the shape of ``w`` at the first update."""
@@ -162,7 +182,7 @@ class SGD(Optimizer):
         """Return w - αv, or with Nesterov's form w - α(μv + g)."""
         w, self.retained_gradient = ops.sgd(
             w,
-            self.clip(grad_loss_w),
+            self.clip(grad_loss_w, keep=out is not None),
             self.remembered("retained_gradient", w),
             self.learning_rate,
             self.momentum,
@@ -210,7 +230,10 @@ class RMSProp(Optimizer):
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return w - αg / (√s + ε)."""
-        gradient, s = self.clip(grad_loss_w), self.remembered("mean_square", w)
+        gradient, s = (
+            self.clip(grad_loss_w, keep=out is not None),
+            self.remembered("mean_square", w),
+        )
         w, self.mean_square = ops.rmsprop(
             w, gradient, s, self.learning_rate, self.rho, self.epsilon, out=out
         )
@@ -264,7 +287,7 @@ class Adam(Optimizer):
         self.n_updates += 1
         w, self.first_moment, self.second_moment = ops.adam(
             w,
-            self.clip(grad_loss_w),
+            self.clip(grad_loss_w, keep=out is not None),
             first,
             second,
             self.learning_rate,
@@ -348,7 +371,10 @@ class Adagrad(Optimizer):
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return w - αg / (√s + ε)."""
-        gradient, s = self.clip(grad_loss_w), self.remembered("sum_of_squares", w)
+        gradient, s = (
+            self.clip(grad_loss_w, keep=out is not None),
+            self.remembered("sum_of_squares", w),
+        )
         w, self.sum_of_squares = ops.adagrad(
             w, gradient, s, self.learning_rate, self.epsilon, out=out
         )

@@ -35,6 +35,8 @@ def environment(name: str, threads: int, device: str) -> dict[str, str]:
     for variable in ("OPENBLAS", "OMP", "MKL", "NUMBA"):
         env[f"{variable}_NUM_THREADS"] = str(threads)
     env["NPROC"] = str(threads)
+    if threads == 1:
+        env["XPNET_THREADS"] = "1"
     env.pop("OPENBLAS_THREAD_TIMEOUT", None)  # which `import xpnet` may have set here
     env["JAX_PLATFORMS"] = device
     env["JAX_TRACEBACK_FILTERING"] = "off"  # else an error's last line is not what went wrong
