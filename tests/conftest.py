@@ -10,6 +10,7 @@
 """
 
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -48,6 +49,16 @@ def pytest_terminal_summary(terminalreporter) -> None:
     )
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"skipped {count}: {reason}")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as Python has it; a shell that runs the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

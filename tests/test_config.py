@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_names_its_step():
     assert net.history.epochs == 0
 
 
-def test_ctrl_c_ends_compiled_training_soon_with_what_was_learned(used, monkeypatch):
+def test_ctrl_c_ends_compiled_training_soon_with_what_was_learned(used, monkeypatch, ctrl_c):
     X, y = samples(20_000)
     net = network(epochs=10_000)
     config.kernels = "numba"

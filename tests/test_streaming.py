@@ -187,7 +187,7 @@ def test_numbers_that_are_not_finite_are_refused_by_row_and_column(bad, tmp_path
     assert not readers()
 
 
-def test_an_interrupted_stream_ends_its_thread_and_keeps_what_was_learned(monkeypatch):
+def test_an_interrupted_stream_ends_its_thread_and_keeps_what_was_learned(monkeypatch, ctrl_c):
     X, y = samples()
     monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
     net = network(epochs=50)
@@ -209,7 +209,7 @@ def test_an_interrupted_stream_ends_its_thread_and_keeps_what_was_learned(monkey
     assert not readers()
 
 
-def test_ctrl_c_in_memory_ends_after_the_step(rng):
+def test_ctrl_c_in_memory_ends_after_the_step(ctrl_c):
     X, y = samples()
     net = network(epochs=50)
     update, steps = net.update_parameters, []
