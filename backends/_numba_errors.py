@@ -1,10 +1,9 @@
 """Compiled errors of a batch's outputs against its targets; kernels as in ``_numba_kernels``.
 
 All take one record: (columns, z, stride, e, stride, address of the targets, of the weights or 0,
-whether to report,
-whether to keep log-probabilities as the outputs, ε). The error is the
-derivative of the weighted mean of the samples' losses. One thread reports: the loss, and the total
-weight that it is a mean over.
+whether to report, whether to keep log-probabilities as the outputs, ε). The error is the derivative
+of the weighted mean of the samples' losses. One thread reports: the loss, and the total weight that
+it is a mean over.
 """
 
 import math
@@ -58,9 +57,7 @@ def _exponentials(record, state, memory):
     n, rows, stride = record[0], state[ROWS], record[4]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, stride)
     for r in range(rows):
-        most = z[r, 0]
-        for c in range(1, n):
-            most = z[r, c] if z[r, c] > most else most
+        most = _maximum(z, r, n)
         for c in range(n):
             e[r, c] = z[r, c] - most
         for c in range(n, stride):

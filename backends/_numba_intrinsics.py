@@ -51,37 +51,23 @@ def pointer(typing_context, address, like):
     return like(types.int64, like), generate
 
 
-@intrinsic
-def pointer_to_float64(typing_context, address):
-    """Return an address as a pointer to float64."""
-    result = types.CPointer(types.float64)
+def _pointer_to(kind):
+    """Return what makes an address a pointer to numbers of a type."""
+    result = types.CPointer(kind)
 
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(result))
+    @intrinsic
+    def pointer_to(typing_context, address):
+        def generate(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(result))
 
-    return result(types.int64), generate
+        return result(types.int64), generate
 
-
-@intrinsic
-def pointer_to_int32(typing_context, address):
-    """Return an address as a pointer to int32."""
-    result = types.CPointer(types.int32)
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(result))
-
-    return result(types.int64), generate
+    return pointer_to
 
 
-@intrinsic
-def pointer_to_int64(typing_context, address):
-    """Return an address as a pointer to int64."""
-    result = types.CPointer(types.int64)
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(result))
-
-    return result(types.int64), generate
+pointer_to_float64 = _pointer_to(types.float64)
+pointer_to_int32 = _pointer_to(types.int32)
+pointer_to_int64 = _pointer_to(types.int64)
 
 
 @intrinsic

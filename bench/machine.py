@@ -1,6 +1,5 @@
 """What a measurement has to say of the machine and the libraries it was made with."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.backends import Backend
+from xpnet.compiled import cores
 
 LIBRARIES = ("xpnet", "numpy", "array-api-compat", "cupy-cuda12x", "cupy-cuda13x", "torch")
 
@@ -54,13 +54,6 @@ def peak_memory(backend: Backend, run: Callable[[], Any]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -67,7 +67,7 @@ def network(**arguments):
 
 
 def parameters(net):
-    return np.concatenate([getattr(a, n).ravel() for a in net.layers for n in a.parameter_names])
+    return net.parameters.copy()
 
 
 def trained(kernels, data=None, epochs=(3,), **arguments):

@@ -171,9 +171,7 @@ def weighted(rng, n=150):
 
 
 def parameters(net):
-    return np.concatenate(
-        [to_host(getattr(layer, n)).ravel() for layer in net.layers for n in layer.parameter_names]
-    )
+    return to_host(net.parameters.copy())
 
 
 @pytest.mark.parametrize("with_weights", [False, True])

@@ -34,9 +34,7 @@ def network(**arguments):
 
 
 def parameters(net):
-    return np.concatenate(
-        [to_host(getattr(layer, n)).ravel() for layer in net.layers for n in layer.parameter_names]
-    )
+    return to_host(net.parameters.copy())
 
 
 def stored(kind, X, folder):

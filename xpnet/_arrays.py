@@ -61,10 +61,7 @@ class Arrays:
         for start in range(0, max(len(order), 1), size):
             part = slice(start, min(start + size, len(order)))
             X = self._features(order[part], index[part], workspace)
-            y, weight = (
-                None if array is None else ops.take_rows(array, index[part])
-                for array in (self.y, self.sample_weight)
-            )
+            y, weight = take(index[part], self.y, self.sample_weight)
             yield Arrays(X, y, weight, self.backend)
 
     def _features(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:
@@ -77,3 +74,11 @@ class Arrays:
         if workspace is not None:
             out = workspace.array("X", (len(order), *self.X.shape[1:]))
         return self.backend.asarray(ops.take_rows(self.X, index, out=out), self.backend.dtype)
+
+
+def take(index: Array, y: Array | None, weight: Array | None) -> tuple[Array | None, Array | None]:
+    """Return the targets and the weights of the samples ``index``, those of the two there are."""
+    return (
+        None if y is None else ops.take_rows(y, index),
+        None if weight is None else ops.take_rows(weight, index),
+    )

@@ -1,7 +1,7 @@
 """Where the data of a training or a prediction go: to the device, or into a stream."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from . import memory
 from ._arrays import Arrays
 from ._preparing import prepare_targets
-from ._reading import is_stored
+from ._reading import is_stored, numpy_type
 from ._streaming import Stream
 from .backends import Array, Backend, backend_of, is_array, is_sparse, move_state, ops
 from .data import Dataset
@@ -51,7 +51,7 @@ def place_training(
         own = _sizes(validation, held_out, backend, keeps)
         features = 2 * memory.EVALUATION_ROWS if is_stored(validation.X) else len(validation)
         bytes_ = own.feature_bytes * features + own.other_bytes * len(validation)
-        sizes = memory.with_validation(sizes, len(validation), bytes_)
+        sizes = replace(sizes, evaluated=len(validation), evaluated_bytes=bytes_)
     available = _available(network, training, backend, sizes)
     plan = memory.choose(network, sizes, len(training), available, streamed=is_stored(training.X))
     return Placed(
@@ -81,10 +81,10 @@ def _sizes(data: Dataset, y: Array, backend: Backend, keeps: bool) -> memory.Siz
     if is_sparse(data.X):  # a value and its column for each number that is there
         features = math.ceil((item + 4) * data.X.nnz / max(len(data), 1)) + 4
     else:
-        dtype = np.dtype(str(data.X.dtype).rpartition(".")[2])
+        dtype = numpy_type(data.X)
         moved = dtype.kind != "f" or is_stored(data.X)
         features = data.n_features * (dtype.itemsize if moved else item)
-    other = math.prod(y.shape[1:]) * np.dtype(str(y.dtype).rpartition(".")[2]).itemsize
+    other = math.prod(y.shape[1:]) * numpy_type(y).itemsize
     other += item * (data.sample_weight is not None)
     return memory.Sizes(item, features, other, sparse)
 

@@ -220,6 +220,11 @@ def type_name(values: Array) -> str:
     return str(values.dtype).rpartition(".")[2]
 
 
+def numpy_type(values: Any) -> np.dtype:
+    """Return NumPy's type for the numbers of an array of any library, or of stored ones."""
+    return np.dtype(type_name(values))
+
+
 def check_index(index: Any, n: int) -> np.ndarray:
     places = to_host(index)
     if places.size == 0:

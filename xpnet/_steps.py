@@ -4,17 +4,16 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from . import config, memory
-from ._arrays import Arrays
+from ._arrays import Arrays, take
 from ._placing import Placed
 from ._streaming import Stream
 from ._sums import Sums, loss_arguments
-from .backends import Array, array_namespace, ops, unknown_name
+from .backends import Array, array_namespace, unknown_name
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -57,12 +56,7 @@ class Steps(AbstractContextManager["Steps"]):
             net.parameters.attach_workspaces(net.backend)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._workspace is not None:
             self._workspace = None
             self._network.parameters.detach_workspaces()
@@ -145,12 +139,7 @@ class CompiledSteps(Steps):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._training.close()
 
     def begin_epoch(self) -> None:
@@ -175,10 +164,7 @@ class CompiledSteps(Steps):
             if wrong.size:
                 raise NotFiniteError(f"the loss {losses[wrong[0]]}", step + int(wrong[0]))
             if self._training.outputs is not None:
-                y, weight = (
-                    None if array is None else ops.take_rows(array, part)
-                    for array in (arrays.y, arrays.sample_weight)
-                )
+                y, weight = take(part, arrays.y, arrays.sample_weight)
                 batch = Arrays(None, y, weight, net.backend)
                 sums.add_outputs(*loss_arguments(batch, self._training.outputs))
             yield len(losses)
@@ -215,19 +201,17 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
         return Steps(network, placed)
     if config.kernels == "auto" and plan.n_samples < FEW_STEPS * plan.batch_size:
         return Steps(network, placed)
+    if plan.rows != plan.batch_size:
+        return refuse("a batch that is split to fit into memory")
     from .compiled import compile_step, why_not
 
     sample: Any = data.first() if isinstance(data, Stream) else data
     arguments = (network, sample.X, sample.y, sample.sample_weight)
-    reason = why_not(*arguments)
-    if plan.rows != plan.batch_size:
-        reason = "a batch that is split to fit into memory"
-    if reason is not None:
-        return refuse(reason)
     training = compile_step(
         *arguments, plan.batch_size, config.threads, keep_outputs=network.metric is not None
     )
-    assert training is not None
+    if training is None:
+        return refuse(why_not(*arguments) or "")
     compiled = CompiledSteps(network, placed, training)
     if compiled.plan.total > placed.available:
         training.close()

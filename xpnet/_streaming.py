@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._arrays import Arrays
-from ._reading import not_finite
-from .backends import Array, Backend, is_array, ops, to_host
+from ._arrays import Arrays, take
+from ._reading import not_finite, numpy_type
+from .backends import Array, Backend, is_array, to_host
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
-    from .workspace import Workspace
 
 
 class Stream:
@@ -43,7 +42,7 @@ class Stream:
     ) -> None:
         self.X, self.y, self.sample_weight, self.backend = X, y, sample_weight, backend
         self.chunk = min(chunk, max(len(self), 1))
-        self._dtype = np.dtype(str(X.dtype).rpartition(".")[2])  # PyTorch's type, say, by name
+        self._dtype = numpy_type(X)
         self._buffers: list[np.ndarray] = []
         self._checked = self._dtype.kind != "f"
 
@@ -67,15 +66,13 @@ class Stream:
         yield from self._read_ahead(network.chunk_orders(len(self), self.chunk, epoch))
         self._checked = True
 
-    def batches(
-        self, size: int, order: None = None, workspace: "Workspace | None" = None
-    ) -> Iterator[Arrays]:
+    def batches(self, size: int) -> Iterator[Arrays]:
         """Give batches of ``size`` samples in the order of the data, for prediction."""
         n = len(self)
         starts = range(0, max(n, 1), self.chunk)
         parts = ((start, np.arange(min(self.chunk, n - start))) for start in starts)
         for arrays, within in self._read_ahead(iter(parts)):
-            yield from arrays.batches(size, within, workspace)
+            yield from arrays.batches(size, within)
 
     def _read_ahead(
         self, parts: Iterator[tuple[int, np.ndarray]]
@@ -95,10 +92,7 @@ class Stream:
     def _arrays(self, X: np.ndarray, start: int) -> Arrays:
         """Return a chunk where the network lives."""
         places = self.backend.asarray((start + np.arange(len(X))) % max(len(self), 1))
-        y, weight = (
-            None if array is None else ops.take_rows(array, places)
-            for array in (self.y, self.sample_weight)
-        )
+        y, weight = take(places, self.y, self.sample_weight)
         return Arrays(self.backend.asarray(X), y, weight, self.backend)
 
     def _read(self, start: int, order: np.ndarray, turn: int) -> np.ndarray:

@@ -21,8 +21,7 @@ import math
 import os
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
@@ -35,11 +34,12 @@ from .activations import (
     SigmoidActivation,
     TanhActivation,
 )
-from .backends import is_sparse
+from .backends import is_sparse, ops
 from .layers import DenseLayer, Dropout, Layer, Normalization
 from .losses import (
     BinaryCrossEntropy,
     LossFunction,
+    MeanLoss,
     MeanSquaredError,
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
@@ -264,22 +264,18 @@ def _targets(net: "NeuralNetwork", y: Any) -> np.ndarray:
 
 
 def _weights(net: "NeuralNetwork", y: np.ndarray, given: Any) -> np.ndarray | None:
-    """Return each sample's weight, the loss's own for its class included."""
-    dtype, loss = net.backend.dtype, net.loss
-    weight = None if given is None else np.ascontiguousarray(given, dtype)
-    if isinstance(loss, NegativeLogLikelihood):
-        if loss.ignore_index is not None and y.ndim == 1:
-            counts = (y != loss.ignore_index).astype(dtype)
-            weight = counts if weight is None else weight * counts
-        if loss.class_weight is not None:
-            of_class = np.asarray(loss.class_weight, dtype)
-            if y.ndim == 1:
-                inside = (y >= 0) & (y < len(of_class))
-                factor = np.where(inside, of_class[np.where(inside, y, 0)], 0).astype(dtype)
-            else:
-                factor = (y * of_class).sum(axis=1)
-            weight = factor if weight is None else weight * factor
-    return weight
+    """Return each sample's weight as the loss makes it, or None where all weigh the same."""
+    dtype, loss = net.backend.dtype, cast(MeanLoss, net.loss)
+    zero, n_outputs = np.zeros((), dtype), net.layers[-1].output_shape()[0]
+
+    def some(y: np.ndarray, *weight: np.ndarray) -> Any:
+        outputs = np.broadcast_to(zero, (len(y), n_outputs))  # for their shape and type
+        return loss.sample_weight(y, outputs, weight[0] if weight else None)
+
+    if given is None and some(y[:1]) is None:
+        return None
+    arrays = () if given is None else (np.asarray(given, dtype),)
+    return cast(np.ndarray, ops.rowwise(y, *arrays, function=some, out=np.empty(len(y), dtype)))
 
 
 # ---- who computes what
@@ -362,7 +358,7 @@ def _best_plan(
     Of sparse features ``filled`` is the part that is there.
     """
     sparse = filled is not None
-    least, most = (1, min(_cores(), 8)) if threads is None else (threads, threads)
+    least, most = (1, min(cores(), 8)) if threads is None else (threads, threads)
     plans = [
         _Plan(t, shared, sparse)
         for t in range(least, most + 1)
@@ -374,7 +370,7 @@ def _best_plan(
     return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, share))
 
 
-def _cores() -> int:
+def cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -505,10 +501,5 @@ class CompiledTraining:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()

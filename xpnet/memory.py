@@ -135,11 +135,6 @@ _SCRATCH_BYTES = 4 << 16
 """Four pieces of 64 KiB, which is what NumPy's formulas take; see ``ops.rowwise``."""
 
 
-def with_validation(sizes: Sizes, n_samples: int, size: int) -> Sizes:
-    """Return the sizes with those of validation data: how many samples, and bytes."""
-    return replace(sizes, evaluated=n_samples, evaluated_bytes=size)
-
-
 def plan(
     network: "NeuralNetwork",
     sizes: Sizes,

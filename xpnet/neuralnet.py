@@ -259,7 +259,7 @@ class NeuralNetwork:
         data = Dataset(X, y)
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
-        size = 512 if isinstance(self.batch_size, str) else self.batch_size
+        size = self._most_at_a_time()
         placed = place(data, backend, data.y)
         if isinstance(placed, Stream):
             if shuffle:
@@ -490,7 +490,7 @@ class NeuralNetwork:
         """
         self._check_built()
         if batch_size is None:
-            batch_size = 512 if isinstance(self.batch_size, str) else self.batch_size
+            batch_size = self._most_at_a_time()
         item = np.dtype(self.backend.dtype).itemsize
         features = self.layers[0].input_shape()[0] * np.dtype(dtype or self.backend.dtype).itemsize
         n_outputs = self.layers[-1].output_shape()[0]
@@ -538,6 +538,12 @@ class NeuralNetwork:
     def _generator(self, *purpose: int) -> np.random.Generator:
         """Return a random generator of its own for each purpose, from the network's seed."""
         return np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=purpose))
+
+    def _most_at_a_time(self) -> int:
+        """Return the batch size, or the largest that it may become."""
+        if isinstance(self.batch_size, str):
+            return memory.AUTO_BATCH_SIZES[0]
+        return self.batch_size
 
     def _backend_for(self, X: Any) -> Backend:
         """Return where to compute: with the data, unless a device was asked for."""

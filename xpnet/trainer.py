@@ -7,7 +7,7 @@ sums stay there and are read once, at its end.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, Any
 
@@ -90,17 +90,12 @@ class Trainer:
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
-        net, step = self.network, 0
-        sums = Sums(net)
+        sums = Sums(self.network)
         try:
             self.steps.begin_epoch()
-            with closing(self.training.chunks(net, epoch)) as chunks:
-                for arrays, order in chunks:
-                    for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
-                        step += done
-                        bar.update(done)
-                        if self.interruption.asked:
-                            break
+            with closing(self._steps_of(epoch, sums)) as steps:
+                for done in steps:
+                    bar.update(done)
                     if self.interruption.asked:
                         break
             self.steps.end_epoch()
@@ -114,6 +109,15 @@ class Trainer:
             ) from None
         loss, metric = sums.read()  # (6) loss, (7) metric
         return {"loss": loss, "metric": metric}
+
+    def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
+        """Take an epoch's steps; now and then, say how many it were."""
+        step = 0
+        with closing(self.training.chunks(self.network, epoch)) as chunks:
+            for arrays, order in chunks:
+                for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
+                    step += done
+                    yield done
 
     def _check_finite(self, sums: Sums) -> None:
         """Refuse losses and weights that are not finite; waits for the device."""
