@@ -103,9 +103,16 @@ def softmax_cross_entropy(z: np.ndarray, labels: Array) -> tuple[Array, Array]:
     return losses, e
 
 
+def _square_sum(x: Array) -> float:
+    """Return the sum of the squares as BLAS adds it up; NaN where that needs a copy first."""
+    return float(np.vdot(x, x)) if x.flags.c_contiguous and x.itemsize >= 4 else math.nan
+
+
 @ops.all_finite.register(np.ndarray)
 def all_finite(x: np.ndarray) -> Array:
     """See :func:`ops.all_finite`."""
+    if math.isfinite(_square_sum(x)):  # then so are its terms; else it may only have overflowed
+        return np.True_
     if x.ndim == 0:
         return np.isfinite(x)
     step = 4 * _rows_of_a_piece(x)  # of booleans
@@ -116,14 +123,10 @@ def all_finite(x: np.ndarray) -> Array:
 @ops.norm.register(np.ndarray)
 def norm(x: np.ndarray) -> Array:
     """See :func:`ops.norm`."""
-    if not x.size or not x.ndim:
-        return ops.norm.dispatch(object)(x)
-    step = _rows_of_a_piece(x)
-    pieces = [x[start : start + step] for start in range(0, len(x), step)]
-    largest = max(np.abs(piece).max() for piece in pieces)
-    unit = largest if largest > 0 else x.dtype.type(1)
-    squares = [np.sum((piece / unit) ** 2) for piece in pieces]
-    return largest * np.sqrt(np.sum(squares, dtype=x.dtype))
+    square, limits = _square_sum(x), np.finfo(x.dtype)
+    if limits.smallest_normal / limits.eps < square < math.inf:
+        return x.dtype.type(math.sqrt(square))
+    return ops.norm.dispatch(object)(x)  # the sum has overflowed, or squares have vanished from it
 
 
 @ops.standardize.register(np.ndarray)

@@ -145,12 +145,12 @@ def plan(request, monkeypatch):
 @pytest.fixture(params=[1, 2])
 def shared(request, plan, monkeypatch):
     """How many layers the threads share."""
-    import xpnet.compiled as compiled
+    from xpnet.compiled import _sharing, _training
 
     if plan == 1 and request.param > 1:
         pytest.skip("one thread shares nothing")
-    chosen = compiled._Plan(plan, request.param if plan > 1 else 0)
-    monkeypatch.setattr(compiled, "_best_plan", lambda *arguments: chosen)
+    chosen = _sharing.Plan(plan, request.param if plan > 1 else 0)
+    monkeypatch.setattr(_training, "best_plan", lambda *arguments: chosen)
     return request.param
 
 
@@ -273,10 +273,10 @@ def test_one_output(data, plan, shared, rng):
 @pytest.mark.parametrize("loss", ["mse", "softmax_cross_entropy"])
 @pytest.mark.parametrize("n_outputs", [35, 130])
 def test_outputs_that_threads_share(data, plan, monkeypatch, loss, n_outputs, rng):
-    import xpnet.compiled as compiled
+    from xpnet.compiled import _sharing, _training
 
-    chosen = compiled._Plan(plan, 3 if plan > 1 else 0)
-    monkeypatch.setattr(compiled, "_best_plan", lambda *arguments: chosen)
+    chosen = _sharing.Plan(plan, 3 if plan > 1 else 0)
+    monkeypatch.setattr(_training, "best_plan", lambda *arguments: chosen)
     y = rng.standard_normal((N, n_outputs)) if loss == "mse" else rng.integers(0, n_outputs, N)
     assert_same(
         lambda: network(classifier(n_outputs=n_outputs), loss=loss), data[0], y, threads=plan

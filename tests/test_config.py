@@ -80,7 +80,7 @@ def trained(kernels, data=None, epochs=(3,), **arguments):
 
 def test_compiled_training_is_the_training(used):
     compiled, plain = trained("auto", dtype="float64"), trained("numpy", dtype="float64")
-    assert used == ["CompiledSteps", "Steps"]
+    assert used == ["CompiledSteps", "FormulaSteps"]
     np.testing.assert_allclose(parameters(compiled), parameters(plain), rtol=1e-9)
     for name in ("loss", "metric", "val_loss", "val_metric"):
         assert compiled.history[name] == pytest.approx(plain.history[name], rel=1e-9)
@@ -126,14 +126,14 @@ def test_compiled_training_on_a_stream_is_that_on_the_same_order(
 
 def test_few_steps_an_epoch_are_not_worth_going_into_compiled_code(used):
     trained("auto", samples(200))
-    assert used == ["Steps"]
+    assert used == ["FormulaSteps"]
 
 
 def test_what_has_no_compiled_step_trains_as_formulas(used):
     config.kernels = "auto"
     net = NeuralNetwork(epochs=1, batch_size=8, loss="categorical_cross_entropy", seed=0)
     net.add(DenseLayer(2, (K,))).add(SoftmaxActivation()).fit(samples())
-    assert used == ["Steps"]
+    assert used == ["FormulaSteps"]
 
 
 @pytest.mark.parametrize(

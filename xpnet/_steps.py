@@ -2,6 +2,7 @@
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
@@ -29,14 +30,13 @@ class NotFiniteError(Exception):
         self.step = step
 
 
-class Steps(AbstractContextManager["Steps"]):
-    """The steps as formulas: forward, loss, backward, update. Within it, arrays are used again.
+class Steps(AbstractContextManager["Steps"], ABC):
+    """The steps of a training, within a ``with`` block; :func:`make_steps` chooses which.
 
     Parameters
     ----------
     network : NeuralNetwork
-    placed : Placed
-        The data, and the plan of how to go through them.
+    plan : MemoryPlan
 
     Attributes
     ----------
@@ -44,9 +44,39 @@ class Steps(AbstractContextManager["Steps"]):
         What they take of the memory.
     """
 
-    def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
+    def __init__(self, network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
         self._network = network
-        self.plan = placed.plan
+        self.plan = plan
+
+    @abstractmethod
+    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+        """Train on samples in an order, from step ``step`` on; now and then, say how many it were.
+
+        Raises
+        ------
+        NotFiniteError
+            A loss is NaN or infinite; on a device that is only seen at the end of the epoch.
+        """
+
+    def begin_epoch(self) -> None:
+        """Do what an epoch needs before its first step."""
+
+    def end_epoch(self) -> None:
+        """Let the network have what the steps learned."""
+
+
+class FormulaSteps(Steps):
+    """The steps as formulas: forward, loss, backward, update; arrays are used again.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    placed : Placed
+        The data, and the plan of how to go through them.
+    """
+
+    def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
+        super().__init__(network, placed.plan)
         self._workspace: Workspace | None = None
 
     def __enter__(self) -> Self:
@@ -61,20 +91,8 @@ class Steps(AbstractContextManager["Steps"]):
             self._workspace = None
             self._network.parameters.detach_workspaces()
 
-    def begin_epoch(self) -> None:
-        """Do what an epoch needs before its first step."""
-
-    def end_epoch(self) -> None:
-        """Let the network have what the steps learned."""
-
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
-        """Train on samples in an order, from step ``step`` on; now and then, say how many it were.
-
-        Raises
-        ------
-        NotFiniteError
-            A loss is NaN or infinite; on a device that is only seen at the end of the epoch.
-        """
+        """Train on samples in an order, one step at a time."""
         for batch in self._batches(arrays, order):  # (1) mini-batches, (5) for all of them
             self._step(batch, sums, step)
             step += 1
@@ -131,13 +149,9 @@ class CompiledSteps(Steps):
     def __init__(
         self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining"
     ) -> None:
-        super().__init__(network, placed)
+        super().__init__(network, memory.of_compiled(placed.plan, training.nbytes))
         self._training = training
-        self.plan = memory.of_compiled(placed.plan, training.nbytes)
         self._at_a_time = 8
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self._training.close()
@@ -195,12 +209,12 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
             raise ValueError(
                 f"xpnet.config.kernels='numba', and there is no compiled step: {reason}"
             )
-        return Steps(network, placed)
+        return FormulaSteps(network, placed)
 
     if config.kernels == "numpy" or not network.parameters:
-        return Steps(network, placed)
+        return FormulaSteps(network, placed)
     if config.kernels == "auto" and plan.n_samples < FEW_STEPS * plan.batch_size:
-        return Steps(network, placed)
+        return FormulaSteps(network, placed)
     if plan.rows != plan.batch_size:
         return refuse("a batch that is split to fit into memory")
     from .compiled import compile_step, why_not

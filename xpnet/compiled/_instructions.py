@@ -1,173 +1,24 @@
-"""A network's training step as instructions for compiled code; see :mod:`xpnet.compiled`."""
+"""A compiled step's instructions, one list for each thread and for even and odd steps."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .activations import LinearActivation, LogSoftmaxActivation, SigmoidActivation
-from .backends import _numba_errors as errors
-from .backends import _numba_kernels as kernels
-from .backends import _numba_random as random
-from .backends import _numba_sparse as sparse
-from .backends import _numba_updates as updates
-from .backends import is_sparse
-from .backends._numba_engine import Engine
-from .backends._numba_program import ARRIVE, ROWS_OF_BATCH, WAIT, Memory, Program
-from .compiled import OPTIMIZERS, _Plan, _Unit
-from .layers import Normalization
-from .losses import BinaryCrossEntropy, MeanSquaredError
-from .optimizers import SGD
-
-if TYPE_CHECKING:
-    from .neuralnet import NeuralNetwork
+from ..activations import LinearActivation, LogSoftmaxActivation, SigmoidActivation
+from ..backends import _numba_errors as errors
+from ..backends import _numba_kernels as kernels
+from ..backends import _numba_random as random
+from ..backends import _numba_sparse as sparse
+from ..backends import _numba_updates as updates
+from ..backends._numba_engine import Engine
+from ..backends._numba_program import ARRIVE, ROWS_OF_BATCH, WAIT, Program
+from ..layers import Normalization
+from ..losses import BinaryCrossEntropy, MeanSquaredError
+from ..optimizers import SGD
+from ._layout import Layout
+from ._supported import OPTIMIZERS
 
 _BATCH = ROWS_OF_BATCH
-
-
-class Layout:
-    """Where everything is in memory, and the way in and out for parameters.
-
-    Parameters
-    ----------
-    net : NeuralNetwork
-    units : list of _Unit
-    plan : _Plan
-    X : array or CSR matrix
-    y : array
-        int64 classes, or rows in the network's type.
-    weights : array or None
-    batch_size : int
-    """
-
-    def __init__(
-        self,
-        net: "NeuralNetwork",
-        units: list[_Unit],
-        plan: _Plan,
-        X: Any,
-        y: np.ndarray,
-        weights: np.ndarray | None,
-        batch_size: int,
-    ) -> None:
-        self.net, self.units, self.plan, self.batch = net, units, plan, batch_size
-        self.y, self.weights = y, weights
-        self.memory = Memory(net.backend.dtype)
-        self.sparse: tuple[np.ndarray, ...] | None = None
-        if is_sparse(X):
-            starts = np.ascontiguousarray(X.indptr, np.int64)
-            indices = np.ascontiguousarray(X.indices, np.int32)
-            self.sparse = starts, indices, np.ascontiguousarray(X.data, self.memory.dtype)
-            self.data = np.zeros(8, np.uint8)
-        else:
-            self.data = _without_booleans(X)
-        self._lay_out()
-
-    def use(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> None:
-        """Take other dense features, and copy other targets and weights over the first ones."""
-        self.data = _without_booleans(X)
-        self.y[: len(y)] = y
-        if self.weights is not None:
-            self.weights[: len(y)] = weights
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory and of copies of the data."""
-        held = [self.memory.array, self.y, *(self.sparse or ())]
-        held += [] if self.weights is None else [self.weights]
-        return sum(array.nbytes for array in held)
-
-    # ---- where everything is
-
-    def _lay_out(self) -> None:
-        """Give every array its place."""
-        take, pad, rows = self.memory.take, self.memory.padded, self.batch
-        threads = range(self.plan.threads)
-        self.mean = self.scale = 0
-        if type(self.net.layers[0]) is Normalization:
-            self.mean, self.scale = (take(self.units[0].n_inputs) for _ in range(2))
-        self.places = [
-            [self.plan.columns(k, unit, thread) for k, unit in enumerate(self.units)]
-            for thread in threads
-        ]
-        # Activations that threads share, two of each, for even and for odd steps.
-        self.activations: list[list[Any]] = [[] for _ in threads]
-        for k, unit in enumerate(self.units):
-            both: Any = None
-            for thread in threads:
-                if k < self.plan.shared:
-                    both = both or [take(rows, pad(unit.n_units)) for _ in range(2)]
-                else:
-                    both = [take(rows, pad(unit.n_units))] * 2
-                self.activations[thread].append(both)
-        # Parts of the error between two shared layers, one for each thread.
-        self.parts = [0] + [
-            take(self.plan.threads, rows, pad(unit.n_inputs)) if k < self.plan.shared else 0
-            for k, unit in enumerate(self.units[1:], 1)
-        ]
-        self.arenas = [self._arena(thread) for thread in threads]
-
-    def _arena(self, thread: int) -> dict[str, Any]:
-        """Give the arrays that one thread has for itself their places."""
-        take, pad, rows = self.memory.take, self.memory.padded, self.batch
-        arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": []}
-        arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
-        arena["drawn"] = take(max(n for _, n in self.places[thread]) + 16)
-        offset = 0
-        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
-            for name, size in (("weights", unit.n_inputs * self._stride(k, n)), ("biases", n)):
-                arena[name].append(offset)
-                offset += pad(size)
-        arena["size"] = offset
-        # Parameters, gradients, and what the optimizer remembers.
-        n_arrays = 2 + len(self.net.optimizer.state_names)
-        arena["arrays"] = [take(offset) for _ in range(n_arrays)]
-        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
-            whole = k == len(self.units) - 1  # the loss makes the error of all columns
-            arena["errors"].append(take(rows, pad(unit.n_units if whole else n)))
-            keeps = unit.keeps_derivative
-            arena["kept"].append(take(rows, pad(n)) if keeps else 0)
-        return arena
-
-    def _stride(self, k: int, n: int) -> int:
-        """Return the stride of ``n`` columns of a layer's weights."""
-        return n if k == 0 and self.sparse is not None else self.memory.padded(n)
-
-    # ---- parameters in and out
-
-    def bring_in(self, flats: list[np.ndarray]) -> None:
-        """Copy parameters and what the optimizer remembers of them in."""
-        for own, theirs in self._pairs(flats):
-            own[...] = theirs
-        if self.mean or self.scale:
-            layer: Any = self.net.layers[0]
-            n = self.units[0].n_inputs
-            self.memory.view(self.mean, n)[...] = layer.mean
-            self.memory.view(self.scale, n)[...] = layer.scale
-
-    def bring_out(self, flats: list[np.ndarray]) -> None:
-        """Copy them out."""
-        for own, theirs in self._pairs(flats):
-            theirs[...] = own
-
-    def _pairs(self, flats: list[np.ndarray]) -> Any:
-        """Yield views of each thread's arrays, and of the same numbers in the flat ones."""
-        for thread, arena in enumerate(self.arenas):
-            homes = [arena["arrays"][0], *arena["arrays"][2:]]
-            for home, flat in zip(homes, flats, strict=True):
-                start = 0
-                for k, unit in enumerate(self.units):
-                    first, n = self.places[thread][k]
-                    for name, rows in (("weights", unit.n_inputs), ("biases", 1)):
-                        stop = start + rows * unit.n_units
-                        theirs = flat[start:stop].reshape(rows, unit.n_units)
-                        stride = self._stride(k, n)
-                        own = self.memory.view(home + arena[name][k], rows, stride)[:, :n]
-                        yield own, theirs[:, first : first + n]
-                        start = stop
-
-
-def _without_booleans(X: np.ndarray) -> np.ndarray:
-    return X.view(np.uint8) if X.dtype == bool else X
 
 
 class Builder(Layout):

@@ -1,0 +1,184 @@
+"""A compiled training step as an object: data and parameters in, steps, parameters out."""
+
+import math
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+
+from ..backends import is_sparse, ops
+from ..losses import MeanLoss
+from ._sharing import best_plan
+from ._supported import targets_of, units_of, why_not
+
+if TYPE_CHECKING:
+    from ..neuralnet import NeuralNetwork
+
+
+def compile_step(
+    net: "NeuralNetwork",
+    X: Any,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    batch_size: int,
+    threads: int | None = None,
+    keep_outputs: bool = False,
+) -> "CompiledTraining | None":
+    """Return a network's training step in compiled code, or None where there is none.
+
+    Parameters
+    ----------
+    net : NeuralNetwork
+    X : NumPy array or SciPy CSR matrix of shape (n, n_features)
+        Read where it is, not copied; it must not change or go away while there is training.
+    y : array of shape (n,) or (n, n_outputs)
+        As the loss takes it.
+    sample_weight : array of shape (n,), optional
+    batch_size : int
+    threads : int, optional
+        By default as many as make the step fastest, and at most the processor's cores.
+    keep_outputs : bool, default False
+        Whether :attr:`CompiledTraining.outputs` is wanted.
+    """
+    if why_not(net, X, y, sample_weight) is not None:
+        return None
+    return CompiledTraining(net, X, y, sample_weight, batch_size, threads, keep_outputs)
+
+
+class CompiledTraining:
+    """The training step of a network on its data; parameters live here from load to store.
+
+    Made by :func:`compile_step`, whose arguments it takes. Its threads end with :meth:`close`, at
+    the end of a ``with`` block, or when nobody has it any more.
+
+    Attributes
+    ----------
+    threads : int
+    outputs : array of shape (len(order), n_outputs) or None
+        The network's outputs for the samples of the last :meth:`run`, where they are kept. They
+        last until the next one.
+    nbytes : int
+        Bytes that it holds.
+    """
+
+    def __init__(
+        self,
+        net: "NeuralNetwork",
+        X: Any,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        batch_size: int,
+        threads: int | None = None,
+        keep_outputs: bool = False,
+    ) -> None:
+        from ._instructions import Builder  # needs Numba
+
+        self.net, self.batch_size = net, batch_size
+        units = units_of(net.layers)
+        self.outputs: np.ndarray | None = None
+        self._kept: np.ndarray | None = None
+        self._keeps = keep_outputs
+        self._n_outputs, self._n_samples = units[-1].n_units, X.shape[0]
+        targets = targets_of(net, y)
+        weights = weights_of(net, targets, sample_weight)
+        filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
+        n_states = len(net.optimizer.state_names)
+        plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled)
+        self.threads = plan.threads
+        self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
+        self._engine = self._builder.engine()
+        self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
+        self._n_updates = self._loaded_updates = 0
+        self._used: tuple[Any, ...] = (X, y, sample_weight)
+        self._out: list[np.ndarray] | None = None
+
+    def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
+        """Train on other samples from now on, of the same kind and no more of them than at first.
+
+        Features, which must be dense, are read where they are; targets and weights are copied over
+        the first ones, which must be there for nobody else.
+        """
+        if self._used[0] is X and self._used[1] is y:
+            return
+        self._used = (X, y, sample_weight)
+        targets = targets_of(self.net, y)
+        weights = weights_of(self.net, targets, sample_weight)
+        self._n_samples = X.shape[0]
+        self._builder.use(X, targets, weights)
+        self._engine.data = self._builder.data
+
+    def load(self) -> None:
+        """Bring parameters and the optimizer's state in."""
+        optimizer = self.net.optimizer
+        flats = [self.net.parameters.gather()]
+        flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
+        self._builder.bring_in(flats)
+        self._n_updates = self._loaded_updates = optimizer.n_updates
+        # Each step draws once, so what counts the updates counts the draws.
+        self._engine.set_draws([each.n_masks - self._n_updates for each in self._dropouts])
+
+    def run(self, order: np.ndarray, learning_rate: float) -> tuple[np.ndarray, np.ndarray]:
+        """Train on the samples of ``order`` in batches, the last one short where they end.
+
+        Returns
+        -------
+        tuple of float64 array
+            Each step's loss, and the total weight that it is a mean over.
+        """
+        if len(order) and not 0 <= np.min(order) <= np.max(order) < self._n_samples:
+            raise IndexError(f"order goes beyond the {self._n_samples} samples")
+        if self._keeps:
+            if self._kept is None or len(self._kept) < len(order):
+                self._kept = np.empty((len(order), self._n_outputs), self.net.backend.dtype)
+            self.outputs = self._kept[: len(order)]
+        losses, weights = self._engine.run(
+            order, self.batch_size, learning_rate, self._n_updates, self.outputs
+        )
+        self._n_updates += len(losses)
+        return losses, weights
+
+    def store(self) -> None:
+        """Give parameters and the optimizer's state, as they are now, to the network."""
+        optimizer, parameters = self.net.optimizer, self.net.parameters
+        if self._out is None:
+            # New arrays, once: what somebody holds of the weights so far does not change.
+            n_arrays = 1 + len(optimizer.state_names)
+            self._out = [np.empty_like(parameters.gather()) for _ in range(n_arrays)]
+        self._builder.bring_out(self._out)
+        parameters.scatter(self._out[0])
+        if self._n_updates:
+            for name, flat in zip(optimizer.state_names, self._out[1:], strict=True):
+                setattr(optimizer, name, flat)
+        optimizer.n_updates = self._n_updates
+        for each in self._dropouts:
+            each.n_masks += self._n_updates - self._loaded_updates
+        self._loaded_updates = self._n_updates
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is held here, without the features."""
+        return self._builder.nbytes + (0 if self._kept is None else self._kept.nbytes)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def weights_of(net: "NeuralNetwork", y: np.ndarray, given: Any) -> np.ndarray | None:
+    """Return each sample's weight as the loss makes it, or None where all weigh the same."""
+    dtype, loss = net.backend.dtype, cast(MeanLoss, net.loss)
+    zero, n_outputs = np.zeros((), dtype), net.layers[-1].output_shape()[0]
+
+    def some(y: np.ndarray, *weight: np.ndarray) -> Any:
+        outputs = np.broadcast_to(zero, (len(y), n_outputs))  # for their shape and type
+        return loss.sample_weight(y, outputs, weight[0] if weight else None)
+
+    if given is None and some(y[:1]) is None:
+        return None
+    arrays = () if given is None else (np.asarray(given, dtype),)
+    return cast(np.ndarray, ops.rowwise(y, *arrays, function=some, out=np.empty(len(y), dtype)))
