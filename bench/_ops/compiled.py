@@ -1,0 +1,254 @@
+"""The compiled kernels beside the operations that they are a form of.
+
+A kernel runs as it does in a training step: as the instruction of a program, on as many threads as
+there are cores, each of which has its part of the layer's outputs; and step after step, since what
+it takes to begin is that of a whole training, not of a step.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet.backends import _numba_errors as errors
+from xpnet.backends import _numba_kernels as kernels
+from xpnet.backends import _numba_random as random
+from xpnet.backends import _numba_sparse as sparse
+from xpnet.backends import _numba_updates as updates
+from xpnet.backends._numba_engine import Engine
+from xpnet.backends._numba_program import ROWS_OF_BATCH, Memory, Program
+
+BUILDERS: dict[str, Callable[..., dict[int, "Place"]]] = {}
+"""For each operation what adds its instructions to a :class:`Kit`, from the operation's arguments.
+
+It returns where which of the operation's results will be.
+"""
+
+
+class Place(NamedTuple):
+    """A matrix in memory; a vector has no rows."""
+
+    offset: int
+    stride: int
+    shape: tuple[int, ...]
+
+
+class Kit:
+    """What a thread's program is put together from."""
+
+    def __init__(self, memory: Memory, batch: int) -> None:
+        self.memory, self.batch = memory, batch
+        self.lines: list[tuple[str, tuple[Any, ...]]] = []
+        self.filled: list[tuple[Place, np.ndarray]] = []
+        self.data: np.ndarray = np.zeros(8, np.uint8)
+        self.order = np.arange(batch)
+        self.learning_rate, self.n_updates, self.draws = 0.0, 0, 0
+
+    def space(self, *shape: int) -> Place:
+        """Return room for an array."""
+        if len(shape) == 1:
+            return Place(self.memory.take(*shape), shape[0], shape)
+        stride = self.memory.padded(shape[1])
+        return Place(self.memory.take(shape[0], stride), stride, shape)
+
+    def put(self, array: np.ndarray) -> Place:
+        """Return where a copy of an array will be."""
+        place = self.space(*array.shape)
+        self.filled.append((place, array))
+        return place
+
+    def add(self, kernel: Callable[..., None], *arguments: int | float) -> None:
+        """Add an instruction."""
+        self.lines.append(("add", (kernel, *arguments)))
+
+    def gemm(self, sizes: tuple[int, int, int], *places: Place, transposed: str = "NN") -> None:
+        """Add a product."""
+        self.lines.append(("gemm", (sizes, *(place[:2] for place in places), transposed)))
+
+    def program(self) -> Program:
+        """Return the program, its arrays filled."""
+        program = Program(self.memory, self.data.dtype.name)
+        for name, arguments in self.lines:
+            getattr(program, name)(*arguments)
+        for place, array in self.filled:
+            self.read(place)[...] = array
+        return program
+
+    def read(self, place: Place) -> np.ndarray:
+        """Return a view of what is in a place."""
+        rows = place.shape[0] if len(place.shape) > 1 else 1
+        whole = self.memory.view(place.offset, rows, place.stride)
+        return whole[:, : place.shape[-1]].reshape(place.shape)
+
+
+class Compiled:
+    """An operation in compiled code, to be run so many times.
+
+    Parameters
+    ----------
+    name : str
+        In :data:`BUILDERS`.
+    given : list of tuple
+        For each thread the operation's arguments.
+    keywords : dict
+        Those by name.
+    batch : int
+    """
+
+    def __init__(
+        self, name: str, given: list[tuple[Any, ...]], keywords: dict[str, Any], batch: int
+    ) -> None:
+        memory = Memory(next(a.dtype.name for a in given[0] if hasattr(a, "dtype")))
+        self.kits = kits = [Kit(memory, batch) for _ in given]  # programs point into what they keep
+        self.places = [
+            BUILDERS[name](kit, *each, **keywords) for kit, each in zip(kits, given, strict=True)
+        ]
+        self.engine = Engine(memory, [(kit.program(), kit.program()) for kit in kits], kits[0].data)
+
+    def __call__(self, times: int) -> None:
+        """Run it."""
+        kit = self.kits[0]
+        self.engine.set_draws([kit.draws])
+        order = np.tile(kit.order, times)
+        self.engine.run(order, kit.batch, kit.learning_rate, kit.n_updates)
+
+    def results(self) -> dict[int, np.ndarray]:
+        """Return which of the operation's results are there, on one thread, as they are now."""
+        return {number: self.kits[0].read(place) for number, place in self.places[0].items()}
+
+    def close(self) -> None:
+        """End the threads."""
+        self.engine.close()
+
+
+def builder(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that puts a function into the table under a name."""
+    return lambda function: BUILDERS.setdefault(name, function)
+
+
+@builder("take_rows")
+def _take_rows(kit, x, index):
+    kit.data, kit.order = x, index
+    out = kit.space(len(index), x.shape[1])
+    kit.add(kernels.gather, x.shape[1], *out[:2])
+    return {0: out}
+
+
+@builder("standardize")
+def _standardize(kit, x, mean, scale):
+    kit.data, out = x, kit.space(*x.shape)
+    vectors = kit.put(mean).offset, kit.put(scale).offset
+    kit.add(kernels.gather_standardized, x.shape[1], *out[:2], *vectors)
+    return {0: out}
+
+
+@builder("matmul")
+def _matmul(kit, a, b):
+    x, e, out = kit.put(a.T), kit.put(b), kit.space(len(a), b.shape[1])
+    kit.gemm((len(a), b.shape[1], ROWS_OF_BATCH), x, e, out, transposed="TN")
+    return {0: out}
+
+
+@builder("affine")
+def _affine(kit, x, w, b):
+    out = kit.space(len(x), len(b))
+    kit.gemm((ROWS_OF_BATCH, len(b), len(w)), kit.put(x), kit.put(w), out)
+    kit.add(kernels.add_bias, len(b), *out[:2], kit.put(b).offset)
+    return {0: out}
+
+
+@builder("affine, sparse")
+def _sparse_affine(kit, x, w, b):
+    out, flat = kit.space(x.shape[0], len(b)), kit.put(w.reshape(-1))
+    kit.add(sparse.sparse_product, len(b), *out[:2], flat.offset, *_addresses(kit, x))
+    kit.add(kernels.add_bias, len(b), *out[:2], kit.put(b).offset)
+    return {0: out}
+
+
+@builder("matmul, sparse")
+def _sparse_matmul(kit, a, b):
+    n, width = a.shape[0], b.shape[1]
+    e, flat = kit.put(b), kit.space(n * width)
+    kit.add(sparse.sparse_gradient, width, *e[:2], flat.offset, *_addresses(kit, a.T), n)
+    return {0: Place(flat.offset, width, (n, width))}
+
+
+def _addresses(kit, x):
+    kit.kept = x.indptr.astype(np.int64), x.indices.astype(np.int32), x.data
+    return [array.ctypes.data for array in kit.kept]
+
+
+@builder("column_sum")
+def _column_sum(kit, x):
+    e, out = kit.put(x), kit.space(x.shape[1])
+    kit.add(kernels.sum_columns, x.shape[1], *e[:2], 0, 0, out.offset, 0.0)
+    return {0: out}
+
+
+def _forward(kernel):
+    def build(kit, z, b):
+        out, kept = kit.put(z), kit.space(*z.shape)
+        kit.add(kernel, len(b), *out[:2], kit.put(b).offset, 1.0, *kept[:2])
+        return {0: out}
+
+    return build
+
+
+BUILDERS["bias and ReLU"] = _forward(kernels.relu)
+BUILDERS["bias and tanh"] = _forward(kernels.tanh_)
+
+
+@builder("rowwise")
+def _sigmoid(kit, x, function):
+    return _forward(kernels.sigmoid)(kit, x, np.zeros(x.shape[1], x.dtype))
+
+
+def _back(kernel):
+    def build(kit, e, a):
+        error, out = kit.put(e), kit.space(e.shape[1])
+        kit.add(kernel, e.shape[1], *error[:2], *kit.put(a)[:2], out.offset, 0.0)
+        return {0: error, 1: out}
+
+    return build
+
+
+BUILDERS["ReLU, back"] = _back(kernels.back_relu)
+BUILDERS["tanh, back"] = _back(kernels.back_tanh)
+
+
+@builder("softmax_cross_entropy")
+def _softmax_cross_entropy(kit, z, labels):
+    n, out = z.shape[1], kit.space(*z.shape)
+    kit.labels = labels.astype(np.int64)
+    numbers = kit.labels.ctypes.data, 0, True, False, 0.0
+    kit.add(errors.softmax_classes, n, *kit.put(z)[:2], *out[:2], *numbers)
+    return {1: out}
+
+
+@builder("dropout_mask")
+def _dropout_mask(kit, like, rate, key, counter):
+    n, out = like.shape[1], kit.put(np.ones_like(like))
+    kit.draws = counter
+    room = kit.space(n + 16).offset
+    z = kit.put(like)
+    kit.add(random.dropout, n, *z[:2], *out[:2], n, 0, key, float(rate), 0, room)
+    return {0: out}
+
+
+def _update(kernel, n_states, settings):
+    def build(kit, w, g, *others):
+        states, (rate, *numbers) = others[:n_states], others[n_states:]
+        places = [kit.put(array) for array in (w, g, *states)]
+        kit.learning_rate = rate
+        kit.n_updates, numbers = settings(numbers)
+        offsets = [*(place.offset for place in places), 0][:4]
+        kit.add(kernel, len(w), *offsets, *(numbers + [0.0] * 4)[:4])
+        return dict(enumerate([places[0], *places[2:]]))
+
+    return build
+
+
+BUILDERS["sgd"] = _update(updates.sgd, 1, lambda numbers: (0, [numbers[0], 1.0 - numbers[1]]))
+BUILDERS["rmsprop"] = _update(updates.rmsprop, 1, lambda numbers: (0, numbers))
+BUILDERS["adagrad"] = _update(updates.adagrad, 1, lambda numbers: (0, numbers * 2))
+BUILDERS["adam"] = _update(updates.adam, 2, lambda numbers: (numbers[3] - 1, numbers[:3]))

@@ -1,0 +1,273 @@
+"""The operations of ``backends/ops.py`` that have a fast version, and what they are beside.
+
+Dense ones are of a layer: samples in the batch, inputs, outputs.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from xpnet import ReLUActivation, TanhActivation
+from xpnet.activations import ActivationLayer
+from xpnet.backends import ops
+
+EPSILON, RATE = 1e-8, 1e-3
+
+
+class Size(NamedTuple):
+    """A dense layer and its batch."""
+
+    batch: int
+    n_in: int
+    n_out: int
+
+    @property
+    def parameters(self) -> int:
+        """How many weights and biases there are."""
+        return (self.n_in + 1) * self.n_out
+
+
+TEXT = (Size(512, 10_000, 16),)
+"""A batch of texts of some 130 different words each, out of 10,000."""
+
+DENSITY = 0.013
+
+
+class Maker(NamedTuple):
+    """Makes the arrays of a call."""
+
+    rng: np.random.Generator
+    dtype: np.dtype
+
+    def __call__(self, *shape: int) -> np.ndarray:
+        """Return positive random numbers; states are squares."""
+        return self.rng.uniform(0.5, 2, shape).astype(self.dtype)
+
+    def rows(self, size: Size) -> sparse.csr_array:
+        """Return sparse features."""
+        x = sparse.random_array(
+            (size.batch, size.n_in), density=DENSITY, rng=self.rng, dtype=self.dtype
+        )
+        return x.tocsr()
+
+
+def entries(size: Size) -> int:
+    """Return how many numbers sparse features hold."""
+    return int(DENSITY * size.batch * size.n_in)
+
+
+class Operation(NamedTuple):
+    """How an operation is called, and what it costs at least.
+
+    Attributes
+    ----------
+    given : function ``(Size, Maker) -> tuple``
+        What it is called with, without ``out``.
+    plain : function
+        The same in plain NumPy.
+    of : str, optional
+        Its name in :mod:`xpnet.backends.ops`; by default that in the table.
+    definition : function, optional
+        By default that of :mod:`xpnet.backends.ops`. What has another has no operation there, only
+        compiled kernels.
+    out : function ``Size -> shape`` or None
+        Of the result; None writes it over the first argument, as optimizers do, where the
+        operation takes an ``out``.
+    moved : function ``Size -> int`` or None
+        How many numbers have to be read and written at least.
+    flops : function ``Size -> int`` or None
+        For products: how many additions and multiplications.
+    keywords : dict
+        What it is called with by name.
+    sizes : tuple of Size, optional
+        What it is measured at, if not at what is asked for.
+    """
+
+    given: Callable[[Size, Maker], tuple[Any, ...]]
+    plain: Callable[..., Any]
+    of: str | None = None
+    definition: Callable[..., Any] | None = None
+    out: Callable[[Size], tuple[int, ...]] | None = None
+    moved: Callable[[Size], int] | None = None
+    flops: Callable[[Size], int] | None = None
+    keywords: dict[str, Any] = {}  # noqa: RUF012 - a field of a tuple, and never changed
+    sizes: tuple[Size, ...] = ()
+
+
+def update(states: int, numbers: tuple[Any, ...], plain: Callable[..., Any]) -> Operation:
+    """Return the row of an optimizer, which has so many arrays of state beside w and g."""
+    return Operation(
+        lambda size, new: (*(new(size.parameters) for _ in range(2 + states)), *numbers),
+        plain,
+        moved=lambda size: (3 + 2 * states) * size.parameters,  # w and states twice, g once
+    )
+
+
+def forward(activation: ActivationLayer, plain: Callable[..., Any]) -> Operation:
+    """Return the row of an activation with the bias before it."""
+    return Operation(
+        lambda size, new: (new(size.batch, size.n_out), new(size.n_out)),
+        plain,
+        definition=lambda z, b: activation.activation_function(z + b),
+        moved=lambda size: 2 * size.batch * size.n_out,
+    )
+
+
+def back(activation: ActivationLayer, plain: Callable[..., Any]) -> Operation:
+    """Return the row of an activation's derivative, at 0, and the bias's gradient."""
+
+    def definition(e: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        error = e * activation.derivative(a)
+        return error, ops.column_sum(error)
+
+    return Operation(
+        lambda size, new: (new(size.batch, size.n_out), 0 * new(size.batch, size.n_out)),
+        plain,
+        definition=definition,
+        moved=lambda size: 3 * size.batch * size.n_out,
+    )
+
+
+def _with_sum(error):
+    return error, error.sum(axis=0)
+
+
+def plain_sgd(w, g, v, rate, momentum, dampening, nesterov):
+    v = momentum * v + (1 - dampening) * g
+    return w - rate * v, v
+
+
+def plain_rmsprop(w, g, s, rate, rho, epsilon):
+    s = rho * s + (1 - rho) * g**2
+    return w - rate * g / (np.sqrt(s) + epsilon), s
+
+
+def plain_adagrad(w, g, s, rate, epsilon):
+    s = s + g**2
+    return w - rate * g / (np.sqrt(s) + epsilon), s
+
+
+def plain_adam(w, g, m, v, rate, beta_1, beta_2, epsilon, t):
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    return w - rate * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon), m, v
+
+
+def plain_softmax_cross_entropy(z, labels):
+    rows = np.arange(len(z))
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    s = e / e.sum(axis=1, keepdims=True)
+    losses = -np.log(s[rows, labels])
+    s[rows, labels] -= 1
+    return losses, s
+
+
+ROWS = {
+    "take_rows": Operation(
+        # Out of 32 batches: more than a cache holds, for all but small layers.
+        lambda size, new: (
+            new(32 * size.batch, size.n_in),
+            new.rng.permutation(32 * size.batch)[: size.batch],
+        ),
+        lambda x, index: x[index],
+        out=lambda size: (size.batch, size.n_in),
+        moved=lambda size: 2 * size.batch * size.n_in,
+    ),
+    "matmul": Operation(
+        # The gradient of the weights; the forward product is in `affine`.
+        lambda size, new: (new(size.batch, size.n_in).T, new(size.batch, size.n_out)),
+        lambda a, b: a @ b,
+        out=lambda size: (size.n_in, size.n_out),
+        flops=lambda size: 2 * math.prod(size),
+    ),
+    "affine": Operation(
+        lambda size, new: (
+            new(size.batch, size.n_in),
+            new(size.n_in, size.n_out),
+            new(size.n_out),
+        ),
+        lambda x, w, b: x @ w + b,
+        out=lambda size: (size.batch, size.n_out),
+        flops=lambda size: 2 * math.prod(size),
+    ),
+    "matmul, sparse": Operation(
+        lambda size, new: (new.rows(size).T, new(size.batch, size.n_out)),
+        lambda a, b: a @ b,
+        of="matmul",
+        out=lambda size: (size.n_in, size.n_out),
+        flops=lambda size: 2 * entries(size) * size.n_out,
+        sizes=TEXT,
+    ),
+    "affine, sparse": Operation(
+        lambda size, new: (new.rows(size), new(size.n_in, size.n_out), new(size.n_out)),
+        lambda x, w, b: x @ w + b,
+        of="affine",
+        out=lambda size: (size.batch, size.n_out),
+        flops=lambda size: 2 * entries(size) * size.n_out,
+        sizes=TEXT,
+    ),
+    "column_sum": Operation(
+        lambda size, new: (new(size.batch, size.n_out),),
+        lambda x: x.sum(axis=0),
+        out=lambda size: (size.n_out,),
+        moved=lambda size: (size.batch + 1) * size.n_out,
+    ),
+    "standardize": Operation(
+        lambda size, new: (new(size.batch, size.n_in), new(size.n_in), new(size.n_in)),
+        lambda x, mean, scale: (x - mean) / scale,
+        out=lambda size: (size.batch, size.n_in),
+        moved=lambda size: 2 * (size.batch + 1) * size.n_in,
+    ),
+    "rowwise": Operation(
+        # The sigmoid stands for all functions of several passes.
+        lambda size, new: (new(size.batch, size.n_out),),
+        lambda x, function: function(x),
+        out=lambda size: (size.batch, size.n_out),
+        moved=lambda size: 2 * size.batch * size.n_out,
+        keywords={"function": ops.sigmoid},
+    ),
+    "softmax_cross_entropy": Operation(
+        lambda size, new: (
+            new(size.batch, size.n_out),
+            new.rng.integers(0, size.n_out, size.batch),
+        ),
+        plain_softmax_cross_entropy,
+        moved=lambda size: 2 * size.batch * size.n_out,
+    ),
+    "dropout_mask": Operation(
+        lambda size, new: (new(size.batch, size.n_out), 0.5, 1, 2),
+        lambda like, rate, key, counter: (
+            (ops.philox(key, counter).random(like.shape, np.float32) >= rate).astype(like.dtype)
+            / (1 - rate)
+        ),
+        out=lambda size: (size.batch, size.n_out),
+        moved=lambda size: size.batch * size.n_out,
+    ),
+    "all_finite": Operation(
+        lambda size, new: (new(size.parameters),),
+        lambda x: np.isfinite(x).all(),
+        moved=lambda size: size.parameters,
+    ),
+    "norm": Operation(
+        lambda size, new: (new(size.parameters),),
+        np.linalg.norm,
+        moved=lambda size: size.parameters,
+    ),
+    "scale": Operation(
+        # Times -1: any other factor, call after call on the same array, ends in denormal numbers.
+        lambda size, new: (new(size.parameters), -1.0),
+        lambda x, factor: factor * x,
+        moved=lambda size: 2 * size.parameters,
+    ),
+    "bias and ReLU": forward(ReLUActivation(), lambda z, b: np.maximum(z + b, 0)),
+    "bias and tanh": forward(TanhActivation(), lambda z, b: np.tanh(z + b)),
+    "ReLU, back": back(ReLUActivation(), lambda e, a: _with_sum(e * (a > 0))),
+    "tanh, back": back(TanhActivation(), lambda e, a: _with_sum(e * (1 - a**2))),
+    "sgd": update(1, (RATE, 0.9, 0.0, False), plain_sgd),
+    "rmsprop": update(1, (RATE, 0.9, EPSILON), plain_rmsprop),
+    "adagrad": update(1, (RATE, EPSILON), plain_adagrad),
+    "adam": update(2, (RATE, 0.9, 0.999, EPSILON, 10), plain_adam),
+}
