@@ -8,18 +8,16 @@ a small network's step.
 
 import ctypes
 import sys
-import threading
 import weakref
 from functools import cache
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from ._numba_kernels import DRAWS, LOSSES, ORDER, OUTPUTS, RATE, STATE, UPDATE, WEIGHTS
 from ._numba_loop import WORDS, run_steps
 from ._numba_program import Memory, Program, bits
+from ._numba_team import Team, one_blas_thread
 
 
 class Engine:
@@ -47,7 +45,8 @@ class Engine:
         self._counters = _aligned_words(WORDS * (self.threads + 1))
         self._arrived = 0
         self.times = [np.zeros((0, 2), np.int64)] * self.threads
-        self._team = _Team(self.threads - 1)
+        self._team = Team(self.threads - 1)
+        self._held: tuple[Any, ...] = ()
         self.close = weakref.finalize(self, self._team.close)
 
     def run(
@@ -77,7 +76,8 @@ class Engine:
             (k, self.threads, start, self._tables[k], state[k], *common, self.times[k])
             for k in range(self.threads)
         ]
-        with _controller().limit(limits=1, user_api="blas"):
+        self._held = order, losses, outputs, jobs  # as long as a thread may work on them
+        with one_blas_thread():
             try:
                 self._team.start(jobs[1:])
                 self._arrived = run_steps(*jobs[0])
@@ -99,65 +99,6 @@ class Engine:
         ]
 
 
-class _Team:
-    """Threads that sleep until there is something to do."""
-
-    def __init__(self, n: int) -> None:
-        self._n = n
-        self._members: list[tuple[threading.Thread, SimpleQueue[Any]]] = []
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
-        self._started = 0
-
-    def start(self, jobs: list[Any]) -> None:
-        """Give each thread its job; they are made when they are first needed."""
-        while len(self._members) < self._n:
-            tasks: SimpleQueue[Any] = SimpleQueue()
-            thread = threading.Thread(
-                target=_member, args=(tasks, self._done), name="xpnet", daemon=True
-            )
-            thread.start()
-            self._members.append((thread, tasks))
-        for (_, tasks), job in zip(self._members, jobs, strict=True):
-            self._started += 1
-            tasks.put(job)
-
-    def wait(self) -> None:
-        """Return when all are done, an interrupt from the keyboard notwithstanding."""
-        interrupted: BaseException | None = None
-        while self._started:
-            try:
-                failed = self._done.get()
-            except KeyboardInterrupt as error:
-                interrupted = error
-                continue
-            self._started -= 1
-            interrupted = interrupted or failed
-        if interrupted is not None:
-            raise interrupted
-
-    def close(self) -> None:
-        """End the threads."""
-        members, self._members, self._n = self._members, [], 0
-        for _, tasks in members:
-            tasks.put(None)
-        for thread, _ in members:
-            if thread is not threading.current_thread():
-                thread.join()
-
-
-def _member(tasks: "SimpleQueue[Any]", done: "SimpleQueue[BaseException | None]") -> None:
-    """Do jobs until there is a None."""
-    while (job := tasks.get()) is not None:
-        failed = None
-        try:
-            run_steps(*job)
-        except BaseException as error:
-            ctypes.c_int64.from_address(job[2]).value = 1  # ends the others' waiting
-            failed = error
-        del job
-        done.put(failed)
-
-
 def _aligned_words(n: int) -> np.ndarray:
     """Return so many 64-bit zeros that start at a cache line."""
     whole = np.zeros(n + WORDS, np.int64)
@@ -173,8 +114,3 @@ def _give_way() -> int:
     else:
         function = ctypes.CDLL(None).sched_yield
     return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()

@@ -37,7 +37,8 @@ DRAWS, STATE = 16, 32
 """Places in ``state``: samples in the batch, its first place in the order, the order's address,
 the step in this run, the number of the update from 1, the learning rate (bits), and the addresses
 of the losses, their weights and the kept outputs (0 for none). From ``DRAWS`` on there are numbers
-to add to the number of the update, 16 of them, and ``STATE`` is how long it is in all."""
+to add to the number of the update, ``STATE - DRAWS`` of them, and ``STATE`` is how long it is in
+all."""
 
 
 def gather(record, state, memory, data):

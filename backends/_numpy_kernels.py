@@ -79,10 +79,11 @@ def dropout_mask(
 ) -> Array:
     """See :func:`ops.dropout_mask`."""
     out = np.empty(like.shape, like.dtype) if out is None else out
+    limit = out.dtype.type(rate)  # in the type that the definition compares in
     generator = ops.philox(key, counter)  # one stream, whatever the pieces that it is drawn in
 
     def some(part: slice) -> Array:
-        return generator.random(out[part].shape, dtype=np.float32) >= rate
+        return generator.random(out[part].shape, dtype=np.float32) >= limit
 
     _by_rows(out, some)
     out /= 1.0 - rate

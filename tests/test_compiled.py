@@ -91,12 +91,12 @@ def by_numpy(net, X, y, weight=None):
     return np.array(losses), np.array(weights), np.concatenate(outputs)
 
 
-def by_compiled(net, X, y, weight=None, threads=1, shared=None, slices=None):
+def by_compiled(net, X, y, weight=None, threads=1, slices=None):
     assert why_not(net, X, y, weight) is None
     if weight is not None:
         weight = weight.astype(net.backend.dtype)
     losses, weights, outputs = [], [], []
-    with compile_step(net, X, y, weight, BATCH, threads, keep_outputs=True) as step:
+    with compile_step(net, X, y, weight, BATCH, threads, keep_outputs=X.shape[0]) as step:
         assert step.threads == threads
         assert step.nbytes > 0
         step.load()
@@ -136,9 +136,9 @@ def data(rng):
     return X, rng.integers(0, 5, N)
 
 
-@pytest.fixture(params=THREADS, autouse=True)
-def plan(request, monkeypatch):
-    """Each number of threads, and for 2 and 3 every number of layers that they share."""
+@pytest.fixture(params=THREADS)
+def plan(request):
+    """Each number of threads."""
     return request.param
 
 
@@ -149,8 +149,11 @@ def shared(request, plan, monkeypatch):
 
     if plan == 1 and request.param > 1:
         pytest.skip("one thread shares nothing")
-    chosen = _sharing.Plan(plan, request.param if plan > 1 else 0)
-    monkeypatch.setattr(_training, "best_plan", lambda *arguments: chosen)
+
+    def chosen(units, batch, per_parameter, threads, filled):
+        return _sharing.Plan(plan, request.param if plan > 1 else 0, filled is not None)
+
+    monkeypatch.setattr(_training, "best_plan", chosen)
     return request.param
 
 
@@ -391,7 +394,7 @@ def test_an_interrupt_leaves_no_thread_waiting(data, plan, monkeypatch):
 
 
 def test_a_thread_that_fails_is_waited_for_no_longer(data, monkeypatch):
-    import xpnet.backends._numba_engine as engine
+    import xpnet.backends._numba_team as engine
 
     X, y = data
     with compile_step(network(classifier()), X, y, None, BATCH, 2) as step:

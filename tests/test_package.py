@@ -30,6 +30,7 @@ ORDER = [
     ["snapshot", "_steps", "_interruption"],
     ["_sums", "_placing", "compiled"],
     ["_arrays", "_streaming", "memory"],
+    ["_stored"],
     ["_preparing", "_parameters", "history"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     ["activations", "losses", "metrics", "optimizers", "schedules", "layers", "initializers"],

@@ -1,6 +1,6 @@
 """A data set where the network lives, and the batches that are taken from it."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ class Arrays:
         order: np.ndarray | None = None,
         workspace: Workspace | None = None,
         index: Array | None = None,
-    ) -> "Iterator[Arrays]":
+    ) -> "Generator[Arrays, None, None]":
         """Give batches of ``size`` samples, the last one shorter, in their order or another.
 
         With a workspace, a batch's features last until the next one is asked for. ``index`` is

@@ -9,8 +9,9 @@ from typing import Any
 class Interruption(AbstractContextManager["Interruption"]):
     """Within it, the first Ctrl-C is noted and the second one raises.
 
-    So no step is cut in two. Outside of the main thread, which alone gets signals, or where
-    somebody has a handler of their own, nothing is changed.
+    So no step is cut in two. A note that came behind the last look at it raises at the end.
+    Outside of the main thread, which alone gets signals, or where somebody has a handler of their
+    own, nothing is changed.
 
     Attributes
     ----------
@@ -32,6 +33,8 @@ class Interruption(AbstractContextManager["Interruption"]):
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
             self._handler = None
+        if self.asked and exception[0] is None:  # it came behind the last look
+            raise KeyboardInterrupt
 
     def _note(self, *_: object) -> None:
         if self.asked:

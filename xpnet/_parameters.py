@@ -7,14 +7,12 @@ norm sees the whole gradient.
 import math
 import operator
 from collections.abc import Sequence
-from functools import cache
-from inspect import signature
 from typing import Any
 
 from .backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
 from .layers import Layer
 from .optimizers import Optimizer
-from .workspace import Workspace
+from .workspace import Workspace, takes_out
 
 
 class Parameters:
@@ -41,11 +39,12 @@ class Parameters:
         self._gradient_views: list[Array] = []
         self._flat_gradient: Array = None
         self._accumulated: Array = None
+        self._pieces = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the views: a copy of a view is no view of the copy."""
         empty: dict[str, Any] = {"_views": [], "_flat": None}
-        empty |= {"_gradient_views": [], "_flat_gradient": None, "_accumulated": None}
+        empty |= {"_gradient_views": [], "_flat_gradient": None, "_accumulated": None, "_pieces": 0}
         return self.__dict__ | empty
 
     def __bool__(self) -> bool:
@@ -93,20 +92,21 @@ class Parameters:
 
     def accumulate(self, weight: Array) -> None:
         """Add the gradients of a piece of a batch to those before, times what it weighs."""
-        gradient = self.gradient()
-        if self._accumulated is None:
-            self._accumulated = ops.scale(gradient, weight)
+        gradient, out = self.gradient(), self._accumulated if self._gradient_views else None
+        if self._pieces == 0:
+            self._accumulated = ops.scale(gradient, weight, out=out)
         else:
             self._accumulated = ops.rowwise(
                 self._accumulated,
                 gradient,
                 function=lambda total, new: total + weight * new,
-                out=self._accumulated,
+                out=out,
             )
+        self._pieces += 1
 
     def take_accumulated(self, total: Array) -> None:
         """Give the layers the mean of what was accumulated, as if it were of one backward pass."""
-        accumulated, self._accumulated = self._accumulated, None
+        accumulated, self._pieces = self._accumulated, 0
         xp = array_namespace(accumulated)
         divisor = xp.where(total > 0, total, 1.0) if is_array(total) else total or 1.0
         out = self._flat_gradient if self._gradient_views else None
@@ -128,17 +128,21 @@ class Parameters:
             layer.workspace = Workspace(backend, **places.get(id(layer), {}))
 
     def detach_workspaces(self) -> None:
-        """Take the workspaces away: outside of training, results are arrays of their own."""
+        """Take the workspaces away: outside of training, results are arrays of their own.
+
+        What was accumulated of a batch that was not finished is forgotten.
+        """
         for layer in self._layers:
             layer.workspace = None
         self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
+        self._pieces = 0
 
     def update(self, optimizer: Optimizer) -> None:
         """Let an optimizer change the parameters, in place where it can."""
         flat = self.gather()
         gradient = self.gradient()
         # In place only in training, whose weights nobody holds yet, and by those who know of it.
-        if self._gradient_views and _takes_out(type(optimizer)):
+        if self._gradient_views and takes_out(type(optimizer).update):
             self.scatter(optimizer.update(flat, gradient, out=flat))
         elif gradient is self._flat_gradient:  # written to at the next step, and theirs to keep
             kept = array_namespace(gradient).asarray(gradient, copy=True)
@@ -163,12 +167,6 @@ class Parameters:
             views.append(xp.reshape(flat[start:stop], shape))
             start = stop
         return views
-
-
-@cache
-def _takes_out(optimizer: type[Optimizer]) -> bool:
-    """Whether an optimizer can update in place; one of a user's may know nothing of it."""
-    return "out" in signature(optimizer.update).parameters
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

@@ -49,8 +49,11 @@ def place_training(
     sizes = _sizes(training, y, backend, keeps)
     if validation is not None:
         own = _sizes(validation, held_out, backend, keeps)
-        features = 2 * memory.EVALUATION_ROWS if is_stored(validation.X) else len(validation)
-        bytes_ = own.feature_bytes * features + own.other_bytes * len(validation)
+        bytes_ = own.other_bytes * len(validation)
+        if is_stored(validation.X):
+            bytes_ += own.streamed_bytes * 2 * min(memory.EVALUATION_ROWS, len(validation))
+        else:
+            bytes_ += own.feature_bytes * len(validation)
         sizes = replace(sizes, evaluated=len(validation), evaluated_bytes=bytes_)
     available = _available(network, training, backend, sizes)
     plan = memory.choose(network, sizes, len(training), available, streamed=is_stored(training.X))
@@ -79,14 +82,15 @@ def _sizes(data: Dataset, y: Array, backend: Backend, keeps: bool) -> memory.Siz
     item = np.dtype(backend.dtype).itemsize
     sparse = is_sparse(data.X) and keeps
     if is_sparse(data.X):  # a value and its column for each number that is there
-        features = math.ceil((item + 4) * data.X.nnz / max(len(data), 1)) + 4
+        place = data.X.indices.itemsize
+        features = math.ceil((item + place) * data.X.nnz / max(len(data), 1)) + place
+        streamed = 0
     else:
-        dtype = numpy_type(data.X)
-        moved = dtype.kind != "f" or is_stored(data.X)
-        features = data.n_features * (dtype.itemsize if moved else item)
-    other = math.prod(y.shape[1:]) * numpy_type(y).itemsize
+        features = data.n_features * memory.itemsize_of(numpy_type(data.X), item)
+        streamed = data.n_features * numpy_type(data.X).itemsize
+    other = math.prod(y.shape[1:]) * memory.itemsize_of(numpy_type(y), item)
     other += item * (data.sample_weight is not None)
-    return memory.Sizes(item, features, other, sparse)
+    return memory.Sizes(item, features, other, streamed, sparse)
 
 
 def _available(

@@ -49,19 +49,27 @@ def read_features(X: Any) -> tuple[Any, list[str]]:
 def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
     """Return rows of stored data, in memory; they are read in the order in which they are there."""
     rows = np.empty((len(index), *X.shape[1:]), X.dtype)
+    if not len(index):
+        return rows
     order = np.argsort(index, kind="stable")
-    for some in np.array_split(order, max(len(index) // 4096, 1)):
-        if len(some):
-            first = int(index[some[0]])
-            rows[some] = np.asarray(X[first : int(index[some[-1]]) + 1])[index[some] - first]
+    # One slice for what is near each other; a slice has all that is between, too.
+    far = np.diff(index[order]) > _NEAR
+    long = np.arange(1, len(index)) % _AT_A_TIME == 0
+    for some in np.split(order, np.flatnonzero(far | long) + 1):
+        first = int(index[some[0]])
+        rows[some] = np.asarray(X[first : int(index[some[-1]]) + 1])[index[some] - first]
     return rows
+
+
+_NEAR, _AT_A_TIME = 64, 4096
+"""Rows apart of each other that are read in one slice, and how many of them at the most."""
 
 
 def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     """Return real numbers as an array or CSR matrix, with its columns' names where it has any."""
     names: list[str] = []
     if is_stored(values):
-        values = np.array(values[...])  # labels and weights are small, and in memory
+        values = np.array(values[:])  # labels and weights are small, and in memory
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
     if is_sparse(values):
@@ -222,7 +230,11 @@ def type_name(values: Array) -> str:
 
 def numpy_type(values: Any) -> np.dtype:
     """Return NumPy's type for the numbers of an array of any library, or of stored ones."""
-    return np.dtype(type_name(values))
+    try:
+        dtype: np.dtype = np.dtype(values.dtype).newbyteorder("=")
+        return dtype
+    except TypeError:  # another library's
+        return np.dtype(type_name(values))
 
 
 def check_index(index: Any, n: int) -> np.ndarray:

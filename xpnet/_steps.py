@@ -11,11 +11,12 @@ import numpy as np
 
 from . import config, memory
 from ._arrays import Arrays, take
+from ._checks import check_count
 from ._placing import Placed
 from ._streaming import Stream
 from ._sums import Sums, loss_arguments
 from .backends import Array, array_namespace, unknown_name
-from .workspace import Workspace
+from .workspace import Workspace, takes_out
 
 if TYPE_CHECKING:
     from .compiled import CompiledTraining
@@ -87,8 +88,8 @@ class FormulaSteps(Steps):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._workspace is not None:
-            self._workspace = None
+        self._workspace = None
+        if self._network.parameters:
             self._network.parameters.detach_workspaces()
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
@@ -125,7 +126,10 @@ class FormulaSteps(Steps):
         net = self._network
         output = net.forward_propagation(batch.X, training=True)  # (2) forward
         # (3) derivative of the loss
-        loss, error = net.loss.loss_and_derivative(*loss_arguments(batch, output))
+        out = {}
+        if self._workspace is not None and takes_out(type(net.loss).loss_and_derivative):
+            out = {"out": self._workspace.array("error", output.shape)}
+        loss, error = net.loss.loss_and_derivative(*loss_arguments(batch, output), **out)
         if error.dtype != output.dtype:  # a user's loss may have met targets of another type
             error = array_namespace(error).astype(error, output.dtype)
         if error.shape != output.shape:
@@ -151,7 +155,9 @@ class CompiledSteps(Steps):
     ) -> None:
         super().__init__(network, memory.of_compiled(placed.plan, training.nbytes))
         self._training = training
-        self._at_a_time = 8
+        # With a metric whole units, which its sums are taken of however long they took.
+        self._unit = _steps_together(placed.plan) if training.keeps else 1
+        self._at_a_time = self._unit
 
     def __exit__(self, *exception: object) -> None:
         self._training.close()
@@ -177,19 +183,60 @@ class CompiledSteps(Steps):
             wrong = np.flatnonzero(~np.isfinite(losses))
             if wrong.size:
                 raise NotFiniteError(f"the loss {losses[wrong[0]]}", step + int(wrong[0]))
-            if self._training.outputs is not None:
-                y, weight = take(part, arrays.y, arrays.sample_weight)
-                batch = Arrays(None, y, weight, net.backend)
-                sums.add_outputs(*loss_arguments(batch, self._training.outputs))
+            self._add_outputs(arrays, part, sums)
             yield len(losses)
             step += len(losses)
             start += len(part)
-            if seconds < self.SECONDS / 2:
-                self._at_a_time *= 2
+            if len(part) == self._at_a_time * size:
+                self._adapt(seconds)
+
+    def _adapt(self, seconds: float) -> None:
+        """Take twice as many steps at a time, or half as many, where they took too little or much.
+
+        That is bounded by the outputs that are kept.
+        """
+        most = (self._training.keeps or math.inf) / self.plan.batch_size
+        if seconds < self.SECONDS / 2 and 2 * self._at_a_time <= most:
+            self._at_a_time *= 2
+        elif seconds > 2 * self.SECONDS and self._at_a_time > self._unit:
+            self._at_a_time //= 2
+
+    def _add_outputs(self, arrays: Arrays, order: np.ndarray, sums: Sums) -> None:
+        """Take outputs in for the metric, always as many together."""
+        outputs, size = self._training.outputs, self._unit * self.plan.batch_size
+        if outputs is None:
+            return
+        for start in range(0, len(order), size):
+            part = slice(start, start + size)
+            y, weight = take(order[part], arrays.y, arrays.sample_weight)
+            batch = Arrays(None, y, weight, self._network.backend)
+            sums.add_outputs(*loss_arguments(batch, outputs[part]))
+
+
+def _steps_together(plan: memory.MemoryPlan) -> int:
+    """Return how many steps make up a batch of the evaluation, and one at the least."""
+    return max(memory.EVALUATION_ROWS // plan.batch_size, 1)
+
+
+_KEPT_BYTES = 1 << 20
+"""Outputs that compiled steps keep for a metric."""
+
+
+def _kept_rows(network: "NeuralNetwork", plan: memory.MemoryPlan) -> int:
+    """Return how many samples' outputs compiled steps are to keep."""
+    if network.metric is None:
+        return 0
+    row = network.layers[-1].output_shape()[0] * np.dtype(network.backend.dtype).itemsize
+    least = _steps_together(plan) * plan.batch_size
+    most = math.ceil(plan.n_samples / plan.batch_size) * plan.batch_size
+    return min(max(_KEPT_BYTES // row, least), max(most, least))
 
 
 FEW_STEPS = 16
-"""Below so many steps in an epoch, going into compiled code and out of it is not worth it."""
+"""Below so many steps in an epoch, going into compiled code and out of it is not worth it.
+
+Making the instructions takes some milliseconds, as 16 steps of a small network do.
+"""
 
 
 def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
@@ -202,6 +249,9 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
     """
     if config.kernels not in config.KERNELS:
         raise unknown_name("xpnet.config.kernels", config.kernels, config.KERNELS)
+    threads: Any = config.threads
+    if threads is not None:
+        threads = check_count("xpnet.config.threads", threads)
     plan, data = placed.plan, placed.training
 
     def refuse(reason: str) -> Steps:
@@ -221,9 +271,8 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
 
     sample: Any = data.first() if isinstance(data, Stream) else data
     arguments = (network, sample.X, sample.y, sample.sample_weight)
-    training = compile_step(
-        *arguments, plan.batch_size, config.threads, keep_outputs=network.metric is not None
-    )
+    kept = _kept_rows(network, plan)
+    training = compile_step(*arguments, plan.batch_size, threads, keep_outputs=kept)
     if training is None:
         return refuse(why_not(*arguments) or "")
     compiled = CompiledSteps(network, placed, training)

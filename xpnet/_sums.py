@@ -1,5 +1,6 @@
 """Loss and metric of many batches, summed where the batches are and read once."""
 
+from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,11 @@ class Sums:
     def __init__(self, network: "NeuralNetwork") -> None:
         self._loss_function = network.loss
         self._backend = network.backend
-        self._losses: list[Array] = []
-        self._weights: list[Array] = []
-        self._steps: list[int] = []
+        # Numbers where they are there at once; else arrays, which are read at the end.
+        lazy = network.backend.lazy
+        self._losses: Any = [] if lazy else array("d")
+        self._weights: Any = [] if lazy else array("d")
+        self._steps = array("q")
         self.metric = None if network.metric is None else accumulator(network.metric)
 
     def add(self, batch: Arrays, output: Array, loss: Array, step: int = 0) -> Array:
@@ -68,9 +71,9 @@ class Sums:
         return (self._steps[wrong[0]], float(losses[wrong[0]])) if wrong.size else None
 
 
-def _numbers(values: list[Array], backend: Backend) -> np.ndarray:
+def _numbers(values: Any, backend: Backend) -> np.ndarray:
     """Bring many single numbers over at once."""
-    if values and backend.lazy and is_array(values[0]):
+    if len(values) and backend.lazy and is_array(values[0]):
         xp = array_namespace(values[0])
         return backend.to_numpy(xp.reshape(xp.stack(values), (-1,))).astype(np.float64)
     return np.asarray(values, dtype=np.float64).reshape(-1)

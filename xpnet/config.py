@@ -6,10 +6,12 @@ kernels : str
     How networks train on NumPy. ``"auto"``: in compiled steps where the extra ``numba`` is
     installed, the network is made of the parts that there are compiled steps for, and an epoch has
     more than a few steps. ``"numpy"``: never. ``"numba"``: always, and what has no compiled step is
-    refused with the reason. The environment variable ``XPNET_KERNELS`` gives the first value.
+    refused with the reason. After compiled steps layers have no input, output or gradients of a
+    last step. The environment variable ``XPNET_KERNELS`` gives the first value.
 threads : int or None
-    How many threads compiled steps take; None for what is fastest, and at most one for each core.
-    The environment variable ``XPNET_THREADS`` gives the first value.
+    How many threads compiled steps take, or fewer where layers are too narrow to share; None for
+    what is fastest, and at most one for each core. The environment variable ``XPNET_THREADS``
+    gives the first value.
 
 Examples
 --------
@@ -23,4 +25,11 @@ import os
 KERNELS = ("auto", "numpy", "numba")
 
 kernels: str = os.environ.get("XPNET_KERNELS", "auto")
-threads: int | None = int(os.environ["XPNET_THREADS"]) if "XPNET_THREADS" in os.environ else None
+
+
+def _whole(text: str) -> int | str | None:
+    """Return a number; what is none is refused where it is used, by its name."""
+    return int(text) if text.strip().isdecimal() else text.strip() or None
+
+
+threads: int | str | None = _whole(os.environ.get("XPNET_THREADS", ""))

@@ -195,7 +195,7 @@ class Dataset:
             How many there are, and the row and column of the first.
         """
         if is_sparse(self.X):
-            self._check_finite_sparse()
+            self._check_sparse()
         elif not reading.is_stored(self.X):
             self._check_finite_array("X", self.X)
         if self.y is not None:
@@ -219,7 +219,15 @@ class Dataset:
         count = backend.scalar(xp.sum(xp.astype(xp.logical_not(finite), xp.int64)))
         raise reading.not_finite(name, int(count), cells[column], where)
 
-    def _check_finite_sparse(self) -> None:
+    def _check_sparse(self) -> None:
+        """Refuse columns that are not there, which products would read and write, and NaN."""
+        indices = self.X.indices
+        if self.X.nnz and not 0 <= int(indices.min()) <= int(indices.max()) < self.X.shape[1]:
+            raise ValueError(
+                f"X is a sparse matrix with column indices from {int(indices.min())} to "
+                f"{int(indices.max())}, expected 0 to {self.X.shape[1] - 1}: its arrays are not "
+                "those of a matrix of its shape"
+            )
         finite = np.isfinite(self.X.data)
         if finite.all():
             return

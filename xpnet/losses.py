@@ -63,9 +63,12 @@ class LossFunction(ABC):
         """Return the derivative of :meth:`loss` with respect to ``y_pred``, of its shape."""
 
     def loss_and_derivative(
-        self, y_true: Array, y_pred: Array, *sample_weight: Array
+        self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return both; a loss that has much to compute for either does it once here."""
+        """Return both; a loss that has much to compute for either does it once here.
+
+        ``out`` is where the derivative may be written.
+        """
         return self.loss(y_true, y_pred, *sample_weight), self.derivative(
             y_true, y_pred, *sample_weight
         )
@@ -119,24 +122,31 @@ class MeanLoss(LossFunction):
         return self.sample_derivative(y, y_pred) * share
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return the loss of each sample and its derivative."""
-        return self.sample_loss(y_true, y_pred), self.sample_derivative(y_true, y_pred)
+        """Return the loss of each sample and its derivative; targets are as they were given."""
+        y = self.match(y_true, y_pred)
+        return self.sample_loss(y, y_pred), self.sample_derivative(y, y_pred)
 
     def loss_and_derivative(
-        self, y_true: Array, y_pred: Array, *sample_weight: Array
+        self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
     ) -> tuple[Array, Array]:
         """Return :meth:`loss` and :meth:`derivative`, unless a subclass has either of its own."""
         if _overrides(type(self), MeanLoss, "loss", "derivative"):
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
-        y = self.match(y_true, y_pred)
-        share = self._share(y_true, y_pred, *sample_weight)
-        losses, derivatives = self.sample_loss_and_derivative(y, y_pred)
-        return self._mean(losses, derivatives, share)
+        if y_true.shape[0] != y_pred.shape[0]:
+            self.match(y_true, y_pred)  # which refuses it
+        share: Array = self._share(y_true, y_pred, *sample_weight)
+        shares = () if isinstance(share, float) else (share,)
+        losses = []
 
-    def _mean(self, losses: Array, derivatives: Array, share: Array | float) -> tuple[Array, Array]:
-        """Return the loss of the batch and its derivative from those of the samples."""
-        loss = array_namespace(losses).sum(losses * share)
-        return loss, derivatives * (share if isinstance(share, float) else share[:, None])
+        def some(y_pred: Array, y_true: Array, *shares: Array) -> Array:
+            loss, derivative = self.sample_loss_and_derivative(y_true, y_pred)
+            part = shares[0] if shares else share
+            losses.append(array_namespace(loss).sum(loss * part))
+            return derivative * (part[:, None] if shares else part)
+
+        # As some rows at a time, where that is how the library works best.
+        derivative = ops.rowwise(y_pred, y_true, *shares, function=some, out=out)
+        return sum(losses[1:], start=losses[0]), derivative
 
     def match(self, y_true: Array, y_pred: Array) -> Array:
         """Return ``y_true`` in the shape and type of ``y_pred``; class indices become one-hot rows.
@@ -316,24 +326,16 @@ class SoftmaxCrossEntropy(MeanLoss):
         return -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return both from one log-softmax, unless a subclass has either of its own."""
-        if _overrides(type(self), SoftmaxCrossEntropy, "sample_loss", "sample_derivative"):
+        """Return both from one softmax, unless a subclass has either of its own."""
+        own = ("sample_loss", "sample_derivative", "match", "one_hot")
+        if _overrides(type(self), SoftmaxCrossEntropy, *own):
             return super().sample_loss_and_derivative(y_true, y_pred)
-        xp = array_namespace(y_pred)
+        if y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
+            return ops.softmax_cross_entropy(y_pred, y_true)  # makes no rows of the classes
+        xp, y = array_namespace(y_pred), self.match(y_true, y_pred)
         log_s = ops.log_softmax(y_pred)
-        total = xp.sum(y_true, axis=1, keepdims=True)
-        return -xp.sum(y_true * log_s, axis=1), xp.exp(log_s) * total - y_true
-
-    def loss_and_derivative(
-        self, y_true: Array, y_pred: Array, *sample_weight: Array
-    ) -> tuple[Array, Array]:
-        """Return both; from class indices without making rows of them."""
-        own = ("sample_loss", "sample_derivative", "sample_loss_and_derivative", "match", "loss")
-        rows = y_pred.shape[1] == 1 or y_true.shape != (y_pred.shape[0],)
-        if rows or _overrides(type(self), SoftmaxCrossEntropy, *own, "derivative", "one_hot"):
-            return super().loss_and_derivative(y_true, y_pred, *sample_weight)
-        losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)
-        return self._mean(losses, derivatives, self._share(y_true, y_pred, *sample_weight))
+        total = xp.sum(y, axis=1, keepdims=True)
+        return -xp.sum(y * log_s, axis=1), xp.exp(log_s) * total - y
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return s Σy - y."""

@@ -5,6 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from .metrics import Metric
+
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
 
@@ -36,9 +40,10 @@ class MemoryPlan:
     activations : int
         A batch's features, all layers' outputs and the derivatives that go back through them.
     evaluation : int
-        The outputs of two layers for a batch of the validation samples.
+        The outputs of two layers for a batch of the validation samples, and the loss's own arrays;
+        and all outputs and targets, for a metric that is a function.
     scratch : int
-        Pieces of arrays that formulas make on their way.
+        Pieces of arrays that formulas make on their way, and the losses of an epoch's steps.
     compiled : int
         What compiled steps have for themselves, in place of gradients, activations and scratch.
     data : int
@@ -109,9 +114,11 @@ class Sizes:
     itemsize : int
         Bytes of a number of the network's type.
     feature_bytes : int
-        Bytes of one sample's features, in their own type.
+        Bytes of one sample's features, where all are there.
     other_bytes : int
         Bytes of one sample's target and weight.
+    streamed_bytes : int
+        Bytes of one sample's features as they are read, where they are streamed.
     sparse : bool
         Whether a batch stays sparse on its way to the first layer.
     evaluated : int
@@ -123,13 +130,22 @@ class Sizes:
     itemsize: int
     feature_bytes: int
     other_bytes: int
+    streamed_bytes: int = 0
     sparse: bool = False
     evaluated: int = 0
     evaluated_bytes: int = 0
 
 
+def itemsize_of(dtype: np.dtype, item: int) -> int:
+    """Return the bytes of a number of a type where all are there: floats are in the network's."""
+    return item if dtype.kind == "f" else dtype.itemsize
+
+
 _ORDER_BYTES = 8
 """Bytes of a sample's place in the order of an epoch."""
+
+_STEP_BYTES = 3 * 8
+"""Bytes of a step's number, loss and weight, until the end of the epoch."""
 
 _SCRATCH_BYTES = 4 << 16
 """Four pieces of 64 KiB, which is what NumPy's formulas take; see ``ops.rowwise``."""
@@ -165,19 +181,34 @@ def plan(
     evaluated = [0 if sizes.sparse else widths[0], *widths[1:]]
     widest = max(a + b for a, b in pairwise(evaluated))
     of_rows = 2 * sizes.feature_bytes if sizes.sparse else 0
-    # What the loss makes on its way: targets as rows, softmax, its logarithm, the derivative.
-    kept = sum(layer.numbers_per_sample() for layer in layers) + 4 * widths[-1]
+    # What the loss makes on its way: targets as rows, softmax, its logarithm, the derivative. In
+    # training a library that writes into arrays makes all but the last in pieces.
+    of_loss = 4 * widths[-1]
+    own = widths[-1] if network.backend.writes_out else of_loss
+    kept = sum(layer.numbers_per_sample() for layer in layers) + own
     row = item * kept + (of_rows or item * widths[0])
-    features = sizes.feature_bytes * (n_samples if chunk is None else 2 * chunk)
+    data = n_samples * sizes.other_bytes + sizes.evaluated_bytes
+    if chunk is None:
+        data += n_samples * (sizes.feature_bytes + _ORDER_BYTES)
+    else:  # two chunks, two orders; and targets and weights of one that goes round the end
+        data += 2 * chunk * (sizes.streamed_bytes + _ORDER_BYTES)
+        data += chunk * sizes.other_bytes
+    steps = math.ceil(n_samples / batch_size) * -(-batch_size // rows)
+    collected = 0
+    if network.metric is not None and not isinstance(network.metric, Metric):
+        # A function needs all outputs and targets, and gets them in one piece.
+        samples = max(n_samples, sizes.evaluated)
+        collected = 2 * samples * (item * widths[-1] + sizes.other_bytes)
     return MemoryPlan(
         parameters=parameters,
         gradients=parameters * (1 + (rows != batch_size) + clipped),
         optimizer_state=state,
         restore_point=parameters + state,
         activations=rows * row,
-        evaluation=(item * widest + of_rows) * min(EVALUATION_ROWS, sizes.evaluated),
-        scratch=_SCRATCH_BYTES,
-        data=features + n_samples * (sizes.other_bytes + _ORDER_BYTES) + sizes.evaluated_bytes,
+        evaluation=(item * (widest + of_loss) + of_rows) * min(EVALUATION_ROWS, sizes.evaluated)
+        + collected,
+        scratch=_SCRATCH_BYTES + steps * _STEP_BYTES,
+        data=data,
         batch_size=batch_size,
         rows=rows,
         n_samples=n_samples,
@@ -192,7 +223,8 @@ def choose(
 
     All data on the device and a whole batch at a time, if they fit. Else the data are streamed;
     and if that is not enough, the batch is split, as little as has to be. ``batch_size="auto"`` is
-    the largest of 64, 128, 256 and 512 that needs no splitting.
+    the largest of 64, 128, 256 and 512 that needs no splitting, or all samples where there are
+    fewer: with all data on the device, if there is one, for that is worth more than a large batch.
 
     Parameters
     ----------
@@ -238,7 +270,8 @@ def choose(
     least = plan(network, sizes, n_samples, asked, 1, None if sizes.sparse else asked)
     raise MemoryPlanError(
         f"training does not fit into {_readable(available)}. This is the least it takes:\n{least}\n"
-        "Use fewer or smaller layers, an optimizer that remembers less, or a larger memory_limit"
+        "Use fewer or smaller layers, an optimizer that remembers less, or "
+        + ("a device with more memory" if network.memory_limit is None else "a larger memory_limit")
     )
 
 
@@ -254,8 +287,9 @@ CHUNK_BYTES = 1 << 25
 def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
     """Return how many rows of a stream to read at a time: whole batches, and at the least one."""
     size, n_samples = resident.batch_size, resident.n_samples
-    rest = resident.total - n_samples * sizes.feature_bytes
-    room = min((available - rest) / 2, CHUNK_BYTES) // max(sizes.feature_bytes, 1)
+    rest = resident.total - n_samples * (sizes.feature_bytes + _ORDER_BYTES)
+    row = max(sizes.streamed_bytes + _ORDER_BYTES + sizes.other_bytes / 2, 1)
+    room = min((available - rest) / 2 // row, CHUNK_BYTES // max(sizes.streamed_bytes, 1))
     whole = math.ceil(n_samples / size) * size
     return min(max(int(room) // size * size, size), whole)
 

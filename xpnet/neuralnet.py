@@ -42,7 +42,8 @@ class NeuralNetwork:
         How often ``fit`` goes through the data; also the number that learning-rate schedules run
         over, whose last rate stays afterwards.
     batch_size : int or "auto", default 128
-        Samples in a mini-batch. "auto" is the largest of 64, 128, 256 and 512 that fits in memory.
+        Samples in a mini-batch. "auto" is the largest of 64, 128, 256 and 512 that fits in memory,
+        or all samples where there are fewer.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied; a class or a name is made with ``learning_rate`` and ``momentum``.
     learning_rate : float or Schedule, optional
@@ -489,13 +490,15 @@ class NeuralNetwork:
         31400
         """
         self._check_built()
-        if batch_size is None:
-            batch_size = self._most_at_a_time()
+        size = (
+            self._most_at_a_time() if batch_size is None else check_count("batch_size", batch_size)
+        )
         item = np.dtype(self.backend.dtype).itemsize
-        features = self.layers[0].input_shape()[0] * np.dtype(dtype or self.backend.dtype).itemsize
+        of_feature = memory.itemsize_of(np.dtype(dtype or self.backend.dtype), item)
         n_outputs = self.layers[-1].output_shape()[0]
         target = 8 if self.loss.targets == "classes" else item * n_outputs
-        return memory.plan(self, memory.Sizes(item, features, target), n_samples, batch_size)
+        sizes = memory.Sizes(item, of_feature * self.layers[0].input_shape()[0], target)
+        return memory.plan(self, sizes, check_count("n_samples", n_samples, 0), size)
 
     def summary(self) -> None:
         """Print the layers, their output shapes and their numbers of parameters as a table."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING, Any
 
+from ._arrays import Arrays
 from ._interruption import Interruption
 from ._placing import Data, Placed
 from ._steps import NotFiniteError, make_steps
@@ -72,13 +73,13 @@ class Trainer:
         try:
             net.optimizer.begin_epoch(epoch, net.epochs)
             row = self._train_epoch(epoch, bar)
-        except Exception:
+            if self.validation is not None:
+                loss, metric = evaluate(net, self.validation)
+                row |= {"val_loss": loss, "val_metric": metric}
+            net.optimizer.schedule.observe(row.get("val_loss", row["loss"]))
+        except BaseException:  # a second Ctrl-C, too
             before.restore()
             raise
-        if self.validation is not None:
-            loss, metric = evaluate(net, self.validation)
-            row |= {"val_loss": loss, "val_metric": metric}
-        net.optimizer.schedule.observe(row.get("val_loss", row["loss"]))
         net.history.append(  # (8) history
             epoch=epoch + 1,
             **row,
@@ -151,8 +152,7 @@ class _NoBar(AbstractContextManager[Any]):
 def evaluate(network: "NeuralNetwork", data: Data) -> tuple[float, float | None]:
     """Return loss and metric of a network on data, without training."""
     sums = Sums(network)
-    for batch in data.batches(EVALUATION_ROWS):
-        output = network.forward_propagation(batch.X, training=False)
+    for batch, output in _outputs(network, data):
         sums.add(batch, output, network.loss.loss(*loss_arguments(batch, output)))
     return sums.read()
 
@@ -160,20 +160,22 @@ def evaluate(network: "NeuralNetwork", data: Data) -> tuple[float, float | None]
 def measure(network: "NeuralNetwork", data: Data, metric: Metric | Callable[..., Any]) -> float:
     """Return any metric of a network on data."""
     sums = accumulator(metric)
-    for batch in data.batches(EVALUATION_ROWS):
-        output = network.forward_propagation(batch.X, training=False)
-        arguments = loss_arguments(batch, output)
-        sums.add(*metric_arguments(network.loss, *arguments))
+    for batch, output in _outputs(network, data):
+        sums.add(*metric_arguments(network.loss, *loss_arguments(batch, output)))
     return network.backend.scalar(sums.result())
 
 
 def predict(network: "NeuralNetwork", data: Data) -> Array:
     """Return a network's outputs for data, batch by batch."""
-    outputs = [
-        network.forward_propagation(batch.X, training=False)
-        for batch in data.batches(EVALUATION_ROWS)
-    ]
+    outputs = [output for _, output in _outputs(network, data)]
     return outputs[0] if len(outputs) == 1 else data.backend.xp.concat(outputs, axis=0)
+
+
+def _outputs(network: "NeuralNetwork", data: Data) -> Generator[tuple[Arrays, Array], None, None]:
+    """Give batches of data, and a network's outputs for each."""
+    with closing(data.batches(EVALUATION_ROWS)) as batches:  # which ends a stream's thread
+        for batch in batches:
+            yield batch, network.forward_propagation(batch.X, training=False)
 
 
 def _shown(history: History) -> dict[str, str]:

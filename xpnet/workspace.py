@@ -1,8 +1,17 @@
 """Arrays that are used again at every step, so that an epoch makes none after its first batch."""
 
+from collections.abc import Callable
+from functools import cache
+from inspect import signature
 from typing import Any
 
 from .backends import Array, Backend
+
+
+@cache
+def takes_out(method: Callable[..., Any]) -> bool:
+    """Whether a method has an argument ``out``; one of a user's may know nothing of it."""
+    return "out" in signature(method).parameters
 
 
 class Workspace:

@@ -32,6 +32,19 @@ class Builder(Layout):
         ]
         return Engine(self.memory, programs, self.data)
 
+    def settings(self) -> list[float]:
+        """Return what instructions have in them of numbers that somebody may change."""
+        numbers = self._hyperparameters()
+        if isinstance(self.net.optimizer, SGD):
+            numbers.append(float(self.net.optimizer.nesterov))
+        for unit in self.units:
+            numbers += [unit.number, 0.0 if unit.dropout is None else unit.dropout.rate]
+        return numbers
+
+    def _hyperparameters(self) -> list[float]:
+        optimizer = self.net.optimizer
+        return [float(getattr(optimizer, name)) for name in OPTIMIZERS[type(optimizer)][1]]
+
     def _program(self, thread: int, parity: int) -> Program:
         program = Program(self.memory, self.data.dtype.name)
         self._forward(program, thread, parity)
@@ -131,7 +144,7 @@ class Builder(Layout):
             e, stride = arena["errors"][k], pad(n)
             if k == last:  # the error has all columns
                 e, stride = e + first, pad(unit.n_units)
-            elif 0 <= k < shared and k + 1 < shared:
+            elif k + 1 < shared:  # the error comes in parts, one of each thread's columns above
                 width = pad(unit.n_units)
                 size = self.batch * width
                 parts = self.parts[k + 1] + first
@@ -181,10 +194,9 @@ class Builder(Layout):
 
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.net.optimizer
-        name, attributes = OPTIMIZERS[type(optimizer)]
-        numbers = [float(getattr(optimizer, each)) for each in attributes]
+        name, numbers = OPTIMIZERS[type(optimizer)][0], self._hyperparameters()
         if isinstance(optimizer, SGD):
-            numbers[1] = 1.0 - numbers[1]
+            numbers[1] = 1.0 - numbers[1]  # the kernel takes the part that stays
             name = "sgd_nesterov" if optimizer.nesterov else name
         arrays = (arena["arrays"] + [0])[:4]
         numbers = (numbers + [0.0] * 4)[:4]

@@ -59,12 +59,11 @@ class Layout:
         if self.weights is not None:
             self.weights[: len(y)] = weights
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory and of copies of the data."""
-        held = [self.memory.array, self.y, *(self.sparse or ())]
-        held += [] if self.weights is None else [self.weights]
-        return sum(array.nbytes for array in held)
+    def nbytes(self, *given: Any) -> int:
+        """Return the bytes of memory and of what is a copy of the arrays ``given``."""
+        own = [self.memory.array, self.y, *(self.sparse or ())]
+        own += [] if self.weights is None else [self.weights]
+        return sum(a.nbytes for a in own if not any(np.may_share_memory(a, b) for b in given))
 
     # ---- where everything is
 

@@ -1,7 +1,10 @@
 """What there is a compiled step for: parts of networks, and the data that they train on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,7 +44,7 @@ ACTIVATIONS: dict[type[Layer], tuple[str, str, str | None]] = {
 OPTIMIZERS: dict[type[Optimizer], tuple[str, tuple[str, ...]]] = {
     SGD: ("sgd", ("momentum", "dampening")),
     RMSProp: ("rmsprop", ("rho", "epsilon")),
-    Adagrad: ("adagrad", ("epsilon", "epsilon")),
+    Adagrad: ("adagrad", ("epsilon", "epsilon")),  # has one, in the place of the second
     Adam: ("adam", ("beta_1", "beta_2", "epsilon")),
     AdamW: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay")),
 }
@@ -62,6 +65,7 @@ _FEATURES = [
 
 
 _MOST_DROPOUTS = 16
+"""Places for the number of draws in a kernel's state, ``STATE - DRAWS`` of ``_numba_kernels``."""
 
 
 class UnsupportedError(Exception):
@@ -116,25 +120,41 @@ def check_libraries() -> None:
             raise UnsupportedError(f"{name} is not installed: pip install 'xpnet[numba]'")
 
 
-def check_network(net: "NeuralNetwork") -> None:
-    from ..neuralnet import NeuralNetwork  # which depends on this module
+_FOLDER = str(Path(__file__).parents[1])
 
+
+def _not_ours(thing: object, names: Iterable[str] | None = None) -> str | None:
+    """Return the name of a method, one of ``names`` or any, that is not as this package has it.
+
+    Compiled code does what the methods in this package do. Somebody may have put another one into
+    the object, its class, or a subclass.
+    """
+    kind = type(thing)
+    for name in names or (name for name in dir(kind) if not name.startswith("__")):
+        method = getattr(kind, name)
+        if callable(method) and name in vars(thing):
+            return name
+        if isinstance(method, FunctionType) and not method.__code__.co_filename.startswith(_FOLDER):
+            return name
+    return None
+
+
+def check_network(net: "NeuralNetwork") -> None:
     if net.backend.name != "numpy":
         raise UnsupportedError(f"the backend {net.backend.name}: compiled steps are for NumPy")
-    for name in ("forward_propagation", "backward_propagation", "update_parameters"):
-        is_own = getattr(type(net), name) is not getattr(NeuralNetwork, name)
-        if is_own or name in vars(net):
-            raise UnsupportedError(f"{type(net).__name__} has a {name} of its own")
-        for layer in net.layers:
-            if name in vars(layer):
-                raise UnsupportedError(f"a {layer.layer_name()} has a {name} of its own")
     optimizer, loss = net.optimizer, net.loss
     if type(optimizer) not in OPTIMIZERS:
         raise UnsupportedError(f"the optimizer {type(optimizer).__name__}")
     if optimizer.clip_norm is not None or optimizer.clip_value is not None:
         raise UnsupportedError("clipping of the gradient")
+    if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.dampening:
+        raise UnsupportedError("SGD with Nesterov's momentum and dampening")
     if type(loss) not in LOSSES:
         raise UnsupportedError(f"the loss {type(loss).__name__}")
+    passes = ("forward_propagation", "backward_propagation", "update_parameters")
+    for thing, names in ((net, passes), (optimizer, None), (loss, None)):
+        if (name := _not_ours(thing, names)) is not None:
+            raise UnsupportedError(f"{type(thing).__name__} has a {name} of its own")
     ends_in_logarithms = bool(net.layers) and type(net.layers[-1]) is LogSoftmaxActivation
     if isinstance(loss, NegativeLogLikelihood) and not ends_in_logarithms:
         raise UnsupportedError("NegativeLogLikelihood behind anything but LogSoftmaxActivation")
@@ -147,6 +167,10 @@ def units_of(layers: list[Layer]) -> list[Unit]:
     units: list[Unit] = []
     for k, layer in enumerate(layers):
         kind = type(layer)
+        if (name := _not_ours(layer)) is not None:
+            raise UnsupportedError(f"a {layer.layer_name()} has a {name} of its own")
+        if layer.own_optimizers:
+            raise UnsupportedError(f"a {layer.layer_name()} has an optimizer of its own")
         if kind is DenseLayer:
             assert isinstance(layer, DenseLayer)
             n_inputs = layer.input_shape()[0]
@@ -159,6 +183,8 @@ def units_of(layers: list[Layer]) -> list[Unit]:
                 raise UnsupportedError("an activation behind Dropout")
             if type(last.activation) is not LinearActivation:
                 raise UnsupportedError("an activation behind another one")
+            if isinstance(layer, LeakyReLUActivation) and layer.alpha < 0:
+                raise UnsupportedError("LeakyReLUActivation with a slope that turns signs round")
             units[-1] = replace(last, activation=layer)
         elif kind is Dropout and units:
             assert isinstance(layer, Dropout)

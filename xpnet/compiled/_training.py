@@ -1,6 +1,7 @@
 """A compiled training step as an object: data and parameters in, steps, parameters out."""
 
 import math
+import operator
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ def compile_step(
     sample_weight: np.ndarray | None,
     batch_size: int,
     threads: int | None = None,
-    keep_outputs: bool = False,
+    keep_outputs: int = 0,
 ) -> "CompiledTraining | None":
     """Return a network's training step in compiled code, or None where there is none.
 
@@ -36,8 +37,8 @@ def compile_step(
     batch_size : int
     threads : int, optional
         By default as many as make the step fastest, and at most the processor's cores.
-    keep_outputs : bool, default False
-        Whether :attr:`CompiledTraining.outputs` is wanted.
+    keep_outputs : int, default 0
+        For how many samples of a run :attr:`CompiledTraining.outputs` is wanted.
     """
     if why_not(net, X, y, sample_weight) is not None:
         return None
@@ -53,11 +54,13 @@ class CompiledTraining:
     Attributes
     ----------
     threads : int
+    keeps : int
+        Of how many samples of a run the outputs are kept.
     outputs : array of shape (len(order), n_outputs) or None
         The network's outputs for the samples of the last :meth:`run`, where they are kept. They
         last until the next one.
     nbytes : int
-        Bytes that it holds.
+        Bytes that it holds, without the data that were given.
     """
 
     def __init__(
@@ -68,16 +71,16 @@ class CompiledTraining:
         sample_weight: np.ndarray | None,
         batch_size: int,
         threads: int | None = None,
-        keep_outputs: bool = False,
+        keep_outputs: int = 0,
     ) -> None:
         from ._instructions import Builder  # needs Numba
 
         self.net, self.batch_size = net, batch_size
         units = units_of(net.layers)
         self.outputs: np.ndarray | None = None
-        self._kept: np.ndarray | None = None
-        self._keeps = keep_outputs
-        self._n_outputs, self._n_samples = units[-1].n_units, X.shape[0]
+        self.keeps = keep_outputs
+        self._kept = np.empty((keep_outputs, units[-1].n_units), net.backend.dtype)
+        self._n_samples = X.shape[0]
         targets = targets_of(net, y)
         weights = weights_of(net, targets, sample_weight)
         filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
@@ -86,6 +89,10 @@ class CompiledTraining:
         self.threads = plan.threads
         self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
         self._engine = self._builder.engine()
+        self._settings = self._builder.settings()
+        parts = (X.data, X.indices, X.indptr) if is_sparse(X) else (X,)
+        given = [array for array in (*parts, y, sample_weight) if array is not None]
+        self.nbytes = self._builder.nbytes(*given) + self._kept.nbytes
         self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
         self._n_updates = self._loaded_updates = 0
         self._used: tuple[Any, ...] = (X, y, sample_weight)
@@ -97,9 +104,10 @@ class CompiledTraining:
         Features, which must be dense, are read where they are; targets and weights are copied over
         the first ones, which must be there for nobody else.
         """
-        if self._used[0] is X and self._used[1] is y:
+        used = (X, y, sample_weight)
+        if all(map(operator.is_, used, self._used)):
             return
-        self._used = (X, y, sample_weight)
+        self._used = used
         targets = targets_of(self.net, y)
         weights = weights_of(self.net, targets, sample_weight)
         self._n_samples = X.shape[0]
@@ -111,6 +119,10 @@ class CompiledTraining:
         optimizer = self.net.optimizer
         flats = [self.net.parameters.gather()]
         flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
+        if (settings := self._builder.settings()) != self._settings:
+            # Somebody has changed them since the last epoch, and instructions have them in them.
+            self._engine.close()
+            self._engine, self._settings = self._builder.engine(), settings
         self._builder.bring_in(flats)
         self._n_updates = self._loaded_updates = optimizer.n_updates
         # Each step draws once, so what counts the updates counts the draws.
@@ -126,9 +138,9 @@ class CompiledTraining:
         """
         if len(order) and not 0 <= np.min(order) <= np.max(order) < self._n_samples:
             raise IndexError(f"order goes beyond the {self._n_samples} samples")
-        if self._keeps:
-            if self._kept is None or len(self._kept) < len(order):
-                self._kept = np.empty((len(order), self._n_outputs), self.net.backend.dtype)
+        if self.keeps:
+            if len(order) > self.keeps:
+                raise ValueError(f"outputs are kept of {self.keeps} samples, not of {len(order)}")
             self.outputs = self._kept[: len(order)]
         losses, weights = self._engine.run(
             order, self.batch_size, learning_rate, self._n_updates, self.outputs
@@ -151,12 +163,9 @@ class CompiledTraining:
         optimizer.n_updates = self._n_updates
         for each in self._dropouts:
             each.n_masks += self._n_updates - self._loaded_updates
+        for layer in self.net.layers:
+            layer.forget_pass()  # what is there is of an earlier training
         self._loaded_updates = self._n_updates
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all that is held here, without the features."""
-        return self._builder.nbytes + (0 if self._kept is None else self._kept.nbytes)
 
     def close(self) -> None:
         """End the threads."""

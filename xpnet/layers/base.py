@@ -28,6 +28,8 @@ class Layer(ABC):
         ``weights_gradient`` is the derivative of the loss with respect to ``weights``.
     state_names : tuple of str
         What else belongs to a trained layer and is saved with it, e.g. a running mean.
+    passing_names : tuple of str
+        What a training pass leaves in the layer for the backward pass; not saved or copied.
     output_kind : str or None
         What the numbers that come out are: ``"real"``, ``"probability"`` (each in [0, 1]),
         ``"distribution"`` (rows sum to 1), ``"log-distribution"``, or None when unknown. Losses
@@ -49,6 +51,7 @@ class Layer(ABC):
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
     state_names: ClassVar[tuple[str, ...]] = ()
+    passing_names: ClassVar[tuple[str, ...]] = ("input", "output")
     output_kind: str | None = None
     needs_input_error: bool = True
 
@@ -152,9 +155,25 @@ class Layer(ABC):
         n_inputs = math.prod(self.input_shape()) if self.needs_input_error else 0
         return math.prod(self.output_shape()) + n_inputs
 
+    @property
+    def own_optimizers(self) -> bool:
+        """Whether the layer has optimizers of its own, as ``initialize`` may be given one."""
+        return bool(self._optimizers)
+
+    def _passing(self) -> dict[str, None]:
+        """Return None for each array that the last training pass has left here."""
+        names = (*self.passing_names, *(f"{name}_gradient" for name in self.parameter_names))
+        return {name: None for name in names if name in vars(self)}
+
+    def forget_pass(self) -> None:
+        """Let go of what the last training pass has left: a batch's input and output, gradients."""
+        vars(self).update(self._passing())
+
     def __getstate__(self) -> dict[str, Any]:
-        """Copy and pickle without the trainer's arrays."""
-        return {name: value for name, value in vars(self).items() if name != "workspace"}
+        """Copy and pickle without the trainer's arrays, and without those of the last pass."""
+        kept = vars(self) | self._passing()
+        kept.pop("workspace", None)
+        return kept
 
     def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
         """Return an array to pass as ``out``, the same one at every step of training, or None.

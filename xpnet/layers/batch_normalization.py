@@ -41,6 +41,7 @@ class BatchNormalization(Layer):
 
     parameter_names = ("gamma", "beta")
     state_names = ("running_mean", "running_variance")
+    passing_names = ("normalized", "deviation")
     output_kind = "real"
 
     def __init__(

@@ -30,6 +30,7 @@ class Dropout(Layer):
     """
 
     state_names = ("n_masks",)
+    passing_names = ("mask",)
     output_kind = "real"
 
     def __init__(self, rate: float = 0.5) -> None:
