@@ -1,5 +1,9 @@
 """Training in compiled code: the same numbers as the definition, on any number of threads."""
 
+import functools
+import os
+import subprocess
+import sys
 import threading
 import time
 from importlib.util import find_spec
@@ -30,6 +34,7 @@ from xpnet import (
     SoftmaxActivation,
     SoftmaxCrossEntropy,
     TanhActivation,
+    config,
 )
 from xpnet._placing import place
 from xpnet._preparing import prepare_targets
@@ -501,3 +506,167 @@ def test_another_library_has_no_compiled_step(data):
 def test_a_network_with_a_pass_of_its_own_has_no_compiled_step(data):
     net = OwnNetwork().add(DenseLayer(5, (FEATURES,)))
     assert "OwnNetwork" in why_not(net, *data)
+
+
+def changed(attribute, value, of=lambda net: net.layers[1]):
+    def make():
+        net = network(classifier(), optimizer=SGD(0.1, momentum=0.9, nesterov=True))
+        setattr(of(net), attribute, value)
+        return net
+
+    return make
+
+
+CHANGED = {
+    "activation_function": changed("activation_function", lambda x: x),
+    "derivative": changed("derivative", lambda x: x),
+    "clip": changed("clip", lambda g: g, lambda net: net.optimizer),
+    "update": changed("update", lambda w, g, out=None: w, lambda net: net.optimizer),
+    "sample_derivative": changed("sample_derivative", lambda y, p: p, lambda net: net.loss),
+    "loss_and_derivative": changed("loss_and_derivative", None, lambda net: net.loss),
+    "dampening": changed("dampening", 0.3, lambda net: net.optimizer),
+    "optimizer of its own": changed("_optimizers", {"weights": SGD()}, lambda net: net.layers[0]),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_somebody_has_changed_has_no_compiled_step(name, data):
+    assert name in why_not(CHANGED[name](), *data)
+
+
+def test_a_slope_that_turns_signs_round_has_no_compiled_step(data):
+    net = network(classifier(lambda: LeakyReLUActivation(0.1)))
+    assert why_not(net, *data) is None
+    net.layers[1].alpha = -1.0
+    assert "turns signs" in why_not(net, *data)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_class_that_somebody_has_changed_has_no_compiled_step(data, monkeypatch, wrapped):
+    original = DenseLayer.backward_propagation
+
+    def mine(self, error):
+        return original(self, error)
+
+    monkeypatch.setattr(
+        DenseLayer, "backward_propagation", functools.wraps(original)(mine) if wrapped else mine
+    )
+    assert "backward_propagation" in why_not(network(classifier()), *data)
+
+
+def test_settings_that_change_between_epochs_are_taken(data, plan):
+    X, y = data
+
+    def trained(kernels):
+        net = network(classifier(), optimizer=SGD(0.05, momentum=0.9), metric="accuracy")
+        observe = net.optimizer.schedule.observe
+
+        def change(loss):
+            net.optimizer.momentum *= 0.5
+            observe(loss)
+
+        net.optimizer.schedule.observe = change
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(config, "kernels", kernels)
+            patch.setattr(config, "threads", plan)
+            return net.fit((X, y), epochs=4).parameters.copy()
+
+    np.testing.assert_allclose(trained("numba"), trained("numpy"), rtol=1e-9)
+
+
+def test_an_interrupt_in_the_middle_of_waiting_is_no_hang(data, monkeypatch):
+    from xpnet.backends import _numba_team as team
+
+    X, y = data
+    with compile_step(network(classifier()), X, y, None, BATCH, 2) as step:
+        step.load()
+        step.run(np.arange(N), 0.01)
+        waits = []
+
+        class Interrupted(threading.Event):
+            def wait(self, timeout=None):
+                done = super().wait(timeout)  # it was told, and is interrupted before it says so
+                waits.append(1)
+                if len(waits) < 3:
+                    raise KeyboardInterrupt
+                return done
+
+        monkeypatch.setattr(team.threading, "Event", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            step.run(np.arange(N), 0.01)
+        monkeypatch.undo()
+        assert len(waits) == 3
+        step.run(np.arange(N), 0.01)
+
+
+def test_two_trainings_at_a_time_leave_blas_its_threads(data):
+    from threadpoolctl import threadpool_info
+
+    def blas():
+        return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+
+    X, y = data
+    before, results = blas(), []
+
+    def train():
+        net = network(classifier())
+        results.append(by_compiled(net, X, y, threads=2)[0])
+
+    threads = [threading.Thread(target=train) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert blas() == before
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+    assert len(results) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_in_the_middle_of_training_trains_on(data):
+    code = """
+import os, sys, numpy as np, xpnet
+from xpnet import *
+xpnet.config.kernels, xpnet.config.threads = "numba", 2
+rng = np.random.default_rng(0)
+net = NeuralNetwork(epochs=3, batch_size=16, seed=0, loss="softmax_cross_entropy")
+net.add(DenseLayer(40, (13,))).add(ReLUActivation()).add(DenseLayer(5))
+children = []
+def metric(y, p):
+    if not children:
+        children.append(os.fork())
+    return 0.0
+net.metric = metric
+net.fit((rng.standard_normal((75, 13)), rng.integers(0, 5, 75)))
+print(float(net.parameters.copy().sum()))
+sys.stdout.flush()
+if children[0] == 0:
+    os._exit(0)
+assert os.waitpid(children[0], 0)[1] == 0
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    one, other = done.stdout.split()
+    assert one == other
+
+
+def test_other_weights_alone_are_taken(data, rng):
+    X, y = data
+    first, second = (rng.uniform(0, 2, N) for _ in range(2))
+    losses = []
+    for given in ((first, second), (second, second)):
+        with compile_step(network(classifier()), X, y, given[0].copy(), BATCH, 1) as step:
+            step.use(X, y, given[1])
+            step.load()
+            losses.append(step.run(np.arange(N), 0.01)[0])
+    np.testing.assert_array_equal(*losses)
+
+
+def test_dropout_of_a_rate_between_two_float32_is_the_same_everywhere():
+    from xpnet.backends import ops
+
+    like = np.zeros(2**20)  # one of these draws is the float32 nearest to 0.7, which is below it
+    expected = ops.dropout_mask.dispatch(object)(like, 0.7, 5, 22)
+    np.testing.assert_array_equal(ops.dropout_mask(like, 0.7, 5, 22), expected)
+    assert expected[653379] == 0

@@ -1,6 +1,9 @@
 """Which steps a network trains with, and that they are the same training."""
 
 import _thread
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -239,3 +242,79 @@ def test_memory_of_compiled_training_is_within_its_plan():
     finally:
         tracemalloc.stop()
     assert peak == pytest.approx(plan.total, rel=0.1)
+
+
+@pytest.mark.parametrize("bad", [0, -1, "two", 1.5])
+def test_a_number_of_threads_that_is_none_is_refused(bad):
+    config.kernels, config.threads = "numba", bad
+    with pytest.raises(ValueError, match=r"xpnet\.config\.threads="):
+        network().fit(samples())
+
+
+@pytest.mark.parametrize(("given", "expected"), [("", None), ("3", 3), ("two", "'two'")])
+def test_the_environment_gives_the_number_of_threads(given, expected):
+    command = [sys.executable, "-c", "import xpnet; print(repr(xpnet.config.threads))"]
+    environment = os.environ | {"XPNET_THREADS": given}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(expected)
+
+
+def test_the_metric_does_not_depend_on_the_clock(monkeypatch):
+    X, _ = samples(2000)
+    y = np.random.default_rng(1).standard_normal((2000, 3))
+
+    def trained(seconds):
+        monkeypatch.setattr(steps.CompiledSteps, "SECONDS", seconds)
+        config.kernels = "numba"
+        net = NeuralNetwork(epochs=3, batch_size=16, loss="mse", metric="mse", seed=0)
+        return net.add(DenseLayer(3, (K,))).fit((X, y)).history["metric"]
+
+    assert trained(0.0) == trained(100.0)
+
+
+def test_the_steps_at_a_time_are_bounded_by_their_time(monkeypatch):
+    from xpnet.compiled import CompiledTraining
+
+    parts, original = [], CompiledTraining.run
+
+    def slow(self, order, learning_rate):
+        parts.append(-(-len(order) // 32))
+        time.sleep(0.004 * parts[-1])
+        return original(self, order, learning_rate)
+
+    monkeypatch.setattr(CompiledTraining, "run", slow)
+    config.kernels = "numba"
+    network(epochs=6, metric=None).fit(samples(32 * 33))
+    assert parts[0] == 1
+    assert 2 <= max(parts) <= 8  # 33 steps leave a rest of one, which is no reason for more
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "mse"])
+def test_kept_outputs_are_in_the_plan(metric):
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    X, y = rng.random((20_000, 20), dtype=np.float32), rng.integers(0, 500, 20_000)
+    if metric == "mse":
+        y = rng.random((20_000, 500), dtype=np.float32)
+    plans = []
+
+    def run():
+        config.kernels = "numba"
+        loss = "mse" if metric == "mse" else "softmax_cross_entropy"
+        net = NeuralNetwork(epochs=2, batch_size=128, loss=loss, metric=metric, seed=0)
+        net.add(DenseLayer(32, (20,))).add(ReLUActivation()).add(DenseLayer(500))
+        net.fit((X, y))
+        plans.append(net.last_plan)
+
+    run()
+    tracemalloc.start()
+    try:
+        run()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    given = X.nbytes + (y.nbytes if metric == "mse" else 0)  # was there before, and is not copied
+    # The metric's own arrays are of the size of what is kept.
+    assert peak + given < 1.1 * plans[-1].total + 3 * (2 << 20)
+    assert plans[-1].total < 30_000_000 + given

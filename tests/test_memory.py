@@ -17,6 +17,7 @@ from xpnet import (
     ReLUActivation,
     SigmoidActivation,
     TanhActivation,
+    config,
 )
 from xpnet.backends import to_host
 
@@ -339,3 +340,150 @@ def test_images_stay_integers_on_the_device(backend, rng):
     placed = place(Dataset(X), backend)
     assert str(placed.X.dtype).endswith("uint8")
     assert next(placed.batches(5)).X.dtype == backend.float_dtype
+
+
+# ---- what is easily forgotten
+
+
+@pytest.mark.parametrize(
+    ("sizes", "arguments"),
+    [
+        ((784, 64, 784), {"loss": "mse"}),
+        ((100, 50, 1000), {}),
+        ((784, 2000, 10), {"memory_limit": 60_000_000}),
+    ],
+    ids=["wide outputs", "many classes", "pieces"],
+)
+def test_wide_outputs_and_pieces_allocate_no_more_either(sizes, arguments):
+    X, y = images(sizes, 4000)
+    if "loss" in arguments:
+        y = X / 255
+    net = network(sizes, batch_size=1000, epochs=1, **arguments)
+    largest, original = [], net.update_parameters
+
+    def update():
+        original()
+        largest.append(tracemalloc.get_traced_memory()[1] - tracemalloc.get_traced_memory()[0])
+        tracemalloc.clear_traces()
+        tracemalloc.reset_peak()
+
+    net.update_parameters = update
+    tracemalloc.start()
+    try:
+        net.fit((X, y))
+    finally:
+        tracemalloc.stop()
+    assert len(largest) == 4
+    assert net.last_plan.rows == (1000 if "memory_limit" not in arguments else 250)
+    assert max(largest[1:]) <= 12 * (1 << 16)
+
+
+def mean_error(y_true, y_pred):
+    return abs(y_true - y_pred).mean()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"X": "float64", "limit": 4_000_000},
+        {"X": "float16", "limit": 4_000_000, "sizes": (400, 64, 10)},
+        {"n": 200_000, "sizes": (4, 16, 2), "stored": True},
+        {"n": 20_000, "sizes": (20, 8, 2), "batch_size": 1},
+        {"sizes": (50, 20, 100), "loss": "mse", "metric": mean_error},
+        {"sizes": (20, 10, 500), "validate": True},
+    ],
+    ids=["converted", "converted up", "narrow", "single", "function", "validation"],
+)
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+def test_the_plan_counts_that_too(case, kernels, tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "kernels", kernels)
+    case = dict(case)
+    sizes, n = case.pop("sizes", (100, 64, 10)), case.pop("n", 20_000)
+    kind, limit = case.pop("X", "float32"), case.pop("limit", None)
+    is_stored, validate = case.pop("stored", False), case.pop("validate", False)
+    X, y = images(sizes, n, kind)
+    if case.get("loss") == "mse":
+        y = np.random.default_rng(0).random((n, sizes[-1]))
+    if is_stored:
+        np.save(tmp_path / "x.npy", X)
+    plans = []
+
+    def run():
+        net = network(sizes, epochs=1, memory_limit=limit, **case)
+        data = np.load(tmp_path / "x.npy", mmap_mode="r") if is_stored else X
+        net.fit((data, y), validation=(X[:3000], y[:3000]) if validate else None)
+        plans.append(net.last_plan)
+
+    # A tenth more, and what Python itself makes of threads and files.
+    assert peak(run) <= 1.1 * plans[-1].total + 100_000
+    if limit is not None:
+        assert plans[-1].chunk is not None
+        assert plans[-1].total <= limit
+
+
+@pytest.mark.parametrize("kind", ["float64", "one-hot"])
+def test_the_plan_asked_for_holds_whatever_the_type_of_the_targets(kind, monkeypatch):
+    X, y = images((100, 64, 30), 4000, "float64")
+    y = np.random.default_rng(0).random((4000, 30)) if kind == "float64" else np.eye(30)[y]
+    monkeypatch.setattr(config, "kernels", "numpy")
+    net = network((100, 64, 30), epochs=1, loss="mse")
+    expected = net.memory_plan(128, 4000, dtype="float64")
+    net.memory_limit = expected.total
+    assert net.fit((X, y)).last_plan == expected
+
+
+def test_gradients_of_a_batch_that_failed_are_forgotten(backend, rng):
+    X = rng.standard_normal((64, 20)).astype(np.float32)
+    data = backend.asarray(X), backend.asarray(rng.integers(0, 4, 64))
+
+    def make():
+        return network((20, 30, 4), batch_size=32, epochs=1)
+
+    def fitted(net, monkeypatch):
+        in_pieces(monkeypatch, 8)
+        return parameters(net.fit(data))
+
+    with pytest.MonkeyPatch.context() as patch:
+        expected = fitted(make(), patch)
+    net = make()
+    loss, calls = net.loss.loss_and_derivative, []
+
+    def failing(*arguments, **more):
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError("the third piece")
+        return loss(*arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(net.loss, "loss_and_derivative", failing)
+        with pytest.raises(OSError, match="third"):
+            fitted(net, patch)
+    with pytest.MonkeyPatch.context() as patch:
+        np.testing.assert_array_equal(fitted(net, patch), expected)
+
+
+def test_a_pickle_has_no_batch_in_it():
+    import pickle
+
+    net = network((100, 500, 10), batch_size=1000)
+    before = len(pickle.dumps(net))
+    net.fit(images((100, 500, 10)), epochs=1)
+    assert len(pickle.dumps(net)) < before + 2 * net.last_plan.parameters
+    np.testing.assert_array_equal(
+        parameters(pickle.loads(pickle.dumps(net))),
+        parameters(net),
+    )
+
+
+@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"batch_size": 1.5}, {"n_samples": -5}])
+def test_a_plan_of_impossible_numbers_is_refused(bad):
+    with pytest.raises(ValueError, match=f"{next(iter(bad))}="):
+        network().memory_plan(**bad)
+
+
+def test_a_limit_that_is_the_devices_is_not_called_the_users(monkeypatch):
+
+    net = network()
+    monkeypatch.setattr("xpnet._placing._available", lambda *_: 1000)
+    with pytest.raises(MemoryPlanError, match="a device with more memory"):
+        net.fit(images())

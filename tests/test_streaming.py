@@ -338,3 +338,136 @@ def test_validation_may_be_stored_too(tmp_path):
     net = network(epochs=1).fit((X, y), validation=(data, y))
     expected = network(epochs=1).fit((X, y), validation=(X, y))
     assert net.history["val_loss"] == pytest.approx(expected.history["val_loss"])
+
+
+# ---- what a reader may do wrong
+
+
+def test_the_thread_ends_when_predicting_fails(tmp_path, monkeypatch):
+    X, y = samples(9000)
+    data = stored("memmap", X, tmp_path)
+    net = network().fit((X, y), epochs=1)
+    calls = []
+
+    def failing(X, training=True):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError("the second batch")
+        return forward(X, training)
+
+    forward = net.forward_propagation
+    monkeypatch.setattr(net, "forward_propagation", failing)
+    for call in (lambda: net.predict(data), lambda: net.score((data, y))):
+        calls.clear()
+        try:
+            call()
+        except OSError as error:
+            held = error  # as a notebook holds the last one
+        assert "second" in str(held)
+        assert not [t for t in threading.enumerate() if t.name.startswith("xpnet-reader")]
+
+
+class Answers(Sliced):
+    """Something stored that does not answer as it should."""
+
+    def __init__(self, X, answer, dtype=None):
+        super().__init__(X)
+        self.answer, self.dtype = answer, np.dtype(dtype or X.dtype)
+
+    def __getitem__(self, rows):
+        return self.answer(self._X[rows])
+
+
+@pytest.mark.parametrize(
+    ("answer", "dtype", "message"),
+    [
+        (lambda rows: rows[:1], None, r"X\[\d+:1030\] has shape \(1, 12\): expected \(\d+, 12\)"),
+        (lambda rows: rows[0], None, "has shape"),
+        (lambda rows: 1.0, None, "has shape"),
+        (lambda rows: rows[:-1], None, "has shape"),
+        (lambda rows: rows.astype(str), None, "has the type <U"),
+        (lambda rows: rows + 0.5, "uint8", "that uint8, X.dtype, does not hold"),
+        (lambda rows: rows * np.nan, "int32", "that int32, X.dtype, does not hold"),
+        (lambda rows: rows + 300, "uint8", "that uint8, X.dtype, does not hold"),
+    ],
+)
+def test_an_answer_that_is_not_what_was_asked_for_is_refused(answer, dtype, message):
+    X, y = samples()
+    with pytest.raises((TypeError, ValueError), match=message):
+        network().fit((Answers(X, answer, dtype), y))
+
+
+def test_a_map_is_read_even_when_its_file_has_gone_or_another_has_its_name(tmp_path):
+    X, y = samples()
+    expected = parameters(network().fit((stored("memmap", X, tmp_path), y)))
+    for happens in ("deleted", "replaced"):
+        data = stored("memmap", X, tmp_path)
+        (tmp_path / "x.npy").unlink()
+        if happens == "replaced":
+            np.save(tmp_path / "x.npy", X[::-1])
+        np.testing.assert_array_equal(parameters(network().fit((data, y))), expected)
+
+
+def test_a_few_rows_far_apart_are_read_alone():
+    from xpnet._reading import read_rows
+
+    class Counting(Sliced):
+        read = 0
+
+        def __getitem__(self, rows):
+            Counting.read += rows.stop - rows.start
+            return super().__getitem__(rows)
+
+    X = samples(100_000)[0]
+    index = np.array([99_999, 0, 5, 50_000, 5])
+    np.testing.assert_array_equal(read_rows(Counting(X), index), X[index])
+    assert Counting.read < 20
+    np.testing.assert_array_equal(read_rows(Sliced(X), index[:0]), X[:0])
+    every = np.random.default_rng(0).permutation(len(X))
+    np.testing.assert_array_equal(read_rows(Sliced(X), every), X[every])
+
+
+# ---- an epoch that fails behind its last step
+
+
+@pytest.mark.parametrize("fails", ["validation", "metric", "second ctrl-c"])
+def test_an_epoch_that_fails_late_is_undone(fails, tmp_path, ctrl_c):
+    X, y = samples()
+    expected = network(epochs=2).fit((X, y))
+    net = network(epochs=1).fit((X, y))
+    validation, metric = None, net.metric
+    if fails == "validation":
+        bad = X.copy()
+        bad[700, 3] = np.nan
+        validation = stored("memmap", bad, tmp_path), y
+    else:
+
+        def late(*arguments):
+            if fails == "metric":
+                raise RuntimeError("no such metric")
+            _thread.interrupt_main()
+            for _ in range(1000):  # until the signal's handler has run
+                pass
+            _thread.interrupt_main()
+
+        net.metric, validation = late, (X[:50], y[:50])
+    before = parameters(net)
+    with pytest.raises((ValueError, RuntimeError, KeyboardInterrupt)):
+        net.fit((X, y), validation=validation)
+    np.testing.assert_array_equal(parameters(net), before)
+    assert net.history.epochs == 1
+    net.metric = metric
+    np.testing.assert_array_equal(parameters(net.fit((X, y))), parameters(expected))
+
+
+def test_ctrl_c_behind_the_last_look_is_not_lost(ctrl_c):
+    import signal
+
+    from xpnet._interruption import Interruption
+
+    with pytest.raises(KeyboardInterrupt), Interruption():
+        signal.raise_signal(signal.SIGINT)
+    interruption = Interruption()
+    interruption.asked = True
+    with pytest.raises(ValueError, match="mine"), interruption:
+        raise ValueError("mine")

@@ -151,9 +151,9 @@ class CompiledSteps(Steps):
     """About how long the steps take after which Ctrl-C and the progress bar have their turn."""
 
     def __init__(
-        self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining"
+        self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining", nbytes: int
     ) -> None:
-        super().__init__(network, memory.of_compiled(placed.plan, training.nbytes))
+        super().__init__(network, memory.of_compiled(placed.plan, nbytes))
         self._training = training
         # With a metric whole units, which its sums are taken of however long they took.
         self._unit = _steps_together(placed.plan) if training.keeps else 1
@@ -275,7 +275,10 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
     training = compile_step(*arguments, plan.batch_size, threads, keep_outputs=kept)
     if training is None:
         return refuse(why_not(*arguments) or "")
-    compiled = CompiledSteps(network, placed, training)
+    held = 0
+    if sample is not data:  # a chunk's targets, which are theirs from now on
+        held = sum(each.nbytes for each in (sample.y, sample.sample_weight) if each is not None)
+    compiled = CompiledSteps(network, placed, training, training.nbytes + held)
     if compiled.plan.total > placed.available:
         training.close()
         return refuse("it needs more memory than there is")

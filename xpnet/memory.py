@@ -45,7 +45,7 @@ class MemoryPlan:
     scratch : int
         Pieces of arrays that formulas make on their way, and the losses of an epoch's steps.
     compiled : int
-        What compiled steps have for themselves, in place of gradients, activations and scratch.
+        What compiled steps have for themselves, in place of gradients and activations.
     data : int
         Features, targets and weights of the samples that are there at the same time, and the
         order in which they are taken.
@@ -277,7 +277,7 @@ def choose(
 
 def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:
     """Return the plan with compiled steps that take so many bytes."""
-    return replace(plan, gradients=0, activations=0, scratch=0, compiled=size)
+    return replace(plan, gradients=0, activations=0, compiled=size)
 
 
 CHUNK_BYTES = 1 << 25
