@@ -35,8 +35,10 @@ class TorchBackend(Backend):
         return Memory(*torch.cuda.mem_get_info(self.device))
 
     def _from_host(self, x: np.ndarray) -> Array:
-        # PyTorch warns of a read-only array, because it could write through it. A copy cannot.
-        return self.xp.asarray(x if x.flags.writeable else x.copy(), device=self.device)
+        # PyTorch warns of a read-only array, because it could write through it. A copy cannot. And
+        # it knows no other order of bytes than the machine's.
+        x = x.astype(x.dtype.newbyteorder("="), copy=not x.flags.writeable)
+        return self.xp.asarray(x, device=self.device)
 
 
 def make(device: str, dtype: str) -> Backend:

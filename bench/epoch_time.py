@@ -20,11 +20,8 @@ from tabulate import tabulate
 
 from xpnet import (
     Dataset,
-    DenseLayer,
     DeviceUnavailableError,
-    NeuralNetwork,
     Normalization,
-    ReLUActivation,
     config,
     resolve,
 )
@@ -34,6 +31,7 @@ from . import arguments, machine, output, pictures
 from .data import mnist
 from .floor import flops, products_of_an_epoch
 from .measuring import Spread, ratios, seconds
+from .networks import dense
 
 
 def main() -> None:
@@ -122,20 +120,15 @@ class Case:
         optimizer: str,
     ) -> None:
         self.data, self.sizes, self.kernels = data, sizes, kernels
-        self.net = NeuralNetwork(
+        self.net = dense(
+            sizes,
+            Normalization(0.0, 255.0, input_shape=(sizes[0],)),
             epochs=1,
             batch_size=batch_size,
             optimizer=optimizer,
-            loss="softmax_cross_entropy",
             device=backend.device_name,
             dtype=backend.dtype,
-            seed=0,
         )
-        self.net.add(Normalization(0.0, 255.0, input_shape=(sizes[0],)))
-        for k, n_units in enumerate(sizes[1:]):
-            if k:
-                self.net.add(ReLUActivation())
-            self.net.add(DenseLayer(n_units))
         self.about = {
             "device": backend.device_name,
             "kernels": kernels,

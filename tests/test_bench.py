@@ -45,7 +45,8 @@ def test_geometric_mean_of_a_ratio_and_its_inverse_is_one():
 
 def peer(seconds, last_loss=0.5, **more):
     losses = [0.9, last_loss]
-    return {"first_s": 1.0, "has_optimizer": True, "seconds": seconds, "losses": losses} | more
+    row = {"first_s": 1.0, "has_optimizer": True, "seconds": seconds, "call_seconds": seconds}
+    return row | {"losses": losses} | more
 
 
 def row(peers, **more):

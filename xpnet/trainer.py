@@ -48,7 +48,13 @@ class Trainer:
         self.interruption = Interruption()
 
     def run(self, epochs: int) -> None:
-        """Train for so many more epochs; the numbered steps are the course's."""
+        """Train for so many more epochs.
+
+        The numbers in the comments are the ten steps of gradient descent in mini-batches, as the
+        courses that this library follows count them: (1) mini-batches, (2) forward, (3) derivative
+        of the loss, (4) backward and update, (5) for all batches, (6) loss, (7) metric,
+        (8) history, (9) print, (10) for all epochs.
+        """
         net = self.network
         done = net.history.epochs
         with (

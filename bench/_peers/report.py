@@ -53,6 +53,7 @@ def compare(row: Row) -> Row:
     for name, peer in peers.items():
         more: Row = {"seconds_spread": list(Spread.of(peer["seconds"]))}
         more["ratio"] = list(ratios(peer["seconds"], peers[against]["seconds"]))
+        more["ratio_by_call"] = list(ratios(peer["call_seconds"], peers[against]["call_seconds"]))
         if "torch" in peers:
             more["ratio_to_torch"] = list(ratios(peer["seconds"], peers["torch"]["seconds"]))
         if name in losses and usual:
@@ -143,6 +144,8 @@ def means_table(rows: list[Row]) -> str:
         for label, part in groups([row for row in rows if row["name"] == "mnist"]).items():
             means = [mean_ratio(part, name, key) for name in names]
             table.append([f"{label}, ÷ {title}", *means])
+    whole = [mean_ratio(groups(rows).get("MNIST", []), name, "ratio_by_call") for name in names]
+    table.append(["MNIST, whole calls, ÷ the above", *whole])
     headers = ["geometric mean", *names]
     return tabulate(table, headers, tablefmt="github", disable_numparse=True)
 

@@ -192,7 +192,9 @@ class Team:
         for k in range(rounds):
             if k and time.monotonic() > until:
                 break
-            for member in [member for member in self.members if member.name in rows]:
+            turns = [member for member in self.members if member.name in rows]
+            first = k % max(len(turns), 1)  # in each round another one begins
+            for member in turns[first:] + turns[:first]:
                 answer = self._ask(member, "train")
                 if answer is None:
                     del rows[member.name]

@@ -15,7 +15,10 @@ from .peer import Peer
 class KerasJax(Peer):
     """``Model.fit``; the seconds are those between its callbacks of an epoch."""
 
-    note = "compiled by Keras, one step at a time; the short last batch is a second compiled step"
+    note = (
+        "compiled by Keras, one step at a time; the short last batch is a second compiled step; "
+        "timed by its own clock, without what a call of fit does once"
+    )
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
         if case.device != "cpu":
