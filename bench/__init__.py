@@ -1,3 +1,1 @@
-"""Measurements: how fast, how large, beside whom. Not a part of the package."""
-
-import xpnet  # noqa: F401 - before NumPy, so that BLAS's threads do not spin through what follows
+"""How fast xpnet is, measured; run from a checkout: ``python -m bench.epoch_time --help``."""

@@ -1,16 +1,48 @@
-"""How OpenBLAS's threads wait; imported before NumPy, which brings OpenBLAS.
+"""How OpenBLAS's threads wait between products.
 
-Between two products OpenBLAS's threads look for the next one without a pause, for 2**26 cycles,
-which is longer than a training step, and that slows down what the step does meanwhile: epochs took
-up to 1.7 times as long, in some processes and not in others. After 2**20 cycles, less than a
-millisecond, they sleep here, and epochs took the shorter time in all.
+They look for the next product without a pause, for 2**26 cycles, which is longer than a training
+step, and that slows down what the step does meanwhile: epochs took up to twice as long. After
+2**20 cycles, less than a millisecond, they sleep here.
 
-It is an environment variable, and OpenBLAS reads it once. Where NumPy was imported before xpnet it
-has no effect, and one that is set already is left alone.
+OpenBLAS takes the number from an environment variable, when it is loaded, which importing NumPy
+does. Where that has been done already its threads are ended and made again, as a fork does it. A
+variable that is set by somebody else is left alone.
 """
 
+import ctypes
 import os
 import sys
+import threading
 
-if "numpy" not in sys.modules:
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+VARIABLE, EXPONENT = "OPENBLAS_THREAD_TIMEOUT", "20"
+
+
+def let_threads_sleep() -> None:
+    """Make OpenBLAS's threads go to sleep soon, where NumPy uses it and nobody says otherwise."""
+    if VARIABLE in os.environ:
+        return
+    if "numpy" not in sys.modules:
+        os.environ[VARIABLE] = EXPONENT
+        return
+    # Another thread may be in the middle of a product, and would wait for threads that have ended.
+    if sys.platform != "linux" or threading.active_count() > 1:
+        return
+    import numpy as np
+
+    try:
+        # Functions are looked for in what NumPy's own library has loaded, too.
+        blas = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+        read, end, begin = (
+            blas.openblas_read_env,
+            blas.blas_thread_shutdown_,
+            blas.blas_thread_init,
+        )
+    except (AttributeError, OSError):  # another BLAS, or an OpenBLAS that keeps them for itself
+        return
+    os.environ[VARIABLE] = EXPONENT
+    read()
+    end()
+    begin()
+
+
+let_threads_sleep()

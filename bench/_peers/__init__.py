@@ -39,8 +39,7 @@ class Entry:
 
 # Else it keeps processes of its own, which would not be stopped with it.
 _COMPILE_HERE = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
-# As `import xpnet` has it where it comes before NumPy, which in these processes it does not.
-_NUMPY_ALONE = {"XPNET_KERNELS": "numpy", "OPENBLAS_THREAD_TIMEOUT": "20"}
+_NUMPY_ALONE = {"XPNET_KERNELS": "numpy"}
 _KERAS_ON_JAX = {"KERAS_BACKEND": "jax"}
 
 PEERS = {
