@@ -15,10 +15,12 @@ if __name__ != "xpnet.backends":  # `import backends` from the root of a checkou
 
 from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the operations
 from ._backend import Array, Backend, Memory, array_namespace, is_array, is_sparse
+from ._cublas import PRECISIONS
 from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name
 from ._registry import available_backends, backend_of, move, move_state, resolve, to_host
 
 __all__ = [
+    "PRECISIONS",
     "Array",
     "Backend",
     "DeviceUnavailableError",

@@ -80,6 +80,9 @@ class Backend:
     writes_out: ClassVar[bool] = False
     """Whether the operations of this library write into ``out``; else none is made for them."""
 
+    has_kernels: ClassVar[bool] = False
+    """Whether :meth:`machine` has one, so that whole steps can be captured."""
+
     lazy: ClassVar[bool] = True
     """Whether computing goes on while Python does, so that looking at a number means waiting."""
 
@@ -145,6 +148,10 @@ class Backend:
     def scalar(self, x: Array) -> float:
         """Return a 0-d array, or what is a number already, as a float; waits for the device."""
         return float(self.to_numpy(x) if is_array(x) else x)
+
+    def machine(self, precision: str) -> Any:
+        """Return what runs prepared kernels and products on this device, in one type."""
+        raise NotImplementedError(f"the backend {self.name} has no kernels to prepare")
 
     def memory(self) -> Memory | None:
         """Free and total bytes of the device, or None where that is not known."""

@@ -17,6 +17,8 @@ _EXTRAS = "pip install 'xpnet[cuda13]' (or 'xpnet[cuda12]' for a CUDA 12 driver)
 class CupyBackend(Backend):
     """CuPy arrays on one CUDA device."""
 
+    has_kernels = True
+
     @property
     def device_name(self) -> str:
         """``"cuda:N"``."""
@@ -39,6 +41,13 @@ class CupyBackend(Backend):
         with self.device:
             return cupyx.scipy.sparse.csr_matrix(x.astype(self.dtype, copy=False))
 
+    def machine(self, precision: str) -> Any:
+        """Return what runs prepared kernels and products on this device."""
+        from ._cuda_machine import CudaMachine
+
+        with self.device:
+            return CudaMachine(self.dtype, precision)
+
     def memory(self) -> Memory | None:
         """Free and total bytes; what CuPy's pool keeps for reuse counts as free."""
         import cupy
@@ -54,8 +63,10 @@ class CupyBackend(Backend):
             yield
 
     def _from_host(self, x: np.ndarray) -> Array:
+        from ._cupy_upload import upload
+
         with self.device:
-            return self.xp.asarray(x)
+            return upload(x)
 
 
 def make(device: str, dtype: str) -> Backend:
@@ -83,6 +94,8 @@ def make(device: str, dtype: str) -> Backend:
     index = _device_index(cupy, device, count)
 
     import array_api_compat.cupy as xp
+
+    from . import _cupy_kernels  # noqa: F401  fast versions for CuPy's arrays
 
     return CupyBackend("cupy", xp, cupy.cuda.Device(index), dtype)
 

@@ -104,9 +104,28 @@ def to_host(x: Any) -> np.ndarray:
 def move(x: Any, backend: Backend, dtype: str | None = None) -> Array:
     """Return ``x``, of any library on any device, as an array of ``backend``.
 
-    Between two libraries the way is through the host; what is there already is not copied.
+    What is there already is not copied, and neither is what another library has on the same GPU.
+    Else the way between two libraries is through the host.
     """
-    return backend.asarray(x if backend.owns(x) else to_host(x), dtype)
+    if not backend.owns(x):
+        shared = _shared(x, backend)
+        x = to_host(x) if shared is None else shared
+    return backend.asarray(x, dtype)
+
+
+_HOST = 1  # kDLCPU
+
+
+def _shared(x: Any, backend: Backend) -> Array | None:
+    """Return an array of another library on the same GPU as one of ``backend``, by DLPack."""
+    if not hasattr(x, "__dlpack_device__") or isinstance(x, np.ndarray):
+        return None
+    where = x.__dlpack_device__()
+    if where[0] == _HOST or not hasattr(backend.xp, "from_dlpack"):
+        return None
+    if tuple(where) != tuple(backend.zeros((1,)).__dlpack_device__()):
+        return None
+    return backend.xp.from_dlpack(x.detach() if hasattr(x, "detach") else x)
 
 
 def move_state(x: Any, backend: Backend) -> Array:

@@ -164,8 +164,8 @@ class Machine:
             monkeypatch.setitem(sys.modules, f"cupy_backends.cuda.libs.{library}", module)
         for package in ("cupy_backends", "cupy_backends.cuda", "cupy_backends.cuda.libs"):
             monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
-        compat = types.ModuleType("array_api_compat.cupy")
-        monkeypatch.setitem(sys.modules, "array_api_compat.cupy", compat)
+        for name in ("array_api_compat.cupy", "xpnet.backends._cupy_kernels"):
+            monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
 
 
 class TestCudaThatIsNotThere:
@@ -314,3 +314,68 @@ def test_a_library_without_views_still_predicts(rng):
     got = net.predict(jnp.asarray(X))
     assert type(got).__module__.startswith("jax")
     np.testing.assert_allclose(np.asarray(got), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_arrays_of_another_library_on_the_same_gpu_are_shared(monkeypatch):
+    from xpnet.backends import _registry
+    from xpnet.backends._backend import ArrayBackend
+
+    class There:
+        """An array on a GPU."""
+
+        def __init__(self, device, wants_gradient=False):
+            self._device, self.wants_gradient = device, wants_gradient
+            self.dtype = np.float32
+
+        def __dlpack_device__(self):
+            return self._device
+
+        def detach(self):
+            return There(self._device)
+
+    taken = []
+
+    def from_dlpack(x):
+        taken.append(x)
+        return x
+
+    class Gpu(ArrayBackend):
+        def owns(self, x):
+            return x in taken
+
+        def zeros(self, shape):
+            return There((2, 1))
+
+        def asarray(self, x, dtype=None):
+            return x
+
+    monkeypatch.setattr(_registry, "to_host", lambda x: np.zeros(3))
+    xp = types.SimpleNamespace(from_dlpack=from_dlpack, asarray=lambda x, **_: x)
+    gpu = Gpu("gpu", xp, "gpu:1")
+    move(There((2, 1), wants_gradient=True), gpu)
+    assert [each.wants_gradient for each in taken] == [False]
+    for elsewhere in ((2, 0), (1, 0)):  # on another GPU, and on the host
+        assert isinstance(move(There(elsewhere), gpu), np.ndarray)
+    assert len(taken) == 1
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_a_gpus_arrays_come_and_go_without_a_copy(library):
+    cupy = pytest.importorskip("cupy")
+    pytest.importorskip(library)
+    backend = resolve("cuda")
+    if library == "torch":
+        import torch
+
+        theirs = torch.arange(6.0, device="cuda", requires_grad=True)
+        back = torch.from_dlpack
+    else:
+        import jax
+
+        theirs, back = jax.numpy.arange(6.0), jax.dlpack.from_dlpack
+    ours = move(theirs, backend)
+    assert isinstance(ours, cupy.ndarray)
+    returned = back(ours)
+    pointer = returned.data_ptr() if library == "torch" else returned.unsafe_buffer_pointer()
+    assert pointer == ours.data.ptr

@@ -639,8 +639,7 @@ def metric(y, p):
     return 0.0
 net.metric = metric
 net.fit((rng.standard_normal((75, 13)), rng.integers(0, 5, 75)))
-print(float(net.parameters.copy().sum()))
-sys.stdout.flush()
+os.write(1, f"{float(net.parameters.copy().sum())}\\n".encode())
 if children[0] == 0:
     os._exit(0)
 assert os.waitpid(children[0], 0)[1] == 0

@@ -18,9 +18,10 @@ from xpnet import (
     ReLUActivation,
     SoftmaxActivation,
     UnknownNameError,
+    _which_steps,
     config,
 )
-from xpnet import _steps as steps
+from xpnet import _compiled_steps as compiled_steps
 
 pytest.importorskip("numba")
 pytest.importorskip("threadpoolctl")
@@ -38,7 +39,7 @@ def restored(monkeypatch):
 def used(monkeypatch):
     """The kinds of steps that were made."""
     kinds = []
-    original = steps.make_steps
+    original = _which_steps.make_steps
 
     def noted(*arguments):
         made = original(*arguments)
@@ -195,7 +196,7 @@ def test_ctrl_c_ends_compiled_training_soon_with_what_was_learned(used, monkeypa
     config.kernels = "numba"
     net.fit((X, y), epochs=1)
     before = parameters(net)
-    original = steps.CompiledSteps.run
+    original = compiled_steps.CompiledSteps.run
 
     def run(self, *arguments):
         for k, done in enumerate(original(self, *arguments)):
@@ -203,7 +204,7 @@ def test_ctrl_c_ends_compiled_training_soon_with_what_was_learned(used, monkeypa
                 _thread.interrupt_main()
             yield done
 
-    monkeypatch.setattr(steps.CompiledSteps, "run", run)
+    monkeypatch.setattr(compiled_steps.CompiledSteps, "run", run)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt, match="epoch 4"):
         net.fit((X, y))
@@ -264,7 +265,7 @@ def test_the_metric_does_not_depend_on_the_clock(monkeypatch):
     y = np.random.default_rng(1).standard_normal((2000, 3))
 
     def trained(seconds):
-        monkeypatch.setattr(steps.CompiledSteps, "SECONDS", seconds)
+        monkeypatch.setattr(compiled_steps.CompiledSteps, "SECONDS", seconds)
         config.kernels = "numba"
         net = NeuralNetwork(epochs=3, batch_size=16, loss="mse", metric="mse", seed=0)
         return net.add(DenseLayer(3, (K,))).fit((X, y)).history["metric"]

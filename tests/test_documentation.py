@@ -4,6 +4,7 @@ import doctest
 import pkgutil
 import re
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ MODULES = [
     info.name
     for info in pkgutil.walk_packages(xpnet.__path__, "xpnet.")
     if not info.name.endswith("__main__")
+    and (find_spec("cupy") is not None or not info.name.endswith("_cupy_kernels"))
 ]
 
 

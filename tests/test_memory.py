@@ -230,6 +230,48 @@ def test_samples_without_weight_in_a_piece_of_their_own(rng, monkeypatch):
     np.testing.assert_allclose(parameters(pieces), parameters(whole), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("with_weights", [False, True])
+def test_out_of_memory_in_the_middle_leads_to_smaller_pieces(with_weights, rng, monkeypatch):
+    data = weighted(rng)[: 2 + with_weights]
+
+    def make():
+        return network((20, 30, 4), TanhActivation, batch_size=64, metric="accuracy", epochs=3)
+
+    expected, net = make().fit(data), make()
+    forward, calls = net.forward_propagation, []
+
+    def limited(X, training=True):
+        calls.append(len(X))
+        if training and len(calls) > 5 and len(X) > 20:
+            raise MemoryError("no room for so many rows")
+        return forward(X, training)
+
+    monkeypatch.setattr(net, "forward_propagation", limited)
+    with pytest.warns(RuntimeWarning, match="out of memory in epoch 2 .*no room") as seen:
+        net.fit(data)
+    assert [str(each.message).count("pieces of 32") for each in seen] == [1, 0]
+    assert net.last_plan.rows == 16
+    assert net.last_plan.gradients == 2 * net.last_plan.parameters
+    np.testing.assert_allclose(parameters(net), parameters(expected), rtol=1e-5, atol=1e-6)
+    assert net.history["loss"] == pytest.approx(expected.history["loss"], rel=1e-6)
+
+
+def test_out_of_memory_for_a_single_sample_is_an_error(rng, monkeypatch):
+    net = network((20, 30, 4), batch_size=2, epochs=1)
+    before = parameters(net)
+
+    def never(X, training=True):
+        raise MemoryError("none at all")
+
+    monkeypatch.setattr(net, "forward_propagation", never)
+    with (
+        pytest.warns(RuntimeWarning, match="pieces of 1"),
+        pytest.raises(MemoryError, match="none"),
+    ):
+        net.fit(weighted(rng))
+    np.testing.assert_array_equal(parameters(net), before)
+
+
 # ---- choosing
 
 

@@ -28,6 +28,13 @@ class Placed:
     training: Data
     validation: Data | None
     available: float
+    sizes: memory.Sizes
+
+    def in_pieces(self, network: "NeuralNetwork", rows: int) -> "Placed":
+        """Return the same with batches that go through the network in pieces of ``rows``."""
+        old = self.plan
+        plan = memory.plan(network, self.sizes, old.n_samples, old.batch_size, rows, old.chunk)
+        return replace(self, plan=plan)
 
 
 def place_training(
@@ -62,6 +69,7 @@ def place_training(
         place(training, backend, y, keeps, chunk=plan.chunk),
         None if validation is None else place(validation, backend, held_out, keeps),
         available,
+        sizes,
     )
 
 

@@ -38,16 +38,25 @@ class Sums:
         self.add_outputs(*arguments)
         return weight
 
-    def add_losses(self, losses: np.ndarray, weights: np.ndarray, step: int) -> None:
+    def add_losses(self, losses: Array, weights: Array, step: int) -> None:
         """Take the losses of some steps in, the first of which is ``step``."""
-        self._losses.extend(losses.tolist())
-        self._weights.extend(weights.tolist())
-        self._steps.extend(range(step, step + len(losses)))
+        if self._backend.lazy:
+            self._losses.append(losses)
+            self._weights.append(weights)
+        else:
+            self._losses.extend(losses.tolist())
+            self._weights.extend(weights.tolist())
+        self._steps.extend(range(step, step + losses.shape[0]))
 
     def add_outputs(self, *arguments: Array) -> None:
         """Take targets, outputs and weights in, for the metric alone."""
         if self.metric is not None:
             self.metric.add(*metric_arguments(self._loss_function, *arguments))
+
+    def set_statistics(self, statistics: Array) -> None:
+        """Take the metric's statistics of all batches so far, in place of those held."""
+        if isinstance(self.metric, _SummedMetric):
+            self.metric.statistics = statistics
 
     @property
     def last_step(self) -> int:
@@ -75,7 +84,8 @@ def _numbers(values: Any, backend: Backend) -> np.ndarray:
     """Bring many single numbers over at once."""
     if len(values) and backend.lazy and is_array(values[0]):
         xp = array_namespace(values[0])
-        return backend.to_numpy(xp.reshape(xp.stack(values), (-1,))).astype(np.float64)
+        flat = [xp.reshape(value, (-1,)) for value in values]
+        return backend.to_numpy(xp.concat(flat)).astype(np.float64)
     return np.asarray(values, dtype=np.float64).reshape(-1)
 
 

@@ -20,7 +20,17 @@ from ._preparing import (
     prepare_targets,
 )
 from ._streaming import Stream
-from .backends import Array, Backend, backend_of, is_array, move, move_state, resolve
+from .backends import (
+    PRECISIONS,
+    Array,
+    Backend,
+    backend_of,
+    is_array,
+    move,
+    move_state,
+    resolve,
+    unknown_name,
+)
 from .data import Dataset, as_dataset
 from .history import History
 from .layers import Layer
@@ -71,6 +81,14 @@ class NeuralNetwork:
         not fit are streamed, and a batch that does not fit is taken in pieces whose gradients are
         summed: the update is the same, but for :class:`~xpnet.BatchNormalization`, which sees the
         pieces, and :class:`~xpnet.Dropout`, which draws for each.
+    precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
+        Of matrix products on CUDA, in a network of float32: cuBLAS rounds their factors to fewer
+        bits, adds up in float32, and is several times as fast. Weights stay float32. With float16
+        the loss is scaled, so that small derivatives are not lost.
+    capture : bool or "auto", default "auto"
+        On CUDA, whether whole steps are captured in graphs. False launches the same kernels one by
+        one. True refuses a network that has layers there are no kernels for; "auto" trains it by
+        its formulas.
 
     Attributes
     ----------
@@ -117,6 +135,8 @@ class NeuralNetwork:
         shuffle: bool = True,
         progress: bool = False,
         memory_limit: int | None = None,
+        precision: str = "float32",
+        capture: bool | str = "auto",
     ) -> None:
         self.epochs = check_count("epochs", epochs)
         self.batch_size: int | str = "auto"
@@ -125,6 +145,13 @@ class NeuralNetwork:
         self.memory_limit = None
         if memory_limit is not None:
             self.memory_limit = check_count("memory_limit", memory_limit)
+        if precision not in PRECISIONS:
+            raise unknown_name("precision", precision, PRECISIONS)
+        if precision != "float32" and dtype != "float32":
+            raise ValueError(f"precision={precision!r} is for dtype='float32', not {dtype!r}")
+        if capture not in (True, False, "auto"):
+            raise ValueError(f"capture={capture!r}: expected True, False or 'auto'")
+        self.precision, self.capture = precision, capture
         self._new_optimizer = _make_optimizer(optimizer, learning_rate, momentum)
         self.optimizer = copy.deepcopy(self._new_optimizer)
         self.loss = find("loss", loss, LossFunction, LOSSES)

@@ -7,15 +7,17 @@ sums stay there and are read once, at its end.
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 from ._arrays import Arrays
 from ._interruption import Interruption
 from ._placing import Data, Placed
-from ._steps import NotFiniteError, make_steps
+from ._steps import NotFiniteError
 from ._sums import Sums, accumulator, loss_arguments, metric_arguments
+from ._which_steps import make_steps
 from .backends import Array
 from .history import History
 from .memory import EVALUATION_ROWS
@@ -41,11 +43,15 @@ class Trainer:
     """
 
     def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
-        self.network = network
+        self.network, self._placed = network, placed
         self.training, self.validation = placed.training, placed.validation
-        self.steps = make_steps(network, placed)
-        self.plan = network.last_plan = self.steps.plan
         self.interruption = Interruption()
+        self._entered = ExitStack()
+        self._make_steps()
+
+    def _make_steps(self) -> None:
+        self.steps = make_steps(self.network, self._placed)
+        self.plan = self.network.last_plan = self.steps.plan
 
     def run(self, epochs: int) -> None:
         """Train for so many more epochs.
@@ -59,18 +65,41 @@ class Trainer:
         done = net.history.epochs
         with (
             net.backend.active(),
-            self.steps,
             self._progress_bar(epochs) as bar,
             self.interruption,
+            self._entered,
         ):
+            self._entered.enter_context(self.steps)
             for epoch in range(done, done + epochs):  # (10) for all epochs
-                self._run_epoch(epoch, bar)
+                self._run_epoch_that_fits(epoch, bar)
                 if net.verbose:  # (9) print
                     print(_line(net.history, done + epochs))
                 if self.interruption.asked:
                     raise KeyboardInterrupt(
                         f"training ended in epoch {epoch + 1}, which history has as far as it came"
                     )
+
+    def _run_epoch_that_fits(self, epoch: int, bar: Any) -> None:
+        """Train for an epoch; if there is no memory for it, with batches in smaller pieces."""
+        while True:
+            try:
+                self._run_epoch(epoch, bar)
+                return
+            except MemoryError as error:
+                if self.plan.rows == 1:
+                    raise
+                rows = -(-self.plan.rows // 2)
+                warnings.warn(
+                    f"out of memory in epoch {epoch + 1} ({error}): it begins again, with batches "
+                    f"in pieces of {rows} samples, which make the same updates. memory_limit= "
+                    "keeps training within what there is from the beginning",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
+            self._entered.close()
+            self._placed = self._placed.in_pieces(self.network, rows)
+            self._make_steps()
+            self._entered.enter_context(self.steps)
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and write down how it went; if it fails, undo it."""

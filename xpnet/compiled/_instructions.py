@@ -17,6 +17,8 @@ from ..losses import BinaryCrossEntropy, MeanSquaredError
 from ..optimizers import SGD
 from ._layout import Layout
 from ._supported import OPTIMIZERS
+from ._supported import kernels as kernels_of
+from ._supported import number as number_of
 
 _BATCH = ROWS_OF_BATCH
 
@@ -38,7 +40,7 @@ class Builder(Layout):
         if isinstance(self.net.optimizer, SGD):
             numbers.append(float(self.net.optimizer.nesterov))
         for unit in self.units:
-            numbers += [unit.number, 0.0 if unit.dropout is None else unit.dropout.rate]
+            numbers += [number_of(unit), 0.0 if unit.dropout is None else unit.dropout.rate]
         return numbers
 
     def _hyperparameters(self) -> list[float]:
@@ -80,8 +82,8 @@ class Builder(Layout):
             else:
                 a = self._input(thread, parity, k)
                 program.gemm((_BATCH, n, unit.n_inputs), a, (w, self._stride(k, n)), (z, stride))
-            function = getattr(kernels, unit.kernels[0])
-            program.add(function, n, z, stride, b, unit.number, arena["kept"][k], pad(n))
+            function = getattr(kernels, kernels_of(unit)[0])
+            program.add(function, n, z, stride, b, number_of(unit), arena["kept"][k], pad(n))
             if unit.dropout is not None:
                 self._dropout(program, thread, k, (z, stride))
             if k < self.plan.shared:
@@ -93,10 +95,10 @@ class Builder(Layout):
         d = arena["kept"][k], self.memory.padded(n)
         if type(unit.activation) is not SigmoidActivation:  # which has kept it already
             program.add(random.ones, n, *d)
-            back = getattr(kernels, unit.kernels[1])
+            back = getattr(kernels, kernels_of(unit)[1])
             # It sums the columns too; the biases' gradient is a place that has no use yet.
             spare = arena["arrays"][1] + arena["biases"][k]
-            program.add(back, n, *d, *z, spare, unit.number)
+            program.add(back, n, *d, *z, spare, number_of(unit))
         layer: Any = unit.dropout
         number = sum(each.dropout is not None for each in self.units[:k])
         key = int(np.uint64(layer.key).astype(np.int64))
@@ -151,9 +153,11 @@ class Builder(Layout):
                 n_parts = self.plan.threads
                 program.add(kernels.add_parts, n, e, stride, parts, width, size, n_parts)
             slope = self._slope(thread, parity, k)
-            name = "back_kept" if unit.keeps_derivative else unit.kernels[1]
+            name = "back_kept" if unit.keeps_derivative else kernels_of(unit)[1]
             function = getattr(kernels, name)
-            program.add(function, n, e, stride, *slope, gradients + arena["biases"][k], unit.number)
+            program.add(
+                function, n, e, stride, *slope, gradients + arena["biases"][k], number_of(unit)
+            )
             w, g = home + arena["weights"][k], gradients + arena["weights"][k]
             if k > 0:
                 self._error_below(program, thread, k, (e, stride), (w, self._stride(k, n)))

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._translation import Unit
 from ..backends import is_sparse
 from ..backends._numba_program import Memory
 from ..layers import Normalization
 from ._sharing import Plan
-from ._supported import Unit
 
 if TYPE_CHECKING:
     from ..neuralnet import NeuralNetwork

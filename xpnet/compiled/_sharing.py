@@ -4,7 +4,7 @@ import math
 import os
 from dataclasses import dataclass
 
-from ._supported import Unit
+from .._translation import Unit
 
 
 @dataclass(frozen=True)

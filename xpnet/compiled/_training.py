@@ -2,14 +2,16 @@
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..backends import is_sparse, ops
-from ..losses import MeanLoss
+from .._translation import weights_of
+from ..backends import is_sparse
 from ._sharing import best_plan
-from ._supported import targets_of, units_of, why_not
+from ._supported import targets as targets_of
+from ._supported import units as units_of
+from ._supported import why_not
 
 if TYPE_CHECKING:
     from ..neuralnet import NeuralNetwork
@@ -76,7 +78,7 @@ class CompiledTraining:
         from ._instructions import Builder  # needs Numba
 
         self.net, self.batch_size = net, batch_size
-        units = units_of(net.layers)
+        units = units_of(net)
         self.outputs: np.ndarray | None = None
         self.keeps = keep_outputs
         self._kept = np.empty((keep_outputs, units[-1].n_units), net.backend.dtype)
@@ -176,18 +178,3 @@ class CompiledTraining:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def weights_of(net: "NeuralNetwork", y: np.ndarray, given: Any) -> np.ndarray | None:
-    """Return each sample's weight as the loss makes it, or None where all weigh the same."""
-    dtype, loss = net.backend.dtype, cast(MeanLoss, net.loss)
-    zero, n_outputs = np.zeros((), dtype), net.layers[-1].output_shape()[0]
-
-    def some(y: np.ndarray, *weight: np.ndarray) -> Any:
-        outputs = np.broadcast_to(zero, (len(y), n_outputs))  # for their shape and type
-        return loss.sample_weight(y, outputs, weight[0] if weight else None)
-
-    if given is None and some(y[:1]) is None:
-        return None
-    arrays = () if given is None else (np.asarray(given, dtype),)
-    return cast(np.ndarray, ops.rowwise(y, *arrays, function=some, out=np.empty(len(y), dtype)))

@@ -1,0 +1,109 @@
+"""Matrix products by cuBLAS through a handle of our own, which can be captured in a graph.
+
+CuPy's own products refuse to be captured: each sets its handle's stream anew. This handle has one
+stream and a workspace of its own for good, so that no product allocates.
+"""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+_FLOAT32, _FLOAT64 = 0, 1  # cudaDataType_t
+_DEFAULT, _NONE, _TRANSPOSED = -1, 0, 1  # cublasGemmAlgo_t, cublasOperation_t
+
+COMPUTE = {
+    "float32": 68,  # CUBLAS_COMPUTE_32F
+    "float16": 74,  # CUBLAS_COMPUTE_32F_FAST_16F
+    "bfloat16": 75,  # CUBLAS_COMPUTE_32F_FAST_16BF
+    "tf32": 77,  # CUBLAS_COMPUTE_32F_FAST_TF32
+}
+"""For each precision of float32 products how cuBLAS is to compute them; sums are in float32."""
+
+PRECISIONS = tuple(COMPUTE)
+
+_COMPUTE_64F = 70
+_WORKSPACE = 32 << 20
+"""Bytes that NVIDIA advises for its newest devices; less on the others is enough."""
+
+
+class CublasError(RuntimeError):
+    """A call of cuBLAS failed."""
+
+
+class Cublas:
+    """Products on one stream of the current device.
+
+    Parameters
+    ----------
+    stream : int
+        The stream's address.
+    precision : str
+        A key of :data:`COMPUTE`; for float32 matrices.
+    """
+
+    def __init__(self, stream: int, precision: str = "float32") -> None:
+        import cupy
+
+        self._library = _library()
+        self._compute = COMPUTE[precision]
+        self._handle = ctypes.c_void_p()
+        self._call("cublasCreate_v2", ctypes.byref(self._handle))
+        self._call("cublasSetStream_v2", self._handle, ctypes.c_void_p(stream))
+        self._workspace = cupy.empty(_WORKSPACE, cupy.uint8)
+        # After the stream, which takes the workspace away.
+        self._call(
+            "cublasSetWorkspace_v2",
+            self._handle,
+            ctypes.c_void_p(self._workspace.data.ptr),
+            ctypes.c_size_t(_WORKSPACE),
+        )
+        self.nbytes = _WORKSPACE
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        status = getattr(self._library, name)(*arguments)
+        if status:
+            raise CublasError(f"{name} returned {status}; see cublasStatus_t")
+
+    def prepare(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Callable[[], None]:
+        """Return a call of ``out = a @ b``, either transposed where its letter is T.
+
+        Parameters
+        ----------
+        a, b, out : matrix of CuPy
+            Of one type, row by row in one piece.
+        transposed : str
+        """
+        # cuBLAS has columns where we have rows: it computes outᵀ = bᵀ aᵀ, which needs no copy.
+        m, n = out.shape
+        k = a.shape[0] if transposed[0] == "T" else a.shape[1]
+        single = out.dtype.name == "float32"
+        real = ctypes.c_float if single else ctypes.c_double
+        kind = _FLOAT32 if single else _FLOAT64
+        one, zero = real(1.0), real(0.0)
+        operations = [_TRANSPOSED if letter == "T" else _NONE for letter in transposed]
+        arguments = (
+            self._handle, operations[1], operations[0], n, m, k, ctypes.byref(one),
+            ctypes.c_void_p(b.data.ptr), kind, b.shape[1],
+            ctypes.c_void_p(a.data.ptr), kind, a.shape[1], ctypes.byref(zero),
+            ctypes.c_void_p(out.data.ptr), kind, n, self._compute if single else _COMPUTE_64F,
+            _DEFAULT,
+        )  # fmt: skip
+        return lambda: self._call("cublasGemmEx", *arguments)
+
+    def close(self) -> None:
+        """Let go of the handle."""
+        if self._handle:
+            self._call("cublasDestroy_v2", self._handle)
+            self._handle = ctypes.c_void_p()
+
+
+def _library() -> Any:
+    """Return the library that CuPy has loaded."""
+    from cupy_backends.cuda.libs import cublas  # noqa: F401 - finds and loads it
+
+    for name in ("libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll"):
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    raise CublasError("cuBLAS is loaded, but not under a name that is known here")

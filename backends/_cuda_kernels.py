@@ -1,0 +1,97 @@
+"""The kernels of ``kernels.cu``: what each is called with, and the state on the device.
+
+Letters of a signature, one for each argument: ``p`` a pointer, ``i`` int, ``l`` long long, ``u``
+unsigned long long, ``r`` the network's type, ``d`` double.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SOURCE = Path(__file__).with_name("kernels.cu")
+
+DATA_TYPES = (
+    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
+    "float64",
+)  # fmt: skip
+"""Types of features that there is a kernel for."""
+
+SIGNATURES = {
+    "tick": "p",
+    "total_weight": "pppi",
+    "fill": "plr",
+    **{f"gather_{name}": "ppppiipp" for name in DATA_TYPES},
+    "csr_rows": "ppppppii",
+    "csr_product": "pppppppii",
+    "csr_gradient": "pppppppii",
+    "bias_activation": "pppiiir",
+    "back_activation": "pppiiir",
+    "sum_parts": "ppii",
+    "dropout": "pppiulrir",
+    "dropout_mask": "puulr",
+    "batch_norm": "ppppppppiirr",
+    "back_batch_norm": "ppppppii",
+    "softmax_classes": "pppppppppii",
+    "softmax_rows": "pppppppppii",
+    "squares": "pppppppii",
+    "binary_logits": "pppppppii",
+    "binary_probabilities": "pppppppiir",
+    "report": "pppppii",
+    "keep_outputs": "pppii",
+    "penalize": "pplrr",
+    "clip_values": "pplr",
+    "square_sum": "ppl",
+    "judge": "ppidi",
+    "sgd": "pppplrri",
+    "rmsprop": "pppplrrr",
+    "adagrad": "pppplr",
+    "adam": "pppppldddd",
+}
+
+_KINDS: dict[str, type] = {"i": np.int32, "l": np.int64, "u": np.uint64, "d": np.float64}
+
+
+def pack(name: str, dtype: np.dtype, arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """Return a kernel's arguments in the types that it has them in; None is a null pointer."""
+    letters = SIGNATURES[name]
+    if len(letters) != len(arguments):
+        raise TypeError(f"{name} takes {len(letters)} arguments, not {len(arguments)}")
+    return tuple(
+        (np.uint64(0) if value is None else value)
+        if letter == "p"
+        else _KINDS.get(letter, dtype.type)(value)
+        for letter, value in zip(letters, arguments, strict=True)
+    )
+
+
+LINEAR, RELU, LEAKY_RELU, RELU6, SIGMOID, TANH, KEPT = range(7)
+"""Kinds of activations, and the derivative that was kept on the way forward."""
+
+STATE = (
+    "step", "start", "update", "batch", "skipped", "good", "rate", "total", "scale", "factor",
+    "hits", "counted",
+)  # fmt: skip
+"""The words of the state, in their order; behind them the draws of each dropout."""
+
+_DOUBLES = frozenset(["rate", "total", "scale", "factor", "hits", "counted"])
+
+MOST_DROPOUTS = 20
+STATE_WORDS = len(STATE) + MOST_DROPOUTS
+
+
+def new_state(draws: list[int], **values: float) -> np.ndarray:
+    """Return the words of a state, all 0 but what is given; the scale and the factor are 1."""
+    words = np.zeros(STATE_WORDS, np.int64)
+    numbers = words.view(np.float64)
+    for name, value in ({"scale": 1.0, "factor": 1.0} | values).items():
+        (numbers if name in _DOUBLES else words)[STATE.index(name)] = value
+    words[len(STATE) : len(STATE) + len(draws)] = draws
+    return words
+
+
+def read_state(words: np.ndarray, name: str) -> float:
+    """Return one of the state's values."""
+    numbers = words.view(np.float64) if name in _DOUBLES else words
+    return float(numbers[STATE.index(name)])

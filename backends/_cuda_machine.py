@@ -1,0 +1,120 @@
+"""What runs prepared kernels and products on a CUDA device, one by one or captured in a graph."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ._cublas import Cublas
+from ._cuda_kernels import SOURCE, pack
+
+Call = Callable[[], None]
+
+
+class CudaMachine:
+    """Kernels and products of one type of numbers on the current device, on a stream of its own.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+    precision : str
+        Of products; see :data:`_cublas.COMPUTE`.
+    """
+
+    def __init__(self, dtype: str, precision: str = "float32") -> None:
+        import cupy
+
+        self._cupy, self.dtype = cupy, np.dtype(dtype)
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self._module = kernels_of(cupy.cuda.Device().id, dtype)
+        self._cublas = Cublas(self.stream.ptr, precision)
+        self.nbytes = self._cublas.nbytes
+        self.epsilon = float(np.finfo(self.dtype).eps)
+        self.scales_loss = precision == "float16"
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Return a new array, of the machine's type if no other is named."""
+        with self.stream:
+            return self._cupy.zeros(shape, dtype or self.dtype)
+
+    def write(self, place: Any, values: Any) -> None:
+        """Copy values, of the host or the device, into an array, in their turn on the stream."""
+        with self.stream:
+            if isinstance(values, np.ndarray):
+                place.set(np.ascontiguousarray(values, place.dtype), stream=self.stream)
+            else:
+                self._cupy.copyto(place, values)
+
+    def read(self, array: Any) -> np.ndarray:
+        """Return a copy on the host; waits for the stream."""
+        host: np.ndarray = array.get(stream=self.stream)
+        return host
+
+    def kernel(self, name: str, grid: tuple[int, int], block: int, *arguments: Any) -> Call:
+        """Return a launch of a kernel; None is a null pointer."""
+        function, packed = self._module.get_function(name), pack(name, self.dtype, arguments)
+        return lambda: function(grid, (block,), packed)
+
+    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
+        """Return a call of ``out = a @ b``; see :meth:`Cublas.prepare`."""
+        return self._cublas.prepare(a, b, out, transposed)
+
+    def run(self, calls: Iterable[Call]) -> None:
+        """Make calls on the stream, one by one."""
+        with self.stream:
+            for call in calls:
+                call()
+
+    def record(self, calls: Iterable[Call]) -> Call:
+        """Return one call that makes all of them: a graph of what they launch."""
+        with self.stream:
+            self.stream.begin_capture()
+            try:
+                for call in calls:
+                    call()
+            finally:
+                graph = self.stream.end_capture()
+            graph.upload(self.stream)
+        return lambda: graph.launch(self.stream)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let what is written within the block come after what was asked of the current stream.
+
+        And what is asked of that one later comes after the block: it may use the memory again that
+        values were copied from.
+        """
+        self.stream.wait_event(self._cupy.cuda.get_current_stream().record())
+        yield
+        self.end()
+
+    def end(self) -> None:
+        """Let the current stream wait for what was asked of this one."""
+        self._cupy.cuda.get_current_stream().wait_event(self.stream.record())
+
+    def mark(self) -> Any:
+        """Return an event that has happened when all that was asked for so far is done."""
+        return self.stream.record()
+
+    def copy(self, array: Any) -> Any:
+        """Return a copy of an array on the device, made on the current stream."""
+        return array.copy()
+
+    def close(self) -> None:
+        """Wait for the stream, and let go of the handle of products."""
+        self.stream.synchronize()
+        self._cublas.close()
+
+
+@cache
+def kernels_of(device: int, dtype: str) -> Any:
+    """Return the kernels, compiled for a device and a type, once in a process."""
+    import cupy
+
+    real = "float" if dtype == "float32" else "double"
+    options = (f"-DREAL={real}", "--std=c++17")
+    module = cupy.RawModule(code=SOURCE.read_text(encoding="utf-8"), options=options)
+    module.compile()
+    return module

@@ -1,0 +1,687 @@
+// Training steps on a GPU: everything of them but the matrix products.
+//
+// One text for three uses: CuPy compiles it where there is a GPU; NVRTC alone does, anywhere, in the
+// tests; and in the tests a small header makes it run on the CPU. So it includes nothing, and keeps
+// to what that header knows: blocks of one dimension, of whole warps; barriers, shuffles, atomics.
+//
+// REAL is float or double, the type of the network. Matrices are rows, one behind the other. What
+// changes from step to step is in a State on the device: a step that was captured in a graph reads
+// it anew each time. Sums over a batch go through double, or in one order always, so that the same
+// step gives the same bits; the one exception says so.
+
+#ifndef SIMT_EMULATED
+#define SHARED(T, name, n) __shared__ T name[n]
+#endif
+#ifndef REAL
+#define REAL float
+#endif
+
+#define KERNEL extern "C" __global__ void
+
+typedef long long int64;
+typedef unsigned long long uint64;
+
+// Words of 64 bits; `_cuda_kernels.py` has the same names in the same order.
+struct State {
+    int64 step;       // in this run, from 0
+    int64 start;      // the batch's first place in the order
+    int64 update;     // the number of the update, from 1
+    int64 batch;      // samples in a whole batch
+    int64 skipped;    // whether the gradient has overflowed, so that nothing is updated
+    int64 good;       // updates since the scale of the loss has changed
+    double rate;      // the learning rate
+    double total;     // what the batch's samples weigh together
+    double scale;     // of the loss, so that small numbers of float16 products are not lost
+    double factor;    // of the gradient: clipping, and the scale taken back
+    double hits;      // weight of the samples of this run that were right
+    double counted;   // weight of those that count
+    int64 draws[20];  // for each dropout how many masks were drawn before this run
+};
+
+enum { LINEAR, RELU, LEAKY_RELU, RELU6, SIGMOID, TANH, KEPT };
+
+// ---- numbers of many threads
+
+#define WARP 0xffffffffu
+
+template <typename T>
+static __device__ __forceinline__ T warp_sum(T value) {
+    for (int offset = 16; offset; offset >>= 1) value += __shfl_xor_sync(WARP, value, offset);
+    return value;
+}
+
+static __device__ __forceinline__ REAL warp_max(REAL value) {
+    for (int offset = 16; offset; offset >>= 1) {
+        const REAL other = __shfl_xor_sync(WARP, value, offset);
+        value = other > value ? other : value;
+    }
+    return value;
+}
+
+// The sum over a block, for its first thread; `shared` holds a number for each warp.
+static __device__ __forceinline__ double block_sum(double value, double* shared) {
+    const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, warps = blockDim.x >> 5;
+    value = warp_sum(value);
+    __syncthreads();  // whoever read it before has done so
+    if (lane == 0) shared[warp] = value;
+    __syncthreads();
+    return warp == 0 ? warp_sum(lane < warps ? shared[lane] : 0.0) : 0.0;
+}
+
+static __device__ __forceinline__ int64 first_index() {
+    return blockIdx.x * (int64)blockDim.x + threadIdx.x;
+}
+
+static __device__ __forceinline__ int64 stride() { return gridDim.x * (int64)blockDim.x; }
+
+// ---- before a step
+
+KERNEL tick(State* state) {
+    if (first_index() == 0) {
+        state->step += 1;
+        state->update += 1;
+        state->start = state->step * state->batch;
+    }
+}
+
+// One block: the weight of the batch's samples together.
+KERNEL total_weight(const REAL* weights, const int64* order, State* state, int rows) {
+    SHARED(double, shared, 32);
+    double sum = 0;
+    for (int r = threadIdx.x; r < rows; r += blockDim.x)
+        sum += (double)weights[order[state->start + r]];
+    sum = block_sum(sum, shared);
+    if (threadIdx.x == 0) state->total = sum;
+}
+
+KERNEL fill(REAL* x, int64 n, REAL value) {
+    for (int64 i = first_index(); i < n; i += stride()) x[i] = value;
+}
+
+// ---- features: x = data[order], or (data[order] - mean) / scale
+
+template <typename T>
+static __device__ __forceinline__ void gather(
+    const T* data, const int64* order, const State* state, REAL* x, int rows, int columns,
+    const REAL* mean, const REAL* scale) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x;
+    if (c >= columns) return;
+    const REAL m = mean ? mean[c] : 0, s = scale ? scale[c] : 1;
+    for (int r = blockIdx.y; r < rows; r += gridDim.y) {
+        const REAL value = (REAL)data[order[state->start + r] * columns + c];
+        x[r * (int64)columns + c] = mean ? (value - m) / s : value;
+    }
+}
+
+#define GATHER(name, T)                                                                      \
+    KERNEL gather_##name(                                                                    \
+        const T* data, const int64* order, const State* state, REAL* x, int rows, int columns, \
+        const REAL* mean, const REAL* scale) {                                               \
+        gather(data, order, state, x, rows, columns, mean, scale);                           \
+    }
+
+GATHER(bool, unsigned char)
+GATHER(uint8, unsigned char)
+GATHER(int8, signed char)
+GATHER(uint16, unsigned short)
+GATHER(int16, short)
+GATHER(uint32, unsigned int)
+GATHER(int32, int)
+GATHER(uint64, uint64)
+GATHER(int64, int64)
+GATHER(float32, float)
+GATHER(float64, double)
+
+// ---- sparse features, in compressed rows whose columns are each there once
+
+// A block for each row: the row made dense.
+KERNEL csr_rows(
+    const int64* starts, const int* indices, const REAL* values, const int64* order,
+    const State* state, REAL* x, int rows, int columns) {
+    for (int r = blockIdx.x; r < rows; r += gridDim.x) {
+        REAL* row = x + r * (int64)columns;
+        for (int c = threadIdx.x; c < columns; c += blockDim.x) row[c] = 0;
+        __syncthreads();
+        const int64 sample = order[state->start + r];
+        for (int64 k = starts[sample] + threadIdx.x; k < starts[sample + 1]; k += blockDim.x)
+            row[indices[k]] = values[k];
+    }
+}
+
+// z = X W: a block for each row and each piece of the columns of W.
+KERNEL csr_product(
+    const int64* starts, const int* indices, const REAL* values, const int64* order,
+    const State* state, const REAL* w, REAL* z, int rows, int n) {
+    const int c = blockIdx.y * blockDim.x + threadIdx.x;
+    for (int r = blockIdx.x; r < rows; r += gridDim.x) {
+        const int64 sample = order[state->start + r], stop = starts[sample + 1];
+        REAL sum = 0;
+        if (c < n) {
+            for (int64 k = starts[sample]; k < stop; ++k)
+                sum += values[k] * w[indices[k] * (int64)n + c];
+            z[r * (int64)n + c] = sum;
+        }
+    }
+}
+
+// g += Xᵀ e, which is 0 before. Rows of the batch meet in g in any order, so the last bits differ
+// from run to run.
+KERNEL csr_gradient(
+    const int64* starts, const int* indices, const REAL* values, const int64* order,
+    const State* state, const REAL* e, REAL* g, int rows, int n) {
+    const int c = blockIdx.y * blockDim.x + threadIdx.x;
+    for (int r = blockIdx.x; r < rows; r += gridDim.x) {
+        const int64 sample = order[state->start + r], stop = starts[sample + 1];
+        if (c < n) {
+            const REAL error = e[r * (int64)n + c];
+            for (int64 k = starts[sample]; k < stop; ++k)
+                atomicAdd(g + indices[k] * (int64)n + c, values[k] * error);
+        }
+    }
+}
+
+// ---- activations, and back
+
+// f'(z) from f(z); of a sigmoid it is kept on the way forward, which is exact in both tails.
+static __device__ __forceinline__ REAL slope_of(REAL a, int kind, REAL number) {
+    switch (kind) {
+        case RELU: return a > 0 ? 1 : 0;
+        case LEAKY_RELU: return a > 0 ? 1 : number;
+        case RELU6: return a > 0 && a < 6 ? 1 : 0;
+        case TANH: return 1 - a * a;
+        default: return 1;
+    }
+}
+
+// z becomes f(z + b); `d`, if there, the derivative. `number` is the slope of leaky ReLU or sigmoid.
+KERNEL bias_activation(REAL* z, const REAL* b, REAL* d, int rows, int n, int kind, REAL number) {
+    const int64 total = rows * (int64)n;
+    for (int64 i = first_index(); i < total; i += stride()) {
+        REAL value = z[i];
+        if (b) value += b[i % n];
+        REAL slope = 1;
+        switch (kind) {
+            case RELU: value = value < 0 ? 0 : value; break;  // NaN stays
+            case LEAKY_RELU: value = value > 0 ? value : number * value; break;
+            case RELU6: value = value < 0 ? 0 : value > 6 ? 6 : value; break;
+            case TANH: value = tanh(value); break;
+            case SIGMOID: {
+                value *= number;
+                const REAL e = exp(-fabs(value));  // of numbers below 0 alone: no overflow
+                slope = number * e / ((1 + e) * (1 + e));
+                value = (value < 0 ? e : 1) / (1 + e);
+                break;
+            }
+            default: break;
+        }
+        z[i] = value;
+        if (d) d[i] = kind == SIGMOID ? slope : slope_of(value, kind, number);
+    }
+}
+
+// e becomes e f'; and its sums over rows, as a part for each piece of the rows (gridDim.y of them).
+// `a` is the activation, or the derivative where that was KEPT. 32 columns for each block.
+KERNEL back_activation(
+    REAL* e, const REAL* a, REAL* parts, int rows, int n, int kind, REAL number) {
+    SHARED(REAL, sums, 1024);
+    const int lane = threadIdx.x & 31, group = threadIdx.x >> 5, groups = blockDim.x >> 5;
+    const int c = blockIdx.x * 32 + lane;
+    const int piece = (rows + gridDim.y - 1) / gridDim.y, first = blockIdx.y * piece;
+    const int stop = first + piece < rows ? first + piece : rows;
+    REAL sum = 0;
+    if (c < n) {
+        for (int r = first + group; r < stop; r += groups) {
+            const int64 i = r * (int64)n + c;
+            REAL value = e[i];
+            if (kind != LINEAR) {
+                value *= kind == KEPT ? a[i] : slope_of(a[i], kind, number);
+                e[i] = value;
+            }
+            sum += value;
+        }
+    }
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (group == 0 && c < n) {
+        for (int k = 1; k < groups; ++k) sum += sums[k * 32 + lane];
+        parts[blockIdx.y * n + c] = sum;
+    }
+}
+
+KERNEL sum_parts(const REAL* parts, REAL* out, int n_parts, int n) {
+    for (int64 c = first_index(); c < n; c += stride()) {
+        REAL sum = 0;
+        for (int k = 0; k < n_parts; ++k) sum += parts[k * (int64)n + c];
+        out[c] = sum;
+    }
+}
+
+// ---- dropout: NumPy's Philox4x64-10 (Salmon et al. 2011), eight numbers from each block of it
+
+struct Words {
+    uint64 of[4];
+};
+
+static __device__ __forceinline__ Words philox(uint64 block, uint64 draw, uint64 key) {
+    const uint64 m0 = 0xD2E7470EE14C6C93ull, m1 = 0xCA5A826395121157ull;
+    uint64 c0 = block + 1, c1 = 0, c2 = 0, c3 = draw, k0 = key, k1 = 0;
+    for (int round = 0; round < 10; ++round) {
+        const uint64 high0 = __umul64hi(m0, c0), low0 = m0 * c0;
+        const uint64 high1 = __umul64hi(m1, c2), low1 = m1 * c2;
+        c0 = high1 ^ c1 ^ k0;
+        c1 = low1;
+        c2 = high0 ^ c3 ^ k1;
+        c3 = low0;
+        k0 += 0x9E3779B97F4A7C15ull;
+        k1 += 0xBB67AE8584CAA73Bull;
+    }
+    return Words{{c0, c1, c2, c3}};
+}
+
+// 0 or 1 / (1 - rate), by one of the numbers of a block.
+static __device__ __forceinline__ REAL mask_of(const Words& words, int k, REAL rate) {
+    const uint64 bits = k & 1 ? words.of[k >> 1] >> 32 : words.of[k >> 1] & 0xffffffffull;
+    const REAL drawn = (REAL)((float)(unsigned int)(bits >> 8) * (1.0f / 16777216.0f));
+    return drawn >= rate ? (REAL)1 / ((REAL)1 - rate) : 0;
+}
+
+KERNEL dropout_mask(REAL* mask, uint64 key, uint64 draw, int64 n, REAL rate) {
+    for (int64 block = first_index(); block * 8 < n; block += stride()) {
+        const Words words = philox(block, draw, key);
+#pragma unroll
+        for (int k = 0; k < 8; ++k)
+            if (block * 8 + k < n) mask[block * 8 + k] = mask_of(words, k, rate);
+    }
+}
+
+// z becomes 0 or z / (1 - rate); `d` the derivative of that and of the activation before, which for
+// KEPT is in it already.
+KERNEL dropout(
+    REAL* z, REAL* d, const State* state, int place, uint64 key, int64 n, REAL rate, int kind,
+    REAL number) {
+    const uint64 draw = (uint64)(state->draws[place] + state->step);
+    for (int64 block = first_index(); block * 8 < n; block += stride()) {
+        const Words words = philox(block, draw, key);
+#pragma unroll
+        for (int k = 0; k < 8; ++k) {
+            const int64 i = block * 8 + k;
+            if (i >= n) continue;
+            const REAL mask = mask_of(words, k, rate);
+            d[i] = mask * (kind == KEPT ? d[i] : slope_of(z[i], kind, number));
+            z[i] *= mask;
+        }
+    }
+}
+
+// ---- batch normalization: 32 columns for each block, whose threads share their rows
+
+// The sum of a column, for all threads that work on it.
+static __device__ __forceinline__ REAL column_total(REAL value, REAL* sums) {
+    const int lane = threadIdx.x & 31, groups = blockDim.x >> 5;
+    __syncthreads();
+    sums[threadIdx.x] = value;
+    __syncthreads();
+    REAL total = 0;
+    for (int k = 0; k < groups; ++k) total += sums[k * 32 + lane];
+    return total;
+}
+
+// z becomes γ (z + b - μ) / √(σ² + ε) + β, and the running moments follow the batch's.
+KERNEL batch_norm(
+    REAL* z, const REAL* b, const REAL* gamma, const REAL* beta, REAL* normalized,
+    REAL* deviation, REAL* running_mean, REAL* running_variance, int rows, int n, REAL momentum,
+    REAL epsilon) {
+    SHARED(REAL, sums, 1024);
+    const int lane = threadIdx.x & 31, group = threadIdx.x >> 5, groups = blockDim.x >> 5;
+    const int c = blockIdx.x * 32 + lane;
+    const bool there = c < n;
+    const REAL bias = b && there ? b[c] : 0;
+    REAL sum = 0;
+    for (int r = group; there && r < rows; r += groups) sum += z[r * (int64)n + c] + bias;
+    const REAL mean = column_total(sum, sums) / rows;
+    REAL squares = 0;
+    for (int r = group; there && r < rows; r += groups) {
+        const REAL centred = z[r * (int64)n + c] + bias - mean;
+        squares += centred * centred;
+    }
+    const REAL variance = column_total(squares, sums) / rows;
+    const REAL root = sqrt(variance + epsilon);
+    for (int r = group; there && r < rows; r += groups) {
+        const int64 i = r * (int64)n + c;
+        const REAL value = (z[i] + bias - mean) / root;
+        normalized[i] = value;
+        z[i] = gamma[c] * value + beta[c];
+    }
+    if (group == 0 && there) {
+        deviation[c] = root;
+        if (rows > 1) {
+            const REAL rest = 1 - momentum, unbiased = variance * ((REAL)rows / (REAL)(rows - 1));
+            running_mean[c] = momentum * running_mean[c] + rest * mean;
+            running_variance[c] = momentum * running_variance[c] + rest * unbiased;
+        }
+    }
+}
+
+// e becomes γ (e - (Σe + x̂ Σ(e x̂)) / rows) / √(σ² + ε).
+KERNEL back_batch_norm(
+    REAL* e, const REAL* normalized, const REAL* deviation, const REAL* gamma,
+    REAL* gamma_gradient, REAL* beta_gradient, int rows, int n) {
+    SHARED(REAL, sums, 1024);
+    const int lane = threadIdx.x & 31, group = threadIdx.x >> 5, groups = blockDim.x >> 5;
+    const int c = blockIdx.x * 32 + lane;
+    const bool there = c < n;
+    REAL sum = 0, products = 0;
+    for (int r = group; there && r < rows; r += groups) {
+        const int64 i = r * (int64)n + c;
+        sum += e[i];
+        products += e[i] * normalized[i];
+    }
+    sum = column_total(sum, sums);
+    products = column_total(products, sums);
+    if (!there) return;
+    const REAL factor = gamma[c] / deviation[c];
+    for (int r = group; r < rows; r += groups) {
+        const int64 i = r * (int64)n + c;
+        e[i] = factor * (e[i] - (sum + normalized[i] * products) / rows);
+    }
+    if (group == 0) {
+        gamma_gradient[c] = products;
+        beta_gradient[c] = sum;
+    }
+}
+
+// ---- losses: a warp for each row. The error is the derivative of the weighted mean of the samples'
+//      losses, times the scale; a sample's part of the loss, and of the hits, waits for `report`.
+
+struct Row {
+    int64 sample;
+    REAL share;  // of the mean
+    double weight;
+};
+
+static __device__ __forceinline__ Row row_of(
+    int r, int rows, const int64* order, const REAL* weights, const State* state) {
+    Row row;
+    row.sample = order[state->start + r];
+    row.weight = weights ? (double)weights[row.sample] : 1;
+    const double total = weights ? (state->total > 0 ? state->total : 1) : rows;
+    row.share = (REAL)(row.weight / total);
+    return row;
+}
+
+#define FOR_ROWS(r)                                                                 \
+    const int lane = threadIdx.x & 31;                                              \
+    const int warps = (int)(gridDim.x * (blockDim.x >> 5));                         \
+    for (int r = (int)(blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5)); r < rows; r += warps)
+
+static __device__ __forceinline__ REAL row_max(const REAL* z, int n, int lane) {
+    REAL most = z[0];
+    for (int c = lane; c < n; c += 32) most = z[c] > most ? z[c] : most;
+    return warp_max(most);
+}
+
+// The place of a row's largest number, the first one of several.
+static __device__ __forceinline__ int row_argmax(const REAL* z, REAL most, int n, int lane) {
+    int place = n;
+    for (int c = lane; c < n && place == n; c += 32)
+        if (z[c] == most) place = c;
+    for (int offset = 16; offset; offset >>= 1) {
+        const int other = __shfl_xor_sync(WARP, place, offset);
+        place = other < place ? other : place;
+    }
+    return place;
+}
+
+// Softmax and cross-entropy; one of the classes is right, one out of range counts for nothing.
+// `logs`, if there, is where log-probabilities are kept, sample by sample of the run.
+KERNEL softmax_classes(
+    const REAL* z, REAL* e, const int64* labels, const int64* order, const REAL* weights,
+    const State* state, double* losses, double* hits, REAL* logs, int rows, int n) {
+    FOR_ROWS(r) {
+        const Row row = row_of(r, rows, order, weights, state);
+        const REAL *own = z + r * (int64)n, most = row_max(own, n, lane);
+        REAL mass = 0;
+        for (int c = lane; c < n; c += 32) mass += exp(own[c] - most);
+        mass = warp_sum(mass);
+        const int64 label = labels[row.sample];
+        const bool known = label >= 0 && label < n;
+        const REAL scale = (REAL)state->scale, share = known ? row.share : 0;
+        const REAL log_mass = log(mass);
+        for (int c = lane; c < n; c += 32) {
+            const REAL part = exp(own[c] - most) / mass;
+            e[r * (int64)n + c] = scale * share * (part - (c == label ? 1 : 0));
+            if (logs) logs[(state->start + r) * n + c] = own[c] - most - log_mass;
+        }
+        const int guess = row_argmax(own, most, n, lane);
+        if (lane == 0) {
+            losses[r] = known ? (double)share * (double)(log_mass + (most - own[label])) : 0;
+            hits[r] = guess == label ? row.weight : 0;
+        }
+    }
+}
+
+// The same, where a row of targets has each class's part.
+KERNEL softmax_rows(
+    const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
+    const State* state, double* losses, double* hits, REAL* logs, int rows, int n) {
+    FOR_ROWS(r) {
+        const Row row = row_of(r, rows, order, weights, state);
+        const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
+        const REAL most = row_max(own, n, lane);
+        REAL mass = 0, parts = 0;
+        for (int c = lane; c < n; c += 32) {
+            mass += exp(own[c] - most);
+            parts += y[c];
+        }
+        mass = warp_sum(mass);
+        parts = warp_sum(parts);
+        const REAL log_mass = log(mass), scale = (REAL)state->scale * row.share;
+        double loss = 0;
+        for (int c = lane; c < n; c += 32) {
+            const REAL log_part = own[c] - most - log_mass;
+            if (y[c] != 0) loss -= (double)(y[c] * log_part);
+            e[r * (int64)n + c] = scale * (exp(own[c] - most) / mass * parts - y[c]);
+            if (logs) logs[(state->start + r) * n + c] = log_part;
+        }
+        loss = warp_sum(loss);
+        const REAL right = row_max(y, n, lane);
+        const int guess = row_argmax(own, most, n, lane), label = row_argmax(y, right, n, lane);
+        if (lane == 0) {
+            losses[r] = (double)row.share * loss;
+            hits[r] = guess == label ? row.weight : 0;
+        }
+    }
+}
+
+// The mean of the squared differences.
+KERNEL squares(
+    const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
+    const State* state, double* losses, int rows, int n) {
+    FOR_ROWS(r) {
+        const Row row = row_of(r, rows, order, weights, state);
+        const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
+        const REAL scale = (REAL)state->scale * row.share * ((REAL)2 / n);
+        REAL loss = 0;
+        for (int c = lane; c < n; c += 32) {
+            const REAL difference = own[c] - y[c];
+            loss += difference * difference;
+            e[r * (int64)n + c] = scale * difference;
+        }
+        loss = warp_sum(loss);
+        if (lane == 0) losses[r] = (double)row.share * ((double)loss / n);
+    }
+}
+
+// Binary cross-entropy of logits, the mean over the columns.
+KERNEL binary_logits(
+    const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
+    const State* state, double* losses, int rows, int n) {
+    FOR_ROWS(r) {
+        const Row row = row_of(r, rows, order, weights, state);
+        const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
+        const REAL scale = (REAL)state->scale * row.share / n;
+        double loss = 0;
+        for (int c = lane; c < n; c += 32) {
+            const REAL value = own[c], tail = exp(-fabs(value));
+            loss += (double)((value < 0 ? 0 : value) - y[c] * value + log1p(tail));
+            e[r * (int64)n + c] = scale * ((value < 0 ? tail : 1) / (1 + tail) - y[c]);
+        }
+        loss = warp_sum(loss);
+        if (lane == 0) losses[r] = (double)row.share * (loss / n);
+    }
+}
+
+// Binary cross-entropy of probabilities; below ε the logarithm goes on as its tangent there.
+KERNEL binary_probabilities(
+    const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
+    const State* state, double* losses, int rows, int n, REAL epsilon) {
+    FOR_ROWS(r) {
+        const Row row = row_of(r, rows, order, weights, state);
+        const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
+        const REAL scale = (REAL)state->scale * row.share / n;
+        double loss = 0;
+        for (int c = lane; c < n; c += 32) {
+            const REAL p = own[c], q = 1 - p, yes = y[c];
+            const REAL most_p = p < epsilon ? epsilon : p, most_q = q < epsilon ? epsilon : q;
+            const REAL log_p = log(most_p) + ((p < epsilon ? p : epsilon) / epsilon - 1);
+            const REAL log_q = log(most_q) + ((q < epsilon ? q : epsilon) / epsilon - 1);
+            loss -= (double)(yes * log_p + (1 - yes) * log_q);
+            e[r * (int64)n + c] = scale * ((1 - yes) / most_q - yes / most_p);
+        }
+        loss = warp_sum(loss);
+        if (lane == 0) losses[r] = (double)row.share * (loss / n);
+    }
+}
+
+// One block: the step's loss, what it is a mean over, and the hits, if there are any.
+KERNEL report(
+    const double* row_losses, const double* row_hits, State* state, double* losses,
+    double* totals, int rows, int weighted) {
+    SHARED(double, shared, 32);
+    double loss = 0, hits = 0;
+    for (int r = threadIdx.x; r < rows; r += blockDim.x) {
+        loss += row_losses[r];
+        if (row_hits) hits += row_hits[r];
+    }
+    loss = block_sum(loss, shared);
+    hits = block_sum(hits, shared);
+    if (threadIdx.x == 0) {
+        const double total = weighted ? state->total : rows;
+        losses[state->step] = loss;
+        totals[state->step] = total;
+        state->hits += hits;
+        state->counted += total;
+    }
+}
+
+// The batch's outputs, to where those of the run are kept.
+KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int n) {
+    const int64 total = rows * (int64)n;
+    for (int64 i = first_index(); i < total; i += stride()) kept[state->start * n + i] = z[i];
+}
+
+// ---- the gradient, before it is used
+
+// g grows by the derivative of λ₁ Σ|w| + λ₂ Σw².
+KERNEL penalize(REAL* g, const REAL* w, int64 n, REAL l1, REAL l2) {
+    for (int64 i = first_index(); i < n; i += stride()) {
+        const REAL sign = w[i] > 0 ? 1 : w[i] < 0 ? -1 : 0;
+        g[i] += l1 * sign + 2 * l2 * w[i];
+    }
+}
+
+KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most) {
+    const REAL scale = (REAL)state->scale, limit = most * scale;
+    for (int64 i = first_index(); i < n; i += stride())
+        g[i] = g[i] > limit ? limit : g[i] < -limit ? -limit : g[i];
+}
+
+// Σg², a part for each block.
+KERNEL square_sum(const REAL* g, double* parts, int64 n) {
+    SHARED(double, shared, 32);
+    double sum = 0;
+    for (int64 i = first_index(); i < n; i += stride()) sum += (double)g[i] * (double)g[i];
+    sum = block_sum(sum, shared);
+    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+// One block: what the gradient is to be multiplied with. `most` is the largest norm, 0 for any.
+// Where the loss is scaled, a gradient that is not finite is skipped and the scale is halved; after
+// 2,000 that are, it is doubled.
+KERNEL judge(const double* parts, State* state, int n_parts, double most, int scaled) {
+    SHARED(double, shared, 32);
+    double sum = 0;
+    for (int k = threadIdx.x; k < n_parts; k += blockDim.x) sum += parts[k];
+    sum = block_sum(sum, shared);
+    if (threadIdx.x != 0) return;
+    const double scale = state->scale, norm = sqrt(sum) / scale;
+    state->factor = 1 / scale;
+    if (most > 0 && norm > most) state->factor *= most / norm;
+    if (!scaled) return;
+    state->skipped = !isfinite(sum);
+    state->good += 1;
+    if (state->skipped) {
+        state->update -= 1;
+        state->good = 0;
+        state->scale = scale > 1 ? scale / 2 : 1;
+    } else if (state->good == 2000) {
+        state->good = 0;
+        state->scale = scale < 16777216 ? scale * 2 : scale;
+    }
+}
+
+// ---- updates; the formulas are those of ops.py. `decay` is AdamW's, in the other optimizers 0.
+
+KERNEL sgd(
+    REAL* w, const REAL* g, REAL* v, const State* state, int64 n, REAL momentum, REAL part,
+    int nesterov) {
+    if (state->skipped) return;
+    const REAL rate = (REAL)state->rate, factor = (REAL)state->factor;
+    for (int64 i = first_index(); i < n; i += stride()) {
+        const REAL gradient = factor * g[i], step = momentum * v[i] + part * gradient;
+        v[i] = step;
+        w[i] -= rate * (nesterov ? momentum * step + gradient : step);
+    }
+}
+
+KERNEL rmsprop(
+    REAL* w, const REAL* g, REAL* s, const State* state, int64 n, REAL rho, REAL rest,
+    REAL epsilon) {
+    if (state->skipped) return;
+    const REAL rate = (REAL)state->rate, factor = (REAL)state->factor;
+    for (int64 i = first_index(); i < n; i += stride()) {
+        const REAL gradient = factor * g[i], mean = rho * s[i] + rest * gradient * gradient;
+        s[i] = mean;
+        w[i] -= rate * gradient / (sqrt(mean) + epsilon);
+    }
+}
+
+KERNEL adagrad(REAL* w, const REAL* g, REAL* s, const State* state, int64 n, REAL epsilon) {
+    if (state->skipped) return;
+    const REAL rate = (REAL)state->rate, factor = (REAL)state->factor;
+    for (int64 i = first_index(); i < n; i += stride()) {
+        const REAL gradient = factor * g[i], sum = s[i] + gradient * gradient;
+        s[i] = sum;
+        w[i] -= rate * gradient / (sqrt(sum) + epsilon);
+    }
+}
+
+KERNEL adam(
+    REAL* w, const REAL* g, REAL* m, REAL* v, const State* state, int64 n, double beta_1,
+    double beta_2, double epsilon, double decay) {
+    if (state->skipped) return;
+    const double t = (double)state->update, rate = state->rate;
+    const double unbias = 1 / sqrt(1 - pow(beta_2, t));
+    const REAL b1 = (REAL)beta_1, rest_1 = (REAL)(1 - beta_1), b2 = (REAL)beta_2;
+    const REAL rest_2 = (REAL)(1 - beta_2), kept = (REAL)(1 - rate * decay);
+    const REAL step = (REAL)(rate / (1 - pow(beta_1, t))), root = (REAL)unbias;
+    const REAL eps = (REAL)epsilon, factor = (REAL)state->factor;
+    for (int64 i = first_index(); i < n; i += stride()) {
+        const REAL gradient = factor * g[i];
+        const REAL first = b1 * m[i] + rest_1 * gradient;
+        const REAL second = b2 * v[i] + rest_2 * gradient * gradient;
+        m[i] = first;
+        v[i] = second;
+        w[i] = kept * w[i] - step * first / (root * sqrt(second) + eps);
+    }
+}

@@ -1,0 +1,45 @@
+"""What the CUDA kernels take of a GPU, as the compiler says: registers, spills, shared memory.
+
+    python -m bench.kernels --save kernels-cuda
+
+For both types of numbers and seven generations of GPUs. It needs no GPU, only NVRTC
+(``pip install nvidia-cuda-nvrtc``).
+"""
+
+import argparse
+import sys
+
+from xpnet.backends._cuda_kernels import SOURCE
+
+from . import machine, nvrtc, output
+
+
+def main() -> int:
+    """Compile, print the table and write it; return 1 where there is no compiler."""
+    parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
+    parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
+    options = parser.parse_args()
+    if nvrtc.find_library() is None:
+        print("NVRTC is not installed: pip install nvidia-cuda-nvrtc", file=sys.stderr)
+        return 1
+    rows = nvrtc.resources(SOURCE.read_text(encoding="utf-8"))
+    about = machine.describe(("xpnet", "nvidia-cuda-nvrtc"))
+    command = output.command("kernels")
+    text = "\n".join(
+        [
+            "Registers of a thread (of 65,536 that a multiprocessor has), and what does not fit.",
+            "",
+            nvrtc.as_markdown(rows),
+            f"{machine.sentence(about)}",
+            f"Repeat it with `{command}`.",
+        ]
+    )
+    print(text)
+    if options.save:
+        result = {"command": command, "machine": about, "rows": [row._asdict() for row in rows]}
+        output.save(options.save, result, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""A machine for captured steps on the CPU: the same kernels, emulated, and NumPy's products.
+
+It counts what a GPU would be asked for, and is strict where a GPU is: a graph that is being
+recorded may not make arrays, move them, or wait.
+"""
+
+from collections import Counter
+from contextlib import nullcontext
+
+import numpy as np
+
+from .emulator import Emulator
+
+
+class EmulatedMachine:
+    """See ``CudaMachine``, whose methods these are."""
+
+    def __init__(self, dtype, precision="float32"):
+        self.dtype = np.dtype(dtype)
+        self.epsilon = float(np.finfo(self.dtype).eps)
+        self.scales_loss = precision == "float16"
+        self.nbytes = 0
+        self.counts = Counter()
+        self.spoil = False
+        self._recording = False
+        self._emulator = Emulator(dtype)
+
+    def _count(self, what):
+        assert not self._recording, f"{what} while a graph is recorded"
+        self.counts[what] += 1
+
+    def zeros(self, shape, dtype=None):
+        self._count("zeros")
+        return np.zeros(shape, dtype or self.dtype)
+
+    def write(self, place, values):
+        self._count("write")
+        assert place.shape == values.shape, (place.shape, values.shape)
+        place[...] = values
+
+    def read(self, array):
+        self._count("read")
+        return array.copy()
+
+    def copy(self, array):
+        self._count("copy")
+        return array.copy()
+
+    def kernel(self, name, grid, block, *arguments):
+        def call():
+            self.counts["kernel"] += not self._recording
+            if not self._recording:
+                self._emulator.launch(name, grid, block, *arguments)
+
+        return call
+
+    def product(self, a, b, out, transposed="NN"):
+        assert a.flags.c_contiguous
+        assert b.flags.c_contiguous
+        assert out.flags.c_contiguous
+        a, b = (x.T if letter == "T" else x for x, letter in zip((a, b), transposed, strict=True))
+
+        def call():
+            self.counts["product"] += not self._recording
+            if not self._recording:
+                with np.errstate(invalid="ignore", over="ignore"):  # a GPU does not warn
+                    np.matmul(a, b, out=out)
+                if self.spoil:
+                    out[0, 0] = np.inf
+
+        return call
+
+    def run(self, calls):
+        for call in calls:
+            call()
+
+    def record(self, calls):
+        self._recording = True
+        calls = list(calls)
+        self.run(calls)
+        self._recording = False
+        return lambda: self.run(calls)
+
+    def end(self):
+        """There is one stream."""
+
+    close = synchronize = end
+
+    def turn(self):
+        return nullcontext()
+
+    def mark(self):
+        return self

@@ -1,0 +1,188 @@
+"""On a GPU: the whole way from data on the host to a trained network, beside the CPU."""
+
+import numpy as np
+import pytest
+
+from xpnet import (
+    BatchNormalization,
+    DenseLayer,
+    Dropout,
+    NeuralNetwork,
+    Normalization,
+    ReLUActivation,
+    SigmoidActivation,
+    TanhActivation,
+    resolve,
+)
+from xpnet.backends import DeviceUnavailableError, to_host
+
+pytestmark = pytest.mark.cuda
+
+N, K = 1030, 20
+
+
+@pytest.fixture(autouse=True)
+def gpu():
+    try:
+        resolve("cuda")
+    except DeviceUnavailableError as error:
+        pytest.skip(str(error))
+
+
+def samples(kind="float32"):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 200, (N, K)).astype(kind)
+    return X, (X[:, 0] // 50).astype(np.int64)
+
+
+def network(device, layers="plain", **arguments):
+    arguments = {"epochs": 3, "batch_size": 32, "optimizer": "adam", "seed": 0} | arguments
+    arguments = {"loss": "softmax_cross_entropy", "metric": "accuracy"} | arguments
+    net = NeuralNetwork(device=device, dtype=arguments.pop("dtype", "float64"), **arguments)
+    net.add(Normalization(100.0, 50.0, input_shape=(K,)))
+    net.add(DenseLayer(40))
+    if layers == "norms":
+        net.add(BatchNormalization())
+    net.add(SigmoidActivation() if layers == "sigmoid" else ReLUActivation())
+    if layers != "plain":
+        net.add(Dropout(0.3))
+    return net.add(DenseLayer(24)).add(TanhActivation()).add(DenseLayer(4))
+
+
+def trained(device, data, *more, **arguments):
+    net = network(device, *more, **arguments)
+    return net.fit(data, validation=data)
+
+
+def assert_same(gpu, cpu, tolerance=1e-8):
+    np.testing.assert_allclose(
+        to_host(gpu.parameters.copy()), cpu.parameters.copy(), rtol=tolerance, atol=tolerance
+    )
+    for name in ("loss", "metric", "val_loss", "val_metric"):
+        assert gpu.history[name] == pytest.approx(cpu.history[name], rel=tolerance)
+    assert gpu.optimizer.n_updates == cpu.optimizer.n_updates
+
+
+@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.parametrize("layers", ["plain", "sigmoid", "norms"])
+def test_captured_training_is_the_cpus(layers, capture):
+    data = samples()
+    assert_same(trained("cuda", data, layers, capture=capture), trained("cpu", data, layers))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "float32", "float64"])
+def test_captured_training_on_other_types(kind):
+    assert_same(trained("cuda", samples(kind), capture=True), trained("cpu", samples(kind)))
+
+
+def test_captured_training_with_weights_and_another_metric():
+    X, y = samples()
+    data = X, y, np.linspace(0.1, 1, N)
+    more = {"metric": "f1"}
+    assert_same(trained("cuda", data, **more, capture=True), trained("cpu", data, **more))
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_captured_training_on_sparse_rows(dense, monkeypatch):
+    sparse = pytest.importorskip("scipy.sparse")
+    if not dense:
+        monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
+    X = sparse.random_array((N, 300), density=0.05, rng=0, format="csr")
+    y = (np.asarray(X[:, :100].sum(axis=1)).ravel() > 2.5).astype(np.int64)
+
+    def make(device, **more):
+        net = NeuralNetwork(
+            epochs=3, batch_size=32, loss="softmax_cross_entropy", device=device, dtype="float64",
+            seed=0, **more,
+        )  # fmt: skip
+        net.add(DenseLayer(16, (300,))).add(ReLUActivation()).add(DenseLayer(2))
+        return net.fit((X, y))
+
+    gpu, cpu = make("cuda", capture=True), make("cpu")
+    np.testing.assert_allclose(
+        to_host(gpu.parameters.copy()), cpu.parameters.copy(), rtol=1e-8, atol=1e-10
+    )
+
+
+def test_captured_training_on_a_stream(tmp_path, monkeypatch):
+    X, y = samples()
+    np.save(tmp_path / "x.npy", X)
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+
+    def make(device, **more):
+        stored = np.load(tmp_path / "x.npy", mmap_mode="r")
+        return network(device, **more).fit((stored, y))
+
+    gpu, cpu = make("cuda", capture=True), make("cpu")
+    assert gpu.last_plan.chunk == 192
+    np.testing.assert_allclose(
+        to_host(gpu.parameters.copy()), cpu.parameters.copy(), rtol=1e-8, atol=1e-10
+    )
+
+
+def test_the_same_seed_gives_the_same_bits():
+    first, second = (trained("cuda", samples(), "norms", dtype="float32") for _ in range(2))
+    np.testing.assert_array_equal(
+        to_host(first.parameters.copy()), to_host(second.parameters.copy())
+    )
+
+
+def test_what_cannot_be_captured_is_trained_by_formulas():
+    data = samples()
+    arguments = {"optimizer": "sgd", "loss": "mse"}
+
+    class Halved(DenseLayer):
+        def forward_propagation(self, input, training=True):
+            return super().forward_propagation(input * 0.5, training)
+
+        def backward_propagation(self, output_error):
+            return super().backward_propagation(output_error)
+
+    def make(device):
+        net = NeuralNetwork(epochs=2, batch_size=32, device=device, dtype="float64", seed=0,
+                            **arguments)  # fmt: skip
+        net.add(Halved(10, (K,))).add(TanhActivation()).add(DenseLayer(1))
+        return net.fit((data[0] / 200.0, data[1].astype(float)))
+
+    np.testing.assert_allclose(
+        to_host(make("cuda").parameters.copy()), make("cpu").parameters.copy(), rtol=1e-8
+    )
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16", "float16"])
+def test_another_precision_learns_as_well(precision):
+    data = samples()
+    scores = [
+        network("cuda", dtype="float32", precision=each, epochs=10).fit(data).history["metric"][-1]
+        for each in ("float32", precision)
+    ]
+    assert scores[1] >= scores[0] - 0.03
+
+
+def test_an_epoch_of_graphs_makes_no_arrays_and_does_not_wait():
+    import cupy
+
+    from xpnet.captured import capture_step
+
+    net, (X, y) = network("cuda", dtype="float32"), samples()
+    backend = net.backend
+    made = []
+
+    class Hook(cupy.cuda.MemoryHook):
+        name = "made"
+
+        def malloc_preprocess(self, **arguments):
+            made.append(arguments)
+
+    step = capture_step(
+        net, backend.asarray(X), backend.asarray(y), None, 32, backend.machine("float32")
+    )
+    with step:
+        for _ in range(2):
+            step.load()
+            with Hook():
+                made.clear()
+                step.run(np.arange(N), 0.01)
+            step.mark().synchronize()
+            step.store()
+    assert not made

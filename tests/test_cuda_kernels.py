@@ -1,0 +1,440 @@
+"""Each kernel, run on the CPU, against its definition; and again under the sanitizers."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from xpnet import BatchNormalization, BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
+from xpnet.backends import _cuda_kernels as kernels
+from xpnet.backends import ops, resolve
+
+from .cuda.emulator import Emulator, sanitized
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
+
+SHAPES = [(1, 1), (5, 3), (33, 70), (300, 40), (0, 3)]  # odd, one row, more than a block, empty
+
+
+class Case:
+    """The arguments of a launch on random numbers, and what must be in which of them after it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows of the batch, and columns.
+    dtype : str
+    """
+
+    def __init__(self, shape, dtype):
+        self.rng = np.random.default_rng(3)
+        (self.rows, self.n), self.dtype = shape, np.dtype(dtype)
+        self.samples = self.rows + 9
+        self.order = self.rng.permutation(self.samples).astype(np.int64)
+        self.state = kernels.new_state([5, 2], step=1, start=4, update=7, batch=3, rate=0.1)
+        self.batch = self.order[4 : 4 + self.rows]
+
+    def normal(self, *shape):
+        return self.rng.standard_normal(shape).astype(self.dtype)
+
+    def empty(self, *shape, dtype=None):
+        return np.full(shape, np.nan, dtype or self.dtype)
+
+    @property
+    def matrix(self):
+        return self.normal(self.rows, self.n)
+
+
+def over(n, block=64):
+    return (max(min(-(-n // block), 7), 1), 1), block
+
+
+def over_rows(case):
+    return (max(-(-case.rows // 2), 1), 1), 64
+
+
+def columns(case, parts=1):
+    return (-(-case.n // 32), parts), 128
+
+
+CASES = {}
+
+
+def case(name):
+    return lambda make: CASES.setdefault(name, make)
+
+
+@case("tick")
+def _tick(c):
+    after = kernels.new_state([5, 2], step=2, start=6, update=8, batch=3, rate=0.1)
+    return ((1, 1), 32), [c.state], {0: after}
+
+
+@case("total_weight")
+def _total_weight(c):
+    weights, after = np.abs(c.normal(c.samples)), c.state.copy()
+    place = kernels.STATE.index("total")
+    after.view(np.float64)[place] = weights[c.batch].astype(float).sum()
+    return ((1, 1), 64), [weights, c.order, c.state, c.rows], {2: after.view(np.float64)}
+
+
+@case("fill")
+def _fill(c):
+    x = c.matrix
+    return over(x.size), [x, x.size, 1.5], {0: np.full_like(x, 1.5)}
+
+
+def gather(kind, standardized):
+    def make(c):
+        data = (c.rng.random((c.samples, c.n)) * 100).astype(kind)
+        x, mean, scale = c.empty(c.rows, c.n), c.normal(c.n), c.normal(c.n)
+        expected = ops.take_rows(data, c.batch).astype(c.dtype)
+        moments = [None, None]
+        if standardized:
+            expected, moments = (
+                ops.standardize.dispatch(object)(expected, mean, scale),
+                [mean, scale],
+            )
+        arguments = [data, c.order, c.state, x, c.rows, c.n, *moments]
+        return ((-(-c.n // 32), max(c.rows // 3, 1)), 32), arguments, {3: expected}
+
+    return make
+
+
+for _kind in kernels.DATA_TYPES:
+    CASES[f"gather_{_kind}"] = gather(_kind, False)
+CASES["gather_uint8, standardized"] = gather("uint8", True)
+
+
+def sparse_rows(c):
+    from scipy import sparse
+
+    x = sparse.random_array((c.samples, c.n), density=0.4, rng=c.rng, dtype=c.dtype, format="csr")
+    given = [x.indptr.astype(np.int64), x.indices.astype(np.int32), x.data, c.order, c.state]
+    return given, x[c.batch].toarray()
+
+
+@case("csr_rows")
+def _csr_rows(c):
+    given, dense = sparse_rows(c)
+    return ((3, 1), 32), [*given, c.empty(c.rows, c.n), c.rows, c.n], {5: dense}
+
+
+@case("csr_product")
+def _csr_product(c):
+    (given, dense), w = sparse_rows(c), c.normal(c.n, 5)
+    z = c.empty(c.rows, 5)
+    return ((3, 1), 32), [*given, w, z, c.rows, 5], {6: dense @ w}
+
+
+@case("csr_gradient")
+def _csr_gradient(c):
+    (given, dense), e = sparse_rows(c), c.normal(c.rows, 5)
+    g = np.zeros((c.n, 5), c.dtype)
+    return ((3, 1), 32), [*given, e, g, c.rows, 5], {6: dense.T @ e}
+
+
+NUMBERS = {kernels.LEAKY_RELU: 0.1, kernels.SIGMOID: 1.5}
+
+
+def activated(c, z, kind):
+    """Return an activation and its derivative, by the formulas."""
+    from xpnet.captured._supported import ACTIVATIONS
+
+    (layer,) = (cls for cls, (number, _) in ACTIVATIONS.items() if number == kind)
+    made = layer(NUMBERS[kind]) if kind in NUMBERS else layer()
+    return made.activation_function(z), made.derivative(z)
+
+
+def forward(kind):
+    def make(c):
+        z, b, d = 3 * c.matrix, c.normal(c.n), c.empty(c.rows, c.n)
+        a, slope = activated(c, z + b, kind)
+        arguments = [z, b, d, c.rows, c.n, kind, NUMBERS.get(kind, 0.0)]
+        return over(z.size), arguments, {0: a, 2: slope * np.ones_like(z)}
+
+    return make
+
+
+def back(kind, parts):
+    def make(c):
+        e, z = c.matrix, 3 * c.matrix
+        if kind == kernels.KEPT:
+            a = slope = z
+        else:
+            a, slope = activated(c, z, kind)
+        out = c.empty(parts, c.n)
+        piece = -(-c.rows // parts)
+        expected = e * slope
+        sums = [expected[k * piece : (k + 1) * piece].sum(axis=0) for k in range(parts)]
+        arguments = [e, a + np.zeros_like(z), out, c.rows, c.n, kind, NUMBERS.get(kind, 0.0)]
+        return columns(c, parts), arguments, {0: expected, 2: np.array(sums)}
+
+    return make
+
+
+for _number, _kind in enumerate(["linear", "relu", "leaky", "relu6", "sigmoid", "tanh", "kept"]):
+    if _kind != "kept":
+        CASES[f"bias_activation, {_kind}"] = forward(_number)
+    if _kind != "sigmoid":
+        CASES[f"back_activation, {_kind}"] = back(_number, 1)
+CASES["back_activation, in parts"] = back(kernels.TANH, 4)
+
+
+@case("sum_parts")
+def _sum_parts(c):
+    parts = c.normal(4, c.n)
+    return over(c.n), [parts, c.empty(c.n), 4, c.n], {1: parts.sum(axis=0)}
+
+
+@case("dropout_mask")
+def _dropout_mask(c):
+    mask = c.empty(c.rows, c.n)
+    expected = ops.dropout_mask.dispatch(object)(mask, 0.3, 77, 12)
+    return over(mask.size), [mask, 77, 12, mask.size, 0.3], {0: expected}
+
+
+@case("dropout")
+def _dropout(c):
+    z, d = c.matrix, c.empty(c.rows, c.n)
+    a, slope = np.tanh(z), 1 - np.tanh(z) ** 2
+    mask = ops.dropout_mask.dispatch(object)(z, 0.3, 77, 2 + 1)  # drawn before, and the step
+    arguments = [a.copy(), d, c.state, 1, 77, z.size, 0.3, kernels.TANH, 0.0]
+    return over(z.size), arguments, {0: a * mask, 1: slope * mask}
+
+
+def norm_of(c):
+    layer = BatchNormalization(input_shape=(c.n,))
+    layer.backend = resolve("cpu", dtype=c.dtype.name)
+    layer.initialize()
+    layer.gamma, layer.beta = c.normal(c.n), c.normal(c.n)
+    layer.running_mean, layer.running_variance = c.normal(c.n), np.abs(c.normal(c.n))
+    return layer
+
+
+@case("batch_norm")
+def _batch_norm(c):
+    layer, z, b = norm_of(c), c.matrix, c.normal(c.n)
+    moments = [layer.running_mean.copy(), layer.running_variance.copy()]
+    arguments = [z.copy(), b, layer.gamma, layer.beta, c.empty(c.rows, c.n), c.empty(c.n), *moments]
+    out = layer.forward_propagation(z + b)
+    expected = {0: out, 4: layer.normalized, 5: layer.deviation}
+    expected |= {6: layer.running_mean, 7: layer.running_variance}
+    numbers = [c.rows, c.n, layer.momentum, layer.epsilon]
+    return columns(c), [*arguments, *numbers], expected if c.rows else {0: out}
+
+
+@case("back_batch_norm")
+def _back_batch_norm(c):
+    layer, e = norm_of(c), c.matrix
+    layer.forward_propagation(c.matrix)
+    arguments = [e.copy(), layer.normalized, layer.deviation + 0 * layer.gamma, layer.gamma]
+    out = layer.backward_propagation(e)
+    arguments += [c.empty(c.n), c.empty(c.n), c.rows, c.n]
+    return columns(c), arguments, {0: out, 4: layer.gamma_gradient, 5: layer.beta_gradient}
+
+
+def loss_case(name, loss, targets, weighted, logs=None):
+    def make(c):
+        z, e = c.matrix, c.empty(c.rows, c.n)
+        if name == "binary_probabilities":
+            z = ops.sigmoid(4 * z)
+            z[:1, :1] = 0.0
+        y = targets(c)
+        weights = np.abs(c.normal(c.samples)) if weighted else None
+        given = () if weights is None else (weights[c.batch],)
+        total = c.rows if weights is None else weights[c.batch].sum()
+        words = c.state.view(np.float64)
+        words[kernels.STATE.index("total")] = total
+        words[kernels.STATE.index("scale")] = 4.0
+        value, derivative = loss.loss_and_derivative(y[c.batch], z, *given)
+        losses, hits = c.empty(c.rows, dtype="float64"), c.empty(c.rows, dtype="float64")
+        arguments = [z, e, y, c.order, weights, c.state, losses]
+        expected = {1: 4.0 * derivative, 6: value}
+        if "softmax" in name:
+            kept = c.empty(4 + c.rows, c.n)
+            arguments += [hits, kept]
+            right = z.argmax(axis=1) == (y[c.batch] if y.ndim == 1 else y[c.batch].argmax(axis=1))
+            expected[7] = right * (given[0] if given else 1.0)
+            expected[8] = ops.log_softmax(z) if c.rows else z
+        arguments += [c.rows, c.n]
+        if name == "binary_probabilities":
+            arguments.append(float(np.finfo(c.dtype).eps))
+        return over_rows(c), arguments, expected
+
+    return make
+
+
+def classes(c):
+    return c.rng.integers(0, c.n, c.samples)
+
+
+def parts_of_classes(c):
+    return c.rng.dirichlet(np.ones(c.n), c.samples).astype(c.dtype)
+
+
+def yes_or_no(c):
+    return c.rng.integers(0, 2, (c.samples, c.n)).astype(c.dtype)
+
+
+for _weighted in (False, True):
+    for _name, _loss, _targets in (
+        ("softmax_classes", SoftmaxCrossEntropy(), classes),
+        ("softmax_rows", SoftmaxCrossEntropy(), parts_of_classes),
+        ("squares", MeanSquaredError(), parts_of_classes),
+        ("binary_logits", BinaryCrossEntropy(from_logits=True), yes_or_no),
+        ("binary_probabilities", BinaryCrossEntropy(), yes_or_no),
+    ):
+        _key = f"{_name}, weighted" if _weighted else _name
+        CASES[_key] = loss_case(_name, _loss, _targets, _weighted)
+
+
+@case("report")
+def _report(c):
+    losses, hits = (np.abs(c.normal(c.rows)).astype(float) for _ in range(2))
+    into, totals, after = np.zeros(3), np.zeros(3), c.state.copy()
+    numbers = after.view(np.float64)
+    numbers[kernels.STATE.index("hits")] = hits.sum()
+    numbers[kernels.STATE.index("counted")] = c.rows
+    arguments = [losses, hits, c.state, into, totals, c.rows, 0]
+    expected = {2: numbers, 3: np.array([0, losses.sum(), 0]), 4: np.array([0, c.rows, 0])}
+    return ((1, 1), 64), arguments, expected
+
+
+@case("keep_outputs")
+def _keep_outputs(c):
+    z, kept = c.matrix, np.zeros((c.samples, c.n), c.dtype)
+    expected = kept.copy()
+    expected[4 : 4 + c.rows] = z
+    return over(z.size), [z, kept, c.state, c.rows, c.n], {1: expected}
+
+
+@case("penalize")
+def _penalize(c):
+    g, w = c.matrix, c.matrix
+    w[:1] = 0
+    expected = g + 0.3 * np.sign(w) + 2 * 0.7 * w
+    return over(g.size), [g, w, g.size, 0.3, 0.7], {0: expected}
+
+
+@case("clip_values")
+def _clip_values(c):
+    g = 3 * c.matrix
+    return over(g.size), [g, c.state, g.size, 1.0], {0: np.clip(g, -1, 1)}
+
+
+@case("square_sum")
+def _square_sum(c):
+    g, parts = c.matrix, c.empty(6, dtype="float64")
+    expected = np.float64((g.astype(float) ** 2).sum())
+    return ((6, 1), 64), [g, parts, g.size], {1: expected}
+
+
+def judged(sum_of_squares, most, scaled, good=0, **after):
+    def make(c):
+        words = dict(scale=4.0, good=good, update=7)
+        parts = np.array([sum_of_squares / 2, sum_of_squares / 2])
+        state, expected = kernels.new_state([], **words), kernels.new_state([], **(words | after))
+        arguments = [parts, state, 2, most, scaled]
+        return ((1, 1), 64), arguments, {1: expected.view(np.float64)}
+
+    return make
+
+
+CASES["judge, short enough"] = judged(64.0, 3.0, 0, factor=0.25)  # 8 / 4 is 2
+CASES["judge, too long"] = judged(64.0, 1.0, 0, factor=0.125)
+CASES["judge, any length"] = judged(64.0, 0.0, 1, factor=0.25, good=1)
+CASES["judge, doubled"] = judged(64.0, 0.0, 1, good=1999, factor=0.25, scale=8.0)
+
+
+@case("judge, overflowed")
+def _overflowed(c):
+    state = kernels.new_state([], scale=4.0, good=9, update=7)
+    expected = kernels.new_state([], scale=2.0, good=0, update=6, skipped=1, factor=0.25)
+    arguments = [np.array([1.0, np.inf]), state, 2, 0.0, 1]
+    return ((1, 1), 64), arguments, {1: expected.view(np.float64)}
+
+
+def update(name, n_states, *numbers, **options):
+    def make(c):
+        w, g, *states = (c.normal(c.rows * c.n + 5) for _ in range(2 + n_states))
+        states = [np.abs(state) for state in states]
+        c.state.view(np.float64)[kernels.STATE.index("factor")] = 0.5
+        clipped = 0.5 * g
+        if name == "sgd":
+            momentum, part, nesterov = numbers
+            given = momentum, 1 - part, bool(nesterov)
+        elif name == "rmsprop":
+            given = numbers[0], numbers[2]
+        elif name == "adam":
+            given = (*numbers[:3], 7)
+        else:
+            given = numbers
+        kept = 1 - 0.1 * numbers[3] if name == "adam" else 1.0
+        result = getattr(ops, name).dispatch(object)(kept * w, clipped, *states, 0.1, *given)
+        arguments = [w, g, *states, c.state, w.size, *numbers]
+        return over(w.size), arguments, dict(zip([0, *range(2, 2 + n_states)], result, strict=True))
+
+    return make
+
+
+CASES["sgd"] = update("sgd", 1, 0.9, 0.8, 0)
+CASES["sgd, nesterov"] = update("sgd", 1, 0.9, 1.0, 1)
+CASES["rmsprop"] = update("rmsprop", 1, 0.8, 0.2, 1e-3)
+CASES["adagrad"] = update("adagrad", 1, 1e-3)
+CASES["adam"] = update("adam", 2, 0.8, 0.95, 1e-4, 0.0)
+CASES["adam, decay"] = update("adam", 2, 0.8, 0.95, 1e-4, 0.2)
+
+
+def skipped(name, n_states, *numbers):
+    def make(c):
+        arrays = [c.normal(40) for _ in range(2 + n_states)]
+        c.state[kernels.STATE.index("skipped")] = 1
+        arguments = [*arrays, c.state, 40, *numbers]
+        return over(40), arguments, {k: array.copy() for k, array in enumerate(arrays)}
+
+    return make
+
+
+CASES["sgd, skipped"] = skipped("sgd", 1, 0.9, 1.0, 0)
+CASES["adam, skipped"] = skipped("adam", 2, 0.8, 0.95, 1e-4, 0.0)
+
+
+def test_every_kernel_has_a_case():
+    assert {name.partition(",")[0] for name in CASES} == set(kernels.SIGNATURES)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CASES)
+def test_a_kernel_does_what_its_definition_says(name, dtype, shape):
+    if 0 in shape and name.partition(",")[0] in ("csr_gradient", "batch_norm", "back_batch_norm"):
+        pytest.skip("there is no batch of no samples in a step")
+    c = Case(shape, dtype)
+    with np.errstate(all="ignore"):
+        (grid, block), arguments, expected = CASES[name](c)
+    Emulator(dtype).launch(name.partition(",")[0], grid, block, *arguments)
+    tolerance = 2e-5 if dtype == "float32" else 1e-11
+    for place, wanted in expected.items():
+        got = arguments[place]
+        if place == 6 and np.ndim(wanted) == 0 and got.ndim == 1:
+            got = got.sum()  # parts of a loss
+        if place == 1 and name == "square_sum":
+            got = got.sum()
+        if place == 8 and "softmax" in name:
+            got = got[4:]
+        if got.dtype == np.int64 and wanted.dtype == np.float64:
+            got = got.view(np.float64)
+        np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sanitizer", ["address", "thread", "undefined"])
+def test_a_sanitizer_finds_nothing_in_any_kernel(sanitizer):
+    launches = []
+    for name, make in CASES.items():
+        for shape in [(5, 3), (33, 70)]:
+            (grid, block), arguments, _ = make(Case(shape, "float32"))
+            launches.append((name.partition(",")[0], grid, block, *arguments))
+    outcome = sanitized(launches, sanitizer, timeout=300)
+    assert outcome.returncode == 0, outcome.stderr[-3000:]

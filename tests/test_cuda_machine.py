@@ -1,0 +1,175 @@
+"""What drives a GPU, against a stand-in for CuPy and cuBLAS that counts and is as strict."""
+
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from xpnet import BatchNormalization, DenseLayer, Dropout, NeuralNetwork, ReLUActivation
+from xpnet.backends import _cublas, _cuda_machine
+from xpnet.captured import capture_step
+
+from .cuda import standin
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
+
+N, K, BATCH = 75, 13, 4
+
+
+@pytest.fixture
+def cublas(monkeypatch):
+    """CuPy and cuBLAS as they are played here; gives the latter."""
+    library = standin.Cublas()
+    monkeypatch.setitem(sys.modules, "cupy", standin.make_cupy())
+    monkeypatch.setattr(_cublas, "_library", lambda: library)
+    _cuda_machine.kernels_of.cache_clear()
+    standin.counts.clear()
+    yield library
+    _cuda_machine.kernels_of.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("transposed", ["NN", "TN", "NT", "TT"])
+def test_a_product_is_the_product(cublas, dtype, transposed, rng):
+    machine = _cuda_machine.CudaMachine(dtype)
+    m, n, k = 5, 3, 7
+    a, b, out = (
+        machine.zeros(shape)
+        for shape in (
+            (k, m) if transposed[0] == "T" else (m, k),
+            (n, k) if transposed[1] == "T" else (k, n),
+            (m, n),
+        )
+    )
+    for array in (a, b):
+        machine.write(array, rng.standard_normal(array.shape).astype(dtype))
+    machine.run([machine.product(a, b, out, transposed)])
+    left, right = (
+        x.get().T if t == "T" else x.get() for x, t in zip((a, b), transposed, strict=True)
+    )
+    np.testing.assert_allclose(machine.read(out), left @ right, rtol=1e-5)
+    machine.close()
+
+
+@pytest.mark.parametrize(
+    ("precision", "compute"),
+    [("float32", 68), ("tf32", 77), ("bfloat16", 75), ("float16", 74)],
+)
+def test_precisions_are_ways_to_compute(cublas, precision, compute):
+    machine = _cuda_machine.CudaMachine("float32", precision)
+    square = machine.zeros((2, 2))
+    machine.run([machine.product(square, square, machine.zeros((2, 2)))])
+    assert cublas.calls == ["stream", "workspace", compute]
+    assert machine.scales_loss == (precision == "float16")
+
+
+def test_an_error_of_cublas_says_of_which_call(cublas, monkeypatch):
+    monkeypatch.setattr(cublas, "cublasSetStream_v2", lambda *arguments: 7)
+    with pytest.raises(_cublas.CublasError, match="cublasSetStream_v2 returned 7"):
+        _cuda_machine.CudaMachine("float32")
+
+
+def test_kernels_are_compiled_once_in_a_process(cublas):
+    for _ in range(3):
+        _cuda_machine.CudaMachine("float32").close()
+    assert standin.counts["compiled"] == 1
+
+
+def test_a_kernel_takes_so_many_arguments(cublas):
+    machine = _cuda_machine.CudaMachine("float32")
+    with pytest.raises(TypeError, match="tick takes 1 arguments, not 2"):
+        machine.kernel("tick", (1, 1), 32, None, None)
+
+
+def layers(kind):
+    yield DenseLayer(20, (K,))
+    if kind == "norms":
+        yield BatchNormalization()
+    yield ReLUActivation()
+    if kind == "norms":
+        yield Dropout(0.3)
+    yield DenseLayer(5)
+
+
+def network(kind, **arguments):
+    net = NeuralNetwork(
+        batch_size=BATCH, loss="softmax_cross_entropy", optimizer="adam", dtype="float64", seed=4
+    )
+    for layer in layers(kind):
+        net.add(layer)
+    return net
+
+
+@pytest.mark.parametrize("kind", ["plain", "norms"])
+@pytest.mark.parametrize("capture", [True, False])
+def test_a_steady_step_makes_nothing_waits_for_nothing_and_is_so_many_launches(
+    cublas, kind, capture, rng
+):
+    X, y = rng.standard_normal((N, K)), rng.integers(0, 5, N)
+    net = network(kind)
+    machine = _cuda_machine.CudaMachine("float64")
+    order, counts = np.arange(N), standin.counts
+    per_step = 14 if kind == "plain" else 18
+    with capture_step(net, X, y, None, BATCH, machine, capture=capture) as step:
+        for epoch in range(3):
+            step.load()
+            counts.clear()
+            step.run(order, 0.01)
+            if epoch:  # in the first one graphs are made
+                steps = -(-N // BATCH)
+                launched = counts["launches in graphs"] if capture else counts["launches"]
+                assert launched == per_step * steps
+                assert per_step <= 6 * 2 + 6
+                # 16 steps in one graph, 2 by themselves, and a short one.
+                assert counts["graphs"] == (4 if capture else 0)
+                assert counts["launches"] == (0 if capture else launched)
+                assert counts["from host"] == 1  # the order, once for any number of steps
+                assert counts["allocations"] == counts["waits"] == 0
+            step.store()
+
+
+def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):
+    X, y = rng.standard_normal((N, K)), rng.integers(0, 5, N)
+    found, expected = network("norms"), network("norms")
+    orders = [rng.permutation(N) for _ in range(2)]
+    with capture_step(found, X, y, None, BATCH, _cuda_machine.CudaMachine("float64")) as step:
+        for order in orders:
+            step.load()
+            step.run(order, 0.01)
+            step.store()
+    epochs = iter(orders)
+    expected.sample_order = lambda n, epoch: next(epochs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xpnet.config.kernels", "numpy")
+        expected.fit((X, y), epochs=2)
+    for k, layer in enumerate(found.layers):
+        for name in (*layer.parameter_names, *layer.state_names):
+            np.testing.assert_allclose(
+                np.asarray(getattr(layer, name)),
+                np.asarray(getattr(expected.layers[k], name)),
+                rtol=1e-4,  # biases before a normalization: of Adam on rounding
+                atol=1e-4,
+            )
+
+
+def test_what_may_not_be_captured_raises_in_the_stand_in_too(cublas):
+    machine = _cuda_machine.CudaMachine("float64")
+    for wrong in (lambda: machine.zeros((3,)), lambda: machine.stream.synchronize()):
+        with pytest.raises(RuntimeError, match="CaptureUnsupported"):
+            machine.record([wrong])
+        assert standin.Stream.capturing is None
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (1000, 3), (5000, 5), (4099,)])
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_an_upload_goes_through_two_small_buffers(cublas, shape, dtype, monkeypatch, rng):
+    from xpnet.backends import _cupy_upload
+
+    cupyx = standin.make_cupyx()
+    monkeypatch.setitem(sys.modules, "cupyx", cupyx)
+    monkeypatch.setattr(_cupy_upload, "CHUNK_BYTES", 4096)
+    x = (100 * rng.random(shape)).astype(dtype)
+    given = np.asfortranarray(x)
+    np.testing.assert_array_equal(_cupy_upload.upload(given).get(), x)
+    assert sum(buffer.nbytes for buffer in cupyx.pinned) == (8192 if x.nbytes > 4096 else 0)

@@ -1,0 +1,159 @@
+"""The steps of training as graphs of kernels, on a GPU."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import memory
+from ._arrays import Arrays, take
+from ._placing import Placed
+from ._steps import Steps
+from ._streaming import Stream
+from ._sums import Sums, loss_arguments
+from ._translation import UnsupportedError
+from .backends import is_sparse
+from .losses import SoftmaxCrossEntropy
+from .metrics import Accuracy
+
+if TYPE_CHECKING:
+    from .captured import CapturedTraining
+    from .neuralnet import NeuralNetwork
+
+_KEPT_BYTES = 1 << 28
+"""Outputs of an epoch that are kept for a metric, at the most."""
+
+
+class CapturedSteps(Steps):
+    """The same steps as graphs on a GPU; the parameters are there meanwhile."""
+
+    SECONDS = 0.03
+    """About how long the steps take after which Ctrl-C and the progress bar have their turn."""
+
+    AHEAD = 2
+    """Parts of so many steps that are asked for before the first of them is done: the device has
+    always something to do, and Ctrl-C does not wait for a whole epoch."""
+
+    def __init__(
+        self, network: "NeuralNetwork", placed: Placed, training: "CapturedTraining", nbytes: int
+    ) -> None:
+        super().__init__(network, memory.of_compiled(placed.plan, nbytes))
+        self._training = training
+        self._at_a_time = 16
+        self._asked: deque[Any] = deque()
+
+    def __exit__(self, *exception: object) -> None:
+        self._training.close()
+
+    def begin_epoch(self) -> None:
+        """Bring the parameters in."""
+        self._training.load()
+
+    def end_epoch(self) -> None:
+        """Bring the parameters out."""
+        self._asked.clear()
+        self._training.store()
+
+    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+        """Train on samples in an order, some steps at a time; nothing waits for the last ones."""
+        size, start, first = self.plan.batch_size, 0, self._training.taken
+        self._training.use(arrays.X, arrays.y, arrays.sample_weight)
+        while start < len(order):
+            part = order[start : start + self._at_a_time * size]
+            began = time.perf_counter()
+            losses, weights = self._training.run(part, self._network.optimizer.learning_rate)
+            sums.add_losses(losses, weights, step)
+            self._asked.append(self._training.mark())
+            if len(self._asked) > self.AHEAD:
+                self._asked.popleft().synchronize()
+            yield len(losses)
+            step += len(losses)
+            start += len(part)
+            if time.perf_counter() - began < self.SECONDS / 2:
+                self._at_a_time *= 2
+        self._add_outputs(arrays, order, sums, first * size)
+
+    def _add_outputs(self, arrays: Arrays, order: np.ndarray, sums: Sums, first: int) -> None:
+        """Take outputs, or hits, in for the metric."""
+        training = self._training
+        if training.counts_hits and sums.metric is not None:
+            sums.set_statistics(training.hits())
+            return
+        if training.outputs is None:
+            return
+        training.wait()
+        index = arrays.backend.asarray(order)
+        rows = memory.EVALUATION_ROWS
+        for start in range(0, len(order), rows):
+            y, weight = take(index[start : start + rows], arrays.y, arrays.sample_weight)
+            batch = Arrays(None, y, weight, arrays.backend)
+            stop = min(start + rows, len(order))
+            outputs = training.outputs[first + start : first + stop]
+            sums.add_outputs(*loss_arguments(batch, outputs))
+
+
+def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
+    """Return a network's steps as graphs.
+
+    Raises
+    ------
+    UnsupportedError
+        There are none for it, or for these data.
+    """
+    from .captured import capture_step, why_not
+
+    plan, data = placed.plan, placed.training
+    if plan.rows != plan.batch_size:
+        raise UnsupportedError("a batch that is split to fit into memory")
+    sample: Any = data
+    if isinstance(data, Stream):  # whose buffers are read into meanwhile
+        sample = data.first()
+        sample = replace(sample, X=sample.backend.xp.asarray(sample.X, copy=True))
+    if is_sparse(sample.X) and not sample.keeps_sparse:
+        raise UnsupportedError("sparse features that the first layer does not take")
+    reason = why_not(network, sample.X, sample.y, plan.batch_size)
+    if reason is not None:
+        raise UnsupportedError(reason)
+    hits = _counts_hits(network, sample.y)
+    kept = 0
+    if network.metric is not None and not hits:
+        n_outputs = network.layers[-1].output_shape()[0]
+        kept = -(-plan.n_samples // plan.batch_size) * plan.batch_size
+        if kept * n_outputs * sample.backend.zeros((0,)).itemsize > _KEPT_BYTES:
+            raise UnsupportedError(f"a metric of {plan.n_samples} rows of {n_outputs} outputs")
+    training = capture_step(
+        network,
+        sample.X,
+        sample.y,
+        sample.sample_weight,
+        plan.batch_size,
+        sample.backend.machine(network.precision),
+        n_samples=plan.n_samples,
+        keep_outputs=kept,
+        counts_hits=hits,
+        capture=network.capture,
+    )
+    assert training is not None  # there is one: see above
+    held = 0
+    if sample is not data:  # a chunk, which is theirs from now on
+        parts = (sample.X, sample.y, sample.sample_weight)
+        held = sum(each.nbytes for each in parts if each is not None)
+    steps = CapturedSteps(network, placed, training, training.nbytes + held)
+    if steps.plan.total > placed.available:
+        training.close()
+        raise UnsupportedError("it needs more memory than there is")
+    return steps
+
+
+def _counts_hits(network: "NeuralNetwork", y: Any) -> bool:
+    """Whether the loss's kernel can count what the metric asks for."""
+    several = network.layers[-1].output_shape()[0] > 1
+    return (
+        type(network.metric) is Accuracy
+        and type(network.loss) is SoftmaxCrossEntropy
+        and several
+        and y.ndim == 1
+    )

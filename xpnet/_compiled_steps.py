@@ -1,0 +1,150 @@
+"""The steps of training in compiled code, on the CPU."""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import config, memory
+from ._arrays import Arrays, take
+from ._checks import check_count
+from ._placing import Placed
+from ._steps import NotFiniteError, Steps
+from ._streaming import Stream
+from ._sums import Sums, loss_arguments
+from ._translation import UnsupportedError
+
+if TYPE_CHECKING:
+    from .compiled import CompiledTraining
+    from .neuralnet import NeuralNetwork
+
+
+class CompiledSteps(Steps):
+    """The same steps in compiled code, some at a time; the parameters are there meanwhile."""
+
+    SECONDS = 0.03
+    """About how long the steps take after which Ctrl-C and the progress bar have their turn."""
+
+    def __init__(
+        self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining", nbytes: int
+    ) -> None:
+        super().__init__(network, memory.of_compiled(placed.plan, nbytes))
+        self._training = training
+        # With a metric whole units, which its sums are taken of however long they took.
+        self._unit = _steps_together(placed.plan) if training.keeps else 1
+        self._at_a_time = self._unit
+
+    def __exit__(self, *exception: object) -> None:
+        self._training.close()
+
+    def begin_epoch(self) -> None:
+        """Bring the parameters in."""
+        self._training.load()
+
+    def end_epoch(self) -> None:
+        """Bring the parameters out."""
+        self._training.store()
+
+    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+        """Train on samples in an order, some steps at a time."""
+        net, size, start = self._network, self.plan.batch_size, 0
+        self._training.use(arrays.X, arrays.y, arrays.sample_weight)
+        while start < len(order):
+            part = order[start : start + self._at_a_time * size]
+            began = time.perf_counter()
+            losses, weights = self._training.run(part, net.optimizer.learning_rate)
+            seconds = time.perf_counter() - began
+            sums.add_losses(losses, weights, step)
+            wrong = np.flatnonzero(~np.isfinite(losses))
+            if wrong.size:
+                raise NotFiniteError(f"the loss {losses[wrong[0]]}", step + int(wrong[0]))
+            self._add_outputs(arrays, part, sums)
+            yield len(losses)
+            step += len(losses)
+            start += len(part)
+            if len(part) == self._at_a_time * size:
+                self._adapt(seconds)
+
+    def _adapt(self, seconds: float) -> None:
+        """Take twice as many steps at a time, or half as many, where they took too little or much.
+
+        That is bounded by the outputs that are kept.
+        """
+        most = (self._training.keeps or math.inf) / self.plan.batch_size
+        if seconds < self.SECONDS / 2 and 2 * self._at_a_time <= most:
+            self._at_a_time *= 2
+        elif seconds > 2 * self.SECONDS and self._at_a_time > self._unit:
+            self._at_a_time //= 2
+
+    def _add_outputs(self, arrays: Arrays, order: np.ndarray, sums: Sums) -> None:
+        """Take outputs in for the metric, always as many together."""
+        outputs, size = self._training.outputs, self._unit * self.plan.batch_size
+        if outputs is None:
+            return
+        for start in range(0, len(order), size):
+            part = slice(start, start + size)
+            y, weight = take(order[part], arrays.y, arrays.sample_weight)
+            batch = Arrays(None, y, weight, self._network.backend)
+            sums.add_outputs(*loss_arguments(batch, outputs[part]))
+
+
+def _steps_together(plan: memory.MemoryPlan) -> int:
+    """Return how many steps make up a batch of the evaluation, and one at the least."""
+    return max(memory.EVALUATION_ROWS // plan.batch_size, 1)
+
+
+_KEPT_BYTES = 1 << 20
+"""Outputs that compiled steps keep for a metric."""
+
+
+def _kept_rows(network: "NeuralNetwork", plan: memory.MemoryPlan) -> int:
+    """Return how many samples' outputs are to be kept."""
+    if network.metric is None:
+        return 0
+    row = network.layers[-1].output_shape()[0] * np.dtype(network.backend.dtype).itemsize
+    least = _steps_together(plan) * plan.batch_size
+    most = math.ceil(plan.n_samples / plan.batch_size) * plan.batch_size
+    return min(max(_KEPT_BYTES // row, least), max(most, least))
+
+
+FEW_STEPS = 16
+"""Below so many steps in an epoch, going into compiled code and out of it is not worth it.
+
+Making the instructions takes some milliseconds, as 16 steps of a small network do.
+"""
+
+
+def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
+    """Return a network's steps in compiled code.
+
+    Raises
+    ------
+    UnsupportedError
+        There are none for it, or for these data, or they are not worth it.
+    """
+    threads: Any = config.threads
+    if threads is not None:
+        threads = check_count("xpnet.config.threads", threads)
+    plan, data = placed.plan, placed.training
+    if config.kernels == "auto" and plan.n_samples < FEW_STEPS * plan.batch_size:
+        raise UnsupportedError(f"an epoch of less than {FEW_STEPS} steps")
+    if plan.rows != plan.batch_size:
+        raise UnsupportedError("a batch that is split to fit into memory")
+    from .compiled import compile_step, why_not
+
+    sample: Any = data.first() if isinstance(data, Stream) else data
+    arguments = (network, sample.X, sample.y, sample.sample_weight)
+    kept = _kept_rows(network, plan)
+    training = compile_step(*arguments, plan.batch_size, threads, keep_outputs=kept)
+    if training is None:
+        raise UnsupportedError(why_not(*arguments) or "")
+    held = 0
+    if sample is not data:  # a chunk's targets, which are theirs from now on
+        held = sum(each.nbytes for each in (sample.y, sample.sample_weight) if each is not None)
+    steps = CompiledSteps(network, placed, training, training.nbytes + held)
+    if steps.plan.total > placed.available:
+        training.close()
+        raise UnsupportedError("it needs more memory than there is")
+    return steps

@@ -1,0 +1,173 @@
+"""Networks as what kernels can be told: dense units, classes or rows as targets, weights.
+
+What has no translation is refused with the reason, and is trained by its formulas.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, cast
+
+from .activations import (
+    LeakyReLUActivation,
+    LinearActivation,
+    LogSoftmaxActivation,
+    SigmoidActivation,
+)
+from .backends import Array, array_namespace, ops
+from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
+from .losses import LossFunction, MeanLoss, NegativeLogLikelihood
+from .optimizers import SGD, Optimizer
+
+if TYPE_CHECKING:
+    from .neuralnet import NeuralNetwork
+
+
+class UnsupportedError(Exception):
+    """There is no translation of this; the message says of what."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A dense layer with the normalization, the activation and the dropout behind it."""
+
+    layer: DenseLayer
+    activation: Layer
+    n_inputs: int
+    n_units: int
+    norm: BatchNormalization | None = None
+    dropout: Dropout | None = None
+
+    @property
+    def keeps_derivative(self) -> bool:
+        """Whether the derivative is made on the way forward and kept."""
+        return self.dropout is not None or type(self.activation) is SigmoidActivation
+
+
+def check_parts(
+    net: "NeuralNetwork",
+    optimizers: Collection[type[Optimizer]],
+    losses: Collection[type[LossFunction]],
+) -> None:
+    """Refuse an optimizer or a loss that is none of these, and passes that are not ours."""
+    optimizer, loss = net.optimizer, net.loss
+    if type(optimizer) not in optimizers:
+        raise UnsupportedError(f"the optimizer {type(optimizer).__name__}")
+    if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.dampening:
+        raise UnsupportedError("SGD with Nesterov's momentum and dampening")
+    if type(loss) not in losses:
+        raise UnsupportedError(f"the loss {type(loss).__name__}")
+    passes = ("forward_propagation", "backward_propagation", "update_parameters")
+    for thing, names in ((net, passes), (optimizer, None), (loss, None)):
+        if (name := _not_ours(thing, names)) is not None:
+            raise UnsupportedError(f"{type(thing).__name__} has a {name} of its own")
+    ends_in_logarithms = bool(net.layers) and type(net.layers[-1]) is LogSoftmaxActivation
+    if isinstance(loss, NegativeLogLikelihood) and not ends_in_logarithms:
+        raise UnsupportedError("NegativeLogLikelihood behind anything but LogSoftmaxActivation")
+    if ends_in_logarithms and not isinstance(loss, NegativeLogLikelihood):
+        raise UnsupportedError("LogSoftmaxActivation before anything but NegativeLogLikelihood")
+
+
+_FOLDER = str(Path(__file__).parent)
+
+
+def _not_ours(thing: object, names: Iterable[str] | None = None) -> str | None:
+    """Return the name of a method, one of ``names`` or any, that is not as this package has it.
+
+    A translation does what the methods in this package do. Somebody may have put another one into
+    the object, its class, or a subclass.
+    """
+    kind = type(thing)
+    for name in names or (name for name in dir(kind) if not name.startswith("__")):
+        method = getattr(kind, name)
+        if callable(method) and name in vars(thing):
+            return name
+        if isinstance(method, FunctionType) and not method.__code__.co_filename.startswith(_FOLDER):
+            return name
+    return None
+
+
+def units_of(
+    layers: list[Layer], activations: Collection[type[Layer]], most_dropouts: int
+) -> list[Unit]:
+    """Return the dense layers, each with what is behind it."""
+    units: list[Unit] = []
+    for k, layer in enumerate(layers):
+        if (name := _not_ours(layer)) is not None:
+            raise UnsupportedError(f"a {layer.layer_name()} has a {name} of its own")
+        if layer.own_optimizers:
+            raise UnsupportedError(f"a {layer.layer_name()} has an optimizer of its own")
+        if type(layer) is DenseLayer:
+            n_inputs = layer.input_shape()[0]
+            units.append(Unit(layer, LinearActivation(), n_inputs, layer.n_units))
+        elif units and type(layer) is not Normalization:
+            units[-1] = _behind(units[-1], layer, activations, is_last=k == len(layers) - 1)
+        elif type(layer) is not Normalization or k > 0:
+            raise UnsupportedError(f"{layer.layer_name()} as layer {k + 1}")
+    if not units:
+        raise UnsupportedError("a network without a DenseLayer")
+    if sum(unit.dropout is not None for unit in units) > most_dropouts:
+        raise UnsupportedError(f"more than {most_dropouts} times Dropout")
+    return units
+
+
+def _behind(unit: Unit, layer: Layer, activations: Collection[type[Layer]], is_last: bool) -> Unit:
+    """Return a unit with one more layer, in the one order that a unit has them in."""
+    kind, is_linear = type(layer), type(unit.activation) is LinearActivation
+    if kind is LinearActivation:
+        return unit
+    if kind in activations:
+        if unit.dropout is not None:
+            raise UnsupportedError("an activation behind Dropout")
+        if not is_linear:
+            raise UnsupportedError("an activation behind another one")
+        if isinstance(layer, LeakyReLUActivation) and layer.alpha < 0:
+            raise UnsupportedError("LeakyReLUActivation with a slope that turns signs round")
+        return replace(unit, activation=layer)
+    if isinstance(layer, Dropout) and kind is Dropout:
+        if layer.rate == 0.0:
+            return unit
+        if unit.dropout is not None or layer.key is None:
+            raise UnsupportedError("Dropout behind Dropout, or without a stream of its own")
+        return replace(unit, dropout=layer)
+    if isinstance(layer, BatchNormalization) and kind is BatchNormalization:
+        if unit.norm is not None or unit.dropout is not None or not is_linear:
+            raise UnsupportedError("BatchNormalization behind anything but DenseLayer")
+        return replace(unit, norm=layer)
+    if kind is LogSoftmaxActivation and is_last:
+        if unit.norm is not None or unit.dropout is not None or not is_linear:
+            raise UnsupportedError("LogSoftmaxActivation behind anything but DenseLayer")
+        return unit
+    raise UnsupportedError(f"{layer.layer_name()} behind a DenseLayer")
+
+
+def targets_of(net: "NeuralNetwork", y: Array) -> Array:
+    """Return targets as kernels take them: int64 classes, or rows of the network's type."""
+    xp, n, n_outputs = array_namespace(y), y.shape[0], net.layers[-1].output_shape()[0]
+    column = y.shape in ((n,), (n, 1))
+    if net.loss.targets == "classes" and column and n_outputs > 1:
+        if not xp.isdtype(y.dtype, "integral"):
+            raise UnsupportedError(f"classes of the type {y.dtype}")
+        return xp.astype(xp.reshape(y, (-1,)), xp.int64, copy=False)
+    if column and n_outputs == 1:
+        y = xp.reshape(y, (n, 1))
+    if y.shape != (n, n_outputs):
+        raise UnsupportedError(f"targets of shape {tuple(y.shape)}")
+    return xp.astype(y, net.backend.float_dtype, copy=False)
+
+
+def weights_of(net: "NeuralNetwork", y: Array, given: Array | None) -> Array | None:
+    """Return each sample's weight as the loss makes it, or None where all weigh the same."""
+    backend, loss = net.backend, cast(MeanLoss, net.loss)
+    zero, n_outputs = backend.zeros((1, 1)), net.layers[-1].output_shape()[0]
+
+    def some(y: Array, *weight: Array) -> Any:
+        # Outputs for their shape and type alone.
+        outputs = backend.xp.broadcast_to(zero, (y.shape[0], n_outputs))
+        return loss.sample_weight(y, outputs, weight[0] if weight else None)
+
+    if given is None and some(y[:1, ...]) is None:
+        return None
+    arrays = () if given is None else (backend.asarray(given, backend.dtype),)
+    return ops.rowwise(y, *arrays, function=some, out=backend.zeros((y.shape[0],)))

@@ -1,0 +1,140 @@
+"""The arrays of a captured step: made once, for whole batches, used by all its programs."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._translation import Unit
+from ..backends import Array, is_sparse
+from ..layers import Normalization
+
+if TYPE_CHECKING:
+    from ..neuralnet import NeuralNetwork
+
+DENSE_BYTES = 1 << 26
+"""A batch of sparse rows is made dense if it takes no more: its products are then the library's."""
+
+MOST_PARTS = 64
+"""Pieces of a batch that sums over it are taken in before they are added up."""
+
+SQUARES = 256
+"""Parts that the sum of squares of a gradient is taken in."""
+
+
+@dataclass
+class UnitArrays:
+    """What a unit works on; each for a whole batch."""
+
+    output: Array
+    error: Array
+    kept: Array | None
+    normalized: Array | None
+    deviation: Array | None
+    running: dict[str, Array]
+
+
+class Buffers:
+    """Everything that kernels are given the addresses of.
+
+    Parameters
+    ----------
+    machine : CudaMachine
+    net : NeuralNetwork
+    units : list of Unit
+    X : array or CSR matrix of shape (n, n_features)
+        On the machine's device.
+    y : array
+        int64 classes, or rows in the network's type.
+    weights : array or None
+    batch_size, n_steps : int
+        Steps in an epoch at the most.
+    keep_outputs : int
+        Samples of a run whose outputs are kept.
+    """
+
+    def __init__(
+        self,
+        machine: Any,
+        net: "NeuralNetwork",
+        units: list[Unit],
+        X: Any,
+        y: Array,
+        weights: Array | None,
+        batch_size: int,
+        n_steps: int,
+        keep_outputs: int,
+    ) -> None:
+        self._machine, self._made = machine, [0]
+        self.X, self.y, self.weights = X, y, weights
+        n_inputs, n_outputs = units[0].n_inputs, units[-1].n_units
+        self.sparse: tuple[Array, ...] | None = None
+        if is_sparse(X):
+            self.sparse = self._copy(X.indptr, "int64"), self._copy(X.indices, "int32"), X.data
+        dense = batch_size * n_inputs * machine.dtype.itemsize <= DENSE_BYTES
+        self.x = self.make(batch_size, n_inputs) if self.sparse is None or dense else None
+        self.mean = self.scale = None
+        if type(net.layers[0]) is Normalization:
+            self.mean, self.scale = self.make(n_inputs), self.make(n_inputs)
+        self.units = [self._unit_arrays(unit, batch_size) for unit in units]
+        sizes = [math.prod(getattr(layer, name).shape) for layer, name in _slots(net)]
+        self.flat = self.make(sum(sizes))
+        self.gradient = self.make(sum(sizes))
+        self.states = [self.make(sum(sizes)) for _ in net.optimizer.state_names]
+        self._place: dict[tuple[int, str], slice] = {}
+        start = 0
+        for (layer, name), size in zip(_slots(net), sizes, strict=True):
+            self._place[id(layer), name] = slice(start, start + size)
+            start += size
+        self.parts = self.make(MOST_PARTS * max(unit.n_units for unit in units))
+        self.squares = self.make(SQUARES, dtype="float64")
+        self.row_losses = self.make(batch_size, dtype="float64")
+        self.row_hits = self.make(batch_size, dtype="float64")
+        self.losses, self.totals = (self.make(n_steps, dtype="float64") for _ in range(2))
+        self.order = self.make(n_steps * batch_size, dtype="int64")
+        self.outputs = self.make(keep_outputs, n_outputs) if keep_outputs else None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays that were made here."""
+        return self._made[0]
+
+    def make(self, *shape: int, dtype: str | None = None) -> Array:
+        """Return a new array of zeros."""
+        array = self._machine.zeros(shape, dtype)
+        self._made[0] += array.nbytes
+        return array
+
+    def _copy(self, array: Array, dtype: str) -> Array:
+        made, cast = self.make(*array.shape, dtype=dtype), array.astype(np.dtype(dtype))
+        with self._machine.turn():
+            self._machine.write(made, cast)
+        return made
+
+    def _unit_arrays(self, unit: Unit, rows: int) -> UnitArrays:
+        def make(wanted: bool) -> Array | None:
+            return self.make(rows, unit.n_units) if wanted else None
+
+        has_norm = unit.norm is not None
+        return UnitArrays(
+            self.make(rows, unit.n_units),
+            self.make(rows, unit.n_units),
+            make(unit.keeps_derivative),
+            make(has_norm),
+            self.make(unit.n_units) if has_norm else None,
+            {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
+        )
+
+    def parameter(self, layer: Any, name: str) -> Array:
+        """Return a view of a parameter, as it is while there is training."""
+        return self.flat[self._place[id(layer), name]].reshape(getattr(layer, name).shape)
+
+    def gradient_of(self, layer: Any, name: str) -> Array:
+        """Return a view of a parameter's gradient."""
+        return self.gradient[self._place[id(layer), name]].reshape(getattr(layer, name).shape)
+
+
+def _slots(net: "NeuralNetwork") -> list[tuple[Any, str]]:
+    """Return the parameters in the order of the flat array."""
+    return [(layer, name) for layer in net.layers for name in layer.parameter_names]

@@ -1,0 +1,64 @@
+"""Steps as calls that are made at once: captured in graphs where that is possible."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+STEPS_IN_GRAPH = 16
+"""To start a graph costs about as much as two kernels; of so many steps it is nothing to each."""
+
+
+class Graphs:
+    """Calls of one step and of many, for batches of so many rows; made when they are first wanted.
+
+    Parameters
+    ----------
+    machine : CudaMachine
+    program : callable
+        Returns the calls of a step for a number of rows.
+    capture : bool or "auto"
+        Whether to capture them; see :func:`capture_step`.
+
+    Attributes
+    ----------
+    captured : bool
+        Whether steps are replayed from graphs.
+    """
+
+    def __init__(
+        self, machine: Any, program: Callable[[int], list[Any]], capture: bool | str
+    ) -> None:
+        self._machine, self._program = machine, program
+        self.captured, self._must = capture is not False, capture is True
+        self._made: dict[tuple[int, int], Callable[[], None]] = {}
+
+    def forget(self) -> None:
+        """Let go of everything; it is made anew when it is wanted."""
+        self._made.clear()
+
+    def run(self, rows: int, n_steps: int) -> None:
+        """Take so many steps, each with a batch of ``rows``."""
+        many, few = divmod(n_steps, STEPS_IN_GRAPH)
+        for together in [STEPS_IN_GRAPH] * many + [1] * few:
+            if (rows, together) not in self._made:
+                self._made[rows, together] = self._make(self._program(rows) * together)
+            self._made[rows, together]()
+
+    def _make(self, calls: list[Any]) -> Callable[[], None]:
+        """Return one call for many."""
+        if self.captured:
+            try:
+                graph: Callable[[], None] = self._machine.record(calls)
+                return graph
+            except RuntimeError as error:
+                if self._must:
+                    raise
+                self.captured = False
+                warnings.warn(
+                    f"the step cannot be captured in a CUDA graph ({error}): its kernels are "
+                    "launched one by one, which gives the same numbers and takes longer. "
+                    "capture=False says so from the beginning",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        return lambda: self._machine.run(calls)
