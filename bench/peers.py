@@ -4,8 +4,8 @@
 
 The peers: xpnet (NumPy alone), xpnet-numba, products (the matrix products alone, the floor), torch
 (eager), torch-fused (with the fused optimizer), torch-loader (with a DataLoader), torch-compile,
-jax-step (a compiled step), jax-scan (a compiled epoch), sklearn, keras-jax. One that is not
-installed is named and left out.
+torch-graph (on a GPU, a step in a CUDA graph), jax-step (a compiled step), jax-scan (a compiled
+epoch), sklearn, keras-jax. One that is not installed is named and left out.
 
 Each has the same pixels in [0, 1], first weights, batch size, optimizer and number of threads,
 shuffles in every epoch, trains on the short last batch too and sums up its loss. Each runs in a

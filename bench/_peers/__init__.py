@@ -57,6 +57,7 @@ PEERS = {
     "torch-compile": Entry(
         "with_torch:TorchCompile", "torch", ("torch", "numpy"), environment=_COMPILE_HERE
     ),
+    "torch-graph": Entry("with_torch:TorchGraph", "torch", ("torch", "numpy")),
     "jax-step": Entry("with_jax:JaxStep", "jax", ("jax",), ("optax",)),
     "jax-scan": Entry("with_jax:JaxScan", "jax", ("jax",), ("optax",)),
     "sklearn": Entry("with_sklearn:Sklearn", "sklearn.neural_network", ("scikit-learn",)),

@@ -1,4 +1,4 @@
-"""PyTorch: eager in two forms, with a DataLoader, and compiled."""
+"""PyTorch: eager in two forms, with a DataLoader, compiled, and in CUDA graphs."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -126,3 +126,74 @@ class TorchCompile(Torch):
     def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Return a batch's loss by the compiled function."""
         return self.compiled(x, y)
+
+
+class TorchGraph(Torch):
+    """The same with each step captured in a CUDA graph, and the fused optimizer."""
+
+    note = "a step is one CUDA graph, the short last one another; the optimizer is the fused one"
+
+    def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:
+        if case.device != "cuda":
+            raise LeftOutError("CUDA graphs are for a GPU")
+        if case.optimizer == "rmsprop":
+            raise LeftOutError("PyTorch has no fused RMSprop")
+        self.optimizer_form = {"fused": True}  # type: ignore[misc]
+        if case.optimizer == "adam":
+            self.optimizer_form |= {"capturable": True}
+        super().__init__(case, X, y)
+
+    def restart(self) -> None:
+        """Begin anew, with new graphs: the optimizer's arrays are others."""
+        super().restart()
+        self.graphs: dict[int, tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]] = {}
+        rest = len(self.y) % self.case.batch_size
+        for size in {self.case.batch_size, rest} - {0}:
+            self.graphs[size] = self.capture(size)
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Take a step; return the loss."""
+        loss = self.loss(x, y)
+        self.optimizer.zero_grad(set_to_none=False)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def capture(self, size: int) -> tuple[Any, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return a graph of a step, where it takes its batch from, and where its loss is."""
+        x, y = self.X[:size].clone(), self.y[:size].clone()
+        kept = [parameter.detach().clone() for parameter in self.model.parameters()]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # what is made at the first steps must be there before
+            for _ in range(3):
+                self.step(x, y)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            loss = self.step(x, y)
+        # As if nothing had been learned, in the same memory.
+        with torch.no_grad():
+            for parameter, before in zip(self.model.parameters(), kept, strict=True):
+                parameter.copy_(before)
+            for state in self.optimizer.state.values():
+                for value in state.values():
+                    if isinstance(value, torch.Tensor):
+                        value.zero_()
+        return graph, x, y, loss
+
+    def epoch(self) -> float:
+        """Train; the losses are added up on the device and read once."""
+        total = torch.zeros((), device=self.device)
+        n, size = len(self.y), self.case.batch_size
+        for _ in range(self.case.epochs):
+            order = torch.randperm(n, device=self.device)
+            for start in range(0, n, size):
+                index = order[start : start + size]
+                graph, x, y, loss = self.graphs[len(index)]
+                torch.index_select(self.X, 0, index, out=x)
+                torch.index_select(self.y, 0, index, out=y)
+                graph.replay()
+                total.add_(loss.detach(), alpha=len(index))
+        torch.cuda.synchronize()
+        return total.item() / (n * self.case.epochs)
