@@ -186,3 +186,65 @@ def test_an_epoch_of_graphs_makes_no_arrays_and_does_not_wait():
             step.mark().synchronize()
             step.store()
     assert not made
+
+
+def test_out_of_memory_leads_to_smaller_pieces():
+    import cupy
+
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((4096, 256)), rng.integers(0, 4, 4096)
+
+    def make(device):
+        net = NeuralNetwork(
+            epochs=2, batch_size=4096, loss="softmax_cross_entropy", device=device,
+            dtype="float64", seed=0,
+        )  # fmt: skip
+        return net.add(DenseLayer(2048, (256,))).add(TanhActivation()).add(DenseLayer(4))
+
+    net, expected = make("cuda"), make("cpu").fit((X, y))
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    pool.set_limit(size=pool.used_bytes() + (100 << 20))
+    try:
+        with pytest.warns(RuntimeWarning, match="out of memory in epoch 1"):
+            net.fit((X, y))
+    finally:
+        pool.set_limit(size=0)
+    assert net.last_plan.rows < 4096
+    np.testing.assert_allclose(
+        to_host(net.parameters.copy()), expected.parameters.copy(), rtol=1e-8, atol=1e-10
+    )
+
+
+def test_the_plan_is_what_the_pool_takes():
+    from bench.gpu import Peak
+
+    rng = np.random.default_rng(0)
+    X, y = rng.random((20_000, 784), dtype=np.float32), rng.integers(0, 10, 20_000)
+    net = NeuralNetwork(
+        epochs=2, batch_size=512, loss="softmax_cross_entropy", optimizer="adam", device="cuda",
+        seed=0,
+    )  # fmt: skip
+    net.add(DenseLayer(2000, (784,))).add(ReLUActivation()).add(DenseLayer(10))
+    import cupy
+
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before, peak = pool.used_bytes(), Peak()
+    with peak:
+        net.fit((X, y))
+    assert peak.most - before == pytest.approx(net.last_plan.total, rel=0.1)
+
+
+def test_the_second_device_is_another_one():
+    import cupy
+
+    if cupy.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one GPU here")
+    data = samples()
+    net = trained("cuda:1", data, capture=True)
+    assert net.parameters.gather().device.id == 1
+    with cupy.cuda.Device(0):
+        answers = net.predict(cupy.asarray(data[0]))
+    assert answers.device.id == 0
+    assert_same(net, trained("cpu", data))
