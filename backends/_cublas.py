@@ -5,6 +5,8 @@ stream and a workspace of its own for good, so that no product allocates.
 """
 
 import ctypes
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +28,15 @@ _WORKSPACE = 32 << 20
 """Bytes that NVIDIA advises for its newest devices; less on the others is enough."""
 
 
+_NO_MEMORY = (1, 3)  # CUBLAS_STATUS_NOT_INITIALIZED, which it says for that too; ALLOC_FAILED
+
+
 class CublasError(RuntimeError):
     """A call of cuBLAS failed."""
+
+    def __init__(self, name: str, status: int) -> None:
+        super().__init__(f"{name} returned {status}; see cublasStatus_t")
+        self.status = status
 
 
 class Cublas:
@@ -47,7 +56,7 @@ class Cublas:
         self._library = _library()
         self._compute = COMPUTE[precision]
         self._handle = ctypes.c_void_p()
-        self._call("cublasCreate_v2", ctypes.byref(self._handle))
+        self._create()
         self._call("cublasSetStream_v2", self._handle, ctypes.c_void_p(stream))
         self._workspace = cupy.empty(_WORKSPACE, cupy.uint8)
         # After the stream, which takes the workspace away.
@@ -59,10 +68,25 @@ class Cublas:
         )
         self.nbytes = _WORKSPACE
 
+    def _create(self) -> None:
+        """Make the handle; for want of memory, once more without what CuPy keeps for later."""
+        import cupy
+
+        for is_last in (False, True):
+            try:
+                self._call("cublasCreate_v2", ctypes.byref(self._handle))
+                return
+            except CublasError as error:
+                if error.status not in _NO_MEMORY:
+                    raise
+                if is_last:
+                    raise MemoryError("there is no room on the GPU for cuBLAS") from error
+                cupy.get_default_memory_pool().free_all_blocks()
+
     def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self._library, name)(*arguments)
         if status:
-            raise CublasError(f"{name} returned {status}; see cublasStatus_t")
+            raise CublasError(name, status)
 
     def prepare(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Callable[[], None]:
         """Return a call of ``out = a @ b``, either transposed where its letter is T.
@@ -101,9 +125,13 @@ def _library() -> Any:
     """Return the library that CuPy has loaded."""
     from cupy_backends.cuda.libs import cublas  # noqa: F401 - finds and loads it
 
-    for name in ("libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll"):
+    if sys.platform == "win32":
+        names, mode = ("cublas64_13.dll", "cublas64_12.dll"), ctypes.DEFAULT_MODE
+    else:  # the one that is loaded, not another one that might be found
+        names, mode = ("libcublas.so.13", "libcublas.so.12"), os.RTLD_NOLOAD | os.RTLD_NOW
+    for name in names:
         try:
-            return ctypes.CDLL(name)
+            return ctypes.CDLL(name, mode=mode)
         except OSError:
             continue
-    raise CublasError("cuBLAS is loaded, but not under a name that is known here")
+    raise RuntimeError("cuBLAS is loaded, but not under a name that is known here")

@@ -41,7 +41,7 @@ SIGNATURES = {
     "report": "pppppii",
     "keep_outputs": "pppii",
     "penalize": "pplrr",
-    "clip_values": "pplr",
+    "clip_values": "pplri",
     "square_sum": "ppl",
     "judge": "ppidi",
     "sgd": "pppplrri",
@@ -54,16 +54,30 @@ _KINDS: dict[str, type] = {"i": np.int32, "l": np.int64, "u": np.uint64, "d": np
 
 
 def pack(name: str, dtype: np.dtype, arguments: Sequence[Any]) -> tuple[Any, ...]:
-    """Return a kernel's arguments in the types that it has them in; None is a null pointer."""
+    """Return a kernel's arguments in the types that it has them in; None is a null pointer.
+
+    Raises
+    ------
+    TypeError
+        There are more or fewer than it takes.
+    ValueError
+        An array is not in one piece, row by row, as kernels go through it.
+    """
     letters = SIGNATURES[name]
     if len(letters) != len(arguments):
         raise TypeError(f"{name} takes {len(letters)} arguments, not {len(arguments)}")
     return tuple(
-        (np.uint64(0) if value is None else value)
-        if letter == "p"
-        else _KINDS.get(letter, dtype.type)(value)
+        _pointer(name, value) if letter == "p" else _KINDS.get(letter, dtype.type)(value)
         for letter, value in zip(letters, arguments, strict=True)
     )
+
+
+def _pointer(name: str, array: Any) -> Any:
+    if array is None:
+        return np.uint64(0)
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} was given an array that is not in one piece, row by row")
+    return array
 
 
 LINEAR, RELU, LEAKY_RELU, RELU6, SIGMOID, TANH, KEPT = range(7)

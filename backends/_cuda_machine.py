@@ -31,25 +31,29 @@ class CudaMachine:
         self._module = kernels_of(cupy.cuda.Device().id, dtype)
         self._cublas = Cublas(self.stream.ptr, precision)
         self.nbytes = self._cublas.nbytes
+        self._sent: list[np.ndarray] = []
         self.epsilon = float(np.finfo(self.dtype).eps)
         self.scales_loss = precision == "float16"
 
     def zeros(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """Return a new array, of the machine's type if no other is named."""
-        with self.stream:
-            return self._cupy.zeros(shape, dtype or self.dtype)
+        # On the current stream, whose memory others can have when this one has gone.
+        return self._cupy.zeros(shape, dtype or self.dtype)
 
     def write(self, place: Any, values: Any) -> None:
         """Copy values, of the host or the device, into an array, in their turn on the stream."""
         with self.stream:
             if isinstance(values, np.ndarray):
-                place.set(np.ascontiguousarray(values, place.dtype), stream=self.stream)
+                sent = np.ascontiguousarray(values, place.dtype)
+                self._sent.append(sent)  # it may be on its way until somebody waits
+                place.set(sent, stream=self.stream)
             else:
                 self._cupy.copyto(place, values)
 
     def read(self, array: Any) -> np.ndarray:
         """Return a copy on the host; waits for the stream."""
         host: np.ndarray = array.get(stream=self.stream)
+        self._sent.clear()
         return host
 
     def kernel(self, name: str, grid: tuple[int, int], block: int, *arguments: Any) -> Call:
@@ -58,8 +62,14 @@ class CudaMachine:
         return lambda: function(grid, (block,), packed)
 
     def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
-        """Return a call of ``out = a @ b``; see :meth:`Cublas.prepare`."""
-        return self._cublas.prepare(a, b, out, transposed)
+        """Return a call of ``out = a @ b``; see :meth:`Cublas.prepare`.
+
+        It is made once here: the first time, cuBLAS chooses among its kernels and loads one, which
+        is not to happen while a graph is captured.
+        """
+        call = self._cublas.prepare(a, b, out, transposed)
+        self.run([call])
+        return call
 
     def run(self, calls: Iterable[Call]) -> None:
         """Make calls on the stream, one by one."""
@@ -87,8 +97,10 @@ class CudaMachine:
         values were copied from.
         """
         self.stream.wait_event(self._cupy.cuda.get_current_stream().record())
-        yield
-        self.end()
+        try:
+            yield
+        finally:
+            self.end()
 
     def end(self) -> None:
         """Let the current stream wait for what was asked of this one."""
@@ -96,7 +108,9 @@ class CudaMachine:
 
     def mark(self) -> Any:
         """Return an event that has happened when all that was asked for so far is done."""
-        return self.stream.record()
+        # One that is waited for asleep.
+        event = self._cupy.cuda.Event(block=True, disable_timing=True)
+        return self.stream.record(event)
 
     def copy(self, array: Any) -> Any:
         """Return a copy of an array on the device, made on the current stream."""

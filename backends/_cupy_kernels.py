@@ -4,6 +4,7 @@ What cuBLAS and CuPy do well is left to them. The rest are the kernels of ``kern
 for each, in place of a dozen.
 """
 
+from functools import cache
 from typing import Any
 
 import cupy
@@ -19,10 +20,14 @@ _THREADS = 256
 
 def _launch(name: str, like: Array, n: int, *arguments: Any, block: int = _THREADS) -> None:
     """Launch a kernel over ``n`` numbers, on the current stream, for the type of an array."""
-    dtype = like.dtype
-    function = kernels_of(like.device.id, dtype.name).get_function(name)
+    function = _function(like.device.id, like.dtype.name, name)
     blocks = max(min(-(-n // block), 2048), 1)
-    function((blocks,), (block,), pack(name, dtype, arguments))
+    function((blocks,), (block,), pack(name, like.dtype, arguments))
+
+
+@cache
+def _function(device: int, dtype: str, name: str) -> Any:
+    return kernels_of(device, dtype).get_function(name)
 
 
 def _suits(*arrays: Array) -> bool:

@@ -17,7 +17,7 @@ def upload(x: np.ndarray) -> Any:
     import cupyx
 
     if x.nbytes <= CHUNK_BYTES:
-        return cupy.asarray(x)
+        return cupy.asarray(x, order="C")
     x = np.ascontiguousarray(x)
     out = cupy.empty(x.shape, x.dtype)
     given, taken = x.reshape(-1).view(np.uint8), out.reshape(-1).view(cupy.uint8)

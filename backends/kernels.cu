@@ -195,10 +195,10 @@ static __device__ __forceinline__ REAL slope_of(REAL a, int kind, REAL number) {
 
 // z becomes f(z + b); `d`, if there, the derivative. `number` is the slope of leaky ReLU or sigmoid.
 KERNEL bias_activation(REAL* z, const REAL* b, REAL* d, int rows, int n, int kind, REAL number) {
-    const int64 total = rows * (int64)n;
-    for (int64 i = first_index(); i < total; i += stride()) {
+    const unsigned total = (unsigned)rows * (unsigned)n;  // below 2**31: its remainder is cheap
+    for (unsigned i = (unsigned)first_index(); i < total; i += (unsigned)stride()) {
         REAL value = z[i];
-        if (b) value += b[i % n];
+        if (b) value += b[i % (unsigned)n];
         REAL slope = 1;
         switch (kind) {
             case RELU: value = value < 0 ? 0 : value; break;  // NaN stays
@@ -590,10 +590,14 @@ KERNEL penalize(REAL* g, const REAL* w, int64 n, REAL l1, REAL l2) {
     }
 }
 
-KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most) {
+// Where the loss is scaled, a number that is not finite stays one, for `judge` to see.
+KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most, int scaled) {
     const REAL scale = (REAL)state->scale, limit = most * scale;
-    for (int64 i = first_index(); i < n; i += stride())
-        g[i] = g[i] > limit ? limit : g[i] < -limit ? -limit : g[i];
+    for (int64 i = first_index(); i < n; i += stride()) {
+        const REAL value = g[i];
+        if (scaled && !isfinite(value)) continue;
+        g[i] = value > limit ? limit : value < -limit ? -limit : value;
+    }
 }
 
 // Σg², a part for each block.
@@ -669,13 +673,18 @@ KERNEL adagrad(REAL* w, const REAL* g, REAL* s, const State* state, int64 n, REA
 KERNEL adam(
     REAL* w, const REAL* g, REAL* m, REAL* v, const State* state, int64 n, double beta_1,
     double beta_2, double epsilon, double decay) {
+    SHARED(REAL, numbers, 3);
     if (state->skipped) return;
-    const double t = (double)state->update, rate = state->rate;
-    const double unbias = 1 / sqrt(1 - pow(beta_2, t));
+    if (threadIdx.x == 0) {  // powers of doubles, which GPUs take long for: once in a block
+        const double t = (double)state->update, rate = state->rate;
+        numbers[0] = (REAL)(rate / (1 - pow(beta_1, t)));
+        numbers[1] = (REAL)(1 / sqrt(1 - pow(beta_2, t)));
+        numbers[2] = (REAL)(1 - rate * decay);
+    }
+    __syncthreads();
+    const REAL step = numbers[0], root = numbers[1], kept = numbers[2];
     const REAL b1 = (REAL)beta_1, rest_1 = (REAL)(1 - beta_1), b2 = (REAL)beta_2;
-    const REAL rest_2 = (REAL)(1 - beta_2), kept = (REAL)(1 - rate * decay);
-    const REAL step = (REAL)(rate / (1 - pow(beta_1, t))), root = (REAL)unbias;
-    const REAL eps = (REAL)epsilon, factor = (REAL)state->factor;
+    const REAL rest_2 = (REAL)(1 - beta_2), eps = (REAL)epsilon, factor = (REAL)state->factor;
     for (int64 i = first_index(); i < n; i += stride()) {
         const REAL gradient = factor * g[i];
         const REAL first = b1 * m[i] + rest_1 * gradient;

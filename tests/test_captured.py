@@ -101,7 +101,7 @@ def by_kernels(net, X, y, weight=None, capture=True):
         for order in orders():
             step.load()
             for start in range(0, N, 2 * BATCH):  # some steps at a time, as the trainer does
-                found = step.run(order[start : start + 2 * BATCH], net.optimizer.learning_rate)
+                found = step.run(order[start : start + 2 * BATCH])
                 for held, new in zip((losses, weights), found, strict=True):
                     held.extend(new)
             outputs.append(step.outputs[:N].copy())
@@ -287,7 +287,7 @@ def test_large_batches_are_summed_in_parts(rng):
         machine = EmulatedMachine("float64")
         with capture_step(net, X, y, None, 1024, machine) as step:
             step.load()
-            step.run(order, net.optimizer.learning_rate)
+            step.run(order)
             step.store()
         return net.parameters.copy()
 
@@ -308,9 +308,9 @@ def launches(net, X, y, **more):
     machine = EmulatedMachine(net.backend.dtype)
     with capture_step(net, X, y, None, BATCH, machine, **more) as step:
         step.load()
-        step.run(np.arange(2 * BATCH), 0.01)
+        step.run(np.arange(2 * BATCH))
         machine.counts.clear()
-        step.run(np.arange(BATCH), 0.01)
+        step.run(np.arange(BATCH))
         return dict(machine.counts)
 
 
@@ -353,6 +353,14 @@ def test_what_there_is_no_captured_step_for(layers, reason, data):
     assert capture_step(net, *data, None, BATCH, EmulatedMachine("float64")) is None
 
 
+def test_arrays_that_lie_otherwise_in_memory_are_taken_as_they_are(data, rng):
+    X, y = data
+    targets = rng.random((N, 10))[:, ::2]
+    weight = rng.uniform(0.1, 2, 2 * N)[::2]
+    assert_same(lambda: network(classifier(), loss="mse"), np.asfortranarray(X), targets, weight)
+    assert_same(lambda: network(classifier()), np.hstack([X, X])[:, :K], y)
+
+
 # ---- scaled losses, for products of float16
 
 
@@ -365,21 +373,22 @@ def test_a_scaled_loss_makes_the_same_step_and_a_gradient_that_overflows_none(da
     with capture_step(scaled, X, y, None, BATCH, machine) as step:
         for order in orders():
             step.load()
-            step.run(order, scaled.optimizer.learning_rate)
+            step.run(order)
             step.store()
         np.testing.assert_allclose(scaled.parameters.copy(), plain.parameters.copy(), rtol=1e-9)
         before = scaled.parameters.copy()
         n_updates, scale = scaled.optimizer.n_updates, step._scale
         step.load()
         machine.spoil = True  # the next products overflow, as those of float16 may
-        step.run(np.arange(BATCH), 0.1)
+        step.run(np.arange(BATCH))
         machine.spoil = False
         step.store()
         np.testing.assert_array_equal(scaled.parameters.copy(), before)
         assert scaled.optimizer.n_updates == n_updates
         assert step._scale == scale / 2
+        assert step._good == 0
         step.load()
-        step.run(np.arange(BATCH), 0.1)
+        step.run(np.arange(BATCH))
         step.store()
         assert scaled.optimizer.n_updates == n_updates + 1
         assert not np.array_equal(scaled.parameters.copy(), before)
@@ -550,3 +559,73 @@ def test_float16_products_train_with_a_scaled_loss(data, emulated):
     scaled = fitted((X, y), dtype="float32", precision="float16")
     assert [machine.scales_loss for machine in emulated] == [False, True]
     np.testing.assert_allclose(scaled.history["loss"], plain.history["loss"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("clip", [{"clip_value": 0.5}, {"clip_norm": 0.1}, {}])
+def test_a_gradient_that_overflows_is_skipped_however_it_is_clipped(data, clip):
+    X, y = data
+    net, machine = network(classifier(), optimizer=SGD(0.1, **clip)), EmulatedMachine("float64")
+    machine.scales_loss = machine.spoil = True
+    before = net.parameters.copy()
+    with capture_step(net, X, y, None, BATCH, machine) as step:
+        step.load()
+        step.run(np.arange(BATCH))
+        step.store()
+        np.testing.assert_array_equal(net.parameters.copy(), before)
+        assert (net.optimizer.n_updates, step._scale) == (0, 2.0**15)
+
+
+def test_the_scale_of_the_loss_grows_over_epochs(data):
+    X, y = data
+    net, machine = network(classifier(), optimizer=SGD(0.001)), EmulatedMachine("float64")
+    machine.scales_loss = True
+    with capture_step(net, X, y, None, BATCH, machine) as step:
+        step._good = 1995
+        for _ in range(2):  # of 5 steps each
+            step.load()
+            step.run(np.arange(N))
+            step.store()
+        assert (step._scale, step._good) == (2.0**17, 5)
+
+
+def test_all_of_fit_is_on_the_networks_device(data, emulated, monkeypatch):
+    from contextlib import contextmanager
+
+    from xpnet.backends._numpy import NumpyBackend
+
+    depth = []
+
+    @contextmanager
+    def active(self):
+        depth.append(1)
+        yield
+        depth.pop()
+
+    make, zeros = NumpyBackend.machine, EmulatedMachine.zeros
+
+    def machine(self, precision):
+        assert depth
+        return make(self, precision)
+
+    def inside(self, *arguments):
+        assert depth
+        return zeros(self, *arguments)
+
+    net = network([DenseLayer(5, (K,))])
+    monkeypatch.setattr(NumpyBackend, "active", active)
+    monkeypatch.setattr(NumpyBackend, "machine", machine)
+    monkeypatch.setattr(EmulatedMachine, "zeros", inside)
+    monkeypatch.setattr(NumpyBackend, "asarray", _checked(NumpyBackend.asarray, depth))
+    net.fit(data, epochs=1)
+    assert not depth
+    for X, _ in net.get_mini_batches(*data):
+        assert not depth  # the caller's turn
+        assert len(X)
+
+
+def _checked(method, depth):
+    def inside(self, *arguments, **more):
+        assert depth
+        return method(self, *arguments, **more)
+
+    return inside

@@ -320,7 +320,16 @@ def _penalize(c):
 @case("clip_values")
 def _clip_values(c):
     g = 3 * c.matrix
-    return over(g.size), [g, c.state, g.size, 1.0], {0: np.clip(g, -1, 1)}
+    return over(g.size), [g, c.state, g.size, 1.0, 0], {0: np.clip(g, -1, 1)}
+
+
+@case("clip_values, scaled")
+def _clip_scaled(c):
+    g = 9 * c.matrix
+    g[:1, :1] = np.inf
+    c.state.view(np.float64)[kernels.STATE.index("scale")] = 4.0
+    expected = np.where(np.isfinite(g), np.clip(g, -4, 4), g)
+    return over(g.size), [g, c.state, g.size, 1.0, 1], {0: expected}
 
 
 @case("square_sum")

@@ -60,7 +60,8 @@ def test_precisions_are_ways_to_compute(cublas, precision, compute):
     machine = _cuda_machine.CudaMachine("float32", precision)
     square = machine.zeros((2, 2))
     machine.run([machine.product(square, square, machine.zeros((2, 2)))])
-    assert cublas.calls == ["stream", "workspace", compute]
+    # Once to choose a kernel, and once because it was asked for.
+    assert cublas.calls == ["stream", "workspace", compute, compute]
     assert machine.scales_loss == (precision == "float16")
 
 
@@ -68,6 +69,28 @@ def test_an_error_of_cublas_says_of_which_call(cublas, monkeypatch):
     monkeypatch.setattr(cublas, "cublasSetStream_v2", lambda *arguments: 7)
     with pytest.raises(_cublas.CublasError, match="cublasSetStream_v2 returned 7"):
         _cuda_machine.CudaMachine("float32")
+
+
+@pytest.mark.parametrize("often", [1, 2])
+@pytest.mark.parametrize("status", [1, 3, 7])
+def test_for_want_of_memory_a_handle_is_made_again_when_there_is_some(cublas, often, status):
+    statuses, create = [status] * often, cublas.cublasCreate_v2
+    cublas.cublasCreate_v2 = lambda handle: statuses.pop() if statuses else create(handle)
+    if status == 7:
+        with pytest.raises(_cublas.CublasError, match="returned 7"):
+            _cuda_machine.CudaMachine("float32")
+    elif often == 2:
+        with pytest.raises(MemoryError, match="no room"):
+            _cuda_machine.CudaMachine("float32")
+    else:
+        _cuda_machine.CudaMachine("float32").close()
+        assert standin.counts["freed"] == 1
+
+
+def test_an_array_in_pieces_is_no_argument(cublas):
+    machine = _cuda_machine.CudaMachine("float32")
+    with pytest.raises(ValueError, match="fill was given an array that is not in one piece"):
+        machine.kernel("fill", (1, 1), 32, machine.zeros((4, 4)).T[:, :2], 8, 0.0)
 
 
 def test_kernels_are_compiled_once_in_a_process(cublas):
@@ -115,7 +138,7 @@ def test_a_steady_step_makes_nothing_waits_for_nothing_and_is_so_many_launches(
         for epoch in range(3):
             step.load()
             counts.clear()
-            step.run(order, 0.01)
+            step.run(order)
             if epoch:  # in the first one graphs are made
                 steps = -(-N // BATCH)
                 launched = counts["launches in graphs"] if capture else counts["launches"]
@@ -136,7 +159,7 @@ def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):
     with capture_step(found, X, y, None, BATCH, _cuda_machine.CudaMachine("float64")) as step:
         for order in orders:
             step.load()
-            step.run(order, 0.01)
+            step.run(order)
             step.store()
     epochs = iter(orders)
     expected.sample_order = lambda n, epoch: next(epochs)

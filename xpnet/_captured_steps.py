@@ -64,7 +64,7 @@ class CapturedSteps(Steps):
         while start < len(order):
             part = order[start : start + self._at_a_time * size]
             began = time.perf_counter()
-            losses, weights = self._training.run(part, self._network.optimizer.learning_rate)
+            losses, weights = self._training.run(part)
             sums.add_losses(losses, weights, step)
             self._asked.append(self._training.mark())
             if len(self._asked) > self.AHEAD:
@@ -124,18 +124,23 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
         kept = -(-plan.n_samples // plan.batch_size) * plan.batch_size
         if kept * n_outputs * sample.backend.zeros((0,)).itemsize > _KEPT_BYTES:
             raise UnsupportedError(f"a metric of {plan.n_samples} rows of {n_outputs} outputs")
-    training = capture_step(
-        network,
-        sample.X,
-        sample.y,
-        sample.sample_weight,
-        plan.batch_size,
-        sample.backend.machine(network.precision),
-        n_samples=plan.n_samples,
-        keep_outputs=kept,
-        counts_hits=hits,
-        capture=network.capture,
-    )
+    machine = sample.backend.machine(network.precision)
+    try:
+        training = capture_step(
+            network,
+            sample.X,
+            sample.y,
+            sample.sample_weight,
+            plan.batch_size,
+            machine,
+            n_samples=plan.n_samples,
+            keep_outputs=kept,
+            counts_hits=hits,
+            capture=network.capture,
+        )
+    except BaseException:
+        machine.close()
+        raise
     assert training is not None  # there is one: see above
     held = 0
     if sample is not data:  # a chunk, which is theirs from now on

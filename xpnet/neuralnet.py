@@ -288,14 +288,19 @@ class NeuralNetwork:
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
         size = self._most_at_a_time()
-        placed = place(data, backend, data.y)
+        with backend.active():
+            placed = place(data, backend, data.y)
         if isinstance(placed, Stream):
             if shuffle:
                 raise TypeError("X is stored, and read in its order: give shuffle=False")
             batches = placed.batches(size)
         else:
             batches = placed.batches(size, order)
-        for batch in batches:
+        while True:
+            with backend.active():  # not while the caller has the batch
+                batch = next(batches, None)
+            if batch is None:
+                return
             yield batch.X, batch.y
 
     def sample_order(self, n: int, epoch: int) -> np.ndarray:
@@ -407,18 +412,19 @@ class NeuralNetwork:
         check_fit(self.layers, self.loss, self.metric)
         training = self._checked(dataset, train=True)
         check_weights(training, self.loss, self.metric)
-        backend = self._backend_for(training.X)
         held_out = None
         if validation is not None:
             held_out = self._checked(validation)
             check_weights(held_out, self.loss, self.metric)
-        placed = place_training(self, training, held_out, backend)
-        if restart:
-            self.reset()
-        self.to(backend)
-        self.feature_names = training.feature_names
-        self.label_name, self.class_names = training.label_name, training.class_names
-        trainer.Trainer(self, placed).run(epochs)
+        backend = self._backend_for(training.X)
+        with backend.active():
+            placed = place_training(self, training, held_out, backend)
+            if restart:
+                self.reset()
+            self.to(backend)
+            self.feature_names = training.feature_names
+            self.label_name, self.class_names = training.label_name, training.class_names
+            trainer.Trainer(self, placed).run(epochs)
         return self
 
     def mark_fitted(self) -> None:
@@ -556,7 +562,8 @@ class NeuralNetwork:
     def _initialize(self, layer: Layer, index: int) -> None:
         layer.backend = self.backend
         layer.rng = self._generator(0, index)
-        layer.initialize()
+        with self.backend.active():
+            layer.initialize()
 
     def _new_history(self) -> History:
         history = History()

@@ -67,7 +67,7 @@ class Buffers:
         keep_outputs: int,
     ) -> None:
         self._machine, self._made = machine, [0]
-        self.X, self.y, self.weights = X, y, weights
+        self.X, self.y, self.weights = (self._by_rows(array) for array in (X, y, weights))
         n_inputs, n_outputs = units[0].n_inputs, units[-1].n_units
         self.sparse: tuple[Array, ...] | None = None
         if is_sparse(X):
@@ -105,6 +105,14 @@ class Buffers:
         array = self._machine.zeros(shape, dtype)
         self._made[0] += array.nbytes
         return array
+
+    def _by_rows(self, array: Any) -> Any:
+        """Return an array as kernels go through it: row by row, in one piece."""
+        if array is None or is_sparse(array) or array.flags.c_contiguous:
+            return array
+        copied = array.copy(order="C")
+        self._made[0] += copied.nbytes
+        return copied
 
     def _copy(self, array: Array, dtype: str) -> Array:
         made, cast = self.make(*array.shape, dtype=dtype), array.astype(np.dtype(dtype))

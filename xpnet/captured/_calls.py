@@ -7,6 +7,9 @@ from ..backends import Array
 THREADS = 256
 """Threads of a block."""
 
+MOST_THREADS = 1024
+"""Where few blocks have all the work."""
+
 MOST_BLOCKS = 2048
 """More blocks than a GPU runs at a time; the rest of the numbers is a loop."""
 
@@ -48,9 +51,11 @@ class Calls:
     def _product(self, a: Array, b: Array, out: Array, transposed: str = "NN") -> None:
         self.calls.append(self._machine.product(a, b, out, transposed))
 
-    def _over_columns(self, name: str, n: int, *arguments: Any, parts: int = 1) -> None:
+    def _over_columns(
+        self, name: str, n: int, *arguments: Any, parts: int = 1, threads: int = THREADS
+    ) -> None:
         """Add a kernel that has a block for each 32 columns, and for each part of the rows."""
-        self._add(name, (-(-n // 32), parts), THREADS, *arguments)
+        self._add(name, (-(-n // 32), parts), threads, *arguments)
 
     def _sparse_grid(self, n: int) -> tuple[tuple[int, int], int]:
         block = min(max(32, -(-n // 32) * 32), THREADS)

@@ -9,7 +9,7 @@ from ..backends import _cuda_kernels as kernels
 from ..losses import BinaryCrossEntropy, MeanSquaredError
 from ..optimizers import SGD, Adagrad, Adam, AdamW, RMSProp
 from ._buffers import MOST_PARTS, SQUARES, Buffers, UnitArrays
-from ._calls import MOST_BLOCKS, THREADS, Calls
+from ._calls import MOST_BLOCKS, MOST_THREADS, THREADS, Calls
 from ._supported import ACTIVATIONS
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ class Program(Calls):
         given = [arrays.output, b, gamma, beta, arrays.normalized, arrays.deviation]
         given += [arrays.running[name] for name in ("running_mean", "running_variance")]
         numbers = float(norm.momentum), float(norm.epsilon)
-        self._over_columns("batch_norm", unit.n_units, *given, self._rows, unit.n_units, *numbers)
+        given += [self._rows, unit.n_units, *numbers]
+        self._over_columns("batch_norm", unit.n_units, *given, threads=MOST_THREADS)
 
     def _loss(self) -> None:
         net, buffers, n = self._net, self._buffers, self._units[-1].n_units
@@ -167,7 +168,8 @@ class Program(Calls):
             norm: Any = unit.norm
             gradients = (buffers.gradient_of(norm, name) for name in ("gamma", "beta"))
             given = (e, arrays.normalized, arrays.deviation, buffers.parameter(norm, "gamma"))
-            self._over_columns("back_batch_norm", n, *given, *gradients, self._rows, n)
+            given = (*given, *gradients, self._rows, n)
+            self._over_columns("back_batch_norm", n, *given, threads=MOST_THREADS)
             kind = kernels.LINEAR
         self._back_activation(e, a, n, kind, number, bias)
         w, g = self._parameter(k, "weights"), self._gradient(k, "weights")
@@ -196,7 +198,8 @@ class Program(Calls):
         buffers, optimizer, state = self._buffers, self._net.optimizer, self._state
         n = buffers.flat.size
         if optimizer.clip_value is not None:
-            self._over("clip_values", n, buffers.gradient, state, n, float(optimizer.clip_value))
+            most = float(optimizer.clip_value)
+            self._over("clip_values", n, buffers.gradient, state, n, most, self._scaled)
         if optimizer.clip_norm is not None or self._scaled:
             self._add("square_sum", (SQUARES, 1), THREADS, buffers.gradient, buffers.squares, n)
             most = float(optimizer.clip_norm or 0.0)

@@ -2,7 +2,8 @@
 
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def capture_step(
     )
 
 
-class CapturedTraining:
+class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     """The training step of a network on its data; parameters live here from load to store.
 
     Made by :func:`capture_step`, whose arguments it takes.
@@ -113,6 +114,7 @@ class CapturedTraining:
         self.outputs = self._buffers.outputs
         self._used: tuple[Any, ...] = (X, y, sample_weight)
         self._scale = float(1 << 16) if machine.scales_loss else 1.0
+        self._good = 0
         self._dropouts = [unit.dropout for unit in self._units if unit.dropout is not None]
         self._programs: dict[int, list[Any]] = {}
         self._graphs = Graphs(machine, self._program, capture)
@@ -166,6 +168,7 @@ class CapturedTraining:
             update=optimizer.n_updates,
             batch=self.batch_size,
             scale=self._scale,
+            good=self._good,
             factor=1.0 / self._scale,
             rate=optimizer.learning_rate,
         )
@@ -174,7 +177,7 @@ class CapturedTraining:
                 machine.write(place, values)
         self.taken = 0
 
-    def run(self, order: np.ndarray, learning_rate: float) -> tuple[Array, Array]:
+    def run(self, order: np.ndarray) -> tuple[Array, Array]:
         """Train on the samples of ``order`` in batches, the last one short where they end.
 
         Nothing waits for it. A short batch is the last of the epoch.
@@ -234,6 +237,7 @@ class CapturedTraining:
         for each in self._dropouts:
             each.n_masks += self.taken
         self._scale = kernels.read_state(state, "scale")
+        self._good = int(kernels.read_state(state, "good"))
         self.taken = 0
         for layer in net.layers:
             layer.forget_pass()  # what is there is of an earlier training
@@ -263,9 +267,6 @@ class CapturedTraining:
         self._graphs.forget()
         self._programs.clear()
         self._machine.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
