@@ -50,17 +50,18 @@ def main() -> int:
         return 1
     sections: dict[str, Callable[[argparse.Namespace], Any]] = {
         "tests": tests,
-        "sanitizer": sanitizer,
         "curves": curves,
         "epochs": epochs,
         "host": host_time,
         "wide": wide,
+        "peers": peers,
         "precisions": precisions,
         "memory": memory,
         "streaming": streaming,
         "crossover": crossover,
-        "peers": peers,
+        "sanitizer": sanitizer,
     }
+    end = time.monotonic() + 60 * options.minutes
     about = machine.describe((*machine.LIBRARIES, "jax"))
     result: dict[str, Any] = {"command": output.command("gpu"), "machine": about, "sections": {}}
     name = (about.get("gpu") or backend.device_name).replace(" ", "-").replace(":", "-")
@@ -71,7 +72,8 @@ def main() -> int:
         print(f"{title} ...", file=sys.stderr, flush=True)
         started = time.perf_counter()
         try:
-            found: Any = section(options)
+            late = {"left out": f"there was no time left of {options.minutes:g} minutes"}
+            found: Any = section(options) if time.monotonic() < end else late
         except Exception:
             found = {"failed": traceback.format_exc()}
         result["sections"][title] = {"found": found, "seconds": time.perf_counter() - started}
@@ -92,7 +94,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="+", metavar="SECTION", help="some of the sections")
     parser.add_argument(
-        "--peers-minutes", type=float, default=2.5, help="for the peers; default: %(default)s"
+        "--minutes",
+        type=float,
+        default=7,
+        help="after so many no further section begins; default: %(default)s",
+    )
+    parser.add_argument(
+        "--peers-minutes", type=float, default=2, help="for the peers; default: %(default)s"
     )
     parser.add_argument("--repeats", type=int, default=5, help="epochs; default: %(default)s")
     return parser.parse_args()
@@ -103,7 +111,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def tests(options: argparse.Namespace) -> dict[str, Any]:
     """Run the tests that need a GPU."""
-    return run([sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests"], 150)
+    return run([sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests"], 180)
 
 
 def sanitizer(options: argparse.Namespace) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def sanitizer(options: argparse.Namespace) -> dict[str, Any]:
         return {"left out": "compute-sanitizer is not installed"}
     chosen = ["-q", "-m", "cuda", "-k", "captured", "tests/test_cuda.py"]
     command = [tool, "--error-exitcode", "9", sys.executable, "-m", "pytest", *chosen]
-    return run(command, 120)
+    return run(command, 60)
 
 
 def run(command: list[str], limit: float) -> dict[str, Any]:
