@@ -40,7 +40,7 @@ SIGNATURES = {
     "binary_probabilities": "pppppppiir",
     "report": "pppppii",
     "keep_outputs": "pppii",
-    "penalize": "pplrr",
+    "penalize": "ppplrr",
     "clip_values": "pplri",
     "square_sum": "ppl",
     "judge": "ppidi",

@@ -12,6 +12,18 @@ from ._numba_intrinsics import INLINED, float64_of, number, vector
 from ._numba_kernels import RATE, UPDATE
 
 
+def penalize(record, state, memory, data):
+    """Let g be :func:`ops.penalized`: (numbers, g, w, λ₁, λ₂)."""
+    n, g, w = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
+    l1 = number(memory, float64_of(record[3]))
+    twice_l2 = number(memory, 2.0 * float64_of(record[4]))
+    zero = number(memory, 0)
+    for k in range(n):
+        value = w[k]
+        sign = l1 if value > zero else (-l1 if value < zero else zero)
+        g[k] += sign + twice_l2 * value
+
+
 def sgd(record, state, memory, data):
     """See :func:`ops.sgd`: (..., momentum, 1 - dampening)."""
     n, w, g = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])

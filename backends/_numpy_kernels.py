@@ -172,6 +172,18 @@ def _block(dtype: np.dtype, size: int) -> Array:
     return held[dtype]
 
 
+@ops.penalized.register(np.ndarray)
+def penalized(g: np.ndarray, w: Array, l1: float, l2: float, out: Array | None = None) -> Array:
+    """See :func:`ops.penalized`."""
+    out, pieces = blocks(out, g, w)
+    for g_, w_, t, out_ in pieces:
+        np.multiply(w_, 2.0 * l2, out=t)
+        if l1:
+            t += l1 * np.sign(w_)
+        np.add(g_, t, out=out_)
+    return out
+
+
 @ops.sgd.register(np.ndarray)
 def sgd(
     w: np.ndarray,

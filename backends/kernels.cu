@@ -582,11 +582,12 @@ KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int
 
 // ---- the gradient, before it is used
 
-// g grows by the derivative of λ₁ Σ|w| + λ₂ Σw².
-KERNEL penalize(REAL* g, const REAL* w, int64 n, REAL l1, REAL l2) {
+// g grows by the derivative of λ₁ Σ|w| + λ₂ Σw², scaled as the loss is.
+KERNEL penalize(REAL* g, const REAL* w, const State* state, int64 n, REAL l1, REAL l2) {
+    const REAL scale = (REAL)state->scale;
     for (int64 i = first_index(); i < n; i += stride()) {
         const REAL sign = w[i] > 0 ? 1 : w[i] < 0 ? -1 : 0;
-        g[i] += l1 * sign + 2 * l2 * w[i];
+        g[i] += scale * (l1 * sign + 2 * l2 * w[i]);
     }
 }
 

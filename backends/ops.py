@@ -205,6 +205,12 @@ def scale(x: Array, factor: float, out: Array | None = None) -> Array:
     return factor * x
 
 
+@operation
+def penalized(g: Array, w: Array, l1: float, l2: float, out: Array | None = None) -> Array:
+    """Return g and the derivative of λ₁ Σ|w| + λ₂ Σw², which is λ₁ sign(w) + 2 λ₂ w."""
+    return g + l1 * array_namespace(w).sign(w) + (2.0 * l2) * w
+
+
 # ---- optimizers' updates: each returns the new weights, and the new state
 
 

@@ -27,6 +27,7 @@ from xpnet import (
     RMSProp,
     SigmoidActivation,
     SoftmaxActivation,
+    SoftmaxCrossEntropy,
     TanhActivation,
 )
 from xpnet._placing import place
@@ -224,6 +225,16 @@ LOSSES = {
     "weighted classes": (
         lambda: NegativeLogLikelihood([0.1, 1.0, 2.0, 0.0, 3.0], ignore_index=1),
         (LogSoftmaxActivation,),
+        lambda y: y,
+    ),
+    "smoothed": (
+        lambda: SoftmaxCrossEntropy(label_smoothing=0.2),
+        (),
+        lambda y: y,
+    ),
+    "smoothed, weighted, ignoring": (
+        lambda: SoftmaxCrossEntropy([0.1, 1.0, 2.0, 0.0, 3.0], 1, 0.2),
+        (),
         lambda y: y,
     ),
 }

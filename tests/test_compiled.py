@@ -238,6 +238,12 @@ def one_hot(y, n=5):
 LOSSES = {
     "classes": (SoftmaxCrossEntropy, None, lambda y: y),
     "rows": (SoftmaxCrossEntropy, None, lambda y: 0.9 * one_hot(y) + 0.02),
+    "smoothed": (lambda: SoftmaxCrossEntropy(label_smoothing=0.2), None, lambda y: y),
+    "smoothed, weights and a label to ignore": (
+        lambda: SoftmaxCrossEntropy([1.0, 0.5, 2.0, 3.0, 0.0], 1, 0.2),
+        None,
+        lambda y: y,
+    ),
     "nll": (NegativeLogLikelihood, LogSoftmaxActivation, lambda y: y),
     "nll, rows": (NegativeLogLikelihood, LogSoftmaxActivation, one_hot),
     "nll, weights and a label to ignore": (

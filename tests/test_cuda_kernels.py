@@ -313,8 +313,9 @@ def _keep_outputs(c):
 def _penalize(c):
     g, w = c.matrix, c.matrix
     w[:1] = 0
-    expected = g + 0.3 * np.sign(w) + 2 * 0.7 * w
-    return over(g.size), [g, w, g.size, 0.3, 0.7], {0: expected}
+    c.state.view(np.float64)[kernels.STATE.index("scale")] = 4.0
+    expected = g + 4.0 * (ops.penalized.dispatch(object)(g, w, 0.3, 0.7) - g)
+    return over(g.size), [g, w, c.state, g.size, 0.3, 0.7], {0: expected}
 
 
 @case("clip_values")

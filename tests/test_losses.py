@@ -1,5 +1,7 @@
 """Losses: value, derivative, weights and shapes, on every backend."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from xpnet import (
     SoftmaxCrossEntropy,
 )
 from xpnet.backends import ops, to_host
-from xpnet.losses import LossFunction, MeanLoss
+from xpnet.losses import LossFunction
 from xpnet.testing import check_loss
 
 K = 4
@@ -95,7 +97,8 @@ def _subclasses(cls):
 
 
 def test_every_loss_of_the_library_is_in_the_table():
-    assert set(_subclasses(LossFunction)) - {MeanLoss} == {type(case[0]) for case in CASES.values()}
+    concrete = {cls for cls in _subclasses(LossFunction) if not inspect.isabstract(cls)}
+    assert concrete == {type(case[0]) for case in CASES.values()}
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
@@ -310,3 +313,56 @@ def test_a_class_that_cannot_be_costs_nothing_where_it_is_not_the_target():
 def test_an_ignore_index_that_is_no_whole_number_is_refused():
     with pytest.raises(TypeError, match="'x': expected a whole number"):
         NegativeLogLikelihood(ignore_index="x")
+
+
+# ---- what all losses of classes have: smoothing, class weights, a label to ignore
+
+
+# Not both: PyTorch weighs each class's part of a smoothed label by itself.
+@pytest.mark.parametrize(
+    ("smoothing", "weighted"), [(0.0, False), (0.0, True), (0.1, False), (0.5, False)]
+)
+@pytest.mark.parametrize("ignored", [None, -1, 2])
+def test_softmax_cross_entropy_is_pytorchs(smoothing, ignored, weighted, rng):
+    torch = pytest.importorskip("torch")
+    weight = rng.uniform(0.1, 2, K) if weighted else None
+    labels, z = rng.integers(0, K, 30), 3 * rng.standard_normal((30, K))
+    labels[:5] = labels[0] if ignored is None else ignored
+    ours = SoftmaxCrossEntropy(weight, ignored, smoothing)
+    logits = torch.tensor(z, requires_grad=True)
+    theirs = torch.nn.functional.cross_entropy(
+        logits,
+        torch.tensor(labels),
+        weight=None if weight is None else torch.tensor(weight),
+        ignore_index=-100 if ignored is None else ignored,
+        label_smoothing=smoothing,
+    )
+    theirs.backward()
+    value, derivative = ours.loss_and_derivative(labels, z)
+    assert float(value) == pytest.approx(theirs.item(), rel=1e-12)
+    np.testing.assert_allclose(derivative, logits.grad.numpy(), rtol=1e-10, atol=1e-14)
+    assert float(ours.loss(labels, z)) == pytest.approx(theirs.item(), rel=1e-12)
+    np.testing.assert_allclose(ours.derivative(labels, z), derivative, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "cls", [SoftmaxCrossEntropy, CategoricalCrossEntropy, NegativeLogLikelihood]
+)
+def test_losses_of_classes_are_one_loss(cls, rng):
+    """From logits, from their softmax and from its logarithm: the same number."""
+    labels, z = rng.integers(0, K, 30), rng.standard_normal((30, K))
+    p = softmax(z)
+    outputs = {SoftmaxCrossEntropy: z, CategoricalCrossEntropy: p, NegativeLogLikelihood: np.log(p)}
+    arguments = {"class_weight": rng.uniform(0.1, 2, K), "ignore_index": 1, "label_smoothing": 0.2}
+    expected = SoftmaxCrossEntropy(**arguments).loss(labels, z)
+    assert float(cls(**arguments).loss(labels, outputs[cls])) == pytest.approx(float(expected))
+    rows = np.eye(K)[labels]
+    plain = {**arguments, "ignore_index": None}
+    found = cls(**plain).loss(rows, outputs[cls])
+    assert float(found) == pytest.approx(float(cls(**plain).loss(labels, outputs[cls])))
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.0, "some"])
+def test_smoothing_that_is_no_part_is_refused(bad):
+    with pytest.raises(ValueError, match="label_smoothing="):
+        SoftmaxCrossEntropy(label_smoothing=bad)

@@ -19,6 +19,7 @@ from xpnet import (
     ReduceOnPlateau,
     RMSProp,
     StepDecay,
+    WarmUp,
 )
 from xpnet.backends import to_host
 from xpnet.optimizers import OPTIMIZERS
@@ -203,6 +204,9 @@ SCHEDULES = {
         CosineDecay(1.0),
         [1.0, 0.5 + math.sqrt(0.125), 0.5, 0.5 - math.sqrt(0.125), 0.0],
     ),
+    # 2 of 2 steps up to 0.8, and then the decay's three epochs
+    "warm-up": (WarmUp(LinearDecay(0.8, 0.0), 2), [0.4, 0.8, 0.8, 0.4, 0.0]),
+    "warm-up to one rate": (WarmUp(0.9, 3), [0.3, 0.6, 0.9, 0.9, 0.9]),
     "cosine to 0.2": (CosineDecay(1.0, 0.2, epochs=3), [1.0, 0.6, 0.2, 0.2, 0.2]),
 }
 
@@ -277,3 +281,37 @@ def test_an_update_that_is_refused_changes_nothing(cls):
         optimizer.update(w, np.ones(4), out=w)
     assert optimizer.n_updates == 1
     np.testing.assert_array_equal(w, np.ones(4))
+
+
+def test_warming_up_lets_the_schedule_behind_it_watch_its_own_epochs_alone():
+    inner = ReduceOnPlateau(1.0, factor=0.5, patience=0)
+    schedule, rates = WarmUp(inner, 2), []
+    for epoch in range(6):
+        rates.append(schedule.learning_rate(epoch, 6))
+        schedule.observe(1.0)  # the loss never improves
+    assert rates == [0.5, 1.0, 1.0, 1.0, 0.5, 0.25]
+    assert schedule.state_names == inner.state_names
+    assert schedule.current == inner.current
+    schedule.current = 7.0
+    assert inner.current == 7.0
+    again = copy.deepcopy(schedule)
+    assert (again.current, again.schedule is inner) == (7.0, False)
+    with pytest.raises(AttributeError, match="WarmUp has no 'nothing'"):
+        _ = schedule.nothing
+
+
+def test_a_network_that_warms_up_goes_on_from_a_file(tmp_path):
+    from xpnet import DenseLayer, NeuralNetwork, load
+
+    def make():
+        schedule = WarmUp(ReduceOnPlateau(0.1, factor=0.5, patience=0), 2)
+        net = NeuralNetwork(epochs=6, batch_size=4, optimizer=SGD(schedule), seed=0)
+        return net.add(DenseLayer(1, (2,)))
+
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((20, 2)), rng.standard_normal(20)
+    whole, first = make().fit(data), make().fit(data, epochs=4)
+    first.save(tmp_path / "net")
+    rest = load(tmp_path / "net").fit(data, epochs=2)
+    assert rest.history["learning_rate"] == whole.history["learning_rate"]
+    np.testing.assert_array_equal(rest.parameters.copy(), whole.parameters.copy())

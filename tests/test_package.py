@@ -36,7 +36,16 @@ ORDER = [
     ["_stored"],
     ["_preparing", "_parameters", "history"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
-    ["activations", "losses", "metrics", "optimizers", "schedules", "layers", "initializers"],
+    [
+        "activations",
+        "losses",
+        "metrics",
+        "optimizers",
+        "schedules",
+        "layers",
+        "initializers",
+        "regularizers",
+    ],
     ["_checks", "workspace", "config", "_blas"],
     ["backends"],
 ]

@@ -41,6 +41,7 @@ from .memory import MemoryPlan, MemoryPlanError
 from .metrics import accuracy, confusion_matrix, f1, mae, mse, precision, r2, recall, rmse
 from .neuralnet import NeuralNetwork
 from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from .regularizers import L1, L1L2, L2, Regularizer
 from .saving import ModelFileError, load
 from .schedules import (
     ConstantLearningRate,
@@ -50,12 +51,16 @@ from .schedules import (
     ReduceOnPlateau,
     Schedule,
     StepDecay,
+    WarmUp,
 )
 from .trainer import DivergedError
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "L1",
+    "L1L2",
+    "L2",
     "SGD",
     "ActivationLayer",
     "Adagrad",
@@ -93,6 +98,7 @@ __all__ = [
     "ReLU6Activation",
     "ReLUActivation",
     "ReduceOnPlateau",
+    "Regularizer",
     "Schedule",
     "SigmoidActivation",
     "SoftmaxActivation",
@@ -100,6 +106,7 @@ __all__ = [
     "StepDecay",
     "TanhActivation",
     "UnknownNameError",
+    "WarmUp",
     "accuracy",
     "array_namespace",
     "config",

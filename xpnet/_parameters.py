@@ -12,6 +12,7 @@ from typing import Any
 from .backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
 from .layers import Layer
 from .optimizers import Optimizer
+from .regularizers import Regularizer
 from .workspace import Workspace, takes_out
 
 
@@ -22,10 +23,18 @@ class Parameters:
     ----------
     layers : sequence of Layer
         Initialised ones.
+    regularizer : Regularizer, optional
+        For the weights of layers that have none of their own.
+
+    Attributes
+    ----------
+    regularized : list of (Layer, str, Regularizer)
+        The parameters that cost something.
     """
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
         self._layers = list(layers)
+        self.regularized: list[tuple[Layer, str, Regularizer]] = []
         self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
         for layer, name in self._slots:
             if not is_array(getattr(layer, name, None)):
@@ -33,6 +42,9 @@ class Parameters:
                     f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
                     "make it in initialize()"
                 )
+            of_network = regularizer if name in layer.weight_names else None
+            if (own := layer.regularizers().get(name, of_network)) is not None:
+                self.regularized.append((layer, name, own))
         self._shapes = [tuple(getattr(layer, name).shape) for layer, name in self._slots]
         self._views: list[Array] = []
         self._flat: Array = None
@@ -137,9 +149,19 @@ class Parameters:
         self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
         self._pieces = 0
 
+    def penalty(self) -> Array:
+        """Return what all parameters cost together."""
+        costs = [each.penalty(getattr(layer, name)) for layer, name, each in self.regularized]
+        return sum(costs[1:], start=costs[0]) if costs else 0.0
+
     def update(self, optimizer: Optimizer) -> None:
         """Let an optimizer change the parameters, in place where it can."""
         flat = self.gather()
+        for layer, name, regularizer in self.regularized:
+            gradient = getattr(layer, f"{name}_gradient")
+            out = gradient if self._gradient_views else None
+            added = regularizer.add_to(gradient, getattr(layer, name), out=out)
+            setattr(layer, f"{name}_gradient", added)
         gradient = self.gradient()
         # In place only in training, whose weights nobody holds yet, and by those who know of it.
         if self._gradient_views and takes_out(type(optimizer).update):
@@ -149,6 +171,8 @@ class Parameters:
             self.scatter(optimizer.update(flat, kept))
         else:
             self.scatter(optimizer.update(flat, gradient))
+        for layer in self._layers:
+            layer.constrain()
 
     def scatter(self, flat: Array) -> None:
         """Give the layers views of ``flat``, shape (n,)."""

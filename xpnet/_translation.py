@@ -17,8 +17,9 @@ from .activations import (
 )
 from .backends import Array, array_namespace, ops
 from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
-from .losses import LossFunction, MeanLoss, NegativeLogLikelihood
+from .losses import ClassLoss, LossFunction, MeanLoss, NegativeLogLikelihood
 from .optimizers import SGD, Optimizer
+from .regularizers import L1, L1L2, L2
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
@@ -62,6 +63,9 @@ def check_parts(
     for thing, names in ((net, passes), (optimizer, None), (loss, None)):
         if (name := _not_ours(thing, names)) is not None:
             raise UnsupportedError(f"{type(thing).__name__} has a {name} of its own")
+    for _, name, regularizer in net.parameters.regularized:
+        if type(regularizer) not in (L1, L2, L1L2):
+            raise UnsupportedError(f"the regularizer {type(regularizer).__name__} of {name}")
     ends_in_logarithms = bool(net.layers) and type(net.layers[-1]) is LogSoftmaxActivation
     if isinstance(loss, NegativeLogLikelihood) and not ends_in_logarithms:
         raise UnsupportedError("NegativeLogLikelihood behind anything but LogSoftmaxActivation")
@@ -99,6 +103,8 @@ def units_of(
         if layer.own_optimizers:
             raise UnsupportedError(f"a {layer.layer_name()} has an optimizer of its own")
         if type(layer) is DenseLayer:
+            if layer.max_norm is not None:
+                raise UnsupportedError("max_norm")
             n_inputs = layer.input_shape()[0]
             units.append(Unit(layer, LinearActivation(), n_inputs, layer.n_units))
         elif units and type(layer) is not Normalization:
@@ -145,6 +151,9 @@ def _behind(unit: Unit, layer: Layer, activations: Collection[type[Layer]], is_l
 def targets_of(net: "NeuralNetwork", y: Array) -> Array:
     """Return targets as kernels take them: int64 classes, or rows of the network's type."""
     xp, n, n_outputs = array_namespace(y), y.shape[0], net.layers[-1].output_shape()[0]
+    if isinstance(net.loss, ClassLoss) and net.loss.label_smoothing:
+        outputs = net.backend.xp.broadcast_to(net.backend.zeros((1, 1)), (n, n_outputs))
+        return net.loss.match(y, outputs)
     column = y.shape in ((n,), (n, 1))
     if net.loss.targets == "classes" and column and n_outputs > 1:
         if not xp.isdtype(y.dtype, "integral"):

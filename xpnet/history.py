@@ -13,7 +13,7 @@ class History(dict[str, list[float]]):
 
     Notes
     -----
-    Columns are ``epoch`` (from 1), ``loss``, ``metric``, ``val_loss``, ``val_metric``,
+    Columns are ``epoch`` (from 1), ``loss``, ``metric``, ``penalty``, ``val_loss``, ``val_metric``,
     ``learning_rate`` and ``seconds``, as far as there was a metric or validation data. Losses and
     metrics of the training data are those seen while the epoch went on.
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from array_api_compat import device
 
-from ._checks import check_integer
+from ._checks import check_fraction, check_integer
 from .backends import Array, array_namespace, ops
 
 
@@ -282,69 +282,8 @@ class BinaryCrossEntropy(MeanLoss):
         return difference / y_pred.shape[1]
 
 
-class CategoricalCrossEntropy(MeanLoss):
-    r"""Several classes, from a distribution p for each sample: :math:`-\sum_k y_k \log p_k`.
-
-    Its derivative is :math:`-y_k / p_k`. The gradient :math:`p - y` that is often printed beside
-    this formula belongs to softmax and cross-entropy taken together, with respect to the softmax's
-    input: that is :class:`SoftmaxCrossEntropy`, which is also the more exact of the two.
-
-    Notes
-    -----
-    The logarithm is continued below ε as in :class:`BinaryCrossEntropy`.
-    """
-
-    accepts = frozenset(["distribution"])
-    advice = "End with SoftmaxActivation, or end with DenseLayer and use SoftmaxCrossEntropy."
-    targets = "classes"
-
-    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the cross-entropy of each row."""
-        return -array_namespace(y_pred).sum(y_true * _log(y_pred), axis=1)
-
-    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return -y / p."""
-        return -y_true * _log_slope(y_pred)
-
-
-class SoftmaxCrossEntropy(MeanLoss):
-    r"""Several classes, from logits z: :math:`-\sum_k y_k \log s_k`, s being the softmax of z.
-
-    Its derivative is :math:`s - y` (for targets that sum to 1). Labels are class indices or
-    one-hot rows. A text that prints this gradient beside
-    :math:`-\sum_k [y_k \log s_k + (1 - y_k) \log(1 - s_k)]` pairs it with another loss than its
-    own: the second term has a gradient too.
-    """
-
-    accepts = frozenset(["real"])
-    advice = "It takes the softmax itself: end with DenseLayer or LinearActivation."
-    targets = "classes"
-    decision_threshold = 0.0
-
-    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the cross-entropy of each row."""
-        return -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
-
-    def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return both from one softmax, unless a subclass has either of its own."""
-        own = ("sample_loss", "sample_derivative", "match", "one_hot")
-        if _overrides(type(self), SoftmaxCrossEntropy, *own):
-            return super().sample_loss_and_derivative(y_true, y_pred)
-        if y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
-            return ops.softmax_cross_entropy(y_pred, y_true)  # makes no rows of the classes
-        xp, y = array_namespace(y_pred), self.match(y_true, y_pred)
-        log_s = ops.log_softmax(y_pred)
-        total = xp.sum(y, axis=1, keepdims=True)
-        return -xp.sum(y * log_s, axis=1), xp.exp(log_s) * total - y
-
-    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return s Σy - y."""
-        total = array_namespace(y_true).sum(y_true, axis=1, keepdims=True)
-        return ops.softmax(y_pred) * total - y_true
-
-
-class NegativeLogLikelihood(MeanLoss):
-    r"""Several classes, from log-probabilities: :math:`-\log p_{y}`, e.g. after log-softmax.
+class ClassLoss(MeanLoss):
+    r"""Base of the losses of several classes that exclude each other.
 
     Parameters
     ----------
@@ -352,14 +291,18 @@ class NegativeLogLikelihood(MeanLoss):
         A weight c for each class. The mean is :math:`\sum_i w_i c_{y_i} l_i / \sum_i w_i c_{y_i}`.
     ignore_index : int, optional
         Samples with this label (which may be out of range, e.g. -1) count for nothing.
+    label_smoothing : float, default 0.0
+        The part ε of a label that all K classes share: :math:`(1 - \epsilon) y + \epsilon / K`, so
+        that the network need not be certain. Szegedy et al. 2016, section 7.
     """
 
-    accepts = frozenset(["log-distribution"])
-    advice = "End with LogSoftmaxActivation."
     targets = "classes"
 
     def __init__(
-        self, class_weight: Sequence[float] | None = None, ignore_index: int | None = None
+        self,
+        class_weight: Sequence[float] | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         if class_weight is not None:
             class_weight = [float(weight) for weight in class_weight]
@@ -370,17 +313,15 @@ class NegativeLogLikelihood(MeanLoss):
                 )
         self.class_weight = class_weight
         self.ignore_index = None if ignore_index is None else check_integer(ignore_index)
+        self.label_smoothing = check_fraction("label_smoothing", label_smoothing)
         self.makes_weights = ignore_index is not None
 
-    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return -Σ y log p, minus the log-probability of each row's class."""
-        xp = array_namespace(y_pred)
-        # Not y * log p alone: a class of probability 0 has log p = -∞, and 0 * ∞ is NaN.
-        return -xp.sum(y_true * xp.where(y_true > 0, y_pred, 0.0), axis=1)
-
-    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return -y: -1 at each row's class."""
-        return -y_true
+    def match(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the targets as rows like ``y_pred``, smoothed."""
+        rows = super().match(y_true, y_pred)
+        if not self.label_smoothing:
+            return rows
+        return rows * (1.0 - self.label_smoothing) + self.label_smoothing / y_pred.shape[1]
 
     def sample_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None
@@ -391,7 +332,9 @@ class NegativeLogLikelihood(MeanLoss):
         if self.class_weight is not None:
             self.check_outputs(y_pred.shape[1])
             of_class = xp.asarray(self.class_weight, dtype=y_pred.dtype, device=device(y_pred))
-            weight = _times(weight, xp.sum(self.match(y_true, y_pred) * of_class, axis=1))
+            # Of the labels as they were given: smoothing makes nothing of another class.
+            rows = super().match(y_true, y_pred)
+            weight = _times(weight, xp.sum(rows * of_class, axis=1))
         return weight
 
     def metric_weight(
@@ -411,6 +354,83 @@ class NegativeLogLikelihood(MeanLoss):
                 f"class_weight has {len(self.class_weight)} weights for {n_outputs} classes: "
                 "expected one for each"
             )
+
+
+class CategoricalCrossEntropy(ClassLoss):
+    r"""Several classes, from a distribution p for each sample: :math:`-\sum_k y_k \log p_k`.
+
+    Its derivative is :math:`-y_k / p_k`. The gradient :math:`p - y` that is often printed beside
+    this formula belongs to softmax and cross-entropy taken together, with respect to the softmax's
+    input: that is :class:`SoftmaxCrossEntropy`, which is also the more exact of the two.
+
+    Notes
+    -----
+    The logarithm is continued below ε as in :class:`BinaryCrossEntropy`.
+    """
+
+    accepts = frozenset(["distribution"])
+    advice = "End with SoftmaxActivation, or end with DenseLayer and use SoftmaxCrossEntropy."
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the cross-entropy of each row."""
+        return -array_namespace(y_pred).sum(y_true * _log(y_pred), axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return -y / p."""
+        return -y_true * _log_slope(y_pred)
+
+
+class SoftmaxCrossEntropy(ClassLoss):
+    r"""Several classes, from logits z: :math:`-\sum_k y_k \log s_k`, s being the softmax of z.
+
+    Its derivative is :math:`s - y` (for targets that sum to 1). Labels are class indices or
+    one-hot rows. A text that prints this gradient beside
+    :math:`-\sum_k [y_k \log s_k + (1 - y_k) \log(1 - s_k)]` pairs it with another loss than its
+    own: the second term has a gradient too.
+    """
+
+    accepts = frozenset(["real"])
+    advice = "It takes the softmax itself: end with DenseLayer or LinearActivation."
+    decision_threshold = 0.0
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the cross-entropy of each row."""
+        return -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
+
+    def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Return both from one softmax, unless a subclass has either of its own."""
+        own = ("sample_loss", "sample_derivative", "match", "one_hot")
+        if _overrides(type(self), SoftmaxCrossEntropy, *own):
+            return super().sample_loss_and_derivative(y_true, y_pred)
+        plain = not self.label_smoothing and self.ignore_index is None
+        if plain and y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
+            return ops.softmax_cross_entropy(y_pred, y_true)  # makes no rows of the classes
+        xp, y = array_namespace(y_pred), self.match(y_true, y_pred)
+        log_s = ops.log_softmax(y_pred)
+        total = xp.sum(y, axis=1, keepdims=True)
+        return -xp.sum(y * log_s, axis=1), xp.exp(log_s) * total - y
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return s Σy - y."""
+        total = array_namespace(y_true).sum(y_true, axis=1, keepdims=True)
+        return ops.softmax(y_pred) * total - y_true
+
+
+class NegativeLogLikelihood(ClassLoss):
+    r"""Several classes, from log-probabilities: :math:`-\log p_{y}`, e.g. after log-softmax."""
+
+    accepts = frozenset(["log-distribution"])
+    advice = "End with LogSoftmaxActivation."
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return -Σ y log p, minus the log-probability of each row's class."""
+        xp = array_namespace(y_pred)
+        # Not y * log p alone: a class of probability 0 has log p = -∞, and 0 * ∞ is NaN.
+        return -xp.sum(y_true * xp.where(y_true > 0, y_pred, 0.0), axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return -y: -1 at each row's class, if it is not smoothed."""
+        return -y_true
 
 
 LOSSES: dict[str, type[LossFunction]] = {

@@ -38,6 +38,7 @@ from .losses import LOSSES, LossFunction, MeanSquaredError
 from .memory import MemoryPlan
 from .metrics import METRICS, Metric
 from .optimizers import OPTIMIZERS, SGD, Optimizer
+from .regularizers import Regularizer, find_regularizer
 from .schedules import Schedule
 
 MetricFunction = Callable[[Array, Array], Any]
@@ -81,6 +82,10 @@ class NeuralNetwork:
         not fit are streamed, and a batch that does not fit is taken in pieces whose gradients are
         summed: the update is the same, but for :class:`~xpnet.BatchNormalization`, which sees the
         pieces, and :class:`~xpnet.Dropout`, which draws for each.
+    regularizer : str or Regularizer, optional
+        What the weights of all dense layers cost that have no regularizer of their own
+        (:mod:`xpnet.regularizers`). The loss that the history shows has it in it, and the column
+        ``penalty`` has it by itself, as it is at the end of the epoch.
     precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
         Of matrix products on CUDA, in a network of float32: cuBLAS rounds their factors to fewer
         bits, adds up in float32, and is several times as fast. Weights stay float32. With float16
@@ -135,6 +140,7 @@ class NeuralNetwork:
         shuffle: bool = True,
         progress: bool = False,
         memory_limit: int | None = None,
+        regularizer: str | Regularizer | None = None,
         precision: str = "float32",
         capture: bool | str = "auto",
     ) -> None:
@@ -164,6 +170,7 @@ class NeuralNetwork:
         self.backend = resolve(device, backend=backend, dtype=dtype)
         self._follows_data = device is None and backend is None
         self.layers: list[Layer] = []
+        self.regularizer = find_regularizer(regularizer)
         self.parameters = Parameters([])
         self.history = self._new_history()
         self.feature_names: list[str] | None = None
@@ -221,9 +228,8 @@ class NeuralNetwork:
             layer.set_input_shape(shape)
         layer.input_shape()
         self._initialize(layer, len(self.layers))
-        self.parameters = Parameters(
-            [*self.layers, layer]
-        )  # refuses a layer that lacks a parameter
+        # Refuses a layer that lacks a parameter.
+        self.parameters = Parameters([*self.layers, layer], self.regularizer)
         layer.in_network = True
         self.layers.append(layer)
         # Only the layers behind the first one that learns ask for a derivative of their input.
@@ -237,7 +243,7 @@ class NeuralNetwork:
             self._entropy = _entropy()
         for index, layer in enumerate(self.layers):
             self._initialize(layer, index)
-        self.parameters = Parameters(self.layers)
+        self.parameters = Parameters(self.layers, self.regularizer)
         self.optimizer = copy.deepcopy(self._new_optimizer)
         self.history = self._new_history()
         self._is_fitted = False
@@ -261,7 +267,7 @@ class NeuralNetwork:
         self.backend = backend
         for layer in self.layers:
             layer.backend = backend
-        self.parameters = Parameters(self.layers)
+        self.parameters = Parameters(self.layers, self.regularizer)
         return self
 
     # ---- the passes

@@ -22,6 +22,7 @@ from .layers import Layer
 from .losses import LossFunction
 from .metrics import Metric
 from .optimizers import Optimizer
+from .regularizers import Regularizer
 from .schedules import Schedule
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _FORMAT = "xpnet-1"
 _KEY = "xpnet"
 _NETWORK = ("epochs", "batch_size", "verbose", "shuffle", "progress", "seed")
 _NAMES = ("feature_names", "label_name", "class_names")
-_KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer)
+_KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regularizer)
 
 
 class ModelFileError(ValueError):
@@ -53,6 +54,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
         "history": dict(network.history),
         "names": {name: getattr(network, name) for name in _NAMES},
         "loss": _describe(network.loss),
+        "regularizer": _encode(network.regularizer, "regularizer"),
         "metric": _encode(network.metric, "metric", function_allowed=True),
         "layers": [],
     }
@@ -123,6 +125,7 @@ def load(
             **content["network"],
             optimizer=_build(content["optimizer"]),
             loss=_build(content["loss"]),
+            regularizer=_decode(content.get("regularizer")),
             metric=metric or _saved_metric(content["metric"]),
             dtype=content["dtype"],
             device=device,

@@ -6,7 +6,7 @@ the first. A new schedule is a subclass of :class:`Schedule` with one method.
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ._checks import check_count, check_fraction, check_non_negative, check_positive
 
@@ -207,6 +207,60 @@ class ReduceOnPlateau(Schedule):
         if self.waited > self.patience:
             self.current = max(self.current * self.factor, self.final)
             self.waited = 0
+
+
+class WarmUp(Schedule):
+    r"""Another schedule behind some epochs in which the learning rate rises to its first one.
+
+    In equal steps, :math:`\alpha_t = \alpha_0 (t + 1) / n`, t counted from 0: large steps do harm
+    while weights are still those that were drawn. Goyal et al. 2017, section 2.2.
+
+    Parameters
+    ----------
+    schedule : Schedule or float
+        What comes after it; it counts its epochs from there.
+    epochs : int, default 5
+        n, how many epochs it takes.
+    """
+
+    def __init__(self, schedule: Schedule | float, epochs: int = 5) -> None:
+        if not isinstance(schedule, Schedule):
+            schedule = ConstantLearningRate(schedule)
+        self.schedule: Schedule = schedule
+        self.epochs = check_count("epochs", epochs)
+        self._is_over = False
+
+    @property
+    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the schedule behind it, whose state it is."""
+        return self.schedule.state_names
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a part of the schedule's state."""
+        if name != "schedule" and name in self.schedule.state_names:
+            return getattr(self.schedule, name)
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a part of the schedule's state there."""
+        inner = vars(self).get("schedule")
+        if inner is not None and name in inner.state_names:
+            setattr(inner, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return α₀ (t + 1) / n, and then what the schedule says."""
+        self._is_over = epoch >= self.epochs
+        later = max(epochs - self.epochs, 1)
+        if self._is_over:
+            return self.schedule.learning_rate(epoch - self.epochs, later)
+        return self.schedule.learning_rate(0, later) * (epoch + 1) / self.epochs
+
+    def observe(self, loss: float) -> None:
+        """Let the schedule take note of losses from its own epochs on."""
+        if self._is_over:
+            self.schedule.observe(loss)
 
 
 def _progress(epoch: int, epochs: int) -> float:

@@ -108,9 +108,12 @@ class Trainer:
         try:
             net.optimizer.begin_epoch(epoch, net.epochs)
             row = self._train_epoch(epoch, bar)
+            if net.parameters.regularized:
+                row["penalty"] = net.backend.scalar(net.parameters.penalty())
+                row["loss"] += row["penalty"]
             if self.validation is not None:
                 loss, metric = evaluate(net, self.validation)
-                row |= {"val_loss": loss, "val_metric": metric}
+                row |= {"val_loss": loss + row.get("penalty", 0.0), "val_metric": metric}
             net.optimizer.schedule.observe(row.get("val_loss", row["loss"]))
         except BaseException:  # a second Ctrl-C, too
             before.restore()

@@ -235,6 +235,13 @@ def _dropout_mask(kit, like, rate, key, counter):
     return {0: out}
 
 
+@builder("penalized")
+def _penalized(kit, g, w, l1, l2):
+    out = kit.put(g)
+    kit.add(updates.penalize, len(w), out.offset, kit.put(w).offset, float(l1), float(l2))
+    return {0: out}
+
+
 def _update(kernel, n_states, settings):
     def build(kit, w, g, *others):
         states, (rate, *numbers) = others[:n_states], others[n_states:]

@@ -262,6 +262,11 @@ ROWS = {
         lambda x, factor: factor * x,
         moved=lambda size: 2 * size.parameters,
     ),
+    "penalized": Operation(
+        lambda size, new: (new(size.parameters), new(size.parameters), 0.0, 0.01),
+        lambda g, w, l1, l2: g + l1 * np.sign(w) + 2 * l2 * w,
+        moved=lambda size: 3 * size.parameters,
+    ),
     "bias and ReLU": forward(ReLUActivation(), lambda z, b: np.maximum(z + b, 0)),
     "bias and tanh": forward(TanhActivation(), lambda z, b: np.tanh(z + b)),
     "ReLU, back": back(ReLUActivation(), lambda e, a: _with_sum(e * (a > 0))),

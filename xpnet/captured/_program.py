@@ -1,6 +1,6 @@
 """A step as a list of calls: kernels and products on a machine, over a batch of so many rows."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._translation import Unit
 from ..activations import LogSoftmaxActivation
@@ -8,6 +8,7 @@ from ..backends import Array
 from ..backends import _cuda_kernels as kernels
 from ..losses import BinaryCrossEntropy, MeanSquaredError
 from ..optimizers import SGD, Adagrad, Adam, AdamW, RMSProp
+from ..regularizers import L1L2
 from ._buffers import MOST_PARTS, SQUARES, Buffers, UnitArrays
 from ._calls import MOST_BLOCKS, MOST_THREADS, THREADS, Calls
 from ._supported import ACTIVATIONS
@@ -197,6 +198,10 @@ class Program(Calls):
     def _update(self) -> None:
         buffers, optimizer, state = self._buffers, self._net.optimizer, self._state
         n = buffers.flat.size
+        for layer, name, regularizer in self._net.parameters.regularized:
+            w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
+            l1, l2 = cast(L1L2, regularizer).l1, cast(L1L2, regularizer).l2
+            self._over("penalize", w.size, g, w, state, w.size, l1, l2)
         if optimizer.clip_value is not None:
             most = float(optimizer.clip_value)
             self._over("clip_values", n, buffers.gradient, state, n, most, self._scaled)

@@ -104,7 +104,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self.net, self.batch_size, self._machine = net, batch_size, machine
         self._units = units_of(net.layers, ACTIVATIONS, kernels.MOST_DROPOUTS)
         targets = targets_of(net, y)
-        weights = weights_of(net, targets, sample_weight)
+        weights = weights_of(net, y, sample_weight)
         n_steps = -(-n_samples // batch_size)
         self._buffers = Buffers(
             machine, net, self._units, X, targets, weights, batch_size, n_steps, keep_outputs
@@ -131,7 +131,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             return
         self._used = used
         targets = targets_of(self.net, y)
-        weights = weights_of(self.net, targets, sample_weight)
+        weights = weights_of(self.net, y, sample_weight)
         pairs = ((buffers.X, X), (buffers.y, targets), (buffers.weights, weights))
         with self._machine.turn():
             for place, values in pairs:
@@ -254,6 +254,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         optimizer = vars(self.net.optimizer)
         hidden |= set(self.net.optimizer.state_names)
         numbers: list[Any] = [v for name, v in sorted(optimizer.items()) if name not in hidden]
+        for _, _, regularizer in self.net.parameters.regularized:
+            numbers += vars(regularizer).values()
         for unit in self._units:
             name = ACTIVATIONS[type(unit.activation)][1]
             numbers.append(None if name is None else getattr(unit.activation, name))

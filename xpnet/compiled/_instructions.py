@@ -1,6 +1,6 @@
 """A compiled step's instructions, one list for each thread and for even and odd steps."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ..backends._numba_program import ARRIVE, ROWS_OF_BATCH, WAIT, Program
 from ..layers import Normalization
 from ..losses import BinaryCrossEntropy, MeanSquaredError
 from ..optimizers import SGD
+from ..regularizers import L1L2
 from ._layout import Layout
 from ._supported import OPTIMIZERS
 from ._supported import kernels as kernels_of
@@ -37,6 +38,8 @@ class Builder(Layout):
     def settings(self) -> list[float]:
         """Return what instructions have in them of numbers that somebody may change."""
         numbers = self._hyperparameters()
+        for _, _, regularizer in self.net.parameters.regularized:
+            numbers += [cast(L1L2, regularizer).l1, cast(L1L2, regularizer).l2]
         if isinstance(self.net.optimizer, SGD):
             numbers.append(float(self.net.optimizer.nesterov))
         for unit in self.units:
@@ -196,12 +199,26 @@ class Builder(Layout):
         rows = (w[0] + first * w[1], w[1])  # of the weights, those of the columns it owns below
         program.gemm((_BATCH, n_below, n), e, rows, below, "NT")
 
+    def _penalize(self, program: Program, thread: int) -> None:
+        """Add what a thread's own parameters cost to their gradients; padding is 0 and stays so."""
+        arena = self.arenas[thread]
+        home, gradients = arena["arrays"][:2]
+        for layer, name, regularizer in self.net.parameters.regularized:
+            (k,) = (k for k, unit in enumerate(self.units) if unit.layer is layer)
+            n = self.places[thread][k][1]
+            size = n if name == "biases" else self.units[k].n_inputs * self._stride(k, n)
+            costs = cast(L1L2, regularizer)
+            place = arena[name][k]
+            numbers = gradients + place, home + place, float(costs.l1), float(costs.l2)
+            program.add(updates.penalize, size, *numbers)
+
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.net.optimizer
         name, numbers = OPTIMIZERS[type(optimizer)][0], self._hyperparameters()
         if isinstance(optimizer, SGD):
             numbers[1] = 1.0 - numbers[1]  # the kernel takes the part that stays
             name = "sgd_nesterov" if optimizer.nesterov else name
+        self._penalize(program, thread)
         arrays = (arena["arrays"] + [0])[:4]
         numbers = (numbers + [0.0] * 4)[:4]
         program.add(getattr(updates, name), arena["size"], *arrays, *numbers)

@@ -84,7 +84,7 @@ class CompiledTraining:
         self._kept = np.empty((keep_outputs, units[-1].n_units), net.backend.dtype)
         self._n_samples = X.shape[0]
         targets = targets_of(net, y)
-        weights = weights_of(net, targets, sample_weight)
+        weights = weights_of(net, y, sample_weight)
         filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
         n_states = len(net.optimizer.state_names)
         plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled)
@@ -111,7 +111,7 @@ class CompiledTraining:
             return
         self._used = used
         targets = targets_of(self.net, y)
-        weights = weights_of(self.net, targets, sample_weight)
+        weights = weights_of(self.net, y, sample_weight)
         self._n_samples = X.shape[0]
         self._builder.use(X, targets, weights)
         self._engine.data = self._builder.data

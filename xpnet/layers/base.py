@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from ..optimizers import Optimizer
+    from ..regularizers import Regularizer
     from ..workspace import Workspace
 
 
@@ -41,6 +42,8 @@ class Layer(ABC):
         Where the layer makes its arrays; a network sets its own.
     rng : numpy.random.Generator or None
         Where random numbers come from; a network sets one made from its seed.
+    weight_names : tuple of str
+        The parameters that a network's regularizer is for: weights, not biases.
     takes_sparse : bool
         Whether the layer, as a network's first one, takes rows of a sparse matrix as they are.
     in_network : bool
@@ -51,6 +54,7 @@ class Layer(ABC):
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
     state_names: ClassVar[tuple[str, ...]] = ()
+    weight_names: ClassVar[tuple[str, ...]] = ()
     passing_names: ClassVar[tuple[str, ...]] = ("input", "output")
     output_kind: str | None = None
     needs_input_error: bool = True
@@ -154,6 +158,13 @@ class Layer(ABC):
         """
         n_inputs = math.prod(self.input_shape()) if self.needs_input_error else 0
         return math.prod(self.output_shape()) + n_inputs
+
+    def regularizers(self) -> "dict[str, Regularizer]":
+        """Return the layer's own regularizers, by the names of the parameters that they are for."""
+        return {}
+
+    def constrain(self) -> None:  # noqa: B027 - nothing, for most
+        """Bring parameters back to where they may be, after an update; a layer may extend it."""
 
     @property
     def own_optimizers(self) -> bool:

@@ -3,9 +3,10 @@
 import math
 from typing import TYPE_CHECKING, Self
 
-from .._checks import check_count, check_shape
-from ..backends import Array, ops
+from .._checks import check_count, check_positive, check_shape
+from ..backends import Array, array_namespace, ops
 from ..initializers import InitializerFunction, Zeros, find_initializer
+from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ class DenseLayer(Layer):
         ``(n_inputs,)``; needed by the first layer of a network only.
     initializer : str, Initializer or function, default "glorot_uniform"
         How the weights are drawn (:mod:`xpnet.initializers`); biases start at zero.
+    regularizer, bias_regularizer : str or Regularizer, optional
+        What weights, and biases, cost (:mod:`xpnet.regularizers`). Weights without one have the
+        network's.
+    max_norm : float, optional
+        The most that the weights of a unit may be long, :math:`\|w_j\|_2`; longer ones are made
+        shorter after each update. Srebro et al. 2004; beside dropout, Srivastava et al. 2014.
 
     Attributes
     ----------
@@ -38,6 +45,7 @@ class DenseLayer(Layer):
     """
 
     parameter_names = ("weights", "biases")
+    weight_names = ("weights",)
     output_kind = "real"
 
     def __init__(
@@ -45,9 +53,15 @@ class DenseLayer(Layer):
         n_units: int,
         input_shape: tuple[int, ...] | None = None,
         initializer: str | InitializerFunction = "glorot_uniform",
+        regularizer: str | Regularizer | None = None,
+        bias_regularizer: str | Regularizer | None = None,
+        max_norm: float | None = None,
     ) -> None:
         self.n_units = check_count("n_units", n_units)
         self.initializer = find_initializer(initializer)
+        self.regularizer = find_regularizer(regularizer)
+        self.bias_regularizer = find_regularizer(bias_regularizer)
+        self.max_norm = None if max_norm is None else check_positive("max_norm", max_norm)
         if input_shape is not None:
             self.set_input_shape(input_shape)
         self.weights: Array = None
@@ -94,6 +108,19 @@ class DenseLayer(Layer):
             input_error = ops.matmul(e, w.T, out=self.buffer("input_error", x.shape))
         self.update_parameters()
         return input_error
+
+    def regularizers(self) -> dict[str, Regularizer]:
+        """Return those of weights and biases, as far as there are any."""
+        own = {"weights": self.regularizer, "biases": self.bias_regularizer}
+        return {name: each for name, each in own.items() if each is not None}
+
+    def constrain(self) -> None:
+        """Shorten the weights of units that are longer than ``max_norm``."""
+        if self.max_norm is None:
+            return
+        xp, w, most = array_namespace(self.weights), self.weights, self.max_norm
+        factor = most / xp.maximum(xp.sqrt(ops.column_sum(w * w)), most)
+        self.weights = ops.rowwise(w, function=lambda w: w * factor, out=w)
 
     def output_shape(self) -> tuple[int, ...]:
         """Return ``(n_units,)``."""

@@ -1,0 +1,91 @@
+"""Prices for weights: what is added to the loss so that a network does not learn by heart.
+
+The penalty is a function of the parameters alone, added to the mean loss of a batch; its derivative
+is added to the gradient. Decoupled weight decay (:class:`xpnet.AdamW`) is something else: it makes
+weights smaller by itself, beside the gradient, so that Adam does not divide it by the gradient's
+size. With plain gradient descent, without momentum, the two are the same.
+
+A new regularizer is a subclass of :class:`Regularizer` with ``penalty`` and ``derivative``.
+"""
+
+from abc import ABC, abstractmethod
+
+from ._checks import check_non_negative, find
+from .backends import Array, array_namespace, ops
+
+
+class Regularizer(ABC):
+    """Base of all regularizers."""
+
+    @abstractmethod
+    def penalty(self, w: Array) -> Array:
+        """Return what a parameter costs, a 0-d array."""
+
+    @abstractmethod
+    def derivative(self, w: Array) -> Array:
+        """Return the derivative of :meth:`penalty`, of the shape of ``w``."""
+
+    def add_to(self, gradient: Array, w: Array, out: Array | None = None) -> Array:
+        """Return the gradient and the derivative together; ``out`` is where it may be written."""
+        return gradient + self.derivative(w)
+
+
+class L1L2(Regularizer):
+    r"""The elastic net, :math:`\lambda_1 \sum |w| + \lambda_2 \sum w^2`. Zou and Hastie 2005.
+
+    Parameters
+    ----------
+    l1 : float, default 0.0
+    l2 : float, default 0.0
+        Some texts have :math:`\frac{\lambda}{2} \sum w^2`: give half of theirs.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1, self.l2 = check_non_negative("l1", l1), check_non_negative("l2", l2)
+
+    def penalty(self, w: Array) -> Array:
+        """Return λ₁ Σ|w| + λ₂ Σw²."""
+        xp = array_namespace(w)
+        return self.l1 * xp.sum(xp.abs(w)) + self.l2 * xp.sum(w * w)
+
+    def derivative(self, w: Array) -> Array:
+        """Return λ₁ sign(w) + 2 λ₂ w; of |w| it is taken as 0 at 0."""
+        return self.l1 * array_namespace(w).sign(w) + (2.0 * self.l2) * w
+
+    def add_to(self, gradient: Array, w: Array, out: Array | None = None) -> Array:
+        """Return the gradient and the derivative together."""
+        return ops.penalized(gradient, w, self.l1, self.l2, out=out)
+
+
+class L1(L1L2):
+    r"""The lasso, :math:`\lambda \sum |w|`: many weights become 0. Tibshirani 1996.
+
+    Parameters
+    ----------
+    factor : float, default 0.01
+    """
+
+    def __init__(self, factor: float = 0.01) -> None:
+        self.factor = check_non_negative("factor", factor)
+        super().__init__(l1=factor)
+
+
+class L2(L1L2):
+    r"""Ridge, or weight decay in the loss, :math:`\lambda \sum w^2`. Hoerl and Kennard 1970.
+
+    Parameters
+    ----------
+    factor : float, default 0.01
+    """
+
+    def __init__(self, factor: float = 0.01) -> None:
+        self.factor = check_non_negative("factor", factor)
+        super().__init__(l2=factor)
+
+
+REGULARIZERS: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+
+
+def find_regularizer(given: str | Regularizer | None) -> Regularizer | None:
+    """Return a regularizer from a name or an object; None is none."""
+    return None if given is None else find("regularizer", given, Regularizer, REGULARIZERS)
