@@ -17,7 +17,7 @@ import xpnet
 PACKAGE = Path(xpnet.__file__).parent
 OPTIONAL = [
     "cupy", "jax", "llvmlite", "matplotlib", "numba", "pandas", "polars", "pooch", "safetensors",
-    "scipy", "sklearn", "tabulate", "threadpoolctl", "torch", "tqdm",
+    "scipy", "sklearn", "tabulate", "tensorboardX", "threadpoolctl", "torch", "tqdm",
 ]  # fmt: skip
 MATHEMATICS = [
     f"{name}.py" for name in ("activations", "losses", "metrics", "optimizers", "schedules")
@@ -27,6 +27,7 @@ ORDER = [
     ["__main__", "cli"],
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
+    ["callbacks"],
     ["_which_steps"],
     ["_compiled_steps", "_captured_steps"],
     ["snapshot", "_steps", "_interruption"],

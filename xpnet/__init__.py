@@ -26,6 +26,16 @@ from .backends import (
     array_namespace,
     resolve,
 )
+from .callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    StopOnNaN,
+    TensorBoard,
+)
 from .data import Dataset, one_hot, train_test_split
 from .history import History
 from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
@@ -69,6 +79,8 @@ __all__ = [
     "Backend",
     "BatchNormalization",
     "BinaryCrossEntropy",
+    "CSVLogger",
+    "Callback",
     "CategoricalCrossEntropy",
     "ConstantLearningRate",
     "CosineDecay",
@@ -77,8 +89,10 @@ __all__ = [
     "DeviceUnavailableError",
     "DivergedError",
     "Dropout",
+    "EarlyStopping",
     "ExponentialDecay",
     "History",
+    "LambdaCallback",
     "Layer",
     "LeakyReLUActivation",
     "LinearActivation",
@@ -88,6 +102,7 @@ __all__ = [
     "MeanSquaredError",
     "MemoryPlan",
     "MemoryPlanError",
+    "ModelCheckpoint",
     "ModelFileError",
     "NegativeLogLikelihood",
     "NeuralNetwork",
@@ -97,6 +112,7 @@ __all__ = [
     "RMSProp",
     "ReLU6Activation",
     "ReLUActivation",
+    "ReduceLROnPlateau",
     "ReduceOnPlateau",
     "Regularizer",
     "Schedule",
@@ -104,7 +120,9 @@ __all__ = [
     "SoftmaxActivation",
     "SoftmaxCrossEntropy",
     "StepDecay",
+    "StopOnNaN",
     "TanhActivation",
+    "TensorBoard",
     "UnknownNameError",
     "WarmUp",
     "accuracy",

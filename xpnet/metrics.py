@@ -22,10 +22,13 @@ class Metric(ABC):
         What tables and histories call it.
     one_class_per_sample : bool
         Whether it takes the outputs for classes that exclude each other.
+    more_is_better : bool
+        Whether a larger number is a better network.
     """
 
     name: ClassVar[str]
     one_class_per_sample: ClassVar[bool] = False
+    more_is_better: ClassVar[bool] = True
 
     @abstractmethod
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
@@ -116,6 +119,7 @@ class MSE(Metric):
     """Mean squared error, over samples and outputs."""
 
     name = "mse"
+    more_is_better = False
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the weighted sum of each sample's error, and of the weights."""
@@ -145,6 +149,7 @@ class RMSE(MSE):
     """Square root of the mean squared error over samples and outputs."""
 
     name = "rmse"
+    more_is_better = False
 
     def result(self, statistics: Array) -> Array:
         """Return the root of the mean."""

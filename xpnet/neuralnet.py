@@ -1,7 +1,7 @@
 """The network: layers, a loss and an optimizer, trained and asked."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
 from typing import Any, Self, cast
 
@@ -31,6 +31,7 @@ from .backends import (
     resolve,
     unknown_name,
 )
+from .callbacks import Callback, check_callbacks
 from .data import Dataset, as_dataset
 from .history import History
 from .layers import Layer
@@ -177,6 +178,7 @@ class NeuralNetwork:
         self.label_name: str | None = None
         self.class_names: list[str] | None = None
         self.last_plan: MemoryPlan | None = None
+        self.stop_training = False
         self._is_fitted = False
 
     # ---- building
@@ -382,6 +384,8 @@ class NeuralNetwork:
         *,
         epochs: int | None = None,
         restart: bool = False,
+        callbacks: Callback | Sequence[Callback] = (),
+        eval_every: int = 1,
     ) -> Self:
         """Train on a data set.
 
@@ -394,6 +398,11 @@ class NeuralNetwork:
             How many more epochs; by default the network's number.
         restart : bool, default False
             False goes on from where the last ``fit`` ended; True forgets all training first.
+        callbacks : Callback or sequence of Callback, optional
+            What is called on the way (:mod:`xpnet.callbacks`), in that order.
+        eval_every : int, default 1
+            Epochs from one evaluation of the validation data to the next; after the last epoch
+            there is one in any case. In between, the history has NaN for them.
 
         Returns
         -------
@@ -414,6 +423,7 @@ class NeuralNetwork:
             ``history`` has a row for the epoch as far as it came.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
+        called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
         self._check_built()
         check_fit(self.layers, self.loss, self.metric)
         training = self._checked(dataset, train=True)
@@ -430,7 +440,7 @@ class NeuralNetwork:
             self.to(backend)
             self.feature_names = training.feature_names
             self.label_name, self.class_names = training.label_name, training.class_names
-            trainer.Trainer(self, placed).run(epochs)
+            trainer.Trainer(self, placed, called, every).run(epochs)
         return self
 
     def mark_fitted(self) -> None:

@@ -8,9 +8,9 @@ sums stay there and are read once, at its end.
 import math
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ._arrays import Arrays
 from ._interruption import Interruption
@@ -19,6 +19,7 @@ from ._steps import NotFiniteError
 from ._sums import Sums, accumulator, loss_arguments, metric_arguments
 from ._which_steps import make_steps
 from .backends import Array
+from .callbacks import Callback
 from .history import History
 from .memory import EVALUATION_ROWS
 from .metrics import Metric
@@ -40,10 +41,20 @@ class Trainer:
     network : NeuralNetwork
     placed : Placed
         The data, and the plan of how to go through them.
+    callbacks : sequence of Callback
+    eval_every : int
+        Epochs from one evaluation of the validation data to the next; the last one has one.
     """
 
-    def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
+    def __init__(
+        self,
+        network: "NeuralNetwork",
+        placed: Placed,
+        callbacks: Sequence[Callback] = (),
+        eval_every: int = 1,
+    ) -> None:
         self.network, self._placed = network, placed
+        self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
         self.training, self.validation = placed.training, placed.validation
         self.interruption = Interruption()
         self._entered = ExitStack()
@@ -63,21 +74,51 @@ class Trainer:
         """
         net = self.network
         done = net.history.epochs
+        self._last = done + epochs - 1
+        net.stop_training = False
         with (
             net.backend.active(),
             self._progress_bar(epochs) as bar,
             self.interruption,
+            ExitStack() as ends,
             self._entered,
         ):
-            self._entered.enter_context(self.steps)
+            self._entered.enter_context(self.steps)  # and left before the callbacks' end
+            for callback in self._callbacks:
+                ends.callback(callback.on_train_end, net)
+                callback.on_train_begin(net, self._columns())
             for epoch in range(done, done + epochs):  # (10) for all epochs
-                self._run_epoch_that_fits(epoch, bar)
+                try:
+                    self._run_epoch_that_fits(epoch, bar)
+                except DivergedError as error:
+                    if any([each.on_diverged(net, error) for each in self._callbacks]):
+                        return
+                    raise
+                for callback in self._callbacks:
+                    callback.on_epoch_end(net, net.history.last)
                 if net.verbose:  # (9) print
                     print(_line(net.history, done + epochs))
                 if self.interruption.asked:
                     raise KeyboardInterrupt(
                         f"training ended in epoch {epoch + 1}, which history has as far as it came"
                     )
+                if net.stop_training:
+                    return
+
+    def _columns(self) -> list[str]:
+        """Return what the history will have of each epoch."""
+        net, validates = self.network, self.validation is not None
+        there = {
+            "epoch": True,
+            "loss": True,
+            "metric": net.metric is not None,
+            "penalty": bool(net.parameters.regularized),
+            "val_loss": validates,
+            "val_metric": validates and net.metric is not None,
+            "learning_rate": True,
+            "seconds": True,
+        }
+        return [name for name, is_there in there.items() if is_there]
 
     def _run_epoch_that_fits(self, epoch: int, bar: Any) -> None:
         """Train for an epoch; if there is no memory for it, with batches in smaller pieces."""
@@ -107,14 +148,16 @@ class Trainer:
         before = Snapshot(net)
         try:
             net.optimizer.begin_epoch(epoch, net.epochs)
+            for callback in self._callbacks:
+                callback.on_epoch_begin(net, epoch)
             row = self._train_epoch(epoch, bar)
             if net.parameters.regularized:
                 row["penalty"] = net.backend.scalar(net.parameters.penalty())
                 row["loss"] += row["penalty"]
             if self.validation is not None:
-                loss, metric = evaluate(net, self.validation)
-                row |= {"val_loss": loss + row.get("penalty", 0.0), "val_metric": metric}
-            net.optimizer.schedule.observe(row.get("val_loss", row["loss"]))
+                row |= self._validate(epoch, row.get("penalty", 0.0))
+            if not math.isnan(watched := row.get("val_loss", row["loss"])):
+                net.optimizer.schedule.observe(watched)
         except BaseException:  # a second Ctrl-C, too
             before.restore()
             raise
@@ -126,6 +169,14 @@ class Trainer:
         )
         net.mark_fitted()
         bar.set_postfix(_shown(net.history), refresh=False)
+
+    def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
+        """Return loss and metric of the validation data, or NaN in an epoch without."""
+        if (epoch + 1) % self._eval_every and epoch != self._last:
+            metric = None if self.network.metric is None else math.nan
+            return {"val_loss": math.nan, "val_metric": metric}
+        loss, metric = evaluate(self.network, cast(Data, self.validation))
+        return {"val_loss": loss + penalty, "val_metric": metric}
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""

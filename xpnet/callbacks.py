@@ -1,0 +1,441 @@
+"""What is called while a network trains: to stop it, to keep its best state, to write things down.
+
+A new callback is a subclass of :class:`Callback` with the methods that it needs.
+"""
+
+import csv
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._checks import check_count, check_fraction, check_non_negative
+from .metrics import Metric
+from .snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from .neuralnet import NeuralNetwork
+    from .trainer import DivergedError
+
+
+class Callback:
+    """Base of all callbacks; each method does nothing.
+
+    To end training after an epoch, set ``network.stop_training = True``. What a callback raises
+    ends training, too, and reaches the caller of ``fit``; the epochs so far stay.
+    """
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Before the first epoch of a ``fit``.
+
+        Parameters
+        ----------
+        network : NeuralNetwork
+        columns : sequence of str
+            What the history will have of each epoch.
+        """
+
+    def on_epoch_begin(self, network: "NeuralNetwork", epoch: int) -> None:
+        """Before an epoch, counted from 0, whose learning rate is set already."""
+
+    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+        """After an epoch, which the history has by now; ``row`` is its last one."""
+
+    def on_diverged(self, network: "NeuralNetwork", error: "DivergedError") -> bool:
+        """When the loss became NaN or infinite and the epoch is undone.
+
+        Returns
+        -------
+        bool
+            Whether training is to end here as if nothing had happened, without an error.
+        """
+        return False
+
+    def on_train_end(self, network: "NeuralNetwork") -> None:
+        """After the last epoch, and after an error or an interrupt, too."""
+
+
+class _Monitor(Callback):
+    """A callback that watches a column of the history.
+
+    Parameters
+    ----------
+    monitor : str
+    mode : {"auto", "min", "max"}
+        Which way is better. "auto" knows it of losses and of this library's metrics.
+    min_delta : float
+        What counts as an improvement.
+    """
+
+    def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"mode={mode!r}: expected 'auto', 'min' or 'max'")
+        self.monitor, self.mode = monitor, mode
+        self.min_delta = check_non_negative("min_delta", min_delta)
+        self._sign = 1.0
+        self.best = math.inf
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Refuse a column that will not be there."""
+        if self.monitor not in columns:
+            hint = " (give fit its validation data)" if self.monitor.startswith("val_") else ""
+            raise ValueError(
+                f"{type(self).__name__} watches {self.monitor!r}, which the history will not have"
+                f"{hint}: it will have {', '.join(columns)}"
+            )
+        self._sign = -1.0 if self._more_is_better(network) else 1.0
+        self.best = math.inf
+
+    def _more_is_better(self, network: "NeuralNetwork") -> bool:
+        if self.mode != "auto":
+            return self.mode == "max"
+        if "metric" not in self.monitor:
+            return False
+        if isinstance(network.metric, Metric):
+            return network.metric.more_is_better
+        raise ValueError(
+            f"{type(self).__name__} watches {self.monitor!r}, a function of which it does not know "
+            "which way is better: give mode='min' or mode='max'"
+        )
+
+    def _improves(self, row: dict[str, float]) -> bool | None:
+        """Note an epoch; return whether it is the best so far, None where it has no number."""
+        value = self._sign * row.get(self.monitor, math.nan)
+        if math.isnan(value):  # an epoch without validation
+            return None
+        if value < self.best - (self.min_delta if math.isfinite(self.best) else 0.0):
+            self.best = value
+            return True
+        return False
+
+
+class EarlyStopping(_Monitor):
+    """Ends training when a number has not improved for some epochs. Prechelt 1998.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        A column of the history.
+    min_delta : float, default 0.0
+        The least change that counts as an improvement.
+    patience : int, default 5
+        How many epochs without one are let pass; of those that have the number.
+    mode : {"auto", "min", "max"}, default "auto"
+    restore_best_weights : bool, default True
+        Whether the network goes back to its best epoch when training ends, early or not. The
+        history keeps the epochs after it.
+
+    Attributes
+    ----------
+    best_epoch : int or None
+        The best epoch, from 1.
+    stopped_epoch : int or None
+        The epoch after which training was ended, from 1.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 5,
+        mode: str = "auto",
+        restore_best_weights: bool = True,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience = check_count("patience", patience, least=0)
+        self.restore_best_weights = bool(restore_best_weights)
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._waited = 0
+        self._kept: Snapshot | None = None
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Begin anew."""
+        super().on_train_begin(network, columns)
+        self.best_epoch = self.stopped_epoch = self._kept = None
+        self._waited = 0
+
+    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+        """Keep the network if it is the best, or count; ask for the end."""
+        improves = self._improves(row)
+        if improves is None:
+            return
+        if improves:
+            self.best_epoch, self._waited = int(row["epoch"]), 0
+            if self.restore_best_weights:
+                self._kept = Snapshot(network)
+            return
+        self._waited += 1
+        if self._waited > self.patience:
+            self.stopped_epoch = int(row["epoch"])
+            network.stop_training = True
+
+    def on_train_end(self, network: "NeuralNetwork") -> None:
+        """Go back to the best epoch."""
+        if self._kept is not None and self.best_epoch != network.history.epochs:
+            self._kept.restore()
+        self._kept = None
+
+
+class ReduceLROnPlateau(_Monitor):
+    """Makes the learning rate smaller when a number has not improved for some epochs.
+
+    It multiplies what the optimizer's schedule says. (The schedule
+    :class:`~xpnet.ReduceOnPlateau` does so by itself, and is saved with a network.)
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+    factor : float, default 0.1
+        In [0, 1).
+    patience : int, default 10
+    min_delta : float, default 1e-4
+    mode : {"auto", "min", "max"}, default "auto"
+    cooldown : int, default 0
+        Epochs after a reduction that are not counted.
+    min_lr : float, default 0.0
+        The learning rate does not fall below this.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        mode: str = "auto",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.factor = check_fraction("factor", factor)
+        self.patience = check_count("patience", patience, least=0)
+        self.cooldown = check_count("cooldown", cooldown, least=0)
+        self.min_lr = check_non_negative("min_lr", min_lr)
+        self._scale, self._waited, self._cooling = 1.0, 0, 0
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Begin anew."""
+        super().on_train_begin(network, columns)
+        self._scale, self._waited, self._cooling = 1.0, 0, 0
+
+    def on_epoch_begin(self, network: "NeuralNetwork", epoch: int) -> None:
+        """Scale the epoch's learning rate."""
+        optimizer = network.optimizer
+        least = min(self.min_lr, optimizer.learning_rate)
+        optimizer.learning_rate = max(optimizer.learning_rate * self._scale, least)
+
+    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+        """Count epochs without an improvement."""
+        improves = self._improves(row)
+        if improves is None:
+            return
+        self._waited = 0 if improves or self._cooling else self._waited + 1
+        self._cooling = max(self._cooling - 1, 0)
+        if self._waited > self.patience:
+            self._scale *= self.factor
+            self._waited, self._cooling = 0, self.cooldown
+
+
+class ModelCheckpoint(_Monitor):
+    """Saves the network to a file, now and then or when it is better than before.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Columns of the history in braces are filled in, e.g. ``"net-{epoch:03.0f}.xpnet"``.
+    monitor : str, default "val_loss"
+        For ``best_only``.
+    best_only : bool, default False
+        Whether to save the best network alone, over the one before.
+    every : int, default 1
+        How many epochs from one file to the next, without ``best_only``.
+    mode : {"auto", "min", "max"}, default "auto"
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        best_only: bool = False,
+        every: int = 1,
+        mode: str = "auto",
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.path, self.best_only = os.fspath(path), bool(best_only)
+        self.every = check_count("every", every)
+        self.saved: list[str] = []
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Refuse a path that cannot be filled in, or a folder that is not there."""
+        if self.best_only:
+            super().on_train_begin(network, columns)
+        try:
+            path = Path(self.path.format(**dict.fromkeys(columns, 1.0)))
+        except (KeyError, ValueError, IndexError) as error:
+            raise ValueError(
+                f"path={self.path!r} cannot be filled in ({error}): the history will have "
+                f"{', '.join(columns)}"
+            ) from error
+        if not path.parent.is_dir():
+            raise FileNotFoundError(
+                f"{path.parent} is no folder to save networks in: make it first"
+            )
+
+    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+        """Save it, if it is time."""
+        due = self._improves(row) if self.best_only else int(row["epoch"]) % self.every == 0
+        if due:
+            path = self.path.format(**row)
+            network.save(path)
+            self.saved.append(path)
+
+
+class CSVLogger(Callback):
+    """Writes a row for each epoch to a file, as soon as there is one.
+
+    Parameters
+    ----------
+    path : str or path-like
+    append : bool, default False
+        Whether rows go behind those of a file that is there, e.g. when training goes on.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
+        self.path, self.append = Path(path), bool(append)
+        self._columns: list[str] = []
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Write the heading, or compare it."""
+        self._columns = list(columns)
+        if self.append and self.path.exists() and self.path.stat().st_size:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                found = next(csv.reader(file))
+            if found != self._columns:
+                raise ValueError(
+                    f"{self.path} has the columns {', '.join(found)}, and this training "
+                    f"{', '.join(self._columns)}: give another file, or append=False"
+                )
+            return
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(self._columns)
+
+    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+        """Write the epoch's row; what it has no number for is empty."""
+        values = (row.get(name, math.nan) for name in self._columns)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow("" if math.isnan(value) else value for value in values)
+
+
+class TensorBoard(Callback):
+    """Writes scalars for TensorBoard, by ``tensorboardX``.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        One for each run; ``tensorboard --logdir`` takes the folder of them all.
+
+    Raises
+    ------
+    ImportError
+        tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            import tensorboardX  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                "TensorBoard needs tensorboardX: pip install 'xpnet[tensorboard]'"
+            ) from error
+        self.folder = os.fspath(folder)
+        self._writer: Any = None
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Open the run's file."""
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(self.folder)
+
+    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+        """Write the epoch's numbers."""
+        for name, value in row.items():
+            if name != "epoch" and not math.isnan(value):
+                self._writer.add_scalar(name, value, int(row["epoch"]))
+        self._writer.flush()
+
+    def on_train_end(self, network: "NeuralNetwork") -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class LambdaCallback(Callback):
+    """Functions in the place of a class; each takes what the method of its name does.
+
+    Parameters
+    ----------
+    on_train_begin, on_epoch_begin, on_epoch_end, on_train_end : callable, optional
+    """
+
+    def __init__(
+        self,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+    ) -> None:
+        given = {
+            "on_train_begin": on_train_begin,
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_end": on_train_end,
+        }
+        for name, function in given.items():
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(f"{name}={function!r}: expected a function")
+            setattr(self, name, function)
+
+
+class StopOnNaN(Callback):
+    """Ends training quietly where the loss became NaN or infinite, in place of an error.
+
+    The network is as it was before that epoch.
+
+    Attributes
+    ----------
+    message : str or None
+        What the error would have said.
+    """
+
+    def __init__(self) -> None:
+        self.message: str | None = None
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Begin anew."""
+        self.message = None
+
+    def on_diverged(self, network: "NeuralNetwork", error: "DivergedError") -> bool:
+        """Keep what it says, and end."""
+        self.message = str(error)
+        return True
+
+
+def check_callbacks(given: Any) -> list[Callback]:
+    """Return callbacks as a list; a single one is one of one.
+
+    Raises
+    ------
+    TypeError
+        Something is no callback.
+    """
+    found: list[Any] = [given] if isinstance(given, (Callback, type)) else list(given)
+    for each in found:
+        if not isinstance(each, Callback):
+            hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""
+            raise TypeError(f"callbacks has {each!r}: expected an instance of Callback{hint}")
+    return found
