@@ -53,7 +53,7 @@ class TestPlot:
         loss, metric = make().plot()
         assert (loss.get_ylabel(), metric.get_ylabel()) == ("loss", "accuracy")
         labels = [text.get_text() for text in loss.get_legend().get_texts()]
-        assert labels == ["training", "validation"]
+        assert labels == ["training", "validation", "best: epoch 3"]
         assert loss.lines[1].get_ydata().tolist() == pytest.approx([1.1, 0.55, 1.1 / 3])
         assert loss.lines[0].get_xdata().tolist() == [1, 2, 3]
 

@@ -16,8 +16,9 @@ import xpnet
 
 PACKAGE = Path(xpnet.__file__).parent
 OPTIONAL = [
-    "cupy", "jax", "llvmlite", "matplotlib", "numba", "pandas", "polars", "pooch", "safetensors",
-    "scipy", "sklearn", "tabulate", "tensorboardX", "threadpoolctl", "torch", "tqdm",
+    "cupy", "jax", "joblib", "llvmlite", "matplotlib", "numba", "optuna", "pandas", "polars",
+    "pooch", "safetensors", "scipy", "sklearn", "tabulate", "tensorboardX", "threadpoolctl", "torch",
+    "tqdm",
 ]  # fmt: skip
 MATHEMATICS = [
     f"{name}.py" for name in ("activations", "losses", "metrics", "optimizers", "schedules")
@@ -25,6 +26,7 @@ MATHEMATICS = [
 # Who may import whom: a file may import those of its own line and below.
 ORDER = [
     ["__main__", "cli"],
+    ["search"],
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
     ["callbacks"],

@@ -1,9 +1,21 @@
-"""Pictures, by matplotlib (the extra ``plot``)."""
+"""Pictures, by matplotlib (the extra ``plot``): of training, answers, weights, activations.
 
+Each function takes the Axes to draw into, or makes a new figure, and returns the Axes.
+"""
+
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .backends import Array, move, to_host
+from .layers import DenseLayer
+from .metrics import confusion_matrix, predicted_classes, true_classes
 
 if TYPE_CHECKING:
     from .history import History
+    from .neuralnet import NeuralNetwork
 
 
 def plot_history(history: "History", axes: Any = None) -> Any:
@@ -15,16 +27,323 @@ def plot_history(history: "History", axes: Any = None) -> Any:
             1, len(quantities), figsize=size, squeeze=False, layout="constrained"
         )
         axes = axes[0]
+    best = _best_epoch(history)
     for ax, name in zip(axes, quantities, strict=True):
         ax.plot(history["epoch"], history[name], label="training")
         if f"val_{name}" in history:
-            ax.plot(history["epoch"], history[f"val_{name}"], label="validation")
+            there = ~np.isnan(history[f"val_{name}"])  # not where there was no validation
+            epochs, values = (np.array(history[key])[there] for key in ("epoch", f"val_{name}"))
+            ax.plot(epochs, values, label="validation", marker="." if len(epochs) < 12 else None)
+        if best is not None:
+            ax.axvline(best, color="0.5", linestyle=":", label=f"best: epoch {best:.0f}")
         ax.set_xlabel("epoch")
         ax.set_ylabel(history.metric_name if name == "metric" else name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()
     return axes
+
+
+def _best_epoch(history: "History") -> float | None:
+    """Return the epoch of the least validation loss, if there was validation."""
+    losses = np.array(history.get("val_loss", []))
+    if not losses.size or np.isnan(losses).all():
+        return None
+    return history["epoch"][int(np.nanargmin(losses))]
+
+
+def plot_confusion(
+    y_true: Array,
+    y_pred: Array,
+    class_names: Sequence[str] | None = None,
+    normalize: bool = False,
+    ax: Any = None,
+) -> Any:
+    """Draw how often each class was taken for each.
+
+    Parameters
+    ----------
+    y_true : array of shape (n,) or (n, n_classes)
+    y_pred : array of shape (n, n_outputs)
+        A network's output.
+    class_names : sequence of str, optional
+    normalize : bool, default False
+        Whether to show the parts of each row, which sum to 1, in place of numbers of samples.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    counts = to_host(confusion_matrix(y_true, y_pred)).astype(float)
+    shown = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) if normalize else counts
+    k = len(shown)
+    ax = ax or _new(1.6 + 0.42 * max(k, 5), 1.2 + 0.42 * max(k, 5))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(k, k):
+        if shown[row, column]:
+            text = f"{shown[row, column]:.2f}" if normalize else f"{shown[row, column]:.0f}"
+            dark = shares[row, column] > 0.5
+            ax.text(column, row, text, ha="center", va="center", color="w" if dark else "k", size=8)
+    names = class_names or [str(number) for number in range(k)]
+    long = max(map(len, names)) > 3
+    ax.set_xticks(range(k), names, rotation=45 if long else 0, ha="right" if long else "center")
+    ax.set_yticks(range(k), names)
+    ax.set(xlabel="predicted", ylabel="true")
+    return ax
+
+
+def plot_images(
+    images: Array,
+    y_true: Array | None = None,
+    y_pred: Array | None = None,
+    shape: tuple[int, int] | None = None,
+    n: int = 24,
+    class_names: Sequence[str] | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw images with what they are and what the network takes them for, the wrong ones first.
+
+    Parameters
+    ----------
+    images : array of shape (n_samples, n_pixels)
+    y_true : array of shape (n_samples,) or (n_samples, n_classes), optional
+    y_pred : array of shape (n_samples, n_outputs), optional
+        The network's output.
+    shape : tuple of int, optional
+        Height and width; by default a square.
+    n : int, default 24
+        How many.
+    class_names : sequence of str, optional
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    rows = to_host(images)
+    guesses = None if y_pred is None else to_host(predicted_classes(y_pred)).ravel()
+    labels = None
+    if y_true is not None:
+        labels = to_host(y_true).ravel()
+        if y_pred is not None:
+            labels = to_host(true_classes(y_true, y_pred)).ravel()
+    order = np.arange(len(rows))
+    if guesses is not None and labels is not None:
+        order = np.argsort(guesses == labels, kind="stable")
+    captions = []
+    for place in order[:n]:
+        said = [_name(each[place], class_names) for each in (guesses, labels) if each is not None]
+        is_wrong = len(said) == 2 and said[0] != said[1]
+        captions.append((f"{said[0]}, is {said[1]}" if is_wrong else "".join(said[:1]), is_wrong))
+    ax = _mosaic(rows[order[:n]], shape, ax, captions, cmap="gray_r")
+    return ax
+
+
+def plot_weights(
+    layer: DenseLayer, shape: tuple[int, int] | None = None, n: int = 24, ax: Any = None
+) -> Any:
+    """Draw the weights of a layer's units as images: what each looks for.
+
+    Parameters
+    ----------
+    layer : DenseLayer
+        The first one of a network for images.
+    shape : tuple of int, optional
+        Height and width of the images; by default a square.
+    n : int, default 24
+        How many units, those with the longest weights first.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        Red is positive, blue negative, each image on a scale of its own.
+    """
+    weights = to_host(layer.weights).T
+    order = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:n]
+    scales = np.maximum(np.abs(weights[order]).max(axis=1, keepdims=True), 1e-30)
+    captions = [(f"unit {place}", False) for place in order]
+    return _mosaic(weights[order] / scales, shape, ax, captions, cmap="RdBu_r", vmin=-1, vmax=1)
+
+
+def _mosaic(
+    rows: np.ndarray,
+    shape: tuple[int, int] | None,
+    ax: Any,
+    captions: Sequence[tuple[str, bool]],
+    **colors: Any,
+) -> Any:
+    """Draw rows as small images side by side; a wrong one's caption is red."""
+    if not len(rows):
+        raise ValueError("there are no images to draw")
+    side = math.isqrt(rows.shape[1])
+    shape = shape or (side, side)
+    if math.prod(shape) != rows.shape[1]:
+        raise ValueError(f"images of {rows.shape[1]} pixels: give shape=(height, width)")
+    across = min(8, len(rows))
+    down = -(-len(rows) // across)
+    ax = ax or _new(0.95 * across, 1.15 * down)
+    for k, row in enumerate(rows):
+        left, top = 1.12 * (k % across), 1.4 * (k // across)
+        ax.imshow(row.reshape(shape), extent=(left, left + 1, top + 1, top), **colors)
+        text, is_wrong = captions[k]
+        color = "tab:red" if is_wrong else "0.2"
+        ax.text(left + 0.5, top + 1.05, text, ha="center", va="top", size=8, color=color)
+    ax.set(xlim=(-0.05, 1.12 * across - 0.07), ylim=(1.4 * down - 0.05, -0.05), aspect="equal")
+    ax.axis("off")
+    return ax
+
+
+def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any = None) -> Any:
+    """Draw a histogram of each layer's outputs: whether they are alive, or all at their limits.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+        Trained or as it was initialised.
+    X : array of shape (n, n_features)
+        Some samples.
+    bins : int, default 60
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+        A line for each layer, the first one at the top, with the part of outputs that is 0.
+    """
+    with network.backend.active():
+        batch = move(X, network.backend, network.backend.dtype)
+        outputs = []
+        for layer in network.layers:
+            batch = layer.forward_propagation(batch, training=False)
+            outputs.append(to_host(batch).ravel())
+    limits = np.array([np.percentile(values, [0.5, 99.5]) for values in outputs])
+    low, high = limits[:, 0].min(), limits[:, 1].max()
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    ax = ax or _new(6.0, 1.0 + 0.62 * len(outputs))
+    for k, values in enumerate(outputs):
+        counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+        heights = 0.85 * counts / max(counts.max(), 1)
+        base = len(outputs) - 1 - k
+        ax.stairs(base + heights, edges, baseline=base, fill=True, color=f"C{k % 10}", alpha=0.8)
+        zeros = np.mean(values == 0)
+        if zeros > 0.01:
+            ax.text(edges[-1], base + 0.45, f"{zeros:.0%} are 0", ha="right", va="center", size=8)
+    names = [layer.layer_name().removesuffix("Activation") for layer in network.layers]
+    ax.set_yticks([len(names) - 1 - k for k in range(len(names))], names)
+    ax.set(xlabel="output", ylim=(-0.1, len(names)))
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
+def plot_decision_regions(
+    network: "NeuralNetwork", X: Array, y: Array, resolution: int = 200, ax: Any = None
+) -> Any:
+    """Draw what a network of two features answers all over the plane, and the samples.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+        A trained one.
+    X : array of shape (n, 2)
+    y : array of shape (n,)
+        Class indices.
+    resolution : int, default 200
+        Points along each side.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    points, labels = to_host(X), to_host(y).ravel()
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"X has shape {points.shape}: decision regions are of two features")
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.08 * np.maximum(high - low, 1e-9)
+    sides = [
+        np.linspace(a - m, b + m, resolution) for a, b, m in zip(low, high, margin, strict=True)
+    ]
+    grid = np.stack(np.meshgrid(*sides), axis=-1)
+    outputs = network.predict(grid.reshape(-1, 2).astype(points.dtype))
+    classes = to_host(predicted_classes(outputs, network.loss.decision_threshold))
+    ax = ax or _new(4.6, 4.2)
+    n_classes = int(max(classes.max(), labels.max())) + 1
+    colors = pyplot().get_cmap("tab10")(np.arange(n_classes) % 10)
+    picture = colors[classes.reshape(resolution, resolution)]
+    extent = (sides[0][0], sides[0][-1], sides[1][0], sides[1][-1])
+    ax.imshow(picture, extent=extent, origin="lower", alpha=0.3, aspect="auto")
+    for k in range(n_classes):
+        mine = points[labels == k]
+        ax.scatter(*mine.T, s=14, color=colors[k], edgecolor="w", linewidth=0.4, label=f"class {k}")
+    ax.set(xlabel="feature 0", ylabel="feature 1")
+    ax.legend(loc="best", fontsize="small")
+    return ax
+
+
+def plot_sweep(
+    values: Sequence[Any],
+    scores: Sequence[float],
+    errors: Sequence[float] | None = None,
+    name: str = "value",
+    score: str = "score",
+    ax: Any = None,
+) -> Any:
+    """Draw a score over a setting's values, the best one marked.
+
+    Parameters
+    ----------
+    values : sequence
+        Numbers, on a logarithmic axis where they are far apart, or names.
+    scores : sequence of float
+    errors : sequence of float, optional
+        The spread of each.
+    name, score : str
+        What the axes say.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    numbers = all(isinstance(value, (int, float)) for value in values)
+    places: Any = list(values) if numbers else list(range(len(values)))
+    means, ax = np.asarray(scores, float), ax or _new(5.0, 3.6)
+    # Between names there is nothing that a line could stand for.
+    ax.plot(places, means, marker="o", linestyle="-" if numbers else "")
+    if errors is not None:
+        spread = np.asarray(errors, float)
+        if numbers:
+            ax.fill_between(places, means - spread, means + spread, alpha=0.2)
+        else:
+            ax.errorbar(places, means, spread, linestyle="", color="C0", capsize=3)
+    best = int(np.nanargmax(means))
+    label = f"best: {_short(values[best])}, {means[best]:.4g}"
+    ax.plot(places[best], means[best], "o", color="tab:red", label=label)
+    if not numbers:
+        ax.set_xticks(places, [str(value) for value in values])
+    elif min(values) > 0 and max(values) / min(values) >= 50:
+        ax.set_xscale("log")
+    ax.set(xlabel=name, ylabel=score)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _name(label: Any, class_names: Sequence[str] | None) -> str:
+    known = class_names is not None and 0 <= int(label) < len(class_names)
+    return class_names[int(label)] if known and class_names is not None else f"{label:g}"
+
+
+def _new(width: float, height: float) -> Any:
+    """Return the Axes of a new figure."""
+    return pyplot().subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def pyplot() -> Any:

@@ -1,0 +1,173 @@
+"""Searches: the same table however they were ended, failures in it, and learning rates."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+from xpnet.search import OptunaPruning, find_learning_rate, random_search
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+SPACE = {"n_units": [2, 4, 8, 16], "learning_rate": [0.3, 0.1, 0.01], "optimizer": ["sgd", "adam"]}
+
+
+def samples(n=120, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 5))
+    return X, (X[:, 0] * X[:, 1] > 0).astype(np.int64)
+
+
+def build(n_units, learning_rate, optimizer, **more):
+    if n_units == 16 and optimizer == "sgd":
+        raise RuntimeError("too wide")
+    net = NeuralNetwork(
+        epochs=3, batch_size=16, optimizer=optimizer, learning_rate=learning_rate,
+        loss="softmax_cross_entropy", metric="accuracy", seed=0,
+    )  # fmt: skip
+    return net.add(DenseLayer(n_units, (5,))).add(ReLUActivation()).add(DenseLayer(2))
+
+
+def without_seconds(rows):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_a_search_compares_what_it_drew():
+    found = random_search(build, SPACE, samples(), samples(60, 1), n_iter=8, seed=3)
+    assert [row["trial"] for row in found.rows] == list(range(8))
+    for row in found.rows:
+        assert row["n_units"] in SPACE["n_units"]
+        if row["error"] is None:
+            net = build(**{name: row[name] for name in SPACE}).fit(samples())
+            assert row["score"] == net.score(samples(60, 1))
+    assert found.best_score == max(row["score"] for row in found.rows if row["error"] is None)
+    assert set(found.best) == set(SPACE)
+    pandas = pytest.importorskip("pandas")
+    assert len(pandas.DataFrame(found.rows)) == 8
+
+
+def test_a_trial_that_fails_is_a_row():
+    space = {"n_units": [16, 4], "learning_rate": [0.1], "optimizer": ["sgd"]}
+    found = random_search(build, space, samples(), samples(60, 1), n_iter=9, seed=0)
+    assert len(found.rows) == 2  # there is no more in the space
+    (failed,) = (row for row in found.rows if row["error"])
+    assert failed["error"] == "RuntimeError: too wide"
+    assert math.isnan(failed["score"])
+    assert found.best["n_units"] == 4
+    none = random_search(build, {**space, "n_units": [16]}, samples(), samples(), n_iter=1)
+    assert none.best is None
+    assert math.isnan(none.best_score)
+
+
+def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
+    arguments = (build, SPACE, samples(), samples(60, 1))
+    expected = random_search(*arguments, n_iter=8, seed=3)
+    path, calls = tmp_path / "search.jsonl", []
+
+    def killed(**settings):
+        calls.append(settings)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return build(**settings)
+
+    with pytest.raises(KeyboardInterrupt):
+        random_search(killed, *arguments[1:], n_iter=8, seed=3, path=path)
+    done = path.read_text().splitlines()
+    assert 0 < len(done) < 8
+    path.write_text("\n".join(done) + '\n{"trial": 7, "n_un')  # cut in the middle of a line
+    calls.clear()
+
+    def counted(**settings):
+        calls.append(settings)
+        return build(**settings)
+
+    found = random_search(counted, *arguments[1:], n_iter=8, seed=3, path=path)
+    assert len(calls) <= 8 - len(done) + 1  # one more to see where networks are
+    assert str(without_seconds(found.rows)) == str(without_seconds(expected.rows))
+    assert found.best == expected.best
+    assert len([json.loads(line) for line in path.read_text().splitlines()]) == 8
+    with pytest.raises(ValueError, match="another search's trial"):
+        random_search(*arguments, n_iter=8, seed=4, path=path)
+
+
+@pytest.mark.slow
+def test_several_at_a_time_give_the_same_table():
+    one, two = (
+        random_search(build, SPACE, samples(), samples(60, 1), n_iter=4, n_jobs=jobs, seed=3)
+        for jobs in (1, 2)
+    )
+    assert str(without_seconds(one.rows)) == str(without_seconds(two.rows))
+
+
+@pytest.mark.parametrize("wrong", [{"n_iter": 0}, {"n_jobs": -1}])
+def test_impossible_numbers_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
+        random_search(build, SPACE, samples(), samples(), **wrong)
+
+
+def test_optuna_ends_hopeless_trials():
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def objective(trial):
+        rate = trial.suggest_categorical("learning_rate", [0.1, 1e-9])
+        net = build(8, rate, "adam")
+        net.fit(samples(), validation=samples(60, 1), epochs=6, callbacks=OptunaPruning(trial))
+        return net.history["val_loss"][-1]
+
+    sampler = optuna.samplers.GridSampler({"learning_rate": [0.1, 1e-9]}, seed=0)
+
+    class Hopeless(optuna.pruners.BasePruner):
+        def prune(self, study, trial):
+            return trial.params["learning_rate"] < 0.01 and trial.last_step >= 2
+
+    study = optuna.create_study(sampler=sampler, pruner=Hopeless())
+    study.optimize(objective, n_trials=2)
+    states = {trial.params["learning_rate"]: trial.state.name for trial in study.trials}
+    assert states[1e-9] == "PRUNED"
+    told = {trial.params["learning_rate"]: set(trial.intermediate_values) for trial in study.trials}
+    assert told == {0.1: {1, 2, 3, 4, 5, 6}, 1e-9: {1, 2}}
+
+
+def test_a_column_that_optuna_cannot_watch_is_refused():
+    with pytest.raises(ValueError, match="'val_loss', which the history will not have"):
+        build(4, 0.1, "sgd").fit(samples(), callbacks=OptunaPruning(None))
+
+
+def test_a_learning_rate_is_found_where_the_loss_falls():
+    net = build(16, 0.1, "adam")
+    before = net.parameters.copy()
+    found = find_learning_rate(net, samples(600), n_steps=120)
+    np.testing.assert_array_equal(net.parameters.copy(), before)
+    assert net.history.epochs == 0
+    assert found.rates[0] == pytest.approx(1e-6)
+    assert len(found.losses) == len(found.rates) <= 120
+    assert 1e-4 < found.suggestion < 1.0
+    np.testing.assert_allclose(found.rates[1:] / found.rates[:-1], (10 / 1e-6) ** (1 / 119))
+
+
+def test_a_learning_rate_that_is_too_large_ends_it():
+    net = build(8, 0.1, "sgd")
+    with np.errstate(all="ignore"):
+        found = find_learning_rate(net, samples(), least=1e-3, most=1e6, n_steps=60)
+    assert len(found.rates) < 60
+
+
+@pytest.mark.parametrize("wrong", [{"least": 0.0}, {"most": 1e-9}, {"n_steps": 2}])
+def test_rates_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        find_learning_rate(build(4, 0.1, "sgd"), samples(), **wrong)
+
+
+def test_learning_rates_are_drawn():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    found = find_learning_rate(build(8, 0.1, "adam"), samples(), n_steps=30)
+    ax = found.plot()
+    assert ax.get_xscale() == "log"
+    assert len(ax.lines) == 2
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
