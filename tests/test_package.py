@@ -17,8 +17,8 @@ import xpnet
 PACKAGE = Path(xpnet.__file__).parent
 OPTIONAL = [
     "cupy", "jax", "joblib", "llvmlite", "matplotlib", "numba", "optuna", "pandas", "polars",
-    "pooch", "safetensors", "scipy", "sklearn", "tabulate", "tensorboardX", "threadpoolctl", "torch",
-    "tqdm",
+    "pooch", "safetensors", "scipy", "sklearn", "tabulate", "tensorboardX", "threadpoolctl",
+    "torch", "tqdm",
 ]  # fmt: skip
 MATHEMATICS = [
     f"{name}.py" for name in ("activations", "losses", "metrics", "optimizers", "schedules")
