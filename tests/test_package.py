@@ -29,7 +29,7 @@ ORDER = [
     ["search"],
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
-    ["callbacks"],
+    ["callbacks", "inspection"],
     ["_which_steps"],
     ["_compiled_steps", "_captured_steps"],
     ["snapshot", "_steps", "_interruption"],

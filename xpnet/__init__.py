@@ -35,6 +35,7 @@ from .callbacks import (
     ReduceLROnPlateau,
     StopOnNaN,
     TensorBoard,
+    Watch,
 )
 from .data import Dataset, one_hot, train_test_split
 from .history import History
@@ -125,6 +126,7 @@ __all__ = [
     "TensorBoard",
     "UnknownNameError",
     "WarmUp",
+    "Watch",
     "accuracy",
     "array_namespace",
     "config",

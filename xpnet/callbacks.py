@@ -6,6 +6,7 @@ A new callback is a subclass of :class:`Callback` with the methods that it needs
 import csv
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -399,6 +400,57 @@ class LambdaCallback(Callback):
             if not callable(function):
                 raise TypeError(f"{name}={function!r}: expected a function")
             setattr(self, name, function)
+
+
+class Watch(Callback):
+    """Warns, once each, of units that are dead and of a loss that does not move.
+
+    Parameters
+    ----------
+    data : Dataset, (X, y) or (X, y, sample_weight)
+        Some samples to look at the layers with, after each epoch.
+    most_dead : float, default 0.3
+        The part of a layer's ReLU units that may put out 0 for all of them.
+    patience : int, default 5
+        Epochs in which the loss has to move, by a thousandth of itself.
+    """
+
+    def __init__(self, data: Any, most_dead: float = 0.3, patience: int = 5) -> None:
+        self.data = data
+        self.most_dead = check_fraction("most_dead", most_dead)
+        self.patience = check_count("patience", patience)
+        self._said: set[str] = set()
+        self._losses: list[float] = []
+
+    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+        """Begin anew."""
+        self._said, self._losses = set(), []
+
+    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+        """Look at the loss and at the layers."""
+        epoch = int(row["epoch"])
+        self._losses = [*self._losses, row["loss"]][-self.patience - 1 :]
+        span = max(self._losses) - min(self._losses)
+        if len(self._losses) > self.patience and span < 1e-3 * abs(self._losses[-1]):
+            self._say(
+                "loss",
+                f"the loss has not moved for {self.patience} epochs ({row['loss']:.4g} in epoch "
+                f"{epoch}): try another learning rate (xpnet.search.find_learning_rate), "
+                "standardised features, or another initializer",
+            )
+        for number, layer in enumerate(network.inspect(self.data).layers, 1):
+            if "ReLU" in layer.layer and layer.dead > self.most_dead * layer.units:
+                self._say(
+                    f"layer {number}",
+                    f"{layer.dead} of {layer.units} units of layer {number} ({layer.layer}) put "
+                    f"out 0 for all samples in epoch {epoch}, and learn no more: lower the "
+                    "learning rate, or use LeakyReLUActivation or initializer='he_normal'",
+                )
+
+    def _say(self, what: str, text: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            warnings.warn(text, RuntimeWarning, stacklevel=5)
 
 
 class StopOnNaN(Callback):

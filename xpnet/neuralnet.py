@@ -34,6 +34,7 @@ from .backends import (
 from .callbacks import Callback, check_callbacks
 from .data import Dataset, as_dataset
 from .history import History
+from .inspection import Inspection, inspect
 from .layers import Layer
 from .losses import LOSSES, LossFunction, MeanSquaredError
 from .memory import MemoryPlan
@@ -558,6 +559,31 @@ class NeuralNetwork:
         ]
         print(tabulate(rows, headers=["layer", "output shape", "parameters"], intfmt=","))
         print(f"{sum(row[2] for row in rows):,} parameters, {self.backend.dtype}")
+
+    def inspect(self, dataset: Dataset | tuple[Any, ...]) -> "Inspection":
+        """Return what each layer does with some samples: outputs, gradients, units that are dead.
+
+        Parameters
+        ----------
+        dataset : Dataset, (X, y) or (X, y, sample_weight)
+            The first of its samples are taken, 1,024 at the most, as in a step of training.
+
+        Returns
+        -------
+        Inspection
+            ``print`` shows it as a table. The network stays as it is.
+        """
+        self._check_built()
+        data = self._checked(dataset, train=True)
+        check_weights(data, self.loss, self.metric)
+        data = data.rows(np.arange(min(len(data), memory.EVALUATION_ROWS)))
+        backend = self._backend_for(data.X)
+        self.to(backend)
+        with backend.active():
+            n_outputs = self.layers[-1].output_shape()[0]
+            y = prepare_targets(data.y, self.loss, n_outputs, self.metric)
+            placed = place(data, backend, y, keeps_sparse(self))
+            return inspect(self, next(placed.batches(len(data))))
 
     def save(self, path: Any) -> None:
         """Write the network to a ``.safetensors`` file; :func:`xpnet.load` reads it.
