@@ -121,6 +121,34 @@ def test_l2_is_pytorchs_weight_decay_on_weights(factor):
         np.testing.assert_allclose(layer.biases, linear.bias.detach().numpy(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("regularizer", [L1(0.01), L2(0.02), L1L2(0.01, 0.02)])
+def test_training_is_that_of_pytorchs_autograd(regularizer):
+    """With the penalty of weights and biases written out, and Adam."""
+    torch = pytest.importorskip("torch")
+    X, y = samples()
+    penalised = {"bias_regularizer": regularizer}
+    net = network(regularizer, penalised, optimizer=Adam(0.01), shuffle=False, batch_size=8)
+    dense = [layer for layer in net.layers if isinstance(layer, DenseLayer)]
+    weights = [torch.tensor(layer.weights, requires_grad=True) for layer in dense]
+    biases = [torch.zeros(layer.weights.shape[1], dtype=torch.float64) for layer in dense]
+    optimizer = torch.optim.Adam([*weights, *(b.requires_grad_() for b in biases)], 0.01)
+    for _ in range(3):
+        for start in range(0, len(X), 8):
+            output = torch.tanh(torch.tensor(X[start : start + 8]) @ weights[0] + biases[0])
+            loss = torch.nn.functional.cross_entropy(
+                output @ weights[1] + biases[1], torch.tensor(y[start : start + 8])
+            )
+            for w in (*weights, biases[0]):
+                loss = loss + regularizer.l1 * w.abs().sum() + regularizer.l2 * (w * w).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    net.fit((X, y))
+    for layer, w, b in zip(dense, weights, biases, strict=True):
+        np.testing.assert_allclose(layer.weights, w.detach().numpy(), rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(layer.biases, b.detach().numpy(), rtol=1e-7, atol=1e-9)
+
+
 def test_the_history_has_the_penalty_in_the_loss_and_by_itself(backend):
     X, y = samples()
     data = backend.asarray(X, backend.dtype), backend.asarray(y)

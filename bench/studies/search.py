@@ -1,0 +1,117 @@
+"""A random search over topology, optimizer, learning rate and dropout; and the same by Optuna."""
+
+import argparse
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from xpnet import (
+    SGD,
+    Dataset,
+    DenseLayer,
+    Dropout,
+    NeuralNetwork,
+    Normalization,
+    ReLUActivation,
+)
+from xpnet.plots import plot_sweep, pyplot
+from xpnet.search import OptunaPruning, random_search
+
+from .study import Row, Study, accuracy_of, mnist, say
+
+SPACE = {
+    "topology": ["100", "100-50", "250", "250-100"],
+    "optimizer": ["adam", "rmsprop", "sgd with momentum"],
+    "learning_rate": [0.01, 0.001],
+    "dropout": [0.0, 0.2, 0.5],
+}
+DRAWS, EPOCHS = 10, 5
+
+
+def build(
+    topology: str,
+    optimizer: str,
+    learning_rate: float,
+    dropout: float,
+    epochs: int = EPOCHS,
+    device: str = "cpu",
+) -> NeuralNetwork:
+    """Return a network with these settings."""
+    given: Any = SGD(learning_rate, momentum=0.9) if "sgd" in optimizer else optimizer
+    net = NeuralNetwork(
+        epochs=epochs,
+        batch_size=64,
+        optimizer=given,
+        learning_rate=None if "sgd" in optimizer else learning_rate,
+        loss="softmax_cross_entropy",
+        metric="accuracy",
+        seed=0,
+        device=device,
+    )
+    net.add(Normalization(0.0, 255.0, input_shape=(784,)))
+    for n_units in map(int, topology.split("-")):
+        net.add(DenseLayer(n_units, initializer="he_normal")).add(ReLUActivation())
+        if dropout:
+            net.add(Dropout(dropout))
+    return net.add(DenseLayer(10))
+
+
+def run(options: argparse.Namespace) -> Study:
+    """Search, train the best settings on all training images, and test them."""
+    training, validation, test = mnist(options)
+    epochs, draws = (1, 3) if options.quick else (EPOCHS, DRAWS)
+    make = functools.partial(build, epochs=epochs, device=options.device)
+    found = random_search(make, SPACE, training, validation, n_iter=draws, seed=0, progress=True)
+    every = Dataset(np.concatenate([training.X, validation.X]), np.append(training.y, validation.y))
+    say(f"  best: {found.best}, {found.best_score:.4f}")
+    rows = [_tested("random search", make, found.best, every, test, draws)]
+    best = by_optuna(make, training, validation, draws)
+    say(f"  Optuna: {best}")
+    rows.append(_tested("Optuna, with pruning", make, best, every, test, draws))
+    scores = [row["score"] for row in found.rows]
+    names = [
+        f"{row['topology']}\n{row['optimizer'].split()[0]}\n{row['learning_rate']:g}\n"
+        f"{row['dropout']:g}"
+        for row in found.rows
+    ]
+    _, ax = pyplot().subplots(figsize=(9, 4), layout="constrained")
+    plot_sweep(names, scores, None, "topology, optimizer, learning rate, dropout", "accuracy", ax)
+    n_settings = math.prod(len(values) for values in SPACE.values())
+    remarks = [
+        f"{draws} draws of {n_settings} settings, {epochs} epochs each, batches of 64, pixels "
+        "divided by 255, He's initial weights; compared on the last 5,000 training images. The "
+        "best ones are then trained on all of them and tested."
+    ]
+    return Study("A random search", rows, remarks, ax.figure)
+
+
+def _tested(
+    what: str, make: Any, best: dict[str, Any] | None, every: Dataset, test: Dataset, draws: int
+) -> Row:
+    assert best is not None
+    accuracy = accuracy_of(make(**best).fit(every), test)
+    text = ", ".join(f"{name} {value}" for name, value in best.items())
+    return Row(f"{what}, {draws} trials", text, "a best configuration", [accuracy])
+
+
+def by_optuna(make: Any, training: Dataset, validation: Dataset, draws: int) -> dict[str, Any]:
+    """Return the best settings that Optuna finds with as many trials."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def objective(trial: Any) -> float:
+        settings = {name: trial.suggest_categorical(name, each) for name, each in SPACE.items()}
+        net = make(**settings)
+        net.fit(training, validation=validation, callbacks=OptunaPruning(trial, "val_metric"))
+        return net.history["val_metric"][-1]
+
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=0),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=1),
+    )
+    study.optimize(objective, n_trials=draws)
+    return dict(study.best_params)

@@ -1,0 +1,123 @@
+"""What studies share: options, rows of "the course | xpnet", and where they are written."""
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tabulate import tabulate
+
+from xpnet import Dataset, NeuralNetwork, datasets, one_hot
+from xpnet.plots import pyplot
+
+from .. import machine, output
+
+RESULTS = output.RESULTS / "studies"
+
+
+@dataclass
+class Row:
+    """A line of a study's table.
+
+    Attributes
+    ----------
+    what : str
+    settings : str
+        Everything that it depends on.
+    course : str
+        What the course printed.
+    found : list of float
+        What came out, a number for each seed.
+    """
+
+    what: str
+    settings: str
+    course: str
+    found: list[float]
+
+    def cells(self) -> list[str]:
+        """Return the row as text: mean ± spread over the seeds."""
+        found = f"{statistics.fmean(self.found):.4f}"
+        if len(self.found) > 1:
+            found += f" ± {statistics.stdev(self.found):.4f}"
+        return [self.what, self.course, found, self.settings]
+
+
+@dataclass
+class Study:
+    """What a study has found.
+
+    Attributes
+    ----------
+    title : str
+    rows : list of Row
+    remarks : list of str
+        Paragraphs behind the table: what holds for all rows, and where ours differ by design.
+    figure : matplotlib Figure or None
+    """
+
+    title: str
+    rows: list[Row]
+    remarks: list[str] = field(default_factory=list)
+    figure: Any = None
+
+    def text(self, name: str, options: argparse.Namespace, seconds: float) -> str:
+        """Return it as Markdown."""
+        headers = ["", "the course", "xpnet", "settings"]
+        table = tabulate(
+            [row.cells() for row in self.rows], headers, tablefmt="github", disable_numparse=True
+        )
+        about = machine.describe((*machine.LIBRARIES, "numba", "scikit-learn", "optuna"))
+        seeds = "One seed"
+        if options.seeds > 1:
+            seeds = f"Mean ± standard deviation over {options.seeds} seeds"
+        quick = " A quick run, to see that it runs." if options.quick else ""
+        ending = f"{seeds}; {options.device}, {seconds:.0f} s.{quick} {machine.sentence(about)}"
+        command = f"python -m bench.studies {name} --data FOLDER"
+        for option in ("device", "seeds", "quick"):
+            given = getattr(options, option)
+            if given is True:
+                command += f" --{option}"
+            elif given:
+                command += f" --{option} {given}"
+        parts = [f"# {self.title}", table, *self.remarks, ending, f"Repeat it with `{command}`."]
+        return "\n\n".join(parts)
+
+
+def write(name: str, study: Study, options: argparse.Namespace, started: float) -> str:
+    """Write a study to its files, and return its text."""
+    text = study.text(name, options, time.perf_counter() - started)
+    rows = [vars(row) for row in study.rows]
+    folder = Path(options.out) if options.out else RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
+    output.save(name, {"title": study.title, "rows": rows}, text, folder)
+    if study.figure is not None:
+        study.figure.savefig(folder / f"{name}.png", dpi=110)
+        pyplot().close(study.figure)
+    return text
+
+
+def mnist(options: argparse.Namespace) -> tuple[Dataset, Dataset, Dataset]:
+    """Return MNIST's training, validation (the last 5,000 of it) and test images."""
+    training, test = datasets.load_mnist(Path(options.data) / "mnist" if options.data else None)
+    if options.quick:
+        training, test = training.rows(np.arange(3000)), test.rows(np.arange(1000))
+    held_out = min(5000, len(training) // 6)
+    cut = len(training) - held_out
+    return training.rows(np.arange(cut)), training.rows(np.arange(cut, len(training))), test
+
+
+def say(text: str) -> None:
+    """Say on the way how far it is."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def accuracy_of(net: NeuralNetwork, data: Dataset) -> float:
+    """Return the part of samples whose class is right."""
+    if net.loss.targets == "values":  # whose targets are rows
+        data = Dataset(data.X, one_hot(data.y, net.layers[-1].output_shape()[0]))
+    return net.score(data, metric="accuracy")
