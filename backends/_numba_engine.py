@@ -14,7 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ._numba_kernels import DRAWS, LOSSES, ORDER, OUTPUTS, RATE, STATE, UPDATE, WEIGHTS
+from ._numba_kernels import (
+    DRAWS,
+    LOSSES,
+    ORDER,
+    OUTPUTS,
+    PENALTIES,
+    RATE,
+    STATE,
+    UPDATE,
+    WEIGHTS,
+)
 from ._numba_loop import WORDS, run_steps
 from ._numba_program import Memory, Program, bits
 from ._numba_team import Team, one_blas_thread
@@ -31,6 +41,11 @@ class Engine:
         after a wait may lie elsewhere than what another already writes for the step after.
     data : array
         The features.
+
+    Attributes
+    ----------
+    penalties : float64 array
+        What parameters cost at each step of the last run, of those that each batch shares.
     """
 
     def __init__(
@@ -47,6 +62,7 @@ class Engine:
         self.times = [np.zeros((0, 2), np.int64)] * self.threads
         self._team = Team(self.threads - 1)
         self._held: tuple[Any, ...] = ()
+        self.penalties = np.zeros(0)
         self.close = weakref.finalize(self, self._team.close)
 
     def run(
@@ -64,11 +80,14 @@ class Engine:
             )
         order = np.ascontiguousarray(order, np.int64)
         losses = np.zeros((2, -(-len(order) // batch_size)))
+        penalties = np.zeros((self.threads, losses.shape[1]))
         state = self._states
         state[:, ORDER], state[:, UPDATE] = order.ctypes.data, n_updates
         state[:, RATE] = bits(learning_rate)
         state[:, LOSSES], state[:, WEIGHTS] = losses[0].ctypes.data, losses[1].ctypes.data
         state[:, OUTPUTS] = 0 if outputs is None else outputs.ctypes.data
+        for k in range(self.threads):
+            state[k, PENALTIES] = penalties[k].ctypes.data
         plan = (len(order), batch_size, self._arrived, _give_way())
         common = self.memory.array.ctypes.data, self.data.ctypes.data, plan
         start = self._counters.ctypes.data
@@ -76,7 +95,7 @@ class Engine:
             (k, self.threads, start, self._tables[k], state[k], *common, self.times[k])
             for k in range(self.threads)
         ]
-        self._held = order, losses, outputs, jobs  # as long as a thread may work on them
+        self._held = order, losses, penalties, outputs, jobs  # as long as a thread may work on them
         with one_blas_thread():
             try:
                 self._team.start(jobs[1:])
@@ -86,6 +105,7 @@ class Engine:
                 raise
             finally:
                 self._team.wait()
+        self.penalties = penalties.sum(axis=0)
         return losses[0], losses[1]
 
     def set_draws(self, draws: list[int]) -> None:

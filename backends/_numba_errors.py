@@ -1,9 +1,9 @@
 """Compiled errors of a batch's outputs against its targets; kernels as in ``_numba_kernels``.
 
 All take one record: (columns, z, stride, e, stride, address of the targets, of the weights or 0,
-whether to report, whether to keep log-probabilities as the outputs, ε). The error is the derivative
-of the weighted mean of the samples' losses. One thread reports: the loss, and the total weight that
-it is a mean over.
+whether to report, whether to keep log-probabilities as the outputs, ε, what the loss is multiplied
+by, the most of it that is reported of one output). The error is the derivative of the weighted mean
+of the samples' losses. One thread reports: the loss, and the total weight that it is a mean over.
 """
 
 import math
@@ -25,7 +25,8 @@ from ._numba_kernels import LOSSES, ORDER, OUTPUTS, ROWS, START, STEP, WEIGHTS
 
 
 @njit(**INLINED)
-def _total_weight(record, state, memory):
+def total_weight(record, state, memory):
+    """Return the weight of the batch's samples; the record has the weights' address as its 7th."""
     if record[6] == 0:
         return float(state[ROWS])
     weights, order = pointer(record[6], memory), pointer_to_int64(state[ORDER])
@@ -37,11 +38,19 @@ def _total_weight(record, state, memory):
 
 @njit(**INLINED)
 def _share(record, state, memory, r, total):
-    """Return the sample's part of the mean; 0 where nothing weighs."""
+    """Return the sample's part of the mean, times the loss's factor; 0 where nothing weighs."""
+    factor = float64_of(record[10])
     if record[6] == 0:
-        return 1.0 / total
+        return factor / total
     weights, order = pointer(record[6], memory), pointer_to_int64(state[ORDER])
-    return weights[order[state[START] + r]] / (total if total > 0 else 1.0)
+    return factor * weights[order[state[START] + r]] / (total if total > 0 else 1.0)
+
+
+@njit(**INLINED)
+def _at_most(loss, bits):
+    """Return a loss, or the limit where it is above; NaN stays what it is."""
+    limit = float64_of(bits)
+    return limit if loss > limit else loss
 
 
 @njit(**INLINED)
@@ -72,7 +81,7 @@ def softmax_classes(record, state, memory, data):
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     labels, order = pointer_to_int64(record[5]), pointer_to_int64(state[ORDER])
-    total, loss = _total_weight(record, state, memory), 0.0
+    total, loss = total_weight(record, state, memory), 0.0
     _exponentials(record, state, memory)
     for r in range(rows):
         label = labels[order[state[START] + r]]
@@ -84,7 +93,7 @@ def softmax_classes(record, state, memory, data):
         factor = number(memory, share / mass if known else 0.0)
         most = _maximum(z, r, n)
         if known:
-            loss += share * (math.log(mass) + (most - z[r, label]))
+            loss += share * _at_most(math.log(mass) + (most - z[r, label]), record[11])
         for c in range(n):
             e[r, c] *= factor
         for c in range(n, record[4]):
@@ -100,7 +109,7 @@ def softmax_rows(record, state, memory, data):
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
-    total, loss = _total_weight(record, state, memory), 0.0
+    total, loss = total_weight(record, state, memory), 0.0
     _exponentials(record, state, memory)
     for r in range(rows):
         y = vector(targets, order[state[START] + r] * n, n)
@@ -118,7 +127,7 @@ def softmax_rows(record, state, memory, data):
             e[r, c] = e[r, c] * factor - y[c] * part
         for c in range(n, record[4]):
             e[r, c] = 0
-        loss += share * own
+        loss += share * _at_most(own, record[11])
         _keep_log(record, state, memory, r, most, log_mass)
     _report(record, state, loss, total)
 
@@ -147,7 +156,7 @@ def squares(record, state, memory, data):
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
-    total, loss = _total_weight(record, state, memory), 0.0
+    total, loss = total_weight(record, state, memory), 0.0
     for r in range(rows):
         y = vector(targets, order[state[START] + r] * n, n)
         share = _share(record, state, memory, r, total)
@@ -165,7 +174,7 @@ def binary_logits(record, state, memory, data):
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
-    total, loss = _total_weight(record, state, memory), 0.0
+    total, loss = total_weight(record, state, memory), 0.0
     zero, one = number(memory, 0), number(memory, 1)
     for r in range(rows):
         y = vector(targets, order[state[START] + r] * n, n)
@@ -174,7 +183,8 @@ def binary_logits(record, state, memory, data):
         for c in range(n):
             value = z[r, c]
             tail = exp(-abs(value))
-            own += (zero if value < zero else value) - y[c] * value + math.log1p(tail)
+            wrong = (zero if value < zero else value) - y[c] * value + math.log1p(tail)
+            own += _at_most(wrong, record[11])
             p = (tail if value < zero else one) / (one + tail)
             e[r, c] = (p - y[c]) * factor
         loss += share * (own / n)
@@ -186,7 +196,7 @@ def binary_probabilities(record, state, memory, data):
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
-    total, loss = _total_weight(record, state, memory), 0.0
+    total, loss = total_weight(record, state, memory), 0.0
     one, epsilon = number(memory, 1), number(memory, float64_of(record[9]))
     for r in range(rows):
         y = vector(targets, order[state[START] + r] * n, n)

@@ -32,11 +32,12 @@ from ._numba_intrinsics import (
     vector,
 )
 
-ROWS, START, ORDER, STEP, UPDATE, RATE, LOSSES, WEIGHTS, OUTPUTS = range(9)
+ROWS, START, ORDER, STEP, UPDATE, RATE, LOSSES, WEIGHTS, OUTPUTS, PENALTIES = range(10)
 DRAWS, STATE = 16, 32
 """Places in ``state``: samples in the batch, its first place in the order, the order's address,
 the step in this run, the number of the update from 1, the learning rate (bits), and the addresses
-of the losses, their weights and the kept outputs (0 for none). From ``DRAWS`` on there are numbers
+of the losses, their weights, the kept outputs (0 for none) and the penalties, which each thread has
+a part of. From ``DRAWS`` on there are numbers
 to add to the number of the update, ``STATE - DRAWS`` of them, and ``STATE`` is how long it is in
 all."""
 

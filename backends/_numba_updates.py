@@ -8,20 +8,48 @@ import math
 
 from numba import njit
 
-from ._numba_intrinsics import INLINED, float64_of, number, vector
-from ._numba_kernels import RATE, UPDATE
+from ._numba_errors import total_weight
+from ._numba_intrinsics import INLINED, float64_of, number, pointer_to_float64, vector
+from ._numba_kernels import PENALTIES, RATE, STEP, UPDATE
 
 
 def penalize(record, state, memory, data):
-    """Let g be :func:`ops.penalized`: (numbers, g, w, λ₁, λ₂)."""
+    """Let g be :func:`ops.penalized`: (numbers, g, w, λ₁, λ₂, shared, weights or 0).
+
+    What the samples of a batch share is divided by their weight, and reported.
+    """
     n, g, w = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
-    l1 = number(memory, float64_of(record[3]))
-    twice_l2 = number(memory, 2.0 * float64_of(record[4]))
+    share = 1.0
+    if record[5] != 0:
+        total = total_weight(record, state, memory)
+        share = 1.0 / total if total > 0 else 0.0
+    l1 = number(memory, share * float64_of(record[3]))
+    twice_l2 = number(memory, share * 2.0 * float64_of(record[4]))
     zero = number(memory, 0)
     for k in range(n):
         value = w[k]
         sign = l1 if value > zero else (-l1 if value < zero else zero)
         g[k] += sign + twice_l2 * value
+    if record[5] != 0:
+        pointer_to_float64(state[PENALTIES])[state[STEP]] += share * _cost(record, memory)
+
+
+@njit(**INLINED)
+def _cost(record, memory):
+    """Return λ₁ Σ|w| + λ₂ Σw², in four sums side by side, none of which waits for another."""
+    n, w = record[0], vector(memory, record[2], record[0])
+    l1, l2 = number(memory, float64_of(record[3])), number(memory, float64_of(record[4]))
+    first = second = third = fourth = 0.0
+    whole = n - n % 4
+    for k in range(0, whole, 4):
+        a, b, c, d = w[k], w[k + 1], w[k + 2], w[k + 3]
+        first += (l1 + l2 * abs(a)) * abs(a)
+        second += (l1 + l2 * abs(b)) * abs(b)
+        third += (l1 + l2 * abs(c)) * abs(c)
+        fourth += (l1 + l2 * abs(d)) * abs(d)
+    for k in range(whole, n):
+        first += (l1 + l2 * abs(w[k])) * abs(w[k])
+    return first + second + third + fourth
 
 
 def sgd(record, state, memory, data):
@@ -75,7 +103,10 @@ def adagrad(record, state, memory, data):
 
 
 def adam(record, state, memory, data):
-    """See :func:`ops.adam`: (..., β₁, β₂, ε, weight decay), the decay being AdamW's."""
+    """See :func:`ops.adam`: (..., β₁, β₂, ε, weight decay, whether ε is corrected as √v is).
+
+    The decay is AdamW's.
+    """
     n, w, g = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
     m, v = vector(memory, record[3], n), vector(memory, record[4], n)
     rate, t = float64_of(state[RATE]), state[UPDATE]
@@ -85,7 +116,8 @@ def adam(record, state, memory, data):
     unbias = 1.0 / math.sqrt(1.0 - float64_of(record[6]) ** t)
     # α m̂ / (√v̂ + ε) with both factors taken to the divisor's side
     factor = number(memory, step / unbias)
-    epsilon = number(memory, float64_of(record[7]) / unbias)
+    corrected = float64_of(record[9]) != 0.0
+    epsilon = number(memory, float64_of(record[7]) / (unbias if corrected else 1.0))
     kept = number(memory, 1.0 - rate * float64_of(record[8]))
     for k in range(n):
         first = beta_1 * m[k] + rest_1 * g[k]

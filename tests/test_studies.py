@@ -16,7 +16,7 @@ FIRST_ROWS = {
     "worksheet": "784-1000-100-10, test",
     "digits-lab": "one sigmoid layer, squared errors",
     "imdb": "baseline, 2 x 64",
-    "search": "random search, 3 trials",
+    "search": "random search, 3 trials; the best, 1 epochs",
 }
 
 

@@ -57,6 +57,7 @@ class CompiledSteps(Steps):
             losses, weights = self._training.run(part, net.optimizer.learning_rate)
             seconds = time.perf_counter() - began
             sums.add_losses(losses, weights, step)
+            sums.add_penalty(float(np.dot(self._training.penalties, weights)))
             wrong = np.flatnonzero(~np.isfinite(losses))
             if wrong.size:
                 raise NotFiniteError(f"the loss {losses[wrong[0]]}", step + int(wrong[0]))

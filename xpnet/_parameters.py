@@ -149,18 +149,35 @@ class Parameters:
         self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
         self._pieces = 0
 
-    def penalty(self) -> Array:
-        """Return what all parameters cost together."""
-        costs = [each.penalty(getattr(layer, name)) for layer, name, each in self.regularized]
+    @property
+    def shares_penalties(self) -> bool:
+        """Whether there are penalties that the samples of a batch share."""
+        return any(each.per_sample for _, _, each in self.regularized)
+
+    def penalty(self, per_sample: bool = False) -> Array:
+        """Return what parameters cost together; those whose price samples share, or the others."""
+        costs = [
+            each.penalty(getattr(layer, name))
+            for layer, name, each in self.regularized
+            if each.per_sample == per_sample
+        ]
         return sum(costs[1:], start=costs[0]) if costs else 0.0
 
-    def update(self, optimizer: Optimizer) -> None:
-        """Let an optimizer change the parameters, in place where it can."""
+    def update(self, optimizer: Optimizer, weight: Array | float = 1.0) -> None:
+        """Let an optimizer change the parameters, in place where it can.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+        weight : float or 0-d array, default 1.0
+            What the samples weigh together that penalties are divided among.
+        """
         flat = self.gather()
         for layer, name, regularizer in self.regularized:
             gradient = getattr(layer, f"{name}_gradient")
             out = gradient if self._gradient_views else None
-            added = regularizer.add_to(gradient, getattr(layer, name), out=out)
+            share = inverse(weight) if regularizer.per_sample else 1.0
+            added = regularizer.add_to(gradient, getattr(layer, name), share, out=out)
             setattr(layer, f"{name}_gradient", added)
         gradient = self.gradient()
         # In place only in training, whose weights nobody holds yet, and by those who know of it.
@@ -191,6 +208,14 @@ class Parameters:
             views.append(xp.reshape(flat[start:stop], shape))
             start = stop
         return views
+
+
+def inverse(weight: Array | float) -> Array | float:
+    """Return 1 / weight, and 0 for what weighs nothing."""
+    if not is_array(weight):
+        return 1.0 / weight if weight else 0.0
+    xp = array_namespace(weight)
+    return xp.where(weight > 0, 1.0 / xp.where(weight > 0, weight, 1.0), 0.0)
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

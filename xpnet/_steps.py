@@ -106,8 +106,7 @@ class FormulaSteps(Steps):
         """Change the parameters by what a batch says."""
         net = self._network
         if self.plan.rows == self.plan.batch_size:
-            self._pass(next(batch), sums, step)
-            net.update_parameters()
+            self._update(self._pass(next(batch), sums, step), sums)
             return
         total: Array = 0.0
         for piece in batch:
@@ -115,7 +114,16 @@ class FormulaSteps(Steps):
             net.parameters.accumulate(weight)
             total = total + weight
         net.parameters.take_accumulated(total)
-        net.update_parameters()
+        self._update(total, sums)
+
+    def _update(self, weight: Array, sums: Sums) -> None:
+        """Change the parameters by their gradients, which are of a batch of that weight."""
+        net = self._network
+        if not net.parameters.shares_penalties:
+            net.update_parameters()
+            return
+        sums.add_penalty(net.parameters.penalty(per_sample=True))
+        net.update_parameters(weight)
 
     def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:
         """Go forward and back, which leaves the layers with gradients; return what it weighs."""

@@ -26,6 +26,7 @@ class Sums:
         self._losses: Any = [] if lazy else array("d")
         self._weights: Any = [] if lazy else array("d")
         self._steps = array("q")
+        self._penalties: list[Array] = []
         self.metric = None if network.metric is None else accumulator(network.metric)
 
     def add(self, batch: Arrays, output: Array, loss: Array, step: int = 0) -> Array:
@@ -47,6 +48,10 @@ class Sums:
             self._losses.extend(losses.tolist())
             self._weights.extend(weights.tolist())
         self._steps.extend(range(step, step + losses.shape[0]))
+
+    def add_penalty(self, penalty: Array) -> None:
+        """Take in what the samples of a batch shared, before it was divided by their weight."""
+        self._penalties.append(penalty)
 
     def add_outputs(self, *arguments: Array) -> None:
         """Take targets, outputs and weights in, for the metric alone."""
@@ -72,6 +77,12 @@ class Sums:
         total = float(np.sum(weights[counted]))
         loss = float(np.sum(losses[counted] * weights[counted])) / total if total else 0.0
         return loss, None if self.metric is None else self._backend.scalar(self.metric.result())
+
+    def read_penalty(self) -> float:
+        """Return the mean over the samples of the penalties that they shared; waits."""
+        total = float(np.sum(_numbers(self._weights, self._backend)))
+        shared = float(np.sum(_numbers(self._penalties, self._backend)))
+        return shared / total if total else 0.0
 
     def first_not_finite(self) -> tuple[int, float] | None:
         """Return step and loss of the first loss that is no finite number; waits."""

@@ -8,6 +8,7 @@ A new loss is a subclass of :class:`LossFunction` with those two methods, or of 
 with the loss and the derivative of each sample, which brings the weights.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
@@ -15,7 +16,7 @@ from typing import ClassVar
 
 from array_api_compat import device
 
-from ._checks import check_fraction, check_integer
+from ._checks import check_fraction, check_integer, check_positive
 from .backends import Array, array_namespace, ops
 
 
@@ -217,17 +218,25 @@ class MeanSquaredError(MeanLoss):
     Texts that divide by the number of samples n alone have a loss, and a gradient, k times as
     large; those that print the gradient :math:`\hat y - y` have the loss
     :math:`\frac12 \sum (\hat y - y)^2`.
+
+    Parameters
+    ----------
+    factor : float, default 1.0
+        What it is multiplied by: k / 2 makes it :math:`\frac{1}{2n} \sum (\hat y - y)^2`.
     """
 
     targets = "values"
 
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor = check_positive("factor", factor)
+
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the mean squared difference of each row."""
-        return array_namespace(y_pred).mean((y_pred - y_true) ** 2, axis=1)
+        return self.factor * array_namespace(y_pred).mean((y_pred - y_true) ** 2, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return 2 (ŷ - y) / k."""
-        return (2.0 / y_pred.shape[1]) * (y_pred - y_true)
+        """Return 2 (ŷ - y) / k, times the factor."""
+        return (2.0 * self.factor / y_pred.shape[1]) * (y_pred - y_true)
 
 
 class BinaryCrossEntropy(MeanLoss):
@@ -242,6 +251,10 @@ class BinaryCrossEntropy(MeanLoss):
     ----------
     from_logits : bool, default False
         Whether the network ends without a sigmoid. Faster and more exact.
+    factor : float, default 1.0
+        What it is multiplied by: k makes it the sum over a sample's outputs in place of the mean.
+    most : float, default infinity
+        What one output's loss from logits is reported as at most. The derivative is not changed.
 
     Notes
     -----
@@ -255,8 +268,11 @@ class BinaryCrossEntropy(MeanLoss):
     )
     targets = "probabilities"
 
-    def __init__(self, from_logits: bool = False) -> None:
+    def __init__(
+        self, from_logits: bool = False, factor: float = 1.0, most: float = math.inf
+    ) -> None:
         self.from_logits = bool(from_logits)
+        self.factor, self.most = check_positive("factor", factor), _check_most(most)
         self.decision_threshold = 0.0 if from_logits else 0.5
 
     @property
@@ -269,17 +285,18 @@ class BinaryCrossEntropy(MeanLoss):
         xp = array_namespace(y_pred)
         if self.from_logits:
             tail = xp.log1p(xp.exp(-xp.abs(y_pred)))
-            return xp.mean(xp.maximum(y_pred, 0.0) - y_true * y_pred + tail, axis=1)
+            losses = xp.maximum(y_pred, 0.0) - y_true * y_pred + tail
+            return self.factor * xp.mean(_at_most(losses, self.most), axis=1)
         log_p, log_q = _log(y_pred), _log(1.0 - y_pred)
-        return -xp.mean(y_true * log_p + (1.0 - y_true) * log_q, axis=1)
+        return -self.factor * xp.mean(y_true * log_p + (1.0 - y_true) * log_q, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return (σ(z) - y) / k from logits, ((1-y)/(1-p) - y/p) / k from probabilities."""
+        """Return (σ(z) - y) / k from logits, ((1-y)/(1-p) - y/p) / k else, times the factor."""
         if self.from_logits:
             difference = ops.sigmoid(y_pred) - y_true
         else:
             difference = (1.0 - y_true) * _log_slope(1.0 - y_pred) - y_true * _log_slope(y_pred)
-        return difference / y_pred.shape[1]
+        return difference * (self.factor / y_pred.shape[1])
 
 
 class ClassLoss(MeanLoss):
@@ -387,15 +404,33 @@ class SoftmaxCrossEntropy(ClassLoss):
     one-hot rows. A text that prints this gradient beside
     :math:`-\sum_k [y_k \log s_k + (1 - y_k) \log(1 - s_k)]` pairs it with another loss than its
     own: the second term has a gradient too.
+
+    Parameters
+    ----------
+    class_weight, ignore_index, label_smoothing
+        See :class:`ClassLoss`.
+    most : float, default infinity
+        What a sample's loss is reported as at most. The derivative is not changed.
     """
 
     accepts = frozenset(["real"])
     advice = "It takes the softmax itself: end with DenseLayer or LinearActivation."
     decision_threshold = 0.0
 
+    def __init__(
+        self,
+        class_weight: Sequence[float] | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        most: float = math.inf,
+    ) -> None:
+        super().__init__(class_weight, ignore_index, label_smoothing)
+        self.most = _check_most(most)
+
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each row."""
-        return -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
+        losses = -array_namespace(y_pred).sum(y_true * ops.log_softmax(y_pred), axis=1)
+        return _at_most(losses, self.most)
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """Return both from one softmax, unless a subclass has either of its own."""
@@ -404,11 +439,12 @@ class SoftmaxCrossEntropy(ClassLoss):
             return super().sample_loss_and_derivative(y_true, y_pred)
         plain = not self.label_smoothing and self.ignore_index is None
         if plain and y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
-            return ops.softmax_cross_entropy(y_pred, y_true)  # makes no rows of the classes
+            losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)  # makes no rows
+            return _at_most(losses, self.most), derivatives
         xp, y = array_namespace(y_pred), self.match(y_true, y_pred)
         log_s = ops.log_softmax(y_pred)
         total = xp.sum(y, axis=1, keepdims=True)
-        return -xp.sum(y * log_s, axis=1), xp.exp(log_s) * total - y
+        return _at_most(-xp.sum(y * log_s, axis=1), self.most), xp.exp(log_s) * total - y
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return s Σy - y."""
@@ -452,6 +488,14 @@ def _overrides(loss: type[LossFunction], base: type, *methods: str) -> bool:
 
 def _times(weight: Array | None, factor: Array) -> Array:
     return factor if weight is None else weight * factor
+
+
+def _check_most(most: float) -> float:
+    return most if most == math.inf else check_positive("most", most)
+
+
+def _at_most(losses: Array, most: float) -> Array:
+    return losses if most == math.inf else array_namespace(losses).minimum(losses, most)
 
 
 def _log(p: Array) -> Array:

@@ -87,7 +87,8 @@ class NeuralNetwork:
     regularizer : str or Regularizer, optional
         What the weights of all dense layers cost that have no regularizer of their own
         (:mod:`xpnet.regularizers`). The loss that the history shows has it in it, and the column
-        ``penalty`` has it by itself, as it is at the end of the epoch.
+        ``penalty`` has it by itself, as it is at the end of the epoch; of one that samples share,
+        the mean of what they paid.
     precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
         Of matrix products on CUDA, in a network of float32: cuBLAS rounds their factors to fewer
         bits, adds up in float32, and is several times as fast. Weights stay float32. With float16
@@ -371,10 +372,16 @@ class NeuralNetwork:
         if update:
             self.update_parameters()
 
-    def update_parameters(self) -> None:
-        """Let the optimizer change the parameters by the gradients of the last backward pass."""
+    def update_parameters(self, weight: Array | float = 1.0) -> None:
+        """Let the optimizer change the parameters by the gradients of the last backward pass.
+
+        Parameters
+        ----------
+        weight : float or 0-d array, default 1.0
+            What the batch's samples weigh together, for penalties that they share.
+        """
         if self.parameters:
-            self.parameters.update(self.optimizer)
+            self.parameters.update(self.optimizer, weight)
 
     # ---- training and asking
 

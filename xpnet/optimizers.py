@@ -258,11 +258,16 @@ class Adam(Optimizer):
     beta_1, beta_2 : float, default 0.9 and 0.999
         In [0, 1).
     epsilon : float, default 1e-8
+    corrects_epsilon : bool, default True
+        False has :math:`\sqrt{v} + \epsilon` in the place of :math:`\sqrt v`, uncorrected too, the
+        form at the end of section 2 of the paper: :math:`w - \alpha \frac{\sqrt{1 - \beta_2^t}}
+        {1 - \beta_1^t} \frac{m}{\sqrt v + \epsilon}`, as in TensorFlow and scikit-learn.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
     """
 
     state_names = ("first_moment", "second_moment")
+    weight_decay: float = 0.0
 
     def __init__(
         self,
@@ -271,6 +276,7 @@ class Adam(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
         *,
+        corrects_epsilon: bool = True,
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:
@@ -278,6 +284,7 @@ class Adam(Optimizer):
         self.beta_1 = check_fraction("beta_1", beta_1)
         self.beta_2 = check_fraction("beta_2", beta_2)
         self.epsilon = check_positive("epsilon", epsilon)
+        self.corrects_epsilon = bool(corrects_epsilon)
         self.first_moment: Array = None
         self.second_moment: Array = None
 
@@ -285,6 +292,10 @@ class Adam(Optimizer):
         """Return w - αm̂ / (√v̂ + ε)."""
         first, second = self.remembered("first_moment", w), self.remembered("second_moment", w)
         self.n_updates += 1
+        epsilon = self.epsilon
+        if not self.corrects_epsilon:  # one that is, once √v has been
+            _, unbias = ops.adam_factors(1.0, self.beta_1, self.beta_2, self.n_updates)
+            epsilon *= unbias
         w, self.first_moment, self.second_moment = ops.adam(
             w,
             self.clip(grad_loss_w, keep=out is not None),
@@ -293,7 +304,7 @@ class Adam(Optimizer):
             self.learning_rate,
             self.beta_1,
             self.beta_2,
-            self.epsilon,
+            epsilon,
             self.n_updates,
             out=out,
         )
@@ -313,6 +324,8 @@ class AdamW(Adam):
         As for :class:`Adam`.
     weight_decay : float, default 0.01
         λ >= 0.
+    corrects_epsilon : bool, default True
+        As for :class:`Adam`.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
     """
@@ -325,11 +338,18 @@ class AdamW(Adam):
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
         *,
+        corrects_epsilon: bool = True,
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:
         super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, clip_norm=clip_norm, clip_value=clip_value
+            learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
+            corrects_epsilon=corrects_epsilon,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
         )
         self.weight_decay = check_non_negative("weight_decay", weight_decay)
 

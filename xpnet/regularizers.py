@@ -15,7 +15,16 @@ from .backends import Array, array_namespace, ops
 
 
 class Regularizer(ABC):
-    """Base of all regularizers."""
+    """Base of all regularizers.
+
+    Attributes
+    ----------
+    per_sample : bool
+        Whether the samples of a batch share the penalty: it is divided by what they weigh, their
+        number if all weigh the same. So it counts for less in a large batch.
+    """
+
+    per_sample: bool = False
 
     @abstractmethod
     def penalty(self, w: Array) -> Array:
@@ -25,9 +34,14 @@ class Regularizer(ABC):
     def derivative(self, w: Array) -> Array:
         """Return the derivative of :meth:`penalty`, of the shape of ``w``."""
 
-    def add_to(self, gradient: Array, w: Array, out: Array | None = None) -> Array:
-        """Return the gradient and the derivative together; ``out`` is where it may be written."""
-        return gradient + self.derivative(w)
+    def add_to(
+        self, gradient: Array, w: Array, share: Array | float = 1.0, out: Array | None = None
+    ) -> Array:
+        """Return the gradient and the derivative times ``share`` together.
+
+        ``out`` is where it may be written.
+        """
+        return gradient + share * self.derivative(w)
 
 
 class L1L2(Regularizer):
@@ -38,10 +52,13 @@ class L1L2(Regularizer):
     l1 : float, default 0.0
     l2 : float, default 0.0
         Some texts have :math:`\frac{\lambda}{2} \sum w^2`: give half of theirs.
+    per_sample : bool, default False
+        Whether it is divided by the number of the batch's samples, as scikit-learn's ``alpha`` is.
     """
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, per_sample: bool = False) -> None:
         self.l1, self.l2 = check_non_negative("l1", l1), check_non_negative("l2", l2)
+        self.per_sample = bool(per_sample)
 
     def penalty(self, w: Array) -> Array:
         """Return λ₁ Σ|w| + λ₂ Σw²."""
@@ -52,9 +69,11 @@ class L1L2(Regularizer):
         """Return λ₁ sign(w) + 2 λ₂ w; of |w| it is taken as 0 at 0."""
         return self.l1 * array_namespace(w).sign(w) + (2.0 * self.l2) * w
 
-    def add_to(self, gradient: Array, w: Array, out: Array | None = None) -> Array:
-        """Return the gradient and the derivative together."""
-        return ops.penalized(gradient, w, self.l1, self.l2, out=out)
+    def add_to(
+        self, gradient: Array, w: Array, share: Array | float = 1.0, out: Array | None = None
+    ) -> Array:
+        """Return the gradient and the derivative times ``share`` together."""
+        return ops.penalized(gradient, w, self.l1 * share, self.l2 * share, out=out)
 
 
 class L1(L1L2):
@@ -63,11 +82,13 @@ class L1(L1L2):
     Parameters
     ----------
     factor : float, default 0.01
+    per_sample : bool, default False
+        See :class:`L1L2`.
     """
 
-    def __init__(self, factor: float = 0.01) -> None:
+    def __init__(self, factor: float = 0.01, per_sample: bool = False) -> None:
         self.factor = check_non_negative("factor", factor)
-        super().__init__(l1=factor)
+        super().__init__(l1=factor, per_sample=per_sample)
 
 
 class L2(L1L2):
@@ -76,11 +97,13 @@ class L2(L1L2):
     Parameters
     ----------
     factor : float, default 0.01
+    per_sample : bool, default False
+        See :class:`L1L2`.
     """
 
-    def __init__(self, factor: float = 0.01) -> None:
+    def __init__(self, factor: float = 0.01, per_sample: bool = False) -> None:
         self.factor = check_non_negative("factor", factor)
-        super().__init__(l2=factor)
+        super().__init__(l2=factor, per_sample=per_sample)
 
 
 REGULARIZERS: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}

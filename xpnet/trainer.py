@@ -151,9 +151,6 @@ class Trainer:
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
             row = self._train_epoch(epoch, bar)
-            if net.parameters.regularized:
-                row["penalty"] = net.backend.scalar(net.parameters.penalty())
-                row["loss"] += row["penalty"]
             if self.validation is not None:
                 row |= self._validate(epoch, row.get("penalty", 0.0))
             if not math.isnan(watched := row.get("val_loss", row["loss"])):
@@ -180,7 +177,7 @@ class Trainer:
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
-        sums = Sums(self.network)
+        net, sums = self.network, Sums(self.network)
         try:
             self.steps.begin_epoch()
             with closing(self._steps_of(epoch, sums)) as steps:
@@ -198,7 +195,11 @@ class Trainer:
                 "standardise the features"
             ) from None
         loss, metric = sums.read()  # (6) loss, (7) metric
-        return {"loss": loss, "metric": metric}
+        row: dict[str, Any] = {"loss": loss, "metric": metric}
+        if net.parameters.regularized:
+            penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalty())
+            row |= {"penalty": penalty, "loss": loss + penalty}
+        return row
 
     def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
         """Take an epoch's steps; now and then, say how many it were."""

@@ -1,5 +1,6 @@
 """A compiled step's instructions, one list for each thread and for even and odd steps."""
 
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -39,7 +40,9 @@ class Builder(Layout):
         """Return what instructions have in them of numbers that somebody may change."""
         numbers = self._hyperparameters()
         for _, _, regularizer in self.net.parameters.regularized:
-            numbers += [cast(L1L2, regularizer).l1, cast(L1L2, regularizer).l2]
+            costs = cast(L1L2, regularizer)
+            numbers += [costs.l1, costs.l2, float(costs.per_sample)]
+        numbers += _factor_and_most(self.net.loss)
         if isinstance(self.net.optimizer, SGD):
             numbers.append(float(self.net.optimizer.nesterov))
         for unit in self.units:
@@ -135,7 +138,7 @@ class Builder(Layout):
         epsilon = float(np.finfo(self.memory.dtype).eps)
         program.add(
             function, n, z, pad(n), e, pad(n), self.y.ctypes.data, weights, thread == 0,
-            logarithms, epsilon,
+            logarithms, epsilon, *_factor_and_most(loss),
         )  # fmt: skip
         if thread == 0 and not logarithms:
             program.add(kernels.keep_outputs, n, z, pad(n))
@@ -210,7 +213,8 @@ class Builder(Layout):
             costs = cast(L1L2, regularizer)
             place = arena[name][k]
             numbers = gradients + place, home + place, float(costs.l1), float(costs.l2)
-            program.add(updates.penalize, size, *numbers)
+            weights = 0 if self.weights is None else self.weights.ctypes.data
+            program.add(updates.penalize, size, *numbers, bool(costs.per_sample), weights)
 
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.net.optimizer
@@ -220,5 +224,9 @@ class Builder(Layout):
             name = "sgd_nesterov" if optimizer.nesterov else name
         self._penalize(program, thread)
         arrays = (arena["arrays"] + [0])[:4]
-        numbers = (numbers + [0.0] * 4)[:4]
         program.add(getattr(updates, name), arena["size"], *arrays, *numbers)
+
+
+def _factor_and_most(loss: Any) -> tuple[float, float]:
+    """Return what a loss is multiplied by, and the most that one output may have of it."""
+    return float(getattr(loss, "factor", 1.0)), float(getattr(loss, "most", math.inf))

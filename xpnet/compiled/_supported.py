@@ -41,8 +41,8 @@ OPTIMIZERS: dict[type[Optimizer], tuple[str, tuple[str, ...]]] = {
     SGD: ("sgd", ("momentum", "dampening")),
     RMSProp: ("rmsprop", ("rho", "epsilon")),
     Adagrad: ("adagrad", ("epsilon", "epsilon")),  # has one, in the place of the second
-    Adam: ("adam", ("beta_1", "beta_2", "epsilon")),
-    AdamW: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay")),
+    Adam: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay", "corrects_epsilon")),
+    AdamW: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay", "corrects_epsilon")),
 }
 """For each optimizer the kernel and the attributes that it needs."""
 

@@ -61,6 +61,8 @@ class CompiledTraining:
     outputs : array of shape (len(order), n_outputs) or None
         The network's outputs for the samples of the last :meth:`run`, where they are kept. They
         last until the next one.
+    penalties : float64 array
+        What each sample of each step of the last :meth:`run` paid of the penalties they share.
     nbytes : int
         Bytes that it holds, without the data that were given.
     """
@@ -80,6 +82,7 @@ class CompiledTraining:
         self.net, self.batch_size = net, batch_size
         units = units_of(net)
         self.outputs: np.ndarray | None = None
+        self.penalties = np.zeros(0)
         self.keeps = keep_outputs
         self._kept = np.empty((keep_outputs, units[-1].n_units), net.backend.dtype)
         self._n_samples = X.shape[0]
@@ -148,6 +151,7 @@ class CompiledTraining:
             order, self.batch_size, learning_rate, self._n_updates, self.outputs
         )
         self._n_updates += len(losses)
+        self.penalties = self._engine.penalties
         return losses, weights
 
     def store(self) -> None:
