@@ -14,9 +14,10 @@ from ._numba_kernels import PENALTIES, RATE, STEP, UPDATE
 
 
 def penalize(record, state, memory, data):
-    """Let g be :func:`ops.penalized`: (numbers, g, w, λ₁, λ₂, shared, weights or 0).
+    """Let g be :func:`ops.penalized`; what the samples of a batch share is divided by their weight.
 
-    What the samples of a batch share is divided by their weight, and reported.
+    The record is (numbers, g, w, λ₁, λ₂, whether it is shared, the address of the weights or 0,
+    whether to report it).
     """
     n, g, w = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
     share = 1.0
@@ -30,7 +31,7 @@ def penalize(record, state, memory, data):
         value = w[k]
         sign = l1 if value > zero else (-l1 if value < zero else zero)
         g[k] += sign + twice_l2 * value
-    if record[5] != 0:
+    if record[7] != 0:
         pointer_to_float64(state[PENALTIES])[state[STEP]] += share * _cost(record, memory)
 
 

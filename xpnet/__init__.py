@@ -46,6 +46,7 @@ from .losses import (
     LossFunction,
     MeanSquaredError,
     NegativeLogLikelihood,
+    PoissonLoss,
     SoftmaxCrossEntropy,
 )
 from .memory import MemoryPlan, MemoryPlanError
@@ -110,6 +111,7 @@ __all__ = [
     "Normalization",
     "NotFittedError",
     "Optimizer",
+    "PoissonLoss",
     "RMSProp",
     "ReLU6Activation",
     "ReLUActivation",

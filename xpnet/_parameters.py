@@ -81,6 +81,14 @@ class Parameters:
             )
         return move(value, layer.backend, layer.backend.dtype)
 
+    def places(self) -> dict[tuple[Layer, str], slice]:
+        """Return where each parameter is in :meth:`gather`'s array."""
+        start, found = 0, {}
+        for slot, shape in zip(self._slots, self._shapes, strict=True):
+            found[slot] = slice(start, start + math.prod(shape))
+            start = found[slot].stop
+        return found
+
     def copy(self) -> Array:
         """Return all parameters as they are now; later updates do not change it."""
         flat = self.gather()
@@ -163,6 +171,15 @@ class Parameters:
         ]
         return sum(costs[1:], start=costs[0]) if costs else 0.0
 
+    def add_penalties(self, share: Array | float) -> None:
+        """Add to the gradients what parameters cost, ``share`` of it where samples share it."""
+        for layer, name, regularizer in self.regularized:
+            gradient = getattr(layer, f"{name}_gradient")
+            out = gradient if self._gradient_views else None
+            part = share if regularizer.per_sample else 1.0
+            added = regularizer.add_to(gradient, getattr(layer, name), part, out=out)
+            setattr(layer, f"{name}_gradient", added)
+
     def update(self, optimizer: Optimizer, weight: Array | float = 1.0) -> None:
         """Let an optimizer change the parameters, in place where it can.
 
@@ -173,12 +190,7 @@ class Parameters:
             What the samples weigh together that penalties are divided among.
         """
         flat = self.gather()
-        for layer, name, regularizer in self.regularized:
-            gradient = getattr(layer, f"{name}_gradient")
-            out = gradient if self._gradient_views else None
-            share = inverse(weight) if regularizer.per_sample else 1.0
-            added = regularizer.add_to(gradient, getattr(layer, name), share, out=out)
-            setattr(layer, f"{name}_gradient", added)
+        self.add_penalties(inverse(weight))
         gradient = self.gradient()
         # In place only in training, whose weights nobody holds yet, and by those who know of it.
         if self._gradient_views and takes_out(type(optimizer).update):

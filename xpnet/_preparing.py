@@ -56,11 +56,11 @@ def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) ->
             ) from None
 
 
-def check_size(dataset: Dataset, batch_size: int) -> None:
+def check_size(dataset: Dataset, batch_size: int, least: int) -> None:
     """Refuse a data set that is too small to train on."""
     n = len(dataset)
-    if n < 2:
-        raise ValueError(f"the data set has {n} samples: expected at least 2 to train on")
+    if n < least:
+        raise ValueError(f"the data set has {n} samples: expected at least {least} to train on")
     if batch_size > n:
         raise ValueError(
             f"batch_size={batch_size} is larger than the data set of {n} samples: expected at "

@@ -299,6 +299,38 @@ class BinaryCrossEntropy(MeanLoss):
         return difference * (self.factor / y_pred.shape[1])
 
 
+class PoissonLoss(MeanLoss):
+    r"""Counts, from the logarithm z of their rate :math:`\mu = e^z`: half of the Poisson deviance.
+
+    :math:`y \log(y / \mu) - y + \mu`, the mean over samples and outputs; its derivative with
+    respect to z is :math:`\mu - y`. McCullagh and Nelder 1989, section 2.3.1.
+
+    Parameters
+    ----------
+    factor : float, default 1.0
+        What it is multiplied by: k makes it the sum over a sample's outputs in place of the mean.
+    """
+
+    accepts = frozenset(["real"])
+    advice = "It takes the logarithm of a rate: end with DenseLayer or LinearActivation."
+    targets = "values"
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor = check_positive("factor", factor)
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the mean half deviance of each row; 0 log 0 is 0."""
+        xp = array_namespace(y_pred)
+        log_y = xp.log(xp.where(y_true > 0, y_true, 1.0))
+        losses = y_true * (log_y - y_pred) - y_true + xp.exp(y_pred)
+        return self.factor * xp.mean(losses, axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return (e^z - y) / k, times the factor."""
+        rate = array_namespace(y_pred).exp(y_pred)
+        return (rate - y_true) * (self.factor / y_pred.shape[1])
+
+
 class ClassLoss(MeanLoss):
     r"""Base of the losses of several classes that exclude each other.
 
@@ -473,6 +505,7 @@ LOSSES: dict[str, type[LossFunction]] = {
     "mse": MeanSquaredError,
     "mean_squared_error": MeanSquaredError,
     "binary_cross_entropy": BinaryCrossEntropy,
+    "poisson": PoissonLoss,
     "categorical_cross_entropy": CategoricalCrossEntropy,
     "softmax_cross_entropy": SoftmaxCrossEntropy,
     "nll": NegativeLogLikelihood,

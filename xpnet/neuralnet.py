@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -124,6 +124,9 @@ class NeuralNetwork:
     >>> [round(float(p)) for p in net.fit((X, y)).predict(X)[:, 0]]
     [0, 1, 1, 0]
     """
+
+    min_samples: ClassVar[int] = 2
+    """How many samples a data set must have to be trained on."""
 
     def __init__(
         self,
@@ -640,7 +643,8 @@ class NeuralNetwork:
     def _checked(self, data: Any, train: bool = False) -> Dataset:
         dataset = as_dataset(data)
         if train:
-            check_size(dataset, 1 if isinstance(self.batch_size, str) else self.batch_size)
+            size = 1 if isinstance(self.batch_size, str) else self.batch_size
+            check_size(dataset, size, self.min_samples)
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
         check_features(dataset, self.layers)

@@ -214,7 +214,9 @@ class Builder(Layout):
             place = arena[name][k]
             numbers = gradients + place, home + place, float(costs.l1), float(costs.l2)
             weights = 0 if self.weights is None else self.weights.ctypes.data
-            program.add(updates.penalize, size, *numbers, bool(costs.per_sample), weights)
+            owns = thread == 0 or k < self.plan.shared  # of the other layers all have a copy
+            reported = costs.per_sample and owns
+            program.add(updates.penalize, size, *numbers, costs.per_sample, weights, reported)
 
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.net.optimizer

@@ -1,0 +1,337 @@
+"""What both estimators share: their parameters, and fitting as scikit-learn documents it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from ..activations import ActivationLayer
+from ..backends import PRECISIONS, Array
+from ..losses import LossFunction
+from ..schedules import Schedule
+from ..trainer import DivergedError
+from ._conversion import from_sklearn, to_sklearn
+from ._inputs import Home, checked, features
+from ._lbfgs import fit_lbfgs
+from ._network import (
+    ACTIVATIONS,
+    SOLVERS,
+    EstimatorNetwork,
+    bring_in,
+    bring_out,
+    copy_states,
+    draw_weights,
+    hidden_sizes,
+    make_network,
+    outputs,
+)
+from ._policy import CurrentRate
+from ._stochastic import fit_stochastic
+
+_NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+
+
+class BaseMLP(BaseEstimator, ABC):
+    """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which say what parameters mean."""
+
+    _in_training = False
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple, callable, ActivationLayer],
+        "solver": [StrOptions({"lbfgs", *SOLVERS})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "device": [str, None],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "batch_norm": ["boolean"],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "scoring": [str, callable, None],
+        "callbacks": ["array-like", None],
+        "progress": ["boolean"],
+    }
+
+    def _take(self, parameters: dict[str, Any]) -> None:
+        """Keep the arguments of ``__init__`` as they are, as scikit-learn wants it."""
+        for name, value in parameters.items():
+            if name != "self":
+                setattr(self, name, value)
+
+    # ---- what the two differ in
+
+    @abstractmethod
+    def _encode(self, y: Any, incremental: bool) -> np.ndarray:
+        """Return targets as the loss takes them, and note what there is to know of them."""
+
+    @abstractmethod
+    def _decode(self, targets: np.ndarray) -> np.ndarray:
+        """Return what targets, as :meth:`_encode` made them, were."""
+
+    @abstractmethod
+    def _loss(self, dtype: str) -> LossFunction:
+        """Return the loss of the network."""
+
+    @abstractmethod
+    def _out_activation(self) -> str:
+        """Return the name of scikit-learn's output activation."""
+
+    @abstractmethod
+    def _held_out_score(self, z: np.ndarray, targets: np.ndarray, weight: Any) -> float:
+        """Return the score of a network's outputs."""
+
+    def _weights(self, targets: np.ndarray, weight: Any, incremental: bool) -> Any:
+        """Return the weight of each sample."""
+        return weight
+
+    def _loss_scale(self) -> float:
+        """Return what the loss of the data is multiplied by in ``loss_``."""
+        return 1.0
+
+    def _reported_loss(self, loss: Array, z: Array, targets: Array, *weight: Array) -> Array:
+        """Return what scikit-learn makes of a loss, and of the outputs that it is of."""
+        return self._loss_scale() * loss
+
+    @classmethod
+    def _is_classifier(cls) -> bool:
+        return False
+
+    # ---- fitting
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Self:
+        """Fit the model to data.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Of NumPy, CuPy, PyTorch or JAX; lists, tables of pandas or polars.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+        validation_data : tuple of (X, y) or (X, y, sample_weight), optional
+            What the validation loss of ``history_`` is of, and, with ``early_stopping``, the score,
+            in place of a part of the samples.
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            Parameters or data are not what is expected; or weights became NaN or infinite.
+        """
+        return self._fit(X, y, sample_weight, validation_data, incremental=False)
+
+    def _check_solver(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+            )
+        return True
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool
+    ) -> Self:
+        hidden = hidden_sizes(self.hidden_layer_sizes)
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = checked(self, X, y, self.dtype, first, y_numeric=not self._is_classifier())
+        targets = self._encode(y, incremental)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, targets, dtype=np.float64)
+        weight = self._weights(targets, sample_weight, incremental)
+        held_out = self._held_out(validation_data)
+        self._random_state = check_random_state(self.random_state)
+        sizes = [X.shape[1], *hidden, self.n_outputs_]
+        dtype = self.dtype or (X.dtype.name if X.dtype.name in _FLOATING else "float64")
+        if first:
+            self._initialize(sizes, dtype)
+        net = self._ready(sizes, dtype, incremental)
+        self._in_training = True  # the network is ahead of coefs_
+        try:
+            if self.solver == "lbfgs":
+                fit_lbfgs(self, net, X, targets, weight)
+            else:
+                fit_stochastic(self, net, X, targets, weight, held_out, incremental)
+        except DivergedError as error:
+            raise ValueError(_NOT_FINITE) from error
+        finally:
+            self._in_training = False
+            self._bring_out()
+        if not net.parameters.all_finite():
+            raise ValueError(_NOT_FINITE)
+        return self
+
+    def _held_out(self, given: Any) -> tuple[Any, ...] | None:
+        """Return validation data of the user's own, checked; or None."""
+        if given is None:
+            return None
+        X, y, *weight = given
+        X, y = checked(self, X, y, self.dtype, False, y_numeric=not self._is_classifier())
+        return X, self._encode(y, incremental=True), weight[0] if weight else None
+
+    def _initialize(self, sizes: list[int], dtype: str) -> None:
+        """Draw first weights, and begin all counts."""
+        self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(sizes)
+        self.out_activation_ = self._out_activation()
+        self.coefs_, self.intercepts_ = draw_weights(self, sizes, dtype)
+        self._held: list[Any] = []
+        for name in ("network_", "history_"):
+            self.__dict__.pop(name, None)
+        if self.solver == "lbfgs":
+            return
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        stops = self.early_stopping
+        self.best_loss_ = None if stops else np.inf
+        self.validation_scores_: list[float] | None = [] if stops else None
+        self.best_validation_score_ = -np.inf if stops else None
+
+    def _ready(self, sizes: list[int], dtype: str, incremental: bool = False) -> EstimatorNetwork:
+        """Return the network with everything as it is to be before training."""
+        rate = self.learning_rate
+        if not isinstance(rate, Schedule):
+            rate = CurrentRate(self.learning_rate_init)
+        before = getattr(self, "network_", None)
+        net = make_network(self, sizes, dtype, self._loss(dtype), rate)
+        if before is not None:
+            copy_states(before, net)
+            if incremental:
+                net.optimizer = before.optimizer
+            net.history = before.history
+        self.network_, self.history_ = net, net.history
+        self._held = [None] * len(self._parameters())
+        bring_in(net, self._parameters(), self._held)
+        return net
+
+    def _parameters(self) -> list[Array]:
+        return [*self.coefs_, *self.intercepts_]
+
+    def _bring_out(self) -> None:
+        """Let ``coefs_`` and ``intercepts_`` be what the network has learned."""
+        self.coefs_, self.intercepts_ = bring_out(self.network_)
+        self._held = self._parameters()
+
+    def _scorer(
+        self, net: EstimatorNetwork, X: Any, targets: np.ndarray, weight: Any
+    ) -> Callable[[], float]:
+        """Return what scores the network, as it is when it is called, on held-out samples."""
+        if self.scoring is not None:
+            from sklearn.metrics import check_scoring
+
+            scorer, y = check_scoring(self, self.scoring), self._decode(targets)
+            given = {} if weight is None else {"sample_weight": weight}
+            return lambda: float(scorer(self, X, y, **given))
+
+        def score() -> float:
+            z = net.backend.to_numpy(outputs(net, X))
+            if not np.isfinite(z).all():
+                return float("nan")
+            return float(self._held_out_score(z, targets, weight))
+
+        return score
+
+    def _loss_of(self, row: dict[str, float]) -> float:
+        """Return an epoch's loss as scikit-learn counts it."""
+        penalty = row.get("penalty", 0.0)
+        return (row["loss"] - penalty) * self._loss_scale() + penalty
+
+    # ---- asking
+
+    def _outputs(self, X: Any) -> tuple[np.ndarray, Home]:
+        """Return the network's outputs, and where answers belong."""
+        check_is_fitted(self)
+        X, home = features(self, X)
+        if not self._in_training:
+            bring_in(self.network_, self._parameters(), self._held)
+        return self.network_.backend.to_numpy(outputs(self.network_, X)), home
+
+    # ---- scikit-learn's own estimators
+
+    def to_sklearn(self) -> Any:
+        """Return scikit-learn's estimator with the same parameters and weights.
+
+        Raises
+        ------
+        ValueError
+            This one has what scikit-learn has not: batch normalization, another activation, solver
+            or learning rate.
+        """
+        return to_sklearn(self)
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any, **parameters: Any) -> Self:
+        """Return one with the parameters and the weights of scikit-learn's.
+
+        Parameters
+        ----------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+            A fitted one.
+        **parameters
+            Those that are to be others, and those that scikit-learn has not: ``device="cuda"``.
+
+        Raises
+        ------
+        TypeError
+            It is another kind of estimator.
+        """
+        return from_sklearn(cls, estimator, parameters)
+
+    def _adopt(self, coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> None:
+        """Become a fitted model with these weights; what else was learned is there already."""
+        self.coefs_, self.intercepts_, self._held = coefs, intercepts, []
+        self._random_state = check_random_state(self.random_state)
+        self.validation_loss_curve_ = []
+        sizes = [coefs[0].shape[0], *(w.shape[1] for w in coefs)]
+        self._ready(sizes, coefs[0].dtype.name).mark_fitted()
+        self._bring_out()
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: sparse rows are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def stochastic(est: BaseMLP) -> bool:
+    """Whether there is a ``partial_fit``; raises AttributeError where not."""
+    return est._check_solver()
+
+
+partial_fit_if_stochastic = available_if(stochastic)
+_FLOATING = ("float32", "float64")

@@ -1,0 +1,340 @@
+"""``MLPClassifier``."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.validation import column_or_1d
+
+from ..backends import Array, array_namespace, ops, to_host
+from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
+from ._base import BaseMLP, partial_fit_if_stochastic
+from ._inputs import answer
+from ._network import of_outputs
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """A multi-layer perceptron that classifies: scikit-learn's, with ``device=``.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int or int, default (100,)
+        Units of each hidden layer.
+    activation : str, ActivationLayer, its class, or a list with one for each, default "relu"
+        Of hidden layers: "identity", "logistic", "tanh", "relu", "leaky_relu", "relu6", or one of
+        your own.
+    solver : {"lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad"}, default "adam"
+    alpha : float, default 0.0001
+        Strength of the penalty; it is divided by the number of a batch's samples.
+    batch_size : int or "auto", default "auto"
+        "auto" is min(200, n_samples).
+    learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default "constant"
+        How it changes from epoch to epoch; by name for "sgd" alone. "invscaling" divides the first
+        one by (samples seen + 1) ** power_t, "adaptive" by 5 whenever ``n_iter_no_change`` epochs
+        bring no improvement by ``tol``.
+    learning_rate_init : float, default 0.001
+    power_t : float, default 0.5
+    max_iter : int, default 200
+        Epochs at most; iterations of "lbfgs".
+    shuffle : bool, default True
+    random_state : int, RandomState or None, default None
+        Of first weights, of what is held out, of the batches.
+    tol : float, default 0.0001
+        What counts as an improvement.
+    verbose : bool, default False
+    warm_start : bool, default False
+        Whether ``fit`` begins with the weights of the last one.
+    momentum : float, default 0.9
+    nesterovs_momentum : bool, default True
+    early_stopping : bool, default False
+        Hold samples out, end when their score does not improve, and keep the best weights.
+    validation_fraction : float, default 0.1
+    beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
+        Of "adam" and "adamw".
+    n_iter_no_change : int, default 10
+        Epochs without an improvement after which training ends.
+    max_fun : int, default 15000
+        Calls of the loss by "lbfgs" at most.
+    device : str, optional
+        "cpu", "cuda", "cuda:1", "auto"; by default where the data are.
+    dtype : {"float32", "float64"}, optional
+        By default the features' own, float64 for integers.
+    precision : str, default "float32"
+        Of products on CUDA; see :class:`xpnet.NeuralNetwork`.
+    dropout : float, default 0.0
+        The part of hidden units that is dropped in training.
+    batch_norm : bool, default False
+        Whether hidden layers are normalised before their activation.
+    class_weight : dict, "balanced" or None, default None
+        What samples of each class weigh, besides their own weights.
+    l1_ratio : float, default 0.0
+        The part of ``alpha`` that is an L1 penalty.
+    weight_decay : float, default 0.01
+        Of "adamw".
+    scoring : str, callable or None, default None
+        scikit-learn's scorer for ``early_stopping``, in place of the accuracy.
+    callbacks : list of Callback, optional
+        See :mod:`xpnet.callbacks`.
+    progress : bool, default False
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    coefs_, intercepts_ : list of array
+        Weights and biases of each layer; those of a model on a GPU are copies.
+    loss_, best_loss_ : float
+        The last and the least loss, penalty included. ``best_loss_`` is None with early stopping.
+    loss_curve_, validation_loss_curve_ : list of float
+        Of each epoch; the latter with early stopping or ``validation_data``.
+    validation_scores_, best_validation_score_
+        Of each epoch, and the best, with early stopping, else None.
+    n_iter_, t_, n_layers_, n_outputs_, n_features_in_ : int
+        Epochs, samples seen, layers with the features as one, outputs, features.
+    feature_names_in_ : array of str
+        Where X has names.
+    out_activation_ : str
+    history_ : History
+        Everything that was written down of each epoch.
+    network_ : NeuralNetwork
+        The network inside; its last layer gives logits.
+
+    Notes
+    -----
+    Loss, penalty, first weights, learning rates, stopping and random numbers are scikit-learn's: in
+    float64 on a CPU the weights are the same within rounding. With sample weights ``loss_`` is the
+    weighted mean over all samples, where scikit-learn has the plain mean of the batches' weighted
+    means; on a GPU the penalty in it is that at the end of the epoch.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from xpnet.estimators import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = MLPClassifier(solver="lbfgs", random_state=0, max_iter=1000).fit(X, y)
+    >>> bool(classifier.score(X, y) > 0.97)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        device: str | None = None,
+        dtype: str | None = None,
+        precision: str = "float32",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        class_weight: Any = None,
+        l1_ratio: float = 0.0,
+        weight_decay: float = 0.01,
+        scoring: Any = None,
+        callbacks: Any = None,
+        progress: bool = False,
+    ) -> None:
+        self._take(locals())
+
+    @classmethod
+    def _is_classifier(cls) -> bool:
+        return True
+
+    # ---- labels
+
+    def _encode(self, y: Any, incremental: bool) -> np.ndarray:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
+            self._learn_classes(y)
+        else:
+            self._check_classes(y)
+        rows = self._label_binarizer.transform(y)
+        self.n_outputs_ = rows.shape[1]
+        if self._label_binarizer.y_type_ == "multiclass":
+            return rows.argmax(axis=1)
+        return rows.astype(np.float64)
+
+    def _learn_classes(self, y: Any) -> None:
+        self._label_binarizer = LabelBinarizer().fit(y)
+        self.classes_ = self._label_binarizer.classes_
+
+    def _check_classes(self, y: Any) -> None:
+        """Refuse labels that are not those of the training."""
+        classes = unique_labels(y)
+        if self.warm_start and set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+
+    def _decode(self, targets: np.ndarray) -> np.ndarray:
+        if targets.ndim == 1:
+            return self.classes_[targets]
+        if self.n_outputs_ == 1:
+            return self._label_binarizer.inverse_transform(targets.ravel())
+        return targets.astype(int)
+
+    def _weights(self, targets: np.ndarray, weight: Any, incremental: bool) -> Any:
+        """Return each sample's weight times its class's."""
+        if self.class_weight is None:
+            return weight
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit. In order to use "
+                "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y), "
+                "and give its result as a dict."
+            )
+        if self.n_outputs_ > 1 and targets.ndim == 2:
+            raise ValueError(
+                "class_weight is for classes that exclude each other: with several labels to a "
+                "sample, give sample_weight"
+            )
+        index = targets if targets.ndim == 1 else targets[:, 0].astype(int)
+        of_class = compute_class_weight(
+            self.class_weight, classes=self.classes_, y=self.classes_[index]
+        )
+        return of_class[index] if weight is None else weight * of_class[index]
+
+    # ---- what is trained
+
+    def _loss(self, dtype: str) -> LossFunction:
+        most = float(-np.log(np.finfo(dtype).eps))  # scikit-learn's probabilities are ε at least
+        if self.out_activation_ == "softmax":
+            return SoftmaxCrossEntropy(most=most)
+        return BinaryCrossEntropy(from_logits=True, factor=self.n_outputs_, most=most)
+
+    def _reported_loss(self, loss: Array, z: Array, targets: Array, *weight: Array) -> Array:
+        """Return the loss of probabilities, which are at least ε and at most 1 - ε."""
+        xp, p = array_namespace(z), of_outputs(self.out_activation_, z)
+        epsilon = float(xp.finfo(p.dtype).eps)
+        p = xp.clip(p, epsilon, 1.0 - epsilon)
+        if targets.ndim == 1:
+            losses = xp.sum(ops.one_hot(targets, z.shape[1], like=z) * xp.log(p), axis=1)
+        else:
+            y = xp.astype(targets, z.dtype)
+            losses = xp.sum(y * xp.log(p) + (1.0 - y) * xp.log(1.0 - p), axis=1)
+        if not weight:
+            return -xp.mean(losses)
+        return -xp.sum(losses * weight[0]) / xp.sum(weight[0])
+
+    def _out_activation(self) -> str:
+        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+
+    def _held_out_score(self, z: np.ndarray, targets: np.ndarray, weight: Any) -> float:
+        found = z.argmax(axis=1) if targets.ndim == 1 else z > 0
+        return float(accuracy_score(targets, found, sample_weight=weight))
+
+    # ---- asking
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable class of each sample, or all labels that are probable.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_classes)
+            In the library and on the device of X where classes are numbers; NumPy else, and for
+            lists, tables and sparse rows.
+        """
+        z, home = self._outputs(X)
+        if self.out_activation_ == "softmax":
+            return answer(self.classes_[z.argmax(axis=1)], home)
+        probabilities = of_outputs("logistic", z)
+        if self.n_outputs_ == 1:
+            probabilities = probabilities.ravel()
+        return answer(self._label_binarizer.inverse_transform(probabilities), home)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            In the library and on the device of X.
+        """
+        z, home = self._outputs(X)
+        probabilities = of_outputs(self.out_activation_, z)
+        if self.n_outputs_ == 1:
+            probabilities = np.concatenate([1.0 - probabilities, probabilities], axis=1)
+        return answer(probabilities, home)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithms of :meth:`predict_proba`."""
+        z, home = self._outputs(X)
+        probabilities = of_outputs(self.out_activation_, z)
+        if self.n_outputs_ == 1:
+            probabilities = np.concatenate([1.0 - probabilities, probabilities], axis=1)
+        with np.errstate(divide="ignore"):
+            return answer(np.log(probabilities), home)
+
+    @partial_fit_if_stochastic
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch from where the model is.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        classes : array of shape (n_classes,), optional
+            All classes that there will ever be; needed at the first call.
+
+        Returns
+        -------
+        MLPClassifier
+            The estimator itself.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            labels = to_host(y)
+            several = type_of_target(labels).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(labels if several else classes)
+        return self._fit(X, y, sample_weight, None, incremental=True)
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: a sample may have several labels."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,66 @@
+"""Fitted estimators from here to scikit-learn and back: the same predictions."""
+
+import copy
+from typing import Any
+
+import sklearn.neural_network
+from sklearn.utils.validation import check_is_fitted
+
+_LEARNED = (
+    "n_features_in_", "feature_names_in_", "n_outputs_", "n_layers_", "out_activation_", "classes_",
+    "_label_binarizer", "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
+    "best_validation_score_", "_no_improvement_count",
+)  # fmt: skip
+
+
+def to_sklearn(est: Any) -> Any:
+    """Return scikit-learn's estimator with the parameters and the weights of one from here.
+
+    Raises
+    ------
+    ValueError
+        It has what scikit-learn has not: batch normalization, or another activation or solver.
+    """
+    check_is_fitted(est)
+    made = getattr(sklearn.neural_network, type(est).__name__)()
+    if est.batch_norm:
+        raise ValueError("batch_norm=True: scikit-learn's networks have no batch normalization")
+    for name, allowed in (
+        ("activation", ("identity", "logistic", "tanh", "relu")),
+        ("solver", ("lbfgs", "sgd", "adam")),
+        ("learning_rate", ("constant", "invscaling", "adaptive")),
+    ):
+        if not isinstance(value := getattr(est, name), str) or value not in allowed:
+            raise ValueError(f"{name}={value!r}: scikit-learn has {', '.join(allowed)}")
+    made.set_params(**{name: getattr(est, name) for name in made.get_params()})
+    _hand_over(est, made)
+    for name in ("coefs_", "intercepts_"):
+        setattr(made, name, [array.copy() for array in getattr(est, name)])
+    return made
+
+
+def from_sklearn(kind: type, given: Any, parameters: dict[str, Any]) -> Any:
+    """Return an estimator of that kind with the parameters and the weights of scikit-learn's.
+
+    Raises
+    ------
+    TypeError
+        It is another kind of estimator.
+    """
+    expected = getattr(sklearn.neural_network, kind.__name__)
+    if not isinstance(given, expected):
+        raise TypeError(
+            f"from_sklearn got {type(given).__name__}: expected scikit-learn's {kind.__name__}"
+        )
+    check_is_fitted(given)
+    est = kind(**given.get_params(deep=False) | parameters)
+    _hand_over(given, est)
+    weights = [array.copy() for array in given.coefs_], [b.copy() for b in given.intercepts_]
+    est._adopt(*weights)
+    return est
+
+
+def _hand_over(old: Any, new: Any) -> None:
+    for name in _LEARNED:
+        if hasattr(old, name):
+            setattr(new, name, copy.deepcopy(getattr(old, name)))

@@ -1,0 +1,96 @@
+"""Features and targets on their way in, and answers on their way out.
+
+What is on the host becomes NumPy's and is checked by scikit-learn, in its words. What is on a GPU
+stays there.
+"""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+
+from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, to_host
+
+Home = Backend | None
+"""The backend that answers belong to; None for NumPy."""
+
+_KEPT = [
+    np.float64, np.float32, np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32,
+    np.uint64, np.int64,
+]  # fmt: skip
+"""Types of features that are trained on as they are; others become the first one."""
+
+
+def checked(
+    est: Any, X: Any, y: Any, dtype: str | None, reset: bool, y_numeric: bool
+) -> tuple[Any, Any]:
+    """Return features and targets, checked as scikit-learn does."""
+    given, home = _bring(X)
+    y = to_host(y) if is_array(y) else y
+    if home is not None and home.has_kernels:
+        given = _on_gpu(est, given, reset)
+        check_consistent_length(given, y)
+        y = check_array(y, ensure_2d=False, dtype="numeric" if y_numeric else None)
+    else:
+        given, y = validate_data(
+            est,
+            given,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=y_numeric,
+            dtype=np.dtype(dtype) if dtype else _KEPT,
+            reset=reset,
+        )
+    return _in_rows(given), y
+
+
+def features(est: Any, X: Any) -> tuple[Any, Home]:
+    """Return features to predict from, and where the answers belong."""
+    given, home = _bring(X)
+    if home is not None and home.has_kernels:
+        return _on_gpu(est, given, reset=False), home
+    given = validate_data(est, given, accept_sparse=["csr", "csc"], reset=False, dtype=_KEPT)
+    return _in_rows(given), home
+
+
+def answer(values: np.ndarray, home: Home) -> Array:
+    """Return answers in the library, and on the device, of the question; text stays NumPy's."""
+    if home is None or values.dtype.kind not in "biuf":
+        return values
+    return move(values, home)
+
+
+def _bring(X: Any) -> tuple[Any, Home]:
+    """Return features of another library as NumPy's, if they are not on a GPU, and their home."""
+    if not is_array(X) or isinstance(X, (np.ndarray, np.generic)):
+        return X, None
+    home = backend_of(X)
+    return (X if home.has_kernels else to_host(X)), home
+
+
+def _on_gpu(est: Any, X: Array, reset: bool) -> Array:
+    """Return features on a GPU, checked there."""
+    if X.ndim != 2:
+        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead")
+    xp, n_features = array_namespace(X), X.shape[1]
+    if xp.isdtype(X.dtype, "real floating") and not bool(xp.all(xp.isfinite(X))):
+        raise ValueError(
+            f"Input X contains NaN or infinity.\n{type(est).__name__} does not take it"
+        )
+    if reset:
+        est.n_features_in_ = n_features
+    elif n_features != est.n_features_in_:
+        raise ValueError(
+            f"X has {n_features} features, but {type(est).__name__} is expecting "
+            f"{est.n_features_in_} features as input."
+        )
+    return X
+
+
+def _in_rows(X: Any) -> Any:
+    """Return features row by row in memory, as batches are taken of them."""
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
+        return X if X.dtype.name in ("float32", "float64") else X.astype(np.float64)
+    return np.ascontiguousarray(X) if isinstance(X, np.ndarray) else X

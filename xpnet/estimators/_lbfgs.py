@@ -1,0 +1,92 @@
+"""The solver "lbfgs": SciPy's L-BFGS-B over all samples at once."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.utils.optimize import _check_optimize_result
+
+from .._parameters import inverse
+from ..backends import Array, move
+from ..neuralnet import NeuralNetwork
+from ._network import dense_layers
+
+
+class Objective:
+    """The loss of a network on all samples, and its gradient, as functions of its parameters.
+
+    Parameters
+    ----------
+    net : NeuralNetwork
+    X, y : array
+        Where the network is.
+    weight : array of shape (n,) or None
+    est : MLPClassifier or MLPRegressor
+        Says what the loss is reported as.
+    """
+
+    def __init__(
+        self, net: NeuralNetwork, X: Array, y: Array, weight: Array | None, est: Any
+    ) -> None:
+        self._net, self._X, self._est = net, X, est
+        self._y = (y,) if weight is None else (y, weight)
+        self._order = _weights_first(net)
+
+    def start(self) -> np.ndarray:
+        """Return the parameters as they are: all weights, then all biases, then what is left."""
+        return self._net.backend.to_numpy(self._net.parameters.gather())[self._order]
+
+    def put(self, packed: np.ndarray) -> None:
+        """Give the network parameters."""
+        flat = np.empty_like(packed)
+        flat[self._order] = packed
+        backend = self._net.backend
+        self._net.parameters.scatter(backend.asarray(flat, backend.dtype))
+
+    def __call__(self, packed: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return loss and gradient."""
+        net = self._net
+        self.put(packed)
+        output = net.forward_propagation(self._X, training=True)
+        targets, *weight = self._y
+        loss, error = net.loss.loss_and_derivative(targets, output, *weight)
+        net.backward_propagation(error, update=False)
+        share = inverse(net.loss.total_weight(targets, output, *weight))
+        net.parameters.add_penalties(share)
+        penalty = share * net.parameters.penalty(per_sample=True)
+        # The line search sees scikit-learn's loss, whose gradient the loss's own nearly is.
+        reported = self._est._reported_loss(loss, output, targets, *weight)
+        value = net.backend.scalar(reported) + net.backend.scalar(penalty)
+        gradient = net.backend.to_numpy(net.parameters.gradient())
+        return value, gradient[self._order].astype(np.float64)
+
+
+def _weights_first(net: NeuralNetwork) -> np.ndarray:
+    """Return where parameters in scikit-learn's order are in the network's."""
+    places = net.parameters.places()
+    dense = dense_layers(net)
+    first = [places[layer, name] for name in ("weights", "biases") for layer in dense]
+    rest = [part for part in places.values() if part not in first]
+    return np.concatenate([np.arange(part.start, part.stop) for part in (*first, *rest)])
+
+
+def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) -> None:
+    """Train an estimator's network on all samples at once, as ``max_iter`` and ``tol`` say."""
+    backend = net.backend
+    with backend.active():
+        features = X if hasattr(X, "tocsr") else move(X, backend, backend.dtype)
+        given = None if weight is None else backend.asarray(weight, backend.dtype)
+        objective = Objective(net, features, backend.asarray(y), given, est)
+        result = minimize(
+            objective,
+            objective.start(),
+            method="L-BFGS-B",
+            jac=True,
+            options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},
+        )
+        objective.put(result.x)
+    est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
+    est.loss_ = float(result.fun)
+    net.mark_fitted()
+    for layer in net.layers:
+        layer.forget_pass()

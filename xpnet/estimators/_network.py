@@ -1,0 +1,247 @@
+"""The network inside an estimator: made of its parameters, its weights drawn as scikit-learn does.
+
+The network ends with a dense layer, so its outputs are what scikit-learn's output activation is
+taken of; the estimators take it (:func:`of_outputs`).
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils import shuffle
+
+from ..activations import (
+    ActivationLayer,
+    LeakyReLUActivation,
+    LinearActivation,
+    ReLU6Activation,
+    ReLUActivation,
+    SigmoidActivation,
+    TanhActivation,
+)
+from ..backends import Array, array_namespace, move, ops, to_host
+from ..layers import BatchNormalization, DenseLayer, Dropout
+from ..losses import LossFunction
+from ..neuralnet import NeuralNetwork
+from ..optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from ..regularizers import L1L2
+from ..schedules import Schedule
+
+ACTIVATIONS: dict[str, type[ActivationLayer]] = {
+    "identity": LinearActivation,
+    "logistic": SigmoidActivation,
+    "tanh": TanhActivation,
+    "relu": ReLUActivation,
+    "leaky_relu": LeakyReLUActivation,
+    "relu6": ReLU6Activation,
+}
+
+_ALMOST_1 = float(np.nextafter(1.0, 0.0))
+
+SOLVERS: dict[str, Callable[[Any, Schedule], Optimizer]] = {
+    "sgd": lambda est, rate: SGD(
+        rate,
+        momentum=min(est.momentum, _ALMOST_1),  # scikit-learn allows 1
+        nesterov=est.nesterovs_momentum and est.momentum > 0,
+    ),
+    "adam": lambda est, rate: Adam(
+        rate, est.beta_1, est.beta_2, est.epsilon, corrects_epsilon=False
+    ),
+    "adamw": lambda est, rate: AdamW(
+        rate, est.beta_1, est.beta_2, est.epsilon, est.weight_decay, corrects_epsilon=False
+    ),
+    "rmsprop": lambda est, rate: RMSProp(rate, epsilon=est.epsilon),
+    "adagrad": lambda est, rate: Adagrad(rate, epsilon=est.epsilon),
+}
+"""Solvers that go in mini-batches; the other one is "lbfgs"."""
+
+
+class EstimatorNetwork(NeuralNetwork):
+    """A network whose samples come in scikit-learn's order: each epoch shuffles the last one's."""
+
+    min_samples: ClassVar[int] = 1  # partial_fit takes what comes
+
+    def begin_orders(self, random_state: Any) -> None:
+        """Shuffle by this stream from now on, and not at all if it is None."""
+        self._stream = random_state
+        self._order: np.ndarray | None = None
+        self._ordered_epoch = -1
+
+    def sample_order(self, n: int, epoch: int) -> np.ndarray:
+        """Return the order of ``n`` samples in an epoch; the same if it is asked for again."""
+        if self._order is None:
+            self._order = np.arange(n)
+        if self._stream is not None and epoch != self._ordered_epoch:
+            self._order = shuffle(self._order, random_state=self._stream)
+        self._ordered_epoch = epoch
+        return self._order
+
+
+def hidden_sizes(given: Any) -> list[int]:
+    """Return the sizes of hidden layers, which may be one number, as a list."""
+    sizes = list(given) if hasattr(given, "__iter__") else [given]
+    if np.any(np.array(sizes) <= 0):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+def make_network(
+    est: Any, sizes: Sequence[int], dtype: str, loss: LossFunction, rate: Schedule
+) -> EstimatorNetwork:
+    """Return an estimator's network; its weights are 0 yet.
+
+    Parameters
+    ----------
+    est : MLPClassifier or MLPRegressor
+    sizes : sequence of int
+        Features, units of each hidden layer, outputs.
+    dtype : str
+    loss : LossFunction
+    rate : Schedule
+    """
+    penalty = None
+    if est.alpha:
+        l1 = est.alpha * est.l1_ratio
+        penalty = L1L2(l1=l1, l2=0.5 * (est.alpha - l1), per_sample=True)
+    net = EstimatorNetwork(
+        epochs=est.max_iter,
+        optimizer=SOLVERS.get(est.solver, SOLVERS["sgd"])(est, rate),
+        loss=loss,
+        regularizer=penalty,
+        device=est.device,
+        dtype=dtype,
+        precision=est.precision,
+        progress=est.progress,
+        seed=int(est._random_state.randint(2**31)) if est.dropout else 0,
+    )
+    for k, n_units in enumerate(sizes[1:-1]):
+        shape = None if net.layers else (sizes[0],)
+        net.add(DenseLayer(n_units, shape, initializer="zeros"))
+        if est.batch_norm:
+            net.add(BatchNormalization())
+        if (activation := _activation(est.activation, k, len(sizes) - 2)) is not None:
+            net.add(activation)
+        if est.dropout:
+            net.add(Dropout(est.dropout))
+    net.add(DenseLayer(sizes[-1], None if net.layers else (sizes[0],), initializer="zeros"))
+    net.begin_orders(None)
+    return net
+
+
+def activation_of(given: Any, k: int, n_hidden: int) -> Any:
+    """Return what was given as the activation of a hidden layer, counted from 0."""
+    if not isinstance(given, (list, tuple)):
+        return given
+    if len(given) != n_hidden:
+        raise ValueError(
+            f"activation has {len(given)} activations for {n_hidden} hidden layers: expected one "
+            "for all of them, or one for each"
+        )
+    return given[k]
+
+
+def _activation(given: Any, k: int, n_hidden: int) -> ActivationLayer | None:
+    chosen = activation_of(given, k, n_hidden)
+    if isinstance(chosen, str):
+        if chosen not in ACTIVATIONS:
+            raise ValueError(f"activation {chosen!r}: expected one of {', '.join(ACTIVATIONS)}")
+        return None if chosen == "identity" else ACTIVATIONS[chosen]()
+    made = chosen() if callable(chosen) and not isinstance(chosen, ActivationLayer) else chosen
+    if not isinstance(made, ActivationLayer):
+        raise ValueError(
+            f"activation {chosen!r}: expected a name ({', '.join(ACTIVATIONS)}), a subclass of "
+            "ActivationLayer, or a function that returns an instance of one"
+        )
+    # One that is given as an object serves several layers, and several networks.
+    return type(made)(**vars(made)) if made is chosen and made.in_network else made
+
+
+def draw_weights(
+    est: Any, sizes: Sequence[int], dtype: Any
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return first weights and biases, uniform within ±√(6 / (n_in + n_out)).
+
+    It is √(2 / (n_in + n_out)) with the logistic function; Glorot and Bengio 2010, section 4.2.1.
+    The numbers, and the order in which they are drawn, are scikit-learn's.
+    """
+    coefs, intercepts = [], []
+    n_hidden = len(sizes) - 2
+    for k, (n_in, n_out) in enumerate(pairwise(sizes)):
+        place = min(k, n_hidden - 1)  # the last layer is like the one below it
+        activation = activation_of(est.activation, place, n_hidden) if n_hidden else est.activation
+        bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (n_in + n_out))
+        coefs.append(est._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
+        intercepts.append(est._random_state.uniform(-bound, bound, n_out).astype(dtype))
+    return coefs, intercepts
+
+
+def dense_layers(net: NeuralNetwork) -> list[DenseLayer]:
+    """Return the layers whose weights are ``coefs_``."""
+    return [layer for layer in net.layers if isinstance(layer, DenseLayer)]
+
+
+def bring_in(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) -> None:
+    """Give a network all weights, then all biases, as far as they are others than it has.
+
+    Parameters
+    ----------
+    net : NeuralNetwork
+    given : sequence of array
+    held : list of array
+        Those that it has, in the same order; the others take their places here.
+    """
+    dense, backend = dense_layers(net), net.backend
+    places = [(layer, name) for name in ("weights", "biases") for layer in dense]
+    for k, ((layer, name), value) in enumerate(zip(places, given, strict=True)):
+        if value is not held[k]:
+            setattr(layer, name, move(np.asarray(value), backend, backend.dtype))
+            held[k] = value
+
+
+def bring_out(net: NeuralNetwork) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return weights and biases on the host.
+
+    On a CPU they are the network's own arrays, so that a change of one is a change of the network;
+    what came from elsewhere cannot be, and must not be written to.
+    """
+    coefs: list[np.ndarray] = []
+    intercepts: list[np.ndarray] = []
+    for layer in dense_layers(net):
+        for arrays, value in ((coefs, layer.weights), (intercepts, layer.biases)):
+            host = to_host(value)
+            if host is not value:
+                host = host.copy()
+                host.flags.writeable = False
+            arrays.append(host)
+    return coefs, intercepts
+
+
+def copy_states(old: NeuralNetwork, new: NeuralNetwork) -> None:
+    """Give a network what another one of the same layers has learned."""
+    for before, after in zip(old.layers, new.layers, strict=True):
+        for name in (*before.parameter_names, *before.state_names):
+            setattr(after, name, getattr(before, name))
+
+
+def outputs(net: NeuralNetwork, X: Any) -> Array:
+    """Return a network's outputs for features that were checked already."""
+    if X.shape[0] > _FEW or net.backend.name != "numpy":
+        return net.predict(X)
+    batch = X if hasattr(X, "tocsr") else X.astype(net.backend.dtype, copy=False)
+    for layer in net.layers:
+        batch = layer.forward_propagation(batch, training=False)
+    return batch
+
+
+_FEW = 512
+"""Rows that are not worth to be cut into batches."""
+
+
+def of_outputs(kind: str, z: Array) -> Array:
+    """Return scikit-learn's output activation of a network's outputs."""
+    if kind == "softmax":
+        return ops.softmax(z)
+    if kind == "logistic":
+        return ops.sigmoid(z)
+    return array_namespace(z).exp(z) if kind == "exp" else z

@@ -1,0 +1,139 @@
+"""What happens between two epochs: the loss curve, the learning rate, and whether to go on.
+
+The rules are those that scikit-learn documents for ``learning_rate``, ``tol``, ``n_iter_no_change``
+and ``early_stopping``.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+
+from ..callbacks import Callback
+from ..neuralnet import NeuralNetwork
+from ..schedules import Schedule
+from ..snapshot import Snapshot
+
+
+class CurrentRate(Schedule):
+    """A learning rate that somebody else sets.
+
+    Parameters
+    ----------
+    rate : float
+        The first one.
+    """
+
+    state_names = ("rate",)
+
+    def __init__(self, rate: float) -> None:
+        self.rate = float(rate)
+
+    def learning_rate(self, epoch: int, epochs: int) -> float:
+        """Return the rate as it is."""
+        return self.rate
+
+
+class Policy(Callback):
+    """Watches the training of an estimator, and keeps its attributes up to date.
+
+    Parameters
+    ----------
+    est : MLPClassifier or MLPRegressor
+    n_samples : int
+        Samples that are trained on.
+    score : callable, optional
+        Returns the score on held-out samples, for early stopping.
+    incremental : bool, default False
+        Whether this is ``partial_fit``, which is one epoch.
+    """
+
+    def __init__(
+        self,
+        est: Any,
+        n_samples: int,
+        score: Callable[[], float] | None = None,
+        incremental: bool = False,
+    ) -> None:
+        self.est, self._n_samples, self._score = est, n_samples, score
+        self._incremental = incremental
+        self._best: Snapshot | None = None
+
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
+        """Note the epoch; stop, or change the learning rate, as the rules say."""
+        est = self.est
+        est.n_iter_ += 1
+        est.t_ += self._n_samples
+        est.loss_ = est._loss_of(row)
+        est.loss_curve_.append(est.loss_)
+        if "val_loss" in row:
+            est.validation_loss_curve_.append(row["val_loss"])
+        if est.verbose:
+            print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
+        self._compare(network)
+        if est.solver == "sgd" and est.learning_rate == "invscaling":
+            _set_rate(network, est.learning_rate_init / (est.t_ + 1) ** est.power_t)
+        if est._no_improvement_count > est.n_iter_no_change and self._ends(network):
+            network.stop_training = True
+        elif est.n_iter_ == est.max_iter and not self._incremental:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    def _compare(self, network: NeuralNetwork) -> None:
+        """Count epochs without an improvement by ``tol``; keep the best one of early stopping."""
+        est = self.est
+        if self._score is None:
+            improved = est.loss_ <= est.best_loss_ - est.tol
+            est.best_loss_ = min(est.loss_, est.best_loss_)
+        else:
+            score = self._score()
+            est.validation_scores_.append(score)
+            if est.verbose:
+                print(f"Validation score: {score:f}")
+            improved = not score < est.best_validation_score_ + est.tol
+            if score > est.best_validation_score_:
+                est.best_validation_score_ = score
+                self._best = Snapshot(network)
+        est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
+
+    def _ends(self, network: NeuralNetwork) -> bool:
+        """Whether training ends here, or goes on with a fifth of the learning rate."""
+        est = self.est
+        what = "Training loss" if self._score is None else "Validation score"
+        text = (
+            f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} "
+            "consecutive epochs."
+        )
+        if est.solver != "sgd" or est.learning_rate != "adaptive":
+            ends, text = True, f"{text} Stopping."
+        elif (rate := network.optimizer.learning_rate) <= 1e-6:
+            ends, text = True, f"{text} Learning rate too small. Stopping."
+        else:
+            _set_rate(network, rate / 5.0)
+            est._no_improvement_count = 0
+            ends, text = False, f"{text} Setting learning rate to {rate / 5.0:f}"
+        if est.verbose:
+            print(text)
+        return ends
+
+    def restore_best(self) -> None:
+        """Go back to the epoch with the best score on held-out samples."""
+        if self._best is not None:
+            self._best.restore()
+
+
+def _set_rate(network: NeuralNetwork, rate: float) -> None:
+    """Change the learning rate from the next epoch on.
+
+    scikit-learn's momentum is of steps, not of gradients: what it has gathered keeps the learning
+    rates that it was gathered with.
+    """
+    optimizer: Any = network.optimizer
+    before, optimizer.schedule.rate = optimizer.schedule.rate, rate
+    if optimizer.retained_gradient is not None:
+        optimizer.retained_gradient = optimizer.retained_gradient * (before / rate)

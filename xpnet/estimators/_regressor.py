@@ -1,0 +1,151 @@
+"""``MLPRegressor``."""
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import column_or_1d
+
+from ..backends import Array
+from ..losses import LossFunction, MeanSquaredError, PoissonLoss
+from ._base import BaseMLP, partial_fit_if_stochastic
+from ._inputs import answer
+from ._network import of_outputs
+
+
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """A multi-layer perceptron for regression: scikit-learn's, with ``device=``.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "poisson"}, default "squared_error"
+        Half of the squared error, or half of the Poisson deviance of a rate that the network gives
+        the logarithm of.
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init
+        As for :class:`MLPClassifier`, like all that follow.
+    power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum
+    nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon
+    n_iter_no_change, max_fun, device, dtype, precision, dropout, batch_norm, l1_ratio
+    weight_decay, scoring, callbacks, progress
+
+    Attributes
+    ----------
+    coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_
+        As of :class:`MLPClassifier`, like the others.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from xpnet.estimators import MLPRegressor
+    >>> X, y = make_regression(200, 20, random_state=1)
+    >>> regressor = MLPRegressor(solver="lbfgs", random_state=1, max_iter=2000).fit(X, y)
+    >>> bool(regressor.score(X, y) > 0.99)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "poisson"})],
+    }
+
+    def __init__(
+        self,
+        loss: str = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        device: str | None = None,
+        dtype: str | None = None,
+        precision: str = "float32",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        l1_ratio: float = 0.0,
+        weight_decay: float = 0.01,
+        scoring: Any = None,
+        callbacks: Any = None,
+        progress: bool = False,
+    ) -> None:
+        self._take(locals())
+
+    def _encode(self, y: Any, incremental: bool) -> np.ndarray:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        targets = y.reshape(-1, 1) if y.ndim == 1 else y
+        if self.loss == "poisson" and np.any(targets < 0):
+            raise ValueError("Some values of y are negative: the loss 'poisson' needs y >= 0.")
+        self.n_outputs_ = targets.shape[1]
+        return np.asarray(targets, np.float64)
+
+    def _decode(self, targets: np.ndarray) -> np.ndarray:
+        return targets[:, 0] if self.n_outputs_ == 1 else targets
+
+    def _loss(self, dtype: str) -> LossFunction:
+        if self.loss == "poisson":
+            return PoissonLoss(factor=self.n_outputs_)
+        return MeanSquaredError(factor=0.5 * self.n_outputs_)
+
+    def _loss_scale(self) -> float:
+        # scikit-learn reports the mean over outputs, and minimises their sum.
+        return 1.0 if self.loss == "poisson" else 1.0 / self.n_outputs_
+
+    def _out_activation(self) -> str:
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def _held_out_score(self, z: np.ndarray, targets: np.ndarray, weight: Any) -> float:
+        values = of_outputs(self.out_activation_, z)
+        return float(r2_score(targets, values, sample_weight=weight))
+
+    def predict(self, X: Any) -> Array:
+        """Return predicted values.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_outputs)
+            In the library and on the device of X; NumPy for lists, tables and sparse rows.
+        """
+        z, home = self._outputs(X)
+        return answer(self._decode(of_outputs(self.out_activation_, z)), home)
+
+    @partial_fit_if_stochastic
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch from where the model is.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+
+        Returns
+        -------
+        MLPRegressor
+            The estimator itself.
+        """
+        return self._fit(X, y, sample_weight, None, incremental=True)

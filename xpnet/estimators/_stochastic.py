@@ -1,0 +1,103 @@
+"""The solvers that go in mini-batches: what is held out, batches, epochs."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from ..backends import Array
+from ..data import Dataset
+from ._network import EstimatorNetwork
+from ._policy import Policy
+
+
+def fit_stochastic(
+    est: Any,
+    net: EstimatorNetwork,
+    X: Any,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    held_out: tuple[Any, ...] | None,
+    incremental: bool,
+) -> None:
+    """Train an estimator's network in mini-batches.
+
+    Parameters
+    ----------
+    est : MLPClassifier or MLPRegressor
+    net : EstimatorNetwork
+    X : array or CSR matrix of shape (n, n_features)
+    y : array
+        Targets as the loss takes them.
+    weight : array of shape (n,), optional
+    held_out : tuple, optional
+        Features, targets and weights to validate on, else a part of the samples is with
+        ``early_stopping``.
+    incremental : bool
+        Whether this is ``partial_fit``: one epoch.
+    """
+    if est.early_stopping and incremental:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    if est.early_stopping and held_out is None:
+        inside, outside = _split(est, y)
+        held_out = _rows(outside, X, y, weight)
+        X, y, weight = _rows(inside, X, y, weight)
+    n = X.shape[0]
+    net.batch_size = _batch_size(est.batch_size, n)
+    net.begin_orders(est._random_state if est.shuffle else None)
+    score = None
+    if est.early_stopping:
+        assert held_out is not None
+        score = est._scorer(net, *held_out)
+    policy = Policy(est, n, score, incremental)
+    est.n_iter_ = 0
+    callbacks = [policy, *(est.callbacks or ())]
+    validation = None if held_out is None else _dataset(*held_out)
+    try:
+        net.fit(
+            _dataset(X, y, weight),
+            validation=validation,
+            epochs=1 if incremental else est.max_iter,
+            callbacks=callbacks,
+        )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=4)
+    if est.early_stopping:
+        policy.restore_best()
+
+
+def _dataset(X: Any, y: np.ndarray, weight: np.ndarray | None) -> Dataset:
+    return Dataset(X, y, sample_weight=weight)
+
+
+def _split(est: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on, and those that are held out."""
+    stratify = y if est._is_classifier() and est.n_outputs_ == 1 else None
+    inside, outside = train_test_split(
+        np.arange(y.shape[0]),
+        random_state=est._random_state,
+        test_size=est.validation_fraction,
+        stratify=stratify,
+    )
+    if len(outside) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            "dataset."
+        )
+    return inside, outside
+
+
+def _rows(index: np.ndarray, *arrays: Array | None) -> tuple[Any, ...]:
+    return tuple(None if array is None else array[index] for array in arrays)
+
+
+def _batch_size(given: Any, n: int) -> int:
+    if given == "auto":
+        return min(200, n)
+    if given > n:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            stacklevel=5,
+        )
+    return int(np.clip(given, 1, n))
