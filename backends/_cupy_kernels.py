@@ -74,7 +74,7 @@ def softmax_cross_entropy(z: Any, labels: Array) -> tuple[Array, Array]:
     errors, losses, hits = cupy.empty_like(z), cupy.empty(rows, "f8"), cupy.empty(rows, "f8")
     order = cupy.arange(rows, dtype="i8")
     state = cupy.asarray(new_state([]))
-    given = (z, errors, labels, order, None, state, losses, hits, None, rows, n)
+    given = (z, errors, labels, order, None, state, losses, hits, None, rows, n, np.inf)
     _launch("softmax_classes", z, 32 * rows, *given, block=128)
     # The kernel's are of the mean of the rows.
     return (losses * rows).astype(z.dtype), errors * rows
@@ -160,6 +160,6 @@ def adam(
     out: Array | None = None,
 ) -> tuple[Array, ...]:
     """See :func:`ops.adam`."""
-    numbers = beta_1, beta_2, epsilon, 0.0
+    numbers = beta_1, beta_2, epsilon, 0.0, True
     done = _update("adam", w, g, (m, v), out, learning_rate, t, numbers)
     return done or ops.adam.dispatch(object)(w, g, m, v, learning_rate, beta_1, beta_2, epsilon, t)

@@ -432,11 +432,17 @@ static __device__ __forceinline__ int row_argmax(const REAL* z, REAL most, int n
     return place;
 }
 
+// What is reported of a loss: `limit` where it is above that; NaN stays.
+static __device__ __forceinline__ double at_most(double loss, double limit) {
+    return loss > limit ? limit : loss;
+}
+
 // Softmax and cross-entropy; one of the classes is right, one out of range counts for nothing.
-// `logs`, if there, is where log-probabilities are kept, sample by sample of the run.
+// `logs`, if there, is where log-probabilities are kept, sample by sample of the run. `limit` is
+// the most that is reported of a sample, whose error it does not change.
 KERNEL softmax_classes(
     const REAL* z, REAL* e, const int64* labels, const int64* order, const REAL* weights,
-    const State* state, double* losses, double* hits, REAL* logs, int rows, int n) {
+    const State* state, double* losses, double* hits, REAL* logs, int rows, int n, double limit) {
     FOR_ROWS(r) {
         const Row row = row_of(r, rows, order, weights, state);
         const REAL *own = z + r * (int64)n, most = row_max(own, n, lane);
@@ -454,7 +460,8 @@ KERNEL softmax_classes(
         }
         const int guess = row_argmax(own, most, n, lane);
         if (lane == 0) {
-            losses[r] = known ? (double)share * (double)(log_mass + (most - own[label])) : 0;
+            const REAL loss = known ? log_mass + (most - own[label]) : 0;
+            losses[r] = (double)share * at_most(loss, limit);
             hits[r] = guess == label ? row.weight : 0;
         }
     }
@@ -463,7 +470,7 @@ KERNEL softmax_classes(
 // The same, where a row of targets has each class's part.
 KERNEL softmax_rows(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
-    const State* state, double* losses, double* hits, REAL* logs, int rows, int n) {
+    const State* state, double* losses, double* hits, REAL* logs, int rows, int n, double limit) {
     FOR_ROWS(r) {
         const Row row = row_of(r, rows, order, weights, state);
         const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
@@ -487,20 +494,21 @@ KERNEL softmax_rows(
         const REAL right = row_max(y, n, lane);
         const int guess = row_argmax(own, most, n, lane), label = row_argmax(y, right, n, lane);
         if (lane == 0) {
-            losses[r] = (double)row.share * loss;
+            losses[r] = (double)row.share * at_most(loss, limit);
             hits[r] = guess == label ? row.weight : 0;
         }
     }
 }
 
-// The mean of the squared differences.
+// The mean of the squared differences, times a factor.
 KERNEL squares(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
-    const State* state, double* losses, int rows, int n) {
+    const State* state, double* losses, int rows, int n, REAL factor) {
     FOR_ROWS(r) {
         const Row row = row_of(r, rows, order, weights, state);
         const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
-        const REAL scale = (REAL)state->scale * row.share * ((REAL)2 / n);
+        const REAL share = factor * row.share;
+        const REAL scale = (REAL)state->scale * share * ((REAL)2 / n);
         REAL loss = 0;
         for (int c = lane; c < n; c += 32) {
             const REAL difference = own[c] - y[c];
@@ -508,37 +516,39 @@ KERNEL squares(
             e[r * (int64)n + c] = scale * difference;
         }
         loss = warp_sum(loss);
-        if (lane == 0) losses[r] = (double)row.share * ((double)loss / n);
+        if (lane == 0) losses[r] = (double)share * ((double)loss / n);
     }
 }
 
-// Binary cross-entropy of logits, the mean over the columns.
+// Binary cross-entropy of logits, the mean over the columns, times a factor. `limit` is the most
+// that is reported of one of them.
 KERNEL binary_logits(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
-    const State* state, double* losses, int rows, int n) {
+    const State* state, double* losses, int rows, int n, REAL factor, double limit) {
     FOR_ROWS(r) {
         const Row row = row_of(r, rows, order, weights, state);
         const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
-        const REAL scale = (REAL)state->scale * row.share / n;
+        const REAL share = factor * row.share, scale = (REAL)state->scale * share / n;
         double loss = 0;
         for (int c = lane; c < n; c += 32) {
             const REAL value = own[c], tail = exp(-fabs(value));
-            loss += (double)((value < 0 ? 0 : value) - y[c] * value + log1p(tail));
+            loss += at_most((value < 0 ? 0 : value) - y[c] * value + log1p(tail), limit);
             e[r * (int64)n + c] = scale * ((value < 0 ? tail : 1) / (1 + tail) - y[c]);
         }
         loss = warp_sum(loss);
-        if (lane == 0) losses[r] = (double)row.share * (loss / n);
+        if (lane == 0) losses[r] = (double)share * (loss / n);
     }
 }
 
-// Binary cross-entropy of probabilities; below ε the logarithm goes on as its tangent there.
+// Binary cross-entropy of probabilities, times a factor; below ε the logarithm goes on as its
+// tangent there.
 KERNEL binary_probabilities(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
-    const State* state, double* losses, int rows, int n, REAL epsilon) {
+    const State* state, double* losses, int rows, int n, REAL factor, REAL epsilon) {
     FOR_ROWS(r) {
         const Row row = row_of(r, rows, order, weights, state);
         const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
-        const REAL scale = (REAL)state->scale * row.share / n;
+        const REAL share = factor * row.share, scale = (REAL)state->scale * share / n;
         double loss = 0;
         for (int c = lane; c < n; c += 32) {
             const REAL p = own[c], q = 1 - p, yes = y[c];
@@ -549,7 +559,7 @@ KERNEL binary_probabilities(
             e[r * (int64)n + c] = scale * ((1 - yes) / most_q - yes / most_p);
         }
         loss = warp_sum(loss);
-        if (lane == 0) losses[r] = (double)row.share * (loss / n);
+        if (lane == 0) losses[r] = (double)share * (loss / n);
     }
 }
 
@@ -582,9 +592,12 @@ KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int
 
 // ---- the gradient, before it is used
 
-// g grows by the derivative of λ₁ Σ|w| + λ₂ Σw², scaled as the loss is.
-KERNEL penalize(REAL* g, const REAL* w, const State* state, int64 n, REAL l1, REAL l2) {
-    const REAL scale = (REAL)state->scale;
+// g grows by the derivative of λ₁ Σ|w| + λ₂ Σw², scaled as the loss is. If `weighted`, the batch's
+// samples share it: it is divided by what they weigh together, and is 0 where they weigh nothing.
+KERNEL penalize(
+    REAL* g, const REAL* w, const State* state, int64 n, REAL l1, REAL l2, int weighted) {
+    REAL scale = (REAL)state->scale;
+    if (weighted) scale = state->total > 0 ? scale / (REAL)state->total : 0;
     for (int64 i = first_index(); i < n; i += stride()) {
         const REAL sign = w[i] > 0 ? 1 : w[i] < 0 ? -1 : 0;
         g[i] += scale * (l1 * sign + 2 * l2 * w[i]);
@@ -671,21 +684,24 @@ KERNEL adagrad(REAL* w, const REAL* g, REAL* s, const State* state, int64 n, REA
     }
 }
 
+// If `corrected`, ε is added to the corrected √v; else to √v, and both are corrected together.
 KERNEL adam(
     REAL* w, const REAL* g, REAL* m, REAL* v, const State* state, int64 n, double beta_1,
-    double beta_2, double epsilon, double decay) {
-    SHARED(REAL, numbers, 3);
+    double beta_2, double epsilon, double decay, int corrected) {
+    SHARED(REAL, numbers, 4);
     if (state->skipped) return;
     if (threadIdx.x == 0) {  // powers of doubles, which GPUs take long for: once in a block
         const double t = (double)state->update, rate = state->rate;
+        const double unbias = 1 / sqrt(1 - pow(beta_2, t));
         numbers[0] = (REAL)(rate / (1 - pow(beta_1, t)));
-        numbers[1] = (REAL)(1 / sqrt(1 - pow(beta_2, t)));
+        numbers[1] = (REAL)unbias;
         numbers[2] = (REAL)(1 - rate * decay);
+        numbers[3] = (REAL)(corrected ? epsilon : unbias * epsilon);
     }
     __syncthreads();
-    const REAL step = numbers[0], root = numbers[1], kept = numbers[2];
+    const REAL step = numbers[0], root = numbers[1], kept = numbers[2], eps = numbers[3];
     const REAL b1 = (REAL)beta_1, rest_1 = (REAL)(1 - beta_1), b2 = (REAL)beta_2;
-    const REAL rest_2 = (REAL)(1 - beta_2), eps = (REAL)epsilon, factor = (REAL)state->factor;
+    const REAL rest_2 = (REAL)(1 - beta_2), factor = (REAL)state->factor;
     for (int64 i = first_index(); i < n; i += stride()) {
         const REAL gradient = factor * g[i];
         const REAL first = b1 * m[i] + rest_1 * gradient;

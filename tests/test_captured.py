@@ -1,11 +1,14 @@
 """Captured training steps: the list of kernels, run on the CPU, does what the formulas do."""
 
+import copy
 import shutil
 
 import numpy as np
 import pytest
 
 from xpnet import (
+    L1L2,
+    L2,
     SGD,
     Adagrad,
     Adam,
@@ -19,6 +22,7 @@ from xpnet import (
     LeakyReLUActivation,
     LinearActivation,
     LogSoftmaxActivation,
+    MeanSquaredError,
     NegativeLogLikelihood,
     NeuralNetwork,
     Normalization,
@@ -89,7 +93,8 @@ def by_formulas(net, X, y, weight):
             losses.append(float(loss))
             weights.append(float(net.loss.total_weight(*arguments)))
             outputs.append(np.array(output))
-            net.backward_propagation(error)
+            net.backward_propagation(error, update=False)
+            net.update_parameters(weights[-1])
     return np.array(losses), np.array(weights), np.concatenate(outputs)
 
 
@@ -195,6 +200,8 @@ def test_batch_normalization(data, activation, dropout):
         lambda: RMSProp(0.003, rho=0.8),
         lambda: Adam(0.01, beta_1=0.8, epsilon=1e-4),
         lambda: AdamW(0.01, weight_decay=0.1),
+        lambda: Adam(0.01, beta_2=0.9, epsilon=0.01, corrects_epsilon=False),
+        lambda: AdamW(0.01, epsilon=0.01, weight_decay=0.1, corrects_epsilon=False),
         lambda: Adagrad(0.02),
         lambda: SGD(0.5, clip_norm=0.1),
         lambda: SGD(0.5, clip_norm=1e9),
@@ -237,6 +244,20 @@ LOSSES = {
         (),
         lambda y: y,
     ),
+    "classes, at most": (lambda: SoftmaxCrossEntropy(most=1.6), (), lambda y: y),
+    "rows, at most": (lambda: SoftmaxCrossEntropy(most=1.6), (), rows),
+    "smoothed, ignoring, at most": (
+        lambda: SoftmaxCrossEntropy(ignore_index=1, label_smoothing=0.2, most=1.6),
+        (),
+        lambda y: y,
+    ),
+    "values, a factor": (lambda: MeanSquaredError(2.5), (), rows),
+    "logits, a factor, at most": (lambda: BinaryCrossEntropy(True, 5.0, 0.7), (), yes_or_no),
+    "probabilities, a factor": (
+        lambda: BinaryCrossEntropy(factor=5.0),
+        (SigmoidActivation,),
+        yes_or_no,
+    ),
 }
 
 
@@ -252,6 +273,49 @@ def test_losses(data, case, dtype, weighted, rng):
         return network(classifier(TanhActivation, end=end), loss=loss(), dtype=dtype)
 
     assert_same(make, X, targets(y), weight)
+
+
+@pytest.mark.parametrize("case", [name for name in LOSSES if "at most" in name])
+def test_the_most_of_a_loss_is_reported_and_changes_nothing_else(data, case):
+    loss, _, targets = LOSSES[case]
+    X, y = data
+    y = prepare_targets(targets(y), loss(), 5)
+
+    def trained(most):
+        net = network(classifier(TanhActivation), loss=loss())
+        net.loss.most = most
+        losses, *_ = by_kernels(net, X, y)
+        return losses, net.parameters.copy()
+
+    (low, first), (high, second) = trained(loss().most), trained(np.inf)
+    assert (low < high).any()
+    np.testing.assert_array_equal(first, second)
+
+
+def costly(regularizer, loss="softmax_cross_entropy", **options):
+    """Return a network whose samples share what its weights and the first biases cost."""
+    layers = list(classifier(TanhActivation))
+    layers[0] = DenseLayer(37, (K,), bias_regularizer=L1L2(0.2, 0.1, per_sample=True))
+    layers[2] = DenseLayer(34, bias_regularizer=L2(0.01))  # which is no sample's
+    return network(layers, loss, regularizer=regularizer, **options)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("weights", ["equal", "samples'", "classes'", "both"])
+@pytest.mark.parametrize(
+    "regularizer", [L2(0.3, per_sample=True), L1L2(0.2, 0.3, per_sample=True)], ids=["l2", "both"]
+)
+def test_what_samples_share(data, regularizer, weights, dtype, rng):
+    weight = None
+    if weights in ("samples'", "both"):
+        weight = rng.uniform(0, 2, N)
+        weight[orders()[0][:BATCH]] = 0.0  # a batch that weighs nothing, and pays nothing
+
+    def make():
+        several = [0.1, 1.0, 2.0, 0.0, 3.0] if weights in ("classes'", "both") else None
+        return costly(regularizer, SoftmaxCrossEntropy(several), dtype=dtype)
+
+    assert_same(make, *data, weight)
 
 
 def test_one_output(data, rng):
@@ -431,14 +495,19 @@ def fitted(data, layers=None, **arguments):
     return net.fit(data, validation=(data[0][:30], data[1][:30]))
 
 
-def assert_same_training(data, used, layers=None, **arguments):
+def by_formulas_alone(train):
+    """Return what a training returns that no kernel has a part in."""
     with pytest.MonkeyPatch.context() as patch:
         from xpnet.backends._numpy import NumpyBackend
 
         patch.setattr(NumpyBackend, "has_kernels", False)
         patch.setattr(NumpyBackend, "lazy", False)
         patch.setattr("xpnet.config.kernels", "numpy")
-        expected = fitted(data, layers and layers(), **arguments)
+        return train()
+
+
+def assert_same_training(data, used, layers=None, **arguments):
+    expected = by_formulas_alone(lambda: fitted(data, layers and layers(), **arguments))
     net = fitted(data, layers and layers(), **arguments)
     assert len(used) == 1
     np.testing.assert_allclose(
@@ -488,6 +557,44 @@ def test_ten_captured_epochs_are_four_and_six(data, emulated):
     np.testing.assert_array_equal(once.parameters.copy(), twice.parameters.copy())
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("stream", [False, True])
+def test_fit_reports_what_samples_shared_by_the_last_weights(
+    data, emulated, weighted, stream, tmp_path, monkeypatch, rng
+):
+    X, more = data[0], (rng.uniform(0.1, 2, N),) if weighted else ()
+    if stream:
+        monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 2 * BATCH * K * 8)
+        np.save(tmp_path / "x.npy", X)
+        X = np.load(tmp_path / "x.npy", mmap_mode="r")
+    n_steps, total = -(-N // BATCH), more[0].sum() if more else N
+    ends = []
+
+    def trained():
+        net = costly(L2(0.3, per_sample=True), optimizer=SGD(0.01), epochs=3)
+        observe = net.optimizer.schedule.observe
+
+        def note(loss):
+            ends.append([float(net.parameters.penalties.cost(shared)) for shared in (True, False)])
+            observe(loss)
+
+        net.optimizer.schedule.observe = note
+        return net.fit((X, data[1], *more))
+
+    net = trained()
+    assert emulated[0].counts["read"] == 3  # once at the end of each epoch
+    paid = [n_steps * shared / total + own for shared, own in ends]
+    assert net.history["penalty"] == pytest.approx(paid, rel=1e-9)
+    expected = by_formulas_alone(trained)
+    np.testing.assert_allclose(net.parameters.copy(), expected.parameters.copy(), rtol=1e-9)
+    # The weights change little at each step, and so does what they cost.
+    assert net.history["penalty"] == pytest.approx(expected.history["penalty"], rel=0.1)
+    bare, wanted = (
+        np.subtract(each.history["loss"], each.history["penalty"]) for each in (net, expected)
+    )
+    np.testing.assert_allclose(bare, wanted, rtol=1e-9)
+
+
 def test_a_captured_training_that_diverges_is_undone(data, emulated):
     net = network(classifier(), optimizer=SGD(1e30), epochs=2)
     before = net.parameters.copy()
@@ -497,26 +604,62 @@ def test_a_captured_training_that_diverges_is_undone(data, emulated):
     assert net.history.epochs == 0
 
 
-def test_settings_that_change_between_epochs_are_captured_anew(data, emulated):
-    def trained():
-        net = network(classifier(), optimizer=SGD(0.05, momentum=0.9), epochs=4)
+def _momentum(net):
+    net.optimizer.momentum *= 0.5
+
+
+def _corrects_epsilon(net):
+    net.optimizer.corrects_epsilon ^= True
+
+
+def _factor(net):
+    net.loss.factor *= 2.0
+
+
+def _most(net):
+    net.loss.most = 1.7 if net.loss.most > 1.7 else net.loss.most - 0.1
+
+
+def _per_sample(net):
+    for _, _, regularizer in net.parameters.penalties:
+        regularizer.per_sample ^= True
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (_momentum, {"optimizer": SGD(0.05, momentum=0.9)}),
+        (_corrects_epsilon, {"optimizer": Adam(0.01, epsilon=0.1)}),
+        (_factor, {"loss": MeanSquaredError()}),
+        (_factor, {"loss": BinaryCrossEntropy(from_logits=True)}),
+        (_most, {"loss": SoftmaxCrossEntropy()}),
+        (_most, {"loss": BinaryCrossEntropy(from_logits=True)}),
+        (_per_sample, {"regularizer": L2(0.05)}),
+    ],
+)
+def test_settings_that_change_between_epochs_are_captured_anew(data, emulated, change, options):
+    X, y = data
+    if isinstance(options.get("loss"), MeanSquaredError | BinaryCrossEntropy):
+        y = yes_or_no(y)
+
+    def trained(changes=True):
+        net = network(classifier(), **copy.deepcopy(options), epochs=4)
         observe = net.optimizer.schedule.observe
 
-        def change(loss):
-            net.optimizer.momentum *= 0.5
+        def and_change(loss):
+            if changes:
+                change(net)
             observe(loss)
 
-        net.optimizer.schedule.observe = change
-        return net.fit(data).parameters.copy()
+        net.optimizer.schedule.observe = and_change
+        net.fit((X, y))
+        losses = np.subtract(net.history["loss"], net.history.get("penalty", 0.0))
+        return np.concatenate([net.parameters.copy(), losses])
 
-    found = trained()
-    assert len(emulated) == 1
-    with pytest.MonkeyPatch.context() as patch:
-        from xpnet.backends._numpy import NumpyBackend
-
-        patch.setattr(NumpyBackend, "has_kernels", False)
-        patch.setattr("xpnet.config.kernels", "numpy")
-        np.testing.assert_allclose(found, trained(), rtol=1e-9)
+    found, without = trained(), trained(changes=False)
+    assert len(emulated) == 2
+    assert not np.allclose(found, without, rtol=1e-3)
+    np.testing.assert_allclose(found, by_formulas_alone(trained), rtol=1e-9, atol=1e-12)
 
 
 def test_where_capturing_fails_kernels_are_launched_one_by_one_and_it_says_so_once(

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from xpnet import (
+    L2,
+    AdamW,
     BatchNormalization,
     DenseLayer,
     Dropout,
@@ -11,6 +13,7 @@ from xpnet import (
     Normalization,
     ReLUActivation,
     SigmoidActivation,
+    SoftmaxCrossEntropy,
     TanhActivation,
     resolve,
 )
@@ -80,6 +83,34 @@ def test_captured_training_with_weights_and_another_metric():
     data = X, y, np.linspace(0.1, 1, N)
     more = {"metric": "f1"}
     assert_same(trained("cuda", data, **more, capture=True), trained("cpu", data, **more))
+
+
+@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_captured_training_with_penalties_that_samples_share(weighted, capture):
+    X, y = samples()
+    data = (X, y, np.linspace(0.1, 1, N)) if weighted else (X, y)
+
+    def make(device, **more):
+        net = network(
+            device,
+            optimizer=AdamW(0.01, epsilon=0.01, corrects_epsilon=False),
+            loss=SoftmaxCrossEntropy(most=1.0),
+            regularizer=L2(0.3, per_sample=True),
+            **more,
+        )
+        return net.fit(data)
+
+    gpu, cpu = make("cuda", capture=capture), make("cpu")
+    np.testing.assert_allclose(
+        to_host(gpu.parameters.copy()), cpu.parameters.copy(), rtol=1e-8, atol=1e-8
+    )
+    # Of the penalty, the GPU reports what it would have been with each epoch's last weights.
+    bare, expected = (
+        np.subtract(net.history["loss"], net.history["penalty"]) for net in (gpu, cpu)
+    )
+    np.testing.assert_allclose(bare, expected, rtol=1e-8)
+    assert gpu.history["penalty"] == pytest.approx(cpu.history["penalty"], rel=0.5)
 
 
 @pytest.mark.parametrize("dense", [True, False])

@@ -257,7 +257,12 @@ def loss_case(name, loss, targets, weighted, logs=None):
             right = z.argmax(axis=1) == (y[c.batch] if y.ndim == 1 else y[c.batch].argmax(axis=1))
             expected[7] = right * (given[0] if given else 1.0)
             expected[8] = ops.log_softmax(z) if c.rows else z
-        arguments += [c.rows, c.n]
+        numbers = {
+            "squares": ["factor"],
+            "binary_logits": ["factor", "most"],
+            "binary_probabilities": ["factor"],
+        }
+        arguments += [c.rows, c.n, *(getattr(loss, each) for each in numbers.get(name, ["most"]))]
         if name == "binary_probabilities":
             arguments.append(float(np.finfo(c.dtype).eps))
         return over_rows(c), arguments, expected
@@ -284,9 +289,14 @@ for _weighted in (False, True):
         ("squares", MeanSquaredError(), parts_of_classes),
         ("binary_logits", BinaryCrossEntropy(from_logits=True), yes_or_no),
         ("binary_probabilities", BinaryCrossEntropy(), yes_or_no),
+        ("softmax_classes, at most", SoftmaxCrossEntropy(most=1.5), classes),
+        ("softmax_rows, at most", SoftmaxCrossEntropy(most=1.5), parts_of_classes),
+        ("squares, a factor", MeanSquaredError(2.5), parts_of_classes),
+        ("binary_logits, a factor, at most", BinaryCrossEntropy(True, 2.5, 0.7), yes_or_no),
+        ("binary_probabilities, a factor", BinaryCrossEntropy(factor=2.5), yes_or_no),
     ):
         _key = f"{_name}, weighted" if _weighted else _name
-        CASES[_key] = loss_case(_name, _loss, _targets, _weighted)
+        CASES[_key] = loss_case(_name.partition(",")[0], _loss, _targets, _weighted)
 
 
 @case("report")
@@ -315,7 +325,24 @@ def _penalize(c):
     w[:1] = 0
     c.state.view(np.float64)[kernels.STATE.index("scale")] = 4.0
     expected = g + 4.0 * (ops.penalized.dispatch(object)(g, w, 0.3, 0.7) - g)
-    return over(g.size), [g, w, c.state, g.size, 0.3, 0.7], {0: expected}
+    return over(g.size), [g, w, c.state, g.size, 0.3, 0.7, 0], {0: expected}
+
+
+def shared(total):
+    def make(c):
+        g, w = c.matrix, c.matrix
+        words = c.state.view(np.float64)
+        words[kernels.STATE.index("scale")] = 4.0
+        words[kernels.STATE.index("total")] = total
+        share = 4.0 / total if total else 0.0
+        expected = g + share * (ops.penalized.dispatch(object)(g, w, 0.3, 0.7) - g)
+        return over(g.size), [g, w, c.state, g.size, 0.3, 0.7, 1], {0: expected}
+
+    return make
+
+
+CASES["penalize, shared"] = shared(6.5)
+CASES["penalize, shared by nobody"] = shared(0.0)
 
 
 @case("clip_values")
@@ -377,7 +404,10 @@ def update(name, n_states, *numbers, **options):
         elif name == "rmsprop":
             given = numbers[0], numbers[2]
         elif name == "adam":
-            given = (*numbers[:3], 7)
+            epsilon = numbers[2]
+            if not numbers[4]:  # √v / √(1 - β₂ᵗ) + ε / √(1 - β₂ᵗ)
+                epsilon /= np.sqrt(1 - numbers[1] ** 7)
+            given = (*numbers[:2], epsilon, 7)
         else:
             given = numbers
         kept = 1 - 0.1 * numbers[3] if name == "adam" else 1.0
@@ -392,8 +422,10 @@ CASES["sgd"] = update("sgd", 1, 0.9, 0.8, 0)
 CASES["sgd, nesterov"] = update("sgd", 1, 0.9, 1.0, 1)
 CASES["rmsprop"] = update("rmsprop", 1, 0.8, 0.2, 1e-3)
 CASES["adagrad"] = update("adagrad", 1, 1e-3)
-CASES["adam"] = update("adam", 2, 0.8, 0.95, 1e-4, 0.0)
-CASES["adam, decay"] = update("adam", 2, 0.8, 0.95, 1e-4, 0.2)
+CASES["adam"] = update("adam", 2, 0.8, 0.95, 1e-4, 0.0, 1)
+CASES["adam, decay"] = update("adam", 2, 0.8, 0.95, 1e-4, 0.2, 1)
+CASES["adam, ε as it is"] = update("adam", 2, 0.8, 0.95, 0.1, 0.0, 0)
+CASES["adam, ε as it is, decay"] = update("adam", 2, 0.8, 0.95, 0.1, 0.2, 0)
 
 
 def skipped(name, n_states, *numbers):
@@ -407,7 +439,7 @@ def skipped(name, n_states, *numbers):
 
 
 CASES["sgd, skipped"] = skipped("sgd", 1, 0.9, 1.0, 0)
-CASES["adam, skipped"] = skipped("adam", 2, 0.8, 0.95, 1e-4, 0.0)
+CASES["adam, skipped"] = skipped("adam", 2, 0.8, 0.95, 1e-4, 0.0, 1)
 
 
 def test_every_kernel_has_a_case():
@@ -446,6 +478,16 @@ def test_a_kernel_does_what_its_definition_says(name, dtype, shape):
         if got.dtype == np.int64 and wanted.dtype == np.float64:
             got = got.view(np.float64)
         np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["softmax_classes", "softmax_rows", "binary_logits"])
+def test_a_loss_that_is_no_number_is_not_taken_for_the_most(name):
+    key = next(key for key in CASES if key.startswith(name) and "at most" in key)
+    c = Case((5, 3), "float32")
+    (grid, block), arguments, _ = CASES[key](c)
+    arguments[0][2] = np.nan
+    Emulator("float32").launch(name, grid, block, *arguments)
+    assert np.isnan(arguments[6]).tolist() == [False, False, True, False, False]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from xpnet import (
     CategoricalCrossEntropy,
     MeanSquaredError,
     NegativeLogLikelihood,
+    PoissonLoss,
     SoftmaxCrossEntropy,
 )
 from xpnet.backends import ops, to_host
@@ -40,6 +41,10 @@ def one_hot_and_distribution(n, rng):
     return np.eye(K)[rng.integers(0, K, n)], softmax(rng.standard_normal((n, K)))
 
 
+def counts_and_log_rates(n, rng):
+    return rng.poisson(2.0, (n, K)).astype(float), rng.standard_normal((n, K))
+
+
 def labels_and_logits(n, rng):
     return rng.integers(0, K, n), 3 * rng.standard_normal((n, K))
 
@@ -50,6 +55,11 @@ def labels_and_log_distribution(n, rng):
 
 def _binary(y, p):
     return -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(axis=1)
+
+
+def _poisson(y, z):
+    """Half of the deviance; 0 log 0 is 0."""
+    return (y * np.log(np.maximum(y, 1)) - y * z - y + np.exp(z)).mean(axis=1)
 
 
 # name -> (loss, random targets and outputs, loss of each sample in plain NumPy)
@@ -66,6 +76,7 @@ CASES = {
         one_hot_and_distribution,
         lambda y, p: -(y * np.log(p)).sum(axis=1),
     ),
+    "PoissonLoss": (PoissonLoss(), counts_and_log_rates, _poisson),
     "SoftmaxCrossEntropy": (
         SoftmaxCrossEntropy(),
         labels_and_logits,

@@ -26,7 +26,7 @@ MATHEMATICS = [
 # Who may import whom: a file may import those of its own line and below.
 ORDER = [
     ["__main__", "cli"],
-    ["search"],
+    ["search", "estimators"],
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
     ["callbacks", "inspection"],
@@ -38,6 +38,7 @@ ORDER = [
     ["_arrays", "_streaming", "memory"],
     ["_stored"],
     ["_preparing", "_parameters", "history"],
+    ["_penalties"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     [
         "activations",
@@ -181,7 +182,7 @@ def test_backends_know_nothing_of_networks():
 
 def test_files_depend_downwards_only():
     level = {name: k for k, names in enumerate(ORDER) for name in names}
-    for path in [*PACKAGE.glob("*.py"), *files("layers", "compiled", "captured")]:
+    for path in [*PACKAGE.glob("*.py"), *files("layers", "compiled", "captured", "estimators")]:
         own = path.stem if path.parent == PACKAGE else path.parent.name
         if own == "__init__":
             continue

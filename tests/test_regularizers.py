@@ -175,10 +175,8 @@ def test_the_history_has_the_penalty_in_the_loss_and_by_itself(backend):
 def test_a_layers_own_regularizer_takes_the_place_of_the_networks():
     own, common = L1(0.5), L2(0.1)
     net = network(common, {"regularizer": own, "bias_regularizer": L2(0.3)})
-    found = {
-        (layer.layer_name(), name): each.l1 for layer, name, each in net.parameters.regularized
-    }
-    assert [(name, each) for _, name, each in net.parameters.regularized] == [
+    found = {(layer.layer_name(), name): each.l1 for layer, name, each in net.parameters.penalties}
+    assert [(name, each) for _, name, each in net.parameters.penalties] == [
         ("weights", own),
         ("biases", net.layers[0].bias_regularizer),
         ("weights", common),

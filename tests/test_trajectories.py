@@ -18,6 +18,7 @@ from xpnet import (
     MeanSquaredError,
     NegativeLogLikelihood,
     NeuralNetwork,
+    PoissonLoss,
     ReLU6Activation,
     ReLUActivation,
     RMSProp,
@@ -67,6 +68,15 @@ def labels(rng, n):
     return rng.integers(0, N_OUTPUTS, n)
 
 
+def counts(rng, n):
+    return rng.poisson(2.0, (n, N_OUTPUTS)).astype(float)
+
+
+def _torch_poisson(z, y):
+    """PyTorch leaves out what does not depend on z."""
+    return torch.nn.PoissonNLLLoss()(z, y) + (torch.special.xlogy(y, y) - y).mean()
+
+
 def _torch_categorical(p, y):
     return -(torch.log(p[torch.arange(len(y)), y])).mean()
 
@@ -95,6 +105,7 @@ LOSS_PAIRS = {
         _torch_categorical,
         lambda: torch.nn.Softmax(dim=1),
     ),
+    "PoissonLoss": (PoissonLoss(), None, counts, _torch_poisson, None),
     "SoftmaxCrossEntropy": (
         SoftmaxCrossEntropy(),
         None,

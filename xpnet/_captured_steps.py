@@ -44,6 +44,7 @@ class CapturedSteps(Steps):
         self._training = training
         self._at_a_time = 16
         self._asked: deque[Any] = deque()
+        self._sums: Sums | None = None
 
     def __exit__(self, *exception: object) -> None:
         self._training.close()
@@ -53,13 +54,22 @@ class CapturedSteps(Steps):
         self._training.load()
 
     def end_epoch(self) -> None:
-        """Bring the parameters out."""
+        """Bring the parameters out, and what samples shared of their penalties into the sums."""
         self._asked.clear()
+        n_steps, sums = self._training.taken, self._sums
+        self._sums = None
         self._training.store()
+        parameters = self._network.parameters
+        if sums is not None and parameters.penalties.shared:
+            # As if each step had cost what one with the last weights would: an approximation of the
+            # mean over the steps, which the CPU has exactly. Here that would take a sum over all
+            # weights at every step, for a number of the history; the gradients are exact.
+            sums.add_penalty(n_steps * parameters.penalties.cost(shared=True))
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
         """Train on samples in an order, some steps at a time; nothing waits for the last ones."""
         size, start, first = self.plan.batch_size, 0, self._training.taken
+        self._sums = sums  # the epoch's: its end has something to add
         self._training.use(arrays.X, arrays.y, arrays.sample_weight)
         while start < len(order):
             part = order[start : start + self._at_a_time * size]

@@ -111,9 +111,10 @@ def _kept_rows(network: "NeuralNetwork", plan: memory.MemoryPlan) -> int:
 
 
 FEW_STEPS = 16
-"""Below so many steps in an epoch, going into compiled code and out of it is not worth it.
+"""Below so many steps in all of a network's epochs, going into compiled code is not worth it.
 
-Making the instructions takes some milliseconds, as 16 steps of a small network do.
+Making the instructions takes some milliseconds, as 16 steps of a small network do. Its own number
+of epochs is what counts, not that of one call of ``fit``: 10 epochs are what 4 and 6 are.
 """
 
 
@@ -129,8 +130,9 @@ def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
     if threads is not None:
         threads = check_count("xpnet.config.threads", threads)
     plan, data = placed.plan, placed.training
-    if config.kernels == "auto" and plan.n_samples < FEW_STEPS * plan.batch_size:
-        raise UnsupportedError(f"an epoch of less than {FEW_STEPS} steps")
+    n_steps = network.epochs * math.ceil(plan.n_samples / plan.batch_size)
+    if config.kernels == "auto" and n_steps < FEW_STEPS:
+        raise UnsupportedError(f"a training of less than {FEW_STEPS} steps")
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")
     from .compiled import compile_step, why_not

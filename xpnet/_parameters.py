@@ -9,6 +9,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from ._penalties import Penalties, inverse
 from .backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
 from .layers import Layer
 from .optimizers import Optimizer
@@ -28,13 +29,12 @@ class Parameters:
 
     Attributes
     ----------
-    regularized : list of (Layer, str, Regularizer)
-        The parameters that cost something.
+    penalties : Penalties
+        Of those that cost something.
     """
 
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
         self._layers = list(layers)
-        self.regularized: list[tuple[Layer, str, Regularizer]] = []
         self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
         for layer, name in self._slots:
             if not is_array(getattr(layer, name, None)):
@@ -42,10 +42,8 @@ class Parameters:
                     f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
                     "make it in initialize()"
                 )
-            of_network = regularizer if name in layer.weight_names else None
-            if (own := layer.regularizers().get(name, of_network)) is not None:
-                self.regularized.append((layer, name, own))
         self._shapes = [tuple(getattr(layer, name).shape) for layer, name in self._slots]
+        self.penalties = Penalties(layers, regularizer)
         self._views: list[Array] = []
         self._flat: Array = None
         self._gradient_views: list[Array] = []
@@ -157,28 +155,9 @@ class Parameters:
         self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
         self._pieces = 0
 
-    @property
-    def shares_penalties(self) -> bool:
-        """Whether there are penalties that the samples of a batch share."""
-        return any(each.per_sample for _, _, each in self.regularized)
-
-    def penalty(self, per_sample: bool = False) -> Array:
-        """Return what parameters cost together; those whose price samples share, or the others."""
-        costs = [
-            each.penalty(getattr(layer, name))
-            for layer, name, each in self.regularized
-            if each.per_sample == per_sample
-        ]
-        return sum(costs[1:], start=costs[0]) if costs else 0.0
-
     def add_penalties(self, share: Array | float) -> None:
         """Add to the gradients what parameters cost, ``share`` of it where samples share it."""
-        for layer, name, regularizer in self.regularized:
-            gradient = getattr(layer, f"{name}_gradient")
-            out = gradient if self._gradient_views else None
-            part = share if regularizer.per_sample else 1.0
-            added = regularizer.add_to(gradient, getattr(layer, name), part, out=out)
-            setattr(layer, f"{name}_gradient", added)
+        self.penalties.add_to_gradients(share, in_place=bool(self._gradient_views))
 
     def update(self, optimizer: Optimizer, weight: Array | float = 1.0) -> None:
         """Let an optimizer change the parameters, in place where it can.
@@ -220,14 +199,6 @@ class Parameters:
             views.append(xp.reshape(flat[start:stop], shape))
             start = stop
         return views
-
-
-def inverse(weight: Array | float) -> Array | float:
-    """Return 1 / weight, and 0 for what weighs nothing."""
-    if not is_array(weight):
-        return 1.0 / weight if weight else 0.0
-    xp = array_namespace(weight)
-    return xp.where(weight > 0, 1.0 / xp.where(weight > 0, weight, 1.0), 0.0)
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

@@ -119,10 +119,10 @@ class FormulaSteps(Steps):
     def _update(self, weight: Array, sums: Sums) -> None:
         """Change the parameters by their gradients, which are of a batch of that weight."""
         net = self._network
-        if not net.parameters.shares_penalties:
+        if not net.parameters.penalties.shared:
             net.update_parameters()
             return
-        sums.add_penalty(net.parameters.penalty(per_sample=True))
+        sums.add_penalty(net.parameters.penalties.cost(shared=True))
         net.update_parameters(weight)
 
     def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:

@@ -3,6 +3,7 @@
 What has no translation is refused with the reason, and is trained by its formulas.
 """
 
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +64,7 @@ def check_parts(
     for thing, names in ((net, passes), (optimizer, None), (loss, None)):
         if (name := _not_ours(thing, names)) is not None:
             raise UnsupportedError(f"{type(thing).__name__} has a {name} of its own")
-    for _, name, regularizer in net.parameters.regularized:
+    for _, name, regularizer in net.parameters.penalties:
         if type(regularizer) not in (L1, L2, L1L2):
             raise UnsupportedError(f"the regularizer {type(regularizer).__name__} of {name}")
     ends_in_logarithms = bool(net.layers) and type(net.layers[-1]) is LogSoftmaxActivation
@@ -71,6 +72,11 @@ def check_parts(
         raise UnsupportedError("NegativeLogLikelihood behind anything but LogSoftmaxActivation")
     if ends_in_logarithms and not isinstance(loss, NegativeLogLikelihood):
         raise UnsupportedError("LogSoftmaxActivation before anything but NegativeLogLikelihood")
+
+
+def factor_and_most(loss: LossFunction) -> tuple[float, float]:
+    """Return what a loss is multiplied by, and the most that is reported of one output."""
+    return float(getattr(loss, "factor", 1.0)), float(getattr(loss, "most", math.inf))
 
 
 _FOLDER = str(Path(__file__).parent)

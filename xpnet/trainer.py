@@ -112,7 +112,7 @@ class Trainer:
             "epoch": True,
             "loss": True,
             "metric": net.metric is not None,
-            "penalty": bool(net.parameters.regularized),
+            "penalty": bool(net.parameters.penalties),
             "val_loss": validates,
             "val_metric": validates and net.metric is not None,
             "learning_rate": True,
@@ -196,8 +196,8 @@ class Trainer:
             ) from None
         loss, metric = sums.read()  # (6) loss, (7) metric
         row: dict[str, Any] = {"loss": loss, "metric": metric}
-        if net.parameters.regularized:
-            penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalty())
+        if net.parameters.penalties:
+            penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
             row |= {"penalty": penalty, "loss": loss + penalty}
         return row
 

@@ -5,6 +5,7 @@ there are cores, each of which has its part of the layer's outputs; and step aft
 it takes to begin is that of a whole training, not of a step.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -220,7 +221,7 @@ BUILDERS["tanh, back"] = _back(kernels.back_tanh)
 def _softmax_cross_entropy(kit, z, labels):
     n, out = z.shape[1], kit.space(*z.shape)
     kit.labels = labels.astype(np.int64)
-    numbers = kit.labels.ctypes.data, 0, True, False, 0.0
+    numbers = kit.labels.ctypes.data, 0, True, False, 0.0, 1.0, math.inf
     kit.add(errors.softmax_classes, n, *kit.put(z)[:2], *out[:2], *numbers)
     return {1: out}
 
@@ -238,7 +239,8 @@ def _dropout_mask(kit, like, rate, key, counter):
 @builder("penalized")
 def _penalized(kit, g, w, l1, l2):
     out = kit.put(g)
-    kit.add(updates.penalize, len(w), out.offset, kit.put(w).offset, float(l1), float(l2))
+    numbers = float(l1), float(l2), False, 0, False  # no sample's, and not reported
+    kit.add(updates.penalize, len(w), out.offset, kit.put(w).offset, *numbers)
     return {0: out}
 
 
@@ -249,7 +251,7 @@ def _update(kernel, n_states, settings):
         kit.learning_rate = rate
         kit.n_updates, numbers = settings(numbers)
         offsets = [*(place.offset for place in places), 0][:4]
-        kit.add(kernel, len(w), *offsets, *(numbers + [0.0] * 4)[:4])
+        kit.add(kernel, len(w), *offsets, *(numbers + [0.0] * 4)[:5])
         return dict(enumerate([places[0], *places[2:]]))
 
     return build
@@ -258,4 +260,6 @@ def _update(kernel, n_states, settings):
 BUILDERS["sgd"] = _update(updates.sgd, 1, lambda numbers: (0, [numbers[0], 1.0 - numbers[1]]))
 BUILDERS["rmsprop"] = _update(updates.rmsprop, 1, lambda numbers: (0, numbers))
 BUILDERS["adagrad"] = _update(updates.adagrad, 1, lambda numbers: (0, numbers * 2))
-BUILDERS["adam"] = _update(updates.adam, 2, lambda numbers: (numbers[3] - 1, numbers[:3]))
+BUILDERS["adam"] = _update(
+    updates.adam, 2, lambda numbers: (numbers[3] - 1, [*numbers[:3], 0.0, 1.0])
+)

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, cast
 
-from .._translation import Unit
+from .._translation import Unit, factor_and_most
 from ..activations import LogSoftmaxActivation
 from ..backends import Array
 from ..backends import _cuda_kernels as kernels
 from ..losses import BinaryCrossEntropy, MeanSquaredError
-from ..optimizers import SGD, Adagrad, Adam, AdamW, RMSProp
+from ..optimizers import SGD, Adagrad, Adam, RMSProp
 from ..regularizers import L1L2
 from ._buffers import MOST_PARTS, SQUARES, Buffers, UnitArrays
 from ._calls import MOST_BLOCKS, MOST_THREADS, THREADS, Calls
@@ -135,19 +135,20 @@ class Program(Calls):
         z, e = buffers.units[-1].output, buffers.units[-1].error
         given = (z, e, buffers.y, buffers.order, buffers.weights, self._state, buffers.row_losses)
         loss, hits, logarithms = net.loss, None, False
+        factor, most = factor_and_most(loss)
         if isinstance(loss, MeanSquaredError):
-            self._over_rows("squares", *given, self._rows, n)
+            self._over_rows("squares", *given, self._rows, n, factor)
         elif isinstance(loss, BinaryCrossEntropy) and loss.from_logits:
-            self._over_rows("binary_logits", *given, self._rows, n)
+            self._over_rows("binary_logits", *given, self._rows, n, factor, most)
         elif isinstance(loss, BinaryCrossEntropy):
             epsilon = float(self._machine.epsilon)
-            self._over_rows("binary_probabilities", *given, self._rows, n, epsilon)
+            self._over_rows("binary_probabilities", *given, self._rows, n, factor, epsilon)
         else:
             hits = buffers.row_hits
             logarithms = type(net.layers[-1]) is LogSoftmaxActivation
             logs = buffers.outputs if logarithms else None
             name = "softmax_classes" if buffers.y.ndim == 1 else "softmax_rows"
-            self._over_rows(name, *given, hits, logs, self._rows, n)
+            self._over_rows(name, *given, hits, logs, self._rows, n, most)
         if buffers.outputs is not None and not logarithms:
             total = self._rows * n
             self._over("keep_outputs", total, z, buffers.outputs, self._state, self._rows, n)
@@ -198,10 +199,14 @@ class Program(Calls):
     def _update(self) -> None:
         buffers, optimizer, state = self._buffers, self._net.optimizer, self._state
         n = buffers.flat.size
-        for layer, name, regularizer in self._net.parameters.regularized:
+        for layer, name, regularizer in self._net.parameters.penalties:
             w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
-            l1, l2 = cast(L1L2, regularizer).l1, cast(L1L2, regularizer).l2
-            self._over("penalize", w.size, g, w, state, w.size, l1, l2)
+            costs = cast(L1L2, regularizer)
+            # What samples share is divided here where they all weigh the same, else by the kernel.
+            weighted = costs.per_sample and buffers.weights is not None
+            among = self._rows if costs.per_sample and not weighted else 1
+            l1, l2 = costs.l1 / among, costs.l2 / among
+            self._over("penalize", w.size, g, w, state, w.size, l1, l2, weighted)
         if optimizer.clip_value is not None:
             most = float(optimizer.clip_value)
             self._over("clip_values", n, buffers.gradient, state, n, most, self._scaled)
@@ -229,5 +234,5 @@ def _update_of(optimizer: Any) -> tuple[str, tuple[float, ...]]:
     if isinstance(optimizer, Adagrad):
         return "adagrad", (optimizer.epsilon,)
     assert isinstance(optimizer, Adam)
-    decay = optimizer.weight_decay if isinstance(optimizer, AdamW) else 0.0
-    return "adam", (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, decay)
+    numbers = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, optimizer.weight_decay
+    return "adam", (*numbers, optimizer.corrects_epsilon)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._translation import targets_of, units_of, weights_of
+from .._translation import factor_and_most, targets_of, units_of, weights_of
 from ..backends import Array
 from ..backends import _cuda_kernels as kernels
 from ..layers import Normalization
@@ -250,12 +250,12 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
     def _current_settings(self) -> list[Any]:
         """Return what launches have in them of numbers that somebody may change."""
-        hidden = {"n_updates", "learning_rate", "schedule", "_clipped"}
-        optimizer = vars(self.net.optimizer)
-        hidden |= set(self.net.optimizer.state_names)
-        numbers: list[Any] = [v for name, v in sorted(optimizer.items()) if name not in hidden]
-        for _, _, regularizer in self.net.parameters.regularized:
+        optimizer = self.net.optimizer
+        hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
+        numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
+        for _, _, regularizer in self.net.parameters.penalties:
             numbers += vars(regularizer).values()
+        numbers += factor_and_most(self.net.loss)
         for unit in self._units:
             name = ACTIVATIONS[type(unit.activation)][1]
             numbers.append(None if name is None else getattr(unit.activation, name))

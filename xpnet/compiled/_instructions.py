@@ -1,10 +1,10 @@
 """A compiled step's instructions, one list for each thread and for even and odd steps."""
 
-import math
 from typing import Any, cast
 
 import numpy as np
 
+from .._translation import factor_and_most
 from ..activations import LinearActivation, LogSoftmaxActivation, SigmoidActivation
 from ..backends import _numba_errors as errors
 from ..backends import _numba_kernels as kernels
@@ -38,11 +38,10 @@ class Builder(Layout):
 
     def settings(self) -> list[float]:
         """Return what instructions have in them of numbers that somebody may change."""
-        numbers = self._hyperparameters()
-        for _, _, regularizer in self.net.parameters.regularized:
+        numbers = [*self._hyperparameters(), *factor_and_most(self.net.loss)]
+        for _, _, regularizer in self.net.parameters.penalties:
             costs = cast(L1L2, regularizer)
             numbers += [costs.l1, costs.l2, float(costs.per_sample)]
-        numbers += _factor_and_most(self.net.loss)
         if isinstance(self.net.optimizer, SGD):
             numbers.append(float(self.net.optimizer.nesterov))
         for unit in self.units:
@@ -138,7 +137,7 @@ class Builder(Layout):
         epsilon = float(np.finfo(self.memory.dtype).eps)
         program.add(
             function, n, z, pad(n), e, pad(n), self.y.ctypes.data, weights, thread == 0,
-            logarithms, epsilon, *_factor_and_most(loss),
+            logarithms, epsilon, *factor_and_most(loss),
         )  # fmt: skip
         if thread == 0 and not logarithms:
             program.add(kernels.keep_outputs, n, z, pad(n))
@@ -206,7 +205,7 @@ class Builder(Layout):
         """Add what a thread's own parameters cost to their gradients; padding is 0 and stays so."""
         arena = self.arenas[thread]
         home, gradients = arena["arrays"][:2]
-        for layer, name, regularizer in self.net.parameters.regularized:
+        for layer, name, regularizer in self.net.parameters.penalties:
             (k,) = (k for k, unit in enumerate(self.units) if unit.layer is layer)
             n = self.places[thread][k][1]
             size = n if name == "biases" else self.units[k].n_inputs * self._stride(k, n)
@@ -214,8 +213,8 @@ class Builder(Layout):
             place = arena[name][k]
             numbers = gradients + place, home + place, float(costs.l1), float(costs.l2)
             weights = 0 if self.weights is None else self.weights.ctypes.data
-            owns = thread == 0 or k < self.plan.shared  # of the other layers all have a copy
-            reported = costs.per_sample and owns
+            # Of the layers that are not shared all threads have a copy.
+            reported = costs.per_sample and (thread == 0 or k < self.plan.shared)
             program.add(updates.penalize, size, *numbers, costs.per_sample, weights, reported)
 
     def _update(self, program: Program, thread: int) -> None:
@@ -227,8 +226,3 @@ class Builder(Layout):
         self._penalize(program, thread)
         arrays = (arena["arrays"] + [0])[:4]
         program.add(getattr(updates, name), arena["size"], *arrays, *numbers)
-
-
-def _factor_and_most(loss: Any) -> tuple[float, float]:
-    """Return what a loss is multiplied by, and the most that one output may have of it."""
-    return float(getattr(loss, "factor", 1.0)), float(getattr(loss, "most", math.inf))

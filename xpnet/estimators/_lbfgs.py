@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.utils.optimize import _check_optimize_result
 
-from .._parameters import inverse
+from .._penalties import inverse
 from ..backends import Array, move
 from ..neuralnet import NeuralNetwork
 from ._network import dense_layers
@@ -53,7 +53,7 @@ class Objective:
         net.backward_propagation(error, update=False)
         share = inverse(net.loss.total_weight(targets, output, *weight))
         net.parameters.add_penalties(share)
-        penalty = share * net.parameters.penalty(per_sample=True)
+        penalty = share * net.parameters.penalties.cost(shared=True)
         # The line search sees scikit-learn's loss, whose gradient the loss's own nearly is.
         reported = self._est._reported_loss(loss, output, targets, *weight)
         value = net.backend.scalar(reported) + net.backend.scalar(penalty)
