@@ -128,9 +128,14 @@ def test_compiled_training_on_a_stream_is_that_on_the_same_order(
     np.testing.assert_array_equal(y, samples()[1])  # the targets are copied, not written over
 
 
-def test_few_steps_an_epoch_are_not_worth_going_into_compiled_code(used):
-    trained("auto", samples(200))
-    assert used == ["FormulaSteps"]
+@pytest.mark.parametrize(
+    ("n_samples", "epochs", "expected"),
+    [(40, 3, "FormulaSteps"), (40, 4, "CompiledSteps"), (120, 1, "FormulaSteps")],
+)
+def test_few_steps_are_not_worth_going_into_compiled_code(used, n_samples, epochs, expected):
+    config.kernels = "auto"
+    network(epochs=epochs, batch_size=10).fit(samples(n_samples), epochs=1)
+    assert used == [expected]
 
 
 def test_what_has_no_compiled_step_trains_as_formulas(used):

@@ -103,7 +103,8 @@ def test_the_plan_is_what_training_takes(name):
         assert plans[-1].rows == plans[-1].batch_size
 
 
-def test_the_plan_asked_for_is_the_plan_of_the_training():
+def test_the_plan_asked_for_is_the_plan_of_the_training(monkeypatch):
+    monkeypatch.setattr(config, "kernels", "numpy")
     net = network((784, 100, 10), optimizer="adam")
     X, y = images((784, 100, 10), dtype="uint8")
     expected = net.memory_plan(128, N, dtype="uint8")

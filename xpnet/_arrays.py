@@ -56,12 +56,25 @@ class Arrays:
         With a workspace, a batch's features last until the next one is asked for. ``index`` is
         the order where the network lives, for who has it there already.
         """
-        order = np.arange(len(self)) if order is None else order
+        if order is None:
+            yield from self._in_order(size)
+            return
         index = self.backend.asarray(order) if index is None else index  # one move for all batches
         for start in range(0, max(len(order), 1), size):
             part = slice(start, min(start + size, len(order)))
             X = self._features(order[part], index[part], workspace)
             y, weight = take(index[part], self.y, self.sample_weight)
+            yield Arrays(X, y, weight, self.backend)
+
+    def _in_order(self, size: int) -> "Generator[Arrays, None, None]":
+        """Give batches that are parts of the arrays, without a copy where the type is right."""
+        for start in range(0, max(len(self), 1), size):
+            part = slice(start, min(start + size, len(self)))
+            X = self.X[part] if is_sparse(self.X) else self.X[part, ...]
+            if is_sparse(X) and not self.keeps_sparse:
+                X = X.toarray()
+            X = X if is_sparse(X) else self.backend.asarray(X, self.backend.dtype)
+            y, weight = (None if a is None else a[part, ...] for a in (self.y, self.sample_weight))
             yield Arrays(X, y, weight, self.backend)
 
     def _features(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:

@@ -276,8 +276,9 @@ def choose(
 
 
 def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:
-    """Return the plan with compiled steps that take so many bytes."""
-    return replace(plan, gradients=0, activations=0, compiled=size)
+    """Return the plan with compiled steps that take so many bytes, but make no pieces of arrays."""
+    scratch = plan.scratch - _SCRATCH_BYTES * 3 // 4  # one for what goes on around them
+    return replace(plan, gradients=0, activations=0, scratch=scratch, compiled=size)
 
 
 CHUNK_BYTES = 1 << 25

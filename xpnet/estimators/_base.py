@@ -1,5 +1,6 @@
 """What both estimators share: their parameters, and fitting as scikit-learn documents it."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -94,7 +95,7 @@ class BaseMLP(BaseEstimator, ABC):
     # ---- what the two differ in
 
     @abstractmethod
-    def _encode(self, y: Any, incremental: bool) -> np.ndarray:
+    def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
         """Return targets as the loss takes them, and note what there is to know of them."""
 
     @abstractmethod
@@ -200,9 +201,13 @@ class BaseMLP(BaseEstimator, ABC):
         """Return validation data of the user's own, checked; or None."""
         if given is None:
             return None
+        if len(given) not in (2, 3):
+            raise ValueError(
+                f"validation_data has {len(given)} items: expected (X, y) or (X, y, sample_weight)"
+            )
         X, y, *weight = given
         X, y = checked(self, X, y, self.dtype, False, y_numeric=not self._is_classifier())
-        return X, self._encode(y, incremental=True), weight[0] if weight else None
+        return X, self._encode(y, True, held_out=True), weight[0] if weight else None
 
     def _initialize(self, sizes: list[int], dtype: str) -> None:
         """Draw first weights, and begin all counts."""
@@ -256,7 +261,13 @@ class BaseMLP(BaseEstimator, ABC):
 
             scorer, y = check_scoring(self, self.scoring), self._decode(targets)
             given = {} if weight is None else {"sample_weight": weight}
-            return lambda: float(scorer(self, X, y, **given))
+
+            def scored() -> float:
+                with warnings.catch_warnings():  # held-out rows have lost the names of X
+                    warnings.filterwarnings("ignore", "X does not have valid feature names")
+                    return float(scorer(self, X, y, **given))
+
+            return scored
 
         def score() -> float:
             z = net.backend.to_numpy(outputs(net, X))
@@ -266,16 +277,16 @@ class BaseMLP(BaseEstimator, ABC):
 
         return score
 
-    def _loss_of(self, row: dict[str, float]) -> float:
+    def _loss_of(self, row: dict[str, float], name: str = "loss") -> float:
         """Return an epoch's loss as scikit-learn counts it."""
         penalty = row.get("penalty", 0.0)
-        return (row["loss"] - penalty) * self._loss_scale() + penalty
+        return (row[name] - penalty) * self._loss_scale() + penalty
 
     # ---- asking
 
     def _outputs(self, X: Any) -> tuple[np.ndarray, Home]:
         """Return the network's outputs, and where answers belong."""
-        check_is_fitted(self)
+        check_is_fitted(self, "network_")
         X, home = features(self, X)
         if not self._in_training:
             bring_in(self.network_, self._parameters(), self._held)

@@ -172,13 +172,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # ---- labels
 
-    def _encode(self, y: Any, incremental: bool) -> np.ndarray:
+    def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._learn_classes(y)
         else:
-            self._check_classes(y)
+            self._check_classes(y, all_of_them=self.warm_start and not held_out)
         rows = self._label_binarizer.transform(y)
         self.n_outputs_ = rows.shape[1]
         if self._label_binarizer.y_type_ == "multiclass":
@@ -189,10 +189,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self._label_binarizer = LabelBinarizer().fit(y)
         self.classes_ = self._label_binarizer.classes_
 
-    def _check_classes(self, y: Any) -> None:
-        """Refuse labels that are not those of the training."""
+    def _check_classes(self, y: Any, all_of_them: bool) -> None:
+        """Refuse labels that are not those of the training, or fewer if it has to be all."""
         classes = unique_labels(y)
-        if self.warm_start and set(classes) != set(self.classes_):
+        if all_of_them and set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {classes}"
@@ -257,6 +257,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
 
     def _held_out_score(self, z: np.ndarray, targets: np.ndarray, weight: Any) -> float:
+        if len(self.classes_) == 1:
+            return 1.0  # there is nothing else to predict
         found = z.argmax(axis=1) if targets.ndim == 1 else z > 0
         return float(accuracy_score(targets, found, sample_weight=weight))
 

@@ -14,10 +14,10 @@ from ..backends import Array, Backend, array_namespace, backend_of, is_array, mo
 Home = Backend | None
 """The backend that answers belong to; None for NumPy."""
 
-_KEPT = [
-    np.float64, np.float32, np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32,
-    np.uint64, np.int64,
+_INTEGERS = [
+    np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64,
 ]  # fmt: skip
+_KEPT = [np.float64, np.float32, *_INTEGERS]
 """Types of features that are trained on as they are; others become the first one."""
 
 
@@ -39,7 +39,7 @@ def checked(
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=y_numeric,
-            dtype=np.dtype(dtype) if dtype else _KEPT,
+            dtype=[np.dtype(dtype), *_INTEGERS] if dtype else _KEPT,
             reset=reset,
         )
     return _in_rows(given), y

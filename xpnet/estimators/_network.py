@@ -6,11 +6,14 @@ taken of; the estimators take it (:func:`of_outputs`).
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from operator import index
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils import shuffle
 
+from .. import trainer
+from .._arrays import Arrays
 from ..activations import (
     ActivationLayer,
     LeakyReLUActivation,
@@ -83,7 +86,7 @@ def hidden_sizes(given: Any) -> list[int]:
     sizes = list(given) if hasattr(given, "__iter__") else [given]
     if np.any(np.array(sizes) <= 0):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return [int(size) for size in sizes]
+    return [index(size) for size in sizes]  # which refuses fractions
 
 
 def make_network(
@@ -226,16 +229,11 @@ def copy_states(old: NeuralNetwork, new: NeuralNetwork) -> None:
 
 def outputs(net: NeuralNetwork, X: Any) -> Array:
     """Return a network's outputs for features that were checked already."""
-    if X.shape[0] > _FEW or net.backend.name != "numpy":
+    if net.backend.name != "numpy":
         return net.predict(X)
-    batch = X if hasattr(X, "tocsr") else X.astype(net.backend.dtype, copy=False)
-    for layer in net.layers:
-        batch = layer.forward_propagation(batch, training=False)
-    return batch
-
-
-_FEW = 512
-"""Rows that are not worth to be cut into batches."""
+    if hasattr(X, "tocsr"):
+        X = X.astype(net.backend.dtype, copy=False)
+    return trainer.predict(net, Arrays(X, None, None, net.backend, keeps_sparse=True))
 
 
 def of_outputs(kind: str, z: Array) -> Array:

@@ -4,8 +4,9 @@ The rules are those that scikit-learn documents for ``learning_rate``, ``tol``, 
 and ``early_stopping``.
 """
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
@@ -14,6 +15,7 @@ from ..callbacks import Callback
 from ..neuralnet import NeuralNetwork
 from ..schedules import Schedule
 from ..snapshot import Snapshot
+from ..trainer import DivergedError
 
 
 class CurrentRate(Schedule):
@@ -60,6 +62,11 @@ class Policy(Callback):
         self._incremental = incremental
         self._best: Snapshot | None = None
 
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Keep the first weights, which are the best if every score is NaN."""
+        if self.est.best_validation_score_ == -math.inf:
+            self._best = Snapshot(network)
+
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Note the epoch; stop, or change the learning rate, as the rules say."""
         est = self.est
@@ -68,7 +75,7 @@ class Policy(Callback):
         est.loss_ = est._loss_of(row)
         est.loss_curve_.append(est.loss_)
         if "val_loss" in row:
-            est.validation_loss_curve_.append(row["val_loss"])
+            est.validation_loss_curve_.append(est._loss_of(row, "val_loss"))
         if est.verbose:
             print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
         self._compare(network)
@@ -121,10 +128,27 @@ class Policy(Callback):
             print(text)
         return ends
 
+    def on_diverged(self, network: NeuralNetwork, error: DivergedError) -> bool:
+        """End with the best weights if scores are watched: NaN is one that is no better."""
+        if self._score is None:
+            return False
+        self.est.validation_scores_.append(float("nan"))
+        warnings.warn(
+            "Stochastic Optimizer: the loss became NaN or infinite; the weights are those with the "
+            "best validation score.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        network.mark_fitted()  # even in the first epoch
+        return True
+
     def restore_best(self) -> None:
         """Go back to the epoch with the best score on held-out samples."""
         if self._best is not None:
+            optimizer = self.est.network_.optimizer
+            last = dict(vars(optimizer))
             self._best.restore()
+            vars(optimizer).update(last)  # as scikit-learn's, which goes on from the last epoch
 
 
 def _set_rate(network: NeuralNetwork, rate: float) -> None:

@@ -90,7 +90,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ) -> None:
         self._take(locals())
 
-    def _encode(self, y: Any, incremental: bool) -> np.ndarray:
+    def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         targets = y.reshape(-1, 1) if y.ndim == 1 else y

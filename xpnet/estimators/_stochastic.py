@@ -63,6 +63,7 @@ def fit_stochastic(
         )
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=4)
+        net.mark_fitted()  # even in the first epoch
     if est.early_stopping:
         policy.restore_best()
 
@@ -73,7 +74,7 @@ def _dataset(X: Any, y: np.ndarray, weight: np.ndarray | None) -> Dataset:
 
 def _split(est: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to train on, and those that are held out."""
-    stratify = y if est._is_classifier() and est.n_outputs_ == 1 else None
+    stratify = y.astype(bool) if est._is_classifier() and est.n_outputs_ == 1 else None
     inside, outside = train_test_split(
         np.arange(y.shape[0]),
         random_state=est._random_state,
