@@ -17,6 +17,11 @@ same loss is marked.
 Cases: mnist; digits (64-32-10, batch 32, 50 epochs from the first weights timed as one); sparse
 (10000-16-16-1 on rows with about 130 ones in CSR, dense for those who take no CSR); wide
 (784-2048-2048-10, 15,000 samples).
+
+Of estimators, scikit-learn's and xpnet's with the same settings, the defaults where nothing is
+said, and the same random numbers: fit-mnist (784-89-10, 784-178-46-10, 784-1000-100-10, 2 epochs),
+fit-digits (as many epochs as they take), fit-sparse (10000-16-16-1, 2 epochs), predict (784-100-10,
+a thousand calls with one row, and one with 60,000).
 """
 
 import argparse
@@ -36,14 +41,29 @@ from . import arguments, machine, output
 from ._peers import PEERS
 from ._peers.case import Case, save_data
 from ._peers.costs import import_seconds, installed_mb
-from ._peers.report import compact, compare, report
+from ._peers.report import compact, compare, names_in, report
 from ._peers.team import Team, environment
 from .data import WORDS, mnist, word_counts
 from .floor import flops
 
 CASES = ("mnist", "digits", "sparse", "wide")
+OF_ESTIMATORS = ("fit-mnist", "fit-digits", "fit-sparse", "predict")
 SHORTER = 15_000
 """Samples of the sparse and the wide case."""
+
+_FIT: dict[str, Any] = {"task": "fit", "epochs": 2}
+_CALLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
+    "fit-mnist": [
+        (sizes, _FIT) for sizes in ((784, 89, 10), (784, 178, 46, 10), (784, 1000, 100, 10))
+    ],
+    "fit-digits": [((64, 100, 10), _FIT | {"epochs": 200})],
+    "fit-sparse": [((WORDS, 16, 16, 1), _FIT)],
+    "predict": [
+        ((784, 100, 10), {"task": "predict", "rows": rows, "epochs": calls})
+        for rows, calls in ((1, 1000), (60_000, 1))
+    ],
+}
+"""The networks of each estimator's case, and what is called."""
 
 LIBRARIES = (
     "xpnet", "numpy", "scipy", "numba", "torch", "jax", "jaxlib", "optax", "keras", "scikit-learn",
@@ -60,7 +80,7 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     names, left_out = installed(options.peers)
     result |= measure(options, names)
     result["left_out"] = left_out | result["left_out"]
-    result["costs"] = costs(names, options) if options.costs else {}
+    result["costs"] = costs(names_in(result["rows"]), options) if options.costs else {}
     text = report(result)
     print(text)
     if not result["rows"]:
@@ -80,7 +100,8 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--cases", type=arguments.words, default=list(CASES), metavar=",".join(CASES))
+    every = ",".join((*CASES, *OF_ESTIMATORS))
+    add("--cases", type=arguments.words, default=list(CASES), metavar=every)
     add("--peers", type=arguments.words, default=list(PEERS), metavar="xpnet,torch")
     add(
         "--sizes",
@@ -120,7 +141,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--write-readme", action="store_true", help="put a short table into README.md")
     options = parser.parse_args(given)
     for kind, asked, known in (
-        ("case", options.cases, CASES),
+        ("case", options.cases, (*CASES, *OF_ESTIMATORS)),
         ("peer", options.peers, PEERS),
         ("optimizer", options.optimizers, ("sgd", "adam", "rmsprop")),
     ):
@@ -155,7 +176,8 @@ def measure(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
                     found["left_out"][name] = ["its data are not there"]
                     continue
                 print(f"\n{name}", file=sys.stderr, end="")
-                with Team(names, options.threads, options.device, options.patience, _say) as team:
+                able = [peer for peer in names if cells[0].task in PEERS[peer].tasks]
+                with Team(able, options.threads, options.device, options.patience, _say) as team:
                     for cell in cells:
                         _say(f"\n{cell.network}, batch {cell.batch_size}, {cell.optimizer}: ")
                         row = team.measure(cell, options.rounds, budget.until(cell))
@@ -188,6 +210,8 @@ def prepare(name: str, options: argparse.Namespace, folder: Path) -> list[Case]:
         size = min(batch_size, len(y))
         return Case(name, tuple(sizes), size, optimizer, **common, **more)
 
+    if name in OF_ESTIMATORS:
+        return [cell(sizes, 200, "adam", **more) for sizes, more in _CALLS[name]]
     if name == "digits":
         return [cell((64, 32, 10), 32, "adam", epochs=50)]
     if name == "sparse":
@@ -201,13 +225,13 @@ def prepare(name: str, options: argparse.Namespace, folder: Path) -> list[Case]:
 
 def features(name: str, samples: int) -> tuple[Any, np.ndarray]:
     """Return a case's features as every peer is given them, and its labels."""
-    if name == "sparse":
+    if name.endswith("sparse"):
         return word_counts(min(samples, SHORTER))
-    if name == "digits":
+    if name.endswith("digits"):
         data = load_digits()
         data, most = data.rows(np.arange(min(samples, len(data)))), 16
     else:
-        data, most = mnist(samples if name == "mnist" else min(samples, SHORTER)), 255
+        data, most = mnist(min(samples, SHORTER) if name == "wide" else samples), 255
     return data.X.astype(np.float32) / np.float32(most), data.y
 
 
@@ -238,7 +262,8 @@ class _Budget:
     @staticmethod
     def weight(cell: Case) -> float:
         """Estimate the seconds of training: by steps, by products, and for compilation."""
-        n = cell.epochs * {"mnist": 60_000, "digits": 1_797}.get(cell.name, SHORTER)
+        of_data = {"mnist": 60_000, "digits": 1_797}.get(cell.name.split("-")[-1], SHORTER)
+        n = cell.epochs * (cell.rows or of_data)
         return 1.0 + 3e-4 * n / cell.batch_size + flops(n, cell.sizes) / 5e10
 
     def until(self, cell: Case) -> float:

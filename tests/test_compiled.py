@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from xpnet import (
+    L1,
+    L1L2,
     SGD,
     Adagrad,
     Adam,
@@ -92,7 +94,8 @@ def by_numpy(net, X, y, weight=None):
             losses.append(float(loss))
             weights.append(float(net.loss.total_weight(*arguments)))
             outputs.append(np.array(output))
-            net.backward_propagation(error)
+            net.backward_propagation(error, update=False)
+            net.update_parameters(weights[-1])
     return np.array(losses), np.array(weights), np.concatenate(outputs)
 
 
@@ -186,6 +189,8 @@ OPTIMIZERS = [
     lambda: RMSProp(0.003, rho=0.8),
     lambda: Adam(0.01, beta_1=0.8, epsilon=1e-4),
     lambda: AdamW(0.01, weight_decay=0.1),
+    lambda: Adam(0.01, beta_2=0.9, epsilon=0.01, corrects_epsilon=False),
+    lambda: AdamW(0.01, epsilon=0.01, weight_decay=0.1, corrects_epsilon=False),
     lambda: Adagrad(0.02),
 ]
 
@@ -260,6 +265,15 @@ LOSSES = {
     "squares behind tanh": (MeanSquaredError, TanhActivation, one_hot),
     "logits": (lambda: BinaryCrossEntropy(from_logits=True), None, one_hot),
     "probabilities": (BinaryCrossEntropy, SigmoidActivation, one_hot),
+    "classes, at most": (lambda: SoftmaxCrossEntropy(most=1.6), None, lambda y: y),
+    "rows, at most": (lambda: SoftmaxCrossEntropy(most=1.6), None, one_hot),
+    "squares, a factor": (lambda: MeanSquaredError(2.5), None, one_hot),
+    "logits, a factor, at most": (lambda: BinaryCrossEntropy(True, 5.0, 0.7), None, one_hot),
+    "probabilities, a factor": (
+        lambda: BinaryCrossEntropy(factor=5.0),
+        SigmoidActivation,
+        one_hot,
+    ),
 }
 
 
@@ -277,6 +291,26 @@ def test_losses(data, plan, shared, case, dtype, weighted, rng):
     net = make()
     y = prepare_targets(targets(y), net.loss, 5)
     assert_same(make, X, y, weight, plan)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "regularizer", [L1(0.2, per_sample=True), L1L2(0.2, 0.3, per_sample=True)], ids=["l1", "both"]
+)
+def test_what_samples_share(data, plan, shared, regularizer, dtype, weighted, rng):
+    weight = rng.uniform(0, 2, N) if weighted else None
+    if weighted:
+        weight[orders()[0][:BATCH]] = 0.0  # a batch that weighs nothing, and pays nothing
+
+    def layers():
+        yield DenseLayer(37, (FEATURES,), bias_regularizer=L1L2(0.2, 0.1, per_sample=True))
+        yield TanhActivation()
+        yield DenseLayer(34, regularizer=L1(0.01))  # which is no sample's
+        yield TanhActivation()
+        yield DenseLayer(5)
+
+    assert_same(lambda: network(layers, regularizer=regularizer, dtype=dtype), *data, weight, plan)
 
 
 def test_one_output(data, plan, shared, rng):

@@ -278,6 +278,63 @@ class TestNegativeLogLikelihood:
             NegativeLogLikelihood([1, 1, 1]).loss(*labels_and_log_distribution(5, rng))
 
 
+FACTORS = {
+    "MeanSquaredError": (MeanSquaredError(), MeanSquaredError(factor=2.5)),
+    "BinaryCrossEntropy": (BinaryCrossEntropy(), BinaryCrossEntropy(factor=2.5)),
+    "BinaryCrossEntropy, logits": (
+        BinaryCrossEntropy(from_logits=True),
+        BinaryCrossEntropy(from_logits=True, factor=2.5),
+    ),
+    "PoissonLoss": (PoissonLoss(), PoissonLoss(factor=2.5)),
+}
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_a_factor_multiplies_loss_and_derivative(name, backend, rng):
+    plain, scaled = FACTORS[name]
+    y, p = on(backend, *CASES[name][1](5, rng))
+    tolerance = 1e-12 if backend.dtype == "float64" else 1e-5
+    for method in ("loss", "derivative"):
+        expected = 2.5 * to_host(getattr(plain, method)(y, p))
+        np.testing.assert_allclose(
+            to_host(getattr(scaled, method)(y, p)), expected, rtol=tolerance, atol=tolerance
+        )
+    check_loss(scaled, *CASES[name][1](5, rng))
+
+
+@pytest.mark.parametrize(
+    ("plain", "limited"),
+    [
+        (SoftmaxCrossEntropy(), SoftmaxCrossEntropy(most=0.5)),
+        (BinaryCrossEntropy(from_logits=True), BinaryCrossEntropy(from_logits=True, most=0.5)),
+    ],
+    ids=["classes", "logits"],
+)
+def test_the_most_of_a_loss_is_of_each_output_and_leaves_its_derivative(
+    plain, limited, backend, rng
+):
+    classes = isinstance(plain, SoftmaxCrossEntropy)
+    y, z = (labels_and_logits if classes else bits_and_logits)(20, rng)
+    if classes:
+        expected = np.minimum(-np.log(softmax(z))[np.arange(20), y], 0.5).mean()
+    else:
+        p = 1 / (1 + np.exp(-z))
+        expected = np.minimum(-np.log(np.where(y == 1, p, 1 - p)), 0.5).mean()
+    y, z = on(backend, y, z)
+    np.testing.assert_allclose(to_host(limited.loss(y, z)), expected, rtol=1e-5)
+    np.testing.assert_array_equal(
+        to_host(limited.derivative(y, z)), to_host(plain.derivative(y, z))
+    )
+
+
+def test_counts_and_their_rate_cost_nothing_where_they_agree(backend):
+    y = backend.asarray([[1.0], [4.0]], backend.dtype)
+    z = backend.asarray(np.log([[1.0], [4.0]]), backend.dtype)
+    assert to_host(PoissonLoss().loss(y, z)) == pytest.approx(0.0, abs=1e-6)
+    none = backend.asarray([[0.0]], backend.dtype)
+    assert to_host(PoissonLoss().loss(none, none)) == pytest.approx(1.0)  # μ = 1 for no count
+
+
 def test_a_column_and_a_vector_of_targets_are_the_same(backend):
     y = backend.asarray([1.0, 2.0, 3.0], backend.dtype)
     p = backend.asarray([[1.0], [2.0], [5.0]], backend.dtype)

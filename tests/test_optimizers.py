@@ -57,6 +57,16 @@ BY_HAND = {
         lambda: Adam(0.01),
         [0.99, 0.99 - 0.01 * (0.02 / 0.19) / math.sqrt(0.00031225 / 0.001999)],
     ),
+    # the same moments, ε beside √v: 0.05 / (√0.00025 + 0.1), then 0.02 / (√0.00031225 + 0.1)
+    "Adam, ε uncorrected": (
+        lambda: Adam(0.01, epsilon=0.1, corrects_epsilon=False),
+        [
+            1 - 0.01 * (UNCORRECTED := math.sqrt(0.001) / 0.1 * 0.05 / (math.sqrt(0.00025) + 0.1)),
+            1
+            - 0.01 * UNCORRECTED
+            - 0.01 * math.sqrt(0.001999) / 0.19 * 0.02 / (math.sqrt(0.00031225) + 0.1),
+        ],
+    ),
     # the same from weights times 1 - 0.01 * 0.1
     "AdamW": (
         lambda: AdamW(0.01, weight_decay=0.1),

@@ -172,6 +172,66 @@ def test_the_history_has_the_penalty_in_the_loss_and_by_itself(backend):
     assert net.history["loss"][-1] > penalty
 
 
+PER_SAMPLE = L1L2(0.1, 0.3, per_sample=True)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_samples_share_a_penalty_by_what_they_weigh(weighted, in_pieces, monkeypatch):
+    """One batch after the other by hand: g + (λ₁ sign(w) + 2 λ₂ w) / Σ weights."""
+    X, y = samples(23)
+    weight = np.random.default_rng(1).uniform(0.1, 2, len(y)) if weighted else np.ones(len(y))
+    settings = {"optimizer": SGD(0.1, momentum=0.0), "shuffle": False, "epochs": 1}
+    monkeypatch.setattr(config, "kernels", "numpy")
+    net = network(PER_SAMPLE, **settings, batch_size=10)
+    if in_pieces:
+        net.memory_limit = net.memory_plan(n_samples=23).total - 1000
+    by_hand, paid = network(**settings), 0.0
+    for start in range(0, len(y), 10):  # the last one is short
+        part = slice(start, start + 10)
+        total, dense = weight[part].sum(), (by_hand.layers[0], by_hand.layers[2])
+        output = by_hand.forward_propagation(X[part])
+        error = by_hand.loss.derivative(y[part], output, weight[part])
+        by_hand.backward_propagation(error, update=False)
+        paid += sum(PER_SAMPLE.penalty(layer.weights) for layer in dense)
+        for layer in dense:
+            share = PER_SAMPLE.derivative(layer.weights) / total
+            layer.weights_gradient = layer.weights_gradient + share
+        by_hand.update_parameters()
+    net.fit((X, y, weight) if weighted else (X, y))
+    assert (net.last_plan.rows < net.last_plan.batch_size) == in_pieces
+    np.testing.assert_allclose(parameters(net), parameters(by_hand), rtol=1e-12, atol=1e-14)
+    assert net.history["penalty"] == [pytest.approx(paid / weight.sum(), rel=1e-12)]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("sizes", [(64, 100, 10), (20, 300, 40, 3)], ids=["narrow", "wide"])
+def test_shared_penalties_are_reported_alike_whatever_the_steps(threads, sizes, monkeypatch, rng):
+    X, y = rng.standard_normal((230, sizes[0])), rng.integers(0, sizes[-1], 230)
+
+    def fitted(kernels):
+        monkeypatch.setattr(config, "kernels", kernels)
+        monkeypatch.setattr(config, "threads", threads)
+        net = NeuralNetwork(
+            epochs=3,
+            batch_size=20,
+            loss="softmax_cross_entropy",
+            regularizer=PER_SAMPLE,
+            dtype="float64",
+            seed=0,
+        )
+        for k, n_units in enumerate(sizes[1:]):
+            net.add(DenseLayer(n_units, None if k else (sizes[0],)))
+        return net.fit((X, y))
+
+    if find_spec("numba") is None:
+        pytest.skip("compiled steps need the extra numba")
+    by_formulas, compiled = fitted("numpy"), fitted("numba")
+    np.testing.assert_allclose(parameters(compiled), parameters(by_formulas), rtol=1e-8, atol=1e-11)
+    for name in ("loss", "penalty"):
+        assert compiled.history[name] == pytest.approx(by_formulas.history[name], rel=1e-10)
+
+
 def test_a_layers_own_regularizer_takes_the_place_of_the_networks():
     own, common = L1(0.5), L2(0.1)
     net = network(common, {"regularizer": own, "bias_regularizer": L2(0.3)})

@@ -23,6 +23,8 @@ class Entry:
         those in ``may_use`` not.
     environment : dict
         Variables of its process.
+    tasks : tuple of str
+        What cases it is for.
     """
 
     place: str
@@ -30,6 +32,7 @@ class Entry:
     distributions: tuple[str, ...]
     may_use: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ("train",)
 
     def missing(self) -> list[str]:
         """Return the modules that are not installed."""
@@ -40,6 +43,7 @@ class Entry:
 # Else it keeps processes of its own, which would not be stopped with it.
 _COMPILE_HERE = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
 _NUMPY_ALONE = {"XPNET_KERNELS": "numpy"}
+_OF_ESTIMATORS = ("fit", "predict")
 _KERAS_ON_JAX = {"KERAS_BACKEND": "jax"}
 
 PEERS = {
@@ -63,6 +67,25 @@ PEERS = {
     "sklearn": Entry("with_sklearn:Sklearn", "sklearn.neural_network", ("scikit-learn",)),
     "keras-jax": Entry(
         "with_keras:KerasJax", "keras, jax", ("keras", "jax"), environment=_KERAS_ON_JAX
+    ),
+    "estimator-sklearn": Entry(
+        "with_estimators:SklearnEstimator",
+        "sklearn.neural_network",
+        ("scikit-learn",),
+        tasks=_OF_ESTIMATORS,
+    ),
+    "estimator-xpnet": Entry(
+        "with_estimators:XpnetEstimator",
+        "xpnet.estimators",
+        ("xpnet", "scikit-learn"),
+        environment=_NUMPY_ALONE,
+        tasks=_OF_ESTIMATORS,
+    ),
+    "estimator-xpnet-numba": Entry(
+        "with_estimators:XpnetEstimator",
+        "xpnet.estimators, numba",
+        ("xpnet", "scikit-learn", "numba"),
+        tasks=_OF_ESTIMATORS,
     ),
 }
 """In the order in which they take turns and stand in the tables."""

@@ -19,7 +19,7 @@ class Case:
     Attributes
     ----------
     name : str
-        ``"mnist"``, ``"digits"``, ``"sparse"`` or ``"wide"``.
+        As in :data:`bench.peers.CASES`.
     sizes : tuple of int
         Units of the layers, the input's first; ReLU between them. One output means sigmoid and
         binary cross-entropy, more softmax and cross-entropy; both from logits, the mean over the
@@ -31,11 +31,15 @@ class Case:
         Where :func:`save_data` has put the data.
     epochs : int
         How many are timed as one. Where there are several, each time starts from the first
-        weights.
+        weights. For "predict", calls.
     device : str
     threads : int
     seed : int
         Of the first weights.
+    task : str
+        "train", an epoch of a network; "fit" or "predict", a call of an estimator.
+    rows : int, optional
+        Of "predict": how many of the samples.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Case:
     device: str = "cpu"
     threads: int = 1
     seed: int = 0
+    task: str = "train"
+    rows: int | None = None
 
     @classmethod
     def read(cls, message: dict[str, Any]) -> "Case":

@@ -109,8 +109,18 @@ def groups(rows: list[Row]) -> dict[str, list[Row]]:
         if row["name"] != "mnist":
             several = sum(other["name"] == row["name"] for other in rows) > 1
             label = f"{row['name']} {row['optimizer']}" if several else row["name"]
+            label = f"{row['name']} {row['rows']:,}" if row.get("rows") else label
             found.setdefault(label, []).append(row)
     return found
+
+
+def _several(rows: list[Row]) -> dict[str, list[Row]]:
+    """Return the groups of the cases that have several cells."""
+    return {
+        label: part
+        for label, part in groups(rows).items()
+        if len(part) > 1 or part[0]["name"] == "mnist"
+    }
 
 
 # ---- the parts of the report
@@ -123,7 +133,8 @@ def cells_table(rows: list[Row]) -> str:
     for row in rows:
         against = row["reference"]
         seconds = f"{Spread(*row['peers'][against]['seconds_spread']):.2f}"
-        line = [row["name"], row["network"], row["batch_size"], row["optimizer"]]
+        rows = f", {row['rows']:,} rows" if row.get("rows") else ""
+        line = [f"{row['name']}{rows}", row["network"], row["batch_size"], row["optimizer"]]
         line += [f"{seconds} {against}", len(row["peers"][against]["seconds"])]
         for name in names:
             peer = row["peers"].get(name)
@@ -135,17 +146,18 @@ def cells_table(rows: list[Row]) -> str:
 
 
 def means_table(rows: list[Row]) -> str:
-    """Return geometric means over the cells of MNIST, to the reference and to ``torch``."""
+    """Return geometric means over the cells of a case, to the reference and to ``torch``."""
     names, table = names_in(rows), []
     columns = {"the above": "ratio"}
     if "torch" in names:
         columns["torch"] = "ratio_to_torch"
     for title, key in columns.items():
-        for label, part in groups([row for row in rows if row["name"] == "mnist"]).items():
+        for label, part in _several(rows).items():
             means = [mean_ratio(part, name, key) for name in names]
             table.append([f"{label}, ÷ {title}", *means])
-    whole = [mean_ratio(groups(rows).get("MNIST", []), name, "ratio_by_call") for name in names]
-    table.append(["MNIST, whole calls, ÷ the above", *whole])
+    if trained := groups(rows).get("MNIST", []):
+        whole = [mean_ratio(trained, name, "ratio_by_call") for name in names]
+        table.append(["MNIST, whole calls, ÷ the above", *whole])
     headers = ["geometric mean", *names]
     return tabulate(table, headers, tablefmt="github", disable_numparse=True)
 
@@ -205,12 +217,11 @@ def report(result: Row) -> str:
     if not any(name in EAGER for name in names_in(rows)):
         against = f"that of {rows[0]['reference']}"
     parts = [
-        f"Time of training, as a multiple of {against}: median [least, most] of the ratios round "
-        "by round.",
+        f"Time, as a multiple of {against}: median [least, most] of the ratios round by round.",
         cells_table(rows),
     ]
-    if any(row["name"] == "mnist" for row in rows):
-        parts += ["Geometric means of these medians over the cells of MNIST.", means_table(rows)]
+    if _several(rows):
+        parts += ["Geometric means of these medians over the cells of a case.", means_table(rows)]
     if result["costs"] or result["peak_mb"]:
         parts += ["What each needs; its memory has its data in it.", costs_table(result)]
     parts += [losses_text(rows), _remarks(result), _footer(result)]

@@ -31,9 +31,9 @@ from ._network import (
     draw_weights,
     hidden_sizes,
     make_network,
-    outputs,
 )
 from ._policy import CurrentRate
+from ._predicting import outputs
 from ._stochastic import fit_stochastic
 
 _NOT_FINITE = (
@@ -287,10 +287,10 @@ class BaseMLP(BaseEstimator, ABC):
     def _outputs(self, X: Any) -> tuple[np.ndarray, Home]:
         """Return the network's outputs, and where answers belong."""
         check_is_fitted(self, "network_")
-        X, home = features(self, X)
+        X, home, check = features(self, X)
         if not self._in_training:
             bring_in(self.network_, self._parameters(), self._held)
-        return self.network_.backend.to_numpy(outputs(self.network_, X)), home
+        return self.network_.backend.to_numpy(outputs(self.network_, X, check)), home
 
     # ---- scikit-learn's own estimators
 

@@ -4,10 +4,17 @@ What is on the host becomes NumPy's and is checked by scikit-learn, in its words
 stays there.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from sklearn.utils.validation import (
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    validate_data,
+)
 
 from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, to_host
 
@@ -45,13 +52,26 @@ def checked(
     return _in_rows(given), y
 
 
-def features(est: Any, X: Any) -> tuple[Any, Home]:
-    """Return features to predict from, and where the answers belong."""
+def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
+    """Return features to predict from, and where the answers belong.
+
+    The third is what raises an error if there are features that are NaN or infinite, where that
+    was not looked at.
+    """
     given, home = _bring(X)
     if home is not None and home.has_kernels:
-        return _on_gpu(est, given, reset=False), home
-    given = validate_data(est, given, accept_sparse=["csr", "csc"], reset=False, dtype=_KEPT)
-    return _in_rows(given), home
+        return _on_gpu(est, given, reset=False), home, None
+    given = validate_data(
+        est,
+        given,
+        accept_sparse=["csr", "csc"],
+        reset=False,
+        dtype=_KEPT,
+        ensure_all_finite=False,
+    )
+    given = _in_rows(given)
+    name = type(est).__name__
+    return given, home, partial(assert_all_finite, given, estimator_name=name, input_name="X")
 
 
 def answer(values: np.ndarray, home: Home) -> Array:

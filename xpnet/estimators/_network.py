@@ -4,6 +4,7 @@ The network ends with a dense layer, so its outputs are what scikit-learn's outp
 taken of; the estimators take it (:func:`of_outputs`).
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from operator import index
@@ -12,8 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils import shuffle
 
-from .. import trainer
-from .._arrays import Arrays
 from ..activations import (
     ActivationLayer,
     LeakyReLUActivation,
@@ -157,7 +156,7 @@ def _activation(given: Any, k: int, n_hidden: int) -> ActivationLayer | None:
             "ActivationLayer, or a function that returns an instance of one"
         )
     # One that is given as an object serves several layers, and several networks.
-    return type(made)(**vars(made)) if made is chosen and made.in_network else made
+    return copy.copy(made) if made is chosen else made
 
 
 def draw_weights(
@@ -225,15 +224,6 @@ def copy_states(old: NeuralNetwork, new: NeuralNetwork) -> None:
     for before, after in zip(old.layers, new.layers, strict=True):
         for name in (*before.parameter_names, *before.state_names):
             setattr(after, name, getattr(before, name))
-
-
-def outputs(net: NeuralNetwork, X: Any) -> Array:
-    """Return a network's outputs for features that were checked already."""
-    if net.backend.name != "numpy":
-        return net.predict(X)
-    if hasattr(X, "tocsr"):
-        X = X.astype(net.backend.dtype, copy=False)
-    return trainer.predict(net, Arrays(X, None, None, net.backend, keeps_sparse=True))
 
 
 def of_outputs(kind: str, z: Array) -> Array:

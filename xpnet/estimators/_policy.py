@@ -145,10 +145,7 @@ class Policy(Callback):
     def restore_best(self) -> None:
         """Go back to the epoch with the best score on held-out samples."""
         if self._best is not None:
-            optimizer = self.est.network_.optimizer
-            last = dict(vars(optimizer))
             self._best.restore()
-            vars(optimizer).update(last)  # as scikit-learn's, which goes on from the last epoch
 
 
 def _set_rate(network: NeuralNetwork, rate: float) -> None:
