@@ -292,6 +292,45 @@ def test_training_ends_after_epochs_without_an_improvement(kind, patience):
     assert min(est.loss_curve_) == est.best_loss_
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"solver": "lbfgs"}, {"solver": "sgd"}),
+        ({"early_stopping": True}, {"early_stopping": False}),
+        ({"early_stopping": False}, {"early_stopping": True}),
+        ({}, {"solver": "lbfgs"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_warm_start_goes_on_by_other_rules(kind, before, after):
+    est = fitted(kind, warm_start=True, **before)
+    first = weights(est)
+    est.set_params(**after).fit(X, targets_for(kind))
+    assert not np.array_equal(weights(est), first)
+    if est.solver != "lbfgs":
+        assert (est.best_loss_ is None) == est.early_stopping
+        assert (est.validation_scores_ is None) != est.early_stopping
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_layer_sizes": (4, 4)}, r"coefs_ has weights of the shapes \[\(4, 4\), "),
+        ({"hidden_layer_sizes": 5}, "hidden_layer_sizes=5 and the data make"),
+        ({"batch_norm": True}, "batch_norm=True, but the network so far was trained with"),
+    ],
+    ids=str,
+)
+def test_a_warm_start_with_another_network_is_refused(kind, change, message):
+    est = fitted(kind, warm_start=True)
+    before = weights(est)
+    with pytest.raises(ValueError, match=message):
+        est.set_params(**change).fit(X, targets_for(kind))
+    np.testing.assert_array_equal(weights(est), before)  # nothing is lost
+
+
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize("kind", BOTH)
 def test_a_warm_start_goes_on_and_has_all_its_epochs(kind, solver):

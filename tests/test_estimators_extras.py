@@ -191,10 +191,24 @@ def test_running_statistics_last_from_one_fit_to_the_next():
 
 
 @pytest.mark.parametrize("kind", BOTH)
-@pytest.mark.parametrize("parameters", [{"dropout": 0.2}, {"batch_norm": True}], ids=str)
-def test_lbfgs_takes_dropout_and_batch_normalization(kind, parameters):
-    given = {"solver": "lbfgs", "max_iter": 40, "hidden_layer_sizes": 20} | parameters
+def test_lbfgs_takes_batch_normalization(kind):
+    given = {"solver": "lbfgs", "max_iter": 40, "hidden_layer_sizes": 20, "batch_norm": True}
     assert fitted(kind, **given).score(X, targets_for(kind)) > 0.8
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize(
+    ("parameters", "held_out"),
+    [({"dropout": 0.2}, False), ({"callbacks": []}, False), ({}, True)],
+    ids=["dropout", "callbacks", "validation_data"],
+)
+def test_lbfgs_refuses_what_is_for_batches_and_epochs(kind, parameters, held_out, request):
+    y = targets_for(kind)
+    name = request.node.callspec.id.split("-")[0]
+    with pytest.raises(ValueError, match=f"^{name} is for solvers that go in mini-batches"):
+        made(ours, kind, solver="lbfgs", **parameters).fit(
+            X, y, validation_data=(X, y) if held_out else None
+        )
 
 
 # ---- weights of classes

@@ -18,6 +18,7 @@ from ..backends import PRECISIONS, Array
 from ..losses import LossFunction
 from ..schedules import Schedule
 from ..trainer import DivergedError
+from ._checks import check_for_lbfgs, check_going_on, hidden_sizes
 from ._conversion import from_sklearn, to_sklearn
 from ._inputs import Home, checked, features
 from ._lbfgs import fit_lbfgs
@@ -29,7 +30,6 @@ from ._network import (
     bring_out,
     copy_states,
     draw_weights,
-    hidden_sizes,
     make_network,
 )
 from ._policy import CurrentRate
@@ -169,6 +169,8 @@ class BaseMLP(BaseEstimator, ABC):
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool
     ) -> Self:
         hidden = hidden_sizes(self.hidden_layer_sizes)
+        if self.solver == "lbfgs":
+            check_for_lbfgs(self, validation_data)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = checked(self, X, y, self.dtype, first, y_numeric=not self._is_classifier())
         targets = self._encode(y, incremental)
@@ -181,6 +183,8 @@ class BaseMLP(BaseEstimator, ABC):
         dtype = self.dtype or (X.dtype.name if X.dtype.name in _FLOATING else "float64")
         if first:
             self._initialize(sizes, dtype)
+        check_going_on(self, sizes)
+        self._begin_curves()
         net = self._ready(sizes, dtype, incremental)
         self._in_training = True  # the network is ahead of coefs_
         try:
@@ -217,12 +221,22 @@ class BaseMLP(BaseEstimator, ABC):
         self._held: list[Any] = []
         for name in ("network_", "history_"):
             self.__dict__.pop(name, None)
+        for name in ("loss_curve_", "validation_loss_curve_", "best_loss_"):
+            self.__dict__.pop(name, None)
+        self._begin_curves()
+
+    def _begin_curves(self) -> None:
+        """Begin what solvers write down of their epochs, as far as it was not begun that way."""
         if self.solver == "lbfgs":
             return
-        self.loss_curve_: list[float] = []
-        self.validation_loss_curve_: list[float] = []
-        self._no_improvement_count = 0
         stops = self.early_stopping
+        if not hasattr(self, "loss_curve_"):
+            self.loss_curve_: list[float] = []
+            self.validation_loss_curve_: list[float] = []
+            self.best_loss_: float | None = 0.0 if stops else None  # else than it will be
+        if (self.best_loss_ is None) == stops:
+            return
+        self._no_improvement_count = 0
         self.best_loss_ = None if stops else np.inf
         self.validation_scores_: list[float] | None = [] if stops else None
         self.best_validation_score_ = -np.inf if stops else None

@@ -7,7 +7,6 @@ taken of; the estimators take it (:func:`of_outputs`).
 import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from operator import index
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,14 +79,6 @@ class EstimatorNetwork(NeuralNetwork):
         return self._order
 
 
-def hidden_sizes(given: Any) -> list[int]:
-    """Return the sizes of hidden layers, which may be one number, as a list."""
-    sizes = list(given) if hasattr(given, "__iter__") else [given]
-    if np.any(np.array(sizes) <= 0):
-        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return [index(size) for size in sizes]  # which refuses fractions
-
-
 def make_network(
     est: Any, sizes: Sequence[int], dtype: str, loss: LossFunction, rate: Schedule
 ) -> EstimatorNetwork:
@@ -107,7 +98,7 @@ def make_network(
         l1 = est.alpha * est.l1_ratio
         penalty = L1L2(l1=l1, l2=0.5 * (est.alpha - l1), per_sample=True)
     net = EstimatorNetwork(
-        epochs=est.max_iter,
+        epochs=int(est.max_iter),
         optimizer=SOLVERS.get(est.solver, SOLVERS["sgd"])(est, rate),
         loss=loss,
         regularizer=penalty,

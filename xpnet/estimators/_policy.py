@@ -64,7 +64,7 @@ class Policy(Callback):
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Keep the first weights, which are the best if every score is NaN."""
-        if self.est.best_validation_score_ == -math.inf:
+        if self._score is not None and self.est.best_validation_score_ == -math.inf:
             self._best = Snapshot(network)
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:

@@ -40,10 +40,11 @@ def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None)
     def some(start: int) -> np.ndarray:
         rows = X[start : start + _ROWS]
         (batch,) = Arrays(rows, None, None, net.backend, keeps_sparse=True).batches(_ROWS)
-        z = net.layers[0].forward_propagation(batch.X, training=False)
         # A feature that is NaN or infinite makes its row's sums so: fewer numbers to look at.
-        if check is not None and not np.isfinite(np.sum(z)):
-            check()
+        with np.errstate(invalid="ignore"):
+            z = net.layers[0].forward_propagation(batch.X, training=False)
+            if check is not None and not np.isfinite(np.sum(z)):
+                check()
         for layer in net.layers[1:]:
             z = layer.forward_propagation(z, training=False)
         return z

@@ -58,7 +58,7 @@ def fit_stochastic(
         net.fit(
             _dataset(X, y, weight),
             validation=validation,
-            epochs=1 if incremental else est.max_iter,
+            epochs=1 if incremental else int(est.max_iter),
             callbacks=callbacks,
         )
     except KeyboardInterrupt:
