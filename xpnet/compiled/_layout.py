@@ -1,5 +1,7 @@
 """Where everything that a compiled step works on is in memory."""
 
+import operator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +45,8 @@ class Layout:
         self.y, self.weights = y, weights
         self.memory = Memory(net.backend.dtype)
         self.sparse: tuple[np.ndarray, ...] | None = None
+        self._flats: list[np.ndarray] = []
+        self._views: list[tuple[np.ndarray, np.ndarray]] = []
         if is_sparse(X):
             starts = np.ascontiguousarray(X.indptr, np.int64)
             indices = np.ascontiguousarray(X.indices, np.int32)
@@ -138,8 +142,14 @@ class Layout:
         for own, theirs in self._pairs(flats):
             theirs[...] = own
 
-    def _pairs(self, flats: list[np.ndarray]) -> Any:
-        """Yield views of each thread's arrays, and of the same numbers in the flat ones."""
+    def _pairs(self, flats: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return views of each thread's arrays, and of the same numbers in the flat ones."""
+        # The same ones in every epoch but the first, where making views takes as long as copying.
+        if not (len(flats) == len(self._flats) and all(map(operator.is_, flats, self._flats))):
+            self._flats, self._views = flats, list(self._make_pairs(flats))
+        return self._views
+
+    def _make_pairs(self, flats: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for thread, arena in enumerate(self.arenas):
             homes = [arena["arrays"][0], *arena["arrays"][2:]]
             for home, flat in zip(homes, flats, strict=True):

@@ -184,7 +184,8 @@ class BaseMLP(BaseEstimator, ABC):
         if first:
             self._initialize(sizes, dtype)
         check_going_on(self, sizes)
-        self._begin_curves()
+        if self.solver != "lbfgs":
+            self._begin_curves()
         net = self._ready(sizes, dtype, incremental)
         self._in_training = True  # the network is ahead of coefs_
         try:
@@ -221,14 +222,11 @@ class BaseMLP(BaseEstimator, ABC):
         self._held: list[Any] = []
         for name in ("network_", "history_"):
             self.__dict__.pop(name, None)
-        for name in ("loss_curve_", "validation_loss_curve_", "best_loss_"):
-            self.__dict__.pop(name, None)
-        self._begin_curves()
+        if self.solver != "lbfgs":  # after which scikit-learn has those of an earlier fit
+            self.__dict__.pop("loss_curve_", None)
 
     def _begin_curves(self) -> None:
-        """Begin what solvers write down of their epochs, as far as it was not begun that way."""
-        if self.solver == "lbfgs":
-            return
+        """Begin what is written down of each epoch, as far as it was not begun that way."""
         stops = self.early_stopping
         if not hasattr(self, "loss_curve_"):
             self.loss_curve_: list[float] = []

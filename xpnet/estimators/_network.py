@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils import shuffle
 
 from ..activations import (
     ActivationLayer,
@@ -74,7 +73,9 @@ class EstimatorNetwork(NeuralNetwork):
         if self._order is None:
             self._order = np.arange(n)
         if self._stream is not None and epoch != self._ordered_epoch:
-            self._order = shuffle(self._order, random_state=self._stream)
+            places = np.arange(n)
+            self._stream.shuffle(places)  # as scikit-learn's shuffle does, without its checks
+            self._order = self._order[places]
         self._ordered_epoch = epoch
         return self._order
 
