@@ -321,6 +321,8 @@ class BaseMLP(BaseEstimator, ABC):
     def from_sklearn(cls, estimator: Any, **parameters: Any) -> Self:
         """Return one with the parameters and the weights of scikit-learn's.
 
+        What its optimizer remembers of gradients stays behind: ``partial_fit`` begins that anew.
+
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
