@@ -158,7 +158,7 @@ def shared(request, plan, monkeypatch):
     if plan == 1 and request.param > 1:
         pytest.skip("one thread shares nothing")
 
-    def chosen(units, batch, per_parameter, threads, filled):
+    def chosen(units, batch, per_parameter, threads, filled, steps):
         return _sharing.Plan(plan, request.param if plan > 1 else 0, filled is not None)
 
     monkeypatch.setattr(_training, "best_plan", chosen)
@@ -481,6 +481,17 @@ def test_samples_that_are_not_there_are_refused(data):
 def test_small_networks_run_on_one_thread(data):
     with compile_step(network(classifier()), *data, None, BATCH) as step:
         assert step.threads == 1
+
+
+def test_short_epochs_are_not_worth_waking_threads_for(monkeypatch):
+    from xpnet.compiled import _sharing
+    from xpnet.compiled._supported import units
+
+    monkeypatch.setattr(_sharing, "cores", lambda: 2)
+    layers = [DenseLayer(100, (64,)), ReLUActivation(), DenseLayer(10)]
+    digits = units(network(lambda: layers))
+    plans = [_sharing.best_plan(digits, 200, 3e-4, None, None, steps).threads for steps in (9, 300)]
+    assert plans == [1, 2]
 
 
 class OwnLayer(DenseLayer):

@@ -41,7 +41,9 @@ class Plan:
         return start, stop - start
 
 
-def _cost(plan: Plan, units: list[Unit], batch: int, per_parameter: float, filled: float) -> float:
+def _cost(
+    plan: Plan, units: list[Unit], batch: int, per_parameter: float, filled: float, steps: int
+) -> float:
     """Return about how many microseconds a step takes.
 
     The constants are of a processor of 2023; a wrong choice costs some per cent.
@@ -55,6 +57,8 @@ def _cost(plan: Plan, units: list[Unit], batch: int, per_parameter: float, fille
         return 0.02 * batch * columns / 16.0
 
     total = 2.0
+    if plan.threads > 1:
+        total += _WAKING / steps
     for index, unit in enumerate(units):
         own = plan.columns(index, unit, 0)[1]
         inputs = max(int(unit.n_inputs * filled), 1) if index == 0 else unit.n_inputs
@@ -70,16 +74,21 @@ def _cost(plan: Plan, units: list[Unit], batch: int, per_parameter: float, fille
     return total
 
 
+_WAKING = 250.0
+"""Microseconds of an epoch for waking the other threads, and for waiting for them at its end."""
+
+
 def best_plan(
     units: list[Unit],
     batch: int,
     per_parameter: float,
     threads: int | None,
     filled: float | None,
+    steps: int,
 ) -> Plan:
     """Return the plan that takes least time, with so many threads where that is asked for.
 
-    Of sparse features ``filled`` is the part that is there.
+    Of sparse features ``filled`` is the part that is there; ``steps`` is of an epoch.
     """
     sparse = filled is not None
     least, most = (1, min(cores(), 8)) if threads is None else (threads, threads)
@@ -91,7 +100,7 @@ def best_plan(
     usable = [plan for plan in plans if plan.fits(units)] or [Plan(1, 0, sparse)]
     # An entry of a sparse row takes about as long as eight of a dense one.
     share = 1.0 if filled is None else min(8.0 * filled, 1.0)
-    return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, share))
+    return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, share, steps))
 
 
 def cores() -> int:

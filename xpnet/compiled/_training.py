@@ -90,7 +90,8 @@ class CompiledTraining:
         weights = weights_of(net, y, sample_weight)
         filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
         n_states = len(net.optimizer.state_names)
-        plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled)
+        steps = math.ceil(self._n_samples / batch_size) or 1
+        plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
         self.threads = plan.threads
         self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
         self._engine = self._builder.engine()
