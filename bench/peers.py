@@ -18,10 +18,10 @@ Cases: mnist; digits (64-32-10, batch 32, 50 epochs from the first weights timed
 (10000-16-16-1 on rows with about 130 ones in CSR, dense for those who take no CSR); wide
 (784-2048-2048-10, 15,000 samples).
 
-Of estimators, scikit-learn's and xpnet's with the same settings, the defaults where nothing is
-said, and the same random numbers: fit-mnist (784-89-10, 784-178-46-10, 784-1000-100-10, 2 epochs),
-fit-digits (as many epochs as they take), fit-sparse (10000-16-16-1, 2 epochs), predict (784-100-10,
-a thousand calls with one row, and one with 60,000).
+Of estimators (all of these cases are "estimators"), scikit-learn's and xpnet's with the same
+settings, the defaults where nothing is said, and the same random numbers: fit-mnist (784-89-10,
+784-178-46-10, 784-1000-100-10, 2 epochs), fit-digits (as many epochs as they take), fit-sparse
+(10000-16-16-1, 2 epochs), predict (784-100-10, a thousand calls with one row, one with 60,000).
 """
 
 import argparse
@@ -48,6 +48,7 @@ from .floor import flops
 
 CASES = ("mnist", "digits", "sparse", "wide")
 OF_ESTIMATORS = ("fit-mnist", "fit-digits", "fit-sparse", "predict")
+_ESTIMATORS = " --cases estimators"
 SHORTER = 15_000
 """Samples of the sparse and the wide case."""
 
@@ -88,7 +89,8 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     if options.save:
         output.save(options.save, result, text)
     if options.write_readme:
-        output.write_readme("peers", compact(result))
+        of_estimators = set(options.cases) <= set(OF_ESTIMATORS)
+        output.write_readme(f"peers{_ESTIMATORS if of_estimators else ''}", compact(result))
     return result
 
 
@@ -100,7 +102,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    every = ",".join((*CASES, *OF_ESTIMATORS))
+    every = ",".join((*CASES, "estimators", *OF_ESTIMATORS))
     add("--cases", type=arguments.words, default=list(CASES), metavar=every)
     add("--peers", type=arguments.words, default=list(PEERS), metavar="xpnet,torch")
     add(
@@ -140,6 +142,8 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     add("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
     add("--write-readme", action="store_true", help="put a short table into README.md")
     options = parser.parse_args(given)
+    if options.cases == ["estimators"]:
+        options.cases = list(OF_ESTIMATORS)
     for kind, asked, known in (
         ("case", options.cases, (*CASES, *OF_ESTIMATORS)),
         ("peer", options.peers, PEERS),

@@ -140,7 +140,7 @@ def test_results_are_saved_and_put_between_the_marks_of_the_readme(tmp_path):
         output.write_readme("ops", "new", readme)
 
 
-@pytest.mark.parametrize("module", ["epoch_time", "peers"])
+@pytest.mark.parametrize("module", ["epoch_time", "peers", "peers --cases estimators"])
 def test_the_readme_has_the_marks(module, tmp_path):
     copy = tmp_path / "README.md"
     copy.write_text(output.README.read_text(encoding="utf-8"), encoding="utf-8")
@@ -260,6 +260,28 @@ def test_peers_are_measured_and_do_the_same(capsys):
     assert "| batch 200 " in report.compact(result)
 
 
+def test_estimators_are_measured_and_do_the_same(capsys):
+    names = [name for name, peer in PEERS.items() if "fit" in peer.tasks and not peer.missing()]
+    assert len(names) > 1
+    options = "--cases fit-digits,predict --samples 150 --rounds 1 --threads 1 --no-costs"
+    result = peers.main(options.split())
+    fitted, one, all_of_them = result["rows"]
+    for row in result["rows"]:
+        assert list(row["peers"]) == names  # and none of those that train networks
+        assert row["reference"] == "estimator-sklearn"
+    assert (one["rows"], one["epochs"], all_of_them["rows"]) == (1, 1000, 60_000)
+    losses = losses_of(fitted["peers"])
+    for name, found in losses.items():
+        np.testing.assert_allclose(found, losses["estimator-sklearn"], rtol=0.01, err_msg=name)
+    printed = capsys.readouterr().out
+    assert "| predict, 60,000 rows |" in printed
+    assert "| predict 60,000 " in report.compact(result)
+
+
+def test_all_cases_of_estimators_have_a_name_for_them():
+    assert tuple(peers.parse_arguments(["--cases", "estimators"]).cases) == peers.OF_ESTIMATORS
+
+
 @pytest.fixture
 def one_batch(tmp_path, rng):
     """A function from an optimizer to a case whose only batch is all of the data.
@@ -283,7 +305,8 @@ def one_batch(tmp_path, rng):
 @pytest.mark.slow
 def test_all_peers_do_the_same_training(one_batch):
     """All but the one whose compilation takes a minute."""
-    names = [name for name in PEERS if name != "torch-compile" and not PEERS[name].missing()]
+    able = [name for name, peer in PEERS.items() if "train" in peer.tasks and not peer.missing()]
+    names = [name for name in able if name != "torch-compile"]
     cases = [one_batch(4, "sgd"), one_batch(1, "adam"), one_batch(1, "rmsprop")]
     with Team(names, 1, "cpu") as team:
         for case in [*cases, one_batch(4, "adam", epochs=3)]:
