@@ -17,7 +17,15 @@ from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the o
 from ._backend import Array, Backend, Memory, array_namespace, is_array, is_sparse
 from ._cublas import PRECISIONS
 from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name
-from ._registry import available_backends, backend_of, move, move_state, resolve, to_host
+from ._registry import (
+    available_backends,
+    backend_of,
+    move,
+    move_state,
+    on_gpu,
+    resolve,
+    to_host,
+)
 
 __all__ = [
     "PRECISIONS",
@@ -33,6 +41,7 @@ __all__ = [
     "is_sparse",
     "move",
     "move_state",
+    "on_gpu",
     "resolve",
     "to_host",
     "unknown_name",

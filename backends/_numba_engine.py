@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ._blas_threads import one_blas_thread
 from ._numba_kernels import (
     DRAWS,
     LOSSES,
@@ -27,7 +28,7 @@ from ._numba_kernels import (
 )
 from ._numba_loop import WORDS, run_steps
 from ._numba_program import Memory, Program, bits
-from ._numba_team import Team, one_blas_thread
+from ._numba_team import Team
 
 
 class Engine:

@@ -3,13 +3,8 @@
 import ctypes
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from queue import SimpleQueue
 from typing import Any
-
-from threadpoolctl import ThreadpoolController
 
 from ._numba_loop import run_steps
 
@@ -89,30 +84,3 @@ def _member(tasks: "SimpleQueue[Any]", failed: list[BaseException]) -> None:
             ctypes.c_int64.from_address(task[2]).value = 1  # ends the others' waiting
             failed.append(error)
         del task  # its arrays are not kept while the thread sleeps
-
-
-_lock = threading.Lock()
-_inside: list[Any] = []
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS, within the block, to the thread that calls it.
-
-    The limit is the whole process's. So the first of several blocks at the same time, in different
-    threads, sets it, and the last one lifts it.
-    """
-    with _lock:
-        _inside.append(_inside[0] if _inside else _controller().limit(limits=1, user_api="blas"))
-    try:
-        yield
-    finally:
-        with _lock:
-            limit = _inside.pop()
-            if not _inside:
-                limit.restore_original_limits()
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()

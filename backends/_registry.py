@@ -116,6 +116,13 @@ def move(x: Any, backend: Backend, dtype: str | None = None) -> Array:
 _HOST = 1  # kDLCPU
 
 
+def on_gpu(x: Any) -> bool:
+    """Whether an array is in a device's own memory, so that a look at it on the host is a copy."""
+    if not is_array(x) or isinstance(x, (np.ndarray, np.generic)):
+        return False
+    return hasattr(x, "__dlpack_device__") and x.__dlpack_device__()[0] != _HOST
+
+
 def _shared(x: Any, backend: Backend) -> Array | None:
     """Return an array of another library on the same GPU as one of ``backend``, by DLPack."""
     if not hasattr(x, "__dlpack_device__") or isinstance(x, np.ndarray):

@@ -8,8 +8,10 @@ import pytest
 from xpnet import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
+    DenseLayer,
     MeanSquaredError,
     NegativeLogLikelihood,
+    NeuralNetwork,
     PoissonLoss,
     SoftmaxCrossEntropy,
 )
@@ -325,6 +327,12 @@ def test_the_most_of_a_loss_is_of_each_output_and_leaves_its_derivative(
     np.testing.assert_array_equal(
         to_host(limited.derivative(y, z)), to_host(plain.derivative(y, z))
     )
+
+
+def test_counts_below_0_are_refused():
+    net = NeuralNetwork(epochs=1, batch_size=2, loss="poisson").add(DenseLayer(1, (2,)))
+    with pytest.raises(ValueError, match="y has the number -1.0: PoissonLoss expects counts"):
+        net.fit((np.ones((3, 2)), np.array([1.0, -1.0, 2.0])))
 
 
 def test_counts_and_their_rate_cost_nothing_where_they_agree(backend):

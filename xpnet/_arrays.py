@@ -71,6 +71,8 @@ class Arrays:
         for start in range(0, max(len(self), 1), size):
             part = slice(start, min(start + size, len(self)))
             X = self.X[part] if is_sparse(self.X) else self.X[part, ...]
+            if isinstance(X, np.ndarray):
+                X.flags.writeable = False  # the view, not the user's data
             if is_sparse(X) and not self.keeps_sparse:
                 X = X.toarray()
             X = X if is_sparse(X) else self.backend.asarray(X, self.backend.dtype)

@@ -132,7 +132,9 @@ def prepare_targets(
         raise ValueError(f"y goes from {low} to {high}: {name} expects numbers from 0 to 1")
     if loss.targets == "classes" and not np.allclose(host.sum(axis=1), 1.0, atol=1e-4):
         raise ValueError(f"y has rows that do not sum to 1: {name} expects one-hot rows")
-    if loss.targets == "values":
+    if loss.targets == "counts" and np.any(host < 0):
+        raise ValueError(f"y has the number {host.min()}: {name} expects counts, 0 or more")
+    if loss.targets in ("values", "counts"):
         check_classes(host, metric)
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
 

@@ -31,7 +31,8 @@ class LossFunction(ABC):
         What to do about another kind of output, for the error message.
     targets : str or None
         What ``y_true`` is: ``"values"`` (numbers, one per output), ``"probabilities"`` (the same,
-        in [0, 1]), ``"classes"`` (indices from 0 or one-hot rows), or None, which is not checked.
+        in [0, 1]), ``"counts"`` (the same, 0 or more), ``"classes"`` (indices from 0 or one-hot
+        rows), or None, which is not checked.
     makes_weights : bool
         Whether samples get weights even where the data have none.
     decision_threshold : float
@@ -313,7 +314,7 @@ class PoissonLoss(MeanLoss):
 
     accepts = frozenset(["real"])
     advice = "It takes the logarithm of a rate: end with DenseLayer or LinearActivation."
-    targets = "values"
+    targets = "counts"
 
     def __init__(self, factor: float = 1.0) -> None:
         self.factor = check_positive("factor", factor)

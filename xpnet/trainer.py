@@ -165,7 +165,8 @@ class Trainer:
             seconds=time.perf_counter() - start,
         )
         net.mark_fitted()
-        bar.set_postfix(_shown(net.history), refresh=False)
+        if net.progress:
+            bar.set_postfix(_shown(net.history), refresh=False)
 
     def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
         """Return loss and metric of the validation data, or NaN in an epoch without."""
@@ -235,9 +236,6 @@ class _NoBar(AbstractContextManager[Any]):
     def update(self, n: int) -> None:
         return
 
-    def set_postfix(self, *arguments: object, **options: object) -> None:
-        return
-
 
 def evaluate(network: "NeuralNetwork", data: Data) -> tuple[float, float | None]:
     """Return loss and metric of a network on data, without training."""
@@ -258,7 +256,8 @@ def measure(network: "NeuralNetwork", data: Data, metric: Metric | Callable[...,
 def predict(network: "NeuralNetwork", data: Data) -> Array:
     """Return a network's outputs for data, batch by batch."""
     outputs = [output for _, output in _outputs(network, data)]
-    return outputs[0] if len(outputs) == 1 else data.backend.xp.concat(outputs, axis=0)
+    # A copy, too, where there is one: layers that change nothing give the features themselves.
+    return data.backend.xp.concat(outputs, axis=0)
 
 
 def _outputs(network: "NeuralNetwork", data: Data) -> Generator[tuple[Arrays, Array], None, None]:

@@ -14,13 +14,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..activations import ActivationLayer
-from ..backends import PRECISIONS, Array
+from ..backends import PRECISIONS, Array, to_host
 from ..losses import LossFunction
 from ..schedules import Schedule
 from ..trainer import DivergedError
 from ._checks import check_for_lbfgs, check_going_on, hidden_sizes
 from ._conversion import from_sklearn, to_sklearn
-from ._inputs import Home, checked, features
+from ._inputs import Home, brought, checked, features
 from ._lbfgs import fit_lbfgs
 from ._network import (
     ACTIVATIONS,
@@ -34,7 +34,7 @@ from ._network import (
 )
 from ._policy import CurrentRate
 from ._predicting import outputs
-from ._stochastic import fit_stochastic
+from ._stochastic import fit_stochastic, times
 
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -46,6 +46,7 @@ class BaseMLP(BaseEstimator, ABC):
     """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which say what parameters mean."""
 
     _in_training = False
+    _trained_by = ""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -114,9 +115,13 @@ class BaseMLP(BaseEstimator, ABC):
     def _held_out_score(self, z: np.ndarray, targets: np.ndarray, weight: Any) -> float:
         """Return the score of a network's outputs."""
 
-    def _weights(self, targets: np.ndarray, weight: Any, incremental: bool) -> Any:
-        """Return the weight of each sample."""
-        return weight
+    @abstractmethod
+    def _outputs_of(self, targets: np.ndarray) -> int:
+        """Return how many outputs targets are for."""
+
+    def _class_weights(self, targets: np.ndarray, incremental: bool) -> np.ndarray | None:
+        """Return the weight of each sample's class, or None."""
+        return None
 
     def _loss_scale(self) -> float:
         """Return what the loss of the data is multiplied by in ``loss_``."""
@@ -155,6 +160,8 @@ class BaseMLP(BaseEstimator, ABC):
         ------
         ValueError
             Parameters or data are not what is expected; or weights became NaN or infinite.
+        DeviceUnavailableError
+            There is no such ``device`` here.
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
@@ -172,27 +179,29 @@ class BaseMLP(BaseEstimator, ABC):
         if self.solver == "lbfgs":
             check_for_lbfgs(self, validation_data)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y = checked(self, X, y, self.dtype, first, y_numeric=not self._is_classifier())
+        X, y, gpu = checked(self, X, y, self.dtype, first, y_numeric=not self._is_classifier())
         targets = self._encode(y, incremental)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, targets, dtype=np.float64)
-        weight = self._weights(targets, sample_weight, incremental)
+        weight, of_class = brought(sample_weight), self._class_weights(targets, incremental)
+        if weight is not None:
+            weight = _check_sample_weight(weight, targets, dtype=np.float64)
+        sizes = [X.shape[1], *hidden, self._outputs_of(targets)]
+        if not first:
+            check_going_on(self, sizes)
+        self.n_outputs_ = sizes[-1]
         held_out = self._held_out(validation_data)
         self._random_state = check_random_state(self.random_state)
-        sizes = [X.shape[1], *hidden, self.n_outputs_]
-        dtype = self.dtype or (X.dtype.name if X.dtype.name in _FLOATING else "float64")
+        dtype = self._dtype_of(None if first else self.coefs_[0], X)
         if first:
             self._initialize(sizes, dtype)
-        check_going_on(self, sizes)
         if self.solver != "lbfgs":
             self._begin_curves()
-        net = self._ready(sizes, dtype, incremental)
+        net = self._ready(sizes, dtype, gpu, incremental)
         self._in_training = True  # the network is ahead of coefs_
         try:
             if self.solver == "lbfgs":
-                fit_lbfgs(self, net, X, targets, weight)
+                fit_lbfgs(self, net, X, targets, times(weight, of_class))
             else:
-                fit_stochastic(self, net, X, targets, weight, held_out, incremental)
+                fit_stochastic(self, net, X, targets, weight, of_class, held_out, incremental)
         except DivergedError as error:
             raise ValueError(_NOT_FINITE) from error
         finally:
@@ -211,8 +220,16 @@ class BaseMLP(BaseEstimator, ABC):
                 f"validation_data has {len(given)} items: expected (X, y) or (X, y, sample_weight)"
             )
         X, y, *weight = given
-        X, y = checked(self, X, y, self.dtype, False, y_numeric=not self._is_classifier())
-        return X, self._encode(y, True, held_out=True), weight[0] if weight else None
+        X, y, _ = checked(self, X, y, self.dtype, False, y_numeric=not self._is_classifier())
+        return X, self._encode(y, True, held_out=True), brought(weight[0]) if weight else None
+
+    def _dtype_of(self, *arrays: Any) -> str:
+        """Return the type to train in: what was asked for, or the first array's, if it is one."""
+        for array in arrays:
+            own = "" if array is None else str(array.dtype).rpartition(".")[2]  # "torch.float32"
+            if self.dtype or own in _FLOATING:
+                return self.dtype or own
+        return "float64"
 
     def _initialize(self, sizes: list[int], dtype: str) -> None:
         """Draw first weights, and begin all counts."""
@@ -239,18 +256,25 @@ class BaseMLP(BaseEstimator, ABC):
         self.validation_scores_: list[float] | None = [] if stops else None
         self.best_validation_score_ = -np.inf if stops else None
 
-    def _ready(self, sizes: list[int], dtype: str, incremental: bool = False) -> EstimatorNetwork:
-        """Return the network with everything as it is to be before training."""
+    def _ready(
+        self, sizes: list[int], dtype: str, gpu: Home = None, incremental: bool = False
+    ) -> EstimatorNetwork:
+        """Return the network with everything as it is to be before training.
+
+        Without a ``device`` it is where the features are, if that is a GPU.
+        """
         rate = self.learning_rate
         if not isinstance(rate, Schedule):
             rate = CurrentRate(self.learning_rate_init)
         before = getattr(self, "network_", None)
         net = make_network(self, sizes, dtype, self._loss(dtype), rate)
+        net.settle(gpu.with_dtype(dtype) if gpu and self.device is None else net.backend)
         if before is not None:
-            copy_states(before, net)
-            if incremental:
+            copy_states(before.to(net.backend), net)
+            if incremental and self._trained_by != "lbfgs":  # which has none
                 net.optimizer = before.optimizer
             net.history = before.history
+        self._trained_by = self.solver
         self.network_, self.history_ = net, net.history
         self._held = [None] * len(self._parameters())
         bring_in(net, self._parameters(), self._held)
@@ -282,7 +306,7 @@ class BaseMLP(BaseEstimator, ABC):
             return scored
 
         def score() -> float:
-            z = net.backend.to_numpy(outputs(net, X))
+            z = to_host(outputs(net, X))
             if not np.isfinite(z).all():
                 return float("nan")
             return float(self._held_out_score(z, targets, weight))
@@ -300,9 +324,11 @@ class BaseMLP(BaseEstimator, ABC):
         """Return the network's outputs, and where answers belong."""
         check_is_fitted(self, "network_")
         X, home, check = features(self, X)
+        if self._in_training:  # a scorer asks, for targets on the host
+            home = None
         if not self._in_training:
             bring_in(self.network_, self._parameters(), self._held)
-        return self.network_.backend.to_numpy(outputs(self.network_, X, check)), home
+        return to_host(outputs(self.network_, X, check)), home
 
     # ---- scikit-learn's own estimators
 
@@ -343,8 +369,16 @@ class BaseMLP(BaseEstimator, ABC):
         self._random_state = check_random_state(self.random_state)
         self.validation_loss_curve_ = []
         sizes = [coefs[0].shape[0], *(w.shape[1] for w in coefs)]
-        self._ready(sizes, coefs[0].dtype.name).mark_fitted()
+        self._ready(sizes, self._dtype_of(coefs[0])).mark_fitted()
         self._bring_out()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Let ``coefs_`` be the network's own arrays again, as before the pickling."""
+        super().__setstate__(state)
+        if hasattr(self, "network_"):
+            bring_in(self.network_, self._parameters(), self._held)
+            self.network_.parameters.gather()
+            self._bring_out()
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: sparse rows are welcome."""

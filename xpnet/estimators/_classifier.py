@@ -11,10 +11,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from ..backends import Array, array_namespace, ops, to_host
+from ..backends import Array, array_namespace, ops
 from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
-from ._inputs import answer
+from ._inputs import Home, answer, brought
 from ._network import of_outputs
 
 
@@ -61,17 +61,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_fun : int, default 15000
         Calls of the loss by "lbfgs" at most.
     device : str, optional
-        "cpu", "cuda", "cuda:1", "auto"; by default where the data are.
+        "cpu", "cuda", "cuda:1", "auto"; by default where the features are that ``fit`` is given.
+        One that was fitted on a GPU is unpickled where there is one; :meth:`to_sklearn` gives one
+        for elsewhere.
     dtype : {"float32", "float64"}, optional
         By default the features' own, float64 for integers.
     precision : str, default "float32"
-        Of products on CUDA; see :class:`xpnet.NeuralNetwork`.
+        Of products on CUDA, in float32; see :class:`xpnet.NeuralNetwork`.
     dropout : float, default 0.0
         The part of hidden units that is dropped in training.
     batch_norm : bool, default False
         Whether hidden layers are normalised before their activation.
     class_weight : dict, "balanced" or None, default None
-        What samples of each class weigh, besides their own weights.
+        What samples of each class weigh in training, besides their own weights; scores for early
+        stopping know nothing of it.
     l1_ratio : float, default 0.0
         The part of ``alpha`` that is an L1 penalty.
     weight_decay : float, default 0.01
@@ -180,7 +183,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         else:
             self._check_classes(y, all_of_them=self.warm_start and not held_out)
         rows = self._label_binarizer.transform(y)
-        self.n_outputs_ = rows.shape[1]
         if self._label_binarizer.y_type_ == "multiclass":
             return rows.argmax(axis=1)
         return rows.astype(np.float64)
@@ -210,17 +212,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return self._label_binarizer.inverse_transform(targets.ravel())
         return targets.astype(int)
 
-    def _weights(self, targets: np.ndarray, weight: Any, incremental: bool) -> Any:
-        """Return each sample's weight times its class's."""
+    def _outputs_of(self, targets: np.ndarray) -> int:
+        return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
+
+    def _class_weights(self, targets: np.ndarray, incremental: bool) -> np.ndarray | None:
         if self.class_weight is None:
-            return weight
+            return None
         if incremental and self.class_weight == "balanced":
             raise ValueError(
                 "class_weight 'balanced' is not supported for partial_fit. In order to use "
                 "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y), "
                 "and give its result as a dict."
             )
-        if self.n_outputs_ > 1 and targets.ndim == 2:
+        if targets.ndim == 2 and targets.shape[1] > 1:
             raise ValueError(
                 "class_weight is for classes that exclude each other: with several labels to a "
                 "sample, give sample_weight"
@@ -229,7 +233,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         of_class = compute_class_weight(
             self.class_weight, classes=self.classes_, y=self.classes_[index]
         )
-        return of_class[index] if weight is None else weight * of_class[index]
+        return np.asarray(of_class[index])
 
     # ---- what is trained
 
@@ -297,20 +301,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         array of shape (n_samples, n_classes)
             In the library and on the device of X.
         """
-        z, home = self._outputs(X)
-        probabilities = of_outputs(self.out_activation_, z)
-        if self.n_outputs_ == 1:
-            probabilities = np.concatenate([1.0 - probabilities, probabilities], axis=1)
-        return answer(probabilities, home)
+        return answer(*self._probabilities(X))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithms of :meth:`predict_proba`."""
-        z, home = self._outputs(X)
-        probabilities = of_outputs(self.out_activation_, z)
-        if self.n_outputs_ == 1:
-            probabilities = np.concatenate([1.0 - probabilities, probabilities], axis=1)
+        probabilities, home = self._probabilities(X)
         with np.errstate(divide="ignore"):
             return answer(np.log(probabilities), home)
+
+    def _probabilities(self, X: Any) -> tuple[np.ndarray, Home]:
+        z, home = self._outputs(X)
+        found = of_outputs(self.out_activation_, z)
+        if self.n_outputs_ == 1:
+            found = np.concatenate([1.0 - found, found], axis=1)
+        return found, home
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy; of several labels to a sample, all have to be right.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        """
+        return float(
+            accuracy_score(
+                brought(y), brought(self.predict(X)), sample_weight=brought(sample_weight)
+            )
+        )
 
     @partial_fit_if_stochastic
     @_fit_context(prefer_skip_nested_validation=True)
@@ -328,9 +346,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         MLPClassifier
             The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; with ``early_stopping``; with ``class_weight="balanced"``, for which
+            all samples would have to be there.
         """
+        classes = brought(classes)
         if _check_partial_fit_first_call(self, classes):
-            labels = to_host(y)
+            labels = brought(y)
             several = type_of_target(labels).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(labels if several else classes)
         return self._fit(X, y, sample_weight, None, incremental=True)

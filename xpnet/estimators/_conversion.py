@@ -34,8 +34,10 @@ def to_sklearn(est: Any) -> Any:
             raise ValueError(f"{name}={value!r}: scikit-learn has {', '.join(allowed)}")
     made.set_params(**{name: getattr(est, name) for name in made.get_params()})
     _hand_over(est, made)
-    for name in ("coefs_", "intercepts_"):
-        setattr(made, name, [array.copy() for array in getattr(est, name)])
+    for name in ("coefs", "intercepts"):
+        setattr(made, f"{name}_", [array.copy() for array in getattr(est, f"{name}_")])
+        if est.early_stopping:  # what a warm start without an improvement goes back to
+            setattr(made, f"_best_{name}", [array.copy() for array in getattr(est, f"{name}_")])
     return made
 
 

@@ -16,7 +16,18 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, to_host
+from ..backends import (
+    Array,
+    Backend,
+    array_namespace,
+    backend_of,
+    is_array,
+    is_sparse,
+    move,
+    on_gpu,
+    ops,
+    to_host,
+)
 
 Home = Backend | None
 """The backend that answers belong to; None for NumPy."""
@@ -30,12 +41,14 @@ _KEPT = [np.float64, np.float32, *_INTEGERS]
 
 def checked(
     est: Any, X: Any, y: Any, dtype: str | None, reset: bool, y_numeric: bool
-) -> tuple[Any, Any]:
-    """Return features and targets, checked as scikit-learn does."""
+) -> tuple[Any, Any, Home]:
+    """Return features and targets, checked as scikit-learn does, and the GPU of the features."""
     given, home = _bring(X)
-    y = to_host(y) if is_array(y) else y
-    if home is not None and home.has_kernels:
-        given = _on_gpu(est, given, reset)
+    if not (on_gpu(X) or _is_cupys(X)):
+        home = None
+    y = brought(y)
+    if on_gpu(given):
+        _check_on_gpu(est, given, reset)
         check_consistent_length(given, y)
         y = check_array(y, ensure_2d=False, dtype="numeric" if y_numeric else None)
     else:
@@ -49,7 +62,7 @@ def checked(
             dtype=[np.dtype(dtype), *_INTEGERS] if dtype else _KEPT,
             reset=reset,
         )
-    return _in_rows(given), y
+    return _in_rows(given), y, home
 
 
 def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
@@ -59,8 +72,9 @@ def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
     was not looked at.
     """
     given, home = _bring(X)
-    if home is not None and home.has_kernels:
-        return _on_gpu(est, given, reset=False), home, None
+    if on_gpu(given):
+        _check_on_gpu(est, given, reset=False)
+        return given, home, None
     given = validate_data(
         est,
         given,
@@ -81,23 +95,36 @@ def answer(values: np.ndarray, home: Home) -> Array:
     return move(values, home)
 
 
+def brought(x: Any) -> Any:
+    """Return targets or weights on the host, if they are an array; lists and tables as they are."""
+    return to_host(x) if is_array(x) else x
+
+
 def _bring(X: Any) -> tuple[Any, Home]:
     """Return features of another library as NumPy's, if they are not on a GPU, and their home."""
+    if _is_cupys(X):  # checked on the host, and moved back
+        return X.get(), backend_of(X.data)
     if not is_array(X) or isinstance(X, (np.ndarray, np.generic)):
         return X, None
-    home = backend_of(X)
-    return (X if home.has_kernels else to_host(X)), home
+    return (X if on_gpu(X) else to_host(X)), backend_of(X)
 
 
-def _on_gpu(est: Any, X: Array, reset: bool) -> Array:
-    """Return features on a GPU, checked there."""
+def _is_cupys(X: Any) -> bool:
+    """Whether it is a sparse matrix of CuPy's."""
+    return is_sparse(X) and type(X).__module__.startswith("cupyx.")
+
+
+def _check_on_gpu(est: Any, X: Array, reset: bool) -> None:
+    """Check features where they are."""
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, got {X.ndim}D array instead")
-    xp, n_features = array_namespace(X), X.shape[1]
-    if xp.isdtype(X.dtype, "real floating") and not bool(xp.all(xp.isfinite(X))):
-        raise ValueError(
-            f"Input X contains NaN or infinity.\n{type(est).__name__} does not take it"
-        )
+    if X.shape[0] == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape={tuple(X.shape)})")
+    n_features = X.shape[1]
+    floating = array_namespace(X).isdtype(X.dtype, "real floating")
+    if floating and not backend_of(X).scalar(ops.all_finite(X)):
+        name = type(est).__name__
+        raise ValueError(f"Input X contains NaN or infinity, which {name} does not accept")
     if reset:
         est.n_features_in_ = n_features
     elif n_features != est.n_features_in_:
@@ -105,7 +132,6 @@ def _on_gpu(est: Any, X: Array, reset: bool) -> Array:
             f"X has {n_features} features, but {type(est).__name__} is expecting "
             f"{est.n_features_in_} features as input."
         )
-    return X
 
 
 def _in_rows(X: Any) -> Any:

@@ -7,7 +7,9 @@ from scipy.optimize import minimize
 from sklearn.utils.optimize import _check_optimize_result
 
 from .._penalties import inverse
-from ..backends import Array, move
+from .._placing import keeps_sparse, place
+from ..backends import Array
+from ..data import Dataset
 from ..neuralnet import NeuralNetwork
 from ._network import dense_layers
 
@@ -74,9 +76,9 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
     """Train an estimator's network on all samples at once, as ``max_iter`` and ``tol`` say."""
     backend = net.backend
     with backend.active():
-        features = X if hasattr(X, "tocsr") else move(X, backend, backend.dtype)
-        given = None if weight is None else backend.asarray(weight, backend.dtype)
-        objective = Objective(net, features, backend.asarray(y), given, est)
+        arrays = place(Dataset(X, y, sample_weight=weight), backend, y, keeps_sparse(net))
+        batch = next(arrays.batches(X.shape[0]))  # all of them, as a step takes them
+        objective = Objective(net, batch.X, batch.y, batch.sample_weight, est)
         result = minimize(
             objective,
             objective.start(),

@@ -20,7 +20,7 @@ from ..activations import (
     SigmoidActivation,
     TanhActivation,
 )
-from ..backends import Array, array_namespace, move, ops, to_host
+from ..backends import Array, Backend, array_namespace, is_array, move, ops, to_host
 from ..layers import BatchNormalization, DenseLayer, Dropout
 from ..losses import LossFunction
 from ..neuralnet import NeuralNetwork
@@ -61,6 +61,11 @@ class EstimatorNetwork(NeuralNetwork):
     """A network whose samples come in scikit-learn's order: each epoch shuffles the last one's."""
 
     min_samples: ClassVar[int] = 1  # partial_fit takes what comes
+
+    def settle(self, backend: Backend) -> None:
+        """Train and answer there, wherever the data are."""
+        self.to(backend)
+        self._follows_data = False
 
     def begin_orders(self, random_state: Any) -> None:
         """Shuffle by this stream from now on, and not at all if it is None."""
@@ -189,7 +194,8 @@ def bring_in(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) -> N
     places = [(layer, name) for name in ("weights", "biases") for layer in dense]
     for k, ((layer, name), value) in enumerate(zip(places, given, strict=True)):
         if value is not held[k]:
-            setattr(layer, name, move(np.asarray(value), backend, backend.dtype))
+            own = value if is_array(value) else np.asarray(value)
+            setattr(layer, name, move(own, backend, backend.dtype))
             held[k] = value
 
 
@@ -212,10 +218,12 @@ def bring_out(net: NeuralNetwork) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def copy_states(old: NeuralNetwork, new: NeuralNetwork) -> None:
-    """Give a network what another one of the same layers has learned."""
-    for before, after in zip(old.layers, new.layers, strict=True):
-        for name in (*before.parameter_names, *before.state_names):
-            setattr(after, name, getattr(before, name))
+    """Give a network what another one has learned, which may have other layers without weights."""
+    for kind in (DenseLayer, BatchNormalization):
+        befores, afters = ([x for x in net.layers if type(x) is kind] for net in (old, new))
+        for before, after in zip(befores, afters, strict=True):
+            for name in (*kind.parameter_names, *kind.state_names):
+                setattr(after, name, getattr(before, name))
 
 
 def of_outputs(kind: str, z: Array) -> Array:

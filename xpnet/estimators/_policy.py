@@ -7,12 +7,13 @@ and ``early_stopping``.
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sklearn.exceptions import ConvergenceWarning
 
 from ..callbacks import Callback
 from ..neuralnet import NeuralNetwork
+from ..optimizers import SGD
 from ..schedules import Schedule
 from ..snapshot import Snapshot
 from ..trainer import DivergedError
@@ -27,10 +28,10 @@ class CurrentRate(Schedule):
         The first one.
     """
 
-    state_names = ("rate",)
+    state_names = ("initial", "rate")
 
     def __init__(self, rate: float) -> None:
-        self.rate = float(rate)
+        self.initial = self.rate = float(rate)
 
     def learning_rate(self, epoch: int, epochs: int) -> float:
         """Return the rate as it is."""
@@ -61,9 +62,11 @@ class Policy(Callback):
         self.est, self._n_samples, self._score = est, n_samples, score
         self._incremental = incremental
         self._best: Snapshot | None = None
+        self._validates = False
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Keep the first weights, which are the best if every score is NaN."""
+        self._validates = "val_loss" in columns
         if self._score is not None and self.est.best_validation_score_ == -math.inf:
             self._best = Snapshot(network)
 
@@ -74,13 +77,14 @@ class Policy(Callback):
         est.t_ += self._n_samples
         est.loss_ = est._loss_of(row)
         est.loss_curve_.append(est.loss_)
-        if "val_loss" in row:
+        if self._validates:
             est.validation_loss_curve_.append(est._loss_of(row, "val_loss"))
         if est.verbose:
             print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
         self._compare(network)
-        if est.solver == "sgd" and est.learning_rate == "invscaling":
-            _set_rate(network, est.learning_rate_init / (est.t_ + 1) ** est.power_t)
+        if est.learning_rate == "invscaling" and _changes(network):
+            initial = cast(CurrentRate, network.optimizer.schedule).initial
+            _set_rate(network, initial / (est.t_ + 1) ** est.power_t)
         if est._no_improvement_count > est.n_iter_no_change and self._ends(network):
             network.stop_training = True
         elif est.n_iter_ == est.max_iter and not self._incremental:
@@ -116,7 +120,7 @@ class Policy(Callback):
             f"{what} did not improve more than tol={est.tol:f} for {est.n_iter_no_change} "
             "consecutive epochs."
         )
-        if est.solver != "sgd" or est.learning_rate != "adaptive":
+        if est.learning_rate != "adaptive" or not _changes(network):
             ends, text = True, f"{text} Stopping."
         elif (rate := network.optimizer.learning_rate) <= 1e-6:
             ends, text = True, f"{text} Learning rate too small. Stopping."
@@ -146,6 +150,12 @@ class Policy(Callback):
         """Go back to the epoch with the best score on held-out samples."""
         if self._best is not None:
             self._best.restore()
+
+
+def _changes(network: NeuralNetwork) -> bool:
+    """Whether the policies are for its optimizer, which may be of an earlier ``partial_fit``."""
+    optimizer = network.optimizer
+    return isinstance(optimizer, SGD) and isinstance(optimizer.schedule, CurrentRate)
 
 
 def _set_rate(network: NeuralNetwork, rate: float) -> None:

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from .._arrays import Arrays
-from ..backends import Array
+from .._placing import place
+from ..backends import Array, on_gpu
+from ..backends._blas_threads import blas_threads, one_blas_thread
+from ..data import Dataset
 from ..neuralnet import NeuralNetwork
 
 _ROWS = 1024
@@ -30,7 +31,7 @@ def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None)
     check : callable, optional
         Raises an error if there are features that are NaN or infinite, which is yet to be seen.
     """
-    if net.backend.name != "numpy":
+    if on_gpu(X) or net.backend.name != "numpy":
         if check is not None:
             check()
         return net.predict(X)
@@ -39,12 +40,14 @@ def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None)
 
     def some(start: int) -> np.ndarray:
         rows = X[start : start + _ROWS]
-        (batch,) = Arrays(rows, None, None, net.backend, keeps_sparse=True).batches(_ROWS)
+        with np.errstate(over="ignore"):  # refused below, in words
+            (batch,) = Arrays(rows, None, None, net.backend, keeps_sparse=True).batches(_ROWS)
         # A feature that is NaN or infinite makes its row's sums so: fewer numbers to look at.
         with np.errstate(invalid="ignore"):
             z = net.layers[0].forward_propagation(batch.X, training=False)
             if check is not None and not np.isfinite(np.sum(z)):
                 check()
+                place(Dataset(rows), net.backend, keeps=True)  # refuses what its type has not
         for layer in net.layers[1:]:
             z = layer.forward_propagation(z, training=False)
         return z
@@ -62,19 +65,13 @@ def _in_threads(some: Callable[[int], np.ndarray], starts: range) -> list[np.nda
 
     Threads that share a product wait for each other at each, and long if others compute, too.
     """
-    blas = _blas()
-    n_threads = max((each["num_threads"] for each in blas.info()), default=1)
+    n_threads = blas_threads()
     if n_threads == 1:
         return list(map(some, starts))
-    with blas.limit(limits=1), ThreadPoolExecutor(n_threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
         done = [pool.submit(copy_context().run, some, start) for start in starts]
         try:
             return [each.result() for each in done]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")

@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d
 from ..backends import Array
 from ..losses import LossFunction, MeanSquaredError, PoissonLoss
 from ._base import BaseMLP, partial_fit_if_stochastic
-from ._inputs import answer
+from ._inputs import answer, brought
 from ._network import of_outputs
 
 
@@ -28,7 +28,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum
     nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon
     n_iter_no_change, max_fun, device, dtype, precision, dropout, batch_norm, l1_ratio
-    weight_decay, scoring, callbacks, progress
+    weight_decay, callbacks, progress
+    scoring : str, callable or None, default None
+        scikit-learn's scorer for ``early_stopping``, in place of R².
 
     Attributes
     ----------
@@ -96,8 +98,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         targets = y.reshape(-1, 1) if y.ndim == 1 else y
         if self.loss == "poisson" and np.any(targets < 0):
             raise ValueError("Some values of y are negative: the loss 'poisson' needs y >= 0.")
-        self.n_outputs_ = targets.shape[1]
+        if held_out and targets.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"validation_data has {targets.shape[1]} targets to a sample, y has "
+                f"{self.n_outputs_}"
+            )
         return np.asarray(targets, np.float64)
+
+    def _outputs_of(self, targets: np.ndarray) -> int:
+        return targets.shape[1]
 
     def _decode(self, targets: np.ndarray) -> np.ndarray:
         return targets[:, 0] if self.n_outputs_ == 1 else targets
@@ -132,6 +141,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         z, home = self._outputs(X)
         return answer(self._decode(of_outputs(self.out_activation_, z)), home)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R², the mean over several outputs.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        """
+        return float(
+            r2_score(brought(y), brought(self.predict(X)), sample_weight=brought(sample_weight))
+        )
 
     @partial_fit_if_stochastic
     @_fit_context(prefer_skip_nested_validation=True)

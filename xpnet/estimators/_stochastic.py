@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from ..backends import Array
+from ..backends import Array, backend_of, is_array, ops
 from ..data import Dataset
 from ._network import EstimatorNetwork
 from ._policy import Policy
@@ -18,6 +18,7 @@ def fit_stochastic(
     X: Any,
     y: np.ndarray,
     weight: np.ndarray | None,
+    of_class: np.ndarray | None,
     held_out: tuple[Any, ...] | None,
     incremental: bool,
 ) -> None:
@@ -30,7 +31,8 @@ def fit_stochastic(
     X : array or CSR matrix of shape (n, n_features)
     y : array
         Targets as the loss takes them.
-    weight : array of shape (n,), optional
+    weight, of_class : array of shape (n,), optional
+        Weights of samples, and of their classes, which are of training alone.
     held_out : tuple, optional
         Features, targets and weights to validate on, else a part of the samples is with
         ``early_stopping``.
@@ -42,7 +44,7 @@ def fit_stochastic(
     if est.early_stopping and held_out is None:
         inside, outside = _split(est, y)
         held_out = _rows(outside, X, y, weight)
-        X, y, weight = _rows(inside, X, y, weight)
+        X, y, weight, of_class = _rows(inside, X, y, weight, of_class)
     n = X.shape[0]
     net.batch_size = _batch_size(est.batch_size, n)
     net.begin_orders(est._random_state if est.shuffle else None)
@@ -56,7 +58,7 @@ def fit_stochastic(
     validation = None if held_out is None else _dataset(*held_out)
     try:
         net.fit(
-            _dataset(X, y, weight),
+            _dataset(X, y, times(weight, of_class)),
             validation=validation,
             epochs=1 if incremental else int(est.max_iter),
             callbacks=callbacks,
@@ -64,8 +66,19 @@ def fit_stochastic(
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=4)
         net.mark_fitted()  # even in the first epoch
+    finally:
+        net.begin_orders(None)
+        for layer in net.layers:
+            layer.forget_pass()
     if est.early_stopping:
         policy.restore_best()
+
+
+def times(weight: np.ndarray | None, of_class: np.ndarray | None) -> np.ndarray | None:
+    """Return the weights of samples and of their classes together, as far as there are any."""
+    if weight is None or of_class is None:
+        return of_class if weight is None else weight
+    return weight * of_class
 
 
 def _dataset(X: Any, y: np.ndarray, weight: np.ndarray | None) -> Dataset:
@@ -90,7 +103,13 @@ def _split(est: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rows(index: np.ndarray, *arrays: Array | None) -> tuple[Any, ...]:
-    return tuple(None if array is None else array[index] for array in arrays)
+    return tuple(None if array is None else _take(array, index) for array in arrays)
+
+
+def _take(array: Any, index: np.ndarray) -> Any:
+    if not is_array(array):  # sparse rows
+        return array[index]
+    return ops.take_rows(array, backend_of(array).asarray(index))
 
 
 def _batch_size(given: Any, n: int) -> int:

@@ -74,6 +74,7 @@ class Layer(ABC):
         Parameters
         ----------
         input : array of shape (n, *input_shape)
+            Not to be written to: it is another layer's output, or the user's data.
         training : bool, default True
             Whether a backward pass follows; prediction passes False and keeps nothing.
 
