@@ -331,7 +331,7 @@ def test_the_most_of_a_loss_is_of_each_output_and_leaves_its_derivative(
 
 def test_counts_below_0_are_refused():
     net = NeuralNetwork(epochs=1, batch_size=2, loss="poisson").add(DenseLayer(1, (2,)))
-    with pytest.raises(ValueError, match="y has the number -1.0: PoissonLoss expects counts"):
+    with pytest.raises(ValueError, match=r"y has the number -1\.0: PoissonLoss expects counts"):
         net.fit((np.ones((3, 2)), np.array([1.0, -1.0, 2.0])))
 
 
