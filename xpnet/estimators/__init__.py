@@ -3,6 +3,31 @@
 Change one line, ``from sklearn.neural_network import MLPClassifier``, to one that imports it from
 here. On a CPU in float64 both give the same weights from the same ``random_state``; what is here
 besides (a GPU, dropout, class weights and more) is off by default.
+
+Examples
+--------
+In a pipeline, with a grid search:
+
+>>> from sklearn.datasets import load_iris
+>>> from sklearn.model_selection import GridSearchCV
+>>> from sklearn.pipeline import make_pipeline
+>>> from sklearn.preprocessing import StandardScaler
+>>> from xpnet.estimators import MLPClassifier
+>>> X, y = load_iris(return_X_y=True)
+>>> network = MLPClassifier(solver="lbfgs", max_iter=1000, random_state=0)
+>>> grid = {"mlpclassifier__hidden_layer_sizes": [(5,), (20, 10)]}
+>>> search = GridSearchCV(make_pipeline(StandardScaler(), network), grid, cv=3).fit(X, y)
+>>> bool(search.best_score_ > 0.9)
+True
+
+Text in sparse rows, on a GPU if there is one:
+
+>>> from sklearn.feature_extraction.text import CountVectorizer
+>>> words = CountVectorizer()
+>>> rows = words.fit_transform(["a fine film", "a dull film", "fine actors", "dull and long"])
+>>> reviews = MLPClassifier((8,), device="auto", solver="lbfgs", random_state=0)
+>>> str(reviews.fit(rows, ["good", "bad", "good", "bad"]).predict(words.transform(["fine"]))[0])
+'good'
 """
 
 try:
