@@ -133,8 +133,10 @@ def cells_table(rows: list[Row]) -> str:
     for row in rows:
         against = row["reference"]
         seconds = f"{Spread(*row['peers'][against]['seconds_spread']):.2f}"
-        rows = f", {row['rows']:,} rows" if row.get("rows") else ""
-        line = [f"{row['name']}{rows}", row["network"], row["batch_size"], row["optimizer"]]
+        name = row["name"]
+        if asked := row.get("rows"):
+            name += f", {asked:,} {'row' if asked == 1 else 'rows'}"
+        line = [name, row["network"], row["batch_size"], row["optimizer"]]
         line += [f"{seconds} {against}", len(row["peers"][against]["seconds"])]
         for name in names:
             peer = row["peers"].get(name)
