@@ -35,22 +35,15 @@ def penalize(record, state, memory, data):
         pointer_to_float64(state[PENALTIES])[state[STEP]] += share * _cost(record, memory)
 
 
-@njit(**INLINED)
+@njit(**INLINED, fastmath={"reassoc"})  # so that it is a sum of vectors
 def _cost(record, memory):
-    """Return λ₁ Σ|w| + λ₂ Σw², in four sums side by side, none of which waits for another."""
+    """Return λ₁ Σ|w| + λ₂ Σw²."""
     n, w = record[0], vector(memory, record[2], record[0])
     l1, l2 = number(memory, float64_of(record[3])), number(memory, float64_of(record[4]))
-    first = second = third = fourth = 0.0
-    whole = n - n % 4
-    for k in range(0, whole, 4):
-        a, b, c, d = w[k], w[k + 1], w[k + 2], w[k + 3]
-        first += (l1 + l2 * abs(a)) * abs(a)
-        second += (l1 + l2 * abs(b)) * abs(b)
-        third += (l1 + l2 * abs(c)) * abs(c)
-        fourth += (l1 + l2 * abs(d)) * abs(d)
-    for k in range(whole, n):
-        first += (l1 + l2 * abs(w[k])) * abs(w[k])
-    return first + second + third + fourth
+    total = 0.0
+    for k in range(n):
+        total += (l1 + l2 * abs(w[k])) * abs(w[k])
+    return total
 
 
 def sgd(record, state, memory, data):
