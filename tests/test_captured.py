@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -783,3 +784,31 @@ def _checked(method, depth):
         return method(self, *arguments, **more)
 
     return inside
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_estimators_train_by_captured_steps(data, emulated, kind, solver, weighted, rng):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from xpnet import estimators
+
+    X, weight = data[0], rng.uniform(0.1, 2, N) if weighted else None
+    y = data[1] if kind == "MLPClassifier" else X[:, 0]
+
+    def fitted():
+        est = getattr(estimators, kind)(
+            hidden_layer_sizes=8,
+            solver=solver,
+            batch_size=BATCH,
+            max_iter=3,
+            alpha=0.1,
+            random_state=0,
+        )
+        with warnings.catch_warnings(action="ignore"):  # of so few epochs
+            est.fit(X, y, weight)
+        return np.concatenate([each.ravel() for each in est.coefs_ + est.intercepts_])
+
+    found = fitted()
+    assert len(emulated) == 1
+    np.testing.assert_allclose(found, by_formulas_alone(fitted), rtol=1e-8, atol=1e-11)
