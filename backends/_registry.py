@@ -118,19 +118,16 @@ _HOST = 1  # kDLCPU
 
 def on_gpu(x: Any) -> bool:
     """Whether an array is in a device's own memory, so that a look at it on the host is a copy."""
-    if not is_array(x) or isinstance(x, (np.ndarray, np.generic)):
+    if isinstance(x, (np.ndarray, np.generic)) or not hasattr(x, "__dlpack_device__"):
         return False
-    return hasattr(x, "__dlpack_device__") and x.__dlpack_device__()[0] != _HOST
+    return bool(x.__dlpack_device__()[0] != _HOST)
 
 
 def _shared(x: Any, backend: Backend) -> Array | None:
     """Return an array of another library on the same GPU as one of ``backend``, by DLPack."""
-    if not hasattr(x, "__dlpack_device__") or isinstance(x, np.ndarray):
+    if not on_gpu(x) or not hasattr(backend.xp, "from_dlpack"):
         return None
-    where = x.__dlpack_device__()
-    if where[0] == _HOST or not hasattr(backend.xp, "from_dlpack"):
-        return None
-    if tuple(where) != tuple(backend.zeros((1,)).__dlpack_device__()):
+    if tuple(x.__dlpack_device__()) != tuple(backend.zeros((1,)).__dlpack_device__()):
         return None
     return backend.xp.from_dlpack(x.detach() if hasattr(x, "detach") else x)
 
