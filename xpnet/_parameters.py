@@ -7,6 +7,7 @@ norm sees the whole gradient.
 import math
 import operator
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from ._penalties import Penalties, inverse
@@ -29,6 +30,8 @@ class Parameters:
 
     Attributes
     ----------
+    places : dict of (Layer, str) to slice
+        Where each parameter is in :meth:`gather`'s array.
     penalties : Penalties
         Of those that cost something.
     """
@@ -43,6 +46,8 @@ class Parameters:
                     "make it in initialize()"
                 )
         self._shapes = [tuple(getattr(layer, name).shape) for layer, name in self._slots]
+        stops = list(accumulate(map(math.prod, self._shapes), initial=0))
+        self.places = dict(zip(self._slots, map(slice, stops, stops[1:]), strict=True))
         self.penalties = Penalties(layers, regularizer)
         self._views: list[Array] = []
         self._flat: Array = None
@@ -78,14 +83,6 @@ class Parameters:
                 f"{self._shapes[k]}"
             )
         return move(value, layer.backend, layer.backend.dtype)
-
-    def places(self) -> dict[tuple[Layer, str], slice]:
-        """Return where each parameter is in :meth:`gather`'s array."""
-        start, found = 0, {}
-        for slot, shape in zip(self._slots, self._shapes, strict=True):
-            found[slot] = slice(start, start + math.prod(shape))
-            start = found[slot].stop
-        return found
 
     def copy(self) -> Array:
         """Return all parameters as they are now; later updates do not change it."""
@@ -193,12 +190,8 @@ class Parameters:
     def _split(self, flat: Array) -> list[Array]:
         """Return views of a flat array in the shapes of the parameters."""
         xp = array_namespace(flat)
-        start, views = 0, []
-        for shape in self._shapes:
-            stop = start + math.prod(shape)
-            views.append(xp.reshape(flat[start:stop], shape))
-            start = stop
-        return views
+        pairs = zip(self.places.values(), self._shapes, strict=True)
+        return [xp.reshape(flat[place], shape) for place, shape in pairs]
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

@@ -1,6 +1,5 @@
 """The arrays of a captured step: made once, for whole batches, used by all its programs."""
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,15 +77,10 @@ class Buffers:
         if type(net.layers[0]) is Normalization:
             self.mean, self.scale = self.make(n_inputs), self.make(n_inputs)
         self.units = [self._unit_arrays(unit, batch_size) for unit in units]
-        sizes = [math.prod(getattr(layer, name).shape) for layer, name in _slots(net)]
-        self.flat = self.make(sum(sizes))
-        self.gradient = self.make(sum(sizes))
-        self.states = [self.make(sum(sizes)) for _ in net.optimizer.state_names]
-        self._place: dict[tuple[int, str], slice] = {}
-        start = 0
-        for (layer, name), size in zip(_slots(net), sizes, strict=True):
-            self._place[id(layer), name] = slice(start, start + size)
-            start += size
+        self._places = net.parameters.places
+        size = max(place.stop for place in self._places.values())
+        self.flat, self.gradient = self.make(size), self.make(size)
+        self.states = [self.make(size) for _ in net.optimizer.state_names]
         self.parts = self.make(MOST_PARTS * max(unit.n_units for unit in units))
         self.squares = self.make(SQUARES, dtype="float64")
         self.row_losses = self.make(batch_size, dtype="float64")
@@ -136,13 +130,8 @@ class Buffers:
 
     def parameter(self, layer: Any, name: str) -> Array:
         """Return a view of a parameter, as it is while there is training."""
-        return self.flat[self._place[id(layer), name]].reshape(getattr(layer, name).shape)
+        return self.flat[self._places[layer, name]].reshape(getattr(layer, name).shape)
 
     def gradient_of(self, layer: Any, name: str) -> Array:
         """Return a view of a parameter's gradient."""
-        return self.gradient[self._place[id(layer), name]].reshape(getattr(layer, name).shape)
-
-
-def _slots(net: "NeuralNetwork") -> list[tuple[Any, str]]:
-    """Return the parameters in the order of the flat array."""
-    return [(layer, name) for layer in net.layers for name in layer.parameter_names]
+        return self.gradient[self._places[layer, name]].reshape(getattr(layer, name).shape)

@@ -65,7 +65,7 @@ class Objective:
 
 def _weights_first(net: NeuralNetwork) -> np.ndarray:
     """Return where parameters in scikit-learn's order are in the network's."""
-    places = net.parameters.places()
+    places = net.parameters.places
     dense = dense_layers(net)
     first = [places[layer, name] for name in ("weights", "biases") for layer in dense]
     rest = [part for part in places.values() if part not in first]
