@@ -113,7 +113,7 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
     UnsupportedError
         There are none for it, or for these data.
     """
-    from .captured import capture_step, why_not
+    from .captured import CapturedTraining, why_not
 
     plan, data = placed.plan, placed.training
     if plan.rows != plan.batch_size:
@@ -136,22 +136,21 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
             raise UnsupportedError(f"a metric of {plan.n_samples} rows of {n_outputs} outputs")
     machine = sample.backend.machine(network.precision)
     try:
-        training = capture_step(
+        training = CapturedTraining(
             network,
             sample.X,
             sample.y,
             sample.sample_weight,
             plan.batch_size,
             machine,
-            n_samples=plan.n_samples,
-            keep_outputs=kept,
-            counts_hits=hits,
-            capture=network.capture,
+            plan.n_samples,
+            kept,
+            hits,
+            network.capture,
         )
     except BaseException:
         machine.close()
         raise
-    assert training is not None  # there is one: see above
     held = 0
     if sample is not data:  # a chunk, which is theirs from now on
         parts = (sample.X, sample.y, sample.sample_weight)
