@@ -79,12 +79,7 @@ class _Monitor(Callback):
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
         """Refuse a column that will not be there."""
-        if self.monitor not in columns:
-            hint = " (give fit its validation data)" if self.monitor.startswith("val_") else ""
-            raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}, which the history will not have"
-                f"{hint}: it will have {', '.join(columns)}"
-            )
+        check_watched(self, self.monitor, columns)
         self._sign = -1.0 if self._more_is_better(network) else 1.0
         self.best = math.inf
 
@@ -475,6 +470,22 @@ class StopOnNaN(Callback):
         """Keep what it says, and end."""
         self.message = str(error)
         return True
+
+
+def check_watched(callback: Callback, monitor: str, columns: Sequence[str]) -> None:
+    """Refuse a column that the history will not have.
+
+    Raises
+    ------
+    ValueError
+        It has others; the message says which.
+    """
+    if monitor not in columns:
+        hint = " (give fit its validation data)" if monitor.startswith("val_") else ""
+        raise ValueError(
+            f"{type(callback).__name__} watches {monitor!r}, which the history will not have"
+            f"{hint}: it will have {', '.join(columns)}"
+        )
 
 
 def check_callbacks(given: Any) -> list[Callback]:

@@ -78,7 +78,7 @@ def plot_confusion(
     counts = to_host(confusion_matrix(y_true, y_pred)).astype(float)
     shown = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) if normalize else counts
     k = len(shown)
-    ax = ax or _new(1.6 + 0.42 * max(k, 5), 1.2 + 0.42 * max(k, 5))
+    ax = ax or new_axes(1.6 + 0.42 * max(k, 5), 1.2 + 0.42 * max(k, 5))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(k, k):
@@ -184,7 +184,7 @@ def _mosaic(
         raise ValueError(f"images of {rows.shape[1]} pixels: give shape=(height, width)")
     across = min(8, len(rows))
     down = -(-len(rows) // across)
-    ax = ax or _new(0.95 * across, 1.15 * down)
+    ax = ax or new_axes(0.95 * across, 1.15 * down)
     for k, row in enumerate(rows):
         left, top = 1.12 * (k % across), 1.4 * (k // across)
         ax.imshow(row.reshape(shape), extent=(left, left + 1, top + 1, top), **colors)
@@ -222,7 +222,7 @@ def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any
     limits = np.array([np.percentile(values, [0.5, 99.5]) for values in outputs])
     low, high = limits[:, 0].min(), limits[:, 1].max()
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    ax = ax or _new(6.0, 1.0 + 0.62 * len(outputs))
+    ax = ax or new_axes(6.0, 1.0 + 0.62 * len(outputs))
     for k, values in enumerate(outputs):
         counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
         heights = 0.85 * counts / max(counts.max(), 1)
@@ -269,7 +269,7 @@ def plot_decision_regions(
     grid = np.stack(np.meshgrid(*sides), axis=-1)
     outputs = network.predict(grid.reshape(-1, 2).astype(points.dtype))
     classes = to_host(predicted_classes(outputs, network.loss.decision_threshold))
-    ax = ax or _new(4.6, 4.2)
+    ax = ax or new_axes(4.6, 4.2)
     n_classes = int(max(classes.max(), labels.max())) + 1
     colors = pyplot().get_cmap("tab10")(np.arange(n_classes) % 10)
     picture = colors[classes.reshape(resolution, resolution)]
@@ -310,7 +310,7 @@ def plot_sweep(
     """
     numbers = all(isinstance(value, (int, float)) for value in values)
     places: Any = list(values) if numbers else list(range(len(values)))
-    means, ax = np.asarray(scores, float), ax or _new(5.0, 3.6)
+    means, ax = np.asarray(scores, float), ax or new_axes(5.0, 3.6)
     # Between names there is nothing that a line could stand for.
     ax.plot(places, means, marker="o", linestyle="-" if numbers else "")
     if errors is not None:
@@ -341,7 +341,7 @@ def _name(label: Any, class_names: Sequence[str] | None) -> str:
     return class_names[int(label)] if known and class_names is not None else f"{label:g}"
 
 
-def _new(width: float, height: float) -> Any:
+def new_axes(width: float, height: float) -> Any:
     """Return the Axes of a new figure."""
     return pyplot().subplots(figsize=(width, height), layout="constrained")[1]
 

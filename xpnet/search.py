@@ -17,7 +17,7 @@ import numpy as np
 
 from ._checks import check_count, check_positive
 from .backends import Backend, is_sparse, move
-from .callbacks import Callback
+from .callbacks import Callback, check_watched
 from .data import Dataset, as_dataset
 
 if TYPE_CHECKING:
@@ -211,11 +211,7 @@ class OptunaPruning(Callback):
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
         """Refuse a column that will not be there."""
-        if self.monitor not in columns:
-            raise ValueError(
-                f"OptunaPruning watches {self.monitor!r}, which the history will not have: it will "
-                f"have {', '.join(columns)}"
-            )
+        check_watched(self, self.monitor, columns)
 
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
         """Report the epoch; raise ``optuna.TrialPruned`` where the trial is given up."""
@@ -248,9 +244,9 @@ class LearningRates(NamedTuple):
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the losses over the learning rates; see :func:`xpnet.plots.plot_sweep`."""
-        from .plots import pyplot
+        from .plots import new_axes
 
-        ax = ax or pyplot().subplots(figsize=(5.0, 3.6), layout="constrained")[1]
+        ax = ax or new_axes(5.0, 3.6)
         ax.plot(self.rates, self.losses)
         ax.axvline(self.suggestion, color="tab:red", linestyle=":", label=f"{self.suggestion:.2g}")
         ax.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed")

@@ -17,7 +17,7 @@ from xpnet import (
     one_hot,
 )
 from xpnet.initializers import GlorotNormal, Normal
-from xpnet.plots import pyplot
+from xpnet.plots import new_axes
 
 from .study import Row, Study, accuracy_of, mnist, say
 
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> Study:
             histories[what] = net.history
         say(f"  {what}: {found}")
         rows.append(Row(what, _text(settings), course, found))
-    _, ax = pyplot().subplots(figsize=(8, 5), layout="constrained")
+    ax = new_axes(8, 5)
     for what, history in histories.items():
         ax.plot(history["epoch"], [1 - value for value in history["val_metric"]], label=what)
     ax.set(xlabel="epoch", ylabel="part of validation images that is wrong", yscale="log")

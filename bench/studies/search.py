@@ -16,7 +16,7 @@ from xpnet import (
     Normalization,
     ReLUActivation,
 )
-from xpnet.plots import plot_sweep, pyplot
+from xpnet.plots import new_axes, plot_sweep
 from xpnet.search import OptunaPruning, random_search
 
 from .study import Row, Study, accuracy_of, mnist, say
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> Study:
         f"{row['dropout']:g}"
         for row in found.rows
     ]
-    _, ax = pyplot().subplots(figsize=(9, 4), layout="constrained")
+    ax = new_axes(9, 4)
     plot_sweep(names, scores, None, "topology, optimizer, learning rate, dropout", "accuracy", ax)
     n_settings = math.prod(len(values) for values in SPACE.values())
     remarks = [

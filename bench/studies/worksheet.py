@@ -15,7 +15,7 @@ from xpnet import (
     ReLUActivation,
     train_test_split,
 )
-from xpnet.plots import plot_sweep, pyplot
+from xpnet.plots import new_axes, plot_sweep
 
 from .study import Row, Study, accuracy_of, mnist, say
 
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> Study:
     say(f"  folds: {folds}")
     text = "5-fold cross-validation: the spread is over the folds"
     rows.append(Row("784-128-64-10, folds", f"{text}; rate 0.01, momentum 0.9", "-", folds))
-    _, ax = pyplot().subplots(figsize=(7, 4), layout="constrained")
+    ax = new_axes(7, 4)
     names = ["-".join(map(str, hidden)) for hidden in SIZES]
     plot_sweep(names, means, None, "hidden layers", "accuracy on test images", ax)
     remarks = [
