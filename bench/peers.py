@@ -48,7 +48,6 @@ from .floor import flops
 
 CASES = ("mnist", "digits", "sparse", "wide")
 OF_ESTIMATORS = ("fit-mnist", "fit-digits", "fit-sparse", "predict")
-_ESTIMATORS = " --cases estimators"
 SHORTER = 15_000
 """Samples of the sparse and the wide case."""
 
@@ -90,7 +89,8 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
         output.save(options.save, result, text)
     if options.write_readme:
         of_estimators = set(options.cases) <= set(OF_ESTIMATORS)
-        output.write_readme(f"peers{_ESTIMATORS if of_estimators else ''}", compact(result))
+        table = "peers --cases estimators" if of_estimators else "peers"
+        output.write_readme(table, compact(result))
     return result
 
 
