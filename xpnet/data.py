@@ -177,10 +177,10 @@ class Dataset:
         if reading.is_stored(self.X):
             part.X = reading.read_rows(self.X, index)
         else:
-            part.X = self.X[index] if is_sparse(self.X) else _take(self.X, index)
-        part.y = None if self.y is None else _take(self.y, index)
+            part.X = take_rows(self.X, index)
+        part.y = None if self.y is None else take_rows(self.y, index)
         part.sample_weight = (
-            None if self.sample_weight is None else _take(self.sample_weight, index)
+            None if self.sample_weight is None else take_rows(self.sample_weight, index)
         )
         return part
 
@@ -358,5 +358,8 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
     return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))
 
 
-def _take(values: Array, index: np.ndarray) -> Array:
+def take_rows(values: Any, index: np.ndarray) -> Any:
+    """Return the rows ``values[index]`` of an array, where it is, or of a sparse matrix."""
+    if is_sparse(values):
+        return values[index]
     return ops.take_rows(values, move(index, backend_of(values)))

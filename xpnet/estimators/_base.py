@@ -7,7 +7,8 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator, _fit_context, is_regressor
+from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -20,7 +21,7 @@ from ..schedules import Schedule
 from ..trainer import DivergedError
 from ._checks import check_for_lbfgs, check_going_on, hidden_sizes
 from ._conversion import from_sklearn, to_sklearn
-from ._inputs import Home, brought, checked, features
+from ._inputs import FLOATING, Home, brought, checked, features
 from ._lbfgs import fit_lbfgs
 from ._network import (
     ACTIVATIONS,
@@ -45,6 +46,7 @@ _NOT_FINITE = (
 class BaseMLP(BaseEstimator, ABC):
     """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which say what parameters mean."""
 
+    best_loss_: float | None
     _in_training = False
     _trained_by = ""
 
@@ -131,10 +133,6 @@ class BaseMLP(BaseEstimator, ABC):
         """Return what scikit-learn makes of a loss, and of the outputs that it is of."""
         return self._loss_scale() * loss
 
-    @classmethod
-    def _is_classifier(cls) -> bool:
-        return False
-
     # ---- fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -165,13 +163,6 @@ class BaseMLP(BaseEstimator, ABC):
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
-    def _check_solver(self) -> bool:
-        if self.solver == "lbfgs":
-            raise AttributeError(
-                "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
-            )
-        return True
-
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool
     ) -> Self:
@@ -179,7 +170,7 @@ class BaseMLP(BaseEstimator, ABC):
         if self.solver == "lbfgs":
             check_for_lbfgs(self, validation_data)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y, gpu = checked(self, X, y, self.dtype, first, y_numeric=not self._is_classifier())
+        X, y, gpu = checked(self, X, y, self.dtype, first, y_numeric=is_regressor(self))
         targets = self._encode(y, incremental)
         weight, of_class = brought(sample_weight), self._class_weights(targets, incremental)
         if weight is not None:
@@ -220,16 +211,14 @@ class BaseMLP(BaseEstimator, ABC):
                 f"validation_data has {len(given)} items: expected (X, y) or (X, y, sample_weight)"
             )
         X, y, *weight = given
-        X, y, _ = checked(self, X, y, self.dtype, False, y_numeric=not self._is_classifier())
+        X, y, _ = checked(self, X, y, self.dtype, False, y_numeric=is_regressor(self))
         return X, self._encode(y, True, held_out=True), brought(weight[0]) if weight else None
 
     def _dtype_of(self, *arrays: Any) -> str:
         """Return the type to train in: what was asked for, or the first array's, if it is one."""
-        for array in arrays:
-            own = "" if array is None else str(array.dtype).rpartition(".")[2]  # "torch.float32"
-            if self.dtype or own in _FLOATING:
-                return self.dtype or own
-        return "float64"
+        # PyTorch's are "torch.float32".
+        own = (str(each.dtype).rpartition(".")[2] for each in arrays if each is not None)
+        return self.dtype or next((each for each in own if each in FLOATING), "float64")
 
     def _initialize(self, sizes: list[int], dtype: str) -> None:
         """Draw first weights, and begin all counts."""
@@ -244,12 +233,11 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _begin_curves(self) -> None:
         """Begin what is written down of each epoch, as far as it was not begun that way."""
-        stops = self.early_stopping
-        if not hasattr(self, "loss_curve_"):
+        stops, first = self.early_stopping, not hasattr(self, "loss_curve_")
+        if first:
             self.loss_curve_: list[float] = []
             self.validation_loss_curve_: list[float] = []
-            self.best_loss_: float | None = 0.0 if stops else None  # else than it will be
-        if (self.best_loss_ is None) == stops:
+        elif (self.best_loss_ is None) == stops:
             return
         self._no_improvement_count = 0
         self.best_loss_ = None if stops else np.inf
@@ -293,8 +281,6 @@ class BaseMLP(BaseEstimator, ABC):
     ) -> Callable[[], float]:
         """Return what scores the network, as it is when it is called, on held-out samples."""
         if self.scoring is not None:
-            from sklearn.metrics import check_scoring
-
             scorer, y = check_scoring(self, self.scoring), self._decode(targets)
             given = {} if weight is None else {"sample_weight": weight}
 
@@ -389,8 +375,11 @@ class BaseMLP(BaseEstimator, ABC):
 
 def stochastic(est: BaseMLP) -> bool:
     """Whether there is a ``partial_fit``; raises AttributeError where not."""
-    return est._check_solver()
+    if est.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
+    return True
 
 
 partial_fit_if_stochastic = available_if(stochastic)
-_FLOATING = ("float32", "float64")

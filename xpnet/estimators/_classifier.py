@@ -169,10 +169,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ) -> None:
         self._take(locals())
 
-    @classmethod
-    def _is_classifier(cls) -> bool:
-        return True
-
     # ---- labels
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:

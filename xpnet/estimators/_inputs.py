@@ -32,6 +32,9 @@ from ..backends import (
 Home = Backend | None
 """The backend that answers belong to; None for NumPy."""
 
+FLOATING = ("float32", "float64")
+"""Types that there are networks of."""
+
 _INTEGERS = [
     np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64,
 ]  # fmt: skip
@@ -138,5 +141,5 @@ def _in_rows(X: Any) -> Any:
     """Return features row by row in memory, as batches are taken of them."""
     if hasattr(X, "tocsr"):
         X = X.tocsr()
-        return X if X.dtype.name in ("float32", "float64") else X.astype(np.float64)
+        return X if X.dtype.name in FLOATING else X.astype(np.float64)
     return np.ascontiguousarray(X) if isinstance(X, np.ndarray) else X

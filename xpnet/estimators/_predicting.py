@@ -12,12 +12,10 @@ from .._placing import place
 from ..backends import Array, on_gpu
 from ..backends._blas_threads import blas_threads, one_blas_thread
 from ..data import Dataset
+from ..memory import EVALUATION_ROWS
 from ..neuralnet import NeuralNetwork
 
-_ROWS = 1024
-"""Rows that are predicted at a time."""
-
-_SEVERAL = 4 * _ROWS
+_SEVERAL = 4 * EVALUATION_ROWS
 """Rows from which on it is worth to do several times as many at a time."""
 
 
@@ -39,9 +37,9 @@ def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None)
         X = X.astype(net.backend.dtype, copy=False)
 
     def some(start: int) -> np.ndarray:
-        rows = X[start : start + _ROWS]
+        rows = X[start : start + EVALUATION_ROWS]
         with np.errstate(over="ignore"):  # refused below, in words
-            (batch,) = Arrays(rows, None, None, net.backend, keeps_sparse=True).batches(_ROWS)
+            batch = next(Arrays(rows, None, None, net.backend, True).batches(EVALUATION_ROWS))
         # A feature that is NaN or infinite makes its row's sums so: fewer numbers to look at.
         with np.errstate(invalid="ignore"):
             z = net.layers[0].forward_propagation(batch.X, training=False)
@@ -53,9 +51,9 @@ def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None)
         return z
 
     n = X.shape[0]
-    if n <= _ROWS:
+    if n <= EVALUATION_ROWS:
         return some(0)
-    starts = range(0, n, _ROWS)
+    starts = range(0, n, EVALUATION_ROWS)
     parts = _in_threads(some, starts) if n >= _SEVERAL else list(map(some, starts))
     return np.concatenate(parts)
 

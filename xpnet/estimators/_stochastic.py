@@ -4,10 +4,11 @@ import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 
-from ..backends import Array, backend_of, is_array, ops
-from ..data import Dataset
+from ..backends import Array
+from ..data import take_rows
 from ._network import EstimatorNetwork
 from ._policy import Policy
 
@@ -55,11 +56,10 @@ def fit_stochastic(
     policy = Policy(est, n, score, incremental)
     est.n_iter_ = 0
     callbacks = [policy, *(est.callbacks or ())]
-    validation = None if held_out is None else _dataset(*held_out)
     try:
         net.fit(
-            _dataset(X, y, times(weight, of_class)),
-            validation=validation,
+            (X, y, times(weight, of_class)),
+            validation=held_out,
             epochs=1 if incremental else int(est.max_iter),
             callbacks=callbacks,
         )
@@ -81,13 +81,9 @@ def times(weight: np.ndarray | None, of_class: np.ndarray | None) -> np.ndarray 
     return weight * of_class
 
 
-def _dataset(X: Any, y: np.ndarray, weight: np.ndarray | None) -> Dataset:
-    return Dataset(X, y, sample_weight=weight)
-
-
 def _split(est: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to train on, and those that are held out."""
-    stratify = y.astype(bool) if est._is_classifier() and est.n_outputs_ == 1 else None
+    stratify = y.astype(bool) if is_classifier(est) and est.n_outputs_ == 1 else None
     inside, outside = train_test_split(
         np.arange(y.shape[0]),
         random_state=est._random_state,
@@ -103,13 +99,7 @@ def _split(est: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rows(index: np.ndarray, *arrays: Array | None) -> tuple[Any, ...]:
-    return tuple(None if array is None else _take(array, index) for array in arrays)
-
-
-def _take(array: Any, index: np.ndarray) -> Any:
-    if not is_array(array):  # sparse rows
-        return array[index]
-    return ops.take_rows(array, backend_of(array).asarray(index))
+    return tuple(None if array is None else take_rows(array, index) for array in arrays)
 
 
 def _batch_size(given: Any, n: int) -> int:
