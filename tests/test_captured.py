@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from tests.training import BATCH, N, by_formulas, orders
 from xpnet import (
     L1L2,
     L2,
@@ -16,7 +17,6 @@ from xpnet import (
     AdamW,
     BatchNormalization,
     BinaryCrossEntropy,
-    Dataset,
     DenseLayer,
     DivergedError,
     Dropout,
@@ -35,7 +35,6 @@ from xpnet import (
     SoftmaxCrossEntropy,
     TanhActivation,
 )
-from xpnet._placing import place
 from xpnet._preparing import prepare_targets
 from xpnet.backends import UnknownNameError
 from xpnet.captured import capture_step, why_not
@@ -44,7 +43,7 @@ from .cuda.machine import EmulatedMachine
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
 
-N, K, BATCH = 75, 13, 16  # the last batch is short
+K = 13
 
 
 def network(layers, loss="softmax_cross_entropy", optimizer="sgd", dtype="float64", **options):
@@ -72,31 +71,6 @@ def classifier(activation=ReLUActivation, n_outputs=5, extra=(), end=()):
 def data(rng):
     X = rng.standard_normal((N, K))
     return X, rng.integers(0, 5, N)
-
-
-def orders(epochs=3):
-    rng = np.random.default_rng(5)
-    return [rng.permutation(N) for _ in range(epochs)]
-
-
-def by_formulas(net, X, y, weight):
-    """Train as the trainer does, step by step; return losses, weights and outputs."""
-    data = Dataset(X, y) if weight is None else Dataset(X, y, sample_weight=weight)
-    arrays = place(data, net.backend, y)
-    losses, weights, outputs = [], [], []
-    for order in orders():
-        for batch in arrays.batches(BATCH, order):
-            output = net.forward_propagation(batch.X, training=True)
-            arguments = (batch.y, output)
-            if batch.sample_weight is not None:
-                arguments += (batch.sample_weight,)
-            loss, error = net.loss.loss_and_derivative(*arguments)
-            losses.append(float(loss))
-            weights.append(float(net.loss.total_weight(*arguments)))
-            outputs.append(np.array(output))
-            net.backward_propagation(error, update=False)
-            net.update_parameters(weights[-1])
-    return np.array(losses), np.array(weights), np.concatenate(outputs)
 
 
 def by_kernels(net, X, y, weight=None, capture=True):

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from tests.training import BATCH, N, by_formulas, orders
 from xpnet import (
     L1,
     L1L2,
@@ -38,17 +39,15 @@ from xpnet import (
     TanhActivation,
     config,
 )
-from xpnet._placing import place
 from xpnet._preparing import prepare_targets
 from xpnet.compiled import compile_step, why_not
-from xpnet.data import Dataset
 
 pytestmark = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("numba", "scipy", "threadpoolctl")),
     reason="compiled steps need the extra numba",
 )
 
-N, FEATURES, BATCH = 75, 13, 16  # the last batch is short
+FEATURES = 13
 THREADS = [1, 2, 3]
 
 
@@ -72,31 +71,6 @@ def classifier(activation=ReLUActivation, n_outputs=5, end=None):
             yield end()
 
     return layers
-
-
-def orders(epochs=3):
-    rng = np.random.default_rng(5)
-    return [rng.permutation(N) for _ in range(epochs)]
-
-
-def by_numpy(net, X, y, weight=None):
-    """Train as the trainer does, step by step; return losses, weights and outputs."""
-    data = Dataset(X, y) if weight is None else Dataset(X, y, sample_weight=weight)
-    arrays = place(data, net.backend, y)
-    losses, weights, outputs = [], [], []
-    for order in orders():
-        for batch in arrays.batches(BATCH, order):
-            output = net.forward_propagation(batch.X, training=True)
-            arguments = (batch.y, output)
-            if batch.sample_weight is not None:
-                arguments += (batch.sample_weight,)
-            loss, error = net.loss.loss_and_derivative(*arguments)
-            losses.append(float(loss))
-            weights.append(float(net.loss.total_weight(*arguments)))
-            outputs.append(np.array(output))
-            net.backward_propagation(error, update=False)
-            net.update_parameters(weights[-1])
-    return np.array(losses), np.array(weights), np.concatenate(outputs)
 
 
 def by_compiled(net, X, y, weight=None, threads=1, slices=None):
@@ -128,7 +102,7 @@ def state_of(net):
 
 def assert_same(make, X, y, weight=None, threads=1):
     reference, net = make(), make()
-    expected = by_numpy(reference, X, y, weight)
+    expected = by_formulas(reference, X, y, weight)
     found = by_compiled(net, X, y, weight, threads)
     # Of float32, the sums in another order differ; rounding grows from step to step.
     tolerance = 1e-9 if net.backend.dtype == "float64" else 3e-5

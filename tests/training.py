@@ -1,0 +1,34 @@
+"""What the tests of compiled and of captured steps share: the same training by formulas."""
+
+import numpy as np
+
+from xpnet._placing import place
+from xpnet.data import Dataset
+
+N, BATCH = 75, 16  # the last batch is short
+
+
+def orders(epochs=3):
+    """Return the order of the samples in each epoch."""
+    rng = np.random.default_rng(5)
+    return [rng.permutation(N) for _ in range(epochs)]
+
+
+def by_formulas(net, X, y, weight=None):
+    """Train as the trainer does, step by step; return losses, weights and outputs."""
+    data = Dataset(X, y) if weight is None else Dataset(X, y, sample_weight=weight)
+    arrays = place(data, net.backend, y)
+    losses, weights, outputs = [], [], []
+    for order in orders():
+        for batch in arrays.batches(BATCH, order):
+            output = net.forward_propagation(batch.X, training=True)
+            arguments = (batch.y, output)
+            if batch.sample_weight is not None:
+                arguments += (batch.sample_weight,)
+            loss, error = net.loss.loss_and_derivative(*arguments)
+            losses.append(float(loss))
+            weights.append(float(net.loss.total_weight(*arguments)))
+            outputs.append(np.array(output))
+            net.backward_propagation(error, update=False)
+            net.update_parameters(weights[-1])
+    return np.array(losses), np.array(weights), np.concatenate(outputs)
