@@ -11,7 +11,7 @@ import numpy as np
 from . import memory
 from ._arrays import Arrays, take
 from ._placing import Placed
-from ._steps import Steps
+from ._steps import PreparedSteps
 from ._streaming import Stream
 from ._sums import Sums, loss_arguments
 from ._translation import UnsupportedError
@@ -27,11 +27,8 @@ _KEPT_BYTES = 1 << 28
 """Outputs of an epoch that are kept for a metric, at the most."""
 
 
-class CapturedSteps(Steps):
+class CapturedSteps(PreparedSteps):
     """The same steps as graphs on a GPU; the parameters are there meanwhile."""
-
-    SECONDS = 0.03
-    """About how long the steps take after which Ctrl-C and the progress bar have their turn."""
 
     AHEAD = 2
     """Parts of so many steps that are asked for before the first of them is done: the device has
@@ -40,18 +37,10 @@ class CapturedSteps(Steps):
     def __init__(
         self, network: "NeuralNetwork", placed: Placed, training: "CapturedTraining", nbytes: int
     ) -> None:
-        super().__init__(network, memory.of_compiled(placed.plan, nbytes))
-        self._training = training
+        super().__init__(network, placed, training, nbytes)
         self._at_a_time = 16
         self._asked: deque[Any] = deque()
         self._sums: Sums | None = None
-
-    def __exit__(self, *exception: object) -> None:
-        self._training.close()
-
-    def begin_epoch(self) -> None:
-        """Bring the parameters in."""
-        self._training.load()
 
     def end_epoch(self) -> None:
         """Bring the parameters out, and what samples shared of their penalties into the sums."""
@@ -155,11 +144,7 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
     if sample is not data:  # a chunk, which is theirs from now on
         parts = (sample.X, sample.y, sample.sample_weight)
         held = sum(each.nbytes for each in parts if each is not None)
-    steps = CapturedSteps(network, placed, training, training.nbytes + held)
-    if steps.plan.total > placed.available:
-        training.close()
-        raise UnsupportedError("it needs more memory than there is")
-    return steps
+    return CapturedSteps(network, placed, training, training.nbytes + held)
 
 
 def _counts_hits(network: "NeuralNetwork", y: Any) -> bool:

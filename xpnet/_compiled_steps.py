@@ -11,7 +11,7 @@ from . import config, memory
 from ._arrays import Arrays, take
 from ._checks import check_count
 from ._placing import Placed
-from ._steps import NotFiniteError, Steps
+from ._steps import NotFiniteError, PreparedSteps
 from ._streaming import Stream
 from ._sums import Sums, loss_arguments
 from ._translation import UnsupportedError
@@ -21,27 +21,16 @@ if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
 
 
-class CompiledSteps(Steps):
+class CompiledSteps(PreparedSteps):
     """The same steps in compiled code, some at a time; the parameters are there meanwhile."""
-
-    SECONDS = 0.03
-    """About how long the steps take after which Ctrl-C and the progress bar have their turn."""
 
     def __init__(
         self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining", nbytes: int
     ) -> None:
-        super().__init__(network, memory.of_compiled(placed.plan, nbytes))
-        self._training = training
+        super().__init__(network, placed, training, nbytes)
         # With a metric whole units, which its sums are taken of however long they took.
         self._unit = _steps_together(placed.plan) if training.keeps else 1
         self._at_a_time = self._unit
-
-    def __exit__(self, *exception: object) -> None:
-        self._training.close()
-
-    def begin_epoch(self) -> None:
-        """Bring the parameters in."""
-        self._training.load()
 
     def end_epoch(self) -> None:
         """Bring the parameters out."""
@@ -146,8 +135,4 @@ def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
     held = 0
     if sample is not data:  # a chunk's targets, which are theirs from now on
         held = sum(each.nbytes for each in (sample.y, sample.sample_weight) if each is not None)
-    steps = CompiledSteps(network, placed, training, training.nbytes + held)
-    if steps.plan.total > placed.available:
-        training.close()
-        raise UnsupportedError("it needs more memory than there is")
-    return steps
+    return CompiledSteps(network, placed, training, training.nbytes + held)

@@ -1,10 +1,10 @@
-"""The steps of training: as formulas, one after the other, or in compiled code."""
+"""The steps of training: what all kinds have, and those by formulas, one after the other."""
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from . import memory
 from ._arrays import Arrays
 from ._placing import Placed
 from ._sums import Sums, loss_arguments
+from ._translation import UnsupportedError
 from .backends import Array, array_namespace
 from .workspace import Workspace, takes_out
 
@@ -60,6 +61,44 @@ class Steps(AbstractContextManager["Steps"], ABC):
 
     def end_epoch(self) -> None:
         """Let the network have what the steps learned."""
+
+
+class PreparedSteps(Steps):
+    """Base of steps that hold the parameters themselves from an epoch's beginning to its end.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    placed : Placed
+    training : CompiledTraining or CapturedTraining
+        What takes the steps.
+    nbytes : int
+        What it holds.
+
+    Raises
+    ------
+    UnsupportedError
+        That is more than there is.
+    """
+
+    SECONDS = 0.03
+    """About how long the steps take after which Ctrl-C and the progress bar have their turn."""
+
+    def __init__(
+        self, network: "NeuralNetwork", placed: Placed, training: Any, nbytes: int
+    ) -> None:
+        super().__init__(network, memory.of_compiled(placed.plan, nbytes))
+        self._training = training
+        if self.plan.total > placed.available:
+            training.close()
+            raise UnsupportedError("it needs more memory than there is")
+
+    def __exit__(self, *exception: object) -> None:
+        self._training.close()
+
+    def begin_epoch(self) -> None:
+        """Bring the parameters in."""
+        self._training.load()
 
 
 class FormulaSteps(Steps):
