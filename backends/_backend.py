@@ -157,6 +157,10 @@ class Backend:
         """Free and total bytes of the device, or None where that is not known."""
         return None
 
+    def __hash__(self) -> int:
+        """Hash by name: some libraries' devices, CuPy's among them, cannot be hashed."""
+        return hash((self.name, self.device_name, self.dtype))
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return itself: a place is not copied with what lives there."""
         return self

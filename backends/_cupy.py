@@ -78,7 +78,7 @@ def make(device: str, dtype: str) -> Backend:
         CuPy, the driver, the toolkit's libraries or the device is not there. Each has a message
         of its own that says what to install.
     """
-    if find_spec("cupy") is None:
+    if not is_installed():
         raise DeviceUnavailableError(
             f"device={device!r} needs CuPy, which is not installed: {_EXTRAS}"
         )
@@ -92,28 +92,35 @@ def make(device: str, dtype: str) -> Backend:
     count = _device_count(cupy, device)
     _check_toolkit(device)
     index = _device_index(cupy, device, count)
-
-    import array_api_compat.cupy as xp
-
-    from . import _cupy_kernels  # noqa: F401  fast versions for CuPy's arrays
-
-    return CupyBackend("cupy", xp, cupy.cuda.Device(index), dtype)
+    return CupyBackend("cupy", _namespace(), cupy.cuda.Device(index), dtype)
 
 
 def of(x: Any) -> Backend:
     """Return the backend of a CuPy array."""
-    import array_api_compat.cupy as xp
-
-    return CupyBackend("cupy", xp, x.device)
+    return CupyBackend("cupy", _namespace(), x.device)
 
 
-def is_available() -> bool:
-    """Whether ``device="cuda"`` would work here."""
+def is_installed() -> bool:
+    """Whether CuPy is installed, working or not."""
+    return find_spec("cupy") is not None
+
+
+def why_unavailable() -> str | None:
+    """Return why ``device="cuda"`` would be refused here, or None where it works."""
     try:
         make("cuda", "float32")
-    except DeviceUnavailableError:
-        return False
-    return True
+    except DeviceUnavailableError as error:
+        return str(error)
+    return None
+
+
+def _namespace() -> Any:
+    """Return CuPy's array API namespace, with the fast versions of operations registered."""
+    import array_api_compat.cupy as xp
+
+    from . import _cupy_kernels  # noqa: F401  registers them
+
+    return xp
 
 
 def _device_count(cupy: Any, device: str) -> int:
@@ -141,13 +148,22 @@ def _device_count(cupy: Any, device: str) -> int:
 
 def _check_toolkit(device: str) -> None:
     """Refuse a machine where CuPy could neither multiply matrices nor compile a kernel."""
-    for library in ("cublas", "nvrtc"):
+    # As attributes of the package, never by `import`: the package finds a library that pip has
+    # installed (in site-packages, where the system's loader does not look) when it is asked for
+    # the attribute. NVRTC is loaded later still, at the first call.
+    libraries = import_module("cupy_backends.cuda.libs")
+    checks = {
+        "cublas": lambda: libraries.cublas,
+        "nvrtc": lambda: libraries.nvrtc.getVersion(),
+    }
+    for library, check in checks.items():
         try:
-            import_module(f"cupy_backends.cuda.libs.{library}")
+            check()
         except (ImportError, RuntimeError) as error:
             raise DeviceUnavailableError(
                 f"device={device!r}: CuPy and the driver are there, but the CUDA toolkit's "
-                f"{library} is not ({error}). Install it with the extra that brings it: {_EXTRAS}"
+                f"{library} is not ({str(error).strip()}). Install it with the extra that brings "
+                f"it: {_EXTRAS}"
             ) from error
 
 

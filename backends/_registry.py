@@ -1,6 +1,8 @@
 """Which backends there are: from a user's word to a backend, and from an array to its backend."""
 
+import warnings
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +36,8 @@ def resolve(
     ----------
     device : str, default "cpu"
         ``"cpu"`` (NumPy), ``"cuda"`` or ``"cuda:N"`` (CuPy), or ``"auto"``: CUDA where it works,
-        else the CPU. With ``backend``, a device in that library's own words.
+        else the CPU. Where CuPy is installed but does not work, "auto" warns once, with the
+        reason. With ``backend``, a device in that library's own words.
     backend : str, optional
         The library by name: ``"numpy"``, ``"cupy"``, ``"torch"``, ``"array-api-strict"`` (for
         tests), or the name of an entry point in the group ``xpnet.backends``. An entry point is a
@@ -142,13 +145,30 @@ def _default_backend(device: str) -> tuple[str, str]:
     """Return the library and the device for a device given without a library."""
     kind = device.partition(":")[0]
     if kind == "auto":
-        return ("cupy", "cuda") if _module("cupy").is_available() else ("numpy", "cpu")
+        return _best_available()
     if kind == "cuda":
         return "cupy", device
     if device == "cpu":
         return "numpy", device
     error = unknown_name("device", device, ["cpu", "cuda", "cuda:N", "auto"])
     raise type(error)(f"{error} (another library's device: add backend='torch')")
+
+
+def _best_available() -> tuple[str, str]:
+    """Return CuPy on CUDA where that works, else NumPy; a CuPy that does not work is mentioned."""
+    cupy = _module("cupy")
+    reason = cupy.why_unavailable()
+    if reason is None:
+        return "cupy", "cuda"
+    if cupy.is_installed():
+        _warn_once(f"device='auto' takes the CPU, although CuPy is installed. {reason}")
+    return "numpy", "cpu"
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Warn, the first time only in this process, whatever the warning filters say."""
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
 def _factory(backend: str) -> Factory:

@@ -1,9 +1,14 @@
 """Backends: found by word, by name and by array; moving arrays; what is missing is said."""
 
 import copy
+import os
 import pickle
+import subprocess
 import sys
 import types
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
 
 import array_api_compat.numpy
 import numpy as np
@@ -14,6 +19,8 @@ from xpnet.backends import (
     Backend,
     DeviceUnavailableError,
     UnknownNameError,
+    _cupy,
+    _registry,
     available_backends,
     backend_of,
     is_array,
@@ -32,6 +39,7 @@ def test_cpu_is_numpy_in_float32():
     assert memory is None or 0 < memory.free <= memory.total
 
 
+@pytest.mark.filterwarnings("ignore:device='auto' takes the CPU")
 def test_auto_is_cuda_where_there_is_one_and_else_the_cpu():
     try:
         expected = resolve("cuda").name
@@ -159,13 +167,35 @@ class Machine:
             runtime=runtime, Device=lambda index: types.SimpleNamespace(id=index)
         )
         monkeypatch.setitem(sys.modules, "cupy", cupy)
-        for library in ("cublas", "nvrtc"):
-            module = None if library in missing else types.ModuleType(library)
-            monkeypatch.setitem(sys.modules, f"cupy_backends.cuda.libs.{library}", module)
-        for package in ("cupy_backends", "cupy_backends.cuda", "cupy_backends.cuda.libs"):
+        for package in ("cupy_backends", "cupy_backends.cuda"):
             monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+        monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", self._libraries(missing))
         for name in ("array_api_compat.cupy", "xpnet.backends._cupy_kernels"):
             monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+
+    @staticmethod
+    def _libraries(missing):
+        """The package that loads each library when it is asked for it, as CuPy's does.
+
+        Its modules cannot be imported by their full names until then; and NVRTC's is there
+        without the library, which it loads at the first call.
+        """
+
+        def version():
+            if "nvrtc" in missing:
+                raise RuntimeError("Failure finding libnvrtc.so.13")
+            return 13, 0
+
+        def load(name):
+            if name == "nvrtc":
+                return types.SimpleNamespace(getVersion=version)
+            if name in missing:
+                raise ImportError("Failure finding libcublas.so.13")
+            return types.ModuleType(name)
+
+        package = types.ModuleType("cupy_backends.cuda.libs")
+        package.__getattr__ = load
+        return package
 
 
 class TestCudaThatIsNotThere:
@@ -199,6 +229,7 @@ class TestCudaThatIsNotThere:
     def test_without_a_toolkit(self, library, monkeypatch):
         Machine(monkeypatch, missing=[library])
         message = self.message()
+        assert f"Failure finding lib{library}.so.13" in message
         assert f"the CUDA toolkit's {library} is not" in message
         assert "pip install 'xpnet[cuda13]'" in message
 
@@ -224,7 +255,69 @@ class TestCudaThatIsNotThere:
     def test_with_all_of_it_there_the_device_is_the_one_asked_for(self, monkeypatch):
         Machine(monkeypatch, devices=2)
         assert resolve("cuda:1").device_name == "cuda:1"
-        assert resolve("auto").name == "cupy"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert resolve("auto").name == "cupy"
+
+
+def in_fresh_python(code, **environment):
+    """Run a program that has imported nothing yet; return what it printed and its warnings."""
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
+    return done.stdout, done.stderr
+
+
+class TestAutoWithoutCuda:
+    @pytest.fixture(autouse=True)
+    def again(self):
+        """Forget which warnings were given before and in a test."""
+        _registry._warn_once.cache_clear()
+        yield
+        _registry._warn_once.cache_clear()
+
+    def test_a_cupy_that_does_not_work_is_mentioned_once(self, monkeypatch):
+        Machine(monkeypatch, missing=["cublas"])
+        with pytest.warns(RuntimeWarning, match=r"takes the CPU.*cublas is not.*libcublas") as seen:
+            assert [resolve("auto").name for _ in range(3)] == ["numpy"] * 3
+        assert len(seen) == 1
+        assert seen[0].filename == __file__
+
+    def test_another_reason_is_mentioned_too(self, monkeypatch):
+        for arguments in ({"missing": ["nvrtc"]}, {"driver": 0}):
+            Machine(monkeypatch, **arguments)
+            with pytest.warns(RuntimeWarning, match="takes the CPU, although CuPy is installed"):
+                resolve("auto")
+
+    def test_without_cupy_nothing_is_said(self, monkeypatch):
+        monkeypatch.setattr("xpnet.backends._cupy.find_spec", lambda name: None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert resolve("auto").name == "numpy"
+
+    def test_a_program_that_imports_nothing_else_is_told_as_well(self):
+        printed, warned = in_fresh_python(
+            "from xpnet import resolve; print([resolve('auto').name for _ in range(2)])"
+        )
+        if find_spec("cupy") is None or "cupy" in printed:
+            assert "takes the CPU" not in warned
+        else:
+            assert warned.count("device='auto' takes the CPU, although CuPy is installed") == 1
+
+
+def test_the_toolkit_that_pip_installed_is_found_by_a_program_that_imports_nothing_else():
+    """With PyTorch imported before, cuBLAS is there by accident."""
+    if find_spec("cupy") is None or find_spec("nvidia") is None:
+        pytest.skip("needs CuPy and its CUDA libraries from pip: xpnet[cuda13]")
+    folders = find_spec("nvidia").submodule_search_locations
+    if not any(list(Path(folder).glob("*/lib/libcublas.so.*")) for folder in folders):
+        pytest.skip("needs CuPy and its CUDA libraries from pip: xpnet[cuda13]")
+    code = "import cupy; from xpnet.backends import _cupy; _cupy._check_toolkit('cuda')"
+    in_fresh_python(code)
 
 
 # ---- third parties
@@ -317,7 +410,6 @@ def test_a_library_without_views_still_predicts(rng):
 
 
 def test_arrays_of_another_library_on_the_same_gpu_are_shared(monkeypatch):
-    from xpnet.backends import _registry
     from xpnet.backends._backend import ArrayBackend
 
     class There:
@@ -359,12 +451,51 @@ def test_arrays_of_another_library_on_the_same_gpu_are_shared(monkeypatch):
     assert len(taken) == 1
 
 
+def test_backends_are_hashable_whatever_their_devices_are(backend):
+    again = resolve(backend.device_name, backend=backend.name, dtype=backend.dtype)
+    assert {backend: 1}[again] == 1
+
+    class Device:
+        """As CuPy's: it compares, so that Python gives it no hash."""
+
+        id = 0
+
+        def __eq__(self, other):
+            return True
+
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Device())
+    assert hash(_cupy.CupyBackend("cupy", None, Device())) == hash(
+        _cupy.CupyBackend("cupy", None, Device())
+    )
+
+
+def test_an_array_of_cupys_brings_the_fast_operations_with_it():
+    printed, _ = in_fresh_python(
+        """
+import sys, types
+from xpnet.backends import _cupy, ops
+
+cupy = types.ModuleType("cupy")
+cupy.ndarray = type("ndarray", (), {"device": "the first"})
+sys.modules["cupy"], sys.modules["array_api_compat.cupy"] = cupy, types.ModuleType("xp")
+_cupy.of(cupy.ndarray())
+print(cupy.ndarray in ops.adam.registry)
+"""
+    )
+    assert printed.split() == ["True"]
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("library", ["torch", "jax"])
 def test_a_gpus_arrays_come_and_go_without_a_copy(library):
-    cupy = pytest.importorskip("cupy")
     pytest.importorskip(library)
-    backend = resolve("cuda")
+    try:
+        backend = resolve("cuda")
+    except DeviceUnavailableError as error:
+        pytest.skip(str(error))
+    import cupy
+
     if library == "torch":
         import torch
 
