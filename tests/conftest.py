@@ -4,7 +4,8 @@
 - ``strict``: array-api-strict on a second device, where mixing devices and silent host copies
   raise, shapes that depend on data are off, and ``float()``, ``int()``, ``bool()`` of a device
   array raise too, since on a GPU each would wait for it unseen.
-- ``no_float64``: the same on a device without double precision; its dtype is float32.
+- ``no_float64``: the same on a device without double precision; its dtype is float32. Both are
+  skipped where array-api-strict is not installed.
 - ``torch``: PyTorch's tensors on the CPU; skipped where PyTorch is not installed.
 - ``cupy``: marked ``cuda``; skipped where there is no GPU.
 """
@@ -103,6 +104,7 @@ def opened(kind: str) -> Iterator[Backend]:
         except DeviceUnavailableError as error:
             pytest.skip(str(error))
     else:
+        pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
         device, dtype = ("device1", "float64") if kind == "strict" else ("no_float64", "float32")
         with no_hidden_waits():
             yield resolve(device, backend="array-api-strict", dtype=dtype)

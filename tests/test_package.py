@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import xpnet
+from xpnet import _blas
 
 PACKAGE = Path(xpnet.__file__).parent
 OPTIONAL = [
@@ -82,6 +83,8 @@ def blas_waits(first, **more):
 def test_openblas_threads_go_to_sleep_soon_whatever_is_imported_first(first):
     if blas_waits("numpy", OPENBLAS_THREAD_TIMEOUT="26") < 10:
         pytest.skip("NumPy's BLAS has no threads that wait so long: one core, or another BLAS")
+    if first == "numpy" and _blas.thread_functions() is None:
+        pytest.skip("NumPy's OpenBLAS does not export what changes its threads once it is loaded")
     assert blas_waits(first) < 6
 
 
@@ -239,3 +242,22 @@ def test_the_backends_folder_is_not_importable_by_itself():
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import backends"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "import this package as xpnet.backends" in done.stderr
+
+
+@pytest.mark.slow
+def test_one_order_of_tests_whatever_the_hash_seed():
+    """Processes that share the tests (pytest-xdist's) must collect the same list."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    first, second = (
+        subprocess.run(
+            [*command, str(Path(__file__).parent)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.partition("\n\n")[0]  # without how long it took
+        for seed in ("1", "2")
+    )
+    assert "::test_one_order_of_tests_whatever_the_hash_seed" in first
+    assert first == second

@@ -24,6 +24,8 @@ FIRST_ROWS = {
 def test_a_quick_study_writes_table_numbers_and_picture(
     name, request, tmp_path, monkeypatch, capsys
 ):
+    if name == "search":
+        pytest.importorskip("optuna", reason="Optuna is not installed")
     arguments = [name, "--quick", "--out", str(tmp_path)]
     if name != "digits-lab":
         arguments += ["--data", str(request.getfixturevalue("data_folder"))]

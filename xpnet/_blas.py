@@ -13,6 +13,7 @@ import ctypes
 import os
 import sys
 import threading
+from collections.abc import Callable
 
 VARIABLE, EXPONENT = "OPENBLAS_THREAD_TIMEOUT", "20"
 
@@ -27,22 +28,29 @@ def let_threads_sleep() -> None:
     # Another thread may be in the middle of a product, and would wait for threads that have ended.
     if sys.platform != "linux" or threading.active_count() > 1:
         return
+    functions = thread_functions()
+    if functions is None:
+        return
+    os.environ[VARIABLE] = EXPONENT
+    for function in functions:
+        function()
+
+
+def thread_functions() -> list[Callable[[], object]] | None:
+    """Return what reads OpenBLAS's variables anew, ends its threads, and makes them again.
+
+    None where NumPy has another BLAS, or an OpenBLAS that does not export them, as that of NumPy
+    2.5's wheels: there, only a variable that is set before NumPy is imported has an effect.
+    """
     import numpy as np
 
+    names = "openblas_read_env", "blas_thread_shutdown_", "blas_thread_init"
     try:
         # Functions are looked for in what NumPy's own library has loaded, too.
         blas = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
-        read, end, begin = (
-            blas.openblas_read_env,
-            blas.blas_thread_shutdown_,
-            blas.blas_thread_init,
-        )
-    except (AttributeError, OSError):  # another BLAS, or an OpenBLAS that keeps them for itself
-        return
-    os.environ[VARIABLE] = EXPONENT
-    read()
-    end()
-    begin()
+        return [getattr(blas, name) for name in names]
+    except (AttributeError, OSError):
+        return None
 
 
 let_threads_sleep()
