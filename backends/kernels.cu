@@ -3,6 +3,7 @@
 // One text for three uses: CuPy compiles it where there is a GPU; NVRTC alone does, anywhere, in the
 // tests; and in the tests a small header makes it run on the CPU. So it includes nothing, and keeps
 // to what that header knows: blocks of one dimension, of whole warps; barriers, shuffles, atomics.
+// It is ASCII throughout: CuPy writes it to a file in the encoding of the user's locale.
 //
 // REAL is float or double, the type of the network. Matrices are rows, one behind the other. What
 // changes from step to step is in a State on the device: a step that was captured in a graph reads
@@ -164,7 +165,7 @@ KERNEL csr_product(
     }
 }
 
-// g += Xᵀ e, which is 0 before. Rows of the batch meet in g in any order, so the last bits differ
+// g += X' e, which is 0 before. Rows of the batch meet in g in any order, so the last bits differ
 // from run to run.
 KERNEL csr_gradient(
     const int64* starts, const int* indices, const REAL* values, const int64* order,
@@ -326,7 +327,8 @@ static __device__ __forceinline__ REAL column_total(REAL value, REAL* sums) {
     return total;
 }
 
-// z becomes γ (z + b - μ) / √(σ² + ε) + β, and the running moments follow the batch's.
+// z becomes gamma (z + b - mean) / sqrt(variance + epsilon) + beta, and the running moments follow
+// the batch's.
 KERNEL batch_norm(
     REAL* z, const REAL* b, const REAL* gamma, const REAL* beta, REAL* normalized,
     REAL* deviation, REAL* running_mean, REAL* running_variance, int rows, int n, REAL momentum,
@@ -362,7 +364,8 @@ KERNEL batch_norm(
     }
 }
 
-// e becomes γ (e - (Σe + x̂ Σ(e x̂)) / rows) / √(σ² + ε).
+// e becomes gamma (e - (sum(e) + x sum(e x)) / rows) / sqrt(variance + epsilon), where x is the
+// normalized input.
 KERNEL back_batch_norm(
     REAL* e, const REAL* normalized, const REAL* deviation, const REAL* gamma,
     REAL* gamma_gradient, REAL* beta_gradient, int rows, int n) {
@@ -540,7 +543,7 @@ KERNEL binary_logits(
     }
 }
 
-// Binary cross-entropy of probabilities, times a factor; below ε the logarithm goes on as its
+// Binary cross-entropy of probabilities, times a factor; below epsilon the logarithm goes on as its
 // tangent there.
 KERNEL binary_probabilities(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
@@ -592,8 +595,9 @@ KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int
 
 // ---- the gradient, before it is used
 
-// g grows by the derivative of λ₁ Σ|w| + λ₂ Σw², scaled as the loss is. If `weighted`, the batch's
-// samples share it: it is divided by what they weigh together, and is 0 where they weigh nothing.
+// g grows by the derivative of l1 sum|w| + l2 sum(w^2), scaled as the loss is. If `weighted`, the
+// batch's samples share it: it is divided by what they weigh together, and is 0 where they weigh
+// nothing.
 KERNEL penalize(
     REAL* g, const REAL* w, const State* state, int64 n, REAL l1, REAL l2, int weighted) {
     REAL scale = (REAL)state->scale;
@@ -614,7 +618,7 @@ KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most, int scaled) 
     }
 }
 
-// Σg², a part for each block.
+// The sum of g^2, a part for each block.
 KERNEL square_sum(const REAL* g, double* parts, int64 n) {
     SHARED(double, shared, 32);
     double sum = 0;
@@ -684,7 +688,8 @@ KERNEL adagrad(REAL* w, const REAL* g, REAL* s, const State* state, int64 n, REA
     }
 }
 
-// If `corrected`, ε is added to the corrected √v; else to √v, and both are corrected together.
+// If `corrected`, epsilon is added to the corrected sqrt(v); else to sqrt(v), and both are corrected
+// together.
 KERNEL adam(
     REAL* w, const REAL* g, REAL* m, REAL* v, const State* state, int64 n, double beta_1,
     double beta_2, double epsilon, double decay, int corrected) {
