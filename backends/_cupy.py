@@ -151,7 +151,7 @@ def _check_toolkit(device: str) -> None:
     # As attributes of the package, never by `import`: the package finds a library that pip has
     # installed (in site-packages, where the system's loader does not look) when it is asked for
     # the attribute. NVRTC is loaded later still, at the first call.
-    libraries = import_module("cupy_backends.cuda.libs")
+    libraries: Any = import_module("cupy_backends.cuda.libs")
     checks = {
         "cublas": lambda: libraries.cublas,
         "nvrtc": lambda: libraries.nvrtc.getVersion(),

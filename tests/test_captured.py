@@ -17,6 +17,7 @@ from xpnet import (
     AdamW,
     BatchNormalization,
     BinaryCrossEntropy,
+    Dataset,
     DenseLayer,
     DivergedError,
     Dropout,
@@ -319,6 +320,20 @@ def test_sparse_features(data, density, dense, rng, monkeypatch):
         monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
     X = sparse.csr_array(data[0] * (rng.random(data[0].shape) < density))
     assert_same(lambda: network(classifier(), optimizer="rmsprop"), X, data[1])
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_sparse_features_with_several_entries_for_one_place(data, dense, monkeypatch):
+    sparse = pytest.importorskip("scipy.sparse")
+    if not dense:
+        monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
+    once = sparse.csr_array(data[0])
+    halves = np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr
+    X = Dataset(sparse.csr_array(halves, shape=once.shape)).X
+    reference, net = (network(classifier(), optimizer="rmsprop") for _ in range(2))
+    expected = by_formulas(reference, data[0], data[1])
+    for a, b in zip(by_kernels(net, X, data[1]), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
 def test_large_batches_are_summed_in_parts(rng):

@@ -73,7 +73,7 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
     if is_sparse(values):
-        values = values.tocsr() if values.ndim == 2 else values
+        values = _canonical(values) if values.ndim == 2 else values
     elif not is_array(values) and hasattr(values, "to_numpy"):  # pandas, polars and their like
         values, names = _read_frame(name, values)
     elif not is_array(values):
@@ -87,6 +87,34 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     if not isdtype(values.dtype, ("bool", "integral", "real floating")):
         raise _not_numbers(name, values.dtype)
     return values, names
+
+
+def _canonical(X: Any) -> Any:
+    """Return a sparse matrix as CSR in which each row has a column at most once, in order.
+
+    Several formats allow more than one entry for a place; together they stand for their sum.
+    Kernels that set numbers and kernels that add them would not agree on such a matrix. The given
+    matrix is not changed: where it has such places, the result is a copy. Integers are added up
+    in 64 bits, and keep their type where their sums fit into it.
+    """
+    if X.format == "csr":
+        # A new one on the same arrays: what the given one remembers of its format may be wrong.
+        again = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
+        if again.has_canonical_format:
+            return X
+        X = again.copy()
+    wide = {"i": np.int64, "u": np.uint64}.get(X.dtype.kind, X.dtype)
+    rows = X.astype(wide).tocsr()
+    rows.sum_duplicates()
+    if rows.dtype == X.dtype or not _holds(X.dtype, rows.data):
+        return rows
+    return rows.astype(X.dtype)
+
+
+def _holds(dtype: np.dtype, values: np.ndarray) -> bool:
+    """Whether an integer type holds all values."""
+    limits = np.iinfo(dtype)
+    return not values.size or bool(limits.min <= values.min() and values.max() <= limits.max)
 
 
 def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
