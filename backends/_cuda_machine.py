@@ -1,6 +1,6 @@
 """What runs prepared kernels and products on a CUDA device, one by one or captured in a graph."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -39,6 +39,18 @@ class CudaMachine:
         """Return a new array, of the machine's type if no other is named."""
         # On the current stream, whose memory others can have when this one has gone.
         return self._cupy.zeros(shape, dtype or self.dtype)
+
+    def host_buffer(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return an array on the host that is sent to the device without anybody waiting for it.
+
+        Its memory is pinned: the driver copies from anywhere else by way of a small buffer, and
+        may wait for the stream before it does. What was sent must stay as it is until the stream
+        has got so far.
+        """
+        import cupyx
+
+        buffer: np.ndarray = cupyx.empty_pinned(shape, dtype)
+        return buffer
 
     def write(self, place: Any, values: Any) -> None:
         """Copy values, of the host or the device, into an array, in their turn on the stream."""
@@ -116,15 +128,26 @@ class CudaMachine:
         """Return a copy of an array on the device, made on the current stream."""
         return array.copy()
 
+    def join(self, parts: Sequence[Any]) -> Any:
+        """Return a copy of flat arrays as one, one behind the other, made on the current stream."""
+        return self._cupy.concatenate(parts)
+
+    def synchronize(self) -> None:
+        """Wait until all is done that was asked for."""
+        self.stream.synchronize()
+
     def close(self) -> None:
         """Wait for the stream, and let go of the handle of products."""
-        self.stream.synchronize()
+        self.synchronize()
         self._cublas.close()
 
 
 @cache
 def kernels_of(device: int, dtype: str) -> Any:
-    """Return the kernels, compiled for a device and a type, once in a process."""
+    """Return the kernels, compiled for a device and a type, once in a process.
+
+    CuPy adds ``-ftz=true``: in float32, numbers closer to 0 than 1.2e-38 (denormal ones) are 0.
+    """
     import cupy
 
     real = "float" if dtype == "float32" else "double"

@@ -1,6 +1,6 @@
 """CuPy: NVIDIA GPUs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -152,7 +152,7 @@ def _check_toolkit(device: str) -> None:
     # installed (in site-packages, where the system's loader does not look) when it is asked for
     # the attribute. NVRTC is loaded later still, at the first call.
     libraries: Any = import_module("cupy_backends.cuda.libs")
-    checks = {
+    checks: dict[str, Callable[[], Any]] = {
         "cublas": lambda: libraries.cublas,
         "nvrtc": lambda: libraries.nvrtc.getVersion(),
     }

@@ -39,6 +39,7 @@ from xpnet import (
 from xpnet._preparing import prepare_targets
 from xpnet.backends import UnknownNameError
 from xpnet.captured import capture_step, why_not
+from xpnet.captured._placement import Placement
 
 from .cuda.machine import EmulatedMachine
 
@@ -801,3 +802,80 @@ def test_estimators_train_by_captured_steps(data, emulated, kind, solver, weight
     found = fitted()
     assert len(emulated) == 1
     np.testing.assert_allclose(found, by_formulas_alone(fitted), rtol=1e-8, atol=1e-11)
+
+
+class Watched(EmulatedMachine):
+    """One that takes note of graphs that are destroyed while they may still run."""
+
+    def __init__(self, dtype):
+        super().__init__(dtype)
+        self.running, self.destroyed = False, []
+
+    def record(self, calls):
+        launch, machine = super().record(calls), self
+
+        class Graph:
+            def __call__(self):
+                machine.running = True
+                launch()
+
+            def __del__(self):
+                machine.destroyed.append("running" if machine.running else "done")
+
+        return Graph()
+
+    def read(self, array):
+        self.running = False
+        return super().read(array)
+
+    def synchronize(self):
+        self.running = False
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_graphs_are_destroyed_when_the_last_of_them_is_done(data, stored):
+    X, y = data
+    net = network(classifier(), optimizer=SGD(0.1, momentum=0.5))
+    machine = Watched("float64")
+    with capture_step(net, X, y, None, BATCH, machine, capture=True) as step:
+        step.load()
+        step.run(np.arange(N))
+        if stored:
+            step.store()
+        net.optimizer.momentum = 0.9  # launches have it in them
+        step.load()
+        assert machine.destroyed == ["done"] * 2
+        step.run(np.arange(N))
+    assert machine.destroyed == ["done"] * 4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_parameters_are_at_multiples_of_16_bytes(dtype, optimizer, data):
+    X, y = data
+    net = network(classifier(extra=[BatchNormalization]), dtype=dtype, optimizer=optimizer)
+    gaps = net.parameters.places
+    assert any(place.start * np.dtype(dtype).itemsize % 16 for place in gaps.values())
+    X = X.astype(dtype)
+    with capture_step(net, X, y, None, BATCH, EmulatedMachine(dtype)) as step:
+        step.load()
+        step.run(np.arange(N))
+        buffers = step._buffers
+        read = np.zeros(buffers.flat.size, bool)
+        for (layer, name), place in gaps.items():
+            for view in (buffers.parameter(layer, name), buffers.gradient_of(layer, name)):
+                flat = view.base
+                assert (view.ctypes.data - flat.ctypes.data) % 16 == 0
+                assert view.size == place.stop - place.start
+            read[buffers.placement[layer, name]] = True
+        assert read.sum() == net.parameters.gather().size
+        for flat in (buffers.flat, buffers.gradient, *buffers.states):
+            assert not flat[~read].any()
+        step.store()
+
+
+def test_parameters_that_fit_are_copied_as_one():
+    net = network([DenseLayer(8, (4,)), ReLUActivation(), DenseLayer(3)])
+    placement = Placement(net.parameters.places, 4)
+    size = net.parameters.gather().size
+    assert (placement.size, placement.runs) == (size, [(slice(0, size), slice(0, size))])

@@ -22,6 +22,7 @@ def cublas(monkeypatch):
     """CuPy and cuBLAS as they are played here; gives the latter."""
     library = standin.Cublas()
     monkeypatch.setitem(sys.modules, "cupy", standin.make_cupy())
+    monkeypatch.setitem(sys.modules, "cupyx", standin.make_cupyx())
     monkeypatch.setattr(_cublas, "_library", lambda: library)
     _cuda_machine.kernels_of.cache_clear()
     standin.counts.clear()
@@ -150,6 +151,24 @@ def test_a_steady_step_makes_nothing_waits_for_nothing_and_is_so_many_launches(
                 assert counts["from host"] == 1  # the order, once for any number of steps
                 assert counts["allocations"] == counts["waits"] == 0
             step.store()
+
+
+def test_the_order_is_sent_from_memory_that_does_not_move(cublas, monkeypatch, rng):
+    X, y, sent = rng.standard_normal((N, K)), rng.integers(0, 5, N), []
+    with capture_step(
+        network("plain"), X, y, None, BATCH, _cuda_machine.CudaMachine("float64")
+    ) as step:
+        step.load()
+        put = standin.Array.set
+
+        def watched(self, values, stream=None):
+            sent.append(values)
+            return put(self, values, stream)
+
+        monkeypatch.setattr(standin.Array, "set", watched)
+        step.run(np.arange(N))
+    (order,) = sent
+    assert any(np.shares_memory(order, pinned) for pinned in sys.modules["cupyx"].pinned)
 
 
 def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):

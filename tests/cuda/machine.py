@@ -33,6 +33,9 @@ class EmulatedMachine:
         self._count("zeros")
         return np.zeros(shape, dtype or self.dtype)
 
+    def host_buffer(self, shape, dtype):
+        return np.empty(shape, dtype)
+
     def write(self, place, values):
         self._count("write")
         assert place.shape == values.shape, (place.shape, values.shape)
@@ -45,6 +48,10 @@ class EmulatedMachine:
     def copy(self, array):
         self._count("copy")
         return array.copy()
+
+    def join(self, parts):
+        self._count("copy")
+        return np.concatenate(parts)
 
     def kernel(self, name, grid, block, *arguments):
         def call():

@@ -1,5 +1,6 @@
 """The arrays of a captured step: made once, for whole batches, used by all its programs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from .._translation import Unit
 from ..backends import Array, is_sparse
 from ..layers import Normalization
+from ._placement import Placement
 
 if TYPE_CHECKING:
     from ..neuralnet import NeuralNetwork
@@ -51,6 +53,13 @@ class Buffers:
         Steps in an epoch at the most.
     keep_outputs : int
         Samples of a run whose outputs are kept.
+
+    Attributes
+    ----------
+    flat, gradient, states : array, array, list of array
+        The parameters, their gradient, and the optimizer's state, placed by ``placement``.
+    order, order_on_host : array
+        The samples of an epoch, on the device and where they are sent from.
     """
 
     def __init__(
@@ -76,9 +85,10 @@ class Buffers:
         self.mean = self.scale = None
         if type(net.layers[0]) is Normalization:
             self.mean, self.scale = self.make(n_inputs), self.make(n_inputs)
+        self._norms = [unit.norm for unit in units]
         self.units = [self._unit_arrays(unit, batch_size) for unit in units]
-        self._places = net.parameters.places
-        size = max(place.stop for place in self._places.values())
+        self.placement = Placement(net.parameters.places, machine.dtype.itemsize)
+        size = self.placement.size
         self.flat, self.gradient = self.make(size), self.make(size)
         self.states = [self.make(size) for _ in net.optimizer.state_names]
         self.parts = self.make(MOST_PARTS * max(unit.n_units for unit in units))
@@ -87,6 +97,7 @@ class Buffers:
         self.row_hits = self.make(batch_size, dtype="float64")
         self.losses, self.totals = (self.make(n_steps, dtype="float64") for _ in range(2))
         self.order = self.make(n_steps * batch_size, dtype="int64")
+        self.order_on_host = machine.host_buffer(self.order.shape, "int64")
         self.outputs = self.make(keep_outputs, n_outputs) if keep_outputs else None
 
     @property
@@ -128,10 +139,29 @@ class Buffers:
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 
+    def filled_from(self, net: "NeuralNetwork") -> list[tuple[Array, Any]]:
+        """Return each array that training begins with, beside what a network has for it."""
+        flat, optimizer, first = net.parameters.gather(), net.optimizer, net.layers[0]
+        pairs = list(self.placement.pairs(self.flat, flat))
+        for place, name in zip(self.states, optimizer.state_names, strict=True):
+            pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
+        pairs += [(place, getattr(layer, name)) for layer, name, place in self.running()]
+        if isinstance(first, Normalization):
+            for here, value in ((self.mean, first.mean), (self.scale, first.scale)):
+                shape = first.input_shape()
+                pairs.append((here, np.broadcast_to(net.backend.to_numpy(value), shape)))
+        return pairs
+
+    def running(self) -> Iterator[tuple[Any, str, Array]]:
+        """Give layers with the names of their running moments, and where these are meanwhile."""
+        for norm, arrays in zip(self._norms, self.units, strict=True):
+            for name, place in arrays.running.items():
+                yield norm, name, place
+
     def parameter(self, layer: Any, name: str) -> Array:
         """Return a view of a parameter, as it is while there is training."""
-        return self.flat[self._places[layer, name]].reshape(getattr(layer, name).shape)
+        return self.flat[self.placement[layer, name]].reshape(getattr(layer, name).shape)
 
     def gradient_of(self, layer: Any, name: str) -> Array:
         """Return a view of a parameter's gradient."""
-        return self.gradient[self._places[layer, name]].reshape(getattr(layer, name).shape)
+        return self.gradient[self.placement[layer, name]].reshape(getattr(layer, name).shape)

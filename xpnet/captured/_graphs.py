@@ -33,7 +33,8 @@ class Graphs:
         self._made: dict[tuple[int, int], Callable[[], None]] = {}
 
     def forget(self) -> None:
-        """Let go of everything; it is made anew when it is wanted."""
+        """Let go of everything, when the last of it is done; it is made anew when it is wanted."""
+        self._machine.synchronize()  # a graph that still runs must not be destroyed
         self._made.clear()
 
     def run(self, rows: int, n_steps: int) -> None:

@@ -1,7 +1,6 @@
 """A captured training as an object: data and parameters in, steps, parameters out."""
 
 import operator
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,6 @@ import numpy as np
 from .._translation import factor_and_most, targets_of, units_of, weights_of
 from ..backends import Array
 from ..backends import _cuda_kernels as kernels
-from ..layers import Normalization
 from ._buffers import Buffers
 from ._graphs import Graphs
 from ._program import Program
@@ -144,23 +142,13 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         """Bring parameters and the optimizer's state in."""
         net, machine = self.net, self._machine
         optimizer = net.optimizer
+        if self.taken:  # an epoch that was given up: its order may still be on its way
+            machine.synchronize()
         if (settings := self._current_settings()) != self._settings:
             # Launches have them in them, and somebody has changed them since.
             self._programs.clear()
             self._graphs.forget()
             self._settings = settings
-        flat = net.parameters.gather()
-        pairs = [(self._buffers.flat, flat)]
-        for place, name in zip(self._buffers.states, optimizer.state_names, strict=True):
-            pairs.append((place, optimizer.remembered(name, flat)))
-        pairs += [(place, getattr(layer, name)) for layer, name, place in self._running()]
-        first: Any = net.layers[0]
-        if isinstance(first, Normalization):
-            moments = (self._buffers.mean, first.mean), (self._buffers.scale, first.scale)
-            pairs += [
-                (place, np.broadcast_to(net.backend.to_numpy(value), (self._units[0].n_inputs,)))
-                for place, value in moments
-            ]
         draws = [each.n_masks for each in self._dropouts]
         state = kernels.new_state(
             draws,
@@ -173,7 +161,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             rate=optimizer.learning_rate,
         )
         with machine.turn():
-            for place, values in [*pairs, (self._state, state)]:
+            for place, values in [*self._buffers.filled_from(net), (self._state, state)]:
                 machine.write(place, values)
         self.taken = 0
 
@@ -189,8 +177,9 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             :meth:`load`.
         """
         buffers, size, first = self._buffers, self.batch_size, self.taken
-        start = first * size
-        self._machine.write(buffers.order[start : start + len(order)], order)
+        place = slice(first * size, first * size + len(order))
+        buffers.order_on_host[place] = order
+        self._machine.write(buffers.order[place], buffers.order_on_host[place])
         whole, rest = divmod(len(order), size)
         self._graphs.run(size, whole)
         if rest:
@@ -227,12 +216,12 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         machine.end()
         optimizer, backend = net.optimizer, net.backend
         # New arrays: what somebody holds of the weights so far does not change.
-        net.parameters.scatter(backend.asarray(machine.copy(self._buffers.flat)))
+        net.parameters.scatter(backend.asarray(self._joined(self._buffers.flat)))
         optimizer.n_updates = int(kernels.read_state(state, "update"))
         if optimizer.n_updates:
             for name, place in zip(optimizer.state_names, self._buffers.states, strict=True):
-                setattr(optimizer, name, backend.asarray(machine.copy(place)))
-        for layer, name, place in self._running():
+                setattr(optimizer, name, backend.asarray(self._joined(place)))
+        for layer, name, place in self._buffers.running():
             setattr(layer, name, backend.asarray(machine.copy(place)))
         for each in self._dropouts:
             each.n_masks += self.taken
@@ -242,11 +231,9 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         for layer in net.layers:
             layer.forget_pass()  # what is there is of an earlier training
 
-    def _running(self) -> Iterator[tuple[Any, str, Array]]:
-        """Give layers with the names of their running moments, and where these are meanwhile."""
-        for unit, arrays in zip(self._units, self._buffers.units, strict=True):
-            for name, place in arrays.running.items():
-                yield unit.norm, name, place
+    def _joined(self, flat: Array) -> Array:
+        """Return a copy of a flat array as the network has it, without gaps."""
+        return self._machine.join(self._buffers.placement.parts(flat))
 
     def _current_settings(self) -> list[Any]:
         """Return what launches have in them of numbers that somebody may change."""
@@ -265,7 +252,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         return numbers
 
     def close(self) -> None:
-        """Let go of graphs and of the machine's stream."""
+        """Wait for what was asked for; let go of graphs and of the machine's stream."""
         self._graphs.forget()
         self._programs.clear()
         self._machine.close()
