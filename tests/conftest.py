@@ -125,6 +125,15 @@ def float64_backend(request) -> Iterator[Backend]:
 
 
 @pytest.fixture
+def cuda() -> Iterator[Backend]:
+    """The first GPU, in float32; skips where there is none."""
+    try:
+        yield resolve("cuda")
+    except DeviceUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(20261121)

@@ -491,14 +491,10 @@ print(cupy.ndarray in ops.adam.registry)
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("library", ["torch", "jax"])
-def test_a_gpus_arrays_come_and_go_without_a_copy(library):
-    pytest.importorskip(library)
-    try:
-        backend = resolve("cuda")
-    except DeviceUnavailableError as error:
-        pytest.skip(str(error))
+def test_a_gpus_arrays_come_and_go_without_a_copy(library, cuda):
     import cupy
 
+    pytest.importorskip(library)
     if library == "torch":
         import torch
 
@@ -508,7 +504,7 @@ def test_a_gpus_arrays_come_and_go_without_a_copy(library):
         import jax
 
         theirs, back = jax.numpy.arange(6.0), jax.dlpack.from_dlpack
-    ours = move(theirs, backend)
+    ours = move(theirs, cuda)
     assert isinstance(ours, cupy.ndarray)
     returned = back(ours)
     pointer = returned.data_ptr() if library == "torch" else returned.unsafe_buffer_pointer()

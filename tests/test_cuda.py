@@ -15,21 +15,12 @@ from xpnet import (
     SigmoidActivation,
     SoftmaxCrossEntropy,
     TanhActivation,
-    resolve,
 )
-from xpnet.backends import DeviceUnavailableError, to_host
+from xpnet.backends import to_host
 
-pytestmark = pytest.mark.cuda
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
 N, K = 1030, 20
-
-
-@pytest.fixture(autouse=True)
-def gpu():
-    try:
-        resolve("cuda")
-    except DeviceUnavailableError as error:
-        pytest.skip(str(error))
 
 
 def samples(kind="float32"):
@@ -113,13 +104,17 @@ def test_captured_training_with_penalties_that_samples_share(weighted, capture):
     assert gpu.history["penalty"] == pytest.approx(cpu.history["penalty"], rel=0.5)
 
 
+@pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("dense", [True, False])
-def test_captured_training_on_sparse_rows(dense, monkeypatch):
+def test_captured_training_on_sparse_rows(dense, twice, monkeypatch):
     sparse = pytest.importorskip("scipy.sparse")
     if not dense:
         monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
     X = sparse.random_array((N, 300), density=0.05, rng=0, format="csr")
     y = (np.asarray(X[:, :100].sum(axis=1)).ravel() > 2.5).astype(np.int64)
+    if twice:  # each entry in two halves
+        halves = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr
+        X = sparse.csr_array(halves, shape=X.shape)
 
     def make(device, **more):
         net = NeuralNetwork(
