@@ -1,0 +1,368 @@
+"""A first look at a GPU: every way to train on it once, small, beside the CPU.
+
+    python -m bench.on_gpu.smoke FILE
+
+It begins in a process that has imported nothing that loads CUDA's libraries by itself. Each check
+writes a line of JSON to the file as soon as it is done, and the next one goes on after a failure.
+The exit status is 1 where a check has failed.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from xpnet import (
+    L2,
+    Adam,
+    BatchNormalization,
+    DenseLayer,
+    Dropout,
+    Layer,
+    NeuralNetwork,
+    Normalization,
+    Optimizer,
+    ReLUActivation,
+    SigmoidActivation,
+    TanhActivation,
+    backends,
+    resolve,
+)
+
+N, K, CLASSES = 1030, 20, 4
+TOLERANCES = {"float64": 1e-7, "float32": 0.3}
+"""How far outputs may be apart: of double precision rounding, of a low one what training makes."""
+
+
+def main(given: list[str] | None = None) -> int:
+    """Run all checks; return 1 where one has failed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.on_gpu.smoke", description=__doc__)
+    parser.add_argument("file", type=Path, help="where the lines of JSON go, behind what is there")
+    options = parser.parse_args(given)
+    failed = 0
+    with options.file.open("a", buffering=1, encoding="utf-8") as out:
+        for name, check in checks().items():
+            failed += not run(name, check, out)
+    print(f"{failed} failed" if failed else "all is as on the CPU")
+    return int(failed > 0)
+
+
+def run(name: str, check: Callable[[], Any], out: TextIO) -> bool:
+    """Run a check, write its line and print it; return whether it succeeded."""
+    row: dict[str, Any] = {"check": name}
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        try:
+            row |= {"ok": True, "found": check()}
+        except Exception:
+            row |= {"ok": False, "why": traceback.format_exc()[-2000:]}
+    row["seconds"] = round(time.perf_counter() - start, 3)
+    row["warnings"] = sorted({f"{each.category.__name__}: {each.message}"[:300] for each in seen})
+    print(json.dumps(row, default=str), file=out)
+    last = row.get("found", row.get("why", "").strip().rpartition("\n")[2])
+    print(f"{'ok    ' if row['ok'] else 'FAILED'} {row['seconds']:7.2f} s  {name}: {last}"[:300])
+    return bool(row["ok"])
+
+
+def checks() -> dict[str, Callable[[], Any]]:
+    """Return the checks by name, in their order."""
+    capturing = [
+        (f"{what}, capture={capture}", partial(same, capture=capture, **more))
+        for what, more in (
+            ("plain", {}),
+            ("batch normalization and dropout", {"norm": True, "dropout": True}),
+        )
+        for capture in (True, False)
+    ]
+    settings = {
+        "sigmoid and dropout": {"activation": SigmoidActivation, "dropout": True},
+        "tanh": {"activation": TanhActivation},
+        "clipping by norm": {"optimizer": Adam(0.01, clip_norm=0.1)},
+        "clipping by value": {"optimizer": Adam(0.01, clip_value=0.01)},
+        "a penalty": {"regularizer": L2(1e-3)},
+        "by formulas": {"optimizer": Plain(0.05)},
+        "batches in pieces": {"memory_limit": 120_000, "batch_size": 512},
+        **{f"{kind} products": {"precision": kind} for kind in ("tf32", "bfloat16", "float16")},
+    }
+    return {
+        "resolve('cuda') in a process that has imported nothing else": first,
+        "machine": machine,
+        "libraries": libraries,
+        "a backend is hashable": lambda: hash(resolve("cuda")) == hash(resolve("cuda")),
+        **dict(capturing),
+        **{name: partial(same, **given) for name, given in settings.items()},
+        "sample weights": partial(same, weighted=True),
+        "rows of a memory map": stored,
+        "sparse rows": sparse_rows,
+        "sparse rows with several entries for one place": partial(sparse_rows, twice=True),
+        **{f"MLPClassifier, {solver}": partial(estimator, solver) for solver in SOLVERS},
+        "MLPRegressor stops early": stops_early,
+        "the same bits twice": same_bits,
+        "72 MB there and back": upload,
+        "places of parameters": places,
+        "a call of fit": calls_of_fit,
+        "what the host waits for": host_waits,
+    }
+
+
+SOLVERS = ("adam", "sgd", "lbfgs")
+
+
+class Plain(Optimizer):
+    """Gradient descent as a user would write it: there is no kernel for it."""
+
+    def update(self, w: Any, grad_loss_w: Any) -> Any:
+        """Return the weights after a step."""
+        return w - self.learning_rate * grad_loss_w
+
+
+# ---- what there is
+
+
+def first() -> str:
+    """Find the GPU."""
+    return str(resolve("cuda").device_name)
+
+
+def machine() -> dict[str, Any]:
+    """Return the GPU and the versions of what drives it."""
+    import cupy
+
+    runtime = cupy.cuda.runtime
+    name = runtime.getDeviceProperties(0)["name"]
+    return {
+        "gpu": name.decode() if isinstance(name, bytes) else name,
+        "driver": runtime.driverGetVersion(),
+        "runtime": runtime.runtimeGetVersion(),
+        "cupy": cupy.__version__,
+        "numpy": np.__version__,
+        "python": sys.version.split()[0],
+    }
+
+
+def libraries() -> list[str]:
+    """Return the files of CUDA's libraries that are loaded."""
+    names = ("libcublas", "libnvrtc", "libcudart", "libcuda.", "libcusparse")
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    return sorted({line.split()[-1] for line in maps if any(name in line for name in names)})
+
+
+# ---- training beside the CPU's
+
+
+def samples() -> tuple[np.ndarray, np.ndarray]:
+    """Return small integers, and labels that the first column tells."""
+    X = np.random.default_rng(0).integers(0, 200, (N, K)).astype(np.uint8)
+    return X, (X[:, 0] // 50).astype(np.int64)
+
+
+def network(
+    device: str,
+    activation: Callable[[], Layer] = ReLUActivation,
+    norm: bool = False,
+    dropout: bool = False,
+    **settings: Any,
+) -> NeuralNetwork:
+    """Return a network for the samples."""
+    given = {"epochs": 2, "batch_size": 32, "optimizer": "adam", "dtype": "float64", "seed": 0}
+    given |= {"loss": "softmax_cross_entropy", "metric": "accuracy"} | settings
+    if "precision" in given:
+        given["dtype"] = "float32"
+    net = NeuralNetwork(device=device, **given)
+    net.add(Normalization(100.0, 50.0, input_shape=(K,))).add(DenseLayer(37))
+    if norm:
+        net.add(BatchNormalization())
+    net.add(activation())
+    if dropout:
+        net.add(Dropout(0.3))
+    return net.add(DenseLayer(CLASSES))
+
+
+def same(weighted: bool = False, **settings: Any) -> float:
+    """Train on the GPU and on the CPU; return how far their outputs are apart."""
+    X, y = samples()
+    data = (X, y, np.linspace(0.1, 1.0, N)) if weighted else (X, y)
+    of_gpu = {name: settings.pop(name) for name in ("capture", "precision") if name in settings}
+    if "precision" in of_gpu:
+        settings["dtype"] = "float32"
+    nets = [network("cuda", **settings, **of_gpu), network("cpu", **settings)]
+    outputs = [net.fit(data, validation=data).predict(X) for net in nets]
+    return apart(*outputs, TOLERANCES[nets[0].backend.dtype])
+
+
+def apart(ours: Any, theirs: Any, most: float) -> float:
+    """Return the largest difference of arrays, which is to be ``most`` and no more."""
+    distance = float(np.max(np.abs(np.asarray(ours) - np.asarray(theirs))))
+    if not distance <= most:  # NaN is not
+        raise AssertionError(f"{distance:.3g} apart, asked for {most:g}")
+    return distance
+
+
+def stored() -> float:
+    """Stream the samples from a file."""
+    X, y = samples()
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "X.npy", X)
+        answers = []
+        for device in ("cuda", "cpu"):
+            rows = np.load(Path(folder) / "X.npy", mmap_mode="r")
+            answers.append(network(device).fit((rows, y)).predict(X))
+        del rows
+    return apart(*answers, TOLERANCES["float64"])
+
+
+def sparse_rows(twice: bool = False) -> float:
+    """Train on rows in CSR, each entry of which is there once, or in two halves."""
+    from scipy import sparse
+
+    X = sparse.random_array((300, 500), density=0.05, rng=0, format="csr")
+    y = (np.asarray(X[:, :100].sum(axis=1)).ravel() > 2.5).astype(np.int64)
+    plain = X.toarray()
+    if twice:
+        halves = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr
+        X = sparse.csr_array(halves, shape=X.shape)
+    answers = []
+    for device, features in (("cuda", X), ("cpu", plain)):
+        net = NeuralNetwork(
+            epochs=2, loss="softmax_cross_entropy", device=device, dtype="float64", seed=0
+        )
+        net.add(DenseLayer(16, (500,))).add(ReLUActivation()).add(DenseLayer(2))
+        answers.append(net.fit((features, y), validation=(features, y)).predict(features))
+    return apart(*answers, TOLERANCES["float64"])
+
+
+def estimator(solver: str) -> float:
+    """Train a classifier with each of its solvers."""
+    from xpnet.estimators import MLPClassifier
+
+    X, y = samples()
+    found = []
+    for device in ("cuda", "cpu"):
+        est = MLPClassifier((16,), solver=solver, max_iter=3, random_state=0, device=device)
+        found.append(est.fit(X / 200, y).coefs_[0])
+    return apart(*found, 1e-5 if solver == "lbfgs" else TOLERANCES["float64"])
+
+
+def stops_early() -> dict[str, float]:
+    """Train a regressor until it does not become better."""
+    from xpnet.estimators import MLPRegressor
+
+    X, y = samples()
+    est = MLPRegressor((16,), early_stopping=True, max_iter=30, random_state=0, device="cuda")
+    est.fit(X / 200, y.astype(float))
+    return {"epochs": est.n_iter_, "score": est.score(X / 200, y.astype(float))}
+
+
+def same_bits() -> int:
+    """Train twice from one seed; the weights are to be equal to the last bit."""
+    weights = [
+        backends.to_host(
+            network("cuda", norm=True, dropout=True, dtype="float32")
+            .fit(samples())
+            .parameters.copy()
+        )
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(*weights)
+    return len(weights[0])
+
+
+# ---- memory and time
+
+
+def upload() -> float:
+    """Copy 72 MB to the GPU and back; return GB/s of the way there."""
+    backend, x = resolve("cuda"), np.random.default_rng(0).random((9 << 20) + 3)
+    start = time.perf_counter()
+    there = backend.asarray(x)
+    spent = time.perf_counter() - start
+    np.testing.assert_array_equal(backend.to_numpy(there), x)
+    return round(x.nbytes / spent / 1e9, 3)
+
+
+def places() -> int:
+    """Count the parameters of a captured step; each is to be at a multiple of 16 bytes."""
+    from xpnet.captured import capture_step
+
+    net = network("cuda", norm=True, dtype="float32")
+    X, y = (net.backend.asarray(each) for each in samples())
+    with capture_step(net, X, y, None, 32, net.backend.machine("float32")) as step:
+        step.load()
+        slots = list(net.parameters.places)
+        for layer, name in slots:
+            for view in (
+                step._buffers.parameter(layer, name),
+                step._buffers.gradient_of(layer, name),
+            ):
+                if view.data.ptr % 16:
+                    raise AssertionError(f"{layer.layer_name()}.{name} is at {view.data.ptr:#x}")
+        step.store()
+    return len(slots)
+
+
+def calls_of_fit() -> dict[str, list[float]]:
+    """Return the milliseconds of calls of ``fit`` with one epoch of 33 steps, one after another."""
+    net, calls = network("cuda", dtype="float32"), []
+    for _ in range(6):
+        start = time.perf_counter()
+        net.fit(samples(), epochs=1)
+        calls.append(round(1e3 * (time.perf_counter() - start), 2))
+    epochs = [round(1e3 * seconds, 2) for seconds in net.history["seconds"]]
+    return {"call_ms": calls, "epoch_ms": epochs}
+
+
+def host_waits() -> dict[str, float]:
+    """Return the microseconds of the host for what a step may have to wait for.
+
+    A copy of an order of 60,000 samples behind 64 products, from pinned and from other memory; an
+    event that has happened, waited for asleep and awake.
+    """
+    import cupy
+
+    machine = resolve("cuda").machine("float32")
+    a, b, c = (machine.zeros((2048, 2048)) for _ in range(3))
+    work = [machine.product(a, b, c)] * 64
+    order = np.arange(60_000)
+    pinned, place = machine.host_buffer(order.shape, "int64"), machine.zeros(order.shape, "int64")
+    pinned[:] = order
+    found = {}
+    for name, source in (("order_from_pinned", pinned), ("order_from_other_memory", order)):
+        found[name] = host_us(lambda source=source: machine.write(place, source), machine, work)
+    found["products"] = host_us(machine.synchronize, machine, work)
+    for name, asleep in (("event_asleep", True), ("event_awake", False)):
+        event = cupy.cuda.Event(block=asleep, disable_timing=True)
+
+        def waited(event: Any = event) -> None:
+            machine.stream.record(event)
+            event.synchronize()
+
+        found[name] = host_us(waited, machine, [])
+    machine.close()
+    return found
+
+
+def host_us(call: Callable[[], Any], machine: Any, work: list[Any]) -> float:
+    """Return the median microseconds of a call after some work was asked for."""
+    taken = []
+    for _ in range(7):
+        machine.run(work)
+        start = time.perf_counter()
+        call()
+        taken.append(1e6 * (time.perf_counter() - start))
+        machine.synchronize()
+    return round(statistics.median(taken), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
