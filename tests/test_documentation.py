@@ -12,6 +12,9 @@ import pytest
 
 import xpnet
 
+# The examples take a GPU if there is one; CuPy may be here without it.
+pytestmark = pytest.mark.filterwarnings("ignore:device='auto' takes the CPU")
+
 README = Path(__file__).parent.parent / "README.md"
 MODULES = [
     info.name

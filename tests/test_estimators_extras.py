@@ -96,6 +96,7 @@ def test_bad_parameters_are_refused(name, value):
 # ---- device, type, precision
 
 
+@pytest.mark.filterwarnings("ignore:device='auto' takes the CPU")
 @pytest.mark.parametrize("kind", BOTH)
 def test_the_cpu_by_name_is_the_cpu(kind):
     est = fitted(kind, device="cpu")
