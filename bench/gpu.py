@@ -12,6 +12,7 @@ says how, and the others go on. After each row that is measured ``gpu-<name>-<da
 
 import argparse
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -148,8 +149,8 @@ def curves(options: argparse.Namespace) -> Iterator[Row]:
         net = network(sizes, 128, device, most, optimizer="adam", metric="accuracy")
         losses.append(net.fit(data, epochs=3).history["loss"])
         apart = max(abs(a - b) / abs(a) for a, b in zip(losses[0], losses[-1], strict=True))
-        text = ", ".join(f"{loss:.6f}" for loss in losses[-1])
-        yield {"data": name, "device": device, "loss": text, "apart": apart, "asked": 1e-4}
+        row = {"data": name, "device": device, "loss": tuple(losses[-1])}
+        yield row | {"apart": apart, "asked": 1e-4}
 
 
 def epochs(options: argparse.Namespace) -> Iterator[Row]:
@@ -356,4 +357,5 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the section that runs is ended, too
     sys.exit(main())

@@ -1,6 +1,7 @@
 """The GPU's report, with a machine on the CPU in the place of a GPU: that it runs as it stands."""
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -15,14 +16,16 @@ import pytest
 
 import xpnet.neuralnet
 from bench import gpu, peers
-from bench.captured_steps import Replay, StepParts
+from bench.captured_steps import StepParts
 from bench.floor import products_alone
 from bench.on_gpu import steps
 from bench.sections import Command, Measurement, run
 from xpnet import Dataset, resolve
+from xpnet.backends import _cublas, _cuda_machine
 from xpnet.backends._cuda_kernels import read_state
 from xpnet.backends._numpy import NumpyBackend
 
+from .cuda import standin
 from .cuda.machine import EmulatedMachine
 from .test_bench import comes_to
 
@@ -233,6 +236,14 @@ def test_the_peers_are_few_and_within_their_limit():
     assert 60 * options.minutes + options.patience < gpu.SECTIONS["peers"].limit
 
 
+def test_the_sanitizer_watches_the_smoke_test(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/opt/{name}")
+    tool, *_, module, file = gpu.sanitizer(OPTIONS)
+    assert (tool, module, file) == ("/opt/compute-sanitizer", "bench.on_gpu.smoke", "/dev/null")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert gpu.sanitizer(OPTIONS) == {"left out": "compute-sanitizer is not installed"}
+
+
 # ---- a captured step and its parts
 
 
@@ -283,20 +294,41 @@ def test_steps_stay_within_the_order_however_often_they_are_timed(step):
     assert read_state(state, "update") == 16
 
 
-def test_nodes_are_those_of_the_graph():
-    class Graph:
-        def debug_dot_str(self):
-            names = [f'"graph_1_node_{k}"' for k in range(8)]
-            lines = [f'{name}[shape="record" label="{{KERNEL}}"];' for name in names]
-            return "\n".join(["digraph dot {", *lines, f"{names[0]} -> {names[1]};", "}"])
+def test_on_a_gpu_times_are_those_of_events_and_nodes_those_of_graphs(played, monkeypatch):
+    """With what stands in for CuPy, whose events are the numbers of their recordings."""
 
-        def launch(self, stream):
+    class Event(int):
+        def synchronize(self):
             pass
 
-    def record(graph, stream):  # as CudaMachine.record does
-        return lambda: graph.launch(stream)
+    def dot(graph):
+        lines = [f'"graph_1_node_{k}"[label="{{KERNEL}}"];' for k in range(len(graph.work))]
+        return "\n".join(["digraph dot {", *lines, '"graph_1_node_0" -> "graph_1_node_1";', "}"])
 
-    assert Replay(None, record(Graph(), None), print, 4).nodes() == 2
+    events = map(Event, itertools.count())
+    cupy, library = standin.make_cupy(), standin.Cublas()
+    cupy.cuda.get_elapsed_time = lambda first, last: 0.016 * (last - first)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(_cublas, "_library", lambda: library)
+    monkeypatch.setattr(standin.Stream, "record", lambda stream, event=None: next(events))
+    monkeypatch.setattr(standin.Graph, "debug_dot_str", dot, raising=False)
+    _cuda_machine.kernels_of.cache_clear()
+    net = gpu.network([20, 9, 10], 30, optimizer="adam")
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 256, (50, 20), np.uint8), rng.integers(0, 10, 50)
+    monkeypatch.setattr(net.backend, "machine", lambda p: _cuda_machine.CudaMachine("float32", p))
+    with StepParts(net, X, y) as step:
+        assert step.whole().nodes() == len(step.calls) == 14
+        assert step.products().nodes() == 5
+        assert step.one_by_one().nodes() is None
+        standin.counts.clear()
+        time_taken = step.whole().time()
+        assert time_taken.device_us == 1  # 16 µs from one event to the next, for 16 steps
+        assert time_taken.host_us > 0
+        assert standin.counts["graphs"] == 2
+        assert standin.counts["waits"] == 0  # before the second one has been asked for
+        assert step.chain(step.calls[0]).time().device_us == 16 / 40
+    _cuda_machine.kernels_of.cache_clear()
 
 
 def test_a_network_without_a_captured_step_is_refused(played):
@@ -339,6 +371,7 @@ def test_steps_are_written_line_by_line_and_go_on_after_a_failure(monkeypatch, p
     monkeypatch.setattr(steps, "measure", fails_at_float16)
     monkeypatch.setattr(steps, "write", counted)
     monkeypatch.setattr(steps, "REPEATS", 1)
+    monkeypatch.setattr(steps, "WIDE_REPEATS", 1)
     monkeypatch.setattr(steps, "CHAIN_REPEATS", 1)
     assert steps.main([str(file), "--quick"]) == 1
     lines = [json.loads(line) for line in file.read_text().splitlines()]

@@ -25,8 +25,8 @@ from ..captured_steps import StepParts
 from ..networks import dense
 
 REPEATS = 10
-CHAIN_REPEATS = 4
-"""Of each call, of which a step has a dozen."""
+WIDE_REPEATS = 4
+CHAIN_REPEATS = 4  # of a dozen calls
 
 
 class Case(NamedTuple):
@@ -111,16 +111,16 @@ def measure(case: Case) -> Iterator[dict[str, Any]]:
         precision=case.precision,
     )
     with StepParts(net, X, rng.integers(0, case.sizes[-1], n)) as step:
-        yield parts(step)
+        yield parts(step, WIDE_REPEATS if case.is_wide else REPEATS)
         if case.each_call:
             yield {"call_us": calls(step)}
 
 
-def parts(step: StepParts) -> dict[str, Any]:
+def parts(step: StepParts, repeats: int) -> dict[str, Any]:
     """Return the microseconds of a step, of its products, and of what the host does for it."""
     whole, products, one_by_one = step.whole(), step.products(), step.one_by_one()
-    taken, floor = whole.median(REPEATS), products.median(REPEATS)
-    launched = one_by_one.median(REPEATS)
+    taken, floor = whole.median(repeats), products.median(repeats)
+    launched = one_by_one.median(repeats)
     return {
         "calls": len(step.calls),
         "nodes": whole.nodes(),
