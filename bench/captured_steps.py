@@ -106,6 +106,7 @@ class Replay:
 
     def nodes(self) -> float | None:
         """Return the nodes of the graph for each step or call; None where there is no graph."""
+        # The machine returns a function that launches the graph, and keeps the graph to itself.
         graph = inspect.getclosurevars(self.ask).nonlocals.get("graph")
         if graph is None:
             return None
@@ -161,7 +162,7 @@ class StepParts(AbstractContextManager["StepParts"]):
         self._training = training
         training.load()
         self._first = machine.copy(training._state)
-        with machine.turn():  # the copy is there when it is read
+        with machine.turn():  # the machine's stream waits for the copy
             pass
         training.run(np.resize(np.random.default_rng(0).permutation(len(X)), n))
         self.calls: list[Call] = training._program(size)
@@ -199,10 +200,10 @@ class StepParts(AbstractContextManager["StepParts"]):
         return Replay(self._machine, self._machine.record(calls), prepare, n)
 
     def _reset(self) -> None:
-        """Go back to before the first step, without which steps leave the order behind."""
+        """Go back to before the first step, so that the steps stay within the order."""
         self._machine.write(self._training._state, self._first)
 
     def _begin(self) -> None:
-        """Come into the first step, so that there is a batch for every call."""
+        """Begin the first step, so that every call has a batch to read."""
         self._reset()
         self._machine.run(self.calls[:1])

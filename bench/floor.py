@@ -36,7 +36,7 @@ def captured_products(net: NeuralNetwork, X: Any, y: Any) -> Callable[[], None]:
             rest.ask()
         step.wait()
 
-    finalize(products, step.close)
+    finalize(products, step.close)  # when nobody needs the function any longer
     return products
 
 

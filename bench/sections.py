@@ -1,4 +1,4 @@
-"""Sections of a report: each runs by itself, gives row after row, and is ended at its limit."""
+"""Sections of a report: each has processes of its own, yields rows, and is ended at its limit."""
 
 import argparse
 import multiprocessing
@@ -53,7 +53,7 @@ class Measurement:
             while ours.poll(max(end - time.monotonic(), 0.0)):
                 yield ours.recv()
         except (EOFError, OSError):  # it has ended, maybe within a row
-            process.join(max(end - time.monotonic(), 1.0))
+            process.join(max(end - time.monotonic(), 1.0))  # so that its own exit code is seen
             if process.exitcode != 0:
                 yield {"failed": f"its process ended with code {process.exitcode}"}
         else:
