@@ -25,6 +25,29 @@ def mnist(samples: int) -> Dataset:
     return data.rows(np.arange(min(samples, len(data))))
 
 
+def digits_or_mnist() -> tuple[str, Dataset, float]:
+    """Return images with their true labels: MNIST's or, where it is not there, the digits.
+
+    Returns
+    -------
+    str
+        Which they are.
+    Dataset
+        As they are stored.
+    float
+        The largest number that a pixel may have.
+
+    Raises
+    ------
+    ImportError
+        Neither is there: the digits come with scikit-learn.
+    """
+    try:
+        return "MNIST", datasets.load_mnist()[0], 255.0
+    except (OSError, ImportError):
+        return "digits", datasets.load_digits(), 16.0
+
+
 WORDS = 10_000
 _DRAWS = 142
 """Words drawn for a row, of which about 130 are different ones."""

@@ -4,9 +4,9 @@
 
 A device that is not there is named and left out. The *floor* is the same matrix products with
 nothing around them, measured in turn with the training, so that a slow spell of the machine meets
-both. The first epoch, in which things are compiled and touched for the first time, is apart, and
-so is the one whose memory is measured. With --save there is a picture, too: the epoch's time
-against batch size and against the number of parameters.
+both; on a GPU they are captured, as the training is. The first epoch, in which things are compiled
+and touched for the first time, is apart, and so is the one whose memory is measured. With --save
+there is a picture, too: the epoch's time against batch size and against the number of parameters.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from xpnet.backends import Backend
 
 from . import arguments, machine, output, pictures
 from .data import mnist
-from .floor import flops, products_of_an_epoch
+from .floor import flops, products_alone
 from .measuring import Spread, ratios, seconds
 from .networks import dense
 
@@ -137,9 +137,9 @@ class Case:
             "batch": batch_size,
             "optimizer": optimizer,
         }
-        self.products = products_of_an_epoch(backend, len(data), sizes, batch_size)
         self.first = seconds(self.fit)
         self.peak = machine.peak_memory(backend, self.fit)
+        self.products = products_alone(self.net, sizes, data.X, data.y)
         self.products()
         self.epochs: list[float] = []
         self.floors: list[float] = []

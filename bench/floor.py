@@ -3,10 +3,41 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
+from xpnet import NeuralNetwork
 from xpnet.backends import Backend
+
+from .captured_steps import STEPS, StepParts
+
+
+def products_alone(net: NeuralNetwork, sizes: Sequence[int], X: Any, y: Any) -> Callable[[], None]:
+    """Return a function that does the products of an epoch of a network's training, and waits.
+
+    On a GPU they are those of the network's captured step, captured; else those of its sizes.
+    """
+    if net.backend.has_kernels:
+        return captured_products(net, X, y)
+    return products_of_an_epoch(net.backend, len(y), sizes, net.batch_size)
+
+
+def captured_products(net: NeuralNetwork, X: Any, y: Any) -> Callable[[], None]:
+    """Return a function that replays the products of an epoch, all batches full ones."""
+    step = StepParts(net, X, y)
+    many, few = divmod(-(-len(y) // net.batch_size), STEPS)
+    graph, rest = step.products(), step.products(few)
+
+    def products() -> None:
+        for _ in range(many):
+            graph.ask()
+        if few:
+            rest.ask()
+        step.wait()
+
+    finalize(products, step.close)  # when nobody needs the function any longer
+    return products
 
 
 def products_of_an_epoch(

@@ -3,21 +3,20 @@
     python -m bench.gpu
 
 The tests marked ``cuda``; kernels under NVIDIA's sanitizer, if it is installed; loss curves beside
-the CPU's; epochs beside the CPU's, captured and not; products in each precision beside the same
-products alone; the memory plan beside what the pool has taken; streaming beside data on the
-device; and the peers. Each is a section that may fail by itself: the report says how. It writes
-``bench/results/gpu-<name>-<date>.json`` and ``.md``.
+the CPU's; epochs beside the CPU's, captured and not; steps in each precision beside their products
+alone; the memory plan beside what the pool has taken; streaming beside data on the device; and the
+peers. Each is a section with a limit of its own, in processes of its own: one that fails or is late
+says how, and the others go on. After each row that is measured ``gpu-<name>-<date>.json`` and
+``.md`` are written, so that they have all there is whenever this ends.
 """
 
 import argparse
 import shutil
+import signal
 import statistics
-import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,10 +26,12 @@ from xpnet import Adam, Dataset, DeviceUnavailableError, Normalization, resolve
 from xpnet.backends import PRECISIONS
 
 from . import machine, output, pictures
-from .data import mnist
+from .captured_steps import StepParts
+from .data import digits_or_mnist, mnist
 from .floor import flops
 from .measuring import Spread, ratios, seconds
 from .networks import dense
+from .sections import Command, Measurement, Row
 
 NETWORKS = ([784, 89, 10], [784, 178, 46, 10], [784, 128, 64, 32, 10], [784, 1000, 100, 10])
 BATCHES = (60, 128, 512)
@@ -38,99 +39,92 @@ WIDE, WIDE_BATCH = [4096, 4096, 4096, 4096, 10], 4096
 WIDTHS = (32, 128, 512, 2048)
 STREAMED, STREAMED_UNITS = (400_000, 512), (1024, 512)
 HELD_OUT = 10_000
+EPOCHS = {"MNIST": 5, "digits": 35}
+"""Of the networks whose accuracy is compared."""
+
+PEERS_MINUTES = 1.7
+PEERS_PATIENCE = 40
+"""Seconds for an answer of a peer; it and the minutes before are within the section's limit."""
 
 
-def main() -> int:
+def main(given: list[str] | None = None) -> int:
     """Run all sections, print and write the report; return 1 where there is no GPU."""
-    options = parse_arguments()
+    options = parse_arguments(given)
     try:
         backend = resolve("cuda")
     except DeviceUnavailableError as error:
         print(error, file=sys.stderr)
         return 1
-    sections: dict[str, Callable[[argparse.Namespace], Any]] = {
-        "tests": tests,
-        "curves": curves,
-        "epochs": epochs,
-        "host": host_time,
-        "wide": wide,
-        "peers": peers,
-        "precisions": precisions,
-        "memory": memory,
-        "streaming": streaming,
-        "crossover": crossover,
-        "sanitizer": sanitizer,
-    }
     end = time.monotonic() + 60 * options.minutes
     about = machine.describe((*machine.LIBRARIES, "jax"))
-    result: dict[str, Any] = {"command": output.command("gpu"), "machine": about, "sections": {}}
+    result: dict[str, Any] = {"command": output.command("gpu", given), "machine": about}
+    result["sections"] = {}
     name = (about.get("gpu") or backend.device_name).replace(" ", "-").replace(":", "-")
     where = f"gpu-{name}-{about['date']}".lower()
-    for title, section in sections.items():
-        if options.only and title not in options.only:
-            continue
+    for title in options.only or SECTIONS:
         print(f"{title} ...", file=sys.stderr, flush=True)
-        started = time.perf_counter()
-        try:
-            late = {"left out": f"there was no time left of {options.minutes:g} minutes"}
-            found: Any = section(options) if time.monotonic() < end else late
-        except Exception:
-            found = {"failed": traceback.format_exc()}
-        result["sections"][title] = {"found": found, "seconds": time.perf_counter() - started}
-        output.save(where, result, report(result))  # what there is, should the time be over
+        section, started = SECTIONS[title], time.monotonic()
+        found: list[Row] = []
+        result["sections"][title] = {"found": found, "seconds": 0.0}
+        limit = min(section.limit, end - started)
+        late = [{"left out": f"there was no time left of {options.minutes:g} minutes"}]
+        for row in section.rows(options, limit) if limit > 0 else late:
+            found.append(row)
+            result["sections"][title]["seconds"] = time.monotonic() - started
+            output.save(where, result, report(result), options.out)
     print(report(result))
-    rows = result["sections"].get("crossover", {}).get("found")
-    if isinstance(rows, list):
-        pictures.epoch_times(rows, output.RESULTS / f"{where}.png")
+    rows = result["sections"].get("crossover", {}).get("found", [])
+    if rows := [row for row in rows if "epoch_s" in row]:
+        pictures.epoch_times(rows, options.out / f"{where}.png")
     return 0
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.gpu",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", metavar="SECTION", help="some of the sections")
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, metavar="SECTION", help=", ".join(SECTIONS)
+    )
     parser.add_argument(
         "--minutes",
         type=float,
-        default=7,
-        help="after so many no further section begins; default: %(default)s",
-    )
-    parser.add_argument(
-        "--peers-minutes", type=float, default=2, help="for the peers; default: %(default)s"
+        default=9,
+        help="for all sections; the one that is running is ended then; default: %(default)s",
     )
     parser.add_argument("--repeats", type=int, default=5, help="epochs; default: %(default)s")
-    return parser.parse_args()
+    output.add_folder(parser)
+    return parser.parse_args(given)
 
 
 # ---- the sections
 
 
-def tests(options: argparse.Namespace) -> dict[str, Any]:
+def tests(options: argparse.Namespace) -> list[str]:
     """Run the tests that need a GPU."""
-    return run([sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests"], 180)
+    return [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests"]
 
 
-def sanitizer(options: argparse.Namespace) -> dict[str, Any]:
-    """Run the kernels' tests under compute-sanitizer."""
+def sanitizer(options: argparse.Namespace) -> list[str] | Row:
+    """Train small networks under compute-sanitizer."""
     tool = shutil.which("compute-sanitizer")
     if tool is None:
         return {"left out": "compute-sanitizer is not installed"}
-    chosen = ["-q", "-m", "cuda", "-k", "captured", "tests/test_cuda.py"]
-    command = [tool, "--error-exitcode", "9", sys.executable, "-m", "pytest", *chosen]
-    return run(command, 60)
+    smoke = [sys.executable, "-m", "bench.on_gpu.smoke", "/dev/null"]
+    return [tool, "--error-exitcode", "9", *smoke]
 
 
-def run(command: list[str], limit: float) -> dict[str, Any]:
-    """Run a command; return its exit status and the end of what it printed."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"not done after {limit:.0f} s"}
-    return {"status": done.returncode, "tail": (done.stdout + done.stderr)[-3000:]}
+def peers(options: argparse.Namespace) -> list[str]:
+    """Run some peers on the GPU; their own report is beside this one."""
+    command = [sys.executable, "-m", "bench.peers", "--device", "cuda", "--no-costs"]
+    command += ["--cases", "mnist", "--sizes", "784,89,10", "784,1000,100,10"]
+    command += ["--batch-sizes", "60,512", "--optimizers", "adam"]
+    command += ["--peers", "xpnet,torch,torch-fused,torch-graph,jax-scan"]
+    command += ["--minutes", str(PEERS_MINUTES), "--patience", str(PEERS_PATIENCE)]
+    return [*command, "--save", "peers-cuda", "--out", str(options.out)]
 
 
 def images() -> Dataset:
@@ -138,25 +132,30 @@ def images() -> Dataset:
     return mnist(60_000)
 
 
-def network(sizes: list[int], batch: int, device: str = "cuda", **more: Any) -> Any:
-    """Return a network for images of 0 to 255."""
-    first = Normalization(0.0, 255.0, input_shape=(sizes[0],))
+def network(
+    sizes: list[int], batch: int, device: str = "cuda", most: float = 255, **more: Any
+) -> Any:
+    """Return a network for images of 0 to ``most``."""
+    first = Normalization(0.0, most, input_shape=(sizes[0],))
     return dense(sizes, first, epochs=1, batch_size=batch, device=device, **more)
 
 
-def curves(options: argparse.Namespace) -> dict[str, Any]:
-    """Train on the CPU and on the GPU from the same seed; return how far the losses are apart."""
-    data, found = images(), {}
+def curves(options: argparse.Namespace) -> Iterator[Row]:
+    """Train on the CPU and on the GPU from the same seed; yield how far the losses are apart."""
+    name, data, most = digits_or_mnist()
+    losses: list[list[float]] = []
     for device in ("cpu", "cuda"):
-        net = network([784, 178, 46, 10], 128, device, optimizer="adam", metric="accuracy")
-        found[device] = net.fit(data, epochs=3).history["loss"]
-    pairs = zip(found["cpu"], found["cuda"], strict=True)
-    return found | {"apart": max(abs(a - b) / abs(a) for a, b in pairs), "asked": 1e-4}
+        sizes = [data.X.shape[1], 178, 46, 10]
+        net = network(sizes, 128, device, most, optimizer="adam", metric="accuracy")
+        losses.append(net.fit(data, epochs=3).history["loss"])
+        apart = max(abs(a - b) / abs(a) for a, b in zip(losses[0], losses[-1], strict=True))
+        row = {"data": name, "device": device, "loss": tuple(losses[-1])}
+        yield row | {"apart": apart, "asked": 1e-4}
 
 
-def epochs(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the epoch of each network and batch, captured and launched one by one, in turn."""
-    data, rows = images(), []
+def epochs(options: argparse.Namespace) -> Iterator[Row]:
+    """Yield the epoch of each network and batch, captured and launched one by one, in turn."""
+    data = images()
     for sizes in NETWORKS:
         for batch in BATCHES:
             nets = {
@@ -164,11 +163,9 @@ def epochs(options: argparse.Namespace) -> list[dict[str, Any]]:
                 for name, capture in (("captured", True), ("one by one", False))
             }
             times = in_turn(nets, data, options.repeats)
-            row: dict[str, Any] = {"network": "-".join(map(str, sizes)), "batch": batch}
+            row: Row = {"network": "-".join(map(str, sizes)), "batch": batch}
             row |= {name: list(Spread.of(taken)) for name, taken in times.items()}
-            row["ratio"] = list(ratios(times["captured"], times["one by one"]))
-            rows.append(row)
-    return rows
+            yield row | {"ratio": list(ratios(times["captured"], times["one by one"]))}
 
 
 def in_turn(nets: dict[str, Any], data: Dataset, repeats: int) -> dict[str, list[float]]:
@@ -182,8 +179,8 @@ def in_turn(nets: dict[str, Any], data: Dataset, repeats: int) -> dict[str, list
     return times
 
 
-def host_time(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the microseconds of the host for a captured step: to ask for it, not to wait."""
+def host_time(options: argparse.Namespace) -> Iterator[Row]:
+    """Yield the microseconds of the host for a captured step: to ask for it, not to wait."""
     from xpnet.captured import capture_step
 
     net = network([784, 128, 64, 32, 10], 128, optimizer="adam")
@@ -199,77 +196,52 @@ def host_time(options: argparse.Namespace) -> dict[str, Any]:
             step.store()
             if k:  # in the first one graphs are made
                 taken.append(1e6 * spent / n_steps)
-    return {"us": list(Spread.of(taken)), "asked": 10}
+    yield {"us": list(Spread.of(taken)), "asked": 10}
 
 
-def wide(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the epoch of a wide network over its products alone, in each precision."""
+def wide(options: argparse.Namespace) -> Iterator[Row]:
+    """Yield a wide network's step over its products alone, in each precision."""
     rng = np.random.default_rng(0)
-    n = 8 * WIDE_BATCH
-    backend, rows = resolve("cuda"), []
-    X = backend.asarray(rng.random((n, WIDE[0]), dtype=np.float32))
-    y = backend.asarray(rng.integers(0, 10, n))
+    X = rng.random((2 * WIDE_BATCH, WIDE[0]), dtype=np.float32)
+    y = rng.integers(0, 10, len(X))
     for precision in PRECISIONS:
-        net = dense(WIDE, epochs=1, batch_size=WIDE_BATCH, device="cuda", precision=precision)
-        products = products_alone(backend, precision, n)
-        taken, floor = [], []
-        for k in range(options.repeats + 1):
-            net.fit((X, y), epochs=2)
-            spent = products()
-            if k:
-                taken.append(net.history["seconds"][-1])
-                floor.append(spent)
-        rate = flops(n, WIDE) / statistics.median(taken) / 1e12
-        ratio = list(ratios(taken, floor))
-        rows.append({"precision": precision, "tflop_per_s": rate, "ratio": ratio, "asked": 1.1})
-    return rows
+        net = dense(WIDE, batch_size=WIDE_BATCH, device="cuda", precision=precision)
+        with StepParts(net, X, y) as step:
+            whole, products = step.whole(), step.products()
+            times = [(whole.time(), products.time()) for _ in range(options.repeats + 1)][1:]
+        taken, floor = ([time.device_us for time in part] for part in zip(*times, strict=True))
+        yield {
+            "precision": precision,
+            "step_us": list(Spread.of(taken)),
+            "products_us": list(Spread.of(floor)),
+            "ratio": list(ratios(taken, floor)),
+            "asked": 1.1,
+            "tflop_per_s": flops(WIDE_BATCH, WIDE) / statistics.median(taken) / 1e6,
+        }
 
 
-def products_alone(backend: Any, precision: str, n: int) -> Callable[[], float]:
-    """Return a function that does an epoch's products by the same library, and returns seconds."""
-    device = backend.machine(precision)
-    arrays = [device.zeros((WIDE_BATCH, size)) for size in WIDE]
-    errors = [device.zeros((WIDE_BATCH, size)) for size in WIDE]
-    weights = [device.zeros(shape) for shape in pairwise(WIDE)]
-    gradients = [device.zeros(w.shape) for w in weights]
-    calls = []
-    for k, w in enumerate(weights):
-        calls.append(device.product(arrays[k], w, arrays[k + 1]))
-    for k in reversed(range(len(weights))):
-        calls.append(device.product(arrays[k], errors[k + 1], gradients[k], "TN"))
-        if k:
-            calls.append(device.product(errors[k + 1], weights[k], errors[k], "NT"))
-
-    with device.turn():
-        pass
-
-    def once() -> float:
-        start = time.perf_counter()
-        device.run(calls * (n // WIDE_BATCH))
-        device.mark().synchronize()
-        return time.perf_counter() - start
-
-    return once
-
-
-def precisions(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the accuracy on MNIST after five epochs in each precision."""
-    data, found = images(), {}
-    held_out = data.rows(np.arange(HELD_OUT))
-    training = data.rows(np.arange(HELD_OUT, len(data)))
+def precisions(options: argparse.Namespace) -> Iterator[Row]:
+    """Yield the accuracy on samples that were held out, in each precision."""
+    name, data, most = digits_or_mnist()
+    n_held_out = min(HELD_OUT, len(data) // 5)
+    order = np.random.default_rng(0).permutation(len(data))
+    held_out, training = data.rows(order[:n_held_out]), data.rows(order[n_held_out:])
+    single = None
     for precision in PRECISIONS:
-        net = network([784, 256, 64, 10], 128, optimizer=Adam(0.001), precision=precision)
-        net.fit(training, epochs=5)
-        found[precision] = net.score(held_out, metric="accuracy")
-    apart = max(abs(value - found["float32"]) for value in found.values())
-    return found | {"apart": apart, "asked": 0.003}
+        sizes = [data.X.shape[1], 256, 64, 10]
+        net = network(sizes, 128, most=most, optimizer=Adam(0.001), precision=precision)
+        net.fit(training, epochs=EPOCHS[name])
+        accuracy = net.score(held_out, metric="accuracy")
+        single = accuracy if single is None else single
+        row = {"data": name, "held out": n_held_out, "epochs": EPOCHS[name], "precision": precision}
+        yield row | {"accuracy": accuracy, "apart": abs(accuracy - single), "asked": 0.003}
 
 
-def memory(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the plan of some trainings, and what CuPy's pool has taken for them."""
+def memory(options: argparse.Namespace) -> Iterator[Row]:
+    """Yield the plan of some trainings, and what CuPy's pool has taken for them."""
     import cupy
 
-    pool, rows = cupy.get_default_memory_pool(), []
+    pool = cupy.get_default_memory_pool()
     for sizes, batch in (([784, 1000, 100, 10], 512), ([784, 4096, 4096, 10], 1024)):
         pool.free_all_blocks()
         before = pool.used_bytes()
@@ -279,9 +251,8 @@ def memory(options: argparse.Namespace) -> list[dict[str, Any]]:
             net.fit(images(), epochs=2)
         plan = net.last_plan.total
         row = {"network": "-".join(map(str, sizes)), "batch": batch, "plan": plan}
-        rows.append(row | {"peak": peak.most - before, "ratio": (peak.most - before) / plan})
+        yield row | {"peak": peak.most - before, "ratio": (peak.most - before) / plan}
         del net
-    return rows
 
 
 class Peak:
@@ -307,8 +278,8 @@ class Peak:
         self._hook.__exit__(*exception)
 
 
-def streaming(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the speed of an epoch whose data are three times the limit, of that with all there."""
+def streaming(options: argparse.Namespace) -> Iterator[Row]:
+    """Yield the speed of an epoch whose data are three times the limit, of that with all there."""
     rng = np.random.default_rng(0)
     X = rng.random(STREAMED, dtype=np.float32)
     data = Dataset(X, rng.integers(0, 10, len(X)))
@@ -318,16 +289,13 @@ def streaming(options: argparse.Namespace) -> dict[str, Any]:
         for name, limit in (("resident", None), ("streamed", X.nbytes // 3))
     }
     times = in_turn(nets, data, min(options.repeats, 3))
-    speed = list(ratios(times["resident"], times["streamed"]))
-    return {name: list(Spread.of(taken)) for name, taken in times.items()} | {
-        "speed": speed,
-        "asked": 0.85,
-    }
+    row = {name: list(Spread.of(taken)) for name, taken in times.items()}
+    yield row | {"speed": list(ratios(times["resident"], times["streamed"])), "asked": 0.85}
 
 
-def crossover(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return epochs on the CPU and the GPU over width and batch."""
-    data, rows = images(), []
+def crossover(options: argparse.Namespace) -> Iterator[Row]:
+    """Yield epochs on the CPU and the GPU over width and batch."""
+    data = images()
     data = data.rows(np.arange(min(20_000, len(data))))
     for width in WIDTHS:
         for batch in (32, 128, 512):
@@ -337,16 +305,23 @@ def crossover(options: argparse.Namespace) -> list[dict[str, Any]]:
                 about = {"device": name, "kernels": "-", "optimizer": "sgd"}
                 about |= {"network": f"784-{width}-10", "batch": batch}
                 about["parameters"] = nets[name].parameters.gather().size
-                rows.append(about | {"epoch_s": statistics.median(taken)})
-    return rows
+                yield about | {"epoch_s": statistics.median(taken)}
 
 
-def peers(options: argparse.Namespace) -> dict[str, Any]:
-    """Run the peers on the GPU; their own report is beside this one."""
-    minutes = options.peers_minutes
-    command = [sys.executable, "-m", "bench.peers", "--device", "cuda", "--no-costs"]
-    command += ["--minutes", str(minutes), "--save", "peers-cuda", "--cases", "mnist"]
-    return run(command, 60 * minutes + 120)
+SECTIONS: dict[str, Measurement | Command] = {
+    "tests": Command(tests, 180),
+    "curves": Measurement(curves, 45),
+    "epochs": Measurement(epochs, 90),
+    "host": Measurement(host_time, 30),
+    "wide": Measurement(wide, 45),
+    "peers": Command(peers, 60 * PEERS_MINUTES + PEERS_PATIENCE + 10),
+    "precisions": Measurement(precisions, 45),
+    "memory": Measurement(memory, 30),
+    "streaming": Measurement(streaming, 45),
+    "crossover": Measurement(crossover, 60),
+    "sanitizer": Command(sanitizer, 120),
+}
+"""In their order, each with its limit in seconds."""
 
 
 # ---- the report
@@ -360,13 +335,19 @@ def report(result: dict[str, Any]) -> str:
     return "\n\n".join([*parts, f"Repeat it with `{result['command']}`."])
 
 
-def _text(found: Any) -> str:
-    rows = found if isinstance(found, list) else [found]
-    if any(isinstance(value, str) and "\n" in value for row in rows for value in row.values()):
-        lines = (f"{name}: {value}" for row in rows for name, value in row.items())
-        return "```\n" + "\n".join(lines) + "\n```"
-    table = [{name: _cell(value) for name, value in row.items()} for row in rows]
-    return tabulate(table, headers="keys", tablefmt="github", disable_numparse=True)
+def _text(rows: list[Row]) -> str:
+    """Return a table, and below it what has lines of its own."""
+    short = [row for row in rows if not _is_long(row)]
+    table = [{name: _cell(value) for name, value in row.items()} for row in short]
+    parts = [tabulate(table, headers="keys", tablefmt="github", disable_numparse=True)]
+    for row in filter(_is_long, rows):
+        lines = "\n".join(f"{name}: {value}" for name, value in row.items())
+        parts.append(f"```\n{lines}\n```")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _is_long(row: Row) -> bool:
+    return any(isinstance(value, str) and "\n" in value for value in row.values())
 
 
 def _cell(value: Any) -> str:
@@ -376,4 +357,5 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the section that runs is ended, too
     sys.exit(main())

@@ -1,6 +1,8 @@
 """Where results go: files under ``bench/results`` and the README."""
 
+import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,27 @@ def command(module: str, given: list[str] | None = None) -> str:
     return " ".join([f"python -m bench.{module}", *(sys.argv[1:] if given is None else given)])
 
 
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Let a command line say into which folder results go."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=os.environ.get("OUT") or RESULTS,
+        metavar="FOLDER",
+        help="where results go; default: the environment's OUT, or bench/results",
+    )
+
+
 def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -> None:
-    """Write ``name.json`` with everything and ``name.md`` with the tables."""
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+    """Write ``name.json`` with everything and ``name.md`` with the tables.
+
+    Each file is there as a whole, the old one or the new one, whenever the process ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, content in (("json", json.dumps(result, indent=1)), ("md", text)):
+        unfinished = folder / f".{name}.{kind}"
+        unfinished.write_text(content + "\n", encoding="utf-8")
+        unfinished.replace(folder / f"{name}.{kind}")
 
 
 def write_readme(module: str, text: str, readme: Path = README) -> None:

@@ -78,20 +78,25 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     result |= {"machine": machine.describe(LIBRARIES)}
     result |= {"device": options.device, "threads": options.threads, "samples": options.samples}
     names, left_out = installed(options.peers)
-    result |= measure(options, names)
-    result["left_out"] = left_out | result["left_out"]
-    result["costs"] = costs(names_in(result["rows"]), options) if options.costs else {}
-    text = report(result)
-    print(text)
+    result |= {"rows": [], "peak_mb": {}, "left_out": left_out, "notes": {}, "costs": {}}
+    measure(options, names, result)
+    if options.costs:
+        result["costs"] = costs(names_in(result["rows"]), options)
+    print(report(result))
     if not result["rows"]:
-        sys.exit(1)  # and no file of an earlier measurement is written over
-    if options.save:
-        output.save(options.save, result, text)
+        sys.exit(1)
+    save(options, result)
     if options.write_readme:
         of_estimators = set(options.cases) <= set(OF_ESTIMATORS)
         table = "peers --cases estimators" if of_estimators else "peers"
         output.write_readme(table, compact(result))
     return result
+
+
+def save(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Write what was measured so far, if that is asked for and there is something."""
+    if options.save and result["rows"]:
+        output.save(options.save, result, report(result), options.out)
 
 
 def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -128,9 +133,9 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     add(
         "--minutes",
         type=float,
-        default=20.0,
-        help="when each cell's share of these is over it has no further round, but one at least; "
-        "default: %(default)s",
+        default=60.0,
+        help="when each cell's share of these is over, no further peer is built for it, and those "
+        "that are have no further round, but one at least; default: %(default)s",
     )
     add("--patience", type=float, default=600.0, help="seconds for an answer of a peer")
     add(
@@ -139,7 +144,8 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         default=True,
         help="import time and installed size",
     )
-    add("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
+    add("--save", metavar="NAME", help="write NAME.json and NAME.md, anew after each cell")
+    output.add_folder(parser)
     add("--write-readme", action="store_true", help="put a short table into README.md")
     options = parser.parse_args(given)
     if options.cases == ["estimators"]:
@@ -166,9 +172,8 @@ def installed(names: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     return [name for name in PEERS if name in names and name not in left_out], left_out
 
 
-def measure(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
-    """Measure all cells, case by case; the peers live as long as a case."""
-    found: dict[str, Any] = {"rows": [], "peak_mb": {}, "left_out": {}, "notes": {}}
+def measure(options: argparse.Namespace, names: list[str], result: dict[str, Any]) -> None:
+    """Measure all cells, case by case, into the result; the peers live as long as a case."""
     # A terminated parent, too, must end its stopped children.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -177,24 +182,46 @@ def measure(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
             budget = _Budget(options.minutes, [cell for cells in cases.values() for cell in cells])
             for name, cells in cases.items():
                 if not cells:
-                    found["left_out"][name] = ["its data are not there"]
+                    result["left_out"][name] = ["its data are not there"]
                     continue
                 print(f"\n{name}", file=sys.stderr, end="")
                 able = [peer for peer in names if cells[0].task in PEERS[peer].tasks]
                 with Team(able, options.threads, options.device, options.patience, _say) as team:
-                    for cell in cells:
-                        _say(f"\n{cell.network}, batch {cell.batch_size}, {cell.optimizer}: ")
-                        row = team.measure(cell, options.rounds, budget.until(cell))
-                        if row["peers"]:
-                            found["rows"].append(compare(row))
-                    found["peak_mb"][name] = team.memory()
-                for peer, why in team.left_out.items():
-                    found["left_out"].setdefault(peer, []).extend(why)
-                found["notes"] |= team.notes
+                    measure_case(team, cells, budget, options, result)
             print(file=sys.stderr)
     finally:
         signal.signal(signal.SIGTERM, before)
-    return found
+
+
+def measure_case(
+    team: Team,
+    cells: list[Case],
+    budget: "_Budget",
+    options: argparse.Namespace,
+    result: dict[str, Any],
+) -> None:
+    """Measure a case's cells into the result, which is saved after each."""
+    before = result["left_out"]
+    late: dict[str, list[str]] = {}
+    for cell in cells:
+        if budget.is_over():
+            late.setdefault(cell.name, []).append(f"{cell.title}: there was no time left for it")
+        else:
+            _say(f"\n{cell.title}: ")
+            row = team.measure(cell, options.rounds, budget.until(cell))
+            if row["peers"]:
+                result["rows"].append(compare(row))
+        result["left_out"] = _joined(before, team.left_out, late)
+        result["notes"] |= team.notes
+        save(options, result)
+    result["peak_mb"][cells[0].name] = team.memory()
+    result["left_out"] = _joined(before, team.left_out, late)
+
+
+def _joined(*of_each: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the reasons for everything that was left out, from several tables of them."""
+    names = dict.fromkeys(name for reasons in of_each for name in reasons)
+    return {name: [why for reasons in of_each for why in reasons.get(name, [])] for name in names}
 
 
 def prepare(name: str, options: argparse.Namespace, folder: Path) -> list[Case]:
@@ -256,23 +283,37 @@ def costs(names: list[str], options: argparse.Namespace) -> dict[str, dict[str, 
     return found
 
 
+_STARTING = 2.0
+"""What is added to the weight of a case's first cell, in which the peers' libraries are loaded."""
+
+
 class _Budget:
     """The time that each cell may take: its share of all, by how long it should take."""
 
     def __init__(self, minutes: float, cells: list[Case]) -> None:
         self.end = time.monotonic() + 60 * minutes
-        self.waiting = sum(map(self.weight, cells))
+        self.begun: set[str] = set()  # cases
+        n_cases = len({cell.name for cell in cells})
+        self.waiting = sum(map(self.weight, cells)) + _STARTING * n_cases
 
     @staticmethod
     def weight(cell: Case) -> float:
         """Estimate the seconds of training: by steps, by products, and for compilation."""
         of_data = {"mnist": 60_000, "digits": 1_797}.get(cell.name.split("-")[-1], SHORTER)
         n = cell.epochs * (cell.rows or of_data)
-        return 1.0 + 3e-4 * n / cell.batch_size + flops(n, cell.sizes) / 5e10
+        rate = 5e10 if cell.device == "cpu" else 1e13
+        return 1.0 + 3e-4 * n / cell.batch_size + flops(n, cell.sizes) / rate
+
+    def is_over(self) -> bool:
+        """Whether there is no time left for any cell."""
+        return time.monotonic() > self.end
 
     def until(self, cell: Case) -> float:
         """Return the time at which a cell's share of what is left is over."""
         now, weight = time.monotonic(), self.weight(cell)
+        if cell.name not in self.begun:
+            self.begun.add(cell.name)
+            weight += _STARTING
         share = weight / self.waiting
         self.waiting -= weight
         return now + max(self.end - now, 0.0) * share

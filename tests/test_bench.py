@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,9 +16,13 @@ from bench import ops as bench_ops
 from bench._peers import PEERS, report
 from bench._peers.case import Case, load_data, save_data
 from bench._peers.costs import import_seconds, installed_mb
+from bench._peers.open_training import OpenTraining
 from bench._peers.team import Team, environment
+from bench._peers.worker import Worker
 from bench.data import word_counts
 from bench.measuring import Spread
+from bench.networks import dense
+from xpnet import Dataset, NeuralNetwork
 from xpnet.backends import ops
 from xpnet.backends._dispatch import operation
 
@@ -350,10 +356,186 @@ def test_where_nobody_can_run_nothing_is_written(capsys, monkeypatch):
     assert "- left out: xpnet: not installed" in capsys.readouterr().out
 
 
-def test_time_that_is_over_leaves_one_round(one_batch):
-    with Team(["products"], 1, "cpu") as team:
-        row = team.measure(one_batch(4, "sgd"), 5, until=0.0)
+def test_time_that_is_over_leaves_one_round_to_the_peers_that_are_built(one_batch, monkeypatch):
+    clock = iter([1.0, 3.0, 3.0])  # before each peer is built, and before the second round
+    monkeypatch.setattr("bench._peers.team.time.monotonic", lambda: next(clock))
+    with Team(["products", "xpnet"], 1, "cpu") as team:
+        row = team.measure(one_batch(4, "sgd"), 5, until=2.0)
+    assert list(row["peers"]) == ["products"]
     assert len(row["peers"]["products"]["seconds"]) == 1
+    assert "time was over before it was built" in team.left_out["xpnet"][0]
+
+
+def test_a_cell_without_time_is_left_out_and_listed(capsys, monkeypatch, tmp_path):
+    over = iter([False, True])
+    monkeypatch.setattr(peers._Budget, "is_over", lambda self: next(over))
+    arguments = "--cases mnist --peers products --sizes 784,10 --batch-sizes 60,100 --rounds 1"
+    arguments += " --optimizers sgd --samples 200 --threads 1 --no-costs"
+    result = peers.main([*arguments.split(), "--save", "some", "--out", str(tmp_path)])
+    assert [row["batch_size"] for row in result["rows"]] == [60]
+    why = "mnist, 784-10, batch 100, sgd: there was no time left for it"
+    assert result["left_out"] == {"mnist": [why]}
+    assert why in capsys.readouterr().out
+    assert json.loads((tmp_path / "some.json").read_text()) == json.loads(json.dumps(result))
+
+
+def test_what_was_measured_is_saved_after_each_cell(monkeypatch, tmp_path):
+    saved, measured = tmp_path / "some.json", Team.measure
+
+    def fails_at_the_second(team, case, *limits):
+        if case.batch_size == 100:
+            raise RuntimeError("no")
+        return measured(team, case, *limits)
+
+    monkeypatch.setattr(Team, "measure", fails_at_the_second)
+    arguments = "--cases mnist --peers products --sizes 784,10 --batch-sizes 60,100 --rounds 1"
+    arguments += " --optimizers sgd --samples 200 --threads 1 --no-costs"
+    with pytest.raises(RuntimeError, match="no"):
+        peers.main([*arguments.split(), "--save", "some", "--out", str(tmp_path)])
+    assert [row["batch_size"] for row in json.loads(saved.read_text())["rows"]] == [60]
+    assert "| 784-10 " in saved.with_suffix(".md").read_text()
+
+
+def state_of(pid):
+    """The letter that Linux has for what a process does; "Z", as of one that ended, for none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def comes_to(state, pid, seconds=10.0):
+    """Whether a process comes to a state within some seconds."""
+    until = time.monotonic() + seconds
+    while state_of(pid) != state and time.monotonic() < until:
+        time.sleep(0.02)
+    return state_of(pid) == state
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from bench._peers.case import Case
+from bench._peers.team import Team
+team = Team(["products", "xpnet"], 1, "cpu")
+asked, waiting = team.members
+case = Case("mnist", (12, 9, 4), 50, "sgd", {folder!r})
+asked.ask("build", case=case.message())
+asked.ask("train")  # and then it is stopped
+print(asked.process.pid, waiting.process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of a parent")
+def test_a_killed_parent_leaves_no_worker_behind(one_batch):
+    code = PARENT.format(folder=one_batch(4, "sgd").folder)
+    root = str(Path(__file__).parent.parent)
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as parent:
+        asked, waiting = (int(pid) for pid in parent.stdout.readline().split())
+        assert comes_to("T", asked)  # stopped
+        assert state_of(waiting) != "Z"
+        parent.kill()
+    assert comes_to("Z", asked)
+    assert comes_to("Z", waiting)
+
+
+def test_a_worker_ends_with_its_input():
+    with Team(["products"], 1, "cpu") as team:
+        team.members[0].process.stdin.close()
+        assert team.members[0].process.wait(30) == 0
+
+
+@pytest.fixture
+def digits():
+    """A network with 64 inputs, and data for it that are made up."""
+    rng = np.random.default_rng(0)
+    data = Dataset(rng.random((100, 64), np.float32), rng.integers(0, 10, 100))
+    return dense([64, 8, 10], batch_size=20, epochs=1, optimizer="adam"), data
+
+
+def test_epochs_of_an_open_training_are_those_of_one_fit(digits):
+    net, data = digits
+    training = OpenTraining(net, data)
+    rows = [training.epoch() for _ in range(3)]
+    assert net.history["epoch"] == [1, 2, 3]
+    training.close()
+    assert not training._thread.is_alive()
+    expected = dense([64, 8, 10], batch_size=20, epochs=3, optimizer="adam").fit(data)
+    assert [row["loss"] for row in rows] == expected.history["loss"]
+
+
+def test_the_time_between_epochs_is_not_in_their_seconds(digits):
+    training = OpenTraining(*digits)
+    for _ in range(3):
+        row = training.epoch()
+        time.sleep(0.3)
+    training.close()
+    assert row["seconds"] < 0.2
+
+
+def test_an_open_training_passes_errors_on(digits):
+    net, data = digits
+    training = OpenTraining(net, Dataset(data.X[:, :5], data.y))
+    with pytest.raises(ValueError, match="5"):
+        training.epoch()
+    assert not training._thread.is_alive()
+    training.close()
+
+
+def test_a_training_that_was_not_begun_can_be_ended(digits):
+    OpenTraining(*digits).close()
+
+
+def test_a_round_of_xpnet_is_a_further_epoch_of_one_training(one_batch, monkeypatch):
+    fits = []
+    fit = NeuralNetwork.fit
+    monkeypatch.setattr(NeuralNetwork, "fit", lambda *a, **k: fits.append(k) or fit(*a, **k))
+    worker = Worker("xpnet")
+    worker.build(one_batch(4, "adam").message())
+    answers = [worker.train() for _ in range(3)]
+    thread = worker.peer.training._thread
+    assert len(fits) == 1
+    assert worker.peer.net.history["loss"] == [answer["loss"] for answer in answers]
+    assert worker.peer.net.history["seconds"] == [answer["seconds"] for answer in answers]
+    worker.build(one_batch(4, "sgd").message())
+    assert not thread.is_alive()
+    worker.close()
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+def test_a_step_of_pytorch_is_captured_from_gradients_that_are_none(one_batch, monkeypatch):
+    """On the CPU, with what stands in for streams and graphs."""
+    import torch
+
+    from bench._peers.with_torch import Torch, TorchGraph
+
+    @contextmanager
+    def captured(graph):
+        zeroed = peer.optimizer.zero_grad
+        assert all(parameter.grad is None for parameter in peer.model.parameters())
+        peer.optimizer.zero_grad = lambda **_: pytest.fail("gradients are zeroed in the graph")
+        yield
+        peer.optimizer.zero_grad = zeroed
+
+    class Stream:
+        def wait_stream(self, other):
+            pass
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", captured)
+    case = one_batch(4, "adam")
+    peer = Torch(case, *load_data(case.folder, keep_sparse=False))
+    before = [parameter.detach().clone() for parameter in peer.model.parameters()]
+    peer.__class__ = TorchGraph
+    for size in (50, 20):
+        peer.capture(size)
+        for parameter, first in zip(peer.model.parameters(), before, strict=True):
+            assert torch.equal(parameter, first)
 
 
 def test_unknown_names_are_refused(capsys):

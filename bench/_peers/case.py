@@ -69,6 +69,11 @@ class Case:
         return "-".join(map(str, self.sizes))
 
     @property
+    def title(self) -> str:
+        """The cell in words."""
+        return f"{self.name}, {self.network}, batch {self.batch_size}, {self.optimizer}"
+
+    @property
     def is_binary(self) -> bool:
         """Whether there is one output, for yes or no."""
         return self.sizes[-1] == 1

@@ -62,3 +62,6 @@ class Peer(ABC):
             Mean loss of all samples, each seen before its batch's update; None of what does not
             learn. The device has finished by then.
         """
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to do
+        """End what goes on between epochs; there is no further one."""

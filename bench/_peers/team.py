@@ -14,11 +14,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from ..processes import signal_group
 from . import PEERS
 from .case import Case
 
 ROOT = Path(__file__).parent.parent.parent
-_START = "import sys; sys.path.append({root!r}); from bench._peers.worker import main; main({args})"
+_START = """
+import sys
+sys.path.append({root!r})
+from bench.processes import die_with
+die_with({parent})
+from bench._peers.worker import main
+main({name!r}, {threads})
+"""
 _TAIL = 1500
 """How many characters of a dead worker's last words are reported."""
 
@@ -47,8 +55,9 @@ def environment(name: str, threads: int, device: str) -> dict[str, str]:
 class Member:
     """One peer's process.
 
-    It is stopped but for the time between a question and its answer: threads that wait spinning,
-    as OpenMP's do, would take the cores from the others.
+    From its first answer on it is stopped but for the time between a question and its answer:
+    threads that wait spinning, as OpenMP's do, would take the cores from the others. Until then it
+    runs, since a process that is stopped before it has said so would outlive a killed parent.
 
     Parameters
     ----------
@@ -63,7 +72,7 @@ class Member:
     def __init__(self, name: str, threads: int, device: str, patience: float) -> None:
         self.name, self.patience = name, patience
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
-        code = _START.format(root=str(ROOT), args=f"{name!r}, {threads}")
+        code = _START.format(root=str(ROOT), parent=os.getpid(), name=name, threads=threads)
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", code],
             stdin=subprocess.PIPE,
@@ -73,7 +82,6 @@ class Member:
             text=True,
             start_new_session=True,  # a group of its own, which signals reach with its children
         )
-        self._signal(signal.SIGSTOP)
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
         """Tell the worker what to do and return its answer.
@@ -109,8 +117,7 @@ class Member:
                     stream.close()
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):  # it has ended
-            os.killpg(self.process.pid, number)
+        signal_group(self.process.pid, number)
 
     def _last_words(self, ended: bool) -> str:
         """Return what happened and, behind a line's end, the last of what was written of errors."""
@@ -176,7 +183,8 @@ class Team:
         rounds : int
             How often.
         until : float
-            The time of ``time.monotonic()`` after which no further round begins, but the first.
+            The time of ``time.monotonic()`` after which no further peer is built and no further
+            round begins; those that are built have one round at least.
 
         Returns
         -------
@@ -185,10 +193,13 @@ class Team:
             building and compilation), ``seconds``, ``call_seconds`` and ``losses``, a number for
             each round.
         """
-        self._at = f"{case.name}, {case.network}, {case.optimizer}"
-        rows = {
-            member.name: row for member in list(self.members) if (row := self._warm(member, case))
-        }
+        self._at = case.title
+        rows = {}
+        for member in list(self.members):
+            if time.monotonic() > until:
+                self._leave_out(member, f"{self._at}: the cell's time was over before it was built")
+            elif row := self._warm(member, case):
+                rows[member.name] = row
         for k in range(rounds):
             if k and time.monotonic() > until:
                 break
@@ -220,9 +231,7 @@ class Team:
         if built is None:
             return None
         if "left_out" in built:
-            why = f"{case.name}: {built['left_out']}"
-            if why not in self.left_out.get(member.name, []):
-                self.left_out.setdefault(member.name, []).append(why)
+            self._leave_out(member, f"{case.name}: {built['left_out']}")
             return None
         if built["note"]:
             self.notes[member.name] = built["note"]
@@ -234,12 +243,17 @@ class Team:
         row["first_loss"] = first["loss"]
         return row | {"seconds": [], "call_seconds": [], "losses": []}
 
+    def _leave_out(self, member: Member, why: str) -> None:
+        reasons = self.left_out.setdefault(member.name, [])
+        if why not in reasons:
+            reasons.append(why)
+
     def _ask(self, member: Member, do: str, **more: Any) -> dict[str, Any] | None:
         """Ask a member; one that died is sent away."""
         try:
             answer = member.ask(do, **more)
         except DiedError as error:
-            self.left_out.setdefault(member.name, []).append(f"{self._at}: {error}")
+            self._leave_out(member, f"{self._at}: {error}")
             self.say(f"\n{member.name} died: {error}\n")
             member.end()
             self.members.remove(member)

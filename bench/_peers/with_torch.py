@@ -129,7 +129,12 @@ class TorchCompile(Torch):
 
 
 class TorchGraph(Torch):
-    """The same with each step captured in a CUDA graph, and the fused optimizer."""
+    """The same with each step captured in a CUDA graph, and the fused optimizer.
+
+    Captured as PyTorch's notes on CUDA graphs say: some steps on another stream before, gradients
+    that are None when the capture begins, and no zeroing within. So backward writes gradients into
+    the graph's own memory and adds them to nothing.
+    """
 
     note = "a step is one CUDA graph, the short last one another; the optimizer is the fused one"
 
@@ -152,9 +157,8 @@ class TorchGraph(Torch):
             self.graphs[size] = self.capture(size)
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Take a step; return the loss."""
+        """Take a step, from gradients that are None; return the loss."""
         loss = self.loss(x, y)
-        self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         self.optimizer.step()
         return loss
@@ -167,9 +171,11 @@ class TorchGraph(Torch):
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # what is made at the first steps must be there before
             for _ in range(3):
+                self.optimizer.zero_grad(set_to_none=True)
                 self.step(x, y)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad(set_to_none=True)
         with torch.cuda.graph(graph):
             loss = self.step(x, y)
         # As if nothing had been learned, in the same memory.

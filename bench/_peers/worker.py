@@ -37,6 +37,7 @@ def main(name: str, threads: int) -> None:
         told = json.loads(line)
         answer = getattr(worker, told.pop("do"))(**told)
         answers.write(json.dumps(answer) + "\n")
+    worker.close()
 
 
 class Worker:
@@ -63,7 +64,8 @@ class Worker:
         imported = time.perf_counter() - start
         if read.folder not in self.data:
             self.data = {read.folder: load_data(read.folder, kind.takes_sparse)}
-        self.peer, self.restarts = None, read.epochs > 1
+        self.close()
+        self.restarts = read.epochs > 1
         gc.collect()
         start = time.perf_counter()
         try:
@@ -91,6 +93,12 @@ class Worker:
             "seconds": seconds if loop is None else loop,
             "call_seconds": seconds,
         }
+
+    def close(self) -> None:
+        """End the peer."""
+        if self.peer is not None:
+            self.peer.close()
+        self.peer = None
 
     def memory(self) -> dict[str, float]:
         """Return the most memory that the process has held."""

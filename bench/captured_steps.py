@@ -1,0 +1,209 @@
+"""A network's captured step and its parts, each in a graph of its own, with a clock around it.
+
+The whole step, its matrix products alone, and each of its calls many times in a row; all of them
+over the step's own arrays, after data have gone through them. Products of zeros would be faster on
+a GPU, and calls that Python launches one by one may take longer to launch than to do.
+"""
+
+import inspect
+import re
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet import NeuralNetwork
+from xpnet.captured import capture_step, why_not
+
+STEPS = 16
+"""Steps in a graph, as in training."""
+
+CHAIN = 40
+"""How often a single call stands in its graph."""
+
+
+class Call(NamedTuple):
+    """A call of a step: a kernel's launch, or a product."""
+
+    name: str
+    is_product: bool
+    launch: Callable[[], None]
+
+    def __call__(self) -> None:
+        """Make it."""
+        self.launch()
+
+
+class NamingMachine:
+    """A machine whose calls have names; everything else is that of the machine it is made with."""
+
+    def __init__(self, machine: Any) -> None:
+        self._machine = machine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._machine, name)
+
+    def kernel(self, name: str, *arguments: Any) -> Call:
+        """Return a launch of a kernel."""
+        return Call(name, False, self._machine.kernel(name, *arguments))
+
+    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
+        """Return a call of a product, named by its rows, columns, and the numbers of each sum."""
+        rows, columns = out.shape
+        summed = a.shape[0] if transposed[0] == "T" else a.shape[1]
+        name = f"product {rows}x{columns}x{summed} {transposed}"
+        return Call(name, True, self._machine.product(a, b, out, transposed))
+
+
+class Time(NamedTuple):
+    """Microseconds of the device for a step, and of the host to ask for it."""
+
+    device_us: float
+    host_us: float
+
+
+class Replay:
+    """Some steps, or calls, that can be done again and again, and timed.
+
+    Parameters
+    ----------
+    machine : CudaMachine
+        Or one on the CPU with its methods, which has done a call when it returns.
+    ask : callable
+        Asks for all of them at once.
+    prepare : callable
+        Is called before each time, and is not timed.
+    n : int
+        How many they are.
+    """
+
+    def __init__(
+        self, machine: Any, ask: Callable[[], None], prepare: Callable[[], None], n: int
+    ) -> None:
+        self.ask, self._machine, self._prepare, self._n = ask, machine, prepare, n
+
+    def time(self) -> Time:
+        """Return how long one of the steps or calls takes.
+
+        They are done twice. While the device is busy with the first time, the second one, which is
+        timed, is asked for, so that the device's time has no waiting for the host in it.
+        """
+        self._prepare()
+        self.ask()
+        self._prepare()
+        first, start = self._mark(), time.perf_counter()
+        self.ask()
+        host = time.perf_counter() - start
+        return Time(_microseconds(first, self._mark()) / self._n, 1e6 * host / self._n)
+
+    def median(self, repeats: int) -> Time:
+        """Return the medians of several times, without the first one."""
+        times = [self.time() for _ in range(repeats + 1)][1:]
+        return Time(*map(statistics.median, zip(*times, strict=True)))
+
+    def nodes(self) -> float | None:
+        """Return the nodes of the graph for each step or call; None where there is no graph."""
+        # The machine returns a function that launches the graph, and keeps the graph to itself.
+        graph = inspect.getclosurevars(self.ask).nonlocals.get("graph")
+        if graph is None:
+            return None
+        return len(set(re.findall(r'"(graph_\d+_node_\d+)"', graph.debug_dot_str()))) / self._n
+
+    def _mark(self) -> Any:
+        """Note the device's time when all that was asked for so far is done."""
+        on_gpu = hasattr(self._machine, "stream")
+        return self._machine.stream.record() if on_gpu else time.perf_counter()
+
+
+def _microseconds(first: Any, last: Any) -> float:
+    """Return the time between two marks; waits for the last one."""
+    if isinstance(first, float):
+        return 1e6 * (last - first)
+    import cupy
+
+    last.synchronize()
+    return 1e3 * cupy.cuda.get_elapsed_time(first, last)
+
+
+class StepParts(AbstractContextManager["StepParts"]):
+    """The captured step of a network, whole and in parts.
+
+    Parameters
+    ----------
+    net : NeuralNetwork
+    X : array of shape (n, n_features)
+        Samples to train on, of which the first ones are taken, again if they are too few.
+    y : array of shape (n,)
+        Their classes.
+
+    Attributes
+    ----------
+    calls : list of Call
+        Those of a step.
+
+    Raises
+    ------
+    ValueError
+        There is no captured step for the network.
+    """
+
+    def __init__(self, net: NeuralNetwork, X: Any, y: Any) -> None:
+        backend, size = net.backend, net.batch_size
+        n = STEPS * size
+        X, y = backend.asarray(X[:n]), backend.asarray(np.asarray(y[:n], np.int64))
+        machine = self._machine = NamingMachine(backend.machine(net.precision))
+        training = capture_step(net, X, y, None, size, machine, n_samples=n, capture=True)
+        if training is None:
+            machine.close()
+            raise ValueError(f"there is no captured step for {why_not(net, X, y, size)}")
+        self._training = training
+        training.load()
+        self._first = machine.copy(training._state)
+        with machine.turn():  # the machine's stream waits for the copy
+            pass
+        training.run(np.resize(np.random.default_rng(0).permutation(len(X)), n))
+        self.calls: list[Call] = training._program(size)
+
+    def whole(self) -> Replay:
+        """Return steps with everything that is in them."""
+        return self._captured(self.calls * STEPS, self._reset, STEPS)
+
+    def products(self, steps: int = STEPS) -> Replay:
+        """Return the products of steps with nothing between them."""
+        products = [call for call in self.calls if call.is_product]
+        return self._captured(products * steps, self._reset, steps)
+
+    def chain(self, call: Call) -> Replay:
+        """Return one call of the step, many times."""
+        return self._captured([call] * CHAIN, self._begin, CHAIN)
+
+    def one_by_one(self) -> Replay:
+        """Return steps whose calls Python launches one by one."""
+        launches = [call.launch for call in self.calls] * STEPS
+        return Replay(self._machine, lambda: self._machine.run(launches), self._reset, STEPS)
+
+    def wait(self) -> None:
+        """Wait until everything is done."""
+        self._training.mark().synchronize()
+
+    def close(self) -> None:
+        """Let go of graphs and of the machine's stream."""
+        self._training.close()
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _captured(self, calls: list[Call], prepare: Callable[[], None], n: int) -> Replay:
+        return Replay(self._machine, self._machine.record(calls), prepare, n)
+
+    def _reset(self) -> None:
+        """Go back to before the first step, so that the steps stay within the order."""
+        self._machine.write(self._training._state, self._first)
+
+    def _begin(self) -> None:
+        """Begin the first step, so that every call has a batch to read."""
+        self._reset()
+        self._machine.run(self.calls[:1])
