@@ -7,7 +7,8 @@
 - ``no_float64``: the same on a device without double precision; its dtype is float32. Both are
   skipped where array-api-strict is not installed.
 - ``torch``: PyTorch's tensors on the CPU; skipped where PyTorch is not installed.
-- ``cupy``: marked ``cuda``; skipped where there is no GPU.
+- ``cupy``: marked ``cuda``; skipped where there is no GPU, unless XPNET_REQUIRE_CUDA is set: then
+  it is a failure.
 """
 
 import os
@@ -90,6 +91,16 @@ def no_hidden_waits() -> Iterator[None]:
             setattr(array_class, name, method)
 
 
+def cuda_or_skip(dtype: str) -> Backend:
+    """Return the backend of the current GPU, or skip the test; fail where one is required."""
+    try:
+        return resolve("cuda", dtype=dtype)
+    except DeviceUnavailableError as error:
+        if os.environ.get("XPNET_REQUIRE_CUDA"):
+            raise
+        pytest.skip(str(error))
+
+
 @contextmanager
 def opened(kind: str) -> Iterator[Backend]:
     """Give a backend by its name here, in float64 where it has that."""
@@ -99,10 +110,7 @@ def opened(kind: str) -> Iterator[Backend]:
         pytest.importorskip("torch", reason="PyTorch is not installed")
         yield resolve("cpu", backend="torch", dtype="float64")
     elif kind == "cupy":
-        try:
-            yield resolve("cuda", dtype="float64")
-        except DeviceUnavailableError as error:
-            pytest.skip(str(error))
+        yield cuda_or_skip("float64")
     else:
         pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
         device, dtype = ("device1", "float64") if kind == "strict" else ("no_float64", "float32")
@@ -125,12 +133,9 @@ def float64_backend(request) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def cuda() -> Iterator[Backend]:
-    """The first GPU, in float32; skips where there is none."""
-    try:
-        yield resolve("cuda")
-    except DeviceUnavailableError as error:
-        pytest.skip(str(error))
+def cuda() -> Backend:
+    """The current GPU, in float32; skips where there is none."""
+    return cuda_or_skip("float32")
 
 
 @pytest.fixture

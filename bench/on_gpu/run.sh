@@ -44,21 +44,22 @@ part() {
 }
 
 about() {
-    nvidia-smi -L
-    nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.mem,power.limit --format=csv
     python3 --version
     python3 -m pip list 2>/dev/null |
         grep -iE '^(cupy|numpy|torch|jax|nvidia|scipy|scikit-learn|pytest|array|hypothesis|numba) ?' ||
         true
     ldconfig -p | grep -E 'libcublas|libnvrtc' || echo "no CUDA libraries where the loader looks"
+    nvidia-smi -L &&
+        nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.mem,power.limit --format=csv
 }
 export -f about
 
 part about 20 bash -c about
 part smoke 70 python3 -m bench.on_gpu.smoke "$OUT/smoke.jsonl"
 part steps 110 python3 -m bench.on_gpu.steps "$OUT/steps.jsonl"
-# The default filter of warnings: those of other libraries' imports are not what is tested here.
-part tests 100 python3 -m pytest -m cuda -q -n 8 -p no:cacheprovider -p no:benchmark \
+# A GPU that is not found is a failure here, not a reason to skip. The default filter of warnings,
+# since those of other libraries' imports are not what is tested.
+part tests 100 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -q -n 8 -p no:cacheprovider -p no:benchmark \
     -o filterwarnings=default --timeout=60 --durations=8 --junitxml="$OUT/junit.xml" tests
 part peers 130 python3 -m bench.peers --device cuda --no-costs --cases mnist \
     --peers xpnet,torch,torch-fused,torch-graph,jax-scan --sizes 784,89,10 784,1000,100,10 \

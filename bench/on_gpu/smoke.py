@@ -249,7 +249,8 @@ def estimator(solver: str) -> float:
     X, y = samples()
     found = []
     for device in ("cuda", "cpu"):
-        est = MLPClassifier((16,), solver=solver, max_iter=3, random_state=0, device=device)
+        given = {"hidden_layer_sizes": (16,), "solver": solver, "max_iter": 3}
+        est = MLPClassifier(**given, random_state=0, device=device)
         found.append(est.fit(X / 200, y).coefs_[0])
     return apart(*found, 1e-5 if solver == "lbfgs" else TOLERANCES["float64"])
 
@@ -259,8 +260,8 @@ def stops_early() -> dict[str, float]:
     from xpnet.estimators import MLPRegressor
 
     X, y = samples()
-    est = MLPRegressor((16,), early_stopping=True, max_iter=30, random_state=0, device="cuda")
-    est.fit(X / 200, y.astype(float))
+    given = {"hidden_layer_sizes": (16,), "early_stopping": True, "max_iter": 30}
+    est = MLPRegressor(**given, random_state=0, device="cuda").fit(X / 200, y.astype(float))
     return {"epochs": est.n_iter_, "score": est.score(X / 200, y.astype(float))}
 
 
