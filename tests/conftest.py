@@ -6,7 +6,8 @@
   array raise too, since on a GPU each would wait for it unseen.
 - ``no_float64``: the same on a device without double precision; its dtype is float32.
 - ``torch``: PyTorch's tensors on the CPU; skipped where PyTorch is not installed.
-- ``cupy``: marked ``cuda``; skipped where there is no GPU.
+- ``cupy``: marked ``cuda``; skipped where there is no GPU. With ``XPNET_STANDIN`` in the
+  environment, what stands in for CuPy is on the CPU: see ``tests/cuda/standin``.
 """
 
 import os
@@ -31,6 +32,11 @@ if find_spec("torch") is not None:
 
 # For bench/, which is not installed; at the end, so that an installed xpnet comes first.
 sys.path.append(str(Path(__file__).parent.parent))
+
+if os.environ.get("XPNET_STANDIN"):  # before anything imports CuPy
+    from tests.cuda.standin.plugin import standin_is_content, start  # noqa: F401 - a fixture
+
+    start()
 
 BACKENDS = [
     "numpy",
