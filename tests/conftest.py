@@ -8,7 +8,8 @@
   skipped where array-api-strict is not installed.
 - ``torch``: PyTorch's tensors on the CPU; skipped where PyTorch is not installed.
 - ``cupy``: marked ``cuda``; skipped where there is no GPU, unless XPNET_REQUIRE_CUDA is set: then
-  it is a failure.
+  it is a failure. With XPNET_STANDIN in the environment, what stands in for CuPy is on the CPU: see
+  ``tests/cuda/standin``.
 """
 
 import os
@@ -33,6 +34,11 @@ if find_spec("torch") is not None:
 
 # For bench/, which is not installed; at the end, so that an installed xpnet comes first.
 sys.path.append(str(Path(__file__).parent.parent))
+
+if os.environ.get("XPNET_STANDIN"):  # before anything imports CuPy
+    from tests.cuda.standin.plugin import standin_is_content, start  # noqa: F401 - a fixture
+
+    start()
 
 BACKENDS = [
     "numpy",

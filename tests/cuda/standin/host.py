@@ -1,0 +1,39 @@
+"""Values of the host on their way to the device."""
+
+import ctypes
+import weakref
+
+import numpy as np
+
+from . import queues
+
+
+class HostValues:
+    """Values that a copy reads when it is done, wherever they are then.
+
+    That is how CUDA reads memory that may not be moved, and how it may read any other: who writes
+    there before the copy is done, or lets the array go, has copied something else.
+
+    Parameters
+    ----------
+    values
+        In one piece.
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        owner = values
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        self._owner = weakref.ref(owner)
+        self._kept = None if owner.base is None else values  # of memory that is not NumPy's
+        self._address, self._nbytes = values.ctypes.data, values.nbytes
+
+    def read(self) -> np.ndarray:
+        """Return the bytes as they are now."""
+        if self._owner() is None and self._kept is None:
+            queues.errors.append("an array of the host was gone before it was copied")
+            return np.full(self._nbytes, 0xFF, np.uint8)
+        if not self._nbytes:
+            return np.empty(0, np.uint8)
+        memory = (ctypes.c_char * self._nbytes).from_address(self._address)
+        return np.frombuffer(memory, np.uint8)

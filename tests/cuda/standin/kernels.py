@@ -1,0 +1,50 @@
+"""Kernels from a source: those of the emulator, which has the same."""
+
+from typing import Any
+
+import numpy as np
+
+from ..emulator import Emulator
+from . import queues
+from .calls import opened
+
+
+class RawModule:
+    """CuPy's, for the one source that there is."""
+
+    takes_host_arrays = False
+
+    def __init__(self, code: str, options: tuple[str, ...] = ()) -> None:
+        (real,) = (option.removeprefix("-DREAL=") for option in options if "REAL" in option)
+        self._emulator = Emulator({"float": "float32", "double": "float64"}[real])
+        assert "KERNEL adam(" in code
+
+    def compile(self) -> None:
+        queues.counts["compiled"] += 1
+
+    def get_function(self, name: str) -> Any:
+        def launch(grid: Any, block: tuple[int], arguments: tuple[Any, ...]) -> None:
+            given = [self._plain(argument) for argument in arguments]
+            x, y = (*grid, 1)[:2]
+            queues.current_queue().launch(
+                lambda: self._emulator.launch(name, (x, y), block[0], *given)
+            )
+
+        return launch
+
+    def _plain(self, value: Any) -> Any:
+        """Return an argument as the emulator takes it; it may not hold the device's memory."""
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, np.ndarray) and self.takes_host_arrays:
+            return value
+        assert hasattr(value, "_memory") or isinstance(value, np.ndarray), (
+            f"{value!r} has no type of its own"
+        )
+        return opened(value, [])
+
+
+class MachineModule(RawModule):
+    """One that takes arrays of the host too, as a network of the CPU has them."""
+
+    takes_host_arrays = True

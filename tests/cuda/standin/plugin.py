@@ -1,0 +1,36 @@
+"""What pytest does to run the tests of ``device="cuda"`` on the stand-in.
+
+``XPNET_STANDIN`` has the order of the device's work (see `queues`), and ``XPNET_STANDIN_TOLERATES``
+errors that are no failures, with ``;`` between them.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from . import errors, install, queues
+
+ELSEWHERE = {
+    "test_a_gpus_arrays_come_and_go_without_a_copy": "another library's arrays need a real GPU",
+}
+"""Tests that need more than CuPy of the machine, and what that is."""
+
+
+def start() -> None:
+    """Put the stand-in into CuPy's place."""
+    install(os.environ["XPNET_STANDIN"])
+
+
+@pytest.fixture(autouse=True)
+def standin_is_content(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that did what a GPU may punish."""
+    reason = ELSEWHERE.get(request.node.originalname)
+    if reason is not None:
+        pytest.skip(reason)
+    yield
+    queues.finish()
+    tolerated = os.environ.get("XPNET_STANDIN_TOLERATES", "").split(";")
+    found = sorted({error for error in errors if error not in tolerated})
+    errors.clear()
+    assert not found, "; ".join(found)

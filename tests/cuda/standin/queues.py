@@ -1,0 +1,199 @@
+"""The order in which a device does its work: one queue for each stream.
+
+CUDA promises little about when work is done: after the work before it on its own stream, and after
+the events that the stream was told to wait for. Each policy is one of the orders that this allows:
+
+- ``prompt``: all work is done when it is asked for.
+- ``late``: a stream of one's own does nothing until somebody waits for it.
+- ``overtaken``: the default stream does nothing until somebody waits for it, and the other streams
+  overtake it.
+
+Where a wait is missing, one of the last two computes with numbers that are not there yet, or are
+no longer there.
+"""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+Work = Callable[[], None]
+
+POLICIES = ("prompt", "late", "overtaken")
+
+MOST = 1000
+"""Pieces of work that a queue holds; on a GPU, too, the host waits when there are about so many."""
+
+counts: Counter[str] = Counter()
+"""How often the device was asked for what: launches, allocations, waits and the like."""
+
+errors: list[str] = []
+"""What was done that a GPU may punish without saying so; a test in which there are any fails."""
+
+_policy = "prompt"
+
+
+def policy() -> str:
+    """Return the order that work is done in."""
+    return _policy
+
+
+def set_policy(name: str) -> None:
+    """Choose the order of all work from now on."""
+    global _policy
+    if name not in POLICIES:
+        raise ValueError(f"the order of work is one of {', '.join(POLICIES)}, not {name!r}")
+    finish()
+    _policy = name
+
+
+class Queue:
+    """What was asked of one stream and is not done yet.
+
+    Parameters
+    ----------
+    device
+        The number of the device.
+    kind
+        ``"default"``; ``"blocking"``, which the default stream waits for and which waits for it;
+        or ``"own"``.
+    """
+
+    def __init__(self, device: int, kind: str) -> None:
+        self.device, self.kind = device, kind
+        self.issued = self.done = self.known = 0
+        """How much was asked for, how much of it is done, and of how much the host knows that."""
+        self.graph: list[Work] | None = None
+        self.dropped = False
+        self._items: deque[Work] = deque()
+        self._waits: deque[tuple[int, Queue, int]] = deque()
+        _queues.append(self)
+
+    @property
+    def late(self) -> bool:
+        """Whether work stays undone until somebody waits for it."""
+        return _policy == ("overtaken" if self.kind == "default" else "late")
+
+    def launch(self, work: Work) -> None:
+        """Ask for work of the device's own, or put it into the graph that is being captured."""
+        if self.graph is not None:
+            self.graph.append(work)
+            return
+        counts["launches"] += 1
+        self.put(work)
+
+    def put(self, work: Work) -> None:
+        """Ask for work, after all that this stream has to wait for."""
+        if self.kind == "default":
+            for other in list(_queues):
+                if other.kind == "blocking" and other.device == self.device:
+                    self.wait_for(other, other.issued)
+        elif self.kind == "blocking":
+            default = default_queue(self.device)
+            self.wait_for(default, default.issued)
+        self._append(work)
+
+    def wait_for(self, other: "Queue", position: int) -> None:
+        """Let what is asked for from now on come after the first pieces of another's work."""
+        if other is self or other.known >= position:
+            return
+        self._waits.append((self.issued + 1, other, position))
+        self._append(lambda: other.run(position))
+
+    def _append(self, work: Work) -> None:
+        with _one_at_a_time:
+            self._items.append(work)
+            self.issued += 1
+            self.run(self.issued - MOST if self.late else self.issued)
+
+    def run(self, position: int) -> None:
+        """Do the first pieces of work, in their order."""
+        with _one_at_a_time:
+            while self.done < position and self._items:
+                work = self._items.popleft()
+                try:
+                    work()
+                finally:
+                    self.done += 1
+
+    def host_waits(self, position: int | None = None) -> None:
+        """Let the host wait for the first pieces of work, or for all that was asked for."""
+        position = self.issued if position is None else position
+        self.run(position)
+        self.known = max(self.known, position)
+        while self._waits and self._waits[0][0] <= position:
+            _, other, there = self._waits.popleft()
+            other.host_waits(there)
+
+
+_one_at_a_time = threading.RLock()
+"""Data are read in a thread of their own, which asks the device for work too."""
+
+_queues: list[Queue] = []
+_defaults: dict[int, Queue] = {}
+_current = threading.local()
+
+
+def default_queue(device: int) -> Queue:
+    """Return the queue of a device's default stream."""
+    if device not in _defaults:
+        _defaults[device] = Queue(device, "default")
+    return _defaults[device]
+
+
+def finish(device: int | None = None) -> None:
+    """Let the host wait for all work of a device, or of all devices."""
+    for queue in list(_queues):
+        if device in (None, queue.device):
+            queue.host_waits()
+    _tidy()
+
+
+def devices() -> list[int]:
+    """Return the devices whose ``with`` blocks this thread is in, the current one last."""
+    if not hasattr(_current, "devices"):
+        _current.devices, _current.queues = [0], {}
+    found: list[int] = _current.devices
+    return found
+
+
+def queues_of(device: int) -> list[Any]:
+    """Return the streams whose ``with`` blocks this thread is in on a device."""
+    devices()
+    found: list[Any] = _current.queues.setdefault(device, [])
+    return found
+
+
+def current_device() -> int:
+    """Return the number of the current device."""
+    return devices()[-1]
+
+
+def current_queue() -> Queue:
+    """Return the queue of the current stream."""
+    device = current_device()
+    streams = queues_of(device)
+    return streams[-1].queue if streams else default_queue(device)
+
+
+def refuse_while_capturing(what: str) -> None:
+    """Raise, as CUDA does, if a graph is being captured on any stream."""
+    if any(queue.graph is not None for queue in _queues):
+        raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what}")
+
+
+def wait(queue: Queue, what: str, position: int | None = None) -> None:
+    """Let the host wait for a stream, which is counted."""
+    refuse_while_capturing(what)
+    counts["waits"] += 1
+    queue.host_waits(position)
+
+
+def forget(queue: Queue) -> None:
+    """Take note that nobody has a queue's stream any more; its work is done when it must be."""
+    queue.dropped = True
+    _tidy()
+
+
+def _tidy() -> None:
+    _queues[:] = [queue for queue in _queues if not (queue.dropped and queue.done == queue.issued)]
