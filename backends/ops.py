@@ -91,6 +91,16 @@ def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -
     return (x - mean) / scale
 
 
+def clip(x: Array, least: float, most: float) -> Array:
+    """Return ``x``, or the limit that it is beyond; NaN stays.
+
+    The standard's function of that name waits for the device with CuPy: array-api-compat's version
+    of it looks for NaN among the limits.
+    """
+    xp = array_namespace(x)
+    return xp.minimum(xp.maximum(x, least), most)
+
+
 def sigmoid(x: Array) -> Array:
     r"""Logistic function :math:`1 / (1 + e^{-x})`, without overflow.
 

@@ -265,6 +265,25 @@ def test_the_plan_is_what_the_pool_takes():
     assert peak.most - before == pytest.approx(net.last_plan.total, rel=0.1)
 
 
+@pytest.mark.parametrize("arguments", [{"capture": True}, {"capture": False}, {"metric": "f1"}])
+def test_a_call_of_fit_leaves_no_memory_taken(arguments):
+    """Without Python's collector of circular references, which comes when it likes."""
+    import cupy
+
+    pool, used, net = cupy.get_default_memory_pool(), [], network("cuda", **arguments)
+    data = samples()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            net.fit(data, validation=data)
+            used.append(pool.used_bytes())
+    finally:
+        gc.enable()
+    assert used[2] == used[1] == used[0]
+    assert used[0] < 1 << 20  # cuBLAS's workspace alone is 32 times as large
+
+
 def test_the_second_device_is_another_one():
     import cupy
 

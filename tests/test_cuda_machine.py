@@ -159,13 +159,13 @@ def test_the_order_is_sent_from_memory_that_does_not_move(cublas, monkeypatch, r
         network("plain"), X, y, None, BATCH, _cuda_machine.CudaMachine("float64")
     ) as step:
         step.load()
-        put = standin.ndarray.set
+        put = standin.Array.set
 
         def watched(self, values, stream=None):
             sent.append(values)
             return put(self, values, stream)
 
-        monkeypatch.setattr(standin.ndarray, "set", watched)
+        monkeypatch.setattr(standin.Array, "set", watched)
         step.run(np.arange(N))
     (order,) = sent
     assert any(np.shares_memory(order, pinned) for pinned in sys.modules["cupyx"].pinned)

@@ -1,5 +1,6 @@
 """All tests of ``device="cuda"`` on the stand-in for CuPy, and the stand-in by itself."""
 
+import json
 import os
 import pickle
 import shutil
@@ -45,6 +46,71 @@ def test_what_is_for_a_gpu_passes_on_the_stand_in(order, tmp_path):
     reasons = {each.get("message").removeprefix("Skipped: ") for each in skipped}
     assert {reason for reason in reasons if "not installed" not in reason} <= {*ELSEWHERE.values()}
     assert len(cases) - len(skipped) >= 300
+
+
+def on_the_stand_in(code, order="late", *arguments):
+    """Run a program whose CuPy is the stand-in; return what it prints."""
+    start = f"import sys; sys.path.append({str(ROOT)!r})\n"
+    start += f"from tests.cuda.standin import install\ninstall({order!r})\n"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", start + code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("script", ["smoke", "steps"])
+def test_what_is_run_first_on_a_gpu_runs_on_the_stand_in(script, tmp_path):
+    code = f"from bench.on_gpu import {script}; sys.exit({script}.main(sys.argv[1:]))"
+    on_the_stand_in(code, "late", tmp_path / "lines.jsonl", "--quick")
+    rows = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    assert len(rows) >= (30 if script == "smoke" else 6)
+    assert [row for row in rows if "why" in row or "failed" in row] == []
+
+
+# A training of so many batches by formulas; prints how often it has waited.
+BY_FORMULAS = """
+import json
+import numpy as np
+from tests.cuda.standin import counts
+import xpnet
+
+ACTIVATIONS = [getattr(xpnet, name) for name in dir(xpnet) if name.endswith("Activation")]
+
+class Own(xpnet.SGD):
+    def update(self, w, grad_loss_w, out=None):
+        return super().update(w, grad_loss_w, out=out)
+
+def waits(make, clip, batches):
+    X = np.random.default_rng(0).random((8 * batches, 5))
+    y = (X[:, 0] > 0.5).astype(np.int64)
+    net = xpnet.NeuralNetwork(
+        epochs=2, batch_size=8, loss="softmax_cross_entropy", metric="accuracy", seed=0,
+        optimizer=Own(0.01, **clip), device="cuda",
+    )
+    net.add(xpnet.DenseLayer(6, (5,))).add(make()).add(xpnet.DenseLayer(2))
+    counts.clear()
+    net.fit((X, y))
+    return counts["waits"]
+
+found = {}
+for make in ACTIVATIONS:
+    found[make.__name__] = [waits(make, {}, batches) for batches in (3, 9)]
+for clip in ({"clip_value": 0.1}, {"clip_norm": 0.1}):
+    found[str(clip)] = [waits(xpnet.ReLUActivation, clip, batches) for batches in (3, 9)]
+print(json.dumps(found))
+"""
+
+
+def test_steps_by_formulas_do_not_wait_for_the_device():
+    found = json.loads(on_the_stand_in(BY_FORMULAS, "prompt"))
+    assert len(found) >= 9
+    assert {name: waits for name, waits in found.items() if waits[0] != waits[1]} == {}
 
 
 # ---- arrays

@@ -112,7 +112,7 @@ class ReLU6Activation(ActivationLayer):
 
     def activation_function(self, input: Array) -> Array:
         """Return min(max(x, 0), 6)."""
-        return array_namespace(input).clip(input, 0.0, 6.0)
+        return ops.clip(input, 0.0, 6.0)
 
     def derivative(self, input: Array) -> Array:
         """Return 1 where 0 < x < 6, else 0."""

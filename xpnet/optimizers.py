@@ -100,7 +100,7 @@ class Optimizer(ABC):
         place = self._place(gradient) if keep else None
         if self.clip_value is not None:
             most = self.clip_value
-            gradient = ops.rowwise(gradient, function=lambda g: xp.clip(g, -most, most), out=place)
+            gradient = ops.rowwise(gradient, function=lambda g: ops.clip(g, -most, most), out=place)
         if self.clip_norm is not None:
             factor = self.clip_norm / xp.maximum(ops.norm(gradient), self.clip_norm)
             gradient = ops.rowwise(gradient, function=lambda g: g * factor, out=place)

@@ -40,6 +40,10 @@ from xpnet import (
 )
 
 N, K, CLASSES = 1030, 20, 4
+SIZES = {"product": 2048, "upload": (9 << 20) + 3}
+"""The side of the products that keep the GPU busy, and numbers that are copied to it."""
+
+QUICK_SIZES = {"product": 32, "upload": (1 << 16) + 3}
 TOLERANCES = {"float64": 1e-7, "float32": 0.3}
 """How far outputs may be apart: of double precision rounding, of a low one what training makes."""
 
@@ -48,10 +52,12 @@ def main(given: list[str] | None = None) -> int:
     """Run all checks; return 1 where one has failed."""
     parser = argparse.ArgumentParser(prog="python -m bench.on_gpu.smoke", description=__doc__)
     parser.add_argument("file", type=Path, help="where the lines of JSON go, behind what is there")
+    parser.add_argument("--quick", action="store_true", help="small products and copies")
     options = parser.parse_args(given)
+    sizes = QUICK_SIZES if options.quick else SIZES
     failed = 0
     with options.file.open("a", buffering=1, encoding="utf-8") as out:
-        for name, check in checks().items():
+        for name, check in checks(sizes).items():
             failed += not run(name, check, out)
     print(f"{failed} failed" if failed else "all is as on the CPU")
     return int(failed > 0)
@@ -75,7 +81,7 @@ def run(name: str, check: Callable[[], Any], out: TextIO) -> bool:
     return bool(row["ok"])
 
 
-def checks() -> dict[str, Callable[[], Any]]:
+def checks(sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
     """Return the checks by name, in their order."""
     capturing = [
         (f"{what}, capture={capture}", partial(same, capture=capture, **more))
@@ -92,7 +98,6 @@ def checks() -> dict[str, Callable[[], Any]]:
         "clipping by value": {"optimizer": Adam(0.01, clip_value=0.01)},
         "a penalty": {"regularizer": L2(1e-3)},
         "by formulas": {"optimizer": Plain(0.05)},
-        "batches in pieces": {"memory_limit": 120_000, "batch_size": 512},
         **{f"{kind} products": {"precision": kind} for kind in ("tf32", "bfloat16", "float16")},
     }
     return {
@@ -103,16 +108,17 @@ def checks() -> dict[str, Callable[[], Any]]:
         **dict(capturing),
         **{name: partial(same, **given) for name, given in settings.items()},
         "sample weights": partial(same, weighted=True),
+        "batches in pieces": in_pieces,
         "rows of a memory map": stored,
         "sparse rows": sparse_rows,
         "sparse rows with several entries for one place": partial(sparse_rows, twice=True),
         **{f"MLPClassifier, {solver}": partial(estimator, solver) for solver in SOLVERS},
         "MLPRegressor stops early": stops_early,
         "the same bits twice": same_bits,
-        "72 MB there and back": upload,
+        "an upload": partial(upload, sizes["upload"]),
         "places of parameters": places,
         "a call of fit": calls_of_fit,
-        "what the host waits for": host_waits,
+        "what the host waits for": partial(host_waits, sizes["product"]),
     }
 
 
@@ -201,6 +207,17 @@ def same(weighted: bool = False, **settings: Any) -> float:
     return apart(*outputs, TOLERANCES[nets[0].backend.dtype])
 
 
+def in_pieces() -> float:
+    """Train with batches that do not fit into the memory as a whole."""
+    X, y = samples()
+    nets = [network("cuda", batch_size=512, memory_limit=1_000_000), network("cpu", batch_size=512)]
+    outputs = [net.fit((X, y)).predict(X) for net in nets]
+    rows = nets[0].last_plan.rows
+    if rows >= 512:
+        raise AssertionError(f"pieces of {rows} rows of a batch of 512")
+    return apart(*outputs, TOLERANCES["float64"])
+
+
 def apart(ours: Any, theirs: Any, most: float) -> float:
     """Return the largest difference of arrays, which is to be ``most`` and no more."""
     distance = float(np.max(np.abs(np.asarray(ours) - np.asarray(theirs))))
@@ -282,14 +299,14 @@ def same_bits() -> int:
 # ---- memory and time
 
 
-def upload() -> float:
-    """Copy 72 MB to the GPU and back; return GB/s of the way there."""
-    backend, x = resolve("cuda"), np.random.default_rng(0).random((9 << 20) + 3)
+def upload(n: int) -> dict[str, float]:
+    """Copy numbers to the GPU and back; return how many bytes, and GB/s of the way there."""
+    backend, x = resolve("cuda"), np.random.default_rng(0).random(n)
     start = time.perf_counter()
     there = backend.asarray(x)
     spent = time.perf_counter() - start
     np.testing.assert_array_equal(backend.to_numpy(there), x)
-    return round(x.nbytes / spent / 1e9, 3)
+    return {"bytes": x.nbytes, "gb_per_s": round(x.nbytes / spent / 1e9, 3)}
 
 
 def places() -> int:
@@ -323,7 +340,7 @@ def calls_of_fit() -> dict[str, list[float]]:
     return {"call_ms": calls, "epoch_ms": epochs}
 
 
-def host_waits() -> dict[str, float]:
+def host_waits(side: int) -> dict[str, float]:
     """Return the microseconds of the host for what a step may have to wait for.
 
     A copy of an order of 60,000 samples behind 64 products, from pinned and from other memory; an
@@ -332,7 +349,7 @@ def host_waits() -> dict[str, float]:
     import cupy
 
     machine = resolve("cuda").machine("float32")
-    a, b, c = (machine.zeros((2048, 2048)) for _ in range(3))
+    a, b, c = (machine.zeros((side, side)) for _ in range(3))
     work = [machine.product(a, b, c)] * 64
     order = np.arange(60_000)
     pinned, place = machine.host_buffer(order.shape, "int64"), machine.zeros(order.shape, "int64")

@@ -14,8 +14,6 @@ class Graphs:
     Parameters
     ----------
     machine : CudaMachine
-    program : callable
-        Returns the calls of a step for a number of rows.
     capture : bool or "auto"
         Whether to capture them; see :func:`capture_step`.
 
@@ -25,10 +23,8 @@ class Graphs:
         Whether steps are replayed from graphs.
     """
 
-    def __init__(
-        self, machine: Any, program: Callable[[int], list[Any]], capture: bool | str
-    ) -> None:
-        self._machine, self._program = machine, program
+    def __init__(self, machine: Any, capture: bool | str) -> None:
+        self._machine = machine
         self.captured, self._must = capture is not False, capture is True
         self._made: dict[tuple[int, int], Callable[[], None]] = {}
 
@@ -37,12 +33,16 @@ class Graphs:
         self._machine.synchronize()  # a graph that still runs must not be destroyed
         self._made.clear()
 
-    def run(self, rows: int, n_steps: int) -> None:
-        """Take so many steps, each with a batch of ``rows``."""
+    def run(self, rows: int, n_steps: int, program: Callable[[int], list[Any]]) -> None:
+        """Take so many steps, each with a batch of ``rows``.
+
+        ``program`` returns the calls of a step for a number of rows. It is not kept: it belongs to
+        who has the graphs, and all of the device's arrays would stay in a circle of references.
+        """
         many, few = divmod(n_steps, STEPS_IN_GRAPH)
         for together in [STEPS_IN_GRAPH] * many + [1] * few:
             if (rows, together) not in self._made:
-                self._made[rows, together] = self._make(self._program(rows) * together)
+                self._made[rows, together] = self._make(program(rows) * together)
             self._made[rows, together]()
 
     def _make(self, calls: list[Any]) -> Callable[[], None]:
@@ -62,4 +62,5 @@ class Graphs:
                     RuntimeWarning,
                     stacklevel=2,
                 )
-        return lambda: self._machine.run(calls)
+        run = self._machine.run  # not of self, which keeps the function
+        return lambda: run(calls)

@@ -115,7 +115,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self._good = 0
         self._dropouts = [unit.dropout for unit in self._units if unit.dropout is not None]
         self._programs: dict[int, list[Any]] = {}
-        self._graphs = Graphs(machine, self._program, capture)
+        self._graphs = Graphs(machine, capture)
         self._settings: list[Any] = []
         self.taken = 0
 
@@ -160,8 +160,11 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             factor=1.0 / self._scale,
             rate=optimizer.learning_rate,
         )
+        # Kept until the turn has ended: before, the memory of an array that is gone may be used
+        # again by the current stream while this one still reads it.
+        pairs = [*self._buffers.filled_from(net), (self._state, state)]
         with machine.turn():
-            for place, values in [*self._buffers.filled_from(net), (self._state, state)]:
+            for place, values in pairs:
                 machine.write(place, values)
         self.taken = 0
 
@@ -181,9 +184,9 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         buffers.order_on_host[place] = order
         self._machine.write(buffers.order[place], buffers.order_on_host[place])
         whole, rest = divmod(len(order), size)
-        self._graphs.run(size, whole)
+        self._graphs.run(size, whole, self._program)
         if rest:
-            self._graphs.run(rest, 1)
+            self._graphs.run(rest, 1, self._program)
         self.taken += whole + bool(rest)
         part = slice(first, self.taken)
         return buffers.losses[part], buffers.totals[part]

@@ -243,7 +243,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Return the loss of probabilities, which are at least ε and at most 1 - ε."""
         xp, p = array_namespace(z), of_outputs(self.out_activation_, z)
         epsilon = float(xp.finfo(p.dtype).eps)
-        p = xp.clip(p, epsilon, 1.0 - epsilon)
+        p = ops.clip(p, epsilon, 1.0 - epsilon)
         if targets.ndim == 1:
             losses = xp.sum(ops.one_hot(targets, z.shape[1], like=z) * xp.log(p), axis=1)
         else:

@@ -8,7 +8,7 @@ for.
 ``XPNET_STANDIN=late pytest -m cuda`` runs the tests on it; see ``plugin``.
 """
 
-from .arrays import ndarray
+from .arrays import Array, ndarray
 from .cublas import Cublas
 from .devices import Stream
 from .kernels import RawModule
@@ -16,6 +16,6 @@ from .modules import install, make_cupy, make_cupyx
 from .queues import POLICIES, counts, errors, policy, set_policy
 
 __all__ = [
-    "POLICIES", "Cublas", "RawModule", "Stream", "counts", "errors", "install", "make_cupy",
-    "make_cupyx", "ndarray", "policy", "set_policy",
+    "POLICIES", "Array", "Cublas", "RawModule", "Stream", "counts", "errors", "install",
+    "make_cupy", "make_cupyx", "ndarray", "policy", "set_policy",
 ]  # fmt: skip
