@@ -86,11 +86,14 @@ def test_a_network_follows_its_data_and_answers_in_their_library(backend, rng):
 
 def test_the_same_seed_gives_the_same_training_on_every_backend(backend, rng):
     X, y = blobs(rng)
-    # In float32, Adam makes as much of a gradient that is but rounding as of any: a few epochs.
-    settings = {"dtype": backend.dtype, "epochs": 15 if backend.dtype == "float64" else 3}
+    settings = {"dtype": backend.dtype}
+    if backend.dtype == "float32":
+        # Adam makes a whole step of a gradient that is only rounding, as a bias before batch
+        # normalization has: which way depends on the processor.
+        settings |= {"optimizer": "sgd", "epochs": 3}
     there = classifier(**settings).fit((backend.asarray(X, backend.dtype), backend.asarray(y)))
     here = classifier(**settings).fit((X, y))
-    tolerance = 1e-9 if backend.dtype == "float64" else 5e-3
+    tolerance = 1e-9 if backend.dtype == "float64" else 1e-4
     np.testing.assert_allclose(weights(there), weights(here), rtol=tolerance, atol=tolerance)
     np.testing.assert_allclose(there.history["loss"], here.history["loss"], rtol=tolerance)
 
