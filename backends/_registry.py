@@ -1,5 +1,6 @@
 """Which backends there are: from a user's word to a backend, and from an array to its backend."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -14,6 +15,7 @@ from ._errors import DeviceUnavailableError, unknown_name
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+    from types import FrameType
 
 _GROUP = "xpnet.backends"
 _BUILT_IN = {
@@ -167,8 +169,11 @@ def _best_available() -> tuple[str, str]:
 
 @cache
 def _warn_once(message: str) -> None:
-    """Warn, the first time only in this process, whatever the warning filters say."""
-    warnings.warn(message, RuntimeWarning, stacklevel=5)
+    """Warn once for each message in this process, as if by the line that called this package."""
+    level, frame = 1, cast("FrameType | None", sys._getframe())
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "xpnet":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, RuntimeWarning, stacklevel=level)
 
 
 def _factory(backend: str) -> Factory:

@@ -290,6 +290,12 @@ class TestAutoWithoutCuda:
         assert len(seen) == 1
         assert seen[0].filename == __file__
 
+    def test_the_warning_is_of_the_line_that_asked(self, monkeypatch):
+        Machine(monkeypatch, driver=0)
+        with pytest.warns(RuntimeWarning, match="takes the CPU") as seen:
+            xpnet.NeuralNetwork(device="auto")
+        assert seen[0].filename == __file__
+
     def test_another_reason_is_mentioned_too(self, monkeypatch):
         for arguments in ({"missing": ["nvrtc"]}, {"driver": 0}):
             Machine(monkeypatch, **arguments)

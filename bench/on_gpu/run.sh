@@ -1,48 +1,79 @@
 #!/usr/bin/env bash
-# Everything that is to be seen on a GPU, in about 430 seconds, on a machine without a network.
+# A first run on a GPU, of at most 430 seconds by the limits below. It needs no network.
 #
-#   OUT=results bash bench/on_gpu/run.sh          in the root of a checkout
+#   OUT=results bash bench/on_gpu/run.sh
 #
-# The machine has Python 3.12, CuPy 14.2 for CUDA 13, PyTorch, JAX, NumPy, scikit-learn, pytest,
-# pytest-xdist, pytest-timeout and hypothesis. What it lacks is installed from the wheels in the
-# folder WHEELS (.whl by default): array-api-compat, and whatever else of xpnet's needs is not there.
-# To fill it on another machine:
+# The machine needs Python 3.12, CuPy 14.2 for CUDA 13, PyTorch, JAX, NumPy, SciPy, scikit-learn,
+# pytest, pytest-xdist, pytest-timeout and hypothesis; and of xpnet's own dependencies
+# array-api-compat, safetensors, tqdm and tabulate. Wheels in the folder WHEELS (.whl in the checkout
+# by default) are installed first, for this run alone. To fill the folder on another machine with
+# what is missing:
 #
-#   pip download --no-deps --only-binary=:all: --python-version 3.12 -d .whl array-api-compat
+#   pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+#       --platform manylinux2014_x86_64 -d .whl array-api-compat safetensors tqdm tabulate
 #
-# Peers are timed on MNIST's images where XPNET_DATA names a folder with mnist/ in it, else on random
-# ones.
+# Peers are timed on MNIST's images if XPNET_DATA names a folder with mnist/ in it, else on random
+# images.
 #
-# Results go to OUT as they are made, so that an end at any time leaves what was found before:
-#   log.txt       all that was printed
-#   smoke.jsonl   every way to train, beside the CPU
+# Results are written to OUT (on-gpu-results in the checkout by default) at once, so that an
+# interrupted run keeps them:
+#   log.txt       all output
+#   smoke.jsonl   each way to train, compared with the CPU, and other checks
 #   steps.jsonl   microseconds of steps, of their products and of each call
 #   junit.xml     the tests marked cuda
-#   peers-cuda.*  epochs beside PyTorch's and JAX's
+#   peers-cuda.*  xpnet's epochs beside PyTorch's and JAX's
 # With SANITIZE=1 the smoke test runs under NVIDIA's compute-sanitizer as well (sanitizer.txt).
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+root=$(cd "$(dirname "$0")/../.." && pwd)
+OUT=${OUT:-$root/on-gpu-results}
+mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) || exit 2
+wheels=("$(cd "${WHEELS:-$root/.whl}" 2>/dev/null && pwd)"/*.whl)
+cd "$root"
 
-OUT=$(mkdir -p "${OUT:-on-gpu-results}" && cd "${OUT:-on-gpu-results}" && pwd)
-exec > >(tee -a "$OUT/log.txt") 2>&1
+exec > >(trap '' INT TERM; exec tee -a "$OUT/log.txt") 2>&1
+echo "results go to $OUT"
 
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-wheels=("${WHEELS:-.whl}"/*.whl)
-if [ -e "${wheels[0]}" ]; then
-    python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir \
-        --target "$scratch/site" "${wheels[@]}"
-fi
+running=
+finish() {
+    # `timeout` has put the part that runs into a process group of its own.
+    [ -z "$running" ] || kill -TERM -- "-$running" 2>/dev/null
+    rm -rf "$scratch"
+}
+trap finish EXIT
+trap 'echo "interrupted"; exit 130' INT TERM
+
 export PYTHONPATH="$scratch/site:$PWD" PYTHONUNBUFFERED=1 PYTHONHASHSEED=0 MPLBACKEND=Agg
 export CUPY_CACHE_DIR="$scratch/cupy" XLA_PYTHON_CLIENT_PREALLOCATE=false
-export XPNET_KERNELS=numpy # what is compared with on the CPU needs no minutes to be compiled first
+export XPNET_KERNELS=numpy # the CPU's side: compiling Numba's kernels would take minutes
+
+if [ -e "${wheels[0]}" ]; then
+    python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir \
+        --target "$scratch/site" "${wheels[@]}" || exit 2
+fi
+python3 - <<'END' || exit 2
+import sys
+from importlib.util import find_spec
+
+needed = {
+    "array_api_compat", "cupy", "hypothesis", "jax", "numpy", "pytest", "pytest_timeout",
+    "safetensors", "scipy", "sklearn", "tabulate", "torch", "tqdm", "xdist",
+}
+if missing := sorted(name for name in needed if find_spec(name) is None):
+    # PyTorch and JAX are only measured beside xpnet: without them the rest is still worth a run.
+    print(f"not installed: {', '.join(missing)}; the top of bench/on_gpu/run.sh says what is needed")
+    sys.exit(not {"jax", "torch"}.issuperset(missing))
+END
 
 failed=()
-# part NAME SECONDS COMMAND...: run a command, for so long and no longer, and say how it ended.
+# part NAME SECONDS COMMAND...: run COMMAND for at most SECONDS, and print its exit status.
 part() {
     local name=$1 limit=$2 status=0
     printf '\n=== %s, at most %s s, from %s\n' "$name" "$limit" "$(date +%T)"
-    timeout --kill-after=5 "$limit" "${@:3}" || status=$?
+    timeout --kill-after=5 "$limit" "${@:3}" &
+    running=$!
+    wait "$running" || status=$?
+    running=
     printf '=== %s ended with %s at %s\n' "$name" "$status" "$(date +%T)"
     [ "$status" -eq 0 ] || failed+=("$name")
 }
@@ -59,12 +90,17 @@ about() {
 export -f about
 
 part about 20 bash -c about
+if ! python3 -c 'import xpnet; print(xpnet.resolve("cuda"))'; then
+    echo "failed: device=\"cuda\" cannot be used here, so nothing else was run"
+    exit 1
+fi
 part smoke 70 python3 -m bench.on_gpu.smoke "$OUT/smoke.jsonl"
 part steps 110 python3 -m bench.on_gpu.steps "$OUT/steps.jsonl"
-# A GPU that is not found is a failure here, not a reason to skip. The default filter of warnings,
-# since those of other libraries' imports are not what is tested.
-part tests 100 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -q -n 8 -p no:cacheprovider -p no:benchmark \
-    -o filterwarnings=default --timeout=60 --durations=8 --junitxml="$OUT/junit.xml" tests
+# A GPU that is not found is a failure here, not a reason to skip. Warnings are not errors: other
+# libraries' imports may warn.
+part tests 100 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -q -n 8 --timeout=60 \
+    -p no:cacheprovider -p no:benchmark -o filterwarnings=default --tb=short --durations=8 \
+    --junitxml="$OUT/junit.xml" tests
 part peers 130 python3 -m bench.peers --device cuda --no-costs --cases mnist \
     --peers xpnet,torch,torch-fused,torch-graph,jax-scan --sizes 784,89,10 784,1000,100,10 \
     --batch-sizes 60,512 --optimizers adam --rounds 3 --minutes 1.8 --threads 4 --patience 40 \
@@ -79,4 +115,4 @@ if [ "${#failed[@]}" -gt 0 ]; then
     echo "failed: ${failed[*]}"
     exit 1
 fi
-echo "all parts ended well"
+echo "all parts succeeded"

@@ -50,8 +50,12 @@ TOLERANCES = {"float64": 1e-7, "float32": 0.3}
 
 def main(given: list[str] | None = None) -> int:
     """Run all checks; return 1 where one has failed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.on_gpu.smoke", description=__doc__)
-    parser.add_argument("file", type=Path, help="where the lines of JSON go, behind what is there")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.on_gpu.smoke",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="lines of JSON are appended to it")
     parser.add_argument("--quick", action="store_true", help="small products and copies")
     options = parser.parse_args(given)
     sizes = QUICK_SIZES if options.quick else SIZES

@@ -68,7 +68,11 @@ def cases(is_quick: bool) -> list[Case]:
 
 def main(given: list[str] | None = None) -> int:
     """Measure all cases; return 1 if one of them failed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.on_gpu.steps", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.on_gpu.steps",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("file", metavar="FILE", help="lines are added to it")
     parser.add_argument("--quick", action="store_true", help="small networks alone")
     options = parser.parse_args(given)
