@@ -41,11 +41,10 @@ class CudaMachine:
         return self._cupy.zeros(shape, dtype or self.dtype)
 
     def host_buffer(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-        """Return an array on the host that is sent to the device without anybody waiting for it.
+        """Return an array in pinned host memory, from which copies to the device are asynchronous.
 
-        Its memory is pinned: the driver copies from anywhere else by way of a small buffer, and
-        may wait for the stream before it does. What was sent must stay as it is until the stream
-        has got so far.
+        From other memory the driver copies by way of a small buffer of its own, and may wait for
+        the stream first. Values that were sent must not be changed until the copy is done.
         """
         import cupyx
 
@@ -129,7 +128,7 @@ class CudaMachine:
         return array.copy()
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """Return a copy of flat arrays as one, one behind the other, made on the current stream."""
+        """Return flat arrays joined into a new one, which is made on the current stream."""
         return self._cupy.concatenate(parts)
 
     def synchronize(self) -> None:

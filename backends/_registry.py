@@ -157,7 +157,7 @@ def _default_backend(device: str) -> tuple[str, str]:
 
 
 def _best_available() -> tuple[str, str]:
-    """Return CuPy on CUDA where that works, else NumPy; a CuPy that does not work is mentioned."""
+    """Return CuPy on CUDA where that works, else NumPy; warn if CuPy is there but does not work."""
     cupy = _module("cupy")
     reason = cupy.why_unavailable()
     if reason is None:

@@ -596,8 +596,7 @@ KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int
 // ---- the gradient, before it is used
 
 // g grows by the derivative of l1 sum|w| + l2 sum(w^2), scaled as the loss is. If `weighted`, the
-// batch's samples share it: it is divided by what they weigh together, and is 0 where they weigh
-// nothing.
+// batch's samples share it: it is divided by the sum of their weights, and is 0 if that sum is 0.
 KERNEL penalize(
     REAL* g, const REAL* w, const State* state, int64 n, REAL l1, REAL l2, int weighted) {
     REAL scale = (REAL)state->scale;

@@ -92,10 +92,10 @@ def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -
 
 
 def clip(x: Array, least: float, most: float) -> Array:
-    """Return ``x``, or the limit that it is beyond; NaN stays.
+    """Return ``x`` limited to the range from ``least`` to ``most``; NaN stays NaN.
 
-    The standard's function of that name waits for the device with CuPy: array-api-compat's version
-    of it looks for NaN among the limits.
+    The standard's ``clip`` is not used: array-api-compat's version assigns through boolean masks,
+    for which CuPy waits for the device.
     """
     xp = array_namespace(x)
     return xp.minimum(xp.maximum(x, least), most)

@@ -1,8 +1,8 @@
 """A network's captured step and its parts, each in a graph of its own, with a clock around it.
 
-The whole step, its matrix products alone, and each of its calls many times in a row; all of them
-over the step's own arrays, after data have gone through them. Products of zeros would be faster on
-a GPU, and calls that Python launches one by one may take longer to launch than to do.
+The whole step, its matrix products alone, and each of its calls many times in a row. All of them
+use the step's own arrays after steps have filled them, since a GPU multiplies zeros faster. They
+are replayed from graphs, since Python may take longer to launch a call than the device to do it.
 """
 
 import inspect
@@ -88,8 +88,8 @@ class Replay:
     def time(self) -> Time:
         """Return how long one of the steps or calls takes.
 
-        They are done twice. While the device is busy with the first time, the second one, which is
-        timed, is asked for, so that the device's time has no waiting for the host in it.
+        They are asked for twice, and the second time is measured. The host asks for it while the
+        device is still busy with the first, so that the device does not wait for the host.
         """
         self._prepare()
         self.ask()

@@ -2,12 +2,12 @@
 
     python -m bench.gpu
 
-The tests marked ``cuda``; kernels under NVIDIA's sanitizer, if it is installed; loss curves beside
-the CPU's; epochs beside the CPU's, captured and not; steps in each precision beside their products
-alone; the memory plan beside what the pool has taken; streaming beside data on the device; and the
-peers. Each is a section with a limit of its own, in processes of its own: one that fails or is late
-says how, and the others go on. After each row that is measured ``gpu-<name>-<date>.json`` and
-``.md`` are written, so that they have all there is whenever this ends.
+The tests marked ``cuda``; the smoke test under NVIDIA's sanitizer, if it is installed; loss curves
+beside the CPU's; epochs beside the CPU's, captured and not; steps in each precision beside their
+products alone; the memory plan beside what the pool has taken; streaming beside data on the device;
+and the peers. Each is a section with a time limit and processes of its own. A section that fails or
+exceeds its limit has a row that says so, and the next one begins. ``gpu-<name>-<date>.json`` and
+``.md`` are written anew after each row, so that an interrupted report keeps all earlier rows.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def tests(options: argparse.Namespace) -> list[str]:
 
 
 def sanitizer(options: argparse.Namespace) -> list[str] | Row:
-    """Train small networks under compute-sanitizer."""
+    """Run the smoke test under compute-sanitizer."""
     tool = shutil.which("compute-sanitizer")
     if tool is None:
         return {"left out": "compute-sanitizer is not installed"}
@@ -128,7 +128,7 @@ def peers(options: argparse.Namespace) -> list[str]:
 
 
 def images() -> Dataset:
-    """Return MNIST's images as they are stored."""
+    """Return MNIST's images as they are stored, or random ones where MNIST is not found."""
     return mnist(60_000)
 
 
@@ -279,7 +279,10 @@ class Peak:
 
 
 def streaming(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the speed of an epoch whose data are three times the limit, of that with all there."""
+    """Yield the times of an epoch with data on the device and with streamed data, and their ratio.
+
+    The streamed data are three times as large as the memory limit.
+    """
     rng = np.random.default_rng(0)
     X = rng.random(STREAMED, dtype=np.float32)
     data = Dataset(X, rng.integers(0, 10, len(X)))

@@ -2,7 +2,7 @@
 
     python -m bench.kernels --save kernels-cuda
 
-For both types of numbers and seven generations of GPUs. It needs no GPU, only NVRTC
+For both types of numbers and seven GPU architectures. It needs no GPU, only NVRTC
 (``pip install nvidia-cuda-nvrtc``).
 """
 

@@ -134,8 +134,8 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--minutes",
         type=float,
         default=60.0,
-        help="when each cell's share of these is over, no further peer is built for it, and those "
-        "that are have no further round, but one at least; default: %(default)s",
+        help="for all cells; when a cell's share of them is over, no further peer is built and no "
+        "further round begins, but each peer that is built has one round; default: %(default)s",
     )
     add("--patience", type=float, default=600.0, help="seconds for an answer of a peer")
     add(

@@ -2,7 +2,7 @@
 
     python bench/processes.py PARENT COMMAND...
 
-takes the process over for a command, which ends when its parent does.
+replaces itself by COMMAND, which the system kills when the process with the id PARENT ends.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def die_with(parent: int) -> None:
     """Let the system kill this process when its parent ends, however that ends and even if stopped.
 
-    On Linux alone. A program that takes the process over keeps it.
+    On Linux alone; elsewhere nothing is done. The setting outlasts ``exec``.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ class Measurement:
     limit: float
 
     def rows(self, options: argparse.Namespace, limit: float) -> Iterator[Row]:
-        """Yield the rows as they come; the last one says if it failed or was ended, and how."""
+        """Yield rows as they come; a failure or the limit adds a last one that says so."""
         spawning = multiprocessing.get_context("spawn")
         ours, theirs = spawning.Pipe(duplex=False)
         given = self.function, options, theirs, os.getpid()
@@ -86,7 +86,7 @@ class Command:
     Attributes
     ----------
     function : callable
-        Takes the options and returns the command, or a row that says why there is none.
+        Takes the options and returns the command, or a row that says why none is run.
     limit : float
         Seconds after which it is ended.
     """

@@ -7,8 +7,8 @@
 - ``no_float64``: the same on a device without double precision; its dtype is float32. Both are
   skipped where array-api-strict is not installed.
 - ``torch``: PyTorch's tensors on the CPU; skipped where PyTorch is not installed.
-- ``cupy``: marked ``cuda``; skipped where there is no GPU, unless XPNET_REQUIRE_CUDA is set: then
-  it is a failure. With XPNET_STANDIN in the environment, what stands in for CuPy is on the CPU: see
+- ``cupy``: marked ``cuda``. Where there is no GPU it is skipped or, if XPNET_REQUIRE_CUDA is set,
+  fails. If XPNET_STANDIN is set, CuPy is replaced by a stand-in on the CPU: see
   ``tests/cuda/standin``.
 """
 
@@ -38,6 +38,10 @@ sys.path.append(str(Path(__file__).parent.parent))
 if os.environ.get("XPNET_STANDIN"):  # before anything imports CuPy
     from tests.cuda.standin.plugin import standin_is_content, start  # noqa: F401 - a fixture
 
+    if os.environ.get("XPNET_REQUIRE_CUDA"):
+        raise pytest.UsageError(
+            "XPNET_REQUIRE_CUDA needs a GPU and XPNET_STANDIN replaces it: unset one"
+        )
     start()
 
 BACKENDS = [
@@ -47,6 +51,12 @@ BACKENDS = [
     "torch",
     pytest.param("cupy", marks=pytest.mark.cuda),
 ]
+
+
+def pytest_report_header() -> str | None:
+    """Say that what runs is not CuPy, if it is not."""
+    order = os.environ.get("XPNET_STANDIN")
+    return f"CuPy: replaced by tests/cuda/standin, order {order}" if order else None
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -140,7 +150,7 @@ def float64_backend(request) -> Iterator[Backend]:
 
 @pytest.fixture
 def cuda() -> Backend:
-    """The current GPU, in float32; skips where there is none."""
+    """The backend of the current GPU, in float32; without a GPU see :func:`cuda_or_skip`."""
     return cuda_or_skip("float32")
 
 

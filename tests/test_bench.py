@@ -397,7 +397,7 @@ def test_what_was_measured_is_saved_after_each_cell(monkeypatch, tmp_path):
 
 
 def state_of(pid):
-    """The letter that Linux has for what a process does; "Z", as of one that ended, for none."""
+    """The letter of a process's state in Linux's /proc; "Z" (ended) if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""The GPU's report, with a machine on the CPU in the place of a GPU: that it runs as it stands."""
+"""The GPU's report and captured steps' times, run on the CPU with emulated kernels."""
 
 import argparse
 import json
@@ -218,7 +218,7 @@ def test_every_row_is_in_the_file_as_soon_as_it_is_measured(monkeypatch, played,
     assert "ValueError: no" in text
 
 
-def test_sections_that_there_is_no_time_for_are_named(monkeypatch, played, tmp_path):
+def test_sections_without_time_left_are_named(monkeypatch, played, tmp_path):
     monkeypatch.setattr(gpu, "SECTIONS", {"seven": Command(says_seven, 60)})
     assert gpu.main(["--out", str(tmp_path), "--minutes", "0"]) == 0
     (text,) = (path.read_text() for path in tmp_path.glob("*.md"))
@@ -274,7 +274,7 @@ def test_products_are_known_by_name_and_work_on_data(step):
         assert np.count_nonzero(array) > array.size / 10
 
 
-def test_products_alone_are_those_of_so_many_steps(step):
+def test_products_alone_are_those_of_the_steps_that_are_asked_for(step):
     counts = step._machine.counts
     before = counts["product"], counts["kernel"]
     step.products().ask()

@@ -805,7 +805,7 @@ def test_estimators_train_by_captured_steps(data, emulated, kind, solver, weight
 
 
 class Watched(EmulatedMachine):
-    """One that takes note of graphs that are destroyed while they may still run."""
+    """A machine that notes of each destroyed graph whether it might still be running."""
 
     def __init__(self, dtype):
         super().__init__(dtype)

@@ -257,7 +257,7 @@ def test_the_plan_is_what_the_pool_takes():
     import cupy
 
     pool = cupy.get_default_memory_pool()
-    gc.collect()  # what earlier tests left, which might go meanwhile
+    gc.collect()  # garbage of earlier tests, which could otherwise be freed during this one
     pool.free_all_blocks()
     before, peak = pool.used_bytes(), Peak()
     with peak:
@@ -267,7 +267,7 @@ def test_the_plan_is_what_the_pool_takes():
 
 @pytest.mark.parametrize("arguments", [{"capture": True}, {"capture": False}, {"metric": "f1"}])
 def test_a_call_of_fit_leaves_no_memory_taken(arguments):
-    """Without Python's collector of circular references, which comes when it likes."""
+    """With Python's garbage collector off, which would hide a reference cycle."""
     import cupy
 
     pool, used, net = cupy.get_default_memory_pool(), [], network("cuda", **arguments)

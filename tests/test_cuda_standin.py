@@ -78,7 +78,7 @@ def test_what_is_run_first_on_a_gpu_runs_on_the_stand_in(script, tmp_path):
     assert [row for row in rows if "why" in row or "failed" in row] == []
 
 
-# A training of so many batches by formulas; prints how often it has waited.
+# Trains by formulas on 3 and on 9 batches an epoch; prints how often each training waited.
 BY_FORMULAS = """
 import json
 import numpy as np
@@ -230,7 +230,7 @@ def test_what_is_captured_is_not_done_until_it_is_launched(cupy):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
-def test_fresh_memory_shows(dtype, cupy):
+def test_every_bit_of_fresh_memory_is_set(dtype, cupy):
     x = cupy.empty((2, 3), dtype)
     for made in (x, cupy.empty_like(x)):
         assert made.get().tobytes() == b"\xff" * made.nbytes

@@ -113,7 +113,7 @@ def test_an_estimator_answers_in_the_library_of_the_question(digits):
 
 
 def sparse_digits(X):
-    """Return digits as CSR, some of whose entries are there in two halves."""
+    """Return digits as CSR with each entry in two halves."""
     sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
     once = sparse.csr_array(X)
     halves = np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr

@@ -88,8 +88,8 @@ def test_the_same_seed_gives_the_same_training_on_every_backend(backend, rng):
     X, y = blobs(rng)
     settings = {"dtype": backend.dtype}
     if backend.dtype == "float32":
-        # Adam makes a whole step of a gradient that is only rounding, as a bias before batch
-        # normalization has: which way depends on the processor.
+        # Adam takes a full step even along a gradient that is only rounding error, such as that of
+        # a bias before batch normalization. The sign of that error depends on the processor.
         settings |= {"optimizer": "sgd", "epochs": 3}
     there = classifier(**settings).fit((backend.asarray(X, backend.dtype), backend.asarray(y)))
     here = classifier(**settings).fit((X, y))

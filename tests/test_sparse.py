@@ -1,4 +1,4 @@
-"""Sparse rows with several entries for one place, in any order: they stand for their sum."""
+"""Duplicate entries of sparse rows, in any order, stand for their sum."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ N, K = 60, 12
 
 
 def scattered(rng, kind="float64", entries=400):
-    """Return a CSR matrix whose entries are drawn without regard to each other, and its sums."""
+    """Return a CSR matrix with duplicate entries, and its sums as a dense array."""
     rows, columns = np.sort(rng.integers(0, N, entries)), rng.integers(0, K, entries)
     if np.dtype(kind).kind == "f":
         values = rng.standard_normal(entries).astype(kind)

@@ -90,12 +90,12 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
 
 
 def _canonical(X: Any) -> Any:
-    """Return a sparse matrix as CSR in which each row has a column at most once, in order.
+    """Return a sparse matrix as CSR without duplicate entries, with sorted column indices.
 
-    Several formats allow more than one entry for a place; together they stand for their sum.
-    Kernels that set numbers and kernels that add them would not agree on such a matrix. The given
-    matrix is not changed: where it has such places, the result is a copy. Integers are added up
-    in 64 bits, and keep their type where their sums fit into it.
+    Several sparse formats allow duplicate entries, which stand for their sum. A kernel that sets
+    values and one that adds them would differ on such a matrix. The given matrix is not changed:
+    if it has duplicates, the result is a copy. Integers are summed in 64 bits, and keep their type
+    if the sums fit into it.
     """
     if X.format == "csr":
         # A new one on the same arrays: what the given one remembers of its format may be wrong.

@@ -90,10 +90,10 @@ class NeuralNetwork:
         ``penalty`` has it by itself, as it is at the end of the epoch; of one that samples share,
         the mean of what they paid.
     precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
-        Of matrix products on CUDA, in a network of float32: other than "float32", cuBLAS may round
-        their factors to fewer bits. Weights stay float32. With float16 the loss is scaled, so that
-        small derivatives are not lost. Not measured yet: what each gains in time, and costs in
-        accuracy.
+        Of matrix products on CUDA, in a network of float32. All but "float32" let cuBLAS round the
+        factors of products to fewer bits. Weights stay float32. With "float16" the loss is scaled,
+        so that small derivatives are not lost. The gain in time and the loss of accuracy have not
+        been measured yet.
     capture : bool or "auto", default "auto"
         On CUDA, whether whole steps are captured in graphs. False launches the same kernels one by
         one. True refuses a network that has layers there are no kernels for; "auto" trains it by

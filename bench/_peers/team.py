@@ -55,9 +55,10 @@ def environment(name: str, threads: int, device: str) -> dict[str, str]:
 class Member:
     """One peer's process.
 
-    From its first answer on it is stopped but for the time between a question and its answer:
-    threads that wait spinning, as OpenMP's do, would take the cores from the others. Until then it
-    runs, since a process that is stopped before it has said so would outlive a killed parent.
+    After its first answer it runs only between a question and its answer, and is stopped otherwise:
+    threads that wait spinning, as OpenMP's do, would take the cores from the others. It is not
+    stopped earlier, since a process that has not called ``die_with`` yet would outlive a killed
+    parent.
 
     Parameters
     ----------

@@ -33,8 +33,8 @@ class Xpnet(Peer):
 
     takes_sparse = True
     note = (
-        "one training goes on from round to round; an epoch is timed by its own clock. What fit "
-        "does once is in the first epoch, which is apart. Of digits, whole calls of fit are timed"
+        "one call of fit spans all rounds; epochs are timed by its history, so that what fit does "
+        "once counts to the first epoch alone. With digits, whole calls of fit are timed"
     )
 
     def __init__(self, case: Case, X: Any, y: np.ndarray) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A first run on a GPU, of at most 430 seconds by the limits below. It needs no network.
+# A first run on a GPU. Its parts have limits of 430 seconds together. It needs no network.
 #
 #   OUT=results bash bench/on_gpu/run.sh
 #
@@ -27,7 +27,8 @@ set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 OUT=${OUT:-$root/on-gpu-results}
 mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) || exit 2
-wheels=("$(cd "${WHEELS:-$root/.whl}" 2>/dev/null && pwd)"/*.whl)
+WHEELS=$(realpath --canonicalize-missing "${WHEELS:-$root/.whl}")
+wheels=("$WHEELS"/*.whl)
 cd "$root"
 
 exec > >(trap '' INT TERM; exec tee -a "$OUT/log.txt") 2>&1
@@ -74,7 +75,7 @@ part() {
     running=$!
     wait "$running" || status=$?
     running=
-    printf '=== %s ended with %s at %s\n' "$name" "$status" "$(date +%T)"
+    printf '=== %s ended with %s at %s\n' "$name" "$status" "$(date +%T)" # 124: over its limit
     [ "$status" -eq 0 ] || failed+=("$name")
 }
 
@@ -83,7 +84,7 @@ about() {
     python3 -m pip list 2>/dev/null |
         grep -iE '^(cupy|numpy|torch|jax|nvidia|scipy|scikit-learn|pytest|array|hypothesis|numba) ?' ||
         true
-    ldconfig -p | grep -E 'libcublas|libnvrtc' || echo "no CUDA libraries where the loader looks"
+    ldconfig -p | grep -E 'libcublas|libnvrtc' || echo "no CUDA libraries but those of pip"
     nvidia-smi -L &&
         nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.mem,power.limit --format=csv
 }
@@ -98,8 +99,8 @@ part smoke 70 python3 -m bench.on_gpu.smoke "$OUT/smoke.jsonl"
 part steps 110 python3 -m bench.on_gpu.steps "$OUT/steps.jsonl"
 # A GPU that is not found is a failure here, not a reason to skip. Warnings are not errors: other
 # libraries' imports may warn.
-part tests 100 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -q -n 8 --timeout=60 \
-    -p no:cacheprovider -p no:benchmark -o filterwarnings=default --tb=short --durations=8 \
+part tests 100 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -v -n 8 --timeout=60 \
+    --session-timeout=85 -p no:cacheprovider -p no:benchmark -o filterwarnings=default --tb=short --durations=8 \
     --junitxml="$OUT/junit.xml" tests
 part peers 130 python3 -m bench.peers --device cuda --no-costs --cases mnist \
     --peers xpnet,torch,torch-fused,torch-graph,jax-scan --sizes 784,89,10 784,1000,100,10 \
@@ -112,7 +113,7 @@ fi
 
 printf '\n'
 if [ "${#failed[@]}" -gt 0 ]; then
-    echo "failed: ${failed[*]}"
+    echo "failed: ${failed[*]}; results are in $OUT"
     exit 1
 fi
-echo "all parts succeeded"
+echo "all parts succeeded; results are in $OUT"

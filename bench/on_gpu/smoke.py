@@ -2,9 +2,9 @@
 
     python -m bench.on_gpu.smoke FILE
 
-It begins in a process that has imported nothing that loads CUDA's libraries by itself. Each check
-writes a line of JSON to the file as soon as it is done, and the next one goes on after a failure.
-The exit status is 1 where a check has failed.
+Nothing that loads CUDA's libraries, such as PyTorch, is imported before: xpnet has to find them by
+itself. Each check writes a line of JSON to the file as soon as it is done, and a failure does not
+keep the next check from running. The exit status is 1 if a check has failed.
 """
 
 import argparse
@@ -45,7 +45,11 @@ SIZES = {"product": 2048, "upload": (9 << 20) + 3}
 
 QUICK_SIZES = {"product": 32, "upload": (1 << 16) + 3}
 TOLERANCES = {"float64": 1e-7, "float32": 0.3}
-"""How far outputs may be apart: of double precision rounding, of a low one what training makes."""
+"""How far outputs may be apart, by dtype.
+
+In float64 only rounding separates them. In float32, where low precisions are tried, training
+enlarges each rounding.
+"""
 
 
 def main(given: list[str] | None = None) -> int:
@@ -63,7 +67,7 @@ def main(given: list[str] | None = None) -> int:
     with options.file.open("a", buffering=1, encoding="utf-8") as out:
         for name, check in checks(sizes).items():
             failed += not run(name, check, out)
-    print(f"{failed} failed" if failed else "all is as on the CPU")
+    print(f"{failed} checks failed" if failed else "all checks passed")
     return int(failed > 0)
 
 
@@ -137,7 +141,7 @@ class Plain(Optimizer):
         return w - self.learning_rate * grad_loss_w
 
 
-# ---- what there is
+# ---- the GPU and its libraries
 
 
 def first() -> str:
@@ -172,7 +176,7 @@ def libraries() -> list[str]:
 
 
 def samples() -> tuple[np.ndarray, np.ndarray]:
-    """Return small integers, and labels that the first column tells."""
+    """Return small integers, and labels that depend on the first column."""
     X = np.random.default_rng(0).integers(0, 200, (N, K)).astype(np.uint8)
     return X, (X[:, 0] // 50).astype(np.int64)
 
@@ -223,7 +227,7 @@ def in_pieces() -> float:
 
 
 def apart(ours: Any, theirs: Any, most: float) -> float:
-    """Return the largest difference of arrays, which is to be ``most`` and no more."""
+    """Return the largest difference of two arrays; raise if it is more than ``most``."""
     distance = float(np.max(np.abs(np.asarray(ours) - np.asarray(theirs))))
     if not distance <= most:  # NaN is not
         raise AssertionError(f"{distance:.3g} apart, asked for {most:g}")
@@ -244,7 +248,7 @@ def stored() -> float:
 
 
 def sparse_rows(twice: bool = False) -> float:
-    """Train on rows in CSR, each entry of which is there once, or in two halves."""
+    """Train on CSR rows, with each entry given once or as two halves."""
     from scipy import sparse
 
     X = sparse.random_array((300, 500), density=0.05, rng=0, format="csr")
@@ -264,7 +268,7 @@ def sparse_rows(twice: bool = False) -> float:
 
 
 def estimator(solver: str) -> float:
-    """Train a classifier with each of its solvers."""
+    """Train a classifier with a solver; return how far the first layer's weights are apart."""
     from xpnet.estimators import MLPClassifier
 
     X, y = samples()
@@ -277,7 +281,7 @@ def estimator(solver: str) -> float:
 
 
 def stops_early() -> dict[str, float]:
-    """Train a regressor until it does not become better."""
+    """Train a regressor until its validation score stops improving."""
     from xpnet.estimators import MLPRegressor
 
     X, y = samples()
@@ -345,10 +349,11 @@ def calls_of_fit() -> dict[str, list[float]]:
 
 
 def host_waits(side: int) -> dict[str, float]:
-    """Return the microseconds of the host for what a step may have to wait for.
+    """Return the host's microseconds for what a step may have to wait for.
 
-    A copy of an order of 60,000 samples behind 64 products, from pinned and from other memory; an
-    event that has happened, waited for asleep and awake.
+    A copy of an order of 60,000 samples, asked for behind 64 products, from pinned and from
+    pageable memory; the products themselves; an event on an idle stream, waited for by a thread
+    that blocks and by one that spins.
     """
     import cupy
 
@@ -375,7 +380,7 @@ def host_waits(side: int) -> dict[str, float]:
 
 
 def host_us(call: Callable[[], Any], machine: Any, work: list[Any]) -> float:
-    """Return the median microseconds of a call after some work was asked for."""
+    """Return the median microseconds of a call, made while ``work`` is still in the stream."""
     taken = []
     for _ in range(7):
         machine.run(work)

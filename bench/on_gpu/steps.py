@@ -35,7 +35,7 @@ class Case(NamedTuple):
     Attributes
     ----------
     each_call : bool
-        Whether its calls are measured one by one, too.
+        Whether each of its calls is timed by itself, too.
     """
 
     sizes: list[int]
@@ -46,7 +46,7 @@ class Case(NamedTuple):
 
     @property
     def is_wide(self) -> bool:
-        """Whether its features are random numbers rather than pixels."""
+        """Whether it is the wide network, whose features are floats rather than pixels."""
         return self.optimizer == "sgd"
 
 
@@ -91,7 +91,7 @@ def main(given: list[str] | None = None) -> int:
 
 
 def write(file: TextIO, line: dict[str, Any]) -> None:
-    """Write a line, to the file and, its beginning, to whoever looks on."""
+    """Append a line to the file, and print its first 300 characters."""
     text = json.dumps(line)
     file.write(text + "\n")
     print(text[:300], flush=True)
@@ -140,7 +140,7 @@ def parts(step: StepParts, repeats: int) -> dict[str, Any]:
 
 
 def calls(step: StepParts) -> dict[str, list[float]]:
-    """Return the microseconds of each call in a row of itself, by name, in the step's order."""
+    """Return the microseconds of each call, repeated in a graph, by name in the step's order."""
     found = defaultdict(list)
     for call in step.calls:
         found[call.name].append(step.chain(call).median(CHAIN_REPEATS).device_us)

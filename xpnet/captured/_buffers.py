@@ -59,7 +59,7 @@ class Buffers:
     flat, gradient, states : array, array, list of array
         The parameters, their gradient, and the optimizer's state, placed by ``placement``.
     order, order_on_host : array
-        The samples of an epoch, on the device and where they are sent from.
+        The indices of an epoch's samples: on the device, and on the host before they are sent.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Buffers:
         )
 
     def filled_from(self, net: "NeuralNetwork") -> list[tuple[Array, Any]]:
-        """Return each array that training begins with, beside what a network has for it."""
+        """Return pairs of an array to be filled before training and the network's values for it."""
         flat, optimizer, first = net.parameters.gather(), net.optimizer, net.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
@@ -153,7 +153,7 @@ class Buffers:
         return pairs
 
     def running(self) -> Iterator[tuple[Any, str, Array]]:
-        """Give layers with the names of their running moments, and where these are meanwhile."""
+        """Yield each layer with the name of a running moment and its array during training."""
         for norm, arrays in zip(self._norms, self.units, strict=True):
             for name, place in arrays.running.items():
                 yield norm, name, place

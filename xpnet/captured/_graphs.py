@@ -29,15 +29,16 @@ class Graphs:
         self._made: dict[tuple[int, int], Callable[[], None]] = {}
 
     def forget(self) -> None:
-        """Let go of everything, when the last of it is done; it is made anew when it is wanted."""
+        """Wait for the device, and drop all graphs; they are made anew when they are needed."""
         self._machine.synchronize()  # a graph that still runs must not be destroyed
         self._made.clear()
 
     def run(self, rows: int, n_steps: int, program: Callable[[int], list[Any]]) -> None:
-        """Take so many steps, each with a batch of ``rows``.
+        """Take ``n_steps`` steps, each with a batch of ``rows`` samples.
 
-        ``program`` returns the calls of a step for a number of rows. It is not kept: it belongs to
-        who has the graphs, and all of the device's arrays would stay in a circle of references.
+        ``program`` returns the calls of a step for a number of rows. It is not kept: it is a method
+        of the object that holds these graphs, and that circle of references would keep the
+        device's arrays allocated until Python's cyclic garbage collector runs.
         """
         many, few = divmod(n_steps, STEPS_IN_GRAPH)
         for together in [STEPS_IN_GRAPH] * many + [1] * few:

@@ -1,7 +1,8 @@
 """Where parameters are in the flat arrays of a captured step: each at a multiple of 16 bytes.
 
-cuBLAS reads and writes 16 bytes at a time, and on tensor cores only from such places; elsewhere it
-takes slower kernels. In the network's own flat array parameters follow each other without a gap.
+cuBLAS's fastest kernels, above all those for tensor cores, read and write 16 bytes at a time and
+need matrices that begin at such addresses. In the network's own flat array parameters follow each
+other without gaps.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ ALIGNMENT = 16
 class Placement:
     """Parameters in the order of a network's flat array, with gaps where they are needed.
 
-    A gap is 0 from the beginning, and stays so: its gradient is 0, and nobody reads it.
+    A gap is 0 from the beginning and stays 0, because its gradient is 0.
 
     Parameters
     ----------
@@ -27,8 +28,8 @@ class Placement:
     size : int
         Numbers in a flat array.
     runs : list of (slice, slice)
-        For parameters without a gap between them, the part of the network's flat array and the
-        part of a flat array here.
+        For each stretch of parameters without a gap, where it is in the network's flat array, and
+        where it is in a flat array here.
     """
 
     def __init__(self, places: Mapping[Any, slice], itemsize: int) -> None:
@@ -57,5 +58,5 @@ class Placement:
             yield here[place_here], theirs[place]
 
     def parts(self, here: Any) -> list[Any]:
-        """Return the parts of a flat array that are the network's when they are joined."""
+        """Return the parts of a flat array without the gaps: joined, they are the network's."""
         return [here[place_here] for _, place_here in self.runs]

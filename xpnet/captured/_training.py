@@ -142,7 +142,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         """Bring parameters and the optimizer's state in."""
         net, machine = self.net, self._machine
         optimizer = net.optimizer
-        if self.taken:  # an epoch that was given up: its order may still be on its way
+        if self.taken:  # the last epoch was abandoned: its order may still be in transfer
             machine.synchronize()
         if (settings := self._current_settings()) != self._settings:
             # Launches have them in them, and somebody has changed them since.
@@ -160,8 +160,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             factor=1.0 / self._scale,
             rate=optimizer.learning_rate,
         )
-        # Kept until the turn has ended: before, the memory of an array that is gone may be used
-        # again by the current stream while this one still reads it.
+        # All values are kept until the turn has ended. Were one freed earlier, the current stream
+        # could reuse its memory while the machine's stream still reads it.
         pairs = [*self._buffers.filled_from(net), (self._state, state)]
         with machine.turn():
             for place, values in pairs:

@@ -1,9 +1,9 @@
 """A stand-in for CuPy and cuBLAS over NumPy, on which tests of ``device="cuda"`` need no GPU.
 
-Kernels are run by the emulator. Arrays are not NumPy's: they refuse what CuPy's refuse, and fresh
-ones are full of NaN. What is asked of a stream may be done late, as on a GPU (`queues`), and what
-is launched while a stream is capturing is put into the graph and not done. It counts what is asked
-for.
+Kernels are run by the emulator. Arrays are not NumPy's: they raise where CuPy's arrays raise, and
+floating-point arrays are full of NaN until they are written. A stream may do its work late, as on a
+GPU (`queues`). Work that is launched while a stream captures goes into the graph and is not done.
+Launches, allocations, waits and copies from the host are counted.
 
 ``XPNET_STANDIN=late pytest -m cuda`` runs the tests on it; see ``plugin``.
 """

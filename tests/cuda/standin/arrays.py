@@ -1,4 +1,4 @@
-"""Arrays of the device: what CuPy's do, and refuse, and no look at the numbers by chance."""
+"""Arrays of the device, which do and refuse what CuPy's do; numbers are read only on request."""
 
 from typing import Any, NamedTuple
 
@@ -139,7 +139,7 @@ class Array:
         queue = queues.current_queue() if stream is None else stream.queue
         place, order = self._a, "C" if self.flags.c_contiguous else "F"
         sent = np.asarray(values, order=order)
-        # What had to be put in order is read at once: nobody has that array.
+        # A copy made here to reorder the values is read at once: nobody else holds it.
         copied = HostValues(sent) if sent is values else None
         now = sent.ravel(order).view(np.uint8) if copied is None else None
 
@@ -295,9 +295,9 @@ class ndarray(Array):
 
 
 class Seen(Array):
-    """An array that NumPy may look at, for tests that give a network of the CPU a machine's arrays.
+    """An array that NumPy may read, for tests in which a network of the CPU has a machine's arrays.
 
-    It is none of CuPy's for those who ask what an array is.
+    It is no instance of ``cupy.ndarray``, so that the package does not take it for CuPy's.
     """
 
     __slots__ = ()

@@ -95,7 +95,7 @@ def compute(
         return _quiet(function, *given, **named)
 
     undone = not waits and (queue.late or queue.graph is not None)
-    # Numbers that are not there yet are no matter now: they only say how large the result is.
+    # If inputs are not computed yet, this result has wrong numbers but the right shape and type.
     result = work() if undone or waits else _done(queue, work)
     made = [_made(kind, part, inputs) for part in _parts(result)]
     # Work must not keep arrays, whose memory may be given back before it is done.

@@ -16,7 +16,7 @@ class CUDARuntimeError(RuntimeError):
 
 
 class Device:
-    """A device by its number, the current one if there is none; current within a ``with`` block.
+    """A device by its number, by default the current one; a ``with`` block makes it current.
 
     As CuPy's, it can be compared, but not be hashed.
     """
@@ -130,7 +130,10 @@ class Graph:
 
 
 class Stream:
-    """A stream of one's own on the current device; only one that does not block may capture."""
+    """A stream of the current device: a new one or, if ``null``, the default stream.
+
+    Only a stream made with ``non_blocking=True`` may capture.
+    """
 
     capturing: list[Work] | None = None
 

@@ -11,8 +11,8 @@ from . import queues
 class HostValues:
     """Values that a copy reads when it is done, wherever they are then.
 
-    That is how CUDA reads memory that may not be moved, and how it may read any other: who writes
-    there before the copy is done, or lets the array go, has copied something else.
+    CUDA reads pinned memory like that, and may read other memory in the same way. If a program
+    overwrites or frees the array before the copy is done, something else is copied.
 
     Parameters
     ----------

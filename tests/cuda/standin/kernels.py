@@ -10,7 +10,7 @@ from .calls import opened
 
 
 class RawModule:
-    """CuPy's, for the one source that there is."""
+    """CuPy's class of that name, for ``kernels.cu`` alone."""
 
     takes_host_arrays = False
 

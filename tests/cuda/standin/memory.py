@@ -8,7 +8,7 @@ import numpy as np
 from . import queues
 
 UNIT = 512
-"""CuPy's pool gives memory in multiples of so many bytes, at addresses that are multiples too."""
+"""Bytes: the sizes and addresses of the blocks in CuPy's pool are multiples of this."""
 
 DEVICE_BYTES = 8 << 30
 """What each device pretends to have."""
@@ -111,8 +111,8 @@ class MemoryHook:
 class Memory:
     """Bytes of the current device that one or more arrays are in.
 
-    Work that is not done yet holds the buffer alone, never this: who lets the last array go gives
-    the memory back, though a stream may still have to read it.
+    Work that is not done yet holds the buffer alone, never this object. So the memory is given back
+    with its last array, even if a stream has yet to read it.
     """
 
     def __init__(self, nbytes: int) -> None:

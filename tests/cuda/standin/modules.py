@@ -15,7 +15,7 @@ from .kernels import MachineModule, RawModule
 VERSION = "14.0.0"
 
 REPLACED = ("cupy", "cupyx", "cupy_backends")
-"""Packages that the stand-in takes the place of."""
+"""Packages that the stand-in replaces."""
 
 RUNTIME_VERSION = 12090
 
@@ -129,7 +129,7 @@ class _Libraries(types.ModuleType):
 
 
 def install(policy: str) -> None:
-    """Put the stand-in into the place of CuPy, for good.
+    """Replace CuPy by the stand-in for the rest of the process.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """What pytest does to run the tests of ``device="cuda"`` on the stand-in.
 
-``XPNET_STANDIN`` has the order of the device's work (see `queues`), and ``XPNET_STANDIN_TOLERATES``
-errors that are no failures, with ``;`` between them.
+``XPNET_STANDIN`` is the order of the device's work (see `queues`). ``XPNET_STANDIN_TOLERATES``
+lists errors that do not fail a test, separated by ``;``.
 """
 
 import os

@@ -22,7 +22,7 @@ Work = Callable[[], None]
 POLICIES = ("prompt", "late", "overtaken")
 
 MOST = 1000
-"""Pieces of work that a queue holds; on a GPU, too, the host waits when there are about so many."""
+"""Pieces of work that a queue holds. A GPU's launch queue is about as long: then the host waits."""
 
 counts: Counter[str] = Counter()
 """How often the device was asked for what: launches, allocations, waits and the like."""

@@ -39,7 +39,7 @@ class _Compressed:
             given = given.data, given.indices, given.indptr
         data, indices, indptr = given
         self.data = cupy.array(data, dtype, copy=copy)
-        # CuPy has them so, whatever they were.
+        # CuPy converts both to 32 bits.
         self.indices = cupy.array(indices, "i", copy=copy)
         self.indptr = cupy.array(indptr, "i", copy=copy)
         if self.data.dtype.char not in "?fdFD":
