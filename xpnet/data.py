@@ -25,7 +25,8 @@ class Dataset:
     ----------
     X : array-like of shape (n_samples, n_features)
         An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
-        as CSR; duplicate entries are summed), nested lists, or a pandas or polars DataFrame. Booleans, integers or floats.
+        as CSR; duplicate entries are summed), nested lists, or a pandas or polars DataFrame.
+        Booleans, integers or floats.
         A ``numpy.memmap``, an HDF5 or Zarr data set, or whatever else has a shape, a type and
         slices of rows stays where it is stored, and is read in chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
