@@ -48,7 +48,10 @@ class CudaMachine:
         """
         import cupyx
 
-        buffer: np.ndarray = cupyx.empty_pinned(shape, dtype)
+        try:
+            buffer: np.ndarray = cupyx.empty_pinned(shape, dtype)
+        except (MemoryError, RuntimeError):  # no more memory can be pinned: other memory does, too
+            buffer = np.empty(shape, dtype)
         return buffer
 
     def write(self, place: Any, values: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -129,6 +129,8 @@ def _device_count(cupy: Any, device: str) -> int:
         driver = cupy.cuda.runtime.driverGetVersion()
         count: int = cupy.cuda.runtime.getDeviceCount() if driver else 0
     except RuntimeError as error:
+        if "cudaErrorNoDevice" in str(error):  # CuPy's way to say that it counts none
+            return _refuse_without_gpu(device)
         raise DeviceUnavailableError(
             f"device={device!r}: the NVIDIA driver does not answer ({error}). Install or update "
             "the driver (https://www.nvidia.com/drivers), or give device='cpu'"
@@ -138,12 +140,14 @@ def _device_count(cupy: Any, device: str) -> int:
             f"device={device!r}: no NVIDIA driver was found on this machine. Install the driver "
             "(https://www.nvidia.com/drivers), or give device='cpu'"
         )
-    if count == 0:
-        raise DeviceUnavailableError(
-            f"device={device!r}: the NVIDIA driver sees no GPU (is CUDA_VISIBLE_DEVICES empty?). "
-            "Make one visible, or give device='cpu'"
-        )
-    return count
+    return count or _refuse_without_gpu(device)
+
+
+def _refuse_without_gpu(device: str) -> NoReturn:
+    raise DeviceUnavailableError(
+        f"device={device!r}: the NVIDIA driver sees no GPU (is CUDA_VISIBLE_DEVICES empty?). "
+        "Make one visible, or give device='cpu'"
+    )
 
 
 def _check_toolkit(device: str) -> None:
@@ -159,7 +163,7 @@ def _check_toolkit(device: str) -> None:
     for library, check in checks.items():
         try:
             check()
-        except (ImportError, RuntimeError) as error:
+        except (ImportError, OSError, RuntimeError) as error:
             raise DeviceUnavailableError(
                 f"device={device!r}: CuPy and the driver are there, but the CUDA toolkit's "
                 f"{library} is not ({str(error).strip()}). Install it with the extra that brings "

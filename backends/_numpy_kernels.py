@@ -289,6 +289,12 @@ def _scaled_step(
     np.subtract(w, t, out=out)
 
 
+@ops.clip.register(np.ndarray)
+def clip(x: np.ndarray, least: float, most: float, out: Array | None = None) -> Array:
+    """See :func:`ops.clip`."""
+    return np.clip(x, least, most, out=out)
+
+
 @ops.scale.register(np.ndarray)
 def scale(x: np.ndarray, factor: float, out: Array | None = None) -> Array:
     """See :func:`ops.scale`."""

@@ -171,7 +171,7 @@ def _best_available() -> tuple[str, str]:
 def _warn_once(message: str) -> None:
     """Warn once for each message in this process, as if by the line that called this package."""
     level, frame = 1, cast("FrameType | None", sys._getframe())
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "xpnet":
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "xpnet":
         level, frame = level + 1, frame.f_back
     warnings.warn(message, RuntimeWarning, stacklevel=level)
 

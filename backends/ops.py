@@ -91,7 +91,8 @@ def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -
     return (x - mean) / scale
 
 
-def clip(x: Array, least: float, most: float) -> Array:
+@operation
+def clip(x: Array, least: float, most: float, out: Array | None = None) -> Array:
     """Return ``x`` limited to the range from ``least`` to ``most``; NaN stays NaN.
 
     The standard's ``clip`` is not used: array-api-compat's version assigns through boolean masks,

@@ -62,6 +62,29 @@ def test_a_data_set_has_the_sums_of_entries_for_one_place(kind, form, rng):
     np.testing.assert_allclose((again - expected).toarray(), 0, atol=tolerance)
 
 
+@pytest.mark.parametrize("kind", ["float16", ">f4", ">f8", ">i4", "longdouble"])
+@pytest.mark.parametrize("twice", [False, True])
+def test_types_that_scipy_does_not_add_up_itself(kind, twice):
+    columns = [3, 1, 1 if twice else 2, 5, 0]
+    values = np.array([1, 2, 3, 4, 5], kind)
+    X = sparse.csr_array((values, columns, [0, 2, 2, 4, 5]), shape=(4, 6))
+    expected = np.zeros((4, 6))
+    np.add.at(expected, ([0, 0, 2, 2, 3], columns), [1, 2, 3, 4, 5])
+    np.testing.assert_array_equal(Dataset(X).X.astype(np.float64).toarray(), expected)
+
+
+def test_sums_beyond_64_bits_are_floats():
+    X = sparse.csr_array((np.full(3, 2**62), [1, 1, 1], [0, 3]), shape=(1, 2))
+    np.testing.assert_array_equal(Dataset(X).X.toarray(), [[0, 3.0 * 2**62]])
+
+
+def test_objects_are_refused_in_words():
+    X = sparse.csr_array((np.ones(2), [0, 0], [0, 2, 2]), shape=(2, 2))
+    X.data = np.array(["a", "b"], dtype=object)
+    with pytest.raises(TypeError, match=r"type object, expected booleans, integers or floats"):
+        Dataset(X)
+
+
 def test_small_integers_do_not_overflow_where_they_are_added_up():
     X = sparse.csr_array((np.array([200, 100], np.uint8), [1, 1], [0, 2, 2]), shape=(2, 3))
     np.testing.assert_array_equal(Dataset(X).X.toarray(), [[0, 300, 0], [0, 0, 0]])

@@ -68,9 +68,13 @@ class CapturedSteps(PreparedSteps):
             self._asked.append(self._training.mark())
             if len(self._asked) > self.AHEAD:
                 self._asked.popleft().synchronize()
-            yield len(losses)
-            step += len(losses)
             start += len(part)
+            try:
+                yield len(losses)
+            except GeneratorExit:  # Ctrl-C: the metric is that of the samples so far
+                self._add_outputs(arrays, order[:start], sums, first * size)
+                raise
+            step += len(losses)
             if time.perf_counter() - began < self.SECONDS / 2:
                 self._at_a_time *= 2
         self._add_outputs(arrays, order, sums, first * size)

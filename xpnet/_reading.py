@@ -1,5 +1,6 @@
 """Reading whatever a user has (arrays, lists, tables, sparse rows) as numbers, or refusing it."""
 
+import copy
 from collections import Counter
 from typing import Any
 
@@ -97,22 +98,39 @@ def _canonical(X: Any) -> Any:
     if it has duplicates, the result is a copy. Integers are summed in 64 bits, and keep their type
     if the sums fit into it.
     """
-    if X.format == "csr":
-        # A new one on the same arrays: what the given one remembers of its format may be wrong.
-        again = type(X)((X.data, X.indices, X.indptr), shape=X.shape)
-        if again.has_canonical_format:
-            return X
-        X = again.copy()
-    wide = {"i": np.int64, "u": np.uint64}.get(X.dtype.kind, X.dtype)
-    rows = X.astype(wide).tocsr()
-    rows.sum_duplicates()
-    if rows.dtype == X.dtype or not _holds(X.dtype, rows.data):
+    if X.format == "coo":  # whose conversion adds up, in the type of the values
+        dtype, X = X.dtype, copy.copy(X)
+        X.data = _summable(X.data)
+    else:
+        dtype = X.dtype
+    rows = X.tocsr()
+    if dtype.kind not in "biuf":  # refused later, in words
         return rows
-    return rows.astype(X.dtype)
+    # A new one on the same arrays: what the given one remembers of its format may be wrong.
+    again = type(rows)((rows.data, rows.indices, rows.indptr), shape=rows.shape)
+    if not again.has_canonical_format:
+        parts = _summable(rows.data), rows.indices.copy(), rows.indptr.copy()
+        rows = type(rows)(parts, shape=rows.shape)
+        rows.sum_duplicates()
+    return rows.astype(dtype.newbyteorder("=")) if _fits(dtype, rows.data) else rows
 
 
-def _holds(dtype: np.dtype, values: np.ndarray) -> bool:
-    """Whether an integer type holds all values."""
+def _summable(values: Array) -> Array:
+    """Return a copy of values in a type in which SciPy adds them up, and their sums fit."""
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind in "iu":
+        largest = max(abs(int(values.min())), abs(int(values.max()))) if values.size else 0
+        wide = {"i": np.int64, "u": np.uint64}[kind]
+        return values.astype(wide if largest * values.size < 2**63 else np.float64)
+    return values.astype(
+        np.float32 if kind == "f" and size == 2 else values.dtype.newbyteorder("=")
+    )
+
+
+def _fits(dtype: np.dtype, values: Array) -> bool:
+    """Whether values are integers of a wider type than ``dtype``, which holds them all."""
+    if dtype.kind not in "iu" or values.dtype.kind not in "iu" or values.dtype == dtype:
+        return False
     limits = np.iinfo(dtype)
     return not values.size or bool(limits.min <= values.min() and values.max() <= limits.max)
 

@@ -262,6 +262,11 @@ ROWS = {
         lambda x, factor: factor * x,
         moved=lambda size: 2 * size.parameters,
     ),
+    "clip": Operation(
+        lambda size, new: (new(size.parameters), -0.5, 0.5),
+        np.clip,
+        moved=lambda size: 2 * size.parameters,
+    ),
     "penalized": Operation(
         lambda size, new: (new(size.parameters), new(size.parameters), 0.0, 0.01),
         lambda g, w, l1, l2: g + l1 * np.sign(w) + 2 * l2 * w,

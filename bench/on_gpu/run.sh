@@ -24,6 +24,7 @@
 #   peers-cuda.*  xpnet's epochs beside PyTorch's and JAX's
 # With SANITIZE=1 the smoke test runs under NVIDIA's compute-sanitizer as well (sanitizer.txt).
 set -uo pipefail
+unset CDPATH # which makes `cd` print
 root=$(cd "$(dirname "$0")/../.." && pwd)
 OUT=${OUT:-$root/on-gpu-results}
 mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) || exit 2
@@ -49,7 +50,7 @@ export CUPY_CACHE_DIR="$scratch/cupy" XLA_PYTHON_CLIENT_PREALLOCATE=false
 export XPNET_KERNELS=numpy # the CPU's side: compiling Numba's kernels would take minutes
 
 if [ -e "${wheels[0]}" ]; then
-    python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir \
+    timeout 60 python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir \
         --target "$scratch/site" "${wheels[@]}" || exit 2
 fi
 python3 - <<'END' || exit 2
@@ -91,7 +92,7 @@ about() {
 export -f about
 
 part about 20 bash -c about
-if ! python3 -c 'import xpnet; print(xpnet.resolve("cuda"))'; then
+if ! timeout 60 python3 -c 'import xpnet; print(xpnet.resolve("cuda"))'; then
     echo "failed: device=\"cuda\" cannot be used here, so nothing else was run"
     exit 1
 fi
@@ -107,7 +108,7 @@ part peers 130 python3 -m bench.peers --device cuda --no-costs --cases mnist \
     --batch-sizes 60,512 --optimizers adam --rounds 3 --minutes 1.8 --threads 4 --patience 40 \
     --out "$OUT" --save peers-cuda
 if [ -n "${SANITIZE:-}" ]; then
-    part sanitizer 90 compute-sanitizer --error-exitcode 9 --log-file "$OUT/sanitizer.txt" \
+    part sanitizer 60 compute-sanitizer --error-exitcode 9 --log-file "$OUT/sanitizer.txt" \
         python3 -m bench.on_gpu.smoke /dev/null
 fi
 
