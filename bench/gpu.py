@@ -105,7 +105,9 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 def tests(options: argparse.Namespace) -> list[str]:
     """Run the tests that need a GPU."""
-    return [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests"]
+    # A GPU that is not found is a failure; warnings of other libraries' imports are none.
+    command = ["env", "XPNET_REQUIRE_CUDA=1", sys.executable, "-m", "pytest", "-q", "-m", "cuda"]
+    return [*command, "-o", "filterwarnings=default", str(output.README.parent / "tests")]
 
 
 def sanitizer(options: argparse.Namespace) -> list[str] | Row:

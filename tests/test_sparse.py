@@ -78,6 +78,14 @@ def test_sums_beyond_64_bits_are_floats():
     np.testing.assert_array_equal(Dataset(X).X.toarray(), [[0, 3.0 * 2**62]])
 
 
+@pytest.mark.parametrize("form", ["csr_array", "coo_array"])
+def test_large_integers_that_are_there_once_keep_all_digits(form):
+    X = sparse.csr_array((np.full(20, 2**60 + 1), np.arange(20)[::-1], [0, 20]), shape=(1, 20))
+    read = Dataset(getattr(sparse, form)(X)).X
+    assert read.dtype == np.int64
+    assert (read.data == 2**60 + 1).all()
+
+
 def test_objects_are_refused_in_words():
     X = sparse.csr_array((np.ones(2), [0, 0], [0, 2, 2]), shape=(2, 2))
     X.data = np.array(["a", "b"], dtype=object)

@@ -98,33 +98,33 @@ def _canonical(X: Any) -> Any:
     if it has duplicates, the result is a copy. Integers are summed in 64 bits, and keep their type
     if the sums fit into it.
     """
-    if X.format == "coo":  # whose conversion adds up, in the type of the values
-        dtype, X = X.dtype, copy.copy(X)
-        X.data = _summable(X.data)
-    else:
-        dtype = X.dtype
-    rows = X.tocsr()
+    dtype = X.dtype
     if dtype.kind not in "biuf":  # refused later, in words
-        return rows
+        return X.tocsr()
     # A new one on the same arrays: what the given one remembers of its format may be wrong.
-    again = type(rows)((rows.data, rows.indices, rows.indptr), shape=rows.shape)
-    if not again.has_canonical_format:
-        parts = _summable(rows.data), rows.indices.copy(), rows.indptr.copy()
-        rows = type(rows)(parts, shape=rows.shape)
-        rows.sum_duplicates()
+    if X.format == "csr" and _csr(X, X.data).has_canonical_format:
+        return X
+    wide = {"i": np.int64, "u": np.uint64}.get(dtype.kind, dtype.newbyteorder("="))
+    rows = _added_up(X, np.float32 if dtype == np.float16 else wide)
+    if dtype.kind in "iu" and rows.nnz < X.nnz and float(np.abs(X.data).max()) * X.nnz >= 2**63:
+        return _added_up(X, np.float64)  # 64 bits may not hold the sums
     return rows.astype(dtype.newbyteorder("=")) if _fits(dtype, rows.data) else rows
 
 
-def _summable(values: Array) -> Array:
-    """Return a copy of values in a type in which SciPy adds them up, and their sums fit."""
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    if kind in "iu":
-        largest = max(abs(int(values.min())), abs(int(values.max()))) if values.size else 0
-        wide = {"i": np.int64, "u": np.uint64}[kind]
-        return values.astype(wide if largest * values.size < 2**63 else np.float64)
-    return values.astype(
-        np.float32 if kind == "f" and size == 2 else values.dtype.newbyteorder("=")
-    )
+def _added_up(X: Any, dtype: Any) -> Any:
+    """Return a sparse matrix as CSR whose duplicate entries were added up in a type."""
+    if X.format == "coo":  # whose conversion adds them up
+        X = copy.copy(X)
+        X.data = X.data.astype(dtype)
+    rows = X.tocsr()
+    rows = _csr(rows, rows.data.astype(dtype), copy=True)
+    rows.sum_duplicates()
+    return rows
+
+
+def _csr(rows: Any, values: Array, copy: bool = False) -> Any:
+    """Return a CSR matrix with the places of another one, copied or shared, and other values."""
+    return type(rows)((values, rows.indices, rows.indptr), shape=rows.shape, copy=copy)
 
 
 def _fits(dtype: np.dtype, values: Array) -> bool:

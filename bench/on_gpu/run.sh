@@ -86,8 +86,8 @@ about() {
         grep -iE '^(cupy|numpy|torch|jax|nvidia|scipy|scikit-learn|pytest|array|hypothesis|numba) ?' ||
         true
     ldconfig -p | grep -E 'libcublas|libnvrtc' || echo "no CUDA libraries but those of pip"
-    nvidia-smi -L &&
-        nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.mem,power.limit --format=csv
+    nvidia-smi -L || return 0 # not every machine with a driver has it
+    nvidia-smi --query-gpu=driver_version,clocks.sm,clocks.mem,power.limit --format=csv
 }
 export -f about
 
