@@ -4,7 +4,6 @@ import ast
 import inspect
 import os
 import pkgutil
-import statistics
 import subprocess
 import sys
 from importlib import import_module
@@ -106,7 +105,8 @@ def test_importing_takes_little_more_than_numpy():
         "import time, numpy; start = time.process_time(); import xpnet; "
         "print(time.process_time() - start)"
     )
-    seconds = statistics.median(float(in_fresh_python(code)) for _ in range(5))
+    # The least of some: others that use the machine only ever add to it.
+    seconds = min(float(in_fresh_python(code)) for _ in range(7))
     assert seconds < 0.25
 
 
