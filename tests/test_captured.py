@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from tests.training import BATCH, N, by_formulas, orders
+from tests.training import BATCH, N, by_formulas, in_halves, orders
 from xpnet import (
     L1L2,
     L2,
@@ -328,9 +328,7 @@ def test_sparse_features_with_several_entries_for_one_place(data, dense, monkeyp
     sparse = pytest.importorskip("scipy.sparse")
     if not dense:
         monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
-    once = sparse.csr_array(data[0])
-    halves = np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr
-    X = Dataset(sparse.csr_array(halves, shape=once.shape)).X
+    X = Dataset(in_halves(sparse.csr_array(data[0]))).X
     reference, net = (network(classifier(), optimizer="rmsprop") for _ in range(2))
     expected = by_formulas(reference, data[0], data[1])
     for a, b in zip(by_kernels(net, X, data[1]), expected, strict=True):

@@ -1,10 +1,13 @@
 """On a GPU: the whole way from data on the host to a trained network, beside the CPU."""
 
 import gc
+import os
+import signal
 
 import numpy as np
 import pytest
 
+from tests.training import in_halves
 from xpnet import (
     L2,
     AdamW,
@@ -115,9 +118,8 @@ def test_captured_training_on_sparse_rows(dense, twice, monkeypatch):
         monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
     X = sparse.random_array((N, 300), density=0.05, rng=0, format="csr")
     y = (np.asarray(X[:, :100].sum(axis=1)).ravel() > 2.5).astype(np.int64)
-    if twice:  # each entry in two halves
-        halves = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr
-        X = sparse.csr_array(halves, shape=X.shape)
+    if twice:
+        X = in_halves(X)
 
     def make(device, **more):
         net = NeuralNetwork(
@@ -268,9 +270,6 @@ def test_the_plan_is_what_the_pool_takes():
 
 @pytest.mark.parametrize("metric", [None, "accuracy", "f1"])
 def test_ctrl_c_ends_a_captured_epoch_with_its_history(metric, ctrl_c):
-    import os
-    import signal
-
     class Press(Callback):
         def on_epoch_begin(self, network, epoch):
             os.kill(os.getpid(), signal.SIGINT)

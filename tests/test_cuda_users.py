@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
+from tests.training import in_halves
 from xpnet import DenseLayer, NeuralNetwork, ReLUActivation, estimators, resolve
 from xpnet.backends import to_host
 from xpnet.cli import main
@@ -115,9 +116,7 @@ def test_an_estimator_answers_in_the_library_of_the_question(digits):
 def sparse_digits(X):
     """Return digits as CSR with each entry in two halves."""
     sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
-    once = sparse.csr_array(X)
-    halves = np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr
-    return sparse.csr_array(halves, shape=X.shape)
+    return in_halves(sparse.csr_array(X))
 
 
 @pytest.mark.parametrize("made_dense", [True, False])

@@ -1,4 +1,4 @@
-"""What the tests of compiled and of captured steps share: the same training by formulas."""
+"""What tests of training share: the same by formulas, and rows with duplicate entries."""
 
 import numpy as np
 
@@ -12,6 +12,12 @@ def orders(epochs=3):
     """Return the order of the samples in each epoch."""
     rng = np.random.default_rng(5)
     return [rng.permutation(N) for _ in range(epochs)]
+
+
+def in_halves(X):
+    """Return a CSR matrix with each entry as two, which are half as large."""
+    halves = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr
+    return type(X)(halves, shape=X.shape)
 
 
 def by_formulas(net, X, y, weight=None):

@@ -101,8 +101,8 @@ part steps 110 python3 -m bench.on_gpu.steps "$OUT/steps.jsonl"
 # A GPU that is not found is a failure here, not a reason to skip. Warnings are not errors: other
 # libraries' imports may warn.
 part tests 100 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -v -n 8 --timeout=60 \
-    --session-timeout=85 -p no:cacheprovider -p no:benchmark -o filterwarnings=default --tb=short --durations=8 \
-    --junitxml="$OUT/junit.xml" tests
+    --session-timeout=85 -p no:cacheprovider -p no:benchmark -o filterwarnings=default \
+    --tb=short --durations=8 --junitxml="$OUT/junit.xml" tests
 part peers 130 python3 -m bench.peers --device cuda --no-costs --cases mnist \
     --peers xpnet,torch,torch-fused,torch-graph,jax-scan --sizes 784,89,10 784,1000,100,10 \
     --batch-sizes 60,512 --optimizers adam --rounds 3 --minutes 1.8 --threads 4 --patience 40 \

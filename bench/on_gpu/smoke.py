@@ -191,8 +191,6 @@ def network(
     """Return a network for the samples."""
     given = {"epochs": 2, "batch_size": 32, "optimizer": "adam", "dtype": "float64", "seed": 0}
     given |= {"loss": "softmax_cross_entropy", "metric": "accuracy"} | settings
-    if "precision" in given:
-        given["dtype"] = "float32"
     net = NeuralNetwork(device=device, **given)
     net.add(Normalization(100.0, 50.0, input_shape=(K,))).add(DenseLayer(37))
     if norm:
