@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -30,12 +31,18 @@ def build(n_units, learning_rate, optimizer, **more):
     return net.add(DenseLayer(n_units, (5,))).add(ReLUActivation()).add(DenseLayer(2))
 
 
+def failures():
+    """Expect the warning of a search some of whose trials are too wide."""
+    return pytest.warns(RuntimeWarning, match=r"trials failed.*RuntimeError: too wide")
+
+
 def without_seconds(rows):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def test_a_search_compares_what_it_drew():
-    found = random_search(build, SPACE, samples(), samples(60, 1), n_iter=8, seed=3)
+    with failures():
+        found = random_search(build, SPACE, samples(), samples(60, 1), n_iter=8, seed=3)
     assert [row["trial"] for row in found.rows] == list(range(8))
     for row in found.rows:
         assert row["n_units"] in SPACE["n_units"]
@@ -50,25 +57,33 @@ def test_a_search_compares_what_it_drew():
 
 def test_a_trial_that_fails_is_a_row():
     space = {"n_units": [16, 4], "learning_rate": [0.1], "optimizer": ["sgd"]}
-    found = random_search(build, space, samples(), samples(60, 1), n_iter=9, seed=0)
+    with pytest.warns(RuntimeWarning) as caught:
+        found = random_search(build, space, samples(), samples(60, 1), n_iter=9, seed=0)
     assert len(found.rows) == 2  # there is no more in the space
     (failed,) = (row for row in found.rows if row["error"])
     assert failed["error"] == "RuntimeError: too wide"
     assert math.isnan(failed["score"])
     assert found.best["n_units"] == 4
-    none = random_search(build, {**space, "n_units": [16]}, samples(), samples(), n_iter=1)
+    (warning,) = caught
+    assert warning.filename == __file__
+    first = f"1 of 2 trials .* the first, trial {failed['trial']}: RuntimeError: too wide"
+    assert re.search(first, str(warning.message))
+    with pytest.warns(RuntimeWarning, match="1 of 1 trials .* trial 0: RuntimeError: too wide"):
+        none = random_search(build, {**space, "n_units": [16]}, samples(), samples(), n_iter=1)
     assert none.best is None
     assert math.isnan(none.best_score)
+    assert repr(none) == "Search(1 trials, 1 without a finite score)"
 
 
 def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
     arguments = (build, SPACE, samples(), samples(60, 1))
-    expected = random_search(*arguments, n_iter=8, seed=3)
+    with failures():
+        expected = random_search(*arguments, n_iter=8, seed=3)
     path, calls = tmp_path / "search.jsonl", []
 
     def killed(**settings):
         calls.append(settings)
-        if len(calls) == 5:
+        if len(calls) == 8 + 3:  # each is built once before the first is trained
             raise KeyboardInterrupt
         return build(**settings)
 
@@ -83,21 +98,23 @@ def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
         calls.append(settings)
         return build(**settings)
 
-    found = random_search(counted, *arguments[1:], n_iter=8, seed=3, path=path)
-    assert len(calls) <= 8 - len(done) + 1  # one more to see where networks are
+    with failures():
+        found = random_search(counted, *arguments[1:], n_iter=8, seed=3, path=path)
+    assert len(calls) <= 8 + 8 - len(done)
     assert str(without_seconds(found.rows)) == str(without_seconds(expected.rows))
     assert found.best == expected.best
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 8
-    with pytest.raises(ValueError, match="another search's trial"):
+    with pytest.raises(ValueError, match=r"belongs to another search: line \d has .* in place of"):
         random_search(*arguments, n_iter=8, seed=4, path=path)
 
 
 @pytest.mark.slow
 def test_several_at_a_time_give_the_same_table():
-    one, two = (
-        random_search(build, SPACE, samples(), samples(60, 1), n_iter=4, n_jobs=jobs, seed=3)
-        for jobs in (1, 2)
-    )
+    with failures():
+        one, two = (
+            random_search(build, SPACE, samples(), samples(60, 1), n_iter=4, n_jobs=jobs, seed=3)
+            for jobs in (1, 2)
+        )
     assert str(without_seconds(one.rows)) == str(without_seconds(two.rows))
 
 
