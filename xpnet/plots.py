@@ -296,7 +296,7 @@ def plot_sweep(
     scores: Sequence[float],
     errors: Sequence[float] | None = None,
     name: str = "value",
-    score: str | Metric | type[Metric] = "score",
+    score: Any = "score",
     ax: Any = None,
     mode: str = "auto",
 ) -> Any:
@@ -312,8 +312,9 @@ def plot_sweep(
         The spread of each score.
     name : str
         Label of the horizontal axis.
-    score : str, Metric or subclass
-        Label of the vertical axis. A metric, or the name of one, also says which way is better.
+    score : str, Metric, LossFunction or function
+        Label of the vertical axis, or what is named there. A metric, the name of one, and a loss
+        also say which way is better.
     ax : matplotlib Axes, optional
     mode : {"auto", "max", "min"}, default "auto"
         Whether large or small scores are better. "auto" asks the metric that ``score`` names.
@@ -370,7 +371,8 @@ def _direction_and_label(score: Any, mode: str) -> tuple[str, str]:
     if isinstance(score, str):
         with suppress(UnknownNameError):  # a label in the user's own words
             metric = find("score", score, Metric, METRICS)
-    label = score if isinstance(score, str) else getattr(score, "name", "score")
+    own_name = getattr(score, "name", getattr(score, "__name__", type(score).__name__))
+    label = score if isinstance(score, str) else own_name
     direction = direction_of(metric) if check_mode(mode) == "auto" else mode
     if direction is None:
         raise ValueError(
