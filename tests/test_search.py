@@ -3,12 +3,15 @@
 import json
 import math
 import re
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
-from xpnet.search import OptunaPruning, find_learning_rate, random_search
+from xpnet.metrics import F1, RMSE, Accuracy
+from xpnet.search import OptunaPruning, _name_of, find_learning_rate, random_search
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -106,6 +109,74 @@ def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 8
     with pytest.raises(ValueError, match=r"belongs to another search: line \d has .* in place of"):
         random_search(*arguments, n_iter=8, seed=4, path=path)
+
+
+def test_a_damaged_line_is_said_and_its_trial_done_again(tmp_path):
+    path, space = tmp_path / "search.jsonl", {**SPACE, "n_units": [2, 4]}
+    arguments = (build, space, samples(), samples(60, 1))
+    expected = random_search(*arguments, n_iter=5, seed=3, path=path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1].replace(b"score", b"scope") + b"".join(lines[2:]))
+    with pytest.warns(RuntimeWarning, match=r"damaged in line 2, moved to .*\.damaged;") as caught:
+        found = random_search(*arguments, n_iter=5, seed=3, path=path)
+    assert caught[0].filename == __file__
+    assert without_seconds(found.rows) == without_seconds(expected.rows)
+    kept = [row for row, other in zip(found.rows, expected.rows, strict=True) if row == other]
+    assert [row["trial"] for row in kept] == [0, 2, 3, 4]  # with the seconds that they took
+    assert random_search(*arguments, n_iter=5, seed=3, path=path) == found
+
+
+def test_the_best_of_a_file_may_be_asked_for_the_other_way(tmp_path):
+    arguments = (build, {**SPACE, "n_units": [2, 4]}, samples(), samples(60, 1), 5, 1, 3)
+    path = tmp_path / "search.jsonl"
+    most, least = (random_search(*arguments, path=path, mode=mode) for mode in ("max", "min"))
+    assert most.rows == least.rows
+    scores = [row["score"] for row in most.rows]
+    assert (most.best_score, least.best_score) == (max(scores), min(scores))
+
+
+@pytest.mark.parametrize("name", ["trial", "score", "seconds", "error", "metric_name", "crc32"])
+def test_a_setting_that_would_hide_a_column_is_refused(name):
+    with pytest.raises(ValueError, match=f"setting '{name}', which is a column"):
+        random_search(build, {name: [1]}, samples(), samples())
+
+
+@pytest.mark.parametrize("library", ["sklearn.model_selection", "joblib"])
+def test_without_its_libraries_a_search_names_them(monkeypatch, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match="pip install scikit-learn joblib"):
+        random_search(build, SPACE, samples(), samples())
+
+
+def test_a_search_is_shown_in_a_line():
+    many = {"n_units": [4], "learning_rate": [0.1], "optimizer": ["x" * 1000 + "adam", "adam"]}
+    with pytest.warns(RuntimeWarning, match="1 of 2 trials"):
+        found = random_search(build, many, samples(), samples(60, 1), 2, seed=0)
+    assert repr(found) == str(found)
+    pattern = (
+        r"Search\(2 trials, 1 without a finite score; highest accuracy 0\.\d+: .*n_units=4.*\)"
+    )
+    assert re.fullmatch(pattern, repr(found))
+    assert len(repr(found)) < 200
+
+
+def test_metrics_are_told_apart_by_their_settings():
+    def beta(y_true, y_pred, beta):
+        return 0.5
+
+    class Mine:
+        def __init__(self):
+            self.inner = object()
+
+        def __call__(self, y_true, y_pred):
+            return 0.5
+
+    assert _name_of(RMSE()) == "rmse"
+    assert _name_of(Accuracy(0.3)) == _name_of(Accuracy(0.7)) == "accuracy"
+    assert _name_of(F1("macro")) != _name_of(F1("weighted"))
+    assert _name_of(partial(beta, beta=1)) != _name_of(partial(beta, beta=2))
+    assert _name_of(beta).endswith("<locals>.beta")
+    assert _name_of(Mine()) == _name_of(Mine())
 
 
 @pytest.mark.slow

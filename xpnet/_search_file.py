@@ -4,6 +4,7 @@ Each line ends with a checksum, so that a damaged line is told from another sear
 line costs that trial alone.
 """
 
+import copyreg
 import json
 import os
 import shutil
@@ -64,6 +65,8 @@ class SearchFile:
         self.damaged: list[int] = []
         if not self._path.parent.is_dir():
             raise FileNotFoundError(f"path={os.fspath(path)!r}: its folder does not exist")
+        if self._path.is_dir():
+            raise ValueError(f"path={os.fspath(path)!r} is a folder: expected a file")
         if self._path.exists():
             self._read()
         with self._path.open("ab"):  # what cannot be written is known before anything is trained
@@ -202,19 +205,21 @@ def described(value: Any, name: str, depth: int = 0) -> Any:
     if type(value) in (list, tuple):
         return [inner(part) for part in value]
     if type(value) in (set, frozenset):
-        return {"set": sorted(map(inner, value), key=json.dumps)}
+        return {"set": sorted((inner(part) for part in value), key=json.dumps)}
     if type(value) is bytes:
         return {"bytes": value.hex()}
     if type(value) is dict:
         if all(type(key) is str for key in value):
             return {"dict": {key: inner(part) for key, part in value.items()}}
-        return {"pairs": [[inner(key), inner(part)] for key, part in value.items()]}
+        pairs = [[inner(key), inner(part)] for key, part in value.items()]
+        return {"pairs": sorted(pairs, key=json.dumps)}
     if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
         if "<" in value.__qualname__:  # a lambda, or one of the functions that a function makes
             raise _undescribed(value, name)
         return {"name": f"{value.__module__}.{value.__qualname__}"}
     try:
-        parts = value.__reduce_ex__(4)
+        reduce = copyreg.dispatch_table.get(type(value))
+        parts: Any = value.__reduce_ex__(4) if reduce is None else reduce(value)
     except Exception as error:  # what an object's own method raises
         raise _undescribed(value, name) from error
     if isinstance(parts, str):  # the name of something global, a NumPy function for example
