@@ -51,7 +51,7 @@ ORDER = [
         "initializers",
         "regularizers",
     ],
-    ["_checks", "_direction", "workspace", "config", "_blas"],
+    ["_checks", "_decompressing", "_direction", "workspace", "config", "_blas"],
     ["backends"],
 ]
 
