@@ -22,8 +22,8 @@ _words = re.compile(r"\w+(?:'\w+)*").findall
 _VERSION = "1"  # of the words' definition and of the cache's layout: a new one forgets old files
 _FILES = (*tarfile.REGULAR_TYPES, tarfile.GNUTYPE_SPARSE)
 
-# The data set's reviews have 65 MB, the longest 14 KB, with some 100,000 different words; its archive
-# has 350 MB, of which the largest file has 41 MB.
+# The data set's reviews have 65 MB, the longest 14 KB, with some 100,000 different words. Its
+# archive has some 350 MB.
 _MOST_TEXT, _MOST_REVIEW, _MOST_WORDS = 1 << 28, 1 << 20, 4_000_000
 _MOST_ARCHIVE, _MOST_MEMBER = 1 << 31, 1 << 28
 

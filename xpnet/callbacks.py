@@ -78,7 +78,7 @@ class _Monitor(Callback):
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
         """Refuse a column that will not be there."""
-        check_watched(self, self.monitor, columns)
+        check_watched(self, self.monitor, columns, network)
         self._sign = -1.0 if self._direction(network) == "max" else 1.0
         self.best = math.inf
 
@@ -480,7 +480,9 @@ def direction_of_column(network: "NeuralNetwork", column: str) -> str | None:
     return "min" if column in ("loss", "penalty") else None
 
 
-def check_watched(callback: Callback, monitor: str, columns: Sequence[str]) -> None:
+def check_watched(
+    callback: Callback, monitor: str, columns: Sequence[str], network: "NeuralNetwork"
+) -> None:
     """Refuse a column that the history will not have.
 
     Raises
@@ -488,14 +490,17 @@ def check_watched(callback: Callback, monitor: str, columns: Sequence[str]) -> N
     ValueError
         The message lists the columns it will have.
     """
-    if monitor not in columns:
-        validates = any(column.startswith("val_") for column in columns)
-        asks = str(monitor).startswith("val_") and not validates
-        hint = " (give fit its validation data)" if asks else ""
-        raise ValueError(
-            f"{type(callback).__name__} watches {monitor!r}, which the history will not have"
-            f"{hint}: it will have {', '.join(columns)}"
-        )
+    if monitor in columns:
+        return
+    # Lines and pictures show the metric's own name.
+    column = str(monitor).replace(network.history.metric_name, "metric")
+    lacks_validation = column.startswith("val_") and "val_loss" not in columns
+    hint = " (give fit its validation data)" if lacks_validation else ""
+    advice = f"write {column!r}; " if column in ("metric", "val_metric") else ""
+    raise ValueError(
+        f"{type(callback).__name__} watches {monitor!r}, which the history will not have{hint}: "
+        f"{advice if column != monitor else ''}it will have {', '.join(columns)}"
+    )
 
 
 def check_callbacks(given: Any) -> list[Callback]:

@@ -331,7 +331,7 @@ class OptunaPruning(Callback):
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Refuse a column that will not be there, or that the study would prune the best by."""
-        check_watched(self, self.monitor, columns)
+        check_watched(self, self.monitor, columns, network)
         known = direction_of_column(network, self.monitor)
         # A trial of fixed parameters has no study; with several objectives Optuna cannot prune.
         study = getattr(self.trial, "study", None)
