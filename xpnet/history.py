@@ -75,7 +75,7 @@ class History(dict[str, list[float]]):
         ImportError
             matplotlib is not installed.
         ValueError
-            ``axes`` are too few or too many.
+            ``axes`` are too few or too many, or there was no epoch yet.
         """
         from .plots import plot_history
 

@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 def plot_history(history: "History", axes: Any = None) -> Any:
     """Draw a training run; see :meth:`xpnet.history.History.plot`."""
     quantities = [name for name in ("loss", "metric") if name in history]
+    if not quantities:
+        raise ValueError("the history has no epoch to draw: train the network with fit first")
     if axes is None:
         size = (4.8 * len(quantities), 3.6)
         _, axes = pyplot().subplots(
             1, len(quantities), figsize=size, squeeze=False, layout="constrained"
         )
-    axes = np.ravel(axes)
-    if len(axes) != len(quantities):
+        axes = axes[0]
+    panels = np.ravel(axes)
+    if len(panels) != len(quantities):
         raise ValueError(
-            f"axes has {len(axes)} Axes: expected {len(quantities)}, one each for "
-            f"{' and '.join(quantities) or 'nothing: the history is empty'}"
+            f"axes has {len(panels)} Axes: expected {len(quantities)}, one each for "
+            f"{' and '.join(quantities)}"
         )
-    for ax, name in zip(axes, quantities, strict=True):
+    for ax, name in zip(panels, quantities, strict=True):
         ax.plot(history["epoch"], history[name], label="training")
         if f"val_{name}" in history:
             there = ~np.isnan(history[f"val_{name}"])  # not where there was no validation
