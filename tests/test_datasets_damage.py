@@ -303,6 +303,20 @@ def test_a_cache_in_another_compression_is_made_anew(folder, bags, cached, metho
     assert plain(_text.load_bags(source, cache)) == plain(bags)
 
 
+@needs_scipy
+def test_a_cache_whose_headers_ask_for_less_is_damaged(folder, scipy):
+    """NumPy reads no further than a header says, and so never comes to the checksum."""
+    counts = scipy.csr_array(np.full((200, 300), 7, dtype=np.uint16))
+    part = counts, np.zeros(200, dtype=np.int64)
+    path = folder / "large.npz"
+    _text._write_cache(path, ([f"word{k}" for k in range(300)], part, part))
+    assert _text._read_cache(path)[1][0].max() == 7
+    changed = path.read_bytes().replace(b"'descr': '<u2'", b"'descr': '|u1'")
+    path.write_bytes(changed)
+    with pytest.raises(ValueError, match=r"train_data\.npy is damaged"):
+        _text._read_cache(path)
+
+
 def test_compression_other_than_gzip_is_said_to_be_none_of_ours(folder):
     path = folder / "a.tar.bz2"
     path.write_bytes(bz2.compress(ARCHIVE))

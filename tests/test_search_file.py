@@ -315,5 +315,5 @@ def test_descriptions_are_equal_for_equal_settings_alone(a, b):
 def repr_of(value):
     """Return a text that differs where values do: 1, 1.0 and True are three."""
     if isinstance(value, dict):
-        return repr(sorted((key, repr_of(part)) for key, part in value.items()))
+        return "dict" + repr(sorted((key, repr_of(part)) for key, part in value.items()))
     return repr(list(map(repr_of, value))) if isinstance(value, list) else repr(value)
