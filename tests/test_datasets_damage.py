@@ -20,7 +20,7 @@ from xpnet._decompressing import decompressed
 
 from .test_datasets import MNIST, REVIEWS, idx, make_archive, make_folder, mnist_arrays
 
-fuzzed = settings(max_examples=150, deadline=None, derandomize=True)
+fuzzed = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 @contextmanager
