@@ -58,6 +58,7 @@ def main() -> None:
     print(text)
     if options.save:
         output.save(options.save, result, text)
+        output.say_where(options.save)
         pictures.epoch_times(rows, output.RESULTS / f"{options.save}.png")
     if options.write_readme:
         output.write_readme("epoch_time", text)

@@ -55,6 +55,7 @@ def main(given: list[str] | None = None) -> int:
     except DeviceUnavailableError as error:
         print(error, file=sys.stderr)
         return 1
+    options.out = output.folder_of(options)
     end = time.monotonic() + 60 * options.minutes
     about = machine.describe((*machine.LIBRARIES, "jax"))
     result: dict[str, Any] = {"command": output.command("gpu", given), "machine": about}

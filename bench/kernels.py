@@ -38,6 +38,7 @@ def main() -> int:
     if options.save:
         result = {"command": command, "machine": about, "rows": [row._asdict() for row in rows]}
         output.save(options.save, result, text)
+        output.say_where(options.save)
     return 0
 
 

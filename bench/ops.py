@@ -56,6 +56,7 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     print(text)
     if options.save:
         output.save(options.save, result, text)
+        output.say_where(options.save)
     return result
 
 

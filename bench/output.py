@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,30 @@ def command(module: str, given: list[str] | None = None) -> str:
     return " ".join([f"python -m bench.{module}", *(sys.argv[1:] if given is None else given)])
 
 
-def add_folder(parser: argparse.ArgumentParser) -> None:
-    """Let a command line say into which folder results go."""
-    parser.add_argument(
+def add_folder(parser: argparse.ArgumentParser, record: Path = RESULTS) -> None:
+    """Let a command line say into which folder results go; see :func:`folder_of`."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--out",
         type=Path,
-        default=os.environ.get("OUT") or RESULTS,
+        default=os.environ.get("OUT"),
         metavar="FOLDER",
-        help="where results go; default: the environment's OUT, or bench/results",
+        help="where results go; default: the environment's OUT, or a new temporary folder",
     )
+    group.add_argument(
+        "--save",
+        dest="out",
+        action="store_const",
+        const=record,
+        help=f"write into the record, {os.path.relpath(record)}, which is kept in Git",
+    )
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """Return the folder that a command line asks for, a new temporary one without, and print it."""
+    folder = Path(options.out or tempfile.mkdtemp(prefix="xpnet-bench-"))
+    print(f"results go to {folder}", file=sys.stderr, flush=True)
+    return folder
 
 
 def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -> None:
@@ -41,6 +57,11 @@ def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -
         unfinished = folder / f".{name}.{kind}"
         unfinished.write_text(content + "\n", encoding="utf-8")
         unfinished.replace(folder / f"{name}.{kind}")
+
+
+def say_where(name: str, folder: Path = RESULTS) -> None:
+    """Print which files :func:`save` has written."""
+    print(f"written: {folder / name}.json and .md", file=sys.stderr)
 
 
 def write_readme(module: str, text: str, readme: Path = README) -> None:

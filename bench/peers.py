@@ -25,6 +25,7 @@ settings, the defaults where nothing is said, and the same random numbers: fit-m
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -86,6 +87,8 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     if not result["rows"]:
         sys.exit(1)
     save(options, result)
+    if options.save:
+        output.say_where(options.save, options.out)
     if options.write_readme:
         of_estimators = set(options.cases) <= set(OF_ESTIMATORS)
         table = "peers --cases estimators" if of_estimators else "peers"
@@ -145,7 +148,13 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         help="import time and installed size",
     )
     add("--save", metavar="NAME", help="write NAME.json and NAME.md, anew after each cell")
-    output.add_folder(parser)
+    add(
+        "--out",
+        type=Path,
+        default=os.environ.get("OUT") or output.RESULTS,
+        metavar="FOLDER",
+        help="where --save writes; default: the environment's OUT, or bench/results",
+    )
     add("--write-readme", action="store_true", help="put a short table into README.md")
     options = parser.parse_args(given)
     if options.cases == ["estimators"]:

@@ -53,6 +53,7 @@ def main() -> None:
     print(text)
     if options.save:
         output.save(options.save, result, text)
+        output.say_where(options.save)
 
 
 def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[dict[str, Any]]:

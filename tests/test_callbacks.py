@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 
 import numpy as np
 import pytest
@@ -172,6 +173,8 @@ def test_going_back_to_the_best_epoch_takes_optimizer_and_dropout_along():
     [
         ({"monitor": "val_loss"}, "'val_loss', which .*give fit its validation data"),
         ({"monitor": "val_acc"}, "'val_acc', which the history will not have"),
+        ({"monitor": "accuracy"}, "'accuracy', .* not have.*: write 'metric'"),
+        ({"monitor": "val_accuracy"}, "'val_accuracy', .* not have.*: write 'val_metric'"),
         ({"monitor": "los"}, "it will have epoch, loss, metric, learning_rate, seconds"),
     ],
 )
@@ -204,10 +207,37 @@ def test_settings_that_make_no_sense_are_refused(make):
         make()
 
 
-@pytest.mark.parametrize("bad", [EarlyStopping, "early", [3]])
-def test_what_is_no_callback_is_refused(bad):
-    with pytest.raises(TypeError, match="callback"):
-        network().fit(samples(), callbacks=bad)
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (EarlyStopping, r"write EarlyStopping\(...\)"),
+        ([EarlyStopping], r"write EarlyStopping\(...\)"),
+        ([3], "callbacks has 3: expected an instance of Callback"),
+        ([None], "callbacks has None"),
+        *(
+            (each, f"callbacks={re.escape(repr(each))}: expected a Callback or a list of them")
+            for each in ("early", 3, 2.5, True, math.sqrt)
+        ),
+    ],
+)
+def test_what_is_no_callback_is_refused(bad, message):
+    net = network()
+    with pytest.raises(TypeError, match=message):
+        net.fit(samples(), callbacks=bad)
+    assert net.history.epochs == 0
+
+
+@pytest.mark.parametrize(
+    "none", [None, (), [], iter(())], ids=["None", "tuple", "list", "iterator"]
+)
+def test_no_callbacks_are_none(none):
+    assert network().fit(samples(), epochs=1, callbacks=none).history.epochs == 1
+
+
+def test_callbacks_may_come_from_any_iterable():
+    calls = []
+    network().fit(samples(), epochs=1, callbacks=(Noted(name, calls) for name in "ab"))
+    assert [name for name, what, *_ in calls if what == "begin"] == ["a", "b"]
 
 
 def test_validation_now_and_then():
@@ -266,6 +296,35 @@ def test_the_best_checkpoint_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
     assert len(checkpoint.saved) == 3
     np.testing.assert_array_equal(parameters(load(tmp_path / "best")), script.seen[3])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("ck-{epoch:03d}.safetensors", ["ck-001.safetensors", "ck-002.safetensors"]),
+        ("ck-{epoch:03.0f}", ["ck-001", "ck-002"]),
+        ("ck-{epoch}", ["ck-1", "ck-2"]),
+        ("{epoch:x}-{learning_rate:.3f}-{learning_rate}", ["1-0.010-0.01", "2-0.010-0.01"]),
+    ],
+)
+@pytest.mark.parametrize("best_only", [False, True])
+def test_names_of_checkpoints_are_filled_in(tmp_path, pattern, expected, best_only):
+    checkpoint = ModelCheckpoint(tmp_path / pattern, "loss", best_only)
+    net = network(epochs=2).fit(samples(), callbacks=[Scripted([2, 1], "loss"), checkpoint])
+    assert sorted(path.name for path in tmp_path.iterdir()) == expected
+    assert [load(path).history.epochs for path in checkpoint.saved] == [1, 2]
+    again = load(checkpoint.saved[-1])
+    again.fit(samples(), epochs=1, callbacks=ModelCheckpoint(tmp_path / pattern))
+    assert len(list(tmp_path.iterdir())) == 3  # an epoch that was read from a file is whole too
+    assert net.history.epochs == 2
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{loss:d}", "{}", "{epoch", "{epoch[0]}", "{epoch.none}", "{epochs}", "{epoch:q}"]
+)
+def test_names_that_cannot_be_filled_in_are_refused(tmp_path, pattern):
+    with pytest.raises(ValueError, match=r"cannot be filled in .*will have epoch, loss"):
+        network().fit(samples(), callbacks=ModelCheckpoint(tmp_path / pattern))
 
 
 def test_a_path_that_will_not_do_is_refused_before_training(tmp_path):

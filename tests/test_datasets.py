@@ -1,6 +1,7 @@
 """The loaders: digits, MNIST from IDX files, IMDB's reviews as bags of words."""
 
 import gzip
+import hashlib
 import io
 import sys
 import tarfile
@@ -159,11 +160,36 @@ def test_mnist_is_found_by_the_environment_variable(mnist, monkeypatch):
     check_mnist(load_mnist())
 
 
-def test_mnist_lying_in_the_cache_is_not_downloaded_again(mnist, cache, offline):
+@pytest.fixture
+def known(monkeypatch):
+    """The small files' checksums in the place of MNIST's."""
+    for name, array in zip(MNIST, mnist_arrays(), strict=True):
+        content = hashlib.sha256(idx(array)).hexdigest()
+        checksums = datasets._MNIST[name]._replace(content=content)
+        monkeypatch.setitem(datasets._MNIST, name, checksums)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_mnist_lying_in_the_cache_is_not_downloaded_again(mnist, cache, offline, known, compress):
     cache.mkdir()
-    mnist.rename(cache / "mnist")
+    mnist = mnist.rename(cache / "mnist")
+    for file in mnist.iterdir() if compress else ():  # by hand, at whatever level
+        file.write_bytes(gzip.compress(file.read_bytes(), 1))
     check_mnist(load_mnist())
     assert offline == []
+
+
+def test_mnist_in_the_cache_is_compared_with_its_checksums(mnist, cache, offline, known):
+    cache.mkdir()
+    mnist = mnist.rename(cache / "mnist")
+    for name in MNIST:
+        content = (mnist / name).read_bytes()
+        (mnist / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(ValueError, match=f"{name} is damaged or another file.*: delete it"):
+            load_mnist()
+        load_mnist(mnist)  # which may be another data set of the same format
+        (mnist / name).write_bytes(content)
+    check_mnist(load_mnist())
 
 
 @pytest.mark.parametrize("by_environment", [False, True])
@@ -235,21 +261,22 @@ def test_mnist_offline_says_which_file_to_put_where(offline, cache):
     for part in (f"{MNIST[0]}.gz", url, str(cache / "mnist"), "no route to host"):
         assert part in str(caught.value)
     assert offline[0][0] == f"{url}{MNIST[0]}.gz"
-    assert offline[0][1]["known_hash"] == "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873"
+    known = "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
+    assert offline[0][1]["known_hash"] == f"sha256:{known}"
 
 
 def test_a_download_with_another_checksum_is_refused(monkeypatch):
     pooch = pytest.importorskip("pooch")
 
     def retrieve(url, **options):
-        raise ValueError("MD5 hash of downloaded file does not match")
+        raise ValueError("SHA256 hash of downloaded file does not match")
 
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     with pytest.raises(ConnectionError, match=r"does not match.*by hand"):
         load_mnist()
 
 
-def test_mnist_downloads_only_what_is_missing(mnist, cache, monkeypatch):
+def test_mnist_downloads_only_what_is_missing(mnist, cache, monkeypatch, known):
     pooch = pytest.importorskip("pooch")
     cache.mkdir()
     mnist = mnist.rename(cache / "mnist")
@@ -439,7 +466,7 @@ def test_a_damaged_archive_is_refused(tmp_path, how):
     path.write_bytes(
         {"truncated": content[: len(content) // 2], "no archive": b"<html>", "empty": b""}[how]
     )
-    with pytest.raises(ValueError, match=r"a\.tar\.gz is no archive, or a damaged one"):
+    with pytest.raises(ValueError, match=r"a\.tar\.gz is .*damaged"):
         load_imdb(path)
 
 
@@ -484,12 +511,16 @@ def test_imdb_offline_says_which_file_to_put_where(offline, cache):
     for part in ("aclImdb_v1.tar.gz", url, str(cache / "imdb"), "no route to host"):
         assert part in str(caught.value)
     assert offline[0][0] == f"{url}aclImdb_v1.tar.gz"
-    assert offline[0][1]["known_hash"] == "md5:7c2ac02c03563afcf9b574c7e56c153a"
+    known = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+    assert offline[0][1]["known_hash"] == f"sha256:{known}"
 
 
 @needs_scipy
-def test_an_archive_put_into_the_cache_by_hand_is_used(cache, offline):
-    make_archive(cache / "imdb" / "aclImdb_v1.tar.gz")
+def test_an_archive_put_into_the_cache_by_hand_is_used(cache, offline, monkeypatch):
+    path = make_archive(cache / "imdb" / "aclImdb_v1.tar.gz")
+    with pytest.raises(ValueError, match=r"aclImdb_v1\.tar\.gz is damaged or another.*delete it"):
+        load_imdb()
+    monkeypatch.setattr(datasets, "_IMDB_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     check_imdb(load_imdb())
     assert offline == []
 

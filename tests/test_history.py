@@ -53,7 +53,7 @@ class TestPlot:
         loss, metric = make().plot()
         assert (loss.get_ylabel(), metric.get_ylabel()) == ("loss", "accuracy")
         labels = [text.get_text() for text in loss.get_legend().get_texts()]
-        assert labels == ["training", "validation", "best: epoch 3"]
+        assert labels == ["training", "validation", "lowest validation loss: epoch 3"]
         assert loss.lines[1].get_ydata().tolist() == pytest.approx([1.1, 0.55, 1.1 / 3])
         assert loss.lines[0].get_xdata().tolist() == [1, 2, 3]
 
@@ -67,6 +67,14 @@ class TestPlot:
 
         _, given = plt.subplots(1, 2)
         assert make().plot(given) is given
+        _, one = plt.subplots()
+        assert make(metric=False).plot(one) is one
+        with pytest.raises(ValueError, match="axes has 2 Axes: expected 1, one each for loss"):
+            make(metric=False).plot(given)
+
+    def test_an_empty_history_is_refused(self):
+        with pytest.raises(ValueError, match="no epoch to draw"):
+            History().plot()
 
     def test_without_matplotlib_the_extra_is_named(self, monkeypatch):
         import sys

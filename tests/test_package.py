@@ -27,6 +27,7 @@ MATHEMATICS = [
 ORDER = [
     ["__main__", "cli"],
     ["search", "estimators"],
+    ["_search_file"],
     ["saving", "plots", "testing", "datasets", "neuralnet"],
     ["trainer"],
     ["callbacks", "inspection"],
@@ -50,7 +51,7 @@ ORDER = [
         "initializers",
         "regularizers",
     ],
-    ["_checks", "workspace", "config", "_blas"],
+    ["_checks", "_decompressing", "_direction", "workspace", "config", "_blas"],
     ["backends"],
 ]
 

@@ -46,7 +46,7 @@ def test_a_history_marks_the_best_epoch_and_leaves_out_what_was_not_evaluated():
     assert list(validation.get_xdata()) == [2, 4, 6]
     assert list(best.get_xdata()) == [4, 4]
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["training", "validation", "best: epoch 4"]
+    assert labels == ["training", "validation", "lowest validation loss: epoch 4"]
     assert drawn(ax).any()
 
 
@@ -151,10 +151,10 @@ def test_a_sweep_marks_the_best():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["best: 0.001, 0.9"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("rate", "accuracy")
     assert len(ax.collections) == 1
-    names = plots.plot_sweep(["sgd", "adam"], [0.8, 0.9], [0.1, 0.2])
+    names = plots.plot_sweep(["sgd", "adam"], [0.8, 0.9], [0.1, 0.2], mode="max")
     assert names.lines[0].get_linestyle() == "None"
     assert [label.get_text() for label in names.get_xticklabels()] == ["sgd", "adam"]
-    assert plots.plot_sweep([1, 2, 3], [1, 2, 3]).get_xscale() == "linear"
+    assert plots.plot_sweep([1, 2, 3], [1, 2, 3], mode="min").get_xscale() == "linear"
 
 
 def test_each_draws_into_the_axes_it_is_given():
@@ -167,7 +167,7 @@ def test_each_draws_into_the_axes_it_is_given():
         "images": lambda ax: plots.plot_images(X, ax=ax),
         "weights": lambda ax: plots.plot_weights(net.layers[0], ax=ax),
         "activations": lambda ax: plots.plot_activations(net, X, ax=ax),
-        "sweep": lambda ax: plots.plot_sweep([1, 2], [1, 2], ax=ax),
+        "sweep": lambda ax: plots.plot_sweep([1, 2], [1, 2], ax=ax, mode="max"),
     }
     for call in calls.values():
         _, ax = plt.subplots()

@@ -2,12 +2,16 @@
 
 import json
 import math
+import re
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
-from xpnet.search import OptunaPruning, find_learning_rate, random_search
+from xpnet.metrics import F1, RMSE, Accuracy
+from xpnet.search import OptunaPruning, _name_of, find_learning_rate, random_search
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -30,12 +34,18 @@ def build(n_units, learning_rate, optimizer, **more):
     return net.add(DenseLayer(n_units, (5,))).add(ReLUActivation()).add(DenseLayer(2))
 
 
+def failures():
+    """Expect the warning of a search some of whose trials are too wide."""
+    return pytest.warns(RuntimeWarning, match=r"trials failed.*RuntimeError: too wide")
+
+
 def without_seconds(rows):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def test_a_search_compares_what_it_drew():
-    found = random_search(build, SPACE, samples(), samples(60, 1), n_iter=8, seed=3)
+    with failures():
+        found = random_search(build, SPACE, samples(), samples(60, 1), n_iter=8, seed=3)
     assert [row["trial"] for row in found.rows] == list(range(8))
     for row in found.rows:
         assert row["n_units"] in SPACE["n_units"]
@@ -50,25 +60,33 @@ def test_a_search_compares_what_it_drew():
 
 def test_a_trial_that_fails_is_a_row():
     space = {"n_units": [16, 4], "learning_rate": [0.1], "optimizer": ["sgd"]}
-    found = random_search(build, space, samples(), samples(60, 1), n_iter=9, seed=0)
+    with pytest.warns(RuntimeWarning) as caught:
+        found = random_search(build, space, samples(), samples(60, 1), n_iter=9, seed=0)
     assert len(found.rows) == 2  # there is no more in the space
     (failed,) = (row for row in found.rows if row["error"])
     assert failed["error"] == "RuntimeError: too wide"
     assert math.isnan(failed["score"])
     assert found.best["n_units"] == 4
-    none = random_search(build, {**space, "n_units": [16]}, samples(), samples(), n_iter=1)
+    (warning,) = caught
+    assert warning.filename == __file__
+    first = f"1 of 2 trials .* the first, trial {failed['trial']}: RuntimeError: too wide"
+    assert re.search(first, str(warning.message))
+    with pytest.warns(RuntimeWarning, match="1 of 1 trials .* trial 0: RuntimeError: too wide"):
+        none = random_search(build, {**space, "n_units": [16]}, samples(), samples(), n_iter=1)
     assert none.best is None
     assert math.isnan(none.best_score)
+    assert repr(none) == "Search(1 trials, 1 without a finite score)"
 
 
 def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
     arguments = (build, SPACE, samples(), samples(60, 1))
-    expected = random_search(*arguments, n_iter=8, seed=3)
+    with failures():
+        expected = random_search(*arguments, n_iter=8, seed=3)
     path, calls = tmp_path / "search.jsonl", []
 
     def killed(**settings):
         calls.append(settings)
-        if len(calls) == 5:
+        if len(calls) == 8 + 3:  # each is built once before the first is trained
             raise KeyboardInterrupt
         return build(**settings)
 
@@ -83,21 +101,91 @@ def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
         calls.append(settings)
         return build(**settings)
 
-    found = random_search(counted, *arguments[1:], n_iter=8, seed=3, path=path)
-    assert len(calls) <= 8 - len(done) + 1  # one more to see where networks are
+    with failures():
+        found = random_search(counted, *arguments[1:], n_iter=8, seed=3, path=path)
+    assert len(calls) <= 8 + 8 - len(done)
     assert str(without_seconds(found.rows)) == str(without_seconds(expected.rows))
     assert found.best == expected.best
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 8
-    with pytest.raises(ValueError, match="another search's trial"):
+    with pytest.raises(ValueError, match=r"belongs to another search: line \d has .* in place of"):
         random_search(*arguments, n_iter=8, seed=4, path=path)
+
+
+def test_a_damaged_line_is_said_and_its_trial_done_again(tmp_path):
+    path, space = tmp_path / "search.jsonl", {**SPACE, "n_units": [2, 4]}
+    arguments = (build, space, samples(), samples(60, 1))
+    expected = random_search(*arguments, n_iter=5, seed=3, path=path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1].replace(b"score", b"scope") + b"".join(lines[2:]))
+    with pytest.warns(RuntimeWarning, match=r"damaged in line 2, moved to .*\.damaged;") as caught:
+        found = random_search(*arguments, n_iter=5, seed=3, path=path)
+    assert caught[0].filename == __file__
+    assert without_seconds(found.rows) == without_seconds(expected.rows)
+    kept = [row for row, other in zip(found.rows, expected.rows, strict=True) if row == other]
+    assert [row["trial"] for row in kept] == [0, 2, 3, 4]  # with the seconds that they took
+    assert random_search(*arguments, n_iter=5, seed=3, path=path) == found
+
+
+def test_the_best_of_a_file_may_be_asked_for_the_other_way(tmp_path):
+    arguments = (build, {**SPACE, "n_units": [2, 4]}, samples(), samples(60, 1), 5, 1, 3)
+    path = tmp_path / "search.jsonl"
+    most, least = (random_search(*arguments, path=path, mode=mode) for mode in ("max", "min"))
+    assert most.rows == least.rows
+    scores = [row["score"] for row in most.rows]
+    assert (most.best_score, least.best_score) == (max(scores), min(scores))
+
+
+@pytest.mark.parametrize("name", ["trial", "score", "seconds", "error", "metric_name", "crc32"])
+def test_a_setting_that_would_hide_a_column_is_refused(name):
+    with pytest.raises(ValueError, match=f"setting '{name}', which is a column"):
+        random_search(build, {name: [1]}, samples(), samples())
+
+
+@pytest.mark.parametrize("library", ["sklearn.model_selection", "joblib"])
+def test_without_its_libraries_a_search_names_them(monkeypatch, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match="pip install scikit-learn joblib"):
+        random_search(build, SPACE, samples(), samples())
+
+
+def test_a_search_is_shown_in_a_line():
+    many = {"n_units": [4], "learning_rate": [0.1], "optimizer": ["x" * 1000 + "adam", "adam"]}
+    with pytest.warns(RuntimeWarning, match="1 of 2 trials"):
+        found = random_search(build, many, samples(), samples(60, 1), 2, seed=0)
+    assert repr(found) == str(found)
+    pattern = (
+        r"Search\(2 trials, 1 without a finite score; highest accuracy 0\.\d+: .*n_units=4.*\)"
+    )
+    assert re.fullmatch(pattern, repr(found))
+    assert len(repr(found)) < 200
+
+
+def test_metrics_are_told_apart_by_their_settings():
+    def beta(y_true, y_pred, beta):
+        return 0.5
+
+    class Mine:
+        def __init__(self):
+            self.inner = object()
+
+        def __call__(self, y_true, y_pred):
+            return 0.5
+
+    assert _name_of(RMSE()) == "rmse"
+    assert _name_of(Accuracy(0.3)) == _name_of(Accuracy(0.7)) == "accuracy"
+    assert _name_of(F1("macro")) != _name_of(F1("weighted"))
+    assert _name_of(partial(beta, beta=1)) != _name_of(partial(beta, beta=2))
+    assert _name_of(beta).endswith("<locals>.beta")
+    assert _name_of(Mine()) == _name_of(Mine())
 
 
 @pytest.mark.slow
 def test_several_at_a_time_give_the_same_table():
-    one, two = (
-        random_search(build, SPACE, samples(), samples(60, 1), n_iter=4, n_jobs=jobs, seed=3)
-        for jobs in (1, 2)
-    )
+    with failures():
+        one, two = (
+            random_search(build, SPACE, samples(), samples(60, 1), n_iter=4, n_jobs=jobs, seed=3)
+            for jobs in (1, 2)
+        )
     assert str(without_seconds(one.rows)) == str(without_seconds(two.rows))
 
 

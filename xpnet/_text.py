@@ -7,18 +7,26 @@ import tarfile
 import tempfile
 import warnings
 import zipfile
-import zlib
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self, cast
 
 import numpy as np
+
+from ._decompressing import DamagedFileError, check_checksum, decompressed
 
 # Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
 _words = re.compile(r"\w+(?:'\w+)*").findall
 _VERSION = "1"  # of the words' definition and of the cache's layout: a new one forgets old files
+_FILES = (*tarfile.REGULAR_TYPES, tarfile.GNUTYPE_SPARSE)
+
+# The data set's reviews have 65 MB, the longest 14 KB, with some 100,000 different words. Its
+# archive has some 350 MB.
+_MOST_TEXT, _MOST_REVIEW, _MOST_WORDS = 1 << 28, 1 << 20, 4_000_000
+_MOST_ARCHIVE, _MOST_MEMBER = 1 << 31, 1 << 28
+
 _GROUPS = [(part, label) for part in ("train", "test") for label in ("neg", "pos")]
 
 Part = tuple[Any, np.ndarray]
@@ -39,7 +47,7 @@ def words(text: str) -> list[str]:
     return _words(text.lower().replace("<br />", " "))
 
 
-def load_bags(source: Path, cache: Path | None) -> Bags:
+def load_bags(source: Path, cache: Path | None, sha256: str | None = None) -> Bags:
     """Count the words of the reviews in an archive or a folder, or find them in the cache.
 
     Parameters
@@ -48,19 +56,22 @@ def load_bags(source: Path, cache: Path | None) -> Bags:
         A ``.tar.gz``, or the folder with ``train`` and ``test`` in it.
     cache : Path, optional
         The folder where the result is kept for next time. A damaged file there is made anew.
+    sha256 : str, optional
+        The archive's checksum, which is compared whenever the reviews are read.
 
     Raises
     ------
     ValueError
-        The archive is damaged, or one of the four kinds of review is not in the source.
+        The archive is damaged or far larger than the data set, or one of the four kinds of review
+        is not in the source.
     """
     if cache is None:
-        return _count(source)
+        return _count(source, sha256)
     file = cache / f"words-{_identity(source)}.npz"
     try:
         return _read_cache(file)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        bags = _count(source)
+    except Exception:  # whatever a damaged file makes of it; the reviews themselves are there
+        bags = _count(source, sha256)
     try:
         _write_cache(file, bags)
     except OSError as error:
@@ -75,14 +86,24 @@ def load_bags(source: Path, cache: Path | None) -> Bags:
 # Reading and counting -----------------------------------------------------------------------
 
 
-def _count(source: Path) -> Bags:
+def _count(source: Path, sha256: str | None = None) -> Bags:
     """Read every review once, numbering words as they come; sort reviews and words after."""
+    if sha256 is not None:
+        with source.open("rb") as archive:
+            check_checksum(source, hashlib.file_digest(archive, "sha256").hexdigest(), sha256)
     number: defaultdict[str, int] = defaultdict()
     number.default_factory = number.__len__
     tokens = {group: array("i") for group in _GROUPS}
     ends: dict[tuple[str, str], list[int]] = {group: [0] for group in _GROUPS}
     files: dict[tuple[str, str], list[str]] = {group: [] for group in _GROUPS}
+    n_bytes = 0
     for group, name, content in _reviews(source):
+        n_bytes += len(content)
+        if n_bytes > _MOST_TEXT or len(number) > _MOST_WORDS:
+            raise DamagedFileError(
+                f"{source} has more than {_MOST_TEXT:,} bytes of reviews or {_MOST_WORDS:,} "
+                "different words: it is not the data set"
+            )
         # A stray byte that is not UTF-8 must not cost the whole data set.
         text = content.decode("utf-8", errors="replace")
         tokens[group].extend(map(number.__getitem__, words(text)))
@@ -107,17 +128,54 @@ def _reviews(source: Path) -> Iterator[tuple[tuple[str, str], str, bytes]]:
         for part, label in _GROUPS:
             for file in (source / part / label).glob("*.txt"):
                 if _is_review(file.name):
+                    _check_review(file, file.stat().st_size)
                     yield (part, label), file.name, file.read_bytes()
         return
-    try:
-        with tarfile.open(source, "r|*") as archive:  # a stream: never seeks back
-            for member in archive:
-                parts = PurePosixPath(member.name).parts
-                if member.isfile() and parts[-3:-1] in _GROUPS and _is_review(parts[-1]):
-                    content: Any = archive.extractfile(member)
-                    yield (parts[-3], parts[-2]), parts[-1], content.read()
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise ValueError(f"{source} is no archive, or a damaged one ({error})") from error
+    with decompressed(source, _MOST_ARCHIVE) as content:
+        try:
+            yield from _members(source, content)
+        except DamagedFileError:
+            raise
+        except OSError as error:
+            if error.errno is not None:  # the disk's, not the archive's
+                raise
+            raise _no_archive(source, error) from error
+        except (tarfile.TarError, ValueError, LookupError, RecursionError) as error:
+            raise _no_archive(source, error) from error
+
+
+def _no_archive(source: Path, error: Exception) -> DamagedFileError:
+    return DamagedFileError(f"{source} is no .tar.gz archive, or a damaged one ({error})")
+
+
+def _members(source: Path, content: Any) -> Iterator[tuple[tuple[str, str], str, bytes]]:
+    """Yield the reviews of an archive, which is a stream and never read twice."""
+    with tarfile.open(fileobj=content, mode="r|", tarinfo=_Member) as archive:
+        while (member := archive.next()) is not None:
+            cast(Any, archive).members.clear()  # which would hold the headers of all
+            parts = PurePosixPath(member.name).parts
+            if member.isfile() and parts[-3:-1] in _GROUPS and _is_review(parts[-1]):
+                _check_review(source, member.size)
+                file: Any = archive.extractfile(member)
+                yield (parts[-3], parts[-2]), parts[-1], file.read()
+
+
+class _Member(tarfile.TarInfo):
+    """A header, whose size is compared with what the data set has before anything is skipped."""
+
+    @classmethod
+    def frombuf(cls, *arguments: Any) -> Self:
+        """Read a header; refuse a size that no file of the data set has."""
+        member = super().frombuf(*arguments)
+        most = _MOST_MEMBER if member.type in _FILES else _MOST_REVIEW
+        if not 0 <= member.size <= most:
+            raise tarfile.ReadError(f"{member.name[:80]!r} of {member.size} bytes")
+        return member
+
+
+def _check_review(source: Path, size: int) -> None:
+    if size > _MOST_REVIEW:
+        raise DamagedFileError(f"{source} has a review of {size:,} bytes: it is not the data set")
 
 
 def _is_review(name: str) -> bool:
@@ -194,10 +252,20 @@ def _write_cache(file: Path, bags: Bags) -> None:
 
 
 def _read_cache(file: Path) -> Bags:
+    # Opened here, since np.load leaves a damaged file open.
+    with file.open("rb") as stream:
+        # np.load compares no checksum where a damaged header makes it read less than there is.
+        with zipfile.ZipFile(stream) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"{file}: {damaged} is damaged")
+        stream.seek(0)
+        return _read_arrays(stream)
+
+
+def _read_arrays(stream: Any) -> Bags:
     from scipy.sparse import csr_array
 
-    # Opened here, since np.load leaves a damaged file open.
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+    with np.load(stream, allow_pickle=False) as arrays:
         order = arrays["words"].tobytes().decode().split("\n")
         parts = []
         for name in ("train", "test"):

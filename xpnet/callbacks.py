@@ -7,12 +7,12 @@ import csv
 import math
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._checks import check_count, check_fraction, check_non_negative
-from .metrics import Metric
+from ._direction import check_mode, direction_of
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -64,43 +64,39 @@ class _Monitor(Callback):
     ----------
     monitor : str
     mode : {"auto", "min", "max"}
-        Which way is better. "auto" knows it of losses and of this library's metrics.
+        Whether small or large values are better. "auto" takes "min" for losses and the penalty,
+        and the metric's own direction for metrics (:attr:`xpnet.metrics.Metric.more_is_better`).
     min_delta : float
-        What counts as an improvement.
+        The smallest change that counts as an improvement. Infinite values never do.
     """
 
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode={mode!r}: expected 'auto', 'min' or 'max'")
-        self.monitor, self.mode = monitor, mode
+        self.monitor, self.mode = monitor, check_mode(mode)
         self.min_delta = check_non_negative("min_delta", min_delta)
         self._sign = 1.0
         self.best = math.inf
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
         """Refuse a column that will not be there."""
-        check_watched(self, self.monitor, columns)
-        self._sign = -1.0 if self._more_is_better(network) else 1.0
+        check_watched(self, self.monitor, columns, network)
+        self._sign = -1.0 if self._direction(network) == "max" else 1.0
         self.best = math.inf
 
-    def _more_is_better(self, network: "NeuralNetwork") -> bool:
-        if self.mode != "auto":
-            return self.mode == "max"
-        if "metric" not in self.monitor:
-            return False
-        if isinstance(network.metric, Metric):
-            return network.metric.more_is_better
-        raise ValueError(
-            f"{type(self).__name__} watches {self.monitor!r}, a function of which it does not know "
-            "which way is better: give mode='min' or mode='max'"
-        )
+    def _direction(self, network: "NeuralNetwork") -> str:
+        found = direction_of_column(network, self.monitor) if self.mode == "auto" else self.mode
+        if found is None:
+            raise ValueError(
+                f"{type(self).__name__} watches {self.monitor!r} and cannot know whether small or "
+                "large values are better: give mode='min' or mode='max'"
+            )
+        return found
 
     def _improves(self, row: dict[str, float]) -> bool | None:
         """Note an epoch; return whether it is the best so far, None where it has no number."""
         value = self._sign * row.get(self.monitor, math.nan)
         if math.isnan(value):  # an epoch without validation
             return None
-        if value < self.best - (self.min_delta if math.isfinite(self.best) else 0.0):
+        if math.isfinite(value) and (value < self.best - self.min_delta):
             self.best = value
             return True
         return False
@@ -240,7 +236,8 @@ class ModelCheckpoint(_Monitor):
     Parameters
     ----------
     path : str or path-like
-        Columns of the history in braces are filled in, e.g. ``"net-{epoch:03.0f}.xpnet"``.
+        Columns of the history in braces are filled in: ``"net-{epoch:03d}-{val_loss:.4f}.xpnet"``.
+        The epoch is a whole number, all others are floating-point numbers.
     monitor : str, default "val_loss"
         For ``best_only``.
     best_only : bool, default False
@@ -268,8 +265,8 @@ class ModelCheckpoint(_Monitor):
         if self.best_only:
             super().on_train_begin(network, columns)
         try:
-            path = Path(self.path.format(**dict.fromkeys(columns, 1.0)))
-        except (KeyError, ValueError, IndexError) as error:
+            path = Path(self._path_for(dict.fromkeys(columns, 1.0)))
+        except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"path={self.path!r} cannot be filled in ({error}): the history will have "
                 f"{', '.join(columns)}"
@@ -283,9 +280,12 @@ class ModelCheckpoint(_Monitor):
         """Save it, if it is time."""
         due = self._improves(row) if self.best_only else int(row["epoch"]) % self.every == 0
         if due:
-            path = self.path.format(**row)
+            path = self._path_for(row)
             network.save(path)
             self.saved.append(path)
+
+    def _path_for(self, row: dict[str, float]) -> str:
+        return self.path.format(**row | {"epoch": int(row["epoch"])})
 
 
 class CSVLogger(Callback):
@@ -472,31 +472,52 @@ class StopOnNaN(Callback):
         return True
 
 
-def check_watched(callback: Callback, monitor: str, columns: Sequence[str]) -> None:
+def direction_of_column(network: "NeuralNetwork", column: str) -> str | None:
+    """Return "min" or "max", whichever is better in a column of the history; None if unknown."""
+    column = column.removeprefix("val_")
+    if column == "metric":
+        return direction_of(network.metric)
+    return "min" if column in ("loss", "penalty") else None
+
+
+def check_watched(
+    callback: Callback, monitor: str, columns: Sequence[str], network: "NeuralNetwork"
+) -> None:
     """Refuse a column that the history will not have.
 
     Raises
     ------
     ValueError
-        It has others; the message says which.
+        The message lists the columns it will have.
     """
-    if monitor not in columns:
-        hint = " (give fit its validation data)" if monitor.startswith("val_") else ""
-        raise ValueError(
-            f"{type(callback).__name__} watches {monitor!r}, which the history will not have"
-            f"{hint}: it will have {', '.join(columns)}"
-        )
+    if monitor in columns:
+        return
+    # Lines and pictures show the metric's own name.
+    column = str(monitor).replace(network.history.metric_name, "metric")
+    lacks_validation = column.startswith("val_") and "val_loss" not in columns
+    hint = " (give fit its validation data)" if lacks_validation else ""
+    advice = f"write {column!r}; " if column in ("metric", "val_metric") else ""
+    raise ValueError(
+        f"{type(callback).__name__} watches {monitor!r}, which the history will not have{hint}: "
+        f"{advice if column != monitor else ''}it will have {', '.join(columns)}"
+    )
 
 
 def check_callbacks(given: Any) -> list[Callback]:
-    """Return callbacks as a list; a single one is one of one.
+    """Return callbacks as a list, from a single one, any iterable of them, or None for none.
 
     Raises
     ------
     TypeError
-        Something is no callback.
+        Something is not a callback.
     """
-    found: list[Any] = [given] if isinstance(given, (Callback, type)) else list(given)
+    if given is None:
+        return []
+    if isinstance(given, (Callback, type)):
+        given = [given]
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise TypeError(f"callbacks={given!r}: expected a Callback or a list of them")
+    found: list[Any] = list(given)
     for each in found:
         if not isinstance(each, Callback):
             hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""

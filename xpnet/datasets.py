@@ -1,31 +1,53 @@
 """Data sets of courses and papers: digits, MNIST and the film reviews of IMDB."""
 
-import gzip
+import hashlib
 import math
 import os
-import zlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._checks import check_count
+from ._decompressing import check_checksum, decompressed
 from .data import Dataset
 
 __all__ = ["load_digits", "load_imdb", "load_mnist"]
 
+
+class _Checksums(NamedTuple):
+    """SHA-256 of a file as it is downloaded, and of what is in it."""
+
+    compressed: str
+    content: str
+
+
 _EXTRA = "pip install 'xpnet[data]'"
 _MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-_MNIST_MD5 = {
-    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+_MNIST = {
+    "train-images-idx3-ubyte": _Checksums(
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    "train-labels-idx1-ubyte": _Checksums(
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    "t10k-images-idx3-ubyte": _Checksums(
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    "t10k-labels-idx1-ubyte": _Checksums(
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
 }
+_MOST_IDX_BYTES = 16 * 60_000 * 28 * 28
+"""Sixteen times MNIST's training images: other data sets in its format are larger."""
 _IMDB_URL = "https://ai.stanford.edu/~amaas/data/sentiment/"
 _IMDB_FILE = "aclImdb_v1.tar.gz"
-_IMDB_MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
+_IMDB_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
 _GET_IMDB = (
     f"{_IMDB_FILE} is at {_IMDB_URL}; load_imdb() without a path, and without XPNET_DATA, "
     "downloads it"
@@ -70,7 +92,8 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
     folder : str or Path, optional
         Where the four IDX files are, compressed or not. By default the folder ``mnist`` in the
         one that the environment variable ``XPNET_DATA`` names; without it, files are downloaded
-        once into the user's cache (``XPNET_CACHE`` names another one).
+        once into the user's cache (``XPNET_CACHE`` names another one). Files in the cache are
+        compared with their checksums each time they are read.
 
     Returns
     -------
@@ -86,7 +109,7 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
     ImportError
         A download is needed, but pooch is not installed.
     ValueError
-        A file is damaged or something else.
+        A file is damaged, is not MNIST's, or has more than sixteen times its size.
 
     References
     ----------
@@ -95,7 +118,7 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
     """
     named = _named_folder(folder, "mnist")
     place = named or _cache_folder() / "mnist"
-    files = {name: _find_idx(place, name) for name in _MNIST_MD5}
+    files = {name: _find_idx(place, name) for name in _MNIST}
     missing = [name for name, path in files.items() if path is None]
     if missing and named:
         raise FileNotFoundError(
@@ -103,8 +126,12 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
             "load_mnist() without a folder, and without XPNET_DATA, downloads them"
         )
     for name in missing:
-        files[name] = _download(_MNIST_URL, f"{name}.gz", _MNIST_MD5[name], place)
-    train_X, train_y, test_X, test_y = (_read_idx(files[name], name) for name in _MNIST_MD5)
+        files[name] = _download(_MNIST_URL, f"{name}.gz", _MNIST[name].compressed, place)
+    # Files in a folder that the user named may be another data set's in the same format.
+    train_X, train_y, test_X, test_y = (
+        _read_idx(files[name], name, None if named else known.content)
+        for name, known in _MNIST.items()
+    )
     if train_X.shape[1:] != test_X.shape[1:]:
         raise ValueError(
             f"{place}: the training images are of {train_X.shape[1:]} pixels, the test images of "
@@ -147,7 +174,8 @@ def load_imdb(
     ImportError
         SciPy, or pooch for a download, is not installed.
     ValueError
-        The archive is damaged or has no reviews in it, or ``num_words`` is below 1.
+        The archive is damaged, is far larger than it should be, or has no reviews in it; the one
+        in the cache has another checksum; or ``num_words`` is below 1.
 
     References
     ----------
@@ -160,7 +188,8 @@ def load_imdb(
 
     named = Path(path) if path is not None else _named_folder(None, "imdb")
     source = _find_imdb(named) if named else _download_imdb()
-    words, train, test = load_bags(source, _cache_folder() / "imdb" if cache else None)
+    known = None if named else _IMDB_SHA256
+    words, train, test = load_bags(source, _cache_folder() / "imdb" if cache else None, known)
     names = words[:num_words]
     return _imdb_part(*train, names), _imdb_part(*test, names)
 
@@ -175,29 +204,40 @@ def _find_idx(folder: Path, name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _read_idx(path: Any, name: str) -> np.ndarray:
-    """Return the bytes of an IDX file as an array: of 3 dimensions for images, 1 for labels."""
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":  # whatever its name says
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is damaged ({error}): get it again") from error
+def _read_idx(path: Any, name: str, sha256: str | None = None) -> np.ndarray:
+    """Return the bytes of an IDX file as an array: of 3 dimensions for images, 1 for labels.
+
+    With ``sha256``, its content is compared with this checksum.
+    """
     n_dimensions = 3 if "images" in name else 1
     # Two zeros, the type (8: unsigned bytes), how many dimensions, and each as 4 bytes.
     start = 4 + 4 * n_dimensions
-    if content[:4] != bytes([0, 0, 8, n_dimensions]) or len(content) < start:
+    with decompressed(path, start + _MOST_IDX_BYTES) as file:
+        header = file.read(start)
+        if header[:4] != bytes([0, 0, 8, n_dimensions]) or len(header) < start:
+            raise ValueError(
+                f"{path} is no IDX file of bytes in {n_dimensions} dimension(s): it begins with "
+                f"{header[:4].hex(' ')!r}, expected '00 00 08 0{n_dimensions}'"
+            )
+        shape = tuple(int(size) for size in np.frombuffer(header[4:], dtype=">u4"))
+        size = math.prod(shape)
+        if size > _MOST_IDX_BYTES:
+            raise ValueError(
+                f"{path} has a header that says {shape}, {size:,} bytes: expected at most "
+                f"{_MOST_IDX_BYTES:,}"
+            )
+        content = file.read_all(size + 1)
+    if len(content) != size:
+        found = f"only {len(content)}" if len(content) < size else "more"
         raise ValueError(
-            f"{path} is no IDX file of bytes in {n_dimensions} dimension(s): it begins with "
-            f"{content[:4].hex(' ')!r}, expected '00 00 08 0{n_dimensions}'"
+            f"{path} has {found} bytes of data, but its header says {shape}: it is damaged, get "
+            "it again"
         )
-    shape = tuple(int(size) for size in np.frombuffer(content[4:start], dtype=">u4"))
-    if len(content) - start != math.prod(shape):
-        raise ValueError(
-            f"{path} has {len(content) - start} bytes of data, but its header says {shape}: it is "
-            "damaged, get it again"
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape).copy()
+    if sha256 is not None:
+        digest = hashlib.sha256(header)
+        digest.update(content)
+        check_checksum(path, digest.hexdigest(), sha256)
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
 
 
 def _mnist_part(folder: Path, part: str, images: np.ndarray, labels: np.ndarray) -> Dataset:
@@ -233,7 +273,7 @@ def _find_imdb(path: Path) -> Path:
 def _download_imdb() -> Path:
     folder = _cache_folder() / "imdb"
     archive = folder / _IMDB_FILE
-    return archive if archive.is_file() else _download(_IMDB_URL, _IMDB_FILE, _IMDB_MD5, folder)
+    return archive if archive.is_file() else _download(_IMDB_URL, _IMDB_FILE, _IMDB_SHA256, folder)
 
 
 def _imdb_part(counts: Any, y: np.ndarray, names: list[str]) -> Dataset:
@@ -264,7 +304,7 @@ def _cache_folder() -> Path:
     return Path(pooch.os_cache("xpnet"))
 
 
-def _download(url: str, file: str, md5: str, folder: Path) -> Path:
+def _download(url: str, file: str, sha256: str, folder: Path) -> Path:
     """Download a file into a folder and check it; whatever goes wrong, say how to do without."""
     by_hand = f"put {file} from {url} into {folder} by hand"
     if find_spec("pooch") is None:
@@ -273,7 +313,7 @@ def _download(url: str, file: str, md5: str, folder: Path) -> Path:
 
     try:
         found = pooch.retrieve(
-            url + file, known_hash=f"md5:{md5}", fname=file, path=folder, progressbar=True
+            url + file, known_hash=f"sha256:{sha256}", fname=file, path=folder, progressbar=True
         )
     except (OSError, ValueError) as error:  # no network, no disk space, or a wrong checksum
         raise ConnectionError(f"could not download {url}{file} ({error}): {by_hand}") from error

@@ -10,6 +10,8 @@ class History(dict[str, list[float]]):
     ----------
     metric_name : str
         What the metric is called in lines and pictures.
+    metric_mode : {"max", "min"} or None
+        Whether large or small values of the metric are better; None where that is not known.
 
     Notes
     -----
@@ -29,6 +31,7 @@ class History(dict[str, list[float]]):
     """
 
     metric_name: str = "metric"
+    metric_mode: str | None = None
 
     def append(self, **row: float | None) -> None:
         """Add an epoch; a quantity that an epoch lacks is NaN there, so that columns stay even."""
@@ -53,6 +56,11 @@ class History(dict[str, list[float]]):
     def plot(self, axes: Any = None) -> Any:
         """Draw the losses, training and validation, and the metric where there is one.
 
+        A dotted line marks the epoch with the lowest validation loss. On the metric's axes, it
+        marks the epoch with the best validation metric, if :attr:`metric_mode` is known. These are
+        not necessarily the weights that the network has: early stopping keeps those of the best
+        epoch by what it watched.
+
         Parameters
         ----------
         axes : sequence of matplotlib Axes, optional
@@ -66,6 +74,8 @@ class History(dict[str, list[float]]):
         ------
         ImportError
             matplotlib is not installed.
+        ValueError
+            ``axes`` are too few or too many, or there was no epoch yet.
         """
         from .plots import plot_history
 

@@ -37,6 +37,8 @@ class LossFunction(ABC):
         Whether samples get weights even where the data have none.
     decision_threshold : float
         With one output, the value above which it says "class 1".
+    more_is_better : bool
+        False: the best network has the smallest loss. Metrics have the same attribute.
     """
 
     accepts: ClassVar[frozenset[str] | None] = None
@@ -44,6 +46,7 @@ class LossFunction(ABC):
     targets: ClassVar[str | None] = None
     makes_weights: bool = False
     decision_threshold: float = 0.5
+    more_is_better: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:

@@ -4,7 +4,9 @@ A metric sums *statistics* over batches on the device, and makes its number of t
 callable, ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library of ``y_pred``.
 
 A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or any function
-``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once.
+``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once. Whatever looks for
+the best network reads :attr:`Metric.more_is_better`; a function may have that attribute too, and
+without it ``mode="max"`` or ``mode="min"`` has to be given.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +25,8 @@ class Metric(ABC):
     one_class_per_sample : bool
         Whether it takes the outputs for classes that exclude each other.
     more_is_better : bool
-        Whether a larger number is a better network.
+        Whether a larger number means a better network. An error, such as :class:`MSE`, sets it to
+        False.
     """
 
     name: ClassVar[str]

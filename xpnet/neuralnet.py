@@ -1,7 +1,7 @@
 """The network: layers, a loss and an optimizer, trained and asked."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from inspect import signature
 from typing import Any, ClassVar, Self, cast
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
+from ._direction import direction_of
 from ._parameters import Parameters
 from ._placing import keeps_sparse, place, place_training
 from ._preparing import (
@@ -396,7 +397,7 @@ class NeuralNetwork:
         *,
         epochs: int | None = None,
         restart: bool = False,
-        callbacks: Callback | Sequence[Callback] = (),
+        callbacks: Callback | Iterable[Callback] | None = None,
         eval_every: int = 1,
     ) -> Self:
         """Train on a data set.
@@ -410,8 +411,8 @@ class NeuralNetwork:
             How many more epochs; by default the network's number.
         restart : bool, default False
             False goes on from where the last ``fit`` ended; True forgets all training first.
-        callbacks : Callback or sequence of Callback, optional
-            What is called on the way (:mod:`xpnet.callbacks`), in that order.
+        callbacks : Callback or iterable of Callback, optional
+            Called during training (:mod:`xpnet.callbacks`), in this order.
         eval_every : int, default 1
             Epochs from one evaluation of the validation data to the next; after the last epoch
             there is one in any case. In between, the history has NaN for them.
@@ -623,6 +624,7 @@ class NeuralNetwork:
         history.metric_name = getattr(
             self.metric, "name", getattr(self.metric, "__name__", "metric")
         )
+        history.metric_mode = direction_of(self.metric)
         return history
 
     def _generator(self, *purpose: int) -> np.random.Generator:

@@ -5,13 +5,16 @@ Each function takes the Axes to draw into, or makes a new figure, and returns th
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backends import Array, move, to_host
+from ._checks import find
+from ._direction import best_of, check_mode, direction_of
+from .backends import Array, UnknownNameError, move, to_host
 from .layers import DenseLayer
-from .metrics import confusion_matrix, predicted_classes, true_classes
+from .metrics import METRICS, Metric, confusion_matrix, predicted_classes, true_classes
 
 if TYPE_CHECKING:
     from .history import History
@@ -21,35 +24,43 @@ if TYPE_CHECKING:
 def plot_history(history: "History", axes: Any = None) -> Any:
     """Draw a training run; see :meth:`xpnet.history.History.plot`."""
     quantities = [name for name in ("loss", "metric") if name in history]
+    if not quantities:
+        raise ValueError("the history has no epoch to draw: train the network with fit first")
     if axes is None:
         size = (4.8 * len(quantities), 3.6)
         _, axes = pyplot().subplots(
             1, len(quantities), figsize=size, squeeze=False, layout="constrained"
         )
         axes = axes[0]
-    best = _best_epoch(history)
-    for ax, name in zip(axes, quantities, strict=True):
+    panels = np.ravel(axes)
+    if len(panels) != len(quantities):
+        raise ValueError(
+            f"axes has {len(panels)} Axes: expected {len(quantities)}, one each for "
+            f"{' and '.join(quantities)}"
+        )
+    for ax, name in zip(panels, quantities, strict=True):
         ax.plot(history["epoch"], history[name], label="training")
         if f"val_{name}" in history:
             there = ~np.isnan(history[f"val_{name}"])  # not where there was no validation
             epochs, values = (np.array(history[key])[there] for key in ("epoch", f"val_{name}"))
             ax.plot(epochs, values, label="validation", marker="." if len(epochs) < 12 else None)
-        if best is not None:
-            ax.axvline(best, color="0.5", linestyle=":", label=f"best: epoch {best:.0f}")
+            mode = "min" if name == "loss" else history.metric_mode
+            best = None if mode is None else best_of(values, mode)
+            if best is not None:
+                extreme = "lowest" if mode == "min" else "highest"
+                what = f"{extreme} validation {_quantity(history, name)}"
+                label = f"{what}: epoch {epochs[best]:.0f}"
+                ax.axvline(epochs[best], color="0.5", linestyle=":", label=label)
         ax.set_xlabel("epoch")
-        ax.set_ylabel(history.metric_name if name == "metric" else name)
+        ax.set_ylabel(_quantity(history, name))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()
     return axes
 
 
-def _best_epoch(history: "History") -> float | None:
-    """Return the epoch of the least validation loss, if there was validation."""
-    losses = np.array(history.get("val_loss", []))
-    if not losses.size or np.isnan(losses).all():
-        return None
-    return history["epoch"][int(np.nanargmin(losses))]
+def _quantity(history: "History", name: str) -> str:
+    return history.metric_name if name == "metric" else name
 
 
 def plot_confusion(
@@ -288,26 +299,51 @@ def plot_sweep(
     scores: Sequence[float],
     errors: Sequence[float] | None = None,
     name: str = "value",
-    score: str = "score",
+    score: Any = "score",
     ax: Any = None,
+    mode: str = "auto",
 ) -> Any:
-    """Draw a score over a setting's values, the best one marked.
+    """Draw the scores that the values of a setting led to, with the best one marked.
 
     Parameters
     ----------
     values : sequence
         Numbers, on a logarithmic axis where they are far apart, or names.
     scores : sequence of float
+        One for each value. NaN and infinite scores are never the best.
     errors : sequence of float, optional
-        The spread of each.
-    name, score : str
-        What the axes say.
+        The spread of each score.
+    name : str
+        Label of the horizontal axis.
+    score : str, Metric, LossFunction or function
+        Label of the vertical axis, or what is named there. A metric, the name of one, and a loss
+        also say which way is better.
     ax : matplotlib Axes, optional
+    mode : {"auto", "max", "min"}, default "auto"
+        Whether large or small scores are better. "auto" asks the metric that ``score`` names.
 
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        The scores do not match the values in number, or ``mode`` is "auto" and ``score`` is not
+        the name of a metric.
+
+    Examples
+    --------
+    >>> ax = plot_sweep([1e-3, 1e-2], [0.31, 0.12], name="learning rate", score="rmse")
+    >>> ax = plot_sweep(["sgd", "adam"], [0.9, 0.7], score="accuracy on test", mode="max")
     """
+    mode, label = _direction_and_label(score, mode)
+    for given, numbers_of in ((scores, "scores"), (errors, "errors")):
+        if given is not None and (len(given) != len(values) or not len(values)):
+            raise ValueError(
+                f"{len(values)} values and {len(given)} {numbers_of}: expected as many of each, "
+                "and at least 1"
+            )
     numbers = all(isinstance(value, (int, float)) for value in values)
     places: Any = list(values) if numbers else list(range(len(values)))
     means, ax = np.asarray(scores, float), ax or new_axes(5.0, 3.6)
@@ -319,17 +355,34 @@ def plot_sweep(
             ax.fill_between(places, means - spread, means + spread, alpha=0.2)
         else:
             ax.errorbar(places, means, spread, linestyle="", color="C0", capsize=3)
-    best = int(np.nanargmax(means))
-    label = f"best: {_short(values[best])}, {means[best]:.4g}"
-    ax.plot(places[best], means[best], "o", color="tab:red", label=label)
+    if (best := best_of(means, mode)) is not None:
+        marked = f"best: {_short(values[best])}, {means[best]:.4g}"
+        ax.plot(places[best], means[best], "o", color="tab:red", label=marked)
+        ax.legend()
     if not numbers:
         ax.set_xticks(places, [str(value) for value in values])
     elif min(values) > 0 and max(values) / min(values) >= 50:
         ax.set_xscale("log")
-    ax.set(xlabel=name, ylabel=score)
+    ax.set(xlabel=name, ylabel=label)
     ax.grid(alpha=0.3)
-    ax.legend()
     return ax
+
+
+def _direction_and_label(score: Any, mode: str) -> tuple[str, str]:
+    """Return whether "max" or "min" is best, and what the axis says."""
+    metric = score
+    if isinstance(score, str):
+        with suppress(UnknownNameError):  # a label in the user's own words
+            metric = find("score", score, Metric, METRICS)
+    own_name = getattr(score, "name", getattr(score, "__name__", type(score).__name__))
+    label = score if isinstance(score, str) else own_name
+    direction = direction_of(metric) if check_mode(mode) == "auto" else mode
+    if direction is None:
+        raise ValueError(
+            f"score={score!r} is not the name of a metric, so whether large or small scores are "
+            "better is unknown: give mode='max' or mode='min'"
+        )
+    return direction, label
 
 
 def _short(value: Any) -> str:

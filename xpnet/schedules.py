@@ -170,7 +170,7 @@ class ReduceOnPlateau(Schedule):
     patience : int, default 10
         How many epochs without an improvement are let pass; the next one reduces.
     min_delta : float, default 1e-4
-        What counts as an improvement: a loss below ``best * (1 - min_delta)``.
+        What counts as an improvement: a loss below ``best - min_delta * abs(best)``.
     final : float, default 0.0
         The learning rate never falls below this.
     """
@@ -200,7 +200,9 @@ class ReduceOnPlateau(Schedule):
 
     def observe(self, loss: float) -> None:
         """Count epochs without an improvement, and reduce after ``patience`` of them."""
-        if loss < self.best * (1.0 - self.min_delta):
+        # Not best * (1 - min_delta): losses that can be negative would improve by getting worse.
+        margin = self.min_delta * abs(self.best) if math.isfinite(self.best) else 0.0
+        if math.isfinite(loss) and loss < self.best - margin:
             self.best, self.waited = loss, 0
             return
         self.waited += 1

@@ -5,29 +5,31 @@ is a callback that ends hopeless trials.
 """
 
 import copy
-import json
 import math
+import os
+import re
+import reprlib
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from itertools import starmap
+from functools import partial
+from itertools import chain, starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._checks import check_count, check_positive
+from ._direction import best_of, check_mode, direction_of
+from ._search_file import RESERVED, SearchFile
 from .backends import Backend, is_sparse, move
-from .callbacks import Callback, check_watched
+from .callbacks import Callback, check_watched, direction_of_column
 from .data import Dataset, as_dataset
-
-if TYPE_CHECKING:
-    import os
-
-    from .neuralnet import NeuralNetwork
+from .neuralnet import NeuralNetwork
 
 
 class Search(NamedTuple):
-    """What a search has found.
+    """The result of a search.
 
     Attributes
     ----------
@@ -35,18 +37,35 @@ class Search(NamedTuple):
         One for each trial, in order: ``trial``, the settings, ``score``, ``seconds``, and
         ``error``, which is None where there was none. ``pandas.DataFrame(rows)`` is a table.
     best : dict or None
-        The settings of the best trial.
+        The settings of the best trial; None if no trial has a finite score.
     best_score : float
-        NaN where all failed.
+        NaN if no trial has a finite score.
+    metric : str
+        The name of the metric that the trials were scored by.
+    mode : {"max", "min"}
+        Whether the best score is the largest or the smallest.
     """
 
     rows: list[dict[str, Any]]
     best: dict[str, Any] | None
     best_score: float
+    metric: str
+    mode: str
+
+    def __repr__(self) -> str:
+        """Return the number of trials, and the best."""
+        unscored = sum(not math.isfinite(row["score"]) for row in self.rows)
+        failed = f", {unscored} without a finite score" if unscored else ""
+        if self.best is None:
+            return f"Search({len(self.rows)} trials{failed})"
+        settings = ", ".join(f"{name}={reprlib.repr(v)}" for name, v in self.best.items())
+        extreme = "highest" if self.mode == "max" else "lowest"
+        score = f"{extreme} {self.metric} {self.best_score:.6g}"
+        return f"Search({len(self.rows)} trials{failed}; {score}: {settings})"
 
 
 def random_search(
-    build: Callable[..., "NeuralNetwork"],
+    build: Callable[..., NeuralNetwork],
     space: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     data: Any,
     validation: Any,
@@ -55,14 +74,16 @@ def random_search(
     seed: int | None = None,
     path: "str | os.PathLike[str] | None" = None,
     progress: bool = False,
+    mode: str = "auto",
 ) -> Search:
     """Train networks with settings that are drawn at random, and compare them.
 
     Parameters
     ----------
     build : callable
-        Takes settings by name and returns a network, which has a metric; with ``n_jobs`` above 1 a
-        function that can be pickled.
+        Takes settings by name and returns a network with a metric, the same metric for all
+        settings. It is called for each trial twice: before the first trial is trained, to compare
+        the metrics, and to train. With ``n_jobs`` above 1 it must be possible to pickle it.
     space : dict, or sequence of dict
         For each setting a list of values, or a distribution of SciPy's.
     data, validation : Dataset, (X, y) or (X, y, sample_weight)
@@ -75,98 +96,185 @@ def random_search(
     seed : int, optional
         Of the settings that are drawn. A network's own is ``build``'s to give.
     path : str or path-like, optional
-        A file that has a line for each trial as soon as it is done. Where it is there already, its
-        trials are not done again: a search that was ended goes on.
+        A file that gets a line for each trial as soon as it is done. If it exists already, its
+        trials are not done again, so that an interrupted search goes on; ``mode`` may be another
+        than before. Damaged lines are moved to ``path`` + ``.damaged``, and only their trials are
+        done again.
     progress : bool, default False
+        Whether to show a progress bar.
+    mode : {"auto", "max", "min"}, default "auto"
+        Whether the largest or the smallest score is best. "auto" asks the metric
+        (:attr:`xpnet.metrics.Metric.more_is_better`); a function as metric needs "max" or "min".
 
     Returns
     -------
     Search
-        A trial that fails is a row with its error.
+        A trial that fails is a row with its error. NaN and infinite scores are never the best.
 
     Raises
     ------
+    ImportError
+        scikit-learn and joblib are not installed.
+    TypeError
+        ``build`` returns something else than a network.
     ValueError
-        The file is of another search.
+        Networks have no metric, different metrics, or a function as metric without ``mode``; the
+        file belongs to another search. In all cases nothing has been trained.
+
+    Warns
+    -----
+    RuntimeWarning
+        Trials failed or have no finite score: how many, and what happened to the first.
 
     Notes
     -----
     Bergstra and Bengio 2012, "Random search for hyper-parameter optimization": of few settings that
     matter among many, a grid tries few values and a random search many. The settings are drawn by
-    scikit-learn's ``ParameterSampler``, and trials run by joblib (the extra ``sklearn``).
+    scikit-learn's ``ParameterSampler``, and trials run by joblib.
     """
-    from joblib import Parallel, delayed
-    from sklearn.model_selection import ParameterSampler
+    try:
+        from joblib import Parallel, delayed
+        from sklearn.model_selection import ParameterSampler
+    except ImportError as error:
+        raise ImportError(
+            "random_search needs scikit-learn and joblib: pip install scikit-learn joblib"
+        ) from error
     from tqdm import tqdm
 
     n_iter, n_jobs = check_count("n_iter", n_iter), check_count("n_jobs", n_jobs)
-    drawn = _as_many_as_there_are(ParameterSampler, space, n_iter, seed)
-    file = None if path is None else Path(path)
-    rows = _read(file, drawn)
+    check_mode(mode)
+    drawn = _draw_settings(ParameterSampler, space, n_iter, seed)
     training, held_out = as_dataset(data), as_dataset(validation)
+    plan = _look_at(build, drawn, mode)
+    file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
+    if file is not None and file.damaged:
+        warnings.warn(
+            f"{os.fspath(path or '')}: damaged in line {', '.join(map(str, file.damaged))}, moved "
+            f"to {file.aside}; those trials are done again",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    rows = {} if file is None else file.rows
     todo = [k for k in range(len(drawn)) if k not in rows]
-    if n_jobs == 1 and todo and (backend := _gpu_of(build, drawn[todo[0]])) is not None:
-        training, held_out = _there(training, backend), _there(held_out, backend)
-    given = ((build, k, drawn[k], training, held_out) for k in todo)
+    if n_jobs == 1 and todo and plan.backend is not None and plan.backend.has_kernels:
+        training, held_out = (_on_backend(each, plan.backend) for each in (training, held_out))
+    given = [(build, k, drawn[k], training, held_out) for k in todo if k not in plan.failed]
     if n_jobs == 1:  # joblib would begin a trial before it hands out the one before
-        done = starmap(_trial, given)
+        trained = starmap(_trial, given)
     else:
-        done = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_trial)(*g) for g in given)
-    for row in tqdm(done, total=len(todo), unit="trial", disable=not progress):
+        trained = Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(_trial)(*each) for each in given
+        )
+    failed = [plan.failed[k] for k in todo if k in plan.failed]
+    for row in tqdm(chain(failed, trained), total=len(todo), unit="trial", disable=not progress):
         rows[row["trial"]] = row
         if file is not None:
-            with file.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(row, default=str) + "\n")
-    table = [rows[k] for k in range(len(drawn))]
-    return _best(table, drawn)
+            file.append(row)
+    found = _compared([rows[k] for k in range(len(drawn))], drawn, plan)
+    if unscored := [row for row in found.rows if not math.isfinite(row["score"])]:
+        first = unscored[0]
+        warnings.warn(
+            f"{len(unscored)} of {len(found.rows)} trials failed or have no finite score; the "
+            f"first, trial {first['trial']}: {first['error'] or 'score ' + str(first['score'])}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return found
 
 
-def _as_many_as_there_are(sampler: Any, space: Any, n_iter: int, seed: int | None) -> list[Any]:
+def _draw_settings(sampler: Any, space: Any, n_iter: int, seed: int | None) -> list[dict[str, Any]]:
     """Return the settings of each trial; of a small space, all that it has."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The total space of parameters")
-        return list(sampler(space, n_iter, random_state=seed))
-
-
-def _read(file: Path | None, drawn: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return the trials that a file has, by number; a last line that is cut short is none."""
-    rows: dict[int, dict[str, Any]] = {}
-    if file is None or not file.exists():
-        return rows
-    whole = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        k = row["trial"]
-        same = k < len(drawn) and all(
-            json.dumps(row.get(name), default=str) == json.dumps(value, default=str)
-            for name, value in drawn[k].items()
-        )
-        if not same:
+        drawn: list[dict[str, Any]] = list(sampler(space, n_iter, random_state=seed))
+    for name in {name for settings in drawn for name in settings}:
+        if name in RESERVED:
             raise ValueError(
-                f"{file} has another search's trial {k}: give another path, or the same space, "
-                "n_iter and seed as before"
+                f"space has a setting {name!r}, which is a column of the result: give it another "
+                f"name than {', '.join(RESERVED)}"
             )
-        rows[k] = row
-        whole.append(line + "\n")
-    file.write_text("".join(whole), encoding="utf-8")
-    return rows
+    return drawn
 
 
-def _gpu_of(build: Any, settings: dict[str, Any]) -> Backend | None:
-    """Return the backend of networks that are on a GPU, else None."""
-    try:
-        backend: Backend = build(**settings).backend
-    except Exception:  # the trial will say so
-        return None
-    return backend if backend.has_kernels else None
+class _Plan(NamedTuple):
+    """What is known before anything is trained.
+
+    Attributes
+    ----------
+    metric : str
+        What all networks are scored by; "" if none could be built.
+    mode : str
+        Whether the best score is the largest, "max", or the smallest, "min".
+    backend : Backend or None
+        Where the first network computes.
+    failed : dict of int to dict
+        The rows of the trials whose network could not be built.
+    """
+
+    metric: str
+    mode: str
+    backend: Backend | None
+    failed: dict[int, dict[str, Any]]
 
 
-def _there(data: Dataset, backend: Backend) -> Dataset:
+def _look_at(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
+    """Build each network once, and find the one metric by which all can be compared."""
+    failed: dict[int, dict[str, Any]] = {}
+    metrics: dict[str, int] = {}
+    plan = _Plan("", "max" if mode == "auto" else mode, None, failed)
+    for number, settings in enumerate(drawn):
+        start = time.perf_counter()
+        try:
+            net = build(**settings)
+        except Exception as error:
+            failed[number] = _row(number, settings, start, error=error)
+            continue
+        if not isinstance(net, NeuralNetwork):
+            raise TypeError(
+                f"build returned {reprlib.repr(net)} for trial {number}: expected a NeuralNetwork"
+            )
+        metric = net.metric
+        if metric is None:
+            raise ValueError(
+                f"the network of trial {number} has no metric to compare it by: build it with "
+                "NeuralNetwork(metric=...)"
+            )
+        name, direction = _name_of(metric), direction_of(metric) if mode == "auto" else mode
+        if direction is None:
+            raise ValueError(
+                f"the metric is the function {name!r}, so whether large or small scores are better "
+                "is unknown: give random_search mode='max' or mode='min'"
+            )
+        metrics.setdefault(name, number)
+        if len(metrics) > 1:
+            raise ValueError(
+                "scores of different metrics cannot be compared: "
+                + " and ".join(f"{each} in trial {k}" for each, k in metrics.items())
+                + ". Let build give all networks the same metric"
+            )
+        plan = _Plan(name, direction, plan.backend or net.backend, failed)
+    return plan
+
+
+def _name_of(metric: Any) -> str:
+    """Return a metric's name with its settings, which tells it from others.
+
+    The threshold is left out: it follows from the loss, and scores at different thresholds are
+    comparable.
+    """
+    if hasattr(metric, "__qualname__"):  # a function
+        return str(metric.__qualname__)
+    if isinstance(metric, partial):
+        given = [*map(repr, metric.args), *(f"{k}={v!r}" for k, v in metric.keywords.items())]
+        return f"{_name_of(metric.func)}({', '.join(given)})"
+    name = getattr(metric, "name", type(metric).__qualname__)
+    own = getattr(metric, "__dict__", {})
+    settings = ", ".join(f"{k}={v!r}" for k, v in sorted(own.items()) if k != "threshold")
+    # Without addresses, which differ between networks and between processes.
+    return re.sub(" at 0x[0-9a-f]+", "", f"{name}({settings})" if settings else str(name))
+
+
+def _on_backend(data: Dataset, backend: Backend) -> Dataset:
     """Return data where networks are, so that no trial has to move them."""
     if is_sparse(data.X):
         return data
@@ -177,23 +285,35 @@ def _there(data: Dataset, backend: Backend) -> Dataset:
 def _trial(
     build: Any, number: int, settings: dict[str, Any], training: Dataset, held_out: Dataset
 ) -> dict[str, Any]:
-    """Return the row of a trial."""
-    start, score, error = time.perf_counter(), math.nan, None
+    """Train and score a network; return the row of the trial."""
+    start = time.perf_counter()
     try:
-        net = build(**settings)
-        score = net.fit(training).score(held_out)
-    except Exception as failed:
-        error = f"{type(failed).__name__}: {failed}"
-    seconds = time.perf_counter() - start
-    return {"trial": number, **settings, "score": score, "seconds": seconds, "error": error}
+        return _row(number, settings, start, build(**settings).fit(training).score(held_out))
+    except Exception as error:
+        return _row(number, settings, start, error=error)
 
 
-def _best(rows: list[dict[str, Any]], drawn: list[dict[str, Any]]) -> Search:
-    scores = np.array([row["score"] for row in rows], float)
-    if not scores.size or np.isnan(scores).all():
-        return Search(rows, None, math.nan)
-    best = int(np.nanargmax(scores))
-    return Search(rows, drawn[best], float(scores[best]))
+def _row(
+    number: int,
+    settings: dict[str, Any],
+    start: float,
+    score: float = math.nan,
+    error: Exception | None = None,
+) -> dict[str, Any]:
+    return {
+        "trial": number,
+        **settings,
+        "score": float(score),
+        "seconds": time.perf_counter() - start,
+        "error": None if error is None else f"{type(error).__name__}: {error}",
+    }
+
+
+def _compared(rows: list[dict[str, Any]], drawn: list[dict[str, Any]], plan: _Plan) -> Search:
+    best = best_of([row["score"] for row in rows], plan.mode)
+    if best is None:
+        return Search(rows, None, math.nan, plan.metric, plan.mode)
+    return Search(rows, drawn[best], rows[best]["score"], plan.metric, plan.mode)
 
 
 class OptunaPruning(Callback):
@@ -203,17 +323,27 @@ class OptunaPruning(Callback):
     ----------
     trial : optuna.Trial
     monitor : str, default "val_loss"
-        A column of the history. The study's direction says which way is better.
+        A column of the history. Pruners compare its values by the study's direction.
     """
 
     def __init__(self, trial: Any, monitor: str = "val_loss") -> None:
         self.trial, self.monitor = trial, monitor
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
-        """Refuse a column that will not be there."""
-        check_watched(self, self.monitor, columns)
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Refuse a column that will not be there, or that the study would prune the best by."""
+        check_watched(self, self.monitor, columns, network)
+        known = direction_of_column(network, self.monitor)
+        # A trial of fixed parameters has no study; with several objectives Optuna cannot prune.
+        study = getattr(self.trial, "study", None)
+        asked = [each.name for each in getattr(study, "directions", ())]
+        if known and asked == ["MINIMIZE" if known == "max" else "MAXIMIZE"]:
+            larger = "larger" if known == "max" else "smaller"
+            raise ValueError(
+                f"{self.monitor!r} is better when {larger}, and the study would prune the trials "
+                f"where it is: watch another column, or use create_study(direction='{known}imize')"
+            )
 
-    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Report the epoch; raise ``optuna.TrialPruned`` where the trial is given up."""
         value = row.get(self.monitor, math.nan)
         if math.isnan(value):
@@ -248,7 +378,8 @@ class LearningRates(NamedTuple):
 
         ax = ax or new_axes(5.0, 3.6)
         ax.plot(self.rates, self.losses)
-        ax.axvline(self.suggestion, color="tab:red", linestyle=":", label=f"{self.suggestion:.2g}")
+        label = f"steepest descent: {self.suggestion:.2g}"
+        ax.axvline(self.suggestion, color="tab:red", linestyle=":", label=label)
         ax.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed")
         ax.grid(alpha=0.3)
         ax.legend()
@@ -256,7 +387,7 @@ class LearningRates(NamedTuple):
 
 
 def find_learning_rate(
-    network: "NeuralNetwork",
+    network: NeuralNetwork,
     data: Any,
     least: float = 1e-6,
     most: float = 10.0,
@@ -265,7 +396,7 @@ def find_learning_rate(
     """Train a copy of a network with a learning rate that grows from step to step.
 
     Smith 2017, "Cyclical learning rates for training neural networks", section 3.3. It ends where
-    the loss is four times its least.
+    the loss is four times its lowest.
 
     Parameters
     ----------
@@ -299,8 +430,7 @@ def find_learning_rate(
             net.backward_propagation(error)
             mean = _OLD * mean + (1.0 - _OLD) * net.backend.scalar(loss)
             losses.append(mean / (1.0 - _OLD ** (len(losses) + 1)))
-            diverges = not math.isfinite(mean) or losses[-1] > 4 * min(losses)
-            if len(losses) == n_steps or diverges:
+            if len(losses) == n_steps or _diverges(losses):
                 return _suggest(rates[: len(losses)], np.array(losses))
     raise AssertionError("a loop that ends inside")
 
@@ -309,13 +439,25 @@ _OLD = 0.95
 """The weight of the losses so far in the smoothed one."""
 
 
+def _diverges(losses: list[float]) -> bool:
+    """Whether the last loss is four times the lowest, or as far above one that is not positive."""
+    lowest = min(losses)
+    rise = 3 * (lowest if lowest > 0 else max(losses[0] - lowest, -lowest))
+    return not math.isfinite(losses[-1]) or losses[-1] > lowest + rise
+
+
 def _suggest(rates: np.ndarray, losses: np.ndarray) -> LearningRates:
     """Return the rates with the one at the steepest descent over their logarithm.
 
-    It is looked for on the way to the least loss, behind the first steps, whose mean is of few.
+    It is looked for on the way to the lowest loss, after the first steps, whose mean is of few.
     """
-    lowest = int(np.nanargmin(losses))
+    lowest = best_of(losses, "min")
+    if lowest is None or len(losses) < 2:
+        raise ValueError(
+            "the loss is not finite from the first learning rates on: give a smaller least, or "
+            "standardise the features"
+        )
     first = min(len(losses) // 8, max(lowest - 2, 0))
     part = slice(first, max(lowest + 1, first + 2))
     slopes = np.gradient(losses[part], np.log(rates[part]))
-    return LearningRates(rates, losses, float(rates[first + int(np.argmin(slopes))]))
+    return LearningRates(rates, losses, float(rates[first + int(np.nanargmin(slopes))]))

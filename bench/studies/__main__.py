@@ -5,7 +5,10 @@ import sys
 import time
 from importlib import import_module
 
+from .. import output
 from .study import say, write
+
+RESULTS = output.RESULTS / "studies"
 
 STUDIES = ("mnist-ladder", "mnist-optimizers", "worksheet", "digits-lab", "imdb", "search")
 
@@ -18,10 +21,13 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="few data and epochs, one seed")
-    parser.add_argument("--out", metavar="FOLDER", help="default: bench/results/studies")
+    output.add_folder(parser, RESULTS)
     options = parser.parse_args()
     if options.quick:
         options.seeds = 1
+        if options.out and options.out.resolve() == RESULTS.resolve():
+            parser.error("a quick run is not for the record: leave out --save, or --quick")
+    options.out = output.folder_of(options)
     for name in STUDIES if options.name == "all" else [options.name]:
         say(f"{name} ...")
         started = time.perf_counter()

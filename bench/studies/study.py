@@ -16,8 +16,6 @@ from xpnet.plots import pyplot
 
 from .. import machine, output
 
-RESULTS = output.RESULTS / "studies"
-
 
 @dataclass
 class Row:
@@ -89,14 +87,13 @@ class Study:
 
 
 def write(name: str, study: Study, options: argparse.Namespace, started: float) -> str:
-    """Write a study to its files, and return its text."""
+    """Write a study to files in the folder ``options.out``, and return its text."""
     text = study.text(name, options, time.perf_counter() - started)
     rows = [vars(row) for row in study.rows]
-    folder = Path(options.out) if options.out else RESULTS
-    folder.mkdir(parents=True, exist_ok=True)
-    output.save(name, {"title": study.title, "rows": rows}, text, folder)
+    output.save(name, {"title": study.title, "rows": rows}, text, options.out)
+    output.say_where(name, options.out)
     if study.figure is not None:
-        study.figure.savefig(folder / f"{name}.png", dpi=110)
+        study.figure.savefig(options.out / f"{name}.png", dpi=110)
         pyplot().close(study.figure)
     return text
 

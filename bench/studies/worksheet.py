@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> Study:
     rows.append(Row("784-128-64-10, folds", f"{text}; rate 0.01, momentum 0.9", "-", folds))
     ax = new_axes(7, 4)
     names = ["-".join(map(str, hidden)) for hidden in SIZES]
-    plot_sweep(names, means, None, "hidden layers", "accuracy on test images", ax)
+    plot_sweep(names, means, None, "hidden layers", "accuracy on test images", ax, mode="max")
     remarks = [
         f"{len(every):,} images, a fifth of them for testing, stratified; pixels divided by 255; "
         f"batches of 32, {_epochs(options)} epochs; He's initial weights."

@@ -1,0 +1,234 @@
+"""The file of a random search: a line of JSON for each trial, written as soon as it is done.
+
+Each line ends with a checksum, so that a damaged line is told from another search's. Damage to one
+line costs that trial alone.
+"""
+
+import copyreg
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import numpy as np
+
+_START = b'{"trial": '
+_DEEPEST = 20
+_CHECKSUM = "crc32"
+
+RESERVED = ("trial", "score", "seconds", "error", "metric_name", _CHECKSUM)
+"""Names that a setting cannot have, since rows and lines have them."""
+
+
+class SearchFile:
+    """The trials of a search that are done, kept in a file.
+
+    Parameters
+    ----------
+    path : Path
+    drawn : sequence of dict
+        The settings of each trial.
+    metric : str
+        What the trials are scored by.
+
+    Attributes
+    ----------
+    rows : dict of int to dict
+        The trials in the file, by number.
+    damaged : list of int
+        The numbers of the lines, from 1, that could not be read. They are moved to the file
+        ``aside``, and their trials are to be done again.
+    aside : Path
+        The file of this one's name with ``.damaged`` at its end.
+
+    Raises
+    ------
+    ValueError
+        The file is not a search's or belongs to another search, or a setting cannot be written.
+    FileNotFoundError
+        The folder does not exist.
+    """
+
+    def __init__(self, path: Path, drawn: Sequence[Mapping[str, Any]], metric: str) -> None:
+        self._path = path.resolve()  # a link stays a link
+        self._drawn, self._metric = drawn, metric
+        self._settings = [
+            {name: described(value, name) for name, value in each.items()} for each in drawn
+        ]
+        self.aside = self._path.with_name(self._path.name + ".damaged")
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.damaged: list[int] = []
+        if not self._path.parent.is_dir():
+            raise FileNotFoundError(f"path={os.fspath(path)!r}: its folder does not exist")
+        if self._path.is_dir():
+            raise ValueError(f"path={os.fspath(path)!r} is a folder: expected a file")
+        if self._path.exists():
+            self._read()
+        with self._path.open("ab"):  # what cannot be written is known before anything is trained
+            pass
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Write a trial, and wait until it is on the disk."""
+        number = row["trial"]
+        content = {"trial": number, **self._settings[number], "metric_name": self._metric}
+        content |= {name: row[name] for name in ("score", "seconds", "error")}
+        text = json.dumps(content)
+        content[_CHECKSUM] = zlib.crc32(text.encode())
+        with self._path.open("ab") as file:
+            file.write(json.dumps(content).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self) -> None:
+        content = self._path.read_bytes()
+        lines = content.split(b"\n")
+        if content and not any(map(_is_beginning, lines)):
+            raise ValueError(f"{self._path} is not a random search's file: give another path")
+        kept, broken = [], []
+        for number, line in enumerate(lines, 1):
+            if not line:
+                continue
+            if (row := _parsed(line)) is None:
+                # A process that ended in the middle of a line damaged nothing: it left no trial.
+                if number < len(lines) or not _is_beginning(line):
+                    self.damaged.append(number)
+                    broken.append(line + b"\n")
+                continue
+            self._take(row, number)
+            kept.append(line + b"\n")
+        if b"".join(kept) != content:
+            if broken:
+                with self.aside.open("ab") as file:
+                    file.writelines(broken)
+            _replace(self._path, b"".join(kept))
+
+    def _take(self, row: dict[str, Any], line: int) -> None:
+        """Note a trial of the file, if it is one of this search."""
+        trial = row["trial"]
+        if trial >= len(self._drawn):
+            differs = f"is trial {trial}, and this search has {len(self._drawn)}, from 0"
+        elif apart := self._differences(row):
+            differs = f"has trial {trial} with {', '.join(apart)}"
+        else:
+            result = {name: row[name] for name in ("score", "seconds", "error")}
+            self.rows.setdefault(trial, {"trial": trial, **self._drawn[trial], **result})
+            return
+        raise ValueError(
+            f"{self._path} belongs to another search: line {line} {differs}. Give another path, or "
+            "the same space, n_iter, seed and metric as before"
+        )
+
+    def _differences(self, row: dict[str, Any]) -> list[str]:
+        """Return in which settings, or by which metric, a trial differs from this search's."""
+        mine: dict[str, Any] = {**self._settings[row["trial"]], "metric_name": self._metric}
+        if row["error"] is not None:  # before there was a metric, maybe
+            mine["metric_name"] = row.get("metric_name")
+        other = {k: v for k, v in row.items() if k not in ("trial", "score", "seconds", "error")}
+        return [
+            f"{name}={_shown(other, name)} in place of {_shown(mine, name)}"
+            for name in sorted({*mine, *other})
+            if _shown(other, name) != _shown(mine, name)
+        ]
+
+
+def _shown(content: dict[str, Any], name: str) -> str:
+    return json.dumps(content[name], sort_keys=True) if name in content else "nothing"
+
+
+def _is_beginning(line: bytes) -> bool:
+    return bool(line) and (line.startswith(_START) or _START.startswith(line))
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the trial that a line has, None if it is damaged."""
+    try:
+        row = json.loads(line.decode())
+        checksum = row.pop(_CHECKSUM)
+        whole = checksum == zlib.crc32(json.dumps(row).encode())
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    return row if whole and _is_trial(row) else None
+
+
+def _is_trial(row: dict[str, Any]) -> bool:
+    """Whether a line's values are such as :meth:`SearchFile.append` writes."""
+    trial, score, seconds, error = map(row.get, ("trial", "score", "seconds", "error"))
+    return (
+        isinstance(trial, int)
+        and trial >= 0
+        and isinstance(score, float)
+        and isinstance(seconds, float)
+        and isinstance(error, str | None)
+    )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace a file: whenever the process ends, the old content or the new is there."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def described(value: Any, name: str, depth: int = 0) -> Any:
+    """Return a setting as JSON has it: equal for equal settings, in another process too.
+
+    Functions and classes are described by their names; other objects by what pickle would store.
+
+    Raises
+    ------
+    ValueError
+        It is a function that cannot be told from others by its name, or cannot be pickled.
+    """
+
+    def inner(part: Any) -> Any:
+        return described(part, name, depth + 1)
+
+    if depth > _DEEPEST:
+        raise _undescribed(value, name)
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
+        return inner(value.item())
+    if type(value) in (list, tuple):
+        return [inner(part) for part in value]
+    if type(value) in (set, frozenset):
+        return {"set": sorted((inner(part) for part in value), key=json.dumps)}
+    if type(value) is bytes:
+        return {"bytes": value.hex()}
+    if type(value) is dict:
+        if all(type(key) is str for key in value):
+            return {"dict": {key: inner(part) for key, part in value.items()}}
+        pairs = [[inner(key), inner(part)] for key, part in value.items()]
+        return {"pairs": sorted(pairs, key=json.dumps)}
+    if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
+        if "<" in value.__qualname__:  # a lambda, or one of the functions that a function makes
+            raise _undescribed(value, name)
+        return {"name": f"{value.__module__}.{value.__qualname__}"}
+    try:
+        reduce = copyreg.dispatch_table.get(type(value))
+        parts: Any = value.__reduce_ex__(4) if reduce is None else reduce(value)
+    except Exception as error:  # what an object's own method raises
+        raise _undescribed(value, name) from error
+    if isinstance(parts, str):  # the name of something global, a NumPy function for example
+        return {"name": f"{type(value).__qualname__} {parts}"}
+    return {"object": [inner(list(p) if hasattr(p, "__next__") else p) for p in parts]}
+
+
+def _undescribed(value: Any, name: str) -> ValueError:
+    return ValueError(
+        f"the setting {name}={value!r} cannot be written to the search's file: give numbers, text, "
+        "or functions that a module has by name, or leave path out"
+    )
