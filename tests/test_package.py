@@ -37,7 +37,7 @@ ORDER = [
     ["_translation"],
     ["_arrays", "_streaming", "memory"],
     ["_stored"],
-    ["_preparing", "_parameters", "history"],
+    ["_preparing", "_parameters", "_weighing", "history"],
     ["_penalties"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     [
@@ -50,7 +50,7 @@ ORDER = [
         "initializers",
         "regularizers",
     ],
-    ["_checks", "workspace", "config", "_blas"],
+    ["_checks", "_class_weights", "workspace", "config", "_blas"],
     ["backends"],
 ]
 

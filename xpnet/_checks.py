@@ -5,7 +5,9 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from .backends import unknown_name
+from array_api_compat import device
+
+from .backends import Array, array_namespace, is_array, unknown_name
 
 T = TypeVar("T")
 
@@ -55,6 +57,63 @@ def check_shape(name: str, value: Any) -> tuple[int, ...]:
     if not shape:
         raise ValueError(f"{name}={value!r}: expected the shape of one sample, e.g. (784,)")
     return tuple(check_count(name, size) for size in shape)
+
+
+def check_outputs(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
+    """Refuse what is no batch of outputs with targets and weights beside it.
+
+    Values are not looked at: on a GPU that would wait for it.
+
+    Parameters
+    ----------
+    y_true : array
+        Of any shape: what fits is for losses and metrics to say.
+    y_pred : array of shape (n, n_outputs)
+    sample_weight : array of shape (n,) or None
+
+    Raises
+    ------
+    TypeError
+        One is no array of numbers, the outputs are no floating-point numbers, or they are not of
+        one library on one device.
+    ValueError
+        The outputs are no rows, or the weights are of another number.
+    """
+    given = {"y_true": y_true, "y_pred": y_pred}
+    if sample_weight is not None:
+        given["sample_weight"] = sample_weight
+    for name, x in given.items():
+        if not is_array(x):
+            raise TypeError(
+                f"{name} is {type(x).__name__}: expected an array, e.g. numpy.asarray({name})"
+            )
+    xp = array_namespace(y_pred)
+    for name, x in given.items():
+        if x is not y_pred and (array_namespace(x) is not xp or device(x) != device(y_pred)):
+            raise TypeError(
+                f"{name} is {_home(x)}, and y_pred {_home(y_pred)}: expected both of one library "
+                "and on one device; xpnet.backends.move moves them"
+            )
+        kinds = ("real floating",) if x is y_pred else ("bool", "integral", "real floating")
+        if not xp.isdtype(x.dtype, kinds):
+            expected = "" if x is y_pred else "booleans, integers or "
+            raise TypeError(
+                f"{name} has the type {x.dtype}: expected {expected}floating-point numbers"
+            )
+    if y_pred.ndim != 2 or y_pred.shape[1] == 0:
+        raise ValueError(
+            f"y_pred has shape {tuple(y_pred.shape)}: expected (n, n_outputs), for one output "
+            "y_pred[:, None]"
+        )
+    if sample_weight is not None and sample_weight.shape != y_pred.shape[:1]:
+        raise ValueError(
+            f"sample_weight has shape {tuple(sample_weight.shape)}: expected "
+            f"({y_pred.shape[0]},), one weight for each sample"
+        )
+
+
+def _home(x: Array) -> str:
+    return f"of {type(x).__module__.partition('.')[0]} on {device(x)}"
 
 
 def find(

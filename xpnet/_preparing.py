@@ -56,16 +56,11 @@ def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) ->
             ) from None
 
 
-def check_size(dataset: Dataset, batch_size: int, least: int) -> None:
+def check_size(dataset: Dataset, least: int) -> None:
     """Refuse a data set that is too small to train on."""
     n = len(dataset)
     if n < least:
         raise ValueError(f"the data set has {n} samples: expected at least {least} to train on")
-    if batch_size > n:
-        raise ValueError(
-            f"batch_size={batch_size} is larger than the data set of {n} samples: expected at "
-            f"most {n}"
-        )
 
 
 def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any) -> None:
@@ -112,11 +107,6 @@ def prepare_targets(
     column = host.ndim == 1 or host.shape[1:] == (1,)
     if loss.targets is None:  # a user's loss: all that is sure is that (n,) and (n, 1) are no pair
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
-    if loss.targets == "classes" and n_outputs < 2:
-        raise ValueError(
-            f"{name} needs one output for each class, and the network has {n_outputs}: give the "
-            "last layer as many units as there are classes, or use BinaryCrossEntropy"
-        )
     if loss.targets == "classes" and column:
         return _class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
     if column and n_outputs == 1:

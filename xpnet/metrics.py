@@ -10,7 +10,8 @@ A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from .backends import Array, array_namespace, is_array, ops
+from ._checks import check_outputs
+from .backends import Array, array_namespace, ops
 
 
 class Metric(ABC):
@@ -360,22 +361,12 @@ precision, recall, f1 = Precision(), Recall(), F1()
 
 def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
     """Refuse what does not belong together."""
-    for name, x in (("y_true", y_true), ("y_pred", y_pred)):
-        if not is_array(x):
-            raise TypeError(f"{name} is {type(x).__name__}: expected an array")
-    if y_pred.ndim != 2:
-        raise ValueError(
-            f"y_pred has shape {y_pred.shape}: expected (n, n_outputs), for one output y[:, None]"
-        )
+    check_outputs(y_true, y_pred, sample_weight)
     n = y_pred.shape[0]
     if y_true.ndim not in (1, 2) or y_true.shape[0] != n:
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
     if y_true.ndim == 2 and y_true.shape[1] not in (1, y_pred.shape[1]):
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
-    if sample_weight is not None and not is_array(sample_weight):
-        raise TypeError(f"sample_weight is {type(sample_weight).__name__}: expected an array")
-    if sample_weight is not None and sample_weight.shape != (n,):
-        raise ValueError(f"sample_weight has shape {sample_weight.shape}: expected ({n},)")
 
 
 def _weight(y_pred: Array, sample_weight: Array | None) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
 from ._parameters import Parameters
-from ._placing import keeps_sparse, place, place_training
+from ._placing import keeps_sparse, place, place_training, targets_of
 from ._preparing import (
     check_features,
     check_fit,
@@ -20,6 +20,7 @@ from ._preparing import (
     prepare_targets,
 )
 from ._streaming import Stream
+from ._weighing import balanced_loss, check_total_weight
 from .backends import (
     PRECISIONS,
     Array,
@@ -55,8 +56,8 @@ class NeuralNetwork:
         How often ``fit`` goes through the data; also the number that learning-rate schedules run
         over, whose last rate stays afterwards.
     batch_size : int or "auto", default 128
-        Samples in a mini-batch. "auto" is the largest of 64, 128, 256 and 512 that fits in memory,
-        or all samples where there are fewer.
+        Samples in a mini-batch; a smaller data set is taken as a whole. "auto" is the largest of
+        64, 128, 256 and 512 that fits in memory.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied; a class or a name is made with ``learning_rate`` and ``momentum``.
     learning_rate : float or Schedule, optional
@@ -450,6 +451,7 @@ class NeuralNetwork:
             if restart:
                 self.reset()
             self.to(backend)
+            self.loss = placed.loss
             self.feature_names = training.feature_names
             self.label_name, self.class_names = training.label_name, training.class_names
             trainer.Trainer(self, placed, called, every).run(epochs)
@@ -518,6 +520,9 @@ class NeuralNetwork:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
         n_outputs = self.layers[-1].output_shape()[0]
         y = prepare_targets(data.y, self.loss, n_outputs, chosen)
+        loss = chosen if isinstance(chosen, LossFunction) else self.loss
+        given = (loss, y, data.sample_weight, n_outputs, self.backend.dtype)
+        check_total_weight("data set", *given, for_metric=chosen is not loss)
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
@@ -534,7 +539,7 @@ class NeuralNetwork:
         batch_size : int, optional
             By default the network's; 512 where that is "auto".
         n_samples : int, default 0
-            Samples of the data.
+            Samples of the data. A batch has no more; with 0 it is as large as was asked for.
         dtype : str, optional
             The type of their features, e.g. ``"uint8"``; the network's by default.
 
@@ -559,7 +564,8 @@ class NeuralNetwork:
         n_outputs = self.layers[-1].output_shape()[0]
         target = 8 if self.loss.targets == "classes" else item * n_outputs
         sizes = memory.Sizes(item, of_feature * self.layers[0].input_shape()[0], target)
-        return memory.plan(self, sizes, check_count("n_samples", n_samples, 0), size)
+        n_samples = check_count("n_samples", n_samples, 0)
+        return memory.plan(self, sizes, n_samples, min(size, n_samples or size))
 
     def summary(self) -> None:
         """Print the layers, their output shapes and their numbers of parameters as a table."""
@@ -577,7 +583,8 @@ class NeuralNetwork:
         Parameters
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight)
-            The first of its samples are taken, 1,024 at the most, as in a step of training.
+            The first of its samples are taken, 1,024 at the most, as in a step of training. Before
+            any ``fit``, all of them say what a loss with ``class_weight="balanced"`` is.
 
         Returns
         -------
@@ -585,16 +592,20 @@ class NeuralNetwork:
             ``print`` shows it as a table. The network stays as it is.
         """
         self._check_built()
+        check_fit(self.layers, self.loss, self.metric)
         data = self._checked(dataset, train=True)
         check_weights(data, self.loss, self.metric)
+        n_outputs = self.layers[-1].output_shape()[0]
+        y = targets_of(self, data)
+        loss = balanced_loss(self.loss, y, data.sample_weight, n_outputs, anew=False)
         data = data.rows(np.arange(min(len(data), memory.EVALUATION_ROWS)))
+        y = targets_of(self, data)
+        check_total_weight("data set", loss, y, data.sample_weight, n_outputs, self.backend.dtype)
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            n_outputs = self.layers[-1].output_shape()[0]
-            y = prepare_targets(data.y, self.loss, n_outputs, self.metric)
             placed = place(data, backend, y, keeps_sparse(self))
-            return inspect(self, next(placed.batches(len(data))))
+            return inspect(self, next(placed.batches(len(data))), loss)
 
     def save(self, path: Any) -> None:
         """Write the network to a ``.safetensors`` file; :func:`xpnet.load` reads it.
@@ -644,8 +655,7 @@ class NeuralNetwork:
     def _checked(self, data: Any, train: bool = False) -> Dataset:
         dataset = as_dataset(data)
         if train:
-            size = 1 if isinstance(self.batch_size, str) else self.batch_size
-            check_size(dataset, size, self.min_samples)
+            check_size(dataset, self.min_samples)
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
         check_features(dataset, self.layers)
