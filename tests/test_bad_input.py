@@ -60,7 +60,7 @@ BAD_DATA = {
     "y of another length": (lambda X, y: (X, y[:-1]), "19.*20|20.*19"),
     "class index out of range": (
         lambda X, y: (X, changed(y, 2, 4)),
-        "y has the class 4: expected 0 to 3, the network having 4 outputs",
+        "y has the class 4: expected 0 to 3, one class for each of 4 outputs",
     ),
     "negative class": (lambda X, y: (X, changed(y, 2, -1)), "y has the class -1: expected 0 to 3"),
     "fractional class": (

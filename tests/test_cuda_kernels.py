@@ -8,6 +8,7 @@ import pytest
 from xpnet import BatchNormalization, BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
 from xpnet.backends import _cuda_kernels as kernels
 from xpnet.backends import ops, resolve
+from xpnet.losses import least_probability
 
 from .cuda.emulator import Emulator, sanitized
 
@@ -264,7 +265,7 @@ def loss_case(name, loss, targets, weighted, logs=None):
         }
         arguments += [c.rows, c.n, *(getattr(loss, each) for each in numbers.get(name, ["most"]))]
         if name == "binary_probabilities":
-            arguments.append(float(np.finfo(c.dtype).eps))
+            arguments.append(least_probability(float(np.finfo(c.dtype).eps)))
         return over_rows(c), arguments, expected
 
     return make

@@ -16,7 +16,7 @@ from xpnet import (
     SoftmaxCrossEntropy,
 )
 from xpnet.backends import ops, to_host
-from xpnet.losses import LossFunction
+from xpnet.losses import LossFunction, least_probability
 from xpnet.testing import check_loss
 
 K = 4
@@ -230,13 +230,13 @@ def test_losses_from_logits_are_exact_and_finite_far_out(size, backend):
 def test_losses_from_probabilities_are_finite_and_differentiable_at_0_and_1(loss, float64_backend):
     y = float64_backend.asarray([[1.0, 0.0]])
     certain = float64_backend.asarray([[0.0, 1.0]])
-    epsilon = np.finfo(float).eps
+    least = least_probability(float(np.finfo(float).eps))
     assert np.isfinite(to_host(loss.loss(y, certain)))
-    at = float64_backend.asarray([[0.3 * epsilon, 1 - 0.5]])
+    at = float64_backend.asarray([[0.3 * least, 1 - 0.5]])
     slope = to_host(loss.derivative(y, at))[0, 0]
-    step = 0.01 * epsilon
+    step = 0.01 * least
     up, down = (
-        float64_backend.scalar(loss.loss(y, float64_backend.asarray([[0.3 * epsilon + d, 0.5]])))
+        float64_backend.scalar(loss.loss(y, float64_backend.asarray([[0.3 * least + d, 0.5]])))
         for d in (step, -step)
     )
     assert slope == pytest.approx((up - down) / (2 * step), rel=1e-3)

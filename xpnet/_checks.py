@@ -5,6 +5,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 from array_api_compat import device
 
 from .backends import Array, array_namespace, is_array, unknown_name
@@ -110,6 +111,30 @@ def check_outputs(y_true: Array, y_pred: Array, sample_weight: Array | None) -> 
             f"sample_weight has shape {tuple(sample_weight.shape)}: expected "
             f"({y_pred.shape[0]},), one weight for each sample"
         )
+
+
+def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> np.ndarray:
+    """Return labels as integers.
+
+    Raises
+    ------
+    ValueError
+        One is no whole number, or no class, and not the one that is ignored.
+    """
+    labels = y.astype(np.int64, copy=False)
+    if labels is not y and not np.array_equal(labels, y):
+        wrong = y[labels != y][0]
+        raise ValueError(f"y has the class {wrong}: expected whole numbers from 0")
+    if labels.size and labels.min() >= 0 and labels.max() < n_classes:
+        return labels
+    counted = labels if ignored is None else labels[labels != ignored]
+    outside = counted[(counted < 0) | (counted >= n_classes)]
+    if outside.size:
+        raise ValueError(
+            f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, one class for each of "
+            f"{n_classes} outputs"
+        )
+    return labels
 
 
 def _home(x: Array) -> str:

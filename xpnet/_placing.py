@@ -93,7 +93,7 @@ def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
         warnings.warn(
             "no layer of the network has parameters: fit measures its loss and trains nothing. Add "
             "a DenseLayer, for example",
-            stacklevel=4,
+            stacklevel=5,
         )
     size, rows = plan.batch_size, plan.rows
     short = {size % rows, plan.n_samples % size % rows} - {0}  # besides whole pieces
@@ -111,7 +111,7 @@ def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
                 f"{min(short)}: {plan.n_samples} samples in batches of {size}"
                 + ("" if rows == size else f", which go through the network by {rows}")
                 + ". Choose another batch_size, e.g. one that divides the samples evenly",
-                stacklevel=4,
+                stacklevel=5,
             )
 
 

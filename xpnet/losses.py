@@ -13,13 +13,19 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from array_api_compat import device
 
-from ._checks import check_fraction, check_integer, check_outputs, check_positive
+from ._checks import (
+    check_fraction,
+    check_integer,
+    check_outputs,
+    check_positive,
+    class_indices,
+)
 from ._class_weights import balanced_weights, read_class_weight, weights_of_classes
-from .backends import Array, array_namespace, ops
+from .backends import Array, array_namespace, backend_of, ops, to_host
 
 
 class LossFunction(ABC):
@@ -519,6 +525,23 @@ class ClassLoss(ClassWeightedLoss):
         if not self.label_smoothing:
             return rows
         return rows * (1.0 - self.label_smoothing) + self.label_smoothing / y_pred.shape[1]
+
+    def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return :meth:`loss`, after a look at the class indices; that waits for a GPU."""
+        check_outputs(y_true, y_pred, sample_weight)
+        self._check_classes(to_host(y_true), y_pred)
+        return self.loss(y_true, y_pred, sample_weight)
+
+    def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
+        super()._check(y_true, y_pred, sample_weight)
+        if not backend_of(y_true).lazy:
+            self._check_classes(y_true, y_pred)
+
+    def _check_classes(self, y_true: Any, y_pred: Array) -> None:
+        """Refuse class indices that are out of range; ``y_true`` is on the host."""
+        n, n_classes = y_pred.shape
+        if y_true.shape in ((n,), (n, 1)) and n_classes > 1:
+            class_indices(y_true, n_classes, self.ignore_index)
 
     def class_parts(self, y_true: Array, y_pred: Array) -> Array:
         """Return the targets as rows, not smoothed."""

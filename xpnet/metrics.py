@@ -10,8 +10,8 @@ A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from ._checks import check_outputs
-from .backends import Array, array_namespace, ops
+from ._checks import check_outputs, class_indices
+from .backends import Array, array_namespace, ops, to_host
 
 
 class Metric(ABC):
@@ -58,11 +58,14 @@ class Metric(ABC):
         Raises
         ------
         TypeError
-            Something is no array.
+            Something is no array, the outputs are no floating-point numbers, or the arrays are of
+            several libraries or devices.
         ValueError
-            The shapes do not fit.
+            The shapes do not fit, or a target that counts is no class.
         """
         _check(y_true, y_pred, sample_weight)
+        if self.one_class_per_sample:
+            _check_classes(y_true, y_pred, sample_weight)
         return self.result(self.statistics(y_true, y_pred, sample_weight))
 
 
@@ -228,7 +231,7 @@ class _FromConfusion(Metric):
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the confusion matrix."""
-        return confusion_matrix(y_true, y_pred, sample_weight, threshold=self.threshold)
+        return _confusion(y_true, y_pred, sample_weight, self.threshold)
 
     def result(self, statistics: Array) -> Array:
         """Return the average over classes."""
@@ -295,8 +298,20 @@ def confusion_matrix(
     Returns
     -------
     array of shape (n_classes, n_classes), of the type of y_pred
+
+    Raises
+    ------
+    TypeError, ValueError
+        As a metric does.
     """
     _check(y_true, y_pred, sample_weight)
+    _check_classes(y_true, y_pred, sample_weight)
+    return _confusion(y_true, y_pred, sample_weight, threshold)
+
+
+def _confusion(
+    y_true: Array, y_pred: Array, sample_weight: Array | None, threshold: float | None
+) -> Array:
     xp = array_namespace(y_pred)
     n_classes = max(y_pred.shape[1], 2)
     weight = _weight(y_pred, sample_weight)[:, None]
@@ -367,6 +382,22 @@ def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
     if y_true.ndim == 2 and y_true.shape[1] not in (1, y_pred.shape[1]):
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
+
+
+def _check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
+    """Refuse class indices that are out of range; on a GPU, this waits for it."""
+    if y_true.shape[1:] not in ((), (1,)):
+        return
+    labels, n_outputs = to_host(y_true).reshape(-1), y_pred.shape[1]
+    if sample_weight is not None:
+        labels = labels[to_host(sample_weight) != 0]
+    if n_outputs > 1:
+        class_indices(labels, n_outputs)
+    elif not ((labels >= 0) & (labels <= 1)).all():
+        raise ValueError(
+            f"y_true goes from {labels.min()} to {labels.max()}: expected 0 and 1, or numbers "
+            "between, the classes of one output"
+        )
 
 
 def _weight(y_pred: Array, sample_weight: Array | None) -> Array:

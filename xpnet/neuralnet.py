@@ -10,7 +10,7 @@ import numpy as np
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
 from ._parameters import Parameters
-from ._placing import keeps_sparse, place, place_training, targets_of
+from ._placing import Placed, keeps_sparse, place, place_training, targets_of
 from ._preparing import (
     check_features,
     check_fit,
@@ -437,23 +437,8 @@ class NeuralNetwork:
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
-        self._check_built()
-        check_fit(self.layers, self.loss, self.metric)
-        training = self._checked(dataset, train=True)
-        check_weights(training, self.loss, self.metric)
-        held_out = None
-        if validation is not None:
-            held_out = self._checked(validation)
-            check_weights(held_out, self.loss, self.metric)
-        backend = self._backend_for(training.X)
-        with backend.active():
-            placed = place_training(self, training, held_out, backend)
-            if restart:
-                self.reset()
-            self.to(backend)
-            self.loss = placed.loss
-            self.feature_names = training.feature_names
-            self.label_name, self.class_names = training.label_name, training.class_names
+        placed = self._prepare(dataset, validation, restart)
+        with self.backend.active():
             trainer.Trainer(self, placed, called, every).run(epochs)
         return self
 
@@ -622,6 +607,27 @@ class NeuralNetwork:
         save(self, path)
 
     # ---- inside
+
+    def _prepare(self, dataset: Any, validation: Any = None, restart: bool = False) -> Placed:
+        """Make all checks of a training; then bring data and network to where it is to be."""
+        self._check_built()
+        check_fit(self.layers, self.loss, self.metric)
+        training = self._checked(dataset, train=True)
+        check_weights(training, self.loss, self.metric)
+        held_out = None
+        if validation is not None:
+            held_out = self._checked(validation)
+            check_weights(held_out, self.loss, self.metric)
+        backend = self._backend_for(training.X)
+        with backend.active():
+            placed = place_training(self, training, held_out, backend)
+            if restart:
+                self.reset()
+            self.to(backend)
+        self.loss = placed.loss
+        self.feature_names = training.feature_names
+        self.label_name, self.class_names = training.label_name, training.class_names
+        return placed
 
     def _initialize(self, layer: Layer, index: int) -> None:
         layer.backend = self.backend
