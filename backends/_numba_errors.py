@@ -1,10 +1,9 @@
 """Compiled errors of a batch's outputs against its targets; kernels as in ``_numba_kernels``.
 
 All take one record: (columns, z, stride, e, stride, address of the targets, of the weights or 0,
-whether to report, whether to keep log-probabilities as the outputs, the least probability whose
-logarithm is taken as it is, what the loss is multiplied by, the most of it that is reported of one
-output). The error is the derivative of the weighted mean of the samples' losses. One thread
-reports: the loss, and the total weight that it is a mean over.
+whether to report, whether to keep log-probabilities as the outputs, ε, what the loss is multiplied
+by, the most of it that is reported of one output). The error is the derivative of the weighted mean
+of the samples' losses. One thread reports: the loss, and the total weight that it is a mean over.
 """
 
 import math
@@ -193,21 +192,22 @@ def binary_logits(record, state, memory, data):
 
 
 def binary_probabilities(record, state, memory, data):
-    """Binary cross-entropy of probabilities; below a least one log goes on as its tangent."""
+    """Binary cross-entropy; log p goes on as its tangent below ε², and log(1 - p) below ε."""
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
     total, loss = total_weight(record, state, memory), 0.0
-    one, least = number(memory, 1), number(memory, float64_of(record[9]))
+    one, epsilon = number(memory, 1), number(memory, float64_of(record[9]))
+    least = epsilon * epsilon
     for r in range(rows):
         y = vector(targets, order[state[START] + r] * n, n)
         share = _share(record, state, memory, r, total)
         factor, own = number(memory, share / n), 0.0
         for c in range(n):
             p, q, yes = z[r, c], one - z[r, c], y[c]
-            p_, q_ = (least if p < least else p), (least if q < least else q)
+            p_, q_ = (least if p < least else p), (epsilon if q < epsilon else q)
             log_p = math.log(p_) + ((least if p > least else p) / least - one)
-            log_q = math.log(q_) + ((least if q > least else q) / least - one)
+            log_q = math.log(q_) + ((epsilon if q > epsilon else q) / epsilon - one)
             own -= yes * log_p + (one - yes) * log_q
             e[r, c] = ((one - yes) / q_ - yes / p_) * factor
         loss += share * (own / n)

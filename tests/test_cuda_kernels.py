@@ -8,7 +8,6 @@ import pytest
 from xpnet import BatchNormalization, BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
 from xpnet.backends import _cuda_kernels as kernels
 from xpnet.backends import ops, resolve
-from xpnet.losses import least_probability
 
 from .cuda.emulator import Emulator, sanitized
 
@@ -248,7 +247,10 @@ def loss_case(name, loss, targets, weighted, logs=None):
         words = c.state.view(np.float64)
         words[kernels.STATE.index("total")] = total
         words[kernels.STATE.index("scale")] = 4.0
-        value, derivative = loss.loss_and_derivative(y[c.batch], z, *given)
+        if "softmax" in name and c.n == 1:  # which the loss refuses: one class is certain
+            value, derivative = 0.0, 0 * z
+        else:
+            value, derivative = loss.loss_and_derivative(y[c.batch], z, *given)
         losses, hits = c.empty(c.rows, dtype="float64"), c.empty(c.rows, dtype="float64")
         arguments = [z, e, y, c.order, weights, c.state, losses]
         expected = {1: 4.0 * derivative, 6: value}
@@ -265,7 +267,7 @@ def loss_case(name, loss, targets, weighted, logs=None):
         }
         arguments += [c.rows, c.n, *(getattr(loss, each) for each in numbers.get(name, ["most"]))]
         if name == "binary_probabilities":
-            arguments.append(least_probability(float(np.finfo(c.dtype).eps)))
+            arguments.append(float(np.finfo(c.dtype).eps))
         return over_rows(c), arguments, expected
 
     return make

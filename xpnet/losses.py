@@ -381,9 +381,11 @@ class BinaryCrossEntropy(ClassWeightedLoss):
 
     Notes
     -----
-    Below ε² (5e-32 in float64, 1.4e-14 in float32), ε being the spacing of numbers at 1, the
-    logarithm is continued by its tangent at ε². So the loss is finite even for p = 0. Where p was
-    rounded to a number near 1, the digits of 1 - p are lost; from logits none are.
+    The logarithm of p is continued by its tangent below ε², and that of 1 - p below ε, the spacing
+    of floating-point numbers at 1 (1.2e-7 in float32, 2.2e-16 in float64). So the loss is finite
+    even for p = 0 and p = 1. A p near 0 has all its digits, and the derivative behind a sigmoid is
+    exact there; of a p that was rounded to a number near 1, 1 - p has only some digits left, or
+    none. From logits nothing is lost.
     """
 
     advice = (
@@ -431,7 +433,8 @@ class BinaryCrossEntropy(ClassWeightedLoss):
             tail = xp.log1p(xp.exp(-xp.abs(y_pred)))
             losses = xp.maximum(y_pred, 0.0) - y_true * y_pred + tail
             return self.factor * xp.mean(_at_most(losses, self.most), axis=1)
-        log_p, log_q = _log(y_pred), _log(1.0 - y_pred)
+        epsilon = _epsilon(y_pred)
+        log_p, log_q = _log(y_pred, epsilon**2), _log(1.0 - y_pred, epsilon)
         return -self.factor * xp.mean(y_true * log_p + (1.0 - y_true) * log_q, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
@@ -439,7 +442,9 @@ class BinaryCrossEntropy(ClassWeightedLoss):
         if self.from_logits:
             difference = ops.sigmoid(y_pred) - y_true
         else:
-            difference = (1.0 - y_true) * _log_slope(1.0 - y_pred) - y_true * _log_slope(y_pred)
+            epsilon = _epsilon(y_pred)
+            of_no = (1.0 - y_true) * _log_slope(1.0 - y_pred, epsilon)
+            difference = of_no - y_true * _log_slope(y_pred, epsilon**2)
         return difference * (self.factor / y_pred.shape[1])
 
 
@@ -576,11 +581,11 @@ class CategoricalCrossEntropy(ClassLoss):
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each row."""
-        return -array_namespace(y_pred).sum(y_true * _log(y_pred), axis=1)
+        return -array_namespace(y_pred).sum(y_true * _log(y_pred, _epsilon(y_pred) ** 2), axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return -y / p."""
-        return -y_true * _log_slope(y_pred)
+        return -y_true * _log_slope(y_pred, _epsilon(y_pred) ** 2)
 
 
 class SoftmaxCrossEntropy(ClassLoss):
@@ -682,26 +687,17 @@ def _at_most(losses: Array, most: float) -> Array:
     return losses if most == math.inf else array_namespace(losses).minimum(losses, most)
 
 
-def _log(p: Array) -> Array:
-    """Return log p, continued below a least p₀ by its tangent there: log p₀ + p/p₀ - 1."""
-    xp, least = array_namespace(p), _least(p)
+def _log(p: Array, least: float) -> Array:
+    """Return log p, continued below ``least`` by its tangent there: log p₀ + p/p₀ - 1."""
+    xp = array_namespace(p)
     return xp.log(xp.maximum(p, least)) + (xp.minimum(p, least) / least - 1.0)
 
 
-def _log_slope(p: Array) -> Array:
+def _log_slope(p: Array, least: float) -> Array:
     """Return the derivative of :func:`_log`, 1 / max(p, p₀)."""
-    return 1.0 / array_namespace(p).maximum(p, _least(p))
+    return 1.0 / array_namespace(p).maximum(p, least)
 
 
-def _least(p: Array) -> float:
-    """Return the least probability whose logarithm is taken as it is; see the kernels, too."""
-    return least_probability(float(array_namespace(p).finfo(p.dtype).eps))
-
-
-def least_probability(epsilon: float) -> float:
-    """Return ε², below which the logarithm of a probability goes on as its tangent.
-
-    It is so far down that the derivative of the loss behind a sigmoid or a softmax is exact for
-    all but hopeless outputs, and not so far that 1 / ε² would overflow.
-    """
-    return epsilon * epsilon
+def _epsilon(p: Array) -> float:
+    """Return ε, the spacing of floating-point numbers at 1."""
+    return float(array_namespace(p).finfo(p.dtype).eps)

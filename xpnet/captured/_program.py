@@ -6,7 +6,7 @@ from .._translation import Unit, factor_and_most
 from ..activations import LogSoftmaxActivation
 from ..backends import Array
 from ..backends import _cuda_kernels as kernels
-from ..losses import BinaryCrossEntropy, MeanSquaredError, least_probability
+from ..losses import BinaryCrossEntropy, MeanSquaredError
 from ..optimizers import SGD, Adagrad, Adam, RMSProp
 from ..regularizers import L1L2
 from ._buffers import MOST_PARTS, SQUARES, Buffers, UnitArrays
@@ -141,8 +141,8 @@ class Program(Calls):
         elif isinstance(loss, BinaryCrossEntropy) and loss.from_logits:
             self._over_rows("binary_logits", *given, self._rows, n, factor, most)
         elif isinstance(loss, BinaryCrossEntropy):
-            least = least_probability(self._machine.epsilon)
-            self._over_rows("binary_probabilities", *given, self._rows, n, factor, least)
+            epsilon = float(self._machine.epsilon)
+            self._over_rows("binary_probabilities", *given, self._rows, n, factor, epsilon)
         else:
             hits = buffers.row_hits
             logarithms = type(net.layers[-1]) is LogSoftmaxActivation

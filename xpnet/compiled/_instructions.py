@@ -14,7 +14,7 @@ from ..backends import _numba_updates as updates
 from ..backends._numba_engine import Engine
 from ..backends._numba_program import ARRIVE, ROWS_OF_BATCH, WAIT, Program
 from ..layers import Normalization
-from ..losses import BinaryCrossEntropy, MeanSquaredError, least_probability
+from ..losses import BinaryCrossEntropy, MeanSquaredError
 from ..optimizers import SGD
 from ..regularizers import L1L2
 from ._layout import Layout
@@ -134,10 +134,10 @@ class Builder(Layout):
             function = errors.softmax_classes if self.y.ndim == 1 else errors.softmax_rows
         logarithms = type(self.net.layers[-1]) is LogSoftmaxActivation
         weights = 0 if self.weights is None else self.weights.ctypes.data
-        least = least_probability(float(np.finfo(self.memory.dtype).eps))
+        epsilon = float(np.finfo(self.memory.dtype).eps)
         program.add(
             function, n, z, pad(n), e, pad(n), self.y.ctypes.data, weights, thread == 0,
-            logarithms, least, *factor_and_most(loss),
+            logarithms, epsilon, *factor_and_most(loss),
         )  # fmt: skip
         if thread == 0 and not logarithms:
             program.add(kernels.keep_outputs, n, z, pad(n))
