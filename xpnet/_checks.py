@@ -80,9 +80,27 @@ def check_outputs(y_true: Array, y_pred: Array, sample_weight: Array | None) -> 
     ValueError
         The outputs are no rows, or the weights are of another number.
     """
-    given = {"y_true": y_true, "y_pred": y_pred}
-    if sample_weight is not None:
-        given["sample_weight"] = sample_weight
+    given = (y_true, y_pred) if sample_weight is None else (y_true, y_pred, sample_weight)
+    # Of NumPy's arrays a look at their types says it all, which a training step has time for.
+    numbers = all(type(x) is np.ndarray and x.dtype.kind in "biuf" for x in given)
+    if not numbers or y_pred.dtype.kind != "f":
+        _check_arrays(*given)
+    if y_pred.ndim != 2 or y_pred.shape[1] == 0:
+        raise ValueError(
+            f"y_pred has shape {tuple(y_pred.shape)}: expected (n, n_outputs), for one output "
+            "y_pred[:, None]"
+        )
+    if sample_weight is not None and sample_weight.shape != y_pred.shape[:1]:
+        raise ValueError(
+            f"sample_weight has shape {tuple(sample_weight.shape)}: expected "
+            f"({y_pred.shape[0]},), one weight for each sample"
+        )
+
+
+def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
+    """Refuse what is no array of numbers, or not where the outputs are."""
+    names = ("y_true", "y_pred", "sample_weight")
+    given = dict(zip(names, (y_true, y_pred, *sample_weight), strict=False))
     for name, x in given.items():
         if not is_array(x):
             raise TypeError(
@@ -101,16 +119,11 @@ def check_outputs(y_true: Array, y_pred: Array, sample_weight: Array | None) -> 
             raise TypeError(
                 f"{name} has the type {x.dtype}: expected {expected}floating-point numbers"
             )
-    if y_pred.ndim != 2 or y_pred.shape[1] == 0:
-        raise ValueError(
-            f"y_pred has shape {tuple(y_pred.shape)}: expected (n, n_outputs), for one output "
-            "y_pred[:, None]"
-        )
-    if sample_weight is not None and sample_weight.shape != y_pred.shape[:1]:
-        raise ValueError(
-            f"sample_weight has shape {tuple(sample_weight.shape)}: expected "
-            f"({y_pred.shape[0]},), one weight for each sample"
-        )
+
+
+def is_at_hand(x: Array) -> bool:
+    """Whether numbers can be looked at without waiting for a device."""
+    return isinstance(x, np.ndarray)
 
 
 def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> np.ndarray:
@@ -121,11 +134,15 @@ def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> 
     ValueError
         One is no whole number, or no class, and not the one that is ignored.
     """
-    labels = y.astype(np.int64, copy=False)
-    if labels is not y and not np.array_equal(labels, y):
-        wrong = y[labels != y][0]
-        raise ValueError(f"y has the class {wrong}: expected whole numbers from 0")
-    if labels.size and labels.min() >= 0 and labels.max() < n_classes:
+    labels = y
+    if y.dtype != np.int64:
+        with np.errstate(invalid="ignore"):  # NaN is no whole number, too
+            labels = y.astype(np.int64)
+        if not np.array_equal(labels, y):
+            wrong = y[labels != y][0]
+            raise ValueError(f"y has the class {wrong}: expected whole numbers from 0")
+    # Negative ones are very large without a sign.
+    if labels.size and np.maximum.reduce(labels.view(np.uint64), axis=None) < n_classes:
         return labels
     counted = labels if ignored is None else labels[labels != ignored]
     outside = counted[(counted < 0) | (counted >= n_classes)]

@@ -23,9 +23,10 @@ from ._checks import (
     check_outputs,
     check_positive,
     class_indices,
+    is_at_hand,
 )
 from ._class_weights import balanced_weights, read_class_weight, weights_of_classes
-from .backends import Array, array_namespace, backend_of, ops, to_host
+from .backends import Array, array_namespace, ops, to_host
 
 
 class LossFunction(ABC):
@@ -539,7 +540,7 @@ class ClassLoss(ClassWeightedLoss):
 
     def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
         super()._check(y_true, y_pred, sample_weight)
-        if not backend_of(y_true).lazy:
+        if is_at_hand(y_true):
             self._check_classes(y_true, y_pred)
 
     def _check_classes(self, y_true: Any, y_pred: Array) -> None:

@@ -67,6 +67,7 @@ class NeuralNetwork:
     verbose : bool, default False
         Whether to print a line after each epoch.
     loss : str, LossFunction or subclass, default MeanSquaredError
+        An instance is never changed; the attribute ``loss`` has the one of the last ``fit``.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: where the network lives and the data are
@@ -425,15 +426,30 @@ class NeuralNetwork:
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network or the loss; the network is as it was.
+            The data do not fit the network or the loss, or nothing could be learned from them: no
+            sample counts (their weights, class weights or labels leave all of them out), weights
+            are too large or too small for the network's type, or batches of one sample go through
+            :class:`~xpnet.BatchNormalization`. The network is as it was.
         DivergedError
-            The loss became NaN or infinite; the network is as it was before that epoch.
+            The loss, or what a batch weighs, became NaN or infinite; the network is as it was
+            before that epoch.
         MemoryPlanError
             It does not fit into memory, however the data are streamed and the batch is split; the
             message has the plan.
         KeyboardInterrupt
             After the step in which Ctrl-C was pressed. The network has learned what it has, and
             ``history`` has a row for the epoch as far as it came.
+
+        Warns
+        -----
+        UserWarning
+            The last batch of each epoch has one sample, of which batch normalization makes nothing,
+            or the network has no parameters.
+
+        Notes
+        -----
+        A loss with ``class_weight="balanced"`` is replaced by one with the weights for these data,
+        ``net.loss``; see its ``balanced_weight``.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
