@@ -60,7 +60,7 @@ def check_shape(name: str, value: Any) -> tuple[int, ...]:
     return tuple(check_count(name, size) for size in shape)
 
 
-def check_outputs(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
+def check_batch(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
     """Refuse what is no batch of outputs with targets and weights beside it.
 
     Values are not looked at: on a GPU that would wait for it.

@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Self
 from array_api_compat import device
 
 from ._checks import (
+    check_batch,
     check_fraction,
     check_integer,
-    check_outputs,
     check_positive,
     class_indices,
     is_at_hand,
@@ -220,7 +220,7 @@ class MeanLoss(LossFunction):
         ------
         TypeError, ValueError
         """
-        check_outputs(y_true, y_pred, sample_weight)
+        check_batch(y_true, y_pred, sample_weight)
         self.check_outputs(y_pred.shape[1])
 
     def _share(
@@ -534,7 +534,7 @@ class ClassLoss(ClassWeightedLoss):
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return :meth:`loss`, after a look at the class indices; that waits for a GPU."""
-        check_outputs(y_true, y_pred, sample_weight)
+        check_batch(y_true, y_pred, sample_weight)
         self._check_classes(to_host(y_true), y_pred)
         return self.loss(y_true, y_pred, sample_weight)
 

@@ -10,7 +10,7 @@ A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from ._checks import check_outputs, class_indices
+from ._checks import check_batch, class_indices
 from .backends import Array, array_namespace, ops, to_host
 
 
@@ -376,7 +376,7 @@ precision, recall, f1 = Precision(), Recall(), F1()
 
 def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
     """Refuse what does not belong together."""
-    check_outputs(y_true, y_pred, sample_weight)
+    check_batch(y_true, y_pred, sample_weight)
     n = y_pred.shape[0]
     if y_true.ndim not in (1, 2) or y_true.shape[0] != n:
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
