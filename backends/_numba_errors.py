@@ -192,20 +192,21 @@ def binary_logits(record, state, memory, data):
 
 
 def binary_probabilities(record, state, memory, data):
-    """Binary cross-entropy of probabilities; below ε the logarithm goes on as its tangent."""
+    """Binary cross-entropy; log p goes on as its tangent below ε², and log(1 - p) below ε."""
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
     total, loss = total_weight(record, state, memory), 0.0
     one, epsilon = number(memory, 1), number(memory, float64_of(record[9]))
+    least = epsilon * epsilon
     for r in range(rows):
         y = vector(targets, order[state[START] + r] * n, n)
         share = _share(record, state, memory, r, total)
         factor, own = number(memory, share / n), 0.0
         for c in range(n):
             p, q, yes = z[r, c], one - z[r, c], y[c]
-            p_, q_ = (epsilon if p < epsilon else p), (epsilon if q < epsilon else q)
-            log_p = math.log(p_) + ((epsilon if p > epsilon else p) / epsilon - one)
+            p_, q_ = (least if p < least else p), (epsilon if q < epsilon else q)
+            log_p = math.log(p_) + ((least if p > least else p) / least - one)
             log_q = math.log(q_) + ((epsilon if q > epsilon else q) / epsilon - one)
             own -= yes * log_p + (one - yes) * log_q
             e[r, c] = ((one - yes) / q_ - yes / p_) * factor

@@ -543,11 +543,12 @@ KERNEL binary_logits(
     }
 }
 
-// Binary cross-entropy of probabilities, times a factor; below epsilon the logarithm goes on as its
-// tangent there.
+// Binary cross-entropy of probabilities, times a factor; log p goes on as its tangent below
+// epsilon^2, and log(1 - p) below epsilon.
 KERNEL binary_probabilities(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
     const State* state, double* losses, int rows, int n, REAL factor, REAL epsilon) {
+    const REAL least = epsilon * epsilon;
     FOR_ROWS(r) {
         const Row row = row_of(r, rows, order, weights, state);
         const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
@@ -555,8 +556,8 @@ KERNEL binary_probabilities(
         double loss = 0;
         for (int c = lane; c < n; c += 32) {
             const REAL p = own[c], q = 1 - p, yes = y[c];
-            const REAL most_p = p < epsilon ? epsilon : p, most_q = q < epsilon ? epsilon : q;
-            const REAL log_p = log(most_p) + ((p < epsilon ? p : epsilon) / epsilon - 1);
+            const REAL most_p = p < least ? least : p, most_q = q < epsilon ? epsilon : q;
+            const REAL log_p = log(most_p) + ((p < least ? p : least) / least - 1);
             const REAL log_q = log(most_q) + ((q < epsilon ? q : epsilon) / epsilon - 1);
             loss -= (double)(yes * log_p + (1 - yes) * log_q);
             e[r * (int64)n + c] = scale * ((1 - yes) / most_q - yes / most_p);

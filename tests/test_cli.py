@@ -203,10 +203,6 @@ BAD = {
     "test size": (["train", "digits", "--test-size", "2"], "expected a number between 0 and 1"),
     "optimizer": (["train", "digits", "--optimizer", "adm"], "invalid choice: 'adm'"),
     "device": (["train", "digits", "--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'?"),
-    "batch": (
-        ["train", "digits", "--batch-size", "9999"],
-        "batch_size=9999 is larger than the data set of 1348 samples",
-    ),
     "no model": (["predict", "none.safetensors", "x.csv"], "there is no such file"),
     "unknown option": (["info", "--fast"], "unrecognized arguments: --fast"),
 }

@@ -13,6 +13,8 @@ from xpnet import (
     NegativeLogLikelihood,
     NeuralNetwork,
     PoissonLoss,
+    SigmoidActivation,
+    SoftmaxActivation,
     SoftmaxCrossEntropy,
 )
 from xpnet.backends import ops, to_host
@@ -230,16 +232,42 @@ def test_losses_from_logits_are_exact_and_finite_far_out(size, backend):
 def test_losses_from_probabilities_are_finite_and_differentiable_at_0_and_1(loss, float64_backend):
     y = float64_backend.asarray([[1.0, 0.0]])
     certain = float64_backend.asarray([[0.0, 1.0]])
-    epsilon = np.finfo(float).eps
+    least = np.finfo(float).eps ** 2
     assert np.isfinite(to_host(loss.loss(y, certain)))
-    at = float64_backend.asarray([[0.3 * epsilon, 1 - 0.5]])
+    at = float64_backend.asarray([[0.3 * least, 1 - 0.5]])
     slope = to_host(loss.derivative(y, at))[0, 0]
-    step = 0.01 * epsilon
+    step = 0.01 * least
     up, down = (
-        float64_backend.scalar(loss.loss(y, float64_backend.asarray([[0.3 * epsilon + d, 0.5]])))
+        float64_backend.scalar(loss.loss(y, float64_backend.asarray([[0.3 * least + d, 0.5]])))
         for d in (step, -step)
     )
     assert slope == pytest.approx((up - down) / (2 * step), rel=1e-3)
+
+
+def _through(activation, loss, z, y):
+    """Return the derivative with respect to an activation's input."""
+    activation.set_input_shape(z.shape[1:])
+    p = activation.forward_propagation(z)
+    return activation.backward_propagation(loss.derivative(y, p))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_target_that_was_held_for_all_but_impossible_has_the_whole_derivative(dtype):
+    """Where p is far below the spacing of numbers at 1, it has all its digits nevertheless."""
+    z = np.linspace(-30 if dtype == "float32" else -70, 20, 200, dtype=dtype)[:, None]
+    tolerance = 100 * np.finfo(dtype).eps
+    p = 1 / (1 + np.exp(-z.astype(float)))
+    found = _through(SigmoidActivation(), BinaryCrossEntropy(), z, np.ones_like(z)) * len(z)
+    np.testing.assert_allclose(found, p - 1, rtol=tolerance, atol=tolerance)
+    rows, y = np.concatenate([z, 0 * z], axis=1), np.zeros(len(z), int)
+    found = _through(SoftmaxActivation(), CategoricalCrossEntropy(), rows, y) * len(z)
+    expected = np.concatenate([p - 1, 1 - p], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    # Of 1 - p there are fewer digits, and in the end none; the sign and the size stay right.
+    found = _through(SigmoidActivation(), BinaryCrossEntropy(), 2 * z, np.zeros_like(z)) * len(z)
+    assert ((found >= 0) & (found < 2)).all()
+    p = 1 / (1 + np.exp(-2 * z.astype(float)))
+    np.testing.assert_array_less(abs(found - p) * (1 - p), 2 * np.finfo(dtype).eps)
 
 
 class TestNegativeLogLikelihood:

@@ -38,7 +38,7 @@ ORDER = [
     ["_translation"],
     ["_arrays", "_streaming", "memory"],
     ["_stored"],
-    ["_preparing", "_parameters", "history"],
+    ["_preparing", "_parameters", "_weighing", "history"],
     ["_penalties"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     [
@@ -51,7 +51,7 @@ ORDER = [
         "initializers",
         "regularizers",
     ],
-    ["_checks", "_decompressing", "_direction", "workspace", "config", "_blas"],
+    ["_checks", "_class_weights", "_decompressing", "_direction", "workspace", "config", "_blas"],
     ["backends"],
 ]
 

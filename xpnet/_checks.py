@@ -5,7 +5,10 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from .backends import unknown_name
+import numpy as np
+from array_api_compat import device
+
+from .backends import Array, array_namespace, is_array, unknown_name
 
 T = TypeVar("T")
 
@@ -55,6 +58,104 @@ def check_shape(name: str, value: Any) -> tuple[int, ...]:
     if not shape:
         raise ValueError(f"{name}={value!r}: expected the shape of one sample, e.g. (784,)")
     return tuple(check_count(name, size) for size in shape)
+
+
+def check_batch(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
+    """Refuse what is no batch of outputs with targets and weights beside it.
+
+    Values are not looked at: on a GPU that would wait for it.
+
+    Parameters
+    ----------
+    y_true : array
+        Of any shape: what fits is for losses and metrics to say.
+    y_pred : array of shape (n, n_outputs)
+    sample_weight : array of shape (n,) or None
+
+    Raises
+    ------
+    TypeError
+        One is no array of numbers, the outputs are no floating-point numbers, or they are not of
+        one library on one device.
+    ValueError
+        The outputs are no rows, or the weights are of another number.
+    """
+    given = (y_true, y_pred) if sample_weight is None else (y_true, y_pred, sample_weight)
+    # Of NumPy's arrays a look at their types says it all, which a training step has time for.
+    numbers = all(type(x) is np.ndarray and x.dtype.kind in "biuf" for x in given)
+    if not numbers or y_pred.dtype.kind != "f":
+        _check_arrays(*given)
+    if y_pred.ndim != 2 or y_pred.shape[1] == 0:
+        raise ValueError(
+            f"y_pred has shape {tuple(y_pred.shape)}: expected (n, n_outputs), for one output "
+            "y_pred[:, None]"
+        )
+    if sample_weight is not None and sample_weight.shape != y_pred.shape[:1]:
+        raise ValueError(
+            f"sample_weight has shape {tuple(sample_weight.shape)}: expected "
+            f"({y_pred.shape[0]},), one weight for each sample"
+        )
+
+
+def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
+    """Refuse what is no array of numbers, or not where the outputs are."""
+    names = ("y_true", "y_pred", "sample_weight")
+    given = dict(zip(names, (y_true, y_pred, *sample_weight), strict=False))
+    for name, x in given.items():
+        if not is_array(x):
+            raise TypeError(
+                f"{name} is {type(x).__name__}: expected an array, e.g. numpy.asarray({name})"
+            )
+    xp = array_namespace(y_pred)
+    for name, x in given.items():
+        if x is not y_pred and (array_namespace(x) is not xp or device(x) != device(y_pred)):
+            raise TypeError(
+                f"{name} is {_home(x)}, and y_pred {_home(y_pred)}: expected both of one library "
+                "and on one device; xpnet.backends.move moves them"
+            )
+        kinds = ("real floating",) if x is y_pred else ("bool", "integral", "real floating")
+        if not xp.isdtype(x.dtype, kinds):
+            expected = "" if x is y_pred else "booleans, integers or "
+            raise TypeError(
+                f"{name} has the type {x.dtype}: expected {expected}floating-point numbers"
+            )
+
+
+def is_at_hand(x: Array) -> bool:
+    """Whether numbers can be looked at without waiting for a device."""
+    return isinstance(x, np.ndarray)
+
+
+def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> np.ndarray:
+    """Return labels as integers.
+
+    Raises
+    ------
+    ValueError
+        One is no whole number, or no class, and not the one that is ignored.
+    """
+    labels = y
+    if y.dtype != np.int64:
+        with np.errstate(invalid="ignore"):  # NaN is no whole number, too
+            labels = y.astype(np.int64)
+        if not np.array_equal(labels, y):
+            wrong = y[labels != y][0]
+            raise ValueError(f"y has the class {wrong}: expected whole numbers from 0")
+    # Negative ones are very large without a sign.
+    if labels.size and np.maximum.reduce(labels.view(np.uint64), axis=None) < n_classes:
+        return labels
+    counted = labels if ignored is None else labels[labels != ignored]
+    outside = counted[(counted < 0) | (counted >= n_classes)]
+    if outside.size:
+        raise ValueError(
+            f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, one class for each of "
+            f"{n_classes} outputs"
+        )
+    return labels
+
+
+def _home(x: Array) -> str:
+    return f"of {type(x).__module__.partition('.')[0]} on {device(x)}"
 
 
 def find(

@@ -1,6 +1,7 @@
 """Where the data of a training or a prediction go: to the device, or into a stream."""
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ from ._arrays import Arrays
 from ._preparing import prepare_targets
 from ._reading import is_stored, numpy_type
 from ._streaming import Stream
+from ._weighing import balanced_loss, check_total_weight
 from .backends import Array, Backend, backend_of, is_array, is_sparse, move_state, ops
 from .data import Dataset
+from .losses import LossFunction
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
@@ -27,6 +30,8 @@ class Placed:
     plan: memory.MemoryPlan
     training: Data
     validation: Data | None
+    loss: LossFunction
+    """The network's, with the class weights for the training data, if they are to be balanced."""
     available: float
     sizes: memory.Sizes
 
@@ -45,13 +50,20 @@ def place_training(
     Raises
     ------
     ValueError
-        The targets do not fit the loss or the network.
+        The targets do not fit the loss or the network; no sample counts, or a layer could not learn
+        from batches of the size asked for.
     MemoryPlanError
         There is no way that fits into the memory.
     """
     y, held_out = (
-        None if data is None else _targets(network, data) for data in (training, validation)
+        None if data is None else targets_of(network, data) for data in (training, validation)
     )
+    n_outputs = network.layers[-1].output_shape()[0]
+    loss = balanced_loss(network.loss, y, training.sample_weight, n_outputs)
+    for what, data, targets in (("training", training, y), ("validation", validation, held_out)):
+        if data is not None:
+            given = (loss, targets, data.sample_weight, n_outputs, backend.dtype)
+            check_total_weight(f"{what} data", *given)
     keeps = keeps_sparse(network)
     sizes = _sizes(training, y, backend, keeps)
     if validation is not None:
@@ -64,16 +76,47 @@ def place_training(
         sizes = replace(sizes, evaluated=len(validation), evaluated_bytes=bytes_)
     available = _available(network, training, backend, sizes)
     plan = memory.choose(network, sizes, len(training), available, streamed=is_stored(training.X))
+    _check_learning(network, plan)
     return Placed(
         plan,
         place(training, backend, y, keeps, chunk=plan.chunk),
         None if validation is None else place(validation, backend, held_out, keeps),
+        loss,
         available,
         sizes,
     )
 
 
-def _targets(network: "NeuralNetwork", data: Dataset) -> Array:
+def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
+    """Refuse, or warn of, what a network would go through without learning from it."""
+    if not network.parameters:
+        warnings.warn(
+            "no layer of the network has parameters: fit measures its loss and trains nothing. Add "
+            "a DenseLayer, for example",
+            stacklevel=5,
+        )
+    size, rows = plan.batch_size, plan.rows
+    short = {size % rows, plan.n_samples % size % rows} - {0}  # besides whole pieces
+    for layer in network.layers:
+        name, least = layer.layer_name(), layer.least_samples
+        if size < least:
+            raise ValueError(
+                f"{name} learns nothing from batches of {size} sample(s): expected batch_size="
+                f"{least} or more, and as many samples"
+            )
+        if any(n < least for n in short):
+            part = "the last batch of each epoch" if rows == size else "a piece of some batches"
+            warnings.warn(
+                f"{name} learns nothing from fewer than {least} samples at a time, and {part} has "
+                f"{min(short)}: {plan.n_samples} samples in batches of {size}"
+                + ("" if rows == size else f", which go through the network by {rows}")
+                + ". Choose another batch_size, e.g. one that divides the samples evenly",
+                stacklevel=5,
+            )
+
+
+def targets_of(network: "NeuralNetwork", data: Dataset) -> Array:
+    """Return the targets of a data set as the network's loss takes them, where there are any."""
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs = network.layers[-1].output_shape()[0]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import class_indices
 from .backends import Array, to_host
 from .data import Dataset
 from .layers import Layer
@@ -56,16 +57,11 @@ def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) ->
             ) from None
 
 
-def check_size(dataset: Dataset, batch_size: int, least: int) -> None:
+def check_size(dataset: Dataset, least: int) -> None:
     """Refuse a data set that is too small to train on."""
     n = len(dataset)
     if n < least:
         raise ValueError(f"the data set has {n} samples: expected at least {least} to train on")
-    if batch_size > n:
-        raise ValueError(
-            f"batch_size={batch_size} is larger than the data set of {n} samples: expected at "
-            f"most {n}"
-        )
 
 
 def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any) -> None:
@@ -112,13 +108,8 @@ def prepare_targets(
     column = host.ndim == 1 or host.shape[1:] == (1,)
     if loss.targets is None:  # a user's loss: all that is sure is that (n,) and (n, 1) are no pair
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
-    if loss.targets == "classes" and n_outputs < 2:
-        raise ValueError(
-            f"{name} needs one output for each class, and the network has {n_outputs}: give the "
-            "last layer as many units as there are classes, or use BinaryCrossEntropy"
-        )
     if loss.targets == "classes" and column:
-        return _class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
+        return class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
     if column and n_outputs == 1:
         host = host.reshape(n, 1)
     if host.shape != (n, n_outputs):
@@ -137,22 +128,6 @@ def prepare_targets(
     if loss.targets in ("values", "counts"):
         check_classes(host, metric)
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
-
-
-def _class_indices(y: np.ndarray, n_classes: int, ignore_index: int | None) -> np.ndarray:
-    """Return labels as integers, refusing what is no class of the network."""
-    labels = y.astype(np.int64)
-    if not np.array_equal(labels, y):
-        wrong = y[labels != y][0]
-        raise ValueError(f"y has the class {wrong}: expected whole numbers from 0")
-    counted = labels if ignore_index is None else labels[labels != ignore_index]
-    outside = counted[(counted < 0) | (counted >= n_classes)]
-    if outside.size:
-        raise ValueError(
-            f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, the network having "
-            f"{n_classes} outputs"
-        )
-    return labels
 
 
 _KINDS = {

@@ -84,11 +84,15 @@ class Sums:
         shared = float(np.sum(_numbers(self._penalties, self._backend)))
         return shared / total if total else 0.0
 
-    def first_not_finite(self) -> tuple[int, float] | None:
-        """Return step and loss of the first loss that is no finite number; waits."""
-        losses = _numbers(self._losses, self._backend)
-        wrong = np.flatnonzero(~np.isfinite(losses))
-        return (self._steps[wrong[0]], float(losses[wrong[0]])) if wrong.size else None
+    def first_not_finite(self) -> tuple[str, int] | None:
+        """Return what was not finite first, a batch's loss or its weight, and its step; waits."""
+        for what, values in (("the loss", self._losses), ("the weight", self._weights)):
+            numbers = _numbers(values, self._backend)
+            wrong = np.flatnonzero(~np.isfinite(numbers))
+            if wrong.size:
+                ending = "" if what == "the loss" else " of a batch"
+                return f"{what} {numbers[wrong[0]]}{ending}", self._steps[wrong[0]]
+        return None
 
 
 def _numbers(values: Any, backend: Backend) -> np.ndarray:

@@ -11,6 +11,7 @@ from .snapshot import Snapshot
 
 if TYPE_CHECKING:
     from ._arrays import Arrays
+    from .losses import LossFunction
     from .neuralnet import NeuralNetwork
 
 
@@ -73,14 +74,14 @@ class Inspection:
         return f"{tabulate(rows, headers, disable_numparse=True)}\nloss {self.loss:.6g}"
 
 
-def inspect(network: "NeuralNetwork", batch: "Arrays") -> Inspection:
+def inspect(network: "NeuralNetwork", batch: "Arrays", loss_function: "LossFunction") -> Inspection:
     """Return what a network's layers do with a batch, in training; it stays as it is."""
     before, x, outputs = Snapshot(network), batch.X, []
     try:
         for layer in network.layers:
             x = layer.forward_propagation(x, training=True)
             outputs.append(to_host(x))
-        loss, error = network.loss.loss_and_derivative(*loss_arguments(batch, x))
+        loss, error = loss_function.loss_and_derivative(*loss_arguments(batch, x))
         network.backward_propagation(error, update=False)
         reports = [
             _report(layer, output) for layer, output in zip(network.layers, outputs, strict=True)

@@ -8,16 +8,25 @@ A new loss is a subclass of :class:`LossFunction` with those two methods, or of 
 with the loss and the derivative of each sample, which brings the weights.
 """
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from array_api_compat import device
 
-from ._checks import check_fraction, check_integer, check_positive
-from .backends import Array, array_namespace, ops
+from ._checks import (
+    check_batch,
+    check_fraction,
+    check_integer,
+    check_positive,
+    class_indices,
+    is_at_hand,
+)
+from ._class_weights import balanced_weights, read_class_weight, weights_of_classes
+from .backends import Array, array_namespace, ops, to_host
 
 
 class LossFunction(ABC):
@@ -35,6 +44,8 @@ class LossFunction(ABC):
         rows), or None, which is not checked.
     makes_weights : bool
         Whether samples get weights even where the data have none.
+    state_names : tuple of str
+        What a loss learns from the training data, and is saved with the network.
     decision_threshold : float
         With one output, the value above which it says "class 1".
     more_is_better : bool
@@ -44,6 +55,7 @@ class LossFunction(ABC):
     accepts: ClassVar[frozenset[str] | None] = None
     advice: ClassVar[str] = ""
     targets: ClassVar[str | None] = None
+    state_names: ClassVar[tuple[str, ...]] = ()
     makes_weights: bool = False
     decision_threshold: float = 0.5
     more_is_better: ClassVar[bool] = False
@@ -81,10 +93,20 @@ class LossFunction(ABC):
     def total_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | float:
-        """Return what the mean over the batch is divided by: Σ wᵢ, or the number of samples."""
-        if sample_weight is None:
+        """Return what the mean over the batch is divided by: Σ wᵢ, or the number of samples.
+
+        The weights are those that :meth:`sample_weight` returns.
+        """
+        weight = self.sample_weight(y_true, y_pred, sample_weight)
+        if weight is None:
             return float(y_pred.shape[0])
-        return array_namespace(sample_weight).sum(sample_weight)
+        return array_namespace(weight).sum(weight)
+
+    def sample_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | None:
+        """Return the weight of each sample in the loss, or None where all weigh the same."""
+        return sample_weight
 
     def metric_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
@@ -114,12 +136,14 @@ class MeanLoss(LossFunction):
 
     def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return Σ wᵢ lᵢ / Σ wᵢ."""
+        self._check(y_true, y_pred, sample_weight)
         y = self.match(y_true, y_pred)
         share = self._share(y_true, y_pred, sample_weight)
         return array_namespace(y_pred).sum(self.sample_loss(y, y_pred) * share)
 
     def derivative(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return wᵢ / Σ wᵢ times the derivative of each sample's own loss."""
+        self._check(y_true, y_pred, sample_weight)
         y = self.match(y_true, y_pred)
         share = self._share(y_true, y_pred, sample_weight)
         if not isinstance(share, float):
@@ -137,7 +161,8 @@ class MeanLoss(LossFunction):
         """Return :meth:`loss` and :meth:`derivative`, unless a subclass has either of its own."""
         if _overrides(type(self), MeanLoss, "loss", "derivative"):
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
-        if y_true.shape[0] != y_pred.shape[0]:
+        self._check(y_true, y_pred, *sample_weight)
+        if y_true.shape[:1] != y_pred.shape[:1]:
             self.match(y_true, y_pred)  # which refuses it
         share: Array = self._share(y_true, y_pred, *sample_weight)
         shares = () if isinstance(share, float) else (share,)
@@ -175,22 +200,31 @@ class MeanLoss(LossFunction):
         return array_namespace(y_true).astype(y_true, y_pred.dtype, copy=False)
 
     def one_hot(self, labels: Array, y_pred: Array) -> Array:
-        """Return class indices of shape (n,) or (n, 1) as one-hot rows like ``y_pred``."""
-        flat = array_namespace(labels).reshape(labels, (-1,))
+        """Return class indices of shape (n,) or (n, 1) as one-hot rows like ``y_pred``.
+
+        Raises
+        ------
+        TypeError
+            They are no integers.
+        """
+        xp = array_namespace(labels)
+        if not xp.isdtype(labels.dtype, ("bool", "integral")):
+            raise TypeError(
+                f"{type(self).__name__} got class indices of the type {labels.dtype}: expected "
+                "integers, e.g. y.astype(int)"
+            )
+        flat = xp.astype(xp.reshape(labels, (-1,)), xp.int64, copy=False)
         return ops.one_hot(flat, y_pred.shape[1], like=y_pred)
 
-    def sample_weight(
-        self, y_true: Array, y_pred: Array, sample_weight: Array | None
-    ) -> Array | None:
-        """Return the weight of each sample, or None where all weigh the same."""
-        return sample_weight
+    def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
+        """Refuse arguments that are no arrays, or not of one sort; :meth:`match` compares shapes.
 
-    def total_weight(
-        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
-    ) -> Array | float:
-        """Return Σ wᵢ, w being what :meth:`sample_weight` makes of the weights given."""
-        weight = self.sample_weight(y_true, y_pred, sample_weight)
-        return super().total_weight(y_true, y_pred, weight)
+        Raises
+        ------
+        TypeError, ValueError
+        """
+        check_batch(y_true, y_pred, sample_weight)
+        self.check_outputs(y_pred.shape[1])
 
     def _share(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
@@ -200,11 +234,6 @@ class MeanLoss(LossFunction):
         weight = self.sample_weight(y_true, y_pred, sample_weight)
         if weight is None:
             return 1.0 / max(y_pred.shape[0], 1)
-        if weight.shape != (y_pred.shape[0],):
-            raise ValueError(
-                f"sample_weight has shape {weight.shape}: expected ({y_pred.shape[0]},), "
-                "one weight for each sample"
-            )
         weight = xp.astype(weight, y_pred.dtype, copy=False)
         total = xp.sum(weight)
         return weight / xp.where(total > 0, total, 1.0)
@@ -243,7 +272,97 @@ class MeanSquaredError(MeanLoss):
         return (2.0 * self.factor / y_pred.shape[1]) * (y_pred - y_true)
 
 
-class BinaryCrossEntropy(MeanLoss):
+class ClassWeightedLoss(MeanLoss):
+    r"""Base of the losses whose samples may weigh what their classes do.
+
+    The mean is :math:`\sum_i w_i c_{y_i} l_i / \sum_i w_i c_{y_i}`, c being the classes' weights
+    and w the samples' own. A target that is divided among classes weighs the mean of their weights.
+    Metrics are taken without class weights.
+
+    Attributes
+    ----------
+    class_weight : list of float, dict of int to float, "balanced" or None
+        As it was given.
+    balanced_weight : list of float or None
+        What ``"balanced"`` came to: the classes' weights in the last ``fit``. They are of the
+        network's own copy of the loss, ``net.loss``, and are saved with it.
+    """
+
+    state_names = ("balanced_weight",)
+    balanced_weight: list[float] | None = None
+
+    def __init__(
+        self, class_weight: Sequence[float] | Mapping[int, float] | str | None = None
+    ) -> None:
+        self.class_weight = read_class_weight(class_weight)
+
+    @abstractmethod
+    def n_classes(self, n_outputs: int) -> int:
+        """Return how many classes so many outputs are for."""
+
+    @abstractmethod
+    def class_parts(self, y_true: Array, y_pred: Array) -> Array:
+        """Return how far each target belongs to each class: rows like one-hot ones."""
+
+    def sample_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | None:
+        """Return the sample's weight times its class's, and 0 for a label to ignore."""
+        weight = self.metric_weight(y_true, y_pred, sample_weight)
+        if self.class_weight is None:
+            return weight
+        xp, of_class = array_namespace(y_pred), self._weights_of_classes(y_pred.shape[1])
+        of_class = xp.asarray(of_class, dtype=y_pred.dtype, device=device(y_pred))
+        own = xp.sum(self.class_parts(y_true, y_pred) * of_class, axis=1)
+        return own if weight is None else weight * own
+
+    def class_counts(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array:
+        """Return what the samples of each class weigh together, without class weights."""
+        weight = self.metric_weight(y_true, y_pred, sample_weight)
+        parts = self.class_parts(y_true, y_pred)
+        return array_namespace(parts).sum(
+            parts if weight is None else parts * weight[:, None], axis=0
+        )
+
+    def balanced(self, counts: Sequence[float]) -> Self:
+        """Return a copy whose ``"balanced"`` weights are those for :meth:`class_counts`.
+
+        Raises
+        ------
+        ValueError
+            A class has no samples that count.
+        """
+        loss = copy.copy(self)
+        loss.balanced_weight = balanced_weights(counts, getattr(self, "ignore_index", None))
+        return loss
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse class weights of another number than the classes."""
+        n_classes = self.n_classes(n_outputs)
+        if self.class_weight is not None and not isinstance(self.class_weight, str):
+            weights_of_classes(self.class_weight, n_classes)
+
+    def _weights_of_classes(self, n_outputs: int) -> list[float]:
+        """Return the weight of each class.
+
+        Raises
+        ------
+        ValueError
+            They do not fit the classes, or ``"balanced"`` has not been found from any data.
+        """
+        known = self.balanced_weight if self.class_weight == "balanced" else self.class_weight
+        if known is None or isinstance(known, str):
+            raise ValueError(
+                "class_weight='balanced' is found from the training data, by the fit of a network, "
+                "whose loss (net.loss) has the weights then: ask that one, or give the weights "
+                "themselves"
+            )
+        return weights_of_classes(known, self.n_classes(n_outputs))
+
+
+class BinaryCrossEntropy(ClassWeightedLoss):
     r"""Two classes, or several independent yes-or-no outputs (their mean).
 
     From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, p = σ(z), the same
@@ -259,11 +378,18 @@ class BinaryCrossEntropy(MeanLoss):
         What it is multiplied by: k makes it the sum over a sample's outputs in place of the mean.
     most : float, default infinity
         What one output's loss from logits is reported as at most. The derivative is not changed.
+    class_weight : sequence of 2 float, dict or "balanced", optional
+        The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`; a target y between 0
+        and 1 weighs c₀ (1 - y) + c₁ y. With one output only: several answers to a sample have one
+        weight together.
 
     Notes
     -----
-    Below ε = the spacing of floating-point numbers at 1, the logarithm is continued by its tangent
-    at ε. So the loss is finite even for p = 0, and its derivative, 1 / max(p, ε), exact everywhere.
+    The logarithm of p is continued by its tangent below ε², and that of 1 - p below ε, the spacing
+    of floating-point numbers at 1 (1.2e-7 in float32, 2.2e-16 in float64). So the loss is finite
+    even for p = 0 and p = 1. A p near 0 has all its digits, and the derivative behind a sigmoid is
+    exact there; of a p that was rounded to a number near 1, 1 - p has only some digits left, or
+    none. From logits nothing is lost.
     """
 
     advice = (
@@ -273,8 +399,13 @@ class BinaryCrossEntropy(MeanLoss):
     targets = "probabilities"
 
     def __init__(
-        self, from_logits: bool = False, factor: float = 1.0, most: float = math.inf
+        self,
+        from_logits: bool = False,
+        factor: float = 1.0,
+        most: float = math.inf,
+        class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
     ) -> None:
+        super().__init__(class_weight)
         self.from_logits = bool(from_logits)
         self.factor, self.most = check_positive("factor", factor), _check_most(most)
         self.decision_threshold = 0.0 if from_logits else 0.5
@@ -284,6 +415,21 @@ class BinaryCrossEntropy(MeanLoss):
         """Real numbers where logits are asked for, else probabilities."""
         return frozenset(["real"] if self.from_logits else ["probability"])
 
+    def n_classes(self, n_outputs: int) -> int:
+        """Return 2, "no" and "yes"."""
+        if n_outputs > 1 and self.class_weight is not None:
+            raise ValueError(
+                f"class_weight of BinaryCrossEntropy is for one output, and there are {n_outputs}, "
+                "whose answers to a sample have one weight together: give samples their weights by "
+                "sample_weight, or use SoftmaxCrossEntropy for classes that exclude each other"
+            )
+        return 2
+
+    def class_parts(self, y_true: Array, y_pred: Array) -> Array:
+        """Return 1 - y and y of each target."""
+        y = self.match(y_true, y_pred)
+        return array_namespace(y).concat([1.0 - y, y], axis=1)
+
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each row, the mean over its outputs."""
         xp = array_namespace(y_pred)
@@ -291,7 +437,8 @@ class BinaryCrossEntropy(MeanLoss):
             tail = xp.log1p(xp.exp(-xp.abs(y_pred)))
             losses = xp.maximum(y_pred, 0.0) - y_true * y_pred + tail
             return self.factor * xp.mean(_at_most(losses, self.most), axis=1)
-        log_p, log_q = _log(y_pred), _log(1.0 - y_pred)
+        epsilon = _epsilon(y_pred)
+        log_p, log_q = _log(y_pred, epsilon**2), _log(1.0 - y_pred, epsilon)
         return -self.factor * xp.mean(y_true * log_p + (1.0 - y_true) * log_q, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
@@ -299,7 +446,9 @@ class BinaryCrossEntropy(MeanLoss):
         if self.from_logits:
             difference = ops.sigmoid(y_pred) - y_true
         else:
-            difference = (1.0 - y_true) * _log_slope(1.0 - y_pred) - y_true * _log_slope(y_pred)
+            epsilon = _epsilon(y_pred)
+            of_no = (1.0 - y_true) * _log_slope(1.0 - y_pred, epsilon)
+            difference = of_no - y_true * _log_slope(y_pred, epsilon**2)
         return difference * (self.factor / y_pred.shape[1])
 
 
@@ -335,39 +484,49 @@ class PoissonLoss(MeanLoss):
         return (rate - y_true) * (self.factor / y_pred.shape[1])
 
 
-class ClassLoss(MeanLoss):
+class ClassLoss(ClassWeightedLoss):
     r"""Base of the losses of several classes that exclude each other.
 
     Parameters
     ----------
-    class_weight : sequence of float, optional
-        A weight c for each class. The mean is :math:`\sum_i w_i c_{y_i} l_i / \sum_i w_i c_{y_i}`.
+    class_weight : sequence of float, dict or "balanced", optional
+        A weight for each class; finite, 0 or more, not all 0. A dict has weights by class index,
+        and classes that it does not name weigh 1. ``"balanced"`` is :math:`n / (K n_k)` for K
+        classes with :math:`n_k` of the n training samples each (sums of their weights, if they
+        have any), so that all classes weigh the same together. It is found anew by each ``fit``,
+        from that call's training data, and holds for its validation data and for what is asked
+        afterwards; see ``net.loss.balanced_weight``. Training data without one of the classes are
+        refused.
     ignore_index : int, optional
         Samples with this label (which may be out of range, e.g. -1) count for nothing.
     label_smoothing : float, default 0.0
         The part ε of a label that all K classes share: :math:`(1 - \epsilon) y + \epsilon / K`, so
-        that the network need not be certain. Szegedy et al. 2016, section 7.
+        that the network need not be certain. Szegedy et al. 2016, section 7. Class weights are
+        those of the labels before that.
     """
 
     targets = "classes"
 
     def __init__(
         self,
-        class_weight: Sequence[float] | None = None,
+        class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
-        if class_weight is not None:
-            class_weight = [float(weight) for weight in class_weight]
-            if not class_weight or not all(0 <= weight < float("inf") for weight in class_weight):
-                raise ValueError(
-                    f"class_weight={class_weight!r}: expected a finite number, 0 or more, for each "
-                    "class"
-                )
-        self.class_weight = class_weight
+        super().__init__(class_weight)
         self.ignore_index = None if ignore_index is None else check_integer(ignore_index)
         self.label_smoothing = check_fraction("label_smoothing", label_smoothing)
         self.makes_weights = ignore_index is not None
+
+    def n_classes(self, n_outputs: int) -> int:
+        """Return the number of outputs."""
+        if n_outputs < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs one output for each class, and the network has "
+                f"{n_outputs}: give the last layer as many units as there are classes, or use "
+                "BinaryCrossEntropy"
+            )
+        return n_outputs
 
     def match(self, y_true: Array, y_pred: Array) -> Array:
         """Return the targets as rows like ``y_pred``, smoothed."""
@@ -376,19 +535,26 @@ class ClassLoss(MeanLoss):
             return rows
         return rows * (1.0 - self.label_smoothing) + self.label_smoothing / y_pred.shape[1]
 
-    def sample_weight(
-        self, y_true: Array, y_pred: Array, sample_weight: Array | None
-    ) -> Array | None:
-        """Return the sample's weight times its class's, and 0 for the label to ignore."""
-        xp = array_namespace(y_pred)
-        weight = self.metric_weight(y_true, y_pred, sample_weight)
-        if self.class_weight is not None:
-            self.check_outputs(y_pred.shape[1])
-            of_class = xp.asarray(self.class_weight, dtype=y_pred.dtype, device=device(y_pred))
-            # Of the labels as they were given: smoothing makes nothing of another class.
-            rows = super().match(y_true, y_pred)
-            weight = _times(weight, xp.sum(rows * of_class, axis=1))
-        return weight
+    def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return :meth:`loss`, after a look at the class indices; that waits for a GPU."""
+        check_batch(y_true, y_pred, sample_weight)
+        self._check_classes(to_host(y_true), y_pred)
+        return self.loss(y_true, y_pred, sample_weight)
+
+    def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
+        super()._check(y_true, y_pred, sample_weight)
+        if is_at_hand(y_true):
+            self._check_classes(y_true, y_pred)
+
+    def _check_classes(self, y_true: Any, y_pred: Array) -> None:
+        """Refuse class indices that are out of range; ``y_true`` is on the host."""
+        n, n_classes = y_pred.shape
+        if y_true.shape in ((n,), (n, 1)) and n_classes > 1:
+            class_indices(y_true, n_classes, self.ignore_index)
+
+    def class_parts(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the targets as rows, not smoothed."""
+        return super().match(y_true, y_pred)
 
     def metric_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
@@ -398,15 +564,8 @@ class ClassLoss(MeanLoss):
             return sample_weight
         xp = array_namespace(y_pred)
         labels = xp.reshape(y_true, (-1,))
-        return _times(sample_weight, xp.astype(labels != self.ignore_index, y_pred.dtype))
-
-    def check_outputs(self, n_outputs: int) -> None:
-        """Refuse class weights of another number than the classes."""
-        if self.class_weight is not None and len(self.class_weight) != n_outputs:
-            raise ValueError(
-                f"class_weight has {len(self.class_weight)} weights for {n_outputs} classes: "
-                "expected one for each"
-            )
+        counts = xp.astype(labels != self.ignore_index, y_pred.dtype)
+        return counts if sample_weight is None else sample_weight * counts
 
 
 class CategoricalCrossEntropy(ClassLoss):
@@ -418,7 +577,7 @@ class CategoricalCrossEntropy(ClassLoss):
 
     Notes
     -----
-    The logarithm is continued below ε as in :class:`BinaryCrossEntropy`.
+    The logarithm is continued below ε² as in :class:`BinaryCrossEntropy`.
     """
 
     accepts = frozenset(["distribution"])
@@ -426,11 +585,11 @@ class CategoricalCrossEntropy(ClassLoss):
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each row."""
-        return -array_namespace(y_pred).sum(y_true * _log(y_pred), axis=1)
+        return -array_namespace(y_pred).sum(y_true * _log(y_pred, _epsilon(y_pred) ** 2), axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return -y / p."""
-        return -y_true * _log_slope(y_pred)
+        return -y_true * _log_slope(y_pred, _epsilon(y_pred) ** 2)
 
 
 class SoftmaxCrossEntropy(ClassLoss):
@@ -455,7 +614,7 @@ class SoftmaxCrossEntropy(ClassLoss):
 
     def __init__(
         self,
-        class_weight: Sequence[float] | None = None,
+        class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         most: float = math.inf,
@@ -474,7 +633,8 @@ class SoftmaxCrossEntropy(ClassLoss):
         if _overrides(type(self), SoftmaxCrossEntropy, *own):
             return super().sample_loss_and_derivative(y_true, y_pred)
         plain = not self.label_smoothing and self.ignore_index is None
-        if plain and y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
+        whole = array_namespace(y_true).isdtype(y_true.dtype, "integral")
+        if plain and whole and y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
             losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)  # makes no rows
             return _at_most(losses, self.most), derivatives
         xp, y = array_namespace(y_pred), self.match(y_true, y_pred)
@@ -523,10 +683,6 @@ def _overrides(loss: type[LossFunction], base: type, *methods: str) -> bool:
     return any(getattr(loss, name) is not getattr(base, name) for name in methods)
 
 
-def _times(weight: Array | None, factor: Array) -> Array:
-    return factor if weight is None else weight * factor
-
-
 def _check_most(most: float) -> float:
     return most if most == math.inf else check_positive("most", most)
 
@@ -535,14 +691,17 @@ def _at_most(losses: Array, most: float) -> Array:
     return losses if most == math.inf else array_namespace(losses).minimum(losses, most)
 
 
-def _log(p: Array) -> Array:
-    """Return log p, continued below ε by its tangent there: log ε + p/ε - 1."""
+def _log(p: Array, least: float) -> Array:
+    """Return log p, continued below ``least`` by its tangent there: log p₀ + p/p₀ - 1."""
     xp = array_namespace(p)
-    epsilon = float(xp.finfo(p.dtype).eps)
-    return xp.log(xp.maximum(p, epsilon)) + (xp.minimum(p, epsilon) / epsilon - 1.0)
+    return xp.log(xp.maximum(p, least)) + (xp.minimum(p, least) / least - 1.0)
 
 
-def _log_slope(p: Array) -> Array:
-    """Return the derivative of :func:`_log`, 1 / max(p, ε)."""
-    xp = array_namespace(p)
-    return 1.0 / xp.maximum(p, float(xp.finfo(p.dtype).eps))
+def _log_slope(p: Array, least: float) -> Array:
+    """Return the derivative of :func:`_log`, 1 / max(p, p₀)."""
+    return 1.0 / array_namespace(p).maximum(p, least)
+
+
+def _epsilon(p: Array) -> float:
+    """Return ε, the spacing of floating-point numbers at 1."""
+    return float(array_namespace(p).finfo(p.dtype).eps)

@@ -1,12 +1,14 @@
 """How much memory training takes, known before it begins."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .layers import Layer
 from .metrics import Metric
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class MemoryPlan:
         Features, targets and weights of the samples that are there at the same time, and the
         order in which they are taken.
     batch_size : int
+        All samples, where the network's batch size is larger than the data.
     rows : int
         Samples that go through the network at a time: fewer than the batch has, where that does
         not fit in memory as a whole.
@@ -221,7 +224,8 @@ def choose(
 ) -> MemoryPlan:
     """Return the plan that is nearest to what was asked for, and fits into ``available`` bytes.
 
-    All data on the device and a whole batch at a time, if they fit. Else the data are streamed;
+    A batch is not larger than the data. All data on the device and a whole batch at a time, if they
+    fit. Else the data are streamed;
     and if that is not enough, the batch is split, as little as has to be. ``batch_size="auto"`` is
     the largest of 64, 128, 256 and 512 that needs no splitting, or all samples where there are
     fewer: with all data on the device, if there is one, for that is worth more than a large batch.
@@ -260,19 +264,25 @@ def choose(
             if (found := kind(batch_size, batch_size)) is not None:
                 return found
         asked = choices[-1]
-    rows = asked
+    asked = min(asked, n_samples)
+    rows, least_rows = asked, min(asked, least_samples(network.layers))
     while True:
         if (found := resident(asked, rows) or in_chunks(asked, rows)) is not None:
             return found
-        if rows == 1:
+        if rows == least_rows:
             break
-        rows = -(-rows // 2)
-    least = plan(network, sizes, n_samples, asked, 1, None if sizes.sparse else asked)
+        rows = max(-(-rows // 2), least_rows)
+    least = plan(network, sizes, n_samples, asked, least_rows, None if sizes.sparse else asked)
     raise MemoryPlanError(
         f"training does not fit into {_readable(available)}. This is the least it takes:\n{least}\n"
         "Use fewer or smaller layers, an optimizer that remembers less, or "
         + ("a device with more memory" if network.memory_limit is None else "a larger memory_limit")
     )
+
+
+def least_samples(layers: Sequence[Layer]) -> int:
+    """Return how many samples must go through some layers at a time for all to learn."""
+    return max(layer.least_samples for layer in layers)
 
 
 def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:

@@ -12,7 +12,8 @@ without it ``mode="max"`` or ``mode="min"`` has to be given.
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from .backends import Array, array_namespace, is_array, ops
+from ._checks import check_batch, class_indices
+from .backends import Array, array_namespace, ops, to_host
 
 
 class Metric(ABC):
@@ -60,11 +61,14 @@ class Metric(ABC):
         Raises
         ------
         TypeError
-            Something is no array.
+            Something is no array, the outputs are no floating-point numbers, or the arrays are of
+            several libraries or devices.
         ValueError
-            The shapes do not fit.
+            The shapes do not fit, or a target that counts is no class.
         """
         _check(y_true, y_pred, sample_weight)
+        if self.one_class_per_sample:
+            _check_classes(y_true, y_pred, sample_weight)
         return self.result(self.statistics(y_true, y_pred, sample_weight))
 
 
@@ -230,7 +234,7 @@ class _FromConfusion(Metric):
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the confusion matrix."""
-        return confusion_matrix(y_true, y_pred, sample_weight, threshold=self.threshold)
+        return _confusion(y_true, y_pred, sample_weight, self.threshold)
 
     def result(self, statistics: Array) -> Array:
         """Return the average over classes."""
@@ -297,8 +301,20 @@ def confusion_matrix(
     Returns
     -------
     array of shape (n_classes, n_classes), of the type of y_pred
+
+    Raises
+    ------
+    TypeError, ValueError
+        As a metric does.
     """
     _check(y_true, y_pred, sample_weight)
+    _check_classes(y_true, y_pred, sample_weight)
+    return _confusion(y_true, y_pred, sample_weight, threshold)
+
+
+def _confusion(
+    y_true: Array, y_pred: Array, sample_weight: Array | None, threshold: float | None
+) -> Array:
     xp = array_namespace(y_pred)
     n_classes = max(y_pred.shape[1], 2)
     weight = _weight(y_pred, sample_weight)[:, None]
@@ -363,22 +379,28 @@ precision, recall, f1 = Precision(), Recall(), F1()
 
 def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
     """Refuse what does not belong together."""
-    for name, x in (("y_true", y_true), ("y_pred", y_pred)):
-        if not is_array(x):
-            raise TypeError(f"{name} is {type(x).__name__}: expected an array")
-    if y_pred.ndim != 2:
-        raise ValueError(
-            f"y_pred has shape {y_pred.shape}: expected (n, n_outputs), for one output y[:, None]"
-        )
+    check_batch(y_true, y_pred, sample_weight)
     n = y_pred.shape[0]
     if y_true.ndim not in (1, 2) or y_true.shape[0] != n:
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
     if y_true.ndim == 2 and y_true.shape[1] not in (1, y_pred.shape[1]):
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
-    if sample_weight is not None and not is_array(sample_weight):
-        raise TypeError(f"sample_weight is {type(sample_weight).__name__}: expected an array")
-    if sample_weight is not None and sample_weight.shape != (n,):
-        raise ValueError(f"sample_weight has shape {sample_weight.shape}: expected ({n},)")
+
+
+def _check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
+    """Refuse class indices that are out of range; on a GPU, this waits for it."""
+    if y_true.shape[1:] not in ((), (1,)):
+        return
+    labels, n_outputs = to_host(y_true).reshape(-1), y_pred.shape[1]
+    if sample_weight is not None:
+        labels = labels[to_host(sample_weight) != 0]
+    if n_outputs > 1:
+        class_indices(labels, n_outputs)
+    elif not ((labels >= 0) & (labels <= 1)).all():
+        raise ValueError(
+            f"y_true goes from {labels.min()} to {labels.max()}: expected 0 and 1, or numbers "
+            "between, the classes of one output"
+        )
 
 
 def _weight(y_pred: Array, sample_weight: Array | None) -> Array:

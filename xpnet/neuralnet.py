@@ -11,7 +11,7 @@ from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
 from ._direction import direction_of
 from ._parameters import Parameters
-from ._placing import keeps_sparse, place, place_training
+from ._placing import Placed, keeps_sparse, place, place_training, targets_of
 from ._preparing import (
     check_features,
     check_fit,
@@ -21,6 +21,7 @@ from ._preparing import (
     prepare_targets,
 )
 from ._streaming import Stream
+from ._weighing import balanced_loss, check_total_weight
 from .backends import (
     PRECISIONS,
     Array,
@@ -56,8 +57,8 @@ class NeuralNetwork:
         How often ``fit`` goes through the data; also the number that learning-rate schedules run
         over, whose last rate stays afterwards.
     batch_size : int or "auto", default 128
-        Samples in a mini-batch. "auto" is the largest of 64, 128, 256 and 512 that fits in memory,
-        or all samples where there are fewer.
+        Samples in a mini-batch; a smaller data set is taken as a whole. "auto" is the largest of
+        64, 128, 256 and 512 that fits in memory.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied; a class or a name is made with ``learning_rate`` and ``momentum``.
     learning_rate : float or Schedule, optional
@@ -67,6 +68,7 @@ class NeuralNetwork:
     verbose : bool, default False
         Whether to print a line after each epoch.
     loss : str, LossFunction or subclass, default MeanSquaredError
+        An instance is never changed; the attribute ``loss`` has the one of the last ``fit``.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: where the network lives and the data are
@@ -425,34 +427,35 @@ class NeuralNetwork:
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network or the loss; the network is as it was.
+            The data do not fit the network or the loss, or nothing could be learned from them: no
+            sample counts (their weights, class weights or labels leave all of them out), weights
+            are too large or too small for the network's type, or batches of one sample go through
+            :class:`~xpnet.BatchNormalization`. The network is as it was.
         DivergedError
-            The loss became NaN or infinite; the network is as it was before that epoch.
+            The loss, or what a batch weighs, became NaN or infinite; the network is as it was
+            before that epoch.
         MemoryPlanError
             It does not fit into memory, however the data are streamed and the batch is split; the
             message has the plan.
         KeyboardInterrupt
             After the step in which Ctrl-C was pressed. The network has learned what it has, and
             ``history`` has a row for the epoch as far as it came.
+
+        Warns
+        -----
+        UserWarning
+            The last batch of each epoch has one sample, of which batch normalization makes nothing,
+            or the network has no parameters.
+
+        Notes
+        -----
+        A loss with ``class_weight="balanced"`` is replaced by one with the weights for these data,
+        ``net.loss``; see its ``balanced_weight``.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
-        self._check_built()
-        check_fit(self.layers, self.loss, self.metric)
-        training = self._checked(dataset, train=True)
-        check_weights(training, self.loss, self.metric)
-        held_out = None
-        if validation is not None:
-            held_out = self._checked(validation)
-            check_weights(held_out, self.loss, self.metric)
-        backend = self._backend_for(training.X)
-        with backend.active():
-            placed = place_training(self, training, held_out, backend)
-            if restart:
-                self.reset()
-            self.to(backend)
-            self.feature_names = training.feature_names
-            self.label_name, self.class_names = training.label_name, training.class_names
+        placed = self._prepare(dataset, validation, restart)
+        with self.backend.active():
             trainer.Trainer(self, placed, called, every).run(epochs)
         return self
 
@@ -519,6 +522,9 @@ class NeuralNetwork:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
         n_outputs = self.layers[-1].output_shape()[0]
         y = prepare_targets(data.y, self.loss, n_outputs, chosen)
+        loss = chosen if isinstance(chosen, LossFunction) else self.loss
+        given = (loss, y, data.sample_weight, n_outputs, self.backend.dtype)
+        check_total_weight("data set", *given, for_metric=chosen is not loss)
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
@@ -535,7 +541,7 @@ class NeuralNetwork:
         batch_size : int, optional
             By default the network's; 512 where that is "auto".
         n_samples : int, default 0
-            Samples of the data.
+            Samples of the data. A batch has no more; with 0 it is as large as was asked for.
         dtype : str, optional
             The type of their features, e.g. ``"uint8"``; the network's by default.
 
@@ -560,7 +566,8 @@ class NeuralNetwork:
         n_outputs = self.layers[-1].output_shape()[0]
         target = 8 if self.loss.targets == "classes" else item * n_outputs
         sizes = memory.Sizes(item, of_feature * self.layers[0].input_shape()[0], target)
-        return memory.plan(self, sizes, check_count("n_samples", n_samples, 0), size)
+        n_samples = check_count("n_samples", n_samples, 0)
+        return memory.plan(self, sizes, n_samples, min(size, n_samples or size))
 
     def summary(self) -> None:
         """Print the layers, their output shapes and their numbers of parameters as a table."""
@@ -578,7 +585,8 @@ class NeuralNetwork:
         Parameters
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight)
-            The first of its samples are taken, 1,024 at the most, as in a step of training.
+            The first of its samples are taken, 1,024 at the most, as in a step of training. Before
+            any ``fit``, all of them say what a loss with ``class_weight="balanced"`` is.
 
         Returns
         -------
@@ -586,16 +594,20 @@ class NeuralNetwork:
             ``print`` shows it as a table. The network stays as it is.
         """
         self._check_built()
+        check_fit(self.layers, self.loss, self.metric)
         data = self._checked(dataset, train=True)
         check_weights(data, self.loss, self.metric)
+        n_outputs = self.layers[-1].output_shape()[0]
+        y = targets_of(self, data)
+        loss = balanced_loss(self.loss, y, data.sample_weight, n_outputs, anew=False)
         data = data.rows(np.arange(min(len(data), memory.EVALUATION_ROWS)))
+        y = targets_of(self, data)
+        check_total_weight("data set", loss, y, data.sample_weight, n_outputs, self.backend.dtype)
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            n_outputs = self.layers[-1].output_shape()[0]
-            y = prepare_targets(data.y, self.loss, n_outputs, self.metric)
             placed = place(data, backend, y, keeps_sparse(self))
-            return inspect(self, next(placed.batches(len(data))))
+            return inspect(self, next(placed.batches(len(data))), loss)
 
     def save(self, path: Any) -> None:
         """Write the network to a ``.safetensors`` file; :func:`xpnet.load` reads it.
@@ -612,6 +624,27 @@ class NeuralNetwork:
         save(self, path)
 
     # ---- inside
+
+    def _prepare(self, dataset: Any, validation: Any = None, restart: bool = False) -> Placed:
+        """Make all checks of a training; then bring data and network to where it is to be."""
+        self._check_built()
+        check_fit(self.layers, self.loss, self.metric)
+        training = self._checked(dataset, train=True)
+        check_weights(training, self.loss, self.metric)
+        held_out = None
+        if validation is not None:
+            held_out = self._checked(validation)
+            check_weights(held_out, self.loss, self.metric)
+        backend = self._backend_for(training.X)
+        with backend.active():
+            placed = place_training(self, training, held_out, backend)
+            if restart:
+                self.reset()
+            self.to(backend)
+        self.loss = placed.loss
+        self.feature_names = training.feature_names
+        self.label_name, self.class_names = training.label_name, training.class_names
+        return placed
 
     def _initialize(self, layer: Layer, index: int) -> None:
         layer.backend = self.backend
@@ -646,8 +679,7 @@ class NeuralNetwork:
     def _checked(self, data: Any, train: bool = False) -> Dataset:
         dataset = as_dataset(data)
         if train:
-            size = 1 if isinstance(self.batch_size, str) else self.batch_size
-            check_size(dataset, size, self.min_samples)
+            check_size(dataset, self.min_samples)
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
         check_features(dataset, self.layers)

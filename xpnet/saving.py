@@ -63,6 +63,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
         numbers = _take_state(layer, names, f"layers.{index}", arrays)
         shape = list(layer.input_shape())
         content["layers"].append({**_describe(layer), "input_shape": shape, "state": numbers})
+    content["loss_state"] = _take_state(network.loss, network.loss.state_names, "loss", arrays)
     optimizer = network.optimizer
     content["optimizer"] = _describe(optimizer)
     content["optimizer_state"] = _take_state(
@@ -147,6 +148,8 @@ def load(
     ):
         names = (*layer.parameter_names, *layer.state_names)
         _give_state(layer, names, f"layers.{index}", arrays, description["state"], network)
+    loss = network.loss
+    _give_state(loss, loss.state_names, "loss", arrays, content["loss_state"], network)
     optimizer = network.optimizer
     _give_state(
         optimizer,
@@ -263,7 +266,7 @@ def _encode(value: Any, what: str, function_allowed: bool = False) -> Any:
     if isinstance(value, list):
         return [_encode(each, what) for each in value]
     if isinstance(value, dict):
-        return {"dict": {str(key): _encode(each, what) for key, each in value.items()}}
+        return {"dict": [[_encode(key, what), _encode(v, what)] for key, v in value.items()]}
     if callable(value) and function_allowed:
         return {"function": getattr(value, "__qualname__", repr(value))}
     raise TypeError(f"{what} cannot be saved: {type(value).__name__} is no number, text or list")
@@ -281,7 +284,7 @@ def _decode(value: Any) -> Any:
     if form == "tuple":
         return tuple(_decode(each) for each in content)
     if form == "dict":
-        return {key: _decode(each) for key, each in content.items()}
+        return {_decode(key): _decode(each) for key, each in content}
     return UnsavedFunction(content)
 
 

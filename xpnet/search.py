@@ -11,17 +11,21 @@ import re
 import reprlib
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
-from itertools import chain, starmap
+from itertools import chain, count, starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._arrays import Arrays
 from ._checks import check_count, check_positive
 from ._direction import best_of, check_mode, direction_of
+from ._placing import Placed
 from ._search_file import RESERVED, SearchFile
+from ._sums import loss_arguments
 from .backends import Backend, is_sparse, move
 from .callbacks import Callback, check_watched, direction_of_column
 from .data import Dataset, as_dataset
@@ -415,24 +419,31 @@ def find_learning_rate(
     n_steps = check_count("n_steps", n_steps, least=3)
     if not least < most:
         raise ValueError(f"least={least:g} and most={most:g}: expected least < most")
-    training = as_dataset(data)
     net, rates = copy.deepcopy(network), np.geomspace(least, most, n_steps)
     losses: list[float] = []
     mean = 0.0
-    while len(losses) < n_steps:
-        # An epoch of one step after the other, in another order each time.
-        net.history.append(epoch=net.history.epochs + 1)
-        for X, y in net.get_mini_batches(training.X, training.y):
-            rate = rates[len(losses)]
-            output = net.forward_propagation(X)
-            loss, error = net.loss.loss_and_derivative(y, output)
-            net.optimizer.learning_rate = float(rate)
-            net.backward_propagation(error)
+    placed = net._prepare(data)
+    with net.backend.active(), closing(_batches(net, placed)) as batches:
+        for batch in batches:
+            output = net.forward_propagation(batch.X)
+            arguments = loss_arguments(batch, output)
+            loss, error = net.loss.loss_and_derivative(*arguments)
+            net.optimizer.learning_rate = float(rates[len(losses)])
+            net.backward_propagation(error, update=False)
+            net.update_parameters(net.loss.total_weight(*arguments))
             mean = _OLD * mean + (1.0 - _OLD) * net.backend.scalar(loss)
             losses.append(mean / (1.0 - _OLD ** (len(losses) + 1)))
             if len(losses) == n_steps or _diverges(losses):
-                return _suggest(rates[: len(losses)], np.array(losses))
-    raise AssertionError("a loop that ends inside")
+                break
+    return _suggest(rates[: len(losses)], np.array(losses))
+
+
+def _batches(net: "NeuralNetwork", placed: Placed) -> Generator[Arrays, None, None]:
+    """Give the batches of one epoch after the other, without end, as ``fit`` would take them."""
+    for epoch in count():
+        with closing(placed.training.chunks(net, epoch)) as chunks:
+            for arrays, order in chunks:
+                yield from arrays.batches(placed.plan.batch_size, order)
 
 
 _OLD = 0.95

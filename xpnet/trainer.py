@@ -21,7 +21,7 @@ from ._which_steps import make_steps
 from .backends import Array
 from .callbacks import Callback
 from .history import History
-from .memory import EVALUATION_ROWS
+from .memory import EVALUATION_ROWS, least_samples
 from .metrics import Metric
 from .snapshot import Snapshot
 
@@ -127,9 +127,10 @@ class Trainer:
                 self._run_epoch(epoch, bar)
                 return
             except MemoryError as error:
-                if self.plan.rows == 1:
+                least = least_samples(self.network.layers)
+                if self.plan.rows <= least:
                     raise
-                rows = -(-self.plan.rows // 2)
+                rows = max(-(-self.plan.rows // 2), least)
                 warnings.warn(
                     f"out of memory in epoch {epoch + 1} ({error}): it begins again, with batches "
                     f"in pieces of {rows} samples, which make the same updates. memory_limit= "
@@ -188,6 +189,13 @@ class Trainer:
                         break
             self.steps.end_epoch()
             self._check_finite(sums)
+            loss, metric = sums.read()  # (6) loss, (7) metric
+            row: dict[str, Any] = {"loss": loss, "metric": metric}
+            if net.parameters.penalties:
+                penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
+                row |= {"penalty": penalty, "loss": loss + penalty}
+            if not math.isfinite(row["loss"]):  # though no batch's was: a penalty, say
+                raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
         except NotFiniteError as error:
             raise DivergedError(
                 f"training came to {error} in epoch {epoch + 1}, step {error.step + 1} of "
@@ -195,11 +203,6 @@ class Trainer:
                 "before that epoch. Lower the learning rate, clip the gradient (clip_norm), or "
                 "standardise the features"
             ) from None
-        loss, metric = sums.read()  # (6) loss, (7) metric
-        row: dict[str, Any] = {"loss": loss, "metric": metric}
-        if net.parameters.penalties:
-            penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
-            row |= {"penalty": penalty, "loss": loss + penalty}
         return row
 
     def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
@@ -214,7 +217,7 @@ class Trainer:
     def _check_finite(self, sums: Sums) -> None:
         """Refuse losses and weights that are not finite; waits for the device."""
         if (found := sums.first_not_finite()) is not None:
-            raise NotFiniteError(f"the loss {found[1]}", found[0])
+            raise NotFiniteError(*found)
         if not self.network.parameters.all_finite():
             raise NotFiniteError("weights that are not finite", sums.last_step)
 

@@ -44,6 +44,8 @@ class Layer(ABC):
         Where random numbers come from; a network sets one made from its seed.
     weight_names : tuple of str
         The parameters that a network's regularizer is for: weights, not biases.
+    least_samples : int
+        How many samples a batch must have for the layer to learn from it.
     takes_sparse : bool
         Whether the layer, as a network's first one, takes rows of a sparse matrix as they are.
     in_network : bool
@@ -56,6 +58,7 @@ class Layer(ABC):
     state_names: ClassVar[tuple[str, ...]] = ()
     weight_names: ClassVar[tuple[str, ...]] = ()
     passing_names: ClassVar[tuple[str, ...]] = ("input", "output")
+    least_samples: ClassVar[int] = 1
     output_kind: str | None = None
     needs_input_error: bool = True
 

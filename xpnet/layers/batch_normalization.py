@@ -21,7 +21,11 @@ class BatchNormalization(Layer):
 
     Training takes μ and σ² (divided by n) of the batch, and moves the running ones towards them:
     ``running = momentum * running + (1 - momentum) * batch``, with the variance divided by n - 1.
-    Prediction takes the running ones. A batch of one sample has no spread: it leaves them alone.
+    Prediction takes the running ones.
+
+    A batch of one sample has no spread: its output is β whatever the sample is, nothing before the
+    layer learns from it, and the running moments are left alone. So ``fit`` refuses batches, or
+    pieces of batches, of one sample, and warns where only the last one of an epoch has one.
 
     Ioffe and Szegedy 2015, "Batch normalization", algorithms 1 and 2.
 
@@ -42,6 +46,7 @@ class BatchNormalization(Layer):
     parameter_names = ("gamma", "beta")
     state_names = ("running_mean", "running_variance")
     passing_names = ("normalized", "deviation")
+    least_samples = 2
     output_kind = "real"
 
     def __init__(

@@ -1,0 +1,135 @@
+"""Class weights: how users give them, and what they are for a number of classes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .backends import is_array, to_host
+
+ClassWeight = list[float] | dict[int, float] | str | None
+"""Class weights once they are checked: one for each class, some by class, "balanced", or none."""
+
+_EXPECTED = (
+    "a sequence with a weight for each class, a dict from class indices to weights, 'balanced' or "
+    "None"
+)
+
+
+def read_class_weight(given: Any) -> ClassWeight:
+    """Return class weights as lists and dicts of Python's numbers.
+
+    Parameters
+    ----------
+    given : sequence of float, dict, "balanced" or None
+        Arrays of any library and pandas Series (by their index) are taken, too.
+
+    Raises
+    ------
+    TypeError
+        It is something else, or a class or a weight is no number.
+    ValueError
+        A weight is negative or not finite, all are 0, or a class is negative.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given != "balanced":
+            raise ValueError(f"class_weight={given!r}: expected {_EXPECTED}")
+        return given
+    if isinstance(given, Mapping) or (hasattr(given, "keys") and hasattr(given, "items")):
+        by_class = {_class(key): _weight(given, weight) for key, weight in given.items()}
+        if not by_class:
+            raise ValueError("class_weight={} names no class: give None for equal weights")
+        return by_class
+    if is_array(given):
+        given = to_host(given).tolist()
+    if not isinstance(given, Sequence) or isinstance(given, (bytes, bytearray)):
+        raise TypeError(f"class_weight={given!r}: expected {_EXPECTED}")
+    weights = [_weight(given, weight) for weight in given]
+    if not any(weights):
+        raise ValueError(
+            f"class_weight={weights}: expected a finite number, 0 or more, for each class, and not "
+            "all 0"
+        )
+    return weights
+
+
+def _class(key: Any) -> int:
+    """Return a dict's key as a class index."""
+    is_number = not isinstance(key, (bool, str, bytes)) and hasattr(key, "__float__")
+    if not is_number or "bool" in type(key).__name__ or not float(key).is_integer():
+        raise TypeError(
+            f"class_weight names the class {key!r}: expected class indices, the whole numbers from "
+            "0. Labels of another kind become such by np.unique(y, return_inverse=True)"
+        )
+    if key < 0:
+        raise ValueError(f"class_weight names the class {key}: expected class indices from 0")
+    return int(key)
+
+
+def _weight(given: Any, weight: Any) -> float:
+    if isinstance(weight, (bool, str, bytes)) or not hasattr(weight, "__float__"):
+        raise TypeError(
+            f"class_weight={given!r} has the weight {weight!r}: expected a number for each class"
+        )
+    if not 0 <= float(weight) < math.inf:
+        raise ValueError(
+            f"class_weight={given!r}: expected a finite number, 0 or more, for each class"
+        )
+    return float(weight)
+
+
+def weights_of_classes(class_weight: list[float] | dict[int, float], n: int) -> list[float]:
+    """Return the weight of each of ``n`` classes; those that a dict does not name weigh 1.
+
+    Raises
+    ------
+    ValueError
+        There are weights for another number of classes, for a class that is not there, or all
+        are 0.
+    """
+    if isinstance(class_weight, dict):
+        if (largest := max(class_weight)) >= n:
+            raise ValueError(
+                f"class_weight names the class {largest}: expected 0 to {n - 1}, the classes that "
+                "there are outputs for"
+            )
+        weights = [class_weight.get(k, 1.0) for k in range(n)]
+        if not any(weights):
+            raise ValueError(f"class_weight={class_weight}: expected weights that are not all 0")
+        return weights
+    if len(class_weight) != n:
+        raise ValueError(
+            f"class_weight has {len(class_weight)} weights for {n} classes: expected one for each"
+        )
+    return class_weight
+
+
+def balanced_weights(counts: Sequence[float], ignored: int | None = None) -> list[float]:
+    r"""Return :math:`n / (K n_k)` for each of K classes, as scikit-learn's "balanced" does.
+
+    So each class weighs n / K in all. King and Zeng 2001, "Logistic regression in rare events
+    data", section 4.2.
+
+    Parameters
+    ----------
+    counts : sequence of float
+        What the samples of each class weigh together, or how many they are.
+    ignored : int, optional
+        A class whose samples count for nothing: it is none of the K, and weighs 0.
+
+    Raises
+    ------
+    ValueError
+        A class has no samples, or only such of weight 0.
+    """
+    counted = [k for k in range(len(counts)) if k != ignored]
+    missing = [str(k) for k in counted if not counts[k] > 0]
+    if missing:
+        raise ValueError(
+            f"class_weight='balanced' needs samples of each class, and the training data have none "
+            f"that count of class {', '.join(missing)} (of {len(counted)}): give the weights "
+            "themselves, or a network without outputs for such classes"
+        )
+    total = sum(counts[k] for k in counted)
+    return [total / (len(counted) * counts[k]) if k in counted else 0.0 for k in range(len(counts))]
