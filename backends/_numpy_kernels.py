@@ -7,6 +7,7 @@ stay in the processor's cache, it is bound by arithmetic; and nothing is allocat
 import math
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -131,10 +132,20 @@ def norm(x: np.ndarray) -> Array:
 
 
 @ops.standardize.register(np.ndarray)
-def standardize(x: np.ndarray, mean: Array, scale: Array, out: Array | None = None) -> Array:
+def standardize(
+    x: np.ndarray, mean: Array, scale: Array, dtype: Any = None, out: Array | None = None
+) -> Array:
     """See :func:`ops.standardize`."""
-    out = np.subtract(x, mean, out=out)
-    out /= scale
+    dtype = mean.dtype if dtype is None else dtype
+    moments = ops.split_moments(mean, scale, dtype) if x.dtype == dtype else None
+    if moments is None:
+        out = np.empty(x.shape, dtype) if out is None else out
+        return _by_rows(out, lambda part: (x[part] - mean) / scale)
+    high, low, narrow = moments
+    out = np.subtract(x, high, out=out)
+    if low.any():
+        out -= low
+    out /= narrow
     return out
 
 

@@ -36,10 +36,8 @@ ORDER = [
     ["_sums", "_placing", "compiled", "captured"],
     ["_translation"],
     ["_arrays", "_streaming", "memory"],
-    ["_stored"],
     ["_preparing", "_parameters", "history"],
     ["_penalties"],
-    ["data", "_text", "_csv", "_reading", "_splitting"],
     [
         "activations",
         "losses",
@@ -50,6 +48,9 @@ ORDER = [
         "initializers",
         "regularizers",
     ],
+    ["_moments"],
+    ["_stored"],
+    ["data", "_text", "_csv", "_reading", "_splitting"],
     ["_checks", "workspace", "config", "_blas"],
     ["backends"],
 ]

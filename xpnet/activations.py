@@ -29,6 +29,7 @@ class ActivationLayer(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return the activation of ``input``."""
+        self.check_input(input)
         out = self.buffer("output", input.shape) if training else None
         output = ops.rowwise(input, function=self.activation_function, out=out)
         if training:

@@ -10,7 +10,7 @@ import numpy as np
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
 from ._parameters import Parameters
-from ._placing import keeps_sparse, place, place_training
+from ._placing import place, place_for, place_training, takes_wide
 from ._preparing import (
     check_features,
     check_fit,
@@ -19,6 +19,7 @@ from ._preparing import (
     check_weights,
     prepare_targets,
 )
+from ._reading import is_wide
 from ._streaming import Stream
 from .backends import (
     PRECISIONS,
@@ -265,8 +266,9 @@ class NeuralNetwork:
         holders: list[tuple[Any, tuple[str, ...]]] = [(self.optimizer, self.optimizer.state_names)]
         holders += [(layer, (*layer.parameter_names, *layer.state_names)) for layer in self.layers]
         moved = [
-            (holder, name, move_state(getattr(holder, name), backend))
+            (holder, name, move_state(getattr(holder, name), backend, name in wide_names))
             for holder, names in holders
+            for wide_names in [getattr(holder, "wide_names", ())]
             for name in names
             if is_array(getattr(holder, name))
         ]
@@ -295,15 +297,16 @@ class NeuralNetwork:
         Yields
         ------
         tuple of array
-            ``(X_batch, y_batch)``, where the network lives, the features in its floating-point
-            type; ``y_batch`` is None without y.
+            ``(X_batch, y_batch)``, where the network lives; ``y_batch`` is None without y. The
+            features have the network's floating-point type, or their own if that has more digits
+            and the first layer takes it, as :class:`~xpnet.Normalization` does.
         """
         data = Dataset(X, y)
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
         size = self._most_at_a_time()
         with backend.active():
-            placed = place(data, backend, data.y)
+            placed = place(data, backend, data.y, first=takes_wide(self, backend))
         if isinstance(placed, Stream):
             if shuffle:
                 raise TypeError("X is stored, and read in its order: give shuffle=False")
@@ -483,7 +486,7 @@ class NeuralNetwork:
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            output = trainer.predict(self, place(data, backend, keeps=keeps_sparse(self)))
+            output = trainer.predict(self, place_for(self, data, backend))
         home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
         return move(output, home)
 
@@ -521,7 +524,7 @@ class NeuralNetwork:
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            placed = place(data, backend, y, keeps_sparse(self))
+            placed = place_for(self, data, backend, y)
             return trainer.measure(self, placed, chosen)
 
     def memory_plan(
@@ -555,10 +558,13 @@ class NeuralNetwork:
             self._most_at_a_time() if batch_size is None else check_count("batch_size", batch_size)
         )
         item = np.dtype(self.backend.dtype).itemsize
-        of_feature = memory.itemsize_of(np.dtype(dtype or self.backend.dtype), item)
+        own = np.dtype(dtype or self.backend.dtype)
+        wide = takes_wide(self, self.backend) is not None and is_wide(own, item)
+        of_feature = memory.itemsize_of(own, 8 if wide else item)
         n_outputs = self.layers[-1].output_shape()[0]
         target = 8 if self.loss.targets == "classes" else item * n_outputs
-        sizes = memory.Sizes(item, of_feature * self.layers[0].input_shape()[0], target)
+        bytes_ = of_feature * self.layers[0].input_shape()[0]
+        sizes = memory.Sizes(item, bytes_, target, wide=wide)
         return memory.plan(self, sizes, check_count("n_samples", n_samples, 0), size)
 
     def summary(self) -> None:
@@ -593,7 +599,7 @@ class NeuralNetwork:
         with backend.active():
             n_outputs = self.layers[-1].output_shape()[0]
             y = prepare_targets(data.y, self.loss, n_outputs, self.metric)
-            placed = place(data, backend, y, keeps_sparse(self))
+            placed = place_for(self, data, backend, y)
             return inspect(self, next(placed.batches(len(data))))
 
     def save(self, path: Any) -> None:

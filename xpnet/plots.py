@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .backends import Array, move, to_host
+from ._placing import place_for
+from .backends import Array, to_host
+from .data import Dataset
 from .layers import DenseLayer
 from .metrics import confusion_matrix, predicted_classes, true_classes
 
@@ -214,7 +216,9 @@ def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any
         A line for each layer, the first one at the top, with the part of outputs that is 0.
     """
     with network.backend.active():
-        batch = move(X, network.backend, network.backend.dtype)
+        data = Dataset(X)
+        data = data.rows(np.arange(len(data)))  # in memory, where they are stored
+        batch = next(place_for(network, data, network.backend).batches(len(data))).X
         outputs = []
         for layer in network.layers:
             batch = layer.forward_propagation(batch, training=False)

@@ -46,6 +46,11 @@ class Layer(ABC):
         The parameters that a network's regularizer is for: weights, not biases.
     takes_sparse : bool
         Whether the layer, as a network's first one, takes rows of a sparse matrix as they are.
+    takes_wide : bool
+        Whether the layer, as a network's first one, takes features of a type with more digits
+        than the network's (float64, int32, int64, ...) as they are. It returns the network's type.
+    wide_names : tuple of str
+        Those of ``state_names`` that are kept in float64 where the device has it.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
     workspace : Workspace or None
@@ -54,6 +59,7 @@ class Layer(ABC):
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
     state_names: ClassVar[tuple[str, ...]] = ()
+    wide_names: ClassVar[tuple[str, ...]] = ()
     weight_names: ClassVar[tuple[str, ...]] = ()
     passing_names: ClassVar[tuple[str, ...]] = ("input", "output")
     output_kind: str | None = None
@@ -64,6 +70,8 @@ class Layer(ABC):
     workspace: "Workspace | None" = None
     in_network: bool = False
     takes_sparse: bool = False
+    takes_wide: bool = False
+    _ready: bool = False
     _input_shape: tuple[int, ...] | None = None
     _optimizers: "dict[str, Optimizer] | None" = None
 
@@ -115,7 +123,7 @@ class Layer(ABC):
             which ends with a call of :meth:`update_parameters`, updates them. In a network the
             trainer updates all parameters at once, and initialises its layers without one.
         """
-        self._optimizers = None
+        self._optimizers, self._ready = None, True
         if optimizer is not None:
             self._optimizers = {name: copy.deepcopy(optimizer) for name in self.parameter_names}
         return self
@@ -138,6 +146,44 @@ class Layer(ABC):
                 "set_input_shape((n,)), or add it to a network behind a layer that has one"
             )
         return self._input_shape
+
+    def check_input(self, input: Array) -> None:
+        """Refuse a batch of another shape, and any batch before the layer has its parameters.
+
+        In a network neither happens; a forward pass calls it for who uses a layer by hand.
+
+        Raises
+        ------
+        ValueError
+            The layer is not initialised, or the batch has not the shape (n, *input_shape).
+        TypeError
+            ``input`` is no array.
+        """
+        if not self._ready:
+            self._check_ready()
+        shape, expected = getattr(input, "shape", None), self._input_shape
+        if shape is None:
+            raise TypeError(
+                f"{self.layer_name()} got a {type(input).__name__}: expected an array of a batch"
+            )
+        if expected is not None and shape[1:] != expected:
+            wanted = ", ".join(map(str, ("n", *expected)))
+            raise ValueError(
+                f"{self.layer_name()} got a batch of shape {tuple(shape)}: expected ({wanted})"
+            )
+
+    def _check_ready(self) -> None:
+        """Refuse a layer that makes something in ``initialize``, and has not done so."""
+        needed = type(self).initialize is not Layer.initialize
+        names = (*self.parameter_names, *self.state_names)
+        # Somebody may have set the parameters by hand.
+        given = self.parameter_names and all(getattr(self, name, None) is not None for name in names)
+        if needed and not given:
+            raise ValueError(
+                f"{self.layer_name()} is not initialised: call its initialize(), or add it to a "
+                "network, which does that"
+            )
+        self._ready = True
 
     def layer_name(self) -> str:
         """Return the name of the layer's class."""

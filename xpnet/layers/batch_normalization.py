@@ -64,6 +64,7 @@ class BatchNormalization(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Normalise by the batch's moments in training, by the running ones else."""
+        self.check_input(input)
         sqrt = array_namespace(input).sqrt
         n = input.shape[0]
         if not training or n == 0:

@@ -92,6 +92,7 @@ class DenseLayer(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``input @ weights + biases``."""
+        self.check_input(input)
         out = self.buffer("output", (input.shape[0], self.n_units)) if training else None
         output = ops.affine(input, self.weights, self.biases, out=out)
         if training:

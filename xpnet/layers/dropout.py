@@ -31,6 +31,7 @@ class Dropout(Layer):
 
     state_names = ("n_masks",)
     passing_names = ("mask",)
+    _ready = True  # a pass that needs the stream of random numbers chooses it
     output_kind = "real"
 
     def __init__(self, rate: float = 0.5) -> None:
@@ -47,6 +48,7 @@ class Dropout(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``input`` with some of it zero and the rest scaled, or all of it as it is."""
+        self.check_input(input)
         if not training or self.rate == 0.0:
             self.mask = None
             return input
