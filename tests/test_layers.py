@@ -384,46 +384,6 @@ def test_a_layer_can_be_copied(backend, rng):
     )
 
 
-def test_normalization_takes_what_never_changes_for_constant(backend):
-    x = backend.asarray(np.full((1000, 2), 0.1), backend.dtype)
-    layer = Normalization.adapt(x)
-    assert to_host(layer.scale).tolist() == [1.0, 1.0]
-
-
-def test_normalization_of_large_integers_and_of_lists():
-    times = (1_700_000_000 + np.arange(100)).reshape(-1, 1)
-    assert float(Normalization.adapt(times).scale[0]) == pytest.approx(np.arange(100).std())
-    assert float(Normalization.adapt([[1.0], [3.0]]).mean[0]) == 2.0
-    half = Normalization.adapt(np.full((10, 1), 6e4, dtype=np.float16) * np.float16([[1.0]]))
-    assert float(half.scale[0]) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (
-            lambda: Normalization(0.0, 0.0),
-            "scale=0.0: expected a finite number above 0, or 4 of them",
-        ),
-        (lambda: Normalization(float("nan")), "mean=nan: expected a finite number, or 4 of them"),
-        (lambda: Normalization([1.0, 2.0]), r"mean=\[1.0, 2.0\]: expected a finite number, or 4"),
-    ],
-)
-def test_normalization_refuses_other_numbers(make, message):
-    layer = make()
-    layer.set_input_shape((4,))
-    with pytest.raises(ValueError, match=message):
-        layer.initialize()
-
-
-def test_normalization_refuses_no_rows_and_sparse_ones():
-    with pytest.raises(ValueError, match=r"X has shape \(0, 3\)"):
-        Normalization.adapt(np.zeros((0, 3)))
-    sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
-    with pytest.raises(TypeError, match="X is sparse"):
-        Normalization.adapt(sparse.csr_array(np.eye(3)))
-
-
 def test_arrays_of_batch_normalization_are_its_own():
     layer = BatchNormalization(input_shape=(3,)).initialize()
     layer.beta[...] = 5.0

@@ -45,8 +45,8 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
     A column of integers is constant if all its numbers are equal. In a column of floats the
     numbers may differ by rounding alone, as sums of shares do. So it counts as constant if the
     deviation is not above the bound on its own rounding error, :math:`n \epsilon |m|` with the
-    ε of float64, or not above :math:`\epsilon |m|` with the ε of the column's type: about one step
-    from a number to the next.
+    ε of float64; or, in float32 and float16, not above :math:`4 \epsilon |m|` with the ε of the column's type: a few steps
+    from a number to the next, as sums of some hundred terms are off.
 
     Parameters
     ----------
@@ -85,7 +85,9 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
     deviation = np.sqrt(np.maximum(second - first * first, 0.0))
     constant = low == high
     if dtype.kind == "f":
-        epsilon = max(n * np.finfo(np.float64).eps, float(np.finfo(dtype).eps))
+        epsilon = n * np.finfo(np.float64).eps
+        if dtype.itemsize < 8:
+            epsilon = max(epsilon, 4 * float(np.finfo(dtype).eps))
         constant |= deviation <= epsilon * abs(scaled)
     return scaled * unit, np.where(constant, 1.0, deviation * unit)
 
@@ -123,7 +125,7 @@ def _pieces(X: Any) -> Iterator[Array]:
     device = None if host else backend_of(X)
     step = max((_HOST_NUMBERS if host else _DEVICE_NUMBERS) // X.shape[1], 1)
     for start in range(0, X.shape[0], step):
-        rows = X[start : start + step, ...]
+        rows = X[start : min(start + step, X.shape[0]), ...]
         if device is not None and device.wide_dtype == "float64":
             yield device.asarray(rows, "float64")
         else:
@@ -135,7 +137,7 @@ def _stored_pieces(X: Any) -> Iterator[np.ndarray]:
     stored = getattr(X, "chunks", None)
     if stored and isinstance(stored[0], int):  # whole chunks, each of which is decoded once
         step = -(-step // stored[0]) * stored[0]
-    buffer = np.empty((min(step, X.shape[0]), X.shape[1]), numpy_type(X))
+    buffer = np.empty((min(step, X.shape[0]), X.shape[1]), X.dtype)
     with stored_rows(X) as read:
         for start in range(0, X.shape[0], step):
             rows = buffer[: min(step, X.shape[0] - start)]
@@ -173,7 +175,7 @@ def check_moment(
         numbers = to_host(given)
     except (TypeError, ValueError):  # lists of different lengths
         numbers = np.asarray(None)
-    known = numbers.dtype.kind in "biuf" and not isinstance(numbers, np.ma.MaskedArray)
+    known = numbers.dtype.kind in "biuf" and not isinstance(given, np.ma.MaskedArray)
     fits = shape is None or numbers.shape in ((), shape)
     if not (known and fits and _usable(numbers, is_scale)):
         each = "one for each feature" if shape is None else f"{math.prod(shape)} of them"

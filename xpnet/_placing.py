@@ -198,7 +198,7 @@ def _narrowing(first: Layer | None, backend: Backend) -> Any:
 
     Of a user's layer all that is known is that it takes what is finite.
     """
-    if not isinstance(first, Normalization):
+    if not isinstance(first, Normalization) or not_ours(first, ("forward_propagation",)):
         return lambda rows: rows
     moments = to_host(first.mean), to_host(first.scale)
     return partial(_standardized, moments=moments, dtype=np.dtype(backend.dtype))

@@ -50,7 +50,7 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
     if is_sparse(X) or is_stored(X) or not is_wide(numpy_type(X), dtype.itemsize):
         return
     low, high = limits(X)
-    most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max)
+    most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)  # larger: refused
     step = np.spacing(most.astype(dtype)).astype(float)
     columns = np.flatnonzero((low < high) & (step > 1e-3 * (high / 4 - low / 4)))
     if not columns.size:

@@ -147,44 +147,6 @@ class Layer(ABC):
             )
         return self._input_shape
 
-    def check_input(self, input: Array) -> None:
-        """Refuse a batch of another shape, and any batch before the layer has its parameters.
-
-        In a network neither happens; a forward pass calls it for who uses a layer by hand.
-
-        Raises
-        ------
-        ValueError
-            The layer is not initialised, or the batch has not the shape (n, *input_shape).
-        TypeError
-            ``input`` is no array.
-        """
-        if not self._ready:
-            self._check_ready()
-        shape, expected = getattr(input, "shape", None), self._input_shape
-        if shape is None:
-            raise TypeError(
-                f"{self.layer_name()} got a {type(input).__name__}: expected an array of a batch"
-            )
-        if expected is not None and shape[1:] != expected:
-            wanted = ", ".join(map(str, ("n", *expected)))
-            raise ValueError(
-                f"{self.layer_name()} got a batch of shape {tuple(shape)}: expected ({wanted})"
-            )
-
-    def _check_ready(self) -> None:
-        """Refuse a layer that makes something in ``initialize``, and has not done so."""
-        needed = type(self).initialize is not Layer.initialize
-        names = (*self.parameter_names, *self.state_names)
-        # Somebody may have set the parameters by hand.
-        given = self.parameter_names and all(getattr(self, name, None) is not None for name in names)
-        if needed and not given:
-            raise ValueError(
-                f"{self.layer_name()} is not initialised: call its initialize(), or add it to a "
-                "network, which does that"
-            )
-        self._ready = True
-
     def layer_name(self) -> str:
         """Return the name of the layer's class."""
         return type(self).__name__
@@ -245,3 +207,41 @@ class Layer(ABC):
         for name, optimizer in (self._optimizers or {}).items():
             gradient = getattr(self, f"{name}_gradient")
             setattr(self, name, optimizer.update(getattr(self, name), gradient))
+
+
+def check_batch(layer: Layer, input: Array) -> None:
+    """Refuse a batch that a layer has no formula for, before the array library does.
+
+    A network never gives one; who uses a layer by hand may.
+
+    Raises
+    ------
+    ValueError
+        The layer is not initialised, or the batch is not of the shape (n, *input_shape).
+    TypeError
+        ``input`` is no array.
+    """
+    if not layer._ready:
+        _check_ready(layer)
+    shape, expected = getattr(input, "shape", None), layer._input_shape
+    if shape is None:
+        raise TypeError(f"{layer.layer_name()} got a {type(input).__name__}: expected an array")
+    if expected is not None and shape[1:] != expected:
+        wanted = ", ".join(map(str, ("n", *expected)))
+        raise ValueError(
+            f"{layer.layer_name()} got a batch of shape {tuple(shape)}: expected ({wanted})"
+        )
+
+
+def _check_ready(layer: Layer) -> None:
+    """Refuse a layer that makes something in ``initialize``, and has not done so."""
+    needed = type(layer).initialize is not Layer.initialize
+    names = (*layer.parameter_names, *layer.state_names)
+    # Somebody may have set the parameters by hand.
+    given = layer.parameter_names and all(getattr(layer, name, None) is not None for name in names)
+    if needed and not given:
+        raise ValueError(
+            f"{layer.layer_name()} is not initialised: call its initialize(), or add it to a "
+            "network, which does that"
+        )
+    layer._ready = True

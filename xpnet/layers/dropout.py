@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from .._checks import check_fraction
 from ..backends import Array, ops
 from ..initializers import random_key
-from .base import Layer
+from .base import Layer, check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -48,7 +48,7 @@ class Dropout(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``input`` with some of it zero and the rest scaled, or all of it as it is."""
-        self.check_input(input)
+        check_batch(self, input)
         if not training or self.rate == 0.0:
             self.mask = None
             return input

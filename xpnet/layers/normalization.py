@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .. import _moments
 from ..backends import Array, array_namespace, is_sparse, ops, to_host
 from ..data import Dataset
-from .base import Layer
+from .base import Layer, check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -70,8 +70,10 @@ class Normalization(Layer):
         A column that never changes gets the scale 1. So does one whose numbers differ by rounding
         alone, as sums of shares do: its deviation is not above :math:`n \epsilon |m|`, the bound
         on the rounding error of n numbers with the mean m in float64 (Chan, Golub and LeVeque
-        1983), or not above :math:`\epsilon |m|` with the ε of its own type. Dividing by so small
-        a deviation would turn a new value's last digits into huge numbers.
+        1983). For float32 and float16, whose own rounding is larger, the bound is at least
+        :math:`4 \epsilon |m|` with their ε. Dividing by so small a deviation would turn the last
+        digits of a new value into huge numbers. A column of integers is constant only if all its
+        numbers are equal.
 
         Parameters
         ----------
@@ -127,7 +129,7 @@ class Normalization(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``(input - mean) / scale`` in the network's type, for input of any real type."""
-        self.check_input(input)
+        check_batch(self, input)
         out = self.buffer("output", input.shape) if training else None
         return ops.standardize(input, self.mean, self.scale, self.backend.float_dtype, out=out)
 
