@@ -1,6 +1,7 @@
 """Layers and activations: shape, value and gradient, on every backend."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from xpnet import (
     TanhActivation,
 )
 from xpnet.activations import ActivationLayer
-from xpnet.backends import to_host
+from xpnet.backends import resolve, to_host
 from xpnet.layers import Layer
 from xpnet.testing import check_layer
 
@@ -135,8 +136,6 @@ def test_gradients_agree_with_finite_differences(cls, n, float64_backend, rng):
 
 
 def test_gradients_in_float32_agree_with_those_in_float64(cls, backend, rng):
-    from xpnet.backends import resolve
-
     x, results = inputs(5, rng), []
     for where in (backend.with_dtype("float32"), resolve("cpu", dtype="float64")):
         layer = make(cls, where)
@@ -190,6 +189,36 @@ def test_sigmoid_keeps_its_precision_in_both_tails(float64_backend):
     got = to_host(layer.activation_function(x))[0]
     np.testing.assert_allclose(got, [np.exp(-50.0), 1.0, np.exp(-700.0)], rtol=1e-12)
     np.testing.assert_allclose(to_host(layer.derivative(x))[0, 1], np.exp(-50.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 8), (5,), (5, 4, 2), (0, 3)], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_batches_of_another_shape_are_refused_by_every_layer(cls, shape, training, backend):
+    layer = make(cls, backend)
+    words = f"got a batch of shape {shape}: expected (n, 4)"
+    with pytest.raises(ValueError, match=re.escape(words)):
+        layer.forward_propagation(backend.zeros(shape), training)
+
+
+def test_what_is_no_array_is_refused_by_every_layer(cls):
+    with pytest.raises(TypeError, match="got a list: expected an array"):
+        make(cls, resolve("cpu")).forward_propagation([[1.0, 2.0, 3.0, 4.0]])
+
+
+def test_every_layer_works_or_says_what_to_do_before_it_is_initialised(cls):
+    layer, x = CASES[cls][0](), np.ones((5, N_INPUTS), "float32")
+    layer.set_input_shape((N_INPUTS,))
+    if cls.parameter_names or cls is Normalization:
+        with pytest.raises(ValueError, match="is not initialised: call its initialize"):
+            layer.forward_propagation(x)
+        layer.initialize()
+    assert layer.forward_propagation(x).shape[0] == 5
+
+
+def test_parameters_that_are_set_by_hand_need_no_initializing():
+    layer = DenseLayer(2, (2,))
+    layer.weights, layer.biases = np.eye(2), np.ones(2)
+    np.testing.assert_array_equal(layer.forward_propagation(np.eye(2)), np.eye(2) + 1)
 
 
 def test_dense_is_the_affine_map(backend, rng):

@@ -1,7 +1,7 @@
 """Mean, deviation and limits of columns: read piece by piece, wherever the numbers are."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -45,8 +45,8 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
     A column of integers is constant if all its numbers are equal. In a column of floats the
     numbers may differ by rounding alone, as sums of shares do. So it counts as constant if the
     deviation is not above the bound on its own rounding error, :math:`n \epsilon |m|` with the
-    ε of float64; or, in float32 and float16, not above :math:`4 \epsilon |m|` with the ε of the column's type: a few steps
-    from a number to the next, as sums of some hundred terms are off.
+    ε of float64. In float32 and float16 the bound is at least :math:`4 \epsilon |m|` with their ε,
+    a few steps from a number to the next: by no more are sums of some hundred terms off.
 
     Parameters
     ----------
@@ -89,7 +89,9 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
         if dtype.itemsize < 8:
             epsilon = max(epsilon, 4 * float(np.finfo(dtype).eps))
         constant |= deviation <= epsilon * abs(scaled)
-    return scaled * unit, np.where(constant, 1.0, deviation * unit)
+    scale = deviation * unit
+    constant |= scale < np.finfo(np.float64).smallest_normal  # below it, digits are missing
+    return scaled * unit, np.where(constant, 1.0, scale)
 
 
 def _first_pass(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -116,7 +118,7 @@ def _found_not_finite(piece: np.ndarray, start: int) -> ValueError:
     return not_finite("X", len(wrong), piece[row, column], where)
 
 
-def _pieces(X: Any) -> Iterator[Array]:
+def _pieces(X: Any) -> Generator[Array, None, None]:
     """Give some rows after the other in float64, on the host where their device has none."""
     if is_stored(X):
         yield from _stored_pieces(X)

@@ -110,9 +110,7 @@ def _is_wide(X: Any, first: Layer | None, backend: Backend) -> bool:
     return is_wide(numpy_type(X), np.dtype(backend.dtype).itemsize)
 
 
-def _sizes(
-    network: "NeuralNetwork", data: Dataset, y: Array, backend: Backend
-) -> memory.Sizes:
+def _sizes(network: "NeuralNetwork", data: Dataset, y: Array, backend: Backend) -> memory.Sizes:
     """Return how many bytes a sample takes on the device."""
     item = np.dtype(backend.dtype).itemsize
     sparse = is_sparse(data.X) and keeps_sparse(network)
@@ -186,11 +184,27 @@ def place(
     narrowed = _narrowing(first, backend) if wide else None
     if chunk is not None or is_stored(X):
         return Stream(X, y, weight, backend, chunk or memory.EVALUATION_ROWS, narrowed)
-    if narrowed is not None and len(dataset):
-        if not np.isfinite(narrowed(np.stack(_moments.limits(X)))).all():
-            raise _beyond(backend)
-        return Arrays(move_state(X, backend, wide), y, weight, backend, keeps_type=True)
+    if narrowed is not None:
+        _check_limits(dataset, narrowed, backend)
+        X = move_state(X, backend, wide)
+        if isinstance(X, np.ndarray):  # as kernels go through it
+            X = np.ascontiguousarray(X, numpy_type(X))
+        return Arrays(X, y, weight, backend, keeps_type=True)
     return Arrays(_move(X, backend), y, weight, backend)
+
+
+def _check_limits(dataset: Dataset, narrowed: Any, backend: Backend) -> None:
+    """Refuse features that the first layer makes larger than the network's type holds."""
+    if not len(dataset):
+        return
+    low, high = _moments.limits(dataset.X)
+    wrong = np.flatnonzero(~np.isfinite(narrowed(np.stack([low, high]))).all(axis=0))
+    if wrong.size:
+        column = wrong[0]
+        raise ValueError(
+            f"X has numbers from {low[column]:.3g} to {high[column]:.3g} in column {column}, which "
+            f"become {_beyond(backend)} by Normalization: correct them, or give dtype='float64'"
+        )
 
 
 def _narrowing(first: Layer | None, backend: Backend) -> Any:
@@ -217,13 +231,11 @@ def _move(x: Array, backend: Backend) -> Array:
     if moved is x or not xp.isdtype(moved.dtype, "real floating"):
         return moved
     if not backend.scalar(ops.all_finite(moved)):
-        raise _beyond(backend)
+        raise ValueError(
+            f"there are numbers {_beyond(backend)}: scale them down, or give dtype='float64'"
+        )
     return moved
 
 
-def _beyond(backend: Backend) -> ValueError:
-    most = float(np.finfo(backend.dtype).max)
-    return ValueError(
-        f"there are numbers beyond what {backend.dtype} holds ({most:.3g}): scale them down, or "
-        "give dtype='float64'"
-    )
+def _beyond(backend: Backend) -> str:
+    return f"beyond what {backend.dtype} holds ({float(np.finfo(backend.dtype).max):.3g})"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._translation import Unit
 from .._reading import is_wide, numpy_type
+from .._translation import Unit
 from ..backends import Array, is_sparse, ops, to_host
 from ..layers import Normalization
 from ._placement import Placement

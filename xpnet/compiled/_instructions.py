@@ -72,13 +72,8 @@ class Builder(Layout):
         home = arena["arrays"][0]
         if self.sparse is None:
             x = (self.units[0].n_inputs, *self._input(thread, parity, 0))
-            if self.standardizes_wide:
-                addresses = [row.ctypes.data for row in self.moments]
-                program.add(kernels.gather_standardized_wide, *x, *addresses)
-            elif self.moments is not None:
-                program.add(kernels.gather_standardized, *x, *self.split)
-            else:
-                program.add(kernels.gather, *x)
+            name, moments = self.gathering()
+            program.add(getattr(kernels, name), *x, *moments)
         for k, unit in enumerate(self.units):
             first, n = self.places[thread][k]
             stride = pad(unit.n_units)

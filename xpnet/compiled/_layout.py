@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._translation import Unit
 from .._reading import is_wide
+from .._translation import Unit
 from ..backends import is_sparse, ops
 from ..backends._numba_program import Memory
 from ..layers import Normalization
@@ -143,6 +143,14 @@ class Layout:
     def _split_moments(self) -> tuple[np.ndarray, ...] | None:
         layer: Any = self.net.layers[0]
         return ops.split_moments(layer.mean, layer.scale, self.memory.dtype)
+
+    def gathering(self) -> tuple[str, list[int]]:
+        """Return the kernel that gathers a batch's features, and where it finds the moments."""
+        if self.moments is None:
+            return "gather", []
+        if self.standardizes_wide:
+            return "gather_standardized_wide", [row.ctypes.data for row in self.moments]
+        return "gather_standardized", self.split
 
     @property
     def standardizes_wide(self) -> bool:
