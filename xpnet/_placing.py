@@ -186,10 +186,9 @@ def place(
         return Stream(X, y, weight, backend, chunk or memory.EVALUATION_ROWS, narrowed)
     if narrowed is not None:
         _check_limits(dataset, narrowed, backend)
-        X = move_state(X, backend, wide)
         if isinstance(X, np.ndarray):  # as kernels go through it
             X = np.ascontiguousarray(X, numpy_type(X))
-        return Arrays(X, y, weight, backend, keeps_type=True)
+        return Arrays(move_state(X, backend, wide), y, weight, backend, keeps_type=True)
     return Arrays(_move(X, backend), y, weight, backend)
 
 

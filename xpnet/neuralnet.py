@@ -74,6 +74,8 @@ class NeuralNetwork:
     backend : str, optional
         Another library for the device, e.g. ``"torch"``; see :func:`xpnet.backends.resolve`.
     dtype : {"float32", "float64"}, default "float32"
+        Of weights and of everything that is computed with them. Features are rounded to it, after
+        a first :class:`~xpnet.Normalization` where there is one.
     seed : int, optional
         Fixes first weights, order of samples and dropout, alike on every backend.
     shuffle : bool, default True
@@ -423,6 +425,13 @@ class NeuralNetwork:
         -------
         NeuralNetwork
             The network itself.
+
+        Warns
+        -----
+        UserWarning
+            The network's type has too few digits for a column of the features: the step from a
+            number to the next is more than a thousandth of the column's deviation (a quarter of
+            its range stands for that).
 
         Raises
         ------
