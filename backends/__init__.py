@@ -25,6 +25,7 @@ from ._registry import (
     on_gpu,
     resolve,
     to_host,
+    warn_user,
 )
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "resolve",
     "to_host",
     "unknown_name",
+    "warn_user",
 ]

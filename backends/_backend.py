@@ -96,6 +96,13 @@ class Backend:
         """The library's own object for :attr:`dtype`."""
         return getattr(self.xp, self.dtype)
 
+    @property
+    def wide_dtype(self) -> str:
+        """The floating-point type with the most digits here: ``"float64"`` where there is one."""
+        info = self.xp.__array_namespace_info__()
+        there = info.dtypes(device=self.device, kind="real floating")
+        return "float64" if "float64" in there else "float32"
+
     def with_dtype(self, dtype: str) -> Self:
         """Return the same library and device with another floating-point type."""
         return replace(self, dtype=dtype)
@@ -130,9 +137,10 @@ class Backend:
             return x
         return self.xp.astype(x, getattr(self.xp, dtype))
 
-    def zeros(self, shape: tuple[int, ...]) -> Array:
-        """Make an array of zeros here, of the default floating-point type."""
-        return self.xp.zeros(shape, dtype=self.float_dtype, device=self.device)
+    def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
+        """Make an array of zeros here, of the default floating-point type or another one."""
+        kind = getattr(self.xp, dtype or self.dtype)
+        return self.xp.zeros(shape, dtype=kind, device=self.device)
 
     def from_sparse(self, x: Any) -> Any | None:
         """Return a SciPy CSR matrix as this library's here, of the default floating-point type.

@@ -29,10 +29,10 @@ class CupyBackend(Backend):
         host: np.ndarray = x.get()
         return host
 
-    def zeros(self, shape: tuple[int, ...]) -> Array:
+    def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
         """Make an array of zeros on this device."""
         with self.device:
-            return self.xp.zeros(shape, dtype=self.float_dtype)
+            return self.xp.zeros(shape, dtype=getattr(self.xp, dtype or self.dtype))
 
     def from_sparse(self, x: Any) -> Any:
         """Copy a SciPy CSR matrix to this device."""

@@ -26,6 +26,7 @@ from ._numba_intrinsics import (
     matrix,
     number,
     pointer,
+    pointer_to_float64,
     pointer_to_int32,
     pointer_to_int64,
     tanh,
@@ -54,15 +55,33 @@ def gather(record, state, memory, data):
 
 
 def gather_standardized(record, state, memory, data):
-    """Copy rows as (row - mean) / scale: (columns, x, stride, mean, scale)."""
+    """Copy rows as ((row - high) - low) / scale: (columns, x, stride, high, low, scale).
+
+    See :func:`ops.split_moments`.
+    """
     columns = record[0]
     x = matrix(memory, record[1], state[ROWS], record[2])
-    mean, scale = vector(memory, record[3], columns), vector(memory, record[4], columns)
+    high, low = vector(memory, record[3], columns), vector(memory, record[4], columns)
+    scale, order = vector(memory, record[5], columns), pointer_to_int64(state[ORDER])
+    for r in range(state[ROWS]):
+        row = vector(data, order[state[START] + r] * columns, columns)
+        for c in range(columns):
+            x[r, c] = ((number(memory, row[c]) - high[c]) - low[c]) / scale[c]
+
+
+def gather_standardized_wide(record, state, memory, data):
+    """Copy rows as (row - mean) / scale, computed in float64.
+
+    The record is (columns, x, stride, the address of the means, that of the scales).
+    """
+    columns = record[0]
+    x = matrix(memory, record[1], state[ROWS], record[2])
+    mean, scale = pointer_to_float64(record[3]), pointer_to_float64(record[4])
     order = pointer_to_int64(state[ORDER])
     for r in range(state[ROWS]):
         row = vector(data, order[state[START] + r] * columns, columns)
         for c in range(columns):
-            x[r, c] = (number(memory, row[c]) - mean[c]) / scale[c]
+            x[r, c] = number(memory, (float(row[c]) - mean[c]) / scale[c])
 
 
 def gemm(record, state, memory, data):

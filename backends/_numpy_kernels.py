@@ -7,6 +7,8 @@ stay in the processor's cache, it is bound by arithmetic; and nothing is allocat
 import math
 import threading
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -131,11 +133,38 @@ def norm(x: np.ndarray) -> Array:
 
 
 @ops.standardize.register(np.ndarray)
-def standardize(x: np.ndarray, mean: Array, scale: Array, out: Array | None = None) -> Array:
+def standardize(
+    x: np.ndarray, mean: Array, scale: Array, dtype: Any = None, out: Array | None = None
+) -> Array:
     """See :func:`ops.standardize`."""
-    out = np.subtract(x, mean, out=out)
-    out /= scale
+    dtype = mean.dtype if dtype is None else np.dtype(dtype)
+    moments = None
+    if x.dtype == dtype:
+        moments = _split(mean.tobytes(), scale.tobytes(), mean.dtype, dtype)
+    if moments is None:
+        out = np.empty(x.shape, dtype) if out is None else out
+        return _by_rows(out, lambda part: (x[part] - mean) / scale)
+    high, low, narrow = moments
+    out = np.subtract(x, high, out=out)
+    if low is not None:
+        out -= low
+    out /= narrow
     return out
+
+
+@lru_cache(maxsize=16)
+def _split(
+    mean: bytes, scale: bytes, wide: np.dtype, dtype: np.dtype
+) -> tuple[Array, Array | None, Array] | None:
+    """Return :func:`ops.split_moments` of arrays given by their bytes, None for zeros alone.
+
+    It takes longer than a small batch, and an array's bytes say whether somebody has changed it.
+    """
+    moments = ops.split_moments(np.frombuffer(mean, wide), np.frombuffer(scale, wide), dtype)
+    if moments is None:
+        return None
+    high, low, narrow = moments
+    return high, low if low.any() else None, narrow
 
 
 BLOCK = 65_536

@@ -137,10 +137,14 @@ def _shared(x: Any, backend: Backend) -> Array | None:
     return backend.xp.from_dlpack(x.detach() if hasattr(x, "detach") else x)
 
 
-def move_state(x: Any, backend: Backend) -> Array:
-    """Move an array as :func:`move` does; floating-point numbers take the backend's type."""
-    floating = array_namespace(x).isdtype(x.dtype, "real floating")
-    return move(x, backend, backend.dtype if floating else None)
+def move_state(x: Any, backend: Backend, wide: bool = False) -> Array:
+    """Move an array as :func:`move` does; floating-point numbers take the backend's type.
+
+    With ``wide`` they take the type with the most digits that there is.
+    """
+    if not array_namespace(x).isdtype(x.dtype, "real floating"):
+        return move(x, backend)
+    return move(x, backend, backend.wide_dtype if wide else backend.dtype)
 
 
 def _default_backend(device: str) -> tuple[str, str]:
@@ -169,11 +173,16 @@ def _best_available() -> tuple[str, str]:
 
 @cache
 def _warn_once(message: str) -> None:
-    """Warn once for each message in this process, as if by the line that called this package."""
+    """Warn once for each message in this process."""
+    warn_user(message, RuntimeWarning)
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, as if by the line outside of this package that called into it."""
     level, frame = 1, cast("FrameType | None", sys._getframe())
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "xpnet":
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def _factory(backend: str) -> Factory:

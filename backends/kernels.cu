@@ -99,26 +99,30 @@ KERNEL fill(REAL* x, int64 n, REAL value) {
     for (int64 i = first_index(); i < n; i += stride()) x[i] = value;
 }
 
-// ---- features: x = data[order], or (data[order] - mean) / scale
+// ---- features: x = data[order], or (data[order] - mean) / scale: from `split`, which has rows of
+// the mean's high part, its low part and the scale; or in double from `wide`, which has rows of the
+// mean and the scale. What is not wanted is null.
 
 template <typename T>
 static __device__ __forceinline__ void gather(
     const T* data, const int64* order, const State* state, REAL* x, int rows, int columns,
-    const REAL* mean, const REAL* scale) {
+    const REAL* split, const double* wide) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= columns) return;
-    const REAL m = mean ? mean[c] : 0, s = scale ? scale[c] : 1;
     for (int r = blockIdx.y; r < rows; r += gridDim.y) {
-        const REAL value = (REAL)data[order[state->start + r] * columns + c];
-        x[r * (int64)columns + c] = mean ? (value - m) / s : value;
+        const T given = data[order[state->start + r] * columns + c];
+        REAL value = (REAL)given;
+        if (split) value = ((value - split[c]) - split[columns + c]) / split[2 * columns + c];
+        if (wide) value = (REAL)(((double)given - wide[c]) / wide[columns + c]);
+        x[r * (int64)columns + c] = value;
     }
 }
 
 #define GATHER(name, T)                                                                      \
     KERNEL gather_##name(                                                                    \
         const T* data, const int64* order, const State* state, REAL* x, int rows, int columns, \
-        const REAL* mean, const REAL* scale) {                                               \
-        gather(data, order, state, x, rows, columns, mean, scale);                           \
+        const REAL* split, const double* wide) {                                             \
+        gather(data, order, state, x, rows, columns, split, wide);                           \
     }
 
 GATHER(bool, unsigned char)

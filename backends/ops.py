@@ -86,9 +86,48 @@ def norm(x: Array) -> Array:
 
 
 @operation
-def standardize(x: Array, mean: Array, scale: Array, out: Array | None = None) -> Array:
-    """Return ``(x - mean) / scale``."""
-    return (x - mean) / scale
+def standardize(
+    x: Array, mean: Array, scale: Array, dtype: Any = None, out: Array | None = None
+) -> Array:
+    """Return ``(x - mean) / scale``, computed in the type of ``mean`` and rounded to another.
+
+    Parameters
+    ----------
+    x : array of shape (n, k)
+        Of any real type.
+    mean, scale : array of shape (k,)
+        Of one floating-point type.
+    dtype : object, optional
+        The result's type; by default that of ``mean``.
+    """
+    xp = array_namespace(x)
+    wide = xp.astype(x, mean.dtype, copy=False)
+    result = (wide - mean) / scale
+    return result if dtype is None else xp.astype(result, dtype, copy=False)
+
+
+def split_moments(
+    mean: np.ndarray, scale: np.ndarray, dtype: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Return what :func:`standardize` may be computed from in a type with fewer digits.
+
+    For x of that type, ``((x - high) - low) / scale`` is as exact as the type allows: ``high`` is
+    the rounded mean and ``low`` is what rounding took from it. The first difference has no
+    rounding error where x is within a factor of 2 of the mean (Sterbenz 1974).
+
+    Returns
+    -------
+    high, low, scale : array of shape (k,)
+        Or None where the type does not hold the mean or all digits of the scale.
+    """
+    if mean.dtype == dtype:
+        return mean, np.zeros_like(mean), scale
+    with np.errstate(over="ignore", invalid="ignore"):
+        high, narrow = mean.astype(dtype), scale.astype(dtype)
+        low = (mean - high).astype(dtype)
+    least = np.finfo(narrow.dtype).smallest_normal
+    held = np.isfinite(high).all() and np.isfinite(narrow).all() and (narrow >= least).all()
+    return (high, low, narrow) if held else None
 
 
 @operation

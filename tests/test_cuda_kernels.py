@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from xpnet import BatchNormalization, BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
+from xpnet._reading import is_wide
 from xpnet.backends import _cuda_kernels as kernels
 from xpnet.backends import ops, resolve
 
@@ -85,25 +86,29 @@ def _fill(c):
 
 
 def gather(kind, standardized):
+    """Rows as they are, or standardised in the network's type ("split") or in float64 ("wide")."""
+
     def make(c):
-        data = (c.rng.random((c.samples, c.n)) * 100).astype(kind)
-        x, mean, scale = c.empty(c.rows, c.n), c.normal(c.n), c.normal(c.n)
-        expected = ops.take_rows(data, c.batch).astype(c.dtype)
-        moments = [None, None]
+        offset = 1_700_000_000 if standardized == "wide" else 0  # far off, as seconds are
+        data = (c.rng.random((c.samples, c.n)) * 100 + offset).astype(kind)
+        x, mean, scale = c.empty(c.rows, c.n), offset + c.rng.random(c.n), c.rng.random(c.n) + 0.5
+        rows, moments = ops.take_rows(data, c.batch), {"split": None, "wide": None}
+        expected = rows.astype(c.dtype)
         if standardized:
-            expected, moments = (
-                ops.standardize.dispatch(object)(expected, mean, scale),
-                [mean, scale],
-            )
-        arguments = [data, c.order, c.state, x, c.rows, c.n, *moments]
+            expected = ops.standardize.dispatch(object)(rows, mean, scale, c.dtype)
+            given = (mean, scale)
+            given = ops.split_moments(*given, c.dtype) if standardized == "split" else given
+            moments[standardized] = np.stack(given)
+        arguments = [data, c.order, c.state, x, c.rows, c.n, *moments.values()]
         return ((-(-c.n // 32), max(c.rows // 3, 1)), 32), arguments, {3: expected}
 
     return make
 
 
 for _kind in kernels.DATA_TYPES:
-    CASES[f"gather_{_kind}"] = gather(_kind, False)
-CASES["gather_uint8, standardized"] = gather("uint8", True)
+    CASES[f"gather_{_kind}"] = gather(_kind, None)
+    _way = "wide" if is_wide(np.dtype(_kind), 4) else "split"
+    CASES[f"gather_{_kind}, standardized"] = gather(_kind, _way)
 
 
 def sparse_rows(c):

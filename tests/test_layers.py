@@ -1,6 +1,7 @@
 """Layers and activations: shape, value and gradient, on every backend."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from xpnet import (
     TanhActivation,
 )
 from xpnet.activations import ActivationLayer
-from xpnet.backends import to_host
+from xpnet.backends import resolve, to_host
 from xpnet.layers import Layer
 from xpnet.testing import check_layer
 
@@ -135,8 +136,6 @@ def test_gradients_agree_with_finite_differences(cls, n, float64_backend, rng):
 
 
 def test_gradients_in_float32_agree_with_those_in_float64(cls, backend, rng):
-    from xpnet.backends import resolve
-
     x, results = inputs(5, rng), []
     for where in (backend.with_dtype("float32"), resolve("cpu", dtype="float64")):
         layer = make(cls, where)
@@ -190,6 +189,36 @@ def test_sigmoid_keeps_its_precision_in_both_tails(float64_backend):
     got = to_host(layer.activation_function(x))[0]
     np.testing.assert_allclose(got, [np.exp(-50.0), 1.0, np.exp(-700.0)], rtol=1e-12)
     np.testing.assert_allclose(to_host(layer.derivative(x))[0, 1], np.exp(-50.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 8), (5,), (5, 4, 2), (0, 3)], ids=str)
+@pytest.mark.parametrize("training", [True, False])
+def test_batches_of_another_shape_are_refused_by_every_layer(cls, shape, training, backend):
+    layer = make(cls, backend)
+    words = f"got a batch of shape {shape}: expected (n, 4)"
+    with pytest.raises(ValueError, match=re.escape(words)):
+        layer.forward_propagation(backend.zeros(shape), training)
+
+
+def test_what_is_no_array_is_refused_by_every_layer(cls):
+    with pytest.raises(TypeError, match="got a list: expected an array"):
+        make(cls, resolve("cpu")).forward_propagation([[1.0, 2.0, 3.0, 4.0]])
+
+
+def test_every_layer_works_or_says_what_to_do_before_it_is_initialised(cls):
+    layer, x = CASES[cls][0](), np.ones((5, N_INPUTS), "float32")
+    layer.set_input_shape((N_INPUTS,))
+    if cls.parameter_names or cls is Normalization:
+        with pytest.raises(ValueError, match="is not initialised: call its initialize"):
+            layer.forward_propagation(x)
+        layer.initialize()
+    assert layer.forward_propagation(x).shape[0] == 5
+
+
+def test_parameters_that_are_set_by_hand_need_no_initializing():
+    layer = DenseLayer(2, (2,))
+    layer.weights, layer.biases = np.eye(2), np.ones(2)
+    np.testing.assert_array_equal(layer.forward_propagation(np.eye(2)), np.eye(2) + 1)
 
 
 def test_dense_is_the_affine_map(backend, rng):
@@ -382,46 +411,6 @@ def test_a_layer_can_be_copied(backend, rng):
     assert np.array_equal(
         to_host(twin.forward_propagation(x)), to_host(layer.forward_propagation(x))
     )
-
-
-def test_normalization_takes_what_never_changes_for_constant(backend):
-    x = backend.asarray(np.full((1000, 2), 0.1), backend.dtype)
-    layer = Normalization.adapt(x)
-    assert to_host(layer.scale).tolist() == [1.0, 1.0]
-
-
-def test_normalization_of_large_integers_and_of_lists():
-    times = (1_700_000_000 + np.arange(100)).reshape(-1, 1)
-    assert float(Normalization.adapt(times).scale[0]) == pytest.approx(np.arange(100).std())
-    assert float(Normalization.adapt([[1.0], [3.0]]).mean[0]) == 2.0
-    half = Normalization.adapt(np.full((10, 1), 6e4, dtype=np.float16) * np.float16([[1.0]]))
-    assert float(half.scale[0]) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (
-            lambda: Normalization(0.0, 0.0),
-            "scale=0.0: expected a finite number above 0, or 4 of them",
-        ),
-        (lambda: Normalization(float("nan")), "mean=nan: expected a finite number, or 4 of them"),
-        (lambda: Normalization([1.0, 2.0]), r"mean=\[1.0, 2.0\]: expected a finite number, or 4"),
-    ],
-)
-def test_normalization_refuses_other_numbers(make, message):
-    layer = make()
-    layer.set_input_shape((4,))
-    with pytest.raises(ValueError, match=message):
-        layer.initialize()
-
-
-def test_normalization_refuses_no_rows_and_sparse_ones():
-    with pytest.raises(ValueError, match=r"X has shape \(0, 3\)"):
-        Normalization.adapt(np.zeros((0, 3)))
-    sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
-    with pytest.raises(TypeError, match="X is sparse"):
-        Normalization.adapt(sparse.csr_array(np.eye(3)))
 
 
 def test_arrays_of_batch_normalization_are_its_own():

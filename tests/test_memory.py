@@ -73,6 +73,11 @@ CASES = {
         "dtype": "uint8",
         "first": [lambda: Normalization(0, 255, (784,))],
     },
+    "features of float64": {
+        "sizes": (784, 89, 10),
+        "dtype": "float64",
+        "first": [lambda: Normalization(0, 255, (784,))],
+    },
     "norms": {"sizes": (100, 800, 10), "extra": [BatchNormalization, lambda: Dropout(0.3)]},
     "clipped": {"sizes": (500, 800, 10), "optimizer": "adamw", "clip": True},
     "float64": {"sizes": (200, 500, 10), "dtype": "float64", "net_dtype": "float64"},

@@ -37,10 +37,8 @@ ORDER = [
     ["_sums", "_placing", "compiled", "captured"],
     ["_translation"],
     ["_arrays", "_streaming", "memory"],
-    ["_stored"],
     ["_preparing", "_parameters", "_weighing", "history"],
     ["_penalties"],
-    ["data", "_text", "_csv", "_reading", "_splitting"],
     [
         "activations",
         "losses",
@@ -51,6 +49,9 @@ ORDER = [
         "initializers",
         "regularizers",
     ],
+    ["_moments"],
+    ["_stored"],
+    ["data", "_text", "_csv", "_reading", "_splitting"],
     ["_checks", "_class_weights", "_decompressing", "_direction", "workspace", "config", "_blas"],
     ["backends"],
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xpnet._placing import place
+from xpnet._placing import place, takes_wide
 from xpnet.data import Dataset
 
 N, BATCH = 75, 16  # the last batch is short
@@ -23,7 +23,7 @@ def in_halves(X):
 def by_formulas(net, X, y, weight=None):
     """Train as the trainer does, step by step; return losses, weights and outputs."""
     data = Dataset(X, y) if weight is None else Dataset(X, y, sample_weight=weight)
-    arrays = place(data, net.backend, y)
+    arrays = place(data, net.backend, y, first=takes_wide(net, net.backend))
     losses, weights, outputs = [], [], []
     for order in orders():
         for batch in arrays.batches(BATCH, order):

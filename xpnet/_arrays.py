@@ -27,6 +27,8 @@ class Arrays:
     backend : Backend
     keeps_sparse : bool
         Whether a batch of a sparse matrix is one too; else it is made dense.
+    keeps_type : bool
+        Whether a batch of dense features keeps their type; else it has the network's.
     """
 
     X: Any
@@ -34,6 +36,7 @@ class Arrays:
     sample_weight: Array | None
     backend: Backend
     keeps_sparse: bool = False
+    keeps_type: bool = False
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -75,7 +78,7 @@ class Arrays:
                 X.flags.writeable = False  # the view, not the user's data
             if is_sparse(X) and not self.keeps_sparse:
                 X = X.toarray()
-            X = X if is_sparse(X) else self.backend.asarray(X, self.backend.dtype)
+            X = X if is_sparse(X) else self.backend.asarray(X, self._dtype)
             y, weight = (None if a is None else a[part, ...] for a in (self.y, self.sample_weight))
             yield Arrays(X, y, weight, self.backend)
 
@@ -87,8 +90,14 @@ class Arrays:
             return self.backend.asarray(self.X[order].toarray(), self.backend.dtype)
         out = None
         if workspace is not None:
-            out = workspace.array("X", (len(order), *self.X.shape[1:]))
-        return self.backend.asarray(ops.take_rows(self.X, index, out=out), self.backend.dtype)
+            own = str(self.X.dtype) if self.keeps_type else None
+            out = workspace.array("X", (len(order), *self.X.shape[1:]), own)
+        return self.backend.asarray(ops.take_rows(self.X, index, out=out), self._dtype)
+
+    @property
+    def _dtype(self) -> str | None:
+        """The type that a batch of dense features is cast to."""
+        return None if self.keeps_type else self.backend.dtype
 
 
 def take(index: Array, y: Array | None, weight: Array | None) -> tuple[Array | None, Array | None]:

@@ -3,18 +3,21 @@
 import math
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import memory
+from . import _moments, memory
 from ._arrays import Arrays
-from ._preparing import prepare_targets
-from ._reading import is_stored, numpy_type
+from ._preparing import prepare_targets, warn_of_lost_digits
+from ._reading import is_stored, is_wide, numpy_type
 from ._streaming import Stream
+from ._translation import not_ours
 from ._weighing import balanced_loss, check_total_weight
-from .backends import Array, Backend, backend_of, is_array, is_sparse, move_state, ops
+from .backends import Array, Backend, backend_of, is_array, is_sparse, move_state, ops, to_host
 from .data import Dataset
+from .layers import Layer, Normalization
 from .losses import LossFunction
 
 if TYPE_CHECKING:
@@ -64,10 +67,12 @@ def place_training(
         if data is not None:
             given = (loss, targets, data.sample_weight, n_outputs, backend.dtype)
             check_total_weight(f"{what} data", *given)
-    keeps = keeps_sparse(network)
-    sizes = _sizes(training, y, backend, keeps)
+    keeps, first = keeps_sparse(network), takes_wide(network, backend)
+    if first is None:
+        warn_of_lost_digits(training, network.layers[0], backend)
+    sizes = _sizes(network, training, y, backend)
     if validation is not None:
-        own = _sizes(validation, held_out, backend, keeps)
+        own = _sizes(network, validation, held_out, backend)
         bytes_ = own.other_bytes * len(validation)
         if is_stored(validation.X):
             bytes_ += own.streamed_bytes * 2 * min(memory.EVALUATION_ROWS, len(validation))
@@ -79,8 +84,8 @@ def place_training(
     _check_learning(network, plan)
     return Placed(
         plan,
-        place(training, backend, y, keeps, chunk=plan.chunk),
-        None if validation is None else place(validation, backend, held_out, keeps),
+        place(training, backend, y, keeps, first, plan.chunk),
+        None if validation is None else place(validation, backend, held_out, keeps, first),
         loss,
         available,
         sizes,
@@ -128,20 +133,41 @@ def keeps_sparse(network: "NeuralNetwork") -> bool:
     return network.layers[0].takes_sparse
 
 
-def _sizes(data: Dataset, y: Array, backend: Backend, keeps: bool) -> memory.Sizes:
+def takes_wide(network: "NeuralNetwork", backend: Backend) -> Layer | None:
+    """Return the first layer if it takes features with more digits than the network's type has.
+
+    A network with a forward pass of its own may do anything with features before, so it gets them
+    in its own type; and there are no such features on a device without float64.
+    """
+    first = network.layers[0]
+    own_pass = not_ours(network, ("forward_propagation",)) is not None
+    if not first.takes_wide or own_pass or backend.wide_dtype == backend.dtype:
+        return None
+    return first
+
+
+def _is_wide(X: Any, first: Layer | None, backend: Backend) -> bool:
+    """Whether features stay in their own type until the first layer has them."""
+    if first is None or is_sparse(X):
+        return False
+    return is_wide(numpy_type(X), np.dtype(backend.dtype).itemsize)
+
+
+def _sizes(network: "NeuralNetwork", data: Dataset, y: Array, backend: Backend) -> memory.Sizes:
     """Return how many bytes a sample takes on the device."""
     item = np.dtype(backend.dtype).itemsize
-    sparse = is_sparse(data.X) and keeps
+    sparse = is_sparse(data.X) and keeps_sparse(network)
+    wide = _is_wide(data.X, takes_wide(network, backend), backend)
     if is_sparse(data.X):  # a value and its column for each number that is there
         place = data.X.indices.itemsize
         features = math.ceil((item + place) * data.X.nnz / max(len(data), 1)) + place
         streamed = 0
     else:
-        features = data.n_features * memory.itemsize_of(numpy_type(data.X), item)
+        features = data.n_features * memory.itemsize_of(numpy_type(data.X), 8 if wide else item)
         streamed = data.n_features * numpy_type(data.X).itemsize
     other = math.prod(y.shape[1:]) * memory.itemsize_of(numpy_type(y), item)
     other += item * (data.sample_weight is not None)
-    return memory.Sizes(item, features, other, streamed, sparse)
+    return memory.Sizes(item, features, other, streamed, sparse, wide)
 
 
 def _available(
@@ -157,11 +183,19 @@ def _available(
     return free.free + there * len(data) * (sizes.feature_bytes + sizes.other_bytes)
 
 
+def place_for(
+    network: "NeuralNetwork", dataset: Dataset, backend: Backend, y: Array | None = None
+) -> Data:
+    """Place data as a network takes them, for anything but its training; see :func:`place`."""
+    return place(dataset, backend, y, keeps_sparse(network), takes_wide(network, backend))
+
+
 def place(
     dataset: Dataset,
     backend: Backend,
     y: Array | None = None,
     keeps: bool = False,
+    first: Layer | None = None,
     chunk: int | None = None,
 ) -> Data:
     """Move features, targets and weights to ``backend``, or make a stream of the features.
@@ -174,6 +208,9 @@ def place(
         The targets as the loss takes them.
     keeps : bool
         Whether batches of sparse features may stay sparse.
+    first : Layer, optional
+        The network's first layer, where it takes features with more digits than the network's
+        type has; see :func:`takes_wide`.
     chunk : int, optional
         Rows in a chunk of a stream; data that are stored are streamed without it too.
     """
@@ -186,9 +223,47 @@ def place(
         _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
         rows = backend.from_sparse(X) if keeps else None
         return Arrays(X if rows is None else rows, y, weight, backend, rows is not None)
+    wide = _is_wide(X, first, backend)
+    narrowed = _narrowing(first, backend) if wide else None
     if chunk is not None or is_stored(X):
-        return Stream(X, y, weight, backend, chunk or memory.EVALUATION_ROWS)
+        return Stream(X, y, weight, backend, chunk or memory.EVALUATION_ROWS, narrowed)
+    if narrowed is not None:
+        _check_limits(dataset, narrowed, backend)
+        if isinstance(X, np.ndarray):  # as kernels go through it
+            X = np.ascontiguousarray(X, numpy_type(X))
+        return Arrays(move_state(X, backend, wide), y, weight, backend, keeps_type=True)
     return Arrays(_move(X, backend), y, weight, backend)
+
+
+def _check_limits(dataset: Dataset, narrowed: Any, backend: Backend) -> None:
+    """Refuse features that the first layer makes larger than the network's type holds."""
+    if not len(dataset):
+        return
+    low, high = _moments.limits(dataset.X)
+    wrong = np.flatnonzero(~np.isfinite(narrowed(np.stack([low, high]))).all(axis=0))
+    if wrong.size:
+        column = wrong[0]
+        raise ValueError(
+            f"X has numbers from {low[column]:.3g} to {high[column]:.3g} in column {column}, which "
+            f"become {_beyond(backend)} by Normalization: correct them, or give dtype='float64'"
+        )
+
+
+def _narrowing(first: Layer | None, backend: Backend) -> Any:
+    """Return a function of rows on the host: the network's numbers that the first layer makes.
+
+    Of a user's layer all that is known is that it takes what is finite.
+    """
+    if not isinstance(first, Normalization) or not_ours(first, ("forward_propagation",)):
+        return lambda rows: rows
+    moments = to_host(first.mean), to_host(first.scale)
+    return partial(_standardized, moments=moments, dtype=np.dtype(backend.dtype))
+
+
+def _standardized(rows: np.ndarray, moments: tuple[Any, Any], dtype: np.dtype) -> np.ndarray:
+    with np.errstate(over="ignore"):  # refused by who asks, in words
+        result: np.ndarray = ops.standardize(rows, *moments, dtype)
+    return result
 
 
 def _move(x: Array, backend: Backend) -> Array:
@@ -199,7 +274,10 @@ def _move(x: Array, backend: Backend) -> Array:
         return moved
     if not backend.scalar(ops.all_finite(moved)):
         raise ValueError(
-            f"there are numbers beyond what {backend.dtype} holds "
-            f"({float(xp.finfo(moved.dtype).max):.3g}): scale them down, or give dtype='float64'"
+            f"there are numbers {_beyond(backend)}: scale them down, or give dtype='float64'"
         )
     return moved
+
+
+def _beyond(backend: Backend) -> str:
+    return f"beyond what {backend.dtype} holds ({float(np.finfo(backend.dtype).max):.3g})"

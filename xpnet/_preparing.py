@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from ._checks import class_indices
-from .backends import Array, to_host
+from ._moments import limits
+from ._reading import is_stored, is_wide, numpy_type
+from .backends import Array, Backend, is_sparse, to_host, warn_user
 from .data import Dataset
 from .layers import Layer
 from .losses import LossFunction
@@ -36,6 +38,38 @@ def check_names(dataset: Dataset, expected: list[str] | None) -> None:
             f"X has the columns {dataset.feature_names}: expected {expected}, in this order, those "
             "of the training"
         )
+
+
+def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> None:
+    """Warn where the network's type has too few digits for a column of features.
+
+    That is where the step from a number to the next is more than a thousandth of the column's
+    deviation, for which a quarter of its range stands. Features of types that the network's type
+    holds exactly are not looked at, and neither are sparse ones and those that are read in chunks.
+    """
+    X, dtype = dataset.X, np.dtype(backend.dtype)
+    if is_sparse(X) or is_stored(X) or not is_wide(numpy_type(X), dtype.itemsize):
+        return
+    low, high = limits(X)
+    most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)  # larger: refused
+    step = np.spacing(most.astype(dtype)).astype(float)
+    columns = np.flatnonzero((low < high) & (step > 1e-3 * (high / 4 - low / 4)))
+    if not columns.size:
+        return
+    column = int(columns[0])
+    name = f"column {column}"
+    if dataset.feature_names:
+        name += f" ({dataset.feature_names[column]!r})"
+    advice = "begin the network with Normalization.adapt(X), or give dtype='float64'"
+    if backend.wide_dtype == backend.dtype:
+        advice = f"standardise them before, for {backend.device_name} has no float64"
+    elif first.takes_wide:  # the network has a forward pass of its own
+        advice = "standardise them before, or give dtype='float64'"
+    warn_user(
+        f"X has {len(columns)} column(s) of which {dtype} holds too few digits, the first one "
+        f"{name}: its numbers go from {low[column]:.10g} to {high[column]:.10g}, in steps of "
+        f"{step[column]:.3g}. To keep the digits, {advice}"
+    )
 
 
 def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from .backends import (
     Array,
-    Backend,
     array_namespace,
     backend_of,
     is_array,
@@ -259,15 +258,9 @@ def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...])
     if backend.owns(values):
         return values
     host = to_host(values)
-    if host.dtype == np.float64 and not _has_float64(backend):
-        host = host.astype(np.float32)
+    if host.dtype == np.float64:
+        host = host.astype(backend.wide_dtype, copy=False)
     return move(host, backend)
-
-
-def _has_float64(backend: Backend) -> bool:
-    """Whether the device knows double precision at all; some accelerators do not."""
-    info = backend.xp.__array_namespace_info__()
-    return "float64" in info.dtypes(device=backend.device, kind="real floating")
 
 
 def type_name(values: Array) -> str:
@@ -281,6 +274,14 @@ def numpy_type(values: Any) -> np.dtype:
         return dtype
     except TypeError:  # another library's
         return np.dtype(type_name(values))
+
+
+def is_wide(dtype: np.dtype, item: int) -> bool:
+    """Whether a type has more digits than a floating-point one of ``item`` bytes holds.
+
+    A float32 holds all integers of 16 bits, and not all of 32.
+    """
+    return item == 4 and dtype.itemsize >= (8 if dtype.kind == "f" else 4)
 
 
 def check_index(index: Any, n: int) -> np.ndarray:

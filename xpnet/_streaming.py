@@ -1,6 +1,6 @@
 """Data sets that are read while the network computes: larger than memory, or stored in a file."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,9 @@ class Stream:
     backend : Backend
     chunk : int
         Rows of a chunk; in training a multiple of the batch size.
+    narrowed : function, optional
+        Where the first layer takes features of their own type: what turns rows into numbers of
+        the network's type, for the check alone.
 
     Raises
     ------
@@ -42,8 +45,15 @@ class Stream:
     """
 
     def __init__(
-        self, X: Any, y: Array | None, sample_weight: Array | None, backend: Backend, chunk: int
+        self,
+        X: Any,
+        y: Array | None,
+        sample_weight: Array | None,
+        backend: Backend,
+        chunk: int,
+        narrowed: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
+        self._narrowed = narrowed
         self.X, self.y, self.sample_weight, self.backend = X, y, sample_weight, backend
         self.chunk = min(chunk, max(len(self), 1))
         self._dtype = numpy_type(X)
@@ -56,7 +66,11 @@ class Stream:
     def first(self) -> Arrays:
         """Return arrays of the kind and shape of a chunk's, which are nobody else's."""
         y, weight = take(self.backend.asarray(np.arange(self.chunk)), self.y, self.sample_weight)
-        return Arrays(self.backend.asarray(self._buffer(0)), y, weight, self.backend)
+        return self._chunk(self._buffer(0), y, weight)
+
+    def _chunk(self, X: np.ndarray, y: Array | None, weight: Array | None) -> Arrays:
+        own = self._narrowed is not None
+        return Arrays(self.backend.asarray(X), y, weight, self.backend, keeps_type=own)
 
     def _buffer(self, turn: int) -> np.ndarray:
         if not self._buffers:
@@ -107,7 +121,7 @@ class Stream:
             y, weight = take(self.backend.asarray((start + np.arange(len(X))) % n), y, weight)
         else:
             y, weight = (None if each is None else each[start:stop, ...] for each in (y, weight))
-        return Arrays(self.backend.asarray(X), y, weight, self.backend)
+        return self._chunk(X, y, weight)
 
     def _read(self, read: Read, start: int, order: np.ndarray, turn: int) -> np.ndarray:
         """Read as many rows as are in ``order``, from ``start`` on and round the end."""
@@ -127,7 +141,11 @@ class Stream:
         step = max(_CHECKED // max(rows.shape[1], 1), 1)
         for start in range(0, len(rows), step):
             with np.errstate(over="ignore"):
-                some = rows[start : start + step].astype(self.backend.dtype, copy=False)
+                some = rows[start : start + step]
+                if self._narrowed is None:
+                    some = some.astype(self.backend.dtype, copy=False)
+                else:
+                    some = self._narrowed(some)
             finite = np.isfinite(some)
             if not finite.all():
                 row, column = np.argwhere(~finite)[0]

@@ -62,7 +62,7 @@ def check_parts(
         raise UnsupportedError(f"the loss {type(loss).__name__}")
     passes = ("forward_propagation", "backward_propagation", "update_parameters")
     for thing, names in ((net, passes), (optimizer, None), (loss, None)):
-        if (name := _not_ours(thing, names)) is not None:
+        if (name := not_ours(thing, names)) is not None:
             raise UnsupportedError(f"{type(thing).__name__} has a {name} of its own")
     for _, name, regularizer in net.parameters.penalties:
         if type(regularizer) not in (L1, L2, L1L2):
@@ -82,7 +82,7 @@ def factor_and_most(loss: LossFunction) -> tuple[float, float]:
 _FOLDER = str(Path(__file__).parent)
 
 
-def _not_ours(thing: object, names: Iterable[str] | None = None) -> str | None:
+def not_ours(thing: object, names: Iterable[str] | None = None) -> str | None:
     """Return the name of a method, one of ``names`` or any, that is not as this package has it.
 
     A translation does what the methods in this package do. Somebody may have put another one into
@@ -104,7 +104,7 @@ def units_of(
     """Return the dense layers, each with what is behind it."""
     units: list[Unit] = []
     for k, layer in enumerate(layers):
-        if (name := _not_ours(layer)) is not None:
+        if (name := not_ours(layer)) is not None:
             raise UnsupportedError(f"a {layer.layer_name()} has a {name} of its own")
         if layer.own_optimizers:
             raise UnsupportedError(f"a {layer.layer_name()} has an optimizer of its own")

@@ -11,6 +11,7 @@ from array_api_compat import device
 from ._checks import check_non_negative, check_positive
 from .backends import Array, array_namespace, ops
 from .layers import Layer
+from .layers.base import check_batch
 
 
 class ActivationLayer(Layer):
@@ -29,6 +30,7 @@ class ActivationLayer(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return the activation of ``input``."""
+        check_batch(self, input)
         out = self.buffer("output", input.shape) if training else None
         output = ops.rowwise(input, function=self.activation_function, out=out)
         if training:

@@ -124,6 +124,9 @@ class Sizes:
         Bytes of one sample's features as they are read, where they are streamed.
     sparse : bool
         Whether a batch stays sparse on its way to the first layer.
+    wide : bool
+        Whether a batch of dense features keeps their type, which takes more bytes than the
+        network's.
     evaluated : int
         How many validation samples there are, and
     evaluated_bytes : int
@@ -135,6 +138,7 @@ class Sizes:
     other_bytes: int
     streamed_bytes: int = 0
     sparse: bool = False
+    wide: bool = False
     evaluated: int = 0
     evaluated_bytes: int = 0
 
@@ -181,9 +185,10 @@ def plan(
     clipped = optimizer.clip_norm is not None or optimizer.clip_value is not None
     shapes = [layers[0].input_shape(), *(layer.output_shape() for layer in layers)]
     widths = [math.prod(shape) for shape in shapes]
-    evaluated = [0 if sizes.sparse else widths[0], *widths[1:]]
+    taken = 0 if sizes.sparse else widths[0]
+    evaluated = [sizes.feature_bytes // item if sizes.wide else taken, *widths[1:]]
     widest = max(a + b for a, b in pairwise(evaluated))
-    of_rows = 2 * sizes.feature_bytes if sizes.sparse else 0
+    of_rows = (2 if sizes.sparse else int(sizes.wide)) * sizes.feature_bytes
     # What the loss makes on its way: targets as rows, softmax, its logarithm, the derivative. In
     # training a library that writes into arrays makes all but the last in pieces.
     of_loss = 4 * widths[-1]

@@ -11,7 +11,7 @@ from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
 from ._direction import direction_of
 from ._parameters import Parameters
-from ._placing import Placed, keeps_sparse, place, place_training, targets_of
+from ._placing import Placed, place, place_for, place_training, takes_wide, targets_of
 from ._preparing import (
     check_features,
     check_fit,
@@ -20,6 +20,7 @@ from ._preparing import (
     check_weights,
     prepare_targets,
 )
+from ._reading import is_wide
 from ._streaming import Stream
 from ._weighing import balanced_loss, check_total_weight
 from .backends import (
@@ -76,6 +77,8 @@ class NeuralNetwork:
     backend : str, optional
         Another library for the device, e.g. ``"torch"``; see :func:`xpnet.backends.resolve`.
     dtype : {"float32", "float64"}, default "float32"
+        Of weights and of everything that is computed with them. Features are rounded to it, after
+        a first :class:`~xpnet.Normalization` where there is one.
     seed : int, optional
         Fixes first weights, order of samples and dropout, alike on every backend.
     shuffle : bool, default True
@@ -268,8 +271,9 @@ class NeuralNetwork:
         holders: list[tuple[Any, tuple[str, ...]]] = [(self.optimizer, self.optimizer.state_names)]
         holders += [(layer, (*layer.parameter_names, *layer.state_names)) for layer in self.layers]
         moved = [
-            (holder, name, move_state(getattr(holder, name), backend))
+            (holder, name, move_state(getattr(holder, name), backend, name in wide_names))
             for holder, names in holders
+            for wide_names in [getattr(holder, "wide_names", ())]
             for name in names
             if is_array(getattr(holder, name))
         ]
@@ -298,15 +302,16 @@ class NeuralNetwork:
         Yields
         ------
         tuple of array
-            ``(X_batch, y_batch)``, where the network lives, the features in its floating-point
-            type; ``y_batch`` is None without y.
+            ``(X_batch, y_batch)``, where the network lives; ``y_batch`` is None without y. The
+            features have the network's floating-point type, or their own if that has more digits
+            and the first layer takes it, as :class:`~xpnet.Normalization` does.
         """
         data = Dataset(X, y)
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
         size = self._most_at_a_time()
         with backend.active():
-            placed = place(data, backend, data.y)
+            placed = place(data, backend, data.y, first=takes_wide(self, backend))
         if isinstance(placed, Stream):
             if shuffle:
                 raise TypeError("X is stored, and read in its order: give shuffle=False")
@@ -424,6 +429,13 @@ class NeuralNetwork:
         NeuralNetwork
             The network itself.
 
+        Warns
+        -----
+        UserWarning
+            The network's type has too few digits for a column of the features: the step from a
+            number to the next is more than a thousandth of the column's deviation (a quarter of
+            its range stands for that).
+
         Raises
         ------
         ValueError, TypeError
@@ -487,7 +499,7 @@ class NeuralNetwork:
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            output = trainer.predict(self, place(data, backend, keeps=keeps_sparse(self)))
+            output = trainer.predict(self, place_for(self, data, backend))
         home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
         return move(output, home)
 
@@ -528,7 +540,7 @@ class NeuralNetwork:
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            placed = place(data, backend, y, keeps_sparse(self))
+            placed = place_for(self, data, backend, y)
             return trainer.measure(self, placed, chosen)
 
     def memory_plan(
@@ -562,10 +574,13 @@ class NeuralNetwork:
             self._most_at_a_time() if batch_size is None else check_count("batch_size", batch_size)
         )
         item = np.dtype(self.backend.dtype).itemsize
-        of_feature = memory.itemsize_of(np.dtype(dtype or self.backend.dtype), item)
+        own = np.dtype(dtype or self.backend.dtype)
+        wide = takes_wide(self, self.backend) is not None and is_wide(own, item)
+        of_feature = memory.itemsize_of(own, 8 if wide else item)
         n_outputs = self.layers[-1].output_shape()[0]
         target = 8 if self.loss.targets == "classes" else item * n_outputs
-        sizes = memory.Sizes(item, of_feature * self.layers[0].input_shape()[0], target)
+        bytes_ = of_feature * self.layers[0].input_shape()[0]
+        sizes = memory.Sizes(item, bytes_, target, wide=wide)
         n_samples = check_count("n_samples", n_samples, 0)
         return memory.plan(self, sizes, n_samples, min(size, n_samples or size))
 
@@ -606,7 +621,7 @@ class NeuralNetwork:
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
-            placed = place(data, backend, y, keeps_sparse(self))
+            placed = place_for(self, data, backend, y)
             return inspect(self, next(placed.batches(len(data))), loss)
 
     def save(self, path: Any) -> None:

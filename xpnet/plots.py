@@ -12,7 +12,9 @@ import numpy as np
 
 from ._checks import find
 from ._direction import best_of, check_mode, direction_of
-from .backends import Array, UnknownNameError, move, to_host
+from ._placing import place_for
+from .backends import Array, UnknownNameError, to_host
+from .data import Dataset
 from .layers import DenseLayer
 from .metrics import METRICS, Metric, confusion_matrix, predicted_classes, true_classes
 
@@ -225,7 +227,9 @@ def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any
         A line for each layer, the first one at the top, with the part of outputs that is 0.
     """
     with network.backend.active():
-        batch = move(X, network.backend, network.backend.dtype)
+        data = Dataset(X)
+        data = data.rows(np.arange(len(data)))  # in memory, where they are stored
+        batch = next(place_for(network, data, network.backend).batches(len(data))).X
         outputs = []
         for layer in network.layers:
             batch = layer.forward_propagation(batch, training=False)

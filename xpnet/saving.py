@@ -367,4 +367,5 @@ def _give_state(
         if array is None:
             setattr(holder, name, numbers[name])
         else:
-            setattr(holder, name, move_state(array, network.backend))
+            wide = name in getattr(holder, "wide_names", ())
+            setattr(holder, name, move_state(array, network.backend, wide))

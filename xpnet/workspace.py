@@ -32,12 +32,15 @@ class Workspace:
         self.backend = backend
         self._arrays: dict[str, Any] = arrays
 
-    def array(self, name: str, shape: tuple[int, ...]) -> Array:
-        """Return the array of that name; one with more rows than asked for lends its first."""
+    def array(self, name: str, shape: tuple[int, ...], dtype: str | None = None) -> Array:
+        """Return the array of that name; one with more rows than asked for lends its first.
+
+        It is of the backend's floating-point type, or of another one, always the same.
+        """
         held = self._arrays.get(name)
         if held is not None and held.shape == shape:
             return held
         if held is None or held.shape[0] < shape[0] or held.shape[1:] != shape[1:]:
-            held = self._arrays[name] = self.backend.zeros(shape)
+            held = self._arrays[name] = self.backend.zeros(shape, dtype)
             return held
         return held[: shape[0], ...]

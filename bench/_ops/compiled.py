@@ -16,6 +16,7 @@ from xpnet.backends import _numba_kernels as kernels
 from xpnet.backends import _numba_random as random
 from xpnet.backends import _numba_sparse as sparse
 from xpnet.backends import _numba_updates as updates
+from xpnet.backends import ops
 from xpnet.backends._numba_engine import Engine
 from xpnet.backends._numba_program import ROWS_OF_BATCH, Memory, Program
 
@@ -138,7 +139,7 @@ def _take_rows(kit, x, index):
 @builder("standardize")
 def _standardize(kit, x, mean, scale):
     kit.data, out = x, kit.space(*x.shape)
-    vectors = kit.put(mean).offset, kit.put(scale).offset
+    vectors = [kit.put(each).offset for each in ops.split_moments(mean, scale, x.dtype)]
     kit.add(kernels.gather_standardized, x.shape[1], *out[:2], *vectors)
     return {0: out}
 

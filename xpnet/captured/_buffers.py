@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._reading import is_wide, numpy_type
 from .._translation import Unit
-from ..backends import Array, is_sparse
+from ..backends import Array, is_sparse, ops, to_host
 from ..layers import Normalization
 from ._placement import Placement
 
@@ -82,9 +83,9 @@ class Buffers:
             self.sparse = self._copy(X.indptr, "int64"), self._copy(X.indices, "int32"), X.data
         dense = batch_size * n_inputs * machine.dtype.itemsize <= DENSE_BYTES
         self.x = self.make(batch_size, n_inputs) if self.sparse is None or dense else None
-        self.mean = self.scale = None
+        self.split = self.wide = None
         if type(net.layers[0]) is Normalization:
-            self.mean, self.scale = self.make(n_inputs), self.make(n_inputs)
+            self.split, self.wide = self.make(3, n_inputs), self.make(2, n_inputs, dtype="float64")
         self._norms = [unit.norm for unit in units]
         self.units = [self._unit_arrays(unit, batch_size) for unit in units]
         self.placement = Placement(net.parameters.places, machine.dtype.itemsize)
@@ -146,11 +147,21 @@ class Buffers:
         for place, name in zip(self.states, optimizer.state_names, strict=True):
             pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
         pairs += [(place, getattr(layer, name)) for layer, name, place in self.running()]
-        if isinstance(first, Normalization):
-            for here, value in ((self.mean, first.mean), (self.scale, first.scale)):
-                shape = first.input_shape()
-                pairs.append((here, np.broadcast_to(net.backend.to_numpy(value), shape)))
+        if self.wide is not None:
+            moments = _moments(first)
+            pairs.append((self.wide, np.stack(moments)))
+            if (split := ops.split_moments(*moments, self.flat.dtype)) is not None:
+                pairs.append((self.split, np.stack(split)))
         return pairs
+
+    def standardizes_wide(self, net: "NeuralNetwork") -> bool:
+        """Whether features are standardised in float64, and not in the network's type."""
+        if self.wide is None:
+            return False
+        dtype = np.dtype(net.backend.dtype)
+        if is_wide(numpy_type(self.X), dtype.itemsize):
+            return True
+        return ops.split_moments(*_moments(net.layers[0]), dtype) is None
 
     def running(self) -> Iterator[tuple[Any, str, Array]]:
         """Yield each layer with the name of a running moment and its array during training."""
@@ -165,3 +176,8 @@ class Buffers:
     def gradient_of(self, layer: Any, name: str) -> Array:
         """Return a view of a parameter's gradient."""
         return self.gradient[self.placement[layer, name]].reshape(getattr(layer, name).shape)
+
+
+def _moments(first: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and scale of a first layer that standardises, on the host."""
+    return to_host(first.mean), to_host(first.scale)

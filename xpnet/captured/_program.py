@@ -81,8 +81,8 @@ class Program(Calls):
             buffers.x,
             self._rows,
             n,
-            buffers.mean,
-            buffers.scale,
+            None if buffers.standardizes_wide(self._net) else buffers.split,
+            buffers.wide if buffers.standardizes_wide(self._net) else None,
         )
 
     def _input(self, k: int) -> Array:

@@ -246,6 +246,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         for _, _, regularizer in self.net.parameters.penalties:
             numbers += vars(regularizer).values()
         numbers += factor_and_most(self.net.loss)
+        numbers.append(self._buffers.standardizes_wide(self.net))
         for unit in self._units:
             name = ACTIVATIONS[type(unit.activation)][1]
             numbers.append(None if name is None else getattr(unit.activation, name))

@@ -13,7 +13,6 @@ from ..backends import _numba_sparse as sparse
 from ..backends import _numba_updates as updates
 from ..backends._numba_engine import Engine
 from ..backends._numba_program import ARRIVE, ROWS_OF_BATCH, WAIT, Program
-from ..layers import Normalization
 from ..losses import BinaryCrossEntropy, MeanSquaredError
 from ..optimizers import SGD
 from ..regularizers import L1L2
@@ -39,6 +38,7 @@ class Builder(Layout):
     def settings(self) -> list[float]:
         """Return what instructions have in them of numbers that somebody may change."""
         numbers = [*self._hyperparameters(), *factor_and_most(self.net.loss)]
+        numbers.append(float(self.standardizes_wide))
         for _, _, regularizer in self.net.parameters.penalties:
             costs = cast(L1L2, regularizer)
             numbers += [costs.l1, costs.l2, float(costs.per_sample)]
@@ -72,10 +72,8 @@ class Builder(Layout):
         home = arena["arrays"][0]
         if self.sparse is None:
             x = (self.units[0].n_inputs, *self._input(thread, parity, 0))
-            if type(self.net.layers[0]) is Normalization:
-                program.add(kernels.gather_standardized, *x, self.mean, self.scale)
-            else:
-                program.add(kernels.gather, *x)
+            name, moments = self.gathering()
+            program.add(getattr(kernels, name), *x, *moments)
         for k, unit in enumerate(self.units):
             first, n = self.places[thread][k]
             stride = pad(unit.n_units)

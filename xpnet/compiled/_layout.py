@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._reading import is_wide
 from .._translation import Unit
-from ..backends import is_sparse
+from ..backends import is_sparse, ops
 from ..backends._numba_program import Memory
 from ..layers import Normalization
 from ._sharing import Plan
@@ -66,7 +67,7 @@ class Layout:
     def nbytes(self, *given: Any) -> int:
         """Return the bytes of memory and of what is a copy of the arrays ``given``."""
         own = [self.memory.array, self.y, *(self.sparse or ())]
-        own += [] if self.weights is None else [self.weights]
+        own += [each for each in (self.weights, self.moments) if each is not None]
         return sum(a.nbytes for a in own if not any(np.may_share_memory(a, b) for b in given))
 
     # ---- where everything is
@@ -75,9 +76,11 @@ class Layout:
         """Give every array its place."""
         take, pad, rows = self.memory.take, self.memory.padded, self.batch
         threads = range(self.plan.threads)
-        self.mean = self.scale = 0
+        self.split: list[int] = []
+        self.moments: np.ndarray | None = None
         if type(self.net.layers[0]) is Normalization:
-            self.mean, self.scale = (take(self.units[0].n_inputs) for _ in range(2))
+            self.split = [take(self.units[0].n_inputs) for _ in range(3)]
+            self.moments = np.zeros((2, self.units[0].n_inputs))
         self.places = [
             [self.plan.columns(k, unit, thread) for k, unit in enumerate(self.units)]
             for thread in threads
@@ -131,11 +134,30 @@ class Layout:
         """Copy parameters and what the optimizer remembers of them in."""
         for own, theirs in self._pairs(flats):
             own[...] = theirs
-        if self.mean or self.scale:
+        if self.moments is not None:
             layer: Any = self.net.layers[0]
-            n = self.units[0].n_inputs
-            self.memory.view(self.mean, n)[...] = layer.mean
-            self.memory.view(self.scale, n)[...] = layer.scale
+            self.moments[...] = layer.mean, layer.scale
+            for place, numbers in zip(self.split, self._split_moments() or (), strict=False):
+                self.memory.view(place, self.units[0].n_inputs)[...] = numbers
+
+    def _split_moments(self) -> tuple[np.ndarray, ...] | None:
+        layer: Any = self.net.layers[0]
+        return ops.split_moments(layer.mean, layer.scale, self.memory.dtype)
+
+    def gathering(self) -> tuple[str, list[int]]:
+        """Return the kernel that gathers a batch's features, and where it finds the moments."""
+        if self.moments is None:
+            return "gather", []
+        if self.standardizes_wide:
+            return "gather_standardized_wide", [row.ctypes.data for row in self.moments]
+        return "gather_standardized", self.split
+
+    @property
+    def standardizes_wide(self) -> bool:
+        """Whether features are standardised in float64, and not in the network's type."""
+        if self.moments is None:
+            return False
+        return is_wide(self.data.dtype, self.memory.dtype.itemsize) or not self._split_moments()
 
     def bring_out(self, flats: list[np.ndarray]) -> None:
         """Copy them out."""

@@ -48,6 +48,11 @@ class Layer(ABC):
         How many samples a batch must have for the layer to learn from it.
     takes_sparse : bool
         Whether the layer, as a network's first one, takes rows of a sparse matrix as they are.
+    takes_wide : bool
+        Whether the layer, as a network's first one, takes features of a type with more digits
+        than the network's (float64, int32, int64, ...) as they are. It returns the network's type.
+    wide_names : tuple of str
+        Those of ``state_names`` that are kept in float64 where the device has it.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
     workspace : Workspace or None
@@ -56,6 +61,7 @@ class Layer(ABC):
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
     state_names: ClassVar[tuple[str, ...]] = ()
+    wide_names: ClassVar[tuple[str, ...]] = ()
     weight_names: ClassVar[tuple[str, ...]] = ()
     passing_names: ClassVar[tuple[str, ...]] = ("input", "output")
     least_samples: ClassVar[int] = 1
@@ -67,6 +73,8 @@ class Layer(ABC):
     workspace: "Workspace | None" = None
     in_network: bool = False
     takes_sparse: bool = False
+    takes_wide: bool = False
+    _ready: bool = False
     _input_shape: tuple[int, ...] | None = None
     _optimizers: "dict[str, Optimizer] | None" = None
 
@@ -118,7 +126,7 @@ class Layer(ABC):
             which ends with a call of :meth:`update_parameters`, updates them. In a network the
             trainer updates all parameters at once, and initialises its layers without one.
         """
-        self._optimizers = None
+        self._optimizers, self._ready = None, True
         if optimizer is not None:
             self._optimizers = {name: copy.deepcopy(optimizer) for name in self.parameter_names}
         return self
@@ -202,3 +210,41 @@ class Layer(ABC):
         for name, optimizer in (self._optimizers or {}).items():
             gradient = getattr(self, f"{name}_gradient")
             setattr(self, name, optimizer.update(getattr(self, name), gradient))
+
+
+def check_batch(layer: Layer, input: Array) -> None:
+    """Refuse a batch that a layer has no formula for, before the array library does.
+
+    A network never gives one; who uses a layer by hand may.
+
+    Raises
+    ------
+    ValueError
+        The layer is not initialised, or the batch is not of the shape (n, *input_shape).
+    TypeError
+        ``input`` is no array.
+    """
+    if not layer._ready:
+        _check_ready(layer)
+    shape, expected = getattr(input, "shape", None), layer._input_shape
+    if shape is None:
+        raise TypeError(f"{layer.layer_name()} got a {type(input).__name__}: expected an array")
+    if expected is not None and shape[1:] != expected:
+        wanted = ", ".join(map(str, ("n", *expected)))
+        raise ValueError(
+            f"{layer.layer_name()} got a batch of shape {tuple(shape)}: expected ({wanted})"
+        )
+
+
+def _check_ready(layer: Layer) -> None:
+    """Refuse a layer that makes something in ``initialize``, and has not done so."""
+    needed = type(layer).initialize is not Layer.initialize
+    names = (*layer.parameter_names, *layer.state_names)
+    # Somebody may have set the parameters by hand.
+    given = layer.parameter_names and all(getattr(layer, name, None) is not None for name in names)
+    if needed and not given:
+        raise ValueError(
+            f"{layer.layer_name()} is not initialised: call its initialize(), or add it to a "
+            "network, which does that"
+        )
+    layer._ready = True

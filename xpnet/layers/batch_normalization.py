@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from .._checks import check_fraction, check_positive
 from ..backends import Array, array_namespace, ops
 from ..initializers import Zeros
-from .base import Layer
+from .base import Layer, check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -69,6 +69,7 @@ class BatchNormalization(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Normalise by the batch's moments in training, by the running ones else."""
+        check_batch(self, input)
         sqrt = array_namespace(input).sqrt
         n = input.shape[0]
         if not training or n == 0:

@@ -7,7 +7,7 @@ from .._checks import check_count, check_positive, check_shape
 from ..backends import Array, array_namespace, ops
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
-from .base import Layer
+from .base import Layer, check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -92,6 +92,7 @@ class DenseLayer(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``input @ weights + biases``."""
+        check_batch(self, input)
         out = self.buffer("output", (input.shape[0], self.n_units)) if training else None
         output = ops.affine(input, self.weights, self.biases, out=out)
         if training:

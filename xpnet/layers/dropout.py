@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from .._checks import check_fraction
 from ..backends import Array, ops
 from ..initializers import random_key
-from .base import Layer
+from .base import Layer, check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -31,6 +31,7 @@ class Dropout(Layer):
 
     state_names = ("n_masks",)
     passing_names = ("mask",)
+    _ready = True  # a pass that needs the stream of random numbers chooses it
     output_kind = "real"
 
     def __init__(self, rate: float = 0.5) -> None:
@@ -47,6 +48,7 @@ class Dropout(Layer):
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``input`` with some of it zero and the rest scaled, or all of it as it is."""
+        check_batch(self, input)
         if not training or self.rate == 0.0:
             self.mask = None
             return input

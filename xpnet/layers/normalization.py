@@ -1,12 +1,11 @@
 """Standardising the input by fixed numbers."""
 
-import math
 from typing import TYPE_CHECKING, Any, Self
 
-from array_api_compat import device
-
-from ..backends import Array, array_namespace, is_array, is_sparse, ops, to_host
-from .base import Layer
+from .. import _moments
+from ..backends import Array, array_namespace, is_sparse, ops, to_host
+from ..data import Dataset
+from .base import Layer, check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -18,15 +17,41 @@ class Normalization(Layer):
     As the first layer it makes raw numbers (pixels from 0 to 255, columns in different units) fit
     for training. It is saved with the network, so prediction takes raw numbers as well.
 
+    The first layer takes float64 features and large integers (int32, uint32, int64, uint64) as
+    they are, subtracts the mean in float64, and rounds the result to the network's type. So a
+    column such as Unix seconds, of which float32 holds too few digits, trains in a network of
+    float32 as it does in one of float64. Only on a device without float64 is it rounded first,
+    and ``fit`` warns where that loses digits that matter.
+
     Parameters
     ----------
     mean, scale : float or array-like of shape (n_features,)
-        The m and s of the formula; :meth:`adapt` finds them in data.
+        The m and s of the formula, s above 0; :meth:`adapt` finds them in data.
     input_shape : tuple of int, optional
         Needed by the first layer of a network only.
+
+    Attributes
+    ----------
+    mean, scale : array of shape input_shape
+        Once the layer is initialised; in float64 where the device has that.
+
+    Raises
+    ------
+    ValueError
+        ``mean`` or ``scale`` is no finite number or numbers, there is not one for each feature,
+        or a scale is not above 0.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, Normalization
+    >>> layer = Normalization.adapt([[1.7e9, 5.0], [1.7e9 + 600, 5.0]])
+    >>> layer.scale.tolist()
+    [300.0, 1.0]
+    >>> net = NeuralNetwork().add(layer).add(DenseLayer(1))
     """
 
     state_names = ("mean", "scale")
+    wide_names = ("mean", "scale")
     output_kind = "real"
 
     def __init__(
@@ -35,61 +60,91 @@ class Normalization(Layer):
         self.mean, self.scale = mean, scale
         if input_shape is not None:
             self.set_input_shape(input_shape)
+        for name in self.state_names:
+            self._numbers(name)
 
     @classmethod
-    def adapt(cls, X: Array, per_feature: bool = True) -> Self:
-        """Make the layer for data, from their mean and standard deviation.
+    def adapt(cls, X: Any, per_feature: bool = True) -> Self:
+        r"""Make the layer for data, from their mean and standard deviation.
+
+        A column that never changes gets the scale 1. So does one whose numbers differ by rounding
+        alone, as sums of shares do: its deviation is not above :math:`n \epsilon |m|`, the bound
+        on the rounding error of n numbers with the mean m in float64 (Chan, Golub and LeVeque
+        1983). For float32 and float16, whose own rounding is larger, the bound is at least
+        :math:`4 \epsilon |m|` with their ε. Dividing by so small a deviation would turn the last
+        digits of a new value into huge numbers. A column of integers is constant only if all its
+        numbers are equal.
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features)
+        X : array-like of shape (n, n_features), Dataset, or tuple (X, y) or (X, y, sample_weight)
+            Whatever :class:`~xpnet.Dataset` takes, but no sparse matrix. Stored data (a memory
+            map, HDF5, Zarr) are read twice, a piece at a time. Samples count alike, whatever
+            their weight.
         per_feature : bool, default True
-            False takes one mean and one deviation over all numbers, as suits images. What never
-            changes gets the scale 1.
+            False takes one mean and one deviation over all numbers, as suits images.
+
+        Returns
+        -------
+        Normalization
+            With ``mean`` and ``scale`` as float64 NumPy arrays, and the input shape of the data.
 
         Raises
         ------
-        TypeError, ValueError
-            X is sparse, has another shape or no rows.
+        TypeError
+            X is sparse or has no numbers.
+        ValueError
+            X has missing or infinite values, has not two dimensions, or has no rows.
         """
-        if is_sparse(X):
-            raise TypeError("X is sparse: taking the mean off would make it dense")
-        if not is_array(X):
-            X = to_host(X)
-        if X.ndim != 2 or X.shape[0] == 0:
-            raise ValueError(f"X has shape {tuple(X.shape)}: expected (n, n_features), n above 0")
-        xp = array_namespace(X)
-        X = xp.astype(X, _widest_float(X), copy=False)
-        axis = 0 if per_feature else None
-        mean, scale = xp.mean(X, axis=axis), xp.std(X, axis=axis)
-        constant = xp.min(X, axis=axis) == xp.max(X, axis=axis)
-        return cls(mean, xp.where(constant, 1.0, scale), input_shape=X.shape[1:])
+        if isinstance(X, tuple) and len(X) in (2, 3):
+            X = X[0]
+        data = X if isinstance(X, Dataset) else Dataset(X)
+        if is_sparse(data.X):
+            raise TypeError(
+                "X is sparse: taking the mean off would make it dense. Leave Normalization out, or "
+                "give X.toarray()"
+            )
+        if len(data) == 0:
+            raise ValueError(f"X has shape {data.shape}: expected (n, n_features), n above 0")
+        Dataset(data.X, feature_names=data.feature_names).check_finite()
+        mean, scale = _moments.mean_and_scale(data.X, per_feature)
+        return cls(mean, scale, input_shape=(data.n_features,))
+
+    @property
+    def takes_wide(self) -> bool:  # type: ignore[override]
+        """True, unless a subclass does something else with its input."""
+        return type(self).forward_propagation is Normalization.forward_propagation
+
+    def _numbers(self, name: str) -> Any:
+        """Return ``mean`` or ``scale`` as a NumPy array, refusing what is not usable."""
+        return _moments.check_moment(name, getattr(self, name), self._input_shape)
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Move the numbers to the backend, one for each feature."""
-        for name in ("mean", "scale"):
-            numbers = to_host(getattr(self, name))
-            fits = numbers.shape in ((), self.input_shape()) and numbers.dtype.kind in "biuf"
-            fits = fits and all(map(math.isfinite, numbers.ravel().tolist()))
-            if not fits or (name == "scale" and (numbers <= 0).any()):
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r}: expected a finite number"
-                    f"{' above 0' * (name == 'scale')}, or {self.input_shape()[0]} of them"
-                )
-            moved = self.backend.asarray(numbers, self.backend.dtype)
-            if name == "scale" and not to_host(moved).all():
-                raise ValueError(f"scale={getattr(self, name)!r}: vanishes in {self.backend.dtype}")
-            setattr(self, name, self.backend.zeros(self.input_shape()) + moved)
+        shape, dtype = self.input_shape(), self.backend.wide_dtype
+        for name in self.state_names:
+            numbers = _moments.check_moment(name, to_host(self._numbers(name)), shape, dtype)
+            setattr(self, name, self.backend.zeros(shape, dtype) + self.backend.asarray(numbers))
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
-        """Return ``(input - mean) / scale``."""
+        """Return ``(input - mean) / scale`` in the network's type, for input of any real type."""
+        check_batch(self, input)
         out = self.buffer("output", input.shape) if training else None
-        return ops.standardize(input, self.mean, self.scale, out=out)
+        return ops.standardize(input, self.mean, self.scale, self.backend.float_dtype, out=out)
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return ``output_error / scale``."""
-        return output_error / self.scale
+        xp = array_namespace(output_error)
+        return xp.astype(output_error / self.scale, output_error.dtype, copy=False)
+
+    def numbers_per_sample(self) -> int:
+        """Return the base's count and, where nothing is written in place, the formula's two."""
+        count = super().numbers_per_sample()
+        if not self.backend.writes_out:
+            ratio = 2 if self.backend.wide_dtype != self.backend.dtype else 1
+            count += 2 * ratio * self.input_shape()[0]
+        return count
 
     def output_shape(self) -> tuple[int, ...]:
         """Return the input's shape."""
@@ -98,10 +153,3 @@ class Normalization(Layer):
     def parameters(self) -> int:
         """Return 0: nothing here is trained."""
         return 0
-
-
-def _widest_float(X: Array) -> Any:
-    """Return float64, or float32 on a device that has no other."""
-    xp = array_namespace(X)
-    types = xp.__array_namespace_info__().dtypes(device=device(X), kind="real floating")
-    return types.get("float64", xp.float32)
