@@ -26,6 +26,7 @@ from ._registry import (
     resolve,
     to_host,
 )
+from ._sparse import check_rows, check_structure, own_structure
 
 __all__ = [
     "PRECISIONS",
@@ -37,11 +38,14 @@ __all__ = [
     "array_namespace",
     "available_backends",
     "backend_of",
+    "check_rows",
+    "check_structure",
     "is_array",
     "is_sparse",
     "move",
     "move_state",
     "on_gpu",
+    "own_structure",
     "resolve",
     "to_host",
     "unknown_name",

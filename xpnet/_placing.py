@@ -11,7 +11,16 @@ from ._arrays import Arrays
 from ._preparing import prepare_targets
 from ._reading import is_stored, numpy_type
 from ._streaming import Stream
-from .backends import Array, Backend, backend_of, is_array, is_sparse, move_state, ops
+from .backends import (
+    Array,
+    Backend,
+    backend_of,
+    is_array,
+    is_sparse,
+    move_state,
+    ops,
+    own_structure,
+)
 from .data import Dataset
 
 if TYPE_CHECKING:
@@ -142,7 +151,8 @@ def place(
         # For its check alone, on the host.
         _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
         rows = backend.from_sparse(X) if keeps else None
-        return Arrays(X if rows is None else rows, y, weight, backend, rows is not None)
+        own = own_structure(X) if rows is None else rows
+        return Arrays(own, y, weight, backend, rows is not None)
     if chunk is not None or is_stored(X):
         return Stream(X, y, weight, backend, chunk or memory.EVALUATION_ROWS)
     return Arrays(_move(X, backend), y, weight, backend)
