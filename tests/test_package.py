@@ -50,7 +50,7 @@ ORDER = [
         "initializers",
         "regularizers",
     ],
-    ["_checks", "workspace", "config", "_blas"],
+    ["_checks", "_originals", "workspace", "config", "_blas"],
     ["backends"],
 ]
 

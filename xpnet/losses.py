@@ -11,12 +11,12 @@ with the loss and the derivative of each sample, which brings the weights.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache
 from typing import ClassVar
 
 from array_api_compat import device
 
 from ._checks import check_fraction, check_integer, check_positive
+from ._originals import has_methods_of, remember
 from .backends import Array, array_namespace, ops
 
 
@@ -132,7 +132,7 @@ class MeanLoss(LossFunction):
         self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
     ) -> tuple[Array, Array]:
         """Return :meth:`loss` and :meth:`derivative`, unless a subclass has either of its own."""
-        if _overrides(type(self), MeanLoss, "loss", "derivative"):
+        if not has_methods_of(MeanLoss, self, "loss", "derivative"):
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
         if y_true.shape[0] != y_pred.shape[0]:
             self.match(y_true, y_pred)  # which refuses it
@@ -468,7 +468,7 @@ class SoftmaxCrossEntropy(ClassLoss):
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """Return both from one softmax, unless a subclass has either of its own."""
         own = ("sample_loss", "sample_derivative", "match", "one_hot")
-        if _overrides(type(self), SoftmaxCrossEntropy, *own):
+        if not has_methods_of(SoftmaxCrossEntropy, self, *own):
             return super().sample_loss_and_derivative(y_true, y_pred)
         plain = not self.label_smoothing and self.ignore_index is None
         if plain and y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
@@ -513,11 +513,7 @@ LOSSES: dict[str, type[LossFunction]] = {
     "negative_log_likelihood": NegativeLogLikelihood,
 }
 
-
-@cache
-def _overrides(loss: type[LossFunction], base: type, *methods: str) -> bool:
-    """Whether a loss has another of these methods than the class that knows them taken together."""
-    return any(getattr(loss, name) is not getattr(base, name) for name in methods)
+remember(*LOSSES.values())
 
 
 def _times(weight: Array | None, factor: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
+from ._originals import remember
 from ._parameters import Parameters
 from ._placing import keeps_sparse, place, place_training
 from ._preparing import (
@@ -706,3 +707,6 @@ def _make_metric(
     if getattr(metric, "threshold", ...) is None:
         metric.threshold = loss.decision_threshold  # type: ignore[attr-defined]
     return metric
+
+
+remember(NeuralNetwork)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from ._checks import check_fraction, check_non_negative, check_positive
+from ._originals import remember
 from .backends import Array, array_namespace, ops
 from .schedules import ConstantLearningRate, Schedule
 
@@ -409,3 +410,5 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adamw": AdamW,
     "adagrad": Adagrad,
 }
+
+remember(*OPTIMIZERS.values())

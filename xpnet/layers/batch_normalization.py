@@ -5,6 +5,7 @@ import operator
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_fraction, check_positive
+from .._originals import remember
 from ..backends import Array, array_namespace, ops
 from ..initializers import Zeros
 from .base import Layer
@@ -127,3 +128,6 @@ class BatchNormalization(Layer):
     def parameters(self) -> int:
         """Return the number of γ and β."""
         return 2 * math.prod(self.input_shape())
+
+
+remember(BatchNormalization)

@@ -5,6 +5,7 @@ import operator
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_fraction
+from .._originals import remember
 from ..backends import Array, ops
 from ..initializers import random_key
 from .base import Layer
@@ -76,3 +77,6 @@ class Dropout(Layer):
     def parameters(self) -> int:
         """Return 0."""
         return 0
+
+
+remember(Dropout)

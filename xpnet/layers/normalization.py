@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from array_api_compat import device
 
+from .._originals import remember
 from ..backends import Array, array_namespace, is_array, is_sparse, ops, to_host
 from .base import Layer
 
@@ -105,3 +106,6 @@ def _widest_float(X: Array) -> Any:
     xp = array_namespace(X)
     types = xp.__array_namespace_info__().dtypes(device=device(X), kind="real floating")
     return types.get("float64", xp.float32)
+
+
+remember(Normalization)
