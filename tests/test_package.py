@@ -38,6 +38,8 @@ ORDER = [
     ["_arrays", "_streaming", "memory"],
     ["_stored"],
     ["_preparing", "_parameters", "history"],
+    ["_comparing"],
+    ["_describing"],
     ["_penalties"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     [

@@ -164,6 +164,17 @@ class Layer(ABC):
         """Return the layer's own regularizers, by the names of the parameters that they are for."""
         return {}
 
+    def check_state(self) -> None:  # noqa: B027 - for most, shapes and types are all there is
+        """Refuse numbers that no training leaves here, e.g. of a file; a layer may extend it.
+
+        Shapes and types of parameters and state were compared with those of a new layer before.
+
+        Raises
+        ------
+        ValueError
+            The message names the attribute.
+        """
+
     def constrain(self) -> None:  # noqa: B027 - nothing, for most
         """Bring parameters back to where they may be, after an update; a layer may extend it."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from .._checks import check_fraction, check_positive
 from .._originals import remember
-from ..backends import Array, array_namespace, ops
+from ..backends import Array, array_namespace, ops, to_host
 from ..initializers import Zeros
 from .base import Layer
 
@@ -116,6 +116,11 @@ class BatchNormalization(Layer):
         input_error = ops.rowwise(output_error, self.normalized, function=through, out=place)
         self.update_parameters()
         return input_error
+
+    def check_state(self) -> None:
+        """Refuse a running variance below 0."""
+        if (to_host(self.running_variance) < 0).any():
+            raise ValueError("running_variance has numbers below 0")
 
     def numbers_per_sample(self) -> int:
         """Return the base's count and the normalised input."""

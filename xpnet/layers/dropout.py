@@ -4,7 +4,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Self
 
-from .._checks import check_fraction
+from .._checks import check_count, check_fraction
 from .._originals import remember
 from ..backends import Array, ops
 from ..initializers import random_key
@@ -65,6 +65,10 @@ class Dropout(Layer):
             return output_error
         out = self.buffer("input_error", self.mask.shape)
         return ops.rowwise(output_error, self.mask, function=operator.mul, out=out)
+
+    def check_state(self) -> None:
+        """Refuse a number of masks that is no count."""
+        check_count("n_masks", self.n_masks, least=0)
 
     def numbers_per_sample(self) -> int:
         """Return the base's count and the mask."""

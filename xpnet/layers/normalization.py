@@ -92,6 +92,14 @@ class Normalization(Layer):
         """Return ``output_error / scale``."""
         return output_error / self.scale
 
+    def check_state(self) -> None:
+        """Refuse a mean or a scale that is not finite, and a scale that is not above 0."""
+        mean, scale = to_host(self.mean).ravel().tolist(), to_host(self.scale).ravel().tolist()
+        if not all(map(math.isfinite, mean)):
+            raise ValueError("mean has numbers that are not finite")
+        if not all(0 < each < math.inf for each in scale):
+            raise ValueError("scale has numbers that are not finite, or not above 0")
+
     def output_shape(self) -> tuple[int, ...]:
         """Return the input's shape."""
         return self.input_shape()
