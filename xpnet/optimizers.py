@@ -113,9 +113,12 @@ class Optimizer(ABC):
             self._clipped = array_namespace(gradient).zeros_like(gradient)
         return self._clipped
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         """Copy and pickle without what the next step writes over."""
-        return self.__dict__ | {"_clipped": None}
+        state: Any = super().__getstate__()
+        slots = state[1:] if isinstance(state, tuple) else ()
+        kept = vars(self) | {"_clipped": None}
+        return (kept, *slots) if slots else kept
 
     def remembered(self, name: str, w: Array) -> Array:
         """Return the array kept under ``name``: zeros of the shape of ``w`` at the first update."""

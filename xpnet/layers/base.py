@@ -192,11 +192,13 @@ class Layer(ABC):
         """Let go of what the last training pass has left: a batch's input and output, gradients."""
         vars(self).update(self._passing())
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         """Copy and pickle without the trainer's arrays, and without those of the last pass."""
+        state: Any = super().__getstate__()
+        slots = state[1:] if isinstance(state, tuple) else ()
         kept = vars(self) | self._passing()
         kept.pop("workspace", None)
-        return kept
+        return (kept, *slots) if slots else kept
 
     def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
         """Return an array to pass as ``out``, the same one at every step of training, or None.
