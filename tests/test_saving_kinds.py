@@ -860,3 +860,39 @@ def test_every_kind_has_been_looked_at():
     bases = (Layer, LossFunction, Metric, Optimizer, Schedule, Regularizer)
     for kind in itertools.chain.from_iterable(below(base, "xpnet.") for base in bases):
         assert kind in covered or kind.__module__.startswith("xpnet.estimators")
+
+
+class Counting(SoftmaxCrossEntropy):
+    """Has a state that is no argument: arrays and numbers."""
+
+    state_names = ("seen", "n_batches")
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.n_batches = None, 0
+
+    def sample_derivative(self, y_true, y_pred):
+        self.seen = y_pred.mean(axis=0) + (0 if self.seen is None else self.seen)
+        self.n_batches += 1
+        return super().sample_derivative(y_true, y_pred) * (1 + self.n_batches / 100)
+
+
+def test_a_loss_with_states_goes_on_with_them(tmp_path):
+    net = network(loss=Counting()).fit((X, LABELS))
+    net.save(tmp_path / "net")
+    loaded = xpnet.load(tmp_path / "net")
+    np.testing.assert_array_equal(loaded.loss.seen, net.loss.seen)
+    for each in (net, loaded):
+        each.fit((X, LABELS))
+    np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
+
+
+def test_a_used_optimizer_is_there_again_at_a_restart(tmp_path):
+    used = network().fit((X, LABELS)).optimizer
+    net = network(optimizer=used).fit((X, LABELS))
+    net.save(tmp_path / "net")
+    loaded = xpnet.load(tmp_path / "net")
+    for each in (net, loaded):
+        each.fit((X, LABELS), restart=True)
+    np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
+    assert loaded.optimizer.n_updates == net.optimizer.n_updates

@@ -136,7 +136,8 @@ def passes_are_alike(layer: Layer, again: Layer) -> bool:
     for each in (layer, again):
         try:
             own = copy.deepcopy(each)
-            results.append(_passes(own, own.backend.asarray(x, own.backend.dtype)))
+            with own.backend.active():
+                results.append(_passes(own, own.backend.asarray(x, own.backend.dtype)))
         except Exception:  # a layer for other numbers, or one that needs what it has
             return False
     return Comparison().difference(results[0], results[1], "") is None

@@ -8,7 +8,7 @@ a subclass of :class:`Optimizer` with ``update``; arrays that it keeps are named
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from ._checks import check_fraction, check_non_negative, check_positive
+from ._checks import check_count, check_fraction, check_non_negative, check_positive
 from ._originals import remember
 from .backends import Array, array_namespace, ops
 from .schedules import ConstantLearningRate, Schedule
@@ -80,6 +80,17 @@ class Optimizer(ABC):
     def changing_names(self) -> tuple[str, ...]:
         """Return the names of all that training changes in it, arrays and numbers."""
         return (*self.state_names, "n_updates", "learning_rate")
+
+    def check_state(self) -> None:
+        """Refuse a number of updates or a learning rate that no training leaves, e.g. of a file.
+
+        Raises
+        ------
+        ValueError
+            The message names it.
+        """
+        check_count("n_updates", self.n_updates, least=0)
+        check_non_negative("learning_rate", self.learning_rate)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the learning rate for an epoch, counted from 0, of so many in all."""

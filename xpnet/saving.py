@@ -35,7 +35,6 @@ from ._originals import is_defined_here
 from ._reading import has_float64, numpy_type
 from .backends import is_array, move, resolve
 from .layers import Layer
-from .metrics import Metric
 from .optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ def load(
         raise ModelFileError(f"{path}: {error}") from error
     except Exception as error:  # constructors of the user's can raise anything
         raise ModelFileError(
-            f"{path}: the architecture cannot be built: {type(error).__name__}: {error}"
+            f"{path}: the network cannot be built: {type(error).__name__}: {error}"
         ) from error
     if isinstance(network.metric, UnsavedFunction):
         name, network.metric = network.metric.name, None
@@ -249,17 +248,14 @@ class _Writer:
     def content(self) -> dict[str, Any]:
         """Return all that is no tensor."""
         net = self._network
-        metric, regularizer = net.metric, net.regularizer
         return {
             "format": _FORMAT,
             "dtype": net.backend.dtype,
             "network": self._settings(),
             "history": self._encode(dict(net.history), "history", "the history"),
             "loss": self._part(net.loss, "loss"),
-            "regularizer": None if regularizer is None else self._part(regularizer, "regularizer"),
-            "metric": self._part(metric, "metric")
-            if isinstance(metric, Metric)
-            else encode(metric, "metric", "metric", self.tensors, function_allowed=True),
+            "regularizer": self._part(net.regularizer, "regularizer"),
+            "metric": self._part(net.metric, "metric"),
             "layers": [self._layer(layer, index) for index, layer in enumerate(net.layers)],
             "optimizer": self._part(net.optimizer, "optimizer"),
             "new_optimizer": self._part(net._new_optimizer, "new_optimizer"),
@@ -307,8 +303,13 @@ class _Writer:
         rng = self._encode(_generator_state(layer), "rng", "a layer's random generator")
         return {**content, "input_shape": list(shape), "rng": rng}
 
-    def _part(self, part: Any, name: str, start: Any = None) -> dict[str, Any]:
-        """Return a part's description and what it keeps, after making it again."""
+    def _part(self, part: Any, name: str, start: Any = None) -> Any:
+        """Return a part's description and what it keeps, after making it again.
+
+        In its place there may be nothing, or a function, which is a metric's.
+        """
+        if not isinstance(part, KINDS):
+            return encode(part, name, name, self.tensors, function_allowed=True)
         description = describe(part, name, self.tensors)
         try:
             copied = json.loads(json.dumps(description))
@@ -331,8 +332,8 @@ class _Writer:
         if type(part) is not type(again) or _names(part) != _names(again):
             raise _refusal(
                 part,
-                f"made again it is a {type(again).__name__} that learns {list(_names(again))}, and "
-                f"it is a {type(part).__name__} that learns {list(_names(part))}",
+                "one that is made again from its arguments has the parameters and states "
+                f"{list(_names(again))}, and this one has {list(_names(part))}",
             )
         state = {}
         for each in _names(part):
@@ -347,7 +348,7 @@ class _Writer:
                 what = f"{type(part).__name__}'s {each!r}"
                 state[each] = self._encode(value, f"{name}.{each}", what)
             setattr(again, each, value)  # shared, not copied
-        if isinstance(part, Layer):
+        if isinstance(part, (Layer, Optimizer)):
             try:
                 part.check_state()
             except ValueError as error:
@@ -392,9 +393,10 @@ class _Writer:
         except Exception as error:
             raise _refusal(
                 part,
-                f"its {path!r} is not what its constructor makes, and would be lost. Make it from "
-                "arguments that are kept under their own names; name arrays of layers inside it "
-                "in its parameter_names or state_names; or leave it out in __getstate__",
+                f"its {path!r} differs from what its constructor makes, and a file cannot hold it. "
+                "Make it from arguments that are kept under their own names; name the arrays of "
+                "layers inside it in its parameter_names or state_names; or leave it out of what "
+                "__getstate__ returns, if nothing needs it",
             ) from error
         return encoded
 
@@ -471,14 +473,15 @@ class _Reader:
             network.add(layer)
             self._give(layer, each, f"layers.{index}", network)
             _set_generator(layer, decode(each["rng"], self._tensors))
-            layer.check_state()
             for value in vars(layer).values():
                 if isinstance(value, UnsavedFunction):
                     value.loading = False
         network.optimizer = self._part(content["optimizer"])
-        self._give(network.optimizer, content["optimizer"], "optimizer", network)
-        schedule = network.optimizer.schedule
-        self._give(schedule, content["optimizer"]["schedule"], "optimizer.schedule", network)
+        for name in ("loss", "regularizer", "metric", "optimizer"):
+            self._give_part(getattr(network, name), content[name], name, network)
+        # What a restart begins with, which the other one may not be any more.
+        name = "new_optimizer"
+        self._give_part(network._new_optimizer, content[name], name, network)
         network.history.update(decode(content["history"], self._tensors))
         for name, value in self._decoded(settings["attributes"]).items():
             setattr(network, name, value)
@@ -489,22 +492,23 @@ class _Reader:
         return {name: decode(value, self._tensors) for name, value in values.items()}
 
     def _part(self, content: Any) -> Any:
-        """Return a part as it is made again, with its attributes, but without what it learned."""
-        if not isinstance(content, dict) or "kind" not in content:
-            return decode(content, self._tensors)
-        part = build(content, self._tensors)
-        self._set_attributes(part, content)
-        if isinstance(part, Optimizer):
-            self._set_attributes(part.schedule, content["schedule"])
-        return part
+        """Return a part as its constructor makes it, or what else there is in its place."""
+        if isinstance(content, dict) and "kind" in content:
+            return build(content, self._tensors)
+        return decode(content, self._tensors)
 
-    def _set_attributes(self, part: Any, content: dict[str, Any]) -> None:
-        for name, value in self._decoded(content["attributes"]).items():
-            setattr(part, name, value)
+    def _give_part(self, part: Any, content: Any, prefix: str, network: Any) -> None:
+        """Give a part, and an optimizer's schedule, what belongs to it, if it is one."""
+        if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
+            return
+        self._give(part, content, prefix, network)
+        if isinstance(part, Optimizer):
+            self._give(part.schedule, content["schedule"], f"{prefix}.schedule", network)
 
     def _give(self, part: Any, content: dict[str, Any], prefix: str, network: Any) -> None:
         """Give a part its attributes and what it has learned, after a check of each."""
-        self._set_attributes(part, content)
+        for name, value in self._decoded(content["attributes"]).items():
+            setattr(part, name, value)
         backend, state, names = self._tensors.backend, dict(content["state"]), _names(part)
         without_float64 = not has_float64(backend)
         for name in names:
@@ -523,3 +527,5 @@ class _Reader:
             setattr(part, name, value)
         if state:
             raise ModelFileError(f"{prefix} has a state {sorted(state)} that nothing takes")
+        if isinstance(part, (Layer, Optimizer)):
+            part.check_state()
