@@ -1,7 +1,9 @@
 """Methods that somebody has replaced: steps that do not call them give way to those that do."""
 
+import copyreg
 import functools
 import importlib
+import inspect
 import operator
 import sys
 
@@ -330,6 +332,17 @@ def test_names_of_parameters_count(where, monkeypatch):
         monkeypatch.setattr(ActivationLayer, "derivative", TanhActivation.derivative)
     trains_alike(make, monkeypatch)
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
+def test_what_python_notes_in_a_class_does_not_count(kind):
+    thing = object.__new__(kind)
+    copyreg._slotnames(kind)  # what copying an object does
+    inspect.get_annotations(kind)
+    inspect.isabstract(kind)
+    assert isinstance(thing, kind.__mro__[-2])
+    assert "__slotnames__" in vars(kind)
+    assert replaced(thing) is None
 
 
 def test_a_constant_of_a_class_counts(monkeypatch):

@@ -23,9 +23,6 @@ _DECLARED = frozenset(
 )
 """Class attributes that are data, and that an object is not expected to have of its own."""
 
-_BY_PYTHON = ("__annot", "__doc__", "__abstractmethods__", "_abc_impl")
-"""How the names of attributes begin that Python itself adds or changes later."""
-
 
 def remember(*kinds: type) -> None:
     """Remember the attributes of classes, and of all their bases, as they are now."""
@@ -65,17 +62,28 @@ def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
     if names is None:
         names = {name for each in classes for name in (*vars(each), *_DEFINED.get(each, ()))}
     for name in sorted(names):
-        if name.startswith(_BY_PYTHON):
-            continue
         for each in classes:
             now, then = (held.get(name, _NOTHING) for held in (vars(each), _DEFINED.get(each, {})))
-            if now is not then:
+            if now is not then and not (_is_pythons(name, now) and _is_pythons(name, then)):
                 return name
             if now is not _NOTHING:
                 break
-        if name in own and (hasattr(now, "__get__") or name in _DECLARED):
+        if name in own and (_is_method(now) or name in _DECLARED):
             return name
     return None
+
+
+def _is_pythons(name: str, value: Any) -> bool:
+    """Whether Python itself adds or changes an attribute of a class, e.g. when it copies objects.
+
+    Those are ``__slotnames__``, ``__annotations__`` and the like, but no special methods.
+    """
+    special = name == "_abc_impl" or (name.startswith("__") and name.endswith("__"))
+    return special and (name.startswith("__annot") or not _is_method(value))
+
+
+def _is_method(value: Any) -> bool:
+    return callable(value) or hasattr(value, "__get__")
 
 
 _NOTHING = object()
