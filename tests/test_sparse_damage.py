@@ -219,7 +219,7 @@ def test_what_lies_behind_the_last_entry_does_not_count():
     data.check_finite()
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     indptr=st.lists(st.integers(-3, 9), min_size=1, max_size=6),
     indices=st.lists(st.integers(-2, 5), max_size=9),

@@ -28,7 +28,8 @@ class Layer(ABC):
         The arrays that training changes, e.g. ``("weights", "biases")``. After a backward pass
         ``weights_gradient`` is the derivative of the loss with respect to ``weights``.
     state_names : tuple of str
-        What else belongs to a trained layer and is saved with it, e.g. a running mean.
+        What else belongs to a trained layer and is saved with it, e.g. a running mean. Arrays keep
+        the shape and the type that ``initialize`` gives them.
     passing_names : tuple of str
         What a training pass leaves in the layer for the backward pass; not saved or copied.
     output_kind : str or None
