@@ -27,6 +27,7 @@ from ._registry import (
     to_host,
     warn_user,
 )
+from ._sparse import check_rows, check_structure, own_structure
 
 __all__ = [
     "PRECISIONS",
@@ -38,11 +39,14 @@ __all__ = [
     "array_namespace",
     "available_backends",
     "backend_of",
+    "check_rows",
+    "check_structure",
     "is_array",
     "is_sparse",
     "move",
     "move_state",
     "on_gpu",
+    "own_structure",
     "resolve",
     "to_host",
     "unknown_name",

@@ -145,7 +145,14 @@ class Backend:
     def from_sparse(self, x: Any) -> Any | None:
         """Return a SciPy CSR matrix as this library's here, of the default floating-point type.
 
-        None where the library has none: then batches of it are made dense.
+        Its index arrays are copies that were checked: what is done to the given matrix afterwards
+        does not reach native code. None where the library has no sparse matrices: then batches
+        are made dense.
+
+        Raises
+        ------
+        ValueError
+            The arrays of ``x`` are not those of a matrix of its shape.
         """
         return None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ._backend import Array, Backend, Memory
 from ._errors import DeviceUnavailableError
+from ._sparse import own_structure
 
 _EXTRAS = "pip install 'xpnet[cuda13]' (or 'xpnet[cuda12]' for a CUDA 12 driver)"
 
@@ -38,6 +39,7 @@ class CupyBackend(Backend):
         """Copy a SciPy CSR matrix to this device."""
         import cupyx.scipy.sparse
 
+        x = own_structure(x)
         with self.device:
             return cupyx.scipy.sparse.csr_matrix(x.astype(self.dtype, copy=False))
 

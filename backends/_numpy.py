@@ -8,6 +8,7 @@ import numpy as np
 
 from ._backend import Array, Backend, Memory
 from ._errors import unknown_name
+from ._sparse import own_structure
 
 
 class NumpyBackend(Backend):
@@ -21,10 +22,10 @@ class NumpyBackend(Backend):
         return isinstance(x, (np.ndarray, np.generic))
 
     def from_sparse(self, x: Any) -> Any:
-        """Return the matrix, in the default floating-point type."""
+        """Return the matrix, in the default floating-point type; its structure is a copy."""
         from . import _scipy_kernels  # noqa: F401  fast versions for SciPy's types
 
-        return x.astype(self.dtype, copy=False)
+        return own_structure(x).astype(self.dtype, copy=False)
 
     def memory(self) -> Memory | None:
         """Free and total bytes of the host's memory, where the system tells."""

@@ -38,6 +38,8 @@ ORDER = [
     ["_translation"],
     ["_arrays", "_streaming", "memory"],
     ["_preparing", "_parameters", "_weighing", "history"],
+    ["_comparing"],
+    ["_describing"],
     ["_penalties"],
     [
         "activations",
@@ -52,7 +54,8 @@ ORDER = [
     ["_moments"],
     ["_stored"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
-    ["_checks", "_class_weights", "_decompressing", "_direction", "workspace", "config", "_blas"],
+    ["_checks", "_class_weights", "_decompressing", "_direction"],
+    ["_originals", "workspace", "config", "_blas"],
     ["backends"],
 ]
 

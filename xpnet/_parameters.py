@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+from ._originals import remember
 from ._penalties import Penalties, inverse
 from .backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
 from .layers import Layer
@@ -169,7 +170,7 @@ class Parameters:
         self.add_penalties(inverse(weight))
         gradient = self.gradient()
         # In place only in training, whose weights nobody holds yet, and by those who know of it.
-        if self._gradient_views and takes_out(type(optimizer).update):
+        if self._gradient_views and takes_out(optimizer.update):
             self.scatter(optimizer.update(flat, gradient, out=flat))
         elif gradient is self._flat_gradient:  # written to at the next step, and theirs to keep
             kept = array_namespace(gradient).asarray(gradient, copy=True)
@@ -197,3 +198,6 @@ class Parameters:
 def _flat(arrays: Sequence[Array]) -> Array:
     xp = array_namespace(*arrays)
     return xp.concat([xp.reshape(array, (-1,)) for array in arrays])
+
+
+remember(Parameters, Penalties)

@@ -10,12 +10,22 @@ import numpy as np
 
 from . import _moments, memory
 from ._arrays import Arrays
+from ._originals import replaced
 from ._preparing import prepare_targets, warn_of_lost_digits
 from ._reading import is_stored, is_wide, numpy_type
 from ._streaming import Stream
-from ._translation import not_ours
 from ._weighing import balanced_loss, check_total_weight
-from .backends import Array, Backend, backend_of, is_array, is_sparse, move_state, ops, to_host
+from .backends import (
+    Array,
+    Backend,
+    backend_of,
+    is_array,
+    is_sparse,
+    move_state,
+    ops,
+    own_structure,
+    to_host,
+)
 from .data import Dataset
 from .layers import Layer, Normalization
 from .losses import LossFunction
@@ -140,7 +150,7 @@ def takes_wide(network: "NeuralNetwork", backend: Backend) -> Layer | None:
     in its own type; and there are no such features on a device without float64.
     """
     first = network.layers[0]
-    own_pass = not_ours(network, ("forward_propagation",)) is not None
+    own_pass = replaced(network, ["forward_propagation"]) is not None
     if not first.takes_wide or own_pass or backend.wide_dtype == backend.dtype:
         return None
     return first
@@ -222,7 +232,8 @@ def place(
         # For its check alone, on the host.
         _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
         rows = backend.from_sparse(X) if keeps else None
-        return Arrays(X if rows is None else rows, y, weight, backend, rows is not None)
+        own = own_structure(X) if rows is None else rows
+        return Arrays(own, y, weight, backend, rows is not None)
     wide = _is_wide(X, first, backend)
     narrowed = _narrowing(first, backend) if wide else None
     if chunk is not None or is_stored(X):
@@ -254,7 +265,7 @@ def _narrowing(first: Layer | None, backend: Backend) -> Any:
 
     Of a user's layer all that is known is that it takes what is finite.
     """
-    if not isinstance(first, Normalization) or not_ours(first, ("forward_propagation",)):
+    if replaced(first, ["forward_propagation"]) is not None or not isinstance(first, Normalization):
         return lambda rows: rows
     moments = to_host(first.mean), to_host(first.scale)
     return partial(_standardized, moments=moments, dtype=np.dtype(backend.dtype))

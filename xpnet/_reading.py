@@ -10,6 +10,7 @@ from .backends import (
     Array,
     array_namespace,
     backend_of,
+    check_structure,
     is_array,
     is_sparse,
     move,
@@ -97,9 +98,13 @@ def _canonical(X: Any) -> Any:
     if it has duplicates, the result is a copy. Integers are summed in 64 bits, and keep their type
     if the sums fit into it.
     """
+    check_structure(X)
     dtype = X.dtype
     if dtype.kind not in "biuf":  # refused later, in words
         return X.tocsr()
+    if X.format == "csr" and X.nnz < len(X.data):  # without what lies behind the last entry
+        rows = (X.data[: X.nnz], X.indices[: X.nnz], X.indptr)
+        X = type(X)(rows, shape=X.shape)
     # A new one on the same arrays: what the given one remembers of its format may be wrong.
     if X.format == "csr" and _csr(X, X.data).has_canonical_format:
         return X

@@ -170,7 +170,7 @@ class FormulaSteps(Steps):
         output = net.forward_propagation(batch.X, training=True)  # (2) forward
         # (3) derivative of the loss
         out = {}
-        if self._workspace is not None and takes_out(type(net.loss).loss_and_derivative):
+        if self._workspace is not None and takes_out(net.loss.loss_and_derivative):
             out = {"out": self._workspace.array("error", output.shape)}
         loss, error = net.loss.loss_and_derivative(*loss_arguments(batch, output), **out)
         if error.dtype != output.dtype:  # a user's loss may have met targets of another type

@@ -4,12 +4,11 @@ What has no translation is refused with the reason, and is trained by its formul
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
+from ._originals import replaced
 from .activations import (
     LeakyReLUActivation,
     LinearActivation,
@@ -47,6 +46,14 @@ class Unit:
         return self.dropout is not None or type(self.activation) is SigmoidActivation
 
 
+REGULARIZERS = (L1, L2, L1L2)
+
+_PASSES = (
+    "__getattribute__", "forward_propagation", "backward_propagation", "update_parameters",
+)  # fmt: skip
+"""What the formulas' steps ask of a network itself."""
+
+
 def check_parts(
     net: "NeuralNetwork",
     optimizers: Collection[type[Optimizer]],
@@ -60,13 +67,14 @@ def check_parts(
         raise UnsupportedError("SGD with Nesterov's momentum and dampening")
     if type(loss) not in losses:
         raise UnsupportedError(f"the loss {type(loss).__name__}")
-    passes = ("forward_propagation", "backward_propagation", "update_parameters")
-    for thing, names in ((net, passes), (optimizer, None), (loss, None)):
-        if (name := not_ours(thing, names)) is not None:
-            raise UnsupportedError(f"{type(thing).__name__} has a {name} of its own")
+    if (name := replaced(net, _PASSES)) is not None:
+        raise UnsupportedError(f"{type(net).__name__} has a {name} of its own")
+    for thing in (optimizer, loss, net.parameters, net.parameters.penalties):
+        _check_methods(thing)
     for _, name, regularizer in net.parameters.penalties:
-        if type(regularizer) not in (L1, L2, L1L2):
+        if type(regularizer) not in REGULARIZERS:
             raise UnsupportedError(f"the regularizer {type(regularizer).__name__} of {name}")
+        _check_methods(regularizer)
     ends_in_logarithms = bool(net.layers) and type(net.layers[-1]) is LogSoftmaxActivation
     if isinstance(loss, NegativeLogLikelihood) and not ends_in_logarithms:
         raise UnsupportedError("NegativeLogLikelihood behind anything but LogSoftmaxActivation")
@@ -74,28 +82,15 @@ def check_parts(
         raise UnsupportedError("LogSoftmaxActivation before anything but NegativeLogLikelihood")
 
 
+def _check_methods(thing: object) -> None:
+    """Refuse an object with a method that is not the one that a translation stands for."""
+    if (name := replaced(thing)) is not None:
+        raise UnsupportedError(f"a {type(thing).__name__} has a {name} of its own")
+
+
 def factor_and_most(loss: LossFunction) -> tuple[float, float]:
     """Return what a loss is multiplied by, and the most that is reported of one output."""
     return float(getattr(loss, "factor", 1.0)), float(getattr(loss, "most", math.inf))
-
-
-_FOLDER = str(Path(__file__).parent)
-
-
-def not_ours(thing: object, names: Iterable[str] | None = None) -> str | None:
-    """Return the name of a method, one of ``names`` or any, that is not as this package has it.
-
-    A translation does what the methods in this package do. Somebody may have put another one into
-    the object, its class, or a subclass.
-    """
-    kind = type(thing)
-    for name in names or (name for name in dir(kind) if not name.startswith("__")):
-        method = getattr(kind, name)
-        if callable(method) and name in vars(thing):
-            return name
-        if isinstance(method, FunctionType) and not method.__code__.co_filename.startswith(_FOLDER):
-            return name
-    return None
 
 
 def units_of(
@@ -104,8 +99,7 @@ def units_of(
     """Return the dense layers, each with what is behind it."""
     units: list[Unit] = []
     for k, layer in enumerate(layers):
-        if (name := not_ours(layer)) is not None:
-            raise UnsupportedError(f"a {layer.layer_name()} has a {name} of its own")
+        _check_methods(layer)
         if layer.own_optimizers:
             raise UnsupportedError(f"a {layer.layer_name()} has an optimizer of its own")
         if type(layer) is DenseLayer:

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from array_api_compat import device
 
 from ._checks import check_non_negative, check_positive
+from ._originals import remember
 from .backends import Array, array_namespace, ops
 from .layers import Layer
 from .layers.base import check_batch
@@ -231,3 +232,6 @@ def _identity(like: Array) -> Array:
     """Return an identity matrix as wide as ``like``, with an axis in front for the batch."""
     xp = array_namespace(like)
     return xp.eye(like.shape[-1], dtype=like.dtype, device=device(like))[None, :, :]
+
+
+remember(*ActivationLayer.__subclasses__())

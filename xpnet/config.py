@@ -7,7 +7,10 @@ kernels : str
     installed, the network is made of the parts that there are compiled steps for, and an epoch has
     more than a few steps. ``"numpy"``: never. ``"numba"``: always, and what has no compiled step is
     refused with the reason. After compiled steps layers have no input, output or gradients of a
-    last step. The environment variable ``XPNET_KERNELS`` gives the first value.
+    last step. A network with a method that somebody has replaced, in a subclass, an object or a
+    class of this package, is trained by its formulas; functions that are no methods, e.g. those of
+    :mod:`xpnet.backends.ops`, are not looked at: replace them under ``"numpy"`` only. The
+    environment variable ``XPNET_KERNELS`` gives the first value.
 threads : int or None
     How many threads compiled steps take, or fewer where layers are too narrow to share; None for
     what is fastest, and at most one for each core. The environment variable ``XPNET_THREADS``

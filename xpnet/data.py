@@ -11,7 +11,17 @@ from . import _reading as reading
 from ._checks import check_count
 from ._csv import read_csv
 from ._splitting import count_test, stratified
-from .backends import Array, array_namespace, backend_of, is_sparse, move, ops, to_host
+from .backends import (
+    Array,
+    array_namespace,
+    backend_of,
+    check_rows,
+    check_structure,
+    is_sparse,
+    move,
+    ops,
+    to_host,
+)
 
 __all__ = ["Dataset", "as_dataset", "one_hot", "train_test_split"]
 
@@ -221,14 +231,8 @@ class Dataset:
         raise reading.not_finite(name, int(count), cells[column], where)
 
     def _check_sparse(self) -> None:
-        """Refuse columns that are not there, which products would read and write, and NaN."""
-        indices = self.X.indices
-        if self.X.nnz and not 0 <= int(indices.min()) <= int(indices.max()) < self.X.shape[1]:
-            raise ValueError(
-                f"X is a sparse matrix with column indices from {int(indices.min())} to "
-                f"{int(indices.max())}, expected 0 to {self.X.shape[1] - 1}: its arrays are not "
-                "those of a matrix of its shape"
-            )
+        """Refuse NaN and infinity, and a structure that was damaged since it was checked."""
+        check_structure(self.X)
         finite = np.isfinite(self.X.data)
         if finite.all():
             return
@@ -362,5 +366,6 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
 def take_rows(values: Any, index: np.ndarray) -> Any:
     """Return the rows ``values[index]`` of an array, where it is, or of a sparse matrix."""
     if is_sparse(values):
+        check_rows(values, index)
         return values[index]
     return ops.take_rows(values, move(index, backend_of(values)))

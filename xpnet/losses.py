@@ -12,7 +12,6 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, ClassVar, Self
 
 from array_api_compat import device
@@ -26,6 +25,7 @@ from ._checks import (
     is_at_hand,
 )
 from ._class_weights import balanced_weights, read_class_weight, weights_of_classes
+from ._originals import has_methods_of, remember
 from .backends import Array, array_namespace, ops, to_host
 
 
@@ -159,7 +159,7 @@ class MeanLoss(LossFunction):
         self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
     ) -> tuple[Array, Array]:
         """Return :meth:`loss` and :meth:`derivative`, unless a subclass has either of its own."""
-        if _overrides(type(self), MeanLoss, "loss", "derivative"):
+        if not has_methods_of(MeanLoss, self, "loss", "derivative"):
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
         self._check(y_true, y_pred, *sample_weight)
         if y_true.shape[:1] != y_pred.shape[:1]:
@@ -630,7 +630,7 @@ class SoftmaxCrossEntropy(ClassLoss):
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         """Return both from one softmax, unless a subclass has either of its own."""
         own = ("sample_loss", "sample_derivative", "match", "one_hot")
-        if _overrides(type(self), SoftmaxCrossEntropy, *own):
+        if not has_methods_of(SoftmaxCrossEntropy, self, *own):
             return super().sample_loss_and_derivative(y_true, y_pred)
         plain = not self.label_smoothing and self.ignore_index is None
         whole = array_namespace(y_true).isdtype(y_true.dtype, "integral")
@@ -676,11 +676,7 @@ LOSSES: dict[str, type[LossFunction]] = {
     "negative_log_likelihood": NegativeLogLikelihood,
 }
 
-
-@cache
-def _overrides(loss: type[LossFunction], base: type, *methods: str) -> bool:
-    """Whether a loss has another of these methods than the class that knows them taken together."""
-    return any(getattr(loss, name) is not getattr(base, name) for name in methods)
+remember(*LOSSES.values())
 
 
 def _check_most(most: float) -> float:

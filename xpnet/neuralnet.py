@@ -10,6 +10,7 @@ import numpy as np
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
 from ._direction import direction_of
+from ._originals import remember
 from ._parameters import Parameters
 from ._placing import Placed, place, place_for, place_training, takes_wide, targets_of
 from ._preparing import (
@@ -629,10 +630,30 @@ class NeuralNetwork:
 
         The file has the architecture, weights, running statistics, history and the optimizer's
         state, so a loaded network predicts the same and trains on. There is no code in it.
+        Callbacks are not saved.
 
         Parameters
         ----------
         path : str or path-like
+
+        Raises
+        ------
+        TypeError
+            A layer, or another part of the network, would not come back as it is: its constructor
+            has an argument that it does not keep under its own name, or one of a type that a file
+            cannot hold, or it has changed in a way that a file cannot hold. The message names the
+            class and the argument or attribute. No file is written.
+        OSError
+            The file cannot be written; one that was there before is kept.
+
+        Notes
+        -----
+        To be sure that each part comes back, it is made again from its arguments and compared. So
+        its constructor runs once more, and a layer's ``initialize``. A layer of your own needs
+        nothing more than to keep its arguments, ``*more`` and ``**more`` among them, as attributes
+        of the same names. Other attributes that have changed, arrays among them, are saved as they
+        are, except for those that a training pass leaves: those named in ``passing_names``, and
+        those without which a pass gives the same results.
         """
         from .saving import save
 
@@ -755,3 +776,6 @@ def _make_metric(
     if getattr(metric, "threshold", ...) is None:
         metric.threshold = loss.decision_threshold  # type: ignore[attr-defined]
     return metric
+
+
+remember(NeuralNetwork)

@@ -8,7 +8,8 @@ a subclass of :class:`Optimizer` with ``update``; arrays that it keeps are named
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from ._checks import check_fraction, check_non_negative, check_positive
+from ._checks import check_count, check_fraction, check_non_negative, check_positive
+from ._originals import remember
 from .backends import Array, array_namespace, ops
 from .schedules import ConstantLearningRate, Schedule
 
@@ -80,6 +81,17 @@ class Optimizer(ABC):
         """Return the names of all that training changes in it, arrays and numbers."""
         return (*self.state_names, "n_updates", "learning_rate")
 
+    def check_state(self) -> None:
+        """Refuse a number of updates or a learning rate that no training leaves, e.g. of a file.
+
+        Raises
+        ------
+        ValueError
+            The message names it.
+        """
+        check_count("n_updates", self.n_updates, least=0)
+        check_non_negative("learning_rate", self.learning_rate)
+
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the learning rate for an epoch, counted from 0, of so many in all."""
         self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))
@@ -112,9 +124,12 @@ class Optimizer(ABC):
             self._clipped = array_namespace(gradient).zeros_like(gradient)
         return self._clipped
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         """Copy and pickle without what the next step writes over."""
-        return self.__dict__ | {"_clipped": None}
+        state: Any = super().__getstate__()
+        slots = state[1:] if isinstance(state, tuple) else ()
+        kept = vars(self) | {"_clipped": None}
+        return (kept, *slots) if slots else kept
 
     def remembered(self, name: str, w: Array) -> Array:
         """Return the array kept under ``name``: zeros of the shape of ``w`` at the first update."""
@@ -409,3 +424,5 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adamw": AdamW,
     "adagrad": Adagrad,
 }
+
+remember(*OPTIMIZERS.values())

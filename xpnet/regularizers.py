@@ -11,6 +11,7 @@ A new regularizer is a subclass of :class:`Regularizer` with ``penalty`` and ``d
 from abc import ABC, abstractmethod
 
 from ._checks import check_non_negative, find
+from ._originals import remember
 from .backends import Array, array_namespace, ops
 
 
@@ -107,6 +108,8 @@ class L2(L1L2):
 
 
 REGULARIZERS: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
+
+remember(*REGULARIZERS.values())
 
 
 def find_regularizer(given: str | Regularizer | None) -> Regularizer | None:

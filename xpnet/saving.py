@@ -1,42 +1,61 @@
 """Networks as files: safetensors, without pickle.
 
-The tensors are parameters, running statistics and the optimizer's state. The file's metadata has
-one entry, JSON: the format's version, how to build the network, and a checksum over all of it, so
-that a file that was cut short or altered is refused.
+The tensors are parameters, running statistics, the optimizer's state, and other arrays that parts
+of the network keep. The file's metadata has one entry, JSON: the format's version, how to build the
+network, and a checksum over all of it, so that a file that was cut short or altered is refused.
+
+A part of a network (a layer, the loss, the optimizer, ...) is in the file as its class, the
+arguments of its constructor, its state, and whatever else it keeps that a new one would not have.
+When it is saved it is made again from the first two and compared: what would be lost is refused.
 """
 
 import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .backends import is_array, move_state, to_host
-from .initializers import Initializer
+from ._comparing import Comparison, attributes, passes_are_alike
+from ._describing import (
+    KINDS,
+    ModelFileError,
+    Tensors,
+    UnsavedFunction,
+    build,
+    decode,
+    describe,
+    encode,
+    find_class,
+)
+from ._originals import is_defined_here
+from ._reading import numpy_type
+from .backends import is_array, move, resolve
 from .layers import Layer
-from .losses import LossFunction
-from .metrics import Metric
 from .optimizers import Optimizer
-from .regularizers import Regularizer
-from .schedules import Schedule
 
 if TYPE_CHECKING:
     from .neuralnet import MetricFunction, NeuralNetwork
 
+__all__ = ["ModelFileError", "load", "save"]
+
 _FORMAT = "xpnet-1"
 _KEY = "xpnet"
-_NETWORK = ("epochs", "batch_size", "verbose", "shuffle", "progress", "seed")
-_NAMES = ("feature_names", "label_name", "class_names")
-_KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regularizer)
 
+_PLACE = ("device", "backend", "dtype")
+"""Arguments of a network that say where it is; :func:`load` has them of its own."""
 
-class ModelFileError(ValueError):
-    """A file is no network of ours, or not the whole of one, or was altered."""
+_PARTS = ("optimizer", "learning_rate", "momentum", "loss", "metric", "regularizer")
+"""Arguments of a network that are saved by themselves."""
+
+_MADE_ANEW = frozenset([
+    "_follows_data", "_new_optimizer", "history", "last_plan", "layers", "parameters",
+    "stop_training", *_PLACE, *_PARTS,
+])  # fmt: skip
+"""Attributes of a network that are no settings, or are saved by themselves."""
 
 
 def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
@@ -44,35 +63,8 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    arrays: dict[str, np.ndarray] = {}
-    content: dict[str, Any] = {
-        "format": _FORMAT,
-        "network": {name: getattr(network, name) for name in _NETWORK},
-        "dtype": network.backend.dtype,
-        "entropy": str(network._entropy),
-        "is_fitted": network._is_fitted,
-        "history": dict(network.history),
-        "names": {name: getattr(network, name) for name in _NAMES},
-        "loss": _describe(network.loss),
-        "regularizer": _encode(network.regularizer, "regularizer"),
-        "metric": _encode(network.metric, "metric", function_allowed=True),
-        "layers": [],
-    }
-    for index, layer in enumerate(network.layers):
-        names = (*layer.parameter_names, *layer.state_names)
-        numbers = _take_state(layer, names, f"layers.{index}", arrays)
-        shape = list(layer.input_shape())
-        content["layers"].append({**_describe(layer), "input_shape": shape, "state": numbers})
-    content["loss_state"] = _take_state(network.loss, network.loss.state_names, "loss", arrays)
-    optimizer = network.optimizer
-    content["optimizer"] = _describe(optimizer)
-    content["optimizer_state"] = _take_state(
-        optimizer, optimizer.changing_names(), "optimizer", arrays
-    )
-    content["schedule_state"] = _take_state(
-        optimizer.schedule, optimizer.schedule.state_names, "schedule", arrays
-    )
-    text = json.dumps(content)
+    writer = _Writer(network)
+    arrays, text = writer.tensors.arrays, json.dumps(writer.content())
     metadata = {_KEY: json.dumps({"content": text, "sha256": _checksum(text, arrays)})}
     temporary = Path(f"{os.fspath(path)}.part")  # a full disk must not cost the old file
     try:
@@ -115,69 +107,32 @@ def load(
     FileNotFoundError
         There is no such file.
     ModelFileError
-        The file was cut short or altered, is not ours, or has a layer of a class of the user's
-        whose module was not imported.
+        The file was cut short or altered, or is not ours. A tensor is missing, belongs to nothing
+        in the network, or has another shape or type than the network's. The network has a part of
+        a class of the user's whose module was not imported.
+    DeviceUnavailableError, UnknownNameError
+        There is no such device or backend.
     """
-    from .neuralnet import NeuralNetwork
-
     content, arrays = _read(path)
     try:
-        network = NeuralNetwork(
-            **content["network"],
-            optimizer=_build(content["optimizer"]),
-            loss=_build(content["loss"]),
-            regularizer=_decode(content.get("regularizer")),
-            metric=metric or _saved_metric(content["metric"]),
-            dtype=content["dtype"],
-            device=device,
-            backend=backend,
-        )
-        network._entropy = int(content["entropy"])
-        for description in content["layers"]:
-            layer = _build({name: description[name] for name in ("kind", "class", "arguments")})
-            layer.set_input_shape(tuple(description["input_shape"]))
-            network.add(layer)
-    except (KeyError, TypeError) as error:
-        raise ModelFileError(f"{path}: the architecture cannot be built: {error}") from error
-    for layer in network.layers:
-        initializer = getattr(layer, "initializer", None)
-        if isinstance(initializer, UnsavedFunction):
-            initializer.loading = False
-    for index, (layer, description) in enumerate(
-        zip(network.layers, content["layers"], strict=True)
-    ):
-        names = (*layer.parameter_names, *layer.state_names)
-        _give_state(layer, names, f"layers.{index}", arrays, description["state"], network)
-    loss = network.loss
-    _give_state(loss, loss.state_names, "loss", arrays, content["loss_state"], network)
-    optimizer = network.optimizer
-    _give_state(
-        optimizer,
-        optimizer.changing_names(),
-        "optimizer",
-        arrays,
-        content["optimizer_state"],
-        network,
-    )
-    for name, value in content["schedule_state"].items():
-        setattr(optimizer.schedule, name, value)
-    network.history.update(content["history"])
-    for name in _NAMES:
-        setattr(network, name, content["names"][name])
-    network._is_fitted = content["is_fitted"]
-    return network
-
-
-def _saved_metric(encoded: Any) -> Metric | None:
-    metric = _decode(encoded)
-    if isinstance(metric, UnsavedFunction):
+        home = resolve(device, backend=backend, dtype=content["dtype"])
+        network = _Reader(content, Tensors(home, arrays)).network(device, backend, metric)
+    except (MemoryError, OSError, ImportError):
+        raise
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from error
+    except Exception as error:  # constructors of the user's can raise anything
+        raise ModelFileError(
+            f"{path}: the network cannot be built: {type(error).__name__}: {error}"
+        ) from error
+    if isinstance(network.metric, UnsavedFunction):
+        name, network.metric = network.metric.name, None
         warnings.warn(
-            f"the network's metric was the function {metric.name!r}, which a file does not hold: "
+            f"the network's metric was the function {name!r}, which a file does not hold: "
             "give it by load(path, metric=...)",
-            stacklevel=3,
+            stacklevel=2,
         )
-        return None
-    return cast(Metric | None, metric)
+    return network
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -221,151 +176,356 @@ def _checksum(text: str, arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _describe(thing: Any) -> dict[str, Any]:
-    """Return how to make an object again: its class, and the constructor's arguments.
-
-    Raises
-    ------
-    TypeError
-        An argument is not kept under its own name, or is of a type that cannot be written.
-    """
-    arguments: dict[str, Any] = {}
-    for name, parameter in signature(type(thing)).parameters.items():
-        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
-            continue
-        attribute = "schedule" if _is_rate(thing, name) else name
-        if not hasattr(thing, attribute) and name != "input_shape":
-            raise TypeError(
-                f"{type(thing).__name__} cannot be saved: it does not keep its argument {name!r} "
-                f"as the attribute {name!r}"
-            )
-        value = getattr(thing, attribute, None)
-        # Arrays of the state are among the tensors, and the input shape is kept beside.
-        if name != "input_shape" and not (name in _state_names(thing) and is_array(value)):
-            what = f"{type(thing).__name__}'s argument {name!r}"
-            arguments[name] = _encode(value, what, function_allowed=name == "initializer")
-    kind = next(kind.__name__ for kind in _KINDS if isinstance(thing, kind))
-    return {"kind": kind, "class": type(thing).__name__, "arguments": arguments}
+# ---- what a part of a network has learned
 
 
-def _state_names(thing: Any) -> tuple[str, ...]:
-    """Return the names of what an object remembers besides its arguments."""
-    return getattr(thing, "state_names", ())
+def _names(part: Any) -> tuple[str, ...]:
+    """Return the names of what a part has learned."""
+    if isinstance(part, Layer):
+        return (*part.parameter_names, *part.state_names)
+    if isinstance(part, Optimizer):
+        return part.changing_names()
+    return tuple(getattr(part, "state_names", ()))
 
 
-def _encode(value: Any, what: str, function_allowed: bool = False) -> Any:
-    """Return a value as JSON has it; tuples, parts and functions as objects that say so."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, _KINDS):
-        return {"part": _describe(value)}
-    if isinstance(value, tuple):
-        return {"tuple": [_encode(each, what) for each in value]}
-    if isinstance(value, list):
-        return [_encode(each, what) for each in value]
-    if isinstance(value, dict):
-        return {"dict": [[_encode(key, what), _encode(v, what)] for key, v in value.items()]}
-    if callable(value) and function_allowed:
-        return {"function": getattr(value, "__qualname__", repr(value))}
-    raise TypeError(f"{what} cannot be saved: {type(value).__name__} is no number, text or list")
+def _is_tensor(value: Any) -> bool:
+    return is_array(value) and not isinstance(value, np.generic)
 
 
-def _decode(value: Any) -> Any:
-    """Undo :func:`_encode`; a function becomes one that says that it was not saved."""
-    if isinstance(value, list):
-        return [_decode(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    (form, content), *_ = value.items()
-    if form == "part":
-        return _build(content)
-    if form == "tuple":
-        return tuple(_decode(each) for each in content)
-    if form == "dict":
-        return {_decode(key): _decode(each) for key, each in content}
-    return UnsavedFunction(content)
-
-
-class UnsavedFunction:
-    """Stands for an initializer that was a user's function, which a file cannot hold.
+def _misfit(value: Any, expected: Any, name: str, any_float: bool = False) -> str | None:
+    """Return why a value cannot be what it is said to be, or None where it can.
 
     Parameters
     ----------
+    value : array or what else a part may remember
+    expected : the same
+        What a new part has. If that is no array, the value may be anything.
     name : str
-        The function's.
+    any_float : bool, default False
+        Whether a floating-point number of another size will do.
+    """
+    if not _is_tensor(expected):
+        return None
+    if not _is_tensor(value):
+        return f"{name!r} is no tensor: expected one of shape {tuple(expected.shape)}"
+    if tuple(value.shape) != tuple(expected.shape):
+        return f"{name!r} has shape {tuple(value.shape)}: expected {tuple(expected.shape)}"
+    types = numpy_type(value), numpy_type(expected)
+    if types[0] == types[1] or (any_float and types[0].kind == types[1].kind == "f"):
+        return None
+    return f"{name!r} has the type {types[0]}: expected {types[1]}"
+
+
+def _expected(part: Any, name: str, value: Any, network: "NeuralNetwork") -> Any:
+    """Return what a new part has under a name, or something of the same shape and type."""
+    if isinstance(part, Optimizer) and name in part.state_names and value is not None:
+        n = sum(place.stop - place.start for place in network.parameters.places.values())
+        return np.broadcast_to(np.zeros((), network.backend.dtype), (n,))
+    return getattr(part, name)
+
+
+def _takes_any_float(part: Any) -> bool:
+    """Whether a part may remember numbers of another precision than the weights have."""
+    return isinstance(part, Optimizer) and not is_defined_here(type(part))
+
+
+_NOTHING = object()
+
+
+class _Writer:
+    """Collects what goes into a file, and makes sure that it comes back.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
     """
 
-    loading: bool = True
+    def __init__(self, network: "NeuralNetwork") -> None:
+        self._network = network
+        self._comparison = Comparison()
+        self.tensors = Tensors(network.backend)
 
-    def __init__(self, name: str) -> None:
-        self.name = self.__qualname__ = name
+    def content(self) -> dict[str, Any]:
+        """Return all that is no tensor."""
+        net = self._network
+        return {
+            "format": _FORMAT,
+            "dtype": net.backend.dtype,
+            "network": self._settings(),
+            "history": self._encode(dict(net.history), "history", "the history"),
+            "loss": self._part(net.loss, "loss"),
+            "regularizer": self._part(net.regularizer, "regularizer"),
+            "metric": self._part(net.metric, "metric"),
+            "layers": [self._layer(layer, index) for index, layer in enumerate(net.layers)],
+            "optimizer": self._part(net.optimizer, "optimizer"),
+            "new_optimizer": self._part(net._new_optimizer, "new_optimizer"),
+        }
 
-    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """Return zeros while loading, where the file's weights follow; else refuse."""
-        if self.loading:
-            return np.zeros(shape)
-        raise ValueError(
-            f"the initializer was the function {self.name!r}, which a saved network does not hold: "
-            "set layer.initializer before beginning anew"
+    def _settings(self) -> dict[str, Any]:
+        """Return the network's class, its own arguments, and its attributes beside them."""
+        from .neuralnet import NeuralNetwork
+
+        net, cls = self._network, type(self._network)
+        if is_defined_here(cls):
+            cls = NeuralNetwork  # an estimator's differs in the order of samples alone
+        arguments = {
+            name: self._encode(getattr(net, name), f"network.{name}", f"the network's {name!r}")
+            for name in signature(NeuralNetwork).parameters
+            if name not in _MADE_ANEW
+        }
+        more = {}
+        for name, value in vars(net).items():
+            if name in arguments or name in _MADE_ANEW:
+                continue
+            # What nobody knows of may be anything in an object of our class, but none of its parts.
+            if cls is NeuralNetwork and not hasattr(cls, name) and not _is_plain(value):
+                continue
+            more[name] = self._encode(
+                value, f"network.{name}", f"{type(net).__name__}'s attribute {name!r}"
+            )
+        names = {"class": cls.__qualname__, "module": cls.__module__}
+        return {**names, "arguments": arguments, "attributes": more}
+
+    def _encode(self, value: Any, name: str, what: str) -> Any:
+        return encode(value, name, what, self.tensors)
+
+    def _layer(self, layer: Layer, index: int) -> dict[str, Any]:
+        net, shape = self._network, layer.input_shape()
+
+        def start(again: Layer) -> None:
+            again.backend, again.rng = net.backend, net._generator(0, index)
+            again.set_input_shape(shape)
+            with net.backend.active():
+                again.initialize()
+            _set_generator(again, _generator_state(layer))
+
+        content = self._part(layer, f"layers.{index}", start)
+        rng = self._encode(_generator_state(layer), "rng", "a layer's random generator")
+        return {**content, "input_shape": list(shape), "rng": rng}
+
+    def _part(self, part: Any, name: str, start: Any = None) -> Any:
+        """Return a part's description and what it keeps, after making it again.
+
+        In its place there may be nothing, or a function, which is a metric's.
+        """
+        if not isinstance(part, KINDS):
+            return encode(part, name, name, self.tensors, function_allowed=True)
+        description = describe(part, name, self.tensors)
+        try:
+            copied = json.loads(json.dumps(description))
+            again = build(copied, self.tensors, type(part))
+            if start is not None:
+                start(again)
+        except Exception as error:
+            raise _refusal(
+                part,
+                "it cannot be made again from the arguments that it keeps "
+                f"({', '.join(description['arguments'])}): {type(error).__name__}: {error}",
+            ) from error
+        content = {**description, **self._keeping(part, again, name)}
+        if isinstance(part, Optimizer):
+            content["schedule"] = self._keeping(part.schedule, again.schedule, f"{name}.schedule")
+        return content
+
+    def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:
+        """Return what a part has learned that is no tensor, and what else it keeps."""
+        if type(part) is not type(again) or _names(part) != _names(again):
+            raise _refusal(
+                part,
+                "one that is made again from its arguments has the parameters and states "
+                f"{list(_names(again))}, and this one has {list(_names(part))}",
+            )
+        state = {}
+        for each in _names(part):
+            value = getattr(part, each)
+            expected = _expected(again, each, value, self._network)
+            reason = _misfit(value, expected, each, _takes_any_float(part))
+            if reason is not None:
+                raise _refusal(part, f"{reason}, as one that is made again has")
+            if _is_tensor(value):
+                self.tensors.put(f"{name}.{each}", value)
+            else:
+                what = f"{type(part).__name__}'s {each!r}"
+                state[each] = self._encode(value, f"{name}.{each}", what)
+            setattr(again, each, value)  # shared, not copied
+        if isinstance(part, (Layer, Optimizer)):
+            try:
+                part.check_state()
+            except ValueError as error:
+                raise _refusal(part, str(error)) from error
+        return {"state": state, "attributes": self._beyond(part, again, name)}
+
+    def _beyond(self, part: Any, again: Any, name: str) -> dict[str, Any]:
+        """Return the attributes that a part has and one that is made again has not, encoded."""
+        mine, new = attributes(part), attributes(again)
+        # The schedule is saved by itself, what a part has learned as its state.
+        names = {**mine, **new}.keys() - {*_names(part)}
+        if isinstance(part, Optimizer):
+            names -= {"schedule"}
+        different = {}
+        for key in names:
+            # An object may have what its class has for all, and the other one its own.
+            first, second = (
+                held[key] if key in held else getattr(of, key, _NOTHING)
+                for held, of in ((mine, part), (new, again))
+            )
+            if (path := self._comparison.difference(first, second, key)) is not None:
+                different[key] = path
+        left = {
+            key for key in different if new.get(key) is None and _holds(mine.get(key), _is_tensor)
+        }
+        beyond = {}
+        for key in sorted(different.keys() - left):
+            beyond[key] = self._attribute(part, again, name, key, different[key])
+        if left and not (isinstance(part, Layer) and passes_are_alike(part, again)):
+            for key in sorted(left):
+                beyond[key] = self._attribute(part, again, name, key, different[key])
+        return beyond
+
+    def _attribute(self, part: Any, again: Any, name: str, key: str, path: str) -> Any:
+        """Return an attribute encoded, and give it to the part that was made again."""
+        try:
+            value = attributes(part)[key]
+            if _holds(value, lambda each: isinstance(each, KINDS)):
+                raise TypeError("a part of a network")
+            encoded = self._encode(value, f"{name}.attributes.{key}", key)
+            setattr(again, key, value)
+        except Exception as error:
+            raise _refusal(
+                part,
+                f"its {path!r} differs from what its constructor makes, and a file cannot hold it. "
+                "Make it from arguments that are kept under their own names; name the arrays of "
+                "layers inside it in its parameter_names or state_names; or leave it out of what "
+                "__getstate__ returns, if nothing needs it",
+            ) from error
+        return encoded
+
+
+def _refusal(part: Any, why: str) -> TypeError:
+    return TypeError(f"{type(part).__name__} cannot be saved: {why}")
+
+
+def _holds(value: Any, test: Any) -> bool:
+    """Whether something is inside a value, or is the value itself."""
+    if isinstance(value, dict):
+        return any(_holds(each, test) for pair in value.items() for each in pair)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(_holds(each, test) for each in value)
+    return bool(test(value))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of numbers and text alone."""
+    plain = (type(None), bool, int, float, str)
+    return not _holds(value, lambda each: not isinstance(each, plain))
+
+
+def _generator_state(layer: Layer) -> dict[str, Any] | None:
+    return None if layer.rng is None else cast(dict[str, Any], layer.rng.bit_generator.state)
+
+
+def _set_generator(layer: Layer, state: dict[str, Any] | None) -> None:
+    """Let a layer's random numbers go on from a state; the generator stays the same object."""
+    if state is None or layer.rng is None:
+        layer.rng = None
+    else:
+        layer.rng.bit_generator.state = state
+
+
+class _Reader:
+    """Builds a network from what a file has.
+
+    Parameters
+    ----------
+    content : dict
+    tensors : Tensors
+    """
+
+    def __init__(self, content: dict[str, Any], tensors: Tensors) -> None:
+        self._content, self._tensors = content, tensors
+
+    def network(
+        self, device: str | None, backend: str | None, metric: "MetricFunction | None"
+    ) -> "NeuralNetwork":
+        """Return the network; a metric that was a function is an :class:`UnsavedFunction`."""
+        from .neuralnet import NeuralNetwork
+
+        content, settings = self._content, self._content["network"]
+        cls = find_class(NeuralNetwork, settings["class"], settings["module"])
+        network: NeuralNetwork = object.__new__(cls)
+        # A subclass may have another constructor, which adds layers; its attributes follow.
+        NeuralNetwork.__init__(
+            network,
+            **self._decoded(settings["arguments"]),
+            optimizer=self._part(content["new_optimizer"]),
+            loss=self._part(content["loss"]),
+            regularizer=self._part(content["regularizer"]),
+            metric=metric or self._part(content["metric"]),
+            dtype=content["dtype"],
+            device=device,
+            backend=backend,
         )
+        entropy = settings["attributes"]["_entropy"]
+        network._entropy = decode(entropy, self._tensors)  # layers draw by it
+        for index, each in enumerate(content["layers"]):
+            layer = build(each, self._tensors)
+            layer.set_input_shape(tuple(each["input_shape"]))
+            network.add(layer)
+            self._give(layer, each, f"layers.{index}", network)
+            _set_generator(layer, decode(each["rng"], self._tensors))
+            for value in vars(layer).values():
+                if isinstance(value, UnsavedFunction):
+                    value.loading = False
+        network.optimizer = self._part(content["optimizer"])
+        for name in ("loss", "regularizer", "metric", "optimizer"):
+            self._give_part(getattr(network, name), content[name], name, network)
+        # What a restart begins with, which the other one may not be any more.
+        name = "new_optimizer"
+        self._give_part(network._new_optimizer, content[name], name, network)
+        network.history.update(decode(content["history"], self._tensors))
+        for name, value in self._decoded(settings["attributes"]).items():
+            setattr(network, name, value)
+        self._tensors.check_used()
+        return network
 
+    def _decoded(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: decode(value, self._tensors) for name, value in values.items()}
 
-def _is_rate(thing: Any, name: str) -> bool:
-    """Whether an argument is the learning rate, which an optimizer keeps as its schedule."""
-    return name == "learning_rate" and isinstance(thing, Optimizer)
+    def _part(self, content: Any) -> Any:
+        """Return a part as its constructor makes it, or what else there is in its place."""
+        if isinstance(content, dict) and "kind" in content:
+            return build(content, self._tensors)
+        return decode(content, self._tensors)
 
+    def _give_part(self, part: Any, content: Any, prefix: str, network: Any) -> None:
+        """Give a part, and an optimizer's schedule, what belongs to it, if it is one."""
+        if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
+            return
+        self._give(part, content, prefix, network)
+        if isinstance(part, Optimizer):
+            self._give(part.schedule, content["schedule"], f"{prefix}.schedule", network)
 
-def _build(description: dict[str, Any]) -> Any:
-    """Make an object from what :func:`_describe` returned."""
-    kind = next(kind for kind in _KINDS if kind.__name__ == description["kind"])
-    known = {cls.__name__: cls for cls in _subclasses(kind)}
-    name = description["class"]
-    if name not in known:
-        raise ModelFileError(
-            f"the file has a {name}, which is not defined: import the module that defines the class"
-        )
-    arguments = {key: _decode(value) for key, value in description["arguments"].items()}
-    return known[name](**arguments)
-
-
-def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
-    yield cls
-    for subclass in cls.__subclasses__():
-        yield from _subclasses(subclass)
-
-
-def _take_state(
-    holder: Any, names: tuple[str, ...], prefix: str, arrays: dict[str, np.ndarray]
-) -> dict[str, Any]:
-    """Put a holder's arrays among the tensors; return what else it remembers."""
-    numbers = {}
-    for name in names:
-        value = getattr(holder, name)
-        if isinstance(value, np.generic):
-            value = value.item()
-        if is_array(value):
-            # A copy of its own: tensors that share memory (the views of one flat array) are refused
-            arrays[f"{prefix}.{name}"] = np.array(to_host(value), order="C")
-        else:
-            numbers[name] = value
-    return numbers
-
-
-def _give_state(
-    holder: Any,
-    names: tuple[str, ...],
-    prefix: str,
-    arrays: dict[str, np.ndarray],
-    numbers: dict[str, Any],
-    network: "NeuralNetwork",
-) -> None:
-    """Undo :func:`_take_state`, on the network's backend."""
-    for name in names:
-        array = arrays.get(f"{prefix}.{name}")
-        if array is None:
-            setattr(holder, name, numbers[name])
-        else:
-            wide = name in getattr(holder, "wide_names", ())
-            setattr(holder, name, move_state(array, network.backend, wide))
+    def _give(self, part: Any, content: dict[str, Any], prefix: str, network: Any) -> None:
+        """Give a part its attributes and what it has learned, after a check of each."""
+        for name, value in self._decoded(content["attributes"]).items():
+            setattr(part, name, value)
+        backend, state, names = self._tensors.backend, dict(content["state"]), _names(part)
+        without_float64 = backend.wide_dtype != "float64"
+        for name in names:
+            full = f"{prefix}.{name}"
+            if name in state:
+                value = decode(state.pop(name), self._tensors)
+            else:
+                value = self._tensors.take(full)
+            any_float = without_float64 or _takes_any_float(part)
+            reason = _misfit(value, _expected(part, name, value, network), full, any_float)
+            if reason is not None:
+                raise ModelFileError(f"the tensor {reason}")
+            if _is_tensor(value):
+                narrow = without_float64 and value.dtype == np.float64
+                value = move(value, backend, backend.dtype if narrow else None)
+            setattr(part, name, value)
+        if state:
+            raise ModelFileError(f"{prefix} has a state {sorted(state)} that nothing takes")
+        if isinstance(part, (Layer, Optimizer)):
+            part.check_state()

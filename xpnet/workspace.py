@@ -8,10 +8,17 @@ from typing import Any
 from .backends import Array, Backend
 
 
-@cache
 def takes_out(method: Callable[..., Any]) -> bool:
-    """Whether a method has an argument ``out``; one of a user's may know nothing of it."""
-    return "out" in signature(method).parameters
+    """Whether a method of an object has an argument ``out``; a user's may know nothing of it."""
+    return _has_out(getattr(method, "__func__", method))  # without the object, which would be kept
+
+
+@cache
+def _has_out(function: Callable[..., Any]) -> bool:
+    try:
+        return "out" in signature(function).parameters
+    except ValueError:  # a function in C that does not say
+        return False
 
 
 class Workspace:

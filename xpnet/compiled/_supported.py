@@ -14,7 +14,7 @@ from ..activations import (
     SigmoidActivation,
     TanhActivation,
 )
-from ..backends import is_sparse
+from ..backends import check_structure, is_sparse
 from ..layers import DenseLayer, Layer
 from ..losses import (
     BinaryCrossEntropy,
@@ -117,6 +117,7 @@ def check_features(net: "NeuralNetwork", X: Any) -> None:
             raise UnsupportedError(f"sparse features in the format {X.format}: CSR is needed")
         if type(net.layers[0]) is not DenseLayer:
             raise UnsupportedError(f"sparse features before {net.layers[0].layer_name()}")
+        check_structure(X)
     elif not isinstance(X, np.ndarray) or X.ndim != 2:
         raise UnsupportedError("features that are no matrix of NumPy")
     elif X.dtype.name not in _FEATURES or not X.dtype.isnative:

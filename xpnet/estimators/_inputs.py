@@ -21,6 +21,7 @@ from ..backends import (
     Backend,
     array_namespace,
     backend_of,
+    check_structure,
     is_array,
     is_sparse,
     move,
@@ -105,6 +106,8 @@ def brought(x: Any) -> Any:
 
 def _bring(X: Any) -> tuple[Any, Home]:
     """Return features of another library as NumPy's, if they are not on a GPU, and their home."""
+    if is_sparse(X):  # before anything converts it
+        check_structure(X)
     if _is_cupys(X):  # checked on the host, and moved back
         return X.get(), backend_of(X.data)
     if not is_array(X) or isinstance(X, (np.ndarray, np.generic)):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._originals import remember
 from ..activations import (
     ActivationLayer,
     LeakyReLUActivation,
@@ -233,3 +234,6 @@ def of_outputs(kind: str, z: Array) -> Array:
     if kind == "logistic":
         return ops.sigmoid(z)
     return array_namespace(z).exp(z) if kind == "exp" else z
+
+
+remember(EstimatorNetwork)

@@ -28,7 +28,8 @@ class Layer(ABC):
         The arrays that training changes, e.g. ``("weights", "biases")``. After a backward pass
         ``weights_gradient`` is the derivative of the loss with respect to ``weights``.
     state_names : tuple of str
-        What else belongs to a trained layer and is saved with it, e.g. a running mean.
+        What else belongs to a trained layer and is saved with it, e.g. a running mean. Arrays keep
+        the shape and the type that ``initialize`` gives them.
     passing_names : tuple of str
         What a training pass leaves in the layer for the backward pass; not saved or copied.
     output_kind : str or None
@@ -175,6 +176,17 @@ class Layer(ABC):
         """Return the layer's own regularizers, by the names of the parameters that they are for."""
         return {}
 
+    def check_state(self) -> None:  # noqa: B027 - for most, shapes and types are all there is
+        """Refuse numbers that no training leaves here, e.g. of a file; a layer may extend it.
+
+        Shapes and types of parameters and state were compared with those of a new layer before.
+
+        Raises
+        ------
+        ValueError
+            The message names the attribute.
+        """
+
     def constrain(self) -> None:  # noqa: B027 - nothing, for most
         """Bring parameters back to where they may be, after an update; a layer may extend it."""
 
@@ -192,11 +204,13 @@ class Layer(ABC):
         """Let go of what the last training pass has left: a batch's input and output, gradients."""
         vars(self).update(self._passing())
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         """Copy and pickle without the trainer's arrays, and without those of the last pass."""
+        state: Any = super().__getstate__()
+        slots = state[1:] if isinstance(state, tuple) else ()
         kept = vars(self) | self._passing()
         kept.pop("workspace", None)
-        return kept
+        return (kept, *slots) if slots else kept
 
     def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
         """Return an array to pass as ``out``, the same one at every step of training, or None.

@@ -5,7 +5,8 @@ import operator
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_fraction, check_positive
-from ..backends import Array, array_namespace, ops
+from .._originals import remember
+from ..backends import Array, array_namespace, ops, to_host
 from ..initializers import Zeros
 from .base import Layer, check_batch
 
@@ -122,6 +123,11 @@ class BatchNormalization(Layer):
         self.update_parameters()
         return input_error
 
+    def check_state(self) -> None:
+        """Refuse a running variance below 0."""
+        if (to_host(self.running_variance) < 0).any():
+            raise ValueError("running_variance has numbers below 0")
+
     def numbers_per_sample(self) -> int:
         """Return the base's count and the normalised input."""
         return super().numbers_per_sample() + math.prod(self.input_shape())
@@ -133,3 +139,6 @@ class BatchNormalization(Layer):
     def parameters(self) -> int:
         """Return the number of γ and β."""
         return 2 * math.prod(self.input_shape())
+
+
+remember(BatchNormalization)

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_count, check_positive, check_shape
+from .._originals import has_methods_of, remember
 from ..backends import Array, array_namespace, ops
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
@@ -81,8 +82,9 @@ class DenseLayer(Layer):
 
     @property
     def takes_sparse(self) -> bool:  # type: ignore[override]
-        """True, unless a subclass does something else with its input."""
-        return type(self).forward_propagation is DenseLayer.forward_propagation
+        """True, unless somebody has replaced a pass, and does something else with the input."""
+        passes = ("forward_propagation", "backward_propagation")
+        return has_methods_of(DenseLayer, self, *passes)
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Draw the weights and set the biases to zero."""
@@ -130,3 +132,6 @@ class DenseLayer(Layer):
     def parameters(self) -> int:
         """Return the number of weights and biases."""
         return (math.prod(self.input_shape()) + 1) * self.n_units
+
+
+remember(DenseLayer)

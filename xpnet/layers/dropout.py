@@ -4,7 +4,8 @@ import math
 import operator
 from typing import TYPE_CHECKING, Self
 
-from .._checks import check_fraction
+from .._checks import check_count, check_fraction
+from .._originals import remember
 from ..backends import Array, ops
 from ..initializers import random_key
 from .base import Layer, check_batch
@@ -67,6 +68,10 @@ class Dropout(Layer):
         out = self.buffer("input_error", self.mask.shape)
         return ops.rowwise(output_error, self.mask, function=operator.mul, out=out)
 
+    def check_state(self) -> None:
+        """Refuse a number of masks that is no count."""
+        check_count("n_masks", self.n_masks, least=0)
+
     def numbers_per_sample(self) -> int:
         """Return the base's count and the mask."""
         return super().numbers_per_sample() + math.prod(self.input_shape())
@@ -78,3 +83,6 @@ class Dropout(Layer):
     def parameters(self) -> int:
         """Return 0."""
         return 0
+
+
+remember(Dropout)

@@ -1,8 +1,10 @@
 """Standardising the input by fixed numbers."""
 
+import math
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import _moments
+from .._originals import remember
 from ..backends import Array, array_namespace, is_sparse, ops, to_host
 from ..data import Dataset
 from .base import Layer, check_batch
@@ -146,6 +148,14 @@ class Normalization(Layer):
             count += 2 * ratio * self.input_shape()[0]
         return count
 
+    def check_state(self) -> None:
+        """Refuse a mean or a scale that is not finite, and a scale that is not above 0."""
+        mean, scale = to_host(self.mean).ravel().tolist(), to_host(self.scale).ravel().tolist()
+        if not all(map(math.isfinite, mean)):
+            raise ValueError("mean has numbers that are not finite")
+        if not all(0 < each < math.inf for each in scale):
+            raise ValueError("scale has numbers that are not finite, or not above 0")
+
     def output_shape(self) -> tuple[int, ...]:
         """Return the input's shape."""
         return self.input_shape()
@@ -153,3 +163,6 @@ class Normalization(Layer):
     def parameters(self) -> int:
         """Return 0: nothing here is trained."""
         return 0
+
+
+remember(Normalization)

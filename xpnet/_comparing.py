@@ -1,0 +1,152 @@
+"""Whether an object that was made again is what it was made from."""
+
+import copy
+import functools
+from collections.abc import Mapping
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+
+from ._describing import UnsavedFunction
+from .backends import Backend, is_array, to_host
+from .layers import Layer
+
+_OF_NETWORK = ("backend", "rng", "workspace", "in_network", "needs_input_error")
+"""Attributes that a network gives its layers anew."""
+
+
+def attributes(thing: Any) -> dict[str, Any]:
+    """Return what an object keeps, by name: what Python's ``copy`` would take over.
+
+    Without what a network gives its layers, and what a training pass leaves in them.
+    """
+    state = thing.__getstate__()
+    if isinstance(state, tuple) and len(state) == 2:  # with __slots__
+        state = {**(state[0] or {}), **(state[1] or {})}
+    if not isinstance(state, dict):
+        return {} if state is None else {"__getstate__": state}
+    state = dict(state)
+    if isinstance(thing, Layer):
+        gradients = (f"{name}_gradient" for name in thing.parameter_names)
+        for name in (*_OF_NETWORK, *thing.passing_names, *gradients):
+            state.pop(name, None)
+    return state
+
+
+class Comparison:
+    """Compares objects with those that were made again from their descriptions.
+
+    One comparison sees all parts of a network: a layer that occurs in two places must have been
+    made again as one layer that occurs in both.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self._layers: dict[int, tuple[Layer, Any]] = {}
+
+    def difference(self, a: Any, b: Any, path: str) -> str | None:
+        """Return the path to something in which two objects differ, or None.
+
+        Parameters
+        ----------
+        a : object
+        b : object
+            The one that was made again.
+        path : str
+            Where they are.
+        """
+        if isinstance(a, Layer):
+            seen = self._layers.setdefault(id(a), (a, b))
+            if seen[1] is not b:
+                return f"{path} (a layer that occurs more than once)"
+        if a is b or (id(a), id(b)) in self._seen:
+            return None
+        if isinstance(b, UnsavedFunction) and callable(a):
+            return None if getattr(a, "__qualname__", repr(a)) == b.name else path
+        if type(a) is not type(b):
+            return path
+        self._seen[id(a), id(b)] = a, b  # held, so that nothing else gets their ids
+        return self._of_one_type(a, b, path)
+
+    def _of_one_type(self, a: Any, b: Any, path: str) -> str | None:
+        if isinstance(a, (np.generic, np.ndarray)) or is_array(a):
+            return self._arrays(to_host(a), to_host(b), path)
+        if isinstance(a, float):
+            return None if a == b or (a != a and b != b) else path
+        if isinstance(a, (list, tuple)):
+            return self._mappings(dict(enumerate(a)), dict(enumerate(b)), path + "[{}]")
+        if isinstance(a, dict):
+            return self._mappings(a, b, path + "[{!r}]")
+        if isinstance(a, np.random.Generator):
+            return self.difference(a.bit_generator.state, b.bit_generator.state, path)
+        if isinstance(a, FunctionType):
+            parts = ("__code__", "__defaults__", "__kwdefaults__", "__dict__")
+            first, second = ([*(getattr(f, part) for part in parts), *_closure(f)] for f in (a, b))
+            return self.difference(first, second, path) and path
+        if isinstance(a, MethodType):
+            first, second = ([method.__func__, method.__self__] for method in (a, b))
+            return self.difference(first, second, path) and path
+        if isinstance(a, functools.partial):
+            first, second = ([each.func, each.args, each.keywords] for each in (a, b))
+            return self.difference(first, second, path) and path
+        if isinstance(a, (Backend, type)) or not hasattr(a, "__dict__"):
+            return None if _equal(a, b) else path
+        try:
+            mine, theirs = attributes(a), attributes(b)
+        except Exception:  # an object that nobody can copy
+            return path
+        return self._mappings(mine, theirs, path + ".{}")
+
+    def _mappings(self, a: Mapping[Any, Any], b: Mapping[Any, Any], path: str) -> str | None:
+        for name in {**a, **b}:
+            if name not in a or name not in b:
+                return path.format(name)
+            if (found := self.difference(a[name], b[name], path.format(name))) is not None:
+                return found
+        return None
+
+    def _arrays(self, a: np.ndarray, b: np.ndarray, path: str) -> str | None:
+        if a.dtype != b.dtype or a.shape != b.shape:
+            return path
+        if a.dtype.hasobject:
+            return self.difference(a.tolist(), b.tolist(), path)
+        return None if np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") else path
+
+
+def _closure(function: FunctionType) -> list[Any]:
+    return [cell.cell_contents for cell in function.__closure__ or ()]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    try:
+        return bool(a == b)
+    except Exception:  # whatever somebody's class does
+        return False
+
+
+def passes_are_alike(layer: Layer, again: Layer) -> bool:
+    """Whether two layers pass the same numbers forward and back, up to the last bit.
+
+    It is asked about a layer that has more attributes than one that is new, which it may have got
+    in a pass and will write over in the next one. Copies of the layers are used.
+    """
+    x = np.random.default_rng(0).standard_normal((3, *layer.input_shape()))
+    results = []
+    for each in (layer, again):
+        try:
+            own = copy.deepcopy(each)
+            with own.backend.active():
+                results.append(_passes(own, own.backend.asarray(x, own.backend.dtype)))
+        except Exception:  # a layer for other numbers, or one that needs what it has
+            return False
+    return Comparison().difference(results[0], results[1], "") is None
+
+
+def _passes(layer: Layer, x: Any) -> list[Any]:
+    """Return what a layer makes of a batch in prediction and in training, and its gradients."""
+    predicted = layer.forward_propagation(x, training=False)
+    output = layer.forward_propagation(x, training=True)
+    results = [predicted, output, layer.backward_propagation(output)]
+    results += [getattr(layer, f"{name}_gradient") for name in layer.parameter_names]
+    return results + [getattr(layer, name) for name in layer.state_names]
