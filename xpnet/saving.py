@@ -517,13 +517,15 @@ class _Reader:
                 value = decode(state.pop(name), self._tensors)
             else:
                 value = self._tensors.take(full)
-            any_float = without_float64 or _takes_any_float(part)
+            wide = name in getattr(part, "wide_names", ())
+            any_float = without_float64 or wide or _takes_any_float(part)
             reason = _misfit(value, _expected(part, name, value, network), full, any_float)
             if reason is not None:
                 raise ModelFileError(f"the tensor {reason}")
             if _is_tensor(value):
                 narrow = without_float64 and value.dtype == np.float64
-                value = move(value, backend, backend.dtype if narrow else None)
+                dtype = backend.wide_dtype if wide else backend.dtype if narrow else None
+                value = move(value, backend, dtype)
             setattr(part, name, value)
         if state:
             raise ModelFileError(f"{prefix} has a state {sorted(state)} that nothing takes")

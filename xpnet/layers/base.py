@@ -165,9 +165,8 @@ class Layer(ABC):
     def numbers_per_sample(self) -> int:
         """Return how many numbers a step of training keeps for each sample of a batch.
 
-        That is what the layer asks :meth:`buffer` for, or makes anew, in both passes: its output
-        and, if anybody wants it, the derivative of its input. A layer that keeps more says so; the
-        memory plan adds these up.
+        By default those are its output and, if it is wanted, the derivative of its input. A layer
+        that keeps more extends this method; the memory plan adds the numbers up.
         """
         n_inputs = math.prod(self.input_shape()) if self.needs_input_error else 0
         return math.prod(self.output_shape()) + n_inputs
@@ -177,14 +176,9 @@ class Layer(ABC):
         return {}
 
     def check_state(self) -> None:  # noqa: B027 - for most, shapes and types are all there is
-        """Refuse numbers that no training leaves here, e.g. of a file; a layer may extend it.
+        """Raise ValueError for numbers that no training leaves here; a layer may extend it.
 
-        Shapes and types of parameters and state were compared with those of a new layer before.
-
-        Raises
-        ------
-        ValueError
-            The message names the attribute.
+        Shapes and types were compared with those of a new layer before.
         """
 
     def constrain(self) -> None:  # noqa: B027 - nothing, for most
