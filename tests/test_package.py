@@ -36,10 +36,10 @@ ORDER = [
     ["_sums", "_placing", "compiled", "captured"],
     ["_translation"],
     ["_arrays", "_streaming", "memory"],
-    ["_stored"],
     ["_preparing", "_parameters", "history"],
     ["_penalties"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
+    ["_stored", "_mapped", "_chunks"],
     [
         "activations",
         "losses",

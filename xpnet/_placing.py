@@ -1,6 +1,7 @@
 """Where the data of a training or a prediction go: to the device, or into a stream."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,9 @@ import numpy as np
 from . import memory
 from ._arrays import Arrays
 from ._preparing import prepare_targets
-from ._reading import is_stored, numpy_type
-from ._streaming import Stream
-from .backends import Array, Backend, backend_of, is_array, is_sparse, move_state, ops
+from ._stored import is_stored, numpy_type, read_all, rows_decoded_together
+from ._streaming import Stream, check_rows
+from .backends import Array, Backend, backend_of, is_array, is_sparse, move_state, ops, resolve
 from .data import Dataset
 
 if TYPE_CHECKING:
@@ -52,25 +53,73 @@ def place_training(
     y, held_out = (
         None if data is None else _targets(network, data) for data in (training, validation)
     )
+    given = network, (training, y), (validation, held_out), backend
+    stored = [data for data in (training, validation) if data is not None and is_stored(data.X)]
+    if network.memory_limit is None:
+        for k in range(len(stored), 0, -1):  # the validation data is what to leave out first
+            with suppress(MemoryError):
+                return _place_both(*given, read=stored[:k])
+    return _place_both(*given, read=[])
+
+
+def _place_both(
+    network: "NeuralNetwork",
+    training: tuple[Dataset, Array],
+    validation: tuple[Dataset | None, Array | None],
+    backend: Backend,
+    read: list[Dataset],
+) -> Placed:
+    """Place the data, those of ``read``, which are stored, in memory.
+
+    Raises
+    ------
+    MemoryError
+        They do not fit; a MemoryPlanError where there are none of these.
+    """
+    (data, y), (held_out, held_out_y) = training, validation
     keeps = keeps_sparse(network)
-    sizes = _sizes(training, y, backend, keeps)
-    if validation is not None:
-        own = _sizes(validation, held_out, backend, keeps)
-        bytes_ = own.other_bytes * len(validation)
-        if is_stored(validation.X):
-            bytes_ += own.streamed_bytes * 2 * min(memory.EVALUATION_ROWS, len(validation))
+    sizes = _sizes(data, y, backend, keeps)
+    if held_out is not None:
+        own = _sizes(held_out, held_out_y, backend, keeps)
+        bytes_ = own.other_bytes * len(held_out)
+        if is_stored(held_out.X) and held_out not in read:
+            bytes_ += own.streamed_bytes * 2 * min(memory.EVALUATION_ROWS, len(held_out))
         else:
-            bytes_ += own.feature_bytes * len(validation)
-        sizes = replace(sizes, evaluated=len(validation), evaluated_bytes=bytes_)
-    available = _available(network, training, backend, sizes)
-    plan = memory.choose(network, sizes, len(training), available, streamed=is_stored(training.X))
+            bytes_ += own.feature_bytes * len(held_out)
+        sizes = replace(sizes, evaluated=len(held_out), evaluated_bytes=bytes_)
+    available = _available(network, data, backend, sizes)
+    most = _room_to_read(read, backend, available) if read else available
+    streamed = is_stored(data.X) and data not in read
+    plan = memory.choose(network, sizes, len(data), most, streamed)
+    if read and plan.chunk is not None:
+        raise MemoryError("stored data that do not fit in memory are not read at once")
     return Placed(
         plan,
-        place(training, backend, y, keeps, chunk=plan.chunk),
-        None if validation is None else place(validation, backend, held_out, keeps),
+        place(data, backend, y, keeps, plan, data in read),
+        None
+        if held_out is None
+        else place(held_out, backend, held_out_y, keeps, read=held_out in read),
         available,
         sizes,
     )
+
+
+_UNKNOWN_MEMORY = 1 << 30
+"""Bytes of memory that a machine is taken to have free where the system does not tell."""
+
+_SHARE_TO_READ = 0.75
+"""How much of the free memory stored data may fill: the rest is for files and other programs."""
+
+
+def _room_to_read(read: list[Dataset], backend: Backend, available: float) -> float:
+    """Return how many bytes a training may take whose stored data are read into memory at once."""
+    host = resolve("cpu").memory()
+    free = _SHARE_TO_READ * (_UNKNOWN_MEMORY if host is None else host.free)
+    there = sum(len(data) * data.n_features * numpy_type(data.X).itemsize for data in read)
+    if backend.name != "numpy" and backend.memory() is not None:  # read here, and kept there
+        return available if there <= free else 0
+    cast = any(numpy_type(data.X).kind == "f" for data in read)  # both are there for a moment
+    return min(available, free - cast * there)
 
 
 def _targets(network: "NeuralNetwork", data: Dataset) -> Array:
@@ -98,7 +147,7 @@ def _sizes(data: Dataset, y: Array, backend: Backend, keeps: bool) -> memory.Siz
         streamed = data.n_features * numpy_type(data.X).itemsize
     other = math.prod(y.shape[1:]) * memory.itemsize_of(numpy_type(y), item)
     other += item * (data.sample_weight is not None)
-    return memory.Sizes(item, features, other, streamed, sparse)
+    return memory.Sizes(item, features, other, streamed, rows_decoded_together(data.X), sparse)
 
 
 def _available(
@@ -119,7 +168,8 @@ def place(
     backend: Backend,
     y: Array | None = None,
     keeps: bool = False,
-    chunk: int | None = None,
+    plan: memory.MemoryPlan | None = None,
+    read: bool = False,
 ) -> Data:
     """Move features, targets and weights to ``backend``, or make a stream of the features.
 
@@ -131,8 +181,11 @@ def place(
         The targets as the loss takes them.
     keeps : bool
         Whether batches of sparse features may stay sparse.
-    chunk : int, optional
-        Rows in a chunk of a stream; data that are stored are streamed without it too.
+    plan : MemoryPlan, optional
+        Of the training, which says whether to make a stream.
+    read : bool, default False
+        Whether to read data that are stored into memory; else they are streamed without a plan,
+        too.
     """
     X, weight = dataset.X, dataset.sample_weight
     y = None if y is None else _move(y, backend)
@@ -143,13 +196,20 @@ def place(
         _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
         rows = backend.from_sparse(X) if keeps else None
         return Arrays(X if rows is None else rows, y, weight, backend, rows is not None)
-    if chunk is not None or is_stored(X):
-        return Stream(X, y, weight, backend, chunk or memory.EVALUATION_ROWS)
+    if is_stored(X) and read:
+        X = read_all(X)
+        check_rows(X, 0, backend.dtype)
+    if plan is not None and plan.chunk is not None:
+        return Stream(X, y, weight, backend, plan.chunk, plan.batch_size, plan.block or 1)
+    if is_stored(X):
+        return Stream(X, y, weight, backend, memory.EVALUATION_ROWS)
     return Arrays(_move(X, backend), y, weight, backend)
 
 
 def _move(x: Array, backend: Backend) -> Array:
     """Move an array; integers keep their type, which is smaller, until a batch of them is made."""
+    if isinstance(x, np.ndarray):
+        x = x.astype(x.dtype.newbyteorder("="), copy=False)
     with np.errstate(over="ignore"):  # refused below, in words
         moved, xp = move_state(x, backend), backend.xp
     if moved is x or not xp.isdtype(moved.dtype, "real floating"):

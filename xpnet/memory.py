@@ -56,7 +56,10 @@ class MemoryPlan:
     n_samples : int
     chunk : int or None
         Samples of which the features are there at the same time, twice, where the data are
-        streamed; None where all are.
+        streamed; None where all are, stored data having been read once at the beginning.
+    block : int or None
+        Samples that are read in one piece where the data are streamed: a chunk is made of many
+        blocks, from everywhere in the data.
     """
 
     parameters: int
@@ -71,6 +74,7 @@ class MemoryPlan:
     rows: int
     n_samples: int
     chunk: int | None = None
+    block: int | None = None
     compiled: int = 0
 
     @property
@@ -119,6 +123,8 @@ class Sizes:
         Bytes of one sample's target and weight.
     streamed_bytes : int
         Bytes of one sample's features as they are read, where they are streamed.
+    decoded_rows : int
+        Rows that a file decodes at least, however few are read.
     sparse : bool
         Whether a batch stays sparse on its way to the first layer.
     evaluated : int
@@ -131,6 +137,7 @@ class Sizes:
     feature_bytes: int
     other_bytes: int
     streamed_bytes: int = 0
+    decoded_rows: int = 1
     sparse: bool = False
     evaluated: int = 0
     evaluated_bytes: int = 0
@@ -190,9 +197,9 @@ def plan(
     data = n_samples * sizes.other_bytes + sizes.evaluated_bytes
     if chunk is None:
         data += n_samples * (sizes.feature_bytes + _ORDER_BYTES)
-    else:  # two chunks, two orders; and targets and weights of one that goes round the end
+    else:  # two chunks, two orders; and the places, targets and weights of one chunk's samples
         data += 2 * chunk * (sizes.streamed_bytes + _ORDER_BYTES)
-        data += chunk * sizes.other_bytes
+        data += chunk * (_ORDER_BYTES + sizes.other_bytes)
     steps = math.ceil(n_samples / batch_size) * -(-batch_size // rows)
     collected = 0
     if network.metric is not None and not isinstance(network.metric, Metric):
@@ -213,6 +220,7 @@ def plan(
         rows=rows,
         n_samples=n_samples,
         chunk=chunk,
+        block=None if chunk is None else _block(chunk, sizes),
     )
 
 
@@ -234,7 +242,7 @@ def choose(
     available : float
         Bytes; infinite where nobody knows.
     streamed : bool
-        Whether the data are streamed in any case, as they are in no array in memory.
+        Whether the data are streamed in any case: they are stored, and are to stay there.
 
     Raises
     ------
@@ -284,15 +292,46 @@ def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:
 CHUNK_BYTES = 1 << 25
 """Features of streamed data that are read at a time, if there is room for twice that."""
 
+LARGE_DATA, LARGEST_CHUNK = 64, 16
+"""Of data that have more chunks than the first number, the chunks are larger: by up to the second.
+
+More blocks are a better mixture. The first chunk of an epoch is read while nothing is computed,
+which a 64th of the data does not make felt.
+"""
+
+BLOCK_BYTES = 1 << 18
+"""Features that are read in one piece, in chunks that have room for many: long enough for a disk.
+
+Blocks of 256 KiB are read at nearly the speed of the whole file.
+"""
+
+MANY_BLOCKS, FEW_BLOCKS = 128, 32
+"""Blocks that a chunk has at least; and where many rows of the file are decoded together."""
+
 
 def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
     """Return how many rows of a stream to read at a time: whole batches, and at the least one."""
     size, n_samples = resident.batch_size, resident.n_samples
     rest = resident.total - n_samples * (sizes.feature_bytes + _ORDER_BYTES)
-    row = max(sizes.streamed_bytes + _ORDER_BYTES + sizes.other_bytes / 2, 1)
-    room = min((available - rest) / 2 // row, CHUNK_BYTES // max(sizes.streamed_bytes, 1))
-    whole = math.ceil(n_samples / size) * size
-    return min(max(int(room) // size * size, size), whole)
+    row = max(sizes.streamed_bytes + 1.5 * _ORDER_BYTES + sizes.other_bytes / 2, 1)
+    streamed = max(sizes.streamed_bytes, 1)
+    at_once = min(max(CHUNK_BYTES, n_samples * streamed // LARGE_DATA), LARGEST_CHUNK * CHUNK_BYTES)
+    wanted = max(at_once // streamed, FEW_BLOCKS * sizes.decoded_rows)
+    room = min((available - rest) / 2 // row, wanted)
+    batches = math.ceil(n_samples / size)
+    count = math.ceil(batches / max(int(room) // size, 1))
+    return math.ceil(batches / count) * size
+
+
+def _block(chunk: int, sizes: Sizes) -> int:
+    """Return how many rows of a stream to read in one piece.
+
+    Whole pieces of the file, where it decodes many rows together, unless too few would be in a
+    chunk: then a piece is decoded more than once an epoch.
+    """
+    rows = max(min(BLOCK_BYTES // max(sizes.streamed_bytes, 1), chunk // MANY_BLOCKS), 1)
+    whole = max(rows // sizes.decoded_rows, 1) * sizes.decoded_rows
+    return whole if whole <= max(chunk // FEW_BLOCKS, rows) else max(chunk // FEW_BLOCKS, 1)
 
 
 def _readable(size: float) -> str:
