@@ -62,14 +62,16 @@ class _MappedRows:
         self._values = np.asarray(X)  # not a memmap, whose slices take several times as long
         begin = np.frombuffer(self._map, np.uint8).ctypes.data
         self._shift = X.offset - X.offset % ALLOCATIONGRANULARITY - begin  # from address to place
+        self._first = X.ctypes.data + self._shift
+        self._stride = self._values.strides[0]
         self._plain = X.flags.c_contiguous and X.dtype.isnative
 
     def read(self, start: int, stop: int, out: np.ndarray, file: BinaryIO | None) -> None:
         """Read rows from a file, or copy them from the map."""
         if self._plain and file is not None:
-            _read_file(file, self._place(self._values[start:stop])[0], out)
+            _read_file(file, self._first + start * self._stride, out)
             return
-        row = max(out[:1].nbytes, abs(self._values.strides[0]), 1)
+        row = max(out[:1].nbytes, abs(self._stride), 1)
         step = max(_PIECE_BYTES // row, 1)
         for first in range(start, stop, step):
             part = self._values[first : min(first + step, stop)]
