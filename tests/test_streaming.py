@@ -468,3 +468,91 @@ def test_ctrl_c_behind_the_last_look_is_not_lost(ctrl_c):
     interruption.asked = True
     with pytest.raises(ValueError, match="mine"), interruption:
         raise ValueError("mine")
+
+
+# ---- sorted files
+
+
+def classes(n, k=10, n_features=50):
+    """Return samples that are sorted by class, and others that are not."""
+    rng = np.random.default_rng(0)
+    centers = 0.5 * rng.standard_normal((k, n_features))
+    y, held_out = np.repeat(np.arange(k), n // k), rng.integers(0, k, 8000)
+    X, X_held_out = (
+        (centers[c] + rng.standard_normal((len(c), n_features))).astype(np.float32)
+        for c in (y, held_out)
+    )
+    return (X, y), (X_held_out, held_out)
+
+
+def learner(**arguments):
+    arguments = {"epochs": 4, "batch_size": 64, "learning_rate": 0.02, "seed": 0} | arguments
+    net = NeuralNetwork(loss="softmax_cross_entropy", metric="accuracy", **arguments)
+    net.add(DenseLayer(64, input_shape=(50,), initializer="he_normal")).add(ReLUActivation())
+    return net.add(DenseLayer(10))
+
+
+@pytest.mark.parametrize(("chunks", "rows"), [(2, None), (30, None), (4, 100)])
+def test_a_file_sorted_by_class_trains_as_its_shuffled_copy(chunks, rows, tmp_path, monkeypatch):
+    (X, y), held_out = classes(12_000)
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", X.nbytes // chunks)
+    order = np.random.default_rng(1).permutation(len(X))
+    accuracy = []
+    for name, some in (("sorted", slice(None)), ("shuffled", order)):
+        if rows is None:
+            np.save(tmp_path / f"{name}.npy", X[some])
+            data = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+        else:
+            h5py = pytest.importorskip("h5py")
+            with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+                file.create_dataset("X", data=X[some], chunks=(rows, 50), compression="gzip")
+            data = h5py.File(tmp_path / f"{name}.h5")["X"]
+        net = learner(memory_limit=STREAMED).fit((data, y[some]), validation=held_out)
+        assert len(X) / net.last_plan.chunk > chunks - 1
+        accuracy.append(net.history["val_metric"][-1])
+    assert accuracy[0] == pytest.approx(accuracy[1], abs=0.01)
+    assert min(accuracy) > 0.92
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+def test_sorted_arrays_beyond_the_limit_are_mixed_as_well(kernels, monkeypatch):
+    monkeypatch.setattr("xpnet.config.kernels", kernels)
+    data, held_out = classes(12_000)
+    whole = learner(epochs=2).fit(data, validation=held_out)
+    net = learner(epochs=2, memory_limit=2_900_000).fit(data, validation=held_out)
+    assert net.last_plan.chunk < len(data[1]) / 5
+    expected = whole.history["val_metric"][-1]
+    assert net.history["val_metric"][-1] == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("row", "decoded", "chunk", "expected"),
+    [
+        (4000, 1, 8192, 16),  # 64 KiB
+        (4000, 1, 512, 1),
+        (1 << 20, 1, 64, 1),
+        (400, 10, 51_200, 100),  # whole pieces that the file decodes, of about as much
+        (400, 1000, 51_200, 1000),
+        (400, 1000, 8000, 500),  # a chunk has 16 blocks at least: even parts of a piece
+        (400, 100_000, 1600, 100),
+    ],
+)
+def test_blocks_are_near_64_kib_or_what_the_file_decodes(row, decoded, chunk, expected):
+    from xpnet import memory
+
+    sizes = memory.Sizes(4, row, 4, row, decoded)
+    assert memory.plan(network(), sizes, 10**6, 32, chunk=chunk).block == expected
+
+
+def test_chunks_grow_with_the_data_and_with_what_the_file_decodes():
+    from xpnet import memory
+
+    def chunk(n, decoded=1, available=float("inf")):
+        sizes = memory.Sizes(4, 1024, 4, 1024, decoded)
+        return memory.choose(network(), sizes, n, available, streamed=True).chunk * 1024
+
+    assert chunk(10**5) == pytest.approx(memory.CHUNK_BYTES, rel=0.3)
+    assert chunk(10**7) == pytest.approx(1024 * 10**7 / 64, rel=0.02)
+    assert chunk(10**9) == pytest.approx(memory.LARGEST_CHUNK, rel=0.02)
+    assert chunk(10**7, 2000) == pytest.approx(128 * 2000 * 1024, rel=0.05)
+    assert chunk(10**7, 2000, 10**8) < 10**8 / 2

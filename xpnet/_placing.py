@@ -3,6 +3,7 @@
 import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,11 +116,15 @@ def _room_to_read(read: list[Dataset], backend: Backend, available: float) -> fl
     """Return how many bytes a training may take whose stored data are read into memory at once."""
     host = resolve("cpu").memory()
     free = _SHARE_TO_READ * (_UNKNOWN_MEMORY if host is None else host.free)
-    there = sum(len(data) * data.n_features * numpy_type(data.X).itemsize for data in read)
+    types = [numpy_type(data.X) for data in read]
+    sizes = [
+        math.prod(data.shape) * dtype.itemsize for data, dtype in zip(read, types, strict=True)
+    ]
     if backend.name != "numpy" and backend.memory() is not None:  # read here, and kept there
-        return available if there <= free else 0
-    cast = any(numpy_type(data.X).kind == "f" for data in read)  # both are there for a moment
-    return min(available, free - cast * there)
+        return available if sum(sizes) <= free else 0
+    # What is cast to the network's type is there in both for a moment.
+    cast = [dtype.kind == "f" and dtype != backend.dtype for dtype in types]
+    return min(available, free - sum(compress(sizes, cast)))
 
 
 def _targets(network: "NeuralNetwork", data: Dataset) -> Array:

@@ -322,7 +322,7 @@ def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
     if sizes.decoded_rows > 1:  # a quarter of the data: to read one while another is trained on
         wanted = max(wanted, min(DECODED_BLOCKS * sizes.decoded_rows, n_samples // 4))
     wanted = max(min(wanted, LARGEST_CHUNK // streamed), CHUNK_BYTES // streamed)
-    room = min((available - rest) / 2 // row, wanted)
+    room = min((available - rest) / 2 / row, wanted)  # infinite where nobody knows
     batches = math.ceil(n_samples / size)
     count = math.ceil(batches / max(int(room) // size, 1))
     return math.ceil(batches / count) * size
