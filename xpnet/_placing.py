@@ -108,23 +108,24 @@ def _place_both(
 _UNKNOWN_MEMORY = 1 << 30
 """Bytes of memory that a machine is taken to have free where the system does not tell."""
 
-_SHARE_TO_READ = 0.75
-"""How much of the free memory stored data may fill: the rest is for files and other programs."""
+_KEPT_FREE = 0.25
+"""How much of the free memory stored data leave: for files and for other programs."""
 
 
 def _room_to_read(read: list[Dataset], backend: Backend, available: float) -> float:
     """Return how many bytes a training may take whose stored data are read into memory at once."""
     host = resolve("cpu").memory()
-    free = _SHARE_TO_READ * (_UNKNOWN_MEMORY if host is None else host.free)
+    free = _UNKNOWN_MEMORY if host is None else host.free
     types = [numpy_type(data.X) for data in read]
     sizes = [
         math.prod(data.shape) * dtype.itemsize for data, dtype in zip(read, types, strict=True)
     ]
     if backend.name != "numpy" and backend.memory() is not None:  # read here, and kept there
-        return available if sum(sizes) <= free else 0
+        return available if sum(sizes) <= (1 - _KEPT_FREE) * free else 0
     # What is cast to the network's type is there in both for a moment.
     cast = [dtype.kind == "f" and dtype != backend.dtype for dtype in types]
-    return min(available, free - sum(compress(sizes, cast)))
+    most = available if math.isfinite(available) else free
+    return most - _KEPT_FREE * free - sum(compress(sizes, cast))
 
 
 def _targets(network: "NeuralNetwork", data: Dataset) -> Array:
