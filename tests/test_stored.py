@@ -153,7 +153,7 @@ def in_memory(data):
     return np.array(values, values.dtype.newbyteorder("="), order="C")
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     store=stored_kinds(),
     order=st.sampled_from("<>"),
@@ -185,6 +185,19 @@ def test_compiled_steps_take_stored_numbers_too(kind, dtype, limit, tmp_path):
     }[kind]
     with small_chunks(128 * K * X.itemsize, kernels="numba"):
         assert_same_network(make(X, tmp_path), in_memory(X), limit, shuffle=limit is None)
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">f4", ">f8", "<i8"])
+def test_compiled_steps_take_arrays_of_other_byte_orders(dtype):
+    X = numbers(dtype, 600)
+    with small_chunks(kernels="numba"):
+        assert_same_network(X, in_memory(X), None)
+
+
+def test_no_rows_at_all_are_predicted(tmp_path):
+    net = small_network(K).fit((numbers("f4"), labels(N)))
+    for data in (hdf5(numbers(">f4", 0), tmp_path, None), Sliced(numbers(">f4", 0))):
+        assert net.predict(data).shape == (0, 1)
 
 
 @pytest.mark.parametrize("limit", [None, STREAMED])
@@ -374,7 +387,7 @@ def test_data_that_were_read_at_once_outlive_their_file(tmp_path):
 # ---- what chunks are made of
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     n=st.integers(1, 2000),
     batch=st.integers(1, 70),

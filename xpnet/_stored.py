@@ -89,7 +89,7 @@ _PIECE_BYTES = 1 << 20
 
 def _read_slices(X: Any, start: int, stop: int, out: np.ndarray) -> None:
     """Read rows as slices, in whole pieces that they are stored in: each is decoded once."""
-    if hasattr(X, "read_direct"):  # h5py, which changes the byte order, too
+    if hasattr(X, "read_direct") and start < stop:  # h5py, which changes the byte order, too
         X.read_direct(out, np.s_[start:stop])
         return
     unit = rows_decoded_together(X)

@@ -91,7 +91,7 @@ class Stream:
     def batches(self, size: int) -> Generator[Arrays, None, None]:
         """Give batches of ``size`` samples in the order of the data, for prediction."""
         n = len(self)
-        starts = np.arange(0, n, self.chunk)
+        starts = np.arange(0, max(n, 1), self.chunk)
         ranges = np.stack([starts, np.minimum(starts + self.chunk, n)], axis=1)
         parts = ((each[None], np.arange(each[1] - each[0])) for each in ranges)
         with closing(self._read_ahead(parts)) as chunks:

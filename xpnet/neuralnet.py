@@ -452,6 +452,9 @@ class NeuralNetwork:
         MemoryPlanError
             It does not fit into memory, however the data are streamed and the batch is split; the
             message has the plan.
+        OSError
+            Stored data cannot be read: a file that was mapped has become shorter, say. The network
+            is as it was before that epoch.
         KeyboardInterrupt
             After the step in which Ctrl-C was pressed. The network has learned what it has, and
             ``history`` has a row for the epoch as far as it came.
