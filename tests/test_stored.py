@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xpnet import Callback, Dataset, DenseLayer, NeuralNetwork, TanhActivation, config
 from xpnet._chunks import chunk_sizes, mixed_chunks, rows_of
-from xpnet._stored import is_stored
+from xpnet._stored import is_stored, read_all, read_rows
 from xpnet.backends import Memory, to_host
 from xpnet.backends._numpy import NumpyBackend
 
@@ -41,6 +41,7 @@ def numbers(dtype, n=N):
     values = np.random.default_rng(0).integers(0, 100, (n, K))
     if np.dtype(dtype).kind in "if":
         values -= 50
+    values[:1] = values[-1:] = 0  # which are the same bytes in either order
     return (values % 2 if np.dtype(dtype).kind == "b" else values).astype(dtype)
 
 
@@ -132,7 +133,8 @@ def stored_kinds(draw):
     kind = draw(st.sampled_from(["memmap", "memmap", "memmap", "hdf5", "zarr", "sliced", "array"]))
     if kind == "memmap":
         mode, order = draw(st.sampled_from(MODES)), draw(st.sampled_from("CF"))
-        offset, layout = draw(st.sampled_from([0, 3, 128])), draw(st.sampled_from(sorted(LAYOUTS)))
+        offset = draw(st.sampled_from([0, 3, 128]))
+        layout = draw(st.just("whole") | st.sampled_from(sorted(LAYOUTS)))
         return f"memmap {mode} {order} {offset} {layout}", lambda X, folder: LAYOUTS[layout](
             memory_map(X, folder, mode, order, offset)
         )
@@ -168,6 +170,34 @@ def test_stored_numbers_train_as_the_array_of_them(store, order, dtype, limit):
         if not is_stored(data):
             limit = None
         assert_same_network(data, array, limit, shuffle=limit is None)
+        if hasattr(data, "file"):
+            data.file.close()
+
+
+@pytest.mark.parametrize("limit", [None, STREAMED])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_big_endian_memory_maps_train_as_the_array_of_them(dtype, limit, tmp_path):
+    X = numbers(f">{dtype}")
+    with small_chunks():
+        data = memory_map(X, tmp_path)
+        assert_same_network(data, in_memory(X), limit, shuffle=limit is None)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    store=stored_kinds(),
+    order=st.sampled_from("<>"),
+    dtype=st.sampled_from(TYPES),
+    index=st.lists(st.integers(0, 18), max_size=8),
+)
+def test_stored_numbers_are_read_as_they_are(store, order, dtype, index):
+    with TemporaryDirectory() as folder:
+        data = store[1](numbers(order + dtype), Path(folder))
+        array, index = in_memory(data), np.array(index, int)
+        if is_stored(data):
+            assert read_all(data).dtype == array.dtype
+            np.testing.assert_array_equal(read_all(data), array)
+            np.testing.assert_array_equal(read_rows(data, index), array[index])
         if hasattr(data, "file"):
             data.file.close()
 
