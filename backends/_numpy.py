@@ -1,6 +1,5 @@
 """NumPy: the backend that is always there."""
 
-import os
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -8,6 +7,7 @@ import numpy as np
 
 from ._backend import Array, Backend, Memory
 from ._errors import unknown_name
+from ._host_memory import host_memory
 from ._sparse import own_structure
 
 
@@ -29,25 +29,10 @@ class NumpyBackend(Backend):
 
     def memory(self) -> Memory | None:
         """Free and total bytes of the host's memory, where the system tells."""
-        try:
-            page = os.sysconf("SC_PAGE_SIZE")
-            free, total = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PHYS_PAGES")
-        except (AttributeError, OSError, ValueError):  # Windows has no sysconf
-            return None
-        return Memory(_available() or free * page, total * page)
+        return host_memory()
 
     def _from_host(self, x: np.ndarray) -> Array:
         return x
-
-
-def _available() -> int | None:
-    """Return what Linux could give, which counts files kept in memory as free."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            found = next(line for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return None
-    return int(found.split()[1]) * 1024
 
 
 def make(device: str, dtype: str) -> Backend:

@@ -4,9 +4,9 @@
 
 Samples and parameters times 1, 4 and 16: seconds for each million products (additions and
 multiplications of a sample's pass), over those of the least. 1.0 is growth in proportion; less is
-a fixed cost that matters less and less. And the same network on data in memory, and streamed from
-a ``numpy.memmap``, whose file the system has in memory by then. All in turn, with ratios taken
-within a round.
+a fixed cost that matters less and less. And the same network on data in memory, on a
+``numpy.memmap`` that is read at once, and on one that is streamed, whose file the system has in
+memory by then. All in turn, with ratios taken within a round.
 """
 
 import argparse
@@ -28,6 +28,9 @@ from .networks import dense
 
 GROWTH = (1, 4, 16)
 
+STREAMED = 1 << 40
+"""A limit that everything fits into: with one, stored data are streamed."""
+
 
 def main() -> None:
     """Measure, print the tables, and write them to files."""
@@ -38,6 +41,13 @@ def main() -> None:
     )
     parser.add_argument("--width", type=int, default=128, help="the least; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=7, help="epochs; default: %(default)s")
+    parser.add_argument(
+        "--groups",
+        nargs="+",
+        choices=["samples", "parameters", "streaming"],
+        default=["samples", "parameters", "streaming"],
+        help="what to measure; default: all",
+    )
     parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
     options = parser.parse_args()
     data = mnist(options.samples)
@@ -61,7 +71,7 @@ def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[di
     least, most = len(data) // GROWTH[-1], len(data)
     np.save(folder / "x.npy", data.X)
     stored = Dataset(np.load(folder / "x.npy", mmap_mode="r"), data.y)
-    groups = {
+    groups: dict[str, list[tuple[Any, ...]]] = {
         "samples": [
             (f"{least * k:,}", data.rows(np.arange(least * k)), [784, options.width, 10], 128)
             for k in GROWTH
@@ -76,16 +86,23 @@ def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[di
             for k in GROWTH
         ],
         "streaming": [
-            (name, some, [784, options.width, 10], 128)
-            for name, some in (("in memory", data), ("memmap", stored))
+            (name, some, [784, options.width, 10], 128, limit)
+            for name, some, limit in (
+                ("in memory", data, None),
+                ("memmap, read at once", stored, None),
+                ("memmap, streamed", stored, STREAMED),
+            )
         ],
     }
     rows = []
-    for name, cases in groups.items():
-        times = in_turn(
-            [(case, dense(case[2], batch_size=case[3], device=options.device)) for case in cases],
-            options.repeats,
-        )
+    for name in options.groups:
+        cases = groups[name]
+        settings = [{"batch_size": case[3], "memory_limit": (*case, None)[4]} for case in cases]
+        nets = [
+            dense(case[2], device=options.device, **given)
+            for case, given in zip(cases, settings, strict=True)
+        ]
+        times = in_turn(list(zip(cases, nets, strict=True)), options.repeats)
         work = [1.0 if name == "streaming" else flops(len(case[1]), case[2]) for case in cases]
         for (label, *_), taken, amount in zip(cases, times, work, strict=True):
             ratio = ratios([t / amount for t in taken], [t / work[0] for t in times[0]])

@@ -535,7 +535,7 @@ def test_fit_captures_on_a_stream(data, emulated, weighted, tmp_path, monkeypatc
     monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 2 * BATCH * K * 8)
     np.save(tmp_path / "x.npy", data[0])
     stored = np.load(tmp_path / "x.npy", mmap_mode="r")
-    net = assert_same_training((stored, data[1], *more), emulated)
+    net = assert_same_training((stored, data[1], *more), emulated, memory_limit=1 << 40)
     assert net.last_plan.chunk == 2 * BATCH
 
 
@@ -561,6 +561,7 @@ def test_fit_reports_what_samples_shared_by_the_last_weights(
 
     def trained():
         net = costly(L2(0.3, per_sample=True), optimizer=SGD(0.01), epochs=3)
+        net.memory_limit = 1 << 40  # a file is streamed, where there is a limit
         observe = net.optimizer.schedule.observe
 
         def note(loss):

@@ -142,7 +142,7 @@ def test_captured_training_on_a_stream(tmp_path, monkeypatch):
 
     def make(device, **more):
         stored = np.load(tmp_path / "x.npy", mmap_mode="r")
-        return network(device, **more).fit((stored, y))
+        return network(device, memory_limit=1 << 40, **more).fit((stored, y))
 
     gpu, cpu = make("cuda", capture=True), make("cpu")
     assert gpu.last_plan.chunk == 192

@@ -435,12 +435,13 @@ def mean_error(y_true, y_pred):
     [
         {"X": "float64", "limit": 4_000_000},
         {"X": "float16", "limit": 4_000_000, "sizes": (400, 64, 10)},
+        {"n": 200_000, "sizes": (4, 16, 2), "stored": True, "limit": 1 << 40},
         {"n": 200_000, "sizes": (4, 16, 2), "stored": True},
         {"n": 20_000, "sizes": (20, 8, 2), "batch_size": 1},
         {"sizes": (50, 20, 100), "loss": "mse", "metric": mean_error},
         {"sizes": (20, 10, 500), "validate": True},
     ],
-    ids=["converted", "converted up", "narrow", "single", "function", "validation"],
+    ids=["converted", "converted up", "narrow", "read at once", "single", "function", "validation"],
 )
 @pytest.mark.parametrize("kernels", ["numpy", "auto"])
 def test_the_plan_counts_that_too(case, kernels, tmp_path, monkeypatch):

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from xpnet import Dataset, DenseLayer, NeuralNetwork, ReLUActivation
+from xpnet._chunks import rows_of
+from xpnet._stored import read_rows
 from xpnet.backends import to_host
 
 N, K = 1030, 12
+
+STREAMED = 1 << 40
+"""A limit that everything fits into: with one, stored data are streamed."""
 
 
 def samples(n=N, dtype="float32"):
@@ -77,8 +82,8 @@ def test_streamed_is_resident_in_the_same_order(kind, dtype, shuffle, tmp_path, 
     X, y = samples(dtype=dtype)
     data = stored(kind, X, tmp_path)
     monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * X.itemsize)
-    net = network(shuffle=shuffle).fit((data, y))
-    assert net.last_plan.chunk == 192  # six batches
+    net = network(shuffle=shuffle, memory_limit=STREAMED).fit((data, y))
+    assert net.last_plan.chunk in (192, 224)  # six batches, or seven of a quarter of the file
     expected = network()
     expected.sample_order = lambda n, epoch: whole_order(net, n, epoch)
     expected.fit((X, y))
@@ -91,28 +96,18 @@ def test_streamed_is_resident_in_the_same_order(kind, dtype, shuffle, tmp_path, 
 
 def whole_order(net, n, epoch):
     """The places of the samples in the order in which a stream gives them."""
-    parts = net.chunk_orders(n, net.last_plan.chunk, epoch)
-    return np.concatenate([(start + order) % n for start, order in parts])
-
-
-def test_every_epoch_has_every_sample_once_in_another_order(tmp_path):
-    net = network()
-    orders = [list(net.chunk_orders(N, 192, epoch)) for epoch in range(2)]
-    for parts in orders:
-        places = np.concatenate([(start + order) % N for start, order in parts])
-        np.testing.assert_array_equal(np.sort(places), np.arange(N))
-        assert [len(order) for _, order in parts] == [192] * 5 + [70]  # the short one comes last
-    assert orders[0][0][0] != orders[1][0][0]
-    again = list(network().chunk_orders(N, 192, 1))
-    assert all(np.array_equal(a[1], b[1]) for a, b in zip(again, orders[1], strict=True))
+    plan = net.last_plan
+    parts = net.chunk_orders(n, epoch, plan.chunk, plan.batch_size, plan.block)
+    return np.concatenate([rows_of(ranges)[order] for ranges, order in parts])
 
 
 def test_ten_epochs_are_four_and_six(tmp_path, monkeypatch):
     X, y = samples()
     data = stored("memmap", X, tmp_path)
     monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
-    once = network(epochs=10).fit((data, y))
-    twice = network(epochs=10).fit((data, y), epochs=4).fit((data, y), epochs=6)
+    once = network(epochs=10, memory_limit=STREAMED).fit((data, y))
+    twice = network(epochs=10, memory_limit=STREAMED)
+    twice.fit((data, y), epochs=4).fit((data, y), epochs=6)
     np.testing.assert_array_equal(parameters(once), parameters(twice))
 
 
@@ -148,7 +143,7 @@ def test_data_in_memory_that_do_not_fit_the_limit_are_streamed(backend):
 def test_reading_is_done_in_a_thread_that_ends():
     X, y = samples()
     data = Sliced(X)
-    network().fit((data, y))
+    network(memory_limit=STREAMED).fit((data, y))
     assert all(name.startswith("xpnet-reader") for name in data.threads)
     assert not readers()
 
@@ -157,16 +152,17 @@ def readers():
     return [t.name for t in threading.enumerate() if t.name.startswith("xpnet-reader")]
 
 
-def test_what_reading_raises_reaches_the_caller_with_its_traceback(monkeypatch):
+@pytest.mark.parametrize("limit", [None, STREAMED])
+def test_what_reading_raises_reaches_the_caller_with_its_traceback(limit, monkeypatch):
     class Broken(Sliced):
         def __getitem__(self, rows):
-            if rows.start >= 600:
+            if rows.stop > 600:
                 raise OSError("the disk is gone")
             return super().__getitem__(rows)
 
     X, y = samples()
     monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
-    net = network()
+    net = network(memory_limit=limit)
     before = parameters(net)
     with pytest.raises(OSError, match="the disk is gone") as caught:
         net.fit((Broken(X), y))
@@ -175,20 +171,23 @@ def test_what_reading_raises_reaches_the_caller_with_its_traceback(monkeypatch):
     assert not readers()
 
 
+@pytest.mark.parametrize("limit", [None, STREAMED])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
-def test_numbers_that_are_not_finite_are_refused_by_row_and_column(bad, tmp_path, monkeypatch):
+def test_numbers_that_are_not_finite_are_refused_by_row_and_column(
+    bad, limit, tmp_path, monkeypatch
+):
     X, y = samples(dtype="float64")
     X[777, 3] = bad
     monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 8)
     with pytest.raises(ValueError, match="row 777, column 3"):
-        network().fit((stored("memmap", X, tmp_path), y))
+        network(memory_limit=limit).fit((stored("memmap", X, tmp_path), y))
     assert not readers()
 
 
 def test_an_interrupted_stream_ends_its_thread_and_keeps_what_was_learned(monkeypatch, ctrl_c):
     X, y = samples()
     monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
-    net = network(epochs=50)
+    net = network(epochs=50, memory_limit=STREAMED)
     update, steps = net.update_parameters, []
 
     def interrupted():
@@ -409,8 +408,6 @@ def test_a_map_is_read_even_when_its_file_has_gone_or_another_has_its_name(tmp_p
 
 
 def test_a_few_rows_far_apart_are_read_alone():
-    from xpnet._reading import read_rows
-
     class Counting(Sliced):
         read = 0
 
@@ -471,3 +468,91 @@ def test_ctrl_c_behind_the_last_look_is_not_lost(ctrl_c):
     interruption.asked = True
     with pytest.raises(ValueError, match="mine"), interruption:
         raise ValueError("mine")
+
+
+# ---- sorted files
+
+
+def classes(n, k=10, n_features=50):
+    """Return samples that are sorted by class, and others that are not."""
+    rng = np.random.default_rng(0)
+    centers = 0.5 * rng.standard_normal((k, n_features))
+    y, held_out = np.repeat(np.arange(k), n // k), rng.integers(0, k, 8000)
+    X, X_held_out = (
+        (centers[c] + rng.standard_normal((len(c), n_features))).astype(np.float32)
+        for c in (y, held_out)
+    )
+    return (X, y), (X_held_out, held_out)
+
+
+def learner(**arguments):
+    arguments = {"epochs": 4, "batch_size": 64, "learning_rate": 0.02, "seed": 0} | arguments
+    net = NeuralNetwork(loss="softmax_cross_entropy", metric="accuracy", **arguments)
+    net.add(DenseLayer(64, input_shape=(50,), initializer="he_normal")).add(ReLUActivation())
+    return net.add(DenseLayer(10))
+
+
+@pytest.mark.parametrize(("chunks", "rows"), [(2, None), (30, None), (4, 100)])
+def test_a_file_sorted_by_class_trains_as_its_shuffled_copy(chunks, rows, tmp_path, monkeypatch):
+    (X, y), held_out = classes(12_000)
+    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", X.nbytes // chunks)
+    order = np.random.default_rng(1).permutation(len(X))
+    accuracy = []
+    for name, some in (("sorted", slice(None)), ("shuffled", order)):
+        if rows is None:
+            np.save(tmp_path / f"{name}.npy", X[some])
+            data = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+        else:
+            h5py = pytest.importorskip("h5py")
+            with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+                file.create_dataset("X", data=X[some], chunks=(rows, 50), compression="gzip")
+            data = h5py.File(tmp_path / f"{name}.h5")["X"]
+        net = learner(memory_limit=STREAMED).fit((data, y[some]), validation=held_out)
+        assert len(X) / net.last_plan.chunk > chunks - 1
+        accuracy.append(net.history["val_metric"][-1])
+    assert accuracy[0] == pytest.approx(accuracy[1], abs=0.01)
+    assert min(accuracy) > 0.92
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+def test_sorted_arrays_beyond_the_limit_are_mixed_as_well(kernels, monkeypatch):
+    monkeypatch.setattr("xpnet.config.kernels", kernels)
+    data, held_out = classes(12_000)
+    whole = learner(epochs=2).fit(data, validation=held_out)
+    net = learner(epochs=2, memory_limit=2_900_000).fit(data, validation=held_out)
+    assert net.last_plan.chunk < len(data[1]) / 5
+    expected = whole.history["val_metric"][-1]
+    assert net.history["val_metric"][-1] == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("row", "decoded", "chunk", "expected"),
+    [
+        (4000, 1, 8192, 16),  # 64 KiB
+        (4000, 1, 512, 1),
+        (1 << 20, 1, 64, 1),
+        (400, 10, 51_200, 100),  # whole pieces that the file decodes, of about as much
+        (400, 1000, 51_200, 1000),
+        (400, 1000, 8000, 500),  # a chunk has 16 blocks at least: even parts of a piece
+        (400, 100_000, 1600, 100),
+    ],
+)
+def test_blocks_are_near_64_kib_or_what_the_file_decodes(row, decoded, chunk, expected):
+    from xpnet import memory
+
+    sizes = memory.Sizes(4, row, 4, row, decoded)
+    assert memory.plan(network(), sizes, 10**6, 32, chunk=chunk).block == expected
+
+
+def test_chunks_grow_with_the_data_and_with_what_the_file_decodes():
+    from xpnet import memory
+
+    def chunk(n, decoded=1, available=float("inf")):
+        sizes = memory.Sizes(4, 1024, 4, 1024, decoded)
+        return memory.choose(network(), sizes, n, available, streamed=True).chunk * 1024
+
+    assert chunk(10**5) == pytest.approx(memory.CHUNK_BYTES, rel=0.3)
+    assert chunk(10**7) == pytest.approx(1024 * 10**7 / 64, rel=0.02)
+    assert chunk(10**9) == pytest.approx(memory.LARGEST_CHUNK, rel=0.02)
+    assert chunk(10**7, 2000) == pytest.approx(128 * 2000 * 1024, rel=0.05)
+    assert chunk(10**7, 2000, 10**8) < 10**8 / 2

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from xpnet._placing import place, takes_wide
+from xpnet._placing import place
+from xpnet._wide import takes_wide
 from xpnet.data import Dataset
 
 N, BATCH = 75, 16  # the last batch is short

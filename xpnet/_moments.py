@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._reading import is_stored, not_finite, numpy_type
-from ._stored import stored_rows
+from ._reading import not_finite
+from ._stored import is_stored, numpy_type, stored_rows
 from .backends import Array, array_namespace, backend_of, is_array, to_host
 
 _HOST_NUMBERS, _DEVICE_NUMBERS = 1 << 15, 1 << 22

@@ -1,20 +1,20 @@
 """Where the data of a training or a prediction go: to the device, or into a stream."""
 
 import math
-import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import compress
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import _moments, memory
+from . import memory
 from ._arrays import Arrays
-from ._originals import replaced
 from ._preparing import prepare_targets, warn_of_lost_digits
-from ._reading import is_stored, is_wide, numpy_type
-from ._streaming import Stream
+from ._stored import is_stored, numpy_type, read_all, rows_decoded_together
+from ._streaming import Stream, check_rows
 from ._weighing import balanced_loss, check_total_weight
+from ._wide import beyond, check_limits, keeps_type, narrowing, takes_wide
 from .backends import (
     Array,
     Backend,
@@ -24,10 +24,11 @@ from .backends import (
     move_state,
     ops,
     own_structure,
-    to_host,
+    resolve,
 )
+from .backends._warnings import warn
 from .data import Dataset
-from .layers import Layer, Normalization
+from .layers import Layer
 from .losses import LossFunction
 
 if TYPE_CHECKING:
@@ -77,38 +78,62 @@ def place_training(
         if data is not None:
             given = (loss, targets, data.sample_weight, n_outputs, backend.dtype)
             check_total_weight(f"{what} data", *given)
-    keeps, first = keeps_sparse(network), takes_wide(network, backend)
-    if first is None:
+    if takes_wide(network, backend) is None:
         warn_of_lost_digits(training, network.layers[0], backend)
-    sizes = _sizes(network, training, y, backend)
-    if validation is not None:
-        own = _sizes(network, validation, held_out, backend)
-        bytes_ = own.other_bytes * len(validation)
-        if is_stored(validation.X):
-            bytes_ += own.streamed_bytes * 2 * min(memory.EVALUATION_ROWS, len(validation))
+    both = network, loss, (training, y), (validation, held_out), backend
+    stored = [data for data in (training, validation) if data is not None and is_stored(data.X)]
+    if network.memory_limit is None:
+        for k in range(len(stored), 0, -1):  # the validation data is what to leave out first
+            with suppress(MemoryError):
+                return _place_both(*both, read=stored[:k])
+    return _place_both(*both, read=[])
+
+
+def _place_both(
+    network: "NeuralNetwork",
+    loss: LossFunction,
+    training: tuple[Dataset, Array],
+    validation: tuple[Dataset | None, Array | None],
+    backend: Backend,
+    read: list[Dataset],
+) -> Placed:
+    """Place the data, those of ``read``, which are stored, in memory.
+
+    Raises
+    ------
+    MemoryError
+        They do not fit; a MemoryPlanError where there are none of these.
+    """
+    (data, y), (held_out, held_out_y) = training, validation
+    sizes = _sizes(network, data, y, backend)
+    if held_out is not None:
+        own = _sizes(network, held_out, held_out_y, backend)
+        bytes_ = own.other_bytes * len(held_out)
+        if is_stored(held_out.X) and held_out not in read:
+            bytes_ += own.streamed_bytes * 2 * min(memory.EVALUATION_ROWS, len(held_out))
         else:
-            bytes_ += own.feature_bytes * len(validation)
-        sizes = replace(sizes, evaluated=len(validation), evaluated_bytes=bytes_)
-    available = _available(network, training, backend, sizes)
-    plan = memory.choose(network, sizes, len(training), available, streamed=is_stored(training.X))
+            bytes_ += own.feature_bytes * len(held_out)
+        sizes = replace(sizes, evaluated=len(held_out), evaluated_bytes=bytes_)
+    available = _available(network, data, backend, sizes)
+    most = _room_to_read(read, backend, available) if read else available
+    streamed = is_stored(data.X) and data not in read
+    plan = memory.choose(network, sizes, len(data), most, streamed)
+    if read and plan.chunk is not None:
+        raise MemoryError("stored data that do not fit in memory are not read at once")
     _check_learning(network, plan)
-    return Placed(
-        plan,
-        place(training, backend, y, keeps, first, plan.chunk),
-        None if validation is None else place(validation, backend, held_out, keeps, first),
-        loss,
-        available,
-        sizes,
-    )
+    placed = place_for(network, data, backend, y, plan, data in read)
+    evaluated = None
+    if held_out is not None:
+        evaluated = place_for(network, held_out, backend, held_out_y, read=held_out in read)
+    return Placed(plan, placed, evaluated, loss, available, sizes)
 
 
 def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
     """Refuse, or warn of, what a network would go through without learning from it."""
     if not network.parameters:
-        warnings.warn(
+        warn(
             "no layer of the network has parameters: fit measures its loss and trains nothing. Add "
-            "a DenseLayer, for example",
-            stacklevel=5,
+            "a DenseLayer, for example"
         )
     size, rows = plan.batch_size, plan.rows
     short = {size % rows, plan.n_samples % size % rows} - {0}  # besides whole pieces
@@ -121,13 +146,35 @@ def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
             )
         if any(n < least for n in short):
             part = "the last batch of each epoch" if rows == size else "a piece of some batches"
-            warnings.warn(
+            warn(
                 f"{name} learns nothing from fewer than {least} samples at a time, and {part} has "
                 f"{min(short)}: {plan.n_samples} samples in batches of {size}"
                 + ("" if rows == size else f", which go through the network by {rows}")
-                + ". Choose another batch_size, e.g. one that divides the samples evenly",
-                stacklevel=5,
+                + ". Choose another batch_size, e.g. one that divides the samples evenly"
             )
+
+
+_UNKNOWN_MEMORY = 1 << 30
+"""Bytes of memory that a machine is taken to have free where the system does not tell."""
+
+_KEPT_FREE = 0.25
+"""How much of the free memory stored data leave: for files and for other programs."""
+
+
+def _room_to_read(read: list[Dataset], backend: Backend, available: float) -> float:
+    """Return how many bytes a training may take whose stored data are read into memory at once."""
+    host = resolve("cpu").memory()
+    free = _UNKNOWN_MEMORY if host is None else host.free
+    types = [numpy_type(data.X) for data in read]
+    sizes = [
+        math.prod(data.shape) * dtype.itemsize for data, dtype in zip(read, types, strict=True)
+    ]
+    if backend.name != "numpy" and backend.memory() is not None:  # read here, and kept there
+        return available if sum(sizes) <= (1 - _KEPT_FREE) * free else 0
+    # What is cast to the network's type is there in both for a moment.
+    cast = [dtype.kind == "f" and dtype != backend.dtype for dtype in types]
+    most = available if math.isfinite(available) else free
+    return most - _KEPT_FREE * free - sum(compress(sizes, cast))
 
 
 def targets_of(network: "NeuralNetwork", data: Dataset) -> Array:
@@ -143,31 +190,11 @@ def keeps_sparse(network: "NeuralNetwork") -> bool:
     return network.layers[0].takes_sparse
 
 
-def takes_wide(network: "NeuralNetwork", backend: Backend) -> Layer | None:
-    """Return the first layer if it takes features with more digits than the network's type has.
-
-    A network with a forward pass of its own may do anything with features before, so it gets them
-    in its own type; and there are no such features on a device without float64.
-    """
-    first = network.layers[0]
-    own_pass = replaced(network, ["forward_propagation"]) is not None
-    if not first.takes_wide or own_pass or backend.wide_dtype == backend.dtype:
-        return None
-    return first
-
-
-def _is_wide(X: Any, first: Layer | None, backend: Backend) -> bool:
-    """Whether features stay in their own type until the first layer has them."""
-    if first is None or is_sparse(X):
-        return False
-    return is_wide(numpy_type(X), np.dtype(backend.dtype).itemsize)
-
-
 def _sizes(network: "NeuralNetwork", data: Dataset, y: Array, backend: Backend) -> memory.Sizes:
     """Return how many bytes a sample takes on the device."""
     item = np.dtype(backend.dtype).itemsize
     sparse = is_sparse(data.X) and keeps_sparse(network)
-    wide = _is_wide(data.X, takes_wide(network, backend), backend)
+    wide = keeps_type(data.X, takes_wide(network, backend), backend)
     if is_sparse(data.X):  # a value and its column for each number that is there
         place = data.X.indices.itemsize
         features = math.ceil((item + place) * data.X.nnz / max(len(data), 1)) + place
@@ -177,7 +204,8 @@ def _sizes(network: "NeuralNetwork", data: Dataset, y: Array, backend: Backend) 
         streamed = data.n_features * numpy_type(data.X).itemsize
     other = math.prod(y.shape[1:]) * memory.itemsize_of(numpy_type(y), item)
     other += item * (data.sample_weight is not None)
-    return memory.Sizes(item, features, other, streamed, sparse, wide)
+    decoded = rows_decoded_together(data.X)
+    return memory.Sizes(item, features, other, streamed, decoded, sparse, wide)
 
 
 def _available(
@@ -194,10 +222,16 @@ def _available(
 
 
 def place_for(
-    network: "NeuralNetwork", dataset: Dataset, backend: Backend, y: Array | None = None
+    network: "NeuralNetwork",
+    dataset: Dataset,
+    backend: Backend,
+    y: Array | None = None,
+    plan: memory.MemoryPlan | None = None,
+    read: bool = False,
 ) -> Data:
-    """Place data as a network takes them, for anything but its training; see :func:`place`."""
-    return place(dataset, backend, y, keeps_sparse(network), takes_wide(network, backend))
+    """Place data as a network takes them; see :func:`place`."""
+    first = takes_wide(network, backend)
+    return place(dataset, backend, y, keeps_sparse(network), first, plan, read)
 
 
 def place(
@@ -206,7 +240,8 @@ def place(
     y: Array | None = None,
     keeps: bool = False,
     first: Layer | None = None,
-    chunk: int | None = None,
+    plan: memory.MemoryPlan | None = None,
+    read: bool = False,
 ) -> Data:
     """Move features, targets and weights to ``backend``, or make a stream of the features.
 
@@ -221,8 +256,11 @@ def place(
     first : Layer, optional
         The network's first layer, where it takes features with more digits than the network's
         type has; see :func:`takes_wide`.
-    chunk : int, optional
-        Rows in a chunk of a stream; data that are stored are streamed without it too.
+    plan : MemoryPlan, optional
+        Of the training, which says whether to make a stream.
+    read : bool, default False
+        Whether to read data that are stored into memory; else they are streamed without a plan,
+        too.
     """
     X, weight = dataset.X, dataset.sample_weight
     y = None if y is None else _move(y, backend)
@@ -234,61 +272,33 @@ def place(
         rows = backend.from_sparse(X) if keeps else None
         own = own_structure(X) if rows is None else rows
         return Arrays(own, y, weight, backend, rows is not None)
-    wide = _is_wide(X, first, backend)
-    narrowed = _narrowing(first, backend) if wide else None
-    if chunk is not None or is_stored(X):
-        return Stream(X, y, weight, backend, chunk or memory.EVALUATION_ROWS, narrowed)
+    narrowed = narrowing(first, backend) if keeps_type(X, first, backend) else None
+    if is_stored(X) and read:
+        X = read_all(X)
+        check_rows(X, 0, backend.dtype, narrowed)
+    if plan is not None and plan.chunk is not None:
+        block = plan.block or 1
+        return Stream(X, y, weight, backend, plan.chunk, plan.batch_size, block, narrowed)
+    if is_stored(X):
+        return Stream(X, y, weight, backend, memory.EVALUATION_ROWS, narrowed=narrowed)
     if narrowed is not None:
-        _check_limits(dataset, narrowed, backend)
+        check_limits(X, narrowed, backend)
         if isinstance(X, np.ndarray):  # as kernels go through it
             X = np.ascontiguousarray(X, numpy_type(X))
-        return Arrays(move_state(X, backend, wide), y, weight, backend, keeps_type=True)
+        return Arrays(move_state(X, backend, wide=True), y, weight, backend, keeps_type=True)
     return Arrays(_move(X, backend), y, weight, backend)
-
-
-def _check_limits(dataset: Dataset, narrowed: Any, backend: Backend) -> None:
-    """Refuse features that the first layer makes larger than the network's type holds."""
-    if not len(dataset):
-        return
-    low, high = _moments.limits(dataset.X)
-    wrong = np.flatnonzero(~np.isfinite(narrowed(np.stack([low, high]))).all(axis=0))
-    if wrong.size:
-        column = wrong[0]
-        raise ValueError(
-            f"X has numbers from {low[column]:.3g} to {high[column]:.3g} in column {column}, which "
-            f"become {_beyond(backend)} by Normalization: correct them, or give dtype='float64'"
-        )
-
-
-def _narrowing(first: Layer | None, backend: Backend) -> Any:
-    """Return a function of rows on the host: the network's numbers that the first layer makes.
-
-    Of a user's layer all that is known is that it takes what is finite.
-    """
-    if replaced(first, ["forward_propagation"]) is not None or not isinstance(first, Normalization):
-        return lambda rows: rows
-    moments = to_host(first.mean), to_host(first.scale)
-    return partial(_standardized, moments=moments, dtype=np.dtype(backend.dtype))
-
-
-def _standardized(rows: np.ndarray, moments: tuple[Any, Any], dtype: np.dtype) -> np.ndarray:
-    with np.errstate(over="ignore"):  # refused by who asks, in words
-        result: np.ndarray = ops.standardize(rows, *moments, dtype)
-    return result
 
 
 def _move(x: Array, backend: Backend) -> Array:
     """Move an array; integers keep their type, which is smaller, until a batch of them is made."""
+    if isinstance(x, np.ndarray):
+        x = x.astype(x.dtype.newbyteorder("="), copy=False)
     with np.errstate(over="ignore"):  # refused below, in words
         moved, xp = move_state(x, backend), backend.xp
     if moved is x or not xp.isdtype(moved.dtype, "real floating"):
         return moved
     if not backend.scalar(ops.all_finite(moved)):
         raise ValueError(
-            f"there are numbers {_beyond(backend)}: scale them down, or give dtype='float64'"
+            f"there are numbers {beyond(backend)}: scale them down, or give dtype='float64'"
         )
     return moved
-
-
-def _beyond(backend: Backend) -> str:
-    return f"beyond what {backend.dtype} holds ({float(np.finfo(backend.dtype).max):.3g})"

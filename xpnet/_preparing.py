@@ -12,7 +12,8 @@ import numpy as np
 
 from ._checks import class_indices
 from ._moments import limits
-from ._reading import is_stored, is_wide, numpy_type
+from ._reading import is_wide
+from ._stored import is_stored, numpy_type
 from .backends import Array, Backend, is_sparse, to_host, warn_user
 from .data import Dataset
 from .layers import Layer

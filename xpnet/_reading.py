@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ._stored import is_stored, read_all
 from .backends import (
     Array,
     array_namespace,
@@ -28,16 +29,6 @@ _HINTS = {
 }
 
 
-def is_stored(X: Any) -> bool:
-    """Whether X is not in memory, and its rows can be read by slices: a memory map, HDF5, Zarr."""
-    if isinstance(X, np.memmap):
-        return True
-    if isinstance(X, (np.ndarray, np.generic)) or is_array(X) or is_sparse(X):
-        return False
-    read = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
-    return read and not hasattr(X, "to_numpy")
-
-
 def read_features(X: Any) -> tuple[Any, list[str]]:
     """Return features as :func:`read_numbers` does; what is stored stays there."""
     if not is_stored(X):
@@ -47,29 +38,12 @@ def read_features(X: Any) -> tuple[Any, list[str]]:
     return X, []
 
 
-def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
-    """Return rows of stored data, in memory; they are read in the order in which they are there."""
-    rows = np.empty((len(index), *X.shape[1:]), X.dtype)
-    if not len(index):
-        return rows
-    order = np.argsort(index, kind="stable")
-    # One slice for what is near each other; a slice has all that is between, too.
-    far = np.diff(index[order]) > _NEAR
-    long = np.arange(1, len(index)) % _AT_A_TIME == 0
-    for some in np.split(order, np.flatnonzero(far | long) + 1):
-        first = int(index[some[0]])
-        rows[some] = np.asarray(X[first : int(index[some[-1]]) + 1])[index[some] - first]
-    return rows
-
-
-_NEAR, _AT_A_TIME = 64, 4096
-"""Rows apart of each other that are read in one slice, and how many of them at the most."""
-
-
 def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     """Return real numbers as an array or CSR matrix, with its columns' names where it has any."""
     names: list[str] = []
-    if is_stored(values):
+    if isinstance(values, np.memmap) and values.ndim:
+        values = read_all(values) if is_stored(values) else np.asarray(values)
+    elif is_stored(values):
         values = np.array(values[:])  # labels and weights are small, and in memory
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
@@ -266,19 +240,6 @@ def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...])
     if host.dtype == np.float64:
         host = host.astype(backend.wide_dtype, copy=False)
     return move(host, backend)
-
-
-def type_name(values: Array) -> str:
-    return str(values.dtype).rpartition(".")[2]
-
-
-def numpy_type(values: Any) -> np.dtype:
-    """Return NumPy's type for the numbers of an array of any library, or of stored ones."""
-    try:
-        dtype: np.dtype = np.dtype(values.dtype).newbyteorder("=")
-        return dtype
-    except TypeError:  # another library's
-        return np.dtype(type_name(values))
 
 
 def is_wide(dtype: np.dtype, item: int) -> bool:

@@ -1,119 +1,115 @@
-"""Rows of stored data (memory maps, HDF5, Zarr, anything that is sliced), read into an array."""
+"""Data that are stored (memory maps, HDF5, Zarr, anything that is sliced), and reading them."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from mmap import ALLOCATIONGRANULARITY
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from .backends import is_array, to_host
+from ._mapped import Read, mapped_rows
+from .backends import Array, is_array, is_sparse, to_host
 
-Read = Callable[[int, int, np.ndarray], None]
-"""Reads the rows from a first to behind a last one into an array."""
+
+def is_stored(X: Any) -> bool:
+    """Whether X is not in memory, and its rows can be read by slices: a memory map, HDF5, Zarr.
+
+    What is computed from a memory map, and its copies, are of its class too, but are in memory.
+    """
+    if isinstance(X, np.memmap):
+        return X._mmap is not None  # type: ignore[attr-defined]
+    if isinstance(X, (np.ndarray, np.generic)) or is_array(X) or is_sparse(X):
+        return False
+    read = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
+    return read and not hasattr(X, "to_numpy")
+
+
+def type_name(values: Array) -> str:
+    """Return the name of a type of any library, e.g. ``"float32"``."""
+    return str(values.dtype).rpartition(".")[2]
+
+
+def numpy_type(values: Any) -> np.dtype:
+    """Return NumPy's type, in native byte order, for numbers of any library or stored ones."""
+    try:
+        dtype: np.dtype = np.dtype(values.dtype).newbyteorder("=")
+        return dtype
+    except TypeError:  # another library's
+        return np.dtype(type_name(values))
+
+
+def rows_decoded_together(X: Any) -> int:
+    """Return how many rows a file decodes at least, however few are asked for."""
+    chunks = getattr(X, "chunks", None) if is_stored(X) else None
+    return chunks[0] if chunks and isinstance(chunks[0], int) else 1
 
 
 @contextmanager
 def stored_rows(X: Any) -> Iterator[Read]:
-    """Give what reads rows of ``X``, with little memory on the way.
-
-    A memory map is read as the file that it is of, as long as that is the file of its name.
-    Reading takes half the time of copying the map, each page of which has to be looked up; and
-    what the other cores compute meanwhile has that time.
-    """
-    place = _place_in_file(X)
-    try:
-        file = None if place is None else open(place[0], "rb", buffering=0)  # noqa: SIM115
-    except OSError:  # it has another name now, or none; the map is still there
-        file = None
-    if place is None or file is None:
+    """Give a function that reads rows of ``X``, with little memory on the way."""
+    if isinstance(X, np.memmap) and is_stored(X):
+        with mapped_rows(X) as read:
+            yield read
+    else:
         yield lambda start, stop, out: _read_slices(X, start, stop, out)
-        return
-    with file:
-        if _is_of(file, place[1], X):
-            yield lambda start, stop, out: _read_file(file, place[1] + start * X.strides[0], out)
-        else:
-            yield lambda start, stop, out: _read_slices(X, start, stop, out)
+
+
+def read_all(X: Any) -> np.ndarray:
+    """Return all that is stored as an array in memory, in native byte order."""
+    rows = np.empty(X.shape, numpy_type(X))
+    with stored_rows(X) as read:
+        read(0, len(rows), rows)
+    return rows
+
+
+_NEAR, _AT_A_TIME = 64, 4096
+"""Rows apart of each other that are read in one slice, and how many of them at the most."""
+
+
+def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
+    """Return rows of stored data, in memory; they are read in the order in which they are there."""
+    rows = np.empty((len(index), *X.shape[1:]), numpy_type(X))
+    if not len(index):
+        return rows
+    order = np.argsort(index, kind="stable")
+    # One slice for what is near each other; a slice has all that is between, too.
+    far = np.diff(index[order]) > _NEAR
+    long = np.arange(1, len(index)) % _AT_A_TIME == 0
+    with stored_rows(X) as read:
+        for some in np.split(order, np.flatnonzero(far | long) + 1):
+            first, last = int(index[some[0]]), int(index[some[-1]])
+            near = np.empty((last + 1 - first, *X.shape[1:]), rows.dtype)
+            read(first, last + 1, near)
+            rows[some] = near[index[some] - first]
+    return rows
 
 
 _PIECE_BYTES = 1 << 20
-"""Read at a time where the data say nothing of pieces: what is read is there twice meanwhile."""
+"""About what is read at a time: it is there twice meanwhile."""
 
 
 def _read_slices(X: Any, start: int, stop: int, out: np.ndarray) -> None:
-    """Read rows as slices, in the pieces that they are stored in: each is decoded once."""
-    if hasattr(X, "read_direct"):  # h5py
+    """Read rows as slices, in whole pieces that they are stored in: each is decoded once."""
+    if hasattr(X, "read_direct") and start < stop:  # h5py, which changes the byte order, too
         X.read_direct(out, np.s_[start:stop])
         return
-    row = max(out.dtype.itemsize * int(np.prod(out.shape[1:])), 1)
-    stored = getattr(X, "chunks", None)
-    step = stored[0] if stored and isinstance(stored[0], int) else max(_PIECE_BYTES // row, 1)
+    unit = rows_decoded_together(X)
+    step = max(_PIECE_BYTES // max(out[:1].nbytes, 1) // unit, 1) * unit
     first = start
     while first < stop:
         last = min((first // step + 1) * step, stop)
-        rows = np.asarray(to_host(X[first:last, ...] if is_array(X) else X[first:last]))
-        if rows.shape != (last - first, *out.shape[1:]):
-            raise ValueError(
-                f"X[{first}:{last}] has shape {rows.shape}: expected {(last - first, *X.shape[1:])}"
-            )
-        if rows.dtype.kind not in "biuf":
-            raise TypeError(f"X[{first}:{last}] has the type {rows.dtype}: expected numbers")
-        part = out[first - start : last - start]
-        with np.errstate(invalid="ignore"):  # refused below, in words
-            part[...] = rows
-        if out.dtype.kind != "f" and not np.array_equal(part, rows):
-            raise ValueError(
-                f"X[{first}:{last}] has numbers that {out.dtype}, X.dtype, does not hold"
-            )
+        _read_slice(X, first, last, out[first - start : last - start])
         first = last
 
 
-def _place_in_file(X: Any) -> tuple[str, int] | None:
-    """Return the file of a memory map, and where in it the map's first number is.
-
-    None where the numbers are not those of the file, or not in its order.
-    """
-    shared = isinstance(X, np.memmap) and X.mode in ("r", "r+", "w+") and X.filename is not None
-    if not shared or not X.flags.c_contiguous or not len(X):
-        return None
-    mapped: Any = X._mmap
-    begin = np.frombuffer(mapped, np.uint8).ctypes.data
-    return str(X.filename), X.offset - X.offset % ALLOCATIONGRANULARITY + X.ctypes.data - begin
-
-
-def _is_of(file: BinaryIO, place: int, X: Any) -> bool:
-    """Whether a file is that of the map, by its size and rows: another may have its name by now.
-
-    Raises
-    ------
-    OSError
-        The map's own file has become shorter. To read the map there would end the process.
-    """
-    size = X._mmap.size()  # of the file that it is of, whatever has happened to names
-    missing = place + X.nbytes - size
-    if missing > 0:
-        raise _shorter(file.name, missing)
-    if os.fstat(file.fileno()).st_size != size:
-        return False
-    row = np.empty_like(X[:1], subok=False)
-    for index in (0, len(X) - 1):
-        _read_file(file, place + index * X.strides[0], row)
-        if row.tobytes() != X[index].tobytes():
-            return False
-    return True
-
-
-def _shorter(name: str, missing: int) -> OSError:
-    return OSError(f"{name} has become shorter: {missing} bytes are missing")
-
-
-def _read_file(file: BinaryIO, place: int, out: np.ndarray) -> None:
-    """Fill ``out`` with what a file has from a place on."""
-    rest = memoryview(out.reshape(-1).view(np.uint8).data)
-    file.seek(place)
-    while len(rest):
-        count = file.readinto(rest)  # type: ignore[attr-defined]
-        if not count:
-            raise _shorter(file.name, len(rest))
-        rest = rest[count:]
+def _read_slice(X: Any, first: int, last: int, out: np.ndarray) -> None:
+    """Read one slice, and refuse what is not what was asked for."""
+    rows = np.asarray(to_host(X[first:last, ...] if is_array(X) else X[first:last]))
+    if rows.shape != out.shape:
+        raise ValueError(f"X[{first}:{last}] has shape {rows.shape}: expected {out.shape}")
+    if rows.dtype.kind not in "biuf":
+        raise TypeError(f"X[{first}:{last}] has the type {rows.dtype}: expected numbers")
+    with np.errstate(invalid="ignore", over="ignore"):  # refused below or later, in words
+        out[...] = rows
+    same = rows.dtype.newbyteorder("=") == out.dtype
+    if out.dtype.kind != "f" and not same and not np.array_equal(out, rows):
+        raise ValueError(f"X[{first}:{last}] has numbers that {out.dtype}, X.dtype, does not hold")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import Arrays, take
-from ._reading import not_finite, numpy_type
-from ._stored import Read, stored_rows
+from ._chunks import rows_of
+from ._mapped import Read
+from ._reading import not_finite
+from ._stored import numpy_type, stored_rows
 from .backends import Array, Backend
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 _CHECKED = 1 << 14
 """Numbers that are checked at a time: of float32 a piece of 64 KiB, which stays in a cache."""
+
+Part = tuple[np.ndarray, np.ndarray]
+"""The ranges of rows that a chunk is made of, and the order in which its samples are taken."""
 
 
 class Stream:
@@ -33,7 +38,11 @@ class Stream:
     y, sample_weight : array or None
     backend : Backend
     chunk : int
-        Rows of a chunk; in training a multiple of the batch size.
+        Rows of a chunk, at the most; in training a multiple of the batch size.
+    batch_size : int, default 1
+        Of the training.
+    block : int, default 1
+        Rows that are read in one piece, when chunks are made of pieces from everywhere.
     narrowed : function, optional
         Where the first layer takes features of their own type: what turns rows into numbers of
         the network's type, for the check alone.
@@ -51,14 +60,17 @@ class Stream:
         sample_weight: Array | None,
         backend: Backend,
         chunk: int,
+        batch_size: int = 1,
+        block: int = 1,
         narrowed: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self._narrowed = narrowed
         self.X, self.y, self.sample_weight, self.backend = X, y, sample_weight, backend
+        self._layout = chunk, batch_size, block
         self.chunk = min(chunk, max(len(self), 1))
         self._dtype = numpy_type(X)
         self._buffers: list[np.ndarray] = []
-        self._checked = self._dtype.kind != "f"
+        self._checked = self._dtype.kind != "f" and narrowed is None
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
@@ -82,21 +94,22 @@ class Stream:
         self, network: "NeuralNetwork", epoch: int
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
         """Give the chunks of an epoch, and the order of the samples in each."""
-        yield from self._read_ahead(network.chunk_orders(len(self), self.chunk, epoch))
+        yield from self._read_ahead(network.chunk_orders(len(self), epoch, *self._layout))
         self._checked = True
 
     def batches(self, size: int) -> Generator[Arrays, None, None]:
         """Give batches of ``size`` samples in the order of the data, for prediction."""
         n = len(self)
-        starts = range(0, max(n, 1), self.chunk)
-        parts = ((start, np.arange(min(self.chunk, n - start))) for start in starts)
-        with closing(self._read_ahead(iter(parts))) as chunks:
+        starts = np.arange(0, max(n, 1), self.chunk)
+        ranges = np.stack([starts, np.minimum(starts + self.chunk, n)], axis=1)
+        parts = ((each[None], np.arange(each[1] - each[0])) for each in ranges)
+        with closing(self._read_ahead(parts)) as chunks:
             for arrays, within in chunks:
                 yield from arrays.batches(size, within)
         self._checked = True
 
     def _read_ahead(
-        self, parts: Iterator[tuple[int, np.ndarray]]
+        self, parts: Iterator[Part]
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
         """Give chunks, each while the next one is read; what reading raises is raised here."""
         # Leaving the block, by an exception too, waits for the thread's end.
@@ -105,50 +118,69 @@ class Stream:
             ThreadPoolExecutor(1, thread_name_prefix="xpnet-reader") as reader,
         ):
             part = next(parts, None)
-            reading = None if part is None else reader.submit(self._read, read, *part, 0)
+            reading = None if part is None else reader.submit(self._read, read, part[0], 0)
             turn = 0
             while part is not None and reading is not None:
-                X, current = reading.result(), part
+                X, (ranges, order) = reading.result(), part
                 part, turn = next(parts, None), 1 - turn
-                reading = None if part is None else reader.submit(self._read, read, *part, turn)
-                yield self._arrays(X, current[0]), current[1]
+                reading = None if part is None else reader.submit(self._read, read, part[0], turn)
+                yield self._arrays(X, ranges), order
 
-    def _arrays(self, X: np.ndarray, start: int) -> Arrays:
+    def _arrays(self, X: np.ndarray, ranges: np.ndarray) -> Arrays:
         """Return a chunk where the network lives."""
-        n, stop = len(self), start + len(X)
         y, weight = self.y, self.sample_weight
-        if stop > n:  # round the end
-            y, weight = take(self.backend.asarray((start + np.arange(len(X))) % n), y, weight)
+        if len(ranges) > 1:
+            y, weight = take(self.backend.asarray(rows_of(ranges)), y, weight)
         else:
+            start, stop = ranges[0].tolist()
             y, weight = (None if each is None else each[start:stop, ...] for each in (y, weight))
         return self._chunk(X, y, weight)
 
-    def _read(self, read: Read, start: int, order: np.ndarray, turn: int) -> np.ndarray:
-        """Read as many rows as are in ``order``, from ``start`` on and round the end."""
-        n, size = len(self), len(order)
-        buffer = self._buffer(turn)[:size]
-        before = min(size, n - start)
-        pieces = [(start, buffer[:before]), (0, buffer[before:])]
-        for first, out in pieces if size > before else pieces[:1]:
-            read(first, first + len(out), out)
-            self._check(out, first)
-        return buffer
+    def _read(self, read: Read, ranges: np.ndarray, turn: int) -> np.ndarray:
+        """Read the rows of a chunk into one of the buffers."""
+        buffer, filled = self._buffer(turn), 0
+        for start, stop in ranges.tolist():
+            out = buffer[filled : filled + stop - start]
+            read(start, stop, out)
+            if not self._checked:  # to go through all once is enough
+                check_rows(out, start, self.backend.dtype, self._narrowed)
+            filled += len(out)
+        return buffer[:filled]
 
-    def _check(self, rows: np.ndarray, first: int) -> None:
-        """Refuse what is not finite in the network's type; to go through all once is enough."""
-        if self._checked:
-            return
-        step = max(_CHECKED // max(rows.shape[1], 1), 1)
-        for start in range(0, len(rows), step):
-            with np.errstate(over="ignore"):
-                some = rows[start : start + step]
-                if self._narrowed is None:
-                    some = some.astype(self.backend.dtype, copy=False)
-                else:
-                    some = self._narrowed(some)
-            finite = np.isfinite(some)
-            if not finite.all():
-                row, column = np.argwhere(~finite)[0]
-                value = rows[start + row, column]
-                where = f"row {first + start + row}, column {column}"
-                raise not_finite("X", int(np.sum(~finite)), value, where)
+
+def check_rows(
+    rows: np.ndarray,
+    first: int,
+    dtype: str,
+    narrowed: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> None:
+    """Refuse stored rows with a number that is not finite in the network's type.
+
+    Parameters
+    ----------
+    rows : array of shape (n, n_features)
+    first : int
+        The place of the first of them in the data.
+    dtype : str
+        The network's type.
+    narrowed : function, optional
+        What turns rows into numbers of that type, if rounding them is not enough.
+
+    Raises
+    ------
+    ValueError
+        With the place of the first such number.
+    """
+    if rows.dtype.kind != "f" and narrowed is None:
+        return
+    step = max(_CHECKED // max(rows.shape[1], 1), 1)
+    for start in range(0, len(rows), step):
+        with np.errstate(over="ignore"):
+            some = rows[start : start + step]
+            some = some.astype(dtype, copy=False) if narrowed is None else narrowed(some)
+        finite = np.isfinite(some)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            value = rows[start + row, column]
+            where = f"row {first + start + row}, column {column}"
+            raise not_finite("X", int(np.sum(~finite)), value, where)

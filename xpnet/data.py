@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _reading as reading
+from . import _stored as stored
 from ._checks import check_count
 from ._csv import read_csv
 from ._splitting import count_test, stratified
@@ -38,7 +39,9 @@ class Dataset:
         as CSR; duplicate entries are summed), nested lists, or a pandas or polars DataFrame.
         Booleans, integers or floats.
         A ``numpy.memmap``, an HDF5 or Zarr data set, or whatever else has a shape, a type and
-        slices of rows stays where it is stored, and is read in chunks.
+        slices of rows stays where it is stored, in any byte order. Training reads it into memory
+        once if it fits there and the network has no ``memory_limit``; else in chunks, each of
+        which is made of blocks of rows from everywhere in the data. Prediction reads it in chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
         Labels; moved to where ``X`` is, or to the host beside a sparse ``X``.
     feature_names : sequence of str, optional
@@ -150,12 +153,12 @@ class Dataset:
         return int(self.X.shape[0])
 
     def __repr__(self) -> str:
-        if reading.is_stored(self.X):
+        if stored.is_stored(self.X):
             where = "stored"
         else:
             where = "in CSR" if is_sparse(self.X) else f"on {backend_of(self.X).device_name}"
-        features = f"{self.n_features} features of {reading.type_name(self.X)} {where}"
-        labels = "" if self.y is None else f", labels of {reading.type_name(self.y)}"
+        features = f"{self.n_features} features of {stored.type_name(self.X)} {where}"
+        labels = "" if self.y is None else f", labels of {stored.type_name(self.y)}"
         return f"Dataset({len(self)} samples, {features}{labels})"
 
     @property
@@ -185,8 +188,8 @@ class Dataset:
         """
         index = reading.check_index(index, len(self))
         part = copy.copy(self)
-        if reading.is_stored(self.X):
-            part.X = reading.read_rows(self.X, index)
+        if stored.is_stored(self.X):
+            part.X = stored.read_rows(self.X, index)
         else:
             part.X = take_rows(self.X, index)
         part.y = None if self.y is None else take_rows(self.y, index)
@@ -207,7 +210,7 @@ class Dataset:
         """
         if is_sparse(self.X):
             self._check_sparse()
-        elif not reading.is_stored(self.X):
+        elif not stored.is_stored(self.X):
             self._check_finite_array("X", self.X)
         if self.y is not None:
             self._check_finite_array("y", self.y)

@@ -9,10 +9,11 @@ import numpy as np
 
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
+from ._chunks import chunk_sizes, mixed_chunks
 from ._direction import direction_of
 from ._originals import remember
 from ._parameters import Parameters
-from ._placing import Placed, place, place_for, place_training, takes_wide, targets_of
+from ._placing import Placed, place, place_for, place_training, targets_of
 from ._preparing import (
     check_features,
     check_fit,
@@ -24,6 +25,7 @@ from ._preparing import (
 from ._reading import is_wide
 from ._streaming import Stream
 from ._weighing import balanced_loss, check_total_weight
+from ._wide import takes_wide
 from .backends import (
     PRECISIONS,
     Array,
@@ -83,12 +85,16 @@ class NeuralNetwork:
     seed : int, optional
         Fixes first weights, order of samples and dropout, alike on every backend.
     shuffle : bool, default True
-        Whether the samples are put in another order for each epoch.
+        Whether the samples are put in another order for each epoch; those of streamed data, in
+        blocks and within chunks (see ``memory_limit``).
     progress : bool, default False
         Whether to show a progress bar with the loss.
     memory_limit : int, optional
         Bytes that training may take on the device; by default what is free there. Data that do
-        not fit are streamed, and a batch that does not fit is taken in pieces whose gradients are
+        not fit are streamed, and with a limit so are data in a file, which are read into memory
+        once without it, if they fit. Streamed data are read in chunks, and each chunk is made of
+        blocks of rows from everywhere in the data and shuffled: every sample comes once an epoch,
+        and sorted data are mixed. A batch that does not fit is taken in pieces whose gradients are
         summed: the update is the same, but for :class:`~xpnet.BatchNormalization`, which sees the
         pieces, and :class:`~xpnet.Dropout`, which draws for each.
     regularizer : str or Regularizer, optional
@@ -330,29 +336,46 @@ class NeuralNetwork:
         """Return the order of ``n`` samples in an epoch, counted from 0; the seed fixes it."""
         return self._permutation(n, epoch) if self.shuffle else np.arange(n)
 
-    def chunk_orders(self, n: int, chunk: int, epoch: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Give, for an epoch of streamed data, where each chunk starts and its samples' order.
+    def chunk_orders(
+        self, n: int, epoch: int, chunk: int, batch_size: int, block: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Give what each chunk of an epoch of streamed data is made of, and its samples' order.
 
-        The first chunk begins anywhere, the last goes round the end of the data; the chunks come
-        in any order, but the one that is shorter comes last. The seed fixes it all.
+        A chunk has blocks of rows from everywhere in the data, and its samples are shuffled, so
+        that batches of sorted data are as mixed as those of shuffled data. A single chunk is in
+        :meth:`sample_order`. Without ``shuffle`` chunks and samples come in the order of the data.
+        The seed fixes it all.
 
         Parameters
         ----------
         n : int
             Samples.
-        chunk : int
-            Samples in a chunk.
         epoch : int
             Counted from 0.
+        chunk : int
+            Samples in a chunk, at the most; a multiple of the batch size.
+        batch_size : int
+            Only the last batch of the epoch may have fewer samples.
+        block : int
+            Rows in a block.
+
+        Yields
+        ------
+        ranges : int64 array of shape (k, 2)
+            The rows of the chunk: where each range starts, and behind its end.
+        order : int64 array
+            The order of its samples, as places in the chunk.
         """
-        sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
+        sizes = chunk_sizes(n, chunk, batch_size)
         if not self.shuffle:
-            yield from ((k * chunk, np.arange(size)) for k, size in enumerate(sizes))
+            ends = np.cumsum(sizes)
+            for size, end in zip(sizes, ends, strict=True):
+                yield np.array([[end - size, end]]), np.arange(size)
             return
-        rng = self._generator(1, epoch)
-        offset, whole = int(rng.integers(n)), n // chunk
-        for k in (*rng.permutation(whole).tolist(), *range(whole, len(sizes))):
-            yield (offset + k * chunk) % n, rng.permutation(sizes[k])
+        orders = self._generator(1, epoch)
+        mixed = mixed_chunks(sizes, block, self._generator(1, epoch, 0))
+        for size, ranges in zip(sizes, mixed, strict=True):
+            yield ranges, orders.permutation(size)
 
     def _permutation(self, n: int, epoch: int) -> np.ndarray:
         return self._generator(1, epoch).permutation(n)
@@ -450,6 +473,9 @@ class NeuralNetwork:
         MemoryPlanError
             It does not fit into memory, however the data are streamed and the batch is split; the
             message has the plan.
+        OSError
+            Stored data cannot be read: a file that was mapped has become shorter, say. The network
+            is as it was before that epoch.
         KeyboardInterrupt
             After the step in which Ctrl-C was pressed. The network has learned what it has, and
             ``history`` has a row for the epoch as far as it came.

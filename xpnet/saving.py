@@ -32,7 +32,7 @@ from ._describing import (
     find_class,
 )
 from ._originals import is_defined_here
-from ._reading import numpy_type
+from ._stored import numpy_type
 from .backends import is_array, move, resolve
 from .layers import Layer
 from .optimizers import Optimizer
