@@ -236,7 +236,7 @@ def test_sparse_data_are_refused():
 @pytest.mark.parametrize("name", ["mean", "scale"])
 @pytest.mark.parametrize(
     "given",
-    ["a", 1j, None, [1.0, 2.0], [[1.0], [2.0, 3.0]], ["a"] * 4, float("nan"), np.inf, object(),
+    ["a", 1j, None, [1.0, 2.0], [[1.0], [2.0, 3.0]], ["a"] * 4, float("nan"), np.inf, ...,
      np.ma.masked_array(np.ones(4), [True] * 4)],
     ids=repr,
 )  # fmt: skip

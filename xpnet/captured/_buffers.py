@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._reading import is_wide, numpy_type
+from .._reading import is_wide
+from .._stored import numpy_type
 from .._translation import Unit
 from ..backends import Array, is_sparse, ops, to_host
 from ..layers import Normalization
@@ -14,6 +15,7 @@ from ._placement import Placement
 
 if TYPE_CHECKING:
     from ..neuralnet import NeuralNetwork
+
 
 DENSE_BYTES = 1 << 26
 """A batch of sparse rows is made dense if it takes no more: its products are then the library's."""
