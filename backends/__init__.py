@@ -16,7 +16,7 @@ if __name__ != "xpnet.backends":  # `import backends` from the root of a checkou
 from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the operations
 from ._backend import Array, Backend, Memory, array_namespace, is_array, is_sparse
 from ._cublas import PRECISIONS
-from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name
+from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name, warn_caller
 from ._registry import (
     available_backends,
     backend_of,
@@ -45,4 +45,5 @@ __all__ = [
     "resolve",
     "to_host",
     "unknown_name",
+    "warn_caller",
 ]

@@ -38,7 +38,7 @@ ORDER = [
     ["_arrays", "_streaming", "memory"],
     ["_stored"],
     ["_preparing", "_parameters", "history"],
-    ["_penalties"],
+    ["_penalties", "_target_unit"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
     [
         "activations",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ._target_unit import Unit, standardised
 from .backends import Array, to_host
 from .data import Dataset
 from .layers import Layer
@@ -98,9 +99,15 @@ def check_classes(y: np.ndarray, metric: Metric | Any) -> None:
 
 
 def prepare_targets(
-    y: Array, loss: LossFunction, n_outputs: int, metric: Metric | Any = None
+    y: Array,
+    loss: LossFunction,
+    n_outputs: int,
+    metric: Metric | Any = None,
+    unit: Unit | None = None,
 ) -> Array:
     """Return the targets as the loss takes them, on the host where they had to be changed.
+
+    With a ``unit``, they are in it: standardised, as the network puts them out.
 
     Raises
     ------
@@ -136,6 +143,8 @@ def prepare_targets(
         raise ValueError(f"y has the number {host.min()}: {name} expects counts, 0 or more")
     if loss.targets in ("values", "counts"):
         check_classes(host, metric)
+    if unit is not None:
+        return standardised(host, unit)
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
 
 

@@ -259,12 +259,12 @@ def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...])
     if backend.owns(values):
         return values
     host = to_host(values)
-    if host.dtype == np.float64 and not _has_float64(backend):
+    if host.dtype == np.float64 and not has_float64(backend):
         host = host.astype(np.float32)
     return move(host, backend)
 
 
-def _has_float64(backend: Backend) -> bool:
+def has_float64(backend: Backend) -> bool:
     """Whether the device knows double precision at all; some accelerators do not."""
     info = backend.xp.__array_namespace_info__()
     return "float64" in info.dtypes(device=backend.device, kind="real floating")

@@ -20,6 +20,13 @@ from ._preparing import (
     prepare_targets,
 )
 from ._streaming import Stream
+from ._target_unit import (
+    check_target_unit,
+    in_float64,
+    in_own_unit,
+    lost_digits,
+    standardised,
+)
 from .backends import (
     PRECISIONS,
     Array,
@@ -30,6 +37,7 @@ from .backends import (
     move_state,
     resolve,
     unknown_name,
+    warn_caller,
 )
 from .callbacks import Callback, check_callbacks
 from .data import Dataset, as_dataset
@@ -98,6 +106,13 @@ class NeuralNetwork:
         On CUDA, whether whole steps are captured in graphs. False launches the same kernels one by
         one. True refuses a network that has layers there are no kernels for; "auto" trains it by
         its formulas.
+    target_unit : tuple of float, optional
+        Mean and scale of regression targets, such as ``(y.mean(), y.std())``; one pair for all
+        outputs. The network is trained on ``(y - mean) / scale``, which is computed in float64.
+        What ``predict`` answers, and what ``score`` and the history's metric measure, is in the
+        unit of ``y``, in float64. The history's loss is that of the standardised targets. Needed
+        where targets are far from 0 in comparison with their spread, or very large or small. For
+        losses that take values, such as :class:`~xpnet.MeanSquaredError`.
 
     Attributes
     ----------
@@ -150,6 +165,7 @@ class NeuralNetwork:
         regularizer: str | Regularizer | None = None,
         precision: str = "float32",
         capture: bool | str = "auto",
+        target_unit: tuple[float, float] | None = None,
     ) -> None:
         self.epochs = check_count("epochs", epochs)
         self.batch_size: int | str = "auto"
@@ -169,6 +185,7 @@ class NeuralNetwork:
         self.optimizer = copy.deepcopy(self._new_optimizer)
         self.loss = find("loss", loss, LossFunction, LOSSES)
         self.metric = _make_metric(metric, self.loss)
+        self.target_unit = check_target_unit(target_unit, self.loss)
         self.verbose = bool(verbose)
         self.progress = bool(progress)
         self.shuffle = bool(shuffle)
@@ -296,9 +313,12 @@ class NeuralNetwork:
         ------
         tuple of array
             ``(X_batch, y_batch)``, where the network lives, the features in its floating-point
-            type; ``y_batch`` is None without y.
+            type; ``y_batch`` is None without y, and standardised if the network has a
+            ``target_unit``, like the outputs that it is compared with.
         """
         data = Dataset(X, y)
+        if data.y is not None and self.target_unit is not None:
+            data.y = standardised(data.y, self.target_unit)
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
         size = self._most_at_a_time()
@@ -349,7 +369,10 @@ class NeuralNetwork:
         return self._generator(1, epoch).permutation(n)
 
     def forward_propagation(self, X: Array, training: bool = True) -> Array:
-        """Return the output of the last layer for a batch of shape (n, n_features)."""
+        """Return the output of the last layer for a batch of shape (n, n_features).
+
+        A ``target_unit`` is not in it yet: :meth:`predict` brings it in.
+        """
         for layer in self.layers:
             X = layer.forward_propagation(X, training)
         return X
@@ -421,6 +444,11 @@ class NeuralNetwork:
         NeuralNetwork
             The network itself.
 
+        Warns
+        -----
+        UserWarning
+            The targets lose digits in the network's type that tell them apart.
+
         Raises
         ------
         ValueError, TypeError
@@ -444,6 +472,7 @@ class NeuralNetwork:
         if validation is not None:
             held_out = self._checked(validation)
             check_weights(held_out, self.loss, self.metric)
+        self._warn_of_lost_digits(training)
         backend = self._backend_for(training.X)
         with backend.active():
             placed = place_training(self, training, held_out, backend)
@@ -470,6 +499,7 @@ class NeuralNetwork:
         -------
         array of shape (n, n_outputs)
             In the library and on the device of the input; NumPy for lists, tables and sparse rows.
+            With a ``target_unit`` in float64, and NumPy if the device has no float64.
 
         Raises
         ------
@@ -485,7 +515,11 @@ class NeuralNetwork:
         with backend.active():
             output = trainer.predict(self, place(data, backend, keeps=keeps_sparse(self)))
         home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
-        return move(output, home)
+        output = move(output, home)
+        if self.target_unit is None:
+            return output
+        with home.active():
+            return in_own_unit(output, self.target_unit)
 
     def score(
         self,
@@ -493,6 +527,9 @@ class NeuralNetwork:
         metric: str | Metric | type[Metric] | MetricFunction | None = None,
     ) -> float:
         """Return the network's metric, or another, on a data set.
+
+        It compares what :meth:`predict` returns with the targets, in float64; on a device without
+        float64 the host does.
 
         Parameters
         ----------
@@ -518,11 +555,13 @@ class NeuralNetwork:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
         n_outputs = self.layers[-1].output_shape()[0]
         y = prepare_targets(data.y, self.loss, n_outputs, chosen)
-        backend = self._backend_for(data.X)
+        backend, weight = self._backend_for(data.X), data.sample_weight
         self.to(backend)
         with backend.active():
-            placed = place(data, backend, y, keeps_sparse(self))
-            return trainer.measure(self, placed, chosen)
+            placed = place(data, backend, keeps=keeps_sparse(self))
+            y = in_float64(y, backend)
+            weight = None if weight is None else in_float64(weight, backend)
+            return trainer.measure(self, placed, y, weight, chosen)
 
     def memory_plan(
         self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None
@@ -592,7 +631,7 @@ class NeuralNetwork:
         self.to(backend)
         with backend.active():
             n_outputs = self.layers[-1].output_shape()[0]
-            y = prepare_targets(data.y, self.loss, n_outputs, self.metric)
+            y = prepare_targets(data.y, self.loss, n_outputs, self.metric, self.target_unit)
             placed = place(data, backend, y, keeps_sparse(self))
             return inspect(self, next(placed.batches(len(data))))
 
@@ -652,6 +691,21 @@ class NeuralNetwork:
         if self._is_fitted and not train:
             check_names(dataset, self.feature_names)
         return dataset
+
+    def _warn_of_lost_digits(self, data: Dataset) -> None:
+        """Warn of targets whose differences the type of predictions does not show."""
+        if data.y is None or self.loss.targets in ("classes", "probabilities"):
+            return
+        dtype = self.backend.dtype if self.target_unit is None else "float64"
+        lost = lost_digits(data.y, dtype)
+        if lost is None:
+            return
+        advice = "subtract a fixed number from them first"
+        if dtype == "float32":
+            advice = "give dtype='float64'"
+            if self.loss.targets == "values":
+                advice = f"give target_unit=(y.mean(), y.std()), or {advice[5:]}"
+        warn_caller(f"{lost}, which is too coarse to tell the targets apart: {advice}")
 
     def _check_built(self) -> None:
         if not self.layers:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "xpnet-1"
 _KEY = "xpnet"
-_NETWORK = ("epochs", "batch_size", "verbose", "shuffle", "progress", "seed")
+_NETWORK = ("epochs", "batch_size", "verbose", "shuffle", "progress", "seed", "target_unit")
 _NAMES = ("feature_names", "label_name", "class_names")
 _KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regularizer)
 
