@@ -40,6 +40,7 @@ ORDER = [
     ["_preparing", "_parameters", "history"],
     ["_penalties", "_target_unit"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
+    ["_digits"],
     [
         "activations",
         "losses",

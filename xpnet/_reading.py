@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from ._digits import has_float64, lost_digits
 from .backends import (
     Array,
-    Backend,
     array_namespace,
     backend_of,
     is_array,
     is_sparse,
     move,
     to_host,
+    warn_caller,
 )
 
 _ENCODE = (
@@ -260,14 +261,13 @@ def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...])
         return values
     host = to_host(values)
     if host.dtype == np.float64 and not has_float64(backend):
+        if name == "y" and (lost := lost_digits(host, "float32")) is not None:
+            warn_caller(
+                f"{lost}, and {backend.device_name} has no float64: give X on the host, or "
+                "standardise y first"
+            )
         host = host.astype(np.float32)
     return move(host, backend)
-
-
-def has_float64(backend: Backend) -> bool:
-    """Whether the device knows double precision at all; some accelerators do not."""
-    info = backend.xp.__array_namespace_info__()
-    return "float64" in info.dtypes(device=backend.device, kind="real floating")
 
 
 def type_name(values: Array) -> str:

@@ -1,4 +1,4 @@
-"""The unit of a regression's targets, and the digits that a floating-point type has for them.
+"""The unit of a regression's targets.
 
 A network computes in float32 as a rule, which has 7 digits. Targets far from 0, such as Unix time
 in seconds, need more for their differences. A network with a ``target_unit`` is trained on
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._reading import has_float64
+from ._digits import differ_by_rounding, has_float64
 from .backends import Array, Backend, array_namespace, backend_of, move, to_host
 from .losses import LossFunction
 
@@ -23,9 +23,6 @@ _EXACT = 2**53
 
 _LOW_BITS = 0x7FF
 """What float64 may have no digits for in an integer of 64 bits: the lowest 11."""
-
-_NUMBERS_PER_DEVIATION = 100.0
-"""Fewer numbers of a type in one standard deviation of the targets are too few."""
 
 
 def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
@@ -108,38 +105,6 @@ def in_float64(values: Array, backend: Backend | None = None) -> Array:
     return move(values, backend, "float64" if floating else None)
 
 
-def lost_digits(y: Array, dtype: str) -> str | None:
-    """Return in words which digits of the targets a type lacks; None if it has enough.
-
-    Parameters
-    ----------
-    y : array of shape (n,) or (n, n_outputs)
-    dtype : {"float32", "float64"}
-    """
-    host = to_host(y)
-    if host.dtype.kind == "b" or not host.size:
-        return None
-    columns = host.reshape(len(host), -1)
-    low, high = columns.min(axis=0).astype(np.float64), columns.max(axis=0).astype(np.float64)
-    largest = np.maximum(np.abs(low), np.abs(high))
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite: refused where they are moved
-        spacing = np.spacing(largest.astype(dtype)).astype(np.float64)
-        suspect = low < high
-        if host.dtype.kind == "f":
-            suspect &= ~_differ_by_rounding(low, high, host.dtype)
-        # The deviation is this at the least, where all targets but one are the same.
-        suspect &= (high - low) / math.sqrt(2 * len(host)) < _NUMBERS_PER_DEVIATION * spacing
-    for k in np.flatnonzero(suspect):
-        # Relative to the largest number, so that squares neither overflow nor underflow.
-        deviation = float(np.std(columns[:, k] / largest[k]) * largest[k])
-        if deviation < _NUMBERS_PER_DEVIATION * spacing[k]:
-            return (
-                f"y goes from {low[k]:.17g} to {high[k]:.17g} with a standard deviation of "
-                f"{deviation:.3g}, and numbers of {dtype} are {spacing[k]:.3g} apart there"
-            )
-    return None
-
-
 def suggested_unit(y: Array) -> Unit:
     """Return mean and standard deviation of targets of shape (n,); 1 where they do not vary.
 
@@ -149,11 +114,5 @@ def suggested_unit(y: Array) -> Unit:
     low, high = values.min(), values.max()
     largest = max(abs(low), abs(high)) or 1.0
     part = values / largest
-    varies = not _differ_by_rounding(low, high, np.float64)
+    varies = not differ_by_rounding(low, high, np.float64)
     return float(part.mean() * largest), float(part.std() * largest) if varies else 1.0
-
-
-def _differ_by_rounding(low: Any, high: Any, dtype: Any) -> Any:
-    """Whether two numbers of a type are at most a few units in the last place apart."""
-    largest = np.maximum(np.abs(low), np.abs(high)).astype(dtype)
-    return high - low <= 4.0 * np.spacing(largest).astype(np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
+from ._digits import lost_digits
 from ._parameters import Parameters
 from ._placing import keeps_sparse, place, place_training
 from ._preparing import (
@@ -24,7 +25,6 @@ from ._target_unit import (
     check_target_unit,
     in_float64,
     in_own_unit,
-    lost_digits,
     standardised,
 )
 from .backends import (
