@@ -117,6 +117,8 @@ def _reviews(source: Path) -> Iterator[tuple[tuple[str, str], str, bytes]]:
                     content: Any = archive.extractfile(member)
                     yield (parts[-3], parts[-2]), parts[-1], content.read()
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # the system's: no permission, say
+            raise
         raise ValueError(f"{source} is no archive, or a damaged one ({error})") from error
 
 

@@ -7,11 +7,11 @@ kernels : str
     installed, the network is made of the parts that there are compiled steps for, and an epoch has
     more than a few steps. ``"numpy"``: never. ``"numba"``: always, and what has no compiled step is
     refused with the reason. After compiled steps layers have no input, output or gradients of a
-    last step. The environment variable ``XPNET_KERNELS`` gives the first value.
+    last step. The environment variable ``XPNET_KERNELS`` gives the first value, if it is not empty.
 threads : int or None
     How many threads compiled steps take, or fewer where layers are too narrow to share; None for
     what is fastest, and at most one for each core. The environment variable ``XPNET_THREADS``
-    gives the first value.
+    gives the first value, if it is not empty.
 
 Examples
 --------
@@ -24,7 +24,7 @@ import os
 
 KERNELS = ("auto", "numpy", "numba")
 
-kernels: str = os.environ.get("XPNET_KERNELS", "auto")
+kernels: str = os.environ.get("XPNET_KERNELS", "").strip() or "auto"
 
 
 def _whole(text: str) -> int | str | None:
