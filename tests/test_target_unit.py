@@ -105,8 +105,7 @@ def test_a_score_compares_what_predict_returns_with_the_targets(
     answers = to_host(net.predict(move(X, backend, backend.dtype))).astype(np.float64)
     score = net.score((X, y) if weight is None else (X, y, weight), metric)
     expected = SCIKIT[metric](y, answers[:, 0], sample_weight=weight)
-    if with_unit or backend.dtype == "float64":
-        assert score == pytest.approx(expected, rel=1e-5)
+    assert score == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("metric", [*OF_VALUES, plain_mae, LargestError()])

@@ -203,7 +203,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--test-size", type=_share, help="default: 0.25")
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto (default: cpu)")
-    train.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    train.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        default="float32",
+        help="type to compute in (default: %(default)s)",
+    )
     train.add_argument("--epochs", type=_count)
     train.add_argument("--batch-size", type=_count)
     train.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="adam")
