@@ -25,7 +25,6 @@ from ._registry import (
     on_gpu,
     resolve,
     to_host,
-    warn_user,
 )
 from ._sparse import check_rows, check_structure, own_structure
 
@@ -50,5 +49,4 @@ __all__ = [
     "resolve",
     "to_host",
     "unknown_name",
-    "warn_user",
 ]

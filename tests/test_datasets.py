@@ -534,3 +534,14 @@ def test_the_real_imdb_is_complete(data_folder):
     # A review says "worst" far more often where it is negative.
     worst = train.X[:, [train.feature_names.index("worst")]].toarray().ravel()
     assert worst[:12_500].sum() > 5 * worst[12_500:].sum()
+
+
+def test_an_archive_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    make_archive(tmp_path / "a.tar.gz")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tarfile, "open", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        load_imdb(tmp_path / "a.tar.gz", cache=False)

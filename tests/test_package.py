@@ -40,7 +40,7 @@ ORDER = [
     ["_preparing", "_parameters", "_weighing", "_wide", "history"],
     ["_comparing"],
     ["_describing"],
-    ["_penalties"],
+    ["_penalties", "_target_unit"],
     [
         "activations",
         "losses",
@@ -54,6 +54,7 @@ ORDER = [
     ["_moments"],
     ["_stored", "_mapped", "_chunks"],
     ["data", "_text", "_csv", "_reading", "_splitting"],
+    ["_digits"],
     ["_checks", "_class_weights", "_decompressing", "_direction"],
     ["_originals", "workspace", "config", "_blas"],
     ["backends"],

@@ -26,6 +26,9 @@ def read_csv(
         raise FileNotFoundError(f"{path}: there is no such file")
     if delimiter is not None and len(delimiter) != 1:
         raise ValueError(f"delimiter={delimiter!r}: expected one character, e.g. ';'")
+    if delimiter is None and path.suffix.lower() == ".tsv":
+        delimiter = "\t"
+    _refuse_compressed(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             delimiter = delimiter or _sniff(file.read(8192))
@@ -33,13 +36,33 @@ def read_csv(
             reader = csv.reader(file, delimiter=delimiter)
             header = _read_header(path, reader)
             features = _features(path, header, label, columns)
-            X, labels = _read_rows(path, reader, header, features, label)
+            X, labels = _read_rows(path, reader, header, features, label, columns is None)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 ({error}); save it in that encoding") from error
     except csv.Error as error:
         raise ValueError(f"{path}: not a CSV file ({error})") from error
     y, class_names = (None, None) if label is None else _parse_labels(labels)
     return features, X, y, class_names
+
+
+_COMPRESSED = {
+    b"\x1f\x8b": "with gzip",
+    b"PK\x03\x04": "as ZIP, or a workbook",
+    b"BZh": "with bzip2",
+    b"\xfd7zXZ": "with xz",
+    b"\x28\xb5\x2f\xfd": "with Zstandard",
+}
+"""How compressed files begin."""
+
+
+def _refuse_compressed(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(6)
+    for magic, how in _COMPRESSED.items():
+        if start.startswith(magic):
+            raise ValueError(
+                f"{path} is compressed {how}: unpack it first, or export it as CSV in UTF-8"
+            )
 
 
 def _sniff(sample: str) -> str:
@@ -50,7 +73,7 @@ def _sniff(sample: str) -> str:
 
 
 def _read_header(path: Path, reader: Any) -> list[str]:
-    header = [name.strip() for name in next((row for row in reader if row), [])]
+    header = [name.strip() for name in next((row for row in reader if not _is_blank(row)), [])]
     if not header:
         raise ValueError(f"{path} is empty: expected a header row and a row per sample")
     if all(_is_number(name) for name in header):
@@ -72,42 +95,59 @@ def _features(
     return features
 
 
+def _is_blank(row: list[str]) -> bool:
+    """Whether a line is empty, [], or has nothing but spaces in it."""
+    return not row or (len(row) == 1 and row[0].isspace())
+
+
 def _read_rows(
-    path: Path, reader: Any, header: list[str], features: list[str], label: str | None
+    path: Path,
+    reader: Any,
+    header: list[str],
+    features: list[str],
+    label: str | None,
+    any_column: bool,
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the features' numbers and the label column's texts."""
+    """Return the features' numbers and the label column's texts.
+
+    ``any_column`` says that the features are all columns there are but the label.
+    """
     places = [header.index(name) for name in features]
     label_place = None if label is None else header.index(label)
     numbers, labels = array("d"), []
-    for row in filter(None, reader):  # blank lines are []
+    for row in reader:
+        if _is_blank(row):
+            continue
         if len(row) != len(header):
             raise ValueError(
                 f"{path}, line {reader.line_num}: {len(row)} cells, but the header has "
                 f"{len(header)}"
             )
         if label_place is not None:
-            if not row[label_place].strip():
-                raise _bad_cell(path, reader.line_num, header[label_place], "")
+            if row[label_place].strip().lower() in ("", "nan"):
+                raise _bad_cell(path, reader.line_num, header[label_place], row[label_place])
             labels.append(row[label_place])
         cells = [row[place] for place in places]
         try:
             numbers.extend([_number(cell) for cell in cells])
         except ValueError:
             bad = next(k for k, cell in enumerate(cells) if not _is_number(cell))
-            raise _bad_cell(path, reader.line_num, features[bad], cells[bad]) from None
+            raise _bad_cell(path, reader.line_num, features[bad], cells[bad], any_column) from None
     if not numbers:
         raise ValueError(f"{path} has a header but no rows: expected a row per sample")
     return np.array(numbers).reshape(-1, len(features)), labels
 
 
-def _bad_cell(path: Path, line: int, column: str, cell: str) -> ValueError:
+def _bad_cell(
+    path: Path, line: int, column: str, cell: str, may_be_label: bool = False
+) -> ValueError:
     where = f"{path}, line {line}, column {column!r}"
     if not cell.strip():
         return ValueError(f"{where}: the cell is empty; fill it in or drop the line")
-    return ValueError(
-        f"{where}: {cell!r} is not a number; encode categories as numbers, or, if it is what to "
-        f"predict, give label={column!r}"
-    )
+    if cell.strip().lower() == "nan":
+        return ValueError(f"{where}: the cell is missing ({cell!r}); fill it in or drop the line")
+    hint = f", or, if it is what to predict, give label={column!r}" if may_be_label else ""
+    return ValueError(f"{where}: {cell!r} is not a number; encode categories as numbers{hint}")
 
 
 def _parse_labels(texts: list[str]) -> tuple[np.ndarray, list[str] | None]:

@@ -182,7 +182,7 @@ def targets_of(network: "NeuralNetwork", data: Dataset) -> Array:
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs = network.layers[-1].output_shape()[0]
-    return prepare_targets(data.y, network.loss, n_outputs, network.metric)
+    return prepare_targets(data.y, network.loss, n_outputs, network.metric, network.target_unit)
 
 
 def keeps_sparse(network: "NeuralNetwork") -> bool:

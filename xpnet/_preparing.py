@@ -14,7 +14,9 @@ from ._checks import class_indices
 from ._moments import limits
 from ._reading import is_wide
 from ._stored import is_stored, numpy_type
-from .backends import Array, Backend, is_sparse, to_host, warn_user
+from ._target_unit import Unit, standardised
+from .backends import Array, Backend, is_sparse, to_host
+from .backends._warnings import warn
 from .data import Dataset
 from .layers import Layer
 from .losses import LossFunction
@@ -66,7 +68,7 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
         advice = f"standardise them before, for {backend.device_name} has no float64"
     elif first.takes_wide:  # the network has a forward pass of its own
         advice = "standardise them before, or give dtype='float64'"
-    warn_user(
+    warn(
         f"X has {len(columns)} column(s) of which {dtype} holds too few digits, the first one "
         f"{name}: its numbers go from {low[column]:.10g} to {high[column]:.10g}, in steps of "
         f"{step[column]:.3g}. To keep the digits, {advice}"
@@ -129,9 +131,15 @@ def check_classes(y: np.ndarray, metric: Metric | Any) -> None:
 
 
 def prepare_targets(
-    y: Array, loss: LossFunction, n_outputs: int, metric: Metric | Any = None
+    y: Array,
+    loss: LossFunction,
+    n_outputs: int,
+    metric: Metric | Any = None,
+    unit: Unit | None = None,
 ) -> Array:
     """Return the targets as the loss takes them, on the host where they had to be changed.
+
+    With a ``unit``, they are in it: standardised, as the network puts them out.
 
     Raises
     ------
@@ -162,6 +170,8 @@ def prepare_targets(
         raise ValueError(f"y has the number {host.min()}: {name} expects counts, 0 or more")
     if loss.targets in ("values", "counts"):
         check_classes(host, metric)
+    if unit is not None:
+        return standardised(host, unit)
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
 
 

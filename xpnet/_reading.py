@@ -1,11 +1,14 @@
 """Reading whatever a user has (arrays, lists, tables, sparse rows) as numbers, or refusing it."""
 
 import copy
+import re
 from collections import Counter
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
+from ._digits import lost_digits
 from ._stored import is_stored, read_all
 from .backends import (
     Array,
@@ -17,6 +20,7 @@ from .backends import (
     move,
     to_host,
 )
+from .backends._warnings import warn
 
 _ENCODE = (
     "encode categories as numbers first, e.g. codes by np.unique(values, return_inverse=True)[1], "
@@ -24,9 +28,13 @@ _ENCODE = (
 )
 _HINTS = {
     "c": "give the real and the imaginary parts as columns of their own",
-    "M": "give dates as numbers, e.g. days since the first one",
-    "m": "give durations as numbers, e.g. seconds",
+    "M": (
+        "give dates as numbers, e.g. seconds since the first one: "
+        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64"
+    ),
+    "m": "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's')",
 }
+_DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
 
 
 def read_features(X: Any) -> tuple[Any, list[str]]:
@@ -60,7 +68,7 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
         values = _read_objects(name, values)
     isdtype = np.isdtype if is_sparse(values) else array_namespace(values).isdtype
     if not isdtype(values.dtype, ("bool", "integral", "real floating")):
-        raise _not_numbers(name, values.dtype)
+        raise _not_numbers(name, values.dtype, values)
     return values, names
 
 
@@ -158,12 +166,50 @@ def _read_column(what: str, values: np.ndarray) -> np.ndarray:
     for row, cell in enumerate(cells):
         if not isinstance(cell, (bool, int, float, np.bool_, np.integer, np.floating)):
             raise TypeError(
-                f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: {_ENCODE}"
+                f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: "
+                f"{_HINTS.get(_kind_of_time(cell), _ENCODE)}"
             )
     numbers: np.ndarray = np.asarray(cells).reshape(values.shape) if cells else values
     if numbers.dtype.kind not in "biuf":
-        raise _not_numbers(what, numbers.dtype)
+        raise _not_numbers(what, numbers.dtype, numbers)
     return numbers
+
+
+def refuse_times(name: str, values: Any) -> None:
+    """Refuse dates and durations, as arrays, lists or tables, which others take for integers.
+
+    Raises
+    ------
+    TypeError
+        There are some; the message says how to make numbers of them.
+    """
+    if hasattr(values, "iloc"):  # of a DataFrame, pandas's types are better than its objects
+        values = values.to_numpy()
+    try:
+        host = np.asarray(values)
+    except ValueError:  # rows of different lengths, which others refuse
+        return
+    kind: str = host.dtype.kind
+    if kind in "OUST" and host.size:
+        kind = _kind_of_time(host.flat[0])
+    if kind in ("M", "m"):
+        raise TypeError(f"{name} has dates or durations, expected numbers: {_HINTS[kind]}")
+
+
+def is_date(text: str) -> bool:
+    """Whether a text begins like a date with a year of four digits: 2026-01-31, 31.1.2026."""
+    return _DATE.match(text) is not None
+
+
+def _kind_of_time(cell: Any) -> str:
+    """Return NumPy's letter for dates, "M", or durations, "m", if a cell is one; else ""."""
+    if isinstance(cell, (timedelta, np.timedelta64)):
+        return "m"
+    if isinstance(cell, (date, np.datetime64)) or type(cell).__name__ == "Period":
+        return "M"
+    if isinstance(cell, bytes):
+        cell = cell.decode("ascii", "replace")
+    return "M" if isinstance(cell, str) and is_date(cell) else ""
 
 
 def _is_missing(cell: Any) -> bool:
@@ -173,9 +219,12 @@ def _is_missing(cell: Any) -> bool:
     return isinstance(cell, (float, np.floating)) and bool(cell != cell)
 
 
-def _not_numbers(what: str, dtype: Any) -> TypeError:
+def _not_numbers(what: str, dtype: Any, values: Any = None) -> TypeError:
     # NumPy's types say their kind; in the other libraries only complex numbers get here.
-    hint = _HINTS.get(getattr(dtype, "kind", "c"), _ENCODE)
+    kind = getattr(dtype, "kind", "c")
+    if kind in "UST" and isinstance(values, np.ndarray) and values.size:
+        kind = _kind_of_time(values.flat[0])
+    hint = _HINTS.get(kind, _ENCODE)
     return TypeError(f"{what} has the type {dtype}, expected booleans, integers or floats: {hint}")
 
 
@@ -237,8 +286,13 @@ def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...])
     if backend.owns(values):
         return values
     host = to_host(values)
-    if host.dtype == np.float64:
-        host = host.astype(backend.wide_dtype, copy=False)
+    if host.dtype == np.float64 and backend.wide_dtype != "float64":
+        if name == "y" and (lost := lost_digits(host, "float32")) is not None:
+            warn(
+                f"{lost}, and {backend.device_name} has no float64: give X on the host, or "
+                "standardise y first"
+            )
+        host = host.astype(np.float32)
     return move(host, backend)
 
 

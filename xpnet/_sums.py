@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import Arrays
-from .backends import Array, Backend, array_namespace, is_array
+from ._target_unit import Unit, in_float64, in_own_unit
+from .backends import Array, Backend, array_namespace, backend_of, is_array
 from .losses import LossFunction
 from .metrics import Metric
 
@@ -27,7 +28,9 @@ class Sums:
         self._weights: Any = [] if lazy else array("d")
         self._steps = array("q")
         self._penalties: list[Array] = []
-        self.metric = None if network.metric is None else accumulator(network.metric)
+        self.metric = None
+        if network.metric is not None:
+            self.metric = accumulator(network.metric, network.target_unit)
 
     def add(self, batch: Arrays, output: Array, loss: Array, step: int = 0) -> Array:
         """Take a batch, or a piece of the batch of that step, in; return what it weighs."""
@@ -76,7 +79,7 @@ class Sums:
         counted = weights != 0.0
         total = float(np.sum(weights[counted]))
         loss = float(np.sum(losses[counted] * weights[counted])) / total if total else 0.0
-        return loss, None if self.metric is None else self._backend.scalar(self.metric.result())
+        return loss, None if self.metric is None else self.metric.result()
 
     def read_penalty(self) -> float:
         """Return the mean over the samples of the penalties that they shared; waits."""
@@ -107,40 +110,66 @@ def _numbers(values: Any, backend: Backend) -> np.ndarray:
 class _SummedMetric:
     """A metric that keeps the statistics of the batches so far."""
 
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
+    def __init__(self, metric: Metric, unit: Unit | None) -> None:
+        self.metric, self._unit = metric, unit
         self.statistics: Array = None
 
     def add(self, *arguments: Array) -> None:
-        new = self.metric.statistics(*arguments)
+        new = self.metric.statistics(*_in_unit(self._unit, *arguments))
         if self.statistics is None:
             # A copy: it may be the output itself, which is written over at the next step.
             self.statistics = array_namespace(new).asarray(new, copy=True)
         else:
             self.statistics = self.metric.merge(self.statistics, new)
 
-    def result(self) -> Array:
-        return self.metric.result(self.statistics)
+    def result(self) -> float:
+        return _number(self.metric.result(self.statistics))
 
 
 class _CollectedMetric:
     """A user's function, which needs all targets and outputs at once."""
 
-    def __init__(self, metric: Callable[..., Any]) -> None:
-        self.metric = metric
+    def __init__(self, metric: Callable[..., Any], unit: Unit | None) -> None:
+        self.metric, self._unit = metric, unit
         self.seen: list[tuple[Array, ...]] = []
 
     def add(self, *arguments: Array) -> None:
         # Copies: the next batch's output may be written where this one is.
         self.seen.append(tuple(array_namespace(a).asarray(a, copy=True) for a in arguments))
 
-    def result(self) -> Array:
+    def result(self) -> float:
         xp = array_namespace(self.seen[0][1])
-        return self.metric(*(xp.concat(column, axis=0) for column in zip(*self.seen, strict=True)))
+        arguments = (xp.concat(column, axis=0) for column in zip(*self.seen, strict=True))
+        return _number(self.metric(*_in_unit(self._unit, *arguments)))
 
 
-def accumulator(metric: Metric | Callable[..., Any]) -> _SummedMetric | _CollectedMetric:
-    return _SummedMetric(metric) if isinstance(metric, Metric) else _CollectedMetric(metric)
+def accumulator(
+    metric: Metric | Callable[..., Any], unit: Unit | None = None
+) -> _SummedMetric | _CollectedMetric:
+    """Return what takes a metric of batches whose targets and outputs are standardised, if at all.
+
+    Parameters
+    ----------
+    metric : Metric or function
+    unit : tuple of float, optional
+        The mean and the scale that they were standardised by: the metric is that of the values.
+    """
+    if isinstance(metric, Metric):
+        return _SummedMetric(metric, unit)
+    return _CollectedMetric(metric, unit)
+
+
+def _in_unit(unit: Unit | None, *arguments: Array) -> tuple[Array, ...]:
+    """Return targets, outputs and weights with the first two in their own unit."""
+    if unit is None:
+        return arguments
+    y_true, y_pred, *weight = arguments
+    return in_own_unit(y_true, unit), in_own_unit(y_pred, unit), *map(in_float64, weight)
+
+
+def _number(x: Any) -> float:
+    """Return what a metric made, a 0-d array or a number, as a float; waits for the device."""
+    return backend_of(x).scalar(x) if is_array(x) else float(x)
 
 
 def loss_arguments(batch: Arrays, output: Array) -> tuple[Array, ...]:

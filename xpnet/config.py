@@ -10,11 +10,11 @@ kernels : str
     last step. A network with a method that somebody has replaced, in a subclass, an object or a
     class of this package, is trained by its formulas; functions that are no methods, e.g. those of
     :mod:`xpnet.backends.ops`, are not looked at: replace them under ``"numpy"`` only. The
-    environment variable ``XPNET_KERNELS`` gives the first value.
+    environment variable ``XPNET_KERNELS`` gives the first value, if it is not empty.
 threads : int or None
     How many threads compiled steps take, or fewer where layers are too narrow to share; None for
     what is fastest, and at most one for each core. The environment variable ``XPNET_THREADS``
-    gives the first value.
+    gives the first value, if it is not empty.
 
 Examples
 --------
@@ -27,7 +27,7 @@ import os
 
 KERNELS = ("auto", "numpy", "numba")
 
-kernels: str = os.environ.get("XPNET_KERNELS", "auto")
+kernels: str = os.environ.get("XPNET_KERNELS", "").strip() or "auto"
 
 
 def _whole(text: str) -> int | str | None:

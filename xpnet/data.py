@@ -43,7 +43,8 @@ class Dataset:
         once if it fits there and the network has no ``memory_limit``; else in chunks, each of
         which is made of blocks of rows from everywhere in the data. Prediction reads it in chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        Labels; moved to where ``X`` is, or to the host beside a sparse ``X``.
+        Labels; moved to where ``X`` is, or to the host beside a sparse ``X``. A device without
+        float64 has them in float32, with a warning if they lose digits that tell them apart.
     feature_names : sequence of str, optional
         A name for each column; those of a DataFrame by default.
     label_name : str, optional
@@ -121,16 +122,18 @@ class Dataset:
         Parameters
         ----------
         path : str or Path
-            A file in UTF-8.
+            A file in UTF-8, not compressed. Empty lines and lines of spaces are no rows.
         label : str, optional
-            The column that becomes ``y``. Written as whole numbers throughout, it is ``int64``;
+            The column that becomes ``y``, no cell of which may be missing (empty or "nan").
+            Written as whole numbers throughout, it is ``int64``;
             as numbers, ``float64``; else its distinct texts, sorted, become the codes 0, 1, ...
             (``int64``) and are kept in ``class_names``.
         columns : sequence of str, optional
             The columns that become ``X``, in this order; by default all but ``label``. What else
             is in the file may be anything.
         delimiter : str, optional
-            One character; found out among ``, ; | tab`` by default.
+            One character. By default a tab if the file's name ends in ``.tsv``; else found out
+            among ``, ; | tab``.
 
         Returns
         -------
@@ -144,7 +147,8 @@ class Dataset:
         UnknownNameError
             There is no column ``label``, or none of ``columns``.
         ValueError
-            The file is empty, has no header, or a row does not fit: the message has its line.
+            The file is empty or compressed, has no header, or a row does not fit: the message has
+            its line.
         """
         names, X, y, class_names = read_csv(Path(path), label, columns, delimiter)
         return cls(X, y, names, label, class_names=class_names)

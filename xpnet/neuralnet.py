@@ -10,6 +10,7 @@ import numpy as np
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, find
 from ._chunks import chunk_sizes, mixed_chunks
+from ._digits import lost_digits
 from ._direction import direction_of
 from ._originals import remember
 from ._parameters import Parameters
@@ -24,6 +25,12 @@ from ._preparing import (
 )
 from ._reading import is_wide
 from ._streaming import Stream
+from ._target_unit import (
+    check_target_unit,
+    in_float64,
+    in_own_unit,
+    standardised,
+)
 from ._weighing import balanced_loss, check_total_weight
 from ._wide import takes_wide
 from .backends import (
@@ -37,6 +44,7 @@ from .backends import (
     resolve,
     unknown_name,
 )
+from .backends._warnings import warn
 from .callbacks import Callback, check_callbacks
 from .data import Dataset, as_dataset
 from .history import History
@@ -111,6 +119,13 @@ class NeuralNetwork:
         On CUDA, whether whole steps are captured in graphs. False launches the same kernels one by
         one. True refuses a network that has layers there are no kernels for; "auto" trains it by
         its formulas.
+    target_unit : tuple of float, optional
+        Mean and scale of regression targets, such as ``(y.mean(), y.std())``; one pair for all
+        outputs. The network is trained on ``(y - mean) / scale``, which is computed in float64.
+        What ``predict`` answers, and what ``score`` and the history's metric measure, is in the
+        unit of ``y``, in float64. The history's loss is that of the standardised targets. Needed
+        where targets are far from 0 in comparison with their spread, or very large or small. For
+        losses that take values, such as :class:`~xpnet.MeanSquaredError`.
 
     Attributes
     ----------
@@ -163,6 +178,7 @@ class NeuralNetwork:
         regularizer: str | Regularizer | None = None,
         precision: str = "float32",
         capture: bool | str = "auto",
+        target_unit: tuple[float, float] | None = None,
     ) -> None:
         self.epochs = check_count("epochs", epochs)
         self.batch_size: int | str = "auto"
@@ -182,6 +198,7 @@ class NeuralNetwork:
         self.optimizer = copy.deepcopy(self._new_optimizer)
         self.loss = find("loss", loss, LossFunction, LOSSES)
         self.metric = _make_metric(metric, self.loss)
+        self.target_unit = check_target_unit(target_unit, self.loss)
         self.verbose = bool(verbose)
         self.progress = bool(progress)
         self.shuffle = bool(shuffle)
@@ -309,11 +326,14 @@ class NeuralNetwork:
         Yields
         ------
         tuple of array
-            ``(X_batch, y_batch)``, where the network lives; ``y_batch`` is None without y. The
-            features have the network's floating-point type, or their own if that has more digits
-            and the first layer takes it, as :class:`~xpnet.Normalization` does.
+            ``(X_batch, y_batch)``, where the network lives; ``y_batch`` is None without y, and
+            standardised if the network has a ``target_unit``, like the outputs that it is compared
+            with. The features have the network's floating-point type, or their own if that has
+            more digits and the first layer takes it, as :class:`~xpnet.Normalization` does.
         """
         data = Dataset(X, y)
+        if data.y is not None and self.target_unit is not None:
+            data.y = standardised(data.y, self.target_unit)
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
         size = self._most_at_a_time()
@@ -381,7 +401,10 @@ class NeuralNetwork:
         return self._generator(1, epoch).permutation(n)
 
     def forward_propagation(self, X: Array, training: bool = True) -> Array:
-        """Return the output of the last layer for a batch of shape (n, n_features)."""
+        """Return the output of the last layer for a batch of shape (n, n_features).
+
+        A ``target_unit`` is not in it yet: :meth:`predict` brings it in.
+        """
         for layer in self.layers:
             X = layer.forward_propagation(X, training)
         return X
@@ -458,7 +481,7 @@ class NeuralNetwork:
         UserWarning
             The network's type has too few digits for a column of the features: the step from a
             number to the next is more than a thousandth of the column's deviation (a quarter of
-            its range stands for that).
+            its range stands for that). Or the targets lose digits in it that tell them apart.
 
         Raises
         ------
@@ -513,6 +536,7 @@ class NeuralNetwork:
         -------
         array of shape (n, n_outputs)
             In the library and on the device of the input; NumPy for lists, tables and sparse rows.
+            With a ``target_unit`` in float64, and NumPy if the device has no float64.
 
         Raises
         ------
@@ -528,7 +552,11 @@ class NeuralNetwork:
         with backend.active():
             output = trainer.predict(self, place_for(self, data, backend))
         home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
-        return move(output, home)
+        output = move(output, home)
+        if self.target_unit is None:
+            return output
+        with home.active():
+            return in_own_unit(output, self.target_unit)
 
     def score(
         self,
@@ -536,6 +564,9 @@ class NeuralNetwork:
         metric: str | Metric | type[Metric] | MetricFunction | None = None,
     ) -> float:
         """Return the network's metric, or another, on a data set.
+
+        It compares what :meth:`predict` returns with the targets, in float64; on a device without
+        float64 the host does.
 
         Parameters
         ----------
@@ -564,11 +595,13 @@ class NeuralNetwork:
         loss = chosen if isinstance(chosen, LossFunction) else self.loss
         given = (loss, y, data.sample_weight, n_outputs, self.backend.dtype)
         check_total_weight("data set", *given, for_metric=chosen is not loss)
-        backend = self._backend_for(data.X)
+        backend, weight = self._backend_for(data.X), data.sample_weight
         self.to(backend)
         with backend.active():
-            placed = place_for(self, data, backend, y)
-            return trainer.measure(self, placed, chosen)
+            placed = place_for(self, data, backend)
+            y = in_float64(y, backend)
+            weight = None if weight is None else in_float64(weight, backend)
+            return trainer.measure(self, placed, y, weight, chosen)
 
     def memory_plan(
         self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None
@@ -697,6 +730,7 @@ class NeuralNetwork:
         if validation is not None:
             held_out = self._checked(validation)
             check_weights(held_out, self.loss, self.metric)
+        self._warn_of_lost_digits(training)
         backend = self._backend_for(training.X)
         with backend.active():
             placed = place_training(self, training, held_out, backend)
@@ -748,6 +782,21 @@ class NeuralNetwork:
         if self._is_fitted and not train:
             check_names(dataset, self.feature_names)
         return dataset
+
+    def _warn_of_lost_digits(self, data: Dataset) -> None:
+        """Warn of targets whose differences the type of predictions does not show."""
+        if data.y is None or self.loss.targets in ("classes", "probabilities"):
+            return
+        dtype = self.backend.dtype if self.target_unit is None else "float64"
+        lost = lost_digits(data.y, dtype)
+        if lost is None:
+            return
+        advice = "subtract a fixed number from them first"
+        if dtype == "float32":
+            advice = "give dtype='float64'"
+            if self.loss.targets == "values":
+                advice = f"give target_unit=(y.mean(), y.std()), or {advice[5:]}"
+        warn(f"{lost}, which is too coarse to tell the targets apart: {advice}")
 
     def _check_built(self) -> None:
         if not self.layers:

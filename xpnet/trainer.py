@@ -17,6 +17,7 @@ from ._interruption import Interruption
 from ._placing import Data, Placed
 from ._steps import NotFiniteError
 from ._sums import Sums, accumulator, loss_arguments, metric_arguments
+from ._target_unit import in_own_unit
 from ._which_steps import make_steps
 from .backends import Array
 from .callbacks import Callback
@@ -241,23 +242,49 @@ class _NoBar(AbstractContextManager[Any]):
 
 
 def evaluate(network: "NeuralNetwork", data: Data) -> tuple[float, float | None]:
-    """Return loss and metric of a network on data, without training."""
+    """Return loss and metric of a network on data, without training.
+
+    With a target unit, the loss is that of the standardised targets.
+    """
     sums = Sums(network)
     for batch, output in _outputs(network, data):
         sums.add(batch, output, network.loss.loss(*loss_arguments(batch, output)))
     return sums.read()
 
 
-def measure(network: "NeuralNetwork", data: Data, metric: Metric | Callable[..., Any]) -> float:
-    """Return any metric of a network on data."""
-    sums = accumulator(metric)
-    for batch, output in _outputs(network, data):
-        sums.add(*metric_arguments(network.loss, *loss_arguments(batch, output)))
-    return network.backend.scalar(sums.result())
+def measure(
+    network: "NeuralNetwork",
+    data: Data,
+    y: Array,
+    weight: Array | None,
+    metric: Metric | Callable[..., Any],
+) -> float:
+    """Return any metric of a network on data, in float64 and in the targets' own unit.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    data : Data
+        The features; targets and weights in it are not looked at.
+    y : array
+        The targets, not standardised, where :func:`in_float64` has them.
+    weight : array of shape (n,) or None
+        Sample weights, in the same place.
+    metric : Metric or function
+    """
+    sums, start = accumulator(metric), 0
+    for _, output in _outputs(network, data):
+        part = slice(start, start + output.shape[0])
+        start = part.stop
+        arguments = [y[part, ...], in_own_unit(output, network.target_unit)]
+        if weight is not None:
+            arguments.append(weight[part])
+        sums.add(*metric_arguments(network.loss, *arguments))
+    return sums.result()
 
 
 def predict(network: "NeuralNetwork", data: Data) -> Array:
-    """Return a network's outputs for data, batch by batch."""
+    """Return a network's outputs for data, batch by batch; targets' unit is not in them yet."""
     outputs = [output for _, output in _outputs(network, data)]
     # A copy, too, where there is one: layers that change nothing give the features themselves.
     return data.backend.xp.concat(outputs, axis=0)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._reading import refuse_times
 from ..backends import (
     Array,
     Backend,
@@ -51,6 +52,8 @@ def checked(
     if not (on_gpu(X) or _is_cupys(X)):
         home = None
     y = brought(y)
+    if y_numeric:
+        refuse_times("y", y)
     if on_gpu(given):
         _check_on_gpu(est, given, reset)
         check_consistent_length(given, y)

@@ -1,0 +1,118 @@
+"""The unit of a regression's targets.
+
+A network computes in float32 as a rule, which has 7 digits. Targets far from 0, such as Unix time
+in seconds, need more for their differences. A network with a ``target_unit`` is trained on
+``(y - mean) / scale``, and what it answers and how it is scored is in the unit of ``y``. Whatever
+is in that unit is in float64.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ._digits import differ_by_rounding
+from .backends import Array, Backend, array_namespace, backend_of, move, to_host
+from .losses import LossFunction
+
+Unit = tuple[float, float]
+"""Mean and scale of the targets."""
+
+_EXACT = 2**53
+"""Up to here float64 has every whole number."""
+
+_LOW_BITS = 0x7FF
+"""What float64 may have no digits for in an integer of 64 bits: the lowest 11."""
+
+
+def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
+    """Return ``target_unit`` as two floats.
+
+    Raises
+    ------
+    ValueError
+        It is not a mean and a scale above 0, both finite, or the loss does not take values.
+    """
+    if given is None:
+        return None
+    try:
+        mean, scale = (float(number) for number in given)
+    except (TypeError, ValueError):
+        mean, scale = math.nan, math.nan
+    if not math.isfinite(mean) or not 0 < scale < math.inf:
+        raise ValueError(
+            f"target_unit={given!r}: expected (mean, scale), two finite numbers with scale above "
+            "0, e.g. (y.mean(), y.std()); for targets that are all the same give a scale of 1"
+        )
+    if loss.targets != "values":
+        raise ValueError(
+            f"target_unit={given!r} is for losses whose targets are values, such as "
+            f"MeanSquaredError, and those of {type(loss).__name__} are "
+            f"{loss.targets or 'not known to be any'}: leave target_unit out"
+        )
+    return mean, scale
+
+
+def standardised(y: Array, unit: Unit) -> np.ndarray:
+    """Return ``(y - mean) / scale`` on the host, in float64.
+
+    Raises
+    ------
+    ValueError
+        A result is beyond what float64 holds.
+    """
+    host, (mean, scale) = to_host(y), unit
+    values = host.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
+        if host.dtype.kind in "iu" and values.size and np.abs(values).max() > _EXACT:
+            low = host & _LOW_BITS  # subtracted by itself, so that no digit is lost
+            result: np.ndarray = (host - low).astype(np.float64) - mean + low.astype(np.float64)
+        else:
+            result = values - mean
+        result /= scale
+    if not np.isfinite(result).all() and np.isfinite(values).all():
+        raise ValueError(
+            f"y goes from {values.min():g} to {values.max():g}, which target_unit={unit} takes "
+            "beyond what float64 holds: give its own mean and standard deviation"
+        )
+    return result
+
+
+def in_own_unit(standardised: Array, unit: Unit | None) -> Array:
+    """Return outputs of a network in the unit of its targets, in float64.
+
+    They stay on their device if it has float64, else they come to the host.
+    """
+    values = in_float64(standardised)
+    return values if unit is None else values * unit[1] + unit[0]
+
+
+def in_float64(values: Array, backend: Backend | None = None) -> Array:
+    """Return floating-point numbers in float64, on a device, or on the host if it has no float64.
+
+    Parameters
+    ----------
+    values : array
+        Integers and booleans keep their type.
+    backend : Backend, optional
+        The device; by default that of the array.
+    """
+    backend = backend or backend_of(values)
+    if backend.wide_dtype != "float64":
+        host = to_host(values)
+        return host.astype(np.float64) if host.dtype.kind == "f" else host
+    floating = array_namespace(values).isdtype(values.dtype, "real floating")
+    return move(values, backend, "float64" if floating else None)
+
+
+def suggested_unit(y: Array) -> Unit:
+    """Return mean and standard deviation of targets of shape (n,); 1 where they do not vary.
+
+    No square of them overflows or underflows on the way.
+    """
+    values = to_host(y).astype(np.float64)
+    low, high = values.min(), values.max()
+    largest = max(abs(low), abs(high)) or 1.0
+    part = values / largest
+    varies = not differ_by_rounding(low, high, np.float64)
+    return float(part.mean() * largest), float(part.std() * largest) if varies else 1.0
