@@ -1,7 +1,5 @@
 """Which backends there are: from a user's word to a backend, and from an array to its backend."""
 
-import sys
-import warnings
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
@@ -12,10 +10,10 @@ import numpy as np
 
 from ._backend import Array, ArrayBackend, Backend, array_namespace, is_array
 from ._errors import DeviceUnavailableError, unknown_name
+from ._warnings import warn
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
-    from types import FrameType
 
 _GROUP = "xpnet.backends"
 _BUILT_IN = {
@@ -169,11 +167,8 @@ def _best_available() -> tuple[str, str]:
 
 @cache
 def _warn_once(message: str) -> None:
-    """Warn once for each message in this process, as if by the line that called this package."""
-    level, frame = 1, cast("FrameType | None", sys._getframe())
-    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "xpnet":
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, RuntimeWarning, stacklevel=level)
+    """Warn once for each message in this process."""
+    warn(message, RuntimeWarning)
 
 
 def _factory(backend: str) -> Factory:

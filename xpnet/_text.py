@@ -5,7 +5,6 @@ import os
 import re
 import tarfile
 import tempfile
-import warnings
 import zipfile
 import zlib
 from array import array
@@ -15,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+
+from .backends._warnings import warn
 
 # Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
 _words = re.compile(r"\w+(?:'\w+)*").findall
@@ -64,10 +65,9 @@ def load_bags(source: Path, cache: Path | None) -> Bags:
     try:
         _write_cache(file, bags)
     except OSError as error:
-        warnings.warn(
+        warn(
             f"could not write {file} ({error}): the reviews will be read anew next time. Name "
-            "another folder by the environment variable XPNET_CACHE, or give cache=False",
-            stacklevel=3,
+            "another folder by the environment variable XPNET_CACHE, or give cache=False"
         )
     return bags
 

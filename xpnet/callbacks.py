@@ -6,12 +6,12 @@ A new callback is a subclass of :class:`Callback` with the methods that it needs
 import csv
 import math
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._checks import check_count, check_fraction, check_non_negative
+from .backends._warnings import warn
 from .metrics import Metric
 from .snapshot import Snapshot
 
@@ -445,7 +445,7 @@ class Watch(Callback):
     def _say(self, what: str, text: str) -> None:
         if what not in self._said:
             self._said.add(what)
-            warnings.warn(text, RuntimeWarning, stacklevel=5)
+            warn(text, RuntimeWarning)
 
 
 class StopOnNaN(Callback):

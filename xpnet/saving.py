@@ -8,7 +8,6 @@ that a file that was cut short or altered is refused.
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterator
 from inspect import Parameter, signature
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .backends import is_array, move_state, to_host
+from .backends._warnings import warn
 from .initializers import Initializer
 from .layers import Layer
 from .losses import LossFunction
@@ -168,10 +168,9 @@ def load(
 def _saved_metric(encoded: Any) -> Metric | None:
     metric = _decode(encoded)
     if isinstance(metric, UnsavedFunction):
-        warnings.warn(
+        warn(
             f"the network's metric was the function {metric.name!r}, which a file does not hold: "
-            "give it by load(path, metric=...)",
-            stacklevel=3,
+            "give it by load(path, metric=...)"
         )
         return None
     return cast(Metric | None, metric)

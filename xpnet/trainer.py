@@ -7,7 +7,6 @@ sums stay there and are read once, at its end.
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +18,7 @@ from ._steps import NotFiniteError
 from ._sums import Sums, accumulator, loss_arguments, metric_arguments
 from ._which_steps import make_steps
 from .backends import Array
+from .backends._warnings import warn
 from .callbacks import Callback
 from .history import History
 from .memory import EVALUATION_ROWS
@@ -130,12 +130,11 @@ class Trainer:
                 if self.plan.rows == 1:
                     raise
                 rows = -(-self.plan.rows // 2)
-                warnings.warn(
+                warn(
                     f"out of memory in epoch {epoch + 1} ({error}): it begins again, with batches "
                     f"in pieces of {rows} samples, which make the same updates. memory_limit= "
                     "keeps training within what there is from the beginning",
                     RuntimeWarning,
-                    stacklevel=4,
                 )
             self._entered.close()
             self._placed = self._placed.in_pieces(self.network, rows)

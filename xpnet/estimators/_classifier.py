@@ -9,12 +9,11 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import column_or_1d
 
 from ..backends import Array, array_namespace, ops
 from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
-from ._inputs import Home, answer, brought
+from ._inputs import Home, answer, brought, one_dimensional
 from ._network import of_outputs
 
 
@@ -172,8 +171,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # ---- labels
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = one_dimensional(y)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._learn_classes(y)
         else:

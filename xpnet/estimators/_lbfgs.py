@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from sklearn.utils.optimize import _check_optimize_result
+from sklearn.exceptions import ConvergenceWarning
 
 from .._penalties import inverse
 from .._placing import keeps_sparse, place
 from ..backends import Array
+from ..backends._warnings import warn
 from ..data import Dataset
 from ..neuralnet import NeuralNetwork
 from ._network import dense_layers
@@ -87,8 +88,25 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
             options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},
         )
         objective.put(result.x)
-    est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
+    est.n_iter_ = min(result.nit, est.max_iter)
+    if result.status != 0:
+        _warn_of_an_early_end(result, est.n_iter_, est.max_iter)
     est.loss_ = float(result.fun)
     net.mark_fitted()
     for layer in net.layers:
         layer.forget_pass()
+
+
+def _warn_of_an_early_end(result: Any, n_iter: int, max_iter: int) -> None:
+    """Say, in scikit-learn's words, that the solver ended before it converged."""
+    text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n"
+    text += f"{result.message}\n"
+    if n_iter == max_iter:
+        text += (
+            f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+        )
+    text += (
+        "\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
+    warn(text, ConvergenceWarning)

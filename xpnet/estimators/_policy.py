@@ -5,12 +5,12 @@ and ``early_stopping``.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from sklearn.exceptions import ConvergenceWarning
 
+from ..backends._warnings import warn
 from ..callbacks import Callback
 from ..neuralnet import NeuralNetwork
 from ..optimizers import SGD
@@ -88,11 +88,10 @@ class Policy(Callback):
         if est._no_improvement_count > est.n_iter_no_change and self._ends(network):
             network.stop_training = True
         elif est.n_iter_ == est.max_iter and not self._incremental:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
 
     def _compare(self, network: NeuralNetwork) -> None:
@@ -137,11 +136,10 @@ class Policy(Callback):
         if self._score is None:
             return False
         self.est.validation_scores_.append(float("nan"))
-        warnings.warn(
+        warn(
             "Stochastic Optimizer: the loss became NaN or infinite; the weights are those with the "
             "best validation score.",
             ConvergenceWarning,
-            stacklevel=2,
         )
         network.mark_fitted()  # even in the first epoch
         return True

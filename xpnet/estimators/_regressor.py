@@ -6,12 +6,11 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import column_or_1d
 
 from ..backends import Array
 from ..losses import LossFunction, MeanSquaredError, PoissonLoss
 from ._base import BaseMLP, partial_fit_if_stochastic
-from ._inputs import answer, brought
+from ._inputs import answer, brought, one_dimensional
 from ._network import of_outputs
 
 
@@ -93,8 +92,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._take(locals())
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = one_dimensional(y)
         targets = y.reshape(-1, 1) if y.ndim == 1 else y
         if self.loss == "poisson" and np.any(targets < 0):
             raise ValueError("Some values of y are negative: the loss 'poisson' needs y >= 0.")

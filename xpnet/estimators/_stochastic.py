@@ -1,6 +1,5 @@
 """The solvers that go in mini-batches: what is held out, batches, epochs."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 
 from ..backends import Array
+from ..backends._warnings import warn
 from ..data import take_rows
 from ._network import EstimatorNetwork
 from ._policy import Policy
@@ -64,7 +64,7 @@ def fit_stochastic(
             callbacks=callbacks,
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warn("Training interrupted by user.")
         net.mark_fitted()  # even in the first epoch
     finally:
         net.begin_orders(None)
@@ -106,8 +106,5 @@ def _batch_size(given: Any, n: int) -> int:
     if given == "auto":
         return min(200, n)
     if given > n:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=5,
-        )
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return int(np.clip(given, 1, n))
