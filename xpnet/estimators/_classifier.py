@@ -15,6 +15,7 @@ from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
 from ._inputs import Home, answer, brought, one_dimensional
 from ._network import of_outputs
+from ._undoing import all_or_nothing
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -326,6 +327,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @partial_fit_if_stochastic
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch from where the model is.
 

@@ -12,6 +12,7 @@ from ..losses import LossFunction, MeanSquaredError, PoissonLoss
 from ._base import BaseMLP, partial_fit_if_stochastic
 from ._inputs import answer, brought, one_dimensional
 from ._network import of_outputs
+from ._undoing import all_or_nothing
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -154,6 +155,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @partial_fit_if_stochastic
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch from where the model is.
 
