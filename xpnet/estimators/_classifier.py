@@ -93,17 +93,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Weights and biases of each layer; those of a model on a GPU are copies.
     loss_, best_loss_ : float
         The last and the least loss, penalty included. ``best_loss_`` is None with early stopping.
+        ``loss_`` is NaN if the last epoch diverged, or if Ctrl-C came before the first was over.
     loss_curve_, validation_loss_curve_ : list of float
-        Of each epoch; the latter with early stopping or ``validation_data``.
+        Of each epoch, or of each iteration of "lbfgs"; the latter with early stopping or
+        ``validation_data``, else empty.
     validation_scores_, best_validation_score_
-        Of each epoch, and the best, with early stopping, else None.
+        Of each epoch, and the best, with early stopping, else None. The score is NaN in an epoch
+        that diverged, and the best one -inf if there was no other epoch.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_ : int
-        Epochs, samples seen, layers with the features as one, outputs, features.
+        Epochs or iterations, samples seen, layers with the features as one, outputs, features.
     feature_names_in_ : array of str
         Where X has names.
     out_activation_ : str
     history_ : History
-        Everything that was written down of each epoch.
+        Everything that was written down of each complete epoch; "lbfgs" has none.
     network_ : NeuralNetwork
         The network inside; its last layer gives logits.
 
@@ -113,6 +116,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     float64 on a CPU the weights are the same within rounding. With sample weights ``loss_`` is the
     weighted mean over all samples, where scikit-learn has the plain mean of the batches' weighted
     means; on a GPU the penalty in it is that at the end of the epoch.
+
+    Training that diverges is a ``ValueError``, and the estimator stays as it was. With
+    ``early_stopping`` it ends training: a ``ConvergenceWarning`` says so, and the weights are those
+    with the best validation score, as in scikit-learn. "lbfgs" ends where it diverges, with such a
+    warning, too.
+
+    Warnings point at the line that called ``fit``, whatever is between, and are hidden by category:
+    ``warnings.filterwarnings("ignore", category=sklearn.exceptions.ConvergenceWarning)``.
 
     Examples
     --------

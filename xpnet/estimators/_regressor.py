@@ -37,6 +37,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_
         As of :class:`MLPClassifier`, like the others.
 
+    Notes
+    -----
+    Training that diverges, and hiding warnings: as for :class:`MLPClassifier`.
+
     Examples
     --------
     >>> from sklearn.datasets import make_regression
