@@ -2,8 +2,12 @@
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
+
+import numpy as np
 
 from .backends import unknown_name
 
@@ -16,37 +20,85 @@ class NotFittedError(ValueError, AttributeError):
 
 def check_positive(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number above 0, else raise ``ValueError``."""
-    if not _is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{name}={value!r}: expected a finite number above 0")
-    return float(value)
+    number = _number(value)
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name}={shown(value)}: expected a finite number above 0")
+    return number
 
 
 def check_fraction(name: str, value: float) -> float:
     """Return ``value`` if it lies in [0, 1), else raise ``ValueError``."""
-    if not _is_number(value) or not 0 <= value < 1:
-        raise ValueError(f"{name}={value!r}: expected a number in [0, 1)")
-    return float(value)
+    number = _number(value)
+    if not 0 <= number < 1:
+        raise ValueError(f"{name}={shown(value)}: expected a number in [0, 1)")
+    return number
 
 
 def check_non_negative(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number from 0 up, else raise ``ValueError``."""
-    if not _is_number(value) or not 0 <= value < math.inf:
-        raise ValueError(f"{name}={value!r}: expected a finite number, 0 or more")
-    return float(value)
+    number = _number(value)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name}={shown(value)}: expected a finite number, 0 or more")
+    return number
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:
     """Return ``value`` if it is a whole number from ``least`` up, else raise ``ValueError``."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise ValueError(f"{name}={value!r}: expected a whole number, {least} or more")
-    return int(value)
+    if (number := _whole(value)) is None or number < least:
+        raise ValueError(f"{name}={shown(value)}: expected a whole number, {least} or more")
+    return number
 
 
 def check_integer(value: int) -> int:
     """Return ``value`` if it is a whole number, else raise ``TypeError``."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{value!r}: expected a whole number")
-    return operator.index(value)
+    if (number := _whole(value)) is None:
+        raise TypeError(f"{shown(value)}: expected a whole number")
+    return number
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False, 1 or 0, else raise ``TypeError``."""
+    if not isinstance(value, (bool, np.bool_)) and _whole(value) not in (0, 1):
+        raise TypeError(f"{name}={shown(value)}: expected True or False")
+    return bool(value)
+
+
+def check_text(name: str, value: str) -> str:
+    """Return ``value`` if it is a text, else raise ``TypeError``."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={shown(value)}: expected a text")
+    return value
+
+
+def check_function(name: str, value: Any) -> Any:
+    """Return ``value`` if it can be called, else raise ``TypeError``."""
+    if not callable(value):
+        raise TypeError(f"{name}={shown(value)}: expected a function")
+    return value
+
+
+@contextmanager
+def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
+    """Say which array it was that there was no memory for.
+
+    Raises
+    ------
+    MemoryError
+        The message has the shape, and the size of such an array of float64.
+    ValueError
+        No computer could hold it.
+    """
+    n_bytes = 8 * math.prod(shape)
+    text = (
+        f"{what} of shape {shape}: that is {n_bytes / 2**30:,.1f} GiB, and there is less memory. "
+        "Use smaller layers, or fewer features"
+    )
+    if n_bytes > sys.maxsize:
+        raise ValueError(text)
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(text) from error
 
 
 def check_shape(name: str, value: Any) -> tuple[int, ...]:
@@ -98,7 +150,7 @@ def find(
     if isinstance(given, type) and issubclass(given, base):
         return make(given)
     raise TypeError(
-        f"{kind}={given!r}: expected a name ({', '.join(sorted(names))}), "
+        f"{kind}={shown(given)}: expected a name ({', '.join(sorted(names))}), "
         f"a subclass of {base.__name__} or an instance of one"
     )
 
@@ -107,7 +159,38 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) or (
-        hasattr(value, "__float__") and not isinstance(value, (str, bytes))
-    )
+def _number(value: Any) -> float:
+    """Return a number as a float; NaN if it is something else, or more than a float can hold.
+
+    True and False are taken for mistakes, and so is an array of one number in a row.
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype.kind not in "iuf" or isinstance(value, np.ma.MaskedArray):
+            return math.nan
+    elif isinstance(value, bool) or not hasattr(value, "__float__"):
+        return math.nan
+    if getattr(value, "ndim", 0):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number as Python's, None if it is something else."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # an array of several
+        return None
+
+
+def shown(value: Any) -> str:
+    """Return a value as text for a message, shortened if it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes down
+        return f"a whole number of {value.bit_length():,} bits"
+    return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"

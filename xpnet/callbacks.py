@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._checks import check_count, check_fraction, check_non_negative
+from ._checks import check_count, check_flag, check_fraction, check_non_negative
 from .backends._warnings import warn
 from .metrics import Metric
 from .snapshot import Snapshot
@@ -140,7 +140,7 @@ class EarlyStopping(_Monitor):
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience = check_count("patience", patience, least=0)
-        self.restore_best_weights = bool(restore_best_weights)
+        self.restore_best_weights = check_flag("restore_best_weights", restore_best_weights)
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._waited = 0

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from array_api_compat import device
 
-from ._checks import check_fraction, check_integer, check_positive
+from ._checks import check_flag, check_fraction, check_integer, check_positive
 from .backends import Array, array_namespace, ops
 
 
@@ -272,7 +272,7 @@ class BinaryCrossEntropy(MeanLoss):
     def __init__(
         self, from_logits: bool = False, factor: float = 1.0, most: float = math.inf
     ) -> None:
-        self.from_logits = bool(from_logits)
+        self.from_logits = check_flag("from_logits", from_logits)
         self.factor, self.most = check_positive("factor", factor), _check_most(most)
         self.decision_threshold = 0.0 if from_logits else 0.5
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from . import memory, trainer
-from ._checks import NotFittedError, check_count, find
+from ._checks import NotFittedError, check_count, check_flag, find
 from ._parameters import Parameters
 from ._placing import keeps_sparse, place, place_training
 from ._preparing import (
@@ -169,9 +169,9 @@ class NeuralNetwork:
         self.optimizer = copy.deepcopy(self._new_optimizer)
         self.loss = find("loss", loss, LossFunction, LOSSES)
         self.metric = _make_metric(metric, self.loss)
-        self.verbose = bool(verbose)
-        self.progress = bool(progress)
-        self.shuffle = bool(shuffle)
+        self.verbose = check_flag("verbose", verbose)
+        self.progress = check_flag("progress", progress)
+        self.shuffle = check_flag("shuffle", shuffle)
         self.seed = None if seed is None else check_count("seed", seed, least=0)
         self._entropy = _entropy(self.seed)
         self.backend = resolve(device, backend=backend, dtype=dtype)

@@ -17,10 +17,11 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..activations import ActivationLayer
 from ..backends import PRECISIONS, Array, to_host
+from ..callbacks import Callback
 from ..losses import LossFunction
 from ..schedules import Schedule
 from ..trainer import DivergedError
-from ._checks import check_for_lbfgs, check_going_on, hidden_sizes
+from ._checks import check_for_lbfgs, check_going_on, check_numbers, hidden_sizes
 from ._conversion import from_sklearn, to_sklearn
 from ._inputs import FLOATING, Home, brought, checked, features
 from ._lbfgs import fit_lbfgs
@@ -87,7 +88,7 @@ class BaseMLP(BaseEstimator, ABC):
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "scoring": [str, callable, None],
-        "callbacks": ["array-like", None],
+        "callbacks": [list, tuple, Callback, None],
         "progress": ["boolean"],
     }
 
@@ -175,6 +176,9 @@ class BaseMLP(BaseEstimator, ABC):
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool
     ) -> Self:
         hidden = hidden_sizes(self.hidden_layer_sizes)
+        check_numbers(self)
+        if self.scoring is not None:
+            check_scoring(self, self.scoring)
         if self.solver == "lbfgs":
             check_for_lbfgs(self, validation_data)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)

@@ -81,7 +81,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Of "adamw".
     scoring : str, callable or None, default None
         scikit-learn's scorer for ``early_stopping``, in place of the accuracy.
-    callbacks : list of Callback, optional
+    callbacks : Callback or list of Callback, optional
         See :mod:`xpnet.callbacks`.
     progress : bool, default False
         Whether to show a progress bar.

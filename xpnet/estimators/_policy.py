@@ -79,7 +79,7 @@ class Policy(Callback):
         self._compare(network)
         if est.learning_rate == "invscaling" and _changes(network):
             initial = cast(CurrentRate, network.optimizer.schedule).initial
-            _set_rate(network, initial / (est.t_ + 1) ** est.power_t)
+            _set_rate(network, initial / (est.t_ + 1.0) ** float(est.power_t))
         if est._no_improvement_count > est.n_iter_no_change and self._ends(network):
             network.stop_training = True
         elif est.n_iter_ == est.max_iter and not self._incremental:

@@ -8,6 +8,7 @@ from sklearn.model_selection import train_test_split
 
 from ..backends import Array
 from ..backends._warnings import warn
+from ..callbacks import check_callbacks
 from ..data import take_rows
 from ._network import EstimatorNetwork
 from ._policy import Policy
@@ -55,7 +56,7 @@ def fit_stochastic(
         score = est._scorer(net, *held_out)
     policy = Policy(est, n, score, incremental)
     est.n_iter_ = 0
-    callbacks = [policy, *(est.callbacks or ())]
+    callbacks = [policy, *check_callbacks(est.callbacks or ())]
     try:
         net.fit(
             (X, y, times(weight, of_class)),
