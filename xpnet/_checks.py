@@ -2,14 +2,17 @@
 
 import math
 import operator
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .backends import unknown_name
+from .backends import Array, array_namespace, is_array, unknown_name
+from .backends._errors import shown
 
 T = TypeVar("T")
 
@@ -20,54 +23,78 @@ class NotFittedError(ValueError, AttributeError):
 
 def check_positive(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number above 0, else raise ``ValueError``."""
-    number = _number(value)
-    if not 0 < number < math.inf:
+    found = number(value)
+    if not 0 < found < math.inf:
         raise ValueError(f"{name}={shown(value)}: expected a finite number above 0")
-    return number
+    return found
 
 
 def check_fraction(name: str, value: float) -> float:
     """Return ``value`` if it lies in [0, 1), else raise ``ValueError``."""
-    number = _number(value)
-    if not 0 <= number < 1:
+    found = number(value)
+    if not 0 <= found < 1:
         raise ValueError(f"{name}={shown(value)}: expected a number in [0, 1)")
-    return number
+    return found
 
 
 def check_non_negative(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number from 0 up, else raise ``ValueError``."""
-    number = _number(value)
-    if not 0 <= number < math.inf:
+    found = number(value)
+    if not 0 <= found < math.inf:
         raise ValueError(f"{name}={shown(value)}: expected a finite number, 0 or more")
-    return number
+    return found
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:
     """Return ``value`` if it is a whole number from ``least`` up, else raise ``ValueError``."""
-    if (number := _whole(value)) is None or number < least:
+    if (found := whole_number(value)) is None or found < least:
         raise ValueError(f"{name}={shown(value)}: expected a whole number, {least} or more")
-    return number
+    return found
 
 
 def check_integer(value: int) -> int:
     """Return ``value`` if it is a whole number, else raise ``TypeError``."""
-    if (number := _whole(value)) is None:
+    if (found := whole_number(value)) is None:
         raise TypeError(f"{shown(value)}: expected a whole number")
-    return number
+    return found
 
 
 def check_flag(name: str, value: Any) -> bool:
     """Return ``value`` if it is True or False, 1 or 0, else raise ``TypeError``."""
-    if not isinstance(value, (bool, np.bool_)) and _whole(value) not in (0, 1):
+    if not isinstance(value, (bool, np.bool_)) and whole_number(value) not in (0, 1):
         raise TypeError(f"{name}={shown(value)}: expected True or False")
     return bool(value)
 
 
-def check_text(name: str, value: str) -> str:
-    """Return ``value`` if it is a text, else raise ``TypeError``."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name}={shown(value)}: expected a text")
-    return value
+def check_path(name: str, value: Any) -> Path:
+    """Return ``value`` as a path if it names a file, else raise ``TypeError`` or ``ValueError``."""
+    if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
+        raise TypeError(f"{name}={shown(value)}: expected the path of a file, as text or Path")
+    if not os.fspath(value):
+        raise ValueError(f"{name} is empty: expected the path of a file")
+    return Path(value)
+
+
+def check_texts(name: str, values: Any) -> list[str]:
+    """Return several names as texts; a single text, or what is no sequence, is a ``TypeError``."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__") or not _rows(values):
+        raise TypeError(f"{name}={shown(values)}: expected a list of names")
+    return [str(value) for value in values]
+
+
+def check_array(name: str, x: Any) -> Array:
+    """Return ``x`` if it is an array of real numbers, of any library, else raise ``TypeError``."""
+    if not is_array(x):
+        raise TypeError(f"{name} is {type(x).__name__}: expected an array")
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
+    if not array_namespace(x).isdtype(x.dtype, ("bool", "integral", "real floating")):
+        raise TypeError(f"{name} has the type {x.dtype}: expected booleans, integers or floats")
+    return x
+
+
+def _rows(values: Any) -> bool:
+    return not isinstance(values, type) and getattr(values, "ndim", True) != 0
 
 
 def check_function(name: str, value: Any) -> Any:
@@ -159,7 +186,7 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
     """Return a number as a float; NaN if it is something else, or more than a float can hold.
 
     True and False are taken for mistakes, and so is an array of one number in a row.
@@ -177,7 +204,7 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def _whole(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
     """Return a whole number as Python's, None if it is something else."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         return None
@@ -185,12 +212,3 @@ def _whole(value: Any) -> int | None:
         return operator.index(value)
     except TypeError:  # an array of several
         return None
-
-
-def shown(value: Any) -> str:
-    """Return a value as text for a message, shortened if it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # a whole number of more digits than Python writes down
-        return f"a whole number of {value.bit_length():,} bits"
-    return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import check_texts
 from .backends import (
     Array,
     Backend,
@@ -231,9 +232,7 @@ def check_weights(weights: Array) -> None:
 def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | None:
     if given is None:
         return columns or None
-    if isinstance(given, str):
-        raise TypeError(f"feature_names={given!r}: expected a list of names")
-    names = [str(name) for name in given]
+    names = check_texts("feature_names", given)
     if len(names) != n_features:
         raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
     check_distinct("feature_names has", names)

@@ -193,7 +193,7 @@ def plan(
     else:  # two chunks, two orders; and targets and weights of one that goes round the end
         data += 2 * chunk * (sizes.streamed_bytes + _ORDER_BYTES)
         data += chunk * sizes.other_bytes
-    steps = math.ceil(n_samples / batch_size) * -(-batch_size // rows)
+    steps = -(-n_samples // batch_size) * -(-batch_size // rows)
     collected = 0
     if network.metric is not None and not isinstance(network.metric, Metric):
         # A function needs all outputs and targets, and gets them in one piece.
@@ -291,7 +291,7 @@ def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
     rest = resident.total - n_samples * (sizes.feature_bytes + _ORDER_BYTES)
     row = max(sizes.streamed_bytes + _ORDER_BYTES + sizes.other_bytes / 2, 1)
     room = min((available - rest) / 2 // row, CHUNK_BYTES // max(sizes.streamed_bytes, 1))
-    whole = math.ceil(n_samples / size) * size
+    whole = -(-n_samples // size) * size
     return min(max(int(room) // size * size, size), whole)
 
 

@@ -10,7 +10,8 @@ A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from .backends import Array, array_namespace, is_array, ops
+from ._checks import check_array
+from .backends import Array, array_namespace, ops
 
 
 class Metric(ABC):
@@ -360,9 +361,8 @@ precision, recall, f1 = Precision(), Recall(), F1()
 
 def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
     """Refuse what does not belong together."""
-    for name, x in (("y_true", y_true), ("y_pred", y_pred)):
-        if not is_array(x):
-            raise TypeError(f"{name} is {type(x).__name__}: expected an array")
+    check_array("y_true", y_true)
+    check_array("y_pred", y_pred)
     if y_pred.ndim != 2:
         raise ValueError(
             f"y_pred has shape {y_pred.shape}: expected (n, n_outputs), for one output y[:, None]"
@@ -372,9 +372,7 @@ def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
     if y_true.ndim == 2 and y_true.shape[1] not in (1, y_pred.shape[1]):
         raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
-    if sample_weight is not None and not is_array(sample_weight):
-        raise TypeError(f"sample_weight is {type(sample_weight).__name__}: expected an array")
-    if sample_weight is not None and sample_weight.shape != (n,):
+    if sample_weight is not None and check_array("sample_weight", sample_weight).shape != (n,):
         raise ValueError(f"sample_weight has shape {sample_weight.shape}: expected ({n},)")
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from . import memory, trainer
-from ._checks import NotFittedError, check_count, check_flag, find
+from ._checks import NotFittedError, check_count, check_flag, check_path, find
 from ._parameters import Parameters
 from ._placing import keeps_sparse, place, place_training
 from ._preparing import (
@@ -29,8 +29,8 @@ from .backends import (
     move,
     move_state,
     resolve,
-    unknown_name,
 )
+from .backends._errors import check_name, shown
 from .callbacks import Callback, check_callbacks
 from .data import Dataset, as_dataset
 from .history import History
@@ -72,7 +72,7 @@ class NeuralNetwork:
         moved to. Without it, the network follows the arrays it is given.
     backend : str, optional
         Another library for the device, e.g. ``"torch"``; see :func:`xpnet.backends.resolve`.
-    dtype : {"float32", "float64"}, default "float32"
+    dtype : {"float32", "float64"} or NumPy's type of that name, default "float32"
     seed : int, optional
         Fixes first weights, order of samples and dropout, alike on every backend.
     shuffle : bool, default True
@@ -153,18 +153,20 @@ class NeuralNetwork:
     ) -> None:
         self.epochs = check_count("epochs", epochs)
         self.batch_size: int | str = "auto"
-        if batch_size != "auto":
+        if not (isinstance(batch_size, str) and batch_size == "auto"):
             self.batch_size = check_count("batch_size", batch_size)  # type: ignore[arg-type]
         self.memory_limit = None
         if memory_limit is not None:
             self.memory_limit = check_count("memory_limit", memory_limit)
-        if precision not in PRECISIONS:
-            raise unknown_name("precision", precision, PRECISIONS)
-        if precision != "float32" and dtype != "float32":
-            raise ValueError(f"precision={precision!r} is for dtype='float32', not {dtype!r}")
-        if capture not in (True, False, "auto"):
-            raise ValueError(f"capture={capture!r}: expected True, False or 'auto'")
-        self.precision, self.capture = precision, capture
+        self.backend = resolve(device, backend=backend, dtype=dtype)
+        self.precision = check_name("precision", precision, PRECISIONS)
+        if precision != "float32" and self.backend.dtype != "float32":
+            raise ValueError(
+                f"precision={precision!r} is for dtype='float32', not {self.backend.dtype!r}"
+            )
+        if not (isinstance(capture, bool) or (isinstance(capture, str) and capture == "auto")):
+            raise ValueError(f"capture={shown(capture)}: expected True, False or 'auto'")
+        self.capture = capture
         self._new_optimizer = _make_optimizer(optimizer, learning_rate, momentum)
         self.optimizer = copy.deepcopy(self._new_optimizer)
         self.loss = find("loss", loss, LossFunction, LOSSES)
@@ -174,7 +176,6 @@ class NeuralNetwork:
         self.shuffle = check_flag("shuffle", shuffle)
         self.seed = None if seed is None else check_count("seed", seed, least=0)
         self._entropy = _entropy(self.seed)
-        self.backend = resolve(device, backend=backend, dtype=dtype)
         self._follows_data = device is None and backend is None
         self.layers: list[Layer] = []
         self.regularizer = find_regularizer(regularizer)
@@ -258,7 +259,22 @@ class NeuralNetwork:
         return self
 
     def to(self, backend: Backend) -> Self:
-        """Move everything that the network has learned to another backend."""
+        """Move everything that the network has learned to another backend.
+
+        Parameters
+        ----------
+        backend : Backend
+            See :func:`xpnet.backends.resolve`.
+
+        Raises
+        ------
+        TypeError
+            It is something else, e.g. a name.
+        """
+        if not isinstance(backend, Backend):
+            raise TypeError(
+                f"to({shown(backend)}): expected a Backend, e.g. xpnet.resolve(backend='torch')"
+            )
         if backend == self.backend:
             return self
         # All copies are made before any takes its place: a move that fails changes nothing.
@@ -298,7 +314,7 @@ class NeuralNetwork:
             ``(X_batch, y_batch)``, where the network lives, the features in its floating-point
             type; ``y_batch`` is None without y.
         """
-        data = Dataset(X, y)
+        shuffle, data = check_flag("shuffle", shuffle), Dataset(X, y)
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
         size = self._most_at_a_time()
@@ -336,16 +352,18 @@ class NeuralNetwork:
         epoch : int
             Counted from 0.
         """
+        n, chunk = check_count("n", n), check_count("chunk", chunk)
         sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
         if not self.shuffle:
             yield from ((k * chunk, np.arange(size)) for k, size in enumerate(sizes))
             return
-        rng = self._generator(1, epoch)
+        rng = self._generator(1, check_count("epoch", epoch, least=0))
         offset, whole = int(rng.integers(n)), n // chunk
         for k in (*rng.permutation(whole).tolist(), *range(whole, len(sizes))):
             yield (offset + k * chunk) % n, rng.permutation(sizes[k])
 
     def _permutation(self, n: int, epoch: int) -> np.ndarray:
+        n, epoch = check_count("n", n, least=0), check_count("epoch", epoch, least=0)
         return self._generator(1, epoch).permutation(n)
 
     def forward_propagation(self, X: Array, training: bool = True) -> Array:
@@ -436,6 +454,7 @@ class NeuralNetwork:
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
+        restart = check_flag("restart", restart)
         self._check_built()
         check_fit(self.layers, self.loss, self.metric)
         training = self._checked(dataset, train=True)
@@ -555,7 +574,7 @@ class NeuralNetwork:
             self._most_at_a_time() if batch_size is None else check_count("batch_size", batch_size)
         )
         item = np.dtype(self.backend.dtype).itemsize
-        of_feature = memory.itemsize_of(np.dtype(dtype or self.backend.dtype), item)
+        of_feature = memory.itemsize_of(_numeric("dtype", dtype or self.backend.dtype), item)
         n_outputs = self.layers[-1].output_shape()[0]
         target = 8 if self.loss.targets == "classes" else item * n_outputs
         sizes = memory.Sizes(item, of_feature * self.layers[0].input_shape()[0], target)
@@ -608,7 +627,7 @@ class NeuralNetwork:
         """
         from .saving import save
 
-        save(self, path)
+        save(self, check_path("path", path))
 
     # ---- inside
 
@@ -661,6 +680,19 @@ class NeuralNetwork:
         self._check_built()
         if not self._is_fitted:
             raise NotFittedError(f"{what} before fit: train the network with fit(dataset) first")
+
+
+def _numeric(name: str, given: Any) -> np.dtype:
+    """Return a type of numbers from its name, or from NumPy's object for it."""
+    named = isinstance(given, (str, np.dtype))
+    if named or (isinstance(given, type) and issubclass(given, (np.generic, int, float))):
+        try:
+            found: np.dtype = np.dtype(given)
+        except (TypeError, ValueError, SyntaxError):
+            found = np.dtype(object)
+        if found.kind in "biuf":
+            return found
+    raise TypeError(f"{name}={shown(given)}: expected a type of numbers, e.g. 'uint8' or 'float32'")
 
 
 def _entropy(seed: int | None = None) -> int:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from .._checks import check_integer, shown
+from .._checks import check_integer
+from ..backends._errors import shown
 from ..layers import BatchNormalization
 
 _COUNTS = ("batch_size", "max_iter", "max_fun", "n_iter_no_change", "verbose")
