@@ -66,6 +66,13 @@ def check_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def check_text(name: str, value: Any) -> str:
+    """Return ``value`` if it is a text, else raise ``TypeError``."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={shown(value)}: expected a text")
+    return value
+
+
 def check_path(name: str, value: Any) -> Path:
     """Return ``value`` as a path if it names a file, else raise ``TypeError`` or ``ValueError``."""
     if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
@@ -116,16 +123,15 @@ def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
         No computer could hold it.
     """
     n_bytes = 8 * math.prod(shape)
-    text = (
-        f"{what} of shape {shape}: that is {n_bytes / 2**30:,.1f} GiB, and there is less memory. "
-        "Use smaller layers, or fewer features"
-    )
+    text = f"there is not enough memory for {what} of shape {shown(shape)}"
     if n_bytes > sys.maxsize:
-        raise ValueError(text)
+        raise ValueError(f"{text}, nor on any computer: give fewer units, features or classes")
     try:
         yield
     except MemoryError as error:
-        raise MemoryError(text) from error
+        raise MemoryError(
+            f"{text}, {n_bytes / 2**30:,.1f} GiB: give fewer units, features or classes"
+        ) from error
 
 
 def check_shape(name: str, value: Any) -> tuple[int, ...]:

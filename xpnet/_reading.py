@@ -33,7 +33,7 @@ def is_stored(X: Any) -> bool:
     """Whether X is not in memory, and its rows can be read by slices: a memory map, HDF5, Zarr."""
     if isinstance(X, np.memmap):
         return True
-    if isinstance(X, (np.ndarray, np.generic)) or is_array(X) or is_sparse(X):
+    if isinstance(X, (np.ndarray, np.generic, type)) or is_array(X) or is_sparse(X):
         return False
     read = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
     return read and not hasattr(X, "to_numpy")
@@ -283,7 +283,10 @@ def numpy_type(values: Any) -> np.dtype:
 
 
 def check_index(index: Any, n: int) -> np.ndarray:
-    places = to_host(index)
+    try:
+        places = to_host(index)
+    except ValueError as error:
+        raise ValueError(f"index has rows of different lengths ({error})") from error
     if places.size == 0:
         places = places.astype(np.int64)
     if places.dtype.kind not in "iu":

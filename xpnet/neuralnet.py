@@ -574,7 +574,8 @@ class NeuralNetwork:
             self._most_at_a_time() if batch_size is None else check_count("batch_size", batch_size)
         )
         item = np.dtype(self.backend.dtype).itemsize
-        of_feature = memory.itemsize_of(_numeric("dtype", dtype or self.backend.dtype), item)
+        features = _numeric("dtype", self.backend.dtype if dtype is None else dtype)
+        of_feature = memory.itemsize_of(features, item)
         n_outputs = self.layers[-1].output_shape()[0]
         target = 8 if self.loss.targets == "classes" else item * n_outputs
         sizes = memory.Sizes(item, of_feature * self.layers[0].input_shape()[0], target)
