@@ -59,6 +59,8 @@ def shown(value: Any) -> str:
     try:
         text = repr(value)
     except ValueError:  # a whole number of more digits than Python writes down
+        if not isinstance(value, int):
+            return f"a {type(value).__name__} with a number of very many digits"
         return f"a whole number of {value.bit_length():,} bits"
     text = " ".join(text.split())
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"

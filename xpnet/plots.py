@@ -206,7 +206,7 @@ def _mosaic(
     size = (side, side) if shape is None else check_shape("shape", shape)
     if len(size) != 2 or math.prod(size) != rows.shape[1]:
         raise ValueError(
-            f"images of {rows.shape[1]} pixels, and shape={shown(size)}: give shape=(height, width)"
+            f"images of {rows.shape[1]} pixels: give shape=(height, width), got {shown(size)}"
         )
     across = min(8, len(rows))
     down = -(-len(rows) // across)

@@ -158,6 +158,8 @@ def check_loss(
         raise TypeError(f"loss={shown(loss)}: expected an instance of LossFunction")
     check_array("y_true", y_true)
     backend = backend_of(check_array("y_pred", y_pred))
+    if y_pred.ndim != 2:
+        raise ValueError(f"y_pred has shape {tuple(y_pred.shape)}: expected (n, n_outputs)")
     if sample_weight is not None:
         check_array("sample_weight", sample_weight)
     weights = () if sample_weight is None else (sample_weight,)
