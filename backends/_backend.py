@@ -9,6 +9,8 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 import array_api_compat as aac
 import numpy as np
 
+from ._errors import shown
+
 Array: TypeAlias = Any
 """An array of any library that follows the Python array API standard."""
 
@@ -27,17 +29,23 @@ def array_namespace(x: Array, *others: Array) -> Any:
     TypeError
         Something is no array, or the arrays are of different libraries.
     """
-    if others:
-        return aac.array_namespace(x, *others)
-    found = _namespaces.get(type(x))
-    if found is None:
-        found = _namespaces[type(x)] = aac.array_namespace(x)
+    if not others and (found := _namespaces.get(type(x))) is not None:
+        return found
+    try:
+        found = aac.array_namespace(x, *others)
+    except TypeError as error:
+        for each in (x, *others):
+            if isinstance(each, type) or not aac.is_array_api_obj(each):
+                raise TypeError(f"expected an array, got {shown(each)}") from error
+        raise TypeError(f"expected arrays of one library, got several: {error}") from error
+    if not others:
+        _namespaces[type(x)] = found
     return found
 
 
 def is_array(x: Any) -> bool:
     """Whether ``x`` is an array of a library that follows the array API."""
-    return bool(aac.is_array_api_obj(x)) and not is_sparse(x)
+    return bool(aac.is_array_api_obj(x)) and not is_sparse(x) and not isinstance(x, type)
 
 
 def is_sparse(x: Any) -> bool:

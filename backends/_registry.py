@@ -9,7 +9,7 @@ import array_api_compat as aac
 import numpy as np
 
 from ._backend import Array, ArrayBackend, Backend, array_namespace, is_array
-from ._errors import DeviceUnavailableError, unknown_name
+from ._errors import DeviceUnavailableError, check_name, shown, unknown_name
 from ._warnings import warn
 
 if TYPE_CHECKING:
@@ -42,8 +42,9 @@ def resolve(
         The library by name: ``"numpy"``, ``"cupy"``, ``"torch"``, ``"array-api-strict"`` (for
         tests), or the name of an entry point in the group ``xpnet.backends``. An entry point is a
         function ``(device: str, dtype: str) -> Backend``.
-    dtype : {"float32", "float64"}, default "float32"
-        The floating-point type of parameters and activations.
+    dtype : {"float32", "float64"} or a library's own type, default "float32"
+        The floating-point type of parameters and activations; ``numpy.float32`` and
+        ``torch.float32`` are "float32".
 
     Returns
     -------
@@ -53,6 +54,8 @@ def resolve(
     ------
     UnknownNameError
         No such device, backend or dtype.
+    TypeError
+        An argument is something else than a name.
     DeviceUnavailableError
         The device or its library is not there; the message says what to install.
 
@@ -61,12 +64,23 @@ def resolve(
     >>> resolve("cpu").name
     'numpy'
     """
-    if dtype not in _DTYPES:
-        raise unknown_name("dtype", dtype, _DTYPES)
+    dtype = _dtype_name(dtype)
+    for name, value in (("device", device), ("backend", backend)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name}={shown(value)}: expected a text, e.g. 'cpu' or 'torch'")
     device = device or "cpu"
     if backend is None:
         backend, device = _default_backend(device)
     return _factory(backend)(device, dtype)
+
+
+def _dtype_name(given: Any) -> str:
+    """Return the name of a floating-point type, which may be a library's own object."""
+    if isinstance(given, np.dtype) or (isinstance(given, type) and issubclass(given, np.generic)):
+        given = np.dtype(given).name
+    elif not isinstance(given, (str, type)) and type(given).__name__ == "dtype":
+        given = str(given).rpartition(".")[2]  # PyTorch's are "torch.float32"
+    return check_name("dtype", given, _DTYPES)
 
 
 def available_backends() -> list[str]:

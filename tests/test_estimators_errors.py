@@ -109,9 +109,6 @@ SITUATIONS = {
         fit("MLPRegressor", hidden_layer_sizes=[-1]), ValueError,
         "hidden_layer_sizes must be > 0, got [-1].",
     ),
-    "a fraction of units": (
-        fit(hidden_layer_sizes=(3.5,)), TypeError, "cannot be interpreted as an integer",
-    ),
     "classes missing in the first partial_fit": (
         partial_fits((CLASSES, None)), ValueError, "classes must be passed on the first call",
     ),

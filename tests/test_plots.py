@@ -82,9 +82,11 @@ def test_images_have_the_wrong_ones_first():
     assert drawn(ax).any()
 
 
-@pytest.mark.parametrize("wrong", [{"shape": (3, 5)}, {"n": 0}])
-def test_images_that_cannot_be_drawn_are_refused(wrong):
-    with pytest.raises(ValueError, match="images"):
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"shape": (3, 5)}, "images of 16 pixels"), ({"n": 0}, "n=0: expected")]
+)
+def test_images_that_cannot_be_drawn_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
         plots.plot_images(np.ones((4, 16)), **wrong)
     with pytest.raises(ValueError, match="17 pixels: give shape="):
         plots.plot_images(np.ones((4, 17)))

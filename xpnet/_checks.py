@@ -2,13 +2,18 @@
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from array_api_compat import device
 
 from .backends import Array, array_namespace, is_array, unknown_name
+from .backends._errors import shown
 
 T = TypeVar("T")
 
@@ -19,37 +24,108 @@ class NotFittedError(ValueError, AttributeError):
 
 def check_positive(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number above 0, else raise ``ValueError``."""
-    if not _is_number(value) or not 0 < value < math.inf:
-        raise ValueError(f"{name}={value!r}: expected a finite number above 0")
-    return float(value)
+    found = number(value)
+    if not 0 < found < math.inf:
+        raise ValueError(f"{name}={shown(value)}: expected a finite number above 0")
+    return found
 
 
 def check_fraction(name: str, value: float) -> float:
     """Return ``value`` if it lies in [0, 1), else raise ``ValueError``."""
-    if not _is_number(value) or not 0 <= value < 1:
-        raise ValueError(f"{name}={value!r}: expected a number in [0, 1)")
-    return float(value)
+    found = number(value)
+    if not 0 <= found < 1:
+        raise ValueError(f"{name}={shown(value)}: expected a number in [0, 1)")
+    return found
 
 
 def check_non_negative(name: str, value: float) -> float:
     """Return ``value`` if it is a finite number from 0 up, else raise ``ValueError``."""
-    if not _is_number(value) or not 0 <= value < math.inf:
-        raise ValueError(f"{name}={value!r}: expected a finite number, 0 or more")
-    return float(value)
+    found = number(value)
+    if not 0 <= found < math.inf:
+        raise ValueError(f"{name}={shown(value)}: expected a finite number, 0 or more")
+    return found
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:
     """Return ``value`` if it is a whole number from ``least`` up, else raise ``ValueError``."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise ValueError(f"{name}={value!r}: expected a whole number, {least} or more")
-    return int(value)
+    if (found := whole_number(value)) is None or found < least:
+        raise ValueError(f"{name}={shown(value)}: expected a whole number, {least} or more")
+    return found
 
 
 def check_integer(value: int) -> int:
     """Return ``value`` if it is a whole number, else raise ``TypeError``."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{value!r}: expected a whole number")
-    return operator.index(value)
+    if (found := whole_number(value)) is None:
+        raise TypeError(f"{shown(value)}: expected a whole number")
+    return found
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return ``value`` if it is True or False, 1 or 0, else raise ``TypeError``."""
+    if not isinstance(value, (bool, np.bool_)) and whole_number(value) not in (0, 1):
+        raise TypeError(f"{name}={shown(value)}: expected True or False")
+    return bool(value)
+
+
+def check_text(name: str, value: Any) -> str:
+    """Return ``value`` if it is a text, else raise ``TypeError``."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={shown(value)}: expected a text")
+    return value
+
+
+def check_path(name: str, value: Any) -> Path:
+    """Return ``value`` as a path if it names a file, else raise ``TypeError`` or ``ValueError``."""
+    if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
+        raise TypeError(f"{name}={shown(value)}: expected the path of a file, as text or Path")
+    if not os.fspath(value):
+        raise ValueError(f"{name} is empty: expected the path of a file")
+    return Path(value)
+
+
+def check_texts(name: str, values: Any) -> list[str]:
+    """Return several names as texts; a single text, or what is no sequence, is a ``TypeError``."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__") or not _rows(values):
+        raise TypeError(f"{name}={shown(values)}: expected a list of names")
+    return [str(value) for value in values]
+
+
+def check_array(name: str, x: Any) -> Array:
+    """Return ``x`` if it is an array of real numbers, of any library, else raise ``TypeError``."""
+    if not is_array(x):
+        raise TypeError(f"{name} is {type(x).__name__}: expected an array")
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
+    if not array_namespace(x).isdtype(x.dtype, ("bool", "integral", "real floating")):
+        raise TypeError(f"{name} has the type {x.dtype}: expected booleans, integers or floats")
+    return x
+
+
+def _rows(values: Any) -> bool:
+    return not isinstance(values, type) and getattr(values, "ndim", True) != 0
+
+
+@contextmanager
+def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
+    """Say which array it was that there was no memory for.
+
+    Raises
+    ------
+    MemoryError
+        The message has the shape, and the size of such an array of float64.
+    ValueError
+        No computer could hold it.
+    """
+    n_bytes = 8 * math.prod(shape)
+    text = f"there is not enough memory for {what} of shape {shown(shape)}"
+    if n_bytes > sys.maxsize:
+        raise ValueError(f"{text}, nor on any computer: give fewer units, features or classes")
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(
+            f"{text}, {n_bytes / 2**30:,.1f} GiB: give fewer units, features or classes"
+        ) from error
 
 
 def check_shape(name: str, value: Any) -> tuple[int, ...]:
@@ -199,7 +275,7 @@ def find(
     if isinstance(given, type) and issubclass(given, base):
         return make(given)
     raise TypeError(
-        f"{kind}={given!r}: expected a name ({', '.join(sorted(names))}), "
+        f"{kind}={shown(given)}: expected a name ({', '.join(sorted(names))}), "
         f"a subclass of {base.__name__} or an instance of one"
     )
 
@@ -208,7 +284,29 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "").replace(" ", "")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) or (
-        hasattr(value, "__float__") and not isinstance(value, (str, bytes))
-    )
+def number(value: Any) -> float:
+    """Return a number as a float; NaN if it is something else, or more than a float can hold.
+
+    True and False are taken for mistakes, and so is an array of one number in a row.
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype.kind not in "iuf" or isinstance(value, np.ma.MaskedArray):
+            return math.nan
+    elif isinstance(value, bool) or not hasattr(value, "__float__"):
+        return math.nan
+    if getattr(value, "ndim", 0):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def whole_number(value: Any) -> int | None:
+    """Return a whole number as Python's, None if it is something else."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # an array of several
+        return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import check_texts
 from ._digits import lost_digits
 from ._stored import is_stored, read_all
 from .backends import (
@@ -258,9 +259,7 @@ def check_weights(weights: Array) -> None:
 def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | None:
     if given is None:
         return columns or None
-    if isinstance(given, str):
-        raise TypeError(f"feature_names={given!r}: expected a list of names")
-    names = [str(name) for name in given]
+    names = check_texts("feature_names", given)
     if len(names) != n_features:
         raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
     check_distinct("feature_names has", names)
@@ -305,7 +304,10 @@ def is_wide(dtype: np.dtype, item: int) -> bool:
 
 
 def check_index(index: Any, n: int) -> np.ndarray:
-    places = to_host(index)
+    try:
+        places = to_host(index)
+    except ValueError as error:
+        raise ValueError(f"index has rows of different lengths ({error})") from error
     if places.size == 0:
         places = places.astype(np.int64)
     if places.dtype.kind not in "iu":

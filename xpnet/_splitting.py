@@ -5,20 +5,22 @@ from typing import Any
 
 import numpy as np
 
+from ._checks import number, whole_number
+from .backends._errors import shown
+
 
 def count_test(test_size: Any, n: int) -> int:
-    if isinstance(test_size, bool) or not hasattr(test_size, "__float__"):
-        raise TypeError(f"test_size={test_size!r}: expected a share in (0, 1) or a whole number")
-    if hasattr(test_size, "__index__"):
-        n_test = int(test_size)
-    elif 0 < test_size < 1:
-        n_test = math.floor(test_size * n + 0.5)
+    if (whole := whole_number(test_size)) is not None:
+        n_test = whole
+    elif 0 < (share := number(test_size)) < 1:
+        n_test = math.floor(share * n + 0.5)
     else:
-        raise ValueError(f"test_size={test_size!r}: expected a share in (0, 1) or a whole number")
+        kind = ValueError if isinstance(test_size, (float, np.floating)) else TypeError
+        raise kind(f"test_size={shown(test_size)}: expected a share in (0, 1) or a whole number")
     if not 0 < n_test < n:
         raise ValueError(
-            f"test_size={test_size!r} puts {n_test} of {n} samples in the test part: each part "
-            "needs one at least"
+            f"test_size={shown(test_size)} puts {shown(n_test)} of {n} samples in the test part: "
+            "each part needs one at least"
         )
     return n_test
 

@@ -17,7 +17,7 @@ def is_stored(X: Any) -> bool:
     """
     if isinstance(X, np.memmap):
         return X._mmap is not None  # type: ignore[attr-defined]
-    if isinstance(X, (np.ndarray, np.generic)) or is_array(X) or is_sparse(X):
+    if isinstance(X, (np.ndarray, np.generic, type)) or is_array(X) or is_sparse(X):
         return False
     read = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
     return read and not hasattr(X, "to_numpy")

@@ -5,7 +5,6 @@ import os
 import re
 import tarfile
 import tempfile
-import warnings
 import zipfile
 from array import array
 from collections import defaultdict
@@ -16,6 +15,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from ._decompressing import DamagedFileError, check_checksum, decompressed
+from .backends._warnings import warn
 
 # Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
 _words = re.compile(r"\w+(?:'\w+)*").findall
@@ -75,10 +75,9 @@ def load_bags(source: Path, cache: Path | None, sha256: str | None = None) -> Ba
     try:
         _write_cache(file, bags)
     except OSError as error:
-        warnings.warn(
+        warn(
             f"could not write {file} ({error}): the reviews will be read anew next time. Name "
-            "another folder by the environment variable XPNET_CACHE, or give cache=False",
-            stacklevel=3,
+            "another folder by the environment variable XPNET_CACHE, or give cache=False"
         )
     return bags
 

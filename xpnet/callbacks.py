@@ -6,13 +6,13 @@ A new callback is a subclass of :class:`Callback` with the methods that it needs
 import csv
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._checks import check_count, check_fraction, check_non_negative
+from ._checks import check_count, check_flag, check_fraction, check_non_negative
 from ._direction import check_mode, direction_of
+from .backends._warnings import warn
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class EarlyStopping(_Monitor):
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience = check_count("patience", patience, least=0)
-        self.restore_best_weights = bool(restore_best_weights)
+        self.restore_best_weights = check_flag("restore_best_weights", restore_best_weights)
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._waited = 0
@@ -445,7 +445,7 @@ class Watch(Callback):
     def _say(self, what: str, text: str) -> None:
         if what not in self._said:
             self._said.add(what)
-            warnings.warn(text, RuntimeWarning, stacklevel=5)
+            warn(text, RuntimeWarning)
 
 
 class StopOnNaN(Callback):

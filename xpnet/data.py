@@ -9,7 +9,7 @@ import numpy as np
 
 from . import _reading as reading
 from . import _stored as stored
-from ._checks import check_count
+from ._checks import check_count, check_flag, check_path, check_texts, room_for
 from ._csv import read_csv
 from ._splitting import count_test, stratified
 from .backends import (
@@ -105,9 +105,9 @@ class Dataset:
             self.sample_weight = reading.move_beside("sample_weight", sample_weight, self.X, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
-        if isinstance(class_names, str):
-            raise TypeError(f"class_names={class_names!r}: expected a list of names")
-        self.class_names = None if class_names is None else [str(name) for name in class_names]
+        self.class_names = None
+        if class_names is not None:
+            self.class_names = check_texts("class_names", class_names)
 
     @classmethod
     def from_csv(
@@ -150,7 +150,7 @@ class Dataset:
             The file is empty or compressed, has no header, or a row does not fit: the message has
             its line.
         """
-        names, X, y, class_names = read_csv(Path(path), label, columns, delimiter)
+        names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
         return cls(X, y, names, label, class_names=class_names)
 
     def __len__(self) -> int:
@@ -306,7 +306,8 @@ def train_test_split(
     >>> sorted(test.y.tolist())
     [0, 1]
     """
-    dataset = as_dataset(dataset)
+    dataset, stratify = as_dataset(dataset), check_flag("stratify", stratify)
+    seed = None if seed is None else check_count("seed", seed, least=0)
     n = len(dataset)
     n_test = count_test(test_size, n)
     order = np.random.default_rng(seed).permutation(n)
@@ -367,7 +368,8 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
             f"labels from {least} to {most} do not fit {n_classes} classes: expected 0 to "
             f"n_classes - 1; np.unique(labels, return_inverse=True)[1] makes such codes"
         )
-    return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))
+    with room_for("rows", (int(codes.shape[0]), n_classes)):
+        return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))
 
 
 def take_rows(values: Any, index: np.ndarray) -> Any:

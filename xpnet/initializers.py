@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._checks import check_positive, find
+from ._checks import check_positive, find, room_for
 
 InitializerFunction = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
@@ -132,8 +132,12 @@ def draw(
     ------
     ValueError
         The array has another shape, or a value that is not finite.
+    MemoryError
+        There is no room for it.
     """
-    values = np.asarray(initializer(shape, np.random.default_rng() if rng is None else rng))
+    rng = np.random.default_rng() if rng is None else rng
+    with room_for("a parameter", shape):
+        values = np.asarray(initializer(shape, rng))
     if values.shape != shape or not np.all(np.isfinite(values)):
         raise ValueError(
             f"the initializer {initializer!r} returned an array of shape {values.shape}: "

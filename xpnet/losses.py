@@ -18,6 +18,7 @@ from array_api_compat import device
 
 from ._checks import (
     check_batch,
+    check_flag,
     check_fraction,
     check_integer,
     check_positive,
@@ -406,7 +407,7 @@ class BinaryCrossEntropy(ClassWeightedLoss):
         class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
     ) -> None:
         super().__init__(class_weight)
-        self.from_logits = bool(from_logits)
+        self.from_logits = check_flag("from_logits", from_logits)
         self.factor, self.most = check_positive("factor", factor), _check_most(most)
         self.decision_threshold = 0.0 if from_logits else 0.5
 

@@ -208,7 +208,7 @@ def plan(
     else:  # two chunks, two orders; and the places, targets and weights of one chunk's samples
         data += 2 * chunk * (sizes.streamed_bytes + _ORDER_BYTES)
         data += chunk * (_ORDER_BYTES + sizes.other_bytes)
-    steps = math.ceil(n_samples / batch_size) * -(-batch_size // rows)
+    steps = -(-n_samples // batch_size) * -(-batch_size // rows)
     collected = 0
     if network.metric is not None and not isinstance(network.metric, Metric):
         # A function needs all outputs and targets, and gets them in one piece.
@@ -338,7 +338,7 @@ def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
         wanted = max(wanted, min(DECODED_BLOCKS * sizes.decoded_rows, n_samples // 4))
     wanted = max(min(wanted, LARGEST_CHUNK // streamed), CHUNK_BYTES // streamed)
     room = min((available - rest) / 2 / row, wanted)  # infinite where nobody knows
-    batches = math.ceil(n_samples / size)
+    batches = -(-n_samples // size)
     count = math.ceil(batches / max(int(room) // size, 1))
     return math.ceil(batches / count) * size
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from . import memory, trainer
-from ._checks import NotFittedError, check_count, find
+from ._checks import NotFittedError, check_count, check_flag, check_path, find
 from ._chunks import chunk_sizes, mixed_chunks
 from ._digits import lost_digits
 from ._direction import direction_of
@@ -42,8 +42,8 @@ from .backends import (
     move,
     move_state,
     resolve,
-    unknown_name,
 )
+from .backends._errors import check_name, shown
 from .backends._warnings import warn
 from .callbacks import Callback, check_callbacks
 from .data import Dataset, as_dataset
@@ -87,7 +87,7 @@ class NeuralNetwork:
         moved to. Without it, the network follows the arrays it is given.
     backend : str, optional
         Another library for the device, e.g. ``"torch"``; see :func:`xpnet.backends.resolve`.
-    dtype : {"float32", "float64"}, default "float32"
+    dtype : {"float32", "float64"} or NumPy's type of that name, default "float32"
         Of weights and of everything that is computed with them. Features are rounded to it, after
         a first :class:`~xpnet.Normalization` where there is one.
     seed : int, optional
@@ -182,29 +182,30 @@ class NeuralNetwork:
     ) -> None:
         self.epochs = check_count("epochs", epochs)
         self.batch_size: int | str = "auto"
-        if batch_size != "auto":
+        if not (isinstance(batch_size, str) and batch_size == "auto"):
             self.batch_size = check_count("batch_size", batch_size)  # type: ignore[arg-type]
         self.memory_limit = None
         if memory_limit is not None:
             self.memory_limit = check_count("memory_limit", memory_limit)
-        if precision not in PRECISIONS:
-            raise unknown_name("precision", precision, PRECISIONS)
-        if precision != "float32" and dtype != "float32":
-            raise ValueError(f"precision={precision!r} is for dtype='float32', not {dtype!r}")
-        if capture not in (True, False, "auto"):
-            raise ValueError(f"capture={capture!r}: expected True, False or 'auto'")
-        self.precision, self.capture = precision, capture
+        self.backend = resolve(device, backend=backend, dtype=dtype)
+        self.precision = check_name("precision", precision, PRECISIONS)
+        if precision != "float32" and self.backend.dtype != "float32":
+            raise ValueError(
+                f"precision={precision!r} is for dtype='float32', not {self.backend.dtype!r}"
+            )
+        if not (isinstance(capture, bool) or (isinstance(capture, str) and capture == "auto")):
+            raise ValueError(f"capture={shown(capture)}: expected True, False or 'auto'")
+        self.capture = capture
         self._new_optimizer = _make_optimizer(optimizer, learning_rate, momentum)
         self.optimizer = copy.deepcopy(self._new_optimizer)
         self.loss = find("loss", loss, LossFunction, LOSSES)
         self.metric = _make_metric(metric, self.loss)
         self.target_unit = check_target_unit(target_unit, self.loss)
-        self.verbose = bool(verbose)
-        self.progress = bool(progress)
-        self.shuffle = bool(shuffle)
+        self.verbose = check_flag("verbose", verbose)
+        self.progress = check_flag("progress", progress)
+        self.shuffle = check_flag("shuffle", shuffle)
         self.seed = None if seed is None else check_count("seed", seed, least=0)
         self._entropy = _entropy(self.seed)
-        self.backend = resolve(device, backend=backend, dtype=dtype)
         self._follows_data = device is None and backend is None
         self.layers: list[Layer] = []
         self.regularizer = find_regularizer(regularizer)
@@ -288,7 +289,22 @@ class NeuralNetwork:
         return self
 
     def to(self, backend: Backend) -> Self:
-        """Move everything that the network has learned to another backend."""
+        """Move everything that the network has learned to another backend.
+
+        Parameters
+        ----------
+        backend : Backend
+            See :func:`xpnet.backends.resolve`.
+
+        Raises
+        ------
+        TypeError
+            It is something else, e.g. a name.
+        """
+        if not isinstance(backend, Backend):
+            raise TypeError(
+                f"to({shown(backend)}): expected a Backend, e.g. xpnet.resolve(backend='torch')"
+            )
         if backend == self.backend:
             return self
         # All copies are made before any takes its place: a move that fails changes nothing.
@@ -331,7 +347,7 @@ class NeuralNetwork:
             with. The features have the network's floating-point type, or their own if that has
             more digits and the first layer takes it, as :class:`~xpnet.Normalization` does.
         """
-        data = Dataset(X, y)
+        shuffle, data = check_flag("shuffle", shuffle), Dataset(X, y)
         if data.y is not None and self.target_unit is not None:
             data.y = standardised(data.y, self.target_unit)
         backend = self._backend_for(data.X)
@@ -386,18 +402,23 @@ class NeuralNetwork:
         order : int64 array
             The order of its samples, as places in the chunk.
         """
-        sizes = chunk_sizes(n, chunk, batch_size)
+        sizes = chunk_sizes(
+            check_count("n", n),
+            check_count("chunk", chunk),
+            check_count("batch_size", batch_size),
+        )
         if not self.shuffle:
             ends = np.cumsum(sizes)
             for size, end in zip(sizes, ends, strict=True):
                 yield np.array([[end - size, end]]), np.arange(size)
             return
-        orders = self._generator(1, epoch)
-        mixed = mixed_chunks(sizes, block, self._generator(1, epoch, 0))
+        orders = self._generator(1, check_count("epoch", epoch, least=0))
+        mixed = mixed_chunks(sizes, check_count("block", block), self._generator(1, epoch, 0))
         for size, ranges in zip(sizes, mixed, strict=True):
             yield ranges, orders.permutation(size)
 
     def _permutation(self, n: int, epoch: int) -> np.ndarray:
+        n, epoch = check_count("n", n, least=0), check_count("epoch", epoch, least=0)
         return self._generator(1, epoch).permutation(n)
 
     def forward_propagation(self, X: Array, training: bool = True) -> Array:
@@ -516,7 +537,7 @@ class NeuralNetwork:
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
-        placed = self._prepare(dataset, validation, restart)
+        placed = self._prepare(dataset, validation, check_flag("restart", restart))
         with self.backend.active():
             trainer.Trainer(self, placed, called, every).run(epochs)
         return self
@@ -634,7 +655,7 @@ class NeuralNetwork:
             self._most_at_a_time() if batch_size is None else check_count("batch_size", batch_size)
         )
         item = np.dtype(self.backend.dtype).itemsize
-        own = np.dtype(dtype or self.backend.dtype)
+        own = _numeric("dtype", self.backend.dtype if dtype is None else dtype)
         wide = takes_wide(self, self.backend) is not None and is_wide(own, item)
         of_feature = memory.itemsize_of(own, 8 if wide else item)
         n_outputs = self.layers[-1].output_shape()[0]
@@ -716,7 +737,7 @@ class NeuralNetwork:
         """
         from .saving import save
 
-        save(self, path)
+        save(self, check_path("path", path))
 
     # ---- inside
 
@@ -806,6 +827,19 @@ class NeuralNetwork:
         self._check_built()
         if not self._is_fitted:
             raise NotFittedError(f"{what} before fit: train the network with fit(dataset) first")
+
+
+def _numeric(name: str, given: Any) -> np.dtype:
+    """Return a type of numbers from its name, or from NumPy's object for it."""
+    named = isinstance(given, (str, np.dtype))
+    if named or (isinstance(given, type) and issubclass(given, (np.generic, int, float))):
+        try:
+            found: np.dtype = np.dtype(given)
+        except (TypeError, ValueError, SyntaxError):
+            found = np.dtype(object)
+        if found.kind in "biuf":
+            return found
+    raise TypeError(f"{name}={shown(given)}: expected a type of numbers, e.g. 'uint8' or 'float32'")
 
 
 def _entropy(seed: int | None = None) -> int:

@@ -8,7 +8,7 @@ a subclass of :class:`Optimizer` with ``update``; arrays that it keeps are named
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from ._checks import check_count, check_fraction, check_non_negative, check_positive
+from ._checks import check_count, check_flag, check_fraction, check_non_negative, check_positive
 from ._originals import remember
 from .backends import Array, array_namespace, ops
 from .schedules import ConstantLearningRate, Schedule
@@ -185,7 +185,7 @@ class SGD(Optimizer):
         super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
         self.momentum = check_fraction("momentum", momentum)
         self.dampening = check_fraction("dampening", dampening)
-        self.nesterov = bool(nesterov)
+        self.nesterov = check_flag("nesterov", nesterov)
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError(
                 f"nesterov=True with momentum={momentum!r} and dampening={dampening!r}: expected a "
@@ -299,7 +299,7 @@ class Adam(Optimizer):
         self.beta_1 = check_fraction("beta_1", beta_1)
         self.beta_2 = check_fraction("beta_2", beta_2)
         self.epsilon = check_positive("epsilon", epsilon)
-        self.corrects_epsilon = bool(corrects_epsilon)
+        self.corrects_epsilon = check_flag("corrects_epsilon", corrects_epsilon)
         self.first_moment: Array = None
         self.second_moment: Array = None
 

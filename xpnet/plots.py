@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._checks import find
+from ._checks import check_count, check_flag, check_shape, check_text, check_texts, find
 from ._direction import best_of, check_mode, direction_of
 from ._placing import place_for
+from ._reading import read_numbers
 from .backends import Array, UnknownNameError, to_host
+from .backends._errors import shown
 from .data import Dataset
 from .layers import DenseLayer
 from .metrics import METRICS, Metric, confusion_matrix, predicted_classes, true_classes
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 def plot_history(history: "History", axes: Any = None) -> Any:
     """Draw a training run; see :meth:`xpnet.history.History.plot`."""
+    if not isinstance(history, dict):
+        raise TypeError(f"history={shown(history)}: expected the history of a trained network")
     quantities = [name for name in ("loss", "metric") if name in history]
     if not quantities:
         raise ValueError("the history has no epoch to draw: train the network with fit first")
@@ -34,12 +38,7 @@ def plot_history(history: "History", axes: Any = None) -> Any:
             1, len(quantities), figsize=size, squeeze=False, layout="constrained"
         )
         axes = axes[0]
-    panels = np.ravel(axes)
-    if len(panels) != len(quantities):
-        raise ValueError(
-            f"axes has {len(panels)} Axes: expected {len(quantities)}, one each for "
-            f"{' and '.join(quantities)}"
-        )
+    panels = _several_axes(axes, quantities)
     for ax, name in zip(panels, quantities, strict=True):
         ax.plot(history["epoch"], history[name], label="training")
         if f"val_{name}" in history:
@@ -89,17 +88,24 @@ def plot_confusion(
     matplotlib Axes
     """
     counts = to_host(confusion_matrix(y_true, y_pred)).astype(float)
-    shown = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) if normalize else counts
-    k = len(shown)
-    ax = ax or new_axes(1.6 + 0.42 * max(k, 5), 1.2 + 0.42 * max(k, 5))
+    if check_flag("normalize", normalize):
+        numbers = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    else:
+        numbers = counts
+    k = len(numbers)
+    names = [str(number) for number in range(k)]
+    if class_names is not None:
+        names = check_texts("class_names", class_names)
+        if len(names) != k:
+            raise ValueError(f"class_names has {len(names)} names: expected {k}, one for a class")
+    ax = _axes(ax, 1.6 + 0.42 * max(k, 5), 1.2 + 0.42 * max(k, 5))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(k, k):
-        if shown[row, column]:
-            text = f"{shown[row, column]:.2f}" if normalize else f"{shown[row, column]:.0f}"
+        if numbers[row, column]:
+            text = f"{numbers[row, column]:.2f}" if normalize else f"{numbers[row, column]:.0f}"
             dark = shares[row, column] > 0.5
             ax.text(column, row, text, ha="center", va="center", color="w" if dark else "k", size=8)
-    names = class_names or [str(number) for number in range(k)]
     long = max(map(len, names)) > 3
     ax.set_xticks(range(k), names, rotation=45 if long else 0, ha="right" if long else "center")
     ax.set_yticks(range(k), names)
@@ -135,13 +141,20 @@ def plot_images(
     -------
     matplotlib Axes
     """
-    rows = to_host(images)
-    guesses = None if y_pred is None else to_host(predicted_classes(y_pred)).ravel()
-    labels = None
+    rows, n = _array("images", images, 2), check_count("n", n)
+    if class_names is not None:
+        class_names = check_texts("class_names", class_names)
+    guesses = labels = None
+    if y_pred is not None:
+        y_pred = _array("y_pred", y_pred, 2, len(rows))
+        guesses = predicted_classes(y_pred).ravel()
     if y_true is not None:
-        labels = to_host(y_true).ravel()
+        y_true = labels = _array("y_true", y_true, None, len(rows))
         if y_pred is not None:
-            labels = to_host(true_classes(y_true, y_pred)).ravel()
+            labels = true_classes(y_true, y_pred)
+        elif y_true.ndim == 2 and y_true.shape[1] > 1:
+            labels = y_true.argmax(axis=1)
+        labels = labels.ravel()
     order = np.arange(len(rows))
     if guesses is not None and labels is not None:
         order = np.argsort(guesses == labels, kind="stable")
@@ -174,7 +187,9 @@ def plot_weights(
     matplotlib Axes
         Red is positive, blue negative, each image on a scale of its own.
     """
-    weights = to_host(layer.weights).T
+    if not isinstance(layer, DenseLayer) or layer.weights is None:
+        raise TypeError(f"layer={shown(layer)}: expected a DenseLayer that has its weights")
+    weights, n = to_host(layer.weights).T, check_count("n", n)
     order = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:n]
     scales = np.maximum(np.abs(weights[order]).max(axis=1, keepdims=True), 1e-30)
     captions = [(f"unit {place}", False) for place in order]
@@ -192,15 +207,17 @@ def _mosaic(
     if not len(rows):
         raise ValueError("there are no images to draw")
     side = math.isqrt(rows.shape[1])
-    shape = shape or (side, side)
-    if math.prod(shape) != rows.shape[1]:
-        raise ValueError(f"images of {rows.shape[1]} pixels: give shape=(height, width)")
+    size = (side, side) if shape is None else check_shape("shape", shape)
+    if len(size) != 2 or math.prod(size) != rows.shape[1]:
+        raise ValueError(
+            f"images of {rows.shape[1]} pixels: give shape=(height, width), got {shown(size)}"
+        )
     across = min(8, len(rows))
     down = -(-len(rows) // across)
-    ax = ax or new_axes(0.95 * across, 1.15 * down)
+    ax = _axes(ax, 0.95 * across, 1.15 * down)
     for k, row in enumerate(rows):
         left, top = 1.12 * (k % across), 1.4 * (k // across)
-        ax.imshow(row.reshape(shape), extent=(left, left + 1, top + 1, top), **colors)
+        ax.imshow(row.reshape(size), extent=(left, left + 1, top + 1, top), **colors)
         text, is_wrong = captions[k]
         color = "tab:red" if is_wrong else "0.2"
         ax.text(left + 0.5, top + 1.05, text, ha="center", va="top", size=8, color=color)
@@ -226,6 +243,14 @@ def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any
     matplotlib Axes
         A line for each layer, the first one at the top, with the part of outputs that is 0.
     """
+    _check_network(network)
+    bins, X = check_count("bins", bins), Dataset(X).X
+    if not X.shape[0] > 0 or X.shape[1:] != network.layers[0].input_shape():
+        raise ValueError(
+            f"X has shape {tuple(X.shape)}: expected (n, {network.layers[0].input_shape()[0]}), "
+            "some samples with the network's features"
+        )
+    Dataset(X).check_finite()
     with network.backend.active():
         data = Dataset(X)
         data = data.rows(np.arange(len(data)))  # in memory, where they are stored
@@ -237,7 +262,7 @@ def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any
     limits = np.array([np.percentile(values, [0.5, 99.5]) for values in outputs])
     low, high = limits[:, 0].min(), limits[:, 1].max()
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    ax = ax or new_axes(6.0, 1.0 + 0.62 * len(outputs))
+    ax = _axes(ax, 6.0, 1.0 + 0.62 * len(outputs))
     for k, values in enumerate(outputs):
         counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
         heights = 0.85 * counts / max(counts.max(), 1)
@@ -273,9 +298,16 @@ def plot_decision_regions(
     -------
     matplotlib Axes
     """
-    points, labels = to_host(X), to_host(y).ravel()
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(f"X has shape {points.shape}: decision regions are of two features")
+    _check_network(network)
+    points, resolution = _array("X", X, 2), check_count("resolution", resolution, least=2)
+    labels = _array("y", y, None, len(points)).ravel()
+    if points.shape[1] != 2 or len(labels) != len(points):
+        raise ValueError(
+            f"X has shape {points.shape} and y {len(labels)} numbers: decision regions are of two "
+            "features, and of one class index for each sample"
+        )
+    if not len(points):
+        raise ValueError("X has no samples: expected at least 1")
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.08 * np.maximum(high - low, 1e-9)
     sides = [
@@ -284,7 +316,7 @@ def plot_decision_regions(
     grid = np.stack(np.meshgrid(*sides), axis=-1)
     outputs = network.predict(grid.reshape(-1, 2).astype(points.dtype))
     classes = to_host(predicted_classes(outputs, network.loss.decision_threshold))
-    ax = ax or new_axes(4.6, 4.2)
+    ax = _axes(ax, 4.6, 4.2)
     n_classes = int(max(classes.max(), labels.max())) + 1
     colors = pyplot().get_cmap("tab10")(np.arange(n_classes) % 10)
     picture = colors[classes.reshape(resolution, resolution)]
@@ -341,20 +373,21 @@ def plot_sweep(
     >>> ax = plot_sweep([1e-3, 1e-2], [0.31, 0.12], name="learning rate", score="rmse")
     >>> ax = plot_sweep(["sgd", "adam"], [0.9, 0.7], score="accuracy on test", mode="max")
     """
+    if isinstance(values, (str, bytes)) or not _is_list(values):
+        raise TypeError(f"values={shown(values)}: expected a list of settings")
     mode, label = _direction_and_label(score, mode)
-    for given, numbers_of in ((scores, "scores"), (errors, "errors")):
-        if given is not None and (len(given) != len(values) or not len(values)):
-            raise ValueError(
-                f"{len(values)} values and {len(given)} {numbers_of}: expected as many of each, "
-                "and at least 1"
-            )
+    means = _array("scores", scores, 1, len(values)).astype(float)
+    if not np.isfinite(means).any():
+        raise ValueError("scores has no finite number: expected one at least")
+    spread = None
+    if errors is not None:
+        spread = _array("errors", errors, 1, len(values)).astype(float)
+    ax = _axes(ax, 5.0, 3.6)
     numbers = all(isinstance(value, (int, float)) for value in values)
     places: Any = list(values) if numbers else list(range(len(values)))
-    means, ax = np.asarray(scores, float), ax or new_axes(5.0, 3.6)
     # Between names there is nothing that a line could stand for.
     ax.plot(places, means, marker="o", linestyle="-" if numbers else "")
-    if errors is not None:
-        spread = np.asarray(errors, float)
+    if spread is not None:
         if numbers:
             ax.fill_between(places, means - spread, means + spread, alpha=0.2)
         else:
@@ -367,7 +400,7 @@ def plot_sweep(
         ax.set_xticks(places, [str(value) for value in values])
     elif min(values) > 0 and max(values) / min(values) >= 50:
         ax.set_xscale("log")
-    ax.set(xlabel=name, ylabel=label)
+    ax.set(xlabel=check_text("name", name), ylabel=label)
     ax.grid(alpha=0.3)
     return ax
 
@@ -396,6 +429,49 @@ def _short(value: Any) -> str:
 def _name(label: Any, class_names: Sequence[str] | None) -> str:
     known = class_names is not None and 0 <= int(label) < len(class_names)
     return class_names[int(label)] if known and class_names is not None else f"{label:g}"
+
+
+def _array(name: str, values: Any, ndim: int | None, n: int | None = None) -> np.ndarray:
+    """Return numbers on the host, of so many dimensions and rows."""
+    found = to_host(read_numbers(name, values)[0])
+    if found.ndim not in ((1, 2) if ndim is None else (ndim,)):
+        expected = "1 or 2 dimensions" if ndim is None else f"{ndim} dimension(s)"
+        raise ValueError(f"{name} has shape {found.shape}: expected {expected}")
+    if n is not None and len(found) != n:
+        raise ValueError(f"{name} has {len(found)} rows: expected {n}")
+    return found
+
+
+def _check_network(network: Any) -> None:
+    """Refuse what is no network with layers."""
+    if not hasattr(network, "layers") or not hasattr(network, "predict"):
+        raise TypeError(f"network={shown(network)}: expected a NeuralNetwork")
+    if not network.layers:
+        raise ValueError("the network has no layers: add(DenseLayer(10, input_shape=(784,)))")
+
+
+def _axes(given: Any, width: float, height: float) -> Any:
+    """Return the Axes that were given, or those of a new figure."""
+    if given is None:
+        return new_axes(width, height)
+    if not hasattr(given, "imshow"):
+        raise TypeError(f"ax={shown(given)}: expected matplotlib Axes, as plt.subplots() gives")
+    return given
+
+
+def _is_list(given: Any) -> bool:
+    return isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim > 0)
+
+
+def _several_axes(given: Any, quantities: list[str]) -> list[Any]:
+    """Return Axes, one for each quantity, as a list; a single one may be given by itself."""
+    found = list(np.ravel(given)) if _is_list(given) else [given]
+    if len(found) != len(quantities):
+        raise ValueError(
+            f"axes has {len(found)} Axes: expected {len(quantities)}, one each for "
+            f"{' and '.join(quantities)}"
+        )
+    return [_axes(each, 0.0, 0.0) for each in found]
 
 
 def new_axes(width: float, height: float) -> Any:

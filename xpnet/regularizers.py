@@ -10,7 +10,7 @@ A new regularizer is a subclass of :class:`Regularizer` with ``penalty`` and ``d
 
 from abc import ABC, abstractmethod
 
-from ._checks import check_non_negative, find
+from ._checks import check_flag, check_non_negative, find
 from ._originals import remember
 from .backends import Array, array_namespace, ops
 
@@ -59,7 +59,7 @@ class L1L2(Regularizer):
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, per_sample: bool = False) -> None:
         self.l1, self.l2 = check_non_negative("l1", l1), check_non_negative("l2", l2)
-        self.per_sample = bool(per_sample)
+        self.per_sample = check_flag("per_sample", per_sample)
 
     def penalty(self, w: Array) -> Array:
         """Return λ₁ Σ|w| + λ₂ Σw²."""

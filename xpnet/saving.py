@@ -12,7 +12,6 @@ When it is saved it is made again from the first two and compared: what would be
 import hashlib
 import json
 import os
-import warnings
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -34,6 +33,7 @@ from ._describing import (
 from ._originals import is_defined_here
 from ._stored import numpy_type
 from .backends import is_array, move, resolve
+from .backends._warnings import warn
 from .layers import Layer
 from .optimizers import Optimizer
 
@@ -127,10 +127,9 @@ def load(
         ) from error
     if isinstance(network.metric, UnsavedFunction):
         name, network.metric = network.metric.name, None
-        warnings.warn(
+        warn(
             f"the network's metric was the function {name!r}, which a file does not hold: "
-            "give it by load(path, metric=...)",
-            stacklevel=2,
+            "give it by load(path, metric=...)"
         )
     return network
 

@@ -27,6 +27,7 @@ from ._placing import Placed
 from ._search_file import RESERVED, SearchFile
 from ._sums import loss_arguments
 from .backends import Backend, is_sparse, move
+from .backends._warnings import warn
 from .callbacks import Callback, check_watched, direction_of_column
 from .data import Dataset, as_dataset
 from .neuralnet import NeuralNetwork
@@ -152,11 +153,10 @@ def random_search(
     plan = _look_at(build, drawn, mode)
     file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
     if file is not None and file.damaged:
-        warnings.warn(
+        warn(
             f"{os.fspath(path or '')}: damaged in line {', '.join(map(str, file.damaged))}, moved "
             f"to {file.aside}; those trials are done again",
             RuntimeWarning,
-            stacklevel=2,
         )
     rows = {} if file is None else file.rows
     todo = [k for k in range(len(drawn)) if k not in rows]
@@ -177,11 +177,10 @@ def random_search(
     found = _compared([rows[k] for k in range(len(drawn))], drawn, plan)
     if unscored := [row for row in found.rows if not math.isfinite(row["score"])]:
         first = unscored[0]
-        warnings.warn(
+        warn(
             f"{len(unscored)} of {len(found.rows)} trials failed or have no finite score; the "
             f"first, trial {first['trial']}: {first['error'] or 'score ' + str(first['score'])}",
             RuntimeWarning,
-            stacklevel=2,
         )
     return found
 

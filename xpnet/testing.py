@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .backends import Array, to_host
+from ._checks import check_array, check_count, check_positive
+from .backends import Array, backend_of, is_array, to_host
+from .backends._errors import shown
 from .layers import Layer
 from .losses import LossFunction
 
@@ -43,7 +45,15 @@ def check_gradient(
     ------
     AssertionError
         They differ; the message has both numbers.
+    ValueError, TypeError
+        An argument is not what it should be.
     """
+    step, tolerance = check_positive("step", step), check_positive("tolerance", tolerance)
+    seed = check_count("seed", seed, least=0)
+    if not callable(function):
+        raise TypeError(f"function={shown(function)}: expected a function of an array")
+    check_array("gradient", gradient)
+    check_array("at", at)
     if gradient.shape != at.shape:
         raise AssertionError(f"the gradient has shape {gradient.shape}, the argument {at.shape}")
     direction = np.random.default_rng(seed).standard_normal(at.shape)
@@ -77,6 +87,10 @@ def check_layer(layer: Layer, input: Array, *, seed: int = 0, tolerance: float =
     AssertionError
         A derivative is wrong.
     """
+    if not isinstance(layer, Layer):
+        raise TypeError(f"layer={shown(layer)}: expected an instance of Layer")
+    _check_batch(layer, check_array("input", input))
+    seed = check_count("seed", seed, least=0)
     backend = layer.backend
     at = to_host(input)
     output = layer.forward_propagation(input, training=True)
@@ -105,6 +119,16 @@ def check_layer(layer: Layer, input: Array, *, seed: int = 0, tolerance: float =
             setattr(layer, name, value)
 
 
+def _check_batch(layer: Layer, input: Array) -> None:
+    """Refuse a layer without its parameters, and a batch that is not one for it."""
+    for name in layer.parameter_names:
+        if not is_array(getattr(layer, name, None)):
+            raise ValueError(f"{layer.layer_name()} has no {name} yet: call its initialize() first")
+    expected = layer.input_shape()
+    if tuple(input.shape[1:]) != expected:
+        raise ValueError(f"input has shape {tuple(input.shape)}: expected (n, *{expected})")
+
+
 def check_loss(
     loss: LossFunction,
     y_true: Array,
@@ -130,9 +154,14 @@ def check_loss(
     AssertionError
         The derivative is wrong.
     """
-    from .backends import backend_of
-
-    backend = backend_of(y_pred)
+    if not isinstance(loss, LossFunction):
+        raise TypeError(f"loss={shown(loss)}: expected an instance of LossFunction")
+    check_array("y_true", y_true)
+    backend = backend_of(check_array("y_pred", y_pred))
+    if y_pred.ndim != 2:
+        raise ValueError(f"y_pred has shape {tuple(y_pred.shape)}: expected (n, n_outputs)")
+    if sample_weight is not None:
+        check_array("sample_weight", sample_weight)
     weights = () if sample_weight is None else (sample_weight,)
 
     def value(p: np.ndarray) -> float:

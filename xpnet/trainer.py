@@ -7,7 +7,6 @@ sums stay there and are read once, at its end.
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +19,7 @@ from ._sums import Sums, accumulator, loss_arguments, metric_arguments
 from ._target_unit import in_own_unit
 from ._which_steps import make_steps
 from .backends import Array
+from .backends._warnings import warn
 from .callbacks import Callback
 from .history import History
 from .memory import EVALUATION_ROWS, least_samples
@@ -132,12 +132,11 @@ class Trainer:
                 if self.plan.rows <= least:
                     raise
                 rows = max(-(-self.plan.rows // 2), least)
-                warnings.warn(
+                warn(
                     f"out of memory in epoch {epoch + 1} ({error}): it begins again, with batches "
                     f"in pieces of {rows} samples, which make the same updates. memory_limit= "
                     "keeps training within what there is from the beginning",
                     RuntimeWarning,
-                    stacklevel=4,
                 )
             self._entered.close()
             self._placed = self._placed.in_pieces(self.network, rows)

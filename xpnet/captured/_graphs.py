@@ -1,8 +1,9 @@
 """Steps as calls that are made at once: captured in graphs where that is possible."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
+
+from ..backends._warnings import warn
 
 STEPS_IN_GRAPH = 16
 """To start a graph costs about as much as two kernels; of so many steps it is nothing to each."""
@@ -56,12 +57,11 @@ class Graphs:
                 if self._must:
                     raise
                 self.captured = False
-                warnings.warn(
+                warn(
                     f"the step cannot be captured in a CUDA graph ({error}): its kernels are "
                     "launched one by one, which gives the same numbers and takes longer. "
                     "capture=False says so from the beginning",
                     RuntimeWarning,
-                    stacklevel=2,
                 )
         run = self._machine.run  # not of self, which keeps the function
         return lambda: run(calls)

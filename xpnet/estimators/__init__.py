@@ -4,6 +4,13 @@ Change one line, ``from sklearn.neural_network import MLPClassifier``, to one th
 here. On a CPU in float64 both give the same weights from the same ``random_state``; what is here
 besides (a GPU, dropout, class weights and more) is off by default.
 
+Warnings are scikit-learn's, and point at your own line: the one that called ``fit``, of the
+estimator or of the pipeline or search around it. So a filter by ``module="sklearn"`` does not hide
+them; one by category does, ``warnings.filterwarnings("ignore", category=ConvergenceWarning)``, with
+``ConvergenceWarning`` from ``sklearn.exceptions``.
+
+A ``fit`` that raises an error leaves the estimator as it was before.
+
 Examples
 --------
 In a pipeline, with a grid search:

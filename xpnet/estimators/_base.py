@@ -1,5 +1,6 @@
 """What both estimators share: their parameters, and fitting as scikit-learn documents it."""
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,10 +17,11 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..activations import ActivationLayer
 from ..backends import PRECISIONS, Array, to_host
+from ..callbacks import Callback
 from ..losses import LossFunction
 from ..schedules import Schedule
 from ..trainer import DivergedError
-from ._checks import check_for_lbfgs, check_going_on, hidden_sizes
+from ._checks import check_for_lbfgs, check_going_on, check_numbers, hidden_sizes
 from ._conversion import from_sklearn, to_sklearn
 from ._inputs import FLOATING, Home, brought, checked, features
 from ._lbfgs import fit_lbfgs
@@ -36,6 +38,7 @@ from ._network import (
 from ._policy import CurrentRate
 from ._predicting import outputs
 from ._stochastic import fit_stochastic, times
+from ._undoing import all_or_nothing
 
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -85,7 +88,7 @@ class BaseMLP(BaseEstimator, ABC):
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "scoring": [str, callable, None],
-        "callbacks": ["array-like", None],
+        "callbacks": [list, tuple, Callback, None],
         "progress": ["boolean"],
     }
 
@@ -136,6 +139,7 @@ class BaseMLP(BaseEstimator, ABC):
     # ---- fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Self:
         """Fit the model to data.
 
@@ -160,6 +164,11 @@ class BaseMLP(BaseEstimator, ABC):
             Parameters or data are not what is expected; or weights became NaN or infinite.
         DeviceUnavailableError
             There is no such ``device`` here.
+
+        Notes
+        -----
+        A fit that raises an error leaves the estimator as it was: a model that was fitted before
+        still predicts as it did.
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
@@ -167,6 +176,9 @@ class BaseMLP(BaseEstimator, ABC):
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool
     ) -> Self:
         hidden = hidden_sizes(self.hidden_layer_sizes)
+        check_numbers(self)
+        if self.scoring is not None:
+            check_scoring(self, self.scoring)
         if self.solver == "lbfgs":
             check_for_lbfgs(self, validation_data)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -184,8 +196,7 @@ class BaseMLP(BaseEstimator, ABC):
         dtype = self._dtype_of(None if first else self.coefs_[0], X)
         if first:
             self._initialize(sizes, dtype)
-        if self.solver != "lbfgs":
-            self._begin_curves()
+        self._begin_curves()
         net = self._ready(sizes, dtype, gpu, incremental)
         self._in_training = True  # the network is ahead of coefs_
         try:
@@ -195,11 +206,10 @@ class BaseMLP(BaseEstimator, ABC):
                 fit_stochastic(self, net, X, targets, weight, of_class, held_out, incremental)
         except DivergedError as error:
             raise ValueError(_NOT_FINITE) from error
-        finally:
-            self._in_training = False
-            self._bring_out()
         if not net.parameters.all_finite():
             raise ValueError(_NOT_FINITE)
+        self._in_training = False
+        self._bring_out()
         return self
 
     def _held_out(self, given: Any) -> tuple[Any, ...] | None:
@@ -223,18 +233,18 @@ class BaseMLP(BaseEstimator, ABC):
     def _initialize(self, sizes: list[int], dtype: str) -> None:
         """Draw first weights, and begin all counts."""
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(sizes)
+        self.loss_ = float("nan")  # until an epoch is over
         self.out_activation_ = self._out_activation()
         self.coefs_, self.intercepts_ = draw_weights(self, sizes, dtype)
         self._held: list[Any] = []
-        for name in ("network_", "history_"):
+        for name in ("network_", "history_", "loss_curve_"):
             self.__dict__.pop(name, None)
-        if self.solver != "lbfgs":  # after which scikit-learn has those of an earlier fit
-            self.__dict__.pop("loss_curve_", None)
 
     def _begin_curves(self) -> None:
         """Begin what is written down of each epoch, as far as it was not begun that way."""
-        stops, first = self.early_stopping, not hasattr(self, "loss_curve_")
-        if first:
+        lbfgs = self.solver == "lbfgs"
+        stops = self.early_stopping and not lbfgs
+        if not hasattr(self, "loss_curve_") or lbfgs != (self._trained_by == "lbfgs"):
             self.loss_curve_: list[float] = []
             self.validation_loss_curve_: list[float] = []
         elif (self.best_loss_ is None) == stops:
@@ -258,9 +268,11 @@ class BaseMLP(BaseEstimator, ABC):
         net = make_network(self, sizes, dtype, self._loss(dtype), rate)
         net.settle(gpu.with_dtype(dtype) if gpu and self.device is None else net.backend)
         if before is not None:
-            copy_states(before.to(net.backend), net)
+            if before.backend != net.backend:
+                before = copy.deepcopy(before).to(net.backend)
+            copy_states(before, net)
             if incremental and self._trained_by != "lbfgs":  # which has none
-                net.optimizer = before.optimizer
+                net.optimizer = copy.deepcopy(before.optimizer)  # the other is kept for an undoing
             net.history = before.history
         self._trained_by = self.solver
         self.network_, self.history_ = net, net.history
@@ -354,6 +366,9 @@ class BaseMLP(BaseEstimator, ABC):
         self.coefs_, self.intercepts_, self._held = coefs, intercepts, []
         self._random_state = check_random_state(self.random_state)
         self.validation_loss_curve_ = []
+        for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
+            if not hasattr(self, name):  # scikit-learn's "lbfgs" leaves none of them
+                setattr(self, name, [] if name == "loss_curve_" else None)
         sizes = [coefs[0].shape[0], *(w.shape[1] for w in coefs)]
         self._ready(sizes, self._dtype_of(coefs[0])).mark_fitted()
         self._bring_out()

@@ -1,21 +1,40 @@
 """Parameters that do not fit each other, or the model so far: refused before anything is done."""
 
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from operator import index
 from typing import Any
 
-import numpy as np
-
+from .._checks import check_integer
+from ..backends._errors import shown
 from ..layers import BatchNormalization
+
+_COUNTS = ("batch_size", "max_iter", "max_fun", "n_iter_no_change", "verbose")
 
 
 def hidden_sizes(given: Any) -> list[int]:
     """Return the sizes of hidden layers, which may be one number, as a list."""
-    sizes = list(given) if hasattr(given, "__iter__") else [given]
-    if np.any(np.array(sizes) <= 0):
+    several = hasattr(given, "__iter__") and getattr(given, "ndim", True) != 0
+    sizes = list(given) if several else [given]
+    try:
+        units = [check_integer(size) for size in sizes]
+    except TypeError as error:
+        raise TypeError(
+            f"hidden_layer_sizes={shown(given)} has {error} of units for each hidden layer"
+        ) from None
+    if any(n <= 0 for n in units):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-    return [index(size) for size in sizes]  # which refuses fractions
+    return units
+
+
+def check_numbers(est: Any) -> None:
+    """Refuse whole numbers that are too large for a float, which scikit-learn lets pass."""
+    for name, value in est.get_params(deep=False).items():
+        if isinstance(value, int) and name not in _COUNTS and abs(value) > sys.float_info.max:
+            raise ValueError(
+                f"{name} is a whole number of {value.bit_length():,} bits: expected one that a "
+                f"float can hold, up to {sys.float_info.max:.2g}"
+            )
 
 
 def check_for_lbfgs(est: Any, validation_data: Any) -> None:

@@ -9,13 +9,13 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import column_or_1d
 
 from ..backends import Array, array_namespace, ops
 from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
-from ._inputs import Home, answer, brought
+from ._inputs import Home, answer, brought, one_dimensional
 from ._network import of_outputs
+from ._undoing import all_or_nothing
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -81,7 +81,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Of "adamw".
     scoring : str, callable or None, default None
         scikit-learn's scorer for ``early_stopping``, in place of the accuracy.
-    callbacks : list of Callback, optional
+    callbacks : Callback or list of Callback, optional
         See :mod:`xpnet.callbacks`.
     progress : bool, default False
         Whether to show a progress bar.
@@ -93,17 +93,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Weights and biases of each layer; those of a model on a GPU are copies.
     loss_, best_loss_ : float
         The last and the least loss, penalty included. ``best_loss_`` is None with early stopping.
+        ``loss_`` is NaN if the last epoch diverged, or if Ctrl-C came before the first was over.
     loss_curve_, validation_loss_curve_ : list of float
-        Of each epoch; the latter with early stopping or ``validation_data``.
+        Of each epoch, or of each iteration of "lbfgs"; the latter with early stopping or
+        ``validation_data``, else empty.
     validation_scores_, best_validation_score_
-        Of each epoch, and the best, with early stopping, else None.
+        Of each epoch, and the best, with early stopping, else None. The score is NaN in an epoch
+        that diverged, and the best one -inf if there was no other epoch.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_ : int
-        Epochs, samples seen, layers with the features as one, outputs, features.
+        Epochs or iterations, samples seen, layers with the features as one, outputs, features.
     feature_names_in_ : array of str
         Where X has names.
     out_activation_ : str
     history_ : History
-        Everything that was written down of each epoch.
+        Everything that was written down of each complete epoch; "lbfgs" has none.
     network_ : NeuralNetwork
         The network inside; its last layer gives logits.
 
@@ -113,6 +116,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     float64 on a CPU the weights are the same within rounding. With sample weights ``loss_`` is the
     weighted mean over all samples, where scikit-learn has the plain mean of the batches' weighted
     means; on a GPU the penalty in it is that at the end of the epoch.
+
+    Training that diverges is a ``ValueError``, and the estimator stays as it was. With
+    ``early_stopping`` it ends training: a ``ConvergenceWarning`` says so, and the weights are those
+    with the best validation score, as in scikit-learn. "lbfgs" ends where it diverges, with such a
+    warning, too.
+
+    Warnings point at the line that called ``fit``, whatever is between, and are hidden by category:
+    ``warnings.filterwarnings("ignore", category=sklearn.exceptions.ConvergenceWarning)``.
 
     Examples
     --------
@@ -172,8 +183,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # ---- labels
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = one_dimensional(y)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._learn_classes(y)
         else:
@@ -328,6 +338,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @partial_fit_if_stochastic
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch from where the model is.
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
@@ -30,6 +31,7 @@ from ..backends import (
     ops,
     to_host,
 )
+from ..backends._warnings import warn
 
 Home = Backend | None
 """The backend that answers belong to; None for NumPy."""
@@ -105,6 +107,18 @@ def answer(values: np.ndarray, home: Home) -> Array:
 def brought(x: Any) -> Any:
     """Return targets or weights on the host, if they are an array; lists and tables as they are."""
     return to_host(x) if is_array(x) else x
+
+
+def one_dimensional(y: np.ndarray) -> np.ndarray:
+    """Return targets that are a single column without that axis, and warn as scikit-learn does."""
+    if y.ndim != 2 or y.shape[1] != 1:
+        return y
+    warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the shape of y "
+        "to (n_samples, ), for example using ravel().",
+        DataConversionWarning,
+    )
+    return y.ravel()
 
 
 def _bring(X: Any) -> tuple[Any, Home]:

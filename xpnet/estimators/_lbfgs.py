@@ -1,14 +1,16 @@
 """The solver "lbfgs": SciPy's L-BFGS-B over all samples at once."""
 
+import math
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from sklearn.utils.optimize import _check_optimize_result
+from sklearn.exceptions import ConvergenceWarning
 
 from .._penalties import inverse
 from .._placing import keeps_sparse, place
 from ..backends import Array
+from ..backends._warnings import warn
 from ..data import Dataset
 from ..neuralnet import NeuralNetwork
 from ._network import dense_layers
@@ -25,7 +27,14 @@ class Objective:
     weight : array of shape (n,) or None
     est : MLPClassifier or MLPRegressor
         Says what the loss is reported as.
+
+    Attributes
+    ----------
+    value : float
+        The loss at the last call.
     """
+
+    value: float
 
     def __init__(
         self, net: NeuralNetwork, X: Array, y: Array, weight: Array | None, est: Any
@@ -58,9 +67,9 @@ class Objective:
         penalty = share * net.parameters.penalties.cost(shared=True)
         # The line search sees scikit-learn's loss, whose gradient the loss's own nearly is.
         reported = self._est._reported_loss(loss, output, targets, *weight)
-        value = net.backend.scalar(reported) + net.backend.scalar(penalty)
+        self.value = net.backend.scalar(reported) + net.backend.scalar(penalty)
         gradient = net.backend.to_numpy(net.parameters.gradient())
-        return value, gradient[self._order].astype(np.float64)
+        return self.value, gradient[self._order].astype(np.float64)
 
 
 def _weights_first(net: NeuralNetwork) -> np.ndarray:
@@ -84,11 +93,38 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
             objective.start(),
             method="L-BFGS-B",
             jac=True,
+            # The line search ends with the point that it accepts.
+            callback=lambda _: est.loss_curve_.append(objective.value),
             options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},
         )
         objective.put(result.x)
-    est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
+    est.n_iter_ = min(result.nit, est.max_iter)
+    if not math.isfinite(result.fun):
+        warn(
+            f"lbfgs diverged after {est.n_iter_} iteration(s): the loss is {result.fun}, and the "
+            "weights are those of the last iteration that had another, or the first ones, drawn at "
+            "random. The features or the targets may be large: standardise them.",
+            ConvergenceWarning,
+        )
+    elif result.status != 0:
+        _warn_of_an_early_end(result, est.n_iter_, est.max_iter)
     est.loss_ = float(result.fun)
+    est.best_loss_ = min(est.loss_curve_, default=est.loss_)
     net.mark_fitted()
     for layer in net.layers:
         layer.forget_pass()
+
+
+def _warn_of_an_early_end(result: Any, n_iter: int, max_iter: int) -> None:
+    """Say, in scikit-learn's words, that the solver ended before it converged."""
+    text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n"
+    text += f"{result.message}\n"
+    if n_iter == max_iter:
+        text += (
+            f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+        )
+    text += (
+        "\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
+    warn(text, ConvergenceWarning)

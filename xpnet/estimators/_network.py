@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._checks import room_for
 from .._originals import remember
 from ..activations import (
     ActivationLayer,
@@ -43,19 +44,22 @@ _ALMOST_1 = float(np.nextafter(1.0, 0.0))
 SOLVERS: dict[str, Callable[[Any, Schedule], Optimizer]] = {
     "sgd": lambda est, rate: SGD(
         rate,
-        momentum=min(est.momentum, _ALMOST_1),  # scikit-learn allows 1
+        momentum=min(float(est.momentum), _ALMOST_1),  # scikit-learn allows 1
         nesterov=est.nesterovs_momentum and est.momentum > 0,
     ),
-    "adam": lambda est, rate: Adam(
-        rate, est.beta_1, est.beta_2, est.epsilon, corrects_epsilon=False
-    ),
+    "adam": lambda est, rate: Adam(rate, *_adams(est), corrects_epsilon=False),
     "adamw": lambda est, rate: AdamW(
-        rate, est.beta_1, est.beta_2, est.epsilon, est.weight_decay, corrects_epsilon=False
+        rate, *_adams(est), float(est.weight_decay), corrects_epsilon=False
     ),
-    "rmsprop": lambda est, rate: RMSProp(rate, epsilon=est.epsilon),
-    "adagrad": lambda est, rate: Adagrad(rate, epsilon=est.epsilon),
+    "rmsprop": lambda est, rate: RMSProp(rate, epsilon=float(est.epsilon)),
+    "adagrad": lambda est, rate: Adagrad(rate, epsilon=float(est.epsilon)),
 }
 """Solvers that go in mini-batches; the other one is "lbfgs"."""
+
+
+def _adams(est: Any) -> tuple[float, float, float]:
+    """Return the numbers of Adam; scikit-learn allows all real ones, True and False among them."""
+    return float(est.beta_1), float(est.beta_2), float(est.epsilon)
 
 
 class EstimatorNetwork(NeuralNetwork):
@@ -102,8 +106,8 @@ def make_network(
     """
     penalty = None
     if est.alpha:
-        l1 = est.alpha * est.l1_ratio
-        penalty = L1L2(l1=l1, l2=0.5 * (est.alpha - l1), per_sample=True)
+        alpha, l1 = float(est.alpha), float(est.alpha * est.l1_ratio)
+        penalty = L1L2(l1=l1, l2=0.5 * (alpha - l1), per_sample=True)
     net = EstimatorNetwork(
         epochs=int(est.max_iter),
         optimizer=SOLVERS.get(est.solver, SOLVERS["sgd"])(est, rate),
@@ -123,7 +127,7 @@ def make_network(
         if (activation := _activation(est.activation, k, len(sizes) - 2)) is not None:
             net.add(activation)
         if est.dropout:
-            net.add(Dropout(est.dropout))
+            net.add(Dropout(float(est.dropout)))
     net.add(DenseLayer(sizes[-1], None if net.layers else (sizes[0],), initializer="zeros"))
     net.begin_orders(None)
     return net
@@ -171,7 +175,8 @@ def draw_weights(
         place = min(k, n_hidden - 1)  # the last layer is like the one below it
         activation = activation_of(est.activation, place, n_hidden) if n_hidden else est.activation
         bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (n_in + n_out))
-        coefs.append(est._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
+        with room_for("weights", (n_in, n_out)):
+            coefs.append(est._random_state.uniform(-bound, bound, (n_in, n_out)).astype(dtype))
         intercepts.append(est._random_state.uniform(-bound, bound, n_out).astype(dtype))
     return coefs, intercepts
 

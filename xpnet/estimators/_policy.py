@@ -5,12 +5,12 @@ and ``early_stopping``.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from sklearn.exceptions import ConvergenceWarning
 
+from ..backends._warnings import warn
 from ..callbacks import Callback
 from ..neuralnet import NeuralNetwork
 from ..optimizers import SGD
@@ -73,27 +73,33 @@ class Policy(Callback):
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Note the epoch; stop, or change the learning rate, as the rules say."""
         est = self.est
-        est.n_iter_ += 1
-        est.t_ += self._n_samples
-        est.loss_ = est._loss_of(row)
-        est.loss_curve_.append(est.loss_)
-        if self._validates:
-            est.validation_loss_curve_.append(est._loss_of(row, "val_loss"))
-        if est.verbose:
-            print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
+        self._count(
+            est._loss_of(row), est._loss_of(row, "val_loss") if self._validates else math.nan
+        )
         self._compare(network)
         if est.learning_rate == "invscaling" and _changes(network):
             initial = cast(CurrentRate, network.optimizer.schedule).initial
-            _set_rate(network, initial / (est.t_ + 1) ** est.power_t)
+            _set_rate(network, initial / (est.t_ + 1.0) ** float(est.power_t))
         if est._no_improvement_count > est.n_iter_no_change and self._ends(network):
             network.stop_training = True
         elif est.n_iter_ == est.max_iter and not self._incremental:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({est.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
+
+    def _count(self, loss: float, validation_loss: float) -> None:
+        """Note that an epoch is over, and what it came to."""
+        est = self.est
+        est.n_iter_ += 1
+        est.t_ += self._n_samples
+        est.loss_ = loss
+        est.loss_curve_.append(loss)
+        if self._validates:
+            est.validation_loss_curve_.append(validation_loss)
+        if est.verbose:
+            print(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
 
     def _compare(self, network: NeuralNetwork) -> None:
         """Count epochs without an improvement by ``tol``; keep the best one of early stopping."""
@@ -133,17 +139,21 @@ class Policy(Callback):
         return ends
 
     def on_diverged(self, network: NeuralNetwork, error: DivergedError) -> bool:
-        """End with the best weights if scores are watched: NaN is one that is no better."""
+        """Count the epoch, whose loss is NaN; end with the best weights if scores are watched."""
+        self._count(math.nan, math.nan)
+        network.mark_fitted()  # even in the first epoch, for another callback may end training
         if self._score is None:
             return False
-        self.est.validation_scores_.append(float("nan"))
-        warnings.warn(
-            "Stochastic Optimizer: the loss became NaN or infinite; the weights are those with the "
-            "best validation score.",
+        self.est.validation_scores_.append(math.nan)
+        kept = "those with the best validation score"
+        if self.est.best_validation_score_ == -math.inf:
+            kept = "the first ones, drawn at random: nothing was learned"
+        warn(
+            "Stochastic Optimizer: training diverged: the loss became NaN or infinite in epoch "
+            f"{self.est.n_iter_}. The weights are {kept}. Lower learning_rate_init, or standardise "
+            "the features and the targets.",
             ConvergenceWarning,
-            stacklevel=2,
         )
-        network.mark_fitted()  # even in the first epoch
         return True
 
     def restore_best(self) -> None:

@@ -6,13 +6,13 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import column_or_1d
 
 from ..backends import Array
 from ..losses import LossFunction, MeanSquaredError, PoissonLoss
 from ._base import BaseMLP, partial_fit_if_stochastic
-from ._inputs import answer, brought
+from ._inputs import answer, brought, one_dimensional
 from ._network import of_outputs
+from ._undoing import all_or_nothing
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -36,6 +36,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_
         As of :class:`MLPClassifier`, like the others.
+
+    Notes
+    -----
+    Training that diverges, and hiding warnings: as for :class:`MLPClassifier`.
 
     Examples
     --------
@@ -93,8 +97,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         self._take(locals())
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = one_dimensional(y)
         targets = y.reshape(-1, 1) if y.ndim == 1 else y
         if self.loss == "poisson" and np.any(targets < 0):
             raise ValueError("Some values of y are negative: the loss 'poisson' needs y >= 0.")
@@ -156,6 +159,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     @partial_fit_if_stochastic
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch from where the model is.
 

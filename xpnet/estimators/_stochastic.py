@@ -1,6 +1,5 @@
 """The solvers that go in mini-batches: what is held out, batches, epochs."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,8 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import train_test_split
 
 from ..backends import Array
+from ..backends._warnings import warn
+from ..callbacks import check_callbacks
 from ..data import take_rows
 from ._network import EstimatorNetwork
 from ._policy import Policy
@@ -55,7 +56,7 @@ def fit_stochastic(
         score = est._scorer(net, *held_out)
     policy = Policy(est, n, score, incremental)
     est.n_iter_ = 0
-    callbacks = [policy, *(est.callbacks or ())]
+    callbacks = [policy, *check_callbacks(est.callbacks or ())]
     try:
         net.fit(
             (X, y, times(weight, of_class)),
@@ -64,7 +65,7 @@ def fit_stochastic(
             callbacks=callbacks,
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warn("Training interrupted by user.")
         net.mark_fitted()  # even in the first epoch
     finally:
         net.begin_orders(None)
@@ -106,8 +107,5 @@ def _batch_size(given: Any, n: int) -> int:
     if given == "auto":
         return min(200, n)
     if given > n:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=5,
-        )
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return int(np.clip(given, 1, n))

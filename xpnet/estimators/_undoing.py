@@ -1,0 +1,44 @@
+"""A fit that fails leaves the estimator as it was."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def all_or_nothing(method: Method) -> Method:
+    """Let a method of an estimator change nothing if it raises an error.
+
+    A model that was good before a refit stays one, and a new estimator stays unfitted, with no
+    weights that were drawn and never trained.
+    """
+
+    @wraps(method)
+    def undoing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _undone_on_failure(self):
+            return method(self, *args, **kwargs)
+
+    return cast(Method, undoing)
+
+
+@contextmanager
+def _undone_on_failure(est: Any) -> Iterator[None]:
+    """Bring back an estimator's attributes, with their old lengths, if the block raises."""
+    before = dict(vars(est))
+    lengths = [(values, len(values)) for values in before.values() if type(values) is list]
+    history = before.get("history_", {})
+    columns = {name: len(column) for name, column in history.items()}
+    try:
+        yield
+    except BaseException:
+        for values, length in lengths:
+            del values[length:]
+        for name in list(history):
+            del history[name][columns.get(name, 0) :]
+            if name not in columns:
+                del history[name]
+        vars(est).clear()
+        vars(est).update(before)
+        raise
