@@ -403,8 +403,8 @@ class NeuralNetwork:
             The order of its samples, as places in the chunk.
         """
         n, epoch = check_count("n", n), check_count("epoch", epoch, least=0)
-        given = {"chunk": chunk, "batch_size": batch_size, "block": block}
-        chunk, batch_size, block = (min(check_count(*each), n) for each in given.items())
+        chunk, batch_size = check_count("chunk", chunk), check_count("batch_size", batch_size)
+        block = min(check_count("block", block), n)
         sizes = chunk_sizes(n, chunk, batch_size)
         if not self.shuffle:
             ends = np.cumsum(sizes)
