@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._reading import check_distinct
+from ._reading import check_distinct, is_date
 from .backends import unknown_name
 
 
@@ -146,8 +146,10 @@ def _bad_cell(
         return ValueError(f"{where}: the cell is empty; fill it in or drop the line")
     if cell.strip().lower() == "nan":
         return ValueError(f"{where}: the cell is missing ({cell!r}); fill it in or drop the line")
-    hint = f", or, if it is what to predict, give label={column!r}" if may_be_label else ""
-    return ValueError(f"{where}: {cell!r} is not a number; encode categories as numbers{hint}")
+    advice = "give dates as numbers of days" if is_date(cell) else "encode categories as numbers"
+    if may_be_label:
+        advice += f" or take the column out; if it is what to predict, give label={column!r}"
+    return ValueError(f"{where}: {cell!r} is not a number; {advice}")
 
 
 def _parse_labels(texts: list[str]) -> tuple[np.ndarray, list[str] | None]:
