@@ -181,7 +181,10 @@ class _Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise SystemExit(_fail(f"{message} (see {self.prog} --help)", 2))
+        # What a command does not know gets here without the command's name.
+        unknown = message.startswith("unrecognized arguments")
+        program = f"{self.prog} COMMAND" if unknown else self.prog
+        raise SystemExit(_fail(f"{message} (see {program} --help)", 2))
 
 
 def make_parser() -> argparse.ArgumentParser:
