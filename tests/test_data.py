@@ -545,6 +545,7 @@ def test_csv_labels_may_be_numbers_or_text(tmp_path):
             "a,y\n2026-01-31,2\n",
             "give dates as numbers of days or take the column out; .*label='a'",
         ),
+        ('a,y\n"1,5",2\n', "'1,5' is not a number; write numbers with a decimal point"),
         ("a,y\n,2\n", "line 2, column 'a': the cell is empty"),
         ("a,y\n1, \n", "line 2, column 'y': the cell is empty"),
     ],

@@ -146,7 +146,11 @@ def _bad_cell(
         return ValueError(f"{where}: the cell is empty; fill it in or drop the line")
     if cell.strip().lower() == "nan":
         return ValueError(f"{where}: the cell is missing ({cell!r}); fill it in or drop the line")
-    advice = "give dates as numbers of days" if is_date(cell) else "encode categories as numbers"
+    advice = "encode categories as numbers"
+    if is_date(cell):
+        advice = "give dates as numbers of days"
+    elif _is_number(cell.replace(",", "")):
+        advice = "write numbers with a decimal point and without commas"
     if may_be_label:
         advice += f" or take the column out; if it is what to predict, give label={column!r}"
     return ValueError(f"{where}: {cell!r} is not a number; {advice}")
