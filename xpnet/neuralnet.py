@@ -808,9 +808,9 @@ class NeuralNetwork:
             check_size(dataset, self.min_samples)
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
-        check_features(dataset, self.layers)
         if self._is_fitted and not train:
             check_names(dataset, self.feature_names)
+        check_features(dataset, self.layers)
         return dataset
 
     def _warn_of_lost_digits(self, data: Dataset) -> None:
