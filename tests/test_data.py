@@ -538,6 +538,7 @@ def test_csv_labels_may_be_numbers_or_text(tmp_path):
         ("a,y\n", "header but no rows"),
         ("a,a,y\n1,2,3\n", "more than once: a"),
         ("y\n1\n", "no column beside the label"),
+        (",a,y\n0,1,2\n", r"column 1 has no name: .*to_csv\(index=False\)"),
         ("a,y\n1,2\n1,2,3\n", "line 3: 3 cells, but the header has 2"),
         ("a,y\n1,2\n1\n", "line 3: 1 cells"),
         ("a,y\n1,2\n\nred,2\n", "line 4, column 'a': 'red' is not a number.*label='a'"),

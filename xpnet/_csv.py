@@ -36,6 +36,11 @@ def read_csv(
             reader = csv.reader(file, delimiter=delimiter)
             header = _read_header(path, reader)
             features = _features(path, header, label, columns)
+            if columns is None and "" in features:
+                raise ValueError(
+                    f"{path}, column {header.index('') + 1} has no name: take it out if it counts "
+                    "the rows (pandas leaves it out with to_csv(index=False)), or give it a name"
+                )
             X, labels = _read_rows(path, reader, header, features, label, columns is None)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 ({error}); save it in that encoding") from error

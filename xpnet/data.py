@@ -147,8 +147,8 @@ class Dataset:
         UnknownNameError
             There is no column ``label``, or none of ``columns``.
         ValueError
-            The file is empty or compressed, has no header, or a row does not fit: the message has
-            its line.
+            The file is empty or compressed, has no header or a column without a name, or a row
+            does not fit: the message has its line.
         """
         names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
         return cls(X, y, names, label, class_names=class_names)
