@@ -104,9 +104,13 @@ def test_the_tensors_are_those_tested_here(saved, tmp_path):
 def test_tensors_of_another_shape_or_type(name, change, saved, tmp_path):
     arrays, content = saved
     changed = np.ascontiguousarray(CHANGES[change](arrays[name]))
+    path = write(tmp_path / "net", arrays | {name: changed}, content)
     if change == "another precision":
         assert changed.dtype != arrays[name].dtype
-    refused(write(tmp_path / "net", arrays | {name: changed}, content), repr(name), "expected")
+        if name in ("layers.0.mean", "layers.0.scale"):  # as a device without float64 has them
+            assert getattr(xpnet.load(path).layers[0], name[9:]).dtype == "float64"
+            return
+    refused(path, repr(name), "expected")
 
 
 @pytest.mark.parametrize("name", TENSORS)

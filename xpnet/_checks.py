@@ -182,6 +182,8 @@ def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
             raise TypeError(
                 f"{name} is {type(x).__name__}: expected an array, e.g. numpy.asarray({name})"
             )
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
     xp = array_namespace(y_pred)
     for name, x in given.items():
         if x is not y_pred and (array_namespace(x) is not xp or device(x) != device(y_pred)):

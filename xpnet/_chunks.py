@@ -20,8 +20,8 @@ def chunk_sizes(n: int, chunk: int, batch_size: int) -> list[int]:
         Samples in a chunk, at the most; a multiple of the batch size.
     batch_size : int
     """
-    batches = math.ceil(n / batch_size)
-    count = math.ceil(batches / (chunk // batch_size))
+    batches = -(-n // batch_size)
+    count = -(-batches // max(chunk // batch_size, 1))
     some, more = divmod(batches, count)
     sizes = [batch_size * (some + (k < more)) for k in range(count)]
     sizes[-1] += n - sum(sizes)

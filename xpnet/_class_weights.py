@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .backends import is_array, to_host
+from .backends._errors import shown
 
 ClassWeight = list[float] | dict[int, float] | str | None
 """Class weights once they are checked: one for each class, some by class, "balanced", or none."""
@@ -34,7 +35,7 @@ def read_class_weight(given: Any) -> ClassWeight:
         return None
     if isinstance(given, str):
         if given != "balanced":
-            raise ValueError(f"class_weight={given!r}: expected {_EXPECTED}")
+            raise ValueError(f"class_weight={shown(given)}: expected {_EXPECTED}")
         return given
     if isinstance(given, Mapping) or (hasattr(given, "keys") and hasattr(given, "items")):
         by_class = {_class(key): _weight(given, weight) for key, weight in given.items()}
@@ -44,7 +45,7 @@ def read_class_weight(given: Any) -> ClassWeight:
     if is_array(given):
         given = to_host(given).tolist()
     if not isinstance(given, Sequence) or isinstance(given, (bytes, bytearray)):
-        raise TypeError(f"class_weight={given!r}: expected {_EXPECTED}")
+        raise TypeError(f"class_weight={shown(given)}: expected {_EXPECTED}")
     weights = [_weight(given, weight) for weight in given]
     if not any(weights):
         raise ValueError(
@@ -59,8 +60,8 @@ def _class(key: Any) -> int:
     is_number = not isinstance(key, (bool, str, bytes)) and hasattr(key, "__float__")
     if not is_number or "bool" in type(key).__name__ or not float(key).is_integer():
         raise TypeError(
-            f"class_weight names the class {key!r}: expected class indices, the whole numbers from "
-            "0. Labels of another kind become such by np.unique(y, return_inverse=True)"
+            f"class_weight names the class {shown(key)}: expected class indices, the whole "
+            "numbers from 0; np.unique(y, return_inverse=True)[1] makes them from other labels"
         )
     if key < 0:
         raise ValueError(f"class_weight names the class {key}: expected class indices from 0")
@@ -70,11 +71,12 @@ def _class(key: Any) -> int:
 def _weight(given: Any, weight: Any) -> float:
     if isinstance(weight, (bool, str, bytes)) or not hasattr(weight, "__float__"):
         raise TypeError(
-            f"class_weight={given!r} has the weight {weight!r}: expected a number for each class"
+            f"class_weight={shown(given)} has the weight {shown(weight)}: expected a number "
+            "for each class"
         )
     if not 0 <= float(weight) < math.inf:
         raise ValueError(
-            f"class_weight={given!r}: expected a finite number, 0 or more, for each class"
+            f"class_weight={shown(given)}: expected a finite number, 0 or more, for each class"
         )
     return float(weight)
 

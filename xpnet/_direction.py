@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from .backends._errors import shown
+
 
 def check_mode(mode: str) -> str:
     """Return ``mode`` if it is "auto", "max" or "min", else raise ``ValueError``."""
-    if mode not in ("auto", "max", "min"):
-        raise ValueError(f"mode={mode!r}: expected 'auto', 'max' or 'min'")
+    if not isinstance(mode, str) or mode not in ("auto", "max", "min"):
+        raise ValueError(f"mode={shown(mode)}: expected 'auto', 'max' or 'min'")
     return mode
 
 
@@ -18,7 +20,8 @@ def direction_of(metric: Any) -> str | None:
     Returns
     -------
     str or None
-        None for a function that has no attribute ``more_is_better``: only its author knows.
+        None for a metric or a function that does not say so in ``more_is_better``: only its author
+        knows.
     """
     more_is_better = getattr(metric, "more_is_better", None)
     if not isinstance(more_is_better, bool):

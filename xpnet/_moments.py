@@ -10,6 +10,7 @@ import numpy as np
 from ._reading import not_finite
 from ._stored import is_stored, numpy_type, stored_rows
 from .backends import Array, array_namespace, backend_of, is_array, to_host
+from .backends._errors import shown
 
 _HOST_NUMBERS, _DEVICE_NUMBERS = 1 << 15, 1 << 22
 """Numbers of a piece: on the host 256 KiB, which a cache holds; on a device what keeps it busy."""
@@ -182,14 +183,14 @@ def check_moment(
     if not (known and fits and _usable(numbers, is_scale)):
         each = "one for each feature" if shape is None else f"{math.prod(shape)} of them"
         raise ValueError(
-            f"{name}={given!r}: expected a finite number{' above 0' * is_scale}, or {each}"
+            f"{name}={shown(given)}: expected a finite number{' above 0' * is_scale}, or {each}"
         )
     with np.errstate(over="ignore", under="ignore"):
         kept: np.ndarray = numbers.astype(dtype)
     if not _usable(kept, is_scale):
         raise ValueError(
-            f"{name}={given!r}: {dtype} does not hold it (it becomes infinite or 0): change the "
-            "unit of the features"
+            f"{name}={shown(given)}: {dtype} does not hold it (it becomes infinite or 0): change "
+            "the unit of the features"
         )
     return kept
 

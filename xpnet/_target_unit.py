@@ -7,12 +7,15 @@ is in that unit is in float64.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ._checks import number
 from ._digits import differ_by_rounding
 from .backends import Array, Backend, array_namespace, backend_of, move, to_host
+from .backends._errors import shown
 from .losses import LossFunction
 
 Unit = tuple[float, float]
@@ -35,18 +38,17 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
     """
     if given is None:
         return None
-    try:
-        mean, scale = (float(number) for number in given)
-    except (TypeError, ValueError):
-        mean, scale = math.nan, math.nan
+    is_pair = isinstance(given, Sequence) or getattr(given, "shape", None) == (2,)
+    pair = [number(each) for each in given] if is_pair else []
+    mean, scale = pair if len(pair) == 2 else (math.nan, math.nan)
     if not math.isfinite(mean) or not 0 < scale < math.inf:
         raise ValueError(
-            f"target_unit={given!r}: expected (mean, scale), two finite numbers with scale above "
-            "0, e.g. (y.mean(), y.std()); for targets that are all the same give a scale of 1"
+            f"target_unit={shown(given)}: expected (mean, scale), two finite numbers with "
+            "scale above 0, e.g. (y.mean(), y.std()), or a scale of 1 if all targets are equal"
         )
     if loss.targets != "values":
         raise ValueError(
-            f"target_unit={given!r} is for losses whose targets are values, such as "
+            f"target_unit={shown(given)} is for losses whose targets are values, such as "
             f"MeanSquaredError, and those of {type(loss).__name__} are "
             f"{loss.targets or 'not known to be any'}: leave target_unit out"
         )

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._checks import check_count, check_flag, check_fraction, check_non_negative
+import numpy as np
+
+from ._checks import check_count, check_flag, check_fraction, check_non_negative, check_path
 from ._direction import check_mode, direction_of
+from .backends._errors import shown
 from .backends._warnings import warn
 from .snapshot import Snapshot
 
@@ -256,7 +259,8 @@ class ModelCheckpoint(_Monitor):
         mode: str = "auto",
     ) -> None:
         super().__init__(monitor, mode)
-        self.path, self.best_only = os.fspath(path), bool(best_only)
+        self.path = os.fspath(check_path("path", path))
+        self.best_only = check_flag("best_only", best_only)
         self.every = check_count("every", every)
         self.saved: list[str] = []
 
@@ -299,7 +303,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
-        self.path, self.append = Path(path), bool(append)
+        self.path, self.append = check_path("path", path), check_flag("append", append)
         self._columns: list[str] = []
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
@@ -345,7 +349,7 @@ class TensorBoard(Callback):
             raise ImportError(
                 "TensorBoard needs tensorboardX: pip install 'xpnet[tensorboard]'"
             ) from error
-        self.folder = os.fspath(folder)
+        self.folder = os.fspath(check_path("folder", folder))
         self._writer: Any = None
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
@@ -515,11 +519,11 @@ def check_callbacks(given: Any) -> list[Callback]:
         return []
     if isinstance(given, (Callback, type)):
         given = [given]
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise TypeError(f"callbacks={given!r}: expected a Callback or a list of them")
+    if isinstance(given, (str, np.ndarray)) or not isinstance(given, Iterable):
+        raise TypeError(f"callbacks={shown(given)}: expected a Callback or a list of them")
     found: list[Any] = list(given)
     for each in found:
         if not isinstance(each, Callback):
             hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""
-            raise TypeError(f"callbacks has {each!r}: expected an instance of Callback{hint}")
+            raise TypeError(f"callbacks has {shown(each)}: expected an instance of Callback{hint}")
     return found

@@ -698,7 +698,7 @@ remember(*LOSSES.values())
 
 
 def _check_most(most: float) -> float:
-    return most if most == math.inf else check_positive("most", most)
+    return most if type(most) is float and most == math.inf else check_positive("most", most)
 
 
 def _at_most(losses: Array, most: float) -> Array:

@@ -5,8 +5,8 @@ callable, ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library o
 
 A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or any function
 ``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once. Whatever looks for
-the best network reads :attr:`Metric.more_is_better`; a function may have that attribute too, and
-without it ``mode="max"`` or ``mode="min"`` has to be given.
+the best network reads the attribute ``more_is_better``, which a function may have too; without it,
+``mode="max"`` or ``mode="min"`` has to be given.
 """
 
 from abc import ABC, abstractmethod
@@ -25,14 +25,14 @@ class Metric(ABC):
         What tables and histories call it.
     one_class_per_sample : bool
         Whether it takes the outputs for classes that exclude each other.
-    more_is_better : bool
-        Whether a larger number means a better network. An error, such as :class:`MSE`, sets it to
-        False.
+    more_is_better : bool or None, default None
+        Whether a larger number means a better network. Where a subclass leaves it at None,
+        whatever looks for the best network asks for ``mode="max"`` or ``mode="min"``.
     """
 
     name: ClassVar[str]
     one_class_per_sample: ClassVar[bool] = False
-    more_is_better: ClassVar[bool] = True
+    more_is_better: ClassVar[bool | None] = None
 
     @abstractmethod
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
@@ -83,6 +83,7 @@ class Accuracy(Metric):
     """
 
     name = "accuracy"
+    more_is_better = True
     one_class_per_sample = True
 
     def __init__(self, threshold: float | None = None) -> None:
@@ -171,6 +172,7 @@ class R2(Metric):
     """
 
     name = "r2"
+    more_is_better = True
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return for each output: weight, mean, Σ(y - mean)², Σ(y - ŷ)²."""
@@ -219,6 +221,7 @@ class _FromConfusion(Metric):
     """
 
     one_class_per_sample = True
+    more_is_better = True
 
     def __init__(self, average: str = "auto", threshold: float | None = None) -> None:
         if average not in ("auto", "binary", "macro", "weighted"):

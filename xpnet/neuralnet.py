@@ -411,18 +411,17 @@ class NeuralNetwork:
         order : int64 array
             The order of its samples, as places in the chunk.
         """
-        sizes = chunk_sizes(
-            check_count("n", n),
-            check_count("chunk", chunk),
-            check_count("batch_size", batch_size),
-        )
+        n, epoch = check_count("n", n), check_count("epoch", epoch, least=0)
+        given = {"chunk": chunk, "batch_size": batch_size, "block": block}
+        chunk, batch_size, block = (min(check_count(*each), n) for each in given.items())
+        sizes = chunk_sizes(n, chunk, batch_size)
         if not self.shuffle:
             ends = np.cumsum(sizes)
             for size, end in zip(sizes, ends, strict=True):
                 yield np.array([[end - size, end]]), np.arange(size)
             return
-        orders = self._generator(1, check_count("epoch", epoch, least=0))
-        mixed = mixed_chunks(sizes, check_count("block", block), self._generator(1, epoch, 0))
+        orders = self._generator(1, epoch)
+        mixed = mixed_chunks(sizes, block, self._generator(1, epoch, 0))
         for size, ranges in zip(sizes, mixed, strict=True):
             yield ranges, orders.permutation(size)
 

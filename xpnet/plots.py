@@ -377,8 +377,8 @@ def plot_sweep(
         raise TypeError(f"values={shown(values)}: expected a list of settings")
     mode, label = _direction_and_label(score, mode)
     means = _array("scores", scores, 1, len(values)).astype(float)
-    if not np.isfinite(means).any():
-        raise ValueError("scores has no finite number: expected one at least")
+    if not len(means):
+        raise ValueError("values is empty: expected one setting at least")
     spread = None
     if errors is not None:
         spread = _array("errors", errors, 1, len(values)).astype(float)
@@ -416,8 +416,8 @@ def _direction_and_label(score: Any, mode: str) -> tuple[str, str]:
     direction = direction_of(metric) if check_mode(mode) == "auto" else mode
     if direction is None:
         raise ValueError(
-            f"score={score!r} is not the name of a metric, so whether large or small scores are "
-            "better is unknown: give mode='max' or mode='min'"
+            f"score={shown(score)} is not the name of a metric, so whether large or small "
+            "scores are better is unknown: give mode='max' or mode='min'"
         )
     return direction, label
 
@@ -465,7 +465,9 @@ def _is_list(given: Any) -> bool:
 
 def _several_axes(given: Any, quantities: list[str]) -> list[Any]:
     """Return Axes, one for each quantity, as a list; a single one may be given by itself."""
-    found = list(np.ravel(given)) if _is_list(given) else [given]
+    found = list(given) if _is_list(given) else [given]
+    if isinstance(given, np.ndarray):
+        found = given.ravel().tolist()
     if len(found) != len(quantities):
         raise ValueError(
             f"axes has {len(found)} Axes: expected {len(quantities)}, one each for "

@@ -131,6 +131,7 @@ def load(
     >>> from my_layers import Scale  # doctest: +SKIP
     >>> net = xpnet.load("scaled.safetensors")  # doctest: +SKIP
     """
+    path = check_path("path", path)
     content, arrays = _read(path)
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
@@ -536,7 +537,9 @@ class _Reader:
             else:
                 value = self._tensors.take(full)
             wide = name in getattr(part, "wide_names", ())
-            any_float = without_float64 or wide or _takes_any_float(part)
+            any_float = without_float64 or _takes_any_float(part)
+            # A device without float64 had the network's type for these.
+            any_float |= wide and _is_tensor(value) and numpy_type(value) == backend.dtype
             reason = _misfit(value, _expected(part, name, value, network), full, any_float)
             if reason is not None:
                 raise ModelFileError(f"the tensor {reason}")
