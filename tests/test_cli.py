@@ -477,7 +477,7 @@ def test_classes_that_are_whole_numbers_are_written_as_such(tmp_path):
 TARGETS = {
     "one row of a class": (["x", "z"] * 20 + ["rare"], [], "the class 'rare' has one row"),
     "numbers once": ([f"{k}.5" for k in range(40)], ["--task", "classification"],
-                     "and 39 other class(es) has one row"),
+                     "40 classes, '0.5' for one, have one row"),
     "one class": (["x"] * 40, [], "all 40 rows are of the class 'x'"),
     "one number": (["5"] * 40, [], "or give --task regression to predict numbers"),
     "a class is missing": (["x", "z"] * 20 + ["nan"], [], "line 42, column 'y': the cell is mis"),

@@ -421,6 +421,45 @@ def test_what_is_no_data_set_is_refused(data):
         as_dataset(data)
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(np.zeros((2, 1)), r"in parentheses, as \(X, y\)"), ("iris.csv", r"Dataset\.from_csv\(path")],
+)
+def test_what_is_no_data_set_is_refused_with_advice(data, words):
+    with pytest.raises(TypeError, match=words):
+        as_dataset(data)
+
+
+def test_text_in_place_of_numbers_is_shown():
+    with pytest.raises(TypeError, match=r"X='iris\.csv': expected an array .* Dataset\.from_csv"):
+        Dataset("iris.csv")
+    with pytest.raises(TypeError, match="sample_weight='balanced': expected an array or a list"):
+        Dataset([[1.0]], [1], sample_weight="balanced")
+
+
+class Column:
+    """Stands for a Series."""
+
+    def to_numpy(self):
+        return np.zeros(3)
+
+    def to_frame(self):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        ([1, 2, 3], r"for one sample np\.reshape\(X, \(1, -1\)\)"),
+        (np.zeros(3), r"for one sample X\.reshape\(\(1, -1\)\)"),
+        (Column(), r"X\.to_frame\(\)"),
+    ],
+)
+def test_the_advice_for_a_single_row_or_column_can_be_followed(X, words):
+    with pytest.raises(ValueError, match=words):
+        Dataset(X)
+
+
 # One-hot rows -------------------------------------------------------------------------------
 
 
@@ -499,9 +538,15 @@ def test_csv_labels_may_be_numbers_or_text(tmp_path):
         ("a,y\n", "header but no rows"),
         ("a,a,y\n1,2,3\n", "more than once: a"),
         ("y\n1\n", "no column beside the label"),
+        (",a,y\n0,1,2\n", r"column 1 has no name: .*to_csv\(index=False\)"),
         ("a,y\n1,2\n1,2,3\n", "line 3: 3 cells, but the header has 2"),
         ("a,y\n1,2\n1\n", "line 3: 1 cells"),
         ("a,y\n1,2\n\nred,2\n", "line 4, column 'a': 'red' is not a number.*label='a'"),
+        (
+            "a,y\n2026-01-31,2\n",
+            "give dates as numbers of days or take the column out; .*label='a'",
+        ),
+        ('a,y\n"1,5",2\n', "'1,5' is not a number; write numbers with a decimal point"),
         ("a,y\n,2\n", "line 2, column 'a': the cell is empty"),
         ("a,y\n1, \n", "line 2, column 'y': the cell is empty"),
     ],

@@ -82,3 +82,14 @@ class TestPlot:
         monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
         with pytest.raises(ImportError, match=r"pip install 'xpnet\[plot\]'"):
             make().plot()
+
+
+def test_a_column_that_is_not_there_is_said_with_those_that_are():
+    history = History()
+    history.append(epoch=1, loss=0.5)
+    with pytest.raises(
+        KeyError, match="'accuracy' is no column of the history: it has epoch, loss"
+    ):
+        history["accuracy"]
+    assert "accuracy" not in history
+    assert history.get("accuracy") is None

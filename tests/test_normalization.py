@@ -683,3 +683,8 @@ def test_the_names_of_columns_are_in_the_warning():
     net = NeuralNetwork(epochs=1, batch_size=20, learning_rate=1e-30).add(DenseLayer(1, (2,)))
     with pytest.warns(UserWarning, match=r"column 0 \('time'\): its numbers go from 17000000"):
         net.fit(Dataset(X, 0 * y, feature_names=["time", "x"]))
+
+
+def test_a_flag_that_is_none_is_refused():
+    with pytest.raises(TypeError, match="per_feature='no': expected True or False"):
+        Normalization.adapt([[1.0], [2.0]], per_feature="no")

@@ -227,8 +227,12 @@ class TestFilesThatAreNotRight:
             xpnet.load(tmp_path / "none.safetensors")
 
     def test_a_folder(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match="there is no such file"):
+        with pytest.raises(FileNotFoundError, match="no such file, but a folder of that name"):
             xpnet.load(tmp_path)
+
+    def test_no_path(self):
+        with pytest.raises(TypeError, match="path=None: expected the path of a file"):
+            xpnet.load(None)
 
 
 class Odd(xpnet.ActivationLayer):
@@ -341,5 +345,7 @@ def test_a_network_without_a_seed_goes_on_in_its_own_order(data, path):
 
 
 def test_a_folder_that_is_not_there_is_an_oserror(data, tmp_path):
-    with pytest.raises(OSError, match="could not be written"):
+    with pytest.raises(OSError, match="could not be written: there is no folder"):
         network(data).save(tmp_path / "none" / "m.safetensors")
+    with pytest.raises(IsADirectoryError, match="give the path of a file in it"):
+        network(data).save(tmp_path)

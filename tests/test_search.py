@@ -195,6 +195,22 @@ def test_impossible_numbers_are_refused(wrong):
         random_search(build, SPACE, samples(), samples(), **wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"build": NeuralNetwork()}, "build=<xpnet.*expected a function"),
+        ({"space": None}, "space=None: expected a dict"),
+        ({"space": [1, 2]}, r"space=\[1, 2\]: expected a dict"),
+        ({"space": {"n_units": 4}}, r"space\['n_units'\]=4: .* give \[4\]"),
+        ({"space": {"optimizer": "sgd"}}, r"give \['sgd'\]"),
+    ],
+)
+def test_what_is_no_builder_or_no_space_is_refused(wrong, words):
+    given = {"build": build, "space": SPACE, **wrong}
+    with pytest.raises(TypeError, match=words):
+        random_search(data=samples(), validation=samples(), **given)
+
+
 def test_optuna_ends_hopeless_trials():
     optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -357,3 +357,13 @@ def test_classes_are_not_suspected(rng):
     NeuralNetwork(1, 5, loss="categorical_cross_entropy").add(DenseLayer(2, (2,))).add(
         xpnet.SoftmaxActivation()
     ).fit((X, one_hot(y)))
+
+
+@pytest.mark.parametrize("unit", [None, (0.0, 1.0)])
+def test_training_that_diverges_proposes_a_unit_where_there_is_none(unit):
+    net = NeuralNetwork(epochs=2, learning_rate=1e9, dtype="float64", seed=0, target_unit=unit)
+    net.add(DenseLayer(1, input_shape=(1,)))
+    X = np.linspace(1.0, 2.0, 2000)[:, None]
+    with np.errstate(all="ignore"), pytest.raises(xpnet.DivergedError) as refusal:
+        net.fit((X, 1e9 * X), epochs=40)
+    assert ("give target_unit=(y.mean(), y.std())" in str(refusal.value)) == (unit is None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._reading import check_distinct
+from ._reading import check_distinct, is_date
 from .backends import unknown_name
 
 
@@ -36,6 +36,11 @@ def read_csv(
             reader = csv.reader(file, delimiter=delimiter)
             header = _read_header(path, reader)
             features = _features(path, header, label, columns)
+            if columns is None and "" in features:
+                raise ValueError(
+                    f"{path}, column {header.index('') + 1} has no name: take it out if it counts "
+                    "the rows (pandas leaves it out with to_csv(index=False)), or give it a name"
+                )
             X, labels = _read_rows(path, reader, header, features, label, columns is None)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 ({error}); save it in that encoding") from error
@@ -146,8 +151,14 @@ def _bad_cell(
         return ValueError(f"{where}: the cell is empty; fill it in or drop the line")
     if cell.strip().lower() == "nan":
         return ValueError(f"{where}: the cell is missing ({cell!r}); fill it in or drop the line")
-    hint = f", or, if it is what to predict, give label={column!r}" if may_be_label else ""
-    return ValueError(f"{where}: {cell!r} is not a number; encode categories as numbers{hint}")
+    advice = "encode categories as numbers"
+    if is_date(cell):
+        advice = "give dates as numbers of days"
+    elif _is_number(cell.replace(",", "")):
+        advice = "write numbers with a decimal point and without commas"
+    if may_be_label:
+        advice += f" or take the column out; if it is what to predict, give label={column!r}"
+    return ValueError(f"{where}: {cell!r} is not a number; {advice}")
 
 
 def _parse_labels(texts: list[str]) -> tuple[np.ndarray, list[str] | None]:

@@ -21,6 +21,7 @@ from .backends import (
     move,
     to_host,
 )
+from .backends._errors import shown
 from .backends._warnings import warn
 
 _ENCODE = (
@@ -65,6 +66,8 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
             values = np.asarray(values)
         except ValueError as error:
             raise ValueError(f"{name} has rows of different lengths ({error})") from error
+    if isinstance(values, np.ndarray) and values.ndim == 0 and values.dtype.kind in "US":
+        raise _text(name, values.item())
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
         values = _read_objects(name, values)
     isdtype = np.isdtype if is_sparse(values) else array_namespace(values).isdtype
@@ -229,6 +232,13 @@ def _not_numbers(what: str, dtype: Any, values: Any = None) -> TypeError:
     return TypeError(f"{what} has the type {dtype}, expected booleans, integers or floats: {hint}")
 
 
+def _text(name: str, text: Any) -> TypeError:
+    hint = ""
+    if name == "X":
+        hint = ". To read a CSV file, give Dataset.from_csv(path, label=...)"
+    return TypeError(f"{name}={shown(text)}: expected an array or a list of numbers{hint}")
+
+
 def not_finite(name: str, count: int, value: Any, where: str) -> ValueError:
     return ValueError(
         f"{name} has {count} value(s) that are not finite, the first ({value}) in {where}: "
@@ -236,15 +246,19 @@ def not_finite(name: str, count: int, value: Any, where: str) -> ValueError:
     )
 
 
-def check_samples(X: Array) -> None:
+def check_samples(X: Array, given: Any) -> None:
+    """Refuse what is no table; ``given`` is what ``X`` was read from, for the advice."""
     shape = tuple(X.shape)
+    call = "X.reshape(" if hasattr(given, "reshape") else "np.reshape(X, "
     if len(shape) == 2 and shape[1] > 0:
         return
     hint = "a table of samples in rows"
-    if len(shape) == 1:
-        hint = f"for one feature give X.reshape(({shape[0]}, 1)), for one sample X.reshape((1, -1))"
+    if len(shape) == 1 and hasattr(given, "to_frame"):
+        hint = "it is a column; give a table of one feature by X.to_frame()"
+    elif len(shape) == 1:
+        hint = f"for one feature give {call}({shape[0]}, 1)), for one sample {call}(1, -1))"
     elif len(shape) > 2:
-        hint = f"flatten each sample: X.reshape(({shape[0]}, -1))"
+        hint = f"flatten each sample: {call}({shape[0]}, -1))"
     raise ValueError(f"X has shape {shape}, expected (n_samples, n_features): {hint}")
 
 

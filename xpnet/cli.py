@@ -181,7 +181,10 @@ class _Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise SystemExit(_fail(f"{message} (see {self.prog} --help)", 2))
+        # What a command does not know gets here without the command's name.
+        unknown = message.startswith("unrecognized arguments")
+        program = f"{self.prog} COMMAND" if unknown else self.prog
+        raise SystemExit(_fail(f"{message} (see {program} --help)", 2))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -411,10 +414,12 @@ def check_classes(data: Dataset, target: str, are_numbers: bool) -> None:
         )
     rare = [name for name, count in zip(names, counts, strict=True) if count == 1]
     if rare:
-        others = f" and {len(rare) - 1} other class(es)" if len(rare) > 1 else ""
+        subject, them = f"the class {rare[0]!r} has", "it"
+        if len(rare) > 1:
+            subject, them = f"{len(rare)} classes, {rare[0]!r} for one, have", "them"
         raise ValueError(
-            f"{option}: the class {rare[0]!r}{others} has one row, and one is needed to learn "
-            f"from and one to test on: add rows of it or take it out{advice}"
+            f"{option}: {subject} one row, and one is needed to learn from and one to test on: "
+            f"add rows of {them} or take {them} out{advice}"
         )
 
 

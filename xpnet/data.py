@@ -92,7 +92,7 @@ class Dataset:
         class_names: Sequence[str] | None = None,
     ) -> None:
         self.X, columns = reading.read_features(X)
-        reading.check_samples(self.X)
+        reading.check_samples(self.X, X)
         self.y = None
         label: list[str] = []
         if y is not None:
@@ -147,8 +147,8 @@ class Dataset:
         UnknownNameError
             There is no column ``label``, or none of ``columns``.
         ValueError
-            The file is empty or compressed, has no header, or a row does not fit: the message has
-            its line.
+            The file is empty or compressed, has no header or a column without a name, or a row
+            does not fit: the message has its line.
         """
         names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
         return cls(X, y, names, label, class_names=class_names)
@@ -270,9 +270,12 @@ def as_dataset(data: Any) -> Dataset:
     if isinstance(data, tuple) and len(data) in (2, 3):
         return Dataset(data[0], data[1], sample_weight=data[2] if len(data) == 3 else None)
     given = f"a tuple of {len(data)}" if isinstance(data, tuple) else type(data).__name__
+    if isinstance(data, (str, Path)):
+        advice = "to read a CSV file, give Dataset.from_csv(path, label=...)"
+    else:
+        advice = "give features and targets together, in parentheses, as (X, y)"
     raise TypeError(
-        f"expected a Dataset or a tuple (X, y) or (X, y, sample_weight), got {given}: "
-        "give Dataset(X, y)"
+        f"expected a Dataset or a tuple (X, y) or (X, y, sample_weight), got {given}: {advice}"
     )
 
 

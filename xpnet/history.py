@@ -33,6 +33,10 @@ class History(dict[str, list[float]]):
     metric_name: str = "metric"
     metric_mode: str | None = None
 
+    def __missing__(self, name: str) -> list[float]:
+        """Say what columns there are."""
+        raise KeyError(f"{name!r} is no column of the history: it has {', '.join(self) or 'none'}")
+
     def append(self, **row: float | None) -> None:
         """Add an epoch; a quantity that an epoch lacks is NaN there, so that columns stay even."""
         length = self.epochs

@@ -504,6 +504,23 @@ class ClassLoss(ClassWeightedLoss):
         The part ε of a label that all K classes share: :math:`(1 - \epsilon) y + \epsilon / K`, so
         that the network need not be certain. Szegedy et al. 2016, section 7. Class weights are
         those of the labels before that.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A weight is negative, not finite or no number, all are 0, or a dict names what is no class
+        index. Weights of another number than the classes are refused by ``fit``.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, SoftmaxCrossEntropy
+    >>> net = NeuralNetwork(epochs=1, loss=SoftmaxCrossEntropy(class_weight="balanced"))
+    >>> X, y = [[0.0], [0.1], [0.2], [1.0]], [0, 0, 0, 1]
+    >>> net = net.add(DenseLayer(2, input_shape=(1,))).fit((X, y))
+    >>> [round(weight, 2) for weight in net.loss.balanced_weight]
+    [0.67, 2.0]
+    >>> SoftmaxCrossEntropy(class_weight={1: 3}).class_weight
+    {1: 3.0}
     """
 
     targets = "classes"

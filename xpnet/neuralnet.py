@@ -119,13 +119,14 @@ class NeuralNetwork:
         On CUDA, whether whole steps are captured in graphs. False launches the same kernels one by
         one. True refuses a network that has layers there are no kernels for; "auto" trains it by
         its formulas.
-    target_unit : tuple of float, optional
-        Mean and scale of regression targets, such as ``(y.mean(), y.std())``; one pair for all
-        outputs. The network is trained on ``(y - mean) / scale``, which is computed in float64.
-        What ``predict`` answers, and what ``score`` and the history's metric measure, is in the
-        unit of ``y``, in float64. The history's loss is that of the standardised targets. Needed
-        where targets are far from 0 in comparison with their spread, or very large or small. For
-        losses that take values, such as :class:`~xpnet.MeanSquaredError`.
+    target_unit : tuple of 2 floats, optional
+        Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
+        training data; one pair for all outputs. By default targets are learned as they are. With
+        it, the network is trained on ``(y - mean) / scale``, which is computed in float64. What
+        ``predict`` answers, and what ``score`` and the history's metric measure, is in the unit of
+        ``y``, in float64. The history's loss is that of the standardised targets. Needed where
+        targets are far from 0 in comparison with their spread, or very large or small. For losses
+        that take values, such as :class:`~xpnet.MeanSquaredError`.
 
     Attributes
     ----------
@@ -140,7 +141,7 @@ class NeuralNetwork:
     Raises
     ------
     UnknownNameError, ValueError, TypeError
-        An argument is not what it should be.
+        An argument is not what it should be, or ``target_unit`` is given beside a loss of classes.
     DeviceUnavailableError
         The device is not there.
 
@@ -152,6 +153,14 @@ class NeuralNetwork:
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
     >>> [round(float(p)) for p in net.fit((X, y)).predict(X)[:, 0]]
     [0, 1, 1, 0]
+
+    Prices in the hundreds of thousands are learned in a unit of their own:
+
+    >>> rooms, price = [[1.0], [2.0], [3.0]], np.array([150_000, 200_000, 250_000])
+    >>> unit = (price.mean(), price.std())
+    >>> net = NeuralNetwork(epochs=200, learning_rate=0.1, seed=0, target_unit=unit)
+    >>> net.add(DenseLayer(1, input_shape=(1,))).fit((rooms, price)).predict([[4.0]]).round()
+    array([[300000.]])
     """
 
     min_samples: ClassVar[int] = 2
@@ -798,9 +807,9 @@ class NeuralNetwork:
             check_size(dataset, self.min_samples)
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
-        check_features(dataset, self.layers)
         if self._is_fitted and not train:
             check_names(dataset, self.feature_names)
+        check_features(dataset, self.layers)
         return dataset
 
     def _warn_of_lost_digits(self, data: Dataset) -> None:

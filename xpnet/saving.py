@@ -67,6 +67,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
     writer = _Writer(network)
     arrays, text = writer.tensors.arrays, json.dumps(writer.content())
     metadata = {_KEY: json.dumps({"content": text, "sha256": _checksum(text, arrays)})}
+    _check_place(Path(path))
     temporary = Path(f"{os.fspath(path)}.part")  # a full disk must not cost the old file
     try:
         save_file(arrays, temporary, metadata=metadata)
@@ -75,6 +76,14 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
         raise OSError(f"{os.fspath(path)} could not be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse to write over a folder, or into one that is not there."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: a folder; give the path of a file in it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} could not be written: there is no folder {path.parent}")
 
 
 def load(
@@ -113,6 +122,14 @@ def load(
         a class of the user's whose module was not imported.
     DeviceUnavailableError, UnknownNameError
         There is no such device or backend.
+
+    Examples
+    --------
+    A network with a layer of your own is loaded where the layer's module was imported:
+
+    >>> import xpnet
+    >>> from my_layers import Scale  # doctest: +SKIP
+    >>> net = xpnet.load("scaled.safetensors")  # doctest: +SKIP
     """
     path = check_path("path", path)
     content, arrays = _read(path)
@@ -140,8 +157,9 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nd
     """Return what a file has, after comparing it with its checksum."""
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{os.fspath(path)}: there is no such file")
+    if not check_path("path", path).is_file():
+        reason = ", but a folder of that name" if Path(path).is_dir() else ""
+        raise FileNotFoundError(f"{os.fspath(path)}: there is no such file{reason}")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -102,9 +102,9 @@ def random_search(
         Of the settings that are drawn. A network's own is ``build``'s to give.
     path : str or path-like, optional
         A file that gets a line for each trial as soon as it is done. If it exists already, its
-        trials are not done again, so that an interrupted search goes on; ``mode`` may be another
-        than before. Damaged lines are moved to ``path`` + ``.damaged``, and only their trials are
-        done again.
+        trials are not done again, so that an interrupted search goes on. ``space``, ``n_iter``,
+        ``seed`` and the metric must be as before; ``mode`` may be another. Damaged lines are moved
+        to ``path`` + ``.damaged``, and only their trials are done again.
     progress : bool, default False
         Whether to show a progress bar.
     mode : {"auto", "max", "min"}, default "auto"
@@ -121,7 +121,8 @@ def random_search(
     ImportError
         scikit-learn and joblib are not installed.
     TypeError
-        ``build`` returns something else than a network.
+        ``build`` is no function or returns something else than a network, or ``space`` is no dict
+        of lists and distributions.
     ValueError
         Networks have no metric, different metrics, or a function as metric without ``mode``; the
         file belongs to another search. In all cases nothing has been trained.
@@ -136,6 +137,16 @@ def random_search(
     Bergstra and Bengio 2012, "Random search for hyper-parameter optimization": of few settings that
     matter among many, a grid tries few values and a random search many. The settings are drawn by
     scikit-learn's ``ParameterSampler``, and trials run by joblib.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> def build(rate):
+    ...     net = NeuralNetwork(epochs=20, learning_rate=rate, metric="rmse", seed=0)
+    ...     return net.add(DenseLayer(1, input_shape=(1,)))
+    >>> data = ([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+    >>> random_search(build, {"rate": [0.001, 0.1]}, data, data, seed=0).best
+    {'rate': 0.1}
     """
     try:
         from joblib import Parallel, delayed
@@ -148,6 +159,12 @@ def random_search(
 
     n_iter, n_jobs = check_count("n_iter", n_iter), check_count("n_jobs", n_jobs)
     check_mode(mode)
+    if not callable(build):
+        raise TypeError(
+            f"build={reprlib.repr(build)}: expected a function that takes settings by name and "
+            "returns a network"
+        )
+    _check_space(space)
     drawn = _draw_settings(ParameterSampler, space, n_iter, seed)
     training, held_out = as_dataset(data), as_dataset(validation)
     plan = _look_at(build, drawn, mode)
@@ -183,6 +200,27 @@ def random_search(
             RuntimeWarning,
         )
     return found
+
+
+def _check_space(space: Any) -> None:
+    """Refuse what has no list of values, or distribution, for each setting."""
+    spaces = [space] if isinstance(space, Mapping) else space
+    if (
+        not isinstance(spaces, (list, tuple))
+        or not spaces
+        or not all(isinstance(each, Mapping) for each in spaces)
+    ):
+        raise TypeError(
+            f"space={reprlib.repr(space)}: expected a dict from settings to lists of values, such "
+            "as {'n_units': [16, 64]}, or a list of such dicts"
+        )
+    for name, values in ((name, values) for each in spaces for name, values in each.items()):
+        listed = hasattr(values, "__len__") and not isinstance(values, (str, bytes))
+        if not listed and not hasattr(values, "rvs"):
+            raise TypeError(
+                f"space[{name!r}]={reprlib.repr(values)}: expected a list of values, or a "
+                f"distribution of SciPy's; for a single value give [{reprlib.repr(values)}]"
+            )
 
 
 def _draw_settings(sampler: Any, space: Any, n_iter: int, seed: int | None) -> list[dict[str, Any]]:

@@ -197,11 +197,13 @@ class Trainer:
             if not math.isfinite(row["loss"]):  # though no batch's was: a penalty, say
                 raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
         except NotFiniteError as error:
+            own = net.loss.targets == "values" and net.target_unit is None
+            targets = ", or give target_unit=(y.mean(), y.std())" if own else ""
             raise DivergedError(
                 f"training came to {error} in epoch {epoch + 1}, step {error.step + 1} of "
                 f"{math.ceil(len(self.training) / self.plan.batch_size)}; the network is as it was "
                 "before that epoch. Lower the learning rate, clip the gradient (clip_norm), or "
-                "standardise the features"
+                f"standardise the features{targets}"
             ) from None
         return row
 

@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any, Self
 
 from .. import _moments
+from .._checks import check_flag
 from .._originals import remember
 from ..backends import Array, array_namespace, is_sparse, ops, to_host
 from ..data import Dataset
@@ -98,6 +99,7 @@ class Normalization(Layer):
         ValueError
             X has missing or infinite values, has not two dimensions, or has no rows.
         """
+        per_feature = check_flag("per_feature", per_feature)
         if isinstance(X, tuple) and len(X) in (2, 3):
             X = X[0]
         data = X if isinstance(X, Dataset) else Dataset(X)
