@@ -357,3 +357,9 @@ def test_classes_are_not_suspected(rng):
     NeuralNetwork(1, 5, loss="categorical_cross_entropy").add(DenseLayer(2, (2,))).add(
         xpnet.SoftmaxActivation()
     ).fit((X, one_hot(y)))
+
+
+@pytest.mark.parametrize("unit", ["12", b"12", {1.0, 2.0}, {1.0: "mean", 2.0: "scale"}])
+def test_a_target_unit_is_two_numbers_in_order(unit):
+    with pytest.raises(ValueError, match=r"expected \(mean, scale\), two finite numbers"):
+        NeuralNetwork(target_unit=unit)

@@ -36,6 +36,8 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
     if given is None:
         return None
     try:
+        if isinstance(given, (str, bytes, set, frozenset, dict)):  # these have no order of numbers
+            raise TypeError
         mean, scale = (float(number) for number in given)
     except (TypeError, ValueError):
         mean, scale = math.nan, math.nan
