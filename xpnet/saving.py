@@ -114,6 +114,7 @@ def load(
         There is no such device or backend.
     """
     content, arrays = _read(path)
+    resolve(device, backend=backend)  # a wrong argument is no fault of the file
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
         network = _Reader(content, Tensors(home, arrays)).network(device, backend, metric)
