@@ -3,15 +3,15 @@
 import sys
 import warnings
 
-_PASSED_OVER = frozenset({"xpnet", "sklearn", "joblib", "functools", "contextlib"})
+_PASSED_OVER = frozenset({"xpnet", "sklearn", "joblib", "tqdm", "functools", "contextlib"})
 """Top-level packages that stand between a user's call and what it does."""
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Issue a warning as if the user's own line had issued it.
 
-    That line is the innermost one outside of this package, of scikit-learn and of joblib, so that a
-    warning from within a pipeline or a grid search names the call of that. Where there is none, as
+    That line is the innermost one outside of this package, scikit-learn, joblib and tqdm, so that a
+    warning from within a pipeline or a search names the call of that. Where there is none, as
     in a worker process, it is the outermost line.
 
     Parameters

@@ -349,3 +349,19 @@ def test_a_folder_that_is_not_there_is_an_oserror(data, tmp_path):
         network(data).save(tmp_path / "none" / "m.safetensors")
     with pytest.raises(IsADirectoryError, match="give the path of a file in it"):
         network(data).save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ({"backend": "nope"}, xpnet.UnknownNameError),
+        ({"device": "nope"}, ValueError),
+        ({"device": 3}, TypeError),
+    ],
+)
+def test_a_wrong_device_or_backend_is_not_blamed_on_the_file(where, error, tmp_path):
+    path = tmp_path / "net.safetensors"
+    xpnet.NeuralNetwork().add(xpnet.DenseLayer(1, (2,))).save(path)
+    with pytest.raises(error) as caught:
+        xpnet.load(path, **where)
+    assert not isinstance(caught.value, ModelFileError)

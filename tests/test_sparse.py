@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xpnet import Dataset, DenseLayer, NeuralNetwork, TanhActivation
+from xpnet import Dataset, DenseLayer, NeuralNetwork, Normalization, TanhActivation
 from xpnet.backends import to_host
 
 sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not installed")
@@ -150,3 +150,30 @@ def test_estimators_see_the_plain_matrix(name, solver, rng):
     np.testing.assert_allclose(ours.coefs_[0], expected.coefs_[0], rtol=1e-7, atol=1e-10)
     for now, then in zip(held(X), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64", "float64"])
+@pytest.mark.parametrize("make", ["csr_matrix", "csr_array", "csc_array", "coo_array"])
+def test_a_first_normalization_takes_sparse_rows_with_all_their_digits(backend, make, kind):
+    if backend.wide_dtype != "float64":
+        pytest.skip("the device has no float64")
+    rng = np.random.default_rng(5)
+    X = rng.integers(0, 3, (N, 3)) * rng.integers(0, 9, (N, 3))
+    X[:, 0] = 1_700_000_000 + rng.integers(-300, 300, N)  # seconds: 6 numbers in float32
+    X = X.astype(kind)
+    data = getattr(sparse, make)(X)
+    assert np.unique(X[:, 0].astype(np.float32)).size < 10
+
+    def net():
+        made = NeuralNetwork(
+            3, 16, optimizer="adam", seed=0, backend=backend.name, device=backend.device_name
+        )
+        return made.add(Normalization.adapt(X)).add(DenseLayer(4)).add(DenseLayer(1))
+
+    dense, rows = net().fit((X, X[:, 1])), net().fit((data, X[:, 1]))
+    np.testing.assert_allclose(rows.predict(data), dense.predict(X), rtol=1e-5, atol=1e-5)
+    assert rows.score((data, X[:, 1]), "rmse") == pytest.approx(dense.score((X, X[:, 1]), "rmse"))
+    if kind == "float64":
+        data.data[:1] = 1e300
+        with pytest.raises(ValueError, match=r"column 0, which become beyond what float32 holds"):
+            rows.predict(data)

@@ -367,3 +367,9 @@ def test_training_that_diverges_proposes_a_unit_where_there_is_none(unit):
     with np.errstate(all="ignore"), pytest.raises(xpnet.DivergedError) as refusal:
         net.fit((X, 1e9 * X), epochs=40)
     assert ("give target_unit=(y.mean(), y.std())" in str(refusal.value)) == (unit is None)
+
+
+@pytest.mark.parametrize("unit", ["12", b"12", {1.0, 2.0}, {1.0: "mean", 2.0: "scale"}])
+def test_a_target_unit_is_two_numbers_in_order(unit):
+    with pytest.raises(ValueError, match=r"expected \(mean, scale\), two finite numbers"):
+        NeuralNetwork(target_unit=unit)

@@ -10,10 +10,18 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet import DenseLayer, LambdaCallback, NeuralNetwork, Watch
+from xpnet import (
+    DenseLayer,
+    DivergedError,
+    LambdaCallback,
+    NeuralNetwork,
+    Watch,
+    config,
+)
 from xpnet._text import load_bags
 from xpnet.backends._warnings import warn
 from xpnet.captured._graphs import Graphs
+from xpnet.search import find_learning_rate, random_search
 
 PACKAGE = Path(xpnet.__file__).parent
 RNG = np.random.default_rng(0)
@@ -247,3 +255,27 @@ def test_in_a_thread_without_a_users_line_the_outermost_one_is_named():
         thread.start()
         thread.join()
     assert Path(seen[0].filename).name == "threading.py"
+
+
+def regression(**given):
+    return NeuralNetwork(2, 10, seed=0, **given).add(DenseLayer(1, (3,)))
+
+
+def test_the_warnings_of_a_search_point_at_its_call():
+    data = X, 1e9 + X[:, 0]
+
+    def search():
+        random_search(lambda rate: regression(learning_rate=rate, metric="rmse"), *settings)
+
+    settings = {"rate": [0.1]}, data, data
+    assert_points_here(search, UserWarning, "too coarse to tell the targets apart")
+
+
+def test_losses_that_overflow_are_told_without_numpys_warnings(monkeypatch):
+    monkeypatch.setattr(config, "kernels", "numpy")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        find_learning_rate(regression(), (X, 1e3 * X[:, 0]), least=1e17, most=1e19)
+        with pytest.raises(DivergedError, match="the loss inf"):
+            regression(learning_rate=1e18).fit((X, 1e3 * X[:, 0]), epochs=20)
+    assert not caught

@@ -28,7 +28,7 @@ class Arrays:
     keeps_sparse : bool
         Whether a batch of a sparse matrix is one too; else it is made dense.
     keeps_type : bool
-        Whether a batch of dense features keeps their type; else it has the network's.
+        Whether a batch that is dense keeps the features' type; else it has the network's.
     """
 
     X: Any
@@ -87,7 +87,7 @@ class Arrays:
         if is_sparse(self.X):
             if self.keeps_sparse:
                 return self.X[index]
-            return self.backend.asarray(self.X[order].toarray(), self.backend.dtype)
+            return self.backend.asarray(self.X[order].toarray(), self._dtype)
         out = None
         if workspace is not None:
             own = str(self.X.dtype) if self.keeps_type else None

@@ -266,13 +266,16 @@ def place(
     y = None if y is None else _move(y, backend)
     if weight is not None:
         weight = backend.asarray(_move(weight, backend), backend.dtype)
+    narrowed = narrowing(first, backend) if keeps_type(X, first, backend) else None
     if is_sparse(X):
+        if narrowed is not None:
+            check_limits(X, narrowed, backend)
+            return Arrays(own_structure(X), y, weight, backend, keeps_type=True)
         # For its check alone, on the host.
         _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
         rows = backend.from_sparse(X) if keeps else None
         own = own_structure(X) if rows is None else rows
         return Arrays(own, y, weight, backend, rows is not None)
-    narrowed = narrowing(first, backend) if keeps_type(X, first, backend) else None
     if is_stored(X) and read:
         X = read_all(X)
         check_rows(X, 0, backend.dtype, narrowed)

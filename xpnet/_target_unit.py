@@ -38,7 +38,8 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
     """
     if given is None:
         return None
-    is_pair = isinstance(given, Sequence) or getattr(given, "shape", None) == (2,)
+    text = isinstance(given, (str, bytes))
+    is_pair = not text and (isinstance(given, Sequence) or getattr(given, "shape", None) == (2,))
     pair = [number(each) for each in given] if is_pair else []
     mean, scale = pair if len(pair) == 2 else (math.nan, math.nan)
     if not math.isfinite(mean) or not 0 < scale < math.inf:

@@ -35,7 +35,7 @@ def takes_wide(network: "NeuralNetwork", backend: Backend) -> Layer | None:
 
 def keeps_type(X: Any, first: Layer | None, backend: Backend) -> bool:
     """Whether features stay in their own type until the first layer has them."""
-    if first is None or is_sparse(X):
+    if first is None:
         return False
     return is_wide(numpy_type(X), np.dtype(backend.dtype).itemsize)
 
@@ -44,7 +44,11 @@ def check_limits(X: Array, narrowed: Narrowing, backend: Backend) -> None:
     """Refuse features that the first layer makes larger than the network's type holds."""
     if not X.shape[0]:
         return
-    low, high = _moments.limits(X)
+    if is_sparse(X):  # with the zeros that are not stored
+        columns = (to_host(each(axis=0).toarray()).ravel() for each in (X.min, X.max))
+        low, high = (each.astype(np.float64) for each in columns)
+    else:
+        low, high = _moments.limits(X)
     wrong = np.flatnonzero(~np.isfinite(narrowed(np.stack([low, high]))).all(axis=0))
     if wrong.size:
         column = wrong[0]

@@ -133,6 +133,7 @@ def load(
     """
     path = check_path("path", path)
     content, arrays = _read(path)
+    resolve(device, backend=backend)  # a wrong argument is no fault of the file
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
         network = _Reader(content, Tensors(home, arrays)).network(device, backend, metric)

@@ -460,7 +460,8 @@ def find_learning_rate(
     losses: list[float] = []
     mean = 0.0
     placed = net._prepare(data)
-    with net.backend.active(), closing(_batches(net, placed)) as batches:
+    quiet = np.errstate(over="ignore", invalid="ignore")  # it ends where the loss is not finite
+    with net.backend.active(), quiet, closing(_batches(net, placed)) as batches:
         for batch in batches:
             output = net.forward_propagation(batch.X)
             arguments = loss_arguments(batch, output)
