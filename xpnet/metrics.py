@@ -4,9 +4,9 @@ A metric sums *statistics* over batches on the device, and makes its number of t
 callable, ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library of ``y_pred``.
 
 A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or any function
-``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once. Whatever looks for
-the best network reads :attr:`Metric.more_is_better`; a function may have that attribute too, and
-without it ``mode="max"`` or ``mode="min"`` has to be given.
+``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once. Callbacks and
+searches that look for the best network read :attr:`Metric.more_is_better`. A function may have that
+attribute too; without it, they need ``mode="max"`` or ``mode="min"``.
 """
 
 from abc import ABC, abstractmethod
@@ -61,10 +61,10 @@ class Metric(ABC):
         Raises
         ------
         TypeError
-            Something is no array, the outputs are no floating-point numbers, or the arrays are of
-            several libraries or devices.
+            An argument is not an array, the outputs are not floating-point numbers, or the arrays
+            are from different libraries or on different devices.
         ValueError
-            The shapes do not fit, or a target that counts is no class.
+            The shapes do not fit, or a target with a weight above 0 is not a class.
         """
         _check(y_true, y_pred, sample_weight)
         if self.one_class_per_sample:
@@ -388,7 +388,7 @@ def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
 
 
 def _check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
-    """Refuse class indices that are out of range; on a GPU, this waits for it."""
+    """Refuse class indices that are out of range; this waits for a GPU to finish."""
     if y_true.shape[1:] not in ((), (1,)):
         return
     labels, n_outputs = to_host(y_true).reshape(-1), y_pred.shape[1]
@@ -398,8 +398,8 @@ def _check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) ->
         class_indices(labels, n_outputs)
     elif not ((labels >= 0) & (labels <= 1)).all():
         raise ValueError(
-            f"y_true goes from {labels.min()} to {labels.max()}: expected 0 and 1, or numbers "
-            "between, the classes of one output"
+            f"y_true goes from {labels.min()} to {labels.max()}: one output has the classes 0 and "
+            "1, so expected numbers from 0 to 1"
         )
 
 
