@@ -229,7 +229,7 @@ def test_the_names_of_columns_are_in_the_message():
 
 def test_sparse_data_are_refused():
     sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match="X is sparse: taking the mean off would make it dense"):
+    with pytest.raises(TypeError, match="X is sparse: subtracting the mean would make it dense"):
         Normalization.adapt(sparse.csr_array(np.eye(3)))
 
 

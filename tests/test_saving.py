@@ -286,7 +286,7 @@ def test_a_users_initializer_is_asked_for_when_beginning_anew(data, path):
     net.fit(data).save(path)
     loaded = xpnet.load(path)
     np.testing.assert_array_equal(loaded.predict(data), net.predict(data))
-    with pytest.raises(ValueError, match=r"set layer\.initializer before beginning anew"):
+    with pytest.raises(ValueError, match=r"set layer\.initializer before training from the start"):
         loaded.fit(data, restart=True)
     loaded.layers[0].initializer = net.layers[0].initializer
     loaded.fit(data, restart=True)

@@ -1,6 +1,6 @@
-"""Objects as JSON and tensors: an object's class and the arguments to make it again.
+"""Encoding of objects as JSON and tensors: an object's class and its constructor's arguments.
 
-A value comes back as exactly what it was, or is refused.
+A value is restored exactly, or is refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regulari
 
 
 class ModelFileError(ValueError):
-    """A file is no network of ours, or not the whole of one, or was altered."""
+    """The file is not a network that xpnet saved, or it was truncated or altered."""
 
 
 class Tensors:
@@ -32,9 +32,9 @@ class Tensors:
     Parameters
     ----------
     backend : Backend
-        Where arrays live that are not asked for on the host.
+        The backend of decoded arrays that were not NumPy arrays.
     arrays : mapping of str to NumPy array, optional
-        Those of a file that was read.
+        The tensors of a file that was read.
     """
 
     def __init__(self, backend: Backend, arrays: Mapping[str, np.ndarray] | None = None) -> None:
@@ -63,12 +63,12 @@ class Tensors:
 
 
 class UnsavedFunction:
-    """Stands for an initializer that was a user's function, which a file cannot hold.
+    """A stand-in for a user's function (an initializer or metric), which a file cannot hold.
 
     Parameters
     ----------
     name : str
-        The function's.
+        The name of the function.
     """
 
     loading: bool = True
@@ -77,12 +77,12 @@ class UnsavedFunction:
         self.name = self.__qualname__ = name
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-        """Return zeros while loading, where the file's weights follow; else refuse."""
+        """Return zeros while loading, as the file's weights replace them; otherwise refuse."""
         if self.loading:
             return np.zeros(shape)
         raise ValueError(
             f"the initializer was the function {self.name!r}, which a saved network does not hold: "
-            "set layer.initializer before beginning anew"
+            "set layer.initializer before training from the start"
         )
 
 
@@ -96,9 +96,9 @@ def describe(thing: Any, name: str, tensors: Tensors) -> dict[str, Any]:
     ----------
     thing : object of one of :data:`KINDS`
     name : str
-        How the names of its tensors begin.
+        The prefix of the names of its tensors.
     tensors : Tensors
-        Where arrays among the arguments go.
+        Receives arrays among the arguments.
 
     Raises
     ------
@@ -126,10 +126,11 @@ def describe(thing: Any, name: str, tensors: Tensors) -> dict[str, Any]:
 
 
 def _parameters(thing: Any) -> dict[str, Parameter]:
-    """Return what the constructor takes; for ``**more`` that it does not keep, what its base takes.
+    """Return the constructor's parameters, with those of its base in place of ``**kwargs``.
 
-    That is the common ``def __init__(self, own, **more): super().__init__(**more)``. Where more
-    arguments are changed on the way, the object that is made of them differs, which is refused.
+    That is for the common ``def __init__(self, own, **kwargs): super().__init__(**kwargs)``, where
+    ``kwargs`` is not kept. If a constructor changes arguments before it passes them on, the object
+    made from them differs, and ``save`` refuses it.
     """
     parameters = dict(signature(type(thing)).parameters)
     constructors = [cls for cls in type(thing).__mro__[:-1] if "__init__" in vars(cls)]
@@ -144,13 +145,19 @@ def _parameters(thing: Any) -> dict[str, Parameter]:
 
 
 def _kept(thing: Any, parameter: Parameter) -> Any:
-    """Return the value of a constructor's argument, as the object keeps it."""
+    """Return the value of a constructor's argument from the object's attribute.
+
+    Raises
+    ------
+    TypeError
+        The object does not keep the argument, or keeps ``*args`` or ``**kwargs`` as another type.
+    """
     name, cls = parameter.name, type(thing).__name__
     if name == "input_shape" and isinstance(thing, Layer):
         return thing._input_shape
     if name == "learning_rate" and isinstance(thing, Optimizer):
         return thing.schedule
-    stars = str(parameter).count("*", 0, 2) * "*"  # of *more and **more
+    stars = str(parameter).count("*", 0, 2) * "*"  # of *args and **kwargs
     if not hasattr(thing, name):
         raise TypeError(
             f"{cls} cannot be saved: it does not keep its argument {stars + name!r} as the "
@@ -161,7 +168,7 @@ def _kept(thing: Any, parameter: Parameter) -> Any:
     if expected is not None and type(value) not in expected:
         raise TypeError(
             f"{cls} cannot be saved: its argument {stars + name!r} is kept as a "
-            f"{type(value).__name__}: keep it as it comes, a {expected[0].__name__}"
+            f"{type(value).__name__}: expected a {expected[0].__name__}, as Python passes it"
         )
     return value
 
@@ -174,7 +181,7 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
     description : dict
     tensors : Tensors
     cls : type, optional
-        The class; looked up by its name by default.
+        The class; by default, it is looked up by its name.
     """
     if cls is None:
         kind = next(kind for kind in KINDS if kind.__name__ == description["kind"])
@@ -197,11 +204,16 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
 
 
 def find_class(base: type, name: str, module: str) -> type[Any]:
-    """Return the subclass of ``base`` that a file names, of those that are imported.
+    """Return the subclass of ``base`` that a file names, if its module is imported.
 
-    One of the same module and name is taken, the last one defined. Else one of another module may
-    be: a class moves, or was defined in a script. But no other one stands in for a class of this
-    package, nor the other way round.
+    A class of the same module and name comes first; of several, the last one defined. Otherwise a
+    class of the same name in another module is taken, because classes are moved, or defined in
+    scripts. But a class of this package is never replaced by a user's, nor the other way round.
+
+    Raises
+    ------
+    ModelFileError
+        There is no such class, or several in other modules.
     """
     known = list(dict.fromkeys(_subclasses(base)))
     exact = [cls for cls in known if (cls.__module__, cls.__qualname__) == (module, name)]
@@ -239,27 +251,27 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 def encode(
     value: Any, name: str, what: str, tensors: Tensors, *, function_allowed: bool = False
 ) -> Any:
-    """Return a value as JSON has it, with an object that says so for what JSON has not.
+    """Return a value as JSON can hold it; a type that JSON lacks becomes ``{type: content}``.
 
     Parameters
     ----------
     value
         A number, text, None, bytes, array, an object of one of :data:`KINDS`, or a tuple, list,
-        set or dict of these. Subclasses of Python's types are refused: they would come back as
-        what they are made of.
+        set or dict of these. Subclasses of Python's types are refused: they would be restored as
+        their base types.
     name : str
-        How the names of its tensors begin.
+        The prefix of the names of its tensors.
     what : str
-        What it is, for the message.
+        The name of the value in the message.
     tensors : Tensors
-        Where arrays go.
+        Receives arrays.
     function_allowed : bool, default False
-        Whether it may be a function, of which the name is kept.
+        Whether the value may be a function, of which only the name is kept.
 
     Raises
     ------
     TypeError
-        It is something else.
+        The value has a type that a file cannot hold.
     """
 
     def each(values: Any) -> list[Any]:
@@ -286,19 +298,19 @@ def encode(
     if callable(value) and function_allowed:
         return {"function": getattr(value, "__qualname__", repr(value))}
     raise TypeError(
-        f"{what} cannot be saved: a {kind.__name__} was given, and a file can hold numbers, text, "
+        f"{what} cannot be saved: it is a {kind.__name__}, and a file can hold numbers, text, "
         "arrays, layers and other parts of networks, and tuples, lists, sets and dicts of these"
     )
 
 
 def _can_be_stored(array: Any) -> bool:
-    """Whether safetensors has the type of an array."""
+    """Whether safetensors supports the type of an array."""
     dtype = to_host(array).dtype
     return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.isnative
 
 
 def decode(value: Any, tensors: Tensors) -> Any:
-    """Undo :func:`encode`; a function becomes one that says that it was not saved."""
+    """Undo :func:`encode`; a function becomes an :class:`UnsavedFunction`."""
     if isinstance(value, list):
         return [decode(each, tensors) for each in value]
     if not isinstance(value, dict):

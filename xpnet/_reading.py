@@ -40,7 +40,7 @@ _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{
 
 
 def read_features(X: Any) -> tuple[Any, list[str]]:
-    """Return features as :func:`read_numbers` does; what is stored stays there."""
+    """Return features as :func:`read_numbers` does; stored data are not read."""
     if not is_stored(X):
         return read_numbers("X", X)
     if np.dtype(X.dtype).kind not in "biuf":
@@ -49,7 +49,7 @@ def read_features(X: Any) -> tuple[Any, list[str]]:
 
 
 def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
-    """Return real numbers as an array or CSR matrix, with its columns' names where it has any."""
+    """Return real numbers as an array or CSR matrix, and its column names, if it has any."""
     names: list[str] = []
     if isinstance(values, np.memmap) and values.ndim:
         values = read_all(values) if is_stored(values) else np.asarray(values)
@@ -86,12 +86,12 @@ def _canonical(X: Any) -> Any:
     """
     check_structure(X)
     dtype = X.dtype
-    if dtype.kind not in "biuf":  # refused later, in words
+    if dtype.kind not in "biuf":  # read_numbers refuses it, with advice
         return X.tocsr()
-    if X.format == "csr" and X.nnz < len(X.data):  # without what lies behind the last entry
+    if X.format == "csr" and X.nnz < len(X.data):  # drop unused space behind the last entry
         rows = (X.data[: X.nnz], X.indices[: X.nnz], X.indptr)
         X = type(X)(rows, shape=X.shape)
-    # A new one on the same arrays: what the given one remembers of its format may be wrong.
+    # A new matrix on the same arrays: the flag cached in the given one may be out of date.
     if X.format == "csr" and _csr(X, X.data).has_canonical_format:
         return X
     wide = {"i": np.int64, "u": np.uint64}.get(dtype.kind, dtype.newbyteorder("="))
@@ -102,8 +102,8 @@ def _canonical(X: Any) -> Any:
 
 
 def _added_up(X: Any, dtype: Any) -> Any:
-    """Return a sparse matrix as CSR whose duplicate entries were added up in a type."""
-    if X.format == "coo":  # whose conversion adds them up
+    """Return a sparse matrix as CSR, with duplicate entries added up in the type ``dtype``."""
+    if X.format == "coo":  # its conversion adds duplicates up, in the type of the data
         X = copy.copy(X)
         X.data = X.data.astype(dtype)
     rows = X.tocsr()
@@ -113,7 +113,7 @@ def _added_up(X: Any, dtype: Any) -> Any:
 
 
 def _csr(rows: Any, values: Array, copy: bool = False) -> Any:
-    """Return a CSR matrix with the places of another one, copied or shared, and other values."""
+    """Return a CSR matrix with the structure of ``rows``, copied or shared, and new values."""
     return type(rows)((values, rows.indices, rows.indptr), shape=rows.shape, copy=copy)
 
 
@@ -147,8 +147,8 @@ def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
 
 
 def _read_objects(name: str, values: np.ndarray) -> np.ndarray:
-    """Return an array of Python objects as one of numbers, where all of them are."""
-    if values.ndim == 0:  # NumPy's wrapping of a single thing that it does not know
+    """Return an array of Python objects as an array of numbers, or refuse it."""
+    if values.ndim == 0:  # NumPy wraps a single object of a type that it does not know
         raise TypeError(f"{name} is a {type(values.item()).__name__}: expected arrays or lists")
     if values.ndim != 2:
         return _read_column(name, values)
@@ -157,7 +157,7 @@ def _read_objects(name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _read_column(what: str, values: np.ndarray) -> np.ndarray:
-    """Return one column as numbers; ``what`` names it in the message where that cannot be."""
+    """Return one column as numbers, or refuse it; ``what`` is its name in the message."""
     cells = values.ravel().tolist() if values.dtype.kind == "O" else []
     missing = np.array([_is_missing(cell) for cell in cells], dtype=bool)
     if values.dtype.kind == "f":
@@ -180,18 +180,18 @@ def _read_column(what: str, values: np.ndarray) -> np.ndarray:
 
 
 def refuse_times(name: str, values: Any) -> None:
-    """Refuse dates and durations, as arrays, lists or tables, which others take for integers.
+    """Refuse dates and durations in arrays, lists or tables; other checks take them for integers.
 
     Raises
     ------
     TypeError
-        There are some; the message says how to make numbers of them.
+        The values are dates or durations; the message says how to make numbers of them.
     """
-    if hasattr(values, "iloc"):  # of a DataFrame, pandas's types are better than its objects
+    if hasattr(values, "iloc"):  # pandas: keep the types of its columns
         values = values.to_numpy()
     try:
         host = np.asarray(values)
-    except ValueError:  # rows of different lengths, which others refuse
+    except ValueError:  # rows of different lengths, which the caller refuses
         return
     kind: str = host.dtype.kind
     if kind in "OUST" and host.size:
@@ -224,7 +224,7 @@ def _is_missing(cell: Any) -> bool:
 
 
 def _not_numbers(what: str, dtype: Any, values: Any = None) -> TypeError:
-    # NumPy's types say their kind; in the other libraries only complex numbers get here.
+    # Only NumPy's types have a kind; of the other libraries only complex numbers get here.
     kind = getattr(dtype, "kind", "c")
     if kind in "UST" and isinstance(values, np.ndarray) and values.size:
         kind = _kind_of_time(values.flat[0])

@@ -67,10 +67,10 @@ class _Monitor(Callback):
     ----------
     monitor : str
     mode : {"auto", "min", "max"}
-        Whether small or large values are better. "auto" takes "min" for losses and the penalty,
-        and the metric's own direction for metrics (:attr:`xpnet.metrics.Metric.more_is_better`).
+        Whether small or large values are better. "auto" is "min" for losses and the penalty; for
+        a metric it is the metric's own direction (:attr:`xpnet.metrics.Metric.more_is_better`).
     min_delta : float
-        The smallest change that counts as an improvement. Infinite values never do.
+        The smallest change that counts as an improvement. An infinite value never is one.
     """
 
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
@@ -240,7 +240,7 @@ class ModelCheckpoint(_Monitor):
     ----------
     path : str or path-like
         Columns of the history in braces are filled in: ``"net-{epoch:03d}-{val_loss:.4f}.xpnet"``.
-        The epoch is a whole number, all others are floating-point numbers.
+        The epoch is an integer; all other columns are floats.
     monitor : str, default "val_loss"
         For ``best_only``.
     best_only : bool, default False
@@ -477,7 +477,7 @@ class StopOnNaN(Callback):
 
 
 def direction_of_column(network: "NeuralNetwork", column: str) -> str | None:
-    """Return "min" or "max", whichever is better in a column of the history; None if unknown."""
+    """Return "min" or "max" for a column of the history; None if its direction is unknown."""
     column = column.removeprefix("val_")
     if column == "metric":
         return direction_of(network.metric)
@@ -496,7 +496,7 @@ def check_watched(
     """
     if monitor in columns:
         return
-    # Lines and pictures show the metric's own name.
+    # Progress lines and plots show the metric's own name, so users may have given that.
     column = str(monitor).replace(network.history.metric_name, "metric")
     lacks_validation = column.startswith("val_") and "val_loss" not in columns
     hint = " (give fit its validation data)" if lacks_validation else ""
@@ -508,7 +508,7 @@ def check_watched(
 
 
 def check_callbacks(given: Any) -> list[Callback]:
-    """Return callbacks as a list, from a single one, any iterable of them, or None for none.
+    """Return a list of callbacks, from a single one, an iterable of them, or None.
 
     Raises
     ------

@@ -40,11 +40,12 @@ class Dataset:
         Booleans, integers or floats.
         A ``numpy.memmap``, an HDF5 or Zarr data set, or whatever else has a shape, a type and
         slices of rows stays where it is stored, in any byte order. Training reads it into memory
-        once if it fits there and the network has no ``memory_limit``; else in chunks, each of
-        which is made of blocks of rows from everywhere in the data. Prediction reads it in chunks.
+        once, if it fits there and the network has no ``memory_limit``. Otherwise it reads chunks,
+        each made of blocks of rows from all over the data. Prediction always reads chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        Labels; moved to where ``X`` is, or to the host beside a sparse ``X``. A device without
-        float64 has them in float32, with a warning if they lose digits that tell them apart.
+        Labels; moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without
+        float64 they become float32, with a warning if rounding makes different labels equal or
+        nearly so.
     feature_names : sequence of str, optional
         A name for each column; those of a DataFrame by default.
     label_name : str, optional
@@ -122,9 +123,9 @@ class Dataset:
         Parameters
         ----------
         path : str or Path
-            A file in UTF-8, not compressed. Empty lines and lines of spaces are no rows.
+            A file in UTF-8, not compressed. Empty and blank lines are skipped.
         label : str, optional
-            The column that becomes ``y``, no cell of which may be missing (empty or "nan").
+            The column that becomes ``y``. None of its cells may be missing (empty or "nan").
             Written as whole numbers throughout, it is ``int64``;
             as numbers, ``float64``; else its distinct texts, sorted, become the codes 0, 1, ...
             (``int64``) and are kept in ``class_names``.
@@ -132,8 +133,8 @@ class Dataset:
             The columns that become ``X``, in this order; by default all but ``label``. What else
             is in the file may be anything.
         delimiter : str, optional
-            One character. By default a tab if the file's name ends in ``.tsv``; else found out
-            among ``, ; | tab``.
+            One character. By default, a tab if the file's name ends in ``.tsv``; otherwise
+            detected from the first lines, among ``, ; | tab``.
 
         Returns
         -------
@@ -238,7 +239,7 @@ class Dataset:
         raise reading.not_finite(name, int(count), cells[column], where)
 
     def _check_sparse(self) -> None:
-        """Refuse NaN and infinity, and a structure that was damaged since it was checked."""
+        """Refuse NaN and infinity, and a CSR structure damaged since ``X`` was read."""
         check_structure(self.X)
         finite = np.isfinite(self.X.data)
         if finite.all():

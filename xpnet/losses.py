@@ -46,7 +46,7 @@ class LossFunction(ABC):
     makes_weights : bool
         Whether samples get weights even where the data have none.
     state_names : tuple of str
-        What a loss learns from the training data, and is saved with the network.
+        Attributes that a loss computes from the training data; saved with the network.
     decision_threshold : float
         With one output, the value above which it says "class 1".
     more_is_better : bool
@@ -206,19 +206,19 @@ class MeanLoss(LossFunction):
         Raises
         ------
         TypeError
-            They are no integers.
+            ``labels`` are not integers.
         """
         xp = array_namespace(labels)
         if not xp.isdtype(labels.dtype, ("bool", "integral")):
             raise TypeError(
-                f"{type(self).__name__} got class indices of the type {labels.dtype}: expected "
+                f"{type(self).__name__} got class indices of type {labels.dtype}: expected "
                 "integers, e.g. y.astype(int)"
             )
         flat = xp.astype(xp.reshape(labels, (-1,)), xp.int64, copy=False)
         return ops.one_hot(flat, y_pred.shape[1], like=y_pred)
 
     def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
-        """Refuse arguments that are no arrays, or not of one sort; :meth:`match` compares shapes.
+        """Refuse arguments that are not arrays of one library; :meth:`match` compares shapes.
 
         Raises
         ------
@@ -274,19 +274,19 @@ class MeanSquaredError(MeanLoss):
 
 
 class ClassWeightedLoss(MeanLoss):
-    r"""Base of the losses whose samples may weigh what their classes do.
+    r"""Base of the losses with class weights.
 
-    The mean is :math:`\sum_i w_i c_{y_i} l_i / \sum_i w_i c_{y_i}`, c being the classes' weights
-    and w the samples' own. A target that is divided among classes weighs the mean of their weights.
-    Metrics are taken without class weights.
+    The mean is :math:`\sum_i w_i c_{y_i} l_i / \sum_i w_i c_{y_i}`, with the class weights c and
+    the sample weights w. A target that is a distribution over classes has the mean of their
+    weights under it. Metrics do not use class weights.
 
     Attributes
     ----------
     class_weight : list of float, dict of int to float, "balanced" or None
         As it was given.
     balanced_weight : list of float or None
-        What ``"balanced"`` came to: the classes' weights in the last ``fit``. They are of the
-        network's own copy of the loss, ``net.loss``, and are saved with it.
+        The class weights that the last ``fit`` computed for ``"balanced"``. Only the network's
+        copy of the loss, ``net.loss``, has them; they are saved with it.
     """
 
     state_names = ("balanced_weight",)
@@ -299,11 +299,11 @@ class ClassWeightedLoss(MeanLoss):
 
     @abstractmethod
     def n_classes(self, n_outputs: int) -> int:
-        """Return how many classes so many outputs are for."""
+        """Return the number of classes that ``n_outputs`` outputs stand for."""
 
     @abstractmethod
     def class_parts(self, y_true: Array, y_pred: Array) -> Array:
-        """Return how far each target belongs to each class: rows like one-hot ones."""
+        """Return the share of each class in each target, of shape (n, n_classes)."""
 
     def sample_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
@@ -314,13 +314,13 @@ class ClassWeightedLoss(MeanLoss):
             return weight
         xp, of_class = array_namespace(y_pred), self._weights_of_classes(y_pred.shape[1])
         of_class = xp.asarray(of_class, dtype=y_pred.dtype, device=device(y_pred))
-        own = xp.sum(self.class_parts(y_true, y_pred) * of_class, axis=1)
-        return own if weight is None else weight * own
+        factor = xp.sum(self.class_parts(y_true, y_pred) * of_class, axis=1)
+        return factor if weight is None else weight * factor
 
     def class_counts(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array:
-        """Return what the samples of each class weigh together, without class weights."""
+        """Return the total sample weight of each class, without class weights."""
         weight = self.metric_weight(y_true, y_pred, sample_weight)
         parts = self.class_parts(y_true, y_pred)
         return array_namespace(parts).sum(
@@ -328,19 +328,19 @@ class ClassWeightedLoss(MeanLoss):
         )
 
     def balanced(self, counts: Sequence[float]) -> Self:
-        """Return a copy whose ``"balanced"`` weights are those for :meth:`class_counts`.
+        """Return a copy with the ``"balanced"`` weights for the result of :meth:`class_counts`.
 
         Raises
         ------
         ValueError
-            A class has no samples that count.
+            A class has no samples with a weight above 0.
         """
         loss = copy.copy(self)
         loss.balanced_weight = balanced_weights(counts, getattr(self, "ignore_index", None))
         return loss
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse class weights of another number than the classes."""
+        """Refuse class weights whose number is not that of the classes."""
         n_classes = self.n_classes(n_outputs)
         if self.class_weight is not None and not isinstance(self.class_weight, str):
             weights_of_classes(self.class_weight, n_classes)
@@ -351,14 +351,15 @@ class ClassWeightedLoss(MeanLoss):
         Raises
         ------
         ValueError
-            They do not fit the classes, or ``"balanced"`` has not been found from any data.
+            The number of weights is not that of the classes, or ``"balanced"`` has not been
+            computed from any data yet.
         """
         known = self.balanced_weight if self.class_weight == "balanced" else self.class_weight
         if known is None or isinstance(known, str):
             raise ValueError(
-                "class_weight='balanced' is found from the training data, by the fit of a network, "
-                "whose loss (net.loss) has the weights then: ask that one, or give the weights "
-                "themselves"
+                "class_weight='balanced' has no weights before the fit of a network, which "
+                "computes them from its training data: use that network's loss (net.loss), or "
+                "give the weights themselves"
             )
         return weights_of_classes(known, self.n_classes(n_outputs))
 
@@ -381,16 +382,16 @@ class BinaryCrossEntropy(ClassWeightedLoss):
         What one output's loss from logits is reported as at most. The derivative is not changed.
     class_weight : sequence of 2 float, dict or "balanced", optional
         The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`; a target y between 0
-        and 1 weighs c₀ (1 - y) + c₁ y. With one output only: several answers to a sample have one
-        weight together.
+        and 1 weighs c₀ (1 - y) + c₁ y. For one output only: with several, a sample has several
+        classes but only one weight.
 
     Notes
     -----
     The logarithm of p is continued by its tangent below ε², and that of 1 - p below ε, the spacing
     of floating-point numbers at 1 (1.2e-7 in float32, 2.2e-16 in float64). So the loss is finite
-    even for p = 0 and p = 1. A p near 0 has all its digits, and the derivative behind a sigmoid is
-    exact there; of a p that was rounded to a number near 1, 1 - p has only some digits left, or
-    none. From logits nothing is lost.
+    even for p = 0 and p = 1. Near p = 0 the numbers are dense, so the derivative with respect to
+    the input of a sigmoid is exact there. Near p = 1, rounding leaves few or no correct digits in
+    1 - p. ``from_logits=True`` loses none.
     """
 
     advice = (
@@ -420,9 +421,9 @@ class BinaryCrossEntropy(ClassWeightedLoss):
         """Return 2, "no" and "yes"."""
         if n_outputs > 1 and self.class_weight is not None:
             raise ValueError(
-                f"class_weight of BinaryCrossEntropy is for one output, and there are {n_outputs}, "
-                "whose answers to a sample have one weight together: give samples their weights by "
-                "sample_weight, or use SoftmaxCrossEntropy for classes that exclude each other"
+                f"class_weight of BinaryCrossEntropy is for one output, and there are {n_outputs}: "
+                "give weights to samples with sample_weight, or use SoftmaxCrossEntropy for "
+                "classes that exclude each other"
             )
         return 2
 
@@ -493,11 +494,10 @@ class ClassLoss(ClassWeightedLoss):
     class_weight : sequence of float, dict or "balanced", optional
         A weight for each class; finite, 0 or more, not all 0. A dict has weights by class index,
         and classes that it does not name weigh 1. ``"balanced"`` is :math:`n / (K n_k)` for K
-        classes with :math:`n_k` of the n training samples each (sums of their weights, if they
-        have any), so that all classes weigh the same together. It is found anew by each ``fit``,
-        from that call's training data, and holds for its validation data and for what is asked
-        afterwards; see ``net.loss.balanced_weight``. Training data without one of the classes are
-        refused.
+        classes with :math:`n_k` of the n training samples each, so that all classes have the same
+        total weight. With sample weights, n and :math:`n_k` are sums of weights. Each ``fit``
+        computes it anew from its training data, and uses it for its validation data too; see
+        ``net.loss.balanced_weight``. Training data that lack one of the classes are refused.
     ignore_index : int, optional
         Samples with this label (which may be out of range, e.g. -1) count for nothing.
     label_smoothing : float, default 0.0
@@ -554,7 +554,7 @@ class ClassLoss(ClassWeightedLoss):
         return rows * (1.0 - self.label_smoothing) + self.label_smoothing / y_pred.shape[1]
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return :meth:`loss`, after a look at the class indices; that waits for a GPU."""
+        """Return :meth:`loss` after checking the class indices, which waits for a GPU."""
         check_batch(y_true, y_pred, sample_weight)
         self._check_classes(to_host(y_true), y_pred)
         return self.loss(y_true, y_pred, sample_weight)

@@ -61,10 +61,10 @@ class Metric(ABC):
         Raises
         ------
         TypeError
-            Something is no array, the outputs are no floating-point numbers, or the arrays are of
-            several libraries or devices.
+            An argument is not an array, the outputs are not floating-point numbers, or the arrays
+            are from different libraries or on different devices.
         ValueError
-            The shapes do not fit, or a target that counts is no class.
+            The shapes do not fit, or a target with a weight above 0 is not a class.
         """
         _check(y_true, y_pred, sample_weight)
         if self.one_class_per_sample:
@@ -391,7 +391,7 @@ def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
 
 
 def _check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
-    """Refuse class indices that are out of range; on a GPU, this waits for it."""
+    """Refuse class indices that are out of range; this waits for a GPU to finish."""
     if y_true.shape[1:] not in ((), (1,)):
         return
     labels, n_outputs = to_host(y_true).reshape(-1), y_pred.shape[1]
@@ -401,8 +401,8 @@ def _check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) ->
         class_indices(labels, n_outputs)
     elif not ((labels >= 0) & (labels <= 1)).all():
         raise ValueError(
-            f"y_true goes from {labels.min()} to {labels.max()}: expected 0 and 1, or numbers "
-            "between, the classes of one output"
+            f"y_true goes from {labels.min()} to {labels.max()}: one output has the classes 0 and "
+            "1, so expected numbers from 0 to 1"
         )
 
 

@@ -69,8 +69,8 @@ class NeuralNetwork:
         How often ``fit`` goes through the data; also the number that learning-rate schedules run
         over, whose last rate stays afterwards.
     batch_size : int or "auto", default 128
-        Samples in a mini-batch; a smaller data set is taken as a whole. "auto" is the largest of
-        64, 128, 256 and 512 that fits in memory.
+        Samples in a mini-batch; a data set with fewer samples is one batch. "auto" chooses the
+        largest of 64, 128, 256 and 512 that fits in memory.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied; a class or a name is made with ``learning_rate`` and ``momentum``.
     learning_rate : float or Schedule, optional
@@ -80,31 +80,32 @@ class NeuralNetwork:
     verbose : bool, default False
         Whether to print a line after each epoch.
     loss : str, LossFunction or subclass, default MeanSquaredError
-        An instance is never changed; the attribute ``loss`` has the one of the last ``fit``.
+        An instance is never changed. ``fit`` may replace the attribute ``loss`` by a copy; see its
+        notes.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: where the network lives and the data are
         moved to. Without it, the network follows the arrays it is given.
     backend : str, optional
         Another library for the device, e.g. ``"torch"``; see :func:`xpnet.backends.resolve`.
-    dtype : {"float32", "float64"} or NumPy's type of that name, default "float32"
-        Of weights and of everything that is computed with them. Features are rounded to it, after
-        a first :class:`~xpnet.Normalization` where there is one.
+    dtype : {"float32", "float64"} or the NumPy type of that name, default "float32"
+        The type of the weights and of all computations with them. Features are rounded to it; if
+        the first layer is :class:`~xpnet.Normalization`, only after that layer.
     seed : int, optional
         Fixes first weights, order of samples and dropout, alike on every backend.
     shuffle : bool, default True
-        Whether the samples are put in another order for each epoch; those of streamed data, in
-        blocks and within chunks (see ``memory_limit``).
+        Whether the samples are put in a new order for each epoch. Streamed data are shuffled by
+        blocks of rows, and then within each chunk; see ``memory_limit``.
     progress : bool, default False
         Whether to show a progress bar with the loss.
     memory_limit : int, optional
-        Bytes that training may take on the device; by default what is free there. Data that do
-        not fit are streamed, and with a limit so are data in a file, which are read into memory
-        once without it, if they fit. Streamed data are read in chunks, and each chunk is made of
-        blocks of rows from everywhere in the data and shuffled: every sample comes once an epoch,
-        and sorted data are mixed. A batch that does not fit is taken in pieces whose gradients are
-        summed: the update is the same, but for :class:`~xpnet.BatchNormalization`, which sees the
-        pieces, and :class:`~xpnet.Dropout`, which draws for each.
+        Bytes that training may take on the device; by default, the free memory there. Data that do
+        not fit are streamed. Data in a file are read into memory once if they fit; with a limit
+        they are always streamed. Streaming reads the data in chunks. Each chunk is made of blocks
+        of rows from all over the data, and is shuffled. So every sample is used once an epoch, and
+        sorted data are mixed. A batch that does not fit is split into pieces whose gradients are
+        summed. The update is the same, except with :class:`~xpnet.BatchNormalization`, which
+        takes the moments of each piece, and :class:`~xpnet.Dropout`, which draws a mask for each.
     regularizer : str or Regularizer, optional
         What the weights of all dense layers cost that have no regularizer of their own
         (:mod:`xpnet.regularizers`). The loss that the history shows has it in it, and the column
@@ -308,7 +309,7 @@ class NeuralNetwork:
         Raises
         ------
         TypeError
-            It is something else, e.g. a name.
+            ``backend`` is not a Backend, but e.g. a name.
         """
         if not isinstance(backend, Backend):
             raise TypeError(
@@ -351,10 +352,10 @@ class NeuralNetwork:
         Yields
         ------
         tuple of array
-            ``(X_batch, y_batch)``, where the network lives; ``y_batch`` is None without y, and
-            standardised if the network has a ``target_unit``, like the outputs that it is compared
-            with. The features have the network's floating-point type, or their own if that has
-            more digits and the first layer takes it, as :class:`~xpnet.Normalization` does.
+            ``(X_batch, y_batch)``, on the network's device. ``y_batch`` is None without y, and is
+            standardised if the network has a ``target_unit``. The features have the network's
+            floating-point type. If their own type has more digits and the first layer accepts it,
+            as :class:`~xpnet.Normalization` does, they keep it.
         """
         shuffle, data = check_flag("shuffle", shuffle), Dataset(X, y)
         if data.y is not None and self.target_unit is not None:
@@ -384,12 +385,12 @@ class NeuralNetwork:
     def chunk_orders(
         self, n: int, epoch: int, chunk: int, batch_size: int, block: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Give what each chunk of an epoch of streamed data is made of, and its samples' order.
+        """Yield the rows and the sample order of each chunk in an epoch of streamed data.
 
-        A chunk has blocks of rows from everywhere in the data, and its samples are shuffled, so
-        that batches of sorted data are as mixed as those of shuffled data. A single chunk is in
-        :meth:`sample_order`. Without ``shuffle`` chunks and samples come in the order of the data.
-        The seed fixes it all.
+        A chunk is made of blocks of rows from all over the data, and its samples are shuffled, so
+        the batches mix well even if the data are sorted. If one chunk holds all the data, its order
+        is :meth:`sample_order`. Without ``shuffle``, chunks and samples come in the order of the
+        data. The seed fixes all of this.
 
         Parameters
         ----------
@@ -398,7 +399,7 @@ class NeuralNetwork:
         epoch : int
             Counted from 0.
         chunk : int
-            Samples in a chunk, at the most; a multiple of the batch size.
+            The most samples in a chunk; a multiple of the batch size.
         batch_size : int
             Only the last batch of the epoch may have fewer samples.
         block : int
@@ -407,9 +408,9 @@ class NeuralNetwork:
         Yields
         ------
         ranges : int64 array of shape (k, 2)
-            The rows of the chunk: where each range starts, and behind its end.
-        order : int64 array
-            The order of its samples, as places in the chunk.
+            The rows of the chunk, as half-open ranges: start and stop of each.
+        order : int64 array of shape (n_rows,)
+            The order of the chunk's samples, as positions in the chunk.
         """
         n, epoch = check_count("n", n), check_count("epoch", epoch, least=0)
         chunk, batch_size = check_count("chunk", chunk), check_count("batch_size", batch_size)
@@ -432,7 +433,7 @@ class NeuralNetwork:
     def forward_propagation(self, X: Array, training: bool = True) -> Array:
         """Return the output of the last layer for a batch of shape (n, n_features).
 
-        A ``target_unit`` is not in it yet: :meth:`predict` brings it in.
+        With a ``target_unit`` the output is still standardised: :meth:`predict` converts it.
         """
         for layer in self.layers:
             X = layer.forward_propagation(X, training)
@@ -505,29 +506,22 @@ class NeuralNetwork:
         NeuralNetwork
             The network itself.
 
-        Warns
-        -----
-        UserWarning
-            The network's type has too few digits for a column of the features: the step from a
-            number to the next is more than a thousandth of the column's deviation (a quarter of
-            its range stands for that). Or the targets lose digits in it that tell them apart.
-
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network or the loss, or nothing could be learned from them: no
-            sample counts (their weights, class weights or labels leave all of them out), weights
-            are too large or too small for the network's type, or batches of one sample go through
-            :class:`~xpnet.BatchNormalization`. The network is as it was.
+            The data do not fit the network or the loss, or nothing can be learned from them: all
+            samples have weight 0 or a label to ignore, weights are too large or too small for the
+            network's type, or batches of one sample go through
+            :class:`~xpnet.BatchNormalization`. The network is unchanged.
         DivergedError
-            The loss, or what a batch weighs, became NaN or infinite; the network is as it was
-            before that epoch.
+            The loss, or the total weight of a batch, became NaN or infinite. The network is as it
+            was before that epoch.
         MemoryPlanError
-            It does not fit into memory, however the data are streamed and the batch is split; the
-            message has the plan.
+            Training does not fit into memory, even with streamed data and a batch split into
+            single samples. The message has the plan.
         OSError
-            Stored data cannot be read: a file that was mapped has become shorter, say. The network
-            is as it was before that epoch.
+            Stored data cannot be read, e.g. because a mapped file was truncated. The network is
+            as it was before that epoch.
         KeyboardInterrupt
             After the step in which Ctrl-C was pressed. The network has learned what it has, and
             ``history`` has a row for the epoch as far as it came.
@@ -535,13 +529,16 @@ class NeuralNetwork:
         Warns
         -----
         UserWarning
-            The last batch of each epoch has one sample, of which batch normalization makes nothing,
-            or the network has no parameters.
+            A column of the features, or the targets, lose digits that matter in the network's
+            type. For a column, that is where the spacing of numbers in the type is more than a
+            thousandth of its deviation, taken as a quarter of its range. Or the last batch of
+            each epoch has one sample, from which a network with batch normalization learns
+            nothing. Or the network has no parameters.
 
         Notes
         -----
-        A loss with ``class_weight="balanced"`` is replaced by one with the weights for these data,
-        ``net.loss``; see its ``balanced_weight``.
+        With ``class_weight="balanced"``, ``net.loss`` becomes a copy of the loss that has the
+        weights for these data in its attribute ``balanced_weight``.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
@@ -565,7 +562,7 @@ class NeuralNetwork:
         -------
         array of shape (n, n_outputs)
             In the library and on the device of the input; NumPy for lists, tables and sparse rows.
-            With a ``target_unit`` in float64, and NumPy if the device has no float64.
+            With a ``target_unit``, float64; and NumPy if the device has no float64.
 
         Raises
         ------
@@ -594,8 +591,8 @@ class NeuralNetwork:
     ) -> float:
         """Return the network's metric, or another, on a data set.
 
-        It compares what :meth:`predict` returns with the targets, in float64; on a device without
-        float64 the host does.
+        The output of :meth:`predict` is compared with the targets in float64, on the host if the
+        device has no float64.
 
         Parameters
         ----------
@@ -642,7 +639,7 @@ class NeuralNetwork:
         batch_size : int, optional
             By default the network's; 512 where that is "auto".
         n_samples : int, default 0
-            Samples of the data. A batch has no more; with 0 it is as large as was asked for.
+            Samples in the data. A batch is not planned larger than this, unless it is 0.
         dtype : str, optional
             The type of their features, e.g. ``"uint8"``; the network's by default.
 
@@ -689,8 +686,8 @@ class NeuralNetwork:
         Parameters
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight)
-            The first of its samples are taken, 1,024 at the most, as in a step of training. Before
-            any ``fit``, all of them say what a loss with ``class_weight="balanced"`` is.
+            The first samples, up to 1,024, are passed through as in a step of training. Before
+            any ``fit``, the balanced class weights of the loss are computed from all samples.
 
         Returns
         -------
@@ -727,21 +724,21 @@ class NeuralNetwork:
         Raises
         ------
         TypeError
-            A layer, or another part of the network, would not come back as it is: its constructor
-            has an argument that it does not keep under its own name, or one of a type that a file
-            cannot hold, or it has changed in a way that a file cannot hold. The message names the
-            class and the argument or attribute. No file is written.
+            A layer, or another part of the network, could not be restored from a file. Either a
+            constructor argument is not kept as an attribute of the same name, or an argument or
+            attribute has a value that a file cannot hold. The message names the class and the
+            argument or attribute. No file is written.
         OSError
-            The file cannot be written; one that was there before is kept.
+            The file cannot be written. An existing file at ``path`` is kept.
 
         Notes
         -----
-        To be sure that each part comes back, it is made again from its arguments and compared. So
-        its constructor runs once more, and a layer's ``initialize``. A layer of your own needs
-        nothing more than to keep its arguments, ``*more`` and ``**more`` among them, as attributes
-        of the same names. Other attributes that have changed, arrays among them, are saved as they
-        are, except for those that a training pass leaves: those named in ``passing_names``, and
-        those without which a pass gives the same results.
+        To make sure that each part can be restored, ``save`` makes it again from its arguments and
+        compares. So each constructor runs once more, and each layer's ``initialize``. A layer of
+        your own only has to keep its arguments, including ``*args`` and ``**kwargs``, as
+        attributes of the same names. Other attributes that have changed since, including arrays,
+        are saved as well. Attributes that a training pass leaves behind are not: those named in
+        ``passing_names``, and those without which a pass gives the same results.
         """
         from .saving import save
 
@@ -750,7 +747,7 @@ class NeuralNetwork:
     # ---- inside
 
     def _prepare(self, dataset: Any, validation: Any = None, restart: bool = False) -> Placed:
-        """Make all checks of a training; then bring data and network to where it is to be."""
+        """Check everything that ``fit`` was given; then move data and network to their device."""
         self._check_built()
         check_fit(self.layers, self.loss, self.metric)
         training = self._checked(dataset, train=True)
@@ -813,7 +810,7 @@ class NeuralNetwork:
         return dataset
 
     def _warn_of_lost_digits(self, data: Dataset) -> None:
-        """Warn of targets whose differences the type of predictions does not show."""
+        """Warn of targets whose differences are lost in the type of the predictions."""
         if data.y is None or self.loss.targets in ("classes", "probabilities"):
             return
         dtype = self.backend.dtype if self.target_unit is None else "float64"
@@ -838,7 +835,13 @@ class NeuralNetwork:
 
 
 def _numeric(name: str, given: Any) -> np.dtype:
-    """Return a type of numbers from its name, or from NumPy's object for it."""
+    """Return a numeric type from its name, or from the NumPy type itself.
+
+    Raises
+    ------
+    TypeError
+        ``given`` is not a numeric type.
+    """
     named = isinstance(given, (str, np.dtype))
     if named or (isinstance(given, type) and issubclass(given, (np.generic, int, float))):
         try:
@@ -847,7 +850,7 @@ def _numeric(name: str, given: Any) -> np.dtype:
             found = np.dtype(object)
         if found.kind in "biuf":
             return found
-    raise TypeError(f"{name}={shown(given)}: expected a type of numbers, e.g. 'uint8' or 'float32'")
+    raise TypeError(f"{name}={shown(given)}: expected a numeric type, e.g. 'uint8' or 'float32'")
 
 
 def _entropy(seed: int | None = None) -> int:

@@ -1,12 +1,12 @@
 """Networks as files: safetensors, without pickle.
 
 The tensors are parameters, running statistics, the optimizer's state, and other arrays that parts
-of the network keep. The file's metadata has one entry, JSON: the format's version, how to build the
-network, and a checksum over all of it, so that a file that was cut short or altered is refused.
+of the network keep. The file's metadata has one entry in JSON: the version of the format, how to
+build the network, and a checksum over all of it. A file that was truncated or altered is refused.
 
-A part of a network (a layer, the loss, the optimizer, ...) is in the file as its class, the
-arguments of its constructor, its state, and whatever else it keeps that a new one would not have.
-When it is saved it is made again from the first two and compared: what would be lost is refused.
+A part of a network (a layer, the loss, the optimizer, ...) is saved as its class, the arguments of
+its constructor, its state, and its other attributes that differ from those of a new part. ``save``
+makes each part again from its class and arguments and compares; it refuses what would be lost.
 """
 
 import hashlib
@@ -47,16 +47,16 @@ _FORMAT = "xpnet-1"
 _KEY = "xpnet"
 
 _PLACE = ("device", "backend", "dtype")
-"""Arguments of a network that say where it is; :func:`load` has them of its own."""
+"""Arguments of a network for its device and type; :func:`load` sets them itself."""
 
 _PARTS = ("optimizer", "learning_rate", "momentum", "loss", "metric", "regularizer")
-"""Arguments of a network that are saved by themselves."""
+"""Arguments of a network that have entries of their own in the file."""
 
 _MADE_ANEW = frozenset([
     "_follows_data", "_new_optimizer", "history", "last_plan", "layers", "parameters",
     "stop_training", *_PLACE, *_PARTS,
 ])  # fmt: skip
-"""Attributes of a network that are no settings, or are saved by themselves."""
+"""Attributes of a network that are not settings, or have entries of their own in the file."""
 
 
 def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
@@ -117,9 +117,9 @@ def load(
     FileNotFoundError
         There is no such file.
     ModelFileError
-        The file was cut short or altered, or is not ours. A tensor is missing, belongs to nothing
-        in the network, or has another shape or type than the network's. The network has a part of
-        a class of the user's whose module was not imported.
+        The file was truncated or altered, or was not written by :meth:`NeuralNetwork.save
+        <xpnet.NeuralNetwork.save>`. Or a tensor is missing, belongs to no part of the network, or
+        has the wrong shape or type. Or a part's class is in a module that was not imported.
     DeviceUnavailableError, UnknownNameError
         There is no such device or backend.
 
@@ -141,7 +141,7 @@ def load(
         raise
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
-    except Exception as error:  # constructors of the user's can raise anything
+    except Exception as error:  # a user's constructor can raise anything
         raise ModelFileError(
             f"{path}: the network cannot be built: {type(error).__name__}: {error}"
         ) from error
@@ -149,7 +149,7 @@ def load(
         name, network.metric = network.metric.name, None
         warn(
             f"the network's metric was the function {name!r}, which a file does not hold: "
-            "give it by load(path, metric=...)"
+            "give it with load(path, metric=...)"
         )
     return network
 
@@ -196,11 +196,11 @@ def _checksum(text: str, arrays: dict[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-# ---- what a part of a network has learned
+# ---- the state of a part of a network
 
 
 def _names(part: Any) -> tuple[str, ...]:
-    """Return the names of what a part has learned."""
+    """Return the names of the attributes in which a part keeps its parameters and state."""
     if isinstance(part, Layer):
         return (*part.parameter_names, *part.state_names)
     if isinstance(part, Optimizer):
@@ -213,21 +213,22 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _misfit(value: Any, expected: Any, name: str, any_float: bool = False) -> str | None:
-    """Return why a value cannot be what it is said to be, or None where it can.
+    """Return why a value cannot take the place of another, or None if it can.
 
     Parameters
     ----------
-    value : array or what else a part may remember
-    expected : the same
-        What a new part has. If that is no array, the value may be anything.
+    value : array or other value
+        The state of a part under the name ``name``.
+    expected : array or other value
+        The state of a new part under that name. If it is not an array, any value is accepted.
     name : str
     any_float : bool, default False
-        Whether a floating-point number of another size will do.
+        Whether a floating-point type of another precision is accepted.
     """
     if not _is_tensor(expected):
         return None
     if not _is_tensor(value):
-        return f"{name!r} is no tensor: expected one of shape {tuple(expected.shape)}"
+        return f"{name!r} is not a tensor: expected one of shape {tuple(expected.shape)}"
     if tuple(value.shape) != tuple(expected.shape):
         return f"{name!r} has shape {tuple(value.shape)}: expected {tuple(expected.shape)}"
     types = numpy_type(value), numpy_type(expected)
@@ -237,7 +238,7 @@ def _misfit(value: Any, expected: Any, name: str, any_float: bool = False) -> st
 
 
 def _expected(part: Any, name: str, value: Any, network: "NeuralNetwork") -> Any:
-    """Return what a new part has under a name, or something of the same shape and type."""
+    """Return a new part's attribute, or an array of the shape and type that it is to have."""
     if isinstance(part, Optimizer) and name in part.state_names and value is not None:
         n = sum(place.stop - place.start for place in network.parameters.places.values())
         return np.broadcast_to(np.zeros((), network.backend.dtype), (n,))
@@ -245,7 +246,7 @@ def _expected(part: Any, name: str, value: Any, network: "NeuralNetwork") -> Any
 
 
 def _takes_any_float(part: Any) -> bool:
-    """Whether a part may remember numbers of another precision than the weights have."""
+    """Whether a part may keep its state in another precision than the weights have."""
     return isinstance(part, Optimizer) and not is_defined_here(type(part))
 
 
@@ -253,7 +254,7 @@ _NOTHING = object()
 
 
 class _Writer:
-    """Collects what goes into a file, and makes sure that it comes back.
+    """Collects the content of a file, and makes sure that all of it can be restored.
 
     Parameters
     ----------
@@ -266,7 +267,7 @@ class _Writer:
         self.tensors = Tensors(network.backend)
 
     def content(self) -> dict[str, Any]:
-        """Return all that is no tensor."""
+        """Return everything except the tensors, as JSON can hold it."""
         net = self._network
         return {
             "format": _FORMAT,
@@ -282,12 +283,12 @@ class _Writer:
         }
 
     def _settings(self) -> dict[str, Any]:
-        """Return the network's class, its own arguments, and its attributes beside them."""
+        """Return the network's class, its own arguments, and its other attributes."""
         from .neuralnet import NeuralNetwork
 
         net, cls = self._network, type(self._network)
         if is_defined_here(cls):
-            cls = NeuralNetwork  # an estimator's differs in the order of samples alone
+            cls = NeuralNetwork  # an estimator's network differs only in its order of samples
         arguments = {
             name: self._encode(getattr(net, name), f"network.{name}", f"the network's {name!r}")
             for name in signature(NeuralNetwork).parameters
@@ -297,7 +298,7 @@ class _Writer:
         for name, value in vars(net).items():
             if name in arguments or name in _MADE_ANEW:
                 continue
-            # What nobody knows of may be anything in an object of our class, but none of its parts.
+            # A NeuralNetwork does not need attributes that a user put on it: skip complex ones.
             if cls is NeuralNetwork and not hasattr(cls, name) and not _is_plain(value):
                 continue
             more[name] = self._encode(
@@ -324,9 +325,9 @@ class _Writer:
         return {**content, "input_shape": list(shape), "rng": rng}
 
     def _part(self, part: Any, name: str, start: Any = None) -> Any:
-        """Return a part's description and what it keeps, after making it again.
+        """Return a part's description, state and attributes, after making it again.
 
-        In its place there may be nothing, or a function, which is a metric's.
+        Instead of a part there may be None or, for the metric, a function.
         """
         if not isinstance(part, KINDS):
             return encode(part, name, name, self.tensors, function_allowed=True)
@@ -348,12 +349,12 @@ class _Writer:
         return content
 
     def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:
-        """Return what a part has learned that is no tensor, and what else it keeps."""
+        """Return a part's state, except its tensors, and its other attributes that differ."""
         if type(part) is not type(again) or _names(part) != _names(again):
             raise _refusal(
                 part,
-                "one that is made again from its arguments has the parameters and states "
-                f"{list(_names(again))}, and this one has {list(_names(part))}",
+                f"it has the parameters and states {list(_names(part))}, but one that is made "
+                f"again from its arguments has {list(_names(again))}",
             )
         state = {}
         for each in _names(part):
@@ -361,7 +362,7 @@ class _Writer:
             expected = _expected(again, each, value, self._network)
             reason = _misfit(value, expected, each, _takes_any_float(part))
             if reason is not None:
-                raise _refusal(part, f"{reason}, as one that is made again has")
+                raise _refusal(part, f"{reason}, as in one that is made again from its arguments")
             if _is_tensor(value):
                 self.tensors.put(f"{name}.{each}", value)
             else:
@@ -376,15 +377,15 @@ class _Writer:
         return {"state": state, "attributes": self._beyond(part, again, name)}
 
     def _beyond(self, part: Any, again: Any, name: str) -> dict[str, Any]:
-        """Return the attributes that a part has and one that is made again has not, encoded."""
+        """Return a part's attributes that differ from those of one made again, encoded."""
         mine, new = attributes(part), attributes(again)
-        # The schedule is saved by itself, what a part has learned as its state.
+        # State and schedule have entries of their own in the file.
         names = {**mine, **new}.keys() - {*_names(part)}
         if isinstance(part, Optimizer):
             names -= {"schedule"}
         different = {}
         for key in names:
-            # An object may have what its class has for all, and the other one its own.
+            # One of the two may have the attribute on its class only.
             first, second = (
                 held[key] if key in held else getattr(of, key, _NOTHING)
                 for held, of in ((mine, part), (new, again))
@@ -414,9 +415,9 @@ class _Writer:
             raise _refusal(
                 part,
                 f"its {path!r} differs from what its constructor makes, and a file cannot hold it. "
-                "Make it from arguments that are kept under their own names; name the arrays of "
-                "layers inside it in its parameter_names or state_names; or leave it out of what "
-                "__getstate__ returns, if nothing needs it",
+                "Make it from arguments that are kept as attributes of the same names; if it is a "
+                "layer, list its arrays in the outer parameter_names or state_names; or, if "
+                "nothing needs it, leave it out of what __getstate__ returns",
             ) from error
         return encoded
 
@@ -426,7 +427,7 @@ def _refusal(part: Any, why: str) -> TypeError:
 
 
 def _holds(value: Any, test: Any) -> bool:
-    """Whether something is inside a value, or is the value itself."""
+    """Whether ``test`` is true of a value, or of anything inside it."""
     if isinstance(value, dict):
         return any(_holds(each, test) for pair in value.items() for each in pair)
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -445,7 +446,7 @@ def _generator_state(layer: Layer) -> dict[str, Any] | None:
 
 
 def _set_generator(layer: Layer, state: dict[str, Any] | None) -> None:
-    """Let a layer's random numbers go on from a state; the generator stays the same object."""
+    """Set the state of a layer's random generator, which stays the same object."""
     if state is None or layer.rng is None:
         layer.rng = None
     else:
@@ -453,7 +454,7 @@ def _set_generator(layer: Layer, state: dict[str, Any] | None) -> None:
 
 
 class _Reader:
-    """Builds a network from what a file has.
+    """Builds a network from the content of a file.
 
     Parameters
     ----------
@@ -473,7 +474,7 @@ class _Reader:
         content, settings = self._content, self._content["network"]
         cls = find_class(NeuralNetwork, settings["class"], settings["module"])
         network: NeuralNetwork = object.__new__(cls)
-        # A subclass may have another constructor, which adds layers; its attributes follow.
+        # Not cls(...): a subclass's constructor may take other arguments, and add layers.
         NeuralNetwork.__init__(
             network,
             **self._decoded(settings["arguments"]),
@@ -486,7 +487,7 @@ class _Reader:
             backend=backend,
         )
         entropy = settings["attributes"]["_entropy"]
-        network._entropy = decode(entropy, self._tensors)  # layers draw by it
+        network._entropy = decode(entropy, self._tensors)  # before layers seed from it
         for index, each in enumerate(content["layers"]):
             layer = build(each, self._tensors)
             layer.set_input_shape(tuple(each["input_shape"]))
@@ -499,7 +500,7 @@ class _Reader:
         network.optimizer = self._part(content["optimizer"])
         for name in ("loss", "regularizer", "metric", "optimizer"):
             self._give_part(getattr(network, name), content[name], name, network)
-        # What a restart begins with, which the other one may not be any more.
+        # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
         self._give_part(network._new_optimizer, content[name], name, network)
         network.history.update(decode(content["history"], self._tensors))
@@ -512,13 +513,13 @@ class _Reader:
         return {name: decode(value, self._tensors) for name, value in values.items()}
 
     def _part(self, content: Any) -> Any:
-        """Return a part as its constructor makes it, or what else there is in its place."""
+        """Return a part as its constructor makes it, or the None or function in its place."""
         if isinstance(content, dict) and "kind" in content:
             return build(content, self._tensors)
         return decode(content, self._tensors)
 
     def _give_part(self, part: Any, content: Any, prefix: str, network: Any) -> None:
-        """Give a part, and an optimizer's schedule, what belongs to it, if it is one."""
+        """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
         if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
             return
         self._give(part, content, prefix, network)
@@ -526,7 +527,7 @@ class _Reader:
             self._give(part.schedule, content["schedule"], f"{prefix}.schedule", network)
 
     def _give(self, part: Any, content: dict[str, Any], prefix: str, network: Any) -> None:
-        """Give a part its attributes and what it has learned, after a check of each."""
+        """Set a part's attributes and its state, after checking each."""
         for name, value in self._decoded(content["attributes"]).items():
             setattr(part, name, value)
         backend, state, names = self._tensors.backend, dict(content["state"]), _names(part)
@@ -550,6 +551,6 @@ class _Reader:
                 value = move(value, backend, dtype)
             setattr(part, name, value)
         if state:
-            raise ModelFileError(f"{prefix} has a state {sorted(state)} that nothing takes")
+            raise ModelFileError(f"{prefix} has a state {sorted(state)} that its class does not")
         if isinstance(part, (Layer, Optimizer)):
             part.check_state()

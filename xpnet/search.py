@@ -40,7 +40,7 @@ class Search(NamedTuple):
     ----------
     rows : list of dict
         One for each trial, in order: ``trial``, the settings, ``score``, ``seconds``, and
-        ``error``, which is None where there was none. ``pandas.DataFrame(rows)`` is a table.
+        ``error``, which is None if it did not fail. ``pandas.DataFrame(rows)`` is a table.
     best : dict or None
         The settings of the best trial; None if no trial has a finite score.
     best_score : float
@@ -87,8 +87,8 @@ def random_search(
     ----------
     build : callable
         Takes settings by name and returns a network with a metric, the same metric for all
-        settings. It is called for each trial twice: before the first trial is trained, to compare
-        the metrics, and to train. With ``n_jobs`` above 1 it must be possible to pickle it.
+        settings. It is called twice for each trial: once before any training, to compare the
+        metrics, and once to train. With ``n_jobs`` above 1 it must be picklable.
     space : dict, or sequence of dict
         For each setting a list of values, or a distribution of SciPy's.
     data, validation : Dataset, (X, y) or (X, y, sample_weight)
@@ -109,12 +109,13 @@ def random_search(
         Whether to show a progress bar.
     mode : {"auto", "max", "min"}, default "auto"
         Whether the largest or the smallest score is best. "auto" asks the metric
-        (:attr:`xpnet.metrics.Metric.more_is_better`); a function as metric needs "max" or "min".
+        (:attr:`xpnet.metrics.Metric.more_is_better`); if the metric is a function, give "max" or
+        "min".
 
     Returns
     -------
     Search
-        A trial that fails is a row with its error. NaN and infinite scores are never the best.
+        A failed trial has its error in its row. NaN and infinite scores are never the best.
 
     Raises
     ------
@@ -124,13 +125,13 @@ def random_search(
         ``build`` is no function or returns something else than a network, or ``space`` is no dict
         of lists and distributions.
     ValueError
-        Networks have no metric, different metrics, or a function as metric without ``mode``; the
-        file belongs to another search. In all cases nothing has been trained.
+        Networks have no metric, different metrics, or a function as metric without ``mode``; or
+        the file belongs to another search. In all cases nothing has been trained.
 
     Warns
     -----
     RuntimeWarning
-        Trials failed or have no finite score: how many, and what happened to the first.
+        Trials failed or have no finite score. The message has their number and the first error.
 
     Notes
     -----
@@ -167,7 +168,7 @@ def random_search(
     _check_space(space)
     drawn = _draw_settings(ParameterSampler, space, n_iter, seed)
     training, held_out = as_dataset(data), as_dataset(validation)
-    plan = _look_at(build, drawn, mode)
+    plan = _build_all(build, drawn, mode)
     file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
     if file is not None and file.damaged:
         warn(
@@ -191,7 +192,7 @@ def random_search(
         rows[row["trial"]] = row
         if file is not None:
             file.append(row)
-    found = _compared([rows[k] for k in range(len(drawn))], drawn, plan)
+    found = _result([rows[k] for k in range(len(drawn))], drawn, plan)
     if unscored := [row for row in found.rows if not math.isfinite(row["score"])]:
         first = unscored[0]
         warn(
@@ -224,30 +225,30 @@ def _check_space(space: Any) -> None:
 
 
 def _draw_settings(sampler: Any, space: Any, n_iter: int, seed: int | None) -> list[dict[str, Any]]:
-    """Return the settings of each trial; of a small space, all that it has."""
+    """Return the settings of each trial, or the whole space if it has no more than ``n_iter``."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The total space of parameters")
         drawn: list[dict[str, Any]] = list(sampler(space, n_iter, random_state=seed))
     for name in {name for settings in drawn for name in settings}:
         if name in RESERVED:
             raise ValueError(
-                f"space has a setting {name!r}, which is a column of the result: give it another "
-                f"name than {', '.join(RESERVED)}"
+                f"space has a setting {name!r}, which is a column of the result: expected a name "
+                f"other than {', '.join(RESERVED)}"
             )
     return drawn
 
 
 class _Plan(NamedTuple):
-    """What is known before anything is trained.
+    """What the untrained networks tell of a search.
 
     Attributes
     ----------
     metric : str
-        What all networks are scored by; "" if none could be built.
+        The metric that all networks are scored by; "" if none could be built.
     mode : str
         Whether the best score is the largest, "max", or the smallest, "min".
     backend : Backend or None
-        Where the first network computes.
+        The backend of the first network.
     failed : dict of int to dict
         The rows of the trials whose network could not be built.
     """
@@ -258,8 +259,8 @@ class _Plan(NamedTuple):
     failed: dict[int, dict[str, Any]]
 
 
-def _look_at(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
-    """Build each network once, and find the one metric by which all can be compared."""
+def _build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
+    """Build each network once, and find the metric that they have in common."""
     failed: dict[int, dict[str, Any]] = {}
     metrics: dict[str, int] = {}
     plan = _Plan("", "max" if mode == "auto" else mode, None, failed)
@@ -298,7 +299,7 @@ def _look_at(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
 
 
 def _name_of(metric: Any) -> str:
-    """Return a metric's name with its settings, which tells it from others.
+    """Return a metric's name with its settings, to tell whether two metrics are the same.
 
     The threshold is left out: it follows from the loss, and scores at different thresholds are
     comparable.
@@ -316,7 +317,7 @@ def _name_of(metric: Any) -> str:
 
 
 def _on_backend(data: Dataset, backend: Backend) -> Dataset:
-    """Return data where networks are, so that no trial has to move them."""
+    """Return the data on the networks' device, so that no trial has to move them."""
     if is_sparse(data.X):
         return data
     y, weight = (None if a is None else move(a, backend) for a in (data.y, data.sample_weight))
@@ -350,7 +351,7 @@ def _row(
     }
 
 
-def _compared(rows: list[dict[str, Any]], drawn: list[dict[str, Any]], plan: _Plan) -> Search:
+def _result(rows: list[dict[str, Any]], drawn: list[dict[str, Any]], plan: _Plan) -> Search:
     best = best_of([row["score"] for row in rows], plan.mode)
     if best is None:
         return Search(rows, None, math.nan, plan.metric, plan.mode)
@@ -371,17 +372,18 @@ class OptunaPruning(Callback):
         self.trial, self.monitor = trial, monitor
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Refuse a column that will not be there, or that the study would prune the best by."""
+        """Refuse a column that will not be there, or whose best trials the study would prune."""
         check_watched(self, self.monitor, columns, network)
         known = direction_of_column(network, self.monitor)
-        # A trial of fixed parameters has no study; with several objectives Optuna cannot prune.
+        # A FixedTrial has no study; with several objectives Optuna cannot prune.
         study = getattr(self.trial, "study", None)
         asked = [each.name for each in getattr(study, "directions", ())]
         if known and asked == ["MINIMIZE" if known == "max" else "MAXIMIZE"]:
-            larger = "larger" if known == "max" else "smaller"
+            better = "larger" if known == "max" else "smaller"
             raise ValueError(
-                f"{self.monitor!r} is better when {larger}, and the study would prune the trials "
-                f"where it is: watch another column, or use create_study(direction='{known}imize')"
+                f"{self.monitor!r} is better when {better}, but the study would prune the trials "
+                f"where it is {better}: watch another column, or use "
+                f"create_study(direction='{known}imize')"
             )
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:

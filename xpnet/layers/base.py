@@ -50,10 +50,11 @@ class Layer(ABC):
     takes_sparse : bool
         Whether the layer, as a network's first one, takes rows of a sparse matrix as they are.
     takes_wide : bool
-        Whether the layer, as a network's first one, takes features of a type with more digits
-        than the network's (float64, int32, int64, ...) as they are. It returns the network's type.
+        Whether the layer, as a network's first one, takes features as they are if their type has
+        more digits than the network's (float64, int32, int64, ...). Its output has the network's
+        type.
     wide_names : tuple of str
-        Those of ``state_names`` that are kept in float64 where the device has it.
+        The ``state_names`` that are kept in float64 if the device has it.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
     workspace : Workspace or None
@@ -176,9 +177,9 @@ class Layer(ABC):
         return {}
 
     def check_state(self) -> None:  # noqa: B027 - for most, shapes and types are all there is
-        """Raise ValueError for numbers that no training leaves here; a layer may extend it.
+        """Raise ValueError for values that training cannot have produced; a layer may extend it.
 
-        Shapes and types were compared with those of a new layer before.
+        ``load`` calls it, after it has compared shapes and types with those of a new layer.
         """
 
     def constrain(self) -> None:  # noqa: B027 - nothing, for most
@@ -221,16 +222,16 @@ class Layer(ABC):
 
 
 def check_batch(layer: Layer, input: Array) -> None:
-    """Refuse a batch that a layer has no formula for, before the array library does.
+    """Refuse a batch that does not fit a layer, with a clearer message than the array library's.
 
-    A network never gives one; who uses a layer by hand may.
+    Networks check their data earlier; this is for layers that are used by themselves.
 
     Raises
     ------
     ValueError
-        The layer is not initialised, or the batch is not of the shape (n, *input_shape).
+        The layer is not initialised, or the batch does not have the shape (n, *input_shape).
     TypeError
-        ``input`` is no array.
+        ``input`` is not an array.
     """
     if not layer._ready:
         _check_ready(layer)
@@ -245,14 +246,14 @@ def check_batch(layer: Layer, input: Array) -> None:
 
 
 def _check_ready(layer: Layer) -> None:
-    """Refuse a layer that makes something in ``initialize``, and has not done so."""
+    """Refuse a layer that has an ``initialize`` of its own, which was not called."""
     needed = type(layer).initialize is not Layer.initialize
     names = (*layer.parameter_names, *layer.state_names)
-    # Somebody may have set the parameters by hand.
+    # The parameters may have been set by hand instead.
     given = layer.parameter_names and all(getattr(layer, name, None) is not None for name in names)
     if needed and not given:
         raise ValueError(
             f"{layer.layer_name()} is not initialised: call its initialize(), or add it to a "
-            "network, which does that"
+            "network"
         )
     layer._ready = True

@@ -24,9 +24,9 @@ class BatchNormalization(Layer):
     ``running = momentum * running + (1 - momentum) * batch``, with the variance divided by n - 1.
     Prediction takes the running ones.
 
-    A batch of one sample has no spread: its output is β whatever the sample is, nothing before the
-    layer learns from it, and the running moments are left alone. So ``fit`` refuses batches, or
-    pieces of batches, of one sample, and warns where only the last one of an epoch has one.
+    A batch of one sample has no spread. Its output is β whatever the sample is, no layer before
+    this one learns from it, and the running moments are left alone. So ``fit`` refuses batches, or
+    pieces of batches, of one sample. If only the last batch of an epoch has one sample, it warns.
 
     Ioffe and Szegedy 2015, "Batch normalization", algorithms 1 and 2.
 

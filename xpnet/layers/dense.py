@@ -82,7 +82,7 @@ class DenseLayer(Layer):
 
     @property
     def takes_sparse(self) -> bool:  # type: ignore[override]
-        """True, unless somebody has replaced a pass, and does something else with the input."""
+        """True, unless a forward or backward pass was replaced, which may need dense input."""
         passes = ("forward_propagation", "backward_propagation")
         return has_methods_of(DenseLayer, self, *passes)
 

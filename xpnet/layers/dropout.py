@@ -32,7 +32,7 @@ class Dropout(Layer):
 
     state_names = ("n_masks",)
     passing_names = ("mask",)
-    _ready = True  # a pass that needs the stream of random numbers chooses it
+    _ready = True  # needs no initialize(): the first pass chooses the random stream
     output_kind = "real"
 
     def __init__(self, rate: float = 0.5) -> None:
@@ -69,7 +69,7 @@ class Dropout(Layer):
         return ops.rowwise(output_error, self.mask, function=operator.mul, out=out)
 
     def check_state(self) -> None:
-        """Refuse a number of masks that is no count."""
+        """Refuse a number of masks that is not an integer, 0 or more."""
         check_count("n_masks", self.n_masks, least=0)
 
     def numbers_per_sample(self) -> int:

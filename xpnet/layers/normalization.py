@@ -20,11 +20,11 @@ class Normalization(Layer):
     As the first layer it makes raw numbers (pixels from 0 to 255, columns in different units) fit
     for training. It is saved with the network, so prediction takes raw numbers as well.
 
-    The first layer takes float64 features and large integers (int32, uint32, int64, uint64) as
-    they are, subtracts the mean in float64, and rounds the result to the network's type. So a
-    column such as Unix seconds, of which float32 holds too few digits, trains in a network of
-    float32 as it does in one of float64. Only on a device without float64 is it rounded first,
-    and ``fit`` warns where that loses digits that matter.
+    As a network's first layer, it takes float64 features and large integers (int32, uint32, int64,
+    uint64) as they are, subtracts the mean in float64, and rounds the result to the network's
+    type. So a float32 network trains as well as a float64 one on a column such as Unix seconds,
+    which needs more digits than float32 has. On a device without float64 the features are rounded
+    first, and ``fit`` warns if that loses digits that matter.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Normalization(Layer):
     Raises
     ------
     ValueError
-        ``mean`` or ``scale`` is no finite number or numbers, there is not one for each feature,
+        ``mean`` or ``scale`` has numbers that are not finite, or not one number for each feature;
         or a scale is not above 0.
 
     Examples
@@ -70,20 +70,19 @@ class Normalization(Layer):
     def adapt(cls, X: Any, per_feature: bool = True) -> Self:
         r"""Make the layer for data, from their mean and standard deviation.
 
-        A column that never changes gets the scale 1. So does one whose numbers differ by rounding
-        alone, as sums of shares do: its deviation is not above :math:`n \epsilon |m|`, the bound
-        on the rounding error of n numbers with the mean m in float64 (Chan, Golub and LeVeque
-        1983). For float32 and float16, whose own rounding is larger, the bound is at least
-        :math:`4 \epsilon |m|` with their ε. Dividing by so small a deviation would turn the last
-        digits of a new value into huge numbers. A column of integers is constant only if all its
-        numbers are equal.
+        A constant column gets the scale 1. So does one whose numbers differ by rounding errors
+        alone, e.g. proportions that should sum to 1: dividing by so small a deviation would turn
+        the last digits of a new value into huge numbers. A column counts as such if its deviation
+        is at most :math:`n \epsilon |m|`, the bound on the rounding error for n numbers with the
+        mean m in float64 (Chan, Golub and LeVeque 1983). For float32 and float16 data the bound is
+        at least :math:`4 \epsilon |m|` with the ε of that type. A column of integers is constant
+        only if all its numbers are equal.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features), Dataset, or tuple (X, y) or (X, y, sample_weight)
-            Whatever :class:`~xpnet.Dataset` takes, but no sparse matrix. Stored data (a memory
-            map, HDF5, Zarr) are read twice, a piece at a time. Samples count alike, whatever
-            their weight.
+            Whatever :class:`~xpnet.Dataset` takes, except a sparse matrix. Stored data (a memory
+            map, HDF5, Zarr) are read twice, a piece at a time. Sample weights are not used.
         per_feature : bool, default True
             False takes one mean and one deviation over all numbers, as suits images.
 
@@ -95,9 +94,9 @@ class Normalization(Layer):
         Raises
         ------
         TypeError
-            X is sparse or has no numbers.
+            X is sparse or not numeric.
         ValueError
-            X has missing or infinite values, has not two dimensions, or has no rows.
+            X has missing or infinite values, is not two-dimensional, or has no rows.
         """
         per_feature = check_flag("per_feature", per_feature)
         if isinstance(X, tuple) and len(X) in (2, 3):
@@ -105,8 +104,8 @@ class Normalization(Layer):
         data = X if isinstance(X, Dataset) else Dataset(X)
         if is_sparse(data.X):
             raise TypeError(
-                "X is sparse: taking the mean off would make it dense. Leave Normalization out, or "
-                "give X.toarray()"
+                "X is sparse: subtracting the mean would make it dense. Leave Normalization out, "
+                "or give X.toarray()"
             )
         if len(data) == 0:
             raise ValueError(f"X has shape {data.shape}: expected (n, n_features), n above 0")
@@ -120,7 +119,7 @@ class Normalization(Layer):
         return type(self).forward_propagation is Normalization.forward_propagation
 
     def _numbers(self, name: str) -> Any:
-        """Return ``mean`` or ``scale`` as a NumPy array, refusing what is not usable."""
+        """Return ``mean`` or ``scale`` as a NumPy array, or refuse it."""
         return _moments.check_moment(name, getattr(self, name), self._input_shape)
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
@@ -143,7 +142,7 @@ class Normalization(Layer):
         return xp.astype(output_error / self.scale, output_error.dtype, copy=False)
 
     def numbers_per_sample(self) -> int:
-        """Return the base's count and, where nothing is written in place, the formula's two."""
+        """Return the base's count, plus the two temporaries of a backend without ``out``."""
         count = super().numbers_per_sample()
         if not self.backend.writes_out:
             ratio = 2 if self.backend.wide_dtype != self.backend.dtype else 1
