@@ -15,7 +15,6 @@ from xpnet import (
     AdamW,
     DenseLayer,
     Dropout,
-    LambdaCallback,
     LeakyReLUActivation,
     NeuralNetwork,
     SoftmaxCrossEntropy,
@@ -368,56 +367,3 @@ def test_layers_of_ours_are_all_remembered():
     kinds = [kind for kind in Layer.__subclasses__() if kind.__module__.startswith("xpnet.layers")]
     assert len(kinds) >= 4
     assert all(replaced(object.__new__(kind)) is None for kind in kinds)
-
-
-def twice_the_output(net):
-    layer = net.layers[0]
-    forward = layer.forward_propagation
-    layer.forward_propagation = lambda x, training=True: 2.0 * forward(x, training)
-
-
-def twice_the_derivative(net):
-    both = net.loss.loss_and_derivative
-
-    def doubled(*arguments, **more):
-        loss, derivative = both(*arguments, **more)
-        return loss, 2.0 * derivative
-
-    net.loss.loss_and_derivative = doubled
-
-
-def another_optimizer(net):
-    net.optimizer = AdamW(0.01)
-
-
-def another_loss(net):
-    net.loss = SoftmaxCrossEntropy(class_weight=[1.0, 5.0, 25.0])
-
-
-def other_class_weights(net):
-    net.loss.class_weight[2] = 25.0
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        twice_the_output,
-        twice_the_derivative,
-        another_optimizer,
-        another_loss,
-        other_class_weights,
-    ],
-    ids=lambda change: change.__name__,
-)
-def test_what_a_callback_replaces_between_epochs_is_trained_with(change, monkeypatch):
-    def trained(kernels):
-        monkeypatch.setattr(config, "kernels", kernels)
-        net = network(loss=SoftmaxCrossEntropy(class_weight=[1.0, 2.0, 3.0]))
-        at_the_second = LambdaCallback(
-            on_epoch_begin=lambda net, epoch: change(net) if epoch == 1 else None
-        )
-        return net.fit((X, Y), callbacks=at_the_second).parameters.copy()
-
-    by_formulas, chosen = trained("numpy"), trained("auto")
-    for expected, found in zip(by_formulas, chosen, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)

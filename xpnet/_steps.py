@@ -56,10 +56,6 @@ class Steps(AbstractContextManager["Steps"], ABC):
             A loss is NaN or infinite; on a device that is only seen at the end of the epoch.
         """
 
-    def are_current(self) -> bool:
-        """Whether they still do what the network's own methods do; formulas call those."""
-        return True
-
     def begin_epoch(self) -> None:
         """Do what an epoch needs before its first step."""
 
@@ -93,7 +89,6 @@ class PreparedSteps(Steps):
     ) -> None:
         super().__init__(network, memory.of_compiled(placed.plan, nbytes))
         self._training = training
-        self._made_for = _contents(network)
         if self.plan.total > placed.available:
             training.close()
             raise UnsupportedError("it needs more memory than there is")
@@ -101,24 +96,9 @@ class PreparedSteps(Steps):
     def __exit__(self, *exception: object) -> None:
         self._training.close()
 
-    def are_current(self) -> bool:
-        """Whether the network has the parts that they were made for, with the same methods."""
-        return _contents(self._network) == self._made_for
-
     def begin_epoch(self) -> None:
         """Bring the parameters in."""
         self._training.load()
-
-
-def _contents(network: "NeuralNetwork") -> list[Any]:
-    """Return what a callback may replace that is part of the steps once they are made.
-
-    These are the layers, the optimizer, the loss and its settings, and the methods that an object
-    has of its own. An optimizer's settings are compared where the parameters are brought in.
-    """
-    parts = [network, network.optimizer, network.loss, *network.layers]
-    methods = [[each for each in vars(part).items() if callable(each[1])] for part in parts]
-    return [parts[1:], methods, repr(vars(network.loss))]
 
 
 class FormulaSteps(Steps):
@@ -161,7 +141,6 @@ class FormulaSteps(Steps):
             part = slice(start, min(start + self.plan.batch_size, len(order)))
             yield arrays.batches(self.plan.rows, order[part], self._workspace, index[part])
 
-    @np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite is told in words
     def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
         """Change the parameters by what a batch says."""
         net = self._network

@@ -65,11 +65,6 @@ class Trainer:
         self.steps = make_steps(self.network, self._placed)
         self.plan = self.network.last_plan = self.steps.plan
 
-    def _remake_steps(self) -> None:
-        self._entered.close()
-        self._make_steps()
-        self._entered.enter_context(self.steps)
-
     def run(self, epochs: int) -> None:
         """Train for so many more epochs.
 
@@ -143,8 +138,10 @@ class Trainer:
                     "keeps training within what there is from the beginning",
                     RuntimeWarning,
                 )
+            self._entered.close()
             self._placed = self._placed.in_pieces(self.network, rows)
-            self._remake_steps()
+            self._make_steps()
+            self._entered.enter_context(self.steps)
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and write down how it went; if it fails, undo it."""
@@ -183,8 +180,6 @@ class Trainer:
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
         net, sums = self.network, Sums(self.network)
-        if not self.steps.are_current():  # a callback has replaced a part of the network
-            self._remake_steps()
         try:
             self.steps.begin_epoch()
             with closing(self._steps_of(epoch, sums)) as steps:
