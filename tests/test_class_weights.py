@@ -251,7 +251,7 @@ def test_balanced_weights_need_each_class(cls, weighs):
 def test_a_balanced_loss_by_hand_says_who_knows_its_weights(cls, rng):
     y, p = np.array([0, 1]), outputs_of(cls, rng.standard_normal((2, n_classes_of(cls))))
     for method in ("loss", "derivative", "loss_and_derivative", "total_weight", "__call__"):
-        with pytest.raises(ValueError, match=r"found from the training data.*net\.loss"):
+        with pytest.raises(ValueError, match=r"from its training data.*net\.loss"):
             getattr(cls(class_weight="balanced"), method)(y, p)
 
 

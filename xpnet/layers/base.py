@@ -166,8 +166,7 @@ class Layer(ABC):
     def numbers_per_sample(self) -> int:
         """Return how many numbers a step of training keeps for each sample of a batch.
 
-        By default those are its output and, if it is wanted, the derivative of its input. A layer
-        that keeps more extends this method; the memory plan adds the numbers up.
+        By default its output and, if wanted, its input's derivative; a layer may keep more.
         """
         n_inputs = math.prod(self.input_shape()) if self.needs_input_error else 0
         return math.prod(self.output_shape()) + n_inputs
