@@ -106,14 +106,13 @@ def test_importing_brings_no_optional_library():
     assert in_fresh_python(code).strip() == "[]"
 
 
-def test_importing_takes_little_more_than_numpy():
+def test_importing_takes_at_most_a_few_times_as_long_as_numpy():
     code = (
-        "import time, numpy; start = time.process_time(); import xpnet; "
-        "print(time.process_time() - start)"
+        "from time import process_time as now; a = now(); import numpy; b = now(); import xpnet; "
+        "print((now() - b) / (b - a))"
     )
-    # The least of some: others that use the machine only ever add to it.
-    seconds = min(float(in_fresh_python(code)) for _ in range(7))
-    assert seconds < 0.25
+    # A ratio, since machines differ; the least of some, since other programs add to either part.
+    assert min(float(in_fresh_python(code)) for _ in range(7)) < 5.0
 
 
 def test_xpnet_needs_numpy_and_array_api_compat_alone():
