@@ -141,6 +141,7 @@ class FormulaSteps(Steps):
             part = slice(start, min(start + self.plan.batch_size, len(order)))
             yield arrays.batches(self.plan.rows, order[part], self._workspace, index[part])
 
+    @np.errstate(over="ignore", invalid="ignore")  # NotFiniteError reports what is not finite
     def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
         """Change the parameters by what a batch says."""
         net = self._network
