@@ -152,7 +152,7 @@ def _shared(x: Any, backend: Backend) -> Array | None:
 def move_state(x: Any, backend: Backend, wide: bool = False) -> Array:
     """Move an array as :func:`move` does; floating-point numbers take the backend's type.
 
-    With ``wide`` they take the type with the most digits that there is.
+    With ``wide`` they take the backend's ``wide_dtype``.
     """
     if not array_namespace(x).isdtype(x.dtype, "real floating"):
         return move(x, backend)

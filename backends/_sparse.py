@@ -29,7 +29,7 @@ def check_structure(x: Any) -> None:
         The message names the array and what is wrong with it.
     """
     if len(x.shape) != 2:
-        return  # refused as a wrong shape, by whoever takes it
+        return  # the caller refuses the shape
     check = _CHECKS.get(x.format)
     if check is not None:
         check(x)

@@ -10,9 +10,9 @@ _PASSED_OVER = frozenset({"xpnet", "sklearn", "joblib", "tqdm", "functools", "co
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Issue a warning as if the user's own line had issued it.
 
-    That line is the innermost one outside of this package, scikit-learn, joblib and tqdm, so that a
-    warning from within a pipeline or a search names the call of that. Where there is none, as
-    in a worker process, it is the outermost line.
+    The user's line is the innermost one outside this package, scikit-learn and joblib. A warning
+    from within a pipeline or a search therefore points at the call of the pipeline or search. A
+    worker process has no such line: its outermost line is named.
 
     Parameters
     ----------

@@ -109,7 +109,7 @@ def test_what_a_callback_raises_leaves_the_epochs_so_far():
 
 
 class Scripted(Callback):
-    """Puts losses of a script in the place of the history's; goes before those who watch."""
+    """Overwrites losses in the history by scripted ones; must come before watching callbacks."""
 
     def __init__(self, losses, column="val_loss"):
         self.losses, self.column, self.seen = losses, column, []

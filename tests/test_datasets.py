@@ -162,7 +162,7 @@ def test_mnist_is_found_by_the_environment_variable(mnist, monkeypatch):
 
 @pytest.fixture
 def known(monkeypatch):
-    """The small files' checksums in the place of MNIST's."""
+    """Checksums of the small files, which replace those of MNIST."""
     for name, array in zip(MNIST, mnist_arrays(), strict=True):
         content = hashlib.sha256(idx(array)).hexdigest()
         checksums = datasets._MNIST[name]._replace(content=content)

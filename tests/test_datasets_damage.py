@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.damage import changes
 from xpnet import _text, datasets
 from xpnet._decompressing import decompressed
 
@@ -35,19 +36,6 @@ def within(seconds=5.0, megabytes=40.0):
         tracemalloc.stop()
     assert taken < seconds
     assert peak < megabytes * 1e6
-
-
-def changes(content):
-    """Give ways to damage a file: cut bytes out, flip a bit, put bytes in the place of others."""
-    places = st.integers(0, len(content))
-    cut = st.tuples(places, places).map(sorted).map(lambda p: content[: p[0]] + content[p[1] :])
-    put = st.tuples(places, st.binary(min_size=1, max_size=12), st.integers(0, 12)).map(
-        lambda p: content[: p[0]] + p[1] + content[p[0] + p[2] :]
-    )
-    flip = st.tuples(st.integers(0, len(content) - 1), st.integers(0, 7)).map(
-        lambda p: content[: p[0]] + bytes([content[p[0]] ^ 1 << p[1]]) + content[p[0] + 1 :]
-    )
-    return st.one_of(cut, put, flip)
 
 
 def outcome(read, path):

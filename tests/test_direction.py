@@ -98,7 +98,7 @@ def network(metric, epochs=7):
 
 
 class Scripted(Callback):
-    """Puts scores of a script in the place of the history's; goes before those who watch."""
+    """Overwrites scores in the history by scripted ones; must come before watching callbacks."""
 
     def __init__(self, scores=SCORES, column="metric"):
         self.scores, self.column = scores, column

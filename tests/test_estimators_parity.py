@@ -104,7 +104,7 @@ def assert_same(found, expected, X, losses=True, tolerance=1e-8):
     for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "n_features_in_", "out_activation_"):
         assert getattr(found, name) == getattr(expected, name), name
     compared = ["loss_"] * losses
-    if found.solver != "lbfgs":  # after which scikit-learn has none of these, or an earlier fit's
+    if found.solver != "lbfgs":  # which leaves these unset, or as an earlier fit set them
         compared += ["validation_scores_", "best_validation_score_"]
         compared += ["best_loss_", "loss_curve_"] * losses
     for name in compared:

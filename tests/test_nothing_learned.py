@@ -14,6 +14,7 @@ from xpnet import (
     BinaryCrossEntropy,
     DenseLayer,
     DivergedError,
+    LinearActivation,
     LogSoftmaxActivation,
     MeanSquaredError,
     NeuralNetwork,
@@ -24,11 +25,19 @@ from xpnet import (
     config,
 )
 from xpnet.backends import to_host
-from xpnet.layers import Layer
 from xpnet.losses import LOSSES, ClassLoss
 from xpnet.metrics import METRICS
 
 N, N_INPUTS = 40, 3
+
+
+def elsewhere(request):
+    """Return a network's options for PyTorch, or for captured steps."""
+    if request.param == "torch":
+        pytest.importorskip("torch")
+        return {"backend": "torch"}
+    request.getfixturevalue("cuda")
+    return {"device": "cuda"}
 
 
 @pytest.fixture(
@@ -36,12 +45,8 @@ N, N_INPUTS = 40, 3
 )
 def steps(request, monkeypatch):
     """Options of a network for each kind of steps; captured ones need a GPU, or its stand-in."""
-    if request.param == "torch":
-        pytest.importorskip("torch")
-        return {"backend": "torch"}
-    if request.param == "captured":
-        request.getfixturevalue("cuda")
-        return {"device": "cuda"}
+    if request.param in ("torch", "captured"):
+        return elsewhere(request)
     if request.param == "compiled":
         pytest.importorskip("numba")
     monkeypatch.setattr(config, "kernels", {"formulas": "numpy"}.get(request.param, "numba"))
@@ -255,13 +260,7 @@ def normalizing(batch_size, **options):
 @pytest.fixture(params=["numpy", "torch", pytest.param("captured", marks=pytest.mark.cuda)])
 def norm_steps(request):
     """Options of a network for the kinds of steps that normalise batches."""
-    if request.param == "captured":
-        request.getfixturevalue("cuda")
-        return {"device": "cuda"}
-    if request.param == "torch":
-        pytest.importorskip("torch")
-        return {"backend": "torch"}
-    return {}
+    return {} if request.param == "numpy" else elsewhere(request)
 
 
 def test_batches_of_one_are_refused_with_batch_normalization(norm_steps):
@@ -310,22 +309,10 @@ def test_pieces_of_batches_are_not_of_one_sample():
     assert min(plans) == 2
 
 
-class Pairs(Layer):
-    """A layer of somebody's that compares the samples of a batch."""
+class Pairs(LinearActivation):
+    """A user's layer that compares the samples of a batch."""
 
     least_samples = 3
-
-    def forward_propagation(self, input, training=True):
-        return input
-
-    def backward_propagation(self, output_error):
-        return output_error
-
-    def output_shape(self):
-        return self.input_shape()
-
-    def parameters(self):
-        return 0
 
 
 def test_a_layer_says_itself_how_many_samples_it_needs():

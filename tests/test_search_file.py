@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.damage import changes
 from xpnet import SGD, Adam, DenseLayer, ReLUActivation, StepDecay
 from xpnet._search_file import SearchFile, described
 
@@ -140,19 +141,6 @@ def test_a_replacement_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatc
 # ---- damage
 
 
-def changes(content):
-    """Give ways to damage a file: cut out bytes, change one, put some in."""
-    places = st.integers(0, len(content))
-    cut = st.tuples(places, places).map(sorted).map(lambda p: content[: p[0]] + content[p[1] :])
-    put = st.tuples(places, st.binary(min_size=1, max_size=9), st.integers(0, 3)).map(
-        lambda p: content[: p[0]] + p[1] + content[p[0] + p[2] :]
-    )
-    flip = st.tuples(st.integers(0, len(content) - 1), st.integers(0, 7)).map(
-        lambda p: content[: p[0]] + bytes([content[p[0]] ^ 1 << p[1]]) + content[p[0] + 1 :]
-    )
-    return st.one_of(cut, put, flip)
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     return make(tmp_path_factory.mktemp("search") / "file")
@@ -162,7 +150,7 @@ def whole(tmp_path_factory):
 @given(st.data())
 def test_damage_costs_no_line_but_its_own(whole, tmp_path_factory, data):
     originals = whole.read_bytes().split(b"\n")[:-1]
-    damaged = data.draw(changes(whole.read_bytes()))
+    damaged = data.draw(changes(whole.read_bytes(), 9, 3))
     path = tmp_path_factory.mktemp("damaged") / "file"
     path.write_bytes(damaged)
     intact = {k for k, line in enumerate(originals) if line in damaged.split(b"\n")}

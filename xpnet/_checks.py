@@ -93,11 +93,15 @@ def check_texts(name: str, values: Any) -> list[str]:
 def check_array(name: str, x: Any) -> Array:
     """Return ``x`` if it is an array of real numbers, of any library, else raise ``TypeError``."""
     if not is_array(x):
-        raise TypeError(f"{name} is {type(x).__name__}: expected an array")
+        raise TypeError(
+            f"{name} is {type(x).__name__}: expected an array, e.g. numpy.asarray({name})"
+        )
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
     if not array_namespace(x).isdtype(x.dtype, ("bool", "integral", "real floating")):
-        raise TypeError(f"{name} has the type {x.dtype}: expected booleans, integers or floats")
+        raise TypeError(
+            f"{name} has the type {x.dtype}: expected booleans, integers or floating-point numbers"
+        )
     return x
 
 
@@ -107,7 +111,7 @@ def _rows(values: Any) -> bool:
 
 @contextmanager
 def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
-    """Say which array it was that there was no memory for.
+    """Name the array in the error if there is no memory for it.
 
     Raises
     ------
@@ -178,12 +182,7 @@ def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
     names = ("y_true", "y_pred", "sample_weight")
     given = dict(zip(names, (y_true, y_pred, *sample_weight), strict=False))
     for name, x in given.items():
-        if not is_array(x):
-            raise TypeError(
-                f"{name} is {type(x).__name__}: expected an array, e.g. numpy.asarray({name})"
-            )
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
+        check_array(name, x)
     xp = array_namespace(y_pred)
     for name, x in given.items():
         if x is not y_pred and (array_namespace(x) is not xp or device(x) != device(y_pred)):
@@ -191,12 +190,8 @@ def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
                 f"{name} is {_home(x)}, and y_pred {_home(y_pred)}: expected both of one library "
                 "and on one device; xpnet.backends.move moves them"
             )
-        kinds = ("real floating",) if x is y_pred else ("bool", "integral", "real floating")
-        if not xp.isdtype(x.dtype, kinds):
-            expected = "" if x is y_pred else "booleans, integers or "
-            raise TypeError(
-                f"{name} has the type {x.dtype}: expected {expected}floating-point numbers"
-            )
+    if not xp.isdtype(y_pred.dtype, "real floating"):
+        raise TypeError(f"y_pred has the type {y_pred.dtype}: expected floating-point numbers")
 
 
 def is_at_hand(x: Array) -> bool:

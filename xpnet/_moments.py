@@ -120,7 +120,7 @@ def _found_not_finite(piece: np.ndarray, start: int) -> ValueError:
 
 
 def _pieces(X: Any) -> Generator[Array, None, None]:
-    """Give some rows after the other in float64, on the host where their device has none."""
+    """Yield the rows in pieces, in float64; on the host if their device has no float64."""
     if is_stored(X):
         yield from _stored_pieces(X)
         return

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ._checks import class_indices
+from ._digits import lost_digits
 from ._moments import limits
 from ._reading import is_wide
 from ._stored import is_stored, numpy_type
@@ -73,6 +74,24 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
         f"{name}: its numbers go from {low[column]:.10g} to {high[column]:.10g}, in steps of "
         f"{step[column]:.3g}. To keep the digits, {advice}"
     )
+
+
+def warn_of_lost_targets(
+    dataset: Dataset, loss: LossFunction, dtype: str, unit: Unit | None
+) -> None:
+    """Warn of targets whose differences are lost in the type of the predictions."""
+    if dataset.y is None or loss.targets in ("classes", "probabilities"):
+        return
+    dtype = dtype if unit is None else "float64"
+    lost = lost_digits(dataset.y, dtype)
+    if lost is None:
+        return
+    advice = "subtract a fixed number from them first"
+    if dtype == "float32":
+        advice = "give dtype='float64'"
+        if loss.targets == "values":
+            advice = f"give target_unit=(y.mean(), y.std()), or {advice[5:]}"
+    warn(f"{lost}, which is too coarse to tell the targets apart: {advice}")
 
 
 def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) -> None:

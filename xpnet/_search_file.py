@@ -7,8 +7,6 @@ line costs that trial alone.
 import copyreg
 import json
 import os
-import shutil
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +14,8 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import numpy as np
+
+from ._replacing import replacing
 
 _START = b'{"trial": '
 _DEEPEST = 20
@@ -105,7 +105,8 @@ class SearchFile:
             if broken:
                 with self.aside.open("ab") as file:
                     file.writelines(broken)
-            _replace(self._path, b"".join(kept))
+            with replacing(self._path) as file:
+                file.write(b"".join(kept))
 
     def _take(self, row: dict[str, Any], line: int) -> None:
         """Note a trial of the file, if it is one of this search."""
@@ -165,21 +166,6 @@ def _is_trial(row: dict[str, Any]) -> bool:
         and isinstance(seconds, float)
         and isinstance(error, str | None)
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Replace a file: whenever the process ends, the old content or the new is there."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def described(value: Any, name: str, depth: int = 0) -> Any:

@@ -1,10 +1,8 @@
 """Bags of words from reviews in the layout of the Large Movie Review data set."""
 
 import hashlib
-import os
 import re
 import tarfile
-import tempfile
 import zipfile
 from array import array
 from collections import defaultdict
@@ -15,6 +13,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from ._decompressing import DamagedFileError, check_checksum, decompressed
+from ._replacing import replacing
 from .backends._warnings import warn
 
 # Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
@@ -232,7 +231,7 @@ def _identity(source: Path) -> str:
 
 
 def _write_cache(file: Path, bags: Bags) -> None:
-    """Write to a name of its own first, so that no one ever reads half a file."""
+    """Write the bags of words to a file, of which nobody ever reads a half."""
     order, *parts = bags
     arrays: dict[str, Any] = {"words": np.frombuffer("\n".join(order).encode(), dtype=np.uint8)}
     for name, (counts, labels) in zip(("train", "test"), parts, strict=True):
@@ -240,14 +239,8 @@ def _write_cache(file: Path, bags: Bags) -> None:
             arrays[f"{name}_{key}"] = getattr(counts, key)
         arrays[f"{name}_labels"] = labels
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **arrays)
-        os.replace(temporary, file)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(file) as stream:
+        np.savez(stream, **arrays)
 
 
 def _read_cache(file: Path) -> Bags:

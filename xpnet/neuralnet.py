@@ -10,7 +10,6 @@ import numpy as np
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, check_flag, check_path, find
 from ._chunks import chunk_sizes, mixed_chunks
-from ._digits import lost_digits
 from ._direction import direction_of
 from ._originals import remember
 from ._parameters import Parameters
@@ -22,6 +21,7 @@ from ._preparing import (
     check_size,
     check_weights,
     prepare_targets,
+    warn_of_lost_targets,
 )
 from ._reading import is_wide
 from ._streaming import Stream
@@ -44,7 +44,6 @@ from .backends import (
     resolve,
 )
 from .backends._errors import check_name, shown
-from .backends._warnings import warn
 from .callbacks import Callback, check_callbacks
 from .data import Dataset, as_dataset
 from .history import History
@@ -702,7 +701,7 @@ class NeuralNetwork:
         y = targets_of(self, data)
         loss = balanced_loss(self.loss, y, data.sample_weight, n_outputs, anew=False)
         data = data.rows(np.arange(min(len(data), memory.EVALUATION_ROWS)))
-        y = targets_of(self, data)
+        y = y[: len(data), ...]
         check_total_weight("data set", loss, y, data.sample_weight, n_outputs, self.backend.dtype)
         backend = self._backend_for(data.X)
         self.to(backend)
@@ -756,7 +755,7 @@ class NeuralNetwork:
         if validation is not None:
             held_out = self._checked(validation)
             check_weights(held_out, self.loss, self.metric)
-        self._warn_of_lost_digits(training)
+        warn_of_lost_targets(training, self.loss, self.backend.dtype, self.target_unit)
         backend = self._backend_for(training.X)
         with backend.active():
             placed = place_training(self, training, held_out, backend)
@@ -808,21 +807,6 @@ class NeuralNetwork:
             check_names(dataset, self.feature_names)
         check_features(dataset, self.layers)
         return dataset
-
-    def _warn_of_lost_digits(self, data: Dataset) -> None:
-        """Warn of targets whose differences are lost in the type of the predictions."""
-        if data.y is None or self.loss.targets in ("classes", "probabilities"):
-            return
-        dtype = self.backend.dtype if self.target_unit is None else "float64"
-        lost = lost_digits(data.y, dtype)
-        if lost is None:
-            return
-        advice = "subtract a fixed number from them first"
-        if dtype == "float32":
-            advice = "give dtype='float64'"
-            if self.loss.targets == "values":
-                advice = f"give target_unit=(y.mean(), y.std()), or {advice[5:]}"
-        warn(f"{lost}, which is too coarse to tell the targets apart: {advice}")
 
     def _check_built(self) -> None:
         if not self.layers:

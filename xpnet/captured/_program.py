@@ -71,6 +71,7 @@ class Program(Calls):
             given = (*buffers.sparse, buffers.order, state, buffers.x, self._rows, n)
             self._add("csr_rows", (min(self._rows, MOST_BLOCKS), 1), THREADS, *given)
             return
+        wide = buffers.standardizes_wide(self._net)
         self._add(
             f"gather_{buffers.X.dtype}",
             (-(-n // THREADS), min(self._rows, MOST_BLOCKS)),
@@ -81,8 +82,8 @@ class Program(Calls):
             buffers.x,
             self._rows,
             n,
-            None if buffers.standardizes_wide(self._net) else buffers.split,
-            buffers.wide if buffers.standardizes_wide(self._net) else None,
+            None if wide else buffers.split,
+            buffers.wide if wide else None,
         )
 
     def _input(self, k: int) -> Array:
