@@ -33,7 +33,7 @@ class Weighted(Metric):
     """A user's metric of which more is better."""
 
     name = "weighted"
-    more_is_better = True
+    greater_is_better = True
 
     def statistics(self, y_true, y_pred, sample_weight=None):
         return y_pred[:, 0]
@@ -46,14 +46,14 @@ class Cost(Weighted):
     """A user's metric of which less is better."""
 
     name = "cost"
-    more_is_better = False
+    greater_is_better = False
 
 
 class Unsaid(Weighted):
     """A user's metric that does not say which way is better."""
 
     name = "unsaid"
-    more_is_better = None
+    greater_is_better = None
 
 
 def user_function(y_true, y_pred):
@@ -62,7 +62,7 @@ def user_function(y_true, y_pred):
 
 # What networks are scored by, the mode that is given, and the direction that follows.
 CASES = [
-    *((name, "auto", "max" if cls.more_is_better else "min") for name, cls in METRICS.items()),
+    *((name, "auto", "max" if cls.greater_is_better else "min") for name, cls in METRICS.items()),
     *((name, mode, mode) for name in ("rmse", "accuracy") for mode in ("max", "min")),
     *((Weighted(), "auto", "max"), (Cost(), "auto", "min")),
     *((cls(), "auto", "min") for cls in LOSSES.values()),

@@ -72,7 +72,7 @@ class LargestError(Metric):
     """A user's metric, whose statistics are not summed."""
 
     name = "largest_error"
-    more_is_better = False
+    greater_is_better = False
 
     def statistics(self, y_true, y_pred, sample_weight=None):
         xp = array_namespace(y_pred)

@@ -20,13 +20,13 @@ def direction_of(metric: Any) -> str | None:
     Returns
     -------
     str or None
-        None for a metric or a function that does not say so in ``more_is_better``: only its author
+        None for a metric or a function that does not say so in ``greater_is_better``: only its author
         knows.
     """
-    more_is_better = getattr(metric, "more_is_better", None)
-    if not isinstance(more_is_better, bool):
+    greater_is_better = getattr(metric, "greater_is_better", None)
+    if not isinstance(greater_is_better, bool):
         return None
-    return "max" if more_is_better else "min"
+    return "max" if greater_is_better else "min"
 
 
 def best_of(values: Iterable[float], mode: str) -> int | None:

@@ -68,7 +68,7 @@ class _Monitor(Callback):
     monitor : str
     mode : {"auto", "min", "max"}
         Whether small or large values are better. "auto" is "min" for losses and the penalty; for
-        a metric it is the metric's own direction (:attr:`xpnet.metrics.Metric.more_is_better`).
+        a metric it is the metric's own direction (:attr:`xpnet.metrics.Metric.greater_is_better`).
     min_delta : float
         The smallest change that counts as an improvement. An infinite value never is one.
     """

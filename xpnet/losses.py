@@ -49,7 +49,7 @@ class LossFunction(ABC):
         Attributes that a loss computes from the training data; saved with the network.
     decision_threshold : float
         With one output, the value above which it says "class 1".
-    more_is_better : bool
+    greater_is_better : bool
         False: the best network has the smallest loss. Metrics have the same attribute.
     """
 
@@ -59,7 +59,7 @@ class LossFunction(ABC):
     state_names: ClassVar[tuple[str, ...]] = ()
     makes_weights: bool = False
     decision_threshold: float = 0.5
-    more_is_better: ClassVar[bool] = False
+    greater_is_better: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:

@@ -5,7 +5,7 @@ callable, ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library o
 
 A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or any function
 ``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once. Whatever looks for
-the best network reads the attribute ``more_is_better``, which a function may have too; without it,
+the best network reads the attribute ``greater_is_better``, which a function may have too; without it,
 ``mode="max"`` or ``mode="min"`` has to be given.
 """
 
@@ -25,14 +25,14 @@ class Metric(ABC):
         What tables and histories call it.
     one_class_per_sample : bool
         Whether it takes the outputs for classes that exclude each other.
-    more_is_better : bool or None, default None
+    greater_is_better : bool or None, default None
         Whether a larger number means a better network. Where a subclass leaves it at None,
         whatever looks for the best network asks for ``mode="max"`` or ``mode="min"``.
     """
 
     name: ClassVar[str]
     one_class_per_sample: ClassVar[bool] = False
-    more_is_better: ClassVar[bool | None] = None
+    greater_is_better: ClassVar[bool | None] = None
 
     @abstractmethod
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
@@ -83,7 +83,7 @@ class Accuracy(Metric):
     """
 
     name = "accuracy"
-    more_is_better = True
+    greater_is_better = True
     one_class_per_sample = True
 
     def __init__(self, threshold: float | None = None) -> None:
@@ -127,7 +127,7 @@ class MSE(Metric):
     """Mean squared error, over samples and outputs."""
 
     name = "mse"
-    more_is_better = False
+    greater_is_better = False
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the weighted sum of each sample's error, and of the weights."""
@@ -157,7 +157,7 @@ class RMSE(MSE):
     """Square root of the mean squared error over samples and outputs."""
 
     name = "rmse"
-    more_is_better = False
+    greater_is_better = False
 
     def result(self, statistics: Array) -> Array:
         """Return the root of the mean."""
@@ -172,7 +172,7 @@ class R2(Metric):
     """
 
     name = "r2"
-    more_is_better = True
+    greater_is_better = True
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return for each output: weight, mean, Σ(y - mean)², Σ(y - ŷ)²."""
@@ -221,7 +221,7 @@ class _FromConfusion(Metric):
     """
 
     one_class_per_sample = True
-    more_is_better = True
+    greater_is_better = True
 
     def __init__(self, average: str = "auto", threshold: float | None = None) -> None:
         if average not in ("auto", "binary", "macro", "weighted"):

@@ -109,7 +109,7 @@ def random_search(
         Whether to show a progress bar.
     mode : {"auto", "max", "min"}, default "auto"
         Whether the largest or the smallest score is best. "auto" asks the metric
-        (:attr:`xpnet.metrics.Metric.more_is_better`); if the metric is a function, give "max" or
+        (:attr:`xpnet.metrics.Metric.greater_is_better`); if the metric is a function, give "max" or
         "min".
 
     Returns
