@@ -20,8 +20,7 @@ def direction_of(metric: Any) -> str | None:
     Returns
     -------
     str or None
-        None for a metric or a function that does not say so in ``greater_is_better``: only its author
-        knows.
+        None for a metric or a function without ``greater_is_better``: only its author knows.
     """
     greater_is_better = getattr(metric, "greater_is_better", None)
     if not isinstance(greater_is_better, bool):

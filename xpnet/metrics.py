@@ -4,9 +4,9 @@ A metric sums *statistics* over batches on the device, and makes its number of t
 callable, ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library of ``y_pred``.
 
 A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or any function
-``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once. Whatever looks for
-the best network reads the attribute ``greater_is_better``, which a function may have too; without it,
-``mode="max"`` or ``mode="min"`` has to be given.
+``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once. Searches and
+callbacks that look for the best network read the attribute ``greater_is_better``, which a function
+may have too; without it, ``mode="max"`` or ``mode="min"`` must be given.
 """
 
 from abc import ABC, abstractmethod
