@@ -16,7 +16,7 @@ from ._moments import limits
 from ._reading import is_wide
 from ._stored import is_stored, numpy_type
 from ._target_unit import Unit, standardised
-from .backends import Array, Backend, is_sparse, to_host
+from .backends import Array, Backend, to_host
 from .backends._warnings import warn
 from .data import Dataset
 from .layers import Layer
@@ -49,10 +49,10 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
 
     That is where the step from a number to the next is more than a thousandth of the column's
     deviation, for which a quarter of its range stands. Features of types that the network's type
-    holds exactly are not looked at, and neither are sparse ones and those that are read in chunks.
+    holds exactly are not looked at, and neither are those that are stored in a file.
     """
     X, dtype = dataset.X, np.dtype(backend.dtype)
-    if is_sparse(X) or is_stored(X) or not is_wide(numpy_type(X), dtype.itemsize):
+    if is_stored(X) or not is_wide(numpy_type(X), dtype.itemsize):
         return
     low, high = limits(X)
     most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)  # larger: refused

@@ -25,7 +25,7 @@ from ._preparing import (
 from ._reading import is_wide
 from ._settings import MetricFunction, check_setting, make_metric, make_optimizer, metric_for
 from ._streaming import Stream
-from ._target_unit import in_float64, in_own_unit, standardised
+from ._target_unit import in_float64, in_own_unit, standardised, warn_of_size
 from ._weighing import balanced_loss, check_total_weight
 from ._wide import takes_wide
 from .backends import (
@@ -163,6 +163,9 @@ class NeuralNetwork:
 
     min_samples: ClassVar[int] = 2
     """How many samples a data set must have to be trained on."""
+
+    warns_of_size: ClassVar[bool] = True
+    """Whether ``fit`` warns where it learned little from targets far from 0, or large or small."""
 
     epochs: int
     batch_size: int | str
@@ -544,7 +547,8 @@ class NeuralNetwork:
             type. For a column, that is where the spacing of numbers in the type is more than a
             thousandth of its deviation, taken as a quarter of its range. Or the last batch of
             each epoch has one sample, from which a network with batch normalization learns
-            nothing. Or the network has no parameters.
+            nothing. Or the network has no parameters. Or it has learned little (R² below 0.5)
+            from targets that are far from 0, very large or very small, without a ``target_unit``.
 
         Notes
         -----
@@ -563,6 +567,10 @@ class NeuralNetwork:
             if self.history.epochs == done:  # no epoch is complete: the weights are the old ones
                 for name, value in before.items():
                     setattr(self, name, value)
+        if self.warns_of_size and self.target_unit is None and self.history.epochs > done:
+            row, data = self.history.last, placed.training
+            reached = row["loss"] - row.get("penalty", 0.0)
+            warn_of_size(data.y, data.sample_weight, self.loss, reached)
         return self
 
     def mark_fitted(self) -> None:
