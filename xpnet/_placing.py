@@ -10,7 +10,7 @@ import numpy as np
 
 from . import memory
 from ._arrays import Arrays
-from ._preparing import prepare_targets, warn_of_lost_digits
+from ._preparing import blaming, prepare_targets, warn_of_lost_digits
 from ._stored import is_stored, numpy_type, read_all, rows_decoded_together
 from ._streaming import Stream, check_rows
 from ._weighing import balanced_loss, check_total_weight
@@ -69,9 +69,10 @@ def place_training(
     MemoryPlanError
         There is no way that fits into the memory.
     """
-    y, held_out = (
-        None if data is None else targets_of(network, data) for data in (training, validation)
-    )
+    y, held_out = targets_of(network, training), None
+    if validation is not None:
+        with blaming("validation"):
+            held_out = targets_of(network, validation)
     n_outputs = network.layers[-1].output_shape()[0]
     loss = balanced_loss(network.loss, y, training.sample_weight, n_outputs)
     for what, data, targets in (("training", training, y), ("validation", validation, held_out)):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ._checks import number
-from ._digits import differ_by_rounding
+from ._digits import differ_by_rounding, lost_digits
 from ._originals import is_defined_here
 from .backends import Array, Backend, array_namespace, backend_of, move, to_host
 from .backends._errors import shown
@@ -122,7 +122,9 @@ _LEARNED = 0.5
 """The part of the loss of a constant answer that a network which learned stays below: R² > 0.5."""
 
 
-def warn_of_size(y: Array, weight: Array | None, loss: LossFunction, reached: float) -> None:
+def warn_of_size(
+    y: Array, weight: Array | None, loss: LossFunction, reached: float, dtype: str
+) -> None:
     """Warn where a network has learned little, and the size of its targets may be the reason.
 
     Parameters
@@ -134,8 +136,12 @@ def warn_of_size(y: Array, weight: Array | None, loss: LossFunction, reached: fl
         Not looked at further, unless it is one of this package for values.
     reached : float
         The training loss of the last epoch, without penalties; NaN if nothing counted.
+    dtype : str
+        The network's. Where it has too few digits for the targets, the user has been warned.
     """
     if loss.targets != "values" or not is_defined_here(type(loss)):
+        return
+    if lost_digits(y, dtype) is not None:
         return
     host = to_host(y).astype(np.float64)
     units = [suggested_unit(column) for column in host.T]

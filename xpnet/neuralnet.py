@@ -14,11 +14,13 @@ from ._originals import remember
 from ._parameters import Parameters
 from ._placing import Placed, place, place_for, place_training, targets_of
 from ._preparing import (
+    blaming,
     check_features,
     check_fit,
     check_names,
     check_size,
     check_weights,
+    frame_columns,
     prepare_targets,
     warn_of_lost_targets,
 )
@@ -570,7 +572,7 @@ class NeuralNetwork:
         if self.warns_of_size and self.target_unit is None and self.history.epochs > done:
             row, data = self.history.last, placed.training
             reached = row["loss"] - row.get("penalty", 0.0)
-            warn_of_size(data.y, data.sample_weight, self.loss, reached)
+            warn_of_size(data.y, data.sample_weight, self.loss, reached, self.backend.dtype)
         return self
 
     def mark_fitted(self) -> None:
@@ -598,7 +600,9 @@ class NeuralNetwork:
             The features are not those of the training.
         """
         self._check_fitted("predict")
-        data = self._checked(dataset if isinstance(dataset, Dataset) else Dataset(dataset))
+        check_names(frame_columns(dataset), self.feature_names)
+        data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+        data = self._checked(data, self.feature_names)
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
@@ -638,7 +642,7 @@ class NeuralNetwork:
         if chosen is None:
             raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
         check_fit(self.layers, self.loss, chosen)
-        data = self._checked(dataset)
+        data = self._checked(dataset, self.feature_names)
         check_weights(data, self.loss, chosen)
         if data.y is None:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
@@ -780,8 +784,9 @@ class NeuralNetwork:
         check_weights(training, self.loss, self.metric)
         held_out = None
         if validation is not None:
-            held_out = self._checked(validation)
-            check_weights(held_out, self.loss, self.metric)
+            with blaming("validation"):
+                held_out = self._checked(validation, training.feature_names)
+                check_weights(held_out, self.loss, self.metric)
         warn_of_lost_targets(training, self.loss, self.backend.dtype, self.target_unit)
         backend = self._backend_for(training.X)
         with backend.active():
@@ -828,14 +833,17 @@ class NeuralNetwork:
             return backend_of(X).with_dtype(self.backend.dtype)
         return self.backend
 
-    def _checked(self, data: Any, train: bool = False) -> Dataset:
+    def _checked(
+        self, data: Any, names: list[str] | None = None, *, train: bool = False
+    ) -> Dataset:
+        if isinstance(data, tuple) and data:  # before columns of text are refused
+            check_names(frame_columns(data[0]), names)
         dataset = as_dataset(data)
         if train:
             check_size(dataset, self.min_samples)
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
-        if self._is_fitted and not train:
-            check_names(dataset, self.feature_names)
+        check_names(dataset.feature_names, names)
         check_features(dataset, self.layers)
         return dataset
 
