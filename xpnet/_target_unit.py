@@ -122,8 +122,8 @@ _LEARNED = 0.5
 """The part of the loss of a constant answer that a network which learned stays below: R² > 0.5."""
 
 
-_LOOKED_AT = 4096
-"""About how many targets their size is judged by."""
+_LOOKED_AT = 1 << 14
+"""By about how many numbers the size of targets is judged."""
 
 
 def warn_of_size(
@@ -145,7 +145,7 @@ def warn_of_size(
     """
     if loss.targets != "values" or not is_defined_here(type(loss)):
         return
-    step = max(y.shape[0] // _LOOKED_AT, 1)  # some rows will do, and take no memory
+    step = max(math.prod(y.shape) // _LOOKED_AT, 1)  # some rows will do, and take no memory
     y, weight = y[::step, ...], None if weight is None else weight[::step]
     if lost_digits(y, dtype) is not None:
         return
