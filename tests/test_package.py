@@ -37,7 +37,7 @@ ORDER = [
     ["_sums", "_placing", "compiled", "captured"],
     ["_translation"],
     ["_arrays", "_streaming", "memory"],
-    ["_preparing", "_parameters", "_weighing", "_wide", "history"],
+    ["_preparing", "_settings", "_parameters", "_weighing", "_wide", "history"],
     ["_comparing"],
     ["_describing"],
     ["_penalties", "_target_unit"],
@@ -56,7 +56,7 @@ ORDER = [
     ["_digits"],
     ["_stored", "_mapped", "_chunks"],
     ["_checks", "_class_weights", "_decompressing", "_direction"],
-    ["_originals", "_replacing", "workspace", "config", "_blas"],
+    ["_originals", "_readable", "_replacing", "workspace", "config", "_blas"],
     ["backends"],
 ]
 

@@ -1,5 +1,6 @@
 """Loss and metric of many batches, summed where the batches are and read once."""
 
+import math
 from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -71,19 +72,25 @@ class Sums:
         """The step of the last batch."""
         return self._steps[-1]
 
+    @property
+    def total_weight(self) -> float:
+        """What the batches weigh together; waits for the device."""
+        return float(np.sum(_numbers(self._weights, self._backend)))
+
     def read(self) -> tuple[float, float | None]:
-        """Return loss and metric; waits for the device."""
+        """Return loss and metric, NaN where nothing counted; waits for the device."""
         losses, weights = (
             _numbers(values, self._backend) for values in (self._losses, self._weights)
         )
-        counted = weights != 0.0
-        total = float(np.sum(weights[counted]))
-        loss = float(np.sum(losses[counted] * weights[counted])) / total if total else 0.0
+        counted, total = weights != 0.0, self.total_weight
+        if not total:
+            return math.nan, None if self.metric is None else math.nan
+        loss = float(np.sum(losses[counted] * weights[counted])) / total
         return loss, None if self.metric is None else self.metric.result()
 
     def read_penalty(self) -> float:
         """Return the mean over the samples of the penalties that they shared; waits."""
-        total = float(np.sum(_numbers(self._weights, self._backend)))
+        total = self.total_weight
         shared = float(np.sum(_numbers(self._penalties, self._backend)))
         return shared / total if total else 0.0
 
