@@ -214,7 +214,10 @@ BAD = {
     "seed": (["train", "digits", "--seed", "-1"], "'-1': expected a whole number, 0 or more"),
     "test size": (["train", "digits", "--test-size", "2"], "expected a number between 0 and 1"),
     "optimizer": (["train", "digits", "--optimizer", "adm"], "invalid choice: 'adm'"),
-    "device": (["train", "digits", "--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'?"),
+    "device": (
+        ["train", "digits", "--device", "gpu"],
+        "unknown device 'gpu': did you mean 'cuda'?",
+    ),
     "no model": (["predict", "none.safetensors", "x.csv"], "there is no such file"),
     "unknown option": (["info", "--fast"], "unrecognized arguments: --fast"),
 }
