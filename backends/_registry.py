@@ -66,9 +66,11 @@ def resolve(
     'numpy'
     """
     dtype = _dtype_name(dtype)
-    for name, value in (("device", device), ("backend", backend)):
+    for name, value, example in (
+        ("device", device, "'cpu' or 'cuda'"),
+        ("backend", backend, "'numpy' or 'torch'"),
+    ):
         if value is not None and not isinstance(value, str):
-            example = {"device": "'cpu' or 'cuda'", "backend": "'numpy' or 'torch'"}[name]
             raise TypeError(f"{name}={shown(value)}: expected a name, e.g. {example}")
     device = "cpu" if device is None else device
     if not device.strip():

@@ -755,7 +755,7 @@ class NeuralNetwork:
         if validation is not None:
             held_out = self._checked(validation)
             check_weights(held_out, self.loss, self.metric)
-        warn_of_lost_targets(training, self.loss, self.backend.dtype, self.target_unit)
+        self._warn_of_targets(training)
         backend = self._backend_for(training.X)
         with backend.active():
             placed = place_training(self, training, held_out, backend)
@@ -766,6 +766,10 @@ class NeuralNetwork:
         self.feature_names = training.feature_names
         self.label_name, self.class_names = training.label_name, training.class_names
         return placed
+
+    def _warn_of_targets(self, training: Dataset) -> None:
+        """Warn of targets that training cannot follow; the estimators have their own advice."""
+        warn_of_lost_targets(training, self.loss, self.backend.dtype, self.target_unit)
 
     def _initialize(self, layer: Layer, index: int) -> None:
         layer.backend = self.backend

@@ -17,11 +17,18 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..activations import ActivationLayer
 from ..backends import PRECISIONS, Array, to_host
+from ..backends._errors import shown
 from ..callbacks import Callback
 from ..losses import LossFunction
 from ..schedules import Schedule
 from ..trainer import DivergedError
-from ._checks import check_for_lbfgs, check_going_on, check_numbers, hidden_sizes
+from ._checks import (
+    check_for_lbfgs,
+    check_going_on,
+    check_numbers,
+    hidden_sizes,
+    warn_of_lost_targets,
+)
 from ._conversion import from_sklearn, to_sklearn
 from ._inputs import FLOATING, Home, brought, checked, features
 from ._lbfgs import fit_lbfgs
@@ -194,6 +201,8 @@ class BaseMLP(BaseEstimator, ABC):
         held_out = self._held_out(validation_data)
         self._random_state = check_random_state(self.random_state)
         dtype = self._dtype_of(None if first else self.coefs_[0], X)
+        if is_regressor(self):
+            warn_of_lost_targets(y, dtype, self._loss(dtype).targets == "values")
         if first:
             self._initialize(sizes, dtype)
         self._begin_curves()
@@ -299,7 +308,12 @@ class BaseMLP(BaseEstimator, ABC):
             def scored() -> float:
                 with warnings.catch_warnings():  # held-out rows have lost the names of X
                     warnings.filterwarnings("ignore", "X does not have valid feature names")
-                    return float(scorer(self, X, y, **given))
+                    value = scorer(self, X, y, **given)
+                if not isinstance(getattr(value, "item", lambda: value)(), Real):
+                    raise ValueError(
+                        f"scoring must return a number, got {shown(value)} ({type(value).__name__})"
+                    )
+                return float(value)
 
             return scored
 

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from ..backends import Array, array_namespace, ops
 from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
+from ._checks import check_class_weight
 from ._inputs import Home, answer, brought, one_dimensional
 from ._network import of_outputs
 from ._undoing import all_or_nothing
@@ -232,9 +233,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if targets.ndim == 2 and targets.shape[1] > 1:
             raise ValueError(
-                "class_weight is for classes that exclude each other: with several labels to a "
-                "sample, give sample_weight"
+                "class_weight needs one class for each sample: for samples with several labels, "
+                "give sample_weight"
             )
+        if self.class_weight != "balanced":
+            check_class_weight(self.class_weight, self.classes_)
         index = targets if targets.ndim == 1 else targets[:, 0].astype(int)
         of_class = compute_class_weight(
             self.class_weight, classes=self.classes_, y=self.classes_[index]

@@ -67,6 +67,9 @@ class EstimatorNetwork(NeuralNetwork):
 
     min_samples: ClassVar[int] = 1  # partial_fit takes what comes
 
+    def _warn_of_targets(self, training: Any) -> None:
+        """Say nothing: the estimator has warned, and has no ``target_unit`` to recommend."""
+
     def settle(self, backend: Backend) -> None:
         """Train and answer there, wherever the data are."""
         self.to(backend)

@@ -76,10 +76,22 @@ def fit_stochastic(
 
 
 def times(weight: np.ndarray | None, of_class: np.ndarray | None) -> np.ndarray | None:
-    """Return the weights of samples and of their classes together, as far as there are any."""
-    if weight is None or of_class is None:
-        return of_class if weight is None else weight
-    return weight * of_class
+    """Return the product of the weights of samples and of their classes; None if neither is given.
+
+    Raises
+    ------
+    ValueError
+        It is 0 for all samples, and that is due to the weights of classes.
+    """
+    if of_class is None:
+        return weight
+    product = of_class if weight is None else weight * of_class
+    if not product.any() and (weight is None or weight.any()):
+        raise ValueError(
+            "class_weight gives all samples to train on the weight 0: give samples of a class "
+            "whose weight is above 0"
+        )
+    return product
 
 
 def _split(est: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
