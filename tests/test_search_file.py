@@ -228,7 +228,7 @@ def test_another_search_is_refused_with_what_differs(tmp_path):
     for drawn, metric, message in (
         (other, "rmse", "line 2 has trial 2 with activation=.*tanh.* in place of .*neg.*, n_units"),
         (DRAWN, "mae", 'line 1 has trial 0 with metric_name="rmse" in place of "mae"'),
-        (DRAWN[:2], "rmse", "line 2 is trial 2, and this search has 2, from 0"),
+        (DRAWN[:2], "rmse", "line 2 is trial 2, and this search has trials 0 to 1"),
         ([{**d, "more": 1} for d in DRAWN], "rmse", "line 1 .* more=nothing in place of 1"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"belongs to another search: {message}"):
