@@ -157,7 +157,7 @@ def test_damage_costs_no_line_but_its_own(whole, tmp_path_factory, data):
     start, lines = b'{"trial": ', [line for line in damaged.split(b"\n") if line]
     if damaged and not any(line.startswith(start) or start.startswith(line) for line in lines):
         assert not intact
-        with pytest.raises(ValueError, match="not a random search's file"):
+        with pytest.raises(ValueError, match="not the file of a random search"):
             SearchFile(path, DRAWN, "rmse")
         assert path.read_bytes() == damaged
         return
@@ -205,7 +205,7 @@ def test_a_line_of_something_else_is_put_aside(tmp_path, line):
 def test_another_kind_of_file_is_left_alone(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="not a random search's file: give another path"):
+    with pytest.raises(ValueError, match="not the file of a random search: give another path"):
         SearchFile(path, DRAWN, "rmse")
     assert path.read_bytes() == content
 
