@@ -307,8 +307,8 @@ def compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
 def warn_of_a_useless_network(scores: dict[str, float], task: Task) -> None:
     """Warn of a network that predicts the test data no better than a constant would."""
     if task.classes is None:
-        score, constant = scores["r2"], "the mean of the targets"
-        useless = score <= 0.0
+        constant = "the mean of the targets"
+        useless = scores["r2"] <= 0.0
     else:
         counts = np.bincount(to_host(task.test.y), minlength=len(task.classes))
         constant = f"the most frequent class, {task.classes[int(counts.argmax())]!r}"

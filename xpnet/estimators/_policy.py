@@ -45,11 +45,11 @@ class Policy(Callback):
     ----------
     est : MLPClassifier or MLPRegressor
     n_samples : int
-        Samples that are trained on.
+        The number of samples in an epoch.
     score : callable, optional
         Returns the score on held-out samples, for early stopping.
     incremental : bool, default False
-        Whether this is ``partial_fit``, which is one epoch.
+        Whether ``partial_fit`` was called, which trains for one epoch.
     """
 
     def __init__(
@@ -146,9 +146,9 @@ class Policy(Callback):
         return ends
 
     def on_diverged(self, network: NeuralNetwork, error: DivergedError) -> bool:
-        """Count the epoch, whose loss is NaN; end with the best weights if scores are watched."""
+        """Record the epoch with a loss of NaN; with early stopping, end with the best weights."""
         self._count(math.nan, math.nan)
-        network.mark_fitted()  # even in the first epoch, for another callback may end training
+        network.mark_fitted()  # even after the first epoch: another callback may end training
         if self._score is None:
             return False
         self.est.validation_scores_.append(math.nan)
