@@ -282,7 +282,7 @@ def test_a_score_that_is_not_finite_is_never_the_best(kind, odd):
     given = {"early_stopping": True, "max_iter": 4, "n_iter_no_change": 9}
     est = made(ours, kind, scoring=scores([odd, 0.5, odd, 0.1]), **given)
     expected = made(ours, kind, scoring=scores([0.1, 0.5, 0.2, 0.1]), **given)
-    words = rf"validation score was {odd} in 2 epoch\(s\).* those with the best validation score"
+    words = rf"score was {odd} in 2 epoch\(s\), .* best validation score\. Give another scoring"
     with pytest.warns(ConvergenceWarning, match=words) as caught:
         est.fit(X, targets_for(kind))
     assert caught[-1].filename == __file__

@@ -19,6 +19,9 @@ from ..snapshot import Snapshot
 from ..trainer import DivergedError
 
 
+_TO_CONVERGE = "Lower learning_rate_init, or standardise the features and the targets."
+
+
 class CurrentRate(Schedule):
     """A learning rate that is set from outside, by :class:`Policy`.
 
@@ -152,10 +155,10 @@ class Policy(Callback):
         if self._score is None:
             return False
         self.est.validation_scores_.append(math.nan)
+        self._odd_scores.clear()  # the divergence explains them
         warn(
             "Stochastic Optimizer: training diverged: the loss became NaN or infinite in epoch "
-            f"{self.est.n_iter_}. {self._kept()} Lower learning_rate_init, or standardise the "
-            "features and the targets.",
+            f"{self.est.n_iter_}. {self._kept()} {_TO_CONVERGE}",
             ConvergenceWarning,
         )
         return True
@@ -169,10 +172,11 @@ class Policy(Callback):
     def restore_best(self) -> None:
         """Go back to the epoch with the best score on held-out samples."""
         if self._odd_scores:
+            advice = _TO_CONVERGE if self.est.scoring is None else "Give another scoring."
             warn(
-                f"The validation score was {self._odd_scores[0]} in {len(self._odd_scores)} "
-                f"epoch(s), which do not count as improvements. {self._kept()} If scoring is not "
-                "finite for your data, give another one.",
+                f"Stochastic Optimizer: the validation score was {self._odd_scores[0]} in "
+                f"{len(self._odd_scores)} epoch(s), which count as no improvement. {self._kept()} "
+                f"{advice}",
                 ConvergenceWarning,
             )
         if self._best is not None:
