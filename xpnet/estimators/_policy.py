@@ -18,7 +18,6 @@ from ..schedules import Schedule
 from ..snapshot import Snapshot
 from ..trainer import DivergedError
 
-
 _TO_CONVERGE = "Lower learning_rate_init, or standardise the features and the targets."
 
 
