@@ -1,5 +1,6 @@
-"""Which backends there are: from a user's word to a backend, and from an array to its backend."""
+"""The table of backends: finds one by its name, by a device or by an array."""
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import import_module
@@ -9,7 +10,7 @@ import array_api_compat as aac
 import numpy as np
 
 from ._backend import Array, ArrayBackend, Backend, array_namespace, is_array
-from ._errors import DeviceUnavailableError, check_name, shown, unknown_name
+from ._errors import DeviceUnavailableError, UnknownNameError, check_name, shown, unknown_name
 from ._warnings import warn
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def resolve(
     device : str, default "cpu"
         ``"cpu"`` (NumPy), ``"cuda"`` or ``"cuda:N"`` (CuPy), or ``"auto"``: CUDA where it works,
         else the CPU. Where CuPy is installed but does not work, "auto" warns once, with the
-        reason. With ``backend``, a device in that library's own words.
+        reason. With ``backend``, a device as that library spells it. None is ``"cpu"``.
     backend : str, optional
         The library by name: ``"numpy"``, ``"cupy"``, ``"torch"``, ``"array-api-strict"`` (for
         tests), or the name of an entry point in the group ``xpnet.backends``. An entry point is a
@@ -55,9 +56,9 @@ def resolve(
     UnknownNameError
         No such device, backend or dtype.
     TypeError
-        An argument is something else than a name.
+        An argument is not a name.
     DeviceUnavailableError
-        The device or its library is not there; the message says what to install.
+        The device or its library is missing; the message says what to install.
 
     Examples
     --------
@@ -65,17 +66,22 @@ def resolve(
     'numpy'
     """
     dtype = _dtype_name(dtype)
-    for name, value in (("device", device), ("backend", backend)):
+    for name, value, example in (
+        ("device", device, "'cpu' or 'cuda'"),
+        ("backend", backend, "'numpy' or 'torch'"),
+    ):
         if value is not None and not isinstance(value, str):
-            raise TypeError(f"{name}={shown(value)}: expected a text, e.g. 'cpu' or 'torch'")
-    device = device or "cpu"
+            raise TypeError(f"{name}={shown(value)}: expected a name, e.g. {example}")
+    device = "cpu" if device is None else device
+    if not device.strip():
+        raise UnknownNameError(f"device={device!r} is empty: expected a name, e.g. 'cpu' or 'cuda'")
     if backend is None:
         backend, device = _default_backend(device)
     return _factory(backend)(device, dtype)
 
 
 def _dtype_name(given: Any) -> str:
-    """Return the name of a floating-point type, which may be a library's own object."""
+    """Return the name of a floating-point type, given by name or as a library's object."""
     if isinstance(given, np.dtype) or (isinstance(given, type) and issubclass(given, np.generic)):
         given = np.dtype(given).name
     elif not isinstance(given, (str, type)) and type(given).__name__ == "dtype":
@@ -84,17 +90,17 @@ def _dtype_name(given: Any) -> str:
 
 
 def available_backends() -> list[str]:
-    """Names that ``backend=`` takes, installed or not: the built-in ones and entry points'."""
+    """Return the names that ``backend=`` takes, whether or not their libraries are installed."""
     return sorted({*_BUILT_IN, *(entry.name for entry in _entry_points())})
 
 
 def backend_of(x: Array) -> Backend:
-    """Return the backend an array belongs to, with the default floating-point type.
+    """Return the backend that an array belongs to, with the default floating-point type.
 
     Raises
     ------
     TypeError
-        ``x`` is no array of a library that follows the array API.
+        ``x`` is not an array of a library that follows the array API.
     """
     if isinstance(x, (np.ndarray, np.generic)):
         name = "numpy"
@@ -121,8 +127,8 @@ def to_host(x: Any) -> np.ndarray:
 def move(x: Any, backend: Backend, dtype: str | None = None) -> Array:
     """Return ``x``, of any library on any device, as an array of ``backend``.
 
-    What is there already is not copied, and neither is what another library has on the same GPU.
-    Else the way between two libraries is through the host.
+    An array that is on the device already is shared, not copied, even if another library made it.
+    Between two devices, arrays go through the host.
     """
     if not backend.owns(x):
         shared = _shared(x, backend)
@@ -134,14 +140,14 @@ _HOST = 1  # kDLCPU
 
 
 def on_gpu(x: Any) -> bool:
-    """Whether an array is in a device's own memory, so that a look at it on the host is a copy."""
+    """Whether an array is in a device's memory, so that reading it on the host takes a copy."""
     if isinstance(x, (np.ndarray, np.generic)) or not hasattr(x, "__dlpack_device__"):
         return False
     return bool(x.__dlpack_device__()[0] != _HOST)
 
 
 def _shared(x: Any, backend: Backend) -> Array | None:
-    """Return an array of another library on the same GPU as one of ``backend``, by DLPack."""
+    """Return another library's array as one of ``backend`` by DLPack, if both use one GPU."""
     if not on_gpu(x) or not hasattr(backend.xp, "from_dlpack"):
         return None
     if tuple(x.__dlpack_device__()) != tuple(backend.zeros((1,)).__dlpack_device__()):
@@ -161,19 +167,25 @@ def move_state(x: Any, backend: Backend, wide: bool = False) -> Array:
 
 def _default_backend(device: str) -> tuple[str, str]:
     """Return the library and the device for a device given without a library."""
-    kind = device.partition(":")[0]
-    if kind == "auto":
+    if device == "auto":
         return _best_available()
-    if kind == "cuda":
-        return "cupy", device
     if device == "cpu":
         return "numpy", device
-    error = unknown_name("device", device, ["cpu", "cuda", "cuda:N", "auto"])
-    raise type(error)(f"{error} (another library's device: add backend='torch')")
+    if re.fullmatch("cuda(:[0-9]+)?", device):
+        return "cupy", device
+    if device.startswith("cuda:"):
+        raise UnknownNameError(f"device={device!r}: expected 'cuda' or 'cuda:N', N a number from 0")
+    known = ["auto", "cpu", "cuda", "cuda:N"]
+    if device.lower().partition(":")[0] in ("gpu", "nvidia"):  # whose nearest name is "cpu"
+        raise UnknownNameError(
+            f"unknown device {device!r}: did you mean 'cuda'? Known: {', '.join(known)}"
+        )
+    error = unknown_name("device", device, known)
+    raise UnknownNameError(f"{error} (another library's device: add backend='torch')")
 
 
 def _best_available() -> tuple[str, str]:
-    """Return CuPy on CUDA where that works, else NumPy; warn if CuPy is there but does not work."""
+    """Return CuPy with CUDA where it works, else NumPy; warn if CuPy is installed but broken."""
     cupy = _module("cupy")
     reason = cupy.why_unavailable()
     if reason is None:
@@ -207,12 +219,13 @@ def _factory(backend: str) -> Factory:
 
 
 def _entry_points() -> "Iterable[EntryPoint]":
-    """Return third parties' backends; the import takes a fifth of xpnet's, so only when asked."""
+    """Return third parties' backends."""
+    # Imported here, since it takes a fifth of the time that importing xpnet does.
     from importlib.metadata import entry_points
 
     return entry_points(group=_GROUP)
 
 
 def _module(backend: str) -> Any:
-    """Import a built-in backend's file on first use, since its library may not be there."""
+    """Import a built-in backend's module on first use, since its library may be missing."""
     return import_module(_BUILT_IN[backend], __package__)

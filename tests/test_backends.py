@@ -112,7 +112,21 @@ def test_what_is_no_array_has_no_backend(x):
 @pytest.mark.parametrize(
     ("device", "arguments", "message"),
     [
-        ("gpu", {}, "unknown device 'gpu': did you mean 'cpu'"),
+        ("gpu", {}, "unknown device 'gpu': did you mean 'cuda'"),
+        ("GPU:0", {}, "unknown device 'GPU:0': did you mean 'cuda'"),
+        ("CUDA", {}, "unknown device 'CUDA': did you mean 'cuda'"),
+        ("CPU", {}, "unknown device 'CPU': did you mean 'cpu'"),
+        ("cpu:0", {}, "unknown device 'cpu:0': did you mean 'cpu'"),
+        ("auto:1", {}, "unknown device 'auto:1': did you mean 'auto'"),
+        ("", {}, "device='' is empty: expected a name, e.g. 'cpu'"),
+        (" ", {}, "device=' ' is empty"),
+        ("", {"backend": "numpy"}, "device='' is empty"),
+        ("", {"backend": "torch"}, "device='' is empty"),
+        ("cpu", {"backend": ""}, "unknown backend ''"),
+        *[
+            (f"cuda:{number}", {}, "expected 'cuda' or 'cuda:N', N a number from 0")
+            for number in ("", "x", "-1", "1.0", " 1", "\u0661", "0x1", "+1")
+        ],
         ("mps", {}, r"another library's device: add backend='torch'"),
         ("cpu", {"backend": "numpi"}, "did you mean 'numpy'"),
         ("cpu", {"dtype": "float46"}, "did you mean 'float64'"),
@@ -125,6 +139,17 @@ def test_unknown_words_are_refused(device, arguments, message):
         pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
     with pytest.raises(UnknownNameError, match=message):
         resolve(device, **arguments)
+
+
+@pytest.mark.parametrize("device", [0, 1.5, True, b"cpu", ["cpu"], np.float32])
+@pytest.mark.parametrize("argument", ["device", "backend"])
+def test_a_device_or_a_backend_that_is_not_a_name_is_refused(argument, device):
+    with pytest.raises(TypeError, match=f"{argument}=.*: expected a name, e.g. '"):
+        resolve(**{argument: device})
+
+
+def test_no_device_is_the_cpu():
+    assert resolve(None) == resolve() == resolve("cpu")
 
 
 def test_float64_where_there_is_none_is_refused():

@@ -176,7 +176,7 @@ def test_a_metric_of_classes_is_refused_for_yes_or_no_outputs():
         ("optimizer", "adm", "unknown optimizer 'adm': did you mean 'adam'? Known: adagrad, adam"),
         ("loss", "softmax", "unknown loss 'softmax': did you mean 'softmax_cross_entropy'?"),
         ("metric", "acuracy", "unknown metric 'acuracy': did you mean 'accuracy'?"),
-        ("device", "gpu", "unknown device 'gpu': did you mean 'cpu'? Known: auto, cpu, cuda"),
+        ("device", "gpu", "unknown device 'gpu': did you mean 'cuda'? Known: auto, cpu, cuda"),
         ("backend", "pytorch", "unknown backend 'pytorch': did you mean 'torch'?"),
         ("dtype", "float16", "unknown dtype 'float16': did you mean 'float64'?"),
     ],

@@ -1,9 +1,11 @@
 """The command line: the main job, and every way to misuse it in one line."""
 
+import argparse
 import csv
 import gzip
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xpnet
-from xpnet.cli import in_options, main
+from xpnet.cli import main, make_parser, with_option_names
 
 pytest.importorskip("sklearn", reason="scikit-learn, which brings the digits, is not installed")
 
@@ -79,7 +81,7 @@ def test_python_m_xpnet_shows_layers_progress_and_result():
         [sys.executable, "-m", "xpnet", *arguments], capture_output=True, text=True, check=True
     )
     assert "DenseLayer" in done.stdout
-    assert "1348 samples to learn from, 449 to test on, numpy on cpu" in done.stdout
+    assert "1348 samples to train on, 449 to test on, numpy on cpu" in done.stdout
     assert "test accuracy: 0." in done.stdout
     assert "loss=" in done.stderr
     assert "Warning" not in done.stderr
@@ -208,13 +210,19 @@ BAD = {
     "no target": (["train", "none.csv"], "a CSV file needs --target COLUMN"),
     "epochs 0": (["train", "digits", "--epochs", "0"], "'0': expected a whole number, 1 or more"),
     "epochs x": (["train", "digits", "--epochs", "x"], "'x': expected a whole number, 1 or more"),
-    "rate -1": (["train", "digits", "--learning-rate", "-1"], "'-1': expected a number above 0"),
+    "rate -1": (
+        ["train", "digits", "--learning-rate", "-1"],
+        "'-1': expected a finite number above 0",
+    ),
     "hidden": (["train", "digits", "--hidden", "8,x"], "numbers of units, e.g. 128,64"),
     "dropout": (["train", "digits", "--dropout", "1"], r"'1': expected a number in [0, 1)"),
     "seed": (["train", "digits", "--seed", "-1"], "'-1': expected a whole number, 0 or more"),
     "test size": (["train", "digits", "--test-size", "2"], "expected a number between 0 and 1"),
     "optimizer": (["train", "digits", "--optimizer", "adm"], "invalid choice: 'adm'"),
-    "device": (["train", "digits", "--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'?"),
+    "device": (
+        ["train", "digits", "--device", "gpu"],
+        "unknown device 'gpu': did you mean 'cuda'?",
+    ),
     "no model": (["predict", "none.safetensors", "x.csv"], "there is no such file"),
     "unknown option": (["info", "--fast"], "unrecognized arguments: --fast"),
 }
@@ -243,7 +251,7 @@ def test_bad_files_are_one_line_and_status_2(flowers, capsys, tmp_path):
         (["train", str(flowers), "--target", "leaf"], "'aster' is not a number"),
         (
             ["train", str(flowers), "--target", "kind", "--task", "regression"],
-            "the column 'kind' has text in it",
+            "the column 'kind' has text",
         ),
         (["predict", str(broken), str(flowers)], "no whole safetensors file"),
         (["train", "mnist", "--data", str(tmp_path)], "lacks train-images-idx3-ubyte"),
@@ -291,7 +299,7 @@ def test_predict_reads_any_kind_of_output(end, capsys, tmp_path):
             "--save none/m.safetensors: expected a file in a folder",
         ),
         (["--plot", "none/c.png"], "--plot none/c.png: expected a file in a folder that exists"),
-        (["--plot", "c.xyz"], "--plot c.xyz: expected a name in ."),
+        (["--plot", "c.xyz"], "--plot c.xyz: expected a name that ends in ."),
         (["--target", "y"], "--target does not go with digits"),
         (["--data", "."], "--data does not go with digits"),
         (["--task", "regression"], "--task does not go with digits"),
@@ -413,7 +421,7 @@ def test_values_that_cannot_be_squared_are_refused_before_training(magnitude, tm
     arguments = ["train", tmp_path / "d.csv", "--target", "value", "--epochs", 1]
     status, output, errors = in_process(*arguments)
     assert (status, output) == (2, "")
-    assert "to be squared: multiply the column by a power of ten" in errors
+    assert "for float64: multiply the column by a power of ten" in errors
 
 
 @pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
@@ -426,6 +434,73 @@ def test_a_score_that_is_not_finite_is_a_failure(score, tmp_path, monkeypatch):
     assert f"the test rmse is {score}" in errors
 
 
+@pytest.mark.parametrize("cells", [["x", "z"] * 20, [f"{k}.5" for k in range(40)]])
+def test_a_network_whose_score_is_not_finite_is_not_saved(cells, tmp_path, monkeypatch):
+    path, model = write_column(tmp_path / "d.csv", cells), tmp_path / "m.xpnet"
+    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_: np.nan)
+    status, output, errors = in_process(
+        "train", path, "--target", "y", "--epochs", 1, "--quiet", "--save", model
+    )
+    assert (status, output, len(errors.splitlines())) == (1, "", 1)
+    assert "is nan, so the network is of no use and was not saved" in errors
+    assert not model.exists()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize(
+    "options", [["--learning-rate", 1e3], ["--learning-rate", 1e-9], ["--optimizer", "sgd"]]
+)
+def test_a_network_that_is_no_better_than_a_constant_is_warned_of(options, task, tmp_path):
+    classes, model = ["x"] * 30 + ["z"] * 30, tmp_path / "m.xpnet"
+    cells = classes if task == "classification" else [f"{k % 7}.{k % 3}" for k in range(60)]
+    path = write_column(tmp_path / "d.csv", cells)
+    arguments = ["--target", "y", "--quiet", "--save", model, "--epochs", 20, *options]
+    status, output, errors = in_process("train", path, *arguments)
+    most_frequent = 0.5333  # 8 of 15 rows
+    score = float(output.split(": ")[-1])
+    useless = score <= (most_frequent if task == "classification" else 0.0)
+    said = "is no better than always predicting the "
+    assert useless == (said in errors)
+    assert useless or options[0] == "--optimizer" or task == "classification"
+    assert len(errors.splitlines()) == useless
+    assert status == 0
+    assert model.exists()
+    if useless:
+        assert errors.startswith("xpnet: warning: on the test data the network")
+        assert "give a lower --learning-rate or more --epochs" in errors
+
+
+@pytest.mark.parametrize(
+    ("score", "task", "warned"),
+    [
+        (-2e15, "regression", True), (-0.1, "regression", True), (0.0, "regression", True),
+        (0.01, "regression", False), (1.0, "regression", False), (0.0, "classification", True),
+        (0.7, "classification", True), (0.9, "classification", False),
+    ],
+)  # fmt: skip
+def test_what_is_no_better_than_a_constant(score, task, warned, tmp_path, monkeypatch):
+    cells = ["x", "x", "x", "z"] * 10 if task == "classification" else [f"{k}" for k in range(40)]
+    path = write_column(tmp_path / "d.csv", cells)
+    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_: score)
+    arguments = ["--target", "y", "--epochs", 1, "--quiet", "--test-size", 0.25]
+    status, _, errors = in_process("train", path, *arguments)
+    constant = "mean of the targets" if task == "regression" else "most frequent class, 'x'"
+    assert status == 0
+    assert warned == bool(errors)
+    assert not warned or f"no better than always predicting the {constant}: " in errors
+
+
+def test_the_network_and_the_data_in_the_wrong_order_are_named(tmp_path):
+    data, model = write_column(tmp_path / "d.csv", ["x", "z"] * 20), tmp_path / "model"
+    in_process("train", data, "--target", "y", "--epochs", 1, "--quiet", "--save", model)
+    status, output, errors = in_process("predict", data, model)
+    assert (status, output, len(errors.splitlines())) == (2, "", 1)
+    assert f"{model} is a network and {data} is not: expected the network first" in errors
+    assert f"xpnet predict {model} {data}" in errors
+    assert in_process("predict", model, data)[0] == 0
+    assert in_process("predict", model, model)[0] == in_process("predict", data, data)[0] == 2
+
+
 def test_predictions_that_are_not_finite_are_a_failure(tmp_path):
     data, model = tmp_path / "d.csv", tmp_path / "m.xpnet"
     write_values(data, 0.0, 1.0)
@@ -433,7 +508,7 @@ def test_predictions_that_are_not_finite_are_a_failure(tmp_path):
     data.write_text("a,b\n0,0\n3e38,3e38\n")
     status, output, errors = in_process("predict", model, data)
     assert (status, output) == (2, "")
-    assert "for row 1 (from 0) the network puts out" in errors
+    assert "the network's output for row 1 (from 0) is" in errors
 
 
 # ---- what is learned, and why
@@ -449,10 +524,14 @@ def write_column(path, cells, delimiter=","):
 @pytest.mark.parametrize(
     ("cells", "task", "said"),
     [
-        (["x", "z"] * 20, "auto", "classification: the column 'y' has text in it, 'x' for one"),
-        (["0.0", "1.0"] * 20, "auto", "classification: the column 'y' has few numbers, all whole"),
-        (["0", "1.0"] * 20, "auto", "classification: the column 'y' has few numbers, all whole"),
-        (["0.5", "1.0"] * 20, "auto", "regression: the column 'y' has numbers that are not whole"),
+        (["x", "z"] * 20, "auto", "classification: the column 'y' has text, e.g. 'x'"),
+        (
+            ["0.0", "1.0"] * 20,
+            "auto",
+            "classification: the column 'y' has only 2 different numbers",
+        ),
+        (["0", "1.0"] * 20, "auto", "classification: the column 'y' has only 2 different numbers"),
+        (["0.5", "1.0"] * 20, "auto", "regression: the column 'y' has numbers with decimals"),
         ([str(k) for k in range(40)], "auto", "regression: the column 'y' has 40 different"),
         (["0.5", "1.0"] * 20, "classification", "classification: --task classification"),
         (["0", "1"] * 20, "regression", "regression: --task regression"),
@@ -475,9 +554,9 @@ def test_classes_that_are_whole_numbers_are_written_as_such(tmp_path):
 
 
 TARGETS = {
-    "one row of a class": (["x", "z"] * 20 + ["rare"], [], "the class 'rare' has one row"),
+    "one row of a class": (["x", "z"] * 20 + ["rare"], [], "the class 'rare' has only one row"),
     "numbers once": ([f"{k}.5" for k in range(40)], ["--task", "classification"],
-                     "40 classes, '0.5' for one, have one row"),
+                     "40 classes, e.g. '0.5', have only one row"),
     "one class": (["x"] * 40, [], "all 40 rows are of the class 'x'"),
     "one number": (["5"] * 40, [], "or give --task regression to predict numbers"),
     "a class is missing": (["x", "z"] * 20 + ["nan"], [], "line 42, column 'y': the cell is mis"),
@@ -486,9 +565,9 @@ TARGETS = {
     "dates": ([f"2026-01-{k + 1:02}" for k in range(28)], [], "seconds since the first one, or "),
     "dates of few days": (["31.12.2026", "1.1.2027"] * 20, [], "give --task classification to"),
     "dates as values": (["2026-01-31", "2027-01-01"] * 20, ["--task", "regression"], "seconds sin"),
-    "text as values": (["x", "z"] * 20, ["--task", "regression"], "has text in it, 'x' for one"),
+    "text as values": (["x", "z"] * 20, ["--task", "regression"], "has text, e.g. 'x'"),
     "small test part": (["x", "z"] * 20, ["--test-size", "0.01"], "--test-size 0.01 does not sp"),
-    "no test part": ([f"{k}.5" for k in range(4)], ["--test-size", "0.01"], "have one row at lea"),
+    "no test part": ([f"{k}.5" for k in range(4)], ["--test-size", "0.01"], "with at least one ro"),
 }  # fmt: skip
 
 
@@ -505,7 +584,7 @@ def test_targets_that_cannot_be_learned_are_refused_in_the_words_of_the_command_
     assert "test_size" not in errors
 
 
-def test_dates_are_classes_for_who_says_so(tmp_path):
+def test_dates_are_classes_with_that_task(tmp_path):
     path = write_column(tmp_path / "d.csv", ["2026-01-31", "2027-01-01"] * 20)
     arguments = ["--target", "y", "--task", "classification", "--epochs", 1, "--quiet"]
     assert in_process("train", path, *arguments)[0] == 0
@@ -540,11 +619,11 @@ def test_compressed_files_under_another_name_too(tmp_path):
 
 
 def test_options_stand_for_arguments_in_messages():
-    assert in_options("give label='x' or batch_size=12, not dtype='float64'") == (
+    assert with_option_names("give label='x' or batch_size=12, not dtype='float64'") == (
         "give --target x or --batch-size 12, not --dtype float64"
     )
-    assert in_options('give label="it\'s": so') == "give --target 'it'\"'\"'s': so"
-    assert in_options("mislabel='x' and labels=3") == "mislabel='x' and labels=3"
+    assert with_option_names('give label="it\'s": so') == "give --target 'it'\"'\"'s': so"
+    assert with_option_names("mislabel='x' and labels=3") == "mislabel='x' and labels=3"
 
 
 def test_a_text_column_is_proposed_as_the_target_where_there_is_that_option(tmp_path):
@@ -572,8 +651,8 @@ def test_training_that_diverges_is_one_line_with_an_option(tmp_path):
         (MemoryError(), 1, "out of memory: give a smaller --hidden"),
         (PermissionError(13, "Permission denied", "x"), 1, "Permission denied: 'x'"),
         (NotADirectoryError(20, "Not a directory"), 1, "Not a directory"),
-        (RecursionError("too deep"), 1, "a defect of xpnet, please report it: RecursionError"),
-        (KeyError("x"), 1, "a defect of xpnet, please report it: KeyError: 'x'"),
+        (RecursionError("too deep"), 1, "a bug in xpnet, please report it: RecursionError"),
+        (KeyError("x"), 1, "a bug in xpnet, please report it: KeyError: 'x'"),
         (UnicodeEncodeError("ascii", "ä", 0, 1, "no such character"), 2, "no such character"),
         (ValueError("two\nlines\u2028or three"), 2, "two lines or three"),
         (KeyboardInterrupt(), 130, "interrupted"),
@@ -590,7 +669,7 @@ def test_any_error_is_one_line(error, status, said, monkeypatch):
     assert said in errors
 
 
-def test_who_looks_for_a_defect_gets_the_traceback(monkeypatch):
+def test_a_bug_is_raised_with_its_traceback_on_request(monkeypatch):
     monkeypatch.setattr("xpnet.cli.run_info", lambda _: {}["nothing"])
     monkeypatch.setenv("XPNET_TRACEBACK", "1")
     with pytest.raises(KeyError):
@@ -618,7 +697,7 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_training(tmp_path, mon
     monkeypatch.setattr(Figure, "savefig", fail)
     status, output, errors = in_process("train", "digits", "--plot", tmp_path / "c.pgf")
     assert (status, output, len(errors.splitlines())) == (2, "", 1)
-    assert "end in .pgf cannot be drawn here (no LaTeX at all)" in errors
+    assert "cannot write .pgf files (no LaTeX at all)" in errors
 
 
 def in_shell(arguments, **variables):
@@ -687,7 +766,7 @@ def check_outcome(status, errors, arguments):
     lines = [line for line in errors.splitlines() if "warning:" not in line]
     assert len(lines) == (status != 0), (arguments, errors)
     assert "Traceback" not in errors
-    assert "a defect of xpnet" not in errors, (arguments, errors)
+    assert "a bug in xpnet" not in errors, (arguments, errors)
 
 
 @settings(derandomize=True, deadline=None, max_examples=100)
@@ -706,6 +785,49 @@ def test_any_arguments_end_in_one_line_at_most(start, more):
             Path(name).write_bytes(content)
         status, _, errors = in_process(*arguments)
     check_outcome(status, errors, arguments)
+
+
+ABSURD = [
+    "", " ", "0", "-1", "-0", "1e9", "-1e9", "1e-300", "1e300", "1e39", "nan", "inf", "-inf", "x",
+    "0x10", "1.5", "1,", ",", "1,0", "None", "true", "gpu", "cuda:x", "none/file", ".", "y y",
+]  # fmt: skip
+
+
+def options_with_values():
+    """Return all options that take a value, each with its command."""
+    (commands,) = (a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return [
+        (name, action.option_strings[-1])
+        for name, parser in commands.choices.items()
+        for action in parser._actions
+        if action.option_strings and action.nargs != 0
+    ]
+
+
+def test_every_option_is_among_those_that_are_tried():
+    assert {"--learning-rate", "--save", "--seed", "--task"} < {o for _, o in options_with_values()}
+
+
+@pytest.mark.parametrize("value", ABSURD)
+@pytest.mark.parametrize("target", ["class", "number"])
+@pytest.mark.parametrize(("command", "option"), options_with_values())
+def test_any_value_of_any_option_works_or_is_refused_in_one_line(
+    command, option, target, value, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XPNET_DATA", str(tmp_path))
+    cells = ["x", "z"] * 10 if target == "class" else [f"{k}.5" for k in range(20)]
+    write_column(Path("d.csv"), cells)
+    for name, content in _healthy().items():
+        Path(name).write_bytes(content)
+    start = ["predict", "m.xpnet", "d.csv"]
+    if command == "train":
+        start = ["train", "d.csv", "--target", "y", "--epochs", "1", "--hidden", "2", "--quiet"]
+    status, output, errors = in_process(*start, f"{option}={value}")
+    check_outcome(status, errors, (option, value))
+    assert not re.search(r"\b(nan|inf)\b", output)
+    if value == "" or (value == "nan" and option != "--save"):
+        assert status == 2
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

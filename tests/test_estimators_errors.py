@@ -1,6 +1,7 @@
 """Errors and warnings of estimators: scikit-learn's, in the same situations and the same words."""
 
 import _thread
+import contextlib
 import warnings
 
 import numpy as np
@@ -304,3 +305,89 @@ def test_a_fit_that_failed_leaves_nothing_to_predict_with():
     with pytest.raises(NotFittedError):
         est.predict(X)
     assert est.set_params(device=None).fit(X, CLASSES).predict(X).shape == (150,)
+
+
+# ---- class weights
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("labels", [[0, 1, 2], ["a", "b", "c"], [False, True]])
+@pytest.mark.parametrize(
+    "weight", [-1, -1e-300, np.nan, np.inf, -np.inf, "x", "1", None, True, [1.0], 10**400, 1j]
+)
+def test_a_class_weight_that_is_no_weight_is_named(weight, labels, solver):
+    y = np.array(labels)[CLASSES % len(labels)]
+    est = made(ours, "MLPClassifier", solver=solver, class_weight={y[0]: 1.0, y[-1]: weight})
+    with pytest.raises(ValueError, match=r"class_weight gives the class .* the weight .*expected"):
+        est.fit(X, y)
+    if solver == "adam":
+        with pytest.raises(ValueError, match=r"class_weight gives the class .* the weight"):
+            est.partial_fit(X, y, classes=np.unique(y))
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        (
+            {5: 1.0},
+            ValueError,
+            r"names 5, which y does not have: expected its classes, \[0, 1, 2\]",
+        ),
+        ({0: 1.0, "1": 2.0}, ValueError, "names '1', which y does not have"),
+        ({k: 0.0 for k in range(3)}, ValueError, "gives every class the weight 0"),
+        ([1.0, 2.0, 3.0], ValueError, "'class_weight' parameter of MLPClassifier must be"),
+        (np.ones(3), ValueError, "'class_weight' parameter of MLPClassifier must be"),
+        ("auto", ValueError, "'class_weight' parameter of MLPClassifier must be"),
+        (2.0, ValueError, "'class_weight' parameter of MLPClassifier must be"),
+    ],
+)
+def test_what_is_no_dict_of_classes_and_weights_is_refused(given, error, words):
+    with pytest.raises(error, match=words):
+        made(ours, "MLPClassifier", class_weight=given).fit(X, CLASSES)
+
+
+def test_class_weights_may_name_classes_that_are_not_there_as_in_scikit_learn():
+    weights = {0: 1.0, 1: 2.0, 2: 1.0, 7: 3.0}
+    made(ours, "MLPClassifier", class_weight=weights, max_iter=500, tol=1.0).fit(X, CLASSES)
+
+
+@pytest.mark.parametrize("sample_weight", [None, (CLASSES == 0).astype(float)])
+def test_class_weights_that_leave_no_sample_are_named(sample_weight):
+    est = made(ours, "MLPClassifier", class_weight={0: 0.0})
+    part = slice(0, 50) if sample_weight is None else slice(None)
+    with pytest.raises(ValueError, match="class_weight gives all samples to train on the weight 0"):
+        est.partial_fit(X[part], CLASSES[part], sample_weight, classes=[0, 1, 2])
+
+
+# ---- targets that lose their digits
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("how", ["dtype", "features"])
+def test_targets_that_float32_cannot_tell_apart_are_warned_of(how, n_outputs, loss, solver):
+    y = 1.7e9 + 100.0 * X[:, :n_outputs]
+    est = made(ours, "MLPRegressor", solver=solver, loss=loss, max_iter=1)
+    features = X.astype(np.float32)
+    if how == "dtype":
+        features = X
+        est.set_params(dtype="float32")
+    with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
+        warnings.simplefilter("always")
+        with contextlib.suppress(ValueError):  # e.g. exp(z) overflows
+            est.fit(features, y[:, 0] if n_outputs == 1 else y)
+    (found,) = (each for each in caught if "too coarse to tell the targets" in str(each.message))
+    assert found.filename == __file__
+    assert 'give dtype="float64"' in str(found.message)
+    assert "target_unit" not in str(found.message)
+    assert ("TransformedTargetRegressor" in str(found.message)) == (loss == "squared_error")
+
+
+def test_targets_that_keep_their_digits_bring_no_warning():
+    far = 1.7e9 + 100.0 * X[:, 0]
+    for dtype, y in (("float64", far), ("float32", far - far.mean()), ("float32", far * 0 + 1.7e9)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            made(ours, "MLPRegressor", dtype=dtype, learning_rate_init=1e-9).fit(X, y)

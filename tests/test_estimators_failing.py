@@ -265,3 +265,47 @@ def test_a_first_fit_that_raises_leaves_nothing_to_predict_with(kind, fail):
     assert set(vars(est)) == names
     with pytest.raises((NotFittedError, ValueError), match="not fitted yet"):
         est.predict(X)
+
+
+# ---- scores that are not finite
+
+
+def scores(values):
+    """Return a scorer that gives these values one after the other, then the last again."""
+    left = list(values)
+    return lambda est, X, y, **_: left.pop(0) if len(left) > 1 else left[0]
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_score_that_is_not_finite_is_never_the_best(kind, odd):
+    given = {"early_stopping": True, "max_iter": 4, "n_iter_no_change": 9}
+    est = made(ours, kind, scoring=scores([odd, 0.5, odd, 0.1]), **given)
+    expected = made(ours, kind, scoring=scores([0.1, 0.5, 0.2, 0.1]), **given)
+    words = rf"score was {odd} in 2 epoch\(s\), .* best validation score\. Give another scoring"
+    with pytest.warns(ConvergenceWarning, match=words) as caught:
+        est.fit(X, targets_for(kind))
+    assert caught[-1].filename == __file__
+    expected.fit(X, targets_for(kind))
+    assert est.best_validation_score_ == 0.5
+    np.testing.assert_equal(est.validation_scores_, [odd, 0.5, odd, 0.1])
+    np.testing.assert_array_equal(weights(est), weights(expected))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", BOTH)
+def test_training_ends_with_a_warning_where_no_score_is_finite(kind, odd):
+    est = made(
+        ours, kind, early_stopping=True, scoring=scores([odd]), n_iter_no_change=3, max_iter=50
+    )
+    with pytest.warns(ConvergenceWarning, match=r"in 4 epoch.* the first ones, drawn at random"):
+        est.fit(X, targets_for(kind))
+    assert est.n_iter_ == 4
+    assert est.best_validation_score_ == -np.inf
+
+
+@pytest.mark.parametrize("wrong", [None, "0.5", [0.5], 1j])
+def test_a_scorer_that_returns_no_number_is_refused(wrong):
+    est = made(ours, "MLPClassifier", early_stopping=True, scoring=scores([wrong]))
+    with pytest.raises(ValueError, match="scoring must return a number, got"):
+        est.fit(X, CLASSES)

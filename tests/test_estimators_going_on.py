@@ -102,7 +102,9 @@ def test_a_fit_that_is_refused_leaves_the_model_as_it_was():
     with pytest.raises(ValueError, match="coefs_ has weights of the shapes"):
         est.fit(X, two)
     assert est.predict(X).shape == (150,)
-    with pytest.raises(ValueError, match="validation_data has 2 targets to a sample, y has 1"):
+    with pytest.raises(
+        ValueError, match="validation_data has 2 targets for each sample: expected 1"
+    ):
         est.fit(X, WIDTH, validation_data=(X, two))
 
 

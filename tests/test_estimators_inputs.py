@@ -228,3 +228,58 @@ def test_answers_are_the_same_where_scikit_learn_dispatches_to_array_libraries()
     """SciPy wants its own switch for it before it is imported."""
     pytest.importorskip("torch", reason="PyTorch is not installed")
     assert python(DISPATCH, SCIPY_ARRAY_API="1") == "done"
+
+
+# ---- dates and durations
+
+DAYS = np.datetime64("2026-01-01") + np.arange(150)
+TIMES = {
+    "dates": DAYS,
+    "durations": DAYS - DAYS[0],
+    "dates in microseconds": DAYS.astype("M8[us]"),
+    "missing dates": np.full(150, "NaT", "M8[D]"),
+    "Python's dates": DAYS.astype(object),
+    "Python's durations": (DAYS - DAYS[0]).astype(object),
+    "Python's dates and None": np.array([None, *DAYS.astype(object)[1:]]),
+    "NumPy's dates as objects": np.array([*DAYS, None], dtype=object)[:-1],
+    "text": DAYS.astype(str),
+}
+
+
+NUMBERS = np.arange(150.0)
+
+
+def frame_of(library, columns):
+    frames, times = pytest.importorskip(library), columns["time"]
+    if times.dtype.kind in "Mm":
+        times = times.astype(f"{times.dtype.kind}8[us]")  # polars does not know days
+    elif isinstance(times[0], np.datetime64):
+        times = times.astype("M8[us]")
+    return frames.DataFrame(columns | {"time": times})
+
+
+CONTAINERS = {
+    "a column": lambda times: times[:, None],
+    "a list": lambda times: [[each] for each in times],
+    "objects": lambda times: np.array([*zip(NUMBERS, times, strict=True)], dtype=object),
+    "pandas": lambda times: frame_of("pandas", {"time": times}),
+    "pandas, mixed": lambda times: frame_of("pandas", {"number": NUMBERS, "time": times}),
+    "polars": lambda times: frame_of("polars", {"time": times}),
+    "polars, mixed": lambda times: frame_of("polars", {"number": NUMBERS, "time": times}),
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("kind", BOTH)
+def test_features_that_are_dates_or_durations_are_refused(kind, container, name):
+    features = CONTAINERS[container](TIMES[name])
+    column = ", column 'time'," if hasattr(features, "columns") else ""
+    words = f"X{column} has dates or durations, expected numbers: give (dates|durations) as numbers"
+    est, y = made(ours, kind), targets_for(kind)
+    with pytest.raises(TypeError, match=words):
+        est.fit(features, y)
+    with pytest.raises(TypeError, match=words):
+        est.fit(np.ones(np.shape(features)), y).predict(features)
+    with pytest.raises(TypeError, match=words):
+        est.fit(np.ones(np.shape(features)), y, validation_data=(features, y))

@@ -203,12 +203,49 @@ def test_impossible_numbers_are_refused(wrong):
         ({"space": [1, 2]}, r"space=\[1, 2\]: expected a dict"),
         ({"space": {"n_units": 4}}, r"space\['n_units'\]=4: .* give \[4\]"),
         ({"space": {"optimizer": "sgd"}}, r"give \['sgd'\]"),
+        ({"space": {"optimizer": b"sgd"}}, r"expected a list of values .* give \[b'sgd'\]"),
+        ({"space": {"optimizer": None}}, r"expected a list of values .* give \[None\]"),
+        ({"space": {"n_units": {2, 4}}}, r"={2, 4}: expected .* list\(space\['n_units'\]\) makes"),
+        ({"space": {"n_units": {2: 1}}}, r"={2: 1}: expected a list of values or a SciPy distrib"),
+        ({"space": {"n_units": {2: 1}.keys()}}, "expected a list of values"),
+        ({"space": {"n_units": iter([2, 4])}}, "expected a list of values"),
+        ({"space": {"n_units": np.ones((2, 2))}}, "expected a list of values"),
+        ({"space": {"n_units": np.array(2)}}, "expected a list of values"),
+        ({"space": [SPACE, {"n_units": {2}}]}, "expected a list of values"),
+        ({"space": {"n_units": [2], 3: [1]}}, "space has the setting 3: expected the name"),
+        ({"space": []}, r"space=\[\]: expected a dict"),
+        ({"space": {"n_units"}}, r"space={'n_units'}: expected a dict"),
     ],
 )
 def test_what_is_no_builder_or_no_space_is_refused(wrong, words):
     given = {"build": build, "space": SPACE, **wrong}
     with pytest.raises(TypeError, match=words):
         random_search(data=samples(), validation=samples(), **given)
+
+
+@pytest.mark.parametrize("empty", [[], (), np.array([]), range(0)], ids=repr)
+def test_a_setting_without_values_is_refused(empty):
+    with pytest.raises(ValueError, match=r"space\['n_units'\]=.* is empty: expected at least one"):
+        random_search(build, {**SPACE, "n_units": empty}, samples(), samples())
+
+
+@pytest.mark.parametrize("values", [[2, 4], (2, 4), np.array([2, 4]), range(2, 5, 2)], ids=repr)
+def test_values_may_be_in_any_sequence(values):
+    space = {"n_units": values, "learning_rate": [0.1], "optimizer": ["adam"]}
+    found = random_search(build, space, samples(), samples(60, 1), seed=0)
+    assert {row["n_units"] for row in found.rows} == {2, 4}
+
+
+@pytest.mark.parametrize("scores", [[np.nan] * 2, [np.inf, -np.inf], [np.inf, 0.25]], ids=repr)
+@pytest.mark.parametrize("mode", ["auto", "max", "min"])
+def test_a_score_that_is_not_finite_is_never_the_best(mode, scores, monkeypatch):
+    left, unscored = list(scores), sum(not math.isfinite(score) for score in scores)
+    monkeypatch.setattr(NeuralNetwork, "score", lambda *_: left.pop(0))
+    space = {"n_units": [2, 4], "learning_rate": [0.1], "optimizer": ["adam"]}
+    with pytest.warns(RuntimeWarning, match=f"{unscored} of 2 trials .* first, trial 0: score "):
+        found = random_search(build, space, samples(), samples(60, 1), seed=0, mode=mode)
+    assert (found.best is None) == (unscored == 2)
+    np.testing.assert_equal(found.best_score, scores[-1] if unscored == 1 else math.nan)
 
 
 def test_optuna_ends_hopeless_trials():

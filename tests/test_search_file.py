@@ -157,7 +157,7 @@ def test_damage_costs_no_line_but_its_own(whole, tmp_path_factory, data):
     start, lines = b'{"trial": ', [line for line in damaged.split(b"\n") if line]
     if damaged and not any(line.startswith(start) or start.startswith(line) for line in lines):
         assert not intact
-        with pytest.raises(ValueError, match="not a random search's file"):
+        with pytest.raises(ValueError, match="not the file of a random search"):
             SearchFile(path, DRAWN, "rmse")
         assert path.read_bytes() == damaged
         return
@@ -205,7 +205,7 @@ def test_a_line_of_something_else_is_put_aside(tmp_path, line):
 def test_another_kind_of_file_is_left_alone(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="not a random search's file: give another path"):
+    with pytest.raises(ValueError, match="not the file of a random search: give another path"):
         SearchFile(path, DRAWN, "rmse")
     assert path.read_bytes() == content
 
@@ -228,7 +228,7 @@ def test_another_search_is_refused_with_what_differs(tmp_path):
     for drawn, metric, message in (
         (other, "rmse", "line 2 has trial 2 with activation=.*tanh.* in place of .*neg.*, n_units"),
         (DRAWN, "mae", 'line 1 has trial 0 with metric_name="rmse" in place of "mae"'),
-        (DRAWN[:2], "rmse", "line 2 is trial 2, and this search has 2, from 0"),
+        (DRAWN[:2], "rmse", "line 2 is trial 2, and this search has trials 0 to 1"),
         ([{**d, "more": 1} for d in DRAWN], "rmse", "line 1 .* more=nothing in place of 1"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=f"belongs to another search: {message}"):

@@ -180,24 +180,31 @@ def _read_column(what: str, values: np.ndarray) -> np.ndarray:
 
 
 def refuse_times(name: str, values: Any) -> None:
-    """Refuse dates and durations in arrays, lists or tables; other checks take them for integers.
+    """Refuse dates and durations in arrays, lists or tables.
+
+    NumPy and scikit-learn convert them to integers: days, or nanoseconds since 1970.
 
     Raises
     ------
     TypeError
         The values are dates or durations; the message says how to make numbers of them.
     """
-    if hasattr(values, "iloc"):  # pandas: keep the types of its columns
-        values = values.to_numpy()
+    if hasattr(values, "columns"):  # as a whole, a table of several types may become floats
+        for column in values.columns:
+            refuse_times(f"{name}, column {str(column)!r},", np.asarray(values[column]))
+        return
     try:
         host = np.asarray(values)
     except ValueError:  # rows of different lengths, which the caller refuses
         return
-    kind: str = host.dtype.kind
-    if kind in "OUST" and host.size:
-        kind = _kind_of_time(host.flat[0])
-    if kind in ("M", "m"):
-        raise TypeError(f"{name} has dates or durations, expected numbers: {_HINTS[kind]}")
+    kinds: set[str] = {host.dtype.kind}
+    if host.dtype.kind == "O":
+        kinds = {_kind_of_time(cell) for cell in host.flat}
+    elif host.dtype.kind in "UST" and host.size:
+        kinds = {_kind_of_time(host.flat[0])}
+    for kind in ("M", "m"):
+        if kind in kinds:
+            raise TypeError(f"{name} has dates or durations, expected numbers: {_HINTS[kind]}")
 
 
 def is_date(text: str) -> bool:

@@ -1,7 +1,7 @@
-"""The file of a random search: a line of JSON for each trial, written as soon as it is done.
+"""The file of a random search: one line of JSON for each trial, written when the trial ends.
 
-Each line ends with a checksum, so that a damaged line is told from another search's. Damage to one
-line costs that trial alone.
+Each line ends with a checksum, which tells a damaged line from a line of another search. A damaged
+line costs only its own trial.
 """
 
 import copyreg
@@ -22,11 +22,11 @@ _DEEPEST = 20
 _CHECKSUM = "crc32"
 
 RESERVED = ("trial", "score", "seconds", "error", "metric_name", _CHECKSUM)
-"""Names that a setting cannot have, since rows and lines have them."""
+"""Names that settings cannot have: rows and lines use them for columns of their own."""
 
 
 class SearchFile:
-    """The trials of a search that are done, kept in a file.
+    """The finished trials of a search, kept in a file.
 
     Parameters
     ----------
@@ -34,22 +34,22 @@ class SearchFile:
     drawn : sequence of dict
         The settings of each trial.
     metric : str
-        What the trials are scored by.
+        The name of the metric that scores the trials.
 
     Attributes
     ----------
     rows : dict of int to dict
         The trials in the file, by number.
     damaged : list of int
-        The numbers of the lines, from 1, that could not be read. They are moved to the file
-        ``aside``, and their trials are to be done again.
+        The numbers of the lines, from 1, that could not be read. They were moved to the file
+        ``aside``, and their trials have to be run again.
     aside : Path
-        The file of this one's name with ``.damaged`` at its end.
+        The path of the file with ``.damaged`` appended.
 
     Raises
     ------
     ValueError
-        The file is not a search's or belongs to another search, or a setting cannot be written.
+        The file is not a search file or belongs to another search, or a setting cannot be written.
     FileNotFoundError
         The folder does not exist.
     """
@@ -69,11 +69,11 @@ class SearchFile:
             raise ValueError(f"path={os.fspath(path)!r} is a folder: expected a file")
         if self._path.exists():
             self._read()
-        with self._path.open("ab"):  # what cannot be written is known before anything is trained
+        with self._path.open("ab"):  # fails before training if the file cannot be written
             pass
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write a trial, and wait until it is on the disk."""
+        """Append a trial, and wait until it is on the disk."""
         number = row["trial"]
         content = {"trial": number, **self._settings[number], "metric_name": self._metric}
         content |= {name: row[name] for name in ("score", "seconds", "error")}
@@ -88,13 +88,13 @@ class SearchFile:
         content = self._path.read_bytes()
         lines = content.split(b"\n")
         if content and not any(map(_is_beginning, lines)):
-            raise ValueError(f"{self._path} is not a random search's file: give another path")
+            raise ValueError(f"{self._path} is not the file of a random search: give another path")
         kept, broken = [], []
         for number, line in enumerate(lines, 1):
             if not line:
                 continue
             if (row := _parsed(line)) is None:
-                # A process that ended in the middle of a line damaged nothing: it left no trial.
+                # A last line that was cut off is not damage: its trial never finished.
                 if number < len(lines) or not _is_beginning(line):
                     self.damaged.append(number)
                     broken.append(line + b"\n")
@@ -109,25 +109,25 @@ class SearchFile:
                 file.write(b"".join(kept))
 
     def _take(self, row: dict[str, Any], line: int) -> None:
-        """Note a trial of the file, if it is one of this search."""
+        """Keep a trial of the file, or refuse it if it belongs to another search."""
         trial = row["trial"]
         if trial >= len(self._drawn):
-            differs = f"is trial {trial}, and this search has {len(self._drawn)}, from 0"
-        elif apart := self._differences(row):
-            differs = f"has trial {trial} with {', '.join(apart)}"
+            difference = f"is trial {trial}, and this search has trials 0 to {len(self._drawn) - 1}"
+        elif differences := self._differences(row):
+            difference = f"has trial {trial} with {', '.join(differences)}"
         else:
             result = {name: row[name] for name in ("score", "seconds", "error")}
             self.rows.setdefault(trial, {"trial": trial, **self._drawn[trial], **result})
             return
         raise ValueError(
-            f"{self._path} belongs to another search: line {line} {differs}. Give another path, or "
-            "the same space, n_iter, seed and metric as before"
+            f"{self._path} belongs to another search: line {line} {difference}. Give another "
+            "path, or the same space, n_iter, seed and metric as before"
         )
 
     def _differences(self, row: dict[str, Any]) -> list[str]:
-        """Return in which settings, or by which metric, a trial differs from this search's."""
+        """Describe each setting, and the metric, that differs between the file and this search."""
         mine: dict[str, Any] = {**self._settings[row["trial"]], "metric_name": self._metric}
-        if row["error"] is not None:  # before there was a metric, maybe
+        if row["error"] is not None:  # the trial may have failed before its metric was known
             mine["metric_name"] = row.get("metric_name")
         other = {k: v for k, v in row.items() if k not in ("trial", "score", "seconds", "error")}
         return [
@@ -146,7 +146,7 @@ def _is_beginning(line: bytes) -> bool:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the trial that a line has, None if it is damaged."""
+    """Return the trial of a line; None if the line is damaged."""
     try:
         row = json.loads(line.decode())
         checksum = row.pop(_CHECKSUM)
@@ -157,7 +157,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_trial(row: dict[str, Any]) -> bool:
-    """Whether a line's values are such as :meth:`SearchFile.append` writes."""
+    """Whether a line has the values that :meth:`SearchFile.append` writes."""
     trial, score, seconds, error = map(row.get, ("trial", "score", "seconds", "error"))
     return (
         isinstance(trial, int)
@@ -169,14 +169,14 @@ def _is_trial(row: dict[str, Any]) -> bool:
 
 
 def described(value: Any, name: str, depth: int = 0) -> Any:
-    """Return a setting as JSON has it: equal for equal settings, in another process too.
+    """Describe a setting in JSON's types, so that equal settings of two processes compare equal.
 
-    Functions and classes are described by their names; other objects by what pickle would store.
+    Functions and classes are described by their names, other objects by what pickle would store.
 
     Raises
     ------
     ValueError
-        It is a function that cannot be told from others by its name, or cannot be pickled.
+        The setting is a function without a unique name, or it cannot be pickled.
     """
 
     def inner(part: Any) -> Any:
@@ -200,21 +200,21 @@ def described(value: Any, name: str, depth: int = 0) -> Any:
         pairs = [[inner(key), inner(part)] for key, part in value.items()]
         return {"pairs": sorted(pairs, key=json.dumps)}
     if isinstance(value, (type, FunctionType, BuiltinFunctionType)):
-        if "<" in value.__qualname__:  # a lambda, or one of the functions that a function makes
+        if "<" in value.__qualname__:  # a lambda or a nested function: its name is not unique
             raise _undescribed(value, name)
         return {"name": f"{value.__module__}.{value.__qualname__}"}
     try:
         reduce = copyreg.dispatch_table.get(type(value))
         parts: Any = value.__reduce_ex__(4) if reduce is None else reduce(value)
-    except Exception as error:  # what an object's own method raises
+    except Exception as error:  # an object's own method may raise anything
         raise _undescribed(value, name) from error
-    if isinstance(parts, str):  # the name of something global, a NumPy function for example
+    if isinstance(parts, str):  # a global name, e.g. of a NumPy function
         return {"name": f"{type(value).__qualname__} {parts}"}
     return {"object": [inner(list(p) if hasattr(p, "__next__") else p) for p in parts]}
 
 
 def _undescribed(value: Any, name: str) -> ValueError:
     return ValueError(
-        f"the setting {name}={value!r} cannot be written to the search's file: give numbers, text, "
-        "or functions that a module has by name, or leave path out"
+        f"the setting {name}={value!r} cannot be written to the file of the search: give numbers, "
+        "text or functions defined at the top level of a module, or leave path out"
     )

@@ -1,6 +1,6 @@
 """The command line: ``xpnet train | predict | info``.
 
-Arguments in, library calls, text out; everything it does is a few lines of the public API.
+Each command parses its arguments, calls the public API and prints the result.
 """
 
 import argparse
@@ -41,24 +41,24 @@ from .trainer import DivergedError
 
 @dataclass(frozen=True)
 class Task:
-    """Data to learn from and to be tested on, and what to learn."""
+    """The data to train and to test on, and the kind of targets."""
 
     name: str
     training: Dataset
     test: Dataset
     classes: list[str] | None  # None: a regression
-    reason: str = ""  # why it is a classification or a regression, where that is not clear
+    reason: str = ""  # why the task is a classification or a regression, if it was guessed
     unit: tuple[float, float] | None = None  # mean and scale of a regression's targets
 
     @property
     def n_outputs(self) -> int:
-        """How many numbers the network puts out."""
+        """The number of outputs that the network needs."""
         return 1 if self.classes is None else len(self.classes)
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a task trains with unless told otherwise."""
+    """The settings of a task that its options override."""
 
     epochs: int
     batch_size: int
@@ -76,16 +76,22 @@ DEFAULTS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
-    Whatever goes wrong is one line on standard error. Set the environment variable
-    ``XPNET_TRACEBACK`` to see where in the code an unexpected error came from.
+    Errors are reported in one line on standard error. Set the environment variable
+    ``XPNET_TRACEBACK`` to get the traceback of an unexpected error.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
 
     Returns
     -------
     int
-        The exit status: 0; 2 if an argument or the file it names is wrong; 1 if this machine
-        lacks something, training failed or the output could not be written; 130 after Ctrl-C.
+        The exit status: 0 for success; 2 if an argument or the file that it names is wrong; 1 if
+        this machine lacks something, training diverged or the output could not be written; 130
+        after Ctrl-C.
     """
-    # What overflows is said once, of the result.
+    # Overflow is reported once, for the result.
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.showwarning = _show_warning
         try:
@@ -93,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.command(options)
             if sys.stdout is not None:
                 sys.stdout.flush()
-        except BrokenPipeError:  # the reader of our output, `head` say, has had enough
+        except BrokenPipeError:  # the program that reads our output, e.g. head, has ended
             _give_up_output()
             return 1
         except KeyboardInterrupt:
@@ -112,38 +118,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if os.environ.get("XPNET_TRACEBACK"):
                 raise
             return _fail(
-                f"this is a defect of xpnet, please report it: {type(error).__name__}: {error} "
-                "(with XPNET_TRACEBACK=1 it says where)",
+                f"this is a bug in xpnet, please report it: {type(error).__name__}: {error} "
+                "(set XPNET_TRACEBACK=1 for the traceback)",
                 1,
             )
     return 0
 
 
 def _fail(error: object, status: int) -> int:
-    """Say what is wrong in one line; returns the exit status."""
-    _say(str(error))
+    """Report an error in one line; return the exit status."""
+    _print_message(str(error))
     return status
 
 
-def _say(message: str) -> None:
-    """Write a message to standard error in one line, in the words of the command line."""
+def _print_message(message: str) -> None:
+    """Print a message in one line on standard error, with options in place of arguments."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(f"xpnet: {' '.join(in_options(message).split())}", file=sys.stderr)
+            print(f"xpnet: {' '.join(with_option_names(message).split())}", file=sys.stderr)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Write a warning as :func:`_say` does; replaces :func:`warnings.showwarning`."""
-    _say(f"warning: {message}")
+    """Print a warning in one line; replaces :func:`warnings.showwarning`."""
+    _print_message(f"warning: {message}")
 
 
 def _give_up_output() -> None:
-    """Drop what standard output still holds if it cannot be written, or Python fails at exit."""
+    """Discard buffered output that cannot be written; Python would fail at exit."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except (OSError, ValueError):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - is written to until Python ends
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open until Python exits
 
 
 _OPTIONS = {
@@ -158,17 +164,17 @@ _OPTIONS = {
         )
     },
 }  # fmt: skip
-"""Options by the names of the library's arguments."""
+"""Maps the names of the library's arguments to options."""
 
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=('[^']*'|\"[^\"]*\"|[^\s,:;()]+)")
 
 
-def in_options(message: str) -> str:
-    """Return a message of the library with options in place of arguments.
+def with_option_names(message: str) -> str:
+    """Replace the arguments that a message of the library names by options.
 
     Examples
     --------
-    >>> in_options("'red' is not a number: give label='colour of eyes'")
+    >>> with_option_names("'red' is not a number: give label='colour of eyes'")
     "'red' is not a number: give --target 'colour of eyes'"
     """
     return _ARGUMENT.sub(
@@ -178,33 +184,40 @@ def in_options(message: str) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
+    """A parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        # What a command does not know gets here without the command's name.
+        # For arguments that no command knows, argparse leaves out the name of the command.
         unknown = message.startswith("unrecognized arguments")
         program = f"{self.prog} COMMAND" if unknown else self.prog
         raise SystemExit(_fail(f"{message} (see {program} --help)", 2))
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Describe the arguments."""
+    """Return the parser of all commands."""
     parser = _Parser(prog="xpnet", description="Feed-forward neural networks on CPU or GPU.")
     parser.add_argument("--version", action="version", version=f"xpnet {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
-    train = commands.add_parser("train", help="train a network and report how good it is")
+    train = commands.add_parser("train", help="train a network and report its test score")
     train.set_defaults(command=run_train)
     sources = "digits|mnist|FILE.csv|FILE.tsv"
-    train.add_argument("source", metavar=sources, help="what to learn from")
-    train.add_argument("--data", metavar="FOLDER", help="where MNIST's files are")
-    train.add_argument("--target", metavar="COLUMN", help="of a CSV file: what to predict")
+    train.add_argument("source", metavar=sources, help="the data to train on")
+    train.add_argument(
+        "--data", type=_text, metavar="FOLDER", help="the folder with the files of MNIST"
+    )
+    train.add_argument(
+        "--target", type=_text, metavar="COLUMN", help="the column of a CSV file to predict"
+    )
     train.add_argument(
         "--task",
         choices=["auto", "classification", "regression"],
-        help="of a CSV file; auto (the default) classifies text and few whole numbers",
+        help="the task for a CSV file; auto (the default) takes text, and up to "
+        f"{_MOST_NUMBERED_CLASSES} different whole numbers, for classes",
     )
-    train.add_argument("--test-size", type=_share, help="default: 0.25")
+    train.add_argument(
+        "--test-size", type=_share, help="the share of rows to test on (default: 0.25)"
+    )
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto (default: cpu)")
     train.add_argument(
         "--dtype",
@@ -217,10 +230,14 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="adam")
     train.add_argument("--learning-rate", type=_positive)
     train.add_argument("--hidden", type=_sizes, metavar="128,64", help="units of hidden layers")
-    train.add_argument("--dropout", type=_dropout, help="part of hidden units to drop")
+    train.add_argument("--dropout", type=_dropout, help="share of hidden units to drop")
     train.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
-    train.add_argument("--plot", metavar="curves.png", help="draw loss and metric by epoch")
-    train.add_argument("--save", metavar="model.safetensors", help="write the network to a file")
+    train.add_argument(
+        "--plot", type=_text, metavar="curves.png", help="plot loss and metric by epoch"
+    )
+    train.add_argument(
+        "--save", type=_text, metavar="model.safetensors", help="write the network to a file"
+    )
     train.add_argument("--quiet", action="store_true", help="no progress bar, no table of layers")
 
     predict = commands.add_parser("predict", help="predict with a saved network, as CSV")
@@ -229,7 +246,7 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument("source", metavar="FILE.csv")
     predict.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or auto (default: cpu)")
 
-    info = commands.add_parser("info", help="tell which backends and devices this machine has")
+    info = commands.add_parser("info", help="list the backends and devices of this machine")
     info.set_defaults(command=run_info)
     return parser
 
@@ -238,9 +255,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """Train on the data asked for, save, report and plot."""
-    backend = resolve(options.device)  # a device that is not there shall not cost reading the data
-    check_files(options)  # nor shall a file that cannot be written
+    """Train a network, save it, and print and plot its results."""
+    # Checked first: reading the data and training take long.
+    backend = resolve(options.device)
+    check_output_files(options)
     task = load_task(options)
     network = build_network(task, options, DEFAULTS[task.name])
     if not options.quiet:
@@ -249,84 +267,102 @@ def run_train(options: argparse.Namespace) -> None:
             kind = "regression" if task.classes is None else "classification"
             print(f"{kind}: {task.reason}")
         print(
-            f"{len(task.training)} samples to learn from, {len(task.test)} to test on, "
+            f"{len(task.training)} samples to train on, {len(task.test)} to test on, "
             f"{backend.name} on {backend.device_name}"
         )
     try:
         network.fit(task.training, task.test)
     except DivergedError as error:
-        came_to = str(error).partition(";")[0]
-        raise DivergedError(f"{came_to}: give a lower --learning-rate") from None
+        what_happened = str(error).partition(";")[0]
+        raise DivergedError(f"{what_happened}: give a lower --learning-rate") from None
+    scores = compute_scores(network, task)
     if options.save:
         network.save(options.save)
-        # What is reported is how good the file is that others will predict with.
-        network = load(options.save, device=options.device)
-    print(report(network, task))
+    formats = {"accuracy": ".4f", "rmse": ".6g", "r2": ".4f"}
+    print(", ".join(f"test {name}: {score:{formats[name]}}" for name, score in scores.items()))
+    warn_of_a_useless_network(scores, task)
     if options.plot:
         network.history.plot()[0].figure.savefig(options.plot)
 
 
-def report(network: NeuralNetwork, task: Task) -> str:
-    """Return the scores on the test data in words.
+def compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
+    """Return the scores on the test data by the names of the metrics.
 
     Raises
     ------
     DivergedError
-        One of them is not finite.
+        A score is not finite.
     """
-    metrics = {"accuracy": ".4f"} if task.classes is not None else {"rmse": ".6g", "r2": ".4f"}
+    metrics = ["rmse", "r2"] if task.classes is None else ["accuracy"]
     scores = {name: network.score(task.test, name) for name in metrics}
     for name, score in scores.items():
         if not math.isfinite(score):
             raise DivergedError(
-                f"the test {name} is {score}: the network has learned nothing of use; look for "
-                "numbers in the data that are far from all others"
+                f"the test {name} is {score}, so the network is of no use and was not saved: give "
+                "a lower --learning-rate, or look for outliers in the data"
             )
-    return ", ".join(f"test {name}: {score:{metrics[name]}}" for name, score in scores.items())
+    return scores
 
 
-def check_files(options: argparse.Namespace) -> None:
-    """Refuse what could not be written or drawn when training is over."""
+def warn_of_a_useless_network(scores: dict[str, float], task: Task) -> None:
+    """Warn of a network that predicts the test data no better than a constant would."""
+    if task.classes is None:
+        constant = "the mean of the targets"
+        useless = scores["r2"] <= 0.0
+    else:
+        counts = np.bincount(to_host(task.test.y), minlength=len(task.classes))
+        constant = f"the most frequent class, {task.classes[int(counts.argmax())]!r}"
+        useless = round(scores["accuracy"] * counts.sum()) <= counts.max()
+    if useless:
+        _print_message(
+            f"warning: on the test data the network is no better than always predicting {constant}:"
+            " give a lower --learning-rate or more --epochs, or check that the other columns tell "
+            "the target"
+        )
+
+
+def check_output_files(options: argparse.Namespace) -> None:
+    """Refuse files that could not be written or drawn after training."""
     for name in ("save", "plot"):
         path = getattr(options, name)
         folder = os.path.dirname(path or "") or "."
         if path and (not os.path.isdir(folder) or os.path.isdir(path)):
             raise ValueError(f"--{name} {path}: expected a file in a folder that exists")
     if options.plot:
-        check_picture(options.plot)
+        check_image_format(options.plot)
 
 
-def check_picture(path: str) -> None:
-    """Refuse a kind of picture that cannot be drawn here, by drawing one."""
+def check_image_format(path: str) -> None:
+    """Draw an empty plot to find out whether this machine can write the format."""
     from .plots import pyplot
 
     figure, _ = pyplot().subplots()
     try:
         known, ending = figure.canvas.get_supported_filetypes(), os.path.splitext(path)[1]
         if ending[1:].lower() not in known:
-            raise ValueError(f"--plot {path}: expected a name in .{', .'.join(known)}")
+            raise ValueError(f"--plot {path}: expected a name that ends in .{', .'.join(known)}")
         with tempfile.TemporaryDirectory() as folder:
-            figure.savefig(os.path.join(folder, f"picture{ending}"))
+            figure.savefig(os.path.join(folder, f"plot{ending}"))
     except ValueError:
         raise
-    except Exception as error:  # each kind needs other programs, LaTeX say, and fails in its way
+    except Exception as error:  # a format may need a program such as LaTeX, and raise anything
         raise ValueError(
-            f"--plot {path}: pictures that end in {ending} cannot be drawn here ({error}): give a "
-            "name that ends in .png"
+            f"--plot {path}: this machine cannot write {ending} files ({error}): give a name that "
+            "ends in .png"
         ) from error
     finally:
         pyplot().close(figure)
 
 
 def refuse_unused(options: argparse.Namespace, *used: str) -> None:
-    """Refuse an option that the source of the data has no use for."""
+    """Refuse options that do not apply to the source of the data."""
     for name in ("data", "target", "task", "test_size"):
         if name not in used and getattr(options, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} does not go with {options.source}")
 
 
 def load_task(options: argparse.Namespace) -> Task:
-    """Read the data that the arguments name."""
+    """Read the data and choose the task."""
     if options.source == "digits":
         refuse_unused(options, "test_size")
         data = datasets.load_digits()
@@ -343,7 +379,7 @@ def load_task(options: argparse.Namespace) -> Task:
             f"{options.source!r}: expected digits, mnist or a file that ends in .csv or .tsv"
         )
     if options.target is None:
-        raise ValueError("a CSV file needs --target COLUMN, what to predict")
+        raise ValueError("a CSV file needs --target COLUMN, the column to predict")
     refuse_unused(options, "target", "task", "test_size")
     data = Dataset.from_csv(options.source, label=options.target)
     data.check_finite()
@@ -361,15 +397,15 @@ def choose_kind(data: Dataset, options: argparse.Namespace) -> tuple[str, str]:
     """Return "classification" or "regression", and why."""
     column, named = f"the column {options.target!r}", options.task not in (None, "auto")
     if data.class_names is not None:
-        text = f"{column} has text in it, {data.class_names[0]!r} for one"
+        text = f"{column} has text, e.g. {data.class_names[0]!r}"
         dates = all(map(is_date, data.class_names))
         advice = "write dates as numbers, e.g. seconds since the first one" if dates else ""
         if options.task == "regression":
-            raise ValueError(f"--task regression: {text}: {advice or 'expected numbers alone'}")
+            raise ValueError(f"--task regression: {text}: {advice or 'expected only numbers'}")
         if dates and not named:
             raise ValueError(
                 f"--target {shlex.quote(options.target)}: {text}: {advice}, or give "
-                "--task classification to take each date for a class"
+                "--task classification to make each date a class"
             )
     if named:
         return options.task, f"--task {options.task}"
@@ -377,18 +413,21 @@ def choose_kind(data: Dataset, options: argparse.Namespace) -> tuple[str, str]:
         return "classification", text
     values = np.unique(to_host(data.y))
     if not np.array_equal(values, np.floor(values)):
-        return "regression", f"{column} has numbers that are not whole"
-    if len(values) > _FEW:
+        return "regression", f"{column} has numbers with decimals"
+    if len(values) > _MOST_NUMBERED_CLASSES:
         return "regression", f"{column} has {len(values)} different numbers"
-    return "classification", f"{column} has few numbers, all whole (else give --task regression)"
+    return "classification", (
+        f"{column} has only {len(values)} different numbers, all of them whole; to predict "
+        "numbers, give --task regression"
+    )
 
 
-_FEW = 20
-"""Up to so many different whole numbers are taken for classes."""
+_MOST_NUMBERED_CLASSES = 20
+"""A column with more different whole numbers than this is a regression."""
 
 
 def with_class_codes(data: Dataset) -> Dataset:
-    """Return class codes from 0 in place of numbers, with the numbers as names."""
+    """Replace numbers by class codes from 0, with the numbers as class names."""
     if data.class_names is not None:
         return data
     numbers, codes = np.unique(to_host(data.y), return_inverse=True)
@@ -403,59 +442,61 @@ def with_class_codes(data: Dataset) -> Dataset:
 
 
 def check_classes(data: Dataset, target: str, are_numbers: bool) -> None:
-    """Refuse classes that cannot be told apart, or be both learned and tested."""
+    """Refuse a single class, and classes with too few rows for both training and testing."""
     names, counts = data.class_names or [], np.bincount(to_host(data.y))
     option = f"--target {shlex.quote(target)}"
     advice = ", or give --task regression to predict numbers" if are_numbers else ""
     if len(names) == 1:
         raise ValueError(
-            f"{option}: all {len(data)} rows are of the class {names[0]!r}: expected two classes "
-            f"at least, there is nothing to tell apart{advice}"
+            f"{option}: all {len(data)} rows are of the class {names[0]!r}: expected at least two "
+            f"classes{advice}"
         )
     rare = [name for name, count in zip(names, counts, strict=True) if count == 1]
     if rare:
         subject, them = f"the class {rare[0]!r} has", "it"
         if len(rare) > 1:
-            subject, them = f"{len(rare)} classes, {rare[0]!r} for one, have", "them"
+            subject, them = f"{len(rare)} classes, e.g. {rare[0]!r}, have", "them"
         raise ValueError(
-            f"{option}: {subject} one row, and one is needed to learn from and one to test on: "
-            f"add rows of {them} or take {them} out{advice}"
+            f"{option}: {subject} only one row: expected at least two, one to train on and one to "
+            f"test on; add rows of {them} or remove {them}{advice}"
         )
 
 
 def check_values(data: Dataset, target: str) -> None:
-    """Refuse targets of a regression if squares of their differences are too large for float64."""
+    """Refuse targets of a regression whose squared differences overflow or underflow float64."""
     y = to_host(data.y).astype(np.float64)
     mean, scale = suggested_unit(y)
     with np.errstate(over="ignore"):
         furthest = float(np.max(np.abs(y - mean)))
-    if furthest > _LARGEST or scale < 1 / _LARGEST:
+    if furthest > _LARGEST_DIFFERENCE or scale < 1 / _LARGEST_DIFFERENCE:
+        too = "large" if furthest > _LARGEST_DIFFERENCE else "small"
         raise ValueError(
-            f"--target {shlex.quote(target)}: the numbers go from {y.min():g} to {y.max():g}, too "
-            "far or too little apart to be squared: multiply the column by a power of ten"
+            f"--target {shlex.quote(target)}: the numbers go from {y.min():g} to {y.max():g}, and "
+            f"the squares of their differences are too {too} for float64: multiply the column by a "
+            "power of ten"
         )
 
 
-_LARGEST = 1e145
-"""What can be squared and summed over many rows, as the error is."""
+_LARGEST_DIFFERENCE = 1e145
+"""The squares of differences up to this can be summed over many rows without overflow."""
 
 
 def split(data: Dataset, options: argparse.Namespace, kind: str) -> tuple[Dataset, Dataset]:
-    """Return the part to learn from and the part to test on."""
+    """Split the data into a part to train on and a part to test on."""
     size = 0.25 if options.test_size is None else options.test_size
     by_class = kind == "classification"
     try:
         return train_test_split(data, size, stratify=by_class, seed=options.seed)
     except ValueError:
-        needed = "a row of each class" if by_class else "one row"
+        needed = "at least one row of each class" if by_class else "at least one row"
         raise ValueError(
-            f"--test-size {size:g} does not split {len(data)} rows into two parts that have "
-            f"{needed} at least: give another one, or more data"
+            f"--test-size {size:g} does not split {len(data)} rows into two parts with {needed}: "
+            "give another size, or more data"
         ) from None
 
 
 def build_network(task: Task, options: argparse.Namespace, defaults: Defaults) -> NeuralNetwork:
-    """Stack the layers that the arguments ask for."""
+    """Build the network that the options describe."""
     regression = task.classes is None
     network = NeuralNetwork(
         epochs=options.epochs or defaults.epochs,
@@ -470,7 +511,7 @@ def build_network(task: Task, options: argparse.Namespace, defaults: Defaults) -
         progress=not options.quiet and sys.stderr is not None,
         target_unit=task.unit,
     )
-    # Each column of a file has a unit of its own, and all pixels of images have one.
+    # The columns of a file have different units; the pixels of an image have the same.
     network.add(Normalization.adapt(task.training.X, task.name == "csv"))
     dropout = defaults.dropout if options.dropout is None else options.dropout
     for n_units in options.hidden or defaults.hidden:
@@ -485,6 +526,11 @@ def build_network(task: Task, options: argparse.Namespace, defaults: Defaults) -
 
 def run_predict(options: argparse.Namespace) -> None:
     """Write one row of CSV for each sample: its class and probability, or its value."""
+    if is_network_file(options.source) and not is_network_file(options.model):
+        raise ValueError(
+            f"{options.source} is a network and {options.model} is not: expected the network "
+            f"first, xpnet predict {shlex.quote(options.source)} {shlex.quote(options.model)}"
+        )
     network = load(options.model, device=options.device)
     data = Dataset.from_csv(options.source, columns=network.feature_names)
     data.check_finite()
@@ -492,8 +538,8 @@ def run_predict(options: argparse.Namespace) -> None:
     if not np.isfinite(output).all():
         row = int(np.argmin(np.isfinite(output).all(axis=1)))
         raise ValueError(
-            f"{options.source}: for row {row} (from 0) the network puts out {output[row].tolist()}:"
-            " are its numbers far from those that the network was trained on?"
+            f"{options.source}: the network's output for row {row} (from 0) is "
+            f"{output[row].tolist()}: check whether its numbers are far from the training data"
         )
     if sys.stdout is None:
         raise OSError("there is no standard output to write predictions to")
@@ -502,7 +548,7 @@ def run_predict(options: argparse.Namespace) -> None:
     if network.class_names is None:
         several = [f"{name}_{k}" for k in range(output.shape[1])]
         writer.writerow(several if len(several) > 1 else [name])
-        # The fewest digits from which the same number is read again.
+        # As few digits as possible that still give the same number when read back.
         writer.writerows([str(value) for value in row] for row in output)
         return
     probability = class_probabilities(network, output)
@@ -514,6 +560,13 @@ def run_predict(options: argparse.Namespace) -> None:
     writer.writerow([name, "probability"])
     for k, p in zip(probability.argmax(axis=1), probability.max(axis=1), strict=True):
         writer.writerow([network.class_names[k], f"{p:.4f}"])
+
+
+def is_network_file(path: str) -> bool:
+    """Whether a file begins as safetensors files do: the length of a JSON header, then its "{"."""
+    with suppress(OSError, ValueError), open(path, "rb") as file:
+        return file.read(9)[8:] == b"{"
+    return False
 
 
 def class_probabilities(network: NeuralNetwork, output: np.ndarray) -> np.ndarray:
@@ -540,10 +593,10 @@ def run_info(options: argparse.Namespace) -> None:
 
 
 def describe_backend(name: str) -> list[tuple[str, ...]]:
-    """Return a row for each device of a backend, or one that says what it lacks."""
+    """Return a row for each device of a backend, or one row that says what is missing."""
     rows: list[tuple[str, ...]] = []
     try:
-        # CUDA devices are counted up until there is no next one; other libraries' default is told.
+        # All CUDA devices are listed, and the default device of other libraries.
         while name == "cupy" or not rows:
             backend = resolve(f"cuda:{len(rows)}" if name == "cupy" else "auto", backend=name)
             memory = backend.memory()
@@ -552,7 +605,9 @@ def describe_backend(name: str) -> list[tuple[str, ...]]:
             rows.append((name, version, backend.device_name, shown or "", "ready"))
     except DeviceUnavailableError as error:
         return rows or [(name, "", "", "", str(error).replace("cuda:0", "cuda"))]
-    except Exception as error:  # a third party's backend shall not hide the others
+    except (
+        Exception
+    ) as error:  # a third party's backend may raise anything; list the others all the same
         return [*rows, (name, "", "", "", f"fails: {type(error).__name__}: {error}")]
     return rows
 
@@ -566,12 +621,12 @@ def _version(namespace: Any) -> str:
 # ---- arguments
 
 
-_MOST = 2**31 - 1
+_LARGEST_INTEGER = 2**31 - 1
 """The largest whole number that an option takes."""
 
 
 def _argument(check: Any, expected: str) -> Any:
-    """Make an argument type from a function that returns a value, or raises or returns None."""
+    """Make an argument type of a function that returns None or raises ValueError for bad text."""
 
     def parse(text: str) -> Any:
         try:
@@ -585,22 +640,28 @@ def _argument(check: Any, expected: str) -> Any:
     return parse
 
 
-def _least(text: str, least: int) -> int | None:
-    return int(text) if least <= int(text) <= _MOST else None
+def _integer(text: str, least: int) -> int | None:
+    return int(text) if least <= int(text) <= _LARGEST_INTEGER else None
 
 
-def _counts(text: str) -> tuple[int, ...] | None:
-    sizes = tuple(int(part) for part in text.split(","))
-    return sizes if all(1 <= size <= _MOST for size in sizes) else None
+def _integers(text: str) -> tuple[int, ...] | None:
+    sizes = [_integer(part, 1) for part in text.split(",")]
+    return None if None in sizes else tuple(size for size in sizes if size)
 
 
 def _between(text: str, low: float, high: float) -> float | None:
     return float(text) if low < float(text) < high else None
 
 
-_count = _argument(lambda text: _least(text, 1), f"a whole number, 1 or more (up to {_MOST})")
-_seed = _argument(lambda text: _least(text, 0), f"a whole number, 0 or more (up to {_MOST})")
-_positive = _argument(lambda text: _between(text, 0.0, float("inf")), "a number above 0")
+def _fraction(text: str) -> float | None:
+    return float(text) if 0.0 <= float(text) < 1.0 else None
+
+
+_RANGE = f"or more (up to {_LARGEST_INTEGER})"
+_text = _argument(lambda text: text or None, "a name")
+_count = _argument(lambda text: _integer(text, 1), f"a whole number, 1 {_RANGE}")
+_seed = _argument(lambda text: _integer(text, 0), f"a whole number, 0 {_RANGE}")
+_positive = _argument(lambda text: _between(text, 0.0, float("inf")), "a finite number above 0")
 _share = _argument(lambda text: _between(text, 0.0, 1.0), "a number between 0 and 1")
-_dropout = _argument(lambda text: _between(text, -1e-9, 1.0), "a number in [0, 1)")
-_sizes = _argument(_counts, "numbers of units, e.g. 128,64")
+_dropout = _argument(_fraction, "a number in [0, 1)")
+_sizes = _argument(_integers, "numbers of units, e.g. 128,64")

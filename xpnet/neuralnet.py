@@ -166,8 +166,8 @@ class NeuralNetwork:
     min_samples: ClassVar[int] = 2
     """How many samples a data set must have to be trained on."""
 
-    warns_of_size: ClassVar[bool] = True
-    """Whether ``fit`` warns where it learned little from targets far from 0, or large or small."""
+    warns_of_targets: ClassVar[bool] = True
+    """Whether ``fit`` warns of targets that lose digits, or whose size keeps it from learning."""
 
     epochs: int
     batch_size: int | str
@@ -570,7 +570,7 @@ class NeuralNetwork:
             if self.history.epochs == done:  # no epoch is complete: the weights are the old ones
                 for name, value in before.items():
                     setattr(self, name, value)
-        if self.warns_of_size and self.target_unit is None and self.history.epochs > done:
+        if self.warns_of_targets and self.target_unit is None and self.history.epochs > done:
             row, data = self.history.last, placed.training
             reached = row["loss"] - row.get("penalty", 0.0)
             warn_of_size(data.y, data.sample_weight, self.loss, reached, self.backend.dtype)
@@ -788,7 +788,8 @@ class NeuralNetwork:
             with blaming("validation"):
                 held_out = self._checked(validation, training.feature_names)
                 check_weights(held_out, self.loss, self.metric)
-        warn_of_lost_targets(training, self.loss, self.backend.dtype, self.target_unit)
+        if self.warns_of_targets:
+            warn_of_lost_targets(training, self.loss, self.backend.dtype, self.target_unit)
         backend = self._backend_for(training.X)
         with backend.active():
             placed = place_training(self, training, held_out, backend)

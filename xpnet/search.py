@@ -1,7 +1,6 @@
-"""Looking for settings: a random search over them, and a learning rate to begin with.
+"""Tuning: a random search over settings, a test of learning rates, and pruning for Optuna.
 
-Grids, cross-validation and cleverer searches are scikit-learn's and Optuna's; for the latter there
-is a callback that ends hopeless trials.
+For grid searches and cross-validation, use scikit-learn with :mod:`xpnet.estimators`.
 """
 
 import copy
@@ -11,7 +10,7 @@ import re
 import reprlib
 import time
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from functools import partial
 from itertools import chain, count, starmap
@@ -40,13 +39,13 @@ class Search(NamedTuple):
     ----------
     rows : list of dict
         One for each trial, in order: ``trial``, the settings, ``score``, ``seconds``, and
-        ``error``, which is None if it did not fail. ``pandas.DataFrame(rows)`` is a table.
+        ``error``, which is None if the trial succeeded. ``pandas.DataFrame(rows)`` is a table.
     best : dict or None
         The settings of the best trial; None if no trial has a finite score.
     best_score : float
         NaN if no trial has a finite score.
     metric : str
-        The name of the metric that the trials were scored by.
+        The name of the metric that scores the trials.
     mode : {"max", "min"}
         Whether the best score is the largest or the smallest.
     """
@@ -81,63 +80,66 @@ def random_search(
     progress: bool = False,
     mode: str = "auto",
 ) -> Search:
-    """Train networks with settings that are drawn at random, and compare them.
+    """Train networks with settings drawn at random, and compare their scores.
 
     Parameters
     ----------
     build : callable
-        Takes settings by name and returns a network with a metric, the same metric for all
-        settings. It is called twice for each trial: once before any training, to compare the
-        metrics, and once to train. With ``n_jobs`` above 1 it must be picklable.
+        Takes settings by name and returns a network. All networks must have the same metric.
+        Each trial calls it twice: once before any training, to compare the metrics, and once to
+        train. With ``n_jobs`` above 1 it must be picklable.
     space : dict, or sequence of dict
-        For each setting a list of values, or a distribution of SciPy's.
-    data, validation : Dataset, (X, y) or (X, y, sample_weight)
-        What networks are trained on, and scored on by their own metric.
+        Maps the name of each setting to a list of values or to a SciPy distribution.
+    data : Dataset, (X, y) or (X, y, sample_weight)
+        Trains the networks.
+    validation : Dataset, (X, y) or (X, y, sample_weight)
+        Scores the networks by their metric.
     n_iter : int, default 10
-        How many trials; fewer where the space has no more.
+        The number of trials; fewer if the space has fewer combinations of values.
     n_jobs : int, default 1
-        How many at a time, each in a process of its own; on a GPU 1, so that the data are moved
-        there once for all trials.
+        The number of processes that run trials at the same time. On a GPU leave it at 1: the data
+        are then moved there once for all trials.
     seed : int, optional
-        Of the settings that are drawn. A network's own is ``build``'s to give.
+        Determines the settings that are drawn. ``build`` sets the seed of each network.
     path : str or path-like, optional
-        A file that gets a line for each trial as soon as it is done. If it exists already, its
-        trials are not done again, so that an interrupted search goes on. ``space``, ``n_iter``,
-        ``seed`` and the metric must be as before; ``mode`` may be another. Damaged lines are moved
-        to ``path`` + ``.damaged``, and only their trials are done again.
+        A file that each trial is written to when it ends. If the file exists, its trials are not
+        run again: an interrupted search continues. ``space``, ``n_iter``, ``seed`` and the metric
+        must not change; ``mode`` may. Damaged lines are moved to ``path`` + ``.damaged``, and
+        their trials are run again.
     progress : bool, default False
         Whether to show a progress bar.
     mode : {"auto", "max", "min"}, default "auto"
-        Whether the largest or the smallest score is best. "auto" asks the metric
-        (:attr:`xpnet.metrics.Metric.greater_is_better`); if the metric is a function, give "max" or
-        "min".
+        Whether the largest or the smallest score is best. "auto" takes the metric's own direction
+        (:attr:`xpnet.metrics.Metric.greater_is_better`); for a metric that is a function, give
+        "max" or "min".
 
     Returns
     -------
     Search
-        A failed trial has its error in its row. NaN and infinite scores are never the best.
+        The row of a failed trial has its error. NaN and infinite scores are never the best.
 
     Raises
     ------
     ImportError
         scikit-learn and joblib are not installed.
     TypeError
-        ``build`` is no function or returns something else than a network, or ``space`` is no dict
-        of lists and distributions.
+        ``build`` is not a function or does not return a network, or ``space`` is not a dict of
+        lists and distributions.
     ValueError
-        Networks have no metric, different metrics, or a function as metric without ``mode``; or
-        the file belongs to another search. In all cases nothing has been trained.
+        ``space`` has an empty list. Networks have no metric, different metrics, or a function as
+        metric without ``mode``. The file belongs to another search. These errors come before any
+        training.
 
     Warns
     -----
     RuntimeWarning
-        Trials failed or have no finite score. The message has their number and the first error.
+        Trials failed or have no finite score. The message has their count and the first error.
 
     Notes
     -----
-    Bergstra and Bengio 2012, "Random search for hyper-parameter optimization": of few settings that
-    matter among many, a grid tries few values and a random search many. The settings are drawn by
-    scikit-learn's ``ParameterSampler``, and trials run by joblib.
+    Where only a few of many settings matter, a grid tries few different values of those, and a
+    random search tries many (Bergstra and Bengio 2012, "Random search for hyper-parameter
+    optimization"). scikit-learn's ``ParameterSampler`` draws the settings; joblib runs the trials.
 
     Examples
     --------
@@ -173,7 +175,7 @@ def random_search(
     if file is not None and file.damaged:
         warn(
             f"{os.fspath(path or '')}: damaged in line {', '.join(map(str, file.damaged))}, moved "
-            f"to {file.aside}; those trials are done again",
+            f"to {file.aside}; those trials are run again",
             RuntimeWarning,
         )
     rows = {} if file is None else file.rows
@@ -181,7 +183,7 @@ def random_search(
     if n_jobs == 1 and todo and plan.backend is not None and plan.backend.has_kernels:
         training, held_out = (_on_backend(each, plan.backend) for each in (training, held_out))
     given = [(build, k, drawn[k], training, held_out) for k in todo if k not in plan.failed]
-    if n_jobs == 1:  # joblib would begin a trial before it hands out the one before
+    if n_jobs == 1:  # joblib would start a trial before the last one is written to the file
         trained = starmap(_trial, given)
     else:
         trained = Parallel(n_jobs=n_jobs, return_as="generator")(
@@ -204,7 +206,7 @@ def random_search(
 
 
 def _check_space(space: Any) -> None:
-    """Refuse what has no list of values, or distribution, for each setting."""
+    """Refuse a space that is not made of lists of values and distributions by name."""
     spaces = [space] if isinstance(space, Mapping) else space
     if (
         not isinstance(spaces, (list, tuple))
@@ -212,39 +214,49 @@ def _check_space(space: Any) -> None:
         or not all(isinstance(each, Mapping) for each in spaces)
     ):
         raise TypeError(
-            f"space={reprlib.repr(space)}: expected a dict from settings to lists of values, such "
-            "as {'n_units': [16, 64]}, or a list of such dicts"
+            f"space={reprlib.repr(space)}: expected a dict that maps settings to lists of values, "
+            "such as {'n_units': [16, 64]}, or a list of such dicts"
         )
     for name, values in ((name, values) for each in spaces for name, values in each.items()):
-        listed = hasattr(values, "__len__") and not isinstance(values, (str, bytes))
-        if not listed and not hasattr(values, "rvs"):
+        if not isinstance(name, str):
             raise TypeError(
-                f"space[{name!r}]={reprlib.repr(values)}: expected a list of values, or a "
-                f"distribution of SciPy's; for a single value give [{reprlib.repr(values)}]"
+                f"space has the setting {reprlib.repr(name)}: expected the name of an argument of "
+                "build, as text"
             )
+        if hasattr(values, "rvs"):
+            continue
+        given = f"space[{name!r}]={reprlib.repr(values)}"
+        listed = isinstance(values, Sequence) or getattr(values, "ndim", 0) == 1
+        if not listed or isinstance(values, (str, bytes, bytearray)):
+            advice = f"for a single value give [{reprlib.repr(values)}]"
+            if isinstance(values, (Set, Iterator, Mapping)) or hasattr(values, "ndim"):
+                advice = f"list(space[{name!r}]) makes one"
+            raise TypeError(f"{given}: expected a list of values or a SciPy distribution; {advice}")
+        if not len(values):
+            raise ValueError(f"{given} is empty: expected at least one value")
 
 
 def _draw_settings(sampler: Any, space: Any, n_iter: int, seed: int | None) -> list[dict[str, Any]]:
-    """Return the settings of each trial, or the whole space if it has no more than ``n_iter``."""
+    """Return the settings of each trial: ``n_iter`` of them, or as many as the space has."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The total space of parameters")
         drawn: list[dict[str, Any]] = list(sampler(space, n_iter, random_state=seed))
     for name in {name for settings in drawn for name in settings}:
         if name in RESERVED:
             raise ValueError(
-                f"space has a setting {name!r}, which is a column of the result: expected a name "
-                f"other than {', '.join(RESERVED)}"
+                f"space has a setting {name!r}, which is a column of the result: rename it; these "
+                f"names are taken: {', '.join(RESERVED)}"
             )
     return drawn
 
 
 class _Plan(NamedTuple):
-    """What the untrained networks tell of a search.
+    """What a search learns from its networks before it trains them.
 
     Attributes
     ----------
     metric : str
-        The metric that all networks are scored by; "" if none could be built.
+        The metric that all networks have; "" if none could be built.
     mode : str
         Whether the best score is the largest, "max", or the smallest, "min".
     backend : Backend or None
@@ -260,7 +272,7 @@ class _Plan(NamedTuple):
 
 
 def _build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
-    """Build each network once, and find the metric that they have in common."""
+    """Build each network once, and check that all have the same metric."""
     failed: dict[int, dict[str, Any]] = {}
     metrics: dict[str, int] = {}
     plan = _Plan("", "max" if mode == "auto" else mode, None, failed)
@@ -278,7 +290,7 @@ def _build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
         metric = net.metric
         if metric is None:
             raise ValueError(
-                f"the network of trial {number} has no metric to compare it by: build it with "
+                f"the network of trial {number} has no metric to score it by: build it with "
                 "NeuralNetwork(metric=...)"
             )
         name, direction = _name_of(metric), direction_of(metric) if mode == "auto" else mode
@@ -301,8 +313,8 @@ def _build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
 def _name_of(metric: Any) -> str:
     """Return a metric's name with its settings, to tell whether two metrics are the same.
 
-    The threshold is left out: it follows from the loss, and scores at different thresholds are
-    comparable.
+    The threshold is left out: it depends on the loss, and scores at different thresholds can be
+    compared.
     """
     if hasattr(metric, "__qualname__"):  # a function
         return str(metric.__qualname__)
@@ -317,7 +329,7 @@ def _name_of(metric: Any) -> str:
 
 
 def _on_backend(data: Dataset, backend: Backend) -> Dataset:
-    """Return the data on the networks' device, so that no trial has to move them."""
+    """Move data to the networks' device once, instead of in each trial."""
     if is_sparse(data.X):
         return data
     y, weight = (None if a is None else move(a, backend) for a in (data.y, data.sample_weight))
@@ -327,7 +339,7 @@ def _on_backend(data: Dataset, backend: Backend) -> Dataset:
 def _trial(
     build: Any, number: int, settings: dict[str, Any], training: Dataset, held_out: Dataset
 ) -> dict[str, Any]:
-    """Train and score a network; return the row of the trial."""
+    """Train and score a network; return the trial's row."""
     start = time.perf_counter()
     try:
         return _row(number, settings, start, build(**settings).fit(training).score(held_out))
@@ -359,20 +371,20 @@ def _result(rows: list[dict[str, Any]], drawn: list[dict[str, Any]], plan: _Plan
 
 
 class OptunaPruning(Callback):
-    """Tells a trial of Optuna of each epoch, and ends one that Optuna gives up.
+    """Reports each epoch to a trial of Optuna, and ends the trial if Optuna prunes it.
 
     Parameters
     ----------
     trial : optuna.Trial
     monitor : str, default "val_loss"
-        A column of the history. Pruners compare its values by the study's direction.
+        The column of the history to report. Pruners compare its values in the study's direction.
     """
 
     def __init__(self, trial: Any, monitor: str = "val_loss") -> None:
         self.trial, self.monitor = trial, monitor
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Refuse a column that will not be there, or whose best trials the study would prune."""
+        """Refuse a column that is missing, or that the study would minimize instead of maximize."""
         check_watched(self, self.monitor, columns, network)
         known = direction_of_column(network, self.monitor)
         # A FixedTrial has no study; with several objectives Optuna cannot prune.
@@ -382,12 +394,12 @@ class OptunaPruning(Callback):
             better = "larger" if known == "max" else "smaller"
             raise ValueError(
                 f"{self.monitor!r} is better when {better}, but the study would prune the trials "
-                f"where it is {better}: watch another column, or use "
+                f"where it is {better}: monitor another column, or use "
                 f"create_study(direction='{known}imize')"
             )
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
-        """Report the epoch; raise ``optuna.TrialPruned`` where the trial is given up."""
+        """Report the epoch; raise ``optuna.TrialPruned`` if Optuna prunes the trial."""
         value = row.get(self.monitor, math.nan)
         if math.isnan(value):
             return
@@ -395,20 +407,20 @@ class OptunaPruning(Callback):
 
         self.trial.report(value, int(row["epoch"]))
         if self.trial.should_prune():
-            raise optuna.TrialPruned(f"given up in epoch {row['epoch']:.0f}")
+            raise optuna.TrialPruned(f"pruned in epoch {row['epoch']:.0f}")
 
 
 class LearningRates(NamedTuple):
-    """What :func:`find_learning_rate` has seen.
+    """The result of :func:`find_learning_rate`.
 
     Attributes
     ----------
-    rates : array
-        The learning rate of each step.
-    losses : array
-        The loss of each step's batch, smoothed.
+    rates : array of shape (n_steps,)
+        The learning rate of each step. The test may end before the last step.
+    losses : array of shape (n_steps,)
+        The smoothed loss: an exponential moving average of the batches' losses.
     suggestion : float
-        Where the loss falls fastest.
+        The learning rate at which the loss falls fastest.
     """
 
     rates: np.ndarray
@@ -416,7 +428,7 @@ class LearningRates(NamedTuple):
     suggestion: float
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the losses over the learning rates; see :func:`xpnet.plots.plot_sweep`."""
+        """Plot the loss against the learning rate; see :func:`xpnet.plots.plot_sweep`."""
         from .plots import new_axes
 
         ax = ax or new_axes(5.0, 3.6)
@@ -436,23 +448,30 @@ def find_learning_rate(
     most: float = 10.0,
     n_steps: int = 100,
 ) -> LearningRates:
-    """Train a copy of a network with a learning rate that grows from step to step.
+    """Find a learning rate: train a copy of a network with one that grows with each step.
 
-    Smith 2017, "Cyclical learning rates for training neural networks", section 3.3. It ends where
-    the loss is four times its lowest.
+    This is the learning rate range test of Smith 2017, "Cyclical learning rates for training neural
+    networks", section 3.3. The test ends early if the loss rises to four times its minimum.
 
     Parameters
     ----------
     network : NeuralNetwork
-        Stays as it is.
+        Is not changed.
     data : Dataset, (X, y) or (X, y, sample_weight)
-    least, most : float
-        The first and the last learning rate; they grow by the same factor each step.
+    least : float, default 1e-6
+        The learning rate of the first step.
+    most : float, default 10.0
+        The learning rate of the last step. Each step multiplies it by the same factor.
     n_steps : int, default 100
 
     Returns
     -------
     LearningRates
+
+    Raises
+    ------
+    ValueError
+        An argument is out of range, or the loss is not finite in the first two steps.
     """
     least, most = check_positive("least", least), check_positive("most", most)
     n_steps = check_count("n_steps", n_steps, least=3)
@@ -462,7 +481,7 @@ def find_learning_rate(
     losses: list[float] = []
     mean = 0.0
     placed = net._prepare(data)
-    quiet = np.errstate(over="ignore", invalid="ignore")  # it ends where the loss is not finite
+    quiet = np.errstate(over="ignore", invalid="ignore")  # the test ends if the loss is not finite
     with net.backend.active(), quiet, closing(_batches(net, placed)) as batches:
         for batch in batches:
             output = net.forward_propagation(batch.X)
@@ -471,42 +490,46 @@ def find_learning_rate(
             net.optimizer.learning_rate = float(rates[len(losses)])
             net.backward_propagation(error, update=False)
             net.update_parameters(net.loss.total_weight(*arguments))
-            mean = _OLD * mean + (1.0 - _OLD) * net.backend.scalar(loss)
-            losses.append(mean / (1.0 - _OLD ** (len(losses) + 1)))
+            mean = _DECAY * mean + (1.0 - _DECAY) * net.backend.scalar(loss)
+            losses.append(mean / (1.0 - _DECAY ** (len(losses) + 1)))  # undoes the start at 0
             if len(losses) == n_steps or _diverges(losses):
                 break
     return _suggest(rates[: len(losses)], np.array(losses))
 
 
 def _batches(net: "NeuralNetwork", placed: Placed) -> Generator[Arrays, None, None]:
-    """Give the batches of one epoch after the other, without end, as ``fit`` would take them."""
+    """Yield batches in the order of ``fit``, epoch after epoch, without end."""
     for epoch in count():
         with closing(placed.training.chunks(net, epoch)) as chunks:
             for arrays, order in chunks:
                 yield from arrays.batches(placed.plan.batch_size, order)
 
 
-_OLD = 0.95
-"""The weight of the losses so far in the smoothed one."""
+_DECAY = 0.95
+"""The decay of the exponential moving average of the losses."""
 
 
 def _diverges(losses: list[float]) -> bool:
-    """Whether the last loss is four times the lowest, or as far above one that is not positive."""
+    """Whether the last loss has risen to four times the lowest.
+
+    Where the lowest is not positive, the rise is compared with the fall before it.
+    """
     lowest = min(losses)
     rise = 3 * (lowest if lowest > 0 else max(losses[0] - lowest, -lowest))
     return not math.isfinite(losses[-1]) or losses[-1] > lowest + rise
 
 
 def _suggest(rates: np.ndarray, losses: np.ndarray) -> LearningRates:
-    """Return the rates with the one at the steepest descent over their logarithm.
+    """Suggest the rate at which the loss falls fastest over the logarithm of the rate.
 
-    It is looked for on the way to the lowest loss, after the first steps, whose mean is of few.
+    Only the descent to the lowest loss counts, without the first eighth of the steps: the moving
+    average of a few losses is noisy.
     """
     lowest = best_of(losses, "min")
     if lowest is None or len(losses) < 2:
         raise ValueError(
-            "the loss is not finite from the first learning rates on: give a smaller least, or "
-            "standardise the features"
+            "the loss is not finite at the smallest learning rates: give a smaller value for "
+            "least, or standardise the features"
         )
     first = min(len(losses) // 8, max(lowest - 2, 0))
     part = slice(first, max(lowest + 1, first + 2))

@@ -1,13 +1,14 @@
 """scikit-learn's ``MLPClassifier`` and ``MLPRegressor``, on a CPU or with ``device="cuda"``.
 
-Change one line, ``from sklearn.neural_network import MLPClassifier``, to one that imports it from
-here. On a CPU in float64 both give the same weights from the same ``random_state``; what is here
-besides (a GPU, dropout, class weights and more) is off by default.
+Only the import changes: replace ``from sklearn.neural_network import MLPClassifier`` by ``from
+xpnet.estimators import MLPClassifier``. On a CPU in float64 both give the same weights for the same
+``random_state``. The additional features (a GPU, dropout, class weights and more) are off by
+default.
 
-Warnings are scikit-learn's, and point at your own line: the one that called ``fit``, of the
-estimator or of the pipeline or search around it. So a filter by ``module="sklearn"`` does not hide
-them; one by category does, ``warnings.filterwarnings("ignore", category=ConvergenceWarning)``, with
-``ConvergenceWarning`` from ``sklearn.exceptions``.
+Warnings have scikit-learn's categories, and point at your own line: the call of ``fit`` of the
+estimator, or of the pipeline or search around it. A filter by ``module="sklearn"`` does not hide
+them; a filter by category does: ``warnings.filterwarnings("ignore",
+category=sklearn.exceptions.ConvergenceWarning)``.
 
 A ``fit`` that raises an error leaves the estimator as it was before.
 
@@ -27,7 +28,7 @@ In a pipeline, with a grid search:
 >>> bool(search.best_score_ > 0.9)
 True
 
-Text in sparse rows, on a GPU if there is one:
+Text as a sparse matrix, on a GPU if there is one:
 
 >>> from sklearn.feature_extraction.text import CountVectorizer
 >>> words = CountVectorizer()

@@ -1,4 +1,4 @@
-"""What both estimators share: their parameters, and fitting as scikit-learn documents it."""
+"""The base class of both estimators: parameters, fitting and conversion."""
 
 import copy
 import warnings
@@ -17,11 +17,18 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..activations import ActivationLayer
 from ..backends import PRECISIONS, Array, to_host
+from ..backends._errors import shown
 from ..callbacks import Callback
 from ..losses import LossFunction
 from ..schedules import Schedule
 from ..trainer import DivergedError
-from ._checks import check_for_lbfgs, check_going_on, check_numbers, hidden_sizes
+from ._checks import (
+    check_for_lbfgs,
+    check_going_on,
+    check_numbers,
+    hidden_sizes,
+    warn_of_lost_targets,
+)
 from ._conversion import from_sklearn, to_sklearn
 from ._inputs import FLOATING, Home, brought, checked, features
 from ._lbfgs import fit_lbfgs
@@ -47,7 +54,7 @@ _NOT_FINITE = (
 
 
 class BaseMLP(BaseEstimator, ABC):
-    """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which say what parameters mean."""
+    """Base of :class:`MLPClassifier` and :class:`MLPRegressor`, which document the parameters."""
 
     best_loss_: float | None
     _in_training = False
@@ -93,20 +100,20 @@ class BaseMLP(BaseEstimator, ABC):
     }
 
     def _take(self, parameters: dict[str, Any]) -> None:
-        """Keep the arguments of ``__init__`` as they are, as scikit-learn wants it."""
+        """Store the arguments of ``__init__`` unchanged, as scikit-learn requires."""
         for name, value in parameters.items():
             if name != "self":
                 setattr(self, name, value)
 
-    # ---- what the two differ in
+    # ---- defined by the subclasses
 
     @abstractmethod
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
-        """Return targets as the loss takes them, and note what there is to know of them."""
+        """Return targets as the loss takes them; a classifier learns its classes from them."""
 
     @abstractmethod
     def _decode(self, targets: np.ndarray) -> np.ndarray:
-        """Return what targets, as :meth:`_encode` made them, were."""
+        """Return the targets that :meth:`_encode` was given."""
 
     @abstractmethod
     def _loss(self, dtype: str) -> LossFunction:
@@ -118,22 +125,22 @@ class BaseMLP(BaseEstimator, ABC):
 
     @abstractmethod
     def _held_out_score(self, z: np.ndarray, targets: np.ndarray, weight: Any) -> float:
-        """Return the score of a network's outputs."""
+        """Return the score of outputs ``z`` of the network."""
 
     @abstractmethod
     def _outputs_of(self, targets: np.ndarray) -> int:
-        """Return how many outputs targets are for."""
+        """Return the number of outputs that the targets need."""
 
     def _class_weights(self, targets: np.ndarray, incremental: bool) -> np.ndarray | None:
         """Return the weight of each sample's class, or None."""
         return None
 
     def _loss_scale(self) -> float:
-        """Return what the loss of the data is multiplied by in ``loss_``."""
+        """Return the factor by which ``loss_`` differs from the network's loss."""
         return 1.0
 
     def _reported_loss(self, loss: Array, z: Array, targets: Array, *weight: Array) -> Array:
-        """Return what scikit-learn makes of a loss, and of the outputs that it is of."""
+        """Return the loss as scikit-learn reports it, given the outputs ``z``."""
         return self._loss_scale() * loss
 
     # ---- fitting
@@ -146,12 +153,12 @@ class BaseMLP(BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Of NumPy, CuPy, PyTorch or JAX; lists, tables of pandas or polars.
+            An array of NumPy, CuPy, PyTorch or JAX, a list, or a table of pandas or polars.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
         validation_data : tuple of (X, y) or (X, y, sample_weight), optional
-            What the validation loss of ``history_`` is of, and, with ``early_stopping``, the score,
-            in place of a part of the samples.
+            Data for the validation loss in ``history_``. With ``early_stopping`` they replace the
+            samples that are held out for the validation score.
 
         Returns
         -------
@@ -161,14 +168,16 @@ class BaseMLP(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            Parameters or data are not what is expected; or weights became NaN or infinite.
+            A parameter or the data are invalid, or weights became NaN or infinite.
+        TypeError
+            Features, or a regressor's targets, are dates or durations.
         DeviceUnavailableError
-            There is no such ``device`` here.
+            This machine does not have the ``device``.
 
         Notes
         -----
-        A fit that raises an error leaves the estimator as it was: a model that was fitted before
-        still predicts as it did.
+        A fit that raises an error does not change the estimator: a model that was fitted before
+        still gives the same predictions.
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
@@ -194,6 +203,8 @@ class BaseMLP(BaseEstimator, ABC):
         held_out = self._held_out(validation_data)
         self._random_state = check_random_state(self.random_state)
         dtype = self._dtype_of(None if first else self.coefs_[0], X)
+        if is_regressor(self):
+            warn_of_lost_targets(y, dtype, self._loss(dtype).targets == "values")
         if first:
             self._initialize(sizes, dtype)
         self._begin_curves()
@@ -213,7 +224,7 @@ class BaseMLP(BaseEstimator, ABC):
         return self
 
     def _held_out(self, given: Any) -> tuple[Any, ...] | None:
-        """Return validation data of the user's own, checked; or None."""
+        """Check and return the user's validation data, if there are any."""
         if given is None:
             return None
         if len(given) not in (2, 3):
@@ -225,13 +236,13 @@ class BaseMLP(BaseEstimator, ABC):
         return X, self._encode(y, True, held_out=True), brought(weight[0]) if weight else None
 
     def _dtype_of(self, *arrays: Any) -> str:
-        """Return the type to train in: what was asked for, or the first array's, if it is one."""
+        """Return the type to train in: ``dtype``, or the first of the arrays' float types."""
         # PyTorch's are "torch.float32".
         own = (str(each.dtype).rpartition(".")[2] for each in arrays if each is not None)
         return self.dtype or next((each for each in own if each in FLOATING), "float64")
 
     def _initialize(self, sizes: list[int], dtype: str) -> None:
-        """Draw first weights, and begin all counts."""
+        """Draw initial weights, and set all counters to 0."""
         self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(sizes)
         self.loss_ = float("nan")  # until an epoch is over
         self.out_activation_ = self._out_activation()
@@ -241,7 +252,7 @@ class BaseMLP(BaseEstimator, ABC):
             self.__dict__.pop(name, None)
 
     def _begin_curves(self) -> None:
-        """Begin what is written down of each epoch, as far as it was not begun that way."""
+        """Reset the curves and best values, unless this fit continues those of the last one."""
         lbfgs = self.solver == "lbfgs"
         stops = self.early_stopping and not lbfgs
         if not hasattr(self, "loss_curve_") or lbfgs != (self._trained_by == "lbfgs"):
@@ -257,9 +268,9 @@ class BaseMLP(BaseEstimator, ABC):
     def _ready(
         self, sizes: list[int], dtype: str, gpu: Home = None, incremental: bool = False
     ) -> EstimatorNetwork:
-        """Return the network with everything as it is to be before training.
+        """Return the network with the current weights and states, ready to train.
 
-        Without a ``device`` it is where the features are, if that is a GPU.
+        Without a ``device`` parameter, it is on the GPU that holds the features, if any.
         """
         rate = self.learning_rate
         if not isinstance(rate, Schedule):
@@ -271,8 +282,8 @@ class BaseMLP(BaseEstimator, ABC):
             if before.backend != net.backend:
                 before = copy.deepcopy(before).to(net.backend)
             copy_states(before, net)
-            if incremental and self._trained_by != "lbfgs":  # which has none
-                net.optimizer = copy.deepcopy(before.optimizer)  # the other is kept for an undoing
+            if incremental and self._trained_by != "lbfgs":  # "lbfgs" has no optimizer state
+                net.optimizer = copy.deepcopy(before.optimizer)  # a failed fit restores the old one
             net.history = before.history
         self._trained_by = self.solver
         self.network_, self.history_ = net, net.history
@@ -284,22 +295,27 @@ class BaseMLP(BaseEstimator, ABC):
         return [*self.coefs_, *self.intercepts_]
 
     def _bring_out(self) -> None:
-        """Let ``coefs_`` and ``intercepts_`` be what the network has learned."""
+        """Set ``coefs_`` and ``intercepts_`` to the network's weights and biases."""
         self.coefs_, self.intercepts_ = bring_out(self.network_)
         self._held = self._parameters()
 
     def _scorer(
         self, net: EstimatorNetwork, X: Any, targets: np.ndarray, weight: Any
     ) -> Callable[[], float]:
-        """Return what scores the network, as it is when it is called, on held-out samples."""
+        """Return a function that scores the network's current weights on held-out samples."""
         if self.scoring is not None:
             scorer, y = check_scoring(self, self.scoring), self._decode(targets)
             given = {} if weight is None else {"sample_weight": weight}
 
             def scored() -> float:
-                with warnings.catch_warnings():  # held-out rows have lost the names of X
+                with warnings.catch_warnings():  # held-out rows have no feature names
                     warnings.filterwarnings("ignore", "X does not have valid feature names")
-                    return float(scorer(self, X, y, **given))
+                    value = scorer(self, X, y, **given)
+                if not isinstance(getattr(value, "item", lambda: value)(), Real):
+                    raise ValueError(
+                        f"scoring must return a number, got {shown(value)} ({type(value).__name__})"
+                    )
+                return float(value)
 
             return scored
 
@@ -312,17 +328,17 @@ class BaseMLP(BaseEstimator, ABC):
         return score
 
     def _loss_of(self, row: dict[str, float], name: str = "loss") -> float:
-        """Return an epoch's loss as scikit-learn counts it."""
+        """Return an epoch's loss as scikit-learn reports it, penalty included."""
         penalty = row.get("penalty", 0.0)
         return (row[name] - penalty) * self._loss_scale() + penalty
 
-    # ---- asking
+    # ---- predicting
 
     def _outputs(self, X: Any) -> tuple[np.ndarray, Home]:
-        """Return the network's outputs, and where answers belong."""
+        """Return the network's outputs on the host, and the backend that answers belong to."""
         check_is_fitted(self, "network_")
         X, home, check = features(self, X)
-        if self._in_training:  # a scorer asks, for targets on the host
+        if self._in_training:  # the caller is a scorer, which has its targets on the host
             home = None
         if not self._in_training:
             bring_in(self.network_, self._parameters(), self._held)
@@ -336,33 +352,37 @@ class BaseMLP(BaseEstimator, ABC):
         Raises
         ------
         ValueError
-            This one has what scikit-learn has not: batch normalization, another activation, solver
-            or learning rate.
+            This one uses a feature that scikit-learn lacks: batch normalization, or another
+            activation, solver or learning rate.
         """
         return to_sklearn(self)
 
     @classmethod
     def from_sklearn(cls, estimator: Any, **parameters: Any) -> Self:
-        """Return one with the parameters and the weights of scikit-learn's.
+        """Return an estimator with the parameters and the weights of scikit-learn's.
 
-        What its optimizer remembers of gradients stays behind: ``partial_fit`` begins that anew.
+        The state of its optimizer is not copied: ``partial_fit`` starts with a new optimizer.
 
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            A fitted one.
+            A fitted estimator of the same name.
         **parameters
-            Those that are to be others, and those that scikit-learn has not: ``device="cuda"``.
+            Parameters to change or to add, such as ``device="cuda"``.
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
 
         Raises
         ------
         TypeError
-            It is another kind of estimator.
+            ``estimator`` is of another class.
         """
         return from_sklearn(cls, estimator, parameters)
 
     def _adopt(self, coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> None:
-        """Become a fitted model with these weights; what else was learned is there already."""
+        """Become a fitted model with these weights; the other fitted attributes are set already."""
         self.coefs_, self.intercepts_, self._held = coefs, intercepts, []
         self._random_state = check_random_state(self.random_state)
         self.validation_loss_curve_ = []
@@ -374,7 +394,7 @@ class BaseMLP(BaseEstimator, ABC):
         self._bring_out()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Let ``coefs_`` be the network's own arrays again, as before the pickling."""
+        """Make ``coefs_`` the network's own arrays again, as they were before pickling."""
         super().__setstate__(state)
         if hasattr(self, "network_"):
             bring_in(self.network_, self._parameters(), self._held)
@@ -382,14 +402,14 @@ class BaseMLP(BaseEstimator, ABC):
             self._bring_out()
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: sparse rows are welcome."""
+        """Return scikit-learn's tags: sparse features are supported."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
 
 def stochastic(est: BaseMLP) -> bool:
-    """Whether there is a ``partial_fit``; raises AttributeError where not."""
+    """Return True if the solver has ``partial_fit``, else raise AttributeError."""
     if est.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."

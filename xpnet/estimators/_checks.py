@@ -1,19 +1,24 @@
-"""Parameters that do not fit each other, or the model so far: refused before anything is done."""
+"""Checks of parameters and targets, made before anything is trained."""
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from .._checks import check_integer
+import numpy as np
+
+from .._checks import check_integer, number
+from .._digits import lost_digits
 from ..backends._errors import shown
+from ..backends._warnings import warn
 from ..layers import BatchNormalization
 
 _COUNTS = ("batch_size", "max_iter", "max_fun", "n_iter_no_change", "verbose")
 
 
 def hidden_sizes(given: Any) -> list[int]:
-    """Return the sizes of hidden layers, which may be one number, as a list."""
+    """Return the sizes of hidden layers as a list; a single number is one layer."""
     several = hasattr(given, "__iter__") and getattr(given, "ndim", True) != 0
     sizes = list(given) if several else [given]
     try:
@@ -28,7 +33,7 @@ def hidden_sizes(given: Any) -> list[int]:
 
 
 def check_numbers(est: Any) -> None:
-    """Refuse whole numbers that are too large for a float, which scikit-learn lets pass."""
+    """Refuse integers that are too large for a float; scikit-learn's checks accept them."""
     for name, value in est.get_params(deep=False).items():
         if isinstance(value, int) and name not in _COUNTS and abs(value) > sys.float_info.max:
             raise ValueError(
@@ -38,7 +43,7 @@ def check_numbers(est: Any) -> None:
 
 
 def check_for_lbfgs(est: Any, validation_data: Any) -> None:
-    """Refuse what the solver "lbfgs", which has no epochs and no batches, would leave out."""
+    """Refuse parameters that "lbfgs" would ignore, since it has no epochs and no batches."""
     for name, value in (
         ("validation_data", validation_data),
         ("callbacks", est.callbacks),
@@ -46,13 +51,55 @@ def check_for_lbfgs(est: Any, validation_data: Any) -> None:
     ):
         if value is not None:
             raise ValueError(
-                f'{name} is for solvers that go in mini-batches, as "adam" does: solver="lbfgs" '
-                "does not"
+                f'{name} does not go with solver="lbfgs", which has no mini-batches: give another '
+                'solver, such as "adam"'
             )
 
 
+def check_class_weight(given: Mapping[Any, Any], classes: np.ndarray) -> None:
+    """Refuse weights by class that are not finite numbers from 0 up, or that are all 0.
+
+    As in scikit-learn, a dict that has every class of ``classes`` may name others as well.
+    """
+    known = list(classes)
+    unknown = [shown(label) for label in given if label not in known]
+    if unknown and not all(label in given for label in known):
+        raise ValueError(
+            f"class_weight names {', '.join(unknown[:3])}, which y does not have: expected its "
+            f"classes, {shown(classes.tolist())}"
+        )
+    for label, weight in given.items():
+        if not 0 <= number(weight) < math.inf:
+            raise ValueError(
+                f"class_weight gives the class {shown(label)} the weight {shown(weight)}: expected "
+                "a finite number, 0 or more"
+            )
+    if not any(given.get(label, 1.0) for label in known):
+        raise ValueError("class_weight gives every class the weight 0: expected one above 0")
+
+
+def warn_of_lost_targets(y: np.ndarray, dtype: str, may_be_scaled: bool) -> None:
+    """Warn of a regression's targets whose differences are lost in the type of the network.
+
+    Parameters
+    ----------
+    y : array of shape (n,) or (n, n_outputs)
+    dtype : {"float32", "float64"}
+    may_be_scaled : bool
+        Whether the loss allows targets to be standardised.
+    """
+    if (lost := lost_digits(y, dtype)) is None:
+        return
+    advice = "smaller numbers"
+    if may_be_scaled:
+        advice = "standardised targets, e.g. by sklearn.compose.TransformedTargetRegressor"
+    if dtype == "float32":
+        advice = f'dtype="float64", or {advice}'
+    warn(f"{lost}, which is too coarse to tell the targets apart: give {advice}")
+
+
 def check_going_on(est: Any, sizes: Sequence[int]) -> None:
-    """Refuse to go on with the weights of another network than the parameters ask for."""
+    """Refuse to continue with weights whose shapes differ from what the parameters ask for."""
     advice = "set warm_start=False and fit, or fit a clone"
     shapes, expected = [w.shape for w in est.coefs_], list(pairwise(sizes))
     if shapes != expected:

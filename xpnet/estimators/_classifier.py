@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from ..backends import Array, array_namespace, ops
 from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
+from ._checks import check_class_weight
 from ._inputs import Home, answer, brought, one_dimensional
 from ._network import of_outputs
 from ._undoing import all_or_nothing
@@ -26,61 +27,62 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     hidden_layer_sizes : array-like of int or int, default (100,)
         Units of each hidden layer.
     activation : str, ActivationLayer, its class, or a list with one for each, default "relu"
-        Of hidden layers: "identity", "logistic", "tanh", "relu", "leaky_relu", "relu6", or one of
-        your own.
+        The activation of hidden layers: "identity", "logistic", "tanh", "relu", "leaky_relu",
+        "relu6", or your own.
     solver : {"lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad"}, default "adam"
     alpha : float, default 0.0001
-        Strength of the penalty; it is divided by the number of a batch's samples.
+        Strength of the penalty, which is divided by the number of samples in the batch.
     batch_size : int or "auto", default "auto"
         "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default "constant"
-        How it changes from epoch to epoch; by name for "sgd" alone. "invscaling" divides the first
-        one by (samples seen + 1) ** power_t, "adaptive" by 5 whenever ``n_iter_no_change`` epochs
-        bring no improvement by ``tol``.
+        How the learning rate changes from epoch to epoch. The names apply only to "sgd":
+        "invscaling" divides ``learning_rate_init`` by (samples seen + 1) ** power_t; "adaptive"
+        divides the rate by 5 whenever ``n_iter_no_change`` epochs bring no improvement by ``tol``.
     learning_rate_init : float, default 0.001
     power_t : float, default 0.5
     max_iter : int, default 200
-        Epochs at most; iterations of "lbfgs".
+        The largest number of epochs, or of iterations of "lbfgs".
     shuffle : bool, default True
     random_state : int, RandomState or None, default None
-        Of first weights, of what is held out, of the batches.
+        Determines initial weights, held-out samples, batches and dropout.
     tol : float, default 0.0001
-        What counts as an improvement.
+        The smallest change of the loss or the score that counts as an improvement.
     verbose : bool, default False
     warm_start : bool, default False
-        Whether ``fit`` begins with the weights of the last one.
+        Whether ``fit`` starts from the weights of the last fit.
     momentum : float, default 0.9
     nesterovs_momentum : bool, default True
     early_stopping : bool, default False
-        Hold samples out, end when their score does not improve, and keep the best weights.
+        Whether to hold samples out, stop when their score no longer improves, and keep the best
+        weights.
     validation_fraction : float, default 0.1
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
-        Of "adam" and "adamw".
+        Parameters of "adam" and "adamw"; ``epsilon`` also of "rmsprop" and "adagrad".
     n_iter_no_change : int, default 10
         Epochs without an improvement after which training ends.
     max_fun : int, default 15000
-        Calls of the loss by "lbfgs" at most.
+        The largest number of times that "lbfgs" computes the loss.
     device : str, optional
-        "cpu", "cuda", "cuda:1", "auto"; by default where the features are that ``fit`` is given.
-        One that was fitted on a GPU is unpickled where there is one; :meth:`to_sklearn` gives one
-        for elsewhere.
+        "cpu", "cuda", "cuda:1" or "auto". By default the device of the features given to ``fit``.
+        A pickled estimator that was fitted on a GPU needs a GPU to be loaded; :meth:`to_sklearn`
+        converts it for other machines.
     dtype : {"float32", "float64"}, optional
-        By default the features' own, float64 for integers.
+        The type to compute in. By default the type of the features, float64 for integers.
     precision : str, default "float32"
-        Of products on CUDA, in float32; see :class:`xpnet.NeuralNetwork`.
+        The precision of matrix products in float32 on CUDA; see :class:`xpnet.NeuralNetwork`.
     dropout : float, default 0.0
-        The part of hidden units that is dropped in training.
+        The share of hidden units that training drops.
     batch_norm : bool, default False
         Whether hidden layers are normalised before their activation.
     class_weight : dict, "balanced" or None, default None
-        What samples of each class weigh in training, besides their own weights; scores for early
-        stopping know nothing of it.
+        Weights of the classes in training, which multiply the sample weights. Scores for early
+        stopping ignore them.
     l1_ratio : float, default 0.0
-        The part of ``alpha`` that is an L1 penalty.
+        The share of ``alpha`` that is an L1 penalty.
     weight_decay : float, default 0.01
-        Of "adamw".
+        The weight decay of "adamw".
     scoring : str, callable or None, default None
-        scikit-learn's scorer for ``early_stopping``, in place of the accuracy.
+        A scikit-learn scorer for ``early_stopping``; None is the accuracy.
     callbacks : Callback or list of Callback, optional
         See :mod:`xpnet.callbacks`.
     progress : bool, default False
@@ -92,37 +94,36 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     coefs_, intercepts_ : list of array
         Weights and biases of each layer; those of a model on a GPU are copies.
     loss_, best_loss_ : float
-        The last and the least loss, penalty included. ``best_loss_`` is None with early stopping.
-        ``loss_`` is NaN if the last epoch diverged, or if Ctrl-C came before the first was over.
+        The last and the lowest loss, penalty included. ``best_loss_`` is None with early stopping.
+        ``loss_`` is NaN if the last epoch diverged, or if Ctrl-C ended the first epoch.
     loss_curve_, validation_loss_curve_ : list of float
-        Of each epoch, or of each iteration of "lbfgs"; the latter with early stopping or
-        ``validation_data``, else empty.
+        The losses of each epoch, or of each iteration of "lbfgs". The validation losses are there
+        with early stopping or ``validation_data``.
     validation_scores_, best_validation_score_
-        Of each epoch, and the best, with early stopping, else None. The score is NaN in an epoch
-        that diverged, and the best one -inf if there was no other epoch.
+        The score of each epoch and the best of them, with early stopping, else None. An epoch that
+        diverged has the score NaN. The best score is finite, or -inf if no score is finite.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_ : int
         Epochs or iterations, samples seen, layers with the features as one, outputs, features.
     feature_names_in_ : array of str
         Where X has names.
     out_activation_ : str
     history_ : History
-        Everything that was written down of each complete epoch; "lbfgs" has none.
+        The history of the network, with a row for each complete epoch; empty for "lbfgs".
     network_ : NeuralNetwork
-        The network inside; its last layer gives logits.
+        The trained network. Its outputs are logits.
 
     Notes
     -----
-    Loss, penalty, first weights, learning rates, stopping and random numbers are scikit-learn's: in
-    float64 on a CPU the weights are the same within rounding. With sample weights ``loss_`` is the
-    weighted mean over all samples, where scikit-learn has the plain mean of the batches' weighted
-    means; on a GPU the penalty in it is that at the end of the epoch.
+    Loss, penalty, initial weights, learning rates, stopping and random numbers are scikit-learn's:
+    in float64 on a CPU the weights are the same within rounding. With sample weights, ``loss_`` is
+    the weighted mean over all samples, where scikit-learn takes the plain mean of the batches'
+    weighted means. On a GPU, ``loss_`` has the penalty at the end of the epoch.
 
-    Training that diverges is a ``ValueError``, and the estimator stays as it was. With
-    ``early_stopping`` it ends training: a ``ConvergenceWarning`` says so, and the weights are those
-    with the best validation score, as in scikit-learn. "lbfgs" ends where it diverges, with such a
-    warning, too.
+    If training diverges, ``fit`` raises a ``ValueError`` and does not change the estimator. With
+    ``early_stopping`` it ends with a ``ConvergenceWarning`` instead, and keeps the weights with the
+    best validation score, as scikit-learn does. "lbfgs" ends with such a warning, too.
 
-    Warnings point at the line that called ``fit``, whatever is between, and are hidden by category:
+    Warnings point at the line that called ``fit``, even through a pipeline. Hide them by category:
     ``warnings.filterwarnings("ignore", category=sklearn.exceptions.ConvergenceWarning)``.
 
     Examples
@@ -198,7 +199,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self.classes_ = self._label_binarizer.classes_
 
     def _check_classes(self, y: Any, all_of_them: bool) -> None:
-        """Refuse labels that are not those of the training, or fewer if it has to be all."""
+        """Refuse labels that were not there in training; or, for a warm start, missing ones."""
         classes = unique_labels(y)
         if all_of_them and set(classes) != set(self.classes_):
             raise ValueError(
@@ -232,16 +233,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         if targets.ndim == 2 and targets.shape[1] > 1:
             raise ValueError(
-                "class_weight is for classes that exclude each other: with several labels to a "
-                "sample, give sample_weight"
+                "class_weight needs one class for each sample: for samples with several labels, "
+                "give sample_weight"
             )
+        if self.class_weight != "balanced":
+            check_class_weight(self.class_weight, self.classes_)
         index = targets if targets.ndim == 1 else targets[:, 0].astype(int)
         of_class = compute_class_weight(
             self.class_weight, classes=self.classes_, y=self.classes_[index]
         )
         return np.asarray(of_class[index])
 
-    # ---- what is trained
+    # ---- the loss
 
     def _loss(self, dtype: str) -> LossFunction:
         most = float(-np.log(np.finfo(dtype).eps))  # scikit-learn's probabilities are ε at least
@@ -250,7 +253,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return BinaryCrossEntropy(from_logits=True, factor=self.n_outputs_, most=most)
 
     def _reported_loss(self, loss: Array, z: Array, targets: Array, *weight: Array) -> Array:
-        """Return the loss of probabilities, which are at least ε and at most 1 - ε."""
+        """Return the loss as scikit-learn reports it: of probabilities within [ε, 1 - ε]."""
         xp, p = array_namespace(z), of_outputs(self.out_activation_, z)
         epsilon = float(xp.finfo(p.dtype).eps)
         p = ops.clip(p, epsilon, 1.0 - epsilon)
@@ -272,10 +275,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         found = z.argmax(axis=1) if targets.ndim == 1 else z > 0
         return float(accuracy_score(targets, found, sample_weight=weight))
 
-    # ---- asking
+    # ---- predicting
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable class of each sample, or all labels that are probable.
+        """Return the most probable class of each sample; with several labels, all above 0.5.
 
         Parameters
         ----------
@@ -284,8 +287,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_classes)
-            In the library and on the device of X where classes are numbers; NumPy else, and for
-            lists, tables and sparse rows.
+            In the library and on the device of X if the classes are numbers. In NumPy for text,
+            and where X is a list, a table or a sparse matrix.
         """
         z, home = self._outputs(X)
         if self.out_activation_ == "softmax":
@@ -323,7 +326,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return found, home
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy; of several labels to a sample, all have to be right.
+        """Return the accuracy; a sample with several labels counts only if all are right.
 
         Parameters
         ----------
@@ -347,7 +350,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X, y, sample_weight
             As for :meth:`fit`.
         classes : array of shape (n_classes,), optional
-            All classes that there will ever be; needed at the first call.
+            All classes of this and later calls; required in the first call.
 
         Returns
         -------
@@ -357,8 +360,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Raises
         ------
         ValueError
-            As :meth:`fit`; with ``early_stopping``; with ``class_weight="balanced"``, for which
-            all samples would have to be there.
+            As for :meth:`fit`; also with ``early_stopping``, and with ``class_weight="balanced"``,
+            which needs all samples at once.
         """
         classes = brought(classes)
         if _check_partial_fit_first_call(self, classes):
@@ -368,7 +371,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._fit(X, y, sample_weight, None, incremental=True)
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags: a sample may have several labels."""
+        """Return scikit-learn's tags: samples with several labels are supported."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags

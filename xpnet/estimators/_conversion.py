@@ -1,4 +1,4 @@
-"""Fitted estimators from here to scikit-learn and back: the same predictions."""
+"""Converts fitted estimators to scikit-learn's and back; predictions stay the same."""
 
 import copy
 from typing import Any
@@ -14,12 +14,13 @@ _LEARNED = (
 
 
 def to_sklearn(est: Any) -> Any:
-    """Return scikit-learn's estimator with the parameters and the weights of one from here.
+    """Return scikit-learn's estimator with the parameters and the weights of ours.
 
     Raises
     ------
     ValueError
-        It has what scikit-learn has not: batch normalization, or another activation or solver.
+        It uses a feature that scikit-learn lacks: batch normalization, or another activation,
+        solver or learning rate.
     """
     check_is_fitted(est)
     made = getattr(sklearn.neural_network, type(est).__name__)()
@@ -36,18 +37,18 @@ def to_sklearn(est: Any) -> Any:
     _hand_over(est, made)
     for name in ("coefs", "intercepts"):
         setattr(made, f"{name}_", [array.copy() for array in getattr(est, f"{name}_")])
-        if est.early_stopping:  # what a warm start without an improvement goes back to
+        if est.early_stopping:  # restored if a warm start brings no improvement
             setattr(made, f"_best_{name}", [array.copy() for array in getattr(est, f"{name}_")])
     return made
 
 
 def from_sklearn(kind: type, given: Any, parameters: dict[str, Any]) -> Any:
-    """Return an estimator of that kind with the parameters and the weights of scikit-learn's.
+    """Return an estimator of class ``kind`` with the parameters and the weights of scikit-learn's.
 
     Raises
     ------
     TypeError
-        It is another kind of estimator.
+        ``given`` is of another class.
     """
     expected = getattr(sklearn.neural_network, kind.__name__)
     if not isinstance(given, expected):

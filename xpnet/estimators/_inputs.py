@@ -1,7 +1,6 @@
-"""Features and targets on their way in, and answers on their way out.
+"""Converts and checks features and targets, and returns answers in the caller's library.
 
-What is on the host becomes NumPy's and is checked by scikit-learn, in its words. What is on a GPU
-stays there.
+Data on the host become NumPy arrays, which scikit-learn checks. Arrays on a GPU stay there.
 """
 
 from collections.abc import Callable
@@ -34,22 +33,22 @@ from ..backends import (
 from ..backends._warnings import warn
 
 Home = Backend | None
-"""The backend that answers belong to; None for NumPy."""
+"""The backend that answers are returned in; None for NumPy."""
 
 FLOATING = ("float32", "float64")
-"""Types that there are networks of."""
+"""The types that a network can compute in."""
 
 _INTEGERS = [
     np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64,
 ]  # fmt: skip
 _KEPT = [np.float64, np.float32, *_INTEGERS]
-"""Types of features that are trained on as they are; others become the first one."""
+"""Types of features that are not converted; all others become the first one."""
 
 
 def checked(
     est: Any, X: Any, y: Any, dtype: str | None, reset: bool, y_numeric: bool
 ) -> tuple[Any, Any, Home]:
-    """Return features and targets, checked as scikit-learn does, and the GPU of the features."""
+    """Check features and targets as scikit-learn does; return both, and the features' GPU."""
     given, home = _bring(X)
     if not (on_gpu(X) or _is_cupys(X)):
         home = None
@@ -75,10 +74,15 @@ def checked(
 
 
 def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
-    """Return features to predict from, and where the answers belong.
+    """Check the features to predict from.
 
-    The third is what raises an error if there are features that are NaN or infinite, where that
-    was not looked at.
+    Returns
+    -------
+    X : array or CSR matrix of shape (n, n_features)
+    home : Backend or None
+        Where the answers belong.
+    check : callable or None
+        Raises an error if a feature is NaN or infinite. None if that was checked already.
     """
     given, home = _bring(X)
     if on_gpu(given):
@@ -98,19 +102,19 @@ def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
 
 
 def answer(values: np.ndarray, home: Home) -> Array:
-    """Return answers in the library, and on the device, of the question; text stays NumPy's."""
+    """Return answers in the library and on the device of the features; text stays in NumPy."""
     if home is None or values.dtype.kind not in "biuf":
         return values
     return move(values, home)
 
 
 def brought(x: Any) -> Any:
-    """Return targets or weights on the host, if they are an array; lists and tables as they are."""
+    """Return an array of targets or weights on the host; lists and tables are not converted."""
     return to_host(x) if is_array(x) else x
 
 
 def one_dimensional(y: np.ndarray) -> np.ndarray:
-    """Return targets that are a single column without that axis, and warn as scikit-learn does."""
+    """Flatten targets that are a single column, and warn of it as scikit-learn does."""
     if y.ndim != 2 or y.shape[1] != 1:
         return y
     warn(
@@ -122,23 +126,25 @@ def one_dimensional(y: np.ndarray) -> np.ndarray:
 
 
 def _bring(X: Any) -> tuple[Any, Home]:
-    """Return features of another library as NumPy's, if they are not on a GPU, and their home."""
-    if is_sparse(X):  # before anything converts it
+    """Return features, in NumPy unless they are on a GPU, and where answers belong."""
+    if is_sparse(X):  # before a conversion fails on a broken matrix, or reads beyond its end
         check_structure(X)
     if _is_cupys(X):  # checked on the host, and moved back
         return X.get(), backend_of(X.data)
     if not is_array(X) or isinstance(X, (np.ndarray, np.generic)):
+        if not is_sparse(X):
+            refuse_times("X", X)  # scikit-learn would train on them as integers
         return X, None
     return (X if on_gpu(X) else to_host(X)), backend_of(X)
 
 
 def _is_cupys(X: Any) -> bool:
-    """Whether it is a sparse matrix of CuPy's."""
+    """Whether ``X`` is a sparse matrix of CuPy's."""
     return is_sparse(X) and type(X).__module__.startswith("cupyx.")
 
 
 def _check_on_gpu(est: Any, X: Array, reset: bool) -> None:
-    """Check features where they are."""
+    """Check features without moving them to the host."""
     if X.ndim != 2:
         raise ValueError(f"Expected 2D array, got {X.ndim}D array instead")
     if X.shape[0] == 0:
@@ -158,7 +164,7 @@ def _check_on_gpu(est: Any, X: Array, reset: bool) -> None:
 
 
 def _in_rows(X: Any) -> Any:
-    """Return features row by row in memory, as batches are taken of them."""
+    """Return features in row order, so that a batch is one block of memory."""
     if hasattr(X, "tocsr"):
         X = X.tocsr()
         return X if X.dtype.name in FLOATING else X.astype(np.float64)

@@ -17,16 +17,16 @@ from ._network import dense_layers
 
 
 class Objective:
-    """The loss of a network on all samples, and its gradient, as functions of its parameters.
+    """The loss of a network on all samples, and its gradient, as a function of its parameters.
 
     Parameters
     ----------
     net : NeuralNetwork
     X, y : array
-        Where the network is.
+        Features and targets on the network's device.
     weight : array of shape (n,) or None
     est : MLPClassifier or MLPRegressor
-        Says what the loss is reported as.
+        Converts the loss to scikit-learn's.
 
     Attributes
     ----------
@@ -44,18 +44,18 @@ class Objective:
         self._order = _weights_first(net)
 
     def start(self) -> np.ndarray:
-        """Return the parameters as they are: all weights, then all biases, then what is left."""
+        """Return the current parameters: all weights, then all biases, then all others."""
         return self._net.backend.to_numpy(self._net.parameters.gather())[self._order]
 
     def put(self, packed: np.ndarray) -> None:
-        """Give the network parameters."""
+        """Set the network's parameters."""
         flat = np.empty_like(packed)
         flat[self._order] = packed
         backend = self._net.backend
         self._net.parameters.scatter(backend.asarray(flat, backend.dtype))
 
     def __call__(self, packed: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return loss and gradient."""
+        """Return the loss and its gradient."""
         net = self._net
         self.put(packed)
         output = net.forward_propagation(self._X, training=True)
@@ -65,7 +65,8 @@ class Objective:
         share = inverse(net.loss.total_weight(targets, output, *weight))
         net.parameters.add_penalties(share)
         penalty = share * net.parameters.penalties.cost(shared=True)
-        # The line search sees scikit-learn's loss, whose gradient the loss's own nearly is.
+        # The line search needs scikit-learn's loss to take the same steps. It clips probabilities,
+        # so its gradient differs slightly from that of our loss.
         reported = self._est._reported_loss(loss, output, targets, *weight)
         self.value = net.backend.scalar(reported) + net.backend.scalar(penalty)
         gradient = net.backend.to_numpy(net.parameters.gradient())
@@ -73,7 +74,7 @@ class Objective:
 
 
 def _weights_first(net: NeuralNetwork) -> np.ndarray:
-    """Return where parameters in scikit-learn's order are in the network's."""
+    """Return the positions in the network's order of parameters in scikit-learn's order."""
     places = net.parameters.places
     dense = dense_layers(net)
     first = [places[layer, name] for name in ("weights", "biases") for layer in dense]
@@ -82,18 +83,18 @@ def _weights_first(net: NeuralNetwork) -> np.ndarray:
 
 
 def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) -> None:
-    """Train an estimator's network on all samples at once, as ``max_iter`` and ``tol`` say."""
+    """Train an estimator's network on all samples at once, until ``max_iter`` or ``tol``."""
     backend = net.backend
     with backend.active():
         arrays = place(Dataset(X, y, sample_weight=weight), backend, y, keeps_sparse(net))
-        batch = next(arrays.batches(X.shape[0]))  # all of them, as a step takes them
+        batch = next(arrays.batches(X.shape[0]))  # one batch of all samples
         objective = Objective(net, batch.X, batch.y, batch.sample_weight, est)
         result = minimize(
             objective,
             objective.start(),
             method="L-BFGS-B",
             jac=True,
-            # The line search ends with the point that it accepts.
+            # The last call in an iteration is at the point that the line search accepted.
             callback=lambda _: est.loss_curve_.append(objective.value),
             options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},
         )
@@ -101,9 +102,9 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
     est.n_iter_ = min(result.nit, est.max_iter)
     if not math.isfinite(result.fun):
         warn(
-            f"lbfgs diverged after {est.n_iter_} iteration(s): the loss is {result.fun}, and the "
-            "weights are those of the last iteration that had another, or the first ones, drawn at "
-            "random. The features or the targets may be large: standardise them.",
+            f"lbfgs diverged after {est.n_iter_} iteration(s): the loss is {result.fun}. The "
+            "weights are those of the last iteration with a finite loss, or the first ones, drawn "
+            "at random. The features or the targets may be large: standardise them.",
             ConvergenceWarning,
         )
     elif result.status != 0:
@@ -116,7 +117,7 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
 
 
 def _warn_of_an_early_end(result: Any, n_iter: int, max_iter: int) -> None:
-    """Say, in scikit-learn's words, that the solver ended before it converged."""
+    """Warn, in scikit-learn's words, that the solver ended before it converged."""
     text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n"
     text += f"{result.message}\n"
     if n_iter == max_iter:

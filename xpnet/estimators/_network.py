@@ -1,7 +1,7 @@
-"""The network inside an estimator: made of its parameters, its weights drawn as scikit-learn does.
+"""Builds the network of an estimator, and draws its initial weights as scikit-learn does.
 
-The network ends with a dense layer, so its outputs are what scikit-learn's output activation is
-taken of; the estimators take it (:func:`of_outputs`).
+The network ends with a dense layer. The estimators apply scikit-learn's output activation to its
+outputs (:func:`of_outputs`).
 """
 
 import copy
@@ -54,38 +54,38 @@ SOLVERS: dict[str, Callable[[Any, Schedule], Optimizer]] = {
     "rmsprop": lambda est, rate: RMSProp(rate, epsilon=float(est.epsilon)),
     "adagrad": lambda est, rate: Adagrad(rate, epsilon=float(est.epsilon)),
 }
-"""Solvers that go in mini-batches; the other one is "lbfgs"."""
+"""The solvers that train in mini-batches; "lbfgs" does not."""
 
 
 def _adams(est: Any) -> tuple[float, float, float]:
-    """Return the numbers of Adam; scikit-learn allows all real ones, True and False among them."""
+    """Return Adam's parameters as floats; scikit-learn allows any real number, even booleans."""
     return float(est.beta_1), float(est.beta_2), float(est.epsilon)
 
 
 class EstimatorNetwork(NeuralNetwork):
-    """A network whose samples come in scikit-learn's order: each epoch shuffles the last one's."""
+    """A network that orders samples as scikit-learn does: each epoch shuffles the last order."""
 
-    min_samples: ClassVar[int] = 1  # partial_fit takes what comes
-    warns_of_size: ClassVar[bool] = False  # nor does scikit-learn
+    min_samples: ClassVar[int] = 1  # partial_fit accepts a single sample
+    warns_of_targets: ClassVar[bool] = False  # an estimator has no ``target_unit`` to recommend
 
     def settle(self, backend: Backend) -> None:
-        """Train and answer there, wherever the data are."""
+        """Move to a device and stay there, wherever the data are."""
         self.to(backend)
         self._follows_data = False
 
     def begin_orders(self, random_state: Any) -> None:
-        """Shuffle by this stream from now on, and not at all if it is None."""
+        """Shuffle by this random stream from now on; None means not to shuffle."""
         self._stream = random_state
         self._order: np.ndarray | None = None
         self._ordered_epoch = -1
 
     def sample_order(self, n: int, epoch: int) -> np.ndarray:
-        """Return the order of ``n`` samples in an epoch; the same if it is asked for again."""
+        """Return the order of ``n`` samples in an epoch; a second call returns the same order."""
         if self._order is None:
             self._order = np.arange(n)
         if self._stream is not None and epoch != self._ordered_epoch:
             places = np.arange(n)
-            self._stream.shuffle(places)  # as scikit-learn's shuffle does, without its checks
+            self._stream.shuffle(places)  # draws the numbers that scikit-learn's shuffle draws
             self._order = self._order[places]
         self._ordered_epoch = epoch
         return self._order
@@ -94,13 +94,13 @@ class EstimatorNetwork(NeuralNetwork):
 def make_network(
     est: Any, sizes: Sequence[int], dtype: str, loss: LossFunction, rate: Schedule
 ) -> EstimatorNetwork:
-    """Return an estimator's network; its weights are 0 yet.
+    """Return an estimator's network, with all weights 0.
 
     Parameters
     ----------
     est : MLPClassifier or MLPRegressor
     sizes : sequence of int
-        Features, units of each hidden layer, outputs.
+        The numbers of features, of units in each hidden layer, and of outputs.
     dtype : str
     loss : LossFunction
     rate : Schedule
@@ -135,7 +135,7 @@ def make_network(
 
 
 def activation_of(given: Any, k: int, n_hidden: int) -> Any:
-    """Return what was given as the activation of a hidden layer, counted from 0."""
+    """Return the activation given for hidden layer ``k``, counted from 0."""
     if not isinstance(given, (list, tuple)):
         return given
     if len(given) != n_hidden:
@@ -158,22 +158,22 @@ def _activation(given: Any, k: int, n_hidden: int) -> ActivationLayer | None:
             f"activation {chosen!r}: expected a name ({', '.join(ACTIVATIONS)}), a subclass of "
             "ActivationLayer, or a function that returns an instance of one"
         )
-    # One that is given as an object serves several layers, and several networks.
+    # Layers and networks must not share an instance.
     return copy.copy(made) if made is chosen else made
 
 
 def draw_weights(
     est: Any, sizes: Sequence[int], dtype: Any
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return first weights and biases, uniform within ±√(6 / (n_in + n_out)).
+    """Return initial weights and biases, drawn uniformly from ±√(6 / (n_in + n_out)).
 
-    It is √(2 / (n_in + n_out)) with the logistic function; Glorot and Bengio 2010, section 4.2.1.
-    The numbers, and the order in which they are drawn, are scikit-learn's.
+    With the logistic function the bounds are ±√(2 / (n_in + n_out)). Glorot and Bengio 2010,
+    section 4.2.1. The numbers are drawn in scikit-learn's order.
     """
     coefs, intercepts = [], []
     n_hidden = len(sizes) - 2
     for k, (n_in, n_out) in enumerate(pairwise(sizes)):
-        place = min(k, n_hidden - 1)  # the last layer is like the one below it
+        place = min(k, n_hidden - 1)  # the last layer takes the activation of the one below
         activation = activation_of(est.activation, place, n_hidden) if n_hidden else est.activation
         bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (n_in + n_out))
         with room_for("weights", (n_in, n_out)):
@@ -188,14 +188,15 @@ def dense_layers(net: NeuralNetwork) -> list[DenseLayer]:
 
 
 def bring_in(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) -> None:
-    """Give a network all weights, then all biases, as far as they are others than it has.
+    """Set the weights and biases of a network, except those that it has already.
 
     Parameters
     ----------
     net : NeuralNetwork
     given : sequence of array
+        All weights, then all biases.
     held : list of array
-        Those that it has, in the same order; the others take their places here.
+        The arrays that the network has, in the same order. It is updated.
     """
     dense, backend = dense_layers(net), net.backend
     places = [(layer, name) for name in ("weights", "biases") for layer in dense]
@@ -209,8 +210,8 @@ def bring_in(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) -> N
 def bring_out(net: NeuralNetwork) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return weights and biases on the host.
 
-    On a CPU they are the network's own arrays, so that a change of one is a change of the network;
-    what came from elsewhere cannot be, and must not be written to.
+    On a CPU they are the network's own arrays: writing to them changes the network. Arrays from
+    another device are copies, and read-only, since writing to them would have no effect.
     """
     coefs: list[np.ndarray] = []
     intercepts: list[np.ndarray] = []
@@ -225,7 +226,7 @@ def bring_out(net: NeuralNetwork) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def copy_states(old: NeuralNetwork, new: NeuralNetwork) -> None:
-    """Give a network what another one has learned, which may have other layers without weights."""
+    """Copy weights and states to a network whose layers with weights are the same."""
     for kind in (DenseLayer, BatchNormalization):
         befores, afters = ([x for x in net.layers if type(x) is kind] for net in (old, new))
         for before, after in zip(befores, afters, strict=True):
@@ -234,7 +235,7 @@ def copy_states(old: NeuralNetwork, new: NeuralNetwork) -> None:
 
 
 def of_outputs(kind: str, z: Array) -> Array:
-    """Return scikit-learn's output activation of a network's outputs."""
+    """Apply scikit-learn's output activation ``kind`` to a network's outputs."""
     if kind == "softmax":
         return ops.softmax(z)
     if kind == "logistic":

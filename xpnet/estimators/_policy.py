@@ -1,4 +1,4 @@
-"""What happens between two epochs: the loss curve, the learning rate, and whether to go on.
+"""Updates the loss curve and the learning rate after each epoch, and decides when to stop.
 
 The rules are those that scikit-learn documents for ``learning_rate``, ``tol``, ``n_iter_no_change``
 and ``early_stopping``.
@@ -18,9 +18,11 @@ from ..schedules import Schedule
 from ..snapshot import Snapshot
 from ..trainer import DivergedError
 
+_TO_CONVERGE = "Lower learning_rate_init, or standardise the features and the targets."
+
 
 class CurrentRate(Schedule):
-    """A learning rate that somebody else sets.
+    """A learning rate that is set from outside, by :class:`Policy`.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ class CurrentRate(Schedule):
         self.initial = self.rate = float(rate)
 
     def learning_rate(self, epoch: int, epochs: int) -> float:
-        """Return the rate as it is."""
+        """Return the current rate."""
         return self.rate
 
 
@@ -45,11 +47,11 @@ class Policy(Callback):
     ----------
     est : MLPClassifier or MLPRegressor
     n_samples : int
-        Samples that are trained on.
+        The number of samples in an epoch.
     score : callable, optional
         Returns the score on held-out samples, for early stopping.
     incremental : bool, default False
-        Whether this is ``partial_fit``, which is one epoch.
+        Whether ``partial_fit`` was called, which trains for one epoch.
     """
 
     def __init__(
@@ -62,16 +64,17 @@ class Policy(Callback):
         self.est, self._n_samples, self._score = est, n_samples, score
         self._incremental = incremental
         self._best: Snapshot | None = None
+        self._odd_scores: list[float] = []
         self._validates = False
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Keep the first weights, which are the best if every score is NaN."""
+        """Keep the initial weights, which are the best if no score is finite."""
         self._validates = "val_loss" in columns
         if self._score is not None and self.est.best_validation_score_ == -math.inf:
             self._best = Snapshot(network)
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
-        """Note the epoch; stop, or change the learning rate, as the rules say."""
+        """Record the epoch; stop, or change the learning rate, as the rules say."""
         est = self.est
         self._count(
             est._loss_of(row), est._loss_of(row, "val_loss") if self._validates else math.nan
@@ -90,7 +93,7 @@ class Policy(Callback):
             )
 
     def _count(self, loss: float, validation_loss: float) -> None:
-        """Note that an epoch is over, and what it came to."""
+        """Record an epoch's losses."""
         est = self.est
         est.n_iter_ += 1
         est.t_ += self._n_samples
@@ -102,7 +105,10 @@ class Policy(Callback):
             print(f"Iteration {est.n_iter_}, loss = {loss:.8f}")
 
     def _compare(self, network: NeuralNetwork) -> None:
-        """Count epochs without an improvement by ``tol``; keep the best one of early stopping."""
+        """Count the epochs since the last improvement by ``tol``; keep the best for early stopping.
+
+        A score that is not finite is no improvement: an infinite one would never be beaten.
+        """
         est = self.est
         if self._score is None:
             improved = est.loss_ <= est.best_loss_ - est.tol
@@ -112,14 +118,17 @@ class Policy(Callback):
             est.validation_scores_.append(score)
             if est.verbose:
                 print(f"Validation score: {score:f}")
-            improved = not score < est.best_validation_score_ + est.tol
-            if score > est.best_validation_score_:
+            finite = math.isfinite(score)
+            if not finite:
+                self._odd_scores.append(score)
+            improved = finite and score >= est.best_validation_score_ + est.tol
+            if finite and score > est.best_validation_score_:
                 est.best_validation_score_ = score
                 self._best = Snapshot(network)
         est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
 
     def _ends(self, network: NeuralNetwork) -> bool:
-        """Whether training ends here, or goes on with a fifth of the learning rate."""
+        """Decide whether training ends here; otherwise divide the learning rate by 5."""
         est = self.est
         what = "Training loss" if self._score is None else "Validation score"
         text = (
@@ -139,31 +148,45 @@ class Policy(Callback):
         return ends
 
     def on_diverged(self, network: NeuralNetwork, error: DivergedError) -> bool:
-        """Count the epoch, whose loss is NaN; end with the best weights if scores are watched."""
+        """Record the epoch with a loss of NaN; with early stopping, end with the best weights."""
         self._count(math.nan, math.nan)
-        network.mark_fitted()  # even in the first epoch, for another callback may end training
+        network.mark_fitted()  # even after the first epoch: another callback may end training
         if self._score is None:
             return False
         self.est.validation_scores_.append(math.nan)
-        kept = "those with the best validation score"
-        if self.est.best_validation_score_ == -math.inf:
-            kept = "the first ones, drawn at random: nothing was learned"
+        self._odd_scores.clear()  # the divergence explains them
         warn(
             "Stochastic Optimizer: training diverged: the loss became NaN or infinite in epoch "
-            f"{self.est.n_iter_}. The weights are {kept}. Lower learning_rate_init, or standardise "
-            "the features and the targets.",
+            f"{self.est.n_iter_}. {self._kept()} {_TO_CONVERGE}",
             ConvergenceWarning,
         )
         return True
 
+    def _kept(self) -> str:
+        """Say which weights early stopping keeps."""
+        if self.est.best_validation_score_ == -math.inf:
+            return "The weights are the first ones, drawn at random: nothing was learned."
+        return "The weights are those with the best validation score."
+
     def restore_best(self) -> None:
         """Go back to the epoch with the best score on held-out samples."""
+        if self._odd_scores:
+            advice = _TO_CONVERGE if self.est.scoring is None else "Give another scoring."
+            warn(
+                f"Stochastic Optimizer: the validation score was {self._odd_scores[0]} in "
+                f"{len(self._odd_scores)} epoch(s), which count as no improvement. {self._kept()} "
+                f"{advice}",
+                ConvergenceWarning,
+            )
         if self._best is not None:
             self._best.restore()
 
 
 def _changes(network: NeuralNetwork) -> bool:
-    """Whether the policies are for its optimizer, which may be of an earlier ``partial_fit``."""
+    """Whether the network's optimizer has a learning rate that the policies may change.
+
+    After ``set_params`` it may still be the optimizer of an earlier ``partial_fit``.
+    """
     optimizer = network.optimizer
     return isinstance(optimizer, SGD) and isinstance(optimizer.schedule, CurrentRate)
 
@@ -171,8 +194,8 @@ def _changes(network: NeuralNetwork) -> bool:
 def _set_rate(network: NeuralNetwork, rate: float) -> None:
     """Change the learning rate from the next epoch on.
 
-    scikit-learn's momentum is of steps, not of gradients: what it has gathered keeps the learning
-    rates that it was gathered with.
+    scikit-learn's momentum accumulates steps, in which each gradient keeps the learning rate of
+    its time. Ours accumulates gradients, which are rescaled here to the same effect.
     """
     optimizer: Any = network.optimizer
     before, optimizer.schedule.rate = optimizer.schedule.rate, rate

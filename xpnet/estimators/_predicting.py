@@ -1,4 +1,4 @@
-"""A network's outputs for features that an estimator is asked about."""
+"""Computes an estimator's outputs, in several threads where that is faster."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,18 +16,18 @@ from ..memory import EVALUATION_ROWS
 from ..neuralnet import NeuralNetwork
 
 _SEVERAL = 4 * EVALUATION_ROWS
-"""Rows from which on it is worth to do several times as many at a time."""
+"""The number of rows from which it pays to use several threads."""
 
 
 def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None) -> Array:
-    """Return a network's outputs for features whose number and type were checked already.
+    """Return a network's outputs for features whose number and type are known to be right.
 
     Parameters
     ----------
     net : NeuralNetwork
     X : array or CSR matrix of shape (n, n_features)
     check : callable, optional
-        Raises an error if there are features that are NaN or infinite, which is yet to be seen.
+        Raises an error if a feature is NaN or infinite. Not given if that was checked already.
     """
     if on_gpu(X) or net.backend.name != "numpy":
         if check is not None:
@@ -38,14 +38,14 @@ def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None)
 
     def some(start: int) -> np.ndarray:
         rows = X[start : start + EVALUATION_ROWS]
-        with np.errstate(over="ignore"):  # refused below, in words
+        with np.errstate(over="ignore"):  # refused below
             batch = next(Arrays(rows, None, None, net.backend, True).batches(EVALUATION_ROWS))
-        # A feature that is NaN or infinite makes its row's sums so: fewer numbers to look at.
+        # NaN or infinite features make the first layer's outputs so, which are fewer to check.
         with np.errstate(invalid="ignore"):
             z = net.layers[0].forward_propagation(batch.X, training=False)
             if check is not None and not np.isfinite(np.sum(z)):
                 check()
-                place(Dataset(rows), net.backend, keeps=True)  # refuses what its type has not
+                place(Dataset(rows), net.backend, keeps=True)  # refuses numbers beyond its type
         for layer in net.layers[1:]:
             z = layer.forward_propagation(z, training=False)
         return z
@@ -59,9 +59,9 @@ def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None)
 
 
 def _in_threads(some: Callable[[int], np.ndarray], starts: range) -> list[np.ndarray]:
-    """Do all in as many threads as products take, each of which now takes one.
+    """Run ``some`` for each start in as many threads as BLAS uses, with one BLAS thread each.
 
-    Threads that share a product wait for each other at each, and long if others compute, too.
+    BLAS threads wait for each other at each matrix product, and wait long on a busy machine.
     """
     n_threads = blas_threads()
     if n_threads == 1:

@@ -21,25 +21,26 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : {"squared_error", "poisson"}, default "squared_error"
-        Half of the squared error, or half of the Poisson deviance of a rate that the network gives
-        the logarithm of.
+        Half the squared error, or half the Poisson deviance; for the latter the network's output
+        is the logarithm of the rate.
     hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init
-        As for :class:`MLPClassifier`, like all that follow.
+        As for :class:`MLPClassifier`, like the following parameters.
     power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum
     nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon
     n_iter_no_change, max_fun, device, dtype, precision, dropout, batch_norm, l1_ratio
     weight_decay, callbacks, progress
     scoring : str, callable or None, default None
-        scikit-learn's scorer for ``early_stopping``, in place of R².
+        A scikit-learn scorer for ``early_stopping``; None is R².
 
     Attributes
     ----------
     coefs_, intercepts_, loss_, best_loss_, loss_curve_, validation_scores_
-        As of :class:`MLPClassifier`, like the others.
+        As for :class:`MLPClassifier`, like the other attributes.
 
     Notes
     -----
-    Training that diverges, and hiding warnings: as for :class:`MLPClassifier`.
+    Divergence and warnings are handled as by :class:`MLPClassifier`. A warning says if float32 has
+    too few digits for the targets, e.g. for Unix times: use float64, or standardise the targets.
 
     Examples
     --------
@@ -103,8 +104,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             raise ValueError("Some values of y are negative: the loss 'poisson' needs y >= 0.")
         if held_out and targets.shape[1] != self.n_outputs_:
             raise ValueError(
-                f"validation_data has {targets.shape[1]} targets to a sample, y has "
-                f"{self.n_outputs_}"
+                f"validation_data has {targets.shape[1]} targets for each sample: expected "
+                f"{self.n_outputs_}, as in y"
             )
         return np.asarray(targets, np.float64)
 
@@ -140,13 +141,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_outputs)
-            In the library and on the device of X; NumPy for lists, tables and sparse rows.
+            In the library and on the device of X. In NumPy where X is a list, a table or a sparse
+            matrix.
         """
         z, home = self._outputs(X)
         return answer(self._decode(of_outputs(self.out_activation_, z)), home)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return R², the mean over several outputs.
+        """Return R²; with several outputs, the mean of theirs.
 
         Parameters
         ----------

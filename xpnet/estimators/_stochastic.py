@@ -1,4 +1,4 @@
-"""The solvers that go in mini-batches: what is held out, batches, epochs."""
+"""Training in mini-batches, with held-out samples for early stopping."""
 
 from typing import Any
 
@@ -33,13 +33,15 @@ def fit_stochastic(
     X : array or CSR matrix of shape (n, n_features)
     y : array
         Targets as the loss takes them.
-    weight, of_class : array of shape (n,), optional
-        Weights of samples, and of their classes, which are of training alone.
+    weight : array of shape (n,), optional
+        The weights of the samples.
+    of_class : array of shape (n,), optional
+        The weight of each sample's class. Validation ignores it.
     held_out : tuple, optional
-        Features, targets and weights to validate on, else a part of the samples is with
-        ``early_stopping``.
+        Features, targets and weights to validate on. Without it, ``early_stopping`` holds out a
+        part of the samples.
     incremental : bool
-        Whether this is ``partial_fit``: one epoch.
+        Whether ``partial_fit`` was called, which trains for one epoch.
     """
     if est.early_stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
@@ -66,7 +68,7 @@ def fit_stochastic(
         )
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
-        net.mark_fitted()  # even in the first epoch
+        net.mark_fitted()  # even if the first epoch was interrupted
     finally:
         net.begin_orders(None)
         for layer in net.layers:
@@ -76,14 +78,26 @@ def fit_stochastic(
 
 
 def times(weight: np.ndarray | None, of_class: np.ndarray | None) -> np.ndarray | None:
-    """Return the weights of samples and of their classes together, as far as there are any."""
-    if weight is None or of_class is None:
-        return of_class if weight is None else weight
-    return weight * of_class
+    """Return the product of the weights of samples and of their classes; None if neither is given.
+
+    Raises
+    ------
+    ValueError
+        It is 0 for all samples, and that is due to the weights of classes.
+    """
+    if of_class is None:
+        return weight
+    product = of_class if weight is None else weight * of_class
+    if not product.any() and (weight is None or weight.any()):
+        raise ValueError(
+            "class_weight gives all samples to train on the weight 0: give samples of a class "
+            "whose weight is above 0"
+        )
+    return product
 
 
 def _split(est: Any, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows to train on, and those that are held out."""
+    """Return the indices of the rows to train on and of the held-out rows."""
     stratify = y.astype(bool) if is_classifier(est) and est.n_outputs_ == 1 else None
     inside, outside = train_test_split(
         np.arange(y.shape[0]),

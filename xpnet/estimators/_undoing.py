@@ -9,10 +9,10 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def all_or_nothing(method: Method) -> Method:
-    """Let a method of an estimator change nothing if it raises an error.
+    """Make a method of an estimator change nothing if it raises an error.
 
-    A model that was good before a refit stays one, and a new estimator stays unfitted, with no
-    weights that were drawn and never trained.
+    A fitted model keeps its weights if a refit fails. A new estimator stays unfitted, without the
+    random weights of a fit that failed.
     """
 
     @wraps(method)
@@ -25,7 +25,7 @@ def all_or_nothing(method: Method) -> Method:
 
 @contextmanager
 def _undone_on_failure(est: Any) -> Iterator[None]:
-    """Bring back an estimator's attributes, with their old lengths, if the block raises."""
+    """Restore an estimator's attributes, and the lengths of its lists, if the block raises."""
     before = dict(vars(est))
     lengths = [(values, len(values)) for values in before.values() if type(values) is list]
     history = before.get("history_", {})
