@@ -185,7 +185,7 @@ def test_mnist_in_the_cache_is_compared_with_its_checksums(mnist, cache, offline
     for name in MNIST:
         content = (mnist / name).read_bytes()
         (mnist / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        with pytest.raises(ValueError, match=f"{name} is damaged or another file.*: delete it"):
+        with pytest.raises(ValueError, match=f"{name} is damaged or not the .*: delete it"):
             load_mnist()
         load_mnist(mnist)  # which may be another data set of the same format
         (mnist / name).write_bytes(content)

@@ -259,7 +259,7 @@ def test_integers_that_the_type_of_the_data_does_not_hold_are_refused():
     for limit in (None, STREAMED):
         net = small_network(K, memory_limit=limit)
         with pytest.raises(
-            ValueError, match="has numbers of type int32 that X.dtype, uint8, cannot"
+            ValueError, match=r"has numbers of type int32 that X\.dtype, uint8, cannot"
         ):
             net.fit((Sliced(X, np.dtype("u1")), labels(N)))
 
