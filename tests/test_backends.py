@@ -222,7 +222,7 @@ class TestCudaThatIsNotThere:
 
     def test_with_a_driver_that_does_not_answer(self, monkeypatch):
         Machine(monkeypatch, error=RuntimeError("cudaErrorInsufficientDriver"))
-        assert "does not answer (cudaErrorInsufficientDriver). Install or update" in self.message()
+        assert "does not work (cudaErrorInsufficientDriver). Install or update" in self.message()
 
     def test_without_a_gpu(self, monkeypatch):
         Machine(monkeypatch, devices=0)
@@ -233,7 +233,7 @@ class TestCudaThatIsNotThere:
         Machine(monkeypatch, missing=[library])
         message = self.message()
         assert f"Failure finding lib{library}.so.13" in message
-        assert f"the CUDA toolkit's {library} is not" in message
+        assert f"{library} of the CUDA toolkit was not" in message
         assert "pip install 'xpnet[cuda13]'" in message
 
     def test_the_three_messages_differ(self, monkeypatch):
