@@ -179,7 +179,7 @@ def _device_index(cupy: Any, device: str, count: int) -> int:
         index: int = cupy.cuda.runtime.getDevice()
         return index
     if not number.isdecimal():
-        raise ValueError(f"device={device!r}: expected 'cuda', or 'cuda:N' such as 'cuda:0'")
+        raise ValueError(f"device={device!r}: expected 'cuda' or 'cuda:N', e.g. 'cuda:0'")
     if int(number) >= count:
         raise DeviceUnavailableError(
             f"device={device!r}: this machine has {count} CUDA device(s), cuda:0 to "

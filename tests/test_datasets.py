@@ -518,7 +518,7 @@ def test_imdb_offline_says_which_file_to_put_where(offline, cache):
 @needs_scipy
 def test_an_archive_put_into_the_cache_by_hand_is_used(cache, offline, monkeypatch):
     path = make_archive(cache / "imdb" / "aclImdb_v1.tar.gz")
-    with pytest.raises(ValueError, match=r"aclImdb_v1\.tar\.gz is damaged or another.*delete it"):
+    with pytest.raises(ValueError, match=r"aclImdb_v1\.tar\.gz is damaged or not.*delete it"):
         load_imdb()
     monkeypatch.setattr(datasets, "_IMDB_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     check_imdb(load_imdb())
