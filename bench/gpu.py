@@ -3,12 +3,12 @@
     python -m bench.gpu
 
 It runs the tests marked ``cuda``, the smoke test under NVIDIA's sanitizer if that is installed, and
-the benchmark of other libraries. It compares loss curves and times of epochs with the CPU's, captured steps with
-single launches, steps in each precision with their products alone, the memory plan with the memory
-that was taken, and streaming with data on the device. Each section runs in its own processes, with
-a time limit. If a section fails or exceeds its limit, a row says so and the next one begins.
-``gpu-<name>-<date>.json`` and ``.md`` are rewritten after each row, so that an interrupted report
-keeps all earlier rows.
+the benchmark of other libraries. It compares loss curves and times of epochs with the CPU's,
+captured steps with single launches, steps in each precision with their products alone, the memory
+plan with the memory that was taken, and streaming with data on the device. Each section runs in its
+own processes, with a time limit. If a section fails or exceeds its limit, a row says so and the
+next one begins. ``gpu-<name>-<date>.json`` and ``.md`` are rewritten after each row, so that an
+interrupted report keeps all earlier rows.
 """
 
 import argparse

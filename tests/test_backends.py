@@ -285,7 +285,9 @@ class TestAutoWithoutCuda:
 
     def test_a_cupy_that_does_not_work_is_mentioned_once(self, monkeypatch):
         Machine(monkeypatch, missing=["cublas"])
-        with pytest.warns(RuntimeWarning, match=r"takes the CPU.*cublas of the CUDA toolkit was not.*libcublas") as seen:
+        with pytest.warns(
+            RuntimeWarning, match=r"takes the CPU.*cublas of .*was not.*libcublas"
+        ) as seen:
             assert [resolve("auto").name for _ in range(3)] == ["numpy"] * 3
         assert len(seen) == 1
         assert seen[0].filename == __file__
