@@ -95,7 +95,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--samples", type=int, default=60_000, help="at most; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=5, help="epochs; default: %(default)s")
-    parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
+    parser.add_argument(
+        "--save",
+        type=output.file_name,
+        metavar="NAME",
+        help="write bench/results/NAME.json and .md",
+    )
     parser.add_argument("--write-readme", action="store_true", help="put the table into README.md")
     return parser.parse_args()
 

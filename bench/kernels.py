@@ -17,7 +17,12 @@ from . import machine, nvrtc, output
 def main() -> int:
     """Compile, print the table and write it; return 1 if there is no compiler."""
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
-    parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
+    parser.add_argument(
+        "--save",
+        type=output.file_name,
+        metavar="NAME",
+        help="write bench/results/NAME.json and .md",
+    )
     options = parser.parse_args()
     if nvrtc.find_library() is None:
         print("NVRTC is not installed: pip install nvidia-cuda-nvrtc", file=sys.stderr)

@@ -86,7 +86,12 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--cube", type=int, default=2048, help="side of the large product; default: %(default)s"
     )
-    parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
+    parser.add_argument(
+        "--save",
+        type=output.file_name,
+        metavar="NAME",
+        help="write bench/results/NAME.json and .md",
+    )
     options = parser.parse_args(given)
     if any(len(size) != 3 for size in options.sizes):
         parser.error("--sizes: expected three numbers each: samples,inputs,outputs")

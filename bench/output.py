@@ -21,6 +21,13 @@ def command(module: str, given: list[str] | None = None) -> str:
     return " ".join([f"python -m bench.{module}", *(sys.argv[1:] if given is None else given)])
 
 
+def file_name(text: str) -> str:
+    """Return the NAME of ``--save NAME``, which has no folder; for ``argparse``."""
+    if not text or Path(text).name != text:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a name without a folder or an ending")
+    return text
+
+
 def add_folder(parser: argparse.ArgumentParser, record: Path = RESULTS) -> None:
     """Add arguments that choose the folder for results; see :func:`folder_of`."""
     group = parser.add_mutually_exclusive_group()

@@ -147,7 +147,12 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         default=True,
         help="import time and installed size",
     )
-    add("--save", metavar="NAME", help="write NAME.json and NAME.md, again after each cell")
+    add(
+        "--save",
+        type=output.file_name,
+        metavar="NAME",
+        help="write NAME.json and NAME.md, again after each cell",
+    )
     add(
         "--out",
         type=Path,

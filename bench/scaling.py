@@ -48,7 +48,12 @@ def main() -> None:
         default=["samples", "parameters", "streaming"],
         help="what to measure; default: all",
     )
-    parser.add_argument("--save", metavar="NAME", help="write bench/results/NAME.json and .md")
+    parser.add_argument(
+        "--save",
+        type=output.file_name,
+        metavar="NAME",
+        help="write bench/results/NAME.json and .md",
+    )
     options = parser.parse_args()
     data = mnist(options.samples)
     data = Dataset(data.X.astype(np.float32) / 255.0, data.y)

@@ -13,6 +13,7 @@
 """
 
 import os
+import shutil
 import signal
 import sys
 from collections import Counter
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,6 +154,27 @@ def float64_backend(request) -> Iterator[Backend]:
 def cuda() -> Backend:
     """The backend of the current GPU, in float32; without a GPU see :func:`cuda_or_skip`."""
     return cuda_or_skip("float32")
+
+
+@pytest.fixture
+def emulated(monkeypatch) -> list[Any]:
+    """Let NumPy's backend capture steps as CUDA's does; give the machines that it makes."""
+    if shutil.which("g++") is None:
+        pytest.skip("the emulator of CUDA kernels needs g++")
+    from xpnet.backends._numpy import NumpyBackend
+
+    from .cuda.machine import EmulatedMachine
+
+    machines = []
+
+    def machine(self, precision):
+        machines.append(EmulatedMachine(self.dtype, precision))
+        return machines[-1]
+
+    monkeypatch.setattr(NumpyBackend, "has_kernels", True)
+    monkeypatch.setattr(NumpyBackend, "machine", machine)
+    monkeypatch.setattr(NumpyBackend, "lazy", True)
+    return machines
 
 
 @pytest.fixture

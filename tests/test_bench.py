@@ -598,3 +598,10 @@ print("same")
     env = environment("jax-step", 1, "cpu")
     done = subprocess.run(command, env=env, cwd=root, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "same", done.stderr
+
+
+@pytest.mark.parametrize("name", ["", "folder/name", "/tmp/name"])
+def test_a_name_for_results_is_refused_before_anything_is_measured(name, capsys):
+    with pytest.raises(SystemExit):
+        bench_ops.main(["--save", name])
+    assert "expected a name without a folder" in capsys.readouterr().err

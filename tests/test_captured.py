@@ -461,23 +461,6 @@ def test_a_scaled_loss_makes_the_same_step_and_a_gradient_that_overflows_none(da
 # ---- the whole way, with a machine on the CPU in the place of a GPU's
 
 
-@pytest.fixture
-def emulated(monkeypatch):
-    """NumPy's backend as if it were CUDA's; gives the machines that it made."""
-    from xpnet.backends._numpy import NumpyBackend
-
-    machines = []
-
-    def machine(self, precision):
-        machines.append(EmulatedMachine(self.dtype, precision))
-        return machines[-1]
-
-    monkeypatch.setattr(NumpyBackend, "has_kernels", True)
-    monkeypatch.setattr(NumpyBackend, "machine", machine)
-    monkeypatch.setattr(NumpyBackend, "lazy", True)
-    return machines
-
-
 def fitted(data, layers=None, **arguments):
     arguments = {"epochs": 3, "optimizer": "adam", "metric": "accuracy"} | arguments
     net = network(layers or classifier(), **arguments)

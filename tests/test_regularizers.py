@@ -1,6 +1,5 @@
 """Regularizers: their derivatives, their share in training, and how training shows them."""
 
-import shutil
 from importlib.util import find_spec
 
 import numpy as np
@@ -267,24 +266,15 @@ def test_decoupled_decay_is_something_else():
     np.testing.assert_allclose(sgd.layers[0].weights, expected, rtol=1e-9)
 
 
-def compare(make, monkeypatch, kernels):
+def compare(make, request, monkeypatch, kernels):
     X, y = samples()
     monkeypatch.setattr(config, "kernels", "numpy")
     expected = make().fit((X, y))
     if kernels == "numba":
         monkeypatch.setattr(config, "kernels", "numba")
-        found = make().fit((X, y))
     else:
-        from xpnet.backends._numpy import NumpyBackend
-
-        from .cuda.machine import EmulatedMachine
-
-        monkeypatch.setattr(NumpyBackend, "has_kernels", True)
-        monkeypatch.setattr(NumpyBackend, "lazy", True)
-        monkeypatch.setattr(
-            NumpyBackend, "machine", lambda self, precision: EmulatedMachine(self.dtype, precision)
-        )
-        found = make().fit((X, y))
+        request.getfixturevalue("emulated")
+    found = make().fit((X, y))
     assert found.last_plan.compiled > 0
     np.testing.assert_allclose(parameters(found), parameters(expected), rtol=1e-9, atol=1e-12)
     assert found.history["loss"] == pytest.approx(expected.history["loss"], rel=1e-9)
@@ -293,11 +283,9 @@ def compare(make, monkeypatch, kernels):
 
 @pytest.mark.parametrize("kernels", ["numba", "cuda"])
 @pytest.mark.parametrize("regularizer", [L1(0.01), L2(0.02), L1L2(0.01, 0.02)])
-def test_compiled_and_captured_steps_have_it_too(kernels, regularizer, monkeypatch):
+def test_compiled_and_captured_steps_have_it_too(kernels, regularizer, request, monkeypatch):
     if kernels == "numba" and find_spec("numba") is None:
         pytest.skip("compiled steps need the extra numba")
-    if kernels == "cuda" and shutil.which("g++") is None:
-        pytest.skip("there is no g++ here")
 
     def make():
         clip = {"clip_norm": 1.0} if kernels == "cuda" else {}
@@ -307,7 +295,7 @@ def test_compiled_and_captured_steps_have_it_too(kernels, regularizer, monkeypat
             optimizer=SGD(0.1, momentum=0.9, **clip),
         )
 
-    compare(make, monkeypatch, kernels)
+    compare(make, request, monkeypatch, kernels)
 
 
 @pytest.mark.skipif(find_spec("numba") is None, reason="compiled steps need the extra numba")

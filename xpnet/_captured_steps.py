@@ -14,7 +14,7 @@ from ._placing import Placed
 from ._steps import PreparedSteps
 from ._streaming import Stream
 from ._sums import Sums, loss_arguments
-from ._translation import UnsupportedError
+from ._translation import Unit, UnsupportedError
 from .backends import is_sparse
 from .losses import SoftmaxCrossEntropy
 from .metrics import Accuracy
@@ -41,6 +41,11 @@ class CapturedSteps(PreparedSteps):
         self._at_a_time = 16
         self._asked: deque[Any] = deque()
         self._sums: Sums | None = None
+
+    def _units(self) -> list[Unit]:
+        from .captured import units
+
+        return units(self._network)
 
     def end_epoch(self) -> None:
         """Bring the parameters out, and what samples shared of their penalties into the sums."""

@@ -14,7 +14,7 @@ from ._placing import Placed
 from ._steps import NotFiniteError, PreparedSteps
 from ._streaming import Stream
 from ._sums import Sums, loss_arguments
-from ._translation import UnsupportedError
+from ._translation import Unit, UnsupportedError
 
 if TYPE_CHECKING:
     from .compiled import CompiledTraining
@@ -31,6 +31,11 @@ class CompiledSteps(PreparedSteps):
         # With a metric whole units, which its sums are taken of however long they took.
         self._unit = _steps_together(placed.plan) if training.keeps else 1
         self._at_a_time = self._unit
+
+    def _units(self) -> list[Unit]:
+        from .compiled import units
+
+        return units(self._network)
 
     def end_epoch(self) -> None:
         """Bring the parameters out."""

@@ -11,6 +11,7 @@ they can agree by chance, and decorators copy them.
 Functions that are not methods, such as those of ``xpnet.backends.ops``, are not compared.
 """
 
+import operator
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -59,6 +60,10 @@ def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
     """
     classes = type(thing).__mro__
     own = getattr(thing, "__dict__", {})
+    if names is None and all(_is_untouched(each) for each in classes):
+        # The usual case: only attributes of the object itself can override a method.
+        kind = type(thing)
+        names = [each for each in own if each in _DECLARED or _is_method(getattr(kind, each, 0))]
     if names is None:
         names = {name for each in classes for name in (*vars(each), *_DEFINED.get(each, ()))}
     for name in sorted(names):
@@ -71,6 +76,20 @@ def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
         if name in own and (_is_method(now) or name in _DECLARED):
             return name
     return None
+
+
+def _is_untouched(kind: type) -> bool:
+    """Whether a class has exactly its recorded attributes; a fast test for the usual case."""
+    if (then := _DEFINED.get(kind)) is None:
+        return False
+    now = vars(kind).copy()
+    if "__slotnames__" not in then:
+        now.pop("__slotnames__", None)  # Python adds it when it copies an object
+    return (
+        len(now) == len(then)
+        and all(map(operator.is_, now, then))
+        and all(map(operator.is_, now.values(), then.values()))
+    )
 
 
 def _set_by_python(name: str, value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The steps of training: what all kinds have, and those by formulas, one after the other."""
 
 import math
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -12,7 +13,7 @@ from . import memory
 from ._arrays import Arrays
 from ._placing import Placed
 from ._sums import Sums, loss_arguments
-from ._translation import UnsupportedError
+from ._translation import Unit, UnsupportedError
 from .backends import Array, array_namespace
 from .workspace import Workspace, takes_out
 
@@ -56,6 +57,10 @@ class Steps(AbstractContextManager["Steps"], ABC):
             A loss is NaN or infinite; on a device that is only seen at the end of the epoch.
         """
 
+    def are_current(self) -> bool:
+        """Whether they are the steps of the network as it is now; formulas always are."""
+        return True
+
     def begin_epoch(self) -> None:
         """Do what an epoch needs before its first step."""
 
@@ -89,12 +94,41 @@ class PreparedSteps(Steps):
     ) -> None:
         super().__init__(network, memory.of_compiled(placed.plan, nbytes))
         self._training = training
+        self._made_from = self._parts()
         if self.plan.total > placed.available:
             training.close()
             raise UnsupportedError("it needs more memory than there is")
 
     def __exit__(self, *exception: object) -> None:
         self._training.close()
+
+    @abstractmethod
+    def _units(self) -> list[Unit]:
+        """Return the network's layers as the kernels are told of them.
+
+        Raises
+        ------
+        UnsupportedError
+            The kernels cannot do what the layers, the loss or the optimizer do.
+        """
+
+    def _parts(self) -> list[Any]:
+        """Return what the steps are made from.
+
+        Numbers that may change from epoch to epoch are not part of it: :meth:`begin_epoch` reads
+        them again.
+        """
+        net = self._network
+        units = self._units()
+        settings = {k: v for k, v in vars(net.loss).items() if k not in ("factor", "most")}
+        return [net.optimizer, net.loss, pickle.dumps(settings), net.metric, units]
+
+    def are_current(self) -> bool:
+        """Whether the network still has the parts, and the methods, that they were made from."""
+        try:
+            return self._parts() == self._made_from
+        except UnsupportedError:
+            return False
 
     def begin_epoch(self) -> None:
         """Bring the parameters in."""

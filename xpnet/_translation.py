@@ -46,6 +46,9 @@ class Unit:
         return self.dropout is not None or type(self.activation) is SigmoidActivation
 
 
+_NO_ACTIVATION = LinearActivation()
+"""One for all units without an activation, so that units of the same layers are equal."""
+
 REGULARIZERS = (L1, L2, L1L2)
 
 _PASSES = (
@@ -106,7 +109,7 @@ def units_of(
             if layer.max_norm is not None:
                 raise UnsupportedError("max_norm")
             n_inputs = layer.input_shape()[0]
-            units.append(Unit(layer, LinearActivation(), n_inputs, layer.n_units))
+            units.append(Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units))
         elif units and type(layer) is not Normalization:
             units[-1] = _behind(units[-1], layer, activations, is_last=k == len(layers) - 1)
         elif type(layer) is not Normalization or k > 0:

@@ -65,6 +65,11 @@ class Trainer:
         self.steps = make_steps(self.network, self._placed)
         self.plan = self.network.last_plan = self.steps.plan
 
+    def _remake_steps(self) -> None:
+        self._entered.close()
+        self._make_steps()
+        self._entered.enter_context(self.steps)
+
     def run(self, epochs: int) -> None:
         """Train for so many more epochs.
 
@@ -75,11 +80,12 @@ class Trainer:
         """
         net = self.network
         done = net.history.epochs
+        n_steps = epochs * math.ceil(len(self.training) / self.plan.batch_size)
         self._last = done + epochs - 1
         net.stop_training = False
         with (
             net.backend.active(),
-            self._progress_bar(epochs) as bar,
+            _progress_bar(n_steps) if net.progress else _NoBar() as bar,
             self.interruption,
             ExitStack() as ends,
             self._entered,
@@ -138,10 +144,9 @@ class Trainer:
                     "keeps training within what there is from the beginning",
                     RuntimeWarning,
                 )
-            self._entered.close()
+            self._entered.close()  # first of all, to have the memory
             self._placed = self._placed.in_pieces(self.network, rows)
-            self._make_steps()
-            self._entered.enter_context(self.steps)
+            self._remake_steps()
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and write down how it went; if it fails, undo it."""
@@ -180,6 +185,8 @@ class Trainer:
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
         net, sums = self.network, Sums(self.network)
+        if self._callbacks and not self.steps.are_current():  # one has replaced a part
+            self._remake_steps()
         try:
             self.steps.begin_epoch()
             with closing(self._steps_of(epoch, sums)) as steps:
@@ -223,13 +230,11 @@ class Trainer:
         if not self.network.parameters.all_finite():
             raise NotFiniteError("weights that are not finite", sums.last_step)
 
-    def _progress_bar(self, epochs: int) -> Any:
-        if not self.network.progress:
-            return _NoBar()
-        from tqdm import tqdm
 
-        batches = math.ceil(len(self.training) / self.plan.batch_size)
-        return tqdm(total=epochs * batches, unit="batch")
+def _progress_bar(n_steps: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=n_steps, unit="batch")
 
 
 class _NoBar(AbstractContextManager[Any]):

@@ -11,7 +11,7 @@ What runs the list is a machine with a few methods (``backends/_cuda_machine.py`
 one that runs the same kernels on the CPU.
 """
 
-from ._supported import why_not
+from ._supported import units, why_not
 from ._training import CapturedTraining, capture_step
 
-__all__ = ["CapturedTraining", "capture_step", "why_not"]
+__all__ = ["CapturedTraining", "capture_step", "units", "why_not"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .._translation import UnsupportedError, check_parts, targets_of, units_of
+from .._translation import Unit, UnsupportedError, check_parts, targets_of, units_of
 from ..activations import (
     LeakyReLUActivation,
     LinearActivation,
@@ -49,17 +49,22 @@ MOST_NUMBERS = 2**31 - 1
 def why_not(net: "NeuralNetwork", X: Any, y: Any = None, batch_size: int = 1) -> str | None:
     """Return why there is no captured step for a network and its data, or None where there is."""
     try:
-        check_parts(net, OPTIMIZERS, LOSSES)
-        units = units_of(net.layers, ACTIVATIONS, kernels.MOST_DROPOUTS)
+        needed = units(net)
         _check_features(net, X)
         if y is not None:
             targets_of(net, y)
-        widest = max(max(unit.n_inputs, unit.n_units) for unit in units)
+        widest = max(max(unit.n_inputs, unit.n_units) for unit in needed)
         if batch_size * widest > MOST_NUMBERS:
             raise UnsupportedError(f"a batch of {batch_size} rows of {widest} numbers")
     except UnsupportedError as reason:
         return str(reason)
     return None
+
+
+def units(net: "NeuralNetwork") -> list[Unit]:
+    """Return a network's dense layers, each with what is behind it."""
+    check_parts(net, OPTIMIZERS, LOSSES)
+    return units_of(net.layers, ACTIVATIONS, kernels.MOST_DROPOUTS)
 
 
 def _check_features(net: "NeuralNetwork", X: Any) -> None:

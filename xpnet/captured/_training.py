@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._translation import factor_and_most, targets_of, units_of, weights_of
+from .._translation import factor_and_most, targets_of, weights_of
 from ..backends import Array
 from ..backends import _cuda_kernels as kernels
 from ._buffers import Buffers
 from ._graphs import Graphs
 from ._program import Program
 from ._supported import ACTIVATIONS, why_not
+from ._supported import units as units_of
 
 if TYPE_CHECKING:
     from ..neuralnet import NeuralNetwork
@@ -100,7 +101,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         capture: bool | str,
     ) -> None:
         self.net, self.batch_size, self._machine = net, batch_size, machine
-        self._units = units_of(net.layers, ACTIVATIONS, kernels.MOST_DROPOUTS)
+        self._units = units_of(net)
         targets = targets_of(net, y)
         weights = weights_of(net, y, sample_weight)
         n_steps = -(-n_samples // batch_size)

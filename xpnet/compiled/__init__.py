@@ -18,7 +18,7 @@ first such layer to the loss. Then a thread has the whole error where it needs i
 """
 
 from ._sharing import cores
-from ._supported import why_not
+from ._supported import units, why_not
 from ._training import CompiledTraining, compile_step
 
-__all__ = ["CompiledTraining", "compile_step", "cores", "why_not"]
+__all__ = ["CompiledTraining", "compile_step", "cores", "units", "why_not"]
