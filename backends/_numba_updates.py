@@ -8,9 +8,9 @@ import math
 
 from numba import njit
 
-from ._numba_errors import total_weight
 from ._numba_intrinsics import INLINED, float64_of, number, pointer_to_float64, vector
 from ._numba_kernels import PENALTIES, RATE, STEP, UPDATE
+from ._numba_losses import total_weight
 
 
 def penalize(record, state, memory, data):
