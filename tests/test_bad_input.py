@@ -295,3 +295,71 @@ class TestAfterFit:
     def test_score_without_a_metric_is_refused(self):
         with pytest.raises(ValueError, match=r"no metric: give score\(dataset, metric="):
             network().fit(good()).score(good())
+
+
+# ---- messages that name the argument, and columns that are no features
+
+
+def table(rows=30):
+    rng = np.random.default_rng(0)
+    frame = {name: rng.standard_normal(rows) for name in ("age", "height", "weight")}
+    return frame | {"name": ["somebody"] * rows, "target": rng.integers(0, N_CLASSES, rows)}
+
+
+@pytest.fixture(params=["pandas", "polars"])
+def frame(request):
+    return pytest.importorskip(request.param).DataFrame(table())
+
+
+FEATURES = ["weight", "age", "height"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda X, y: X,
+        lambda X, y: (X,),
+        lambda X, y: (X[:, :2], y),
+        lambda X, y: (X, None),
+        lambda X, y: (X, y + 7),
+        lambda X, y: (X, y[:-1]),
+        lambda X, y: (X * np.nan, y),
+        lambda X, y: (X.astype(str), y),
+        lambda X, y: Dataset(X),
+        lambda X, y: "data.csv",
+        lambda X, y: 5,
+        lambda X, y: True,
+    ],
+)
+def test_validation_that_is_wrong_is_named(wrong):
+    X, y = good()
+    with pytest.raises((ValueError, TypeError), match=r"^validation: "):
+        network().fit((X, y), validation=wrong(X, y))
+
+
+def test_a_frame_in_place_of_validation_is_named(frame):
+    with pytest.raises(TypeError, match=r"^validation: expected .*\(X, y\).* got DataFrame: give"):
+        network().fit((frame[FEATURES], frame["target"]), validation=frame)
+
+
+def test_columns_that_are_no_features_are_refused_with_the_way_out(frame):
+    net = network().fit((frame[FEATURES], frame["target"]))
+    way_out = r"expected \['weight'.*write df\[net.feature_names\]$"
+    numbers = frame[[*FEATURES, "target"]]
+    for wrong in (frame, numbers, frame[FEATURES[::-1]]):
+        with pytest.raises(ValueError, match=way_out):
+            net.predict(wrong)
+        with pytest.raises(ValueError, match=way_out):
+            net.score((wrong, frame["target"]), metric="accuracy")
+        with pytest.raises(ValueError, match="^validation: X has the columns.*" + way_out):
+            network().fit((frame[FEATURES], frame["target"]), (wrong, frame["target"]))
+    with pytest.raises(ValueError, match=r"of the training$"):  # where one is missing
+        net.predict(frame[FEATURES[1:]])
+    assert net.predict(frame[net.feature_names]).shape == (30, N_CLASSES)
+
+
+def test_validation_has_the_columns_of_its_own_training(frame):
+    net = network().fit((frame[FEATURES], frame["target"]))
+    others = frame[FEATURES[::-1]], frame["target"]
+    net.fit(others, validation=others)
+    assert net.feature_names == FEATURES[::-1]

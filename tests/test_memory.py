@@ -1,6 +1,7 @@
 """What the memory plan says is what training takes, and training stays within a limit."""
 
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -276,6 +277,54 @@ def test_out_of_memory_for_a_single_sample_is_an_error(rng, monkeypatch):
     ):
         net.fit(weighted(rng))
     np.testing.assert_array_equal(parameters(net), before)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ((), r"samples\. The updates stay the same\. memory_limit="),
+        ((BatchNormalization,), r"differ, because BatchNormalization takes the moments of each"),
+        ((lambda: Dropout(0.5),), r"differ, because Dropout draws a mask for each piece\."),
+    ],
+)
+def test_out_of_memory_says_what_pieces_change(extra, message, rng, monkeypatch):
+    net = network((20, 30, 4), batch_size=64, extra=extra)
+    limited_to(monkeypatch, net, 40)
+    with pytest.warns(RuntimeWarning, match=message):
+        net.fit(weighted(rng))
+
+
+def limited_to(monkeypatch, net, most):
+    """Let a network run out of memory where more samples go through it at a time."""
+    forward, seen = net.forward_propagation, []
+
+    def limited(X, training=True):
+        if training and len(X) > most:
+            raise MemoryError("no room for so many rows")
+        seen.append(len(X))
+        return forward(X, training)
+
+    monkeypatch.setattr(net, "forward_propagation", limited)
+    return seen
+
+
+@pytest.mark.parametrize("n", [24, 34, 35, 46, 47, 60])
+@pytest.mark.parametrize("batch_size", [12, 13, 22, 23])
+def test_no_piece_of_a_batch_is_too_small_for_a_layer(n, batch_size, rng, monkeypatch):
+    """After a MemoryError in an epoch, or planned so: no piece has one sample alone."""
+    for most in range(1, batch_size):
+        net = network((20, 30, 4), batch_size=batch_size, extra=(BatchNormalization,))
+        seen = limited_to(monkeypatch, net, most)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pieces, and of a last batch of one sample
+            try:
+                net.fit(weighted(rng, n))
+            except MemoryError:
+                assert most < 7
+        if n % batch_size != 1:
+            assert 1 not in seen
+        else:
+            assert seen.count(1) <= 2 * 5  # that last batch, once each time that an epoch begins
 
 
 # ---- choosing

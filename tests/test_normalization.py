@@ -646,6 +646,29 @@ def test_digits_that_are_lost_are_said_at_the_users_line(dtype, first):
     assert advice in str(warning.message)
 
 
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("form", ["csr_array", "csr_matrix", "csc_matrix"])
+def test_digits_that_sparse_features_lose_are_said_too(dtype, form):
+    sparse = getattr(pytest.importorskip("scipy.sparse"), form)
+    X, y = seconds(dtype)
+
+    def fit(X, **options):
+        net = NeuralNetwork(epochs=1, batch_size=20, learning_rate=1e-40, seed=0, **options)
+        net.add(DenseLayer(1, (2,), initializer="zeros")).fit((X, 0 * y))
+
+    with pytest.warns(UserWarning, match=r"1 column.* too few digits, the first one column 0"):
+        fit(sparse(X))
+    with_zero = X.copy()
+    with_zero[0] = 0  # not stored: now the column goes from 0
+    fit(sparse(with_zero))
+    fit(sparse(X), dtype="float64")
+    with opened("no_float64") as backend:
+        options = {"device": backend.device_name, "backend": backend.name}
+        with pytest.warns(UserWarning, match="standardise them before, for no_float64 has no"):
+            fit(sparse(X), **options)
+        fit(sparse(with_zero), **options)
+
+
 QUIET = {
     "float64": lambda X: (X - [1.7e9, 0.0], {}),
     "a network of float64": lambda X: (X, {"dtype": "float64"}),

@@ -1,5 +1,6 @@
 """Training that could learn nothing is refused, or said to be so, by every kind of step."""
 
+import _thread
 import math
 import warnings
 
@@ -304,9 +305,35 @@ def test_pieces_of_batches_are_not_of_one_sample():
             continue
         plan = net.last_plan
         assert plan.rows >= 2
-        assert bool(caught) == (plan.rows in (2, 3))  # the last piece of 7 has 1
+        assert not caught
         plans.append(plan.rows)
-    assert min(plans) == 2
+    assert min(plans) == 4  # of pieces of 3 or 2, the last one of 7 would have 1
+
+
+class Interrupting(LinearActivation):
+    """Presses Ctrl-C while the first batch goes through it; no compiled steps are made for it."""
+
+    def forward_propagation(self, input, training=True):
+        _thread.interrupt_main()
+        return super().forward_propagation(input, training)
+
+
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize("regularizer", [None, "l2"])
+@pytest.mark.parametrize("metric", [None, "accuracy"])
+def test_an_epoch_that_ended_before_anything_counted_has_no_loss(
+    counts, metric, regularizer, ctrl_c
+):
+    options = {"metric": metric, "regularizer": regularizer, "shuffle": False}
+    net = NeuralNetwork(2, 8, loss="softmax_cross_entropy", seed=0, **options)
+    net.add(DenseLayer(3, (N_INPUTS,))).add(Interrupting())
+    weight = np.ones(N)
+    weight[: 8 - counts] = 0.0
+    with pytest.raises(KeyboardInterrupt):
+        net.fit((X, Y, weight))
+    assert net.history.epochs == 1
+    for name in {"loss", "metric"} & set(net.history):
+        assert math.isnan(net.history[name][0]) != counts
 
 
 class Pairs(LinearActivation):

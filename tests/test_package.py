@@ -37,7 +37,7 @@ ORDER = [
     ["_sums", "_placing", "compiled", "captured"],
     ["_translation"],
     ["_arrays", "_streaming", "memory"],
-    ["_preparing", "_parameters", "_weighing", "_wide", "history"],
+    ["_preparing", "_settings", "_parameters", "_weighing", "_wide", "history"],
     ["_comparing"],
     ["_describing"],
     ["_penalties", "_target_unit"],

@@ -291,7 +291,76 @@ def test_lost_digits_are_warned_of_once_at_the_users_line(dtype):
         build(epochs=1).fit((X, y), (X, y))
     assert [each.filename for each in seen] == [__file__]
     build(suggested_unit(y), epochs=1).fit((X, y))  # a warning is an error
-    build(epochs=1, dtype="float64").fit((X, y))
+    with pytest.warns(UserWarning, match="learned little"):  # the digits are there
+        build(epochs=1, dtype="float64").fit((X, y))
+
+
+# ---- warnings of targets whose size keeps a network from learning
+
+
+def trained(mean, scale, unit=None, **arguments):
+    """Return the warnings and R² of a default network on targets of a mean and a deviation."""
+    X, y = targets(0.0, 1.0, 500)
+    y = mean + scale * (y - y.mean()) / y.std()
+    net = NeuralNetwork(50, optimizer="adam", seed=0, target_unit=unit, **arguments)
+    net.add(DenseLayer(100, input_shape=(2,))).add(TanhActivation()).add(DenseLayer(1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        r2 = net.fit((X, y)).score((X, y), metric="r2")
+    return [str(each.message) for each in caught], r2
+
+
+@settings(derandomize=True, deadline=None, max_examples=25)
+@given(st.floats(-7.0, 7.0), st.floats(-2.0, 2.0) | st.just(None))
+def test_a_network_that_fails_by_the_size_of_its_targets_says_so(size, distance):
+    scale = 10.0**size
+    mean = 0.0 if distance is None else scale * 10.0**distance
+    found, r2 = trained(mean, scale)
+    assert len(found) <= 1
+    if r2 < 0.3 and found == []:
+        assert 0.03 < scale < 300.0, (mean, scale, r2)  # only just slow
+        assert mean <= 3 * scale
+    if r2 > 0.7:
+        assert not found, (mean, scale, r2)
+    assert not trained(mean, scale, (mean, scale))[0]
+
+
+def test_the_warning_of_the_size_says_what_was_seen_and_what_to_write():
+    ((message,), r2) = trained(1e6, 1e5)
+    assert r2 < 0
+    assert "a mean of 1e+06 and a standard deviation of 1e+05" in message
+    assert "Give target_unit=(y.mean(), y.std())" in message
+
+
+def test_the_size_is_said_once_with_penalties_and_weights_and_by_every_step(backend):
+    X, y = targets(0.0, 1e4, n_outputs=2)
+    weight = np.linspace(0.1, 2.0, len(X))
+    net = build(n_outputs=2, regularizer="l2", device="cpu").to(backend.with_dtype("float32"))
+    with pytest.warns(UserWarning, match="learned little") as seen:
+        net.fit((X, y, weight), (X, y))
+    assert [each.filename for each in seen] == [__file__]
+
+
+@pytest.mark.parametrize("what", ["own loss", "constant", "counts", "float64", "regressor"])
+def test_the_size_is_of_no_interest(what):
+    class Own(MeanSquaredError):
+        def sample_loss(self, y_true, y_pred):
+            return 2 * super().sample_loss(y_true, y_pred)
+
+    X, y = targets(5000.0, 100.0)
+    if what == "own loss":
+        build(loss=Own(), epochs=1).fit((X, y))
+    elif what == "constant":
+        build(epochs=1).fit((X, np.full(len(X), 5.0)))
+    elif what == "counts":
+        build(loss="poisson", epochs=1).fit((X, np.round(y)))
+    elif what == "float64":
+        build((5000.0, 100.0), epochs=1, dtype="float64").fit((X, y))
+    else:
+        pytest.importorskip("sklearn")
+        from xpnet.estimators import MLPRegressor
+
+        MLPRegressor(max_iter=200, tol=1e20).fit(X, y)
 
 
 def test_advice_is_such_that_it_can_be_followed():

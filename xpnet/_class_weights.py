@@ -60,8 +60,9 @@ def _class(key: Any) -> int:
     is_number = not isinstance(key, (bool, str, bytes)) and hasattr(key, "__float__")
     if not is_number or "bool" in type(key).__name__ or not float(key).is_integer():
         raise TypeError(
-            f"class_weight names the class {shown(key)}: expected class indices, the whole "
-            "numbers from 0; np.unique(y, return_inverse=True)[1] makes them from other labels"
+            f"class_weight names the class {shown(key)}: expected class indices 0, 1, ... as keys. "
+            "The index of a class is its place in the data's class_names, or, for other labels, in "
+            "np.unique(labels)"
         )
     if key < 0:
         raise ValueError(f"class_weight names the class {key}: expected class indices from 0")

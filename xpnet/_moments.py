@@ -9,7 +9,7 @@ import numpy as np
 
 from ._reading import not_finite
 from ._stored import is_stored, numpy_type, stored_rows
-from .backends import Array, array_namespace, backend_of, is_array, to_host
+from .backends import Array, array_namespace, backend_of, is_array, is_sparse, to_host
 from .backends._errors import shown
 
 _HOST_NUMBERS, _DEVICE_NUMBERS = 1 << 15, 1 << 22
@@ -22,13 +22,17 @@ def limits(X: Any) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     X : array-like of shape (n, k)
-        An array of any library, or stored rows; n above 0.
+        An array of any library, stored rows, or a sparse matrix of finite numbers; n above 0.
 
     Raises
     ------
     ValueError
         A number is NaN or infinite.
     """
+    if is_sparse(X):  # the limits include zeros that are not stored
+        both = (to_host(each(axis=0).toarray()).ravel() for each in (X.min, X.max))
+        low, high = (each.astype(np.float64) for each in both)
+        return low, high
     low, high, _ = _first_pass(X)
     return low, high
 

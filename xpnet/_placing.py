@@ -10,7 +10,7 @@ import numpy as np
 
 from . import memory
 from ._arrays import Arrays
-from ._preparing import prepare_targets, warn_of_lost_digits
+from ._preparing import blaming, prepare_targets, warn_of_lost_digits
 from ._stored import is_stored, numpy_type, read_all, rows_decoded_together
 from ._streaming import Stream, check_rows
 from ._weighing import balanced_loss, check_total_weight
@@ -70,9 +70,10 @@ def place_training(
     MemoryPlanError
         No plan fits in memory.
     """
-    y, held_out = (
-        None if data is None else targets_of(network, data) for data in (training, validation)
-    )
+    y, held_out = targets_of(network, training), None
+    if validation is not None:
+        with blaming("validation"):
+            held_out = targets_of(network, validation)
     n_outputs = network.layers[-1].output_shape()[0]
     loss = balanced_loss(network.loss, y, training.sample_weight, n_outputs)
     for what, data, targets in (("training", training, y), ("validation", validation, held_out)):
@@ -138,8 +139,7 @@ def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
             "no layer of the network has parameters: fit computes the loss but trains nothing. "
             "Add a layer that has some, e.g. a DenseLayer"
         )
-    size, rows = plan.batch_size, plan.rows
-    short = {size % rows, plan.n_samples % size % rows} - {0}  # sizes of incomplete pieces
+    size, last = plan.batch_size, plan.n_samples % plan.batch_size
     for layer in network.layers:
         name, least = layer.layer_name(), layer.least_samples
         if size < least:
@@ -147,13 +147,11 @@ def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
                 f"{name} learns nothing from batches of {size} sample(s): expected batch_size="
                 f"{least} or more, and at least {least} samples"
             )
-        if any(n < least for n in short):
-            part = "the last batch of each epoch" if rows == size else "a piece of some batches"
+        if 0 < last < least:
             warn(
-                f"{name} learns nothing from fewer than {least} samples at a time, and {part} has "
-                f"{min(short)}: {plan.n_samples} samples in batches of {size}"
-                + ("" if rows == size else f", split into pieces of {rows}")
-                + ". Choose another batch_size, e.g. one that divides the samples evenly"
+                f"{name} learns nothing from fewer than {least} samples at a time, and the last "
+                f"batch of each epoch has {last}: {plan.n_samples} samples in batches of {size}. "
+                "Choose another batch_size, e.g. one that divides the samples evenly"
             )
 
 

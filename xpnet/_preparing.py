@@ -4,7 +4,8 @@ All checks of a data set against a network are here, and all of them are made be
 changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any
 
@@ -16,7 +17,8 @@ from ._moments import limits
 from ._reading import is_wide
 from ._stored import is_stored, numpy_type
 from ._target_unit import Unit, standardised
-from .backends import Array, Backend, is_sparse, to_host
+from .backends import Array, Backend, to_host
+from .backends._errors import shown
 from .backends._warnings import warn
 from .data import Dataset
 from .layers import Layer
@@ -35,13 +37,36 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
     dataset.check_finite()
 
 
-def check_names(dataset: Dataset, expected: list[str] | None) -> None:
+def check_names(names: list[str] | None, expected: list[str] | None) -> None:
     """Refuse columns with other names, or in another order, than those of the training."""
-    if expected is not None and dataset.feature_names not in (None, expected):
-        raise ValueError(
-            f"X has the columns {dataset.feature_names}: expected {expected}, in this order, those "
-            "of the training"
-        )
+    if expected is None or names in (None, expected):
+        return
+    hint = ""
+    if set(expected) <= set(names):
+        hint = ". To select them from a data frame, write df[net.feature_names]"
+    raise ValueError(
+        f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, those of "
+        f"the training{hint}"
+    )
+
+
+def frame_columns(X: Any) -> list[str] | None:
+    """Return the names of a data frame's columns, or None for anything else."""
+    columns = getattr(X, "columns", None)
+    if columns is None or not hasattr(X, "to_numpy"):
+        return None
+    return [str(column) for column in columns]
+
+
+@contextmanager
+def blaming(argument: str) -> Iterator[None]:
+    """Begin the message of a ValueError or TypeError with the argument whose fault it is."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if type(error) not in (ValueError, TypeError):
+            raise
+        raise type(error)(f"{argument}: {error}") from error
 
 
 def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> None:
@@ -49,10 +74,10 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
 
     That is where the step from a number to the next is more than a thousandth of the column's
     deviation, for which a quarter of its range stands. Features of types that the network's type
-    holds exactly are not looked at, and neither are sparse ones and those that are read in chunks.
+    holds exactly are not looked at, and neither are those that are stored in a file.
     """
     X, dtype = dataset.X, np.dtype(backend.dtype)
-    if is_sparse(X) or is_stored(X) or not is_wide(numpy_type(X), dtype.itemsize):
+    if is_stored(X) or not is_wide(numpy_type(X), dtype.itemsize):
         return
     low, high = limits(X)
     most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)  # larger: refused

@@ -1,5 +1,6 @@
 """Loss and metric of many batches, summed on the device and read once."""
 
+import math
 from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -71,19 +72,28 @@ class Sums:
         """The step of the batch that was added last."""
         return self._steps[-1]
 
+    @property
+    def total_weight(self) -> float:
+        """The total weight of all batches; waits for the device."""
+        return float(np.sum(_numbers(self._weights, self._backend)))
+
     def read(self) -> tuple[float, float | None]:
-        """Return the loss and the metric, the latter None if there is none; wait for the device."""
+        """Return the loss and the metric, NaN if no sample counted; wait for the device.
+
+        The metric is None if the network has none.
+        """
         losses, weights = (
             _numbers(values, self._backend) for values in (self._losses, self._weights)
         )
-        counted = weights != 0.0
-        total = float(np.sum(weights[counted]))
-        loss = float(np.sum(losses[counted] * weights[counted])) / total if total else 0.0
+        counted, total = weights != 0.0, self.total_weight
+        if not total:
+            return math.nan, None if self.metric is None else math.nan
+        loss = float(np.sum(losses[counted] * weights[counted])) / total
         return loss, None if self.metric is None else self.metric.result()
 
     def read_penalty(self) -> float:
         """Return the mean shared penalty per sample; wait for the device."""
-        total = float(np.sum(_numbers(self._weights, self._backend)))
+        total = self.total_weight
         shared = float(np.sum(_numbers(self._penalties, self._backend)))
         return shared / total if total else 0.0
 

@@ -10,7 +10,7 @@ from . import _moments
 from ._overrides import replaced
 from ._reading import is_wide
 from ._stored import numpy_type
-from .backends import Array, Backend, is_sparse, ops, to_host
+from .backends import Array, Backend, ops, to_host
 from .layers import Layer, Normalization
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ def check_limits(X: Array, narrowed: Narrowing, backend: Backend) -> None:
     """Refuse features that the first layer makes larger than the network's type holds."""
     if not X.shape[0]:
         return
-    if is_sparse(X):  # with the zeros that are not stored
-        columns = (to_host(each(axis=0).toarray()).ravel() for each in (X.min, X.max))
-        low, high = (each.astype(np.float64) for each in columns)
-    else:
-        low, high = _moments.limits(X)
+    low, high = _moments.limits(X)
     wrong = np.flatnonzero(~np.isfinite(narrowed(np.stack([low, high]))).all(axis=0))
     if wrong.size:
         column = wrong[0]

@@ -291,14 +291,14 @@ def choose(
                 return found
         asked = choices[-1]
     asked = min(asked, n_samples)
-    rows, least_rows = asked, min(asked, least_samples(network.layers))
+    rows = asked
     while True:
         if (found := resident(asked, rows) or in_chunks(asked, rows)) is not None:
             return found
-        if rows == least_rows:
+        if (fewer := fewer_rows(rows, asked, n_samples, network.layers)) is None:
             break
-        rows = max(-(-rows // 2), least_rows)
-    least = plan(network, sizes, n_samples, asked, least_rows, None if sizes.sparse else asked)
+        rows = fewer
+    least = plan(network, sizes, n_samples, asked, rows, None if sizes.sparse else asked)
     raise MemoryPlanError(
         f"training does not fit into {_readable(available)}. It takes at least:\n{least}\n"
         "Use fewer or smaller layers, an optimizer with less state, or "
@@ -306,9 +306,20 @@ def choose(
     )
 
 
-def least_samples(layers: Sequence[Layer]) -> int:
-    """Return the fewest samples at a time from which all of these layers learn."""
-    return max(layer.least_samples for layer in layers)
+def fewer_rows(rows: int, batch_size: int, n_samples: int, layers: Sequence[Layer]) -> int | None:
+    """Return how many samples to take at a time instead of ``rows``: half as many, if possible.
+
+    The last piece of each batch must be large enough for all layers to learn from it. So the number
+    may be less than half, or None if no smaller number leaves such pieces.
+    """
+    least = max(layer.least_samples for layer in layers)
+    sizes = [size for size in (batch_size, n_samples % batch_size) if size >= least]
+    if rows <= least:
+        return None
+    for fewer in range(max(-(-rows // 2), least), least - 1, -1):
+        if all(size % fewer == 0 or size % fewer >= least for size in sizes):
+            return fewer
+    return None
 
 
 def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:

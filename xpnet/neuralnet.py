@@ -1,40 +1,36 @@
 """The network: layers, a loss and an optimizer, trained and asked."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
-from inspect import signature
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from . import memory, trainer
-from ._checks import NotFittedError, check_count, check_flag, check_path, find
+from ._checks import NotFittedError, check_count, check_flag, check_path
 from ._chunks import chunk_sizes, mixed_chunks
 from ._direction import direction_of
 from ._overrides import remember
 from ._parameters import Parameters
 from ._placing import Placed, place, place_for, place_training, targets_of
 from ._preparing import (
+    blaming,
     check_features,
     check_fit,
     check_names,
     check_size,
     check_weights,
+    frame_columns,
     prepare_targets,
     warn_of_lost_targets,
 )
 from ._reading import is_wide
+from ._settings import MetricFunction, check_setting, make_metric, make_optimizer, metric_for
 from ._streaming import Stream
-from ._target_unit import (
-    check_target_unit,
-    in_float64,
-    in_own_unit,
-    standardised,
-)
+from ._target_unit import in_float64, in_own_unit, standardised, warn_of_size
 from ._weighing import balanced_loss, check_total_weight
 from ._wide import takes_wide
 from .backends import (
-    PRECISIONS,
     Array,
     Backend,
     backend_of,
@@ -43,20 +39,18 @@ from .backends import (
     move_state,
     resolve,
 )
-from .backends._errors import check_name, shown
+from .backends._errors import shown
 from .callbacks import Callback, check_callbacks
 from .data import Dataset, as_dataset
 from .history import History
 from .inspection import Inspection, inspect
 from .layers import Layer
-from .losses import LOSSES, LossFunction, MeanSquaredError
+from .losses import LossFunction, MeanSquaredError
 from .memory import MemoryPlan
-from .metrics import METRICS, Metric
-from .optimizers import OPTIMIZERS, SGD, Optimizer
-from .regularizers import Regularizer, find_regularizer
+from .metrics import Metric
+from .optimizers import SGD, Optimizer
+from .regularizers import Regularizer
 from .schedules import Schedule
-
-MetricFunction = Callable[[Array, Array], Any]
 
 
 class NeuralNetwork:
@@ -145,6 +139,12 @@ class NeuralNetwork:
     DeviceUnavailableError
         The device is not there.
 
+    Notes
+    -----
+    Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is also an
+    attribute. It may be set later, and is checked then as in the constructor. A new optimizer is
+    copied, and a new seed takes effect on the weights with the next :meth:`reset`.
+
     Examples
     --------
     >>> from xpnet import DenseLayer, NeuralNetwork, TanhActivation
@@ -165,6 +165,25 @@ class NeuralNetwork:
 
     min_samples: ClassVar[int] = 2
     """How many samples a data set must have to be trained on."""
+
+    warns_of_size: ClassVar[bool] = True
+    """Whether ``fit`` warns where it learned little from targets far from 0, or large or small."""
+
+    epochs: int
+    batch_size: int | str
+    optimizer: Optimizer
+    loss: LossFunction
+    metric: Metric | MetricFunction | None
+    backend: Backend
+    shuffle: bool
+    verbose: bool
+    progress: bool
+    seed: int | None
+    memory_limit: int | None
+    regularizer: Regularizer | None
+    precision: str
+    capture: bool | str
+    target_unit: tuple[float, float] | None
 
     def __init__(
         self,
@@ -189,36 +208,19 @@ class NeuralNetwork:
         capture: bool | str = "auto",
         target_unit: tuple[float, float] | None = None,
     ) -> None:
-        self.epochs = check_count("epochs", epochs)
-        self.batch_size: int | str = "auto"
-        if not (isinstance(batch_size, str) and batch_size == "auto"):
-            self.batch_size = check_count("batch_size", batch_size)  # type: ignore[arg-type]
-        self.memory_limit = None
-        if memory_limit is not None:
-            self.memory_limit = check_count("memory_limit", memory_limit)
+        # The order matters: __setattr__ checks some of these against others.
         self.backend = resolve(device, backend=backend, dtype=dtype)
-        self.precision = check_name("precision", precision, PRECISIONS)
-        if precision != "float32" and self.backend.dtype != "float32":
-            raise ValueError(
-                f"precision={precision!r} is for dtype='float32', not {self.backend.dtype!r}"
-            )
-        if not (isinstance(capture, bool) or (isinstance(capture, str) and capture == "auto")):
-            raise ValueError(f"capture={shown(capture)}: expected True, False or 'auto'")
-        self.capture = capture
-        self._new_optimizer = _make_optimizer(optimizer, learning_rate, momentum)
-        self.optimizer = copy.deepcopy(self._new_optimizer)
-        self.loss = find("loss", loss, LossFunction, LOSSES)
-        self.metric = _make_metric(metric, self.loss)
-        self.target_unit = check_target_unit(target_unit, self.loss)
-        self.verbose = check_flag("verbose", verbose)
-        self.progress = check_flag("progress", progress)
-        self.shuffle = check_flag("shuffle", shuffle)
-        self.seed = None if seed is None else check_count("seed", seed, least=0)
-        self._entropy = _entropy(self.seed)
         self._follows_data = device is None and backend is None
+        self.loss = loss  # type: ignore[assignment]
+        self.metric = metric  # type: ignore[assignment]
+        self.target_unit = target_unit
+        self.optimizer = make_optimizer(optimizer, learning_rate, momentum)
+        self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
+        self.precision, self.capture = precision, capture
+        self.verbose, self.progress, self.shuffle = verbose, progress, shuffle
+        self.seed = seed
         self.layers: list[Layer] = []
-        self.regularizer = find_regularizer(regularizer)
-        self.parameters = Parameters([])
+        self.regularizer = regularizer  # type: ignore[assignment]
         self.history = self._new_history()
         self.feature_names: list[str] | None = None
         self.label_name: str | None = None
@@ -226,6 +228,21 @@ class NeuralNetwork:
         self.last_plan: MemoryPlan | None = None
         self.stop_training = False
         self._is_fitted = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a setting is checked first, and what follows from it is updated."""
+        held, value = vars(self), check_setting(self, name, value)
+        if name == "loss" and "metric" in held:
+            super().__setattr__("metric", metric_for(self.metric, self.loss, value))
+        super().__setattr__(name, value)
+        if name == "metric" and "history" in held:
+            self._label(self.history)
+        elif name == "seed":
+            self._entropy = _entropy(self.seed)
+        elif name == "optimizer" and value.n_updates == 0:
+            self._new_optimizer = copy.deepcopy(value)  # what reset begins with
+        elif name == "regularizer":
+            self.parameters = Parameters(self.layers, value)
 
     # ---- building
 
@@ -282,7 +299,7 @@ class NeuralNetwork:
         self.layers.append(layer)
         # Only the layers behind the first one that learns ask for a derivative of their input.
         layer.needs_input_error = any(each.parameter_names for each in self.layers[:-1])
-        self.optimizer = copy.deepcopy(self._new_optimizer)
+        self.optimizer = self._new_optimizer
         self._is_fitted = False
 
     def reset(self) -> Self:
@@ -292,7 +309,7 @@ class NeuralNetwork:
         for index, layer in enumerate(self.layers):
             self._initialize(layer, index)
         self.parameters = Parameters(self.layers, self.regularizer)
-        self.optimizer = copy.deepcopy(self._new_optimizer)
+        self.optimizer = self._new_optimizer
         self.history = self._new_history()
         self._is_fitted = False
         return self
@@ -532,7 +549,8 @@ class NeuralNetwork:
             type. For a column, that is where the spacing of numbers in the type is more than a
             thousandth of its deviation, taken as a quarter of its range. Or the last batch of
             each epoch has one sample, from which a network with batch normalization learns
-            nothing. Or the network has no parameters.
+            nothing. Or the network has no parameters. Or it has learned little (R² below 0.5)
+            from targets that are far from 0, very large or very small, without a ``target_unit``.
 
         Notes
         -----
@@ -541,9 +559,20 @@ class NeuralNetwork:
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
+        before = {name: getattr(self, name) for name in _OF_THE_DATA}
         placed = self._prepare(dataset, validation, check_flag("restart", restart))
-        with self.backend.active():
-            trainer.Trainer(self, placed, called, every).run(epochs)
+        done = self.history.epochs
+        try:
+            with self.backend.active():
+                trainer.Trainer(self, placed, called, every).run(epochs)
+        finally:
+            if self.history.epochs == done:  # no epoch is complete: the weights are the old ones
+                for name, value in before.items():
+                    setattr(self, name, value)
+        if self.warns_of_size and self.target_unit is None and self.history.epochs > done:
+            row, data = self.history.last, placed.training
+            reached = row["loss"] - row.get("penalty", 0.0)
+            warn_of_size(data.y, data.sample_weight, self.loss, reached, self.backend.dtype)
         return self
 
     def mark_fitted(self) -> None:
@@ -571,7 +600,9 @@ class NeuralNetwork:
             The features are not those of the training.
         """
         self._check_fitted("predict")
-        data = self._checked(dataset if isinstance(dataset, Dataset) else Dataset(dataset))
+        check_names(frame_columns(dataset), self.feature_names)
+        data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
+        data = self._checked(data, self.feature_names)
         backend = self._backend_for(data.X)
         self.to(backend)
         with backend.active():
@@ -607,11 +638,11 @@ class NeuralNetwork:
             There is no metric, or the data do not fit.
         """
         self._check_fitted("score")
-        chosen = self.metric if metric is None else _make_metric(metric, self.loss)
+        chosen = self.metric if metric is None else make_metric(metric, self.loss)
         if chosen is None:
             raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
         check_fit(self.layers, self.loss, chosen)
-        data = self._checked(dataset)
+        data = self._checked(dataset, self.feature_names)
         check_weights(data, self.loss, chosen)
         if data.y is None:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
@@ -753,8 +784,9 @@ class NeuralNetwork:
         check_weights(training, self.loss, self.metric)
         held_out = None
         if validation is not None:
-            held_out = self._checked(validation)
-            check_weights(held_out, self.loss, self.metric)
+            with blaming("validation"):
+                held_out = self._checked(validation, training.feature_names)
+                check_weights(held_out, self.loss, self.metric)
         warn_of_lost_targets(training, self.loss, self.backend.dtype, self.target_unit)
         backend = self._backend_for(training.X)
         with backend.active():
@@ -775,11 +807,15 @@ class NeuralNetwork:
 
     def _new_history(self) -> History:
         history = History()
+        self._label(history)
+        return history
+
+    def _label(self, history: History) -> None:
+        """Let a history say what the metric is called, and whether large values are better."""
         history.metric_name = getattr(
             self.metric, "name", getattr(self.metric, "__name__", "metric")
         )
         history.metric_mode = direction_of(self.metric)
-        return history
 
     def _generator(self, *purpose: int) -> np.random.Generator:
         """Return a random generator of its own for each purpose, from the network's seed."""
@@ -797,14 +833,17 @@ class NeuralNetwork:
             return backend_of(X).with_dtype(self.backend.dtype)
         return self.backend
 
-    def _checked(self, data: Any, train: bool = False) -> Dataset:
+    def _checked(
+        self, data: Any, names: list[str] | None = None, *, train: bool = False
+    ) -> Dataset:
+        if isinstance(data, tuple) and data:  # before columns of text are refused
+            check_names(frame_columns(data[0]), names)
         dataset = as_dataset(data)
         if train:
             check_size(dataset, self.min_samples)
         elif len(dataset) == 0 and dataset.y is not None:
             raise ValueError("the data set is empty: expected at least 1 sample")
-        if self._is_fitted and not train:
-            check_names(dataset, self.feature_names)
+        check_names(dataset.feature_names, names)
         check_features(dataset, self.layers)
         return dataset
 
@@ -816,6 +855,10 @@ class NeuralNetwork:
         self._check_built()
         if not self._is_fitted:
             raise NotFittedError(f"{what} before fit: train the network with fit(dataset) first")
+
+
+_OF_THE_DATA = ("loss", "feature_names", "label_name", "class_names")
+"""What ``fit`` takes from its data set, besides what it learns."""
 
 
 def _numeric(name: str, given: Any) -> np.dtype:
@@ -840,46 +883,6 @@ def _numeric(name: str, given: Any) -> np.dtype:
 def _entropy(seed: int | None = None) -> int:
     """Return the number that all of a network's randomness is made from."""
     return cast(int, np.random.SeedSequence(seed).entropy)
-
-
-def _make_optimizer(
-    given: str | Optimizer | type[Optimizer],
-    learning_rate: float | Schedule | None,
-    momentum: float | None,
-) -> Optimizer:
-    """Return the optimizer from an instance, or from a class and its two common arguments."""
-    both = {"learning_rate": learning_rate, "momentum": momentum}
-    arguments: dict[str, Any] = {name: value for name, value in both.items() if value is not None}
-    if isinstance(given, Optimizer):
-        if arguments:
-            raise ValueError(
-                f"{' and '.join(arguments)} given beside an optimizer that has its own: give them "
-                f"to {type(given).__name__}(...)"
-            )
-        return copy.deepcopy(given)
-
-    def make(cls: type[Optimizer]) -> Optimizer:
-        unknown = [name for name in arguments if name not in signature(cls).parameters]
-        if unknown:
-            raise ValueError(
-                f"{cls.__name__} takes no {' and no '.join(unknown)}: expected "
-                f"{', '.join(signature(cls).parameters)}"
-            )
-        return cls(**arguments)
-
-    return find("optimizer", given, Optimizer, OPTIMIZERS, make=make)
-
-
-def _make_metric(
-    given: str | Metric | type[Metric] | MetricFunction | None, loss: LossFunction
-) -> Metric | MetricFunction | None:
-    """Return the metric, with the threshold that the loss means where it has none."""
-    if given is None or (callable(given) and not isinstance(given, (type, Metric))):
-        return given
-    metric = copy.copy(find("metric", given, Metric, METRICS))
-    if getattr(metric, "threshold", ...) is None:
-        metric.threshold = loss.decision_threshold  # type: ignore[attr-defined]
-    return metric
 
 
 remember(NeuralNetwork)

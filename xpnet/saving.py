@@ -32,14 +32,16 @@ from ._describing import (
     find_class,
 )
 from ._overrides import is_defined_here
+from ._settings import MetricFunction, find_metric
 from ._stored import numpy_type
 from .backends import is_array, move, resolve
 from .backends._warnings import warn
 from .layers import Layer
+from .metrics import Metric
 from .optimizers import Optimizer
 
 if TYPE_CHECKING:
-    from .neuralnet import MetricFunction, NeuralNetwork
+    from .neuralnet import NeuralNetwork
 
 __all__ = ["ModelFileError", "load", "save"]
 
@@ -91,7 +93,7 @@ def load(
     *,
     device: str | None = None,
     backend: str | None = None,
-    metric: "MetricFunction | None" = None,
+    metric: str | Metric | type[Metric] | MetricFunction | None = None,
 ) -> "NeuralNetwork":
     """Read a network from a file that ``save`` wrote, on any device.
 
@@ -100,8 +102,9 @@ def load(
     path : str or path-like
     device, backend : str, optional
         Where the network shall live, as for :class:`xpnet.NeuralNetwork`.
-    metric : function, optional
-        The network's metric, where that was a function, which a file cannot hold.
+    metric : str, Metric, subclass or function, optional
+        Replaces the network's metric. A metric that was a function has to be given here, as a
+        file cannot hold it.
 
     Returns
     -------
@@ -120,8 +123,8 @@ def load(
         The file was truncated or altered, or was not written by :meth:`NeuralNetwork.save
         <xpnet.NeuralNetwork.save>`. Or a tensor is missing, belongs to no part of the network, or
         has the wrong shape or type. Or a part's class is in a module that was not imported.
-    DeviceUnavailableError, UnknownNameError
-        There is no such device or backend.
+    DeviceUnavailableError, UnknownNameError, TypeError
+        There is no such device, backend or metric.
 
     Examples
     --------
@@ -132,8 +135,10 @@ def load(
     >>> net = xpnet.load("scaled.safetensors")  # doctest: +SKIP
     """
     path = check_path("path", path)
+    # A wrong argument is no fault of the file.
+    resolve(device, backend=backend)
+    metric = find_metric(metric)
     content, arrays = _read(path)
-    resolve(device, backend=backend)  # a wrong argument is no fault of the file
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
         network = _Reader(content, Tensors(home, arrays)).network(device, backend, metric)
@@ -466,7 +471,7 @@ class _Reader:
         self._content, self._tensors = content, tensors
 
     def network(
-        self, device: str | None, backend: str | None, metric: "MetricFunction | None"
+        self, device: str | None, backend: str | None, metric: Metric | MetricFunction | None
     ) -> "NeuralNetwork":
         """Return the network; a metric that was a function is an :class:`UnsavedFunction`."""
         from .neuralnet import NeuralNetwork
@@ -481,7 +486,7 @@ class _Reader:
             optimizer=self._part(content["new_optimizer"]),
             loss=self._part(content["loss"]),
             regularizer=self._part(content["regularizer"]),
-            metric=metric or self._part(content["metric"]),
+            metric=self._part(content["metric"]),
             dtype=content["dtype"],
             device=device,
             backend=backend,
@@ -497,7 +502,9 @@ class _Reader:
             for value in vars(layer).values():
                 if isinstance(value, UnsavedFunction):
                     value.loading = False
+        fresh = network._new_optimizer
         network.optimizer = self._part(content["optimizer"])
+        network._new_optimizer = fresh
         for name in ("loss", "regularizer", "metric", "optimizer"):
             self._give_part(getattr(network, name), content[name], name, network)
         # A restart begins with this one, which may differ from the current optimizer.
@@ -507,6 +514,8 @@ class _Reader:
         for name, value in self._decoded(settings["attributes"]).items():
             setattr(network, name, value)
         self._tensors.check_used()
+        if metric is not None:
+            network.metric = metric
         return network
 
     def _decoded(self, values: dict[str, Any]) -> dict[str, Any]:

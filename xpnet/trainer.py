@@ -22,7 +22,8 @@ from .backends import Array
 from .backends._warnings import warn
 from .callbacks import Callback
 from .history import History
-from .memory import EVALUATION_ROWS, least_samples
+from .layers import BatchNormalization, Dropout, Layer
+from .memory import EVALUATION_ROWS, fewer_rows
 from .metrics import Metric
 from .snapshot import Snapshot
 
@@ -134,14 +135,14 @@ class Trainer:
                 self._run_epoch(epoch, bar)
                 return
             except MemoryError as error:
-                least = least_samples(self.network.layers)
-                if self.plan.rows <= least:
+                plan, layers = self.plan, self.network.layers
+                rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, layers)
+                if rows is None:
                     raise
-                rows = max(-(-self.plan.rows // 2), least)
                 warn(
                     f"out of memory in epoch {epoch + 1} ({error}): it begins again, with batches "
-                    f"in pieces of {rows} samples, which make the same updates. memory_limit= "
-                    "keeps training within what there is from the beginning",
+                    f"in pieces of {rows} samples. {_updates_in_pieces(layers)}. memory_limit= "
+                    "keeps training within the available memory from the beginning",
                     RuntimeWarning,
                 )
             self._entered.close()  # first of all, to have the memory
@@ -198,10 +199,11 @@ class Trainer:
             self._check_finite(sums)
             loss, metric = sums.read()  # (6) loss, (7) metric
             row: dict[str, Any] = {"loss": loss, "metric": metric}
+            counted = sums.total_weight != 0  # nothing may have, where Ctrl-C ended the epoch
             if net.parameters.penalties:
                 penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
                 row |= {"penalty": penalty, "loss": loss + penalty}
-            if not math.isfinite(row["loss"]):  # though no batch's was: a penalty, say
+            if counted and not math.isfinite(row["loss"]):  # though no batch's was: a penalty, say
                 raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
         except NotFiniteError as error:
             own = net.loss.targets == "values" and net.target_unit is None
@@ -235,6 +237,26 @@ def _progress_bar(n_steps: int) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=n_steps, unit="batch")
+
+
+_BY_PIECES: dict[type[Layer], str] = {
+    BatchNormalization: "takes the moments of each piece",
+    Dropout: "draws a mask for each piece",
+}
+"""What layers do to a piece of a batch that they would do to the whole batch otherwise."""
+
+
+def _updates_in_pieces(layers: Sequence[Layer]) -> str:
+    """Return in words which updates a batch in pieces makes."""
+    differences = [
+        f"{layer.layer_name()} {text}"
+        for layer in layers
+        for kind, text in _BY_PIECES.items()
+        if isinstance(layer, kind)
+    ]
+    if not differences:
+        return "The updates stay the same"
+    return f"The updates differ, because {' and '.join(dict.fromkeys(differences))}"
 
 
 class _NoBar(AbstractContextManager[Any]):

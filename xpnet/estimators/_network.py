@@ -66,6 +66,7 @@ class EstimatorNetwork(NeuralNetwork):
     """A network whose samples come in scikit-learn's order: each epoch shuffles the last one's."""
 
     min_samples: ClassVar[int] = 1  # partial_fit takes what comes
+    warns_of_size: ClassVar[bool] = False  # nor does scikit-learn
 
     def settle(self, backend: Backend) -> None:
         """Train and answer there, wherever the data are."""

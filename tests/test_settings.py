@@ -1,0 +1,227 @@
+"""Settings are checked whenever they are set, and a fit that is undone changes none of them."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from xpnet import (
+    SGD,
+    Adam,
+    Callback,
+    DenseLayer,
+    DivergedError,
+    LambdaCallback,
+    NeuralNetwork,
+    load,
+)
+from xpnet.data import Dataset
+from xpnet.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
+from xpnet.metrics import Accuracy
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((40, 3))
+VALUES = X[:, 0] - X[:, 1]
+CLASSES = (VALUES > 0.5).astype(int)
+
+
+def regression(**arguments):
+    net = NeuralNetwork(2, 8, seed=0, **arguments)
+    return net.add(DenseLayer(1, (3,)))
+
+
+def classifier(**arguments):
+    loss = SoftmaxCrossEntropy("balanced")
+    net = NeuralNetwork(2, 8, loss=loss, seed=0, **arguments)
+    return net.add(DenseLayer(2, (3,)))
+
+
+WRONG = {
+    "epochs": [0, 2.5, "ten", None, True],
+    "batch_size": [0, -1, 1.5, "large", None],
+    "memory_limit": [0, -1, "1 GB", 1e9],
+    "backend": ["cuda", None],
+    "precision": ["float8", None, 32],
+    "capture": ["never", 1, None],
+    "optimizer": ["adm", None, 0.1, DenseLayer],
+    "loss": ["msse", None, len, Accuracy()],
+    "metric": ["accuraci", 3, DenseLayer],
+    "target_unit": [
+        "x", "xy", ("a", "b"), np.zeros(3), np.array([1.0, 0.0]), (1.0,), (0.0, -1.0), 5,
+        (np.nan, 1.0),
+    ],
+    "verbose": ["yes", None, 2],
+    "progress": ["yes", None],
+    "shuffle": ["yes", None],
+    "seed": [-1, 1.5, "one"],
+    "regularizer": ["l3", 0.1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_setting_is_refused_later_as_the_constructor_refuses_it(name):
+    for value in WRONG[name]:
+        net = regression()
+        before = copy.copy(vars(net))
+        with pytest.raises((ValueError, TypeError)) as later:
+            setattr(net, name, value)
+        assert vars(net) == before
+        if name != "backend":  # there it is the name of a library
+            with pytest.raises(type(later.value)) as first:
+                NeuralNetwork(**{name: value})
+            assert str(first.value) == str(later.value)
+
+
+def test_every_setting_is_tried():
+    settings = set(vars(NeuralNetwork())) - {
+        "parameters", "layers", "history", "feature_names", "label_name", "class_names",
+        "last_plan", "stop_training",
+    }  # fmt: skip
+    assert {name for name in settings if not name.startswith("_")} == set(WRONG)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": Adam(0.01)},
+        {"regularizer": "l2"},
+        {"seed": 5, "shuffle": False, "batch_size": "auto", "epochs": 3},
+        {"target_unit": (1.0, 2.0), "metric": "rmse"},
+        {"loss": MeanSquaredError(0.5)},
+    ],
+    ids=str,
+)
+def test_a_setting_set_later_is_that_of_the_constructor(settings):
+    arguments = {"epochs": 2, "batch_size": 8, "seed": 0} | settings
+    expected = NeuralNetwork(**arguments).add(DenseLayer(1, (3,))).fit((X, VALUES))
+    net = regression()
+    for name, value in settings.items():
+        setattr(net, name, value)
+    net.fit((X, VALUES), restart=True)
+    np.testing.assert_array_equal(net.predict(X), expected.predict(X))
+    assert {**net.history, "seconds": 0} == {**expected.history, "seconds": 0}
+    assert net.history.metric_name == expected.history.metric_name
+    assert net.history.metric_mode == expected.history.metric_mode
+
+
+def test_an_optimizer_is_copied_and_one_that_has_trained_does_not_begin_anew():
+    given, net, other = Adam(), regression(), regression()
+    net.optimizer = other.optimizer = given
+    assert net.optimizer is not given
+    assert net.optimizer is not other.optimizer
+    trained = net.fit((X, VALUES)).optimizer
+    other.optimizer = trained
+    assert (other.optimizer.n_updates, other.reset().optimizer.n_updates) == (10, 0)
+
+
+def test_a_network_whose_optimizer_was_set_later_is_saved_with_both(tmp_path):
+    pytest.importorskip("safetensors")
+    net = regression()
+    net.optimizer = regression(optimizer=Adam()).fit((X, VALUES)).optimizer
+    net.save(tmp_path / "net.safetensors")
+    loaded = load(tmp_path / "net.safetensors")
+    assert isinstance(loaded.optimizer, Adam)
+    assert isinstance(loaded.reset().optimizer, SGD)
+
+
+def test_a_threshold_follows_the_loss():
+    net = NeuralNetwork(loss=BinaryCrossEntropy(), metric="accuracy")
+    net.loss = BinaryCrossEntropy(from_logits=True)
+    assert net.metric.threshold == net.loss.decision_threshold == 0.0
+    own = Accuracy(threshold=0.3)
+    net.metric = own
+    net.loss = BinaryCrossEntropy()
+    assert net.metric.threshold == own.threshold == 0.3
+
+
+def test_a_loss_of_classes_is_refused_beside_a_target_unit():
+    net = regression(target_unit=(1.0, 2.0))
+    with pytest.raises(ValueError, match=r"target_unit=.* is for losses whose targets are values"):
+        net.loss = "softmax_cross_entropy"
+    assert isinstance(net.loss, MeanSquaredError)
+
+
+# ---- a fit that is undone
+
+
+def fail_at_once(network, epoch):
+    raise OSError("no more data")
+
+
+class Stays(Callback):
+    """Ends a training that diverged without an error."""
+
+    def on_diverged(self, network, error):
+        return True
+
+
+@pytest.mark.parametrize("fails", ["diverges", "diverges in silence", "callback"])
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_fit_that_is_undone_leaves_all_that_the_data_said(fails, trained):
+    net = classifier()
+    if trained:
+        net.fit(Dataset(X, CLASSES, list("abc"), "label", class_names=["no", "yes"]))
+    state = copy.deepcopy([net.loss, net.feature_names, net.label_name, net.class_names])
+    weights = net.parameters.copy()
+    other = Dataset(X[:30], CLASSES[:30], feature_names=list("xyz"), class_names=["0", "1"])
+    callbacks = [LambdaCallback(on_epoch_begin=fail_at_once)] if fails == "callback" else []
+    if fails != "callback":
+        net.optimizer = SGD(1e38, momentum=0.9)
+        other = Dataset(1e30 * other.X, other.y, other.feature_names)
+    if fails == "diverges in silence":
+        net.fit(other, callbacks=Stays())
+    else:
+        with pytest.raises((DivergedError, OSError)):
+            net.fit(other, callbacks=callbacks)
+    np.testing.assert_array_equal(net.parameters.copy(), weights)
+    assert vars(net.loss) == vars(state[0])
+    assert [net.feature_names, net.label_name, net.class_names] == state[1:]
+
+
+def test_an_epoch_that_is_complete_keeps_what_the_data_said():
+    net = classifier()
+
+    def fail_later(network, epoch):
+        if epoch == 1:
+            raise OSError("no more data")
+
+    with pytest.raises(OSError, match="no more"):
+        net.fit((X, CLASSES), callbacks=LambdaCallback(on_epoch_begin=fail_later))
+    assert net.loss.balanced_weight is not None
+
+
+# ---- loading
+
+
+@pytest.fixture
+def saved(tmp_path):
+    pytest.importorskip("safetensors")
+    classifier(metric="accuracy").fit((X, CLASSES)).save(tmp_path / "net.safetensors")
+    return tmp_path / "net.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"metric": "nope"}, "^unknown metric 'nope'"),
+        ({"metric": ""}, "^unknown metric ''"),
+        ({"metric": 3}, "^metric=3: expected a name"),
+        ({"metric": DenseLayer}, "^metric=.*DenseLayer.*: expected a name"),
+        ({"device": "gpu"}, "'gpu'"),
+        ({"device": 1}, "^device=1"),
+        ({"backend": "numpi"}, "'numpi'"),
+        ({"backend": b"numpy"}, "^backend=b'numpy'"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_of_load_is_not_blamed_on_the_file(saved, arguments, message):
+    with pytest.raises((ValueError, TypeError, RuntimeError), match=message) as caught:
+        load(saved, **arguments)
+    assert "net.safetensors" not in str(caught.value)
+
+
+def test_load_takes_another_metric_in_place_of_the_files(saved):
+    net = load(saved, metric="mse")
+    assert (net.metric.name, net.history.metric_name) == ("mse", "mse")
+    assert "threshold" not in vars(net.metric)
+    assert load(saved).metric.name == "accuracy"
