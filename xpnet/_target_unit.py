@@ -122,6 +122,10 @@ _LEARNED = 0.5
 """The part of the loss of a constant answer that a network which learned stays below: R² > 0.5."""
 
 
+_LOOKED_AT = 1 << 14
+"""By about how many numbers the size of targets is judged."""
+
+
 def warn_of_size(
     y: Array, weight: Array | None, loss: LossFunction, reached: float, dtype: str
 ) -> None:
@@ -141,6 +145,8 @@ def warn_of_size(
     """
     if loss.targets != "values" or not is_defined_here(type(loss)):
         return
+    step = max(math.prod(y.shape) // _LOOKED_AT, 1)  # some rows will do, and take no memory
+    y, weight = y[::step, ...], None if weight is None else weight[::step]
     if lost_digits(y, dtype) is not None:
         return
     host = to_host(y).astype(np.float64)

@@ -12,11 +12,12 @@ from collections.abc import Callable
 import numpy as np
 
 from ._checks import check_positive, find, room_for
+from ._readable import Readable
 
 InitializerFunction = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
 
-class Initializer(ABC):
+class Initializer(Readable, ABC):
     """Base of all initializers."""
 
     @abstractmethod

@@ -27,10 +27,11 @@ from ._checks import (
 )
 from ._class_weights import balanced_weights, read_class_weight, weights_of_classes
 from ._overrides import has_methods_of, remember
+from ._readable import Readable
 from .backends import Array, array_namespace, ops, to_host
 
 
-class LossFunction(ABC):
+class LossFunction(Readable, ABC):
     """Base of all losses.
 
     Attributes

@@ -13,10 +13,11 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from ._checks import check_batch, class_indices
+from ._readable import Readable
 from .backends import Array, array_namespace, ops, to_host
 
 
-class Metric(ABC):
+class Metric(Readable, ABC):
     """Base of all metrics.
 
     Attributes

@@ -214,7 +214,8 @@ class NeuralNetwork:
         self.loss = loss  # type: ignore[assignment]
         self.metric = metric  # type: ignore[assignment]
         self.target_unit = target_unit
-        self.optimizer = make_optimizer(optimizer, learning_rate, momentum)
+        self._new_optimizer = make_optimizer(optimizer, learning_rate, momentum)
+        self.optimizer = self._new_optimizer
         self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
         self.precision, self.capture = precision, capture
         self.verbose, self.progress, self.shuffle = verbose, progress, shuffle

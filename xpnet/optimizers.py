@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 from ._checks import check_count, check_flag, check_fraction, check_non_negative, check_positive
 from ._overrides import remember
+from ._readable import Readable
 from .backends import Array, array_namespace, ops
 from .schedules import ConstantLearningRate, Schedule
 
 
-class Optimizer(ABC):
+class Optimizer(Readable, ABC):
     """Base of the optimizers.
 
     Parameters
@@ -76,6 +77,12 @@ class Optimizer(ABC):
         ValueError
             The state kept is of weights of another shape.
         """
+
+    def _argument(self, name: str) -> Any:
+        if name != "learning_rate":
+            return super()._argument(name)
+        schedule = self.schedule
+        return schedule.initial if type(schedule) is ConstantLearningRate else schedule
 
     def changing_names(self) -> tuple[str, ...]:
         """Return the names of all that training changes in it, arrays and numbers."""

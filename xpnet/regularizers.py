@@ -12,10 +12,11 @@ from abc import ABC, abstractmethod
 
 from ._checks import check_flag, check_non_negative, find
 from ._overrides import remember
+from ._readable import Readable
 from .backends import Array, array_namespace, ops
 
 
-class Regularizer(ABC):
+class Regularizer(Readable, ABC):
     """Base of all regularizers.
 
     Attributes

@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from ._checks import check_count, check_fraction, check_non_negative, check_positive
+from ._readable import Readable
 
 
-class Schedule(ABC):
+class Schedule(Readable, ABC):
     """Base of the schedules.
 
     Attributes

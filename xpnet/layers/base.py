@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from .._checks import check_shape
+from .._readable import Readable
 from ..backends import Array, Backend, resolve
 from ..initializers import InitializerFunction, draw, find_initializer
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ..workspace import Workspace
 
 
-class Layer(ABC):
+class Layer(Readable, ABC):
     """Base of all layers.
 
     Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
@@ -175,13 +176,13 @@ class Layer(ABC):
         """Return the layer's own regularizers, by the names of the parameters that they are for."""
         return {}
 
-    def check_state(self) -> None:  # noqa: B027 - for most, shapes and types are all there is
+    def check_state(self) -> None:
         """Raise ValueError for values that training cannot have produced; a layer may extend it.
 
         ``load`` calls it, after it has compared shapes and types with those of a new layer.
         """
 
-    def constrain(self) -> None:  # noqa: B027 - nothing, for most
+    def constrain(self) -> None:
         """Bring parameters back to where they may be, after an update; a layer may extend it."""
 
     @property
