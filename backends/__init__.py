@@ -1,16 +1,16 @@
-"""Where arrays live, and the few operations on them that must be fast.
+"""Array libraries and devices, and the few operations that must be fast on them.
 
-This package knows machines only: no layer, no loss, no epoch. It ships as ``xpnet.backends``.
+This package knows nothing of layers, losses or epochs. It ships as ``xpnet.backends``.
 
-- :func:`resolve` turns the word a user says (``"cpu"``, ``"cuda"``) into a :class:`Backend`.
-- :func:`backend_of` tells which backend an array belongs to.
-- :mod:`xpnet.backends.ops` holds the operations with fast versions of their own.
+- :func:`resolve` turns a device name (``"cpu"``, ``"cuda"``) into a :class:`Backend`.
+- :func:`backend_of` returns the backend of an array.
+- :mod:`xpnet.backends.ops` defines the operations that may have a fast version for a library.
 
-A new backend is one file beside ``_numpy.py`` and one line in ``_registry.py``; one of a third
-party is an entry point in the group ``xpnet.backends``.
+A new backend is one file beside ``_numpy.py`` and one line in ``_registry.py``. Other packages add
+backends by an entry point in the group ``xpnet.backends``.
 """
 
-if __name__ != "xpnet.backends":  # `import backends` from the root of a checkout: a second copy
+if __name__ != "xpnet.backends":  # `import backends` in a checkout would load a second copy
     raise ImportError("import this package as xpnet.backends, not as " + __name__)
 
 from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the operations

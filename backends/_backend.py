@@ -1,4 +1,4 @@
-"""The record of one array library on one device."""
+"""The description of one array library on one device."""
 
 import sys
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ _namespaces: dict[type, Any] = {}
 def array_namespace(x: Array, *others: Array) -> Any:
     """Return the array API namespace of arrays, as :func:`array_api_compat.array_namespace` does.
 
-    One array's is remembered by its class: a training step asks some twenty times, and looking at
-    the array each time costs more than many a small operation on it.
+    The namespace of a single array is cached by its class: a training step asks for it about
+    twenty times, and each look-up would take longer than many operations on small arrays.
 
     Raises
     ------
     TypeError
-        Something is no array, or the arrays are of different libraries.
+        An argument is not an array, or the arrays belong to different libraries.
     """
     if not others and (found := _namespaces.get(type(x))) is not None:
         return found
@@ -49,13 +49,13 @@ def is_array(x: Any) -> bool:
 
 
 def is_sparse(x: Any) -> bool:
-    """Whether ``x`` is a sparse matrix of SciPy or CuPy; never imports them to find out."""
+    """Whether ``x`` is a sparse matrix of SciPy or CuPy; does not import either."""
     modules = (sys.modules.get(name) for name in ("scipy.sparse", "cupyx.scipy.sparse"))
     return any(sparse is not None and bool(sparse.issparse(x)) for sparse in modules)
 
 
 class Memory(NamedTuple):
-    """Bytes of memory that a device has: still free, and in all."""
+    """Free and total bytes of a device's memory."""
 
     free: int
     total: int
@@ -63,21 +63,21 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class Backend:
-    """An array library, a device of it, and the floating-point type to make there.
+    """An array library, one of its devices, and a default floating-point type.
 
-    It is used where arrays are made or moved. Everything computed from them follows the arrays
-    (``xp = array_namespace(x)``) and never asks a backend.
+    A backend makes and moves arrays. Computations take their functions from the arrays
+    (``xp = array_namespace(x)``), not from a backend.
 
     Parameters
     ----------
     name : str
         The library: ``"numpy"``, ``"cupy"``, ``"torch"``, ...
     xp : module
-        Its array API namespace.
+        The library's array API namespace.
     device : object
-        The device, as the library itself spells it.
+        The device, as an object of the library.
     dtype : str, default "float32"
-        The floating-point type of what is made here: ``"float32"`` or ``"float64"``.
+        The default type of floating-point arrays: ``"float32"`` or ``"float64"``.
     """
 
     name: str
@@ -86,33 +86,33 @@ class Backend:
     dtype: str = "float32"
 
     writes_out: ClassVar[bool] = False
-    """Whether the operations of this library write into ``out``; else none is made for them."""
+    """Whether operations write into ``out``; otherwise no workspaces are allocated."""
 
     has_kernels: ClassVar[bool] = False
-    """Whether :meth:`machine` has one, so that whole steps can be captured."""
+    """Whether :meth:`machine` is implemented, so that whole steps can be captured."""
 
     lazy: ClassVar[bool] = True
-    """Whether computing goes on while Python does, so that looking at a number means waiting."""
+    """Whether the device computes asynchronously, so that reading a number waits for it."""
 
     @property
     def device_name(self) -> str:
-        """The device in the user's words, e.g. ``"cpu"`` or ``"cuda:0"``."""
+        """The device's name as a user writes it, e.g. ``"cpu"`` or ``"cuda:0"``."""
         return str(self.device)
 
     @property
     def float_dtype(self) -> Any:
-        """The library's own object for :attr:`dtype`."""
+        """The library's type object for :attr:`dtype`."""
         return getattr(self.xp, self.dtype)
 
     @property
     def wide_dtype(self) -> str:
-        """The floating-point type with the most digits here: ``"float64"`` where there is one."""
+        """``"float64"`` if the device supports it, otherwise ``"float32"``."""
         info = self.xp.__array_namespace_info__()
-        there = info.dtypes(device=self.device, kind="real floating")
-        return "float64" if "float64" in there else "float32"
+        supported = info.dtypes(device=self.device, kind="real floating")
+        return "float64" if "float64" in supported else "float32"
 
     def with_dtype(self, dtype: str) -> Self:
-        """Return the same library and device with another floating-point type."""
+        """Return a backend of the same library and device with another default type."""
         return replace(self, dtype=dtype)
 
     def owns(self, x: Array) -> bool:
@@ -122,98 +122,104 @@ class Backend:
         return array_namespace(x) is self.xp and bool(aac.device(x) == self.device)
 
     def asarray(self, x: Any, dtype: str | None = None) -> Array:
-        """Return ``x`` as an array here; :func:`xpnet.backends.move` takes other libraries' too.
+        """Return ``x`` as an array of this backend.
+
+        To move arrays of other libraries, use :func:`xpnet.backends.move`.
 
         Parameters
         ----------
         x : array-like
-            An array that lives here already, a NumPy array, or nested lists of numbers.
+            An array of this backend, a NumPy array, or nested lists of numbers.
         dtype : str, optional
-            The type to cast to, e.g. ``"float32"``; without it ``x`` keeps its own.
+            The type to cast to, e.g. ``"float32"``; by default ``x`` keeps its type.
 
         Returns
         -------
         array
-            ``x`` itself where nothing had to be done.
+            ``x`` itself if it is an array of this backend and of that type.
         """
         if not self.owns(x):
             host = np.asarray(x)
             if dtype is not None and host.dtype.itemsize > np.dtype(dtype).itemsize:
-                host = host.astype(dtype)  # the narrower type is what has to be moved
+                host = host.astype(dtype)  # cast to the narrower type first, to move fewer bytes
             x = self._from_host(host)
         if dtype is None or x.dtype == getattr(self.xp, dtype):
             return x
         return self.xp.astype(x, getattr(self.xp, dtype))
 
     def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
-        """Make an array of zeros here, of the default floating-point type or another one."""
+        """Return a new array of zeros, by default of the default floating-point type."""
         kind = getattr(self.xp, dtype or self.dtype)
         return self.xp.zeros(shape, dtype=kind, device=self.device)
 
     def from_sparse(self, x: Any) -> Any | None:
-        """Return a SciPy CSR matrix as this library's here, of the default floating-point type.
+        """Move a SciPy CSR matrix to this device, cast to the default floating-point type.
 
-        Its index arrays are copies that were checked: what is done to the given matrix afterwards
-        does not reach native code. None where the library has no sparse matrices: then batches
-        are made dense.
+        Its index arrays are copied and then checked, so that later changes to the given matrix
+        cannot reach native code unchecked.
+
+        Returns
+        -------
+        sparse matrix or None
+            None if the library has no sparse matrices, so that batches must be made dense.
 
         Raises
         ------
         ValueError
-            The arrays of ``x`` are not those of a matrix of its shape.
+            The arrays of ``x`` do not describe a matrix of its shape.
         """
         return None
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Return an array of this library as a NumPy array; waits for the device."""
+        """Return an array of this library as a NumPy array; wait for the device."""
         return np.asarray(x)
 
     def scalar(self, x: Array) -> float:
-        """Return a 0-d array, or what is a number already, as a float; waits for the device."""
+        """Return a 0-d array or a number as a float; wait for the device."""
         return float(self.to_numpy(x) if is_array(x) else x)
 
     def machine(self, precision: str) -> Any:
-        """Return what runs prepared kernels and products on this device, in one type."""
-        raise NotImplementedError(f"the backend {self.name} has no kernels to prepare")
+        """Return an object that runs this package's kernels and matrix products on this device."""
+        raise NotImplementedError(f"the backend {self.name} has no kernels")
 
     def memory(self) -> Memory | None:
-        """Free and total bytes of the device, or None where that is not known."""
+        """Return the free and total bytes of the device, or None if unknown."""
         return None
 
     def __hash__(self) -> int:
-        """Hash by name: some libraries' devices, CuPy's among them, cannot be hashed."""
+        """Hash by name, since the devices of some libraries, e.g. CuPy, are not hashable."""
         return hash((self.name, self.device_name, self.dtype))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Return itself: a place is not copied with what lives there."""
+        """Return the backend itself, since a copied array stays on the same device."""
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by name: modules and devices cannot be pickled, and mean nothing elsewhere."""
+        """Pickle by name, since modules and device objects cannot be pickled."""
         return _again, (self.name, self.device_name, self.dtype)
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Make this device the current one, for libraries that have such a thing."""
+        """Make this device the current one, for libraries that have a current device."""
         yield
 
     def _from_host(self, x: np.ndarray) -> Array:
-        """Move a NumPy array here, keeping its type."""
+        """Move a NumPy array to this device, keeping its type."""
         return self.xp.asarray(x, device=self.device)
 
 
 def _again(name: str, device: str, dtype: str) -> Backend:
-    """Find a backend again by what was pickled of it."""
-    from ._registry import resolve  # at the time of unpickling: the registry is built on this file
+    """Return the backend of an unpickled name, device and type."""
+    from ._registry import resolve  # imported here, since the registry imports this file
 
     return resolve(device, backend=name, dtype=dtype)
 
 
 class ArrayBackend(Backend):
-    """Whatever else follows the array API, as it is met: enough for forward passes."""
+    """Any other library that follows the array API; supports forward passes only."""
 
     @classmethod
     def of(cls, x: Array) -> Self:
-        """Return the backend of an array by what the array says of itself."""
+        """Return the backend of an array, from its namespace and device."""
         xp = array_namespace(x)
         return cls(xp.__name__, xp, x.device)

@@ -1,4 +1,4 @@
-"""The threads that BLAS takes for a product, for whoever has threads of their own."""
+"""The number of threads that BLAS uses, limited while this package runs its own threads."""
 
 import threading
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _inside: list[Any] = []
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS, within the block, to the thread that calls it.
+    """Limit BLAS to one thread within the block.
 
-    The limit is the whole process's. So the first of several blocks at the same time, in different
-    threads, sets it, and the last one lifts it.
+    The limit holds for the whole process. If several threads are in such a block, the first one
+    to enter sets the limit and the last one to leave lifts it.
     """
     with _lock:
         _inside.append(_inside[0] if _inside else _blas().limit(limits=1))
@@ -31,7 +31,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def blas_threads() -> int:
-    """Return how many threads BLAS takes now."""
+    """Return how many threads BLAS uses at present."""
     return max((each.num_threads for each in _blas().lib_controllers), default=1)
 
 

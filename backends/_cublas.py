@@ -1,7 +1,7 @@
-"""Matrix products by cuBLAS through a handle of our own, which can be captured in a graph.
+"""Matrix products by cuBLAS that can be captured in a CUDA graph.
 
-CuPy's own products refuse to be captured: each sets its handle's stream anew. This handle has one
-stream and a workspace of its own for good, so that no product allocates.
+CuPy's matrix products cannot be captured, since each of them sets the stream of CuPy's handle. The
+handle made here keeps one stream and one workspace, so that no product allocates.
 """
 
 import ctypes
@@ -19,20 +19,21 @@ COMPUTE = {
     "bfloat16": 75,  # CUBLAS_COMPUTE_32F_FAST_16BF
     "tf32": 77,  # CUBLAS_COMPUTE_32F_FAST_TF32
 }
-"""For each precision of float32 products how cuBLAS is to compute them; sums are in float32."""
+"""The compute type of cuBLAS for each precision of float32 products; all sum in float32."""
 
 PRECISIONS = tuple(COMPUTE)
 
 _COMPUTE_64F = 70
 _WORKSPACE = 32 << 20
-"""Bytes that NVIDIA advises for its newest devices; less on the others is enough."""
+"""Bytes that NVIDIA recommends for its newest devices; older ones need less."""
 
 
-_NO_MEMORY = (1, 3)  # CUBLAS_STATUS_NOT_INITIALIZED, which it says for that too; ALLOC_FAILED
+_NO_MEMORY = (1, 3)
+"""CUBLAS_STATUS_NOT_INITIALIZED, which may also mean too little memory, and ALLOC_FAILED."""
 
 
 class CublasError(RuntimeError):
-    """A call of cuBLAS failed."""
+    """A call to cuBLAS failed."""
 
     def __init__(self, name: str, status: int) -> None:
         super().__init__(f"{name} returned {status}; see cublasStatus_t")
@@ -46,8 +47,8 @@ class Cublas:
     ----------
     stream : int
         The stream's address.
-    precision : str
-        A key of :data:`COMPUTE`; for float32 matrices.
+    precision : str, default "float32"
+        The precision of float32 products, a key of :data:`COMPUTE`.
     """
 
     def __init__(self, stream: int, precision: str = "float32") -> None:
@@ -59,7 +60,7 @@ class Cublas:
         self._create()
         self._call("cublasSetStream_v2", self._handle, ctypes.c_void_p(stream))
         self._workspace = cupy.empty(_WORKSPACE, cupy.uint8)
-        # After the stream, which takes the workspace away.
+        # Set after the stream, since setting the stream resets the workspace.
         self._call(
             "cublasSetWorkspace_v2",
             self._handle,
@@ -69,7 +70,7 @@ class Cublas:
         self.nbytes = _WORKSPACE
 
     def _create(self) -> None:
-        """Make the handle; for want of memory, once more without what CuPy keeps for later."""
+        """Make the handle; if memory is too small, try again after emptying CuPy's pool."""
         import cupy
 
         for is_last in (False, True):
@@ -80,7 +81,7 @@ class Cublas:
                 if error.status not in _NO_MEMORY:
                     raise
                 if is_last:
-                    raise MemoryError("there is no room on the GPU for cuBLAS") from error
+                    raise MemoryError("the GPU has too little free memory for cuBLAS") from error
                 cupy.get_default_memory_pool().free_all_blocks()
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -89,15 +90,16 @@ class Cublas:
             raise CublasError(name, status)
 
     def prepare(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Callable[[], None]:
-        """Return a call of ``out = a @ b``, either transposed where its letter is T.
+        """Return a function that computes ``out = a @ b``.
 
         Parameters
         ----------
-        a, b, out : matrix of CuPy
-            Of one type, row by row in one piece.
-        transposed : str
+        a, b, out : CuPy matrix
+            C-contiguous and of the same type.
+        transposed : str, default "NN"
+            A letter each for a and b: T to use the transpose, N to use the matrix itself.
         """
-        # cuBLAS has columns where we have rows: it computes outᵀ = bᵀ aᵀ, which needs no copy.
+        # cuBLAS stores matrices by columns, so it computes outᵀ = bᵀ aᵀ, which needs no copy.
         m, n = out.shape
         k = a.shape[0] if transposed[0] == "T" else a.shape[1]
         single = out.dtype.name == "float32"
@@ -115,23 +117,23 @@ class Cublas:
         return lambda: self._call("cublasGemmEx", *arguments)
 
     def close(self) -> None:
-        """Let go of the handle."""
+        """Destroy the handle."""
         if self._handle:
             self._call("cublasDestroy_v2", self._handle)
             self._handle = ctypes.c_void_p()
 
 
 def _library() -> Any:
-    """Return the library that CuPy has loaded."""
+    """Return the cuBLAS library that CuPy has loaded."""
     from cupy_backends.cuda.libs import cublas  # noqa: F401 - finds and loads it
 
     if sys.platform == "win32":
         names, mode = ("cublas64_13.dll", "cublas64_12.dll"), ctypes.DEFAULT_MODE
-    else:  # the one that is loaded, not another one that might be found
+    else:  # RTLD_NOLOAD: the library that is loaded already, not another one on the search path
         names, mode = ("libcublas.so.13", "libcublas.so.12"), os.RTLD_NOLOAD | os.RTLD_NOW
     for name in names:
         try:
             return ctypes.CDLL(name, mode=mode)
         except OSError:
             continue
-    raise RuntimeError("cuBLAS is loaded, but not under a name that is known here")
+    raise RuntimeError(f"cuBLAS is loaded under an unknown name: expected {' or '.join(names)}")

@@ -1,6 +1,6 @@
-"""The kernels of ``kernels.cu``: what each is called with, and the state on the device.
+"""The signatures of the kernels in ``kernels.cu``, and the state of training on the device.
 
-Letters of a signature, one for each argument: ``p`` a pointer, ``i`` int, ``l`` long long, ``u``
+A signature has one letter for each argument: ``p`` pointer, ``i`` int, ``l`` long long, ``u``
 unsigned long long, ``r`` the network's type, ``d`` double.
 """
 
@@ -16,7 +16,7 @@ DATA_TYPES = (
     "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
     "float64",
 )  # fmt: skip
-"""Types of features that there is a kernel for."""
+"""The types of features for which there is a kernel."""
 
 SIGNATURES = {
     "tick": "p",
@@ -54,18 +54,18 @@ _KINDS: dict[str, type] = {"i": np.int32, "l": np.int64, "u": np.uint64, "d": np
 
 
 def pack(name: str, dtype: np.dtype, arguments: Sequence[Any]) -> tuple[Any, ...]:
-    """Return a kernel's arguments in the types that it has them in; None is a null pointer.
+    """Cast the arguments of a kernel to the types of its signature; None is a null pointer.
 
     Raises
     ------
     TypeError
-        There are more or fewer than it takes.
+        The number of arguments is wrong.
     ValueError
-        An array is not in one piece, row by row, as kernels go through it.
+        An array is not C-contiguous, as the kernels expect.
     """
     letters = SIGNATURES[name]
     if len(letters) != len(arguments):
-        raise TypeError(f"{name} takes {len(letters)} arguments, not {len(arguments)}")
+        raise TypeError(f"{name} got {len(arguments)} arguments: expected {len(letters)}")
     return tuple(
         _pointer(name, value) if letter == "p" else _KINDS.get(letter, dtype.type)(value)
         for letter, value in zip(letters, arguments, strict=True)
@@ -76,18 +76,18 @@ def _pointer(name: str, array: Any) -> Any:
     if array is None:
         return np.uint64(0)
     if not array.flags.c_contiguous:
-        raise ValueError(f"{name} was given an array that is not in one piece, row by row")
+        raise ValueError(f"{name} got an array that is not C-contiguous")
     return array
 
 
 LINEAR, RELU, LEAKY_RELU, RELU6, SIGMOID, TANH, KEPT = range(7)
-"""Kinds of activations, and the derivative that was kept on the way forward."""
+"""The kinds of activations; KEPT stands for a derivative stored in the forward pass."""
 
 STATE = (
     "step", "start", "update", "batch", "skipped", "good", "rate", "total", "scale", "factor",
     "hits", "counted",
 )  # fmt: skip
-"""The words of the state, in their order; behind them the draws of each dropout."""
+"""The words of the state, in their order; the number of draws of each dropout follows them."""
 
 _DOUBLES = frozenset(["rate", "total", "scale", "factor", "hits", "counted"])
 
@@ -96,7 +96,7 @@ STATE_WORDS = len(STATE) + MOST_DROPOUTS
 
 
 def new_state(draws: list[int], **values: float) -> np.ndarray:
-    """Return the words of a state, all 0 but what is given; the scale and the factor are 1."""
+    """Return a new state with the given values; scale and factor default to 1, all others to 0."""
     words = np.zeros(STATE_WORDS, np.int64)
     numbers = words.view(np.float64)
     for name, value in ({"scale": 1.0, "factor": 1.0} | values).items():
@@ -106,6 +106,6 @@ def new_state(draws: list[int], **values: float) -> np.ndarray:
 
 
 def read_state(words: np.ndarray, name: str) -> float:
-    """Return one of the state's values."""
+    """Return the value of one word of a state."""
     numbers = words.view(np.float64) if name in _DOUBLES else words
     return float(numbers[STATE.index(name)])

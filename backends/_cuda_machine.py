@@ -1,4 +1,4 @@
-"""What runs prepared kernels and products on a CUDA device, one by one or captured in a graph."""
+"""Runs kernels and matrix products on a CUDA device, one by one or captured in a graph."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ Call = Callable[[], None]
 
 
 class CudaMachine:
-    """Kernels and products of one type of numbers on the current device, on a stream of its own.
+    """Kernels and products for one floating-point type, on a new stream of the current device.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}
-    precision : str
-        Of products; see :data:`_cublas.COMPUTE`.
+    precision : str, default "float32"
+        The precision of products; see :data:`_cublas.COMPUTE`.
     """
 
     def __init__(self, dtype: str, precision: str = "float32") -> None:
@@ -36,63 +36,63 @@ class CudaMachine:
         self.scales_loss = precision == "float16"
 
     def zeros(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
-        """Return a new array, of the machine's type if no other is named."""
-        # On the current stream, whose memory others can have when this one has gone.
+        """Return a new array of zeros, by default of the machine's type."""
+        # On the current stream, so that CuPy can reuse the memory after this stream is gone.
         return self._cupy.zeros(shape, dtype or self.dtype)
 
     def host_buffer(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         """Return an array in pinned host memory, from which copies to the device are asynchronous.
 
-        From other memory the driver copies by way of a small buffer of its own, and may wait for
-        the stream first. Values that were sent must not be changed until the copy is done.
+        From pageable memory, the driver copies through a small buffer of its own and may wait for
+        the stream first. Do not change values until their copy is done.
         """
         import cupyx
 
         try:
             buffer: np.ndarray = cupyx.empty_pinned(shape, dtype)
-        except (MemoryError, RuntimeError):  # no more memory can be pinned: other memory does, too
+        except (MemoryError, RuntimeError):  # no more memory can be pinned; pageable memory works
             buffer = np.empty(shape, dtype)
         return buffer
 
     def write(self, place: Any, values: Any) -> None:
-        """Copy values, of the host or the device, into an array, in their turn on the stream."""
+        """Copy values from the host or the device into the array ``place``, in stream order."""
         with self.stream:
             if isinstance(values, np.ndarray):
                 sent = np.ascontiguousarray(values, place.dtype)
-                self._sent.append(sent)  # it may be on its way until somebody waits
+                self._sent.append(sent)  # kept until the stream was waited for: the copy is async
                 place.set(sent, stream=self.stream)
             else:
                 self._cupy.copyto(place, values)
 
     def read(self, array: Any) -> np.ndarray:
-        """Return a copy on the host; waits for the stream."""
+        """Return a copy of an array on the host; wait for the stream."""
         host: np.ndarray = array.get(stream=self.stream)
         self._sent.clear()
         return host
 
     def kernel(self, name: str, grid: tuple[int, int], block: int, *arguments: Any) -> Call:
-        """Return a launch of a kernel; None is a null pointer."""
+        """Return a function that launches a kernel; an argument None is a null pointer."""
         function, packed = self._module.get_function(name), pack(name, self.dtype, arguments)
         return lambda: function(grid, (block,), packed)
 
     def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
-        """Return a call of ``out = a @ b``; see :meth:`Cublas.prepare`.
+        """Return a function that computes ``out = a @ b``; see :meth:`Cublas.prepare`.
 
-        It is made once here: the first time, cuBLAS chooses among its kernels and loads one, which
-        is not to happen while a graph is captured.
+        It is called once here, since the first call makes cuBLAS choose and load a kernel, which
+        must not happen during capture.
         """
         call = self._cublas.prepare(a, b, out, transposed)
         self.run([call])
         return call
 
     def run(self, calls: Iterable[Call]) -> None:
-        """Make calls on the stream, one by one."""
+        """Make calls on the stream, one after another."""
         with self.stream:
             for call in calls:
                 call()
 
     def record(self, calls: Iterable[Call]) -> Call:
-        """Return one call that makes all of them: a graph of what they launch."""
+        """Capture calls in a CUDA graph; return a function that launches the graph."""
         with self.stream:
             self.stream.begin_capture()
             try:
@@ -105,10 +105,10 @@ class CudaMachine:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Let what is written within the block come after what was asked of the current stream.
+        """Order the block's work on this stream after the past work of the current stream.
 
-        And what is asked of that one later comes after the block: it may use the memory again that
-        values were copied from.
+        Later work of the current stream is ordered after the block, since it may reuse memory from
+        which the block copies values.
         """
         self.stream.wait_event(self._cupy.cuda.get_current_stream().record())
         try:
@@ -117,12 +117,12 @@ class CudaMachine:
             self.end()
 
     def end(self) -> None:
-        """Let the current stream wait for what was asked of this one."""
+        """Let the current stream wait for the past work of this stream."""
         self._cupy.cuda.get_current_stream().wait_event(self.stream.record())
 
     def mark(self) -> Any:
-        """Return an event that has happened when all that was asked for so far is done."""
-        # One that is waited for asleep.
+        """Return an event that occurs when all past work of this stream is done."""
+        # block=True: the waiting thread sleeps instead of spinning.
         event = self._cupy.cuda.Event(block=True, disable_timing=True)
         return self.stream.record(event)
 
@@ -131,24 +131,24 @@ class CudaMachine:
         return array.copy()
 
     def join(self, parts: Sequence[Any]) -> Any:
-        """Return flat arrays joined into a new one, which is made on the current stream."""
+        """Concatenate flat arrays, on the current stream."""
         return self._cupy.concatenate(parts)
 
     def synchronize(self) -> None:
-        """Wait until all is done that was asked for."""
+        """Wait until all work of this stream is done."""
         self.stream.synchronize()
 
     def close(self) -> None:
-        """Wait for the stream, and let go of the handle of products."""
+        """Wait for the stream, and destroy the cuBLAS handle."""
         self.synchronize()
         self._cublas.close()
 
 
 @cache
 def kernels_of(device: int, dtype: str) -> Any:
-    """Return the kernels, compiled for a device and a type, once in a process.
+    """Return the kernels, compiled once per process for each device and type.
 
-    CuPy adds ``-ftz=true``: in float32, numbers closer to 0 than 1.2e-38 (denormal ones) are 0.
+    CuPy adds ``-ftz=true``, which flushes subnormal float32 numbers (below 1.2e-38) to 0.
     """
     import cupy
 

@@ -1,4 +1,4 @@
-"""CuPy: NVIDIA GPUs."""
+"""CuPy arrays on NVIDIA GPUs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,12 +26,12 @@ class CupyBackend(Backend):
         return f"cuda:{self.device.id}"
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Copy an array to the host; waits for the device."""
+        """Copy an array to the host; wait for the device."""
         host: np.ndarray = x.get()
         return host
 
     def zeros(self, shape: tuple[int, ...], dtype: str | None = None) -> Array:
-        """Make an array of zeros on this device."""
+        """Return a new array of zeros on this device."""
         with self.device:
             return self.xp.zeros(shape, dtype=getattr(self.xp, dtype or self.dtype))
 
@@ -44,14 +44,14 @@ class CupyBackend(Backend):
             return cupyx.scipy.sparse.csr_matrix(x.astype(self.dtype, copy=False))
 
     def machine(self, precision: str) -> Any:
-        """Return what runs prepared kernels and products on this device."""
+        """Return an object that runs this package's kernels and products on this device."""
         from ._cuda_machine import CudaMachine
 
         with self.device:
             return CudaMachine(self.dtype, precision)
 
     def memory(self) -> Memory | None:
-        """Free and total bytes; what CuPy's pool keeps for reuse counts as free."""
+        """Return free and total bytes; memory that CuPy's pool keeps for reuse counts as free."""
         import cupy
 
         with self.device:
@@ -77,8 +77,8 @@ def make(device: str, dtype: str) -> Backend:
     Raises
     ------
     DeviceUnavailableError
-        CuPy, the driver, the toolkit's libraries or the device is not there. Each has a message
-        of its own that says what to install.
+        CuPy, the driver, a library of the CUDA toolkit or the device is missing. The message says
+        which, and what to install.
     """
     if not is_installed():
         raise DeviceUnavailableError(
@@ -108,7 +108,7 @@ def is_installed() -> bool:
 
 
 def why_unavailable() -> str | None:
-    """Return why ``device="cuda"`` would be refused here, or None where it works."""
+    """Return why ``device="cuda"`` would be refused here, or None if it works."""
     try:
         make("cuda", "float32")
     except DeviceUnavailableError as error:
@@ -117,7 +117,7 @@ def why_unavailable() -> str | None:
 
 
 def _namespace() -> Any:
-    """Return CuPy's array API namespace, with the fast versions of operations registered."""
+    """Return CuPy's array API namespace, after registering the fast operations."""
     import array_api_compat.cupy as xp
 
     from . import _cupy_kernels  # noqa: F401  registers them
@@ -131,10 +131,10 @@ def _device_count(cupy: Any, device: str) -> int:
         driver = cupy.cuda.runtime.driverGetVersion()
         count: int = cupy.cuda.runtime.getDeviceCount() if driver else 0
     except RuntimeError as error:
-        if "cudaErrorNoDevice" in str(error):  # CuPy's way to say that it counts none
+        if "cudaErrorNoDevice" in str(error):  # CuPy raises this if there are none
             return _refuse_without_gpu(device)
         raise DeviceUnavailableError(
-            f"device={device!r}: the NVIDIA driver does not answer ({error}). Install or update "
+            f"device={device!r}: the NVIDIA driver does not work ({error}). Install or update "
             "the driver (https://www.nvidia.com/drivers), or give device='cpu'"
         ) from error
     if not driver:
@@ -153,10 +153,10 @@ def _refuse_without_gpu(device: str) -> NoReturn:
 
 
 def _check_toolkit(device: str) -> None:
-    """Refuse a machine where CuPy could neither multiply matrices nor compile a kernel."""
-    # As attributes of the package, never by `import`: the package finds a library that pip has
-    # installed (in site-packages, where the system's loader does not look) when it is asked for
-    # the attribute. NVRTC is loaded later still, at the first call.
+    """Refuse a machine on which CuPy cannot multiply matrices or compile kernels."""
+    # The libraries are taken as attributes of the package, not imported: accessing the attribute
+    # makes the package find libraries that pip has installed in site-packages, where the system's
+    # loader does not look. NVRTC is loaded only at its first call.
     libraries: Any = import_module("cupy_backends.cuda.libs")
     checks: dict[str, Callable[[], Any]] = {
         "cublas": lambda: libraries.cublas,
@@ -167,20 +167,19 @@ def _check_toolkit(device: str) -> None:
             check()
         except (ImportError, OSError, RuntimeError) as error:
             raise DeviceUnavailableError(
-                f"device={device!r}: CuPy and the driver are there, but the CUDA toolkit's "
-                f"{library} is not ({str(error).strip()}). Install it with the extra that brings "
-                f"it: {_EXTRAS}"
+                f"device={device!r}: CuPy and the driver were found, but {library} of the CUDA "
+                f"toolkit was not ({str(error).strip()}). Install it: {_EXTRAS}"
             ) from error
 
 
 def _device_index(cupy: Any, device: str, count: int) -> int:
-    """Return N of ``"cuda:N"``, refusing one that is not there."""
+    """Return N of ``"cuda:N"``, refusing a device that does not exist."""
     _, _, number = device.partition(":")
     if not number:
         index: int = cupy.cuda.runtime.getDevice()
         return index
     if not number.isdecimal():
-        raise ValueError(f"device={device!r}: expected 'cuda' or 'cuda:N', N a number from 0")
+        raise ValueError(f"device={device!r}: expected 'cuda' or 'cuda:N', e.g. 'cuda:0'")
     if int(number) >= count:
         raise DeviceUnavailableError(
             f"device={device!r}: this machine has {count} CUDA device(s), cuda:0 to "

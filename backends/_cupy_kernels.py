@@ -1,7 +1,7 @@
 """Fast CuPy versions of the operations in :mod:`ops`, for steps that are not captured.
 
-What cuBLAS and CuPy do well is left to them. The rest are the kernels of ``kernels.cu``, one launch
-for each, in place of a dozen.
+Matrix products are left to cuBLAS. The other operations launch one kernel of ``kernels.cu``, where
+CuPy would launch about a dozen.
 """
 
 from functools import cache
@@ -19,7 +19,7 @@ _THREADS = 256
 
 
 def _launch(name: str, like: Array, n: int, *arguments: Any, block: int = _THREADS) -> None:
-    """Launch a kernel over ``n`` numbers, on the current stream, for the type of an array."""
+    """Launch a kernel over ``n`` numbers, for the device and type of ``like``."""
     function = _function(like.device.id, like.dtype.name, name)
     blocks = max(min(-(-n // block), 2048), 1)
     function((blocks,), (block,), pack(name, like.dtype, arguments))
@@ -31,7 +31,7 @@ def _function(device: int, dtype: str, name: str) -> Any:
 
 
 def _suits(*arrays: Array) -> bool:
-    """Whether the kernels take these: one type of theirs, each in one piece."""
+    """Whether the kernels take these arrays: C-contiguous, and all float32 or all float64."""
     kind = arrays[0].dtype
     return kind in (np.float32, np.float64) and all(
         array.dtype == kind and array.flags.c_contiguous for array in arrays
@@ -76,7 +76,7 @@ def softmax_cross_entropy(z: Any, labels: Array) -> tuple[Array, Array]:
     state = cupy.asarray(new_state([]))
     given = (z, errors, labels, order, None, state, losses, hits, None, rows, n, np.inf)
     _launch("softmax_classes", z, 32 * rows, *given, block=128)
-    # The kernel's are of the mean of the rows.
+    # The kernel divides by the number of rows.
     return (losses * rows).astype(z.dtype), errors * rows
 
 
@@ -90,7 +90,7 @@ def _update(
     t: int,
     numbers: tuple[float, ...],
 ) -> tuple[Array, ...] | None:
-    """Return new weights and states by a kernel, or None where it does not suit the arrays."""
+    """Return new weights and states by a kernel, or None if it does not take the arrays."""
     if not _suits(w, g, *states):
         return None
     if out is None:
@@ -115,7 +115,7 @@ def sgd(
 ) -> tuple[Array, ...]:
     """See :func:`ops.sgd`."""
     done = None
-    if not (nesterov and dampening):  # which the kernel has not
+    if not (nesterov and dampening):  # the kernel does not support both together
         numbers = momentum, 1.0 - dampening, nesterov
         done = _update("sgd", w, g, (v,), out, learning_rate, 1, numbers)
     plain = ops.sgd.dispatch(object)

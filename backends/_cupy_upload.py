@@ -1,7 +1,7 @@
-"""Copies of large arrays from the host to a GPU, through two small buffers that do not move.
+"""Copies large arrays from the host to a GPU, through two small pinned buffers.
 
-CuPy copies an array that may be moved in memory by way of one of its size that may not, and keeps
-that: 60 GB of data would take 60 GB more. Here one buffer is filled while the other is on its way.
+CuPy copies an array through a pinned buffer of the same size, and keeps the buffer: 60 GB of data
+would take 60 GB more. Here one small buffer is filled while the other is copied to the device.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ CHUNK_BYTES = 1 << 25
 
 
 def upload(x: np.ndarray) -> Any:
-    """Return a copy of an array on the current device; waits for it."""
+    """Return a copy of an array on the current device; wait until it is complete."""
     import cupy
     import cupyx
 
@@ -20,20 +20,20 @@ def upload(x: np.ndarray) -> Any:
         return cupy.asarray(x, order="C")
     x = np.ascontiguousarray(x)
     out = cupy.empty(x.shape, x.dtype)
-    given, taken = x.reshape(-1).view(np.uint8), out.reshape(-1).view(cupy.uint8)
+    source, target = x.reshape(-1).view(np.uint8), out.reshape(-1).view(cupy.uint8)
     buffers = [cupyx.empty_pinned((CHUNK_BYTES,), np.uint8) for _ in range(2)]
     stream = cupy.cuda.Stream(non_blocking=True)
     events: list[Any] = [None, None]
-    # The memory may have been another array's a moment ago, on the current stream.
+    # Pending work on the current stream may still use this memory for an array freed before.
     stream.wait_event(cupy.cuda.get_current_stream().record())
-    for k, start in enumerate(range(0, given.size, CHUNK_BYTES)):
+    for k, start in enumerate(range(0, source.size, CHUNK_BYTES)):
         turn = k % 2
         if events[turn] is not None:
             events[turn].synchronize()
-        part = given[start : start + CHUNK_BYTES]
+        part = source[start : start + CHUNK_BYTES]
         buffer = buffers[turn][: part.size]
         buffer[:] = part
-        taken[start : start + part.size].set(buffer, stream=stream)
+        target[start : start + part.size].set(buffer, stream=stream)
         events[turn] = stream.record()
     stream.synchronize()
     return out

@@ -1,4 +1,4 @@
-"""Operations that have a definition, and fast versions for some types of arrays."""
+"""Operations with a definition for all arrays and fast versions for some array types."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -9,12 +9,12 @@ R = TypeVar("R", covariant=True)
 
 
 class Operation(Protocol[P, R]):
-    """A function that is another one for some types of its first argument.
+    """A function with versions for some types of its first argument.
 
     Attributes
     ----------
     registry : dict of type to function
-        The fast versions, and the definition under ``object``.
+        The fast versions by type, and the definition under ``object``.
     """
 
     registry: dict[type, Callable[..., Any]]
@@ -22,14 +22,14 @@ class Operation(Protocol[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     def dispatch(self, kind: type) -> Callable[..., Any]:
-        """Return the version for a type, or for the nearest of its bases that has one."""
+        """Return the version for a type: its own, or that of its nearest base."""
 
     def register(self, *kinds: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Return a decorator that makes a function the version for types."""
+        """Return a decorator that registers a function as the version for types."""
 
 
 class _Versions(dict[type, Callable[..., Any]]):
-    """The versions that were called so far, by type; one that is missing is looked for."""
+    """A cache of the version for each type, filled by looking through the type's bases."""
 
     def __init__(self, definition: Callable[..., Any]) -> None:
         self.registry: dict[type, Callable[..., Any]] = {object: definition}
@@ -49,10 +49,10 @@ class _Versions(dict[type, Callable[..., Any]]):
 
 
 def operation(definition: Callable[P, R]) -> Operation[P, R]:
-    """Make an operation of its definition; a decorator.
+    """Turn a definition into an operation; a decorator.
 
-    It does what :func:`functools.singledispatch` does, at a third of the cost, which a step of a
-    small network pays a dozen times.
+    It works as :func:`functools.singledispatch` does, at a third of the overhead. A step of a small
+    network calls operations a dozen times.
     """
     versions = _Versions(definition)
 
@@ -60,7 +60,7 @@ def operation(definition: Callable[P, R]) -> Operation[P, R]:
         return versions[type(args[0])](*args, **kwargs)
 
     update_wrapper(call, definition)
-    made = cast(Any, call)
-    made.registry, made.register = versions.registry, versions.register
-    made.dispatch = versions.__getitem__
-    return cast(Operation[P, R], made)
+    result = cast(Any, call)
+    result.registry, result.register = versions.registry, versions.register
+    result.dispatch = versions.__getitem__
+    return cast(Operation[P, R], result)

@@ -1,4 +1,4 @@
-"""The errors of this package, and the one way to say that a name is not known."""
+"""The errors of this package, and helpers for their messages."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,24 +6,24 @@ from typing import Any
 
 
 class DeviceUnavailableError(RuntimeError):
-    """A device or the library that drives it is not there; the message says what to install."""
+    """A device or its library is not available; the message says what to install."""
 
 
 class UnknownNameError(ValueError):
-    """A name that nothing known answers to; the message says which are known."""
+    """A name is unknown; the message lists the known ones."""
 
 
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> UnknownNameError:
-    """Make the error for a name that is not known, with the nearest known one.
+    """Return the error for an unknown name, whose message suggests the most similar known one.
 
     Parameters
     ----------
     kind : str
-        What was looked for, e.g. ``"optimizer"``.
+        What the name stands for, e.g. ``"optimizer"``.
     given : object
-        What the caller gave.
+        The unknown name.
     known : iterable of str
-        The names that would have been found.
+        All known names.
 
     Examples
     --------
@@ -37,14 +37,14 @@ def unknown_name(kind: str, given: object, known: Iterable[str]) -> UnknownNameE
 
 
 def check_name(kind: str, given: Any, known: Iterable[str]) -> str:
-    """Return a name if it is one of those known.
+    """Return a name if it is known.
 
     Raises
     ------
     UnknownNameError
-        It is another text; the message has the nearest known one.
+        The name is not known.
     TypeError
-        It is no text.
+        The name is not a string.
     """
     known = list(known)
     if not isinstance(given, str):
@@ -55,10 +55,10 @@ def check_name(kind: str, given: Any, known: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as text for a message, shortened if it is long."""
+    """Return the ``repr`` of a value for a message, on one line and shortened if it is long."""
     try:
         text = repr(value)
-    except ValueError:  # a whole number of more digits than Python writes down
+    except ValueError:  # an int with more digits than Python converts to text
         if not isinstance(value, int):
             return f"a {type(value).__name__} with a number of very many digits"
         return f"a whole number of {value.bit_length():,} bits"

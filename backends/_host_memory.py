@@ -1,4 +1,4 @@
-"""How much memory the host can still give to this process."""
+"""How much memory the host has left for this process."""
 
 import os
 from collections.abc import Iterator
@@ -15,24 +15,25 @@ _FILES = {
         ("total_active_file", "total_inactive_file"),
     ),
 }
-"""The limit, the use and the cached files of a control group, by its controllers in version 1.
+"""Where a control group states its memory limit, its usage and its cached files.
 
-Version 2 has no name for them. The source is the kernel's documentation of cgroup-v2 and cgroup-v1.
+The key is the controller's name in version 1; version 2 has an empty name. For the file names see
+the Linux kernel's documentation of cgroup-v1 and cgroup-v2.
 """
 
 _NO_LIMIT = 1 << 60
-"""Version 1 writes a number beyond that where there is no limit."""
+"""Version 1 states a number above this if there is no limit."""
 
 
 def host_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> Memory | None:
-    """Return free and total bytes of the host's memory, or None where the system does not tell.
+    """Return free and total bytes of the host's memory, or None if the system does not say.
 
-    Files that the system keeps in memory count as free. A container's limit counts, too.
+    Memory of the file cache counts as free. The limit of a container is taken into account.
     """
     try:
         page = os.sysconf("SC_PAGE_SIZE")
         free, total = (os.sysconf(name) * page for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):  # neither Windows nor macOS tell all of these
+    except (AttributeError, OSError, ValueError):  # Windows and macOS lack some of these
         return None
     free = _available(proc) or free
     for folder, kind, limit in _limited_groups(proc, groups):
@@ -43,7 +44,7 @@ def host_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup"
 
 
 def _available(proc: Path) -> int | None:
-    """Return what Linux could give, which counts files kept in memory as free."""
+    """Return the bytes that Linux estimates to be available, including the file cache."""
     try:
         return 1024 * _entries(proc / "meminfo")["MemAvailable"]
     except (OSError, KeyError, ValueError):
@@ -51,19 +52,19 @@ def _available(proc: Path) -> int | None:
 
 
 def _left(folder: Path, kind: str, limit: int) -> int | None:
-    """Return how many more bytes a control group may take, or None where it does not tell."""
-    _, used, cached = _FILES[kind]
+    """Return how many more bytes a control group may use, or None if unknown."""
+    _, usage_file, cached = _FILES[kind]
     try:
-        held = int((folder / used).read_text(encoding="ascii"))
-        of = _entries(folder / "memory.stat")
+        usage = int((folder / usage_file).read_text(encoding="ascii"))
+        statistics = _entries(folder / "memory.stat")
     except (OSError, ValueError):
         return None
-    return max(limit - held + sum(of.get(name, 0) for name in cached), 0)
+    return max(limit - usage + sum(statistics.get(name, 0) for name in cached), 0)
 
 
 @cache
 def _limited_groups(proc: Path, groups: Path) -> tuple[tuple[Path, str, int], ...]:
-    """Return the folders of the control groups with a limit that this process is in."""
+    """Return folder, kind and limit of this process's control groups that have a limit."""
     return tuple(_find_limits(proc, groups))
 
 
@@ -82,7 +83,7 @@ def _find_limits(proc: Path, groups: Path) -> Iterator[tuple[Path, str, int]]:
         for each in [folder, *folder.parents]:
             try:
                 limit = int((each / _FILES[kind][0]).read_text(encoding="ascii"))
-            except (OSError, ValueError):  # not there, or "max"
+            except (OSError, ValueError):  # the file is missing, or says "max"
                 limit = _NO_LIMIT
             if limit < _NO_LIMIT:
                 yield each, kind, limit
@@ -91,6 +92,6 @@ def _find_limits(proc: Path, groups: Path) -> Iterator[tuple[Path, str, int]]:
 
 
 def _entries(path: Path) -> dict[str, int]:
-    """Return the numbers of a file that has a name and a number in each line."""
+    """Read a file with a name and a number on each line."""
     words = (line.split() for line in path.read_text(encoding="ascii").splitlines())
     return {line[0].rstrip(":"): int(line[1]) for line in words if len(line) > 1}

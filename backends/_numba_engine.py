@@ -1,9 +1,9 @@
-"""A machine for training steps: lists of instructions, run on threads without Python.
+"""Runs training steps as lists of instructions, on several threads and without Python.
 
-An :class:`Engine` has, for each thread, the list of a step's instructions. It goes through the
-list once for each batch, any number of batches in one call. Threads wait for each other at marked
-instructions only, and there without the operating system, since waking a thread takes as long as
-a small network's step.
+An :class:`Engine` has one list of instructions per thread. Each thread executes its list once per
+batch, for any number of batches in one call. Threads wait for each other only at marked
+instructions. There they spin instead of sleeping, since waking a thread takes as long as a step of
+a small network.
 """
 
 import ctypes
@@ -32,21 +32,21 @@ from ._numba_team import Team
 
 
 class Engine:
-    """Runs programs, one for each thread; the calling thread is the first of them.
+    """Runs programs, one per thread; the calling thread runs the first.
 
     Parameters
     ----------
     memory : Memory
     programs : list of (Program, Program)
-        Each thread's instructions for even and for odd steps. Two, so that what a thread reads
-        after a wait may lie elsewhere than what another already writes for the step after.
+        Each thread's instructions for even and for odd steps. The two may use different memory, so
+        that one thread can begin the next step while another still reads results of this one.
     data : array
         The features.
 
     Attributes
     ----------
     penalties : float64 array
-        What parameters cost at each step of the last run, of those that each batch shares.
+        The penalty that each batch of the last run shared, for parameters that report one.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Engine:
         n_updates: int,
         outputs: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Go through the batches of an order; return each step's loss and its weight."""
+        """Train on the samples in the given order; return the loss and the weight of each step."""
         if self._counters[0] or not self.close.alive:
             raise RuntimeError(
                 "the engine was closed, or interrupted inside a step: make a new one"
@@ -89,14 +89,14 @@ class Engine:
         state[:, OUTPUTS] = 0 if outputs is None else outputs.ctypes.data
         for k in range(self.threads):
             state[k, PENALTIES] = penalties[k].ctypes.data
-        plan = (len(order), batch_size, self._arrived, _give_way())
+        plan = (len(order), batch_size, self._arrived, _yield_address())
         common = self.memory.array.ctypes.data, self.data.ctypes.data, plan
         start = self._counters.ctypes.data
         jobs: list[Any] = [
             (k, self.threads, start, self._tables[k], state[k], *common, self.times[k])
             for k in range(self.threads)
         ]
-        self._held = order, losses, penalties, outputs, jobs  # as long as a thread may work on them
+        self._held = order, losses, penalties, outputs, jobs  # threads use them by address
         with one_blas_thread():
             try:
                 self._team.start(jobs[1:])
@@ -110,26 +110,26 @@ class Engine:
         return losses[0], losses[1]
 
     def set_draws(self, draws: list[int]) -> None:
-        """Set what is added to the number of the update to count random draws."""
+        """Set, for each dropout, the offset from the update's number to the number of its draw."""
         self._states[:, DRAWS : DRAWS + len(draws)] = draws
 
     def measure(self, on: bool = True) -> None:
-        """Count the cycles of each instruction, and of the wait after it, from now on."""
+        """Start or stop counting the cycles of each instruction and of the wait after it."""
         self.times = [
             np.zeros((table.shape[1] if on else 0, 2), np.int64) for table in self._tables
         ]
 
 
 def _aligned_words(n: int) -> np.ndarray:
-    """Return so many 64-bit zeros that start at a cache line."""
+    """Return ``n`` 64-bit zeros, aligned to a cache line."""
     whole = np.zeros(n + WORDS, np.int64)
     start = -whole.ctypes.data % (8 * WORDS) // 8
     return whole[start : start + n]
 
 
 @cache
-def _give_way() -> int:
-    """Return the address of the system's call that lets other threads run."""
+def _yield_address() -> int:
+    """Return the address of the system function that yields the processor to other threads."""
     if sys.platform == "win32":
         function: Any = ctypes.WinDLL("kernel32").SwitchToThread
     else:

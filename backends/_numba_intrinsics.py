@@ -1,7 +1,7 @@
-"""What compiled kernels need below the level of Python: pointers, calls, atomics, bits.
+"""Low-level operations for compiled kernels: pointers, calls by address, atomics, bits.
 
-Kernels are compiled one by one and know nothing of each other, so all that they share is memory.
-They get typed pointers, and find everything else in it by offset or by address.
+Kernels are compiled separately and share nothing but memory. They get typed pointers, and find
+all else by offset or by address.
 """
 
 import math
@@ -19,11 +19,11 @@ _X86 = llvmlite.binding.get_process_triple().split("-")[0] in ("x86_64", "i386",
 
 
 INLINED = {"forceinline": True, "error_model": "numpy"}
-"""For helpers: a loop that calls a function is not put into vector registers."""
+"""Options for helper functions: the compiler does not vectorize a loop that calls a function."""
 
 
 def kept_on_disk(make: Callable[[bool], Any]) -> Any:
-    """Return ``make(True)``, or without the cache where there is no place to write one."""
+    """Return ``make(cache=True)``, or ``make(cache=False)`` if no cache can be written."""
     try:
         return make(True)
     except RuntimeError:
@@ -32,7 +32,7 @@ def kept_on_disk(make: Callable[[bool], Any]) -> Any:
 
 @intrinsic
 def at(typing_context, memory, offset):
-    """Return the pointer ``offset`` numbers behind ``memory``."""
+    """Return the pointer ``memory + offset``, with the offset in numbers."""
 
     def generate(context, builder, signature, arguments):
         item = context.get_data_type(memory.dtype)
@@ -52,7 +52,7 @@ def pointer(typing_context, address, like):
 
 
 def _pointer_to(kind):
-    """Return what makes an address a pointer to numbers of a type."""
+    """Return an intrinsic that casts an address to a pointer to numbers of a type."""
     result = types.CPointer(kind)
 
     @intrinsic
@@ -83,7 +83,7 @@ def number(typing_context, memory, value):
 
 @intrinsic
 def float64_of(typing_context, bits):
-    """Return the float64 that has these 64 bits: numbers travel so in records of integers."""
+    """Return the float64 with these 64 bits, as records of integers store it."""
 
     def generate(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], ir.DoubleType())
@@ -142,7 +142,7 @@ def call_plain(typing_context, address):
 
 @intrinsic
 def publish(typing_context, address, value):
-    """Write an int64 that other threads wait for, after all that was written before it."""
+    """Write an int64 with release order: threads that observe it also see all earlier writes."""
 
     def generate(context, builder, signature, arguments):
         place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
@@ -154,7 +154,7 @@ def publish(typing_context, address, value):
 
 @intrinsic
 def observe(typing_context, address):
-    """Read an int64 that another thread publishes, before all that is read after it."""
+    """Read an int64 with acquire order: later reads see all that its writer wrote before it."""
 
     def generate(context, builder, signature, arguments):
         place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
@@ -165,7 +165,7 @@ def observe(typing_context, address):
 
 @intrinsic
 def relax(typing_context):
-    """Tell the processor that this is a loop that waits."""
+    """Tell the processor that the thread spins in a loop."""
 
     def generate(context, builder, signature, arguments):
         if _X86:
@@ -179,7 +179,7 @@ def relax(typing_context):
 
 @intrinsic
 def cycles(typing_context):
-    """Return the processor's counter of cycles."""
+    """Return the processor's cycle counter."""
 
     def generate(context, builder, signature, arguments):
         function = ir.FunctionType(ir.IntType(64), [])
@@ -191,7 +191,7 @@ def cycles(typing_context):
 
 @contextmanager
 def while_fits(builder: Any, counter: Any, step: int, limit: Any) -> Iterator[Any]:
-    """Repeat what is built inside while counter + step <= limit; the counter grows by step."""
+    """Build ``while counter + step <= limit: ...; counter += step`` around the block."""
     head, body, end = (builder.append_basic_block() for _ in range(3))
     builder.branch(head)
     builder.position_at_end(head)
@@ -207,17 +207,17 @@ def while_fits(builder: Any, counter: Any, step: int, limit: Any) -> Iterator[An
 
 @njit(**INLINED)
 def vector(memory, offset, n):
-    """Return ``n`` numbers of the memory as an array."""
+    """Return ``n`` numbers of the memory from ``offset`` on, as an array."""
     return carray(at(memory, offset), (n,))
 
 
 @njit(**INLINED)
 def matrix(memory, offset, rows, stride):
-    """Return rows of the memory, ``stride`` numbers from one to the next, as an array."""
+    """Return rows of the memory as an array; each begins ``stride`` numbers after the previous."""
     return carray(at(memory, offset), (rows, stride))
 
 
-# ---- functions of one number that the compiler can put into vector registers
+# ---- functions of one number, written so that the compiler can vectorize them
 
 
 def exp(x):
@@ -237,8 +237,8 @@ def _overload_exp(x):
     one = np.float32(1.0)
 
     def float32_exp(x):
-        # The polynomial of Cephes' expf (Moshier), on |r| <= ln(2) / 2, and 2^n as bits. Written
-        # with comparisons that NaN passes through.
+        # The polynomial of Cephes' expf (Moshier), on |r| <= ln(2) / 2, times 2^n made from bits.
+        # The comparisons let NaN pass.
         x = least if x < least else x
         x = most if x > most else x
         n = np.float32(math.floor(x * log2_e + half))
@@ -246,7 +246,7 @@ def _overload_exp(x):
         p = ((((c5 * r + c4) * r + c3) * r + c2) * r + c1) * r + c0
         p = p * r * r + r + one
         whole = np.int32(n)
-        first = np.int32(whole >> np.int32(1))  # 2^n in two factors: n reaches beyond the exponents
+        first = np.int32(whole >> np.int32(1))  # two factors, since 2^n itself may be out of range
         second = np.int32(whole - first)
         p *= _float32_of(np.int32(np.int32(first + np.int32(127)) << np.int32(23)))
         return p * _float32_of(np.int32(np.int32(second + np.int32(127)) << np.int32(23)))

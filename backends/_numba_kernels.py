@@ -1,20 +1,21 @@
-"""Compiled pieces of a training step: products, activations, sums.
+"""Compiled parts of a training step: products, activations, sums.
 
-A kernel is a function of four pointers and returns nothing:
+A kernel is a function of four pointers that returns nothing:
 
 ``record``
-    Its own arguments, as 64-bit integers: sizes, offsets into ``memory`` (in numbers), addresses;
-    floating-point ones by their bits.
+    The kernel's arguments as 64-bit integers: sizes, offsets into ``memory`` (in numbers),
+    addresses, and the bits of floating-point numbers.
 ``state``
-    What changes from step to step, in the places named by :data:`ROWS` and the others.
+    Values that change from step to step, at the indices :data:`ROWS` and so on.
 ``memory``
-    All arrays of the step, one piece of memory in the network's type.
+    All arrays of the step, in one block of memory of the network's type.
 ``data``
-    The features, in a type of their own.
+    The features, in their own type.
 
-Each is compiled by itself, once for each type of numbers, and kept on disk: loops of their own are
-what the compiler puts into vector registers, and a new network needs no compiler. Matrices are
-rows ``stride`` numbers apart; a thread that owns some of the columns gets the offset of its first.
+Each kernel is compiled separately, once for each type, and cached on disk. The compiler can
+vectorize such short loops, and a new network needs no compilation. The rows of a matrix are
+``stride`` numbers apart; a thread that works on some of the columns gets the offset of its first
+column.
 """
 
 from numba import carray
@@ -35,16 +36,18 @@ from ._numba_intrinsics import (
 
 ROWS, START, ORDER, STEP, UPDATE, RATE, LOSSES, WEIGHTS, OUTPUTS, PENALTIES = range(10)
 DRAWS, STATE = 16, 32
-"""Places in ``state``: samples in the batch, its first place in the order, the order's address,
-the step in this run, the number of the update from 1, the learning rate (bits), and the addresses
-of the losses, their weights, the kept outputs (0 for none) and the penalties, which each thread has
-a part of. From ``DRAWS`` on there are numbers
-to add to the number of the update, ``STATE - DRAWS`` of them, and ``STATE`` is how long it is in
-all."""
+"""Indices into ``state``, whose length is ``STATE``.
+
+``ROWS`` is the number of samples in the batch, ``START`` its first index into the order, ``ORDER``
+the order's address, ``STEP`` the step in this run, ``UPDATE`` the number of the update from 1, and
+``RATE`` the bits of the learning rate. The next four are addresses: of the losses, of their
+weights, of the kept outputs (or 0) and of this thread's part of the penalties. From ``DRAWS`` on,
+there is for each dropout an offset from the update's number to the number of its draw.
+"""
 
 
 def gather(record, state, memory, data):
-    """Copy the batch's rows out of the features: (columns, x, stride)."""
+    """Copy the batch's rows of the features to x: (columns, x, stride)."""
     columns = record[0]
     x = matrix(memory, record[1], state[ROWS], record[2])
     order = pointer_to_int64(state[ORDER])
@@ -72,7 +75,7 @@ def gather_standardized(record, state, memory, data):
 def gather_standardized_wide(record, state, memory, data):
     """Copy rows as (row - mean) / scale, computed in float64.
 
-    The record is (columns, x, stride, the address of the means, that of the scales).
+    The record is (columns, x, stride, address of the means, address of the scales).
     """
     columns = record[0]
     x = matrix(memory, record[1], state[ROWS], record[2])
@@ -86,7 +89,7 @@ def gather_standardized_wide(record, state, memory, data):
 
 def gemm(record, state, memory, data):
     """Multiply matrices by BLAS; :meth:`Program.gemm` makes the record."""
-    place = record[11]  # the record's own address: BLAS takes its numbers by address
+    place = record[11]  # the record's own address, since BLAS takes its arguments by address
     sizes = pointer_to_int32(place + 16)
     for k in range(3):
         if (record[1] >> k) & 1:
@@ -100,11 +103,11 @@ def gemm(record, state, memory, data):
     )  # fmt: skip
 
 
-# ---- activations: z becomes f(z + b), (columns, z, stride, b, slope's own number)
+# ---- activations: z becomes f(z + b), (columns, z, stride, b, slope)
 
 
 def add_bias(record, state, memory, data):
-    """Let z be z + b."""
+    """Set z to z + b."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     b = vector(memory, record[3], n)
     for r in range(state[ROWS]):
@@ -113,17 +116,17 @@ def add_bias(record, state, memory, data):
 
 
 def relu(record, state, memory, data):
-    """Let z be max(z + b, 0)."""
+    """Set z to max(z + b, 0)."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     b, zero = vector(memory, record[3], n), number(memory, 0)
     for r in range(state[ROWS]):
         for c in range(n):
             value = z[r, c] + b[c]
-            z[r, c] = zero if value < zero else value  # NaN stays
+            z[r, c] = zero if value < zero else value  # NaN stays NaN
 
 
 def leaky_relu(record, state, memory, data):
-    """Let z be z + b where that is above 0, else α times it; α is the record's fifth number."""
+    """Set z to z + b where that is above 0, otherwise to α(z + b); α is the slope."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     b, zero = vector(memory, record[3], n), number(memory, 0)
     alpha = number(memory, float64_of(record[4]))
@@ -134,7 +137,7 @@ def leaky_relu(record, state, memory, data):
 
 
 def relu6(record, state, memory, data):
-    """Let z be z + b, brought into [0, 6]."""
+    """Set z to z + b, limited to [0, 6]."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     b, zero, six = vector(memory, record[3], n), number(memory, 0), number(memory, 6)
     for r in range(state[ROWS]):
@@ -145,7 +148,7 @@ def relu6(record, state, memory, data):
 
 
 def tanh_(record, state, memory, data):
-    """Let z be tanh(z + b)."""
+    """Set z to tanh(z + b)."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     b = vector(memory, record[3], n)
     for r in range(state[ROWS]):
@@ -154,7 +157,7 @@ def tanh_(record, state, memory, data):
 
 
 def sigmoid(record, state, memory, data):
-    """Let z be σ(λ(z + b)), and keep the derivative, λσ(1 - σ), at (..., d, its stride)."""
+    """Set z to σ(λ(z + b)) and d to the derivative λσ(1 - σ): (..., d, stride); λ is the slope."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     b, slope = vector(memory, record[3], n), number(memory, float64_of(record[4]))
     d = matrix(memory, record[5], state[ROWS], record[6])
@@ -162,13 +165,13 @@ def sigmoid(record, state, memory, data):
     for r in range(state[ROWS]):
         for c in range(n):
             value = slope * (z[r, c] + b[c])
-            e = exp(-abs(value))  # of numbers below 0 alone: no overflow, and exact in both tails
+            e = exp(-abs(value))  # never overflows, and keeps both tails exact
             z[r, c] = (e if value < zero else one) / (one + e)
             d[r, c] = slope * e / ((one + e) * (one + e))
 
 
-# ---- and back: e becomes e f', and the biases' gradient its sum,
-#      (columns, e, stride, activations, stride, gradient, slope's own number)
+# ---- backward: e becomes e f', and the biases' gradient its sum over the batch,
+#      (columns, e, stride, activations, stride, gradient, slope)
 
 
 def sum_columns(record, state, memory, data):
@@ -183,7 +186,7 @@ def sum_columns(record, state, memory, data):
 
 
 def back_relu(record, state, memory, data):
-    """Let e be e where the activation is above 0, else 0."""
+    """Set e to 0 where the activation is not above 0."""
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     a, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
     zero, one = number(memory, 0), number(memory, 1)
@@ -197,7 +200,7 @@ def back_relu(record, state, memory, data):
 
 
 def back_leaky_relu(record, state, memory, data):
-    """Let e be e where the activation is above 0, else αe."""
+    """Set e to αe where the activation is not above 0."""
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     a, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
     zero, one = number(memory, 0), number(memory, 1)
@@ -212,7 +215,7 @@ def back_leaky_relu(record, state, memory, data):
 
 
 def back_relu6(record, state, memory, data):
-    """Let e be e where the activation is between 0 and 6, else 0."""
+    """Set e to 0 where the activation is not between 0 and 6."""
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     a, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
     zero, one, six = number(memory, 0), number(memory, 1), number(memory, 6)
@@ -227,7 +230,7 @@ def back_relu6(record, state, memory, data):
 
 
 def back_tanh(record, state, memory, data):
-    """Let e be e(1 - a²)."""
+    """Set e to e(1 - a²)."""
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     a, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
     one = number(memory, 1)
@@ -241,7 +244,7 @@ def back_tanh(record, state, memory, data):
 
 
 def back_kept(record, state, memory, data):
-    """Let e be e times the derivative that was kept on the way forward."""
+    """Multiply e by the derivative d that the forward pass kept."""
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     d, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
     for c in range(n):
@@ -254,7 +257,10 @@ def back_kept(record, state, memory, data):
 
 
 def add_parts(record, state, memory, data):
-    """Add up what each thread has of an error: (columns, e, stride, parts, stride, ...)."""
+    """Set e to the sum of the threads' parts of it.
+
+    The record is (columns, e, stride, parts, stride, numbers from one part to the next, parts).
+    """
     n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
     first = matrix(memory, record[3], state[ROWS], record[4])
     for k in range(record[6] - 1):
@@ -265,7 +271,7 @@ def add_parts(record, state, memory, data):
 
 
 def keep_outputs(record, state, memory, data):
-    """Copy the outputs to where they are kept, if they are: (columns, z, stride)."""
+    """Keep the batch's outputs if the caller asked for them: (columns, z, stride)."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     if state[OUTPUTS] != 0:
         kept = carray(pointer(state[OUTPUTS], memory), (state[START] + state[ROWS], n))

@@ -1,4 +1,4 @@
-"""The compiled loop over steps and instructions, and how its threads wait for each other."""
+"""The compiled loop over steps and instructions, in which threads wait for each other."""
 
 from numba import njit
 
@@ -16,15 +16,15 @@ from ._numba_kernels import ROWS, START, STEP, UPDATE
 from ._numba_program import ARRIVE, WAIT
 
 _SPINS = 2_000
-"""How often a waiting thread looks before it lets others run: some 50 microseconds."""
+"""How often a waiting thread looks before it yields to others: about 50 microseconds."""
 
 WORDS = 16
-"""64-bit words from one thread's counter to the next: two cache lines."""
+"""64-bit words between the counters of two threads: two cache lines, so that none is shared."""
 
 
 @njit(**INLINED)
 def _wait(counters, threads, target, give_way):
-    """Wait until all threads have arrived ``target`` times; return whether to go on."""
+    """Wait until all threads have arrived ``target`` times; return False if stopped."""
     for other in range(threads):
         looks = 0
         while observe(counters + 8 * WORDS * (other + 1)) < target:
@@ -39,7 +39,7 @@ def _wait(counters, threads, target, give_way):
 
 
 def _run_steps(thread, threads, counters, programs, state, memory, data, plan, times):
-    """Run the steps of one thread; return how often it has arrived, or -1 where it was stopped."""
+    """Run the steps of one thread; return how often it has arrived, or -1 if it was stopped."""
     samples, batch, arrived, give_way = plan
     mine = counters + 8 * WORDS * (thread + 1)
     for step in range((samples + batch - 1) // batch):
@@ -67,4 +67,4 @@ def _run_steps(thread, threads, counters, programs, state, memory, data, plan, t
 
 
 run_steps = kept_on_disk(lambda cache: njit(nogil=True, cache=cache)(_run_steps))
-"""The compiled loop; other threads of Python go on meanwhile."""
+"""The compiled loop, which releases the GIL."""

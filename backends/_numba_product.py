@@ -1,8 +1,8 @@
-"""A matrix product in registers: BLAS spends much of its time on packing what is as small as here.
+"""A matrix product for small matrices, on which BLAS spends much of its time packing.
 
-Rows are read as they lie, in whole registers. A block of the result, 8 rows of 3 registers, stays
-in registers while the sum runs, and a pass takes so many terms of the sum that the columns it needs
-stay in the first-level cache.
+Rows are read in place, in whole registers. A block of the result, 8 rows of 3 registers, stays in
+registers during the sum. Each pass takes so few terms of the sum that the columns it needs stay in
+the first-level cache.
 """
 
 from typing import Any
@@ -17,20 +17,23 @@ from ._numba_intrinsics import at, while_fits
 from ._numba_kernels import ROWS
 
 IS_FAST = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
-"""Whether the processor has the 32 registers of 64 bytes that the blocks are made for."""
+"""Whether the processor has the 32 registers of 64 bytes that the blocks need."""
 
 REGISTER = 64
 """Bytes in a register."""
 
 _TERMS = 128
-"""Terms of the sum in one pass: so much of the narrow matrix fits the first-level cache."""
+"""Terms of the sum in one pass, for which the columns fit in the first-level cache."""
 
 _WIDTHS, _HEIGHTS = (3, 2, 1), (8, 4, 2, 1)
 
 
 @intrinsic
 def _multiply(typing_context, memory, a, steps, b, b_stride, c, c_stride, sizes, more):
-    """Let C be AB, or more by that: ``steps`` from row to row and term to term of A."""
+    """Set C to AB, or add AB to C if ``more``.
+
+    ``steps`` are the distances in A from row to row and from term to term of the sum.
+    """
     pair, triple = types.UniTuple(types.int64, 2), types.UniTuple(types.int64, 3)
     whole = types.int64
     item = memory.dtype
@@ -75,7 +78,7 @@ def _block(
     c: tuple[Any, Any],
     more: Any,
 ) -> None:
-    """Build the code for one block of C, which lies in registers while the sum runs."""
+    """Build the code for one block of C, which stays in registers during the sum."""
     height, width, terms = sizes
     whole, scalar = ir.IntType(64), vector.element
     align = 4 if isinstance(scalar, ir.FloatType) else 8
@@ -128,10 +131,10 @@ def _block(
 
 
 def row_product(record, state, memory, data):
-    """Let C be AB: (rows, registers in a row, terms, A, its two steps, B, stride, C, stride).
+    """Set C to AB: (rows, registers in a row, terms, A, its two steps, B, stride, C, stride).
 
-    The steps of A are from row to row and from term to term of the sum. Rows or terms of -1 are
-    the samples of the batch.
+    The steps of A are the distances from row to row and from term to term of the sum. -1 for rows
+    or terms stands for the number of samples in the batch.
     """
     rows = state[ROWS] if record[0] < 0 else record[0]
     terms = state[ROWS] if record[2] < 0 else record[2]

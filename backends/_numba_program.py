@@ -1,11 +1,11 @@
-"""Memory and instructions for the engine, as they are put together for one network."""
+"""The memory and the instructions with which the engine trains one network."""
 
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401 - loaded, so that its functions are found
+import scipy.linalg.cython_blas  # noqa: F401 - must be loaded before its functions are looked up
 from numba import cfunc, types
 from numba.extending import get_cython_function_address
 
@@ -17,16 +17,16 @@ RECORD = 16
 """Integers in an instruction's record."""
 
 ARRIVE, WAIT = 1, 2
-"""Marks of an instruction: when it is done, tell the others; and wait until all have told."""
+"""Marks of an instruction: signal its end to the other threads; wait until all have signalled."""
 
 ROWS_OF_BATCH = -1
-"""A size of a matrix that is the number of samples in the batch."""
+"""Stands for a matrix size that is the number of samples in the batch."""
 
-_ALIGNMENT = 128  # bytes: a cache line and the one that is fetched with it
+_ALIGNMENT = 128  # bytes: a cache line and the next one, which the processor prefetches
 
 
 class Memory:
-    """Arrays of one type in one piece of memory, given out by offset before it is there.
+    """Arrays of one type in one block of memory, which is allocated once all offsets are taken.
 
     Parameters
     ----------
@@ -39,9 +39,10 @@ class Memory:
         self._array: np.ndarray | None = None
 
     def padded(self, n: int) -> int:
-        """Return the stride of rows of ``n`` numbers: whole registers, an odd number of many.
+        """Return the stride of rows of ``n`` numbers: a whole number of registers.
 
-        The lines of a column would else share a few places in the cache.
+        Long rows have an odd number of them, since otherwise the cache lines of a column would
+        compete for few sets of the cache.
         """
         registers = self.registers(n)
         if registers > 6:
@@ -53,25 +54,23 @@ class Memory:
         return -(-n * self.dtype.itemsize // 64)
 
     def take(self, *shape: int) -> int:
-        """Return the offset of a new array, on cache lines of its own."""
+        """Return the offset of a new array, which shares no cache line with others."""
         start, step = self.size, _ALIGNMENT // self.dtype.itemsize
         self.size += -(-int(np.prod(shape)) // step) * step
         return start
 
     @property
     def array(self) -> np.ndarray:
-        """All of it, made of zeros when it is first asked for."""
+        """The whole memory, allocated with zeros at the first access."""
         if self._array is None:
-            spare = _ALIGNMENT // self.dtype.itemsize
-            whole = np.zeros(
-                self.size + 2 * spare, self.dtype
-            )  # a register may be read past the end
+            spare = _ALIGNMENT // self.dtype.itemsize  # kernels may read a register past the end
+            whole = np.zeros(self.size + 2 * spare, self.dtype)
             start = -whole.ctypes.data % _ALIGNMENT // self.dtype.itemsize
             self._array = whole[start : start + self.size]
         return self._array
 
     def view(self, offset: int, *shape: int) -> np.ndarray:
-        """Return one of the arrays."""
+        """Return the array of a shape at an offset."""
         return self.array[offset : offset + int(np.prod(shape))].reshape(shape)
 
 
@@ -91,12 +90,12 @@ class Program:
         self._records: Any = None
 
     def add(self, function: Callable[..., None], *arguments: int | float) -> None:
-        """Add a kernel with its record; numbers with a point are passed by their bits."""
+        """Add a kernel with its record; floats are stored by their bits."""
         record = [bits(each) if isinstance(each, float) else int(each) for each in arguments]
         self._lines.append((function, record, 0))
 
     def mark(self, mark: int) -> None:
-        """Mark the last instruction."""
+        """Add a mark, ARRIVE or WAIT, to the last instruction."""
         function, record, before = self._lines[-1]
         self._lines[-1] = (function, record, before | mark)
 
@@ -113,12 +112,13 @@ class Program:
         Parameters
         ----------
         sizes : tuple of int
-            m, n and k of C (m, n) and k terms in each sum; one may be ``ROWS_OF_BATCH``.
+            m, n and k: C has shape (m, n), and each sum has k terms. One of them may be
+            ``ROWS_OF_BATCH``.
         a, b, c : tuple of int
-            Offset and stride of each. B and C have rows of whole registers, unless B is transposed;
-            what is in C's last register behind its columns is written over.
-        transposed : str
-            ``"T"`` for a factor that is stored as its transpose, A and B.
+            Offset and stride of each matrix. The rows of B and C are padded to whole registers,
+            unless B is transposed. The padding of C is overwritten.
+        transposed : str, default "NN"
+            A letter each for A and B: T if the matrix is stored as its transpose, otherwise N.
         """
         m, n, k = sizes
         if IS_FAST and transposed != "NT":
@@ -126,7 +126,7 @@ class Program:
             steps = (a[1], 1) if first == "N" else (1, a[1])
             self.add(row_product, m, registers, k, a[0], *steps, *b, *c)
             return
-        # BLAS has columns where we have rows: it computes Cᵀ = Bᵀ Aᵀ, which needs no copy.
+        # BLAS stores matrices by columns, so it computes Cᵀ = Bᵀ Aᵀ, which needs no copy.
         whole = np.array([n, m, k, b[1], a[1], c[1]], np.int32)
         batch = sum(1 << place for place, size in enumerate((n, m, k)) if size == ROWS_OF_BATCH)
         letters = np.array([ord(transposed[1]), ord(transposed[0])] + [0] * 6, np.uint8)
@@ -138,7 +138,7 @@ class Program:
         self._lines.append((gemm, [int(each) for each in record], 0))
 
     def finished(self) -> np.ndarray:
-        """Return the instructions, an integer array of shape (n, 3): kernel, record, mark."""
+        """Return the instructions as an array of shape (n, 3): kernel and record address, mark."""
         self._records = np.zeros((len(self._lines), RECORD), np.int64)
         table = np.zeros((len(self._lines), 3), np.int64)
         start, item = self.memory.array.ctypes.data, self.memory.dtype.itemsize
@@ -153,7 +153,7 @@ class Program:
         return table
 
     def names(self) -> list[str]:
-        """Return the kernels' names, in the order of the instructions."""
+        """Return the names of the kernels, in the order of the instructions."""
         return [function.__name__ for function, _, _ in self._lines]
 
 
@@ -163,7 +163,7 @@ def bits(value: float) -> int:
 
 
 def kernel(function: Callable[..., None], dtype: str, data: str) -> int:
-    """Return the address of a kernel, compiled for memory and features of these types."""
+    """Return the address of a kernel compiled for these types of memory and features."""
     takes_data = function.__name__.startswith("gather")
     return _kernel(function, dtype, data if takes_data else "uint8")
 
@@ -176,7 +176,7 @@ def _kernel(function: Callable[..., None], dtype: str, data: str) -> int:
         pointer(getattr(numba_types, name)) for name in ("int64", dtype, data)
     )
     signature = numba_types.void(record, record, number, feature)
-    # Contraction to a·b + c changes a rounding; NaN and infinity stay what they are.
+    # Fusing a·b + c changes only rounding; NaN and infinity are treated as usual.
     options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
     compiled: Any = kept_on_disk(lambda cache: cfunc(signature, cache=cache, **options)(function))
     _alive.append(compiled)
@@ -184,7 +184,7 @@ def _kernel(function: Callable[..., None], dtype: str, data: str) -> int:
 
 
 _alive: list[Any] = []
-"""Compiled kernels: an address alone keeps nothing alive."""
+"""Compiled kernels, referenced here because an address alone does not keep them alive."""
 
 
 @cache

@@ -1,7 +1,7 @@
-"""Compiled dropout: the numbers of :func:`ops.uniform`, drawn where they are needed.
+"""Compiled dropout, which draws the numbers of :func:`ops.uniform`.
 
-The generator is counter-based, so a thread draws those of its own columns and no others. Kernels as
-in ``_numba_kernels``.
+The generator is counter-based, so each thread draws only the numbers for its own columns. Kernels
+as in ``_numba_kernels``.
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def _high_product(typing_context, a, b):
 
 @njit(**INLINED)
 def _philox(block, draw, key):
-    """Return the four numbers of a block of the stream, as NumPy's generator counts them."""
+    """Return the four 64-bit words of a block of the stream, as NumPy's generator does."""
     c0, c1, c2, c3 = np.uint64(block + 1), _ZERO, _ZERO, np.uint64(draw)
     k0, k1 = key, _ZERO
     for _ in range(10):
@@ -45,7 +45,7 @@ def _philox(block, draw, key):
 
 
 def ones(record, state, memory, data):
-    """Let d be 1: (columns, d, stride)."""
+    """Set d to 1: (columns, d, stride)."""
     n, d = record[0], matrix(memory, record[1], state[ROWS], record[2])
     for r in range(state[ROWS]):
         for c in range(n):
@@ -53,11 +53,12 @@ def ones(record, state, memory, data):
 
 
 def dropout(record, state, memory, data):
-    """Let z and d be 0 or themselves divided by the part that is kept.
+    """Set z and d to 0 for dropped units, and divide them by 1 - rate for the others.
 
-    (columns, z, stride, d, stride, all columns, first of them, key, rate, place of the number of
-    earlier draws, room for the row's numbers and 16 more). Eight numbers come from one block of the
-    generator, in the order of rows.
+    The record is (columns, z, stride, d, stride, columns of the whole layer, this thread's first
+    column, key, rate, index of this dropout's offset in ``state`` from ``DRAWS`` on, scratch for a
+    row's numbers and 16 more). Each block of the generator gives eight numbers, which run along
+    the rows.
     """
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     d = matrix(memory, record[3], state[ROWS], record[4])
@@ -82,5 +83,5 @@ def dropout(record, state, memory, data):
 
 @njit(**INLINED)
 def _uniform(bits):
-    """Return 32 bits as a float32 in [0, 1)."""
+    """Turn 32 random bits into a float32 in [0, 1)."""
     return np.float32(np.int64(bits >> _BYTE)) * np.float32(1.0 / 16777216.0)

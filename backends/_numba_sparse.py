@@ -1,8 +1,8 @@
-"""Compiled products with sparse rows, read as they are stored: kernels as in ``_numba_kernels``.
+"""Compiled products with sparse rows; kernels as in ``_numba_kernels``.
 
-The matrix X is in compressed rows (CSR), whose three arrays are given by address: int64 starts,
-int32 indices, and values in the network's type. A row's sum, and a row of the error, stay in
-registers while its entries are gone through.
+The matrix X is in CSR format. Its three arrays are given by address: int64 starts, int32 indices,
+and values in the network's type. The sum for a row, or the row of the error, stays in registers
+during the loop over the row's entries.
 """
 
 from llvmlite import ir
@@ -22,11 +22,14 @@ from ._numba_intrinsics import (
 from ._numba_kernels import ORDER, ROWS, START
 
 _WIDTHS = (64, 32, 16, 8, 4, 2, 1)
-"""Numbers that one pass over a row's entries takes together."""
+"""How many columns a pass over a row's entries may compute at once."""
 
 
 def _row_pass(scatter):
-    """Return an intrinsic: dense += Σ value · W[index], or W[index] += value · dense."""
+    """Return an intrinsic for dense += Σ value · W[index], or W[index] += value · dense.
+
+    The latter if ``scatter``.
+    """
 
     @intrinsic
     def one_row(typing_context, memory, dense, table, n, indices, values, entries):
@@ -89,7 +92,7 @@ _collect, _scatter = _row_pass(False), _row_pass(True)
 
 
 def sparse_product(record, state, memory, data):
-    """Let z be X W: (columns, z, stride, W, starts, indices, values)."""
+    """Set z to XW: (columns, z, stride, W, starts, indices, values)."""
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     order, starts = pointer_to_int64(state[ORDER]), pointer_to_int64(record[4])
     for r in range(state[ROWS]):
@@ -109,7 +112,7 @@ def sparse_product(record, state, memory, data):
 
 
 def sparse_gradient(record, state, memory, data):
-    """Let g be Xᵀe: (columns, e, stride, g, starts, indices, values, rows of g)."""
+    """Set g to Xᵀe: (columns, e, stride, g, starts, indices, values, rows of g)."""
     n = record[0]
     order, starts = pointer_to_int64(state[ORDER]), pointer_to_int64(record[4])
     whole = vector(memory, record[3], record[7] * n)

@@ -1,4 +1,4 @@
-"""Threads for the engine that sleep until there is something to do."""
+"""Worker threads for the engine, which sleep while there is no work."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ from typing import Any
 from ._numba_loop import run_steps
 
 Job = tuple[Any, ...]
-"""The arguments of ``run_steps``; the third is the address of what ends the waiting of all."""
+"""The arguments of ``run_steps``; the third is the address of the flag that stops all threads."""
 
 
 class Team:
@@ -18,6 +18,7 @@ class Team:
     Parameters
     ----------
     n : int
+        The number of threads, besides the calling one.
     """
 
     def __init__(self, n: int) -> None:
@@ -27,8 +28,8 @@ class Team:
         self._process = os.getpid()
 
     def start(self, jobs: list[Job]) -> None:
-        """Give each thread its job; they are made when they are first needed."""
-        if self._process != os.getpid():  # this is a fork, which has no other threads
+        """Give each thread its job, after starting threads that do not exist yet."""
+        if self._process != os.getpid():  # a forked process has none of its parent's threads
             self._members, self._process = [], os.getpid()
         self._failed.clear()
         while len(self._members) < self._n:
@@ -41,10 +42,10 @@ class Team:
             tasks.put(job)
 
     def wait(self) -> None:
-        """Return when all are done, an interrupt from the keyboard notwithstanding.
+        """Wait until all threads are done, even if Ctrl-C is pressed.
 
-        Each is given a bell to ring, behind whatever it was given before. An interrupt may come
-        anywhere, so nothing is counted: after one there are new bells.
+        Each thread gets an event to set, queued after its job. Ctrl-C may interrupt the waiting at
+        any point, so it then starts again with new events.
         """
         interrupted: BaseException | None = None
         while True:
@@ -61,19 +62,19 @@ class Team:
             raise interrupted or self._failed[0]
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         members, self._members, self._n = self._members, [], 0
         if self._process != os.getpid():
             return
         for _, tasks in members:
             tasks.put(None)
         for thread, _ in members:
-            if thread is not threading.current_thread():  # the last reference may end in a member
+            if thread is not threading.current_thread():  # garbage collection may run in a member
                 thread.join()
 
 
 def _member(tasks: "SimpleQueue[Any]", failed: list[BaseException]) -> None:
-    """Do jobs and ring bells until there is a None."""
+    """Run jobs and set events until the task is None."""
     while (task := tasks.get()) is not None:
         if isinstance(task, threading.Event):
             task.set()
@@ -81,6 +82,6 @@ def _member(tasks: "SimpleQueue[Any]", failed: list[BaseException]) -> None:
         try:
             run_steps(*task)
         except BaseException as error:
-            ctypes.c_int64.from_address(task[2]).value = 1  # ends the others' waiting
+            ctypes.c_int64.from_address(task[2]).value = 1  # stops threads that wait for this one
             failed.append(error)
-        del task  # its arrays are not kept while the thread sleeps
+        del task  # so that its arrays are not kept alive while the thread sleeps

@@ -1,23 +1,24 @@
 """Compiled updates of parameters; kernels as in ``_numba_kernels``.
 
-All take one record: (numbers, w, g, first state, second state, and the optimizer's own numbers as
-bits), and go through the arrays once. The formulas are those of :mod:`ops`.
+The record of an optimizer is (size, w, g, first state, second state, bits of its settings). Each
+kernel makes one pass over the arrays. The formulas are those of :mod:`ops`.
 """
 
 import math
 
 from numba import njit
 
-from ._numba_errors import total_weight
 from ._numba_intrinsics import INLINED, float64_of, number, pointer_to_float64, vector
 from ._numba_kernels import PENALTIES, RATE, STEP, UPDATE
+from ._numba_losses import total_weight
 
 
 def penalize(record, state, memory, data):
-    """Let g be :func:`ops.penalized`; what the samples of a batch share is divided by their weight.
+    """Add the penalty's derivative to g, as :func:`ops.penalized` does.
 
-    The record is (numbers, g, w, λ₁, λ₂, whether it is shared, the address of the weights or 0,
-    whether to report it).
+    A penalty that the samples of a batch share is divided by their total weight. The record is
+    (size, g, w, λ₁, λ₂, whether the penalty is shared, address of the weights or 0, whether to
+    report the penalty).
     """
     n, g, w = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
     share = 1.0
@@ -35,7 +36,7 @@ def penalize(record, state, memory, data):
         pointer_to_float64(state[PENALTIES])[state[STEP]] += share * _cost(record, memory)
 
 
-@njit(**INLINED, fastmath={"reassoc"})  # so that it is a sum of vectors
+@njit(**INLINED, fastmath={"reassoc"})  # reordering allows the compiler to vectorize the sum
 def _cost(record, memory):
     """Return λ₁ Σ|w| + λ₂ Σw²."""
     n, w = record[0], vector(memory, record[2], record[0])
@@ -97,9 +98,9 @@ def adagrad(record, state, memory, data):
 
 
 def adam(record, state, memory, data):
-    """See :func:`ops.adam`: (..., β₁, β₂, ε, weight decay, whether ε is corrected as √v is).
+    """See :func:`ops.adam`: (..., β₁, β₂, ε, decay, whether ε is added to the corrected √v̂).
 
-    The decay is AdamW's.
+    The decay is AdamW's decoupled weight decay.
     """
     n, w, g = record[0], vector(memory, record[1], record[0]), vector(memory, record[2], record[0])
     m, v = vector(memory, record[3], n), vector(memory, record[4], n)
@@ -108,7 +109,7 @@ def adam(record, state, memory, data):
     beta_2, rest_2 = _moving(record[6], memory)
     step = rate / (1.0 - float64_of(record[5]) ** t)
     unbias = 1.0 / math.sqrt(1.0 - float64_of(record[6]) ** t)
-    # α m̂ / (√v̂ + ε) with both factors taken to the divisor's side
+    # α m̂ / (√v̂ + ε), with the bias corrections moved into the factor and ε
     factor = number(memory, step / unbias)
     corrected = float64_of(record[9]) != 0.0
     epsilon = number(memory, float64_of(record[7]) / (unbias if corrected else 1.0))
@@ -123,6 +124,6 @@ def adam(record, state, memory, data):
 
 @njit(**INLINED)
 def _moving(bits, memory):
-    """Return the weights of the old and of the new number in a moving average."""
+    """Return the weights of the old and of the new value in a moving average."""
     old = float64_of(bits)
     return number(memory, old), number(memory, 1.0 - old)

@@ -1,4 +1,4 @@
-"""NumPy: the backend that is always there."""
+"""NumPy arrays, the backend that is always available."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ class NumpyBackend(Backend):
     lazy = False
 
     def owns(self, x: Array) -> bool:
-        """Whether ``x`` is a NumPy array, or a NumPy scalar, which is what sums are."""
+        """Whether ``x`` is a NumPy array or a NumPy scalar, e.g. a sum."""
         return isinstance(x, (np.ndarray, np.generic))
 
     def from_sparse(self, x: Any) -> Any:
-        """Return the matrix, in the default floating-point type; its structure is a copy."""
+        """Cast a SciPy CSR matrix to the default floating-point type, and copy its structure."""
         from . import _scipy_kernels  # noqa: F401  fast versions for SciPy's types
 
         return own_structure(x).astype(self.dtype, copy=False)
 
     def memory(self) -> Memory | None:
-        """Free and total bytes of the host's memory, where the system tells."""
+        """Return free and total bytes of the host's memory, or None if unknown."""
         return host_memory()
 
     def _from_host(self, x: np.ndarray) -> Array:

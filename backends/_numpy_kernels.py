@@ -1,7 +1,8 @@
-"""Fast NumPy versions of the operations in :mod:`ops`: into ``out``, block by block.
+"""Fast NumPy versions of the operations in :mod:`ops`, which write into ``out`` block by block.
 
-A formula of ten passes over long arrays is bound by memory. Taken a block at a time, whose pieces
-stay in the processor's cache, it is bound by arithmetic; and nothing is allocated but one block.
+A formula that makes ten passes over long arrays is limited by memory bandwidth. Applied to one
+block at a time, which stays in the processor's cache, it is limited by arithmetic. It also
+allocates only one block.
 """
 
 import math
@@ -23,7 +24,7 @@ def take_rows(x: np.ndarray, index: Array, out: Array | None = None) -> Array:
         return np.take(x, index, axis=0)
     if out.dtype != x.dtype:
         return _by_rows(out, lambda part: np.take(x, index[part], axis=0))
-    # "raise" would go through a buffer, so that an index out of range leaves `out` as it was.
+    # mode="raise" would buffer the result, to leave `out` unchanged if an index is out of range.
     return np.take(x, index, axis=0, out=out, mode="clip")
 
 
@@ -58,7 +59,7 @@ def rowwise(
 
 
 PIECE = 1 << 16
-"""Bytes of so many rows as are worked on at a time: what a first-level cache nearly holds."""
+"""Bytes of the rows that are computed at a time, nearly the size of a first-level cache."""
 
 
 def _rows_of_a_piece(x: Array) -> int:
@@ -66,12 +67,12 @@ def _rows_of_a_piece(x: Array) -> int:
     return max(PIECE // max(row, 1), 1)
 
 
-def _by_rows(out: Array, some: Callable[[slice], Array]) -> Array:
-    """Write into ``out`` what ``some`` returns for a slice of its rows, slice by slice."""
+def _by_rows(out: Array, compute: Callable[[slice], Array]) -> Array:
+    """Fill ``out`` slice by slice: ``compute(rows)`` returns the rows of a slice."""
     step = _rows_of_a_piece(out)
     for start in range(0, out.shape[0], step):
         part = slice(start, start + step)
-        out[part] = some(part)
+        out[part] = compute(part)
     return out
 
 
@@ -81,13 +82,13 @@ def dropout_mask(
 ) -> Array:
     """See :func:`ops.dropout_mask`."""
     out = np.empty(like.shape, like.dtype) if out is None else out
-    limit = out.dtype.type(rate)  # in the type that the definition compares in
-    generator = ops.philox(key, counter)  # one stream, whatever the pieces that it is drawn in
+    limit = out.dtype.type(rate)  # the definition compares in this type
+    generator = ops.philox(key, counter)  # drawing in pieces gives the same numbers
 
-    def some(part: slice) -> Array:
+    def kept(part: slice) -> Array:
         return generator.random(out[part].shape, dtype=np.float32) >= limit
 
-    _by_rows(out, some)
+    _by_rows(out, kept)
     out /= 1.0 - rate
     return out
 
@@ -107,18 +108,18 @@ def softmax_cross_entropy(z: np.ndarray, labels: Array) -> tuple[Array, Array]:
 
 
 def _square_sum(x: Array) -> float:
-    """Return the sum of the squares as BLAS adds it up; NaN where that needs a copy first."""
+    """Return the sum of squares, by BLAS; NaN if that would need a copy."""
     return float(np.vdot(x, x)) if x.flags.c_contiguous and x.itemsize >= 4 else math.nan
 
 
 @ops.all_finite.register(np.ndarray)
 def all_finite(x: np.ndarray) -> Array:
     """See :func:`ops.all_finite`."""
-    if math.isfinite(_square_sum(x)):  # then so are its terms; else it may only have overflowed
+    if math.isfinite(_square_sum(x)):  # a sum that is not finite may only have overflowed
         return np.True_
     if x.ndim == 0:
         return np.isfinite(x)
-    step = 4 * _rows_of_a_piece(x)  # of booleans
+    step = 4 * _rows_of_a_piece(x)  # booleans take a quarter of the memory of float32
     starts = range(0, x.shape[0], step)
     return np.bool_(all(np.isfinite(x[start : start + step]).all() for start in starts))
 
@@ -129,7 +130,7 @@ def norm(x: np.ndarray) -> Array:
     square, limits = _square_sum(x), np.finfo(x.dtype)
     if limits.smallest_normal / limits.eps < square < math.inf:
         return x.dtype.type(math.sqrt(square))
-    return ops.norm.dispatch(object)(x)  # the sum has overflowed, or squares have vanished from it
+    return ops.norm.dispatch(object)(x)  # the sum has overflowed, or squares have underflowed
 
 
 @ops.standardize.register(np.ndarray)
@@ -156,9 +157,10 @@ def standardize(
 def _split(
     mean: bytes, scale: bytes, wide: np.dtype, dtype: np.dtype
 ) -> tuple[Array, Array | None, Array] | None:
-    """Return :func:`ops.split_moments` of arrays given by their bytes, None for zeros alone.
+    """Return :func:`ops.split_moments` of arrays given by their bytes, with None for a low of 0.
 
-    It takes longer than a small batch, and an array's bytes say whether somebody has changed it.
+    The result is cached, since computing it takes longer than a small batch. The bytes are the key,
+    so that changed arrays are noticed.
     """
     moments = ops.split_moments(np.frombuffer(mean, wide), np.frombuffer(scale, wide), dtype)
     if moments is None:
@@ -168,16 +170,17 @@ def _split(
 
 
 BLOCK = 65_536
-"""Numbers in a block: five arrays of so many float32 take little more than a megabyte of cache."""
+"""Numbers in a block: five float32 arrays of this size take little more than 1 MiB of cache."""
 
 _scratch = threading.local()
 
 
 def blocks(out: Array | None, w: Array, *arrays: Array) -> tuple[Array, Iterator[list[Array]]]:
-    """Return where to write the new weights, and for each block: w, the others, scratch, out.
+    """Return an array for the new weights, and an iterator over blocks.
 
-    Arrays that are not one piece of memory cannot be flattened without a copy; they make one
-    block, whole.
+    Each block is a list of blocks of w, of the other arrays, of scratch memory and of the returned
+    array. If an array is not C-contiguous, it cannot be flattened without a copy, and there is a
+    single block with the whole arrays.
     """
     out = np.empty_like(w) if out is None else out
     every = [w, *arrays, out]
@@ -194,7 +197,7 @@ def _pieces(flat: list[Array], scratch: Array) -> Iterator[list[Array]]:
 
 
 def _block(dtype: np.dtype, size: int) -> Array:
-    """Return this thread's block of scratch memory for a type, of so many numbers at least."""
+    """Return this thread's scratch memory for a type, with at least ``size`` numbers."""
     held: dict[np.dtype, Array] = _scratch.__dict__.setdefault("blocks", {})
     if dtype not in held or held[dtype].size < size:
         held[dtype] = np.empty(size, dtype)
@@ -302,7 +305,7 @@ def adam(
         scratch *= 1.0 - beta_2
         v_ *= beta_2
         v_ += scratch
-        # α m̂ / (√v̂ + ε) with both factors taken to the divisor's side
+        # α m̂ / (√v̂ + ε), with the bias corrections moved into the step and ε
         _scaled_step(w_, m_, v_, step / unbias, epsilon / unbias, scratch, out_)
     return out, m, v
 
@@ -310,7 +313,7 @@ def adam(
 def _scaled_step(
     w: Array, g: Array, s: Array, learning_rate: float, epsilon: float, t: Array, out: Array
 ) -> None:
-    """Write w - αg / (√s + ε) into ``out``, by way of ``t``."""
+    """Write w - αg / (√s + ε) into ``out``, with ``t`` as scratch memory."""
     np.sqrt(s, out=t)
     t += epsilon
     np.divide(g, t, out=t)

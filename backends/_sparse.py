@@ -1,8 +1,8 @@
-"""The structure of sparse matrices, checked before native code follows it.
+"""Checks of the structure of sparse matrices, made before native code uses it.
 
-SciPy's constructors believe the index arrays that they are given, and its compiled functions, like
-the kernels of this package, use them as places in memory. A wrong one reads or writes somewhere
-else, or ends the process.
+SciPy's constructors do not check all index arrays, and its compiled functions, like the kernels of
+this package, use them as memory offsets. A wrong index reads or writes other memory, or crashes the
+process.
 """
 
 import copy
@@ -20,13 +20,13 @@ def check_structure(x: Any) -> None:
     Parameters
     ----------
     x : sparse matrix of SciPy or CuPy
-        In any format. Duplicate and unsorted entries are allowed, and so is what lies behind the
-        last entry that the index pointer counts.
+        A matrix in any format. Duplicate entries, unsorted entries, and unused elements at the end
+        of the arrays are allowed.
 
     Raises
     ------
     ValueError
-        The message names the array and what is wrong with it.
+        The structure is damaged; the message names the array and what is wrong with it.
     """
     if len(x.shape) != 2:
         return  # the caller refuses the shape
@@ -36,9 +36,9 @@ def check_structure(x: Any) -> None:
 
 
 def own_structure(x: Any) -> Any:
-    """Return a CSR matrix with index arrays of its own, after checking them; values are shared.
+    """Return a CSR matrix with copied and checked index arrays; it shares the values.
 
-    Whatever happens to the given matrix later, native code follows the indices that were checked.
+    Later changes to the given matrix thus cannot reach native code unchecked.
     """
     with_copies = copy.copy(x)
     with_copies.indptr, with_copies.indices = x.indptr.copy(), x.indices.copy()
@@ -47,13 +47,18 @@ def own_structure(x: Any) -> Any:
 
 
 def check_rows(x: Any, index: np.ndarray) -> None:
-    """Refuse rows of a CSR matrix that are not within its arrays: the check of those rows alone.
+    """Refuse a CSR matrix if some of its rows lie outside its arrays; check these rows only.
 
     Parameters
     ----------
     x : CSR matrix
     index : integer array of shape (k,)
-        Places within the shape of ``x``.
+        The rows to check, from 0 to the number of rows - 1.
+
+    Raises
+    ------
+    ValueError
+        A row begins or ends outside the stored entries.
     """
     if x.indptr.shape != (x.shape[0] + 1,):
         _refuse(x, f"indptr of shape {x.indptr.shape}: expected ({x.shape[0] + 1},)")
@@ -62,13 +67,13 @@ def check_rows(x: Any, index: np.ndarray) -> None:
     starts, stops = x.indptr[places], x.indptr[places + 1]
     stored = min(x.indices.shape[0], x.data.shape[0])
     if len(index) and not bool(xp.all((starts >= 0) & (starts <= stops) & (stops <= stored))):
-        _refuse(x, f"an indptr with rows that begin or end outside of the {stored} entries stored")
+        _refuse(x, f"an indptr with rows that begin or end outside the {stored} stored entries")
 
 
 def _refuse(x: Any, what: str) -> None:
     raise ValueError(
         f"X is a damaged sparse matrix: {x.format.upper()} of shape {tuple(x.shape)} with {what}. "
-        "Make it anew, e.g. from its rows, columns and values by scipy.sparse.coo_array"
+        "Build it again, e.g. by scipy.sparse.coo_array from its rows, columns and values"
     )
 
 
@@ -81,7 +86,7 @@ def _check_integers(x: Any, name: str, array: Array) -> None:
 
 
 def _check_range(x: Any, name: str, array: Array, n: int) -> None:
-    """Refuse indices that are not from 0 to n - 1."""
+    """Refuse indices outside the range from 0 to n - 1."""
     if array.shape[0]:
         low, high = int(array.min()), int(array.max())
         if low < 0 or high >= n:
@@ -89,7 +94,7 @@ def _check_range(x: Any, name: str, array: Array, n: int) -> None:
 
 
 def _check_compressed(x: Any) -> None:
-    """Check CSR, CSC and BSR: where each row (or column) begins, and the indices in it."""
+    """Check the pointers and the indices of a CSR, CSC or BSR matrix."""
     dimensions = 3 if x.format == "bsr" else 1
     if not is_array(x.data) or x.data.ndim != dimensions:
         _refuse(x, f"data of shape {getattr(x.data, 'shape', None)}: expected {dimensions}-d")
@@ -105,12 +110,14 @@ def _check_compressed(x: Any) -> None:
     if indptr.shape != (major + 1,):
         _refuse(x, f"indptr of length {indptr.shape[0]}: expected {major + 1}")
     if indices.shape[0] != x.data.shape[0]:
-        _refuse(x, f"{indices.shape[0]} indices and {x.data.shape[0]} in data: as many of each")
+        _refuse(
+            x, f"{indices.shape[0]} indices and {x.data.shape[0]} in data: expected equal numbers"
+        )
     first, last = int(indptr[0]), int(indptr[-1])
     if first != 0:
         _refuse(x, f"an indptr that begins with {first}: expected 0")
     if bool((indptr[1:] < indptr[:-1]).any()):
-        _refuse(x, "an indptr that falls: expected numbers that never do")
+        _refuse(x, "an indptr that decreases: expected numbers that never decrease")
     if last > indices.shape[0]:
         _refuse(x, f"an indptr that ends with {last}, beyond the {indices.shape[0]} indices")
     _check_range(x, "indices", indices[:last], minor)
@@ -121,27 +128,43 @@ def _check_coordinates(x: Any) -> None:
         places = getattr(x, name)
         _check_integers(x, name, places)
         if x.data.shape != places.shape:
-            _refuse(x, f"{places.shape[0]} in {name} and data of shape {x.data.shape}: as many")
+            _refuse(
+                x,
+                f"{places.shape[0]} in {name} and data of shape {x.data.shape}: expected equal "
+                "numbers",
+            )
         _check_range(x, name, places, n)
 
 
 def _check_diagonals(x: Any) -> None:
     _check_integers(x, "offsets", x.offsets)
     if x.data.ndim != 2 or x.data.shape[0] != x.offsets.shape[0]:
-        _refuse(x, f"{x.offsets.shape[0]} offsets and data of shape {x.data.shape}: a row for each")
+        _refuse(
+            x,
+            f"{x.offsets.shape[0]} offsets and data of shape {x.data.shape}: expected a row for "
+            "each offset",
+        )
     if x.offsets.shape[0] and not (
         -x.shape[0] <= int(x.offsets.min()) <= int(x.offsets.max()) <= x.shape[1]
     ):
-        _refuse(x, "offsets outside of it")
+        _refuse(x, "offsets outside the matrix")
 
 
 def _check_lists(x: Any) -> None:
     n_rows, n_columns = x.shape
     if x.rows.shape != (n_rows,) or x.data.shape != (n_rows,):
-        _refuse(x, f"{x.rows.shape} lists of columns and {x.data.shape} of values: one for a row")
+        _refuse(
+            x,
+            f"{x.rows.shape} lists of columns and {x.data.shape} of values: expected one for each "
+            "row",
+        )
     for row, (columns, values) in enumerate(zip(x.rows, x.data, strict=True)):
         if len(columns) != len(values):
-            _refuse(x, f"{len(columns)} columns and {len(values)} values in row {row}: as many")
+            _refuse(
+                x,
+                f"{len(columns)} columns and {len(values)} values in row {row}: expected equal "
+                "numbers",
+            )
         if len(columns):
             places = np.asarray(columns)
             _check_integers(x, f"columns in row {row}", places)
@@ -150,7 +173,7 @@ def _check_lists(x: Any) -> None:
 
 def _check_keys(x: Any) -> None:
     n_rows, n_columns = x.shape
-    for row, column in x.keys():  # noqa: SIM118 - a matrix, whose iteration goes over rows
+    for row, column in x.keys():  # noqa: SIM118 - iterating over a matrix yields its rows
         if not (0 <= row < n_rows and 0 <= column < n_columns):
             _refuse(x, f"an entry in row {row} and column {column}")
 

@@ -1,7 +1,7 @@
-"""array-api-strict: the standard and nothing else, with devices that refuse to be mixed.
+"""array-api-strict, for tests: it has only the functions of the standard, on simulated devices.
 
-For tests. ``"device1"`` behaves like a GPU in what it forbids (silent host copies, mixing
-devices); ``"no_float64"`` like an accelerator without double precision.
+``"device1"`` forbids what a GPU forbids: silent copies to the host, and mixing devices.
+``"no_float64"`` behaves like an accelerator without double precision.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _DEVICES = ("CPU_DEVICE", "device1", "device2", "no_float64")
 
 
 class StrictBackend(Backend):
-    """array-api-strict on one of its made-up devices."""
+    """array-api-strict on one of its simulated devices."""
 
     @property
     def device_name(self) -> str:
@@ -23,7 +23,7 @@ class StrictBackend(Backend):
         return next(name for name in _DEVICES if self.xp.Device(name) == self.device)
 
     def to_numpy(self, x: Array) -> np.ndarray:
-        """Bring an array to the host, in the open (``np.asarray`` of a device array raises)."""
+        """Copy an array to the host explicitly; ``np.asarray`` of a device array raises."""
         return np.asarray(x.to_device(self.xp.Device("CPU_DEVICE")))
 
 

@@ -20,14 +20,14 @@ class TorchBackend(Backend):
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Compute without recording anything for PyTorch's own gradients."""
+        """Compute without PyTorch's autograd."""
         import torch
 
         with torch.no_grad():
             yield
 
     def memory(self) -> Memory | None:
-        """Free and total bytes of a CUDA device; None elsewhere."""
+        """Return free and total bytes of a CUDA device, or None for other devices."""
         if self.device.type != "cuda":
             return None
         import torch
@@ -35,14 +35,14 @@ class TorchBackend(Backend):
         return Memory(*torch.cuda.mem_get_info(self.device))
 
     def _from_host(self, x: np.ndarray) -> Array:
-        # PyTorch warns of a read-only array, because it could write through it. A copy cannot. And
-        # it knows no other order of bytes than the machine's.
+        # PyTorch shares memory with the array, so it warns if the array is read-only; a copy avoids
+        # that. It also supports native byte order only.
         x = x.astype(x.dtype.newbyteorder("="), copy=not x.flags.writeable)
         return self.xp.asarray(x, device=self.device)
 
 
 def make(device: str, dtype: str) -> Backend:
-    """Make the PyTorch backend for a device in PyTorch's own spelling."""
+    """Make the PyTorch backend for a device as PyTorch names it."""
     try:
         import torch
     except ImportError as error:
@@ -54,8 +54,8 @@ def make(device: str, dtype: str) -> Backend:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        # Making something there is the only test that holds for every kind of device, and its
-        # device has the index ("cuda:0") that arrays made later will carry.
+        # Making a tensor is the only test that works for every kind of device. The tensor's device
+        # also has an index ("cuda:0"), as the devices of later tensors do.
         where = torch.zeros(1, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

@@ -4,20 +4,20 @@ import sys
 import warnings
 
 _PASSED_OVER = frozenset({"xpnet", "sklearn", "joblib", "tqdm", "functools", "contextlib"})
-"""Top-level packages that stand between a user's call and what it does."""
+"""Top-level packages whose frames may lie between the user's line and the warning."""
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Issue a warning as if the user's own line had issued it.
 
-    The user's line is the innermost one outside this package, scikit-learn and joblib. A warning
-    from within a pipeline or a search therefore points at the call of the pipeline or search. A
-    worker process has no such line: its outermost line is named.
+    The user's line is the innermost one outside this package, scikit-learn, joblib and the like. So
+    a warning from inside a pipeline or a search points at the call of the pipeline or search. In a
+    worker process there is no such line, and the warning points at the outermost one.
 
     Parameters
     ----------
     message : str
-        What happened, what follows from it, and what can be done about it.
+        What happened, its consequence, and what to do about it.
     category : type of Warning, default UserWarning
     """
     frame = sys._getframe(1)

@@ -1,14 +1,14 @@
-// Training steps on a GPU: everything of them but the matrix products.
+// Training steps on a GPU, except for the matrix products.
 //
-// One text for three uses: CuPy compiles it where there is a GPU; NVRTC alone does, anywhere, in the
-// tests; and in the tests a small header makes it run on the CPU. So it includes nothing, and keeps
-// to what that header knows: blocks of one dimension, of whole warps; barriers, shuffles, atomics.
-// It is ASCII throughout: CuPy writes it to a file in the encoding of the user's locale.
+// This source has three uses: CuPy compiles it on a machine with a GPU, NVRTC alone compiles it in
+// the tests, and in the tests a small header makes it run on the CPU. So it includes nothing, and
+// uses only what that header supports: one-dimensional blocks of whole warps, barriers, shuffles
+// and atomics. It is pure ASCII, since CuPy writes it to a file in the encoding of the locale.
 //
-// REAL is float or double, the type of the network. Matrices are rows, one behind the other. What
-// changes from step to step is in a State on the device: a step that was captured in a graph reads
-// it anew each time. Sums over a batch go through double, or in one order always, so that the same
-// step gives the same bits; the one exception says so.
+// REAL is float or double, the type of the network. Matrices are stored row by row. Values that
+// change from step to step are in a State on the device, which captured steps read at each replay.
+// Sums over a batch are computed in double, or always in the same order, so that the same step
+// gives the same bits; a comment marks the one exception.
 
 #ifndef SIMT_EMULATED
 #define SHARED(T, name, n) __shared__ T name[n]
@@ -24,24 +24,24 @@ typedef unsigned long long uint64;
 
 // Words of 64 bits; `_cuda_kernels.py` has the same names in the same order.
 struct State {
-    int64 step;       // in this run, from 0
-    int64 start;      // the batch's first place in the order
+    int64 step;       // the step in this run, from 0
+    int64 start;      // index of the batch's first sample in the order
     int64 update;     // the number of the update, from 1
     int64 batch;      // samples in a whole batch
     int64 skipped;    // whether the gradient has overflowed, so that nothing is updated
-    int64 good;       // updates since the scale of the loss has changed
+    int64 good;       // updates since the loss scale changed
     double rate;      // the learning rate
-    double total;     // what the batch's samples weigh together
-    double scale;     // of the loss, so that small numbers of float16 products are not lost
-    double factor;    // of the gradient: clipping, and the scale taken back
-    double hits;      // weight of the samples of this run that were right
-    double counted;   // weight of those that count
-    int64 draws[20];  // for each dropout how many masks were drawn before this run
+    double total;     // total weight of the batch's samples
+    double scale;     // loss scale, so that float16 products do not underflow
+    double factor;    // factor of the gradient, for clipping and for undoing the loss scale
+    double hits;      // weight of this run's samples that were classified correctly
+    double counted;   // weight of this run's samples that count
+    int64 draws[20];  // number of masks that each dropout drew before this run
 };
 
 enum { LINEAR, RELU, LEAKY_RELU, RELU6, SIGMOID, TANH, KEPT };
 
-// ---- numbers of many threads
+// ---- reductions over threads
 
 #define WARP 0xffffffffu
 
@@ -59,11 +59,11 @@ static __device__ __forceinline__ REAL warp_max(REAL value) {
     return value;
 }
 
-// The sum over a block, for its first thread; `shared` holds a number for each warp.
+// Returns the sum over a block, valid in its first thread; `shared` has a number for each warp.
 static __device__ __forceinline__ double block_sum(double value, double* shared) {
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, warps = blockDim.x >> 5;
     value = warp_sum(value);
-    __syncthreads();  // whoever read it before has done so
+    __syncthreads();  // earlier reads of `shared` are done
     if (lane == 0) shared[warp] = value;
     __syncthreads();
     return warp == 0 ? warp_sum(lane < warps ? shared[lane] : 0.0) : 0.0;
@@ -85,7 +85,7 @@ KERNEL tick(State* state) {
     }
 }
 
-// One block: the weight of the batch's samples together.
+// One block: the total weight of the batch's samples.
 KERNEL total_weight(const REAL* weights, const int64* order, State* state, int rows) {
     SHARED(double, shared, 32);
     double sum = 0;
@@ -99,9 +99,9 @@ KERNEL fill(REAL* x, int64 n, REAL value) {
     for (int64 i = first_index(); i < n; i += stride()) x[i] = value;
 }
 
-// ---- features: x = data[order], or (data[order] - mean) / scale: from `split`, which has rows of
-// the mean's high part, its low part and the scale; or in double from `wide`, which has rows of the
-// mean and the scale. What is not wanted is null.
+// ---- features: x = data[order], or (data[order] - mean) / scale. The rows of `split` are the
+// mean's high part, its low part and the scale. The rows of `wide`, with which the kernel computes
+// in double, are the mean and the scale. The unused one is null.
 
 template <typename T>
 static __device__ __forceinline__ void gather(
@@ -137,9 +137,9 @@ GATHER(int64, int64)
 GATHER(float32, float)
 GATHER(float64, double)
 
-// ---- sparse features, in compressed rows whose columns are each there once
+// ---- sparse features, in CSR format without duplicates
 
-// A block for each row: the row made dense.
+// One block per row: makes the row dense.
 KERNEL csr_rows(
     const int64* starts, const int* indices, const REAL* values, const int64* order,
     const State* state, REAL* x, int rows, int columns) {
@@ -153,7 +153,7 @@ KERNEL csr_rows(
     }
 }
 
-// z = X W: a block for each row and each piece of the columns of W.
+// z = X W: one block for each row and each group of columns of W.
 KERNEL csr_product(
     const int64* starts, const int* indices, const REAL* values, const int64* order,
     const State* state, const REAL* w, REAL* z, int rows, int n) {
@@ -169,8 +169,8 @@ KERNEL csr_product(
     }
 }
 
-// g += X' e, which is 0 before. Rows of the batch meet in g in any order, so the last bits differ
-// from run to run.
+// g += X' e; g must be 0 before. The rows of the batch are added in any order, so the last bits
+// differ from run to run.
 KERNEL csr_gradient(
     const int64* starts, const int* indices, const REAL* values, const int64* order,
     const State* state, const REAL* e, REAL* g, int rows, int n) {
@@ -185,9 +185,9 @@ KERNEL csr_gradient(
     }
 }
 
-// ---- activations, and back
+// ---- activations, forward and backward
 
-// f'(z) from f(z); of a sigmoid it is kept on the way forward, which is exact in both tails.
+// f'(z) from f(z). A sigmoid's derivative is kept in the forward pass, where both tails are exact.
 static __device__ __forceinline__ REAL slope_of(REAL a, int kind, REAL number) {
     switch (kind) {
         case RELU: return a > 0 ? 1 : 0;
@@ -198,7 +198,7 @@ static __device__ __forceinline__ REAL slope_of(REAL a, int kind, REAL number) {
     }
 }
 
-// z becomes f(z + b); `d`, if there, the derivative. `number` is the slope of leaky ReLU or sigmoid.
+// z becomes f(z + b), and `d`, if not null, f'(z + b). `number` is leaky ReLU's or sigmoid's slope.
 KERNEL bias_activation(REAL* z, const REAL* b, REAL* d, int rows, int n, int kind, REAL number) {
     const unsigned total = (unsigned)rows * (unsigned)n;  // below 2**31: its remainder is cheap
     for (unsigned i = (unsigned)first_index(); i < total; i += (unsigned)stride()) {
@@ -206,7 +206,7 @@ KERNEL bias_activation(REAL* z, const REAL* b, REAL* d, int rows, int n, int kin
         if (b) value += b[i % (unsigned)n];
         REAL slope = 1;
         switch (kind) {
-            case RELU: value = value < 0 ? 0 : value; break;  // NaN stays
+            case RELU: value = value < 0 ? 0 : value; break;  // NaN stays NaN
             case LEAKY_RELU: value = value > 0 ? value : number * value; break;
             case RELU6: value = value < 0 ? 0 : value > 6 ? 6 : value; break;
             case TANH: value = tanh(value); break;
@@ -224,8 +224,8 @@ KERNEL bias_activation(REAL* z, const REAL* b, REAL* d, int rows, int n, int kin
     }
 }
 
-// e becomes e f'; and its sums over rows, as a part for each piece of the rows (gridDim.y of them).
-// `a` is the activation, or the derivative where that was KEPT. 32 columns for each block.
+// e becomes e f', and `parts` gets its sums over each of gridDim.y groups of rows. `a` is the
+// activation, or for KEPT the derivative. A block has 32 columns.
 KERNEL back_activation(
     REAL* e, const REAL* a, REAL* parts, int rows, int n, int kind, REAL number) {
     SHARED(REAL, sums, 1024);
@@ -261,7 +261,7 @@ KERNEL sum_parts(const REAL* parts, REAL* out, int n_parts, int n) {
     }
 }
 
-// ---- dropout: NumPy's Philox4x64-10 (Salmon et al. 2011), eight numbers from each block of it
+// ---- dropout: NumPy's Philox4x64-10 (Salmon et al. 2011), whose blocks give eight numbers each
 
 struct Words {
     uint64 of[4];
@@ -283,7 +283,7 @@ static __device__ __forceinline__ Words philox(uint64 block, uint64 draw, uint64
     return Words{{c0, c1, c2, c3}};
 }
 
-// 0 or 1 / (1 - rate), by one of the numbers of a block.
+// Returns 0 or 1 / (1 - rate), depending on number k of a block.
 static __device__ __forceinline__ REAL mask_of(const Words& words, int k, REAL rate) {
     const uint64 bits = k & 1 ? words.of[k >> 1] >> 32 : words.of[k >> 1] & 0xffffffffull;
     const REAL drawn = (REAL)((float)(unsigned int)(bits >> 8) * (1.0f / 16777216.0f));
@@ -299,8 +299,8 @@ KERNEL dropout_mask(REAL* mask, uint64 key, uint64 draw, int64 n, REAL rate) {
     }
 }
 
-// z becomes 0 or z / (1 - rate); `d` the derivative of that and of the activation before, which for
-// KEPT is in it already.
+// z becomes 0 or z / (1 - rate). `d` becomes the derivative of that and of the activation before
+// it; for KEPT, `d` has the activation's derivative already.
 KERNEL dropout(
     REAL* z, REAL* d, const State* state, int place, uint64 key, int64 n, REAL rate, int kind,
     REAL number) {
@@ -318,9 +318,9 @@ KERNEL dropout(
     }
 }
 
-// ---- batch normalization: 32 columns for each block, whose threads share their rows
+// ---- batch normalization: each block has 32 columns, whose rows are divided among its threads
 
-// The sum of a column, for all threads that work on it.
+// Returns the sum of a column to all threads that work on it.
 static __device__ __forceinline__ REAL column_total(REAL value, REAL* sums) {
     const int lane = threadIdx.x & 31, groups = blockDim.x >> 5;
     __syncthreads();
@@ -331,8 +331,8 @@ static __device__ __forceinline__ REAL column_total(REAL value, REAL* sums) {
     return total;
 }
 
-// z becomes gamma (z + b - mean) / sqrt(variance + epsilon) + beta, and the running moments follow
-// the batch's.
+// z becomes gamma (z + b - mean) / sqrt(variance + epsilon) + beta, and the running moments are
+// updated by the batch's.
 KERNEL batch_norm(
     REAL* z, const REAL* b, const REAL* gamma, const REAL* beta, REAL* normalized,
     REAL* deviation, REAL* running_mean, REAL* running_variance, int rows, int n, REAL momentum,
@@ -397,12 +397,12 @@ KERNEL back_batch_norm(
     }
 }
 
-// ---- losses: a warp for each row. The error is the derivative of the weighted mean of the samples'
-//      losses, times the scale; a sample's part of the loss, and of the hits, waits for `report`.
+// ---- losses: one warp per row. The error is the derivative of the weighted mean of the samples'
+//      losses, times the loss scale. `report` sums the samples' parts of the loss and of the hits.
 
 struct Row {
     int64 sample;
-    REAL share;  // of the mean
+    REAL share;  // the sample's share of the mean
     double weight;
 };
 
@@ -427,7 +427,7 @@ static __device__ __forceinline__ REAL row_max(const REAL* z, int n, int lane) {
     return warp_max(most);
 }
 
-// The place of a row's largest number, the first one of several.
+// Returns the column of a row's largest number, or the first column if there are several.
 static __device__ __forceinline__ int row_argmax(const REAL* z, REAL most, int n, int lane) {
     int place = n;
     for (int c = lane; c < n && place == n; c += 32)
@@ -439,14 +439,14 @@ static __device__ __forceinline__ int row_argmax(const REAL* z, REAL most, int n
     return place;
 }
 
-// What is reported of a loss: `limit` where it is above that; NaN stays.
+// Returns the smaller of a loss and a limit; NaN stays NaN.
 static __device__ __forceinline__ double at_most(double loss, double limit) {
     return loss > limit ? limit : loss;
 }
 
-// Softmax and cross-entropy; one of the classes is right, one out of range counts for nothing.
-// `logs`, if there, is where log-probabilities are kept, sample by sample of the run. `limit` is
-// the most that is reported of a sample, whose error it does not change.
+// Cross-entropy of the softmax, for class labels; a label out of range has loss 0. `logs`, if not
+// null, gets the log-probabilities of all samples of the run. `limit` is the largest loss reported
+// for a sample; it does not change the error.
 KERNEL softmax_classes(
     const REAL* z, REAL* e, const int64* labels, const int64* order, const REAL* weights,
     const State* state, double* losses, double* hits, REAL* logs, int rows, int n, double limit) {
@@ -474,7 +474,7 @@ KERNEL softmax_classes(
     }
 }
 
-// The same, where a row of targets has each class's part.
+// Cross-entropy of the softmax, for rows of class probabilities.
 KERNEL softmax_rows(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
     const State* state, double* losses, double* hits, REAL* logs, int rows, int n, double limit) {
@@ -507,7 +507,7 @@ KERNEL softmax_rows(
     }
 }
 
-// The mean of the squared differences, times a factor.
+// Squared error, the mean over the columns, times a factor.
 KERNEL squares(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
     const State* state, double* losses, int rows, int n, REAL factor) {
@@ -527,8 +527,8 @@ KERNEL squares(
     }
 }
 
-// Binary cross-entropy of logits, the mean over the columns, times a factor. `limit` is the most
-// that is reported of one of them.
+// Binary cross-entropy of logits, the mean over the columns, times a factor. `limit` is the largest
+// loss reported for one column.
 KERNEL binary_logits(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
     const State* state, double* losses, int rows, int n, REAL factor, double limit) {
@@ -547,8 +547,8 @@ KERNEL binary_logits(
     }
 }
 
-// Binary cross-entropy of probabilities, times a factor; log p goes on as its tangent below
-// epsilon^2, and log(1 - p) below epsilon.
+// Binary cross-entropy of probabilities, times a factor. Below epsilon^2, log p continues as its
+// tangent; so does log(1 - p) where 1 - p is below epsilon.
 KERNEL binary_probabilities(
     const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
     const State* state, double* losses, int rows, int n, REAL factor, REAL epsilon) {
@@ -571,7 +571,7 @@ KERNEL binary_probabilities(
     }
 }
 
-// One block: the step's loss, what it is a mean over, and the hits, if there are any.
+// One block: the step's loss, the total weight, and the hits, if they are counted.
 KERNEL report(
     const double* row_losses, const double* row_hits, State* state, double* losses,
     double* totals, int rows, int weighted) {
@@ -592,16 +592,16 @@ KERNEL report(
     }
 }
 
-// The batch's outputs, to where those of the run are kept.
+// Copies the batch's outputs to those of the run.
 KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int n) {
     const int64 total = rows * (int64)n;
     for (int64 i = first_index(); i < total; i += stride()) kept[state->start * n + i] = z[i];
 }
 
-// ---- the gradient, before it is used
+// ---- penalties and clipping of the gradient
 
-// g grows by the derivative of l1 sum|w| + l2 sum(w^2), scaled as the loss is. If `weighted`, the
-// batch's samples share it: it is divided by the sum of their weights, and is 0 if that sum is 0.
+// Adds the derivative of l1 sum|w| + l2 sum(w^2) to g, times the loss scale. If `weighted`, the
+// batch's samples share the penalty: it is divided by their total weight, and is 0 if that is 0.
 KERNEL penalize(
     REAL* g, const REAL* w, const State* state, int64 n, REAL l1, REAL l2, int weighted) {
     REAL scale = (REAL)state->scale;
@@ -612,7 +612,7 @@ KERNEL penalize(
     }
 }
 
-// Where the loss is scaled, a number that is not finite stays one, for `judge` to see.
+// If the loss is scaled, numbers that are not finite are left for `judge` to find.
 KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most, int scaled) {
     const REAL scale = (REAL)state->scale, limit = most * scale;
     for (int64 i = first_index(); i < n; i += stride()) {
@@ -622,7 +622,7 @@ KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most, int scaled) 
     }
 }
 
-// The sum of g^2, a part for each block.
+// The sum of g^2; each block writes one part.
 KERNEL square_sum(const REAL* g, double* parts, int64 n) {
     SHARED(double, shared, 32);
     double sum = 0;
@@ -631,9 +631,9 @@ KERNEL square_sum(const REAL* g, double* parts, int64 n) {
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
 
-// One block: what the gradient is to be multiplied with. `most` is the largest norm, 0 for any.
-// Where the loss is scaled, a gradient that is not finite is skipped and the scale is halved; after
-// 2,000 that are, it is doubled.
+// One block: the factor of the gradient. `most` is the largest norm allowed, or 0 for no limit. If
+// the loss is scaled, an update whose gradient is not finite is skipped and the scale is halved;
+// after 2,000 finite ones, the scale is doubled.
 KERNEL judge(const double* parts, State* state, int n_parts, double most, int scaled) {
     SHARED(double, shared, 32);
     double sum = 0;
@@ -656,7 +656,7 @@ KERNEL judge(const double* parts, State* state, int n_parts, double most, int sc
     }
 }
 
-// ---- updates; the formulas are those of ops.py. `decay` is AdamW's, in the other optimizers 0.
+// ---- updates, by the formulas of ops.py. `decay` is AdamW's weight decay, otherwise 0.
 
 KERNEL sgd(
     REAL* w, const REAL* g, REAL* v, const State* state, int64 n, REAL momentum, REAL part,
@@ -692,14 +692,14 @@ KERNEL adagrad(REAL* w, const REAL* g, REAL* s, const State* state, int64 n, REA
     }
 }
 
-// If `corrected`, epsilon is added to the corrected sqrt(v); else to sqrt(v), and both are corrected
-// together.
+// If `corrected`, epsilon is added to the bias-corrected sqrt(v). Otherwise it is added to sqrt(v)
+// before the correction.
 KERNEL adam(
     REAL* w, const REAL* g, REAL* m, REAL* v, const State* state, int64 n, double beta_1,
     double beta_2, double epsilon, double decay, int corrected) {
     SHARED(REAL, numbers, 4);
     if (state->skipped) return;
-    if (threadIdx.x == 0) {  // powers of doubles, which GPUs take long for: once in a block
+    if (threadIdx.x == 0) {  // once per block, since powers of doubles are slow on GPUs
         const double t = (double)state->update, rate = state->rate;
         const double unbias = 1 / sqrt(1 - pow(beta_2, t));
         numbers[0] = (REAL)(rate / (1 - pow(beta_1, t)));

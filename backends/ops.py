@@ -1,11 +1,11 @@
 """The operations that layers, losses and the trainer share, written in the array API.
 
-Each function here is a *definition*: a few lines that read like the formula and are right on any
-array library. Those decorated with ``operation`` may have a fast version for one array type,
-registered by the file of that library (``_numpy_kernels.py``); callers never know.
+Each function here is a *definition*: a few lines that read like the formula and work with any array
+library. A function decorated with ``operation`` may have fast versions for some array types, which
+a library's file registers (e.g. ``_numpy_kernels.py``). Callers need not know about them.
 
-``out`` is a hint, an array that may be overwritten with the result. Who can write there does, who
-cannot returns a new array, so callers always use what comes back.
+``out`` is an array that a version may overwrite with the result, or ignore. So callers must always
+use the returned array.
 """
 
 import math
@@ -21,13 +21,13 @@ from ._dispatch import operation
 
 @operation
 def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
-    """Return the rows ``x[index]``, in the type of ``out`` where that is given.
+    """Return the rows ``x[index]``, cast to the type of ``out`` if that is given.
 
     Parameters
     ----------
     x : array of shape (n, ...)
     index : integer array of shape (b,), on the device of ``x``
-        From 0 to n - 1; what is outside is not always refused.
+        Indices from 0 to n - 1. Others are not always refused.
     """
     xp = array_namespace(x)
     rows = xp.take(x, index, axis=0)
@@ -56,30 +56,30 @@ def column_sum(x: Array, out: Array | None = None) -> Array:
 def rowwise(
     x: Array, *others: Array, function: Callable[..., Array], out: Array | None = None
 ) -> Array:
-    """Return ``function(x, *others)``, each row of which depends on the same row of each alone.
+    """Return ``function(x, *others)`` for a function that works row by row.
 
     Parameters
     ----------
     x, *others : array of shape (n, ...)
     function : callable
-        Of as many arrays. A fast version calls it with some rows at a time, so that what it
-        makes on its way stays small.
+        A function of these arrays, each row of whose result depends only on the same row of each
+        array. A fast version passes a few rows at a time, to keep temporary arrays small.
     """
     return function(x, *others)
 
 
 @operation
 def all_finite(x: Array) -> Array:
-    """Return whether no number of ``x`` is NaN or infinite, as a 0-d array."""
+    """Return a 0-d array that says whether all numbers of ``x`` are finite."""
     xp = array_namespace(x)
     return xp.all(xp.isfinite(x))
 
 
 @operation
 def norm(x: Array) -> Array:
-    """Return the Euclidean length of all numbers of ``x``, as a 0-d array."""
+    """Return the Euclidean norm of all numbers of ``x``, as a 0-d array."""
     xp = array_namespace(x)
-    # In units of the largest number, so that the squares neither overflow nor vanish.
+    # Scaled by the largest number, so that the squares neither overflow nor underflow.
     largest = xp.max(xp.abs(x))
     unit = x / xp.where(largest > 0, largest, 1.0)
     return largest * xp.sqrt(xp.sum(unit * unit))
@@ -89,16 +89,16 @@ def norm(x: Array) -> Array:
 def standardize(
     x: Array, mean: Array, scale: Array, dtype: Any = None, out: Array | None = None
 ) -> Array:
-    """Return ``(x - mean) / scale``, computed in the type of ``mean`` and rounded to another.
+    """Return ``(x - mean) / scale``, computed in the type of ``mean`` and cast to ``dtype``.
 
     Parameters
     ----------
     x : array of shape (n, k)
-        Of any real type.
+        Numbers of any real type.
     mean, scale : array of shape (k,)
-        Of one floating-point type.
+        Arrays of the same floating-point type.
     dtype : object, optional
-        The result's type; by default that of ``mean``.
+        The type of the result; by default the type of ``mean``.
     """
     xp = array_namespace(x)
     wide = xp.astype(x, mean.dtype, copy=False)
@@ -109,16 +109,17 @@ def standardize(
 def split_moments(
     mean: np.ndarray, scale: np.ndarray, dtype: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return what :func:`standardize` may be computed from in a type with fewer digits.
+    """Split a mean in two, so that :func:`standardize` is accurate in a type with fewer digits.
 
-    For x of that type, ``((x - high) - low) / scale`` is as exact as the type allows: ``high`` is
-    the rounded mean and ``low`` is what rounding took from it. The first difference has no
-    rounding error where x is within a factor of 2 of the mean (Sterbenz 1974).
+    For x of that type, ``((x - high) - low) / scale`` is as accurate as the type allows: ``high``
+    is the rounded mean, and ``low`` is its rounding error. The first difference is exact if x is
+    within a factor of 2 of the mean (Sterbenz 1974).
 
     Returns
     -------
     high, low, scale : array of shape (k,)
-        Or None where the type does not hold the mean or all digits of the scale.
+        The three arrays in the given type. None in their place if a mean or a scale overflows in
+        it, or a scale is subnormal or 0.
     """
     if mean.dtype == dtype:
         return mean, np.zeros_like(mean), scale
@@ -144,8 +145,8 @@ def clip(x: Array, least: float, most: float, out: Array | None = None) -> Array
 def sigmoid(x: Array) -> Array:
     r"""Logistic function :math:`1 / (1 + e^{-x})`, without overflow.
 
-    The exponential is only ever taken of :math:`-|x|`, so both tails keep their relative
-    precision: for x < 0 the same number is :math:`e^{x} / (1 + e^{x})`.
+    For x < 0, it is computed as :math:`e^{x} / (1 + e^{x})`. So the exponential is only taken of
+    :math:`-|x|`, and both tails keep their relative precision.
     """
     xp = array_namespace(x)
     e = xp.exp(-xp.abs(x))
@@ -170,14 +171,14 @@ def softmax(x: Array) -> Array:
 
 
 def one_hot(labels: Array, n_classes: int, like: Array) -> Array:
-    """Return a row per label, 1 in the label's column and 0 elsewhere.
+    """Return one row for each label, with 1 in the label's column and 0 elsewhere.
 
     Parameters
     ----------
     labels : integer array of shape (n,)
     n_classes : int
     like : array
-        Gives the result its floating-point type; on the device of ``labels``.
+        An array on the device of ``labels``, whose type the result gets.
 
     Returns
     -------
@@ -190,17 +191,20 @@ def one_hot(labels: Array, n_classes: int, like: Array) -> Array:
 
 @operation
 def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
-    """Return -log s_y of each row of logits z, s being its softmax, and the derivative s - 1_y.
+    """Return the cross-entropy -log s_y for each row, where s = softmax(z), and its derivative.
 
     Parameters
     ----------
     z : array of shape (n, k)
+        Logits.
     labels : integer array of shape (n,)
-        From 0 to k - 1; what is outside is not always refused.
+        Classes y from 0 to k - 1. Others are not always refused.
 
     Returns
     -------
-    losses, derivatives : array of shape (n,) and (n, k)
+    losses : array of shape (n,)
+    derivatives : array of shape (n, k)
+        s minus the one-hot row of y.
     """
     xp = array_namespace(z)
     log_s, rows = log_softmax(z), one_hot(labels, z.shape[1], like=z)
@@ -208,21 +212,21 @@ def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Array:
-    """Return random numbers in [0, 1) that are a function of ``key`` and ``counter`` alone.
+    """Return random numbers in [0, 1) that depend only on ``key`` and ``counter``.
 
     The generator is counter-based (Philox: Salmon et al. 2011, "Parallel random numbers: as easy
-    as 1, 2, 3"), so every backend gives the same numbers and nothing has to be remembered between
-    two calls but how many there were.
+    as 1, 2, 3"). So every backend gives the same numbers, and the number of draws so far is all the
+    state that there is.
 
     Parameters
     ----------
     shape : tuple of int
     key : int
-        Which stream, 0 <= key < 2**64.
+        The number of the stream, 0 <= key < 2**64.
     counter : int
-        Which draw of the stream, 0 <= counter < 2**64.
+        The number of the draw in the stream, 0 <= counter < 2**64.
     like : array
-        Gives the result its namespace, device and floating-point type.
+        An array whose namespace, device and floating-point type the result gets.
     """
     xp = array_namespace(like)
     numbers: Any = philox(key, counter).random(shape, dtype=np.float32)
@@ -238,12 +242,16 @@ def philox(key: int, counter: int) -> np.random.Generator:
 def dropout_mask(
     like: Array, rate: float, key: int, counter: int, out: Array | None = None
 ) -> Array:
-    """Return 0 where :func:`uniform` draws less than ``rate``, else 1 / (1 - rate).
+    """Return 0 where :func:`uniform` draws less than ``rate``, and 1 / (1 - rate) elsewhere.
 
     Parameters
     ----------
     like : array
-        Gives the mask its shape, namespace, device and type.
+        An array whose shape, namespace, device and type the mask gets.
+    rate : float
+        The probability of 0.
+    key, counter : int
+        As in :func:`uniform`.
     """
     kept = uniform(like.shape, key, counter, like) >= rate
     return array_namespace(like).astype(kept, like.dtype) / (1.0 - rate)
@@ -257,11 +265,11 @@ def scale(x: Array, factor: float, out: Array | None = None) -> Array:
 
 @operation
 def penalized(g: Array, w: Array, l1: float, l2: float, out: Array | None = None) -> Array:
-    """Return g and the derivative of λ₁ Σ|w| + λ₂ Σw², which is λ₁ sign(w) + 2 λ₂ w."""
+    """Return g + λ₁ sign(w) + 2 λ₂ w, which adds the derivative of λ₁ Σ|w| + λ₂ Σw² to g."""
     return g + l1 * array_namespace(w).sign(w) + (2.0 * l2) * w
 
 
-# ---- optimizers' updates: each returns the new weights, and the new state
+# ---- optimizers' updates: each returns the new weights and the new state
 
 
 @operation
@@ -318,7 +326,7 @@ def adam(
     t: int,
     out: Array | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Return w - αm̂ / (√v̂ + ε), m and v at update t = 1, 2, ...; see :class:`xpnet.Adam`."""
+    """Return w - αm̂ / (√v̂ + ε), m and v for the update t = 1, 2, ...; see :class:`xpnet.Adam`."""
     m = beta_1 * m + (1.0 - beta_1) * g
     v = beta_2 * v + (1.0 - beta_2) * g * g
     step, unbias = adam_factors(learning_rate, beta_1, beta_2, t)
@@ -326,5 +334,5 @@ def adam(
 
 
 def adam_factors(learning_rate: float, beta_1: float, beta_2: float, t: int) -> tuple[float, float]:
-    """Return α / (1 - β₁ᵗ) and 1 / √(1 - β₂ᵗ): what turns m and √v into αm̂ and √v̂."""
+    """Return α / (1 - β₁ᵗ) and 1 / √(1 - β₂ᵗ), which turn m and √v into αm̂ and √v̂."""
     return learning_rate / (1.0 - beta_1**t), 1.0 / math.sqrt(1.0 - beta_2**t)

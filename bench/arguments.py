@@ -1,11 +1,11 @@
-"""How the command lines of the measurements are read."""
+"""Types of command-line arguments for the benchmarks."""
 
 
 def words(text: str) -> list[str]:
-    """Read ``a,b,c``."""
+    """Split ``a,b,c`` into a list of words."""
     return text.split(",")
 
 
 def numbers(text: str) -> list[int]:
-    """Read ``1,2,3``."""
+    """Split ``1,2,3`` into a list of whole numbers."""
     return [int(part) for part in text.split(",")]

@@ -1,8 +1,8 @@
-"""A network's captured step and its parts, each in a graph of its own, with a clock around it.
+"""Times a network's captured step and its parts, each in a separate CUDA graph.
 
-The whole step, its matrix products alone, and each of its calls many times in a row. All of them
-use the step's own arrays after steps have filled them, since a GPU multiplies zeros faster. They
-are replayed from graphs, since Python may take longer to launch a call than the device to do it.
+The parts are the matrix products alone, and each call repeated many times. All use the step's own
+arrays after they were filled by training, since a GPU multiplies zeros faster. They are replayed
+from graphs, since Python may take longer to launch a call than the device takes to run it.
 """
 
 import inspect
@@ -22,23 +22,23 @@ STEPS = 16
 """Steps in a graph, as in training."""
 
 CHAIN = 40
-"""How often a single call stands in its graph."""
+"""How often a single call is repeated in its graph."""
 
 
 class Call(NamedTuple):
-    """A call of a step: a kernel's launch, or a product."""
+    """A named call of a step: the launch of a kernel or a matrix product."""
 
     name: str
     is_product: bool
     launch: Callable[[], None]
 
     def __call__(self) -> None:
-        """Make it."""
+        """Launch it."""
         self.launch()
 
 
 class NamingMachine:
-    """A machine whose calls have names; everything else is that of the machine it is made with."""
+    """A wrapper of a machine that gives names to its calls."""
 
     def __init__(self, machine: Any) -> None:
         self._machine = machine
@@ -47,11 +47,11 @@ class NamingMachine:
         return getattr(self._machine, name)
 
     def kernel(self, name: str, *arguments: Any) -> Call:
-        """Return a launch of a kernel."""
+        """Return the launch of a kernel, named after it."""
         return Call(name, False, self._machine.kernel(name, *arguments))
 
     def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
-        """Return a call of a product, named by its rows, columns, and the numbers of each sum."""
+        """Return the call of a product, named by its rows, columns and terms per sum."""
         rows, columns = out.shape
         summed = a.shape[0] if transposed[0] == "T" else a.shape[1]
         name = f"product {rows}x{columns}x{summed} {transposed}"
@@ -59,25 +59,25 @@ class NamingMachine:
 
 
 class Time(NamedTuple):
-    """Microseconds of the device for a step, and of the host to ask for it."""
+    """Microseconds that the device takes for a step, and that the host takes to launch it."""
 
     device_us: float
     host_us: float
 
 
 class Replay:
-    """Some steps, or calls, that can be done again and again, and timed.
+    """Steps or calls that can be repeated and timed.
 
     Parameters
     ----------
     machine : CudaMachine
-        Or one on the CPU with its methods, which has done a call when it returns.
+        Or a machine on the CPU with the same methods, whose calls are synchronous.
     ask : callable
-        Asks for all of them at once.
+        Launches all steps or calls.
     prepare : callable
-        Is called before each time, and is not timed.
+        Is called before each launch, and is not timed.
     n : int
-        How many they are.
+        The number of steps or calls.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class Replay:
     def time(self) -> Time:
         """Return how long one of the steps or calls takes.
 
-        They are asked for twice, and the second time is measured. The host asks for it while the
-        device is still busy with the first, so that the device does not wait for the host.
+        All are launched twice, and the second run is timed. The host launches it while the device
+        is still busy with the first, so that the device does not wait for the host.
         """
         self._prepare()
         self.ask()
@@ -100,26 +100,26 @@ class Replay:
         return Time(_microseconds(first, self._mark()) / self._n, 1e6 * host / self._n)
 
     def median(self, repeats: int) -> Time:
-        """Return the medians of several times, without the first one."""
+        """Return the medians of several measurements, after one that is discarded."""
         times = [self.time() for _ in range(repeats + 1)][1:]
         return Time(*map(statistics.median, zip(*times, strict=True)))
 
     def nodes(self) -> float | None:
-        """Return the nodes of the graph for each step or call; None where there is no graph."""
-        # The machine returns a function that launches the graph, and keeps the graph to itself.
+        """Return the number of graph nodes per step or call, or None without a graph."""
+        # The machine returns a function that launches the graph, which only its closure holds.
         graph = inspect.getclosurevars(self.ask).nonlocals.get("graph")
         if graph is None:
             return None
         return len(set(re.findall(r'"(graph_\d+_node_\d+)"', graph.debug_dot_str()))) / self._n
 
     def _mark(self) -> Any:
-        """Note the device's time when all that was asked for so far is done."""
+        """Record the time at which the device has done all past work."""
         on_gpu = hasattr(self._machine, "stream")
         return self._machine.stream.record() if on_gpu else time.perf_counter()
 
 
 def _microseconds(first: Any, last: Any) -> float:
-    """Return the time between two marks; waits for the last one."""
+    """Return the time between two marks; wait for the last one."""
     if isinstance(first, float):
         return 1e6 * (last - first)
     import cupy
@@ -135,19 +135,19 @@ class StepParts(AbstractContextManager["StepParts"]):
     ----------
     net : NeuralNetwork
     X : array of shape (n, n_features)
-        Samples to train on, of which the first ones are taken, again if they are too few.
+        Samples to train on: the first ones are used, repeatedly if they are too few.
     y : array of shape (n,)
         Their classes.
 
     Attributes
     ----------
     calls : list of Call
-        Those of a step.
+        The calls of a step.
 
     Raises
     ------
     ValueError
-        There is no captured step for the network.
+        The network's steps cannot be captured.
     """
 
     def __init__(self, net: NeuralNetwork, X: Any, y: Any) -> None:
@@ -158,7 +158,7 @@ class StepParts(AbstractContextManager["StepParts"]):
         training = capture_step(net, X, y, None, size, machine, n_samples=n, capture=True)
         if training is None:
             machine.close()
-            raise ValueError(f"there is no captured step for {why_not(net, X, y, size)}")
+            raise ValueError(f"the steps cannot be captured: {why_not(net, X, y, size)}")
         self._training = training
         training.load()
         self._first = machine.copy(training._state)
@@ -168,16 +168,16 @@ class StepParts(AbstractContextManager["StepParts"]):
         self.calls: list[Call] = training._program(size)
 
     def whole(self) -> Replay:
-        """Return steps with everything that is in them."""
+        """Return complete steps."""
         return self._captured(self.calls * STEPS, self._reset, STEPS)
 
     def products(self, steps: int = STEPS) -> Replay:
-        """Return the products of steps with nothing between them."""
+        """Return the matrix products of steps, with nothing between them."""
         products = [call for call in self.calls if call.is_product]
         return self._captured(products * steps, self._reset, steps)
 
     def chain(self, call: Call) -> Replay:
-        """Return one call of the step, many times."""
+        """Return many repetitions of one call of the step."""
         return self._captured([call] * CHAIN, self._begin, CHAIN)
 
     def one_by_one(self) -> Replay:
@@ -186,11 +186,11 @@ class StepParts(AbstractContextManager["StepParts"]):
         return Replay(self._machine, lambda: self._machine.run(launches), self._reset, STEPS)
 
     def wait(self) -> None:
-        """Wait until everything is done."""
+        """Wait for the device."""
         self._training.mark().synchronize()
 
     def close(self) -> None:
-        """Let go of graphs and of the machine's stream."""
+        """Free the graphs and the machine's stream."""
         self._training.close()
 
     def __exit__(self, *exception: object) -> None:
@@ -200,7 +200,7 @@ class StepParts(AbstractContextManager["StepParts"]):
         return Replay(self._machine, self._machine.record(calls), prepare, n)
 
     def _reset(self) -> None:
-        """Go back to before the first step, so that the steps stay within the order."""
+        """Restore the state before the first step, so that the steps stay within the order."""
         self._machine.write(self._training._state, self._first)
 
     def _begin(self) -> None:

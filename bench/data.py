@@ -1,4 +1,4 @@
-"""The data sets that are trained on."""
+"""The data sets for the benchmarks."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ from xpnet import Dataset, datasets
 
 
 def mnist(samples: int) -> Dataset:
-    """Return MNIST's first training images, or random ones of the same kind where it is not there.
+    """Return the first training images of MNIST, or random images if MNIST is not available.
 
     Returns
     -------
@@ -26,21 +26,21 @@ def mnist(samples: int) -> Dataset:
 
 
 def digits_or_mnist() -> tuple[str, Dataset, float]:
-    """Return images with their true labels: MNIST's or, where it is not there, the digits.
+    """Return MNIST or, if that is not available, the digits of scikit-learn.
 
     Returns
     -------
     str
-        Which they are.
+        The name of the data set.
     Dataset
-        As they are stored.
+        The images as stored, with their labels.
     float
-        The largest number that a pixel may have.
+        The largest value of a pixel.
 
     Raises
     ------
     ImportError
-        Neither is there: the digits come with scikit-learn.
+        Neither is available.
     """
     try:
         return "MNIST", datasets.load_mnist()[0], 255.0
@@ -50,22 +50,22 @@ def digits_or_mnist() -> tuple[str, Dataset, float]:
 
 WORDS = 10_000
 _DRAWS = 142
-"""Words drawn for a row, of which about 130 are different ones."""
+"""Words drawn for each row, of which about 130 are distinct."""
 
 
 def word_counts(samples: int, words: int = WORDS, seed: int = 0) -> tuple[Any, np.ndarray]:
-    """Return rows like those of film reviews: few words of many, some of them in most rows.
+    """Return sparse rows that resemble bags of words of film reviews.
 
-    The popularity of the word of rank r goes with 1 / (r + 20), Zipf's law with Mandelbrot's shift;
-    the label is the sign of a random weighted sum of the words, so that there is something to
-    learn.
+    The frequency of the word of rank r is proportional to 1 / (r + 20), by the Zipf-Mandelbrot law.
+    The label says whether a randomly weighted sum of the words is above its median, so that there
+    is something to learn.
 
     Returns
     -------
     X : SciPy CSR array of shape (samples, words), ``float32``
-        1 where the row has the word, about 130 times.
+        1 for each word of the row, about 130 per row, and 0 elsewhere.
     y : array of shape (samples,), ``int64``
-        0 or 1, about as many of each.
+        0 or 1, about equally often.
     """
     from scipy import sparse
 

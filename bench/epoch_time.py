@@ -1,12 +1,13 @@
-"""How long an epoch takes, on the CPU and on a GPU, beside its matrix products alone.
+"""How long an epoch takes, on the CPU and on a GPU, compared with its matrix products alone.
 
     python -m bench.epoch_time --devices cpu,cuda --sizes 784,89,10 784,1000,100,10
 
-A device that is not there is named and left out. The *floor* is the same matrix products with
-nothing around them, measured in turn with the training, so that a slow spell of the machine meets
-both; on a GPU they are captured, as the training is. The first epoch, in which things are compiled
-and touched for the first time, is apart, and so is the one whose memory is measured. With --save
-there is a picture, too: the epoch's time against batch size and against the number of parameters.
+A device that is not available is named and skipped. The *floor* is the time of the same matrix
+products with nothing around them. It is measured in alternation with training, so that slow phases
+of the machine affect both; on a GPU the products are captured, as training is. The first epoch,
+with compilation and cold caches, is reported separately, and the epoch whose memory is measured is
+not timed. --save also writes a plot of the time of an epoch against batch size and against the
+number of parameters.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from .networks import dense
 
 
 def main() -> None:
-    """Measure what the arguments ask for, print a table, and write it to files."""
+    """Measure the cases that the arguments select, print a table, and write it to files."""
     options = parse_arguments()
     data = mnist(options.samples)
     print(f"{data}", file=sys.stderr)
@@ -46,7 +47,7 @@ def main() -> None:
         for precision in options.precision
         for settings in product(options.sizes, options.batch_sizes, options.optimizers)
     ]
-    for _ in range(options.repeats):  # in turn, so that a slow spell does not meet one case alone
+    for _ in range(options.repeats):  # in turn, so that a slow phase does not affect one case only
         for case in cases:
             case.run()
             print(".", end="", file=sys.stderr, flush=True)
@@ -74,7 +75,7 @@ def parse_arguments() -> argparse.Namespace:
         nargs="+",
         default=[[784, 89, 10], [784, 178, 46, 10], [784, 128, 64, 32, 10], [784, 1000, 100, 10]],
         metavar="784,89,10",
-        help="units of the layers, the input's first",
+        help="sizes of the layers, from input to output",
     )
     parser.add_argument(
         "--batch-sizes", type=arguments.numbers, default=[60, 512], metavar="60,512"
@@ -105,16 +106,16 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def available(devices: list[str]) -> Iterator[Backend]:
-    """Give the backends of the devices that are there, naming those that are not."""
+    """Yield the backends of the available devices, and print the names of the others."""
     for device in devices:
         try:
             yield resolve(device)
         except DeviceUnavailableError as error:
-            print(f"left out {device}: {error}", file=sys.stderr)
+            print(f"skipped {device}: {error}", file=sys.stderr)
 
 
 class Case:
-    """A network on a device, with its batch size and optimizer, and the times of its epochs."""
+    """A network on a device, with a batch size and an optimizer, and the times of its epochs."""
 
     def __init__(
         self,
@@ -151,20 +152,20 @@ class Case:
         self.floors: list[float] = []
 
     def fit(self) -> None:
-        """Train an epoch."""
+        """Train for one epoch."""
         if self.kernels != "-":
             config.kernels = self.kernels
         self.net.fit(self.data)
 
     def run(self) -> None:
-        """Train an epoch, then do its products alone."""
-        time.sleep(0.1)  # until BLAS's threads have stopped looking for more products
+        """Time an epoch of training, then its products alone."""
+        time.sleep(0.1)  # until BLAS's threads have stopped spinning
         self.fit()
         self.epochs.append(self.net.history["seconds"][-1])
         self.floors.append(seconds(self.products))
 
     def row(self) -> dict[str, Any]:
-        """Return medians and spreads."""
+        """Return the settings, medians and spreads of the case."""
         epoch = Spread.of(self.epochs)
         ratio = ratios(self.epochs, self.floors)
         return {
@@ -213,7 +214,7 @@ def report(result: dict[str, Any]) -> str:
 
 
 def _where(row: dict[str, Any]) -> str:
-    """Return device, kernels and precision, as far as they are not the usual ones."""
+    """Return the device, with kernels and precision if they are not the defaults."""
     kernels = {"numpy": ", NumPy", "numba": ", compiled"}.get(row["kernels"], "")
     return (
         row["device"] + kernels + ("" if row["precision"] == "float32" else f", {row['precision']}")

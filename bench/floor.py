@@ -1,4 +1,4 @@
-"""The matrix products of an epoch with nothing around them: what no network can be faster than."""
+"""The matrix products of an epoch with nothing around them, a lower bound of its time."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,9 +14,10 @@ from .captured_steps import STEPS, StepParts
 
 
 def products_alone(net: NeuralNetwork, sizes: Sequence[int], X: Any, y: Any) -> Callable[[], None]:
-    """Return a function that does the products of an epoch of a network's training, and waits.
+    """Return a function that computes the matrix products of an epoch of training, and waits.
 
-    On a GPU they are those of the network's captured step, captured; else those of its sizes.
+    On a GPU they are taken from the network's captured step. Otherwise they are those of dense
+    layers of the given sizes.
     """
     if net.backend.has_kernels:
         return captured_products(net, X, y)
@@ -24,7 +25,7 @@ def products_alone(net: NeuralNetwork, sizes: Sequence[int], X: Any, y: Any) -> 
 
 
 def captured_products(net: NeuralNetwork, X: Any, y: Any) -> Callable[[], None]:
-    """Return a function that replays the products of an epoch, all batches full ones."""
+    """Return a function that replays the products of an epoch of full batches."""
     step = StepParts(net, X, y)
     many, few = divmod(-(-len(y) // net.batch_size), STEPS)
     graph, rest = step.products(), step.products(few)
@@ -36,14 +37,14 @@ def captured_products(net: NeuralNetwork, X: Any, y: Any) -> Callable[[], None]:
             rest.ask()
         step.wait()
 
-    finalize(products, step.close)  # when nobody needs the function any longer
+    finalize(products, step.close)  # frees the graphs along with the function
     return products
 
 
 def products_of_an_epoch(
     backend: Backend, n: int, sizes: Sequence[int], batch_size: int
 ) -> Callable[[], None]:
-    """Return a function that does an epoch's matrix products, into buffers made before."""
+    """Return a function that computes the matrix products of an epoch into existing buffers."""
     rng = np.random.default_rng(0)
 
     def random(*shape: int) -> Any:
@@ -69,6 +70,6 @@ def products_of_an_epoch(
 
 
 def flops(n: int, sizes: Sequence[int]) -> int:
-    """Count additions and multiplications of an epoch's products: forward, and both gradients."""
+    """Count the additions and multiplications of an epoch's products, forward and backward."""
     layers = list(pairwise(sizes))
     return 2 * n * (3 * sum(a * b for a, b in layers) - layers[0][0] * layers[0][1])

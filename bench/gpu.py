@@ -1,13 +1,14 @@
-"""Everything that only a GPU can show, in one command of some minutes.
+"""All tests and measurements that need a GPU, in one command that takes a few minutes.
 
     python -m bench.gpu
 
-The tests marked ``cuda``; the smoke test under NVIDIA's sanitizer, if it is installed; loss curves
-beside the CPU's; epochs beside the CPU's, captured and not; steps in each precision beside their
-products alone; the memory plan beside what the pool has taken; streaming beside data on the device;
-and the peers. Each is a section with a time limit and processes of its own. A section that fails or
-exceeds its limit has a row that says so, and the next one begins. ``gpu-<name>-<date>.json`` and
-``.md`` are written anew after each row, so that an interrupted report keeps all earlier rows.
+It runs the tests marked ``cuda``, the smoke test under NVIDIA's sanitizer if that is installed, and
+the benchmark of other libraries. It compares loss curves and times of epochs with the CPU's,
+captured steps with single launches, steps in each precision with their products alone, the memory
+plan with the memory that was taken, and streaming with data on the device. Each section runs in its
+own processes, with a time limit. If a section fails or exceeds its limit, a row says so and the
+next one begins. ``gpu-<name>-<date>.json`` and ``.md`` are rewritten after each row, so that an
+interrupted report keeps all earlier rows.
 """
 
 import argparse
@@ -40,15 +41,15 @@ WIDTHS = (32, 128, 512, 2048)
 STREAMED, STREAMED_UNITS = (400_000, 512), (1024, 512)
 HELD_OUT = 10_000
 EPOCHS = {"MNIST": 5, "digits": 35}
-"""Of the networks whose accuracy is compared."""
+"""Epochs of training before accuracies are compared."""
 
 PEERS_MINUTES = 1.7
 PEERS_PATIENCE = 40
-"""Seconds for an answer of a peer; it and the minutes before are within the section's limit."""
+"""Seconds to wait for an answer of a peer; the section's limit includes both numbers."""
 
 
 def main(given: list[str] | None = None) -> int:
-    """Run all sections, print and write the report; return 1 where there is no GPU."""
+    """Run the sections, print and write the report; return 1 if there is no GPU."""
     options = parse_arguments(given)
     try:
         backend = resolve("cuda")
@@ -94,7 +95,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--minutes",
         type=float,
         default=9,
-        help="for all sections; the one that is running is ended then; default: %(default)s",
+        help="for all sections; then the running one is stopped; default: %(default)s",
     )
     parser.add_argument("--repeats", type=int, default=5, help="epochs; default: %(default)s")
     output.add_folder(parser)
@@ -106,7 +107,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 def tests(options: argparse.Namespace) -> list[str]:
     """Run the tests that need a GPU."""
-    # A GPU that is not found is a failure; warnings of other libraries' imports are none.
+    # A missing GPU counts as a failure; warnings of other libraries at import do not.
     command = ["env", "XPNET_REQUIRE_CUDA=1", sys.executable, "-m", "pytest", "-q", "-m", "cuda"]
     return [*command, "-o", "filterwarnings=default", str(output.README.parent / "tests")]
 
@@ -121,7 +122,7 @@ def sanitizer(options: argparse.Namespace) -> list[str] | Row:
 
 
 def peers(options: argparse.Namespace) -> list[str]:
-    """Run some peers on the GPU; their own report is beside this one."""
+    """Run some peers on the GPU; their report is a separate file in the same folder."""
     command = [sys.executable, "-m", "bench.peers", "--device", "cuda", "--no-costs"]
     command += ["--cases", "mnist", "--sizes", "784,89,10", "784,1000,100,10"]
     command += ["--batch-sizes", "60,512", "--optimizers", "adam"]
@@ -131,20 +132,20 @@ def peers(options: argparse.Namespace) -> list[str]:
 
 
 def images() -> Dataset:
-    """Return MNIST's images as they are stored, or random ones where MNIST is not found."""
+    """Return the images of MNIST as stored, or random images if MNIST is not found."""
     return mnist(60_000)
 
 
 def network(
     sizes: list[int], batch: int, device: str = "cuda", most: float = 255, **more: Any
 ) -> Any:
-    """Return a network for images of 0 to ``most``."""
+    """Return a network for images with pixels from 0 to ``most``."""
     first = Normalization(0.0, most, input_shape=(sizes[0],))
     return dense(sizes, first, epochs=1, batch_size=batch, device=device, **more)
 
 
 def curves(options: argparse.Namespace) -> Iterator[Row]:
-    """Train on the CPU and on the GPU from the same seed; yield how far the losses are apart."""
+    """Train on the CPU and on the GPU from the same seed; yield how far the losses differ."""
     name, data, most = digits_or_mnist()
     losses: list[list[float]] = []
     for device in ("cpu", "cuda"):
@@ -157,7 +158,7 @@ def curves(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def epochs(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the epoch of each network and batch, captured and launched one by one, in turn."""
+    """Yield the times of epochs for each network and batch size, captured and launched singly."""
     data = images()
     for sizes in NETWORKS:
         for batch in BATCHES:
@@ -172,18 +173,18 @@ def epochs(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def in_turn(nets: dict[str, Any], data: Dataset, repeats: int) -> dict[str, list[float]]:
-    """Return the seconds of epochs, a first one of each apart."""
+    """Return the seconds of epochs, measured in turn after a first run that is discarded."""
     times: dict[str, list[float]] = {name: [] for name in nets}
     for k in range(repeats + 1):
         for name, net in nets.items():
-            net.fit(data, epochs=2)  # the second is without what is made once for a training
+            net.fit(data, epochs=2)  # the second epoch does not include the set-up of training
             if k:
                 times[name].append(net.history["seconds"][-1])
     return times
 
 
 def host_time(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the microseconds of the host for a captured step: to ask for it, not to wait."""
+    """Yield the microseconds that the host takes to launch a captured step, without waiting."""
     from xpnet.captured import capture_step
 
     net = network([784, 128, 64, 32, 10], 128, optimizer="adam")
@@ -197,13 +198,13 @@ def host_time(options: argparse.Namespace) -> Iterator[Row]:
             spent = seconds(lambda: step.run(order))
             step.mark().synchronize()
             step.store()
-            if k:  # in the first one graphs are made
+            if k:  # the first run makes the graphs
                 taken.append(1e6 * spent / n_steps)
     yield {"us": list(Spread.of(taken)), "asked": 10}
 
 
 def wide(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield a wide network's step over its products alone, in each precision."""
+    """Yield the times of a wide network's step and of its products alone, in each precision."""
     rng = np.random.default_rng(0)
     X = rng.random((2 * WIDE_BATCH, WIDE[0]), dtype=np.float32)
     y = rng.integers(0, 10, len(X))
@@ -224,7 +225,7 @@ def wide(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def precisions(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the accuracy on samples that were held out, in each precision."""
+    """Yield the accuracy on held-out samples, in each precision."""
     name, data, most = digits_or_mnist()
     n_held_out = min(HELD_OUT, len(data) // 5)
     order = np.random.default_rng(0).permutation(len(data))
@@ -241,7 +242,7 @@ def precisions(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def memory(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield the plan of some trainings, and what CuPy's pool has taken for them."""
+    """Yield planned memory, and the peak of CuPy's pool in training."""
     import cupy
 
     pool = cupy.get_default_memory_pool()
@@ -259,7 +260,7 @@ def memory(options: argparse.Namespace) -> Iterator[Row]:
 
 
 class Peak:
-    """The most bytes of CuPy's pool that are in use at a time, within a block."""
+    """Measures the peak of the bytes in use in CuPy's pool, within a block."""
 
     def __enter__(self) -> "Peak":
         import cupy
@@ -300,7 +301,7 @@ def streaming(options: argparse.Namespace) -> Iterator[Row]:
 
 
 def crossover(options: argparse.Namespace) -> Iterator[Row]:
-    """Yield epochs on the CPU and the GPU over width and batch."""
+    """Yield the times of epochs on the CPU and the GPU, for several widths and batch sizes."""
     data = images()
     data = data.rows(np.arange(min(20_000, len(data))))
     for width in WIDTHS:
@@ -327,7 +328,7 @@ SECTIONS: dict[str, Measurement | Command] = {
     "crossover": Measurement(crossover, 60),
     "sanitizer": Command(sanitizer, 120),
 }
-"""In their order, each with its limit in seconds."""
+"""The sections in their order, each with its limit in seconds."""
 
 
 # ---- the report
@@ -342,7 +343,7 @@ def report(result: dict[str, Any]) -> str:
 
 
 def _text(rows: list[Row]) -> str:
-    """Return a table, and below it what has lines of its own."""
+    """Return a table of the short rows, followed by the rows with several lines of text."""
     short = [row for row in rows if not _is_long(row)]
     table = [{name: _cell(value) for name, value in row.items()} for row in short]
     parts = [tabulate(table, headers="keys", tablefmt="github", disable_numparse=True)]
@@ -363,5 +364,5 @@ def _cell(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the section that runs is ended, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the running section ends too
     sys.exit(main())

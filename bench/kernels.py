@@ -1,8 +1,8 @@
-"""What the CUDA kernels take of a GPU, as the compiler says: registers, spills, shared memory.
+"""Registers, spills and shared memory of the CUDA kernels, as the compiler reports them.
 
     python -m bench.kernels --save kernels-cuda
 
-For both types of numbers and seven GPU architectures. It needs no GPU, only NVRTC
+It covers float32 and float64 on seven GPU architectures. It needs no GPU, only NVRTC
 (``pip install nvidia-cuda-nvrtc``).
 """
 
@@ -15,7 +15,7 @@ from . import machine, nvrtc, output
 
 
 def main() -> int:
-    """Compile, print the table and write it; return 1 where there is no compiler."""
+    """Compile, print the table and write it; return 1 if there is no compiler."""
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
     parser.add_argument(
         "--save",

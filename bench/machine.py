@@ -1,4 +1,4 @@
-"""What a measurement has to say of the machine and the libraries it was made with."""
+"""Describes the machine and the libraries with which a measurement was made."""
 
 import platform
 import shutil
@@ -17,7 +17,7 @@ LIBRARIES = ("xpnet", "numpy", "array-api-compat", "cupy-cuda12x", "cupy-cuda13x
 
 
 def describe(libraries: Iterable[str] = LIBRARIES) -> dict[str, Any]:
-    """Return date, processor, cores, GPU, Python and the versions of what is installed."""
+    """Return date, processor, cores, GPU, Python's version and those of installed libraries."""
     about = {
         "date": date.today().isoformat(),
         "processor": _processor(),
@@ -31,7 +31,7 @@ def describe(libraries: Iterable[str] = LIBRARIES) -> dict[str, Any]:
 
 
 def sentence(about: dict[str, Any]) -> str:
-    """Return what :func:`describe` found as one sentence."""
+    """Return the result of :func:`describe` as one sentence."""
     versions = (f"{name} {number}" for name, number in about["versions"].items())
     where = f"{about['processor']}, {about['cores']} cores"
     if "gpu" in about:
@@ -40,7 +40,7 @@ def sentence(about: dict[str, Any]) -> str:
 
 
 def peak_memory(backend: Backend, run: Callable[[], Any]) -> int:
-    """Return the most bytes that a call takes at a time: of Python and NumPy, or of the GPU."""
+    """Return the peak memory of a call in bytes: of Python and NumPy, or of the GPU."""
     if backend.name == "cupy":
         import cupy
 
@@ -66,7 +66,7 @@ def _processor() -> str:
 
 
 def _gpu() -> str | None:
-    """Return the name of the first NVIDIA GPU, where its driver's own tool tells."""
+    """Return the name of the first NVIDIA GPU, or None if nvidia-smi does not work."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None

@@ -1,4 +1,4 @@
-"""Clocks, and what is said of several measurements of one thing."""
+"""Timing, and statistics of repeated measurements."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Spread(NamedTuple):
-    """The median of some numbers, and the least and the most of them."""
+    """The median, the smallest and the largest of some numbers."""
 
     median: float
     least: float
@@ -16,7 +16,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> "Spread":
-        """Return the spread of numbers, of which there is one at least."""
+        """Return the spread of one or more numbers."""
         return cls(statistics.median(numbers), min(numbers), max(numbers))
 
     def __format__(self, spec: str) -> str:
@@ -25,16 +25,16 @@ class Spread(NamedTuple):
 
 
 def ratios(numbers: Sequence[float], others: Sequence[float]) -> Spread:
-    """Return the spread of the ratios pair by pair.
+    """Return the spread of the ratios of pairs of measurements.
 
-    What was measured one right after the other met the same machine; a slow spell is in both and
-    leaves their ratio as it is, which is not so for a ratio of two medians.
+    The two measurements of a pair follow each other directly. So a slow phase of the machine
+    affects both and hardly changes their ratio, unlike the ratio of two medians.
     """
     return Spread.of([one / other for one, other in zip(numbers, others, strict=True)])
 
 
 def geometric_mean(numbers: Iterable[float]) -> float:
-    """Return the mean that ratios have: that of a ratio and of its inverse is 1."""
+    """Return the geometric mean, which is the right mean for ratios."""
     logarithms = [math.log(number) for number in numbers]
     return math.exp(statistics.fmean(logarithms))
 

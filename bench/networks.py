@@ -1,4 +1,4 @@
-"""The networks that are measured: dense layers, ReLU between them."""
+"""The networks of the benchmarks: dense layers with ReLU between them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,18 +9,18 @@ from xpnet import DenseLayer, Layer, NeuralNetwork, ReLUActivation
 def dense(
     sizes: Sequence[int], *first: Layer, initializers: Sequence[Any] = (), **settings: Any
 ) -> NeuralNetwork:
-    """Return a network that ends in logits, for softmax and cross-entropy if nothing else is said.
+    """Return a network whose outputs are logits, by default with softmax cross-entropy as its loss.
 
     Parameters
     ----------
     sizes : sequence of int
-        Units of the layers, the input's first.
+        Sizes of the layers, from input to output.
     *first : Layer
-        What comes before them.
+        Layers before the dense ones.
     initializers : sequence, optional
-        One for each dense layer.
+        The initializer of each dense layer.
     **settings
-        Of the network.
+        Arguments of :class:`NeuralNetwork`.
     """
     net = NeuralNetwork(**{"loss": "softmax_cross_entropy", "seed": 0} | settings)
     for layer in first:

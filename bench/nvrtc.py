@@ -1,6 +1,6 @@
-"""CUDA C++ made into machine code by NVRTC, which needs neither a GPU nor a driver.
+"""Compiles CUDA C++ to machine code by NVRTC, which needs neither a GPU nor a driver.
 
-The library comes with the wheel ``nvidia-cuda-nvrtc``, or with a CUDA toolkit.
+NVRTC comes with the wheel ``nvidia-cuda-nvrtc`` or with a CUDA toolkit.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
-"""From Turing, the oldest that CUDA 13 knows, to Blackwell."""
+"""From Turing, the oldest architecture that CUDA 13 supports, to Blackwell."""
 
 REALS = ("float", "double")
 
@@ -22,31 +22,31 @@ OPTIONS = ("--std=c++17", "--ptxas-options=-v")
 
 
 class CompilationError(Exception):
-    """A source was not accepted; the message is the compiler's."""
+    """A source does not compile, or NVRTC does not work; the message says why."""
 
 
 class Compiled(NamedTuple):
-    """Machine code, and what the compiler said."""
+    """Machine code, and the compiler's log."""
 
     cubin: bytes
     log: str
 
 
 class Resources(NamedTuple):
-    """What a kernel takes of a GPU: registers of each thread, and bytes."""
+    """The resources that a kernel uses: registers per thread, and memory in bytes."""
 
     kernel: str
     real: str
     architecture: str
     registers: int
-    stack: int  # of each thread: arrays that are in no register
+    stack: int  # per thread: arrays that are not in registers
     spill_stores: int
     spill_loads: int
-    shared: int  # of each block
+    shared: int  # per block
 
 
 def find_library() -> str | None:
-    """Return the path or name of the newest libnvrtc, or None where there is none."""
+    """Return the path or name of the newest libnvrtc, or None if there is none."""
     spec = find_spec("nvidia")
     found = [
         path
@@ -63,8 +63,8 @@ def _library() -> ctypes.CDLL:
     name = find_library()
     if name is None:
         raise CompilationError("libnvrtc is not installed: pip install nvidia-cuda-nvrtc")
-    # NVRTC opens its builtins by name alone. In some wheels it doesn't look in its own folder, but
-    # it takes those that are loaded already.
+    # NVRTC loads its builtins by file name only. In some wheels it does not search its own folder,
+    # but it uses builtins that are loaded already.
     for builtins in Path(name).parent.glob("libnvrtc-builtins.so.[0-9]*"):
         ctypes.CDLL(str(builtins))
     library = ctypes.CDLL(name)
@@ -86,7 +86,7 @@ def version() -> tuple[int, int]:
 
 
 def supported() -> list[str]:
-    """Return the architectures that this NVRTC compiles for, as ``sm_...``."""
+    """Return the architectures for which this NVRTC compiles, as ``sm_...``."""
     n = ctypes.c_int()
     _call("nvrtcGetNumSupportedArchs", ctypes.byref(n))
     numbers = (ctypes.c_int * n.value)()
@@ -108,9 +108,8 @@ def compile_cubin(source: str, arch: str, options: Sequence[str] = OPTIONS) -> C
     Raises
     ------
     CompilationError
-        If it is not accepted or there is a warning, with what the compiler says, or if there is no
-        NVRTC.
-
+        The source does not compile or causes a warning, and the message has the compiler's log. Or
+        NVRTC is not installed.
     """
     program = ctypes.c_void_p()
     _call(
@@ -123,7 +122,7 @@ def compile_cubin(source: str, arch: str, options: Sequence[str] = OPTIONS) -> C
             program, len(given), (ctypes.c_char_p * len(given))(*given)
         )
         log = _text(program, "ProgramLog").rstrip(b"\0").decode()
-        # Read from the log: NVRTC 13.0 has no option that makes warnings errors.
+        # The log is searched since NVRTC 13.0 has no option that turns warnings into errors.
         if code or re.search(r"\bwarning\b", log):
             raise CompilationError(log or _library().nvrtcGetErrorString(code).decode())
         return Compiled(_text(program, "CUBIN"), log)
@@ -142,13 +141,13 @@ _STACK = (
 
 
 def resources_in(log: str, real: str) -> list[Resources]:
-    """Return what each kernel takes, as it stands in the log of ``--ptxas-options=-v``."""
+    """Return the resources of each kernel, read from the log of ``--ptxas-options=-v``."""
     rows = []
     for entry in _ENTRY.finditer(log):
         registers = re.search(r"Used (\d+) registers", entry["rest"])
         stack = re.search(_STACK.format(kernel=entry["kernel"]), entry["rest"])
         if registers is None or stack is None:
-            raise CompilationError(f"a log that is not understood:\n{entry[0]}")
+            raise CompilationError(f"the compiler's log has an unknown format:\n{entry[0]}")
         shared = re.search(r"(\d+) bytes smem", entry["rest"])
         rows.append(
             Resources(
@@ -161,7 +160,7 @@ def resources_in(log: str, real: str) -> list[Resources]:
 
 @cache
 def compiled(source: str, real: str, arch: str) -> Compiled:
-    """Return what `compile_cubin` makes with one type of numbers, once for each input."""
+    """Return a source compiled for one floating-point type; results are cached."""
     return compile_cubin(source, arch, (*OPTIONS, f"-DREAL={real}"))
 
 
@@ -170,7 +169,7 @@ def resources(
     reals: Iterable[str] = REALS,
     architectures: Iterable[str] = ARCHITECTURES,
 ) -> list[Resources]:
-    """Return what each kernel of a source takes, for each type and each architecture."""
+    """Return the resources of each kernel of a source, for each type and each architecture."""
     pairs = [(real, arch) for real in reals for arch in architectures]
     with ThreadPoolExecutor(2) as pool:
         made = pool.map(lambda pair: compiled(source, *pair), pairs)
@@ -182,10 +181,10 @@ def resources(
 
 
 def as_markdown(rows: Iterable[Resources]) -> str:
-    """Return a table: a line for each kernel, a column for each type and architecture.
+    """Return a table with a row for each kernel and a column for each type and architecture.
 
-    In it are registers, and behind them what does not fit, if there is anything: the bytes that
-    are spilled (stored and loaded again), and those of the stack.
+    A cell has the number of registers, followed by the bytes spilled (stored and loaded) and the
+    bytes of the stack, if there are any.
     """
     rows = list(rows)
     columns = list(dict.fromkeys((row.real, row.architecture) for row in rows))

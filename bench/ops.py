@@ -1,15 +1,15 @@
-"""How fast the operations of ``backends/ops.py`` are that have a fast version.
+"""The speed of the operations in ``backends/ops.py`` that have a fast version.
 
     python -m bench.ops --sizes 60,784,89 512,2048,2048
 
-Each in turn as its definition, as the NumPy expression that one would write, and as each fast
-version: that for NumPy's or SciPy's arrays with ``out``, as a training step calls it, and the
-compiled kernel, if Numba is installed, on all cores. A fast version is beside what the machine
-gives at all: an elementwise one beside the rate of copying an array as large, in bytes that it has
-to read and write; a product beside the rate of a large square product.
+Each operation is timed as its definition, as the plain NumPy expression, and as each fast version:
+for arrays of NumPy or SciPy with ``out``, as a training step calls it, and as the compiled kernel
+on all cores, if Numba is installed. The rate of a fast version is compared with a limit of the
+machine. For an elementwise operation, this is the rate of copying an equally large array, in bytes
+read and written. For a product, it is the rate of a large square product.
 
-A size is that of a dense layer: samples in the batch, inputs, outputs. An optimizer's update is of
-all its parameters, (inputs + 1) · outputs.
+A size is that of a dense layer: samples in the batch, inputs, outputs. An optimizer updates all
+(inputs + 1) · outputs parameters of the layer.
 """
 
 import argparse
@@ -36,7 +36,7 @@ LIBRARIES = ("xpnet", "numpy", "scipy", "numba")
 
 
 def main(given: list[str] | None = None) -> dict[str, Any]:
-    """Measure all operations, print a table, write it to files, and return everything."""
+    """Measure all operations, print a table, write it to files, and return all results."""
     check_complete()
     options = parse_arguments(given)
     rows: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--least",
         type=float,
         default=0.01,
-        help="seconds that the calls of a repeat take together at least; default: %(default)s",
+        help="minimum seconds of a repeat, which calls as often as needed; default: %(default)s",
     )
     parser.add_argument(
         "--cube", type=int, default=2048, help="side of the large product; default: %(default)s"
@@ -99,27 +99,27 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 def fast_operations() -> set[str]:
-    """Return the names of the operations that have a fast version for arrays of NumPy or SciPy."""
+    """Return the names of the operations with a fast version for arrays of NumPy or SciPy."""
     return {name for name, function in vars(ops).items() if _registered(function)}
 
 
 def _registered(function: Any) -> dict[str, Callable[..., Any]]:
-    """Return the fast versions of an operation on a CPU by the library that they are for."""
+    """Return the fast versions of an operation on the CPU, by library."""
     found = {}
     for kind, version in getattr(function, "registry", {}).items():
         library = version.__module__.split(".")[-1].strip("_").removesuffix("_kernels")
-        if kind is not object and library != "cupy":  # that of any object is the definition
+        if kind is not object and library != "cupy":  # the version for object is the definition
             found[library] = version
     return found
 
 
 def check_complete() -> None:
-    """Refuse to measure where an operation has been forgotten.
+    """Check that the table has a row for each operation with a fast version.
 
     Raises
     ------
     RuntimeError
-        An operation has a fast version and no row, or a row and no fast version.
+        An operation has a fast version but no row, or a row but no fast version.
     """
     rows = {row.of or name for name, row in ROWS.items() if row.definition is None}
     different = fast_operations() ^ rows
@@ -139,7 +139,7 @@ def definition_of(name: str) -> Callable[..., Any]:
 
 
 def fast_version(name: str, given: tuple[Any, ...]) -> dict[str, Callable[..., Any]]:
-    """Return an operation's fast version for its arguments, by the library that it is for."""
+    """Return an operation's fast version for its arguments, under the name of its library."""
     if ROWS[name].definition is not None:
         return {}
     operation = getattr(ops, ROWS[name].of or name)
@@ -148,7 +148,7 @@ def fast_version(name: str, given: tuple[Any, ...]) -> dict[str, Callable[..., A
 
 
 def outputs(name: str, size: Size, given: tuple[Any, ...]) -> dict[str, np.ndarray]:
-    """Return where a call's result is to be written, as its keywords; none for some."""
+    """Return the keyword ``out`` for a call, or no keywords if the operation does not take it."""
     if "out" not in signature(definition_of(name)).parameters:
         return {}
     out = ROWS[name].out
@@ -156,9 +156,9 @@ def outputs(name: str, size: Size, given: tuple[Any, ...]) -> dict[str, np.ndarr
 
 
 def compiled(name: str, size: Size, given: tuple[Any, ...], threads: int) -> Any:
-    """Return an operation in compiled code, on so many threads; None where there is none.
+    """Return the compiled version of an operation on some threads, or None if there is none.
 
-    Each thread has its part of the layer's outputs.
+    Each thread computes a part of the layer's outputs.
     """
     if find_spec("numba") is None:
         return None
@@ -193,7 +193,7 @@ def measure(
         versions["compiled"] = functions["compiled"] = in_compiled
     if operation.moved is not None:
         numbers = operation.moved(size)
-        # The largest array that is gone through: not all rows that some are taken from.
+        # The largest array that is read or written as a whole; rows may be taken from a larger one.
         source = max((a for a in (given[0], *into.values()) if a.size <= numbers), key=np.size)
         target = np.empty_like(source)
         functions["limit"] = repeated(lambda: np.copyto(target, source))
@@ -216,7 +216,7 @@ def measure(
         row["ratio_to_definition"] = list(ratios(times[label], times["definition"]))
         row["rate"] = work / Spread.of(times[label]).median
         row["limit_rate"] = limit_work / Spread.of(times["limit"]).median
-        # Pair by pair: of two rates it is the ratio of times the other way round.
+        # The ratio of rates is the inverse ratio of times, which is taken pair by pair.
         shares = ratios(times["limit"], times[label])
         row["share_of_limit"] = [share * work / limit_work for share in shares]
         rows.append(row)
@@ -224,17 +224,17 @@ def measure(
 
 
 def repeated(function: Callable[[], Any]) -> Callable[[int], Any]:
-    """Return a function that calls another one so many times."""
+    """Return a function of n that calls ``function`` n times."""
     return lambda times: [function() for _ in range(times)]
 
 
 def in_turn(
     functions: dict[str, Callable[[int], Any]], repeats: int, least: float
 ) -> dict[str, list[float]]:
-    """Return the seconds of a call of each function, measured so many times in turn.
+    """Return the seconds per call of each function, measured ``repeats`` times in turn.
 
-    Each is called as often in a row as takes ``least`` seconds. Before that it is called once: in
-    the first call, things are compiled and touched for the first time.
+    In each measurement, a function is called often enough to take ``least`` seconds. One call
+    before all measurements does the compilation and fills the caches.
     """
     calls = dict.fromkeys(functions, 1)
     for label, function in functions.items():

@@ -1,4 +1,4 @@
-"""Where results go: files under ``bench/results`` and the README."""
+"""Writes results to files under ``bench/results`` and to the README."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ END = "<!-- end -->"
 def command(module: str, given: list[str] | None = None) -> str:
     """Return the command line that repeats a run of ``python -m bench.<module>``.
 
-    Without the arguments it was given, they are those of this process.
+    The arguments are ``given`` or, by default, those of this process.
     """
     return " ".join([f"python -m bench.{module}", *(sys.argv[1:] if given is None else given)])
 
@@ -29,35 +29,35 @@ def file_name(text: str) -> str:
 
 
 def add_folder(parser: argparse.ArgumentParser, record: Path = RESULTS) -> None:
-    """Let a command line say into which folder results go; see :func:`folder_of`."""
+    """Add arguments that choose the folder for results; see :func:`folder_of`."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--out",
         type=Path,
         default=os.environ.get("OUT"),
         metavar="FOLDER",
-        help="where results go; default: the environment's OUT, or a new temporary folder",
+        help="folder for results; default: the environment variable OUT, or a new temporary folder",
     )
     group.add_argument(
         "--save",
         dest="out",
         action="store_const",
         const=record,
-        help=f"write into the record, {os.path.relpath(record)}, which is kept in Git",
+        help=f"write to {os.path.relpath(record)}, which is under version control",
     )
 
 
 def folder_of(options: argparse.Namespace) -> Path:
-    """Return the folder that a command line asks for, a new temporary one without, and print it."""
+    """Print and return the folder that the arguments choose, by default a new temporary one."""
     folder = Path(options.out or tempfile.mkdtemp(prefix="xpnet-bench-"))
     print(f"results go to {folder}", file=sys.stderr, flush=True)
     return folder
 
 
 def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -> None:
-    """Write ``name.json`` with everything and ``name.md`` with the tables.
+    """Write ``name.json`` with all results and ``name.md`` with the tables.
 
-    Each file is there as a whole, the old one or the new one, whenever the process ends.
+    Each file is replaced atomically, so that an interrupted process leaves no partial file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for kind, content in (("json", json.dumps(result, indent=1)), ("md", text)):
@@ -67,17 +67,17 @@ def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -
 
 
 def say_where(name: str, folder: Path = RESULTS) -> None:
-    """Print which files :func:`save` has written."""
+    """Print the names of the files that :func:`save` has written."""
     print(f"written: {folder / name}.json and .md", file=sys.stderr)
 
 
 def write_readme(module: str, text: str, readme: Path = README) -> None:
-    """Put a text into the README, between the marks of ``python -m bench.<module>``.
+    """Put a text into the README, between the markers of ``python -m bench.<module>``.
 
     Raises
     ------
     ValueError
-        The README lacks the marks.
+        The README lacks the markers.
     """
     start = f"<!-- made by: python -m bench.{module} --write-readme -->"
     before, found, rest = readme.read_text(encoding="utf-8").partition(start)

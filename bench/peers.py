@@ -1,27 +1,27 @@
-"""How fast xpnet is beside other libraries, on the same networks and the same data.
+"""Compares the speed of xpnet with other libraries, on the same networks and the same data.
 
     python -m bench.peers --peers xpnet,torch,torch-fused --cases mnist --batch-sizes 60
 
-The peers: xpnet (NumPy alone), xpnet-numba, products (the matrix products alone, the floor), torch
+The peers: xpnet (NumPy only), xpnet-numba, products (the matrix products alone, the floor), torch
 (eager), torch-fused (with the fused optimizer), torch-loader (with a DataLoader), torch-compile,
 torch-graph (on a GPU, a step in a CUDA graph), jax-step (a compiled step), jax-scan (a compiled
-epoch), sklearn, keras-jax. One that is not installed is named and left out.
+epoch), sklearn, keras-jax. A peer that is not installed is named and skipped.
 
-Each has the same pixels in [0, 1], first weights, batch size, optimizer and number of threads,
-shuffles in every epoch, trains on the short last batch too and sums up its loss. Each runs in a
-process of its own; those of a cell take turns, and while one computes the others are stopped, so
-that a slow spell of the machine meets all and nobody's waiting threads disturb. Ratios are taken
-within a round. The first epoch, in which things are compiled, is apart. Who does not come to the
-same loss is marked.
+All peers get the same pixels in [0, 1], initial weights, batch size, optimizer and number of
+threads. All shuffle in every epoch, train on the short last batch and sum up the loss. Each peer
+runs in its own process. The peers of a cell take turns, and the others are stopped meanwhile: slow
+phases of the machine affect all of them, and idle threads disturb none. Ratios are taken within a
+round. The first epoch, which includes compilation, is reported separately. A peer that arrives at
+another loss is marked.
 
-Cases: mnist; digits (64-32-10, batch 32, 50 epochs from the first weights timed as one); sparse
-(10000-16-16-1 on rows with about 130 ones in CSR, dense for those who take no CSR); wide
+Cases: mnist; digits (64-32-10, batch size 32, 50 epochs from the initial weights, timed together);
+sparse (10000-16-16-1 on CSR rows with about 130 ones, or dense rows for peers without CSR); wide
 (784-2048-2048-10, 15,000 samples).
 
-Of estimators (all of these cases are "estimators"), scikit-learn's and xpnet's with the same
-settings, the defaults where nothing is said, and the same random numbers: fit-mnist (784-89-10,
-784-178-46-10, 784-1000-100-10, 2 epochs), fit-digits (as many epochs as they take), fit-sparse
-(10000-16-16-1, 2 epochs), predict (784-100-10, a thousand calls with one row, one with 60,000).
+The cases named "estimators" compare the estimators of scikit-learn and xpnet, with the same random
+numbers and with default settings unless stated otherwise: fit-mnist (784-89-10, 784-178-46-10 and
+784-1000-100-10, 2 epochs), fit-digits (as many epochs as they take), fit-sparse (10000-16-16-1, 2
+epochs), predict (784-100-10, a thousand calls with one row and one with 60,000).
 """
 
 import argparse
@@ -64,7 +64,7 @@ _CALLS: dict[str, list[tuple[Any, dict[str, Any]]]] = {
         for rows, calls in ((1, 1000), (60_000, 1))
     ],
 }
-"""The networks of each estimator's case, and what is called."""
+"""The networks of each case of estimators, and the settings of the calls."""
 
 LIBRARIES = (
     "xpnet", "numpy", "scipy", "numba", "torch", "jax", "jaxlib", "optax", "keras", "scikit-learn",
@@ -73,7 +73,7 @@ LIBRARIES = (
 
 
 def main(given: list[str] | None = None) -> dict[str, Any]:
-    """Measure what the arguments ask for, print a report, write it to files, and return it."""
+    """Measure the selected cells, print a report, write it to files, and return the results."""
     options = parse_arguments(given)
     result: dict[str, Any] = {"command": output.command("peers", given)}
     result |= {"machine": machine.describe(LIBRARIES)}
@@ -97,7 +97,7 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
 
 
 def save(options: argparse.Namespace, result: dict[str, Any]) -> None:
-    """Write what was measured so far, if that is asked for and there is something."""
+    """Write the results so far, if there are some and the arguments ask for files."""
     if options.save and result["rows"]:
         output.save(options.save, result, report(result), options.out)
 
@@ -119,7 +119,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         default=[[784, 89, 10], [784, 178, 46, 10], [784, 128, 64, 32, 10], [784, 1000, 100, 10]],
         metavar="784,89,10",
-        help="units of mnist's networks, the input's first",
+        help="layer sizes of mnist's networks, from input to output",
     )
     add(
         "--batch-sizes",
@@ -140,7 +140,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         help="for all cells; when a cell's share of them is over, no further peer is built and no "
         "further round begins, but each peer that is built has one round; default: %(default)s",
     )
-    add("--patience", type=float, default=600.0, help="seconds for an answer of a peer")
+    add("--patience", type=float, default=600.0, help="seconds to wait for an answer of a peer")
     add(
         "--costs",
         action=argparse.BooleanOptionalAction,
@@ -151,14 +151,14 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--save",
         type=output.file_name,
         metavar="NAME",
-        help="write NAME.json and NAME.md, anew after each cell",
+        help="write NAME.json and NAME.md, again after each cell",
     )
     add(
         "--out",
         type=Path,
         default=os.environ.get("OUT") or output.RESULTS,
         metavar="FOLDER",
-        help="where --save writes; default: the environment's OUT, or bench/results",
+        help="folder for --save; default: the environment variable OUT, or bench/results",
     )
     add("--write-readme", action="store_true", help="put a short table into README.md")
     options = parser.parse_args(given)
@@ -173,7 +173,7 @@ def parse_arguments(given: list[str] | None = None) -> argparse.Namespace:
         if unknown:
             parser.error(f"unknown {kind} {', '.join(unknown)}: expected of {', '.join(known)}")
     if not hasattr(signal, "SIGSTOP"):
-        parser.error("needs a system that can stop a process and let it go on (Linux, macOS)")
+        parser.error("needs a system that can stop and continue a process (Linux, macOS)")
     return options
 
 
@@ -187,8 +187,8 @@ def installed(names: list[str]) -> tuple[list[str], dict[str, list[str]]]:
 
 
 def measure(options: argparse.Namespace, names: list[str], result: dict[str, Any]) -> None:
-    """Measure all cells, case by case, into the result; the peers live as long as a case."""
-    # A terminated parent, too, must end its stopped children.
+    """Measure all cells, case by case, into ``result``; each case has new processes."""
+    # Stopped children must be ended even if this process is terminated.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -214,7 +214,7 @@ def measure_case(
     options: argparse.Namespace,
     result: dict[str, Any],
 ) -> None:
-    """Measure a case's cells into the result, which is saved after each."""
+    """Measure the cells of a case into ``result``, which is saved after each."""
     before = result["left_out"]
     late: dict[str, list[str]] = {}
     for cell in cells:
@@ -233,13 +233,13 @@ def measure_case(
 
 
 def _joined(*of_each: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return the reasons for everything that was left out, from several tables of them."""
+    """Merge several tables of the reasons why something was left out."""
     names = dict.fromkeys(name for reasons in of_each for name in reasons)
     return {name: [why for reasons in of_each for why in reasons.get(name, [])] for name in names}
 
 
 def prepare(name: str, options: argparse.Namespace, folder: Path) -> list[Case]:
-    """Write a case's data to a folder of its own and return its cells; none without data."""
+    """Write the data of a case to a new folder and return its cells; none without data."""
     place = folder / name
     place.mkdir()
     try:
@@ -269,7 +269,7 @@ def prepare(name: str, options: argparse.Namespace, folder: Path) -> list[Case]:
 
 
 def features(name: str, samples: int) -> tuple[Any, np.ndarray]:
-    """Return a case's features as every peer is given them, and its labels."""
+    """Return the features of a case as all peers get them, and the labels."""
     if name.endswith("sparse"):
         return word_counts(min(samples, SHORTER))
     if name.endswith("digits"):
@@ -281,7 +281,7 @@ def features(name: str, samples: int) -> tuple[Any, np.ndarray]:
 
 
 def costs(names: list[str], options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Return import time and installed size of each peer; those of the same modules once."""
+    """Return import time and installed size of each peer; measure the same modules only once."""
     known: dict[Any, dict[str, float]] = {}
     found = {}
     for name in names:
@@ -298,11 +298,11 @@ def costs(names: list[str], options: argparse.Namespace) -> dict[str, dict[str, 
 
 
 _STARTING = 2.0
-"""What is added to the weight of a case's first cell, in which the peers' libraries are loaded."""
+"""Added to the weight of a case's first cell, in which the peers import their libraries."""
 
 
 class _Budget:
-    """The time that each cell may take: its share of all, by how long it should take."""
+    """The time that each cell may take, in proportion to its estimated time."""
 
     def __init__(self, minutes: float, cells: list[Case]) -> None:
         self.end = time.monotonic() + 60 * minutes
@@ -312,7 +312,7 @@ class _Budget:
 
     @staticmethod
     def weight(cell: Case) -> float:
-        """Estimate the seconds of training: by steps, by products, and for compilation."""
+        """Estimate the seconds of training, from steps, products and compilation."""
         of_data = {"mnist": 60_000, "digits": 1_797}.get(cell.name.split("-")[-1], SHORTER)
         n = cell.epochs * (cell.rows or of_data)
         rate = 5e10 if cell.device == "cpu" else 1e13
@@ -323,7 +323,7 @@ class _Budget:
         return time.monotonic() > self.end
 
     def until(self, cell: Case) -> float:
-        """Return the time at which a cell's share of what is left is over."""
+        """Return the time at which a cell has used up its share of the remaining time."""
         now, weight = time.monotonic(), self.weight(cell)
         if cell.name not in self.begun:
             self.begun.add(cell.name)

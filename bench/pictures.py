@@ -1,4 +1,4 @@
-"""Pictures of results; without matplotlib there are none."""
+"""Plots of results, if matplotlib is installed."""
 
 import sys
 from collections import defaultdict
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def epoch_times(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw the epoch's time against batch size and against the number of parameters."""
+    """Plot the time of an epoch against the batch size and the number of parameters."""
     try:
         import matplotlib
     except ImportError:
-        print("no picture without matplotlib: pip install 'xpnet[plot]'", file=sys.stderr)
+        print("no plot without matplotlib: pip install 'xpnet[plot]'", file=sys.stderr)
         return
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -50,7 +50,7 @@ def _between(tick: float, times: list[float]) -> bool:
 def _lines(
     rows: list[dict[str, Any]], along: str, of: str
 ) -> Iterable[tuple[str, list[tuple[float, float]]]]:
-    """Return a line for each device and ``of``; of several optimizers, the first one's."""
+    """Return a line for each device and value of ``of``; only for the first optimizer."""
     lines: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
         if row["optimizer"] == rows[0]["optimizer"]:

@@ -1,12 +1,12 @@
-"""How the time of an epoch grows with the work, and what it costs to stream the data.
+"""How the time of an epoch grows with the work, and the cost of streaming.
 
     python -m bench.scaling --save scaling-cpu
 
-Samples and parameters times 1, 4 and 16: seconds for each million products (additions and
-multiplications of a sample's pass), over those of the least. 1.0 is growth in proportion; less is
-a fixed cost that matters less and less. And the same network on data in memory, on a
-``numpy.memmap`` that is read at once, and on one that is streamed, whose file the system has in
-memory by then. All in turn, with ratios taken within a round.
+Samples and parameters are multiplied by 1, 4 and 16. The time per arithmetic operation is divided
+by that of the smallest case: 1.0 means growth in proportion to the work, and less than 1.0 means
+that a fixed cost matters less and less. Streaming is measured with one network on data in memory,
+on a ``numpy.memmap`` that is read at once, and on one that is streamed from the file cache. Cases
+take turns, and ratios are taken within a round.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from .networks import dense
 GROWTH = (1, 4, 16)
 
 STREAMED = 1 << 40
-"""A limit that everything fits into: with one, stored data are streamed."""
+"""A memory limit that is never reached; any limit makes stored data stream."""
 
 
 def main() -> None:
@@ -37,9 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--samples", type=int, default=60_000, help="the most; default: %(default)s"
+        "--samples", type=int, default=60_000, help="largest number; default: %(default)s"
     )
-    parser.add_argument("--width", type=int, default=128, help="the least; default: %(default)s")
+    parser.add_argument("--width", type=int, default=128, help="smallest; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=7, help="epochs; default: %(default)s")
     parser.add_argument(
         "--groups",
@@ -123,11 +123,11 @@ def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[di
 
 
 def in_turn(cases: list[tuple[Any, NeuralNetwork]], repeats: int) -> list[list[float]]:
-    """Return the seconds of each case's epochs, after a first one in which things are made."""
+    """Return the seconds of each case's epochs, after a first run that is discarded."""
     times: list[list[float]] = [[] for _ in cases]
     for k in range(repeats + 1):
         for taken, (case, net) in zip(times, cases, strict=True):
-            net.fit(case[1], epochs=2)  # the second is without what is made once for a training
+            net.fit(case[1], epochs=2)  # the second epoch does not include the set-up of training
             if k:
                 taken.append(net.history["seconds"][-1])
             print(".", end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Sections of a report: each has processes of its own, yields rows, and is ended at its limit."""
+"""Sections of a report: each runs in its own processes, yields rows, and has a time limit."""
 
 import argparse
 import multiprocessing
@@ -20,28 +20,28 @@ from .processes import die_with, signal_group
 Row = dict[str, Any]
 
 _TAIL = 3000
-"""How many characters of what a command printed are kept."""
+"""How many characters are kept of the end of a command's output."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A section whose rows a function yields, in a process of its own.
+    """A section whose rows are yielded by a function in another process.
 
-    So what it holds of a GPU's memory is free when it ends, and a crash is its own.
+    So its GPU memory is free when it ends, and a crash affects only this section.
 
     Attributes
     ----------
     function : callable
-        Takes the options; at a module's top level, so that another process finds it.
+        A function of the options, defined at the top level of a module so that it can be pickled.
     limit : float
-        Seconds after which it is ended.
+        Seconds after which the process is killed.
     """
 
     function: Callable[[argparse.Namespace], Iterator[Row]]
     limit: float
 
     def rows(self, options: argparse.Namespace, limit: float) -> Iterator[Row]:
-        """Yield rows as they come; a failure or the limit adds a last one that says so."""
+        """Yield rows as they arrive; the last one reports a failure or an exceeded limit."""
         spawning = multiprocessing.get_context("spawn")
         ours, theirs = spawning.Pipe(duplex=False)
         given = self.function, options, theirs, os.getpid()
@@ -52,14 +52,14 @@ class Measurement:
         try:
             while ours.poll(max(end - time.monotonic(), 0.0)):
                 yield ours.recv()
-        except (EOFError, OSError):  # it has ended, maybe within a row
-            process.join(max(end - time.monotonic(), 1.0))  # so that its own exit code is seen
+        except (EOFError, OSError):  # the process has ended, maybe while sending a row
+            process.join(max(end - time.monotonic(), 1.0))  # so that its exit code is known
             if process.exitcode != 0:
                 yield {"failed": f"its process ended with code {process.exitcode}"}
         else:
             yield _late(limit)
         finally:
-            process.kill()  # it may have no group of its own yet
+            process.kill()  # it may not have made its process group yet
             signal_group(process.pid, signal.SIGKILL)
             process.join()
 
@@ -70,7 +70,7 @@ def _send_rows(
     connection: Connection,
     parent: int,
 ) -> None:
-    os.setsid()  # a group of its own, which is ended with all that it has started
+    os.setsid()  # a new group, so that all processes started here can be killed together
     die_with(parent)
     try:
         for row in function(options):
@@ -81,14 +81,14 @@ def _send_rows(
 
 @dataclass(frozen=True)
 class Command:
-    """A section that is a command; its only row has the exit status and the end of its output.
+    """A section that runs a command; its only row has the exit status and the end of the output.
 
     Attributes
     ----------
     function : callable
-        Takes the options and returns the command, or a row that says why none is run.
+        A function of the options that returns the command, or a row that says why it cannot run.
     limit : float
-        Seconds after which it is ended.
+        Seconds after which the command is killed.
     """
 
     function: Callable[[argparse.Namespace], list[str] | Row]
@@ -101,14 +101,14 @@ class Command:
 
 
 def run(command: list[str], limit: float) -> Row:
-    """Run a command; return its exit status and the end of what it printed, also if it is late."""
+    """Run a command; return its exit status and the end of its output, even if it is too late."""
     launcher = [sys.executable, "-P", processes.__file__, str(os.getpid())]
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
             [*launcher, *command],
             stdout=printed,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a group of its own, which is ended as one
+            start_new_session=True,  # a new group, so that all its processes can be killed together
         )
         try:
             row: Row = {"status": process.wait(limit)}

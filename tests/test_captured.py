@@ -663,7 +663,7 @@ def test_what_has_no_captured_step_is_trained_by_formulas_unless_it_must_be_capt
     net = fitted(data, layers(), **arguments)
     assert not emulated
     assert net.history.epochs == 3
-    with pytest.raises(ValueError, match=r"capture=True, and .*CategoricalCrossEntropy"):
+    with pytest.raises(ValueError, match=r"capture=True, but .*CategoricalCrossEntropy"):
         fitted(data, layers(), capture=True, **arguments)
     with pytest.raises(ValueError, match=r"precision='tf32' .*CategoricalCrossEntropy"):
         fitted(data, layers(), precision="tf32", dtype="float32", **arguments)

@@ -162,7 +162,7 @@ def test_what_has_no_compiled_step_is_refused_where_one_is_asked_for(change, rea
     if "loss" in change:
         net.add(SoftmaxActivation())
     before = parameters(net)
-    with pytest.raises(ValueError, match=f"there is no compiled step: .*{reason}"):
+    with pytest.raises(ValueError, match=f"these steps cannot be compiled: .*{reason}"):
         net.fit(samples())
     np.testing.assert_array_equal(parameters(net), before)
 

@@ -399,7 +399,7 @@ def test_a_test_size_that_is_no_number_is_refused(test_size):
     ("y", "words"),
     [
         (None, "needs labels"),
-        ([0, 0, 0, 0, 0, 1], "class has 1 sample"),
+        ([0, 0, 0, 0, 0, 1], "class has only 1 sample"),
         ([0, 0, 1, 1, 2, 2], "each of 3 classes"),
     ],
 )

@@ -185,7 +185,7 @@ def test_mnist_in_the_cache_is_compared_with_its_checksums(mnist, cache, offline
     for name in MNIST:
         content = (mnist / name).read_bytes()
         (mnist / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-        with pytest.raises(ValueError, match=f"{name} is damaged or another file.*: delete it"):
+        with pytest.raises(ValueError, match=f"{name} is damaged or not the .*: delete it"):
             load_mnist()
         load_mnist(mnist)  # which may be another data set of the same format
         (mnist / name).write_bytes(content)
@@ -518,7 +518,7 @@ def test_imdb_offline_says_which_file_to_put_where(offline, cache):
 @needs_scipy
 def test_an_archive_put_into_the_cache_by_hand_is_used(cache, offline, monkeypatch):
     path = make_archive(cache / "imdb" / "aclImdb_v1.tar.gz")
-    with pytest.raises(ValueError, match=r"aclImdb_v1\.tar\.gz is damaged or another.*delete it"):
+    with pytest.raises(ValueError, match=r"aclImdb_v1\.tar\.gz is damaged or not.*delete it"):
         load_imdb()
     monkeypatch.setattr(datasets, "_IMDB_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     check_imdb(load_imdb())

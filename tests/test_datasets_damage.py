@@ -196,7 +196,7 @@ def test_extended_headers_cannot_make_it_endless(folder, size):
 def test_archives_that_decompress_to_far_too_much_are_refused(folder, monkeypatch):
     path = folder / "bomb.tar.gz"
     for limit, name, size, words in (
-        ("_MOST_ARCHIVE", "aclImdb/README", 30_000_000, "more than 20,000,000 bytes, decompressed"),
+        ("_MOST_ARCHIVE", "aclImdb/README", 30_000_000, "20,000,000 bytes when decompressed"),
         ("_MOST_MEMBER", "aclImdb/README", 30_000_000, "'aclImdb/README' of 30000000 bytes"),
         ("_MOST_REVIEW", "aclImdb/test/neg/1_1.txt", 30_000_000, "a review of 30,000,000 bytes"),
         ("_MOST_TEXT", "aclImdb/test/neg/1_1.txt", 900_000, "more than 800,000 bytes of reviews"),

@@ -133,7 +133,7 @@ def test_dtype_is_that_of_weights_and_answers(kind, solver, dtype, given):
 def test_products_of_fewer_bits_are_for_cuda_and_float32(precision):
     with pytest.raises(ValueError, match="is for dtype='float32', not 'float64'"):
         fitted("MLPClassifier", precision=precision)
-    with pytest.raises(ValueError, match="is for products on CUDA, and this network is on cpu"):
+    with pytest.raises(ValueError, match="is for products on CUDA, but this network is on cpu"):
         fitted("MLPClassifier", precision=precision, dtype="float32")
 
 

@@ -56,7 +56,7 @@ ORDER = [
     ["_digits"],
     ["_stored", "_mapped", "_chunks"],
     ["_checks", "_class_weights", "_decompressing", "_direction"],
-    ["_originals", "_readable", "_replacing", "workspace", "config", "_blas"],
+    ["_overrides", "_readable", "_replacing", "workspace", "config", "_blas"],
     ["backends"],
 ]
 

@@ -88,7 +88,7 @@ def test_images_have_the_wrong_ones_first():
 def test_images_that_cannot_be_drawn_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         plots.plot_images(np.ones((4, 16)), **wrong)
-    with pytest.raises(ValueError, match="17 pixels: give shape="):
+    with pytest.raises(ValueError, match="17 pixels: expected shape="):
         plots.plot_images(np.ones((4, 17)))
 
 
@@ -132,7 +132,7 @@ def test_decision_regions_are_the_networks_answers():
     assert len(ax.collections) == 2
     low, high, *_ = image.get_extent()
     assert low < X[:, 0].min() < X[:, 0].max() < high
-    with pytest.raises(ValueError, match="of two features"):
+    with pytest.raises(ValueError, match="expected X of shape"):
         plots.plot_decision_regions(net, X[:, :1], y)
 
 

@@ -258,7 +258,9 @@ def test_integers_that_the_type_of_the_data_does_not_hold_are_refused():
     X = numbers("i4") + 300
     for limit in (None, STREAMED):
         net = small_network(K, memory_limit=limit)
-        with pytest.raises(ValueError, match=r"X\[0:\d+\] has numbers that uint8, X.dtype, does"):
+        with pytest.raises(
+            ValueError, match=r"has numbers of type int32 that X\.dtype, uint8, cannot"
+        ):
             net.fit((Sliced(X, np.dtype("u1")), labels(N)))
 
 
@@ -342,7 +344,7 @@ def test_a_limit_streams_what_would_fit():
 def test_on_a_host_that_does_not_tell_little_is_read_at_once(free, monkeypatch):
     free(None)
     assert reading_counts(900, 90)[0].chunk is None
-    monkeypatch.setattr("xpnet._placing._UNKNOWN_MEMORY", 100_000)
+    monkeypatch.setattr("xpnet._placing._ASSUMED_FREE", 100_000)
     assert reading_counts(20_000, 90)[0].chunk is not None
 
 

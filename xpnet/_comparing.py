@@ -1,4 +1,4 @@
-"""Whether an object that was made again is what it was made from."""
+"""Compares objects with their reconstructions, to check that saving loses nothing."""
 
 import copy
 import functools
@@ -12,33 +12,33 @@ from ._describing import UnsavedFunction
 from .backends import Backend, is_array, to_host
 from .layers import Layer
 
-_OF_NETWORK = ("backend", "rng", "workspace", "in_network", "needs_input_error")
-"""Attributes that a network gives its layers anew."""
+_SET_BY_NETWORK = ("backend", "rng", "workspace", "in_network", "needs_input_error")
+"""Attributes of layers that a network sets again when it gets them."""
 
 
 def attributes(thing: Any) -> dict[str, Any]:
-    """Return what an object keeps, by name: what Python's ``copy`` would take over.
+    """Return the state of an object by attribute name, as Python's ``copy`` would copy it.
 
-    Without what a network gives its layers, and what a training pass leaves in them.
+    For a layer, attributes that its network sets and those that a training pass leaves are omitted.
     """
     state = thing.__getstate__()
-    if isinstance(state, tuple) and len(state) == 2:  # with __slots__
+    if isinstance(state, tuple) and len(state) == 2:  # the class has __slots__
         state = {**(state[0] or {}), **(state[1] or {})}
     if not isinstance(state, dict):
         return {} if state is None else {"__getstate__": state}
     state = dict(state)
     if isinstance(thing, Layer):
         gradients = (f"{name}_gradient" for name in thing.parameter_names)
-        for name in (*_OF_NETWORK, *thing.passing_names, *gradients):
+        for name in (*_SET_BY_NETWORK, *thing.passing_names, *gradients):
             state.pop(name, None)
     return state
 
 
 class Comparison:
-    """Compares objects with those that were made again from their descriptions.
+    """Compares objects with those reconstructed from their descriptions.
 
-    One comparison sees all parts of a network: a layer that occurs in two places must have been
-    made again as one layer that occurs in both.
+    Use one instance for all parts of a network. A layer that occurs in two places must have been
+    reconstructed as one layer that occurs in both.
     """
 
     def __init__(self) -> None:
@@ -46,15 +46,16 @@ class Comparison:
         self._layers: dict[int, tuple[Layer, Any]] = {}
 
     def difference(self, a: Any, b: Any, path: str) -> str | None:
-        """Return the path to something in which two objects differ, or None.
+        """Return the path to the first difference between two objects, or None.
 
         Parameters
         ----------
         a : object
+            The original.
         b : object
-            The one that was made again.
+            Its reconstruction.
         path : str
-            Where they are.
+            The path to the two objects, with which the returned path begins.
         """
         if isinstance(a, Layer):
             seen = self._layers.setdefault(id(a), (a, b))
@@ -66,10 +67,10 @@ class Comparison:
             return None if getattr(a, "__qualname__", repr(a)) == b.name else path
         if type(a) is not type(b):
             return path
-        self._seen[id(a), id(b)] = a, b  # held, so that nothing else gets their ids
-        return self._of_one_type(a, b, path)
+        self._seen[id(a), id(b)] = a, b  # keeps them alive, so that their ids stay unique
+        return self._difference_of_one_type(a, b, path)
 
-    def _of_one_type(self, a: Any, b: Any, path: str) -> str | None:
+    def _difference_of_one_type(self, a: Any, b: Any, path: str) -> str | None:
         if isinstance(a, (np.generic, np.ndarray)) or is_array(a):
             return self._arrays(to_host(a), to_host(b), path)
         if isinstance(a, float):
@@ -94,7 +95,7 @@ class Comparison:
             return None if _equal(a, b) else path
         try:
             mine, theirs = attributes(a), attributes(b)
-        except Exception:  # an object that nobody can copy
+        except Exception:  # the object cannot be copied
             return path
         return self._mappings(mine, theirs, path + ".{}")
 
@@ -121,15 +122,15 @@ def _closure(function: FunctionType) -> list[Any]:
 def _equal(a: Any, b: Any) -> bool:
     try:
         return bool(a == b)
-    except Exception:  # whatever somebody's class does
+    except Exception:  # a user's class may raise anything
         return False
 
 
 def passes_are_alike(layer: Layer, again: Layer) -> bool:
-    """Whether two layers pass the same numbers forward and back, up to the last bit.
+    """Whether two layers compute bitwise the same results in forward and backward passes.
 
-    It is asked about a layer that has more attributes than one that is new, which it may have got
-    in a pass and will write over in the next one. Copies of the layers are used.
+    It decides about a layer with more attributes than its reconstruction: a pass may have set
+    them, and the next pass may set them again. The passes run on copies of the layers.
     """
     x = np.random.default_rng(0).standard_normal((3, *layer.input_shape()))
     results = []
@@ -138,13 +139,13 @@ def passes_are_alike(layer: Layer, again: Layer) -> bool:
             own = copy.deepcopy(each)
             with own.backend.active():
                 results.append(_passes(own, own.backend.asarray(x, own.backend.dtype)))
-        except Exception:  # a layer for other numbers, or one that needs what it has
+        except Exception:  # the layer takes other inputs, or needs the attributes that are missing
             return False
     return Comparison().difference(results[0], results[1], "") is None
 
 
 def _passes(layer: Layer, x: Any) -> list[Any]:
-    """Return what a layer makes of a batch in prediction and in training, and its gradients."""
+    """Return a layer's outputs in prediction and in training, its gradients and its state."""
     predicted = layer.forward_propagation(x, training=False)
     output = layer.forward_propagation(x, training=True)
     results = [predicted, output, layer.backward_propagation(output)]

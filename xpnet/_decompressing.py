@@ -1,6 +1,6 @@
-"""Reading files that may be gzip, whatever their name says, and never more than what is expected.
+"""Reading files that may be compressed by gzip, with a limit on the decompressed size.
 
-A file of 2 MB may decompress to 2 GB, and a damaged one may not end where its header says.
+The limit is needed since a file of 2 MB may decompress to 2 GB. The file's name does not matter.
 """
 
 import gzip
@@ -15,7 +15,7 @@ _MOST_READS_AT_END = 100
 
 
 class DamagedFileError(ValueError):
-    """A file is not what it should be; the message names it."""
+    """A file is damaged or is another file; the message names it."""
 
 
 class Decompressed:
@@ -24,7 +24,7 @@ class Decompressed:
     Parameters
     ----------
     path : Path
-        Only for messages.
+        The file's path, for messages.
     stream : binary file
     most : int
         The most bytes that the content may have.
@@ -35,7 +35,7 @@ class Decompressed:
         self._total = self._reads_at_end = 0
 
     def read(self, size: int) -> bytes:
-        """Return up to ``size`` bytes; fewer only at the end.
+        """Return ``size`` bytes, or fewer at the end of the content.
 
         Raises
         ------
@@ -49,17 +49,17 @@ class Decompressed:
         self._total += len(content)
         if self._total > self._most:
             raise DamagedFileError(
-                f"{self._path} has more than {self._most:,} bytes, decompressed: it is not the "
-                "data set, or it is damaged"
+                f"{self._path} has more than {self._most:,} bytes when decompressed: it is damaged "
+                "or not the expected file. Get it again"
             )
-        # Who reads again and again at the end, as tarfile does, looks for what is not there.
+        # tarfile reads at the end without limit if its archive is cut off.
         self._reads_at_end += not content
         if self._reads_at_end > _MOST_READS_AT_END:
             raise DamagedFileError(f"{self._path} is damaged (it ends too early): get it again")
         return content
 
     def read_all(self, size: int) -> bytearray:
-        """Return up to ``size`` bytes, taking memory only for those that are there."""
+        """Return up to ``size`` bytes, without allocating memory for bytes that do not exist."""
         content = bytearray()
         while len(content) < size and (chunk := self.read(min(size - len(content), _CHUNK))):
             content += chunk
@@ -68,7 +68,7 @@ class Decompressed:
 
 @contextmanager
 def decompressed(path: Path, most: int) -> Iterator[Decompressed]:
-    """Open a file that may be gzip.
+    """Open a file that may be compressed by gzip.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ def decompressed(path: Path, most: int) -> Iterator[Decompressed]:
 
 
 def check_checksum(path: Path, found: str, expected: str) -> None:
-    """Refuse a file in the cache whose checksum is not the one that is known."""
+    """Refuse a cached file whose checksum is not the expected one."""
     if found != expected:
         raise DamagedFileError(
-            f"{path} is damaged or another file (its SHA-256 is {found[:12]}..., expected "
-            f"{expected[:12]}...): delete it, and it is downloaded again"
+            f"{path} is damaged or not the expected file (its SHA-256 is {found[:12]}..., expected "
+            f"{expected[:12]}...): delete it, and it will be downloaded again"
         )

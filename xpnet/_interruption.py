@@ -1,4 +1,4 @@
-"""Ctrl-C that waits until the current step of training is done."""
+"""Ctrl-C that waits for the end of the current training step."""
 
 import signal
 import threading
@@ -7,16 +7,16 @@ from typing import Any
 
 
 class Interruption(AbstractContextManager["Interruption"]):
-    """Within it, the first Ctrl-C is noted and the second one raises.
+    """A context in which the first Ctrl-C sets a flag, and the second raises KeyboardInterrupt.
 
-    So no step is cut in two. A note that came behind the last look at it raises at the end.
-    Outside of the main thread, which alone gets signals, or where somebody has a handler of their
-    own, nothing is changed.
+    Training checks the flag between steps, so that no step is interrupted halfway. If the flag is
+    set after the last check, the end of the block raises. Nothing changes outside the main thread,
+    which alone gets signals, or if the user has installed a handler.
 
     Attributes
     ----------
     asked : bool
-        Whether there was a Ctrl-C.
+        Whether Ctrl-C was pressed.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Interruption(AbstractContextManager["Interruption"]):
         if self._handler is not None:
             signal.signal(signal.SIGINT, self._handler)
             self._handler = None
-        if self.asked and exception[0] is None:  # it came behind the last look
+        if self.asked and exception[0] is None:  # Ctrl-C was pressed after the last check
             raise KeyboardInterrupt
 
     def _note(self, *_: object) -> None:

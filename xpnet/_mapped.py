@@ -10,29 +10,28 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 Read = Callable[[int, int, np.ndarray], None]
-"""Reads the rows from a first one to behind a last one into an array of the native type."""
+"""``read(start, stop, out)`` reads rows into ``out``, an array in native byte order."""
 
 _PIECE_BYTES = 1 << 20
-"""Bytes read at a time where the numbers cannot go straight to their place."""
+"""Bytes read at a time if the rows cannot be read straight into the output array."""
 
 _MOST_WASTE = 4
-"""Bytes read for each byte that is wanted, at most; beyond that the map itself is read."""
+"""The most bytes read from the file per byte wanted; beyond it, rows are copied from the map."""
 
 
 @contextmanager
 def mapped_rows(X: np.memmap) -> Iterator[Read]:
-    """Give a function that reads rows of a memory map, or of a view of one.
+    """Yield a function that reads rows of a memory map, or of a view of one.
 
-    The rows are read from the file where the map shows the file's own numbers and the file is still
-    there under its name. That takes half the time of copying from the map, whose pages have to be
-    looked up one by one, and a file that has become shorter is an error. To touch a page of the map
-    that is no longer in the file ends the process, so the size of the file is looked at before each
-    piece that is copied from the map.
+    The rows are read from the file if the map shows the file's content and the file still has its
+    name. That takes half the time of copying from the map, which faults in one page after another.
+    Otherwise they are copied from the map. Touching a page that the file no longer has would kill
+    the process, so the size of the file is checked before each piece is copied.
 
     Raises
     ------
     OSError
-        From the call, or from the function: the mapped file has become shorter.
+        On entry or from the function: the mapped file has become shorter.
     """
     rows = _MappedRows(X)
     with ExitStack() as opened:
@@ -45,23 +44,24 @@ def mapped_rows(X: np.memmap) -> Iterator[Read]:
 
 
 def _open(X: np.memmap) -> BinaryIO | None:
-    """Open the file of a map, or return None where the map has numbers or a file of its own."""
-    if X.mode not in ("r", "r+", "w+") or X.filename is None:  # "c" keeps what is written to it
+    """Open the file of a map; return None if there is none, or if the map may differ from it."""
+    if X.mode not in ("r", "r+", "w+") or X.filename is None:  # "c" does not write changes back
         return None
     try:
         return open(X.filename, "rb", buffering=0)
-    except OSError:  # it has another name by now, or none; the map is still there
+    except OSError:  # it was renamed or deleted; the map still works
         return None
 
 
 class _MappedRows:
-    """The rows of a memory map in any layout and byte order, and where they are in the file."""
+    """The rows of a memory map, in any layout and byte order, and their positions in the file."""
 
     def __init__(self, X: np.memmap) -> None:
         self._map: Any = cast(Any, X)._mmap
         self._values = np.asarray(X)  # not a memmap, whose slices take several times as long
         begin = np.frombuffer(self._map, np.uint8).ctypes.data
-        self._shift = X.offset - X.offset % ALLOCATIONGRANULARITY - begin  # from address to place
+        # Turns an address into a position in the file.
+        self._shift = X.offset - X.offset % ALLOCATIONGRANULARITY - begin
         self._first = X.ctypes.data + self._shift
         self._stride = self._values.strides[0]
         self._plain = X.flags.c_contiguous and X.dtype.isnative
@@ -78,28 +78,30 @@ class _MappedRows:
             self._read_piece(part, out[first - start : first - start + len(part)], file)
 
     def _read_piece(self, part: np.ndarray, out: np.ndarray, file: BinaryIO | None) -> None:
-        place, end = self._place(part)
-        if file is None or end - place > _MOST_WASTE * part.nbytes:
+        begin, end = self._position(part)
+        if file is None or end - begin > _MOST_WASTE * part.nbytes:
             self._check_size(end)
             out[...] = part
             return
-        raw = np.empty(end - place, np.uint8)
-        _read_file(file, place, raw)
-        first = part.ctypes.data + self._shift - place
+        raw = np.empty(end - begin, np.uint8)
+        _read_file(file, begin, raw)
+        first = part.ctypes.data + self._shift - begin
         out[...] = np.ndarray(part.shape, part.dtype, raw.data, first, part.strides)
 
-    def _place(self, part: np.ndarray) -> tuple[int, int]:
+    def _position(self, part: np.ndarray) -> tuple[int, int]:
         """Return where in the file a part of the map begins and ends."""
         low, high = byte_bounds(part)
         return low + self._shift, high + self._shift
 
     def _check_size(self, end: int) -> None:
-        missing = end - self._map.size()  # of the mapped file, whatever has happened to its name
+        missing = end - self._map.size()  # the mapped file's size, even if it was renamed
         if missing > 0:
             raise _shorter("the file of the memory map", missing)
 
     def are_in(self, file: BinaryIO) -> bool:
-        """Whether a file is the mapped one, by its size and some rows: another may have its name.
+        """Whether a file is the mapped one, judged by its size and two rows.
+
+        The name may belong to another file by now.
 
         Raises
         ------
@@ -108,7 +110,7 @@ class _MappedRows:
         """
         if not self._values.size:
             return False
-        self._check_size(self._place(self._values)[1])
+        self._check_size(self._position(self._values)[1])
         if os.fstat(file.fileno()).st_size != self._map.size():
             return False
         shape = (1, *self._values.shape[1:])
@@ -121,10 +123,10 @@ class _MappedRows:
         return True
 
 
-def _read_file(file: BinaryIO, place: int, out: np.ndarray) -> None:
-    """Fill ``out`` with what a file has from a place on."""
+def _read_file(file: BinaryIO, position: int, out: np.ndarray) -> None:
+    """Fill ``out`` with bytes of a file, starting at ``position``."""
     rest = memoryview(out.reshape(-1).view(np.uint8).data)
-    file.seek(place)
+    file.seek(position)
     while len(rest):
         count = file.readinto(rest)  # type: ignore[attr-defined]
         if not count:

@@ -1,4 +1,4 @@
-"""Mean, deviation and limits of columns: read piece by piece, wherever the numbers are."""
+"""Mean, standard deviation and limits of columns, computed piece by piece on any device."""
 
 import math
 from collections.abc import Generator, Iterator
@@ -13,24 +13,23 @@ from .backends import Array, array_namespace, backend_of, is_array, is_sparse, t
 from .backends._errors import shown
 
 _HOST_NUMBERS, _DEVICE_NUMBERS = 1 << 15, 1 << 22
-"""Numbers of a piece: on the host 256 KiB, which a cache holds; on a device what keeps it busy."""
+"""Numbers per piece: 256 KiB on the host, to fit in its cache; enough to keep a device busy."""
 
 
 def limits(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the largest number of each column, as float64 arrays on the host.
+    """Return the smallest and the largest number of each column, as float64 arrays on the host.
 
     Parameters
     ----------
     X : array-like of shape (n, k)
-        An array of any library, stored rows, or a sparse matrix whose numbers are finite; n above
-        0.
+        An array of any library, stored rows, or a sparse matrix of finite numbers; n above 0.
 
     Raises
     ------
     ValueError
         A number is NaN or infinite.
     """
-    if is_sparse(X):  # with the zeros that are not stored
+    if is_sparse(X):  # the limits include zeros that are not stored
         both = (to_host(each(axis=0).toarray()).ravel() for each in (X.min, X.max))
         low, high = (each.astype(np.float64) for each in both)
         return low, high
@@ -39,32 +38,33 @@ def limits(X: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return the mean and the standard deviation of each column; of a constant one, 1.
+    r"""Return the mean and the standard deviation of each column, with 1 for constant columns.
 
-    The variance is that of the corrected two-pass algorithm,
+    The variance is computed by the corrected two-pass algorithm,
     :math:`\sum d_i^2 / n - (\sum d_i / n)^2` with :math:`d_i = x_i - m`, where m is the mean of the
-    first pass and :math:`m + \sum d_i / n` the one that is returned (Chan, Golub and LeVeque 1983,
+    first pass. The returned mean is :math:`m + \sum d_i / n` (Chan, Golub and LeVeque 1983,
     "Algorithms for computing the sample variance: analysis and recommendations", eq. 1.7).
-    Deviations are taken in units of a power of two near the column's largest number, so their
-    squares neither overflow nor vanish.
+    Deviations are scaled by a power of two near the column's largest number, so that their squares
+    neither overflow nor underflow.
 
-    A column of integers is constant if all its numbers are equal. In a column of floats the
-    numbers may differ by rounding alone, as sums of shares do. So it counts as constant if the
-    deviation is not above the bound on its own rounding error, :math:`n \epsilon |m|` with the
-    ε of float64. In float32 and float16 the bound is at least :math:`4 \epsilon |m|` with their ε,
-    a few steps from a number to the next: by no more are sums of some hundred terms off.
+    A column of integers is constant if all its numbers are equal. In a column of floats, the
+    numbers may differ by rounding alone, e.g. if each is a sum of fractions. So the column counts
+    as constant if its deviation does not exceed the bound on its rounding error,
+    :math:`n \epsilon |m|` with the ε of float64. For float32 and float16, the bound is at least
+    :math:`4 \epsilon |m|` with the ε of that type, which covers the rounding error of sums of a few
+    hundred terms.
 
     Parameters
     ----------
     X : array-like of shape (n, k)
         An array of any library, or stored rows; n above 0.
     per_feature : bool, default True
-        False takes all numbers together.
+        False computes one mean and one scale of all numbers together.
 
     Returns
     -------
-    mean, scale : float64 array of shape (k,), or () with ``per_feature=False``
-        On the host.
+    mean, scale : float64 array on the host
+        Of shape (k,), or () with ``per_feature=False``.
 
     Raises
     ------
@@ -96,12 +96,12 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
             epsilon = max(epsilon, 4 * float(np.finfo(dtype).eps))
         constant |= deviation <= epsilon * abs(scaled)
     scale = deviation * unit
-    constant |= scale < np.finfo(np.float64).smallest_normal  # below it, digits are missing
+    constant |= scale < np.finfo(np.float64).smallest_normal  # subnormals have fewer digits
     return scaled * unit, np.where(constant, 1.0, scale)
 
 
 def _first_pass(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the least and the largest number of each column, and about its mean."""
+    """Return the smallest number, the largest number and a first mean of each column."""
     n, k = X.shape
     low, high, mean = np.full(k, math.inf), np.full(k, -math.inf), np.zeros(k)
     start = 0
@@ -110,14 +110,14 @@ def _first_pass(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             xp = array_namespace(piece)
             least, largest = (to_host(f(piece, axis=0)) for f in (xp.min, xp.max))
             if not (np.isfinite(least).all() and np.isfinite(largest).all()):
-                raise _found_not_finite(to_host(piece), start)
+                raise _not_finite_error(to_host(piece), start)
             low, high = np.minimum(low, least), np.maximum(high, largest)
-            mean += to_host(xp.sum(piece * (1.0 / n), axis=0))  # terms so small that none overflows
+            mean += to_host(xp.sum(piece * (1.0 / n), axis=0))  # the sum itself might overflow
             start += piece.shape[0]
     return low, high, mean
 
 
-def _found_not_finite(piece: np.ndarray, start: int) -> ValueError:
+def _not_finite_error(piece: np.ndarray, start: int) -> ValueError:
     wrong = np.argwhere(~np.isfinite(piece))
     row, column = wrong[0]
     where = f"row {start + row}, column {column}"
@@ -125,7 +125,7 @@ def _found_not_finite(piece: np.ndarray, start: int) -> ValueError:
 
 
 def _pieces(X: Any) -> Generator[Array, None, None]:
-    """Yield the rows in pieces, in float64; on the host if their device has no float64."""
+    """Yield the rows in pieces of float64, on the host if their device has no float64."""
     if is_stored(X):
         yield from _stored_pieces(X)
         return
@@ -143,7 +143,7 @@ def _pieces(X: Any) -> Generator[Array, None, None]:
 def _stored_pieces(X: Any) -> Iterator[np.ndarray]:
     step = max(_HOST_NUMBERS // X.shape[1], 1)
     stored = getattr(X, "chunks", None)
-    if stored and isinstance(stored[0], int):  # whole chunks, each of which is decoded once
+    if stored and isinstance(stored[0], int):  # whole chunks, so that each is decoded once
         step = -(-step // stored[0]) * stored[0]
     buffer = np.empty((min(step, X.shape[0]), X.shape[1]), X.dtype)
     with stored_rows(X) as read:
@@ -154,34 +154,34 @@ def _stored_pieces(X: Any) -> Iterator[np.ndarray]:
 
 
 def _float64(rows: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # of wider types; refused as infinite
+    with np.errstate(over="ignore"):  # longdouble may overflow; infinity is refused later
         return rows.astype(np.float64, copy=False)
 
 
 def check_moment(
     name: str, given: Any, shape: tuple[int, ...] | None, dtype: str = "float64"
 ) -> np.ndarray:
-    """Return a mean or a scale as a float array on the host, refusing what cannot be one.
+    """Check a mean or a scale, and return it as an array on the host.
 
     Parameters
     ----------
     name : {"mean", "scale"}
     given : float or array-like
     shape : tuple of int or None
-        That of one sample, where it is known.
-    dtype : {"float64", "float32"}
-        The type it is kept in.
+        The shape of one sample, if known.
+    dtype : {"float64", "float32"}, default "float64"
+        The type of the returned array.
 
     Raises
     ------
     ValueError
-        It is no finite number or numbers, not one for each feature, or a scale not above 0; the
-        message says what is expected.
+        A number is not finite, a scale is not above 0, the shape is neither () nor ``shape``, or
+        ``dtype`` cannot hold a number.
     """
     is_scale = name == "scale"
     try:
         numbers = to_host(given)
-    except (TypeError, ValueError):  # lists of different lengths
+    except (TypeError, ValueError):  # e.g. nested lists of different lengths
         numbers = np.asarray(None)
     known = numbers.dtype.kind in "biuf" and not isinstance(given, np.ma.MaskedArray)
     fits = shape is None or numbers.shape in ((), shape)
@@ -194,8 +194,8 @@ def check_moment(
         kept: np.ndarray = numbers.astype(dtype)
     if not _usable(kept, is_scale):
         raise ValueError(
-            f"{name}={shown(given)}: {dtype} does not hold it (it becomes infinite or 0): change "
-            "the unit of the features"
+            f"{name}={shown(given)} becomes infinite or 0 in {dtype}: change the unit of the "
+            "features"
         )
     return kept
 

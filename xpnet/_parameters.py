@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from ._originals import remember
+from ._overrides import remember
 from ._penalties import Penalties, inverse
 from .backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
 from .layers import Layer

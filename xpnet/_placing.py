@@ -1,4 +1,4 @@
-"""Where the data of a training or a prediction go: to the device, or into a stream."""
+"""Places data for training or prediction: moves them to the device, or streams them."""
 
 import math
 from contextlib import suppress
@@ -39,18 +39,19 @@ Data = Arrays | Stream
 
 @dataclass(frozen=True)
 class Placed:
-    """What a training needs, where it needs it."""
+    """The data of a training run, on the device or as a stream, with the plan they follow."""
 
     plan: memory.MemoryPlan
     training: Data
     validation: Data | None
     loss: LossFunction
-    """The network's, with the class weights for the training data, if they are to be balanced."""
+    """The network's loss; balanced class weights are computed from the training data."""
     available: float
+    """Bytes that training may use."""
     sizes: memory.Sizes
 
     def in_pieces(self, network: "NeuralNetwork", rows: int) -> "Placed":
-        """Return the same with batches that go through the network in pieces of ``rows``."""
+        """Return a copy whose batches go through the network ``rows`` samples at a time."""
         old = self.plan
         plan = memory.plan(network, self.sizes, old.n_samples, old.batch_size, rows, old.chunk)
         return replace(self, plan=plan)
@@ -59,15 +60,15 @@ class Placed:
 def place_training(
     network: "NeuralNetwork", training: Dataset, validation: Dataset | None, backend: Backend
 ) -> Placed:
-    """Check the targets, choose how the data get to ``backend``, and bring them there.
+    """Check the targets, choose a memory plan, and move the data to ``backend`` accordingly.
 
     Raises
     ------
     ValueError
-        The targets do not fit the loss or the network; no sample counts, or a layer could not learn
-        from batches of the size asked for.
+        The targets do not fit the loss or the network, every sample has weight 0, or a layer
+        cannot learn from batches as small as these.
     MemoryPlanError
-        There is no way that fits into the memory.
+        No plan fits in memory.
     """
     y, held_out = targets_of(network, training), None
     if validation is not None:
@@ -84,7 +85,7 @@ def place_training(
     both = network, loss, (training, y), (validation, held_out), backend
     stored = [data for data in (training, validation) if data is not None and is_stored(data.X)]
     if network.memory_limit is None:
-        for k in range(len(stored), 0, -1):  # the validation data is what to leave out first
+        for k in range(len(stored), 0, -1):  # the validation data are the first to stay stored
             with suppress(MemoryError):
                 return _place_both(*both, read=stored[:k])
     return _place_both(*both, read=[])
@@ -98,12 +99,14 @@ def _place_both(
     backend: Backend,
     read: list[Dataset],
 ) -> Placed:
-    """Place the data, those of ``read``, which are stored, in memory.
+    """Place the data, and read into memory the stored data sets listed in ``read``.
 
     Raises
     ------
     MemoryError
-        They do not fit; a MemoryPlanError where there are none of these.
+        The data in ``read`` do not fit in memory.
+    MemoryPlanError
+        ``read`` is empty, and no plan fits in memory.
     """
     (data, y), (held_out, held_out_y) = training, validation
     sizes = _sizes(network, data, y, backend)
@@ -120,7 +123,7 @@ def _place_both(
     streamed = is_stored(data.X) and data not in read
     plan = memory.choose(network, sizes, len(data), most, streamed)
     if read and plan.chunk is not None:
-        raise MemoryError("stored data that do not fit in memory are not read at once")
+        raise MemoryError("the stored data do not fit in memory")
     _check_learning(network, plan)
     placed = place_for(network, data, backend, y, plan, data in read)
     evaluated = None
@@ -130,11 +133,11 @@ def _place_both(
 
 
 def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
-    """Refuse, or warn of, what a network would go through without learning from it."""
+    """Refuse a batch size from which a layer cannot learn; warn if some samples teach nothing."""
     if not network.parameters:
         warn(
-            "no layer of the network has parameters: fit measures its loss and trains nothing. Add "
-            "a DenseLayer, for example"
+            "no layer of the network has parameters: fit computes the loss but trains nothing. "
+            "Add a layer that has some, e.g. a DenseLayer"
         )
     size, last = plan.batch_size, plan.n_samples % plan.batch_size
     for layer in network.layers:
@@ -142,7 +145,7 @@ def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
         if size < least:
             raise ValueError(
                 f"{name} learns nothing from batches of {size} sample(s): expected batch_size="
-                f"{least} or more, and as many samples"
+                f"{least} or more, and at least {least} samples"
             )
         if 0 < last < least:
             warn(
@@ -152,31 +155,32 @@ def _check_learning(network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
             )
 
 
-_UNKNOWN_MEMORY = 1 << 30
-"""Bytes of memory that a machine is taken to have free where the system does not tell."""
+_ASSUMED_FREE = 1 << 30
+"""Bytes of memory assumed to be free if the system does not say."""
 
 _KEPT_FREE = 0.25
-"""How much of the free memory stored data leave: for files and for other programs."""
+"""Share of the free memory that is left to the file cache and to other programs."""
 
 
 def _room_to_read(read: list[Dataset], backend: Backend, available: float) -> float:
-    """Return how many bytes a training may take whose stored data are read into memory at once."""
+    """Return how many bytes training may use if the data sets in ``read`` are read into memory."""
     host = resolve("cpu").memory()
-    free = _UNKNOWN_MEMORY if host is None else host.free
+    free = _ASSUMED_FREE if host is None else host.free
     types = [numpy_type(data.X) for data in read]
     sizes = [
         math.prod(data.shape) * dtype.itemsize for data, dtype in zip(read, types, strict=True)
     ]
-    if backend.name != "numpy" and backend.memory() is not None:  # read here, and kept there
+    if backend.name != "numpy" and backend.memory() is not None:
+        # The host holds the data only until they are on the device.
         return available if sum(sizes) <= (1 - _KEPT_FREE) * free else 0
-    # What is cast to the network's type is there in both for a moment.
+    # During a cast, memory holds the data in the file's type and in the network's.
     cast = [dtype.kind == "f" and dtype != backend.dtype for dtype in types]
     most = available if math.isfinite(available) else free
     return most - _KEPT_FREE * free - sum(compress(sizes, cast))
 
 
 def targets_of(network: "NeuralNetwork", data: Dataset) -> Array:
-    """Return the targets of a data set as the network's loss takes them, where there are any."""
+    """Return the targets of a data set in the form that the network's loss takes."""
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs = network.layers[-1].output_shape()[0]
@@ -184,18 +188,18 @@ def targets_of(network: "NeuralNetwork", data: Dataset) -> Array:
 
 
 def keeps_sparse(network: "NeuralNetwork") -> bool:
-    """Whether a batch of sparse rows may stay sparse, as the first layer takes it."""
+    """Whether batches of sparse rows stay sparse, because the first layer takes them so."""
     return network.layers[0].takes_sparse
 
 
 def _sizes(network: "NeuralNetwork", data: Dataset, y: Array, backend: Backend) -> memory.Sizes:
-    """Return how many bytes a sample takes on the device."""
+    """Return the sizes in bytes from which the memory plan is made."""
     item = np.dtype(backend.dtype).itemsize
     sparse = is_sparse(data.X) and keeps_sparse(network)
     wide = keeps_type(data.X, takes_wide(network, backend), backend)
-    if is_sparse(data.X):  # a value and its column for each number that is there
-        place = data.X.indices.itemsize
-        features = math.ceil((item + place) * data.X.nnz / max(len(data), 1)) + place
+    if is_sparse(data.X):  # a value and a column index for each stored number
+        index = data.X.indices.itemsize
+        features = math.ceil((item + index) * data.X.nnz / max(len(data), 1)) + index
         streamed = 0
     else:
         features = data.n_features * memory.itemsize_of(numpy_type(data.X), 8 if wide else item)
@@ -209,14 +213,15 @@ def _sizes(network: "NeuralNetwork", data: Dataset, y: Array, backend: Backend) 
 def _available(
     network: "NeuralNetwork", data: Dataset, backend: Backend, sizes: memory.Sizes
 ) -> float:
-    """Return how many bytes the training may take: the user's limit, or what is free."""
+    """Return how many bytes training may use: the user's limit, or else the free memory."""
     if network.memory_limit is not None:
         return network.memory_limit
     free = backend.memory()
     if free is None:
         return math.inf
-    there = is_array(data.X) and backend.owns(data.X) and not is_stored(data.X)
-    return free.free + there * len(data) * (sizes.feature_bytes + sizes.other_bytes)
+    # The plan counts the data, which take no new memory if they are on the device already.
+    on_device = is_array(data.X) and backend.owns(data.X) and not is_stored(data.X)
+    return free.free + on_device * len(data) * (sizes.feature_bytes + sizes.other_bytes)
 
 
 def place_for(
@@ -227,7 +232,7 @@ def place_for(
     plan: memory.MemoryPlan | None = None,
     read: bool = False,
 ) -> Data:
-    """Place data as a network takes them; see :func:`place`."""
+    """Place data for a network; see :func:`place`."""
     first = takes_wide(network, backend)
     return place(dataset, backend, y, keeps_sparse(network), first, plan, read)
 
@@ -248,17 +253,25 @@ def place(
     dataset : Dataset
     backend : Backend
     y : array, optional
-        The targets as the loss takes them.
-    keeps : bool
-        Whether batches of sparse features may stay sparse.
+        The targets in the form that the loss takes.
+    keeps : bool, default False
+        Whether batches of sparse features stay sparse.
     first : Layer, optional
-        The network's first layer, where it takes features with more digits than the network's
-        type has; see :func:`takes_wide`.
+        The network's first layer, if it takes features with more digits than the network's type
+        has; see :func:`takes_wide`.
     plan : MemoryPlan, optional
-        Of the training, which says whether to make a stream.
+        The plan for training, which says whether to stream the data.
     read : bool, default False
-        Whether to read data that are stored into memory; else they are streamed without a plan,
-        too.
+        Whether to read stored data into memory. Otherwise they are streamed, even without a plan.
+
+    Returns
+    -------
+    Arrays or Stream
+
+    Raises
+    ------
+    ValueError
+        A feature, target or weight is too large for the network's type.
     """
     X, weight = dataset.X, dataset.sample_weight
     y = None if y is None else _move(y, backend)
@@ -269,7 +282,7 @@ def place(
         if narrowed is not None:
             check_limits(X, narrowed, backend)
             return Arrays(own_structure(X), y, weight, backend, keeps_type=True)
-        # For its check alone, on the host.
+        # Only for the check that the network's type holds the values, where they are now.
         _move(X.data, backend_of(X.data).with_dtype(backend.dtype))
         rows = backend.from_sparse(X) if keeps else None
         own = own_structure(X) if rows is None else rows
@@ -284,22 +297,22 @@ def place(
         return Stream(X, y, weight, backend, memory.EVALUATION_ROWS, narrowed=narrowed)
     if narrowed is not None:
         check_limits(X, narrowed, backend)
-        if isinstance(X, np.ndarray):  # as kernels go through it
+        if isinstance(X, np.ndarray):  # the layout and byte order that the kernels expect
             X = np.ascontiguousarray(X, numpy_type(X))
         return Arrays(move_state(X, backend, wide=True), y, weight, backend, keeps_type=True)
     return Arrays(_move(X, backend), y, weight, backend)
 
 
 def _move(x: Array, backend: Backend) -> Array:
-    """Move an array; integers keep their type, which is smaller, until a batch of them is made."""
+    """Move an array. Integers keep their type, which is often smaller; each batch is cast."""
     if isinstance(x, np.ndarray):
         x = x.astype(x.dtype.newbyteorder("="), copy=False)
-    with np.errstate(over="ignore"):  # refused below, in words
+    with np.errstate(over="ignore"):  # overflow is reported below, with a clear message
         moved, xp = move_state(x, backend), backend.xp
     if moved is x or not xp.isdtype(moved.dtype, "real floating"):
         return moved
     if not backend.scalar(ops.all_finite(moved)):
         raise ValueError(
-            f"there are numbers {beyond(backend)}: scale them down, or give dtype='float64'"
+            f"the data have numbers {beyond(backend)}: scale them down, or give dtype='float64'"
         )
     return moved

@@ -1,4 +1,4 @@
-"""Replacing a file in one step."""
+"""Replacing a file atomically."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from typing import BinaryIO, cast
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write to, which takes the place of ``path`` when the block ends.
+    """Open a temporary file for writing, which replaces ``path`` when the block ends.
 
-    Whenever the process ends, the old content is there or the new one, never a part of it. An
-    exception in the block keeps the old file. A file that is replaced keeps its mode.
+    Even if the process is killed, ``path`` has either its old or its new content, complete. An
+    exception in the block leaves the old file as it was. The new file has the old one's mode.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:

@@ -1,4 +1,4 @@
-"""Data that are stored (memory maps, HDF5, Zarr, anything that is sliced), and reading them."""
+"""Reading data that are stored in files: memory maps, HDF5, Zarr, anything that can be sliced."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from .backends import Array, is_array, is_sparse, to_host
 
 
 def is_stored(X: Any) -> bool:
-    """Whether X is not in memory, and its rows can be read by slices: a memory map, HDF5, Zarr.
+    """Whether X is outside memory and is read by slices: a memory map, HDF5 or Zarr.
 
-    What is computed from a memory map, and its copies, are of its class too, but are in memory.
+    Copies of a memory map, and results computed from it, have the same class but are in memory.
     """
     if isinstance(X, np.memmap):
         return X._mmap is not None  # type: ignore[attr-defined]
@@ -24,28 +24,28 @@ def is_stored(X: Any) -> bool:
 
 
 def type_name(values: Array) -> str:
-    """Return the name of a type of any library, e.g. ``"float32"``."""
+    """Return the name of an array's type, in any library, e.g. ``"float32"``."""
     return str(values.dtype).rpartition(".")[2]
 
 
 def numpy_type(values: Any) -> np.dtype:
-    """Return NumPy's type, in native byte order, for numbers of any library or stored ones."""
+    """Return the NumPy type, in native byte order, of an array of any library or stored data."""
     try:
         dtype: np.dtype = np.dtype(values.dtype).newbyteorder("=")
         return dtype
-    except TypeError:  # another library's
+    except TypeError:  # a type object of another library
         return np.dtype(type_name(values))
 
 
 def rows_decoded_together(X: Any) -> int:
-    """Return how many rows a file decodes at least, however few are asked for."""
+    """Return the fewest rows that a file decodes, even if only one is read."""
     chunks = getattr(X, "chunks", None) if is_stored(X) else None
     return chunks[0] if chunks and isinstance(chunks[0], int) else 1
 
 
 @contextmanager
 def stored_rows(X: Any) -> Iterator[Read]:
-    """Give a function that reads rows of ``X``, with little memory on the way."""
+    """Yield a function that reads rows of ``X`` and needs little memory besides its output."""
     if isinstance(X, np.memmap) and is_stored(X):
         with mapped_rows(X) as read:
             yield read
@@ -54,7 +54,7 @@ def stored_rows(X: Any) -> Iterator[Read]:
 
 
 def read_all(X: Any) -> np.ndarray:
-    """Return all that is stored as an array in memory, in native byte order."""
+    """Read all rows into an array in memory, in native byte order."""
     rows = np.empty(X.shape, numpy_type(X))
     with stored_rows(X) as read:
         read(0, len(rows), rows)
@@ -62,34 +62,34 @@ def read_all(X: Any) -> np.ndarray:
 
 
 _NEAR, _AT_A_TIME = 64, 4096
-"""Rows apart of each other that are read in one slice, and how many of them at the most."""
+"""The largest gap between rows that are read in one slice, and the most rows per slice."""
 
 
 def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
-    """Return rows of stored data, in memory; they are read in the order in which they are there."""
+    """Return rows of stored data as an array in memory, reading them in the file's order."""
     rows = np.empty((len(index), *X.shape[1:]), numpy_type(X))
     if not len(index):
         return rows
     order = np.argsort(index, kind="stable")
-    # One slice for what is near each other; a slice has all that is between, too.
+    # One slice reads rows that are close together, and the rows between them as well.
     far = np.diff(index[order]) > _NEAR
     long = np.arange(1, len(index)) % _AT_A_TIME == 0
     with stored_rows(X) as read:
-        for some in np.split(order, np.flatnonzero(far | long) + 1):
-            first, last = int(index[some[0]]), int(index[some[-1]])
+        for places in np.split(order, np.flatnonzero(far | long) + 1):
+            first, last = int(index[places[0]]), int(index[places[-1]])
             near = np.empty((last + 1 - first, *X.shape[1:]), rows.dtype)
             read(first, last + 1, near)
-            rows[some] = near[index[some] - first]
+            rows[places] = near[index[places] - first]
     return rows
 
 
 _PIECE_BYTES = 1 << 20
-"""About what is read at a time: it is there twice meanwhile."""
+"""About how many bytes are read at a time; each piece is in memory twice while it is copied."""
 
 
 def _read_slices(X: Any, start: int, stop: int, out: np.ndarray) -> None:
-    """Read rows as slices, in whole pieces that they are stored in: each is decoded once."""
-    if hasattr(X, "read_direct") and start < stop:  # h5py, which changes the byte order, too
+    """Read rows by slices that hold whole chunks of the file, so that each is decoded once."""
+    if hasattr(X, "read_direct") and start < stop:  # h5py; it converts the byte order as well
         X.read_direct(out, np.s_[start:stop])
         return
     unit = rows_decoded_together(X)
@@ -102,14 +102,17 @@ def _read_slices(X: Any, start: int, stop: int, out: np.ndarray) -> None:
 
 
 def _read_slice(X: Any, first: int, last: int, out: np.ndarray) -> None:
-    """Read one slice, and refuse what is not what was asked for."""
+    """Read one slice, and refuse rows of another shape or type than X says it has."""
     rows = np.asarray(to_host(X[first:last, ...] if is_array(X) else X[first:last]))
     if rows.shape != out.shape:
         raise ValueError(f"X[{first}:{last}] has shape {rows.shape}: expected {out.shape}")
     if rows.dtype.kind not in "biuf":
         raise TypeError(f"X[{first}:{last}] has the type {rows.dtype}: expected numbers")
-    with np.errstate(invalid="ignore", over="ignore"):  # refused below or later, in words
+    with np.errstate(invalid="ignore", over="ignore"):  # later checks report it clearly
         out[...] = rows
     same = rows.dtype.newbyteorder("=") == out.dtype
     if out.dtype.kind != "f" and not same and not np.array_equal(out, rows):
-        raise ValueError(f"X[{first}:{last}] has numbers that {out.dtype}, X.dtype, does not hold")
+        raise ValueError(
+            f"X[{first}:{last}] has numbers of type {rows.dtype} that X.dtype, {out.dtype}, "
+            "cannot hold"
+        )

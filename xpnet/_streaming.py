@@ -1,4 +1,4 @@
-"""Data sets that are read while the network computes: larger than memory, or stored in a file."""
+"""Data sets that are read while the network computes: larger than memory, or stored in files."""
 
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
 
 _CHECKED = 1 << 14
-"""Numbers that are checked at a time: of float32 a piece of 64 KiB, which stays in a cache."""
+"""How many numbers are checked at a time: 64 KiB of float32, which fits in the CPU cache."""
 
 Part = tuple[np.ndarray, np.ndarray]
-"""The ranges of rows that a chunk is made of, and the order in which its samples are taken."""
+"""The row ranges that make up a chunk, and the order in which its samples are used."""
 
 
 class Stream:
-    """A data set of which a thread reads one chunk of features while another is trained on.
+    """A data set whose next chunk a thread reads while the network trains on the current one.
 
-    Two buffers are used in turn, made once. Targets and weights, which are small, are where the
-    network lives from the beginning.
+    Two buffers are allocated once and used in turn. Targets and weights are small, so they are on
+    the network's device from the start.
 
     Parameters
     ----------
     X : array-like of shape (n, n_features)
-        Anything whose slices of rows NumPy understands: an array, a ``numpy.memmap``, a data set
-        of HDF5 or Zarr.
+        Anything whose row slices NumPy can convert: an array, a ``numpy.memmap``, an HDF5 or Zarr
+        data set.
     y, sample_weight : array or None
     backend : Backend
     chunk : int
-        Rows of a chunk, at the most; in training a multiple of the batch size.
+        The most rows in a chunk; in training, a multiple of the batch size.
     batch_size : int, default 1
-        Of the training.
+        The batch size of training.
     block : int, default 1
-        Rows that are read in one piece, when chunks are made of pieces from everywhere.
+        Contiguous rows per read in training, where a chunk is a mixture of blocks.
     narrowed : function, optional
-        Where the first layer takes features of their own type: what turns rows into numbers of
-        the network's type, for the check alone.
+        Casts rows to the network's type as the first layer does, for the check only. Given if the
+        first layer takes features in their own type.
 
     Raises
     ------
     ValueError
-        From the iteration: a chunk has a number that is not finite in the network's type.
+        On iteration: a chunk has a number that is not finite in the network's type.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class Stream:
         return int(self.X.shape[0])
 
     def first(self) -> Arrays:
-        """Return arrays of the kind and shape of a chunk's, which are nobody else's."""
+        """Return arrays with the shape and types of a chunk, from which steps can be built."""
         y, weight = take(self.backend.asarray(np.arange(self.chunk)), self.y, self.sample_weight)
         return self._chunk(self._buffer(0), y, weight)
 
     def _chunk(self, X: np.ndarray, y: Array | None, weight: Array | None) -> Arrays:
-        own = self._narrowed is not None
-        return Arrays(self.backend.asarray(X), y, weight, self.backend, keeps_type=own)
+        keeps_type = self._narrowed is not None
+        return Arrays(self.backend.asarray(X), y, weight, self.backend, keeps_type=keeps_type)
 
     def _buffer(self, turn: int) -> np.ndarray:
         if not self._buffers:
@@ -93,12 +93,12 @@ class Stream:
     def chunks(
         self, network: "NeuralNetwork", epoch: int
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
-        """Give the chunks of an epoch, and the order of the samples in each."""
+        """Yield the chunks of an epoch, each with the order of its samples."""
         yield from self._read_ahead(network.chunk_orders(len(self), epoch, *self._layout))
         self._checked = True
 
     def batches(self, size: int) -> Generator[Arrays, None, None]:
-        """Give batches of ``size`` samples in the order of the data, for prediction."""
+        """Yield batches of ``size`` samples in the order of the data, for prediction."""
         n = len(self)
         starts = np.arange(0, max(n, 1), self.chunk)
         ranges = np.stack([starts, np.minimum(starts + self.chunk, n)], axis=1)
@@ -111,8 +111,8 @@ class Stream:
     def _read_ahead(
         self, parts: Iterator[Part]
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
-        """Give chunks, each while the next one is read; what reading raises is raised here."""
-        # Leaving the block, by an exception too, waits for the thread's end.
+        """Yield each chunk while the next one is read, and raise whatever reading raises."""
+        # Leaving the block, even by an exception, waits for the thread to finish.
         with (
             stored_rows(self.X) as read,
             ThreadPoolExecutor(1, thread_name_prefix="xpnet-reader") as reader,
@@ -127,7 +127,7 @@ class Stream:
                 yield self._arrays(X, ranges), order
 
     def _arrays(self, X: np.ndarray, ranges: np.ndarray) -> Arrays:
-        """Return a chunk where the network lives."""
+        """Return a chunk on the network's device."""
         y, weight = self.y, self.sample_weight
         if len(ranges) > 1:
             y, weight = take(self.backend.asarray(rows_of(ranges)), y, weight)
@@ -142,7 +142,7 @@ class Stream:
         for start, stop in ranges.tolist():
             out = buffer[filled : filled + stop - start]
             read(start, stop, out)
-            if not self._checked:  # to go through all once is enough
+            if not self._checked:  # one pass over the data is enough
                 check_rows(out, start, self.backend.dtype, self._narrowed)
             filled += len(out)
         return buffer[:filled]
@@ -160,16 +160,16 @@ def check_rows(
     ----------
     rows : array of shape (n, n_features)
     first : int
-        The place of the first of them in the data.
+        The index of the first of these rows in the data.
     dtype : str
         The network's type.
     narrowed : function, optional
-        What turns rows into numbers of that type, if rounding them is not enough.
+        Casts rows to that type, if rounding alone does not do it.
 
     Raises
     ------
     ValueError
-        With the place of the first such number.
+        A number is not finite; the message has its row and column.
     """
     if rows.dtype.kind != "f" and narrowed is None:
         return

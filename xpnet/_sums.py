@@ -1,4 +1,4 @@
-"""Loss and metric of many batches, summed where the batches are and read once."""
+"""Loss and metric of many batches, summed on the device and read once."""
 
 import math
 from array import array
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class Sums:
-    """Loss and metric of the batches so far, on the device until they are read."""
+    """Loss and metric of the batches so far, kept on the device until they are read."""
 
     def __init__(self, network: "NeuralNetwork") -> None:
         self._loss_function = network.loss
         self._backend = network.backend
-        # Numbers where they are there at once; else arrays, which are read at the end.
+        # A lazy backend returns 0-d arrays, which are read at the end so that no step waits.
         lazy = network.backend.lazy
         self._losses: Any = [] if lazy else array("d")
         self._weights: Any = [] if lazy else array("d")
@@ -34,7 +34,7 @@ class Sums:
             self.metric = accumulator(network.metric, network.target_unit)
 
     def add(self, batch: Arrays, output: Array, loss: Array, step: int = 0) -> Array:
-        """Take a batch, or a piece of the batch of that step, in; return what it weighs."""
+        """Add a step's batch, or a piece of it; return its total weight."""
         arguments = loss_arguments(batch, output)
         weight = self._loss_function.total_weight(*arguments)
         self._losses.append(loss)
@@ -44,7 +44,7 @@ class Sums:
         return weight
 
     def add_losses(self, losses: Array, weights: Array, step: int) -> None:
-        """Take the losses of some steps in, the first of which is ``step``."""
+        """Add the losses of consecutive steps, of which ``step`` is the first."""
         if self._backend.lazy:
             self._losses.append(losses)
             self._weights.append(weights)
@@ -54,31 +54,34 @@ class Sums:
         self._steps.extend(range(step, step + losses.shape[0]))
 
     def add_penalty(self, penalty: Array) -> None:
-        """Take in what the samples of a batch shared, before it was divided by their weight."""
+        """Add the penalty that the samples of a batch share, before division by their weight."""
         self._penalties.append(penalty)
 
     def add_outputs(self, *arguments: Array) -> None:
-        """Take targets, outputs and weights in, for the metric alone."""
+        """Add targets, outputs and weights for the metric only."""
         if self.metric is not None:
             self.metric.add(*metric_arguments(self._loss_function, *arguments))
 
     def set_statistics(self, statistics: Array) -> None:
-        """Take the metric's statistics of all batches so far, in place of those held."""
+        """Replace the metric's statistics by those of all batches so far."""
         if isinstance(self.metric, _SummedMetric):
             self.metric.statistics = statistics
 
     @property
     def last_step(self) -> int:
-        """The step of the last batch."""
+        """The step of the batch that was added last."""
         return self._steps[-1]
 
     @property
     def total_weight(self) -> float:
-        """What the batches weigh together; waits for the device."""
+        """The total weight of all batches; waits for the device."""
         return float(np.sum(_numbers(self._weights, self._backend)))
 
     def read(self) -> tuple[float, float | None]:
-        """Return loss and metric, NaN where nothing counted; waits for the device."""
+        """Return the loss and the metric, NaN if no sample counted; wait for the device.
+
+        The metric is None if the network has none.
+        """
         losses, weights = (
             _numbers(values, self._backend) for values in (self._losses, self._weights)
         )
@@ -89,13 +92,16 @@ class Sums:
         return loss, None if self.metric is None else self.metric.result()
 
     def read_penalty(self) -> float:
-        """Return the mean over the samples of the penalties that they shared; waits."""
+        """Return the mean shared penalty per sample; wait for the device."""
         total = self.total_weight
         shared = float(np.sum(_numbers(self._penalties, self._backend)))
         return shared / total if total else 0.0
 
     def first_not_finite(self) -> tuple[str, int] | None:
-        """Return what was not finite first, a batch's loss or its weight, and its step; waits."""
+        """Return a description of the first loss or weight that is not finite, and its step.
+
+        It is None if all are finite. Waits for the device.
+        """
         for what, values in (("the loss", self._losses), ("the weight", self._weights)):
             numbers = _numbers(values, self._backend)
             wrong = np.flatnonzero(~np.isfinite(numbers))
@@ -106,7 +112,7 @@ class Sums:
 
 
 def _numbers(values: Any, backend: Backend) -> np.ndarray:
-    """Bring many single numbers over at once."""
+    """Copy many 0-d arrays to the host in one transfer."""
     if len(values) and backend.lazy and is_array(values[0]):
         xp = array_namespace(values[0])
         flat = [xp.reshape(value, (-1,)) for value in values]
@@ -124,7 +130,7 @@ class _SummedMetric:
     def add(self, *arguments: Array) -> None:
         new = self.metric.statistics(*_in_unit(self._unit, *arguments))
         if self.statistics is None:
-            # A copy: it may be the output itself, which is written over at the next step.
+            # A copy, since it may be the output itself, which the next step overwrites.
             self.statistics = array_namespace(new).asarray(new, copy=True)
         else:
             self.statistics = self.metric.merge(self.statistics, new)
@@ -141,7 +147,7 @@ class _CollectedMetric:
         self.seen: list[tuple[Array, ...]] = []
 
     def add(self, *arguments: Array) -> None:
-        # Copies: the next batch's output may be written where this one is.
+        # Copies, since the next step may overwrite the output.
         self.seen.append(tuple(array_namespace(a).asarray(a, copy=True) for a in arguments))
 
     def result(self) -> float:
@@ -153,13 +159,14 @@ class _CollectedMetric:
 def accumulator(
     metric: Metric | Callable[..., Any], unit: Unit | None = None
 ) -> _SummedMetric | _CollectedMetric:
-    """Return what takes a metric of batches whose targets and outputs are standardised, if at all.
+    """Return an object that computes a metric of many batches.
 
     Parameters
     ----------
     metric : Metric or function
     unit : tuple of float, optional
-        The mean and the scale that they were standardised by: the metric is that of the values.
+        The mean and the scale by which the targets were standardised, if they were. The metric is
+        computed in the targets' own unit.
     """
     if isinstance(metric, Metric):
         return _SummedMetric(metric, unit)
@@ -175,18 +182,21 @@ def _in_unit(unit: Unit | None, *arguments: Array) -> tuple[Array, ...]:
 
 
 def _number(x: Any) -> float:
-    """Return what a metric made, a 0-d array or a number, as a float; waits for the device."""
+    """Return the result of a metric, a 0-d array or a number, as a float; wait for the device."""
     return backend_of(x).scalar(x) if is_array(x) else float(x)
 
 
 def loss_arguments(batch: Arrays, output: Array) -> tuple[Array, ...]:
-    """Return what losses and metrics take; without weights, a user's may have no such argument."""
+    """Return the arguments for losses and metrics, with weights only if there are some.
+
+    A user's loss or metric may have no parameter for weights.
+    """
     if batch.sample_weight is None:
         return batch.y, output
     return batch.y, output, batch.sample_weight
 
 
 def metric_arguments(loss: LossFunction, *arguments: Array) -> tuple[Array, ...]:
-    """Return what metrics take: with weights of 0 for samples that the loss does not count."""
+    """Return the arguments for metrics, with weight 0 for samples that the loss ignores."""
     weight = loss.metric_weight(*arguments)
     return arguments[:2] if weight is None else (*arguments[:2], weight)

@@ -14,7 +14,7 @@ import numpy as np
 
 from ._checks import number
 from ._digits import differ_by_rounding, lost_digits
-from ._originals import is_defined_here
+from ._overrides import is_defined_here
 from .backends import Array, Backend, array_namespace, backend_of, move, to_host
 from .backends._errors import shown
 from .backends._warnings import warn

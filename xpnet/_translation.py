@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from ._originals import replaced
+from ._overrides import replaced
 from .activations import (
     LeakyReLUActivation,
     LinearActivation,

@@ -1,4 +1,4 @@
-"""The choice among the ways to take the steps of a training."""
+"""The choice between formulas, compiled steps and captured steps."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
-    """Return the fastest steps that there are for a network, of those that are allowed.
+    """Return the fastest kind of steps that the network supports and its user allows.
 
-    On NumPy :mod:`xpnet.config` says whether they may be, or must be, compiled; on CUDA the
-    network's ``capture``.
+    On NumPy, ``xpnet.config.kernels`` allows, forbids or requires compiled steps. On CUDA, the
+    network's ``capture`` does so for captured steps.
 
     Raises
     ------
     ValueError
-        Something is asked for that there is not for this network or these data.
+        The required kind of steps, or the precision, does not work for this network or these data.
     """
     if config.kernels not in config.KERNELS:
         raise unknown_name("xpnet.config.kernels", config.kernels, config.KERNELS)
@@ -32,20 +32,23 @@ def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
     if network.backend.has_kernels:
         make = captured_steps
         if network.capture is True:
-            asked = "capture=True, and there is no captured step"
+            asked = "capture=True, but these steps cannot be captured"
         if network.precision != "float32":
-            asked = f"precision={network.precision!r} is for captured steps, and there is none"
+            asked = (
+                f"precision={network.precision!r} needs captured steps, but these steps cannot be "
+                "captured"
+            )
     else:
         if network.precision != "float32":
             raise ValueError(
-                f"precision={network.precision!r} is for products on CUDA, and this network is on "
+                f"precision={network.precision!r} is for products on CUDA, but this network is on "
                 f"{network.backend.device_name}: give precision='float32'"
             )
         if network.backend.name == "numpy" and config.kernels != "numpy":
             make = compiled_steps
         if config.kernels == "numba":
             make = compiled_steps
-            asked = "xpnet.config.kernels='numba', and there is no compiled step"
+            asked = "xpnet.config.kernels='numba', but these steps cannot be compiled"
     if make is None or not network.parameters:
         return FormulaSteps(network, placed)
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _moments
-from ._originals import replaced
+from ._overrides import replaced
 from ._reading import is_wide
 from ._stored import numpy_type
 from .backends import Array, Backend, ops, to_host

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from array_api_compat import device
 
 from ._checks import check_non_negative, check_positive
-from ._originals import remember
+from ._overrides import remember
 from .backends import Array, array_namespace, ops
 from .layers import Layer
 from .layers.base import check_batch

@@ -1,4 +1,4 @@
-"""Looking into a network: what its layers put out and how they would be changed."""
+"""Inspecting a network: statistics of each layer's outputs, weights and gradients."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What one layer does with a batch.
+    """Statistics of one layer for a batch.
 
     Attributes
     ----------
     layer : str
+        The layer's name.
     mean, deviation : float
-        Of its outputs.
+        Mean and standard deviation of its outputs.
     zeros : float
-        The part of its outputs that is 0.
+        Share of its outputs that are 0.
     dead : int
-        Units that put out 0 for every sample of the batch.
+        Number of units whose output is 0 for every sample of the batch.
     units : int
+        Number of units.
     weights, gradient : float
-        Lengths, over all its parameters, of these and of the loss's derivative; 0 without any.
+        Norm of all its parameters, and of their gradients; 0 for a layer without parameters.
     """
 
     layer: str
@@ -45,12 +47,13 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What all layers do with a batch, and its loss; prints as a table.
+    """The loss of a batch and statistics of all layers; ``print`` shows them as a table.
 
     Attributes
     ----------
     loss : float
     layers : list of LayerReport
+        One for each layer, in their order.
     """
 
     loss: float
@@ -75,7 +78,7 @@ class Inspection:
 
 
 def inspect(network: "NeuralNetwork", batch: "Arrays", loss_function: "LossFunction") -> Inspection:
-    """Return what a network's layers do with a batch, in training; it stays as it is."""
+    """Return statistics of a training pass with a batch, and leave the network unchanged."""
     before, x, outputs = Snapshot(network), batch.X, []
     try:
         for layer in network.layers:

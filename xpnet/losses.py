@@ -26,7 +26,7 @@ from ._checks import (
     is_at_hand,
 )
 from ._class_weights import balanced_weights, read_class_weight, weights_of_classes
-from ._originals import has_methods_of, remember
+from ._overrides import has_methods_of, remember
 from ._readable import Readable
 from .backends import Array, array_namespace, ops, to_host
 

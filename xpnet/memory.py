@@ -1,4 +1,4 @@
-"""How much memory training takes, known before it begins."""
+"""Plans how much memory training takes, before it begins."""
 
 import math
 from collections.abc import Sequence
@@ -15,54 +15,54 @@ if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
 
 AUTO_BATCH_SIZES = (512, 256, 128, 64)
-"""What ``batch_size="auto"`` chooses from, the largest first."""
+"""The sizes that ``batch_size="auto"`` chooses from, largest first."""
 
 EVALUATION_ROWS = 1024
-"""Samples in a batch of prediction: many enough for the matrix product, few enough for memory."""
+"""Batch size of prediction: large enough for fast matrix products, small enough for memory."""
 
 
 class MemoryPlanError(MemoryError):
-    """Training does not fit in memory in any way; the message has the plan."""
+    """No plan for training fits in memory; the message shows the smallest one."""
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """What training keeps in memory, in bytes; ``print`` shows it as a table.
+    """The memory that training takes, in bytes; ``print`` shows it as a table.
 
     Attributes
     ----------
     parameters : int
-        Weights, biases and whatever else is trained.
+        All trained parameters, such as weights and biases.
     gradients : int
-        Their derivatives; twice, where a batch is split and its pieces' are summed.
+        The parameters' gradients; more than one copy if a batch is split or gradients are clipped.
     optimizer_state : int
-        What the optimizer remembers, momentum say.
+        Arrays that the optimizer keeps between steps, such as momentum.
     restore_point : int
-        Parameters and optimizer's state as before the epoch, for when it fails.
+        A copy of the parameters and the optimizer's state, restored if an epoch fails.
     activations : int
-        A batch's features, all layers' outputs and the derivatives that go back through them.
+        The features of a batch, the outputs of all layers, and the derivatives of these outputs.
     evaluation : int
-        The outputs of two layers for a batch of the validation samples, and the loss's own arrays;
-        and all outputs and targets, for a metric that is a function.
+        The outputs of two adjacent layers for a batch of validation samples, and the temporary
+        arrays of the loss. For a metric that is a function, all outputs and targets as well.
     scratch : int
-        Pieces of arrays that formulas make on their way, and the losses of an epoch's steps.
+        Temporary arrays of the formulas, and the losses of an epoch's steps.
     compiled : int
-        What compiled steps have for themselves, in place of gradients and activations.
+        The buffers of compiled steps, which replace gradients and activations.
     data : int
-        Features, targets and weights of the samples that are there at the same time, and the
-        order in which they are taken.
+        Features, targets and weights of the samples in memory at the same time, and the order in
+        which they are used.
     batch_size : int
-        All samples, where the network's batch size is larger than the data.
+        The network's batch size, or the number of samples if that is smaller.
     rows : int
-        Samples that go through the network at a time: fewer than the batch has, where that does
-        not fit in memory as a whole.
+        Samples that go through the network at a time: fewer than ``batch_size`` if a whole batch
+        does not fit in memory.
     n_samples : int
     chunk : int or None
-        Samples of which the features are there at the same time, twice, where the data are
-        streamed; None where all are, stored data having been read once at the beginning.
+        Samples per chunk if the data are streamed, with two chunks in memory at a time. None if
+        all data are in memory.
     block : int or None
-        Samples that are read in one piece where the data are streamed: a chunk is made of many
-        blocks, from everywhere in the data.
+        Contiguous samples per read if the data are streamed. A chunk is made of many blocks, from
+        all parts of the data.
     """
 
     parameters: int
@@ -82,7 +82,7 @@ class MemoryPlan:
 
     @property
     def total(self) -> int:
-        """Bytes in all."""
+        """The sum of all sizes, in bytes."""
         return sum(size for _, size in self._sizes())
 
     def _sizes(self) -> list[tuple[str, int]]:
@@ -114,29 +114,29 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a plan is made from besides the network.
+    """The sizes of the data from which a plan is made.
 
     Attributes
     ----------
     itemsize : int
-        Bytes of a number of the network's type.
+        Bytes per number of the network's type.
     feature_bytes : int
-        Bytes of one sample's features, where all are there.
+        Bytes of one sample's features if all data are in memory.
     other_bytes : int
         Bytes of one sample's target and weight.
-    streamed_bytes : int
-        Bytes of one sample's features as they are read, where they are streamed.
-    decoded_rows : int
-        Rows that a file decodes at least, however few are read.
-    sparse : bool
-        Whether a batch stays sparse on its way to the first layer.
-    wide : bool
-        Whether a batch of dense features keeps their type, which takes more bytes than the
+    streamed_bytes : int, default 0
+        Bytes of one sample's features in the file's type, in which they are streamed.
+    decoded_rows : int, default 1
+        The fewest rows that the file decodes, even if only one is read.
+    sparse : bool, default False
+        Whether the first layer gets sparse batches.
+    wide : bool, default False
+        Whether the first layer gets dense batches in the data's type, which is wider than the
         network's.
-    evaluated : int
-        How many validation samples there are, and
-    evaluated_bytes : int
-        how many bytes they take.
+    evaluated : int, default 0
+        Number of validation samples.
+    evaluated_bytes : int, default 0
+        Bytes that all validation samples take.
     """
 
     itemsize: int
@@ -151,18 +151,26 @@ class Sizes:
 
 
 def itemsize_of(dtype: np.dtype, item: int) -> int:
-    """Return the bytes of a number of a type where all are there: floats are in the network's."""
+    """Return the bytes per number once data are in memory, where floats have the network's type.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        The type of the data.
+    item : int
+        Bytes per number of the network's type.
+    """
     return item if dtype.kind == "f" else dtype.itemsize
 
 
 _ORDER_BYTES = 8
-"""Bytes of a sample's place in the order of an epoch."""
+"""Bytes per sample of the order in which an epoch uses the samples."""
 
 _STEP_BYTES = 3 * 8
-"""Bytes of a step's number, loss and weight, until the end of the epoch."""
+"""Bytes of a step's number, loss and weight, which are kept until the end of the epoch."""
 
 _SCRATCH_BYTES = 4 << 16
-"""Four pieces of 64 KiB, which is what NumPy's formulas take; see ``ops.rowwise``."""
+"""Four temporary arrays of 64 KiB, the most that the formulas use on NumPy; see ``ops.rowwise``."""
 
 
 def plan(
@@ -173,7 +181,7 @@ def plan(
     rows: int | None = None,
     chunk: int | None = None,
 ) -> MemoryPlan:
-    """Return the plan of a training; see :class:`MemoryPlan` for what is what.
+    """Return the memory plan for training with the given batch size.
 
     Parameters
     ----------
@@ -181,9 +189,9 @@ def plan(
     sizes : Sizes
     n_samples, batch_size : int
     rows : int, optional
-        Samples at a time, by default the whole batch.
+        Samples that go through the network at a time; by default a whole batch.
     chunk : int, optional
-        Rows of a chunk of a stream; by default all data are there.
+        Rows per chunk of a stream; by default all data are in memory.
     """
     layers, optimizer, item = network.layers, network.optimizer, sizes.itemsize
     rows = batch_size if rows is None else rows
@@ -196,22 +204,22 @@ def plan(
     evaluated = [sizes.feature_bytes // item if sizes.wide else taken, *widths[1:]]
     widest = max(a + b for a, b in pairwise(evaluated))
     of_rows = (2 if sizes.sparse else int(sizes.wide)) * sizes.feature_bytes
-    # What the loss makes on its way: targets as rows, softmax, its logarithm, the derivative. In
-    # training a library that writes into arrays makes all but the last in pieces.
+    # The loss makes one-hot targets, the softmax, its logarithm and the derivative. In training,
+    # a library that writes into given arrays makes only the derivative as a whole.
     of_loss = 4 * widths[-1]
-    own = widths[-1] if network.backend.writes_out else of_loss
-    kept = sum(layer.numbers_per_sample() for layer in layers) + own
+    whole = widths[-1] if network.backend.writes_out else of_loss
+    kept = sum(layer.numbers_per_sample() for layer in layers) + whole
     row = item * kept + (of_rows or item * widths[0])
     data = n_samples * sizes.other_bytes + sizes.evaluated_bytes
     if chunk is None:
         data += n_samples * (sizes.feature_bytes + _ORDER_BYTES)
-    else:  # two chunks, two orders; and the places, targets and weights of one chunk's samples
+    else:  # two chunks, two orders; and the row indices, targets and weights of one chunk
         data += 2 * chunk * (sizes.streamed_bytes + _ORDER_BYTES)
         data += chunk * (_ORDER_BYTES + sizes.other_bytes)
     steps = -(-n_samples // batch_size) * -(-batch_size // rows)
     collected = 0
     if network.metric is not None and not isinstance(network.metric, Metric):
-        # A function needs all outputs and targets, and gets them in one piece.
+        # A function needs all outputs and targets at once; joining them makes a second copy.
         samples = max(n_samples, sizes.evaluated)
         collected = 2 * samples * (item * widths[-1] + sizes.other_bytes)
     return MemoryPlan(
@@ -235,13 +243,14 @@ def plan(
 def choose(
     network: "NeuralNetwork", sizes: Sizes, n_samples: int, available: float, streamed: bool
 ) -> MemoryPlan:
-    """Return the plan that is nearest to what was asked for, and fits into ``available`` bytes.
+    """Return the fastest plan for the network's batch size that fits into ``available`` bytes.
 
-    A batch is not larger than the data. All data on the device and a whole batch at a time, if they
-    fit. Else the data are streamed;
-    and if that is not enough, the batch is split, as little as has to be. ``batch_size="auto"`` is
-    the largest of 64, 128, 256 and 512 that needs no splitting, or all samples where there are
-    fewer: with all data on the device, if there is one, for that is worth more than a large batch.
+    If they fit, all data are on the device and whole batches go through the network. Otherwise the
+    data are streamed. If that is not enough, batches are split into as few pieces as possible.
+
+    ``batch_size="auto"`` means the largest of 64, 128, 256 and 512 that needs no splitting. A size
+    with which all data fit on the device is preferred to a larger one with streaming. No batch is
+    larger than the data.
 
     Parameters
     ----------
@@ -249,14 +258,18 @@ def choose(
     sizes : Sizes
     n_samples : int
     available : float
-        Bytes; infinite where nobody knows.
+        Bytes that training may use; infinite if unknown.
     streamed : bool
-        Whether the data are streamed in any case: they are stored, and are to stay there.
+        Whether the data are streamed in any case, because they stay in their file.
+
+    Returns
+    -------
+    MemoryPlan
 
     Raises
     ------
     MemoryPlanError
-        Nothing fits.
+        No plan fits.
     """
 
     def resident(batch_size: int, rows: int) -> MemoryPlan | None:
@@ -264,7 +277,7 @@ def choose(
         return found if found.total <= available and not streamed else None
 
     def in_chunks(batch_size: int, rows: int) -> MemoryPlan | None:
-        if sizes.sparse:  # not read in pieces
+        if sizes.sparse:  # sparse data cannot be streamed
             return None
         chunk = _chunk(plan(network, sizes, n_samples, batch_size, rows), sizes, available)
         found = plan(network, sizes, n_samples, batch_size, rows, chunk)
@@ -287,8 +300,8 @@ def choose(
         rows = fewer
     least = plan(network, sizes, n_samples, asked, rows, None if sizes.sparse else asked)
     raise MemoryPlanError(
-        f"training does not fit into {_readable(available)}. This is the least it takes:\n{least}\n"
-        "Use fewer or smaller layers, an optimizer that remembers less, or "
+        f"training does not fit into {_readable(available)}. It takes at least:\n{least}\n"
+        "Use fewer or smaller layers, an optimizer with less state, or "
         + ("a device with more memory" if network.memory_limit is None else "a larger memory_limit")
     )
 
@@ -296,8 +309,8 @@ def choose(
 def fewer_rows(rows: int, batch_size: int, n_samples: int, layers: Sequence[Layer]) -> int | None:
     """Return how many samples to take at a time instead of ``rows``: half as many, if possible.
 
-    All layers must learn from the last piece of each batch, too. So it may be less than half, or
-    None, where no smaller number leaves a piece that is large enough.
+    The last piece of each batch must be large enough for all layers to learn from it. So the number
+    may be less than half, or None if no smaller number leaves such pieces.
     """
     least = max(layer.least_samples for layer in layers)
     sizes = [size for size in (batch_size, n_samples % batch_size) if size >= least]
@@ -310,55 +323,60 @@ def fewer_rows(rows: int, batch_size: int, n_samples: int, layers: Sequence[Laye
 
 
 def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:
-    """Return the plan with compiled steps that take so many bytes, but make no pieces of arrays."""
-    scratch = plan.scratch - _SCRATCH_BYTES * 3 // 4  # one for what goes on around them
+    """Return the plan for compiled steps with buffers of ``size`` bytes."""
+    # Compiled steps make no temporary arrays; one is left for the evaluation around them.
+    scratch = plan.scratch - _SCRATCH_BYTES * 3 // 4
     return replace(plan, gradients=0, activations=0, scratch=scratch, compiled=size)
 
 
 CHUNK_BYTES = 1 << 25
-"""Features of streamed data that are read at a time, if there is room for twice that."""
+"""Bytes of features in a chunk of small data, if two chunks fit in memory."""
 
 LARGE_DATA, LARGEST_CHUNK = 64, 1 << 29
-"""Of large data a chunk is a 64th, up to so many bytes: the more blocks, the better the mixture.
+"""Large data have 64 chunks, or more so that no chunk has more than 512 MiB of features.
 
-The first chunk of an epoch is read while nothing is computed; of a 64th that is not felt.
+Larger chunks hold more blocks and so mix the data better. The first chunk of an epoch is read while
+nothing is computed, but the time for a 64th of the data hardly matters.
 """
 
 BLOCK_BYTES, BLOCKS = 1 << 16, 512
-"""Features that are read in one piece, and how many pieces a chunk has at least.
+"""The most bytes of features in a block, and the fewest blocks in a chunk.
 
-Blocks of 64 KiB are read at nearly the speed of a whole file. 512 of them show a chunk of sorted
-data some hundred classes as they are; with 128, a network of 200 classes lost 5 points.
+Blocks of 64 KiB are read nearly as fast as a whole file. With 512 blocks, a chunk of sorted data
+represents several hundred classes in proportion. With 128 blocks, a network of 200 classes lost 5
+percentage points of accuracy.
 """
 
 DECODED_BLOCKS, FEW_DECODED_BLOCKS = 128, 16
-"""How many blocks a chunk should have, and has at least, of files that decode many rows together.
+"""The desired and the fewest blocks in a chunk, for files that decode many rows together.
 
-There a block is whole pieces of the file, as long as there is room for the smaller number of them.
+In these files a block is one or more whole chunks of the file, unless memory is too small for the
+fewest blocks.
 """
 
 
 def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
-    """Return how many rows of a stream to read at a time: whole batches, and at the least one."""
+    """Return how many rows a chunk of a stream has: one or more whole batches."""
     size, n_samples = resident.batch_size, resident.n_samples
     rest = resident.total - n_samples * (sizes.feature_bytes + _ORDER_BYTES)
     row = max(sizes.streamed_bytes + 1.5 * _ORDER_BYTES + sizes.other_bytes / 2, 1)
     streamed = max(sizes.streamed_bytes, 1)
     wanted = n_samples // LARGE_DATA
-    if sizes.decoded_rows > 1:  # a quarter of the data: to read one while another is trained on
+    if sizes.decoded_rows > 1:  # at most a quarter of the data, so that reading can overlap
         wanted = max(wanted, min(DECODED_BLOCKS * sizes.decoded_rows, n_samples // 4))
     wanted = max(min(wanted, LARGEST_CHUNK // streamed), CHUNK_BYTES // streamed)
-    room = min((available - rest) / 2 / row, wanted)  # infinite where nobody knows
+    room = min((available - rest) / 2 / row, wanted)  # ``available`` may be infinite
     batches = -(-n_samples // size)
     count = math.ceil(batches / max(int(room) // size, 1))
     return math.ceil(batches / count) * size
 
 
 def _block(chunk: int, sizes: Sizes) -> int:
-    """Return how many rows of a stream to read in one piece.
+    """Return how many rows a block of a stream has.
 
-    Where the file decodes many rows together, that is whole pieces of it, unless a chunk would have
-    too few: then it is an even part of one, which is decoded more than once an epoch.
+    If the file decodes many rows together, a block is one or more whole chunks of the file. If that
+    would leave too few blocks, it is an even fraction of a file's chunk, which is then decoded
+    several times an epoch.
     """
     rows = max(min(BLOCK_BYTES // max(sizes.streamed_bytes, 1), chunk // BLOCKS), 1)
     most, piece = max(chunk // FEW_DECODED_BLOCKS, 1), sizes.decoded_rows

@@ -10,7 +10,7 @@ from . import memory, trainer
 from ._checks import NotFittedError, check_count, check_flag, check_path
 from ._chunks import chunk_sizes, mixed_chunks
 from ._direction import direction_of
-from ._originals import remember
+from ._overrides import remember
 from ._parameters import Parameters
 from ._placing import Placed, place, place_for, place_training, targets_of
 from ._preparing import (

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from ._checks import check_count, check_flag, check_fraction, check_non_negative, check_positive
-from ._originals import remember
+from ._overrides import remember
 from ._readable import Readable
 from .backends import Array, array_namespace, ops
 from .schedules import ConstantLearningRate, Schedule

@@ -1,4 +1,4 @@
-"""Pictures, by matplotlib (the extra ``plot``): of training, answers, weights, activations.
+"""Plots of training, predictions, weights and activations, by matplotlib (the extra ``plot``).
 
 Each function takes the Axes to draw into, or makes a new figure, and returns the Axes.
 """
@@ -31,7 +31,7 @@ def plot_history(history: "History", axes: Any = None) -> Any:
         raise TypeError(f"history={shown(history)}: expected the history of a trained network")
     quantities = [name for name in ("loss", "metric") if name in history]
     if not quantities:
-        raise ValueError("the history has no epoch to draw: train the network with fit first")
+        raise ValueError("the history has no epochs to draw: train the network with fit first")
     if axes is None:
         size = (4.8 * len(quantities), 3.6)
         _, axes = pyplot().subplots(
@@ -42,8 +42,8 @@ def plot_history(history: "History", axes: Any = None) -> Any:
     for ax, name in zip(panels, quantities, strict=True):
         ax.plot(history["epoch"], history[name], label="training")
         if f"val_{name}" in history:
-            there = ~np.isnan(history[f"val_{name}"])  # not where there was no validation
-            epochs, values = (np.array(history[key])[there] for key in ("epoch", f"val_{name}"))
+            validated = ~np.isnan(history[f"val_{name}"])
+            epochs, values = (np.array(history[key])[validated] for key in ("epoch", f"val_{name}"))
             ax.plot(epochs, values, label="validation", marker="." if len(epochs) < 12 else None)
             mode = "min" if name == "loss" else history.metric_mode
             best = None if mode is None else best_of(values, mode)
@@ -71,17 +71,20 @@ def plot_confusion(
     normalize: bool = False,
     ax: Any = None,
 ) -> Any:
-    """Draw how often each class was taken for each.
+    """Draw a confusion matrix: how often each true class was predicted as each class.
 
     Parameters
     ----------
     y_true : array of shape (n,) or (n, n_classes)
+        Class indices, or one-hot rows.
     y_pred : array of shape (n, n_outputs)
         A network's output.
     class_names : sequence of str, optional
+        By default the classes' numbers.
     normalize : bool, default False
-        Whether to show the parts of each row, which sum to 1, in place of numbers of samples.
+        Whether to show shares of each row, which sum to 1, instead of counts.
     ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
 
     Returns
     -------
@@ -97,7 +100,9 @@ def plot_confusion(
     if class_names is not None:
         names = check_texts("class_names", class_names)
         if len(names) != k:
-            raise ValueError(f"class_names has {len(names)} names: expected {k}, one for a class")
+            raise ValueError(
+                f"class_names has {len(names)} names: expected {k}, one for each class"
+            )
     ax = _axes(ax, 1.6 + 0.42 * max(k, 5), 1.2 + 0.42 * max(k, 5))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -122,7 +127,7 @@ def plot_images(
     class_names: Sequence[str] | None = None,
     ax: Any = None,
 ) -> Any:
-    """Draw images with what they are and what the network takes them for, the wrong ones first.
+    """Draw images captioned with their predicted and true classes, misclassified images first.
 
     Parameters
     ----------
@@ -131,15 +136,22 @@ def plot_images(
     y_pred : array of shape (n_samples, n_outputs), optional
         The network's output.
     shape : tuple of int, optional
-        Height and width; by default a square.
+        Height and width of the images; by default they are square.
     n : int, default 24
-        How many.
+        The most images to draw.
     class_names : sequence of str, optional
+        By default the classes' numbers.
     ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
 
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        There are no images, the arrays differ in length, or ``shape`` does not fit the pixels.
     """
     rows, n = _array("images", images, 2), check_count("n", n)
     if class_names is not None:
@@ -159,10 +171,11 @@ def plot_images(
     if guesses is not None and labels is not None:
         order = np.argsort(guesses == labels, kind="stable")
     captions = []
-    for place in order[:n]:
-        said = [_name(each[place], class_names) for each in (guesses, labels) if each is not None]
-        is_wrong = len(said) == 2 and said[0] != said[1]
-        captions.append((f"{said[0]}, is {said[1]}" if is_wrong else "".join(said[:1]), is_wrong))
+    for k in order[:n]:
+        names = [_name(each[k], class_names) for each in (guesses, labels) if each is not None]
+        is_wrong = len(names) == 2 and names[0] != names[1]
+        text = f"{names[0]}, is {names[1]}" if is_wrong else "".join(names[:1])
+        captions.append((text, is_wrong))
     ax = _mosaic(rows[order[:n]], shape, ax, captions, cmap="gray_r")
     return ax
 
@@ -170,29 +183,38 @@ def plot_images(
 def plot_weights(
     layer: DenseLayer, shape: tuple[int, int] | None = None, n: int = 24, ax: Any = None
 ) -> Any:
-    """Draw the weights of a layer's units as images: what each looks for.
+    """Draw the weights of each unit of a layer as an image: the pattern to which it responds.
+
+    Positive weights are red and negative ones blue; each image has its own scale.
 
     Parameters
     ----------
     layer : DenseLayer
-        The first one of a network for images.
+        The first layer of a network for images.
     shape : tuple of int, optional
-        Height and width of the images; by default a square.
+        Height and width of the images; by default they are square.
     n : int, default 24
-        How many units, those with the longest weights first.
+        The most units to draw, those with the largest weight norms first.
     ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
 
     Returns
     -------
     matplotlib Axes
-        Red is positive, blue negative, each image on a scale of its own.
+
+    Raises
+    ------
+    TypeError
+        ``layer`` is not a DenseLayer with weights.
+    ValueError
+        ``shape`` does not fit the layer's inputs.
     """
     if not isinstance(layer, DenseLayer) or layer.weights is None:
-        raise TypeError(f"layer={shown(layer)}: expected a DenseLayer that has its weights")
+        raise TypeError(f"layer={shown(layer)}: expected a DenseLayer with weights")
     weights, n = to_host(layer.weights).T, check_count("n", n)
     order = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:n]
     scales = np.maximum(np.abs(weights[order]).max(axis=1, keepdims=True), 1e-30)
-    captions = [(f"unit {place}", False) for place in order]
+    captions = [(f"unit {k}", False) for k in order]
     return _mosaic(weights[order] / scales, shape, ax, captions, cmap="RdBu_r", vmin=-1, vmax=1)
 
 
@@ -203,14 +225,15 @@ def _mosaic(
     captions: Sequence[tuple[str, bool]],
     **colors: Any,
 ) -> Any:
-    """Draw rows as small images side by side; a wrong one's caption is red."""
+    """Draw rows as small images side by side, with a red caption for wrong ones."""
     if not len(rows):
         raise ValueError("there are no images to draw")
     side = math.isqrt(rows.shape[1])
     size = (side, side) if shape is None else check_shape("shape", shape)
     if len(size) != 2 or math.prod(size) != rows.shape[1]:
         raise ValueError(
-            f"images of {rows.shape[1]} pixels: give shape=(height, width), got {shown(size)}"
+            f"shape={shown(size)} does not fit images of {rows.shape[1]} pixels: expected "
+            "shape=(height, width) with that product"
         )
     across = min(8, len(rows))
     down = -(-len(rows) // across)
@@ -227,33 +250,42 @@ def _mosaic(
 
 
 def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any = None) -> Any:
-    """Draw a histogram of each layer's outputs: whether they are alive, or all at their limits.
+    """Draw a histogram of each layer's outputs, to find dead or saturated units.
+
+    Each layer has one row, the first layer at the top. A label gives the share of outputs that are
+    0, if it is above 1 %.
 
     Parameters
     ----------
     network : NeuralNetwork
-        Trained or as it was initialised.
+        A network, trained or not.
     X : array of shape (n, n_features)
-        Some samples.
+        The samples to pass through the network.
     bins : int, default 60
+        Bins of each histogram.
     ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
 
     Returns
     -------
     matplotlib Axes
-        A line for each layer, the first one at the top, with the part of outputs that is 0.
+
+    Raises
+    ------
+    ValueError
+        ``X`` is empty, does not have the network's features or is not finite.
     """
     _check_network(network)
     bins, X = check_count("bins", bins), Dataset(X).X
     if not X.shape[0] > 0 or X.shape[1:] != network.layers[0].input_shape():
         raise ValueError(
             f"X has shape {tuple(X.shape)}: expected (n, {network.layers[0].input_shape()[0]}), "
-            "some samples with the network's features"
+            "one or more samples with the network's features"
         )
     Dataset(X).check_finite()
     with network.backend.active():
         data = Dataset(X)
-        data = data.rows(np.arange(len(data)))  # in memory, where they are stored
+        data = data.rows(np.arange(len(data)))  # reads stored data into memory
         batch = next(place_for(network, data, network.backend).batches(len(data))).X
         outputs = []
         for layer in network.layers:
@@ -281,30 +313,36 @@ def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any
 def plot_decision_regions(
     network: "NeuralNetwork", X: Array, y: Array, resolution: int = 200, ax: Any = None
 ) -> Any:
-    """Draw what a network of two features answers all over the plane, and the samples.
+    """Draw the predicted class at each point of the plane, and the samples, for two features.
 
     Parameters
     ----------
     network : NeuralNetwork
-        A trained one.
+        A trained classifier of two features.
     X : array of shape (n, 2)
     y : array of shape (n,)
         Class indices.
     resolution : int, default 200
-        Points along each side.
+        Grid points along each axis.
     ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
 
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        ``X`` is empty or does not have two features, or ``y`` has another length.
     """
     _check_network(network)
     points, resolution = _array("X", X, 2), check_count("resolution", resolution, least=2)
     labels = _array("y", y, None, len(points)).ravel()
     if points.shape[1] != 2 or len(labels) != len(points):
         raise ValueError(
-            f"X has shape {points.shape} and y {len(labels)} numbers: decision regions are of two "
-            "features, and of one class index for each sample"
+            f"X has shape {points.shape} and y has {len(labels)} numbers: expected X of shape "
+            "(n, 2) and one class index for each sample"
         )
     if not len(points):
         raise ValueError("X has no samples: expected at least 1")
@@ -339,24 +377,25 @@ def plot_sweep(
     ax: Any = None,
     mode: str = "auto",
 ) -> Any:
-    """Draw the scores that the values of a setting led to, with the best one marked.
+    """Draw the score for each value of a setting, and mark the best one.
 
     Parameters
     ----------
     values : sequence
-        Numbers, on a logarithmic axis where they are far apart, or names.
+        Numbers or names. Numbers get a logarithmic axis if the largest is 50 times the smallest.
     scores : sequence of float
-        One for each value. NaN and infinite scores are never the best.
+        The score for each value. NaN and infinite scores are never the best.
     errors : sequence of float, optional
         The spread of each score.
-    name : str
+    name : str, default "value"
         Label of the horizontal axis.
-    score : str, Metric, LossFunction or function
-        Label of the vertical axis, or what is named there. A metric, the name of one, and a loss
-        also say which way is better.
+    score : str, Metric, LossFunction or function, default "score"
+        The quantity on the vertical axis, or a label for it.
     ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
     mode : {"auto", "max", "min"}, default "auto"
-        Whether large or small scores are better. "auto" asks the metric that ``score`` names.
+        Whether the largest or the smallest score is best. "auto" takes it from ``score``, which
+        must then be a metric, the name of a metric or a loss.
 
     Returns
     -------
@@ -365,8 +404,8 @@ def plot_sweep(
     Raises
     ------
     ValueError
-        The scores do not match the values in number, or ``mode`` is "auto" and ``score`` is not
-        the name of a metric.
+        There are no values, or another number of scores or errors than of values. Or ``mode`` is
+        "auto", and ``score`` does not say which scores are better.
 
     Examples
     --------
@@ -378,14 +417,14 @@ def plot_sweep(
     mode, label = _direction_and_label(score, mode)
     means = _array("scores", scores, 1, len(values)).astype(float)
     if not len(means):
-        raise ValueError("values is empty: expected one setting at least")
+        raise ValueError("values is empty: expected at least one setting")
     spread = None
     if errors is not None:
         spread = _array("errors", errors, 1, len(values)).astype(float)
     ax = _axes(ax, 5.0, 3.6)
     numbers = all(isinstance(value, (int, float)) for value in values)
     places: Any = list(values) if numbers else list(range(len(values)))
-    # Between names there is nothing that a line could stand for.
+    # A line between names would suggest values in between.
     ax.plot(places, means, marker="o", linestyle="-" if numbers else "")
     if spread is not None:
         if numbers:
@@ -406,10 +445,10 @@ def plot_sweep(
 
 
 def _direction_and_label(score: Any, mode: str) -> tuple[str, str]:
-    """Return whether "max" or "min" is best, and what the axis says."""
+    """Return whether the "max" or the "min" is best, and the label of the axis."""
     metric = score
     if isinstance(score, str):
-        with suppress(UnknownNameError):  # a label in the user's own words
+        with suppress(UnknownNameError):  # the text may be a label, not the name of a metric
             metric = find("score", score, Metric, METRICS)
     own_name = getattr(score, "name", getattr(score, "__name__", type(score).__name__))
     label = score if isinstance(score, str) else own_name
@@ -432,7 +471,7 @@ def _name(label: Any, class_names: Sequence[str] | None) -> str:
 
 
 def _array(name: str, values: Any, ndim: int | None, n: int | None = None) -> np.ndarray:
-    """Return numbers on the host, of so many dimensions and rows."""
+    """Return numbers on the host, refusing other numbers of dimensions or rows than expected."""
     found = to_host(read_numbers(name, values)[0])
     if found.ndim not in ((1, 2) if ndim is None else (ndim,)):
         expected = "1 or 2 dimensions" if ndim is None else f"{ndim} dimension(s)"
@@ -443,19 +482,21 @@ def _array(name: str, values: Any, ndim: int | None, n: int | None = None) -> np
 
 
 def _check_network(network: Any) -> None:
-    """Refuse what is no network with layers."""
+    """Refuse anything but a network with layers."""
     if not hasattr(network, "layers") or not hasattr(network, "predict"):
         raise TypeError(f"network={shown(network)}: expected a NeuralNetwork")
     if not network.layers:
-        raise ValueError("the network has no layers: add(DenseLayer(10, input_shape=(784,)))")
+        raise ValueError(
+            "the network has no layers: add some, e.g. add(DenseLayer(10, input_shape=(784,)))"
+        )
 
 
 def _axes(given: Any, width: float, height: float) -> Any:
-    """Return the Axes that were given, or those of a new figure."""
+    """Return the given Axes, or those of a new figure."""
     if given is None:
         return new_axes(width, height)
     if not hasattr(given, "imshow"):
-        raise TypeError(f"ax={shown(given)}: expected matplotlib Axes, as plt.subplots() gives")
+        raise TypeError(f"ax={shown(given)}: expected matplotlib Axes, e.g. from plt.subplots()")
     return given
 
 
@@ -464,7 +505,7 @@ def _is_list(given: Any) -> bool:
 
 
 def _several_axes(given: Any, quantities: list[str]) -> list[Any]:
-    """Return Axes, one for each quantity, as a list; a single one may be given by itself."""
+    """Return a list with one Axes per quantity; a single Axes need not be in a list."""
     found = list(given) if _is_list(given) else [given]
     if isinstance(given, np.ndarray):
         found = given.ravel().tolist()
@@ -482,11 +523,11 @@ def new_axes(width: float, height: float) -> Any:
 
 
 def pyplot() -> Any:
-    """Return matplotlib's pyplot, or say which extra brings it."""
+    """Return ``matplotlib.pyplot``, or raise an ImportError that names the extra to install."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            "pictures need matplotlib, which is not installed: pip install 'xpnet[plot]'"
+            "plots need matplotlib, which is not installed: pip install 'xpnet[plot]'"
         ) from error
     return plt

@@ -11,7 +11,7 @@ A new regularizer is a subclass of :class:`Regularizer` with ``penalty`` and ``d
 from abc import ABC, abstractmethod
 
 from ._checks import check_flag, check_non_negative, find
-from ._originals import remember
+from ._overrides import remember
 from ._readable import Readable
 from .backends import Array, array_namespace, ops
 

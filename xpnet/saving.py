@@ -31,7 +31,7 @@ from ._describing import (
     encode,
     find_class,
 )
-from ._originals import is_defined_here
+from ._overrides import is_defined_here
 from ._settings import MetricFunction, find_metric
 from ._stored import numpy_type
 from .backends import is_array, move, resolve

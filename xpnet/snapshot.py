@@ -1,4 +1,4 @@
-"""What a network has learned, kept aside for when an epoch goes wrong."""
+"""A copy of what a network has learned, to which it returns if an epoch fails."""
 
 import copy
 from typing import TYPE_CHECKING, Any
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class Snapshot:
-    """Everything that training changes: parameters, running statistics, optimizer, schedule.
+    """A copy of all that training changes: parameters, running statistics, optimizer, schedule.
 
     Parameters
     ----------
     network : NeuralNetwork
-        As it is now; what it does later does not change the snapshot.
+        The network whose present state is copied.
     """
 
     def __init__(self, network: "NeuralNetwork") -> None:
@@ -34,7 +34,7 @@ class Snapshot:
         self._schedule = copy.deepcopy(optimizer.schedule)
 
     def restore(self) -> None:
-        """Make the network what it was."""
+        """Set the network back to the state of the snapshot."""
         if self._parameters is not None:
             self._network.parameters.scatter(self._parameters)
         for holder, name, value in self._states:

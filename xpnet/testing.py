@@ -1,7 +1,7 @@
-"""Checks for layers and losses of your own: derivatives against finite differences.
+"""Checks for your own layers and losses: compare derivatives with finite differences.
 
-They work in float64 and move along one random direction, so that a check costs two evaluations
-whatever the size.
+They work in float64 and along one random direction, so that a check takes only two evaluations,
+however many arguments there are.
 """
 
 from collections.abc import Callable
@@ -24,29 +24,32 @@ def check_gradient(
     tolerance: float = 1e-6,
     seed: int = 0,
 ) -> None:
-    r"""Compare a gradient with the central difference along a random direction d.
+    r"""Compare a gradient with the central difference along a random direction.
 
-    :math:`g \cdot d` against :math:`(f(x + hd) - f(x - hd)) / 2h`.
+    For the direction d, :math:`g \cdot d` must equal :math:`(f(x + hd) - f(x - hd)) / 2h`.
 
     Parameters
     ----------
-    function : function of a float64 array, returning a float
-    gradient : array of the shape of ``at``
-        What is claimed to be the gradient of ``function`` at ``at``.
+    function : function
+        The function f, which takes a float64 array and returns a float.
+    gradient : array
+        The gradient g to check, of the shape of ``at``.
     at : float64 array
+        The point x.
     step : float, default 1e-6
-        h.
+        The step h.
     tolerance : float, default 1e-6
-        Allowed difference, relative to the larger of the two and 1.
+        The allowed difference, relative to the larger of the two numbers, or to 1 if both are
+        smaller.
     seed : int, default 0
-        Of the direction.
+        Seed of the random direction.
 
     Raises
     ------
     AssertionError
-        They differ; the message has both numbers.
+        The two differ, or ``gradient`` and ``at`` have different shapes.
     ValueError, TypeError
-        An argument is not what it should be.
+        An argument is invalid.
     """
     step, tolerance = check_positive("step", step), check_positive("tolerance", tolerance)
     seed = check_count("seed", seed, least=0)
@@ -55,37 +58,43 @@ def check_gradient(
     check_array("gradient", gradient)
     check_array("at", at)
     if gradient.shape != at.shape:
-        raise AssertionError(f"the gradient has shape {gradient.shape}, the argument {at.shape}")
+        raise AssertionError(
+            f"gradient has shape {gradient.shape}: expected {at.shape}, the shape of at"
+        )
     direction = np.random.default_rng(seed).standard_normal(at.shape)
     direction /= max(float(np.linalg.norm(direction)), 1e-12)
     numeric = (function(at + step * direction) - function(at - step * direction)) / (2.0 * step)
     analytic = float(np.sum(gradient * direction))
     if abs(numeric - analytic) > tolerance * max(abs(numeric), abs(analytic), 1.0):
         raise AssertionError(
-            f"derivative along a random direction: {analytic!r} by the formula, {numeric!r} by "
-            "finite differences"
+            f"the derivative along a random direction is {analytic!r} by the gradient, but "
+            f"{numeric!r} by finite differences"
         )
 
 
 def check_layer(layer: Layer, input: Array, *, seed: int = 0, tolerance: float = 1e-6) -> None:
-    """Check a layer's backward pass, for its input and each of its parameters.
+    """Check a layer's backward pass: the gradients of its input and of each parameter.
 
-    The loss is a random weighted sum of the outputs. The layer must give the same output for the
-    same input (a random one: with its randomness fixed), and is left as it was.
+    The loss is a randomly weighted sum of the outputs. The layer's parameters are left unchanged.
 
     Parameters
     ----------
     layer : Layer
-        An initialised one, without an optimizer, in float64.
+        An initialised layer without an optimizer, in float64. It must give the same output for the
+        same input, so fix the seed of a random layer.
     input : float64 array of shape (n, *input_shape)
-        On the layer's backend; away from points where the layer has no derivative.
+        A batch on the layer's backend, away from points where the layer is not differentiable.
     seed : int, default 0
+        Seed of the weights and of the directions.
     tolerance : float, default 1e-6
+        As in :func:`check_gradient`.
 
     Raises
     ------
     AssertionError
-        A derivative is wrong.
+        A gradient is wrong.
+    ValueError, TypeError
+        An argument is invalid.
     """
     if not isinstance(layer, Layer):
         raise TypeError(f"layer={shown(layer)}: expected an instance of Layer")
@@ -120,7 +129,7 @@ def check_layer(layer: Layer, input: Array, *, seed: int = 0, tolerance: float =
 
 
 def _check_batch(layer: Layer, input: Array) -> None:
-    """Refuse a layer without its parameters, and a batch that is not one for it."""
+    """Refuse a layer that is not initialised, and a batch of another shape than it takes."""
     for name in layer.parameter_names:
         if not is_array(getattr(layer, name, None)):
             raise ValueError(f"{layer.layer_name()} has no {name} yet: call its initialize() first")
@@ -138,21 +147,27 @@ def check_loss(
     seed: int = 0,
     tolerance: float = 1e-6,
 ) -> None:
-    """Check that a loss's derivative is that of its value.
+    """Check that a loss's ``derivative`` agrees with its ``loss``.
 
     Parameters
     ----------
     loss : LossFunction
     y_true : array
+        Targets in the form that the loss takes.
     y_pred : float64 array of shape (n, n_outputs)
+        Outputs, away from points where the loss is not differentiable.
     sample_weight : array of shape (n,), optional
     seed : int, default 0
+        Seed of the random direction.
     tolerance : float, default 1e-6
+        As in :func:`check_gradient`.
 
     Raises
     ------
     AssertionError
         The derivative is wrong.
+    ValueError, TypeError
+        An argument is invalid.
     """
     if not isinstance(loss, LossFunction):
         raise TypeError(f"loss={shown(loss)}: expected an instance of LossFunction")

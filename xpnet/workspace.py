@@ -1,4 +1,4 @@
-"""Arrays that are used again at every step, so that an epoch makes none after its first batch."""
+"""Arrays that are reused at every step, so that only the first batch of training allocates."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,30 +9,31 @@ from .backends import Array, Backend
 
 
 def takes_out(method: Callable[..., Any]) -> bool:
-    """Whether a method of an object has an argument ``out``; a user's may know nothing of it."""
-    return _has_out(getattr(method, "__func__", method))  # without the object, which would be kept
+    """Whether a method has a parameter ``out``; the methods of users' classes may lack it."""
+    # The plain function: the cache would keep a bound method's object alive.
+    return _has_out(getattr(method, "__func__", method))
 
 
 @cache
 def _has_out(function: Callable[..., Any]) -> bool:
     try:
         return "out" in signature(function).parameters
-    except ValueError:  # a function in C that does not say
+    except ValueError:  # a function written in C, without a signature
         return False
 
 
 class Workspace:
-    """The arrays of one layer, or of whatever else has some at every step.
+    """The reusable arrays of one layer, or of another part of a step.
 
-    A layer asks for an array by name and passes it as ``out``, which is a hint: where the library
-    cannot write into an array, or nobody is training, there is no workspace and the hint is None.
+    A layer gets an array by name and passes it as ``out``. Without a workspace, ``out`` is None:
+    in prediction, or if the library cannot write into given arrays.
 
     Parameters
     ----------
     backend : Backend
-        Where the arrays are made.
+        The backend that makes the arrays.
     **arrays
-        Some that are there already, by name.
+        Existing arrays to use, by name.
     """
 
     def __init__(self, backend: Backend, **arrays: Array) -> None:
@@ -40,9 +41,17 @@ class Workspace:
         self._arrays: dict[str, Any] = arrays
 
     def array(self, name: str, shape: tuple[int, ...], dtype: str | None = None) -> Array:
-        """Return the array of that name; one with more rows than asked for lends its first.
+        """Return the array of this name, made at the first call; its content is arbitrary.
 
-        It is of the backend's floating-point type, or of another one, always the same.
+        If the array has more rows than ``shape``, its first rows are returned.
+
+        Parameters
+        ----------
+        name : str
+        shape : tuple of int
+        dtype : str, optional
+            The array's type, which must be the same in all calls; by default the backend's
+            floating-point type.
         """
         held = self._arrays.get(name)
         if held is not None and held.shape == shape:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backends import _numba_errors as errors
 from xpnet.backends import _numba_kernels as kernels
+from xpnet.backends import _numba_losses as losses
 from xpnet.backends import _numba_random as random
 from xpnet.backends import _numba_sparse as sparse
 from xpnet.backends import _numba_updates as updates
@@ -223,7 +223,7 @@ def _softmax_cross_entropy(kit, z, labels):
     n, out = z.shape[1], kit.space(*z.shape)
     kit.labels = labels.astype(np.int64)
     numbers = kit.labels.ctypes.data, 0, True, False, 0.0, 1.0, math.inf
-    kit.add(errors.softmax_classes, n, *kit.put(z)[:2], *out[:2], *numbers)
+    kit.add(losses.softmax_classes, n, *kit.put(z)[:2], *out[:2], *numbers)
     return {1: out}
 
 

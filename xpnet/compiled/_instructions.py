@@ -6,8 +6,8 @@ import numpy as np
 
 from .._translation import factor_and_most
 from ..activations import LinearActivation, LogSoftmaxActivation, SigmoidActivation
-from ..backends import _numba_errors as errors
 from ..backends import _numba_kernels as kernels
+from ..backends import _numba_losses as losses
 from ..backends import _numba_random as random
 from ..backends import _numba_sparse as sparse
 from ..backends import _numba_updates as updates
@@ -124,12 +124,12 @@ class Builder(Layout):
         z, e = self.activations[thread][-1][parity], arena["errors"][-1]
         loss = self.net.loss
         if isinstance(loss, MeanSquaredError):
-            function = errors.squares
+            function = losses.squares
         elif isinstance(loss, BinaryCrossEntropy):
             logits = loss.from_logits
-            function = errors.binary_logits if logits else errors.binary_probabilities
+            function = losses.binary_logits if logits else losses.binary_probabilities
         else:
-            function = errors.softmax_classes if self.y.ndim == 1 else errors.softmax_rows
+            function = losses.softmax_classes if self.y.ndim == 1 else losses.softmax_rows
         logarithms = type(self.net.layers[-1]) is LogSoftmaxActivation
         weights = 0 if self.weights is None else self.weights.ctypes.data
         epsilon = float(np.finfo(self.memory.dtype).eps)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._checks import room_for
-from .._originals import remember
+from .._overrides import remember
 from ..activations import (
     ActivationLayer,
     LeakyReLUActivation,

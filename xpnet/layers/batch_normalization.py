@@ -5,7 +5,7 @@ import operator
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_fraction, check_positive
-from .._originals import remember
+from .._overrides import remember
 from ..backends import Array, array_namespace, ops, to_host
 from ..initializers import Zeros
 from .base import Layer, check_batch

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_count, check_positive, check_shape
-from .._originals import has_methods_of, remember
+from .._overrides import has_methods_of, remember
 from ..backends import Array, array_namespace, ops
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer

@@ -5,7 +5,7 @@ import operator
 from typing import TYPE_CHECKING, Self
 
 from .._checks import check_count, check_fraction
-from .._originals import remember
+from .._overrides import remember
 from ..backends import Array, ops
 from ..initializers import random_key
 from .base import Layer, check_batch

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .. import _moments
 from .._checks import check_flag
-from .._originals import remember
+from .._overrides import remember
 from ..backends import Array, array_namespace, is_sparse, ops, to_host
 from ..data import Dataset
 from .base import Layer, check_batch

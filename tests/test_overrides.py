@@ -21,7 +21,7 @@ from xpnet import (
     TanhActivation,
     config,
 )
-from xpnet._originals import has_methods_of, replaced
+from xpnet._overrides import has_methods_of, replaced
 from xpnet._parameters import Parameters
 from xpnet.activations import ActivationLayer
 from xpnet.compiled import why_not

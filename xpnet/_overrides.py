@@ -1,12 +1,12 @@
-"""Whether an object still has the methods that this package defines for it.
+"""Finds methods of this package that a user has overridden.
 
-Compiled and captured steps do what the methods of this package do, without calling them, and some
-formulas compute two methods in one. Neither may be used for an object whose methods somebody has
-replaced: in a subclass, in the object itself, or in the package's own class.
+Compiled and captured steps do the work of the package's methods without calling them, and some
+formulas do the work of two methods at once. Neither is correct for an object with an overridden
+method, be it in a subclass, on the object, or patched into the package's own class.
 
-The contents of each class are remembered when the package is imported, and what an object has is
-compared with them by identity. Names of files, modules and functions do not count: they can be
-alike by chance, and decorators copy them.
+The attributes of each class are recorded when the package is imported. An object's attributes are
+compared with the recorded ones by identity. Names of files, modules and functions prove nothing:
+they can agree by chance, and decorators copy them.
 
 Functions that are not methods, such as those of ``xpnet.backends.ops``, are not compared.
 """
@@ -17,51 +17,51 @@ from functools import cache
 from typing import Any
 
 _DEFINED: dict[type, dict[str, Any]] = {}
-"""For each class remembered, its attributes as they were."""
+"""The attributes of each recorded class, as the package defines them."""
 
 _DECLARED = frozenset(
     ["accepts", "parameter_names", "passing_names", "state_names", "targets", "weight_names"]
 )
-"""Class attributes that are data, and that an object is not expected to have of its own."""
+"""Class attributes that are data, and that an object must not override."""
 
 
 def remember(*kinds: type) -> None:
-    """Remember the attributes of classes, and of all their bases, as they are now."""
+    """Record the present attributes of classes and of all their bases."""
     for kind in kinds:
         for each in kind.__mro__:
             _DEFINED.setdefault(each, dict(vars(each)))
 
 
 def is_defined_here(kind: type) -> bool:
-    """Whether a class is one of those remembered, and none of a user's that looks like it."""
+    """Whether a class is this package's own, and not a user's class of the same name."""
     return kind in _DEFINED
 
 
 @cache
 def _original(base: type, name: str) -> Any:
-    """Return what a class had under a name when it was remembered, its own or inherited."""
+    """Return the recorded attribute of a class, or the one that it inherited."""
     return next(_DEFINED[each][name] for each in base.__mro__ if name in _DEFINED[each])
 
 
 def has_methods_of(base: type, thing: object, *names: str) -> bool:
-    """Whether an object has methods as ``base`` was defined with; quick enough for every step."""
+    """Whether an object has the methods that ``base`` defines; fast enough for every step."""
     kind, own = type(thing), vars(thing)
     return all(getattr(kind, name) is _original(base, name) and name not in own for name in names)
 
 
 def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
-    """Return the name of an attribute that is not as this package defines it, or None.
+    """Return the name of the first attribute that differs from the package's, or None.
 
     Parameters
     ----------
     thing : object
     names : iterable of str, optional
-        Which attributes to compare; by default all that the object's class has.
+        The attributes to compare; by default all that the object's class has.
     """
     classes = type(thing).__mro__
     own = getattr(thing, "__dict__", {})
     if names is None and all(_is_untouched(each) for each in classes):
-        # The usual case: only what the object has in the place of a method can differ.
+        # The usual case: only attributes of the object itself can override a method.
         kind = type(thing)
         names = [each for each in own if each in _DECLARED or _is_method(getattr(kind, each, 0))]
     if names is None:
@@ -69,7 +69,7 @@ def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
     for name in sorted(names):
         for each in classes:
             now, then = (held.get(name, _NOTHING) for held in (vars(each), _DEFINED.get(each, {})))
-            if now is not then and not (_is_pythons(name, now) and _is_pythons(name, then)):
+            if now is not then and not (_set_by_python(name, now) and _set_by_python(name, then)):
                 return name
             if now is not _NOTHING:
                 break
@@ -79,12 +79,12 @@ def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
 
 
 def _is_untouched(kind: type) -> bool:
-    """Whether a class has all that it was remembered with, and nothing else; quick."""
+    """Whether a class has exactly its recorded attributes; a fast test for the usual case."""
     if (then := _DEFINED.get(kind)) is None:
         return False
     now = vars(kind).copy()
     if "__slotnames__" not in then:
-        now.pop("__slotnames__", None)  # which Python adds when it copies an object
+        now.pop("__slotnames__", None)  # Python adds it when it copies an object
     return (
         len(now) == len(then)
         and all(map(operator.is_, now, then))
@@ -92,10 +92,10 @@ def _is_untouched(kind: type) -> bool:
     )
 
 
-def _is_pythons(name: str, value: Any) -> bool:
-    """Whether Python itself adds or changes an attribute of a class, e.g. when it copies objects.
+def _set_by_python(name: str, value: Any) -> bool:
+    """Whether Python itself may set an attribute of a class, e.g. when it copies an object.
 
-    Those are ``__slotnames__``, ``__annotations__`` and the like, but no special methods.
+    Examples are ``__slotnames__`` and ``__annotations__``. Special methods are not among them.
     """
     special = name == "_abc_impl" or (name.startswith("__") and name.endswith("__"))
     return special and (name.startswith("__annot") or not _is_method(value))

@@ -1,9 +1,9 @@
-"""Compiled errors of a batch's outputs against its targets; kernels as in ``_numba_kernels``.
+"""Compiled losses and their derivatives; kernels as in ``_numba_kernels``.
 
-All take one record: (columns, z, stride, e, stride, address of the targets, of the weights or 0,
-whether to report, whether to keep log-probabilities as the outputs, ε, what the loss is multiplied
-by, the most of it that is reported of one output). The error is the derivative of the weighted mean
-of the samples' losses. One thread reports: the loss, and the total weight that it is a mean over.
+All take the same record: (columns, z, stride of z, e, stride of e, address of the targets, address
+of the weights or 0, whether to report the loss, whether to keep log-probabilities as outputs, ε,
+factor of the loss, largest loss that is reported for one output). The kernel writes the derivative
+of the weighted mean of the samples' losses to e. One thread reports this mean and the total weight.
 """
 
 import math
@@ -26,7 +26,7 @@ from ._numba_kernels import LOSSES, ORDER, OUTPUTS, ROWS, START, STEP, WEIGHTS
 
 @njit(**INLINED)
 def total_weight(record, state, memory):
-    """Return the weight of the batch's samples; the record has the weights' address as its 7th."""
+    """Return the total weight of the batch's samples; record[6] is the weights' address."""
     if record[6] == 0:
         return float(state[ROWS])
     weights, order = pointer(record[6], memory), pointer_to_int64(state[ORDER])
@@ -38,7 +38,7 @@ def total_weight(record, state, memory):
 
 @njit(**INLINED)
 def _share(record, state, memory, r, total):
-    """Return the sample's part of the mean, times the loss's factor; 0 where nothing weighs."""
+    """Return the sample's share of the mean, times the loss's factor; 0 if all weights are 0."""
     factor = float64_of(record[10])
     if record[6] == 0:
         return factor / total
@@ -48,7 +48,7 @@ def _share(record, state, memory, r, total):
 
 @njit(**INLINED)
 def _at_most(loss, bits):
-    """Return a loss, or the limit where it is above; NaN stays what it is."""
+    """Return the smaller of a loss and a limit; NaN stays NaN."""
     limit = float64_of(bits)
     return limit if loss > limit else loss
 
@@ -62,7 +62,7 @@ def _report(record, state, loss, total):
 
 @njit(**INLINED)
 def _exponentials(record, state, memory):
-    """Let e be exp(z - the row's maximum), in one loop over all rows, padding included."""
+    """Set e to exp(z - maximum of the row), in one loop over all rows and their padding."""
     n, rows, stride = record[0], state[ROWS], record[4]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, stride)
     for r in range(rows):
@@ -77,7 +77,7 @@ def _exponentials(record, state, memory):
 
 
 def softmax_classes(record, state, memory, data):
-    """Softmax and cross-entropy; targets are int64 classes, one out of range counts for nothing."""
+    """Cross-entropy of the softmax, for int64 classes; a class out of range has loss 0."""
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     labels, order = pointer_to_int64(record[5]), pointer_to_int64(state[ORDER])
@@ -105,7 +105,7 @@ def softmax_classes(record, state, memory, data):
 
 
 def softmax_rows(record, state, memory, data):
-    """Softmax and cross-entropy; targets are rows, the part of each class."""
+    """Cross-entropy of the softmax, for rows of class probabilities."""
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
@@ -142,7 +142,7 @@ def _maximum(z, r, n):
 
 @njit(**INLINED)
 def _keep_log(record, state, memory, r, most, log_mass):
-    """Keep a row's log-probabilities, where the network ends with them and somebody asks."""
+    """Keep a row's log-probabilities if they are the network's outputs and outputs are kept."""
     if record[8] and record[7] and state[OUTPUTS] != 0:
         n, place = record[0], state[START] + r
         z = matrix(memory, record[1], state[ROWS], record[2])
@@ -152,7 +152,7 @@ def _keep_log(record, state, memory, r, most, log_mass):
 
 
 def squares(record, state, memory, data):
-    """Mean of the squared differences."""
+    """Squared error, the mean over the columns."""
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
@@ -192,7 +192,10 @@ def binary_logits(record, state, memory, data):
 
 
 def binary_probabilities(record, state, memory, data):
-    """Binary cross-entropy; log p goes on as its tangent below ε², and log(1 - p) below ε."""
+    """Binary cross-entropy of probabilities, the mean over the columns.
+
+    Below ε², log p continues as its tangent; so does log(1 - p) where 1 - p is below ε.
+    """
     n, rows = record[0], state[ROWS]
     z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
     targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
