@@ -199,7 +199,7 @@ def test_a_sweep_without_a_finite_score_marks_nothing():
         (["rmse", "r2"], "rmse in trial . and r2 in trial ."),
         (["rmse", "mse"], "scores of different metrics cannot be compared"),
         ([METRICS["f1"]("macro"), METRICS["f1"]("weighted")], r"f1\(average='macro'\)"),
-        ([None], "no metric to compare it by"),
+        ([None], "no metric to score it by"),
     ],
     ids=["directions", "units", "averages", "none"],
 )
@@ -377,5 +377,5 @@ def test_losses_that_are_never_finite_give_no_learning_rate():
     X, y = samples(100)
     net = NeuralNetwork(batch_size=8).add(DenseLayer(1, (2,)))
     net.layers[0].weights[...] = 1e38
-    with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite from the first"):
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="not finite at the smallest"):
         find_learning_rate(net, (X, y))

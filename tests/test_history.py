@@ -73,7 +73,7 @@ class TestPlot:
             make(metric=False).plot(given)
 
     def test_an_empty_history_is_refused(self):
-        with pytest.raises(ValueError, match="no epoch to draw"):
+        with pytest.raises(ValueError, match="no epochs to draw"):
             History().plot()
 
     def test_without_matplotlib_the_extra_is_named(self, monkeypatch):
