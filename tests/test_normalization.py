@@ -647,6 +647,24 @@ def test_digits_that_are_lost_are_said_at_the_users_line(dtype, first):
 
 
 @pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize("n", [30, 5_000])
+@pytest.mark.parametrize("limit", [None, 1 << 24])  # read at once, and streamed
+def test_digits_that_stored_features_lose_are_said_too(dtype, n, limit, tmp_path):
+    X, y = seconds(dtype, n)
+    stored = np.memmap(tmp_path / "x", X.dtype, "w+", shape=X.shape)
+    stored[:] = X
+
+    def fit(**options):
+        options |= {"epochs": 1, "batch_size": 10, "learning_rate": 1e-40, "seed": 0}
+        net = NeuralNetwork(memory_limit=limit, **options)
+        net.add(DenseLayer(1, (2,), initializer="zeros")).fit((stored, 0 * y))
+
+    with pytest.warns(UserWarning, match=r"1 column.* too few digits, the first one column 0"):
+        fit()
+    fit(dtype="float64")
+
+
+@pytest.mark.parametrize("dtype", WIDE)
 @pytest.mark.parametrize("form", ["csr_array", "csr_matrix", "csc_matrix"])
 def test_digits_that_sparse_features_lose_are_said_too(dtype, form):
     sparse = getattr(pytest.importorskip("scipy.sparse"), form)

@@ -15,7 +15,7 @@ from ._checks import class_indices
 from ._digits import lost_digits
 from ._moments import limits
 from ._reading import is_wide
-from ._stored import is_stored, numpy_type
+from ._stored import is_stored, numpy_type, read_rows
 from ._target_unit import Unit, standardised
 from .backends import Array, Backend, to_host
 from .backends._errors import shown
@@ -74,11 +74,15 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
 
     That is where the step from a number to the next is more than a thousandth of the column's
     deviation, for which a quarter of its range stands. Features of types that the network's type
-    holds exactly are not looked at, and neither are those that are stored in a file.
+    holds exactly are not looked at. Of features that are stored in a file, some rows are read.
     """
     X, dtype = dataset.X, np.dtype(backend.dtype)
-    if is_stored(X) or not is_wide(numpy_type(X), dtype.itemsize):
+    if not is_wide(numpy_type(X), dtype.itemsize):
         return
+    if is_stored(X):
+        X = _some_rows(X)
+        if not np.isfinite(X).all():  # refused where all rows are read
+            return
     low, high = limits(X)
     most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)  # larger: refused
     step = np.spacing(most.astype(dtype)).astype(float)
@@ -99,6 +103,17 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
         f"{name}: its numbers go from {low[column]:.10g} to {high[column]:.10g}, in steps of "
         f"{step[column]:.3g}. To keep the digits, {advice}"
     )
+
+
+_BLOCKS, _BLOCK = 16, 64
+"""How many blocks of a file are read to judge its columns, and how many rows each has."""
+
+
+def _some_rows(X: Any) -> np.ndarray:
+    """Return blocks of rows from all parts of stored data, or all rows if there are few."""
+    starts = np.linspace(0, max(X.shape[0] - _BLOCK, 0), _BLOCKS, dtype=np.int64)
+    index = np.unique(starts[:, None] + np.arange(_BLOCK))
+    return read_rows(X, index[index < X.shape[0]])
 
 
 def warn_of_lost_targets(
