@@ -945,3 +945,80 @@ def test_a_metric_function_without_weights_is_refused_where_the_loss_makes_some(
     with pytest.raises(ValueError, match=r"<lambda> has no third argument for them"):
         net.fit(blobs(rng))
     np.testing.assert_array_equal(weights(net), before)
+
+
+# ---- layers that are changed by hand
+
+
+def three_layers(fit=True):
+    net = NeuralNetwork(epochs=2, batch_size=8, optimizer="adam", seed=0)
+    for layer in (DenseLayer(4, (3,)), ReLUActivation(), DenseLayer(4)):
+        net.add(layer)
+    rng = np.random.default_rng(0)
+    data = rng.random((24, 3)), rng.random((24, 4))
+    return (net.fit(data) if fit else net), data
+
+
+def replace_the_last(layers, others):
+    layers[-1] = others[-1]
+
+
+def append_another(layers, others):
+    layers.append(others[-1])
+
+
+def insert_another(layers, others):
+    layers.insert(1, others[1])
+
+
+def take_the_first(layers, others):
+    del layers[0]
+
+
+def swap_two(layers, others):
+    layers.reverse()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [replace_the_last, append_another, insert_another, take_the_first, swap_two],
+    ids=lambda change: change.__name__,
+)
+def test_layers_that_were_not_added_are_neither_trained_nor_saved_in_silence(change, tmp_path):
+    (net, data), (other, _) = three_layers(), three_layers()
+    change(net.layers, other.layers)
+    weights = [layer.weights.copy() for layer in net.layers if layer.parameter_names]
+    for act in (lambda: net.fit(data), lambda: net.save(tmp_path / "net.safetensors")):
+        with pytest.raises(ValueError, match=r"put there without add: .* net.add\(layer\)"):
+            act()
+    for layer, before in zip(
+        (layer for layer in net.layers if layer.parameter_names), weights, strict=True
+    ):
+        np.testing.assert_array_equal(layer.weights, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_without_its_last_layers_predicts_trains_and_is_saved(tmp_path):
+    net, (X, y) = three_layers()
+    hidden = net.layers[0].weights
+    net.layers.pop()
+    assert net.predict(X).min() == 0.0
+    net.save(tmp_path / "net.safetensors")
+    shorter = xpnet.load(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(shorter.predict(X), net.predict(X))
+    net.fit((X, y))
+    assert net.parameters.gather().size == 16
+    assert not np.array_equal(net.layers[0].weights, hidden)
+    trained = net.fit((X, y)).history["loss"]
+    shorter.fit((X, y)).fit((X, y))
+    assert shorter.history["loss"] == pytest.approx(trained)
+
+
+def test_a_layer_that_was_taken_off_and_put_back_goes_on():
+    (net, data), (as_before, _) = three_layers(), three_layers()
+    last = net.layers.pop()
+    net.predict(data[0])
+    net.layers.append(last)
+    np.testing.assert_array_equal(
+        net.fit(data).parameters.gather(), as_before.fit(data).parameters.gather()
+    )

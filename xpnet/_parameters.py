@@ -31,6 +31,7 @@ class Parameters:
 
     Attributes
     ----------
+    layers : list of Layer
     places : dict of (Layer, str) to slice
         Where each parameter is in :meth:`gather`'s array.
     penalties : Penalties
@@ -38,7 +39,7 @@ class Parameters:
     """
 
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
-        self._layers = list(layers)
+        self.layers = list(layers)
         self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
         for layer, name in self._slots:
             if not is_array(getattr(layer, name, None)):
@@ -140,7 +141,7 @@ class Parameters:
         places: dict[int, dict[str, Array]] = {}
         for (layer, name), view in zip(self._slots, self._gradient_views, strict=True):
             places.setdefault(id(layer), {})[f"{name}_gradient"] = view
-        for layer in self._layers:
+        for layer in self.layers:
             layer.workspace = Workspace(backend, **places.get(id(layer), {}))
 
     def detach_workspaces(self) -> None:
@@ -148,7 +149,7 @@ class Parameters:
 
         What was accumulated of a batch that was not finished is forgotten.
         """
-        for layer in self._layers:
+        for layer in self.layers:
             layer.workspace = None
         self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
         self._pieces = 0
@@ -177,7 +178,7 @@ class Parameters:
             self.scatter(optimizer.update(flat, kept))
         else:
             self.scatter(optimizer.update(flat, gradient))
-        for layer in self._layers:
+        for layer in self.layers:
             layer.constrain()
 
     def scatter(self, flat: Array) -> None:

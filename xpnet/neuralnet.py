@@ -1,6 +1,7 @@
 """The network: layers, a loss and an optimizer, trained and asked."""
 
 import copy
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self, cast
 
@@ -125,6 +126,7 @@ class NeuralNetwork:
     Attributes
     ----------
     layers : list of Layer
+        ``net.layers.pop()`` takes the last one off; :meth:`add` appends one.
     history : History
         Loss, metric, their validation twins, learning rate and seconds of each epoch.
     last_plan : MemoryPlan or None
@@ -773,6 +775,7 @@ class NeuralNetwork:
         """
         from .saving import save
 
+        self._check_layers()
         save(self, check_path("path", path))
 
     # ---- inside
@@ -780,6 +783,7 @@ class NeuralNetwork:
     def _prepare(self, dataset: Any, validation: Any = None, restart: bool = False) -> Placed:
         """Check everything that ``fit`` was given; then move data and network to their device."""
         self._check_built()
+        self._check_layers()
         check_fit(self.layers, self.loss, self.metric)
         training = self._checked(dataset, train=True)
         check_weights(training, self.loss, self.metric)
@@ -852,6 +856,18 @@ class NeuralNetwork:
     def _check_built(self) -> None:
         if not self.layers:
             raise ValueError("the network has no layers: add(DenseLayer(10, input_shape=(784,)))")
+
+    def _check_layers(self) -> None:
+        """Refuse layers that never were added, since ``fit`` would not train them."""
+        added = self.parameters.layers
+        if not all(map(operator.is_, self.layers, added)) or len(self.layers) > len(added):
+            raise ValueError(
+                "net.layers has a layer that was put there without add: take the last layers off "
+                "with net.layers.pop(), and append others with net.add(layer)"
+            )
+        if len(self.layers) < len(added):  # the last ones were taken off
+            self.parameters = Parameters(self.layers, self.regularizer)
+            self.optimizer = self._new_optimizer
 
     def _check_fitted(self, what: str) -> None:
         self._check_built()
