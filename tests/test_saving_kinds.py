@@ -901,14 +901,3 @@ def test_a_loss_with_states_goes_on_with_them(tmp_path):
     for each in (net, loaded):
         each.fit((X, LABELS))
     np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
-
-
-def test_a_used_optimizer_is_there_again_at_a_restart(tmp_path):
-    used = network().fit((X, LABELS)).optimizer
-    net = network(optimizer=used).fit((X, LABELS))
-    net.save(tmp_path / "net")
-    loaded = xpnet.load(tmp_path / "net")
-    for each in (net, loaded):
-        each.fit((X, LABELS), restart=True)
-    np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
-    assert loaded.optimizer.n_updates == net.optimizer.n_updates

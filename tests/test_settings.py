@@ -18,6 +18,7 @@ from xpnet import (
 from xpnet.data import Dataset
 from xpnet.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
 from xpnet.metrics import Accuracy
+from xpnet.optimizers import OPTIMIZERS
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 3))
@@ -188,6 +189,13 @@ def test_an_epoch_that_is_complete_keeps_what_the_data_said():
     with pytest.raises(OSError, match="no more"):
         net.fit((X, CLASSES), callbacks=LambdaCallback(on_epoch_begin=fail_later))
     assert net.loss.balanced_weight is not None
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_that_another_network_has_used_is_refused(name):
+    used = classifier(optimizer=name).fit((X, CLASSES)).optimizer
+    with pytest.raises(ValueError, match=rf"already made \d+ updates .* {type(used).__name__}\("):
+        classifier(optimizer=used)
 
 
 # ---- loading

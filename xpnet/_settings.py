@@ -66,6 +66,15 @@ def make_optimizer(
     return find("optimizer", given, Optimizer, OPTIMIZERS, make=make)
 
 
+def check_unused(optimizer: Optimizer) -> None:
+    """Refuse an optimizer that remembers gradients of another network."""
+    if optimizer.n_updates:
+        raise ValueError(
+            f"this optimizer has already made {optimizer.n_updates} updates of another network's "
+            f"parameters: give a new one, {optimizer!r}"
+        )
+
+
 def find_metric(
     given: str | Metric | type[Metric] | MetricFunction | None,
 ) -> Metric | MetricFunction | None:

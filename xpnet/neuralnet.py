@@ -26,7 +26,14 @@ from ._preparing import (
     warn_of_lost_targets,
 )
 from ._reading import is_wide
-from ._settings import MetricFunction, check_setting, make_metric, make_optimizer, metric_for
+from ._settings import (
+    MetricFunction,
+    check_setting,
+    check_unused,
+    make_metric,
+    make_optimizer,
+    metric_for,
+)
 from ._streaming import Stream
 from ._target_unit import in_float64, in_own_unit, standardised, warn_of_size
 from ._weighing import balanced_loss, check_total_weight
@@ -217,6 +224,7 @@ class NeuralNetwork:
         self.metric = metric  # type: ignore[assignment]
         self.target_unit = target_unit
         self._new_optimizer = make_optimizer(optimizer, learning_rate, momentum)
+        check_unused(self._new_optimizer)
         self.optimizer = self._new_optimizer
         self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
         self.precision, self.capture = precision, capture
