@@ -298,6 +298,25 @@ def test_compiled_and_captured_steps_have_it_too(kernels, regularizer, request, 
     compare(make, request, monkeypatch, kernels)
 
 
+@pytest.mark.parametrize("kernels", ["numpy", "numba", "cuda"])
+def test_batches_that_weigh_nothing_pay_nothing(kernels, request, monkeypatch):
+    if kernels == "numba":
+        pytest.importorskip("numba")
+    if kernels == "cuda":
+        request.getfixturevalue("emulated")
+    else:
+        monkeypatch.setattr(config, "kernels", kernels)
+    X, y = samples()
+    weight = np.ones(len(X))
+    weight[16:64] = 0.0  # three of the six batches
+    # With so low a rate the weights stay as they are, and so does what they cost.
+    tiny = {"optimizer": SGD(1e-30), "batch_size": 16, "epochs": 3, "shuffle": False}
+    net = network(L2(0.3, per_sample=True), **tiny)
+    cost = float(net.parameters.penalties.cost(shared=True))
+    net.fit((X, y, weight))
+    assert net.history["penalty"] == pytest.approx([3 * cost / 48] * 3, rel=1e-6)
+
+
 @pytest.mark.skipif(find_spec("numba") is None, reason="compiled steps need the extra numba")
 def test_what_kernels_do_not_know_is_trained_by_formulas(monkeypatch):
     monkeypatch.setattr(config, "kernels", "numba")

@@ -50,15 +50,14 @@ class CapturedSteps(PreparedSteps):
     def end_epoch(self) -> None:
         """Bring the parameters out, and what samples shared of their penalties into the sums."""
         self._asked.clear()
-        n_steps, sums = self._training.taken, self._sums
-        self._sums = None
+        sums, self._sums = self._sums, None
         self._training.store()
         parameters = self._network.parameters
         if sums is not None and parameters.penalties.shared:
             # As if each step had cost what one with the last weights would: an approximation of the
             # mean over the steps, which the CPU has exactly. Here that would take a sum over all
             # weights at every step, for a number of the history; the gradients are exact.
-            sums.add_penalty(n_steps * parameters.penalties.cost(shared=True))
+            sums.add_penalty(sums.n_counted * parameters.penalties.cost(shared=True))
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
         """Train on samples in an order, some steps at a time; nothing waits for the last ones."""

@@ -56,6 +56,13 @@ class Penalties:
             setattr(layer, f"{name}_gradient", added)
 
 
+def paid(cost: Array | float, weight: Array | float) -> Array | float:
+    """Return what a batch pays of a shared penalty: nothing if it weighs nothing."""
+    if not is_array(weight):
+        return cost if weight else 0.0
+    return array_namespace(weight).where(weight > 0, cost, 0.0)
+
+
 def inverse(weight: Array | float) -> Array | float:
     """Return 1 / weight, and 0 for what weighs nothing."""
     if not is_array(weight):

@@ -77,6 +77,11 @@ class Sums:
         """The total weight of all batches; waits for the device."""
         return float(np.sum(_numbers(self._weights, self._backend)))
 
+    @property
+    def n_counted(self) -> int:
+        """How many batches, or pieces of batches, weigh something; waits for the device."""
+        return int(np.count_nonzero(_numbers(self._weights, self._backend)))
+
     def read(self) -> tuple[float, float | None]:
         """Return the loss and the metric, NaN if no sample counted; wait for the device.
 
