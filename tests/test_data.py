@@ -576,3 +576,12 @@ def test_read_only_labels_are_taken_without_a_warning(backend):
     y = np.arange(3)
     y.flags.writeable = False
     assert to_host(Dataset(backend.asarray(numbers((3, 1))), y).y).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32", "uint64"])
+def test_rows_of_pytorchs_unsigned_targets_and_weights(dtype):
+    torch = pytest.importorskip("torch")
+    X, y = torch.zeros((4, 2)), torch.tensor(np.array([3, 1, 2, 5], dtype))
+    part = Dataset(X, y, sample_weight=y).rows([3, 0])
+    assert part.y.dtype == part.sample_weight.dtype == y.dtype
+    assert to_host(part.y).tolist() == to_host(part.sample_weight).tolist() == [5, 3]

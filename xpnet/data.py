@@ -381,4 +381,9 @@ def take_rows(values: Any, index: np.ndarray) -> Any:
     if is_sparse(values):
         check_rows(values, index)
         return values[index]
-    return ops.take_rows(values, move(index, backend_of(values)))
+    index = move(index, backend_of(values))
+    if values.ndim > 1:
+        return ops.take_rows(values, index)
+    # As a matrix: PyTorch takes no elements of vectors of uint16, uint32 and uint64.
+    xp = array_namespace(values)
+    return xp.reshape(ops.take_rows(xp.reshape(values, (-1, 1)), index), (-1,))
