@@ -9,10 +9,14 @@ from xpnet import (
     SGD,
     Adam,
     Callback,
+    ConstantLearningRate,
     DenseLayer,
     DivergedError,
+    ExponentialDecay,
     LambdaCallback,
     NeuralNetwork,
+    NotFittedError,
+    config,
     load,
 )
 from xpnet.data import Dataset
@@ -233,3 +237,93 @@ def test_load_takes_another_metric_in_place_of_the_files(saved):
     assert (net.metric.name, net.history.metric_name) == ("mse", "mse")
     assert "threshold" not in vars(net.metric)
     assert load(saved).metric.name == "accuracy"
+
+
+class ReplacesTheOptimizer(Callback):
+    """Gives the network an optimizer with which it diverges, at the beginning of an epoch."""
+
+    def on_epoch_begin(self, network, epoch):
+        if epoch == 1:
+            network.optimizer = SGD(1e38, momentum=0.9)
+
+
+@pytest.mark.parametrize("kernels", ["numpy", "numba"])
+def test_an_epoch_that_is_undone_gives_the_optimizer_back(kernels, monkeypatch):
+    if kernels == "numba":
+        pytest.importorskip("numba")
+    monkeypatch.setattr(config, "kernels", kernels)
+    net = regression(optimizer=Adam(0.01))
+    with pytest.raises(DivergedError):
+        net.fit((X, VALUES), callbacks=ReplacesTheOptimizer())
+    assert repr(net.optimizer) == "Adam(learning_rate=0.01)"
+    assert net.optimizer.n_updates == 5
+    net.fit((X, VALUES), epochs=1)
+    expected = regression(optimizer=Adam(0.01)).fit((X, VALUES))
+    np.testing.assert_array_equal(net.predict(X), expected.predict(X))
+    assert isinstance(net.reset().optimizer, Adam)
+
+
+# ---- what has no effect, or another one than it seems
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("learning_rate", 0.1), ("momentum", 0.5), ("device", "cpu"), ("dtype", "f8")],
+)
+def test_arguments_that_a_network_does_not_keep_cannot_be_set(name, value):
+    net = regression()
+    with pytest.raises(AttributeError, match=rf"does not keep '{name}'.*: write net\."):
+        setattr(net, name, value)
+
+    class Own(NeuralNetwork):
+        pass
+
+    own = Own()
+    setattr(own, name, value)
+    assert getattr(own, name) == value
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_learning_rate_that_the_schedule_replaces_is_warned_of(trained):
+    net = regression(learning_rate=0.01)
+    if trained:
+        net.fit((X, VALUES))
+    net.optimizer.learning_rate = 0.5
+    with pytest.warns(UserWarning, match=r"set to 0.5, but its schedule sets it to 0.01"):
+        net.fit((X, VALUES))
+
+
+def test_learning_rates_that_have_an_effect_are_not_warned_of(recwarn):
+    schedule = ExponentialDecay(0.1, 0.01)
+    net = regression(learning_rate=schedule)
+
+    def halve(network, epoch):
+        network.optimizer.learning_rate /= 2
+
+    net.fit((X, VALUES), callbacks=LambdaCallback(on_epoch_begin=halve)).fit((X, VALUES))
+    other = regression()
+    other.optimizer = net.optimizer
+    other.fit((X, VALUES))
+    other.fit((X, VALUES), restart=True)
+    other.optimizer.schedule = ConstantLearningRate(0.5)
+    other.fit((X, VALUES))
+    other.optimizer = Adam(schedule)
+    other.fit((X, VALUES))
+    assert not recwarn.list
+
+
+def test_another_target_unit_asks_for_another_training():
+    net = regression(target_unit=(0.0, 2.0)).fit((X, VALUES))
+    net.target_unit = (0.0, 2.0)
+    net.predict(X)
+    net.target_unit = (0.0, 4.0)
+    with pytest.raises(NotFittedError):
+        net.predict(X)
+    net.fit((X, VALUES), restart=True).predict(X)
+
+
+def test_a_backend_that_is_set_moves_the_layers():
+    net = regression().fit((X, VALUES))
+    net.backend = net.backend.with_dtype("float64")
+    assert net.layers[0].weights.dtype == net.predict(X).dtype == np.float64
+    assert net.layers[0].backend == net.backend

@@ -6,6 +6,7 @@ from inspect import signature
 from typing import Any
 
 from ._checks import check_count, check_flag, find
+from ._overrides import is_defined_here
 from ._target_unit import check_target_unit
 from .backends import PRECISIONS, Backend
 from .backends._errors import check_name, shown
@@ -33,7 +34,14 @@ def check_setting(network: Any, name: str, value: Any) -> Any:
     ------
     ValueError, TypeError
         The value is not what the network's constructor would take.
+    AttributeError
+        It is an argument of the constructor that a network does not keep.
     """
+    if name in _NOT_KEPT and is_defined_here(type(network)):
+        raise AttributeError(
+            f"a network does not keep {name!r}, so setting it has no effect: write "
+            f"{_NOT_KEPT[name]}"
+        )
     check = _CHECKS.get(name)
     return value if check is None else check(network, value)
 
@@ -170,3 +178,14 @@ _CHECKS: dict[str, Callable[[Any, Any], Any]] = {
     "regularizer": lambda network, given: find_regularizer(given),
 }
 """For each setting, what returns it checked, or refuses it."""
+
+_NOT_KEPT = {
+    "learning_rate": "net.optimizer = SGD(learning_rate=0.1), or an optimizer of another kind",
+    "momentum": "net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
+    "device": "net.to(xpnet.resolve('cuda'))",
+    "dtype": "net.to(net.backend.with_dtype('float64'))",
+}
+"""Arguments of a network that are no attributes, and how to change what they stand for.
+
+A user's subclass may have attributes of these names.
+"""

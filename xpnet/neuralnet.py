@@ -152,7 +152,8 @@ class NeuralNetwork:
     -----
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is also an
     attribute. It may be set later, and is checked then as in the constructor. A new optimizer is
-    copied, and a new seed takes effect on the weights with the next :meth:`reset`.
+    copied, and a new seed takes effect on the weights with the next :meth:`reset`. A network that
+    gets another ``target_unit`` has to be trained again.
 
     Examples
     --------
@@ -243,8 +244,13 @@ class NeuralNetwork:
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a setting is checked first, and what follows from it is updated."""
         held, value = vars(self), check_setting(self, name, value)
+        if name == "backend" and held.get("layers"):
+            self.to(value)
+            return
         if name == "loss" and "metric" in held:
             super().__setattr__("metric", metric_for(self.metric, self.loss, value))
+        if name == "target_unit" and held.get(name, value) != value:
+            self._is_fitted = False  # what it learned would be taken for numbers in the new unit
         super().__setattr__(name, value)
         if name == "metric" and "history" in held:
             self._label(self.history)
@@ -356,7 +362,7 @@ class NeuralNetwork:
         ]
         for holder, name, array in moved:
             setattr(holder, name, array)
-        self.backend = backend
+        super().__setattr__("backend", backend)
         for layer in self.layers:
             layer.backend = backend
         self.parameters = Parameters(self.layers, self.regularizer)

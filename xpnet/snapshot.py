@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
 
 
+_OPTIMIZERS = ("optimizer", "_new_optimizer")
+"""The attributes of a network that hold an optimizer: the current one, and that of a restart."""
+
+
 class Snapshot:
     """A copy of all that training changes: parameters, running statistics, optimizer, schedule.
 
@@ -20,6 +24,7 @@ class Snapshot:
 
     def __init__(self, network: "NeuralNetwork") -> None:
         self._network = network
+        self._optimizers = {name: getattr(network, name) for name in _OPTIMIZERS}
         self._parameters = network.parameters.copy() if network.parameters else None
         optimizer = network.optimizer
         holders = [
@@ -39,6 +44,8 @@ class Snapshot:
             self._network.parameters.scatter(self._parameters)
         for holder, name, value in self._states:
             setattr(holder, name, value)
+        # A callback may have replaced the optimizer. Setting it again would copy it.
+        vars(self._network).update(self._optimizers)
         self._network.optimizer.schedule = self._schedule
 
 

@@ -154,7 +154,7 @@ class Trainer:
         net, start = self.network, time.perf_counter()
         before = Snapshot(net)
         try:
-            net.optimizer.begin_epoch(epoch, net.epochs)
+            _begin_epoch(net, epoch)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
             row = self._train_epoch(epoch, bar)
@@ -231,6 +231,24 @@ class Trainer:
             raise NotFiniteError(*found)
         if not self.network.parameters.all_finite():
             raise NotFiniteError("weights that are not finite", sums.last_step)
+
+
+def _begin_epoch(network: "NeuralNetwork", epoch: int) -> None:
+    """Set the learning rate for an epoch; warn if it replaces one that the user has set."""
+    optimizer, history = network.optimizer, network.history
+    before = optimizer.learning_rate
+    optimizer.begin_epoch(epoch, network.epochs)
+    rate, has_history = optimizer.learning_rate, history.epochs > 0
+    if before == rate or (has_history and before == history.last["learning_rate"]):
+        return
+    is_used = optimizer.n_updates > 0  # by another network, if this one has no history
+    if (is_used and not has_history) or before == optimizer.schedule.learning_rate(0, 1):
+        return
+    warn(
+        f"optimizer.learning_rate was set to {before:.6g}, but its schedule sets it to {rate:.6g} "
+        "at the beginning of this epoch. To change it for good, write optimizer.schedule = "
+        f"ConstantLearningRate({before:.6g})"
+    )
 
 
 def _progress_bar(n_steps: int) -> Any:
