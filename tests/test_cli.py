@@ -253,7 +253,7 @@ def test_bad_files_are_one_line_and_status_2(flowers, capsys, tmp_path):
             ["train", str(flowers), "--target", "kind", "--task", "regression"],
             "the column 'kind' has text",
         ),
-        (["predict", str(broken), str(flowers)], "no whole safetensors file"),
+        (["predict", str(broken), str(flowers)], "not a complete safetensors file"),
         (["train", "mnist", "--data", str(tmp_path)], "lacks train-images-idx3-ubyte"),
     ]
     for arguments, message in cases:
