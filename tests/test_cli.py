@@ -633,7 +633,7 @@ def test_a_text_column_is_proposed_as_the_target_where_there_is_that_option(tmp_
     in_process("train", path, "--target", "y", "--epochs", 1, "--quiet", "--save", model)
     path.write_text("a,b\n1,x\n")
     _, _, errors = in_process("predict", model, path)
-    assert errors.endswith("'x' is not a number; encode categories as numbers\n")
+    assert errors.endswith("'x' is not a number: encode categories as numbers\n")
 
 
 def test_training_that_diverges_is_one_line_with_an_option(tmp_path):

@@ -80,9 +80,9 @@ def _canonical(X: Any) -> Any:
     """Return a sparse matrix as CSR without duplicate entries, with sorted column indices.
 
     Several sparse formats allow duplicate entries, which stand for their sum. On such a matrix, a
-    kernel that sets values would give other results than one that adds them. The given matrix is not changed:
-    if it has duplicates, the result is a copy. Integers are summed in 64 bits, and keep their type
-    if the sums fit into it.
+    kernel that sets values would give other results than one that adds them. The given matrix is
+    not changed: if it has duplicates, the result is a copy. Integers are summed in 64 bits, and
+    keep their type if the sums fit into it.
     """
     check_structure(X)
     dtype = X.dtype
@@ -308,7 +308,7 @@ def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...])
         )
     if values.shape[0] != X.shape[0]:
         raise ValueError(
-            f"X has {X.shape[0]} rows but {name} has {values.shape[0]}: expected one for each"
+            f"X has {X.shape[0]} rows but {name} has {values.shape[0]}: expected the same"
         )
     if is_sparse(X) or is_stored(X):
         return to_host(values)
