@@ -75,7 +75,7 @@ BAD_DATA = {
     "no targets": (lambda X, y: Dataset(X), r"no targets: give Dataset\(X, y\)"),
     "one-hot rows of another number": (
         lambda X, y: (X, np.eye(5)[y]),
-        r"y has shape \(20, 5\), and the network has 4 outputs",
+        r"y has shape \(20, 5\), but the network has 4 outputs",
     ),
     "one-hot rows that do not sum to 1": (
         lambda X, y: (X, 0.5 * np.eye(4)[y]),
@@ -137,9 +137,9 @@ def test_validation_on_one_sample_is_fine():
         (None, BinaryCrossEntropy, 1, "BinaryCrossEntropy does not fit an output of DenseLayer"),
         (SigmoidActivation, BinaryCrossEntropy(from_logits=True), 1, "expected real numbers"),
         (None, CategoricalCrossEntropy, 3, "End with SoftmaxActivation"),
-        (SoftmaxActivation, SoftmaxCrossEntropy, 3, "It takes the softmax itself"),
+        (SoftmaxActivation, SoftmaxCrossEntropy, 3, "It applies the softmax itself"),
         (SoftmaxActivation, NegativeLogLikelihood, 3, "End with LogSoftmaxActivation"),
-        (None, SoftmaxCrossEntropy, 1, "needs one output for each class, and the network has 1"),
+        (None, SoftmaxCrossEntropy, 1, "needs one output for each class, but the network has 1"),
     ],
 )
 def test_a_loss_that_does_not_fit_the_output_is_refused(end, loss, n_outputs, message):
@@ -152,7 +152,7 @@ def test_a_loss_that_does_not_fit_the_output_is_refused(end, loss, n_outputs, me
 
 def test_class_indices_for_a_loss_of_values_are_refused_with_the_way_out():
     net = network(loss="mse")
-    with pytest.raises(ValueError, match=r"expects shape \(20, 4\): class indices .* one_hot\(y\)"):
+    with pytest.raises(ValueError, match=r"expects shape \(20, 4\): to make .* one_hot\(y\)"):
         net.fit(good())
 
 
@@ -202,7 +202,7 @@ def test_an_unknown_initializer_is_refused_with_the_nearest_known_one():
         ({"batch_size": 2.5}, "batch_size=2.5: expected a whole number, 1 or more"),
         ({"seed": -1}, "seed=-1: expected a whole number, 0 or more"),
         ({"optimizer": "adam", "momentum": 0.9}, "Adam takes no momentum: expected learning_rate"),
-        ({"optimizer": Adam(), "learning_rate": 0.1}, r"give them to Adam\(\.\.\.\)"),
+        ({"optimizer": Adam(), "learning_rate": 0.1}, r"give Adam\(\.\.\.\) the arguments"),
     ],
 )
 def test_numbers_out_of_range_are_refused(arguments, message):
@@ -234,7 +234,9 @@ class TestAdd:
 
     def test_refuses_an_input_shape_that_does_not_fit(self):
         net = network()
-        with pytest.raises(ValueError, match=r"input_shape=\(7,\), and the layer before it puts"):
+        with pytest.raises(
+            ValueError, match=r"input_shape=\(7,\), but the layer before it has outputs"
+        ):
             net.add(DenseLayer(3, input_shape=(7,)))
         assert len(net.layers) == 1
 
@@ -244,7 +246,7 @@ class TestAdd:
 
     def test_refuses_the_same_layer_twice(self):
         net = network()
-        with pytest.raises(ValueError, match="is in a network already"):
+        with pytest.raises(ValueError, match="is already in a network"):
             net.add(net.layers[0])
 
     def test_refuses_an_initializer_that_returns_another_shape(self):
@@ -353,7 +355,7 @@ def test_columns_that_are_no_features_are_refused_with_the_way_out(frame):
             net.score((wrong, frame["target"]), metric="accuracy")
         with pytest.raises(ValueError, match="^validation: X has the columns.*" + way_out):
             network().fit((frame[FEATURES], frame["target"]), (wrong, frame["target"]))
-    with pytest.raises(ValueError, match=r"of the training$"):  # where one is missing
+    with pytest.raises(ValueError, match=r"as in training$"):  # where one is missing
         net.predict(frame[FEATURES[1:]])
     assert net.predict(frame[net.feature_names]).shape == (30, N_CLASSES)
 

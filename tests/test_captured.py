@@ -406,7 +406,7 @@ def test_a_step_is_so_many_launches_and_nothing_else(data, layers, expected):
         ([BatchNormalization(input_shape=(K,)), DenseLayer(5)], "BatchNormalization as layer 1"),
         (
             [DenseLayer(5, (K,)), ReLUActivation(), BatchNormalization()],
-            "BatchNormalization behind",
+            "BatchNormalization after",
         ),
     ],
 )
@@ -672,7 +672,7 @@ def test_what_has_no_captured_step_is_trained_by_formulas_unless_it_must_be_capt
 def test_precision_is_for_cuda(data):
     with pytest.raises(ValueError, match="precision='tf32' is for products on CUDA"):
         network(classifier(), dtype="float32", precision="tf32").fit(data)
-    with pytest.raises(ValueError, match="precision='tf32' is for dtype='float32'"):
+    with pytest.raises(ValueError, match="precision='tf32' needs dtype='float32'"):
         network(classifier(), precision="tf32")
     with pytest.raises(UnknownNameError, match="float8"):
         network(classifier(), precision="float8")

@@ -152,7 +152,7 @@ def test_weights_that_do_not_fit_the_network_are_refused_before_training(cls, wr
 
 def test_several_answers_to_a_sample_have_no_class_weights():
     net = network(BinaryCrossEntropy(class_weight=[1.0, 2.0]), 3)
-    with pytest.raises(ValueError, match="is for one output, and there are 3"):
+    with pytest.raises(ValueError, match="is for one output, but there are 3"):
         net.fit((np.ones((20, 4)), np.ones((20, 3))))
 
 
@@ -242,7 +242,9 @@ def test_balanced_weights_need_each_class(cls, weighs):
     data = (X, y, weight) if weighs else (X[y != 1], y[y != 1])
     net = network_of(cls, "balanced")
     before = net.parameters.copy()
-    with pytest.raises(ValueError, match=r"'balanced' needs samples .* none that count of class 1"):
+    with pytest.raises(
+        ValueError, match=r"'balanced' needs samples .* none with a weight above 0 of class 1"
+    ):
         net.fit(data)
     np.testing.assert_array_equal(net.parameters.copy(), before)
     assert net.loss.balanced_weight is None

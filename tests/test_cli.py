@@ -253,7 +253,7 @@ def test_bad_files_are_one_line_and_status_2(flowers, capsys, tmp_path):
             ["train", str(flowers), "--target", "kind", "--task", "regression"],
             "the column 'kind' has text",
         ),
-        (["predict", str(broken), str(flowers)], "no whole safetensors file"),
+        (["predict", str(broken), str(flowers)], "not a complete safetensors file"),
         (["train", "mnist", "--data", str(tmp_path)], "lacks train-images-idx3-ubyte"),
     ]
     for arguments, message in cases:
@@ -633,7 +633,7 @@ def test_a_text_column_is_proposed_as_the_target_where_there_is_that_option(tmp_
     in_process("train", path, "--target", "y", "--epochs", 1, "--quiet", "--save", model)
     path.write_text("a,b\n1,x\n")
     _, _, errors = in_process("predict", model, path)
-    assert errors.endswith("'x' is not a number; encode categories as numbers\n")
+    assert errors.endswith("'x' is not a number: encode categories as numbers\n")
 
 
 def test_training_that_diverges_is_one_line_with_an_option(tmp_path):

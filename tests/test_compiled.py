@@ -488,7 +488,7 @@ def first(*layers):
 REFUSED = {
     "BatchNormalization": lambda: network(first(BatchNormalization(input_shape=(FEATURES,)))),
     "Dropout": lambda: network(lambda: [DenseLayer(5, (FEATURES,)), Dropout(), Dropout(0.1)]),
-    "behind Dropout": lambda: network(
+    "after Dropout": lambda: network(
         lambda: [DenseLayer(5, (FEATURES,)), Dropout(), TanhActivation()]
     ),
     "OwnLayer": lambda: network(lambda: [OwnLayer(5, (FEATURES,))]),
@@ -498,7 +498,7 @@ REFUSED = {
         classifier(end=SoftmaxActivation), loss="categorical_cross_entropy"
     ),
     "SoftmaxActivation": lambda: network(classifier(end=SoftmaxActivation), loss="mse"),
-    "behind another": lambda: network(classifier(end=ReLUActivation, activation=ReLUActivation)),
+    "after another": lambda: network(classifier(end=ReLUActivation, activation=ReLUActivation)),
 }
 
 
@@ -506,7 +506,7 @@ REFUSED = {
 def test_what_there_is_no_compiled_step_for(name, data):
     X, y = data
     net = REFUSED[name]()
-    if name == "behind another":
+    if name == "after another":
         net.add(TanhActivation())
     assert name in why_not(net, X, y)
     assert compile_step(net, X, y, None, BATCH) is None
@@ -550,7 +550,7 @@ CHANGED = {
     "sample_derivative": changed("sample_derivative", lambda y, p: p, lambda net: net.loss),
     "loss_and_derivative": changed("loss_and_derivative", None, lambda net: net.loss),
     "dampening": changed("dampening", 0.3, lambda net: net.optimizer),
-    "optimizer of its own": changed("_optimizers", {"weights": SGD()}, lambda net: net.layers[0]),
+    "own optimizer": changed("_optimizers", {"weights": SGD()}, lambda net: net.layers[0]),
 }
 
 
@@ -563,7 +563,7 @@ def test_a_slope_that_turns_signs_round_has_no_compiled_step(data):
     net = network(classifier(lambda: LeakyReLUActivation(0.1)))
     assert why_not(net, *data) is None
     net.layers[1].alpha = -1.0
-    assert "turns signs" in why_not(net, *data)
+    assert "negative slope" in why_not(net, *data)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -81,8 +81,8 @@ def test_dead_units_and_a_loss_that_does_not_move_are_warned_of_once():
         net.fit(samples(), callbacks=Watch(samples()))
     texts = [str(each.message) for each in seen]
     assert len(texts) == 2
-    assert "3 of 6 units of layer 2 (ReLUActivation) put out 0" in texts[0]
-    assert "the loss has not moved for 5 epochs" in texts[1]
+    assert "3 of 6 units of layer 2 (ReLUActivation) output 0" in texts[0]
+    assert "the loss has not changed for 5 epochs" in texts[1]
 
 
 def test_a_network_that_learns_is_not_warned_of():

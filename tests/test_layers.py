@@ -377,7 +377,7 @@ def test_dense_refuses_units_that_are_no_count(n_units):
 
 
 def test_dense_refuses_samples_that_are_no_rows():
-    with pytest.raises(ValueError, match="reshape the data to rows first"):
+    with pytest.raises(ValueError, match="Reshape the data to one row for each sample"):
         DenseLayer(3, input_shape=(28, 28))
 
 

@@ -554,7 +554,7 @@ def test_the_librarys_checks_catch_a_wrong_derivative(rng):
 
     layer = Wrong()
     layer.set_input_shape((4,))
-    with pytest.raises(AssertionError, match=r"by the gradient, .* by finite differences"):
+    with pytest.raises(AssertionError, match=r"by the gradient, but .* by finite differences"):
         check_layer(layer, rng.standard_normal((5, 4)))
 
 
@@ -680,7 +680,7 @@ def test_samples_to_ignore_do_not_count_in_the_metric(rng):
 
 def test_class_metrics_of_values_are_refused(rng):
     net = NeuralNetwork(1, 5, metric="accuracy").add(DenseLayer(1, input_shape=(2,)))
-    with pytest.raises(ValueError, match="metric 'accuracy' counts classes, and y goes from"):
+    with pytest.raises(ValueError, match="metric 'accuracy' is for classes, but y goes from"):
         net.fit((rng.standard_normal((20, 2)), 9 * rng.standard_normal(20)))
 
 
@@ -707,7 +707,7 @@ def test_class_weights_of_another_number_are_refused_before_training(rng):
 def test_a_layer_belongs_to_one_network(rng):
     net = classifier(epochs=1).fit(blobs(rng))
     before = weights(net)
-    with pytest.raises(ValueError, match="is in a network already: make a new one"):
+    with pytest.raises(ValueError, match="is already in a network: make a new one"):
         NeuralNetwork().add(net.layers[0])
     np.testing.assert_array_equal(weights(net), before)
 

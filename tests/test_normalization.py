@@ -516,7 +516,7 @@ def test_networks_with_a_forward_pass_of_their_own_get_their_own_type():
 
     X, y = seconds()
     net = Own(epochs=2, batch_size=20, seed=0).add(Normalization.adapt(X)).add(DenseLayer(1))
-    with pytest.warns(UserWarning, match="column 0: .* standardise them before, or give dtype="):
+    with pytest.warns(UserWarning, match="column 0: .* standardise them first, or give dtype="):
         net.fit((X, y))
     net.predict(X)
     assert set(seen) == {np.dtype("float32")}
@@ -637,7 +637,7 @@ def test_digits_that_are_lost_are_said_at_the_users_line(dtype, first):
         net.add(first(input_shape=(2,)))
     net.add(DenseLayer(1, (2,) if first is None else None, initializer="zeros"))
     with pytest.warns(
-        UserWarning, match=r"1 column.* too few digits, the first one column 0"
+        UserWarning, match=r"1 column.* too few digits. The first is column 0"
     ) as all:
         net.fit((X, 0 * y))
     (warning,) = all
@@ -674,7 +674,7 @@ def test_digits_that_sparse_features_lose_are_said_too(dtype, form):
         net = NeuralNetwork(epochs=1, batch_size=20, learning_rate=1e-40, seed=0, **options)
         net.add(DenseLayer(1, (2,), initializer="zeros")).fit((X, 0 * y))
 
-    with pytest.warns(UserWarning, match=r"1 column.* too few digits, the first one column 0"):
+    with pytest.warns(UserWarning, match=r"1 column.* too few digits. The first is column 0"):
         fit(sparse(X))
     with_zero = X.copy()
     with_zero[0] = 0  # not stored: now the column goes from 0
@@ -682,7 +682,7 @@ def test_digits_that_sparse_features_lose_are_said_too(dtype, form):
     fit(sparse(X), dtype="float64")
     with opened("no_float64") as backend:
         options = {"device": backend.device_name, "backend": backend.name}
-        with pytest.warns(UserWarning, match="standardise them before, for no_float64 has no"):
+        with pytest.warns(UserWarning, match="standardise them first, because no_float64 has no"):
             fit(sparse(X), **options)
         fit(sparse(with_zero), **options)
 
@@ -712,7 +712,7 @@ def test_a_device_without_float64_says_so():
         net = regression(
             Normalization.adapt(X), backend.device_name, backend=backend.name, epochs=1
         )
-        with pytest.warns(UserWarning, match="standardise them before, for no_float64 has no"):
+        with pytest.warns(UserWarning, match="standardise them first, because no_float64 has no"):
             net.fit((X, y))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -722,7 +722,7 @@ def test_a_device_without_float64_says_so():
 def test_the_names_of_columns_are_in_the_warning():
     X, y = seconds()
     net = NeuralNetwork(epochs=1, batch_size=20, learning_rate=1e-30).add(DenseLayer(1, (2,)))
-    with pytest.warns(UserWarning, match=r"column 0 \('time'\): its numbers go from 17000000"):
+    with pytest.warns(UserWarning, match=r"column 0 \('time'\): it goes from 17000000"):
         net.fit(Dataset(X, 0 * y, feature_names=["time", "x"]))
 
 

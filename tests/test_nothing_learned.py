@@ -80,7 +80,7 @@ NOTHING = {
     "class weights of 0 for the classes that are there": (
         lambda: SoftmaxCrossEntropy([0.0, 0.0, 1.0]),
         (X, Y % 2),
-        r"class_weight=\[0.0, 0.0, 1.0\] is 0 for all classes that are there",
+        r"class_weight=\[0.0, 0.0, 1.0\] is 0 for all classes in the data",
     ),
     "classes left that the samples' weights leave out": (
         lambda: SoftmaxCrossEntropy({0: 0}),

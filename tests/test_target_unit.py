@@ -180,7 +180,7 @@ def test_integer_targets_keep_all_their_digits():
 
 def test_what_is_beyond_float64_is_refused():
     X, y = targets(0.0, 1e300)
-    with pytest.raises(ValueError, match=r"takes beyond what float64 holds: give its own mean"):
+    with pytest.raises(ValueError, match=r"makes it larger than float64 can hold: give the mean"):
         build((0.0, 1e-300)).fit((X, y))
     with pytest.raises(ValueError, match="beyond what float32 holds"):
         build((0.0, 1e200)).fit((X, y))
@@ -276,7 +276,7 @@ def test_a_loss_that_does_not_say_what_its_targets_are_has_no_unit():
     class Own(LossFunction):
         loss = derivative = MeanSquaredError.loss
 
-    with pytest.raises(ValueError, match="those of Own are not known to be any"):
+    with pytest.raises(ValueError, match="but Own takes unknown targets"):
         NeuralNetwork(loss=Own(), target_unit=(0.0, 1.0))
 
 

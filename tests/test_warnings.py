@@ -114,7 +114,7 @@ def step_that_cannot_be_captured(tmp_path, monkeypatch):
 
 OWN = {
     lost_metric: (UserWarning, "load(path, metric=...)"),
-    loss_that_does_not_move: (RuntimeWarning, "the loss has not moved"),
+    loss_that_does_not_move: (RuntimeWarning, "the loss has not changed"),
     out_of_memory: (RuntimeWarning, "out of memory in epoch 1"),
     cache_that_cannot_be_written: (UserWarning, "could not write"),
     step_that_cannot_be_captured: (RuntimeWarning, "cannot be captured"),

@@ -24,22 +24,24 @@ if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
 
 _KEPT_BYTES = 1 << 28
-"""Outputs of an epoch that are kept for a metric, at the most."""
+"""The largest size of an epoch's outputs that are kept for a metric."""
 
 
 class CapturedSteps(PreparedSteps):
-    """The same steps as graphs on a GPU; the parameters are there meanwhile."""
+    """Steps as CUDA graphs on a GPU, with the parameters in arrays of the graphs."""
 
     AHEAD = 2
-    """Parts of so many steps that are asked for before the first of them is done: the device has
-    always something to do, and Ctrl-C does not wait for a whole epoch."""
+    """How many groups of steps may wait in the GPU's queue.
+
+    The GPU never runs out of work, and Ctrl-C does not have to wait for a whole epoch.
+    """
 
     def __init__(
         self, network: "NeuralNetwork", placed: Placed, training: "CapturedTraining", nbytes: int
     ) -> None:
         super().__init__(network, placed, training, nbytes)
         self._at_a_time = 16
-        self._asked: deque[Any] = deque()
+        self._queued: deque[Any] = deque()
         self._sums: Sums | None = None
 
     def _units(self) -> list[Unit]:
@@ -48,34 +50,34 @@ class CapturedSteps(PreparedSteps):
         return units(self._network)
 
     def end_epoch(self) -> None:
-        """Bring the parameters out, and what samples shared of their penalties into the sums."""
-        self._asked.clear()
+        """Copy the parameters to the network, and add ``per_sample`` penalties to the sums."""
+        self._queued.clear()
         sums, self._sums = self._sums, None
         self._training.store()
         parameters = self._network.parameters
         if sums is not None and parameters.penalties.shared:
-            # As if each step had cost what one with the last weights would: an approximation of the
-            # mean over the steps, which the CPU has exactly. Here that would take a sum over all
-            # weights at every step, for a number of the history; the gradients are exact.
+            # The penalty of the last weights stands for that of each step. The exact mean over the
+            # steps, which the history has on the CPU, would take a sum over all weights in each
+            # step. Only this number of the history is approximate: the gradients are exact.
             sums.add_penalty(sums.n_counted * parameters.penalties.cost(shared=True))
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
-        """Train on samples in an order, some steps at a time; nothing waits for the last ones."""
+        """Queue several steps at a time, without waiting for the last ones; see the base class."""
         size, start, first = self.plan.batch_size, 0, self._training.taken
-        self._sums = sums  # the epoch's: its end has something to add
+        self._sums = sums  # end_epoch adds penalties to it
         self._training.use(arrays.X, arrays.y, arrays.sample_weight)
         while start < len(order):
             part = order[start : start + self._at_a_time * size]
             began = time.perf_counter()
             losses, weights = self._training.run(part)
             sums.add_losses(losses, weights, step)
-            self._asked.append(self._training.mark())
-            if len(self._asked) > self.AHEAD:
-                self._asked.popleft().synchronize()
+            self._queued.append(self._training.mark())
+            if len(self._queued) > self.AHEAD:
+                self._queued.popleft().synchronize()
             start += len(part)
             try:
                 yield len(losses)
-            except GeneratorExit:  # Ctrl-C: the metric is that of the samples so far
+            except GeneratorExit:  # Ctrl-C: the metric is computed from the samples so far
                 self._add_outputs(arrays, order[:start], sums, first * size)
                 raise
             step += len(losses)
@@ -84,7 +86,7 @@ class CapturedSteps(PreparedSteps):
         self._add_outputs(arrays, order, sums, first * size)
 
     def _add_outputs(self, arrays: Arrays, order: np.ndarray, sums: Sums, first: int) -> None:
-        """Take outputs, or hits, in for the metric."""
+        """Add outputs, or the number of correct predictions, to the metric."""
         training = self._training
         if training.counts_hits and sums.metric is not None:
             sums.set_statistics(training.hits())
@@ -108,7 +110,7 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
     Raises
     ------
     UnsupportedError
-        There are none for it, or for these data.
+        Captured steps do not support the network or the data.
     """
     from .captured import CapturedTraining, why_not
 
@@ -116,7 +118,7 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")
     sample: Any = data
-    if isinstance(data, Stream):  # whose buffers are read into meanwhile
+    if isinstance(data, Stream):  # its buffer is overwritten with the next chunk
         sample = data.first()
         sample = replace(sample, X=sample.backend.xp.asarray(sample.X, copy=True))
     if is_sparse(sample.X) and not sample.keeps_sparse:
@@ -149,14 +151,14 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
         machine.close()
         raise
     held = 0
-    if sample is not data:  # a chunk, which is theirs from now on
+    if sample is not data:  # a chunk, which the training keeps
         parts = (sample.X, sample.y, sample.sample_weight)
         held = sum(each.nbytes for each in parts if each is not None)
     return CapturedSteps(network, placed, training, training.nbytes + held)
 
 
 def _counts_hits(network: "NeuralNetwork", y: Any) -> bool:
-    """Whether the loss's kernel can count what the metric asks for."""
+    """Whether the kernel of the loss can count correct predictions for the metric."""
     several = network.layers[-1].output_shape()[0] > 1
     return (
         type(network.metric) is Accuracy

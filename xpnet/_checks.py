@@ -1,4 +1,4 @@
-"""Checks of single arguments, and finding a thing by class, instance or name."""
+"""Checks of single arguments, and finding an object by instance, class or name."""
 
 import math
 import operator
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class NotFittedError(ValueError, AttributeError):
-    """Something was asked of a network that only a trained one can do."""
+    """A network was used in a way that needs training first."""
 
 
 def check_positive(name: str, value: float) -> float:
@@ -39,7 +39,7 @@ def check_fraction(name: str, value: float) -> float:
 
 
 def check_non_negative(name: str, value: float) -> float:
-    """Return ``value`` if it is a finite number from 0 up, else raise ``ValueError``."""
+    """Return ``value`` if it is a finite number, 0 or more, else raise ``ValueError``."""
     found = number(value)
     if not 0 <= found < math.inf:
         raise ValueError(f"{name}={shown(value)}: expected a finite number, 0 or more")
@@ -47,7 +47,7 @@ def check_non_negative(name: str, value: float) -> float:
 
 
 def check_count(name: str, value: int, least: int = 1) -> int:
-    """Return ``value`` if it is a whole number from ``least`` up, else raise ``ValueError``."""
+    """Return ``value`` if it is a whole number, at least ``least``, else raise ``ValueError``."""
     if (found := whole_number(value)) is None or found < least:
         raise ValueError(f"{name}={shown(value)}: expected a whole number, {least} or more")
     return found
@@ -68,7 +68,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 
 def check_text(name: str, value: Any) -> str:
-    """Return ``value`` if it is a text, else raise ``TypeError``."""
+    """Return ``value`` if it is a string, else raise ``TypeError``."""
     if not isinstance(value, str):
         raise TypeError(f"{name}={shown(value)}: expected a text")
     return value
@@ -84,8 +84,9 @@ def check_path(name: str, value: Any) -> Path:
 
 
 def check_texts(name: str, values: Any) -> list[str]:
-    """Return several names as texts; a single text, or what is no sequence, is a ``TypeError``."""
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__") or not _rows(values):
+    """Return a list of names as strings, else raise ``TypeError``; a single string is refused."""
+    is_text = isinstance(values, (str, bytes))
+    if is_text or not hasattr(values, "__iter__") or not _has_items(values):
         raise TypeError(f"{name}={shown(values)}: expected a list of names")
     return [str(value) for value in values]
 
@@ -97,7 +98,7 @@ def check_array(name: str, x: Any) -> Array:
             f"{name} is {type(x).__name__}: expected an array, e.g. numpy.asarray({name})"
         )
     if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
+        raise TypeError(f"{name} is a masked array: fill it in first, with {name}.filled(...)")
     if not array_namespace(x).isdtype(x.dtype, ("bool", "integral", "real floating")):
         raise TypeError(
             f"{name} has the type {x.dtype}: expected booleans, integers or floating-point numbers"
@@ -105,7 +106,8 @@ def check_array(name: str, x: Any) -> Array:
     return x
 
 
-def _rows(values: Any) -> bool:
+def _has_items(values: Any) -> bool:
+    """Whether an iterable has items, unlike a class or an array without dimensions."""
     return not isinstance(values, type) and getattr(values, "ndim", True) != 0
 
 
@@ -113,12 +115,18 @@ def _rows(values: Any) -> bool:
 def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
     """Name the array in the error if there is no memory for it.
 
+    Parameters
+    ----------
+    what : str
+        The name of the array.
+    shape : tuple of int
+
     Raises
     ------
     MemoryError
-        The message has the shape, and the size of such an array of float64.
+        The message has the shape, and the size of such an array in float64.
     ValueError
-        No computer could hold it.
+        The array is too large for any computer.
     """
     n_bytes = 8 * math.prod(shape)
     text = f"there is not enough memory for {what} of shape {shown(shape)}"
@@ -133,7 +141,7 @@ def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
 
 
 def check_shape(name: str, value: Any) -> tuple[int, ...]:
-    """Return the shape of one sample as a tuple; a single number is the number of features."""
+    """Return the shape of one sample as a tuple; an integer n becomes (n,)."""
     shape = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if not shape:
         raise ValueError(f"{name}={value!r}: expected the shape of one sample, e.g. (784,)")
@@ -141,34 +149,34 @@ def check_shape(name: str, value: Any) -> tuple[int, ...]:
 
 
 def check_batch(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
-    """Refuse what is no batch of outputs with targets and weights beside it.
+    """Refuse arguments that are not a batch of outputs with its targets and weights.
 
-    Values are not looked at: on a GPU that would wait for it.
+    Values are not checked, because that would wait for a GPU.
 
     Parameters
     ----------
     y_true : array
-        Of any shape: what fits is for losses and metrics to say.
+        Of any shape: losses and metrics check it themselves.
     y_pred : array of shape (n, n_outputs)
     sample_weight : array of shape (n,) or None
 
     Raises
     ------
     TypeError
-        One is no array of numbers, the outputs are no floating-point numbers, or they are not of
-        one library on one device.
+        An argument is not an array of numbers, the outputs are not floating-point numbers, or the
+        arrays are from different libraries or on different devices.
     ValueError
-        The outputs are no rows, or the weights are of another number.
+        The outputs are not two-dimensional, or there is not one weight for each sample.
     """
     given = (y_true, y_pred) if sample_weight is None else (y_true, y_pred, sample_weight)
-    # Of NumPy's arrays a look at their types says it all, which a training step has time for.
-    numbers = all(type(x) is np.ndarray and x.dtype.kind in "biuf" for x in given)
-    if not numbers or y_pred.dtype.kind != "f":
+    # For NumPy arrays, comparing types is enough, and fast enough for every training step.
+    are_numpy = all(type(x) is np.ndarray and x.dtype.kind in "biuf" for x in given)
+    if not are_numpy or y_pred.dtype.kind != "f":
         _check_arrays(*given)
     if y_pred.ndim != 2 or y_pred.shape[1] == 0:
         raise ValueError(
-            f"y_pred has shape {tuple(y_pred.shape)}: expected (n, n_outputs), for one output "
-            "y_pred[:, None]"
+            f"y_pred has shape {tuple(y_pred.shape)}: expected (n, n_outputs). For one "
+            "output give y_pred[:, None]"
         )
     if sample_weight is not None and sample_weight.shape != y_pred.shape[:1]:
         raise ValueError(
@@ -178,7 +186,7 @@ def check_batch(y_true: Array, y_pred: Array, sample_weight: Array | None) -> No
 
 
 def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
-    """Refuse what is no array of numbers, or not where the outputs are."""
+    """Refuse arguments that are not arrays of numbers of one library on one device."""
     names = ("y_true", "y_pred", "sample_weight")
     given = dict(zip(names, (y_true, y_pred, *sample_weight), strict=False))
     for name, x in given.items():
@@ -187,15 +195,15 @@ def _check_arrays(y_true: Array, y_pred: Array, *sample_weight: Array) -> None:
     for name, x in given.items():
         if x is not y_pred and (array_namespace(x) is not xp or device(x) != device(y_pred)):
             raise TypeError(
-                f"{name} is {_home(x)}, and y_pred {_home(y_pred)}: expected both of one library "
-                "and on one device; xpnet.backends.move moves them"
+                f"{name} is {_home(x)}, but y_pred is {_home(y_pred)}: expected both of one "
+                "library and on one device. To move arrays, use xpnet.backends.move"
             )
     if not xp.isdtype(y_pred.dtype, "real floating"):
         raise TypeError(f"y_pred has the type {y_pred.dtype}: expected floating-point numbers")
 
 
 def is_at_hand(x: Array) -> bool:
-    """Whether numbers can be looked at without waiting for a device."""
+    """Whether the values of an array can be read without waiting for a device."""
     return isinstance(x, np.ndarray)
 
 
@@ -205,16 +213,16 @@ def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> 
     Raises
     ------
     ValueError
-        One is no whole number, or no class, and not the one that is ignored.
+        A label is neither a class index nor ``ignored``.
     """
     labels = y
     if y.dtype != np.int64:
-        with np.errstate(invalid="ignore"):  # NaN is no whole number, too
+        with np.errstate(invalid="ignore"):  # NaN is refused below
             labels = y.astype(np.int64)
         if not np.array_equal(labels, y):
             wrong = y[labels != y][0]
             raise ValueError(f"y has the class {wrong}: expected whole numbers from 0")
-    # Negative ones are very large without a sign.
+    # A single comparison: as unsigned integers, negative labels are very large.
     if labels.size and np.maximum.reduce(labels.view(np.uint64), axis=None) < n_classes:
         return labels
     counted = labels if ignored is None else labels[labels != ignored]
@@ -243,21 +251,21 @@ def find(
     Parameters
     ----------
     kind : str
-        What it is, for the message: ``"loss"``.
+        The name of the argument for the message, e.g. ``"loss"``.
     given : instance, class or str
-        What the user gave. Names are compared without case, ``_`` and ``-``; a class's own name
-        is always one of them.
+        The user's argument. Names are compared without case, spaces, ``_`` and ``-``. The name of
+        a class is accepted too.
     base : type
-        What the result must be.
+        The class of the result.
     names : mapping of str to class
-        The names there are.
+        The known names.
     make : function, optional
-        Makes an instance of a class.
+        Returns an instance of a class; by default calls it without arguments.
 
     Raises
     ------
     UnknownNameError
-        The name is not known; the message has the nearest that is.
+        The name is not known; the message suggests a similar one.
     TypeError
         ``given`` is something else.
     """
@@ -282,9 +290,9 @@ def _plain(name: str) -> str:
 
 
 def number(value: Any) -> float:
-    """Return a number as a float; NaN if it is something else, or more than a float can hold.
+    """Return a number as a float; NaN if it is something else, or too large for a float.
 
-    True and False are taken for mistakes, and so is an array of one number in a row.
+    Booleans and arrays with dimensions are not numbers: they are likely to be mistakes.
     """
     if isinstance(value, (np.ndarray, np.generic)):
         if value.dtype.kind not in "iuf" or isinstance(value, np.ma.MaskedArray):
@@ -300,10 +308,10 @@ def number(value: Any) -> float:
 
 
 def whole_number(value: Any) -> int | None:
-    """Return a whole number as Python's, None if it is something else."""
+    """Return a whole number as an ``int``, or None if the value is something else."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         return None
     try:
         return operator.index(value)
-    except TypeError:  # an array of several
+    except TypeError:  # an array of several numbers
         return None

@@ -1,4 +1,4 @@
-"""Class weights: how users give them, and what they are for a number of classes."""
+"""Class weights: checking what users give, and the resulting weight of each class."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from .backends import is_array, to_host
 from .backends._errors import shown
 
 ClassWeight = list[float] | dict[int, float] | str | None
-"""Class weights once they are checked: one for each class, some by class, "balanced", or none."""
+"""Checked class weights: one for each class, a dict for some classes, "balanced", or None."""
 
 _EXPECTED = (
     "a sequence with a weight for each class, a dict from class indices to weights, 'balanced' or "
@@ -17,19 +17,19 @@ _EXPECTED = (
 
 
 def read_class_weight(given: Any) -> ClassWeight:
-    """Return class weights as lists and dicts of Python's numbers.
+    """Return checked class weights, as a list or dict of Python numbers.
 
     Parameters
     ----------
     given : sequence of float, dict, "balanced" or None
-        Arrays of any library and pandas Series (by their index) are taken, too.
+        Arrays of any library are read as sequences, and a pandas Series as a dict by its index.
 
     Raises
     ------
     TypeError
-        It is something else, or a class or a weight is no number.
+        ``given`` is something else, or a class or a weight is not a number.
     ValueError
-        A weight is negative or not finite, all are 0, or a class is negative.
+        A weight is negative or not finite, all weights are 0, or a class is negative.
     """
     if given is None:
         return None
@@ -61,7 +61,7 @@ def _class(key: Any) -> int:
     if not is_number or "bool" in type(key).__name__ or not float(key).is_integer():
         raise TypeError(
             f"class_weight names the class {shown(key)}: expected class indices 0, 1, ... as keys. "
-            "The index of a class is its place in the data's class_names, or, for other labels, in "
+            "The index of a class is its position in the data's class_names, or else in "
             "np.unique(labels)"
         )
     if key < 0:
@@ -83,19 +83,18 @@ def _weight(given: Any, weight: Any) -> float:
 
 
 def weights_of_classes(class_weight: list[float] | dict[int, float], n: int) -> list[float]:
-    """Return the weight of each of ``n`` classes; those that a dict does not name weigh 1.
+    """Return the weight of each of ``n`` classes; it is 1 for classes that are not in a dict.
 
     Raises
     ------
     ValueError
-        There are weights for another number of classes, for a class that is not there, or all
-        are 0.
+        The number of weights is not ``n``, a class is not below ``n``, or all weights are 0.
     """
     if isinstance(class_weight, dict):
         if (largest := max(class_weight)) >= n:
             raise ValueError(
-                f"class_weight names the class {largest}: expected 0 to {n - 1}, the classes that "
-                "there are outputs for"
+                f"class_weight names the class {largest}: expected 0 to {n - 1}, because the "
+                f"network has outputs for {n} classes"
             )
         weights = [class_weight.get(k, 1.0) for k in range(n)]
         if not any(weights):
@@ -111,28 +110,28 @@ def weights_of_classes(class_weight: list[float] | dict[int, float], n: int) -> 
 def balanced_weights(counts: Sequence[float], ignored: int | None = None) -> list[float]:
     r"""Return :math:`n / (K n_k)` for each of K classes, as scikit-learn's "balanced" does.
 
-    So each class weighs n / K in all. King and Zeng 2001, "Logistic regression in rare events
-    data", section 4.2.
+    So each class has the total weight n / K. King and Zeng 2001, "Logistic regression in rare
+    events data", section 4.2.
 
     Parameters
     ----------
     counts : sequence of float
-        What the samples of each class weigh together, or how many they are.
+        The number of samples in each class, or their total weight.
     ignored : int, optional
-        A class whose samples count for nothing: it is none of the K, and weighs 0.
+        A class whose samples are ignored. It is not one of the K, and gets the weight 0.
 
     Raises
     ------
     ValueError
-        A class has no samples, or only such of weight 0.
+        A class has no samples with a weight above 0.
     """
     counted = [k for k in range(len(counts)) if k != ignored]
     missing = [str(k) for k in counted if not counts[k] > 0]
     if missing:
         raise ValueError(
-            f"class_weight='balanced' needs samples of each class, and the training data have none "
-            f"that count of class {', '.join(missing)} (of {len(counted)}): give the weights "
-            "themselves, or a network without outputs for such classes"
+            "class_weight='balanced' needs samples of each class, but the training data have none "
+            f"with a weight above 0 of class {', '.join(missing)} (of {len(counted)}): give a "
+            "number for each class, or leave out the outputs for these classes"
         )
     total = sum(counts[k] for k in counted)
     return [total / (len(counted) * counts[k]) if k in counted else 0.0 for k in range(len(counts))]

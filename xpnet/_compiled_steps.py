@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class CompiledSteps(PreparedSteps):
-    """The same steps in compiled code, some at a time; the parameters are there meanwhile."""
+    """Steps in compiled code, several at a time, with the parameters in its own arrays."""
 
     def __init__(
         self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining", nbytes: int
     ) -> None:
         super().__init__(network, placed, training, nbytes)
-        # With a metric whole units, which its sums are taken of however long they took.
-        self._unit = _steps_together(placed.plan) if training.keeps else 1
+        # A metric sums batches of fixed sizes, so that its rounding does not depend on run times.
+        self._unit = _steps_of_evaluation(placed.plan) if training.keeps else 1
         self._at_a_time = self._unit
 
     def _units(self) -> list[Unit]:
@@ -38,11 +38,11 @@ class CompiledSteps(PreparedSteps):
         return units(self._network)
 
     def end_epoch(self) -> None:
-        """Bring the parameters out."""
+        """Copy the parameters to the network."""
         self._training.store()
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
-        """Train on samples in an order, some steps at a time."""
+        """Train several steps at a time; see :meth:`Steps.run`."""
         net, size, start = self._network, self.plan.batch_size, 0
         self._training.use(arrays.X, arrays.y, arrays.sample_weight)
         while start < len(order):
@@ -63,9 +63,9 @@ class CompiledSteps(PreparedSteps):
                 self._adapt(seconds)
 
     def _adapt(self, seconds: float) -> None:
-        """Take twice as many steps at a time, or half as many, where they took too little or much.
+        """Double or halve the number of steps at a time if they took too short or too long.
 
-        That is bounded by the outputs that are kept.
+        The number of outputs that are kept limits it.
         """
         most = (self._training.keeps or math.inf) / self.plan.batch_size
         if seconds < self.SECONDS / 2 and 2 * self._at_a_time <= most:
@@ -74,7 +74,7 @@ class CompiledSteps(PreparedSteps):
             self._at_a_time //= 2
 
     def _add_outputs(self, arrays: Arrays, order: np.ndarray, sums: Sums) -> None:
-        """Take outputs in for the metric, always as many together."""
+        """Add outputs to the metric, in batches of a fixed size."""
         outputs, size = self._training.outputs, self._unit * self.plan.batch_size
         if outputs is None:
             return
@@ -85,30 +85,31 @@ class CompiledSteps(PreparedSteps):
             sums.add_outputs(*loss_arguments(batch, outputs[part]))
 
 
-def _steps_together(plan: memory.MemoryPlan) -> int:
-    """Return how many steps make up a batch of the evaluation, and one at the least."""
+def _steps_of_evaluation(plan: memory.MemoryPlan) -> int:
+    """Return how many steps have the samples of one batch of an evaluation; at least 1."""
     return max(memory.EVALUATION_ROWS // plan.batch_size, 1)
 
 
 _KEPT_BYTES = 1 << 20
-"""Outputs that compiled steps keep for a metric."""
+"""The size of the outputs that compiled steps keep for a metric, if one batch is not larger."""
 
 
 def _kept_rows(network: "NeuralNetwork", plan: memory.MemoryPlan) -> int:
-    """Return how many samples' outputs are to be kept."""
+    """Return for how many samples to keep the outputs."""
     if network.metric is None:
         return 0
     row = network.layers[-1].output_shape()[0] * np.dtype(network.backend.dtype).itemsize
-    least = _steps_together(plan) * plan.batch_size
+    least = _steps_of_evaluation(plan) * plan.batch_size
     most = math.ceil(plan.n_samples / plan.batch_size) * plan.batch_size
     return min(max(_KEPT_BYTES // row, least), max(most, least))
 
 
 FEW_STEPS = 16
-"""Below so many steps in all of a network's epochs, going into compiled code is not worth it.
+"""The number of steps below which compiled code is not worth its preparation.
 
-Making the instructions takes some milliseconds, as 16 steps of a small network do. Its own number
-of epochs is what counts, not that of one call of ``fit``: 10 epochs are what 4 and 6 are.
+Making the instructions takes a few milliseconds, about as long as 16 steps of a small network. The
+steps of all of the network's ``epochs`` count, not those of one call of ``fit``, so that 4 and then
+6 epochs give the same result as 10.
 """
 
 
@@ -118,7 +119,7 @@ def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
     Raises
     ------
     UnsupportedError
-        There are none for it, or for these data, or they are not worth it.
+        Compiled code does not support the network or the data, or is not worth its preparation.
     """
     threads: Any = config.threads
     if threads is not None:
@@ -126,7 +127,7 @@ def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
     plan, data = placed.plan, placed.training
     n_steps = network.epochs * math.ceil(plan.n_samples / plan.batch_size)
     if config.kernels == "auto" and n_steps < FEW_STEPS:
-        raise UnsupportedError(f"a training of less than {FEW_STEPS} steps")
+        raise UnsupportedError(f"training of fewer than {FEW_STEPS} steps")
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")
     from .compiled import compile_step, why_not
@@ -138,6 +139,6 @@ def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
     if training is None:
         raise UnsupportedError(why_not(*arguments) or "")
     held = 0
-    if sample is not data:  # a chunk's targets, which are theirs from now on
+    if sample is not data:  # targets and weights of a chunk, which the training keeps
         held = sum(each.nbytes for each in (sample.y, sample.sample_weight) if each is not None)
     return CompiledSteps(network, placed, training, training.nbytes + held)

@@ -1,4 +1,4 @@
-"""Tables of numbers in CSV files, by the standard library's reader."""
+"""Tables of numbers in CSV files, read with the standard library."""
 
 import csv
 from array import array
@@ -15,12 +15,12 @@ from .backends import unknown_name
 def read_csv(
     path: Path, label: str | None, columns: Sequence[str] | None, delimiter: str | None
 ) -> tuple[list[str], np.ndarray, np.ndarray | None, list[str] | None]:
-    """Read a file as :meth:`xpnet.Dataset.from_csv` says.
+    """Read a file; see :meth:`xpnet.Dataset.from_csv`.
 
     Returns
     -------
     names, X, y, class_names
-        y is None without a label, and class_names where the labels are numbers.
+        ``y`` is None without a label, and ``class_names`` is None if the labels are numbers.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -38,12 +38,12 @@ def read_csv(
             features = _features(path, header, label, columns)
             if columns is None and "" in features:
                 raise ValueError(
-                    f"{path}, column {header.index('') + 1} has no name: take it out if it counts "
+                    f"{path}, column {header.index('') + 1} has no name: remove it if it numbers "
                     "the rows (pandas leaves it out with to_csv(index=False)), or give it a name"
                 )
             X, labels = _read_rows(path, reader, header, features, label, columns is None)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 ({error}); save it in that encoding") from error
+        raise ValueError(f"{path}: not UTF-8 ({error}): save it in that encoding") from error
     except csv.Error as error:
         raise ValueError(f"{path}: not a CSV file ({error})") from error
     y, class_names = (None, None) if label is None else _parse_labels(labels)
@@ -57,7 +57,7 @@ _COMPRESSED = {
     b"\xfd7zXZ": "with xz",
     b"\x28\xb5\x2f\xfd": "with Zstandard",
 }
-"""How compressed files begin."""
+"""The first bytes of compressed files."""
 
 
 def _refuse_compressed(path: Path) -> None:
@@ -80,7 +80,7 @@ def _sniff(sample: str) -> str:
 def _read_header(path: Path, reader: Any) -> list[str]:
     header = [name.strip() for name in next((row for row in reader if not _is_blank(row)), [])]
     if not header:
-        raise ValueError(f"{path} is empty: expected a header row and a row per sample")
+        raise ValueError(f"{path} is empty: expected a header row and a row for each sample")
     if all(_is_number(name) for name in header):
         raise ValueError(f"{path} begins with numbers: put a header row of column names first")
     check_distinct(f"{path} has columns", header)
@@ -90,18 +90,18 @@ def _read_header(path: Path, reader: Any) -> list[str]:
 def _features(
     path: Path, header: list[str], label: str | None, columns: Sequence[str] | None
 ) -> list[str]:
-    """Return the names of the feature columns, refusing any that is not there."""
+    """Return the names of the feature columns; refuse names that are not in the header."""
     features = [name for name in header if name != label] if columns is None else list(columns)
     for name in [*features, *([] if label is None else [label])]:
         if name not in header:
             raise unknown_name("column", name, header)
     if not features:
-        raise ValueError(f"{path} has no column beside the label {label!r}: expected features")
+        raise ValueError(f"{path} has no column except the label {label!r}: expected features")
     return features
 
 
 def _is_blank(row: list[str]) -> bool:
-    """Whether a line is empty, [], or has nothing but spaces in it."""
+    """Whether a line is empty (no cells) or has only spaces."""
     return not row or (len(row) == 1 and row[0].isspace())
 
 
@@ -113,9 +113,9 @@ def _read_rows(
     label: str | None,
     any_column: bool,
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the features' numbers and the label column's texts.
+    """Return the numbers of the features and the texts of the label.
 
-    ``any_column`` says that the features are all columns there are but the label.
+    ``any_column`` is whether the features are all columns except the label.
     """
     places = [header.index(name) for name in features]
     label_place = None if label is None else header.index(label)
@@ -139,7 +139,7 @@ def _read_rows(
             bad = next(k for k, cell in enumerate(cells) if not _is_number(cell))
             raise _bad_cell(path, reader.line_num, features[bad], cells[bad], any_column) from None
     if not numbers:
-        raise ValueError(f"{path} has a header but no rows: expected a row per sample")
+        raise ValueError(f"{path} has a header but no rows: expected a row for each sample")
     return np.array(numbers).reshape(-1, len(features)), labels
 
 
@@ -148,17 +148,17 @@ def _bad_cell(
 ) -> ValueError:
     where = f"{path}, line {line}, column {column!r}"
     if not cell.strip():
-        return ValueError(f"{where}: the cell is empty; fill it in or drop the line")
+        return ValueError(f"{where}: the cell is empty: fill it in or drop the line")
     if cell.strip().lower() == "nan":
-        return ValueError(f"{where}: the cell is missing ({cell!r}); fill it in or drop the line")
+        return ValueError(f"{where}: the cell is missing ({cell!r}): fill it in or drop the line")
     advice = "encode categories as numbers"
     if is_date(cell):
         advice = "give dates as numbers of days"
     elif _is_number(cell.replace(",", "")):
         advice = "write numbers with a decimal point and without commas"
     if may_be_label:
-        advice += f" or take the column out; if it is what to predict, give label={column!r}"
-    return ValueError(f"{where}: {cell!r} is not a number; {advice}")
+        advice += f" or remove the column. If it is the column to predict, give label={column!r}"
+    return ValueError(f"{where}: {cell!r} is not a number: {advice}")
 
 
 def _parse_labels(texts: list[str]) -> tuple[np.ndarray, list[str] | None]:
@@ -172,7 +172,7 @@ def _parse_labels(texts: list[str]) -> tuple[np.ndarray, list[str] | None]:
 
 
 def _number(text: str, kind: Any = float) -> Any:
-    if "_" in text:  # Python's own way of writing 1000, nobody's in a table
+    if "_" in text:  # Python reads 1_000 as 1000, but in a table it is not a number
         raise ValueError(text)
     return kind(text)
 

@@ -47,14 +47,14 @@ class Tensors:
         self.arrays[name] = np.array(to_host(value), order="C")
 
     def take(self, name: str) -> np.ndarray:
-        """Return the tensor of that name, which counts as used."""
+        """Return the tensor of this name, and mark it as used."""
         if name not in self.arrays:
             raise ModelFileError(f"the tensor {name!r} is missing")
         self._unused.discard(name)
         return self.arrays[name]
 
     def check_used(self) -> None:
-        """Refuse tensors that nothing in the network has taken."""
+        """Refuse tensors that no part of the network has used."""
         if self._unused:
             raise ModelFileError(
                 f"the tensors {', '.join(map(repr, sorted(self._unused)))} belong to no part of "
@@ -81,8 +81,8 @@ class UnsavedFunction:
         if self.loading:
             return np.zeros(shape)
         raise ValueError(
-            f"the initializer was the function {self.name!r}, which a saved network does not hold: "
-            "set layer.initializer before training from the start"
+            f"the initializer was the function {self.name!r}, which a file cannot hold: set "
+            "layer.initializer before the layer is initialised again"
         )
 
 
@@ -229,7 +229,7 @@ def find_class(base: type, name: str, module: str) -> type[Any]:
     if len(alike) > 1:
         modules = ", ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in alike)
         raise ModelFileError(
-            f"the file has a {module}.{name}, and there are several classes of that name "
+            f"the file has a {module}.{name}, but there are several classes of that name "
             f"({modules}): import the module that defines it"
         )
     return alike[0]
@@ -251,11 +251,11 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 def encode(
     value: Any, name: str, what: str, tensors: Tensors, *, function_allowed: bool = False
 ) -> Any:
-    """Return a value as JSON can hold it; a type that JSON lacks becomes ``{type: content}``.
+    """Return a value in a form for JSON; a type that JSON lacks becomes ``{type: content}``.
 
     Parameters
     ----------
-    value
+    value : object
         A number, text, None, bytes, array, an object of one of :data:`KINDS`, or a tuple, list,
         set or dict of these. Subclasses of Python's types are refused: they would be restored as
         their base types.

@@ -8,16 +8,21 @@ import numpy as np
 from .backends import Array, to_host
 
 _NUMBERS_PER_DEVIATION = 100.0
-"""Fewer numbers of a type in one standard deviation of the targets are too few."""
+"""How many numbers of a type must lie within one standard deviation of the targets, at least."""
 
 
 def lost_digits(y: Array, dtype: str) -> str | None:
-    """Return in words which digits of the targets a type lacks; None if it has enough.
+    """Return a description of targets for which a type has too few digits, or None.
 
     Parameters
     ----------
     y : array of shape (n,) or (n, n_outputs)
     dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    str or None
+        It describes the first column that loses digits. None means that the type has enough.
     """
     host = to_host(y)
     if host.dtype.kind == "b" or not host.size:
@@ -25,12 +30,12 @@ def lost_digits(y: Array, dtype: str) -> str | None:
     columns = host.reshape(len(host), -1)
     low, high = columns.min(axis=0).astype(np.float64), columns.max(axis=0).astype(np.float64)
     largest = np.maximum(np.abs(low), np.abs(high))
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite: refused where they are moved
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is refused when data are moved
         spacing = np.spacing(largest.astype(dtype)).astype(np.float64)
         suspect = low < high
         if host.dtype.kind == "f":
             suspect &= ~differ_by_rounding(low, high, host.dtype)
-        # The deviation is this at the least, where all targets but one are the same.
+        # The smallest possible deviation for this range; the exact one is computed only below it.
         suspect &= (high - low) / math.sqrt(2 * len(host)) < _NUMBERS_PER_DEVIATION * spacing
     for k in np.flatnonzero(suspect):
         # Relative to the largest number, so that squares neither overflow nor underflow.
@@ -38,7 +43,7 @@ def lost_digits(y: Array, dtype: str) -> str | None:
         if deviation < _NUMBERS_PER_DEVIATION * spacing[k]:
             return (
                 f"y goes from {low[k]:.17g} to {high[k]:.17g} with a standard deviation of "
-                f"{deviation:.3g}, and numbers of {dtype} are {spacing[k]:.3g} apart there"
+                f"{deviation:.3g}, but numbers of {dtype} are {spacing[k]:.3g} apart there"
             )
     return None
 

@@ -2,7 +2,7 @@
 
 Compiled and captured steps do the work of the package's methods without calling them, and some
 formulas do the work of two methods at once. Neither is correct for an object with an overridden
-method, be it in a subclass, on the object, or patched into the package's own class.
+method, whether it is in a subclass, on the object, or patched into the package's own class.
 
 The attributes of each class are recorded when the package is imported. An object's attributes are
 compared with the recorded ones by identity. Names of files, modules and functions prove nothing:
@@ -26,7 +26,7 @@ _DECLARED = frozenset(
 
 
 def remember(*kinds: type) -> None:
-    """Record the present attributes of classes and of all their bases."""
+    """Record the current attributes of classes and of all their bases."""
     for kind in kinds:
         for each in kind.__mro__:
             _DEFINED.setdefault(each, dict(vars(each)))

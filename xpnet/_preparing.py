@@ -1,7 +1,6 @@
-"""From a data set to arrays that a network can train on: every check, then the move.
+"""Checks of data against a network, and the targets in the form that the loss takes.
 
-All checks of a data set against a network are here, and all of them are made before anything is
-changed.
+They are all made before anything is changed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from .metrics import Metric
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
-    """Refuse features that the network was not built for, or that are not finite."""
+    """Refuse features of another number than the first layer takes, or that are not finite."""
     expected = layers[0].input_shape()
     if (dataset.n_features,) != expected:
         raise ValueError(
@@ -38,15 +37,15 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
 
 
 def check_names(names: list[str] | None, expected: list[str] | None) -> None:
-    """Refuse columns with other names, or in another order, than those of the training."""
+    """Refuse columns with other names, or in another order, than in training."""
     if expected is None or names in (None, expected):
         return
     hint = ""
     if set(expected) <= set(names):
         hint = ". To select them from a data frame, write df[net.feature_names]"
     raise ValueError(
-        f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, those of "
-        f"the training{hint}"
+        f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
+        f"training{hint}"
     )
 
 
@@ -60,7 +59,7 @@ def frame_columns(X: Any) -> list[str] | None:
 
 @contextmanager
 def blaming(argument: str) -> Iterator[None]:
-    """Begin the message of a ValueError or TypeError with the argument whose fault it is."""
+    """Begin the message of each ValueError and TypeError with the name of the wrong argument."""
     try:
         yield
     except (ValueError, TypeError) as error:
@@ -70,11 +69,11 @@ def blaming(argument: str) -> Iterator[None]:
 
 
 def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> None:
-    """Warn where the network's type has too few digits for a column of features.
+    """Warn if the network's type has too few digits for a column of features.
 
-    That is where the step from a number to the next is more than a thousandth of the column's
-    deviation, for which a quarter of its range stands. Features of types that the network's type
-    holds exactly are not looked at. Of features that are stored in a file, some rows are read.
+    Too few means that the spacing of numbers in the type is more than a thousandth of the column's
+    deviation, estimated as a quarter of its range. Features of types that the network's type holds
+    exactly are not checked. Of features stored in a file, some rows are checked.
     """
     X, dtype = dataset.X, np.dtype(backend.dtype)
     if not is_wide(numpy_type(X), dtype.itemsize):
@@ -84,9 +83,11 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
         if not np.isfinite(X).all():  # refused where all rows are read
             return
     low, high = limits(X)
-    most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)  # larger: refused
-    step = np.spacing(most.astype(dtype)).astype(float)
-    columns = np.flatnonzero((low < high) & (step > 1e-3 * (high / 4 - low / 4)))
+    most = np.maximum(abs(low), abs(high)).clip(
+        max=np.finfo(dtype).max / 2
+    )  # larger ones are refused
+    spacing = np.spacing(most.astype(dtype)).astype(float)
+    columns = np.flatnonzero((low < high) & (spacing > 1e-3 * (high / 4 - low / 4)))
     if not columns.size:
         return
     column = int(columns[0])
@@ -95,13 +96,13 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
         name += f" ({dataset.feature_names[column]!r})"
     advice = "begin the network with Normalization.adapt(X), or give dtype='float64'"
     if backend.wide_dtype == backend.dtype:
-        advice = f"standardise them before, for {backend.device_name} has no float64"
-    elif first.takes_wide:  # the network has a forward pass of its own
-        advice = "standardise them before, or give dtype='float64'"
+        advice = f"standardise them first, because {backend.device_name} has no float64"
+    elif first.takes_wide:  # not used, because the network's forward pass is overridden
+        advice = "standardise them first, or give dtype='float64'"
     warn(
-        f"X has {len(columns)} column(s) of which {dtype} holds too few digits, the first one "
-        f"{name}: its numbers go from {low[column]:.10g} to {high[column]:.10g}, in steps of "
-        f"{step[column]:.3g}. To keep the digits, {advice}"
+        f"X has {len(columns)} column(s) for which {dtype} has too few digits. The first is "
+        f"{name}: it goes from {low[column]:.10g} to {high[column]:.10g}, where numbers of {dtype} "
+        f"are {spacing[column]:.3g} apart. To keep the digits, {advice}"
     )
 
 
@@ -119,7 +120,7 @@ def _some_rows(X: Any) -> np.ndarray:
 def warn_of_lost_targets(
     dataset: Dataset, loss: LossFunction, dtype: str, unit: Unit | None
 ) -> None:
-    """Warn of targets whose differences are lost in the type of the predictions."""
+    """Warn if the type of the predictions has too few digits to tell the targets apart."""
     if dataset.y is None or loss.targets in ("classes", "probabilities"):
         return
     dtype = dtype if unit is None else "float64"
@@ -135,7 +136,7 @@ def warn_of_lost_targets(
 
 
 def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) -> None:
-    """Refuse sample weights for a user's loss or metric that has no argument for them."""
+    """Refuse sample weights if the loss or metric is a user's and has no argument for them."""
     functions: list[tuple[str, Any]] = []
     if dataset.sample_weight is not None:
         functions += [(type(loss).__name__, loss.loss), (type(loss).__name__, loss.derivative)]
@@ -148,8 +149,8 @@ def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) ->
             signature(function).bind(None, None, None)
         except TypeError:
             raise ValueError(
-                f"samples have weights (the data's, or {type(loss).__name__}'s), and {name} has "
-                "no third argument for them: add sample_weight=None"
+                f"samples have weights (in the data, or from {type(loss).__name__}), but {name} "
+                "has no third argument for them: add sample_weight=None"
             ) from None
 
 
@@ -161,7 +162,7 @@ def check_size(dataset: Dataset, least: int) -> None:
 
 
 def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any) -> None:
-    """Refuse a loss that is not made for the last layer's output, or a metric not for the loss."""
+    """Refuse a loss that does not fit the last layer's output, or a metric not fit for the loss."""
     last, accepts = layers[-1], loss.accepts
     if accepts is not None and last.output_kind is not None and last.output_kind not in accepts:
         raise ValueError(
@@ -173,8 +174,8 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any)
     one_class = isinstance(metric, Metric) and metric.one_class_per_sample
     if one_class and loss.targets == "probabilities" and last.output_shape()[0] > 1:
         raise ValueError(
-            f"metric {metric.name!r} takes each sample for one class, and {type(loss).__name__} "
-            f"with {last.output_shape()[0]} outputs means that many yes-or-no answers: use "
+            f"metric {metric.name!r} expects one class for each sample, but {type(loss).__name__} "
+            f"takes {last.output_shape()[0]} outputs as that many yes-or-no answers: use "
             "metric='binary_accuracy'"
         )
 
@@ -184,7 +185,7 @@ def check_classes(y: np.ndarray, metric: Metric | Any) -> None:
     one_class = isinstance(metric, Metric) and metric.one_class_per_sample
     if one_class and not np.all((y >= 0) & (y <= 1)):
         raise ValueError(
-            f"metric {metric.name!r} counts classes, and y goes from {y.min()} to {y.max()}: use "
+            f"metric {metric.name!r} is for classes, but y goes from {y.min()} to {y.max()}: use "
             "'r2', 'rmse' or 'mae' for values"
         )
 
@@ -196,28 +197,41 @@ def prepare_targets(
     metric: Metric | Any = None,
     unit: Unit | None = None,
 ) -> Array:
-    """Return the targets as the loss takes them, on the host where they had to be changed.
+    """Return the targets in the form that the loss takes.
 
-    With a ``unit``, they are in it: standardised, as the network puts them out.
+    Parameters
+    ----------
+    y : array of shape (n, ...)
+    loss : LossFunction
+    n_outputs : int
+    metric : Metric or function, optional
+        Metrics of classes are refused for targets that are values.
+    unit : tuple of 2 floats, optional
+        With it, the targets are standardised, as the network's outputs are.
+
+    Returns
+    -------
+    array of shape (n,) or (n, n_outputs)
+        On the host, unless the targets are returned unchanged.
 
     Raises
     ------
     ValueError
-        Shape or values do not fit the loss or the number of outputs.
+        Shape or values of ``y`` do not fit the loss, the metric or the number of outputs.
     """
     host = to_host(y)
     n, name = host.shape[0], type(loss).__name__
     column = host.ndim == 1 or host.shape[1:] == (1,)
-    if loss.targets is None:  # a user's loss: all that is sure is that (n,) and (n, 1) are no pair
+    if loss.targets is None:  # a user's loss; (n,) would broadcast with (n, 1) to (n, n)
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
     if loss.targets == "classes" and column:
         return class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
     if column and n_outputs == 1:
         host = host.reshape(n, 1)
     if host.shape != (n, n_outputs):
-        hint = ": class indices become such rows by one_hot(y)" if column else ""
+        hint = ": to make such rows from class indices, write one_hot(y)" if column else ""
         raise ValueError(
-            f"y has shape {tuple(y.shape)}, and the network has {n_outputs} outputs: {name} "
+            f"y has shape {tuple(y.shape)}, but the network has {n_outputs} outputs: {name} "
             f"expects shape ({n}, {n_outputs}){hint}"
         )
     if loss.targets in ("classes", "probabilities") and not np.all((host >= 0) & (host <= 1)):

@@ -1,4 +1,4 @@
-"""Objects that show how they were made."""
+"""Objects whose ``repr`` shows how they were made."""
 
 from inspect import Parameter, signature
 from typing import Any
@@ -13,23 +13,23 @@ class Readable:
     """Base of the parts of a network: ``repr`` shows the arguments that are not the defaults."""
 
     def __repr__(self) -> str:
-        shows = []
+        arguments = []
         for name, parameter in signature(type(self)).parameters.items():
             value = self._argument(name)
             default = parameter.default
             plain = parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
             if plain and value is not _MISSING and not _is_same(value, default):
-                shows.append(f"{name}={shown(value)}")
-        return f"{type(self).__name__}({', '.join(shows)})"
+                arguments.append(f"{name}={shown(value)}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
     def _argument(self, name: str) -> Any:
-        """Return an argument of the constructor as far as the object has kept it."""
+        """Return an argument of the constructor from its attribute, or _MISSING without one."""
         kept = vars(self)
         return kept.get(name, kept.get(f"_{name}", _MISSING))
 
 
 def _is_same(value: Any, default: Any) -> bool:
-    """Whether an argument is its default, or what the default's name stands for."""
+    """Whether an argument equals its default, or is an object that the default names."""
     if value is default:
         return True
     if isinstance(default, str) and isinstance(value, Readable):

@@ -1,4 +1,4 @@
-"""Reading whatever a user has (arrays, lists, tables, sparse rows) as numbers, or refusing it."""
+"""Reading arrays, lists, tables and sparse matrices as real numbers, or refusing them."""
 
 import copy
 import re
@@ -25,11 +25,11 @@ from .backends._errors import shown
 from .backends._warnings import warn
 
 _ENCODE = (
-    "encode categories as numbers first, e.g. codes by np.unique(values, return_inverse=True)[1], "
-    "and those as columns by xpnet.data.one_hot(codes)"
+    "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "
+    "and then as columns with xpnet.data.one_hot"
 )
 _HINTS = {
-    "c": "give the real and the imaginary parts as columns of their own",
+    "c": "give the real and the imaginary parts as separate columns",
     "M": (
         "give dates as numbers, e.g. seconds since the first one: "
         "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64"
@@ -49,17 +49,17 @@ def read_features(X: Any) -> tuple[Any, list[str]]:
 
 
 def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
-    """Return real numbers as an array or CSR matrix, and its column names, if it has any."""
+    """Return real numbers as an array or a CSR matrix, and the names of its columns, or []."""
     names: list[str] = []
     if isinstance(values, np.memmap) and values.ndim:
         values = read_all(values) if is_stored(values) else np.asarray(values)
     elif is_stored(values):
         values = np.array(values[:])  # labels and weights are small, and in memory
     if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array: fill it in first, by {name}.filled(...)")
+        raise TypeError(f"{name} is a masked array: fill it in first, with {name}.filled(...)")
     if is_sparse(values):
         values = _canonical(values) if values.ndim == 2 else values
-    elif not is_array(values) and hasattr(values, "to_numpy"):  # pandas, polars and their like
+    elif not is_array(values) and hasattr(values, "to_numpy"):  # e.g. of pandas or polars
         values, names = _read_frame(name, values)
     elif not is_array(values):
         try:
@@ -79,10 +79,10 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
 def _canonical(X: Any) -> Any:
     """Return a sparse matrix as CSR without duplicate entries, with sorted column indices.
 
-    Several sparse formats allow duplicate entries, which stand for their sum. A kernel that sets
-    values and one that adds them would differ on such a matrix. The given matrix is not changed:
-    if it has duplicates, the result is a copy. Integers are summed in 64 bits, and keep their type
-    if the sums fit into it.
+    Several sparse formats allow duplicate entries, which stand for their sum. On such a matrix, a
+    kernel that sets values would give other results than one that adds them. The given matrix is
+    not changed: if it has duplicates, the result is a copy. Integers are summed in 64 bits, and
+    keep their type if the sums fit into it.
     """
     check_structure(X)
     dtype = X.dtype
@@ -95,15 +95,15 @@ def _canonical(X: Any) -> Any:
     if X.format == "csr" and _csr(X, X.data).has_canonical_format:
         return X
     wide = {"i": np.int64, "u": np.uint64}.get(dtype.kind, dtype.newbyteorder("="))
-    rows = _added_up(X, np.float32 if dtype == np.float16 else wide)
+    rows = _summed(X, np.float32 if dtype == np.float16 else wide)
     if dtype.kind in "iu" and rows.nnz < X.nnz and float(np.abs(X.data).max()) * X.nnz >= 2**63:
-        return _added_up(X, np.float64)  # 64 bits may not hold the sums
+        return _summed(X, np.float64)  # 64 bits may not hold the sums
     return rows.astype(dtype.newbyteorder("=")) if _fits(dtype, rows.data) else rows
 
 
-def _added_up(X: Any, dtype: Any) -> Any:
-    """Return a sparse matrix as CSR, with duplicate entries added up in the type ``dtype``."""
-    if X.format == "coo":  # its conversion adds duplicates up, in the type of the data
+def _summed(X: Any, dtype: Any) -> Any:
+    """Return a sparse matrix as CSR, with duplicate entries summed in the type ``dtype``."""
+    if X.format == "coo":  # its conversion sums duplicates, in the type of the data
         X = copy.copy(X)
         X.data = X.data.astype(dtype)
     rows = X.tocsr()
@@ -118,7 +118,7 @@ def _csr(rows: Any, values: Array, copy: bool = False) -> Any:
 
 
 def _fits(dtype: np.dtype, values: Array) -> bool:
-    """Whether values are integers of a wider type than ``dtype``, which holds them all."""
+    """Whether values are integers of another type that ``dtype`` can hold as well."""
     if dtype.kind not in "iu" or values.dtype.kind not in "iu" or values.dtype == dtype:
         return False
     limits = np.iinfo(dtype)
@@ -126,7 +126,7 @@ def _fits(dtype: np.dtype, values: Array) -> bool:
 
 
 def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
-    """Return a DataFrame or a Series as an array, refusing missing values by column."""
+    """Return a DataFrame or a Series as an array; refuse missing values, with their column."""
     columns = getattr(frame, "columns", None)
     if columns is None:
         own = getattr(frame, "name", None)
@@ -142,13 +142,15 @@ def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
         raise ValueError(f"{name} is a frame without columns")
     table = np.column_stack(parts)
     if table.dtype.kind == "f" and all(part.dtype.kind in "biu" for part in parts):
-        raise TypeError(f"{name} mixes uint64 with signed columns: cast them to one type")
+        raise TypeError(
+            f"{name} has columns of uint64 and of signed integers: cast them to one type"
+        )
     return table, names
 
 
 def _read_objects(name: str, values: np.ndarray) -> np.ndarray:
     """Return an array of Python objects as an array of numbers, or refuse it."""
-    if values.ndim == 0:  # NumPy wraps a single object of a type that it does not know
+    if values.ndim == 0:  # NumPy wraps an object of a type that it does not know
         raise TypeError(f"{name} is a {type(values.item()).__name__}: expected arrays or lists")
     if values.ndim != 2:
         return _read_column(name, values)
@@ -187,9 +189,10 @@ def refuse_times(name: str, values: Any) -> None:
     Raises
     ------
     TypeError
-        The values are dates or durations; the message says how to make numbers of them.
+        The values are dates or durations; the message says how to convert them to numbers.
     """
-    if hasattr(values, "columns"):  # as a whole, a table of several types may become floats
+    # By column, because NumPy may convert a whole table of several types to floats.
+    if hasattr(values, "columns"):
         for column in values.columns:
             refuse_times(f"{name}, column {str(column)!r},", np.asarray(values[column]))
         return
@@ -208,12 +211,12 @@ def refuse_times(name: str, values: Any) -> None:
 
 
 def is_date(text: str) -> bool:
-    """Whether a text begins like a date with a year of four digits: 2026-01-31, 31.1.2026."""
+    """Whether a text begins with a date with a year of four digits: 2026-01-31, 31.1.2026."""
     return _DATE.match(text) is not None
 
 
 def _kind_of_time(cell: Any) -> str:
-    """Return NumPy's letter for dates, "M", or durations, "m", if a cell is one; else ""."""
+    """Return "M" if a cell is a date, "m" if it is a duration, otherwise ""."""
     if isinstance(cell, (timedelta, np.timedelta64)):
         return "m"
     if isinstance(cell, (date, np.datetime64)) or type(cell).__name__ == "Period":
@@ -231,7 +234,7 @@ def _is_missing(cell: Any) -> bool:
 
 
 def _not_numbers(what: str, dtype: Any, values: Any = None) -> TypeError:
-    # Only NumPy's types have a kind; of the other libraries only complex numbers get here.
+    # Types of other libraries have no kind; the only ones that get here are complex.
     kind = getattr(dtype, "kind", "c")
     if kind in "UST" and isinstance(values, np.ndarray) and values.size:
         kind = _kind_of_time(values.flat[0])
@@ -249,19 +252,22 @@ def _text(name: str, text: Any) -> TypeError:
 def not_finite(name: str, count: int, value: Any, where: str) -> ValueError:
     return ValueError(
         f"{name} has {count} value(s) that are not finite, the first ({value}) in {where}: "
-        "drop such rows, or fill them in, e.g. with the column's mean"
+        "drop such rows, or fill in the values, e.g. with the column's mean"
     )
 
 
 def check_samples(X: Array, given: Any) -> None:
-    """Refuse what is no table; ``given`` is what ``X`` was read from, for the advice."""
+    """Refuse features that are not a table; the advice depends on the type of ``given``.
+
+    ``given`` is the object from which ``X`` was read.
+    """
     shape = tuple(X.shape)
     call = "X.reshape(" if hasattr(given, "reshape") else "np.reshape(X, "
     if len(shape) == 2 and shape[1] > 0:
         return
-    hint = "a table of samples in rows"
+    hint = "give a table with a row for each sample"
     if len(shape) == 1 and hasattr(given, "to_frame"):
-        hint = "it is a column; give a table of one feature by X.to_frame()"
+        hint = "for one feature give X.to_frame()"
     elif len(shape) == 1:
         hint = f"for one feature give {call}({shape[0]}, 1)), for one sample {call}(1, -1))"
     elif len(shape) > 2:
@@ -293,13 +299,17 @@ def check_distinct(what: str, names: list[str]) -> None:
 
 
 def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...]) -> Array:
-    """Move labels or weights to where ``X`` is; beside a sparse matrix, that is the host."""
+    """Move labels or weights to the device of ``X``; to the host if ``X`` is sparse or stored."""
     if is_sparse(values):
         raise TypeError(f"{name} is sparse: give {name}.toarray()")
     if values.ndim not in dimensions:
-        raise ValueError(f"{name} has shape {tuple(values.shape)}: give one row per sample of X")
+        raise ValueError(
+            f"{name} has shape {tuple(values.shape)}: give one row for each sample of X"
+        )
     if values.shape[0] != X.shape[0]:
-        raise ValueError(f"X has {X.shape[0]} rows but {name} has {values.shape[0]}: one for each")
+        raise ValueError(
+            f"X has {X.shape[0]} rows but {name} has {values.shape[0]}: expected the same"
+        )
     if is_sparse(X) or is_stored(X):
         return to_host(values)
     backend = backend_of(X)
@@ -317,9 +327,9 @@ def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...])
 
 
 def is_wide(dtype: np.dtype, item: int) -> bool:
-    """Whether a type has more digits than a floating-point one of ``item`` bytes holds.
+    """Whether a type has more digits than the floating-point type of ``item`` bytes.
 
-    A float32 holds all integers of 16 bits, and not all of 32.
+    float32 holds all integers of 16 bits, but not all of 32 bits.
     """
     return item == 4 and dtype.itemsize >= (8 if dtype.kind == "f" else 4)
 

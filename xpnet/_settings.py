@@ -20,22 +20,22 @@ MetricFunction = Callable[[Any, Any], Any]
 
 
 def check_setting(network: Any, name: str, value: Any) -> Any:
-    """Return the value of an attribute as a network keeps it.
+    """Return the value of a setting in the form that a network keeps, e.g. an instance for a name.
 
     Parameters
     ----------
     network : NeuralNetwork
-        Some settings depend on others: a target unit is for losses of values, say.
+        Its other settings are used too: for example, a target unit has to fit the loss.
     name : str
     value
-        Anything, where ``name`` is no setting.
+        Returned unchanged if ``name`` is not a setting.
 
     Raises
     ------
     ValueError, TypeError
-        The value is not what the network's constructor would take.
+        The network's constructor would not accept the value.
     AttributeError
-        It is an argument of the constructor that a network does not keep.
+        The constructor takes an argument of this name, but the network does not keep it.
     """
     if name in _NOT_KEPT and is_defined_here(type(network)):
         raise AttributeError(
@@ -51,14 +51,14 @@ def make_optimizer(
     learning_rate: float | Schedule | None = None,
     momentum: float | None = None,
 ) -> Optimizer:
-    """Return a copy of an optimizer, or a new one from its class and two common arguments."""
+    """Return a copy of an optimizer, or a new one from its class or name and the arguments."""
     both = {"learning_rate": learning_rate, "momentum": momentum}
     arguments: dict[str, Any] = {name: value for name, value in both.items() if value is not None}
     if isinstance(given, Optimizer):
         if arguments:
             raise ValueError(
-                f"{' and '.join(arguments)} given beside an optimizer that has its own: give them "
-                f"to {type(given).__name__}(...)"
+                f"{' and '.join(arguments)} given together with an instance of an optimizer: "
+                f"give {type(given).__name__}(...) the arguments instead"
             )
         return copy.deepcopy(given)
 
@@ -86,7 +86,7 @@ def check_unused(optimizer: Optimizer) -> None:
 def find_metric(
     given: str | Metric | type[Metric] | MetricFunction | None,
 ) -> Metric | MetricFunction | None:
-    """Return a copy of the metric that is named or given; functions and None as they are."""
+    """Return a metric by name or class, or a copy of it; return functions and None unchanged."""
     if given is None or (callable(given) and not isinstance(given, (type, Metric))):
         return given
     return copy.copy(find("metric", given, Metric, METRICS))
@@ -95,7 +95,7 @@ def find_metric(
 def make_metric(
     given: str | Metric | type[Metric] | MetricFunction | None, loss: LossFunction
 ) -> Metric | MetricFunction | None:
-    """Return the metric, with the threshold that the loss means where it has none."""
+    """Return a metric; if it has no threshold, it gets the decision threshold of the loss."""
     metric = find_metric(given)
     if getattr(metric, "threshold", ...) is None:
         metric.threshold = loss.decision_threshold  # type: ignore[union-attr]
@@ -105,9 +105,10 @@ def make_metric(
 def metric_for(
     metric: Metric | MetricFunction | None, old: LossFunction, new: LossFunction
 ) -> Metric | MetricFunction | None:
-    """Return the metric for a network that gets another loss.
+    """Return the metric for a network whose loss is replaced.
 
-    A threshold that is the old loss's becomes the new one's: 0.5 for probabilities is 0 for logits.
+    If its threshold is that of the old loss (e.g. 0.5 for probabilities), it gets that of the new
+    one (e.g. 0 for logits).
     """
     changes = old.decision_threshold != new.decision_threshold
     if changes and getattr(metric, "threshold", None) == old.decision_threshold:
@@ -126,7 +127,8 @@ def _check_precision(network: Any, given: Any) -> str:
     precision = check_name("precision", given, PRECISIONS)
     if precision != "float32" and network.backend.dtype != "float32":
         raise ValueError(
-            f"precision={precision!r} is for dtype='float32', not {network.backend.dtype!r}"
+            f"precision={precision!r} needs dtype='float32', but the network has "
+            f"{network.backend.dtype!r}"
         )
     return precision
 
@@ -177,7 +179,7 @@ _CHECKS: dict[str, Callable[[Any, Any], Any]] = {
     "seed": _count_or_none("seed", least=0),
     "regularizer": lambda network, given: find_regularizer(given),
 }
-"""For each setting, what returns it checked, or refuses it."""
+"""For each setting, the function that returns its checked value or raises an error."""
 
 _NOT_KEPT = {
     "learning_rate": "net.optimizer = SGD(learning_rate=0.1), or an optimizer of another kind",
@@ -185,7 +187,7 @@ _NOT_KEPT = {
     "device": "net.to(xpnet.resolve('cuda'))",
     "dtype": "net.to(net.backend.with_dtype('float64'))",
 }
-"""Arguments of a network that are no attributes, and how to change what they stand for.
+"""Constructor arguments that are not attributes, and what to write to change their effect.
 
 A user's subclass may have attributes of these names.
 """

@@ -1,4 +1,4 @@
-"""The steps of training: what all kinds have, and those by formulas, one after the other."""
+"""Training steps: the common base classes, and the steps by formulas."""
 
 import math
 import pickle
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class NotFiniteError(Exception):
-    """A loss, or a weight, is not finite; ``step`` is counted from 0."""
+    """A loss or a weight is not finite; ``step`` is counted from 0."""
 
     def __init__(self, what: str, step: int) -> None:
         super().__init__(what)
@@ -31,7 +31,7 @@ class NotFiniteError(Exception):
 
 
 class Steps(AbstractContextManager["Steps"], ABC):
-    """The steps of a training, within a ``with`` block; :func:`make_steps` chooses which.
+    """The steps of one training, used in a ``with`` block; :func:`make_steps` chooses the kind.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Steps(AbstractContextManager["Steps"], ABC):
     Attributes
     ----------
     plan : MemoryPlan
-        What they take of the memory.
+        The memory that they need.
     """
 
     def __init__(self, network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
@@ -50,45 +50,60 @@ class Steps(AbstractContextManager["Steps"], ABC):
 
     @abstractmethod
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
-        """Train on samples in an order, from step ``step`` on; now and then, say how many it were.
+        """Train on all samples of ``arrays``.
+
+        Parameters
+        ----------
+        arrays : Arrays
+        order : int array of shape (n,)
+            The order of the samples.
+        sums : Sums
+            Receives losses and metric.
+        step : int
+            The number of steps of this epoch that were taken before.
+
+        Yields
+        ------
+        int
+            The number of steps taken since the last value.
 
         Raises
         ------
         NotFiniteError
-            A loss is NaN or infinite; on a device that is only seen at the end of the epoch.
+            A loss is NaN or infinite. On a GPU, this is only found at the end of the epoch.
         """
 
     def are_current(self) -> bool:
-        """Whether they are the steps of the network as it is now; formulas always are."""
+        """Whether the network is unchanged since the steps were made; formulas need no check."""
         return True
 
     def begin_epoch(self) -> None:
-        """Do what an epoch needs before its first step."""
+        """Prepare for the first step of an epoch."""
 
     def end_epoch(self) -> None:
-        """Let the network have what the steps learned."""
+        """Give the network the parameters that the steps have learned."""
 
 
 class PreparedSteps(Steps):
-    """Base of steps that hold the parameters themselves from an epoch's beginning to its end.
+    """Base of steps that hold the parameters from the beginning of an epoch to its end.
 
     Parameters
     ----------
     network : NeuralNetwork
     placed : Placed
     training : CompiledTraining or CapturedTraining
-        What takes the steps.
+        Takes the steps.
     nbytes : int
-        What it holds.
+        The memory that ``training`` needs.
 
     Raises
     ------
     UnsupportedError
-        That is more than there is.
+        There is less memory than that.
     """
 
     SECONDS = 0.03
-    """About how long the steps take after which Ctrl-C and the progress bar have their turn."""
+    """About how long steps run before Ctrl-C is checked and the progress bar is updated."""
 
     def __init__(
         self, network: "NeuralNetwork", placed: Placed, training: Any, nbytes: int
@@ -98,25 +113,25 @@ class PreparedSteps(Steps):
         self._made_from = self._parts()
         if self.plan.total > placed.available:
             training.close()
-            raise UnsupportedError("it needs more memory than there is")
+            raise UnsupportedError("it needs more memory than is available")
 
     def __exit__(self, *exception: object) -> None:
         self._training.close()
 
     @abstractmethod
     def _units(self) -> list[Unit]:
-        """Return the network's layers as the kernels are told of them.
+        """Return the network's layers, translated for kernels.
 
         Raises
         ------
         UnsupportedError
-            The kernels cannot do what the layers, the loss or the optimizer do.
+            There are no kernels for the layers, the loss or the optimizer.
         """
 
     def _parts(self) -> list[Any]:
-        """Return what the steps are made from.
+        """Return the objects and settings from which the steps are made.
 
-        Numbers that may change from epoch to epoch are not part of it: :meth:`begin_epoch` reads
+        Numbers that may change from epoch to epoch are left out, because :meth:`begin_epoch` reads
         them again.
         """
         net = self._network
@@ -125,25 +140,27 @@ class PreparedSteps(Steps):
         return [net.optimizer, net.loss, pickle.dumps(settings), net.metric, units]
 
     def are_current(self) -> bool:
-        """Whether the network still has the parts, and the methods, that they were made from."""
+        """Whether the network still has the parts and methods from which the steps were made."""
         try:
             return self._parts() == self._made_from
         except UnsupportedError:
             return False
 
     def begin_epoch(self) -> None:
-        """Bring the parameters in."""
+        """Copy the parameters from the network."""
         self._training.load()
 
 
 class FormulaSteps(Steps):
-    """The steps as formulas: forward, loss, backward, update; arrays are used again.
+    """Steps that call the layers' own methods: forward, loss, backward, update.
+
+    Arrays are reused from step to step.
 
     Parameters
     ----------
     network : NeuralNetwork
     placed : Placed
-        The data, and the plan of how to go through them.
+        The data and the memory plan.
     """
 
     def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
@@ -163,14 +180,14 @@ class FormulaSteps(Steps):
             self._network.parameters.detach_workspaces()
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
-        """Train on samples in an order, one step at a time."""
+        """Train one step at a time; see :meth:`Steps.run`."""
         for batch in self._batches(arrays, order):  # (1) mini-batches, (5) for all of them
             self._step(batch, sums, step)
             step += 1
             yield 1
 
     def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Arrays]]:
-        """Give the batches, each in pieces of as many samples as go through the network at once."""
+        """Yield the batches, each as an iterator of pieces with at most ``plan.rows`` samples."""
         index = arrays.backend.asarray(order)
         for start in range(0, len(order), self.plan.batch_size):
             part = slice(start, min(start + self.plan.batch_size, len(order)))
@@ -178,7 +195,7 @@ class FormulaSteps(Steps):
 
     @np.errstate(over="ignore", invalid="ignore")  # NotFiniteError reports what is not finite
     def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
-        """Change the parameters by what a batch says."""
+        """Update the parameters with the gradient of a batch."""
         net = self._network
         if self.plan.rows == self.plan.batch_size:
             self._update(self._pass(next(batch), sums, step), sums)
@@ -192,7 +209,7 @@ class FormulaSteps(Steps):
         self._update(total, sums)
 
     def _update(self, weight: Array, sums: Sums) -> None:
-        """Change the parameters by their gradients, which are of a batch of that weight."""
+        """Update the parameters with their gradients, from a batch with the total weight given."""
         net = self._network
         if not net.parameters.penalties.shared:
             net.update_parameters()
@@ -201,7 +218,7 @@ class FormulaSteps(Steps):
         net.update_parameters(weight)
 
     def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:
-        """Go forward and back, which leaves the layers with gradients; return what it weighs."""
+        """Run a forward and a backward pass, which sets gradients; return the total weight."""
         net = self._network
         output = net.forward_propagation(batch.X, training=True)  # (2) forward
         # (3) derivative of the loss
@@ -209,7 +226,7 @@ class FormulaSteps(Steps):
         if self._workspace is not None and takes_out(net.loss.loss_and_derivative):
             out = {"out": self._workspace.array("error", output.shape)}
         loss, error = net.loss.loss_and_derivative(*loss_arguments(batch, output), **out)
-        if error.dtype != output.dtype:  # a user's loss may have met targets of another type
+        if error.dtype != output.dtype:  # e.g. a user's loss, for targets of another type
             error = array_namespace(error).astype(error, output.dtype)
         if error.shape != output.shape:
             raise ValueError(

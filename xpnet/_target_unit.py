@@ -1,9 +1,8 @@
 """The unit of a regression's targets.
 
-A network computes in float32 as a rule, which has 7 digits. Targets far from 0, such as Unix time
-in seconds, need more for their differences. A network with a ``target_unit`` is trained on
-``(y - mean) / scale``, and what it answers and how it is scored is in the unit of ``y``. Whatever
-is in that unit is in float64.
+Networks usually compute in float32, which has 7 digits. Targets far from 0, such as Unix time in
+seconds, need more digits for their differences. A network with a ``target_unit`` is trained on
+``(y - mean) / scale``. Its predictions and scores are in the unit of ``y``, and in float64.
 """
 
 import math
@@ -24,10 +23,10 @@ Unit = tuple[float, float]
 """Mean and scale of the targets."""
 
 _EXACT = 2**53
-"""Up to here float64 has every whole number."""
+"""float64 holds every whole number up to this one."""
 
 _LOW_BITS = 0x7FF
-"""What float64 may have no digits for in an integer of 64 bits: the lowest 11."""
+"""The lowest 11 bits of a 64-bit integer, which float64 cannot always hold."""
 
 
 def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
@@ -36,7 +35,8 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
     Raises
     ------
     ValueError
-        It is not a mean and a scale above 0, both finite, or the loss does not take values.
+        ``given`` is not a finite mean and a finite scale above 0, or the targets of the loss are
+        not values.
     """
     if given is None:
         return None
@@ -52,8 +52,8 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
     if loss.targets != "values":
         raise ValueError(
             f"target_unit={shown(given)} is for losses whose targets are values, such as "
-            f"MeanSquaredError, and those of {type(loss).__name__} are "
-            f"{loss.targets or 'not known to be any'}: leave target_unit out"
+            f"MeanSquaredError, but {type(loss).__name__} takes "
+            f"{loss.targets or 'unknown targets'}: leave target_unit out"
         )
     return mean, scale
 
@@ -64,43 +64,44 @@ def standardised(y: Array, unit: Unit) -> np.ndarray:
     Raises
     ------
     ValueError
-        A result is beyond what float64 holds.
+        A result is larger than float64 can hold.
     """
     host, (mean, scale) = to_host(y), unit
     values = host.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
         if host.dtype.kind in "iu" and values.size and np.abs(values).max() > _EXACT:
-            low = host & _LOW_BITS  # subtracted by itself, so that no digit is lost
+            low = host & _LOW_BITS  # added separately, so that no digit is lost
             result: np.ndarray = (host - low).astype(np.float64) - mean + low.astype(np.float64)
         else:
             result = values - mean
         result /= scale
     if not np.isfinite(result).all() and np.isfinite(values).all():
         raise ValueError(
-            f"y goes from {values.min():g} to {values.max():g}, which target_unit={unit} takes "
-            "beyond what float64 holds: give its own mean and standard deviation"
+            f"y goes from {values.min():g} to {values.max():g}, and target_unit={unit} makes it "
+            "larger than float64 can hold: give the mean and standard deviation of y"
         )
     return result
 
 
 def in_own_unit(standardised: Array, unit: Unit | None) -> Array:
-    """Return outputs of a network in the unit of its targets, in float64.
+    """Return standardised outputs in the unit of the targets, in float64.
 
-    They stay on their device if it has float64, else they come to the host.
+    The result is on the device of the outputs, or on the host if the device has no float64.
     """
     values = in_float64(standardised)
     return values if unit is None else values * unit[1] + unit[0]
 
 
 def in_float64(values: Array, backend: Backend | None = None) -> Array:
-    """Return floating-point numbers in float64, on a device, or on the host if it has no float64.
+    """Return floating-point numbers in float64.
 
     Parameters
     ----------
     values : array
         Integers and booleans keep their type.
     backend : Backend, optional
-        The device; by default that of the array.
+        The backend of the result; by default that of ``values``. If its device has no float64, the
+        result is a NumPy array.
     """
     backend = backend or backend_of(values)
     if backend.wide_dtype != "float64":
@@ -111,43 +112,45 @@ def in_float64(values: Array, backend: Backend | None = None) -> Array:
 
 
 _SMALL, _LARGE, _FAR = 0.03, 300.0, 3.0
-"""The deviations between which a network learns well, and how many of them a mean may be from 0.
+"""Limits of targets that a network learns well without a unit.
 
-A mean of less than 3 is near enough to 0, however small the deviation.
+The standard deviation is between the first two. The mean is at most 3, or at most 3 deviations.
 
-Measured with a hidden layer of 100 units, 1,000 samples, 100 epochs and Adam's default rate. With a
-deviation of 0.01 or 1,000, or a mean of 10 deviations, R² was below 0.5; with a unit, 0.99. Other
-optimizers and longer trainings learn more than that, so these limits alone are no reason to warn.
+They were measured with a hidden layer of 100 units, 1,000 samples, 100 epochs and Adam's default
+rate. For a deviation of 0.01 or 1,000, or a mean of 10 deviations, R² was below 0.5 without a unit,
+and 0.99 with one. Other optimizers and longer training may do better, so targets outside these
+limits are not enough for a warning.
 """
 
 _LEARNED = 0.5
-"""The part of the loss of a constant answer that a network which learned stays below: R² > 0.5."""
+"""The loss, relative to that of a constant prediction, above which a network has learned little."""
 
 
-_LOOKED_AT = 1 << 14
-"""By about how many numbers the size of targets is judged."""
+_SAMPLED = 1 << 14
+"""About how many of the targets are used to judge their size."""
 
 
 def warn_of_size(
     y: Array, weight: Array | None, loss: LossFunction, reached: float, dtype: str
 ) -> None:
-    """Warn where a network has learned little, and the size of its targets may be the reason.
+    """Warn if a network has learned little, and the size of its targets may be the reason.
 
     Parameters
     ----------
     y : array of shape (n, n_outputs)
-        Training targets that have no unit.
+        Training targets, of a network without a unit.
     weight : array of shape (n,) or None
     loss : LossFunction
-        Not looked at further, unless it is one of this package for values.
+        Nothing is checked for users' losses, and for losses whose targets are not values.
     reached : float
-        The training loss of the last epoch, without penalties; NaN if nothing counted.
+        The training loss of the last epoch, without penalties; NaN if no sample counted.
     dtype : str
-        The network's. Where it has too few digits for the targets, the user has been warned.
+        The network's type. If it has too few digits for the targets, there has been a warning
+        already, and there is no second one.
     """
     if loss.targets != "values" or not is_defined_here(type(loss)):
         return
-    step = max(math.prod(y.shape) // _LOOKED_AT, 1)  # some rows will do, and take no memory
+    step = max(math.prod(y.shape) // _SAMPLED, 1)  # a few rows are enough, and save memory
     y, weight = y[::step, ...], None if weight is None else weight[::step]
     if lost_digits(y, dtype) is not None:
         return
@@ -168,20 +171,20 @@ def warn_of_size(
         return
     mean, scale = wrong[0]
     warn(
-        f"the network has learned little: its loss is {reached:.3g}, and {least:.3g} if it always "
-        f"answered the mean of y. Targets with a mean of {mean:.3g} and a standard deviation of "
+        f"the network has learned little: its loss is {reached:.3g}, while predicting the mean of "
+        f"y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
         f"{scale:.3g} are hard to learn. Give target_unit=(y.mean(), y.std()), or train for longer"
     )
 
 
 def suggested_unit(y: Array) -> Unit:
-    """Return mean and standard deviation of targets of shape (n,); 1 where they do not vary.
+    """Return mean and standard deviation of targets of shape (n,).
 
-    No square of them overflows or underflows on the way.
+    The deviation of targets that differ only by rounding is taken as 1.
     """
     values = to_host(y).astype(np.float64)
     low, high = values.min(), values.max()
     largest = max(abs(low), abs(high)) or 1.0
-    part = values / largest
+    relative = values / largest  # so that squares neither overflow nor underflow
     varies = not differ_by_rounding(low, high, np.float64)
-    return float(part.mean() * largest), float(part.std() * largest) if varies else 1.0
+    return float(relative.mean() * largest), float(relative.std() * largest) if varies else 1.0

@@ -1,6 +1,6 @@
-"""Networks as what kernels can be told: dense units, classes or rows as targets, weights.
+"""Translation of networks for kernels: layers as dense units, targets as classes or rows, weights.
 
-What has no translation is refused with the reason, and is trained by its formulas.
+Anything that has no translation is refused with the reason; the network is trained by its formulas.
 """
 
 import math
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class UnsupportedError(Exception):
-    """There is no translation of this; the message says of what."""
+    """Kernels do not support some part of a network or its data; the message names it."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A dense layer with the normalization, the activation and the dropout behind it."""
+    """A dense layer with the normalization, the activation and the dropout that follow it."""
 
     layer: DenseLayer
     activation: Layer
@@ -42,19 +42,19 @@ class Unit:
 
     @property
     def keeps_derivative(self) -> bool:
-        """Whether the derivative is made on the way forward and kept."""
+        """Whether the forward pass computes the derivative of the activation and keeps it."""
         return self.dropout is not None or type(self.activation) is SigmoidActivation
 
 
 _NO_ACTIVATION = LinearActivation()
-"""One for all units without an activation, so that units of the same layers are equal."""
+"""Shared by all units without an activation, so that units of the same layers are equal."""
 
 REGULARIZERS = (L1, L2, L1L2)
 
 _PASSES = (
     "__getattribute__", "forward_propagation", "backward_propagation", "update_parameters",
 )  # fmt: skip
-"""What the formulas' steps ask of a network itself."""
+"""The methods of a network that steps by formulas call."""
 
 
 def check_parts(
@@ -62,7 +62,7 @@ def check_parts(
     optimizers: Collection[type[Optimizer]],
     losses: Collection[type[LossFunction]],
 ) -> None:
-    """Refuse an optimizer or a loss that is none of these, and passes that are not ours."""
+    """Refuse other optimizers or losses than these, and overridden methods."""
     optimizer, loss = net.optimizer, net.loss
     if type(optimizer) not in optimizers:
         raise UnsupportedError(f"the optimizer {type(optimizer).__name__}")
@@ -71,7 +71,7 @@ def check_parts(
     if type(loss) not in losses:
         raise UnsupportedError(f"the loss {type(loss).__name__}")
     if (name := replaced(net, _PASSES)) is not None:
-        raise UnsupportedError(f"{type(net).__name__} has a {name} of its own")
+        raise UnsupportedError(f"{type(net).__name__} overrides {name}")
     for thing in (optimizer, loss, net.parameters, net.parameters.penalties):
         _check_methods(thing)
     for _, name, regularizer in net.parameters.penalties:
@@ -80,79 +80,79 @@ def check_parts(
         _check_methods(regularizer)
     ends_in_logarithms = bool(net.layers) and type(net.layers[-1]) is LogSoftmaxActivation
     if isinstance(loss, NegativeLogLikelihood) and not ends_in_logarithms:
-        raise UnsupportedError("NegativeLogLikelihood behind anything but LogSoftmaxActivation")
+        raise UnsupportedError("NegativeLogLikelihood after anything but LogSoftmaxActivation")
     if ends_in_logarithms and not isinstance(loss, NegativeLogLikelihood):
         raise UnsupportedError("LogSoftmaxActivation before anything but NegativeLogLikelihood")
 
 
 def _check_methods(thing: object) -> None:
-    """Refuse an object with a method that is not the one that a translation stands for."""
+    """Refuse an object with an overridden method, which its translation would not call."""
     if (name := replaced(thing)) is not None:
-        raise UnsupportedError(f"a {type(thing).__name__} has a {name} of its own")
+        raise UnsupportedError(f"a {type(thing).__name__} overrides {name}")
 
 
 def factor_and_most(loss: LossFunction) -> tuple[float, float]:
-    """Return what a loss is multiplied by, and the most that is reported of one output."""
+    """Return the factor of a loss, and the upper limit of its reported value."""
     return float(getattr(loss, "factor", 1.0)), float(getattr(loss, "most", math.inf))
 
 
 def units_of(
     layers: list[Layer], activations: Collection[type[Layer]], most_dropouts: int
 ) -> list[Unit]:
-    """Return the dense layers, each with what is behind it."""
+    """Return a unit for each dense layer, with the layers that follow it."""
     units: list[Unit] = []
     for k, layer in enumerate(layers):
         _check_methods(layer)
         if layer.own_optimizers:
-            raise UnsupportedError(f"a {layer.layer_name()} has an optimizer of its own")
+            raise UnsupportedError(f"a {layer.layer_name()} has its own optimizer")
         if type(layer) is DenseLayer:
             if layer.max_norm is not None:
                 raise UnsupportedError("max_norm")
             n_inputs = layer.input_shape()[0]
             units.append(Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units))
         elif units and type(layer) is not Normalization:
-            units[-1] = _behind(units[-1], layer, activations, is_last=k == len(layers) - 1)
+            units[-1] = _extend(units[-1], layer, activations, is_last=k == len(layers) - 1)
         elif type(layer) is not Normalization or k > 0:
             raise UnsupportedError(f"{layer.layer_name()} as layer {k + 1}")
     if not units:
         raise UnsupportedError("a network without a DenseLayer")
     if sum(unit.dropout is not None for unit in units) > most_dropouts:
-        raise UnsupportedError(f"more than {most_dropouts} times Dropout")
+        raise UnsupportedError(f"more than {most_dropouts} Dropout layers")
     return units
 
 
-def _behind(unit: Unit, layer: Layer, activations: Collection[type[Layer]], is_last: bool) -> Unit:
-    """Return a unit with one more layer, in the one order that a unit has them in."""
+def _extend(unit: Unit, layer: Layer, activations: Collection[type[Layer]], is_last: bool) -> Unit:
+    """Return a unit extended by the next layer; only one order of layers is supported."""
     kind, is_linear = type(layer), type(unit.activation) is LinearActivation
     if kind is LinearActivation:
         return unit
     if kind in activations:
         if unit.dropout is not None:
-            raise UnsupportedError("an activation behind Dropout")
+            raise UnsupportedError("an activation after Dropout")
         if not is_linear:
-            raise UnsupportedError("an activation behind another one")
+            raise UnsupportedError("an activation after another one")
         if isinstance(layer, LeakyReLUActivation) and layer.alpha < 0:
-            raise UnsupportedError("LeakyReLUActivation with a slope that turns signs round")
+            raise UnsupportedError("LeakyReLUActivation with a negative slope")
         return replace(unit, activation=layer)
     if isinstance(layer, Dropout) and kind is Dropout:
         if layer.rate == 0.0:
             return unit
         if unit.dropout is not None or layer.key is None:
-            raise UnsupportedError("Dropout behind Dropout, or without a stream of its own")
+            raise UnsupportedError("Dropout after Dropout, or before it is initialised")
         return replace(unit, dropout=layer)
     if isinstance(layer, BatchNormalization) and kind is BatchNormalization:
         if unit.norm is not None or unit.dropout is not None or not is_linear:
-            raise UnsupportedError("BatchNormalization behind anything but DenseLayer")
+            raise UnsupportedError("BatchNormalization after anything but DenseLayer")
         return replace(unit, norm=layer)
     if kind is LogSoftmaxActivation and is_last:
         if unit.norm is not None or unit.dropout is not None or not is_linear:
-            raise UnsupportedError("LogSoftmaxActivation behind anything but DenseLayer")
+            raise UnsupportedError("LogSoftmaxActivation after anything but DenseLayer")
         return unit
-    raise UnsupportedError(f"{layer.layer_name()} behind a DenseLayer")
+    raise UnsupportedError(f"{layer.layer_name()} after a DenseLayer")
 
 
 def targets_of(net: "NeuralNetwork", y: Array) -> Array:
-    """Return targets as kernels take them: int64 classes, or rows of the network's type."""
+    """Return targets in the form for kernels: int64 classes, or rows of the network's type."""
     xp, n, n_outputs = array_namespace(y), y.shape[0], net.layers[-1].output_shape()[0]
     if isinstance(net.loss, ClassLoss) and net.loss.label_smoothing:
         outputs = net.backend.xp.broadcast_to(net.backend.zeros((1, 1)), (n, n_outputs))
@@ -170,16 +170,16 @@ def targets_of(net: "NeuralNetwork", y: Array) -> Array:
 
 
 def weights_of(net: "NeuralNetwork", y: Array, given: Array | None) -> Array | None:
-    """Return each sample's weight as the loss makes it, or None where all weigh the same."""
+    """Return the weight of each sample in the loss, or None if all are equal."""
     backend, loss = net.backend, cast(MeanLoss, net.loss)
     zero, n_outputs = backend.zeros((1, 1)), net.layers[-1].output_shape()[0]
 
-    def some(y: Array, *weight: Array) -> Any:
-        # Outputs for their shape and type alone.
+    def of_rows(y: Array, *weight: Array) -> Any:
+        # The loss only uses the shape and the type of these outputs.
         outputs = backend.xp.broadcast_to(zero, (y.shape[0], n_outputs))
         return loss.sample_weight(y, outputs, weight[0] if weight else None)
 
-    if given is None and some(y[:1, ...]) is None:
+    if given is None and of_rows(y[:1, ...]) is None:
         return None
     arrays = () if given is None else (backend.asarray(given, backend.dtype),)
-    return ops.rowwise(y, *arrays, function=some, out=backend.zeros((y.shape[0],)))
+    return ops.rowwise(y, *arrays, function=of_rows, out=backend.zeros((y.shape[0],)))

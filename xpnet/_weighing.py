@@ -1,7 +1,7 @@
-"""What the samples of a data set weigh in a loss: class weights found from it, and what is refused.
+"""The weights of a data set's samples in a loss: balanced class weights, and checks.
 
-All of it is computed in float64 on the host, from the weights as they were given, so that every
-library, device and way of taking steps refuses the same data.
+Everything is computed in float64 on the host, from the weights that the user gave. So the same data
+are refused with every library, on every device and with every kind of training step.
 """
 
 import math
@@ -14,7 +14,7 @@ from .backends import Array, to_host
 from .losses import ClassWeightedLoss, LossFunction
 
 _PIECE = 1 << 18
-"""Numbers of an array that are made at a time."""
+"""How many numbers are in memory at a time, to save memory with large data."""
 
 
 def balanced_loss(
@@ -24,29 +24,29 @@ def balanced_loss(
     n_outputs: int,
     anew: bool = True,
 ) -> LossFunction:
-    """Return a loss with the class weights for some training data, if they are to be balanced.
+    """Return a copy of a loss with balanced class weights, or the loss if it has no such weights.
 
     Parameters
     ----------
     loss : LossFunction
-        Stays as it is.
+        It is not changed.
     y : array of shape (n,) or (n, n_outputs)
-        The targets as the loss takes them.
+        The training targets, in the form that the loss takes.
     sample_weight : array of shape (n,) or None
     n_outputs : int
     anew : bool, default True
-        Whether weights that were found from other data are replaced.
+        Whether to replace balanced weights that the loss has from earlier data.
 
     Raises
     ------
     ValueError
-        A class is not in the data.
+        The data have no samples of a class.
     """
     if not isinstance(loss, ClassWeightedLoss) or loss.class_weight != "balanced":
         return loss
     if loss.balanced_weight is not None and not anew:
         return loss
-    counts = sum(loss.class_counts(*some) for some in _pieces(y, sample_weight, n_outputs))
+    counts = sum(loss.class_counts(*piece) for piece in _pieces(y, sample_weight, n_outputs))
     return loss.balanced(np.asarray(counts).tolist())
 
 
@@ -60,32 +60,33 @@ def check_total_weight(
     *,
     for_metric: bool = False,
 ) -> None:
-    """Refuse data of which nothing counts, or whose weights a floating-point type cannot hold.
+    """Refuse data in which no sample counts, or weights that the network's type cannot hold.
 
     Parameters
     ----------
     what : str
-        Which data they are, for the message.
+        The name of the data for the message, e.g. "training data".
     loss, y, sample_weight, n_outputs
         As for :func:`balanced_loss`.
     dtype : str
-        The network's.
+        The network's type.
     for_metric : bool, default False
-        Whether what counts is what metrics are taken with, without class weights.
+        Whether to check the weights that metrics use, which leave out class weights.
 
     Raises
     ------
     ValueError
+        All weights are 0, or some are too large or too small for ``dtype``.
     """
     method = loss.metric_weight if for_metric else loss.sample_weight
     if method(*next(_pieces(y[:1, ...], None, n_outputs))) is None and sample_weight is None:
         return
     with np.errstate(over="ignore"):  # infinity is refused below
-        weights = np.concatenate([method(*s) for s in _pieces(y, sample_weight, n_outputs)])
+        weights = np.concatenate([method(*p) for p in _pieces(y, sample_weight, n_outputs)])
     if not weights.any():
         raise ValueError(f"no sample of the {what} counts: {_reason(loss, y, for_metric)}")
     limits = np.finfo(dtype)
-    # Sums of weights times squared errors shall neither overflow nor vanish.
+    # With these limits, sums of weights times squared errors neither overflow nor underflow.
     most = math.sqrt(float(limits.max))
     total, largest = float(np.sum(weights)), float(np.max(weights))
     if not (total <= most and largest >= 1.0 / most):
@@ -104,7 +105,10 @@ def check_total_weight(
 
 
 def _pieces(y: Array, sample_weight: Array | None, n_outputs: int) -> Iterator[Any]:
-    """Give targets, outputs (for their shape and type alone) and weights, on the host."""
+    """Yield targets, outputs and weights on the host, a piece at a time.
+
+    The outputs are zeros: the methods of losses only use their shape and type here.
+    """
     y = to_host(y)
     weight = None if sample_weight is None else to_host(sample_weight).astype(np.float64)
     rows = max(_PIECE // n_outputs, 1)
@@ -115,14 +119,14 @@ def _pieces(y: Array, sample_weight: Array | None, n_outputs: int) -> Iterator[A
 
 
 def _reason(loss: LossFunction, y: Array, for_metric: bool) -> str:
-    """Return why no sample counts, as far as that is known."""
+    """Return a sentence that explains why no sample counts."""
     ignored = getattr(loss, "ignore_index", None)
     if ignored is not None and np.all(to_host(y) == ignored):
         return f"all have the label {ignored}, which ignore_index={ignored} leaves out"
     class_weight = getattr(loss, "class_weight", None)
     if class_weight is not None and not for_metric:
         return (
-            f"class_weight={class_weight} is 0 for all classes that are there, or the samples of "
-            "the others weigh 0 themselves. Give these classes a weight above 0"
+            f"class_weight={class_weight} is 0 for all classes in the data, or samples of the "
+            "other classes have the weight 0 themselves. Give these classes a weight above 0"
         )
     return f"{type(loss).__name__} gives each of them the weight 0"

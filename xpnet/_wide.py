@@ -1,4 +1,7 @@
-"""Features of a type with more digits than the network's: kept until a first Normalization."""
+"""Features of wide types, which have more digits than the network's type.
+
+They keep their type until a Normalization as the first layer has subtracted the mean.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,31 +20,32 @@ if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
 
 Narrowing = Callable[[np.ndarray], np.ndarray]
-"""Turns rows of features on the host into the numbers that the network computes with."""
+"""Converts rows of features on the host to the numbers that the network computes with."""
 
 
 def takes_wide(network: "NeuralNetwork", backend: Backend) -> Layer | None:
-    """Return the first layer if it takes features with more digits than the network's type has.
+    """Return the first layer if it takes features of wide types, otherwise None.
 
-    A network with a forward pass of its own may do anything with features before, so it gets them
-    in its own type; and there are no such features on a device without float64.
+    If a subclass of the network overrides the forward pass, it may use the features before the
+    first layer does, so it gets them in the network's type. On a device without float64, no type
+    of features is wide.
     """
     first = network.layers[0]
-    own_pass = replaced(network, ["forward_propagation"]) is not None
-    if not first.takes_wide or own_pass or backend.wide_dtype == backend.dtype:
+    overrides_pass = replaced(network, ["forward_propagation"]) is not None
+    if not first.takes_wide or overrides_pass or backend.wide_dtype == backend.dtype:
         return None
     return first
 
 
 def keeps_type(X: Any, first: Layer | None, backend: Backend) -> bool:
-    """Whether features stay in their own type until the first layer has them."""
+    """Whether features keep their type until they reach the first layer."""
     if first is None:
         return False
     return is_wide(numpy_type(X), np.dtype(backend.dtype).itemsize)
 
 
 def check_limits(X: Array, narrowed: Narrowing, backend: Backend) -> None:
-    """Refuse features that the first layer makes larger than the network's type holds."""
+    """Refuse features that the first layer makes too large for the network's type."""
     if not X.shape[0]:
         return
     low, high = _moments.limits(X)
@@ -55,9 +59,9 @@ def check_limits(X: Array, narrowed: Narrowing, backend: Backend) -> None:
 
 
 def narrowing(first: Layer | None, backend: Backend) -> Narrowing:
-    """Return a function of rows on the host: the network's numbers that the first layer makes.
+    """Return a function that does on the host what the first layer does to rows of features.
 
-    Of a user's layer all that is known is that it takes what is finite.
+    For a user's layer it returns the rows unchanged, since its formula is not known.
     """
     if replaced(first, ["forward_propagation"]) is not None or not isinstance(first, Normalization):
         return lambda rows: rows
@@ -66,11 +70,11 @@ def narrowing(first: Layer | None, backend: Backend) -> Narrowing:
 
 
 def _standardized(rows: np.ndarray, moments: tuple[Any, Any], dtype: np.dtype) -> np.ndarray:
-    with np.errstate(over="ignore"):  # refused by who asks, in words
+    with np.errstate(over="ignore"):  # the callers refuse infinity with a message
         result: np.ndarray = ops.standardize(rows, *moments, dtype)
     return result
 
 
 def beyond(backend: Backend) -> str:
-    """Return what to say of numbers that are too large for the network's type."""
+    """Return words for messages about numbers that are too large for the network's type."""
     return f"beyond what {backend.dtype} holds ({float(np.finfo(backend.dtype).max):.3g})"

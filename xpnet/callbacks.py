@@ -1,4 +1,4 @@
-"""What is called while a network trains: to stop it, to keep its best state, to write things down.
+"""Callbacks: objects that stop training, keep the best network, or record progress.
 
 A new callback is a subclass of :class:`Callback` with the methods that it needs.
 """
@@ -24,40 +24,40 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Base of all callbacks; each method does nothing.
+    """Base of all callbacks; its methods do nothing.
 
-    To end training after an epoch, set ``network.stop_training = True``. What a callback raises
-    ends training, too, and reaches the caller of ``fit``; the epochs so far stay.
+    To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
+    also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
     """
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
-        """Before the first epoch of a ``fit``.
+        """Run before the first epoch of a ``fit``.
 
         Parameters
         ----------
         network : NeuralNetwork
         columns : sequence of str
-            What the history will have of each epoch.
+            The columns that the history will have.
         """
 
     def on_epoch_begin(self, network: "NeuralNetwork", epoch: int) -> None:
-        """Before an epoch, counted from 0, whose learning rate is set already."""
+        """Run before an epoch, counted from 0; its learning rate has been set."""
 
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
-        """After an epoch, which the history has by now; ``row`` is its last one."""
+        """Run after an epoch; ``row`` is its row in the history."""
 
     def on_diverged(self, network: "NeuralNetwork", error: "DivergedError") -> bool:
-        """When the loss became NaN or infinite and the epoch is undone.
+        """Run when training has diverged and the epoch has been undone.
 
         Returns
         -------
         bool
-            Whether training is to end here as if nothing had happened, without an error.
+            Whether to end training without an error.
         """
         return False
 
     def on_train_end(self, network: "NeuralNetwork") -> None:
-        """After the last epoch, and after an error or an interrupt, too."""
+        """Run after the last epoch, and also after an error or an interrupt."""
 
 
 class _Monitor(Callback):
@@ -70,7 +70,7 @@ class _Monitor(Callback):
         Whether small or large values are better. "auto" is "min" for losses and the penalty; for
         a metric it is the metric's own direction (:attr:`xpnet.metrics.Metric.greater_is_better`).
     min_delta : float
-        The smallest change that counts as an improvement. An infinite value never is one.
+        The smallest change that counts as an improvement. An infinite value never does.
     """
 
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
@@ -80,7 +80,7 @@ class _Monitor(Callback):
         self.best = math.inf
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
-        """Refuse a column that will not be there."""
+        """Refuse a column that the history will not have."""
         check_watched(self, self.monitor, columns, network)
         self._sign = -1.0 if self._direction(network) == "max" else 1.0
         self.best = math.inf
@@ -89,13 +89,13 @@ class _Monitor(Callback):
         found = direction_of_column(network, self.monitor) if self.mode == "auto" else self.mode
         if found is None:
             raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r} and cannot know whether small or "
-                "large values are better: give mode='min' or mode='max'"
+                f"{type(self).__name__} watches {self.monitor!r}, but does not know whether small "
+                "or large values are better: give mode='min' or mode='max'"
             )
         return found
 
     def _improves(self, row: dict[str, float]) -> bool | None:
-        """Note an epoch; return whether it is the best so far, None where it has no number."""
+        """Return whether an epoch is the best so far, and remember it; None if it has no value."""
         value = self._sign * row.get(self.monitor, math.nan)
         if math.isnan(value):  # an epoch without validation
             return None
@@ -106,27 +106,29 @@ class _Monitor(Callback):
 
 
 class EarlyStopping(_Monitor):
-    """Ends training when a number has not improved for some epochs. Prechelt 1998.
+    """Ends training when a column has not improved for some epochs. Prechelt 1998.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
         A column of the history.
     min_delta : float, default 0.0
-        The least change that counts as an improvement.
+        The smallest change that counts as an improvement.
     patience : int, default 5
-        How many epochs without one are let pass; of those that have the number.
+        How many epochs without an improvement are tolerated. Epochs without a value in the column
+        do not count.
     mode : {"auto", "min", "max"}, default "auto"
+        Whether small or large values are better; "auto" knows this for losses and most metrics.
     restore_best_weights : bool, default True
-        Whether the network goes back to its best epoch when training ends, early or not. The
-        history keeps the epochs after it.
+        Whether the network gets the parameters of its best epoch when training ends, early or not.
+        The history keeps the later epochs.
 
     Attributes
     ----------
     best_epoch : int or None
         The best epoch, from 1.
     stopped_epoch : int or None
-        The epoch after which training was ended, from 1.
+        The epoch after which training was ended early, from 1.
     """
 
     def __init__(
@@ -152,7 +154,7 @@ class EarlyStopping(_Monitor):
         self._waited = 0
 
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
-        """Keep the network if it is the best, or count; ask for the end."""
+        """Keep the best network; end training after too many epochs without an improvement."""
         improves = self._improves(row)
         if improves is None:
             return
@@ -167,30 +169,34 @@ class EarlyStopping(_Monitor):
             network.stop_training = True
 
     def on_train_end(self, network: "NeuralNetwork") -> None:
-        """Go back to the best epoch."""
+        """Restore the network of the best epoch."""
         if self._kept is not None and self.best_epoch != network.history.epochs:
             self._kept.restore()
         self._kept = None
 
 
 class ReduceLROnPlateau(_Monitor):
-    """Makes the learning rate smaller when a number has not improved for some epochs.
+    """Reduces the learning rate when a column has not improved for some epochs.
 
-    It multiplies what the optimizer's schedule says. (The schedule
-    :class:`~xpnet.ReduceOnPlateau` does so by itself, and is saved with a network.)
+    It multiplies the learning rate from the optimizer's schedule. The schedule
+    :class:`~xpnet.ReduceOnPlateau` does this too, and is saved with a network.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
+        A column of the history.
     factor : float, default 0.1
-        In [0, 1).
+        Multiplies the learning rate; in [0, 1).
     patience : int, default 10
+        How many epochs without an improvement are tolerated.
     min_delta : float, default 1e-4
+        The smallest change that counts as an improvement.
     mode : {"auto", "min", "max"}, default "auto"
+        Whether small or large values are better; "auto" knows this for losses and most metrics.
     cooldown : int, default 0
-        Epochs after a reduction that are not counted.
+        The number of epochs after a reduction that do not count towards ``patience``.
     min_lr : float, default 0.0
-        The learning rate does not fall below this.
+        The learning rate is not reduced below this.
     """
 
     def __init__(
@@ -234,7 +240,7 @@ class ReduceLROnPlateau(_Monitor):
 
 
 class ModelCheckpoint(_Monitor):
-    """Saves the network to a file, now and then or when it is better than before.
+    """Saves the network to a file, every few epochs or when it is the best so far.
 
     Parameters
     ----------
@@ -242,12 +248,18 @@ class ModelCheckpoint(_Monitor):
         Columns of the history in braces are filled in: ``"net-{epoch:03d}-{val_loss:.4f}.xpnet"``.
         The epoch is an integer; all other columns are floats.
     monitor : str, default "val_loss"
-        For ``best_only``.
+        The column of the history that ``best_only`` compares.
     best_only : bool, default False
-        Whether to save the best network alone, over the one before.
+        Whether to save the network only when it is better than in all earlier epochs.
     every : int, default 1
-        How many epochs from one file to the next, without ``best_only``.
+        The number of epochs between files; not used with ``best_only``.
     mode : {"auto", "min", "max"}, default "auto"
+        Whether small or large values are better; "auto" knows this for losses and most metrics.
+
+    Attributes
+    ----------
+    saved : list of str
+        The paths of the files that were written.
     """
 
     def __init__(
@@ -265,7 +277,7 @@ class ModelCheckpoint(_Monitor):
         self.saved: list[str] = []
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
-        """Refuse a path that cannot be filled in, or a folder that is not there."""
+        """Refuse a path that cannot be filled in, or whose folder does not exist."""
         if self.best_only:
             super().on_train_begin(network, columns)
         try:
@@ -277,11 +289,11 @@ class ModelCheckpoint(_Monitor):
             ) from error
         if not path.parent.is_dir():
             raise FileNotFoundError(
-                f"{path.parent} is no folder to save networks in: make it first"
+                f"there is no folder {path.parent} to save networks in: make it first"
             )
 
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
-        """Save it, if it is time."""
+        """Save the network if this epoch is due."""
         due = self._improves(row) if self.best_only else int(row["epoch"]) % self.every == 0
         if due:
             path = self._path_for(row)
@@ -293,13 +305,13 @@ class ModelCheckpoint(_Monitor):
 
 
 class CSVLogger(Callback):
-    """Writes a row for each epoch to a file, as soon as there is one.
+    """Writes a row to a CSV file after each epoch.
 
     Parameters
     ----------
     path : str or path-like
     append : bool, default False
-        Whether rows go behind those of a file that is there, e.g. when training goes on.
+        Whether to append to an existing file, e.g. when training is continued.
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
@@ -307,14 +319,14 @@ class CSVLogger(Callback):
         self._columns: list[str] = []
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
-        """Write the heading, or compare it."""
+        """Write the header, or compare it with that of the existing file."""
         self._columns = list(columns)
         if self.append and self.path.exists() and self.path.stat().st_size:
             with self.path.open(newline="", encoding="utf-8") as file:
                 found = next(csv.reader(file))
             if found != self._columns:
                 raise ValueError(
-                    f"{self.path} has the columns {', '.join(found)}, and this training "
+                    f"{self.path} has the columns {', '.join(found)}, but this training has "
                     f"{', '.join(self._columns)}: give another file, or append=False"
                 )
             return
@@ -322,19 +334,19 @@ class CSVLogger(Callback):
             csv.writer(file).writerow(self._columns)
 
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
-        """Write the epoch's row; what it has no number for is empty."""
+        """Write the epoch's row; missing values are empty cells."""
         values = (row.get(name, math.nan) for name in self._columns)
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow("" if math.isnan(value) else value for value in values)
 
 
 class TensorBoard(Callback):
-    """Writes scalars for TensorBoard, by ``tensorboardX``.
+    """Writes scalars for TensorBoard, with ``tensorboardX``.
 
     Parameters
     ----------
     folder : str or path-like
-        One for each run; ``tensorboard --logdir`` takes the folder of them all.
+        A separate folder for each run; give ``tensorboard --logdir`` their common parent.
 
     Raises
     ------
@@ -373,7 +385,7 @@ class TensorBoard(Callback):
 
 
 class LambdaCallback(Callback):
-    """Functions in the place of a class; each takes what the method of its name does.
+    """A callback made of functions, which take the arguments of the methods that they replace.
 
     Parameters
     ----------
@@ -402,16 +414,16 @@ class LambdaCallback(Callback):
 
 
 class Watch(Callback):
-    """Warns, once each, of units that are dead and of a loss that does not move.
+    """Warns of dead units, once for each layer, and of a loss that does not change.
 
     Parameters
     ----------
     data : Dataset, (X, y) or (X, y, sample_weight)
-        Some samples to look at the layers with, after each epoch.
+        Samples on which the layers are inspected after each epoch.
     most_dead : float, default 0.3
-        The part of a layer's ReLU units that may put out 0 for all of them.
+        The proportion of a layer's ReLU units that may output 0 for all of these samples.
     patience : int, default 5
-        Epochs in which the loss has to move, by a thousandth of itself.
+        The number of epochs within which the loss must change by a thousandth.
     """
 
     def __init__(self, data: Any, most_dead: float = 0.3, patience: int = 5) -> None:
@@ -426,14 +438,14 @@ class Watch(Callback):
         self._said, self._losses = set(), []
 
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
-        """Look at the loss and at the layers."""
+        """Check the loss and the layers."""
         epoch = int(row["epoch"])
         self._losses = [*self._losses, row["loss"]][-self.patience - 1 :]
         span = max(self._losses) - min(self._losses)
         if len(self._losses) > self.patience and span < 1e-3 * abs(self._losses[-1]):
             self._say(
                 "loss",
-                f"the loss has not moved for {self.patience} epochs ({row['loss']:.4g} in epoch "
+                f"the loss has not changed for {self.patience} epochs ({row['loss']:.4g} in epoch "
                 f"{epoch}): try another learning rate (xpnet.search.find_learning_rate), "
                 "standardised features, or another initializer",
             )
@@ -441,8 +453,8 @@ class Watch(Callback):
             if "ReLU" in layer.layer and layer.dead > self.most_dead * layer.units:
                 self._say(
                     f"layer {number}",
-                    f"{layer.dead} of {layer.units} units of layer {number} ({layer.layer}) put "
-                    f"out 0 for all samples in epoch {epoch}, and learn no more: lower the "
+                    f"{layer.dead} of {layer.units} units of layer {number} ({layer.layer}) output "
+                    f"0 for all samples in epoch {epoch}, so they cannot learn: lower the "
                     "learning rate, or use LeakyReLUActivation or initializer='he_normal'",
                 )
 
@@ -453,14 +465,14 @@ class Watch(Callback):
 
 
 class StopOnNaN(Callback):
-    """Ends training quietly where the loss became NaN or infinite, in place of an error.
+    """Ends training without an error if it diverges, i.e. the loss becomes NaN or infinite.
 
     The network is as it was before that epoch.
 
     Attributes
     ----------
     message : str or None
-        What the error would have said.
+        The message that the error would have had; None if training did not diverge.
     """
 
     def __init__(self) -> None:
@@ -471,7 +483,7 @@ class StopOnNaN(Callback):
         self.message = None
 
     def on_diverged(self, network: "NeuralNetwork", error: "DivergedError") -> bool:
-        """Keep what it says, and end."""
+        """Keep the message, and end training."""
         self.message = str(error)
         return True
 

@@ -1,4 +1,4 @@
-"""Data sets: samples, labels and their names, checked when they come in, wherever they live."""
+"""Data sets: samples and labels with their names, in any library, checked when they are made."""
 
 import copy
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ __all__ = ["Dataset", "as_dataset", "one_hot", "train_test_split"]
 class Dataset:
     """Samples in rows, with their labels, weights and names.
 
-    Arrays stay what they are: same library, device and type, not copied.
+    Arrays are not copied, and keep their library, device and type.
 
     Parameters
     ----------
@@ -38,34 +38,34 @@ class Dataset:
         An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
         as CSR; duplicate entries are summed), nested lists, or a pandas or polars DataFrame.
         Booleans, integers or floats.
-        A ``numpy.memmap``, an HDF5 or Zarr data set, or whatever else has a shape, a type and
+        A ``numpy.memmap``, an HDF5 or Zarr data set, or another object with a shape, a type and
         slices of rows stays where it is stored, in any byte order. Training reads it into memory
-        once, if it fits there and the network has no ``memory_limit``. Otherwise it reads chunks,
-        each made of blocks of rows from all over the data. Prediction always reads chunks.
+        once if it fits and the network has no ``memory_limit``. Otherwise it reads chunks, each
+        made of blocks of rows from all over the data. Prediction always reads chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        Labels; moved to the device of ``X``, or to the host if ``X`` is sparse. On a device without
-        float64 they become float32, with a warning if rounding makes different labels equal or
-        nearly so.
+        Labels. They are moved to the device of ``X``, or to the host if ``X`` is sparse. On a
+        device without float64 they become float32, with a warning if float32 has too few digits to
+        tell them apart.
     feature_names : sequence of str, optional
-        A name for each column; those of a DataFrame by default.
+        A name for each column; by default the column names of a DataFrame.
     label_name : str, optional
-        What ``y`` is; the name of a Series or of a one-column frame by default.
+        The name of the labels; by default the name of a Series or of a single column.
     sample_weight : array-like of shape (n_samples,), optional
-        How much each sample counts: finite, not negative, not all zero. Moved like ``y``.
+        The weight of each sample: finite, 0 or more, not all 0. Moved like ``y``.
     class_names : sequence of str, optional
-        What the codes 0, 1, ... in ``y`` stand for.
+        The names of the classes 0, 1, ... in ``y``.
 
     Attributes
     ----------
     X, y, feature_names, label_name, sample_weight, class_names
-        As above; None where not given.
+        As above; None if not given.
 
     Raises
     ------
     TypeError
-        Something else than real numbers: text, dates, objects, complex numbers.
+        The data are not real numbers, but e.g. text, dates, objects or complex numbers.
     ValueError
-        Shapes that do not fit one another, missing values in a frame, bad names or weights.
+        Shapes do not fit each other, a frame has missing values, or names or weights are invalid.
 
     Examples
     --------
@@ -125,13 +125,13 @@ class Dataset:
         path : str or Path
             A file in UTF-8, not compressed. Empty and blank lines are skipped.
         label : str, optional
-            The column that becomes ``y``. None of its cells may be missing (empty or "nan").
-            Written as whole numbers throughout, it is ``int64``;
-            as numbers, ``float64``; else its distinct texts, sorted, become the codes 0, 1, ...
-            (``int64``) and are kept in ``class_names``.
+            The column that becomes ``y``. None of its cells may be missing (empty or "nan"). If all
+            are whole numbers, ``y`` is ``int64``; if all are numbers, it is ``float64``. Otherwise
+            the distinct texts, sorted, become the class indices 0, 1, ... (``int64``), and are kept
+            in ``class_names``.
         columns : sequence of str, optional
-            The columns that become ``X``, in this order; by default all but ``label``. What else
-            is in the file may be anything.
+            The columns that become ``X``, in this order; by default all but ``label``. Other
+            columns may have any content.
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise
             detected from the first lines, among ``, ; | tab``.
@@ -146,10 +146,10 @@ class Dataset:
         FileNotFoundError
             There is no such file.
         UnknownNameError
-            There is no column ``label``, or none of ``columns``.
+            The file does not have the column ``label``, or one of ``columns``.
         ValueError
-            The file is empty or compressed, has no header or a column without a name, or a row
-            does not fit: the message has its line.
+            The file is empty or compressed, or has no header or a column without a name. Or a row
+            has the wrong number of cells or a cell that is not a number; the message has the line.
         """
         names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
         return cls(X, y, names, label, class_names=class_names)
@@ -177,19 +177,23 @@ class Dataset:
         return int(self.X.shape[1])
 
     def rows(self, index: Any) -> "Dataset":
-        """Return the samples at ``index``, in that order, under the same names.
+        """Return the samples at ``index``, in that order, with the same names.
 
         Parameters
         ----------
         index : sequence of int, or integer array of shape (k,)
-            Places from 0 to ``len(self) - 1``; one may come more than once.
+            Row numbers from 0 to ``len(self) - 1``; they may be repeated.
+
+        Returns
+        -------
+        Dataset
 
         Raises
         ------
         TypeError
-            ``index`` holds something else than integers.
+            ``index`` does not hold integers.
         ValueError
-            It is not one-dimensional, or a place is outside of the data.
+            ``index`` is not one-dimensional, or a row number is out of range.
         """
         index = reading.check_index(index, len(self))
         part = copy.copy(self)
@@ -204,14 +208,14 @@ class Dataset:
         return part
 
     def check_finite(self) -> None:
-        """Refuse NaN and infinity in ``X`` and ``y``; one number is brought over from the device.
+        """Refuse NaN and infinity in ``X`` and ``y``; this waits for the device.
 
-        Stored features are left out: they are checked when they are read.
+        Stored features are not checked here, but when they are read.
 
         Raises
         ------
         ValueError
-            How many there are, and the row and column of the first.
+            The message has the number of such values, and the row and column of the first.
         """
         if is_sparse(self.X):
             self._check_sparse()
@@ -227,7 +231,7 @@ class Dataset:
         if backend.scalar(ops.all_finite(values)):
             return
         finite = xp.isfinite(values)
-        # Only now may it cost something: a flag per row comes over, then the first bad row.
+        # Copies from the device one flag for each row, then the first bad row.
         table = xp.reshape(finite, (values.shape[0], -1))
         row = int(np.argmin(backend.to_numpy(xp.all(table, axis=1))))
         cells = np.atleast_1d(backend.to_numpy(values[row, ...]))
@@ -283,17 +287,19 @@ def as_dataset(data: Any) -> Dataset:
 def train_test_split(
     dataset: Any, test_size: float = 0.25, stratify: bool = False, seed: int | None = None
 ) -> tuple[Dataset, Dataset]:
-    """Shuffle the samples and split them in two; the same seed gives the same on every backend.
+    """Shuffle the samples and split them in two parts.
 
     Parameters
     ----------
     dataset : Dataset or tuple (X, y)
     test_size : float or int, default 0.25
-        The second part: a share of the samples in (0, 1), rounded, or a number of them.
+        The size of the test part: a proportion of the samples in (0, 1), or their number.
     stratify : bool, default False
-        Keep each class's share in both parts, with one sample of each class at least.
+        Whether to keep the proportions of the classes in both parts, with at least one sample of
+        each class.
     seed : int, optional
-        For the shuffling; without it each call shuffles differently.
+        Fixes the order, which is then the same on every backend. Without it, each call shuffles
+        differently.
 
     Returns
     -------
@@ -302,7 +308,7 @@ def train_test_split(
     Raises
     ------
     ValueError
-        A part would be empty, or, with ``stratify``, without one of the classes.
+        A part would be empty, or would lack a class although ``stratify`` is True.
 
     Examples
     --------
@@ -326,24 +332,24 @@ def train_test_split(
 
 
 def one_hot(labels: Any, n_classes: int | None = None) -> Array:
-    """Return a row per label, 1 in the label's column and 0 elsewhere.
+    """Return a row for each label, with 1 in the label's column and 0 elsewhere.
 
     Parameters
     ----------
     labels : array-like of shape (n,)
-        Class codes 0, 1, ...: integers, or floats that are whole.
+        Class indices 0, 1, ...: integers, or floats with whole values.
     n_classes : int, optional
-        Number of columns; the largest label + 1 by default.
+        The number of columns; by default the largest label + 1.
 
     Returns
     -------
     array of shape (n, n_classes)
-        ``float32``, in the library and on the device of ``labels``; lists give NumPy.
+        ``float32``, in the library and on the device of ``labels``; a NumPy array for lists.
 
     Raises
     ------
     TypeError
-        The labels are no numbers.
+        The labels are not numbers.
     ValueError
         A label is negative, not whole, or not below ``n_classes``.
 
@@ -360,7 +366,7 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
     if xp.isdtype(labels.dtype, "real floating") and not backend.scalar(
         xp.all(xp.isfinite(labels) & (xp.floor(labels) == labels))
     ):
-        raise ValueError("labels must be whole numbers 0, 1, ...; some of these are not")
+        raise ValueError("labels has numbers that are not whole: expected 0, 1, ...")
     codes = xp.astype(labels, xp.int64)
     if codes.shape[0]:
         least, most = (int(backend.scalar(f(codes))) for f in (xp.min, xp.max))
@@ -369,15 +375,15 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
     n_classes = most + 1 if n_classes is None else check_count("n_classes", n_classes)
     if n_classes < 1 or least < 0 or most >= n_classes:
         raise ValueError(
-            f"labels from {least} to {most} do not fit {n_classes} classes: expected 0 to "
-            f"n_classes - 1; np.unique(labels, return_inverse=True)[1] makes such codes"
+            f"labels go from {least} to {most} for {n_classes} classes: expected 0 to "
+            "n_classes - 1. np.unique(labels, return_inverse=True)[1] makes such labels from others"
         )
     with room_for("rows", (int(codes.shape[0]), n_classes)):
         return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))
 
 
 def take_rows(values: Any, index: np.ndarray) -> Any:
-    """Return the rows ``values[index]`` of an array, where it is, or of a sparse matrix."""
+    """Return the rows ``values[index]`` of an array, on its device, or of a sparse matrix."""
     if is_sparse(values):
         check_rows(values, index)
         return values[index]

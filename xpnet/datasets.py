@@ -1,4 +1,4 @@
-"""Data sets of courses and papers: digits, MNIST and the film reviews of IMDB."""
+"""Well-known data sets: scikit-learn's digits, MNIST, and film reviews of IMDB."""
 
 import hashlib
 import math
@@ -17,7 +17,7 @@ __all__ = ["load_digits", "load_imdb", "load_mnist"]
 
 
 class _Checksums(NamedTuple):
-    """SHA-256 of a file as it is downloaded, and of what is in it."""
+    """SHA-256 of a file as it is downloaded, and of its decompressed content."""
 
     compressed: str
     content: str
@@ -44,7 +44,7 @@ _MNIST = {
     ),
 }
 _MOST_IDX_BYTES = 16 * 60_000 * 28 * 28
-"""Sixteen times MNIST's training images: other data sets in its format are larger."""
+"""Sixteen times the size of MNIST's training images, since similar data sets are larger."""
 _IMDB_URL = "https://ai.stanford.edu/~amaas/data/sentiment/"
 _IMDB_FILE = "aclImdb_v1.tar.gz"
 _IMDB_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
@@ -90,10 +90,10 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
     Parameters
     ----------
     folder : str or Path, optional
-        Where the four IDX files are, compressed or not. By default the folder ``mnist`` in the
-        one that the environment variable ``XPNET_DATA`` names; without it, files are downloaded
-        once into the user's cache (``XPNET_CACHE`` names another one). Files in the cache are
-        compared with their checksums each time they are read.
+        The folder of the four IDX files, compressed or not. By default it is the folder ``mnist``
+        in the folder that the environment variable ``XPNET_DATA`` names. Without that variable,
+        the files are downloaded once into the user's cache, or the folder that ``XPNET_CACHE``
+        names. Files in the cache are compared with their checksums each time they are read.
 
     Returns
     -------
@@ -103,13 +103,14 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
     Raises
     ------
     FileNotFoundError
-        A file is not in the folder given.
+        The folder lacks a file.
     ConnectionError
         The download failed; the message says which file to put where.
     ImportError
         A download is needed, but pooch is not installed.
     ValueError
-        A file is damaged, is not MNIST's, or has more than sixteen times its size.
+        A file is damaged, does not belong to MNIST, or is more than sixteen times as large as
+        MNIST's largest file.
 
     References
     ----------
@@ -127,15 +128,15 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
         )
     for name in missing:
         files[name] = _download(_MNIST_URL, f"{name}.gz", _MNIST[name].compressed, place)
-    # Files in a folder that the user named may be another data set's in the same format.
+    # A folder that the user named may hold another data set in the same format.
     train_X, train_y, test_X, test_y = (
         _read_idx(files[name], name, None if named else known.content)
         for name, known in _MNIST.items()
     )
     if train_X.shape[1:] != test_X.shape[1:]:
         raise ValueError(
-            f"{place}: the training images are of {train_X.shape[1:]} pixels, the test images of "
-            f"{test_X.shape[1:]}; expected the same"
+            f"{place}: the training images have {train_X.shape[1:]} pixels, but the test images "
+            f"have {test_X.shape[1:]}: expected the same shape"
         )
     return _mnist_part(place, "train", train_X, train_y), _mnist_part(place, "t10k", test_X, test_y)
 
@@ -149,33 +150,34 @@ def load_imdb(
     ----------
     path : str or Path, optional
         The archive (``.tar.gz``), the folder ``aclImdb`` unpacked from it, or a folder that holds
-        either. By default the folder ``imdb`` in the one that the environment variable
-        ``XPNET_DATA`` names; without it, the archive (84 MB) is downloaded once into the user's
-        cache (``XPNET_CACHE`` names another one).
+        either. By default it is the folder ``imdb`` in the folder that the environment variable
+        ``XPNET_DATA`` names. Without that variable, the archive (84 MB) is downloaded once into the
+        user's cache, or the folder that ``XPNET_CACHE`` names.
     num_words : int, default 10000
-        How many words to keep: those most frequent in the training part, first the most frequent,
-        equally frequent ones in alphabetical order.
+        How many words to keep: the most frequent ones in the training part, in order of frequency.
+        Equally frequent words are in alphabetical order.
     cache : bool, default True
-        Keep the counted words in the user's cache, so that the reviews are read only once.
+        Whether to keep the counted words in the user's cache, so that the reviews are read only
+        once.
 
     Returns
     -------
     train, test : Dataset
-        ``X`` of shape (25000, num_words), a SciPy CSR array of ``uint8``: 1 where the review has
-        the word; fewer columns where there are fewer words. ``y`` ``int64``: 0 negative, 1
-        positive. First the negative reviews, then the positive, each sorted by file name.
+        ``X`` of shape (25000, num_words), a SciPy CSR array of ``uint8``: 1 if the review has the
+        word. It has fewer columns if there are fewer words. ``y`` is ``int64``: 0 is negative, 1 is
+        positive. The negative reviews come first; both are sorted by file name.
 
     Raises
     ------
     FileNotFoundError
-        There is nothing at ``path``.
+        There is no archive or folder of reviews at ``path``.
     ConnectionError
         The download failed; the message says which file to put where.
     ImportError
         SciPy, or pooch for a download, is not installed.
     ValueError
-        The archive is damaged, is far larger than it should be, or has no reviews in it; the one
-        in the cache has another checksum; or ``num_words`` is below 1.
+        The archive is damaged, far too large or without reviews, or the archive in the cache has
+        a wrong checksum. Or ``num_words`` is below 1.
 
     References
     ----------
@@ -216,8 +218,8 @@ def _read_idx(path: Any, name: str, sha256: str | None = None) -> np.ndarray:
         header = file.read(start)
         if header[:4] != bytes([0, 0, 8, n_dimensions]) or len(header) < start:
             raise ValueError(
-                f"{path} is no IDX file of bytes in {n_dimensions} dimension(s): it begins with "
-                f"{header[:4].hex(' ')!r}, expected '00 00 08 0{n_dimensions}'"
+                f"{path} is not an IDX file of bytes in {n_dimensions} dimension(s): it begins "
+                f"with {header[:4].hex(' ')!r}, expected '00 00 08 0{n_dimensions}'"
             )
         shape = tuple(int(size) for size in np.frombuffer(header[4:], dtype=">u4"))
         size = math.prod(shape)
@@ -230,8 +232,8 @@ def _read_idx(path: Any, name: str, sha256: str | None = None) -> np.ndarray:
     if len(content) != size:
         found = f"only {len(content)}" if len(content) < size else "more"
         raise ValueError(
-            f"{path} has {found} bytes of data, but its header says {shape}: it is damaged, get "
-            "it again"
+            f"{path} has {found} bytes of data, but its header says {shape}: it is damaged, so "
+            "get it again"
         )
     if sha256 is not None:
         digest = hashlib.sha256(header)
@@ -294,7 +296,7 @@ def _named_folder(folder: str | Path | None, name: str) -> Path | None:
 
 
 def _cache_folder() -> Path:
-    """Return the user's cache, as the system places it where pooch is there to tell."""
+    """Return the user's cache folder; pooch knows the place on each operating system."""
     if named := os.environ.get("XPNET_CACHE"):
         return Path(named)
     if find_spec("pooch") is None:
@@ -305,7 +307,7 @@ def _cache_folder() -> Path:
 
 
 def _download(url: str, file: str, sha256: str, folder: Path) -> Path:
-    """Download a file into a folder and check it; whatever goes wrong, say how to do without."""
+    """Download a file into a folder and check it; errors say how to get it by hand."""
     by_hand = f"put {file} from {url} into {folder} by hand"
     if find_spec("pooch") is None:
         raise ImportError(f"downloading {file} needs pooch: {_EXTRA}, or {by_hand}")

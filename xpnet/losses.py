@@ -1,11 +1,12 @@
-"""Loss functions: how wrong the outputs of a batch are, and which way is better.
+"""Loss functions: how wrong the outputs of a batch are, and the derivative of that.
 
 ``loss(y_true, y_pred)`` is a mean over the batch; ``derivative(y_true, y_pred)`` is the derivative
 of exactly that number with respect to ``y_pred``. With sample weights w the mean is
-Σ wᵢ lᵢ / Σ wᵢ; a batch without weight (an empty one, say) has the loss 0.
+Σ wᵢ lᵢ / Σ wᵢ. It is 0 if the total weight is 0, e.g. for an empty batch.
 
-A new loss is a subclass of :class:`LossFunction` with those two methods, or of :class:`MeanLoss`
-with the loss and the derivative of each sample, which brings the weights.
+A new loss is a subclass of :class:`LossFunction` with those two methods. Or it is a subclass of
+:class:`MeanLoss` with the loss and the derivative of each sample; the base class applies the
+weights.
 """
 
 import copy
@@ -37,21 +38,21 @@ class LossFunction(Readable, ABC):
     Attributes
     ----------
     accepts : set of str or None
-        The kinds of output (``Layer.output_kind``) that the formula is made for; None for any.
+        The kinds of output (``Layer.output_kind``) that the formula is for; None for any.
     advice : str
-        What to do about another kind of output, for the error message.
+        What to do if the outputs are of another kind, for the error message.
     targets : str or None
-        What ``y_true`` is: ``"values"`` (numbers, one per output), ``"probabilities"`` (the same,
-        in [0, 1]), ``"counts"`` (the same, 0 or more), ``"classes"`` (indices from 0 or one-hot
-        rows), or None, which is not checked.
+        The kind of targets: ``"values"`` (numbers, one per output), ``"probabilities"`` (the same,
+        in [0, 1]), ``"counts"`` (the same, 0 or more) or ``"classes"`` (indices from 0 or one-hot
+        rows). With None, targets are not checked.
     makes_weights : bool
-        Whether samples get weights even where the data have none.
+        Whether samples get weights even if the data have none.
     state_names : tuple of str
         Attributes that a loss computes from the training data; saved with the network.
     decision_threshold : float
-        With one output, the value above which it says "class 1".
+        With one output, the value above which the prediction is class 1.
     greater_is_better : bool
-        False: the best network has the smallest loss. Metrics have the same attribute.
+        False, because a smaller loss is better. Metrics have the same attribute.
     """
 
     accepts: ClassVar[frozenset[str] | None] = None
@@ -84,9 +85,10 @@ class LossFunction(Readable, ABC):
     def loss_and_derivative(
         self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return both; a loss that has much to compute for either does it once here.
+        """Return both :meth:`loss` and :meth:`derivative`.
 
-        ``out`` is where the derivative may be written.
+        A loss extends this method if the two share costly intermediate results. The derivative may
+        be written to ``out``.
         """
         return self.loss(y_true, y_pred, *sample_weight), self.derivative(
             y_true, y_pred, *sample_weight
@@ -95,9 +97,9 @@ class LossFunction(Readable, ABC):
     def total_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | float:
-        """Return what the mean over the batch is divided by: Σ wᵢ, or the number of samples.
+        """Return the divisor of the mean over the batch: Σ wᵢ, or the number of samples.
 
-        The weights are those that :meth:`sample_weight` returns.
+        The weights wᵢ are the result of :meth:`sample_weight`.
         """
         weight = self.sample_weight(y_true, y_pred, sample_weight)
         if weight is None:
@@ -107,17 +109,17 @@ class LossFunction(Readable, ABC):
     def sample_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | None:
-        """Return the weight of each sample in the loss, or None where all weigh the same."""
+        """Return the weight of each sample in the loss, or None if all are equal."""
         return sample_weight
 
     def metric_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | None:
-        """Return the weights that metrics are taken with: 0 for samples that do not count."""
+        """Return the weight of each sample in metrics: 0 for samples that do not count."""
         return sample_weight
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse, before training, a number of outputs that the loss cannot take."""
+        """Refuse a number of outputs that the loss cannot take; called before training."""
         return
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
@@ -130,11 +132,11 @@ class MeanLoss(LossFunction):
 
     @abstractmethod
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the loss of each sample, shape (n,), from arguments as :meth:`match` made them."""
+        """Return the loss of each sample, of shape (n,), for targets from :meth:`match`."""
 
     @abstractmethod
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the derivative of each sample's own loss, shape (n, n_outputs)."""
+        """Return the derivative of each sample's own loss, of shape (n, n_outputs)."""
 
     def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return Σ wᵢ lᵢ / Σ wᵢ."""
@@ -153,31 +155,31 @@ class MeanLoss(LossFunction):
         return self.sample_derivative(y, y_pred) * share
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return the loss of each sample and its derivative; targets are as they were given."""
+        """Return the loss of each sample and its derivative, for targets in any accepted shape."""
         y = self.match(y_true, y_pred)
         return self.sample_loss(y, y_pred), self.sample_derivative(y, y_pred)
 
     def loss_and_derivative(
         self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
     ) -> tuple[Array, Array]:
-        """Return :meth:`loss` and :meth:`derivative`, unless a subclass has either of its own."""
-        if not has_methods_of(MeanLoss, self, "loss", "derivative"):
+        """Return :meth:`loss` and :meth:`derivative`, which share the targets and the weights."""
+        if not has_methods_of(MeanLoss, self, "loss", "derivative"):  # an override counts
             return super().loss_and_derivative(y_true, y_pred, *sample_weight)
         self._check(y_true, y_pred, *sample_weight)
         if y_true.shape[:1] != y_pred.shape[:1]:
-            self.match(y_true, y_pred)  # which refuses it
+            self.match(y_true, y_pred)  # raises the error
         share: Array = self._share(y_true, y_pred, *sample_weight)
         shares = () if isinstance(share, float) else (share,)
         losses = []
 
-        def some(y_pred: Array, y_true: Array, *shares: Array) -> Array:
+        def of_rows(y_pred: Array, y_true: Array, *shares: Array) -> Array:
             loss, derivative = self.sample_loss_and_derivative(y_true, y_pred)
             part = shares[0] if shares else share
             losses.append(array_namespace(loss).sum(loss * part))
             return derivative * (part[:, None] if shares else part)
 
-        # As some rows at a time, where that is how the library works best.
-        derivative = ops.rowwise(y_pred, y_true, *shares, function=some, out=out)
+        # rowwise calls the function with a few rows at a time if that is faster in the library.
+        derivative = ops.rowwise(y_pred, y_true, *shares, function=of_rows, out=out)
         return sum(losses[1:], start=losses[0]), derivative
 
     def match(self, y_true: Array, y_pred: Array) -> Array:
@@ -186,7 +188,7 @@ class MeanLoss(LossFunction):
         Raises
         ------
         ValueError
-            The shapes do not fit. Nothing is broadcast: (n,) against (n, 1) means the same column.
+            The shapes do not fit. They are not broadcast: (n,) and (n, 1) are the same column.
         """
         n, n_outputs = y_pred.shape
         one_column = y_true.shape in ((n,), (n, 1))
@@ -231,7 +233,7 @@ class MeanLoss(LossFunction):
     def _share(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | float:
-        """Return wᵢ / Σ wᵢ, as one number where all are the same; 0 where nothing weighs."""
+        """Return wᵢ / Σ wᵢ, as a single number if all are equal; 0 if the total weight is 0."""
         xp = array_namespace(y_pred)
         weight = self.sample_weight(y_true, y_pred, sample_weight)
         if weight is None:
@@ -250,14 +252,14 @@ class MeanLoss(LossFunction):
 class MeanSquaredError(MeanLoss):
     r"""Mean over samples and outputs, :math:`\frac{1}{nk}\sum_{ij}(\hat y_{ij} - y_{ij})^2`.
 
-    Texts that divide by the number of samples n alone have a loss, and a gradient, k times as
-    large; those that print the gradient :math:`\hat y - y` have the loss
+    Texts that divide only by the number of samples n have a loss and a gradient that are k times as
+    large. Texts with the gradient :math:`\hat y - y` have the loss
     :math:`\frac12 \sum (\hat y - y)^2`.
 
     Parameters
     ----------
     factor : float, default 1.0
-        What it is multiplied by: k / 2 makes it :math:`\frac{1}{2n} \sum (\hat y - y)^2`.
+        Multiplies the loss. With k / 2 it is :math:`\frac{1}{2n} \sum (\hat y - y)^2`.
     """
 
     targets = "values"
@@ -284,7 +286,7 @@ class ClassWeightedLoss(MeanLoss):
     Attributes
     ----------
     class_weight : list of float, dict of int to float, "balanced" or None
-        As it was given.
+        The argument, as lists and dicts of Python numbers.
     balanced_weight : list of float or None
         The class weights that the last ``fit`` computed for ``"balanced"``. Only the network's
         copy of the loss, ``net.loss``, has them; they are saved with it.
@@ -300,16 +302,16 @@ class ClassWeightedLoss(MeanLoss):
 
     @abstractmethod
     def n_classes(self, n_outputs: int) -> int:
-        """Return the number of classes that ``n_outputs`` outputs stand for."""
+        """Return the number of classes of a network with ``n_outputs`` outputs."""
 
     @abstractmethod
     def class_parts(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the share of each class in each target, of shape (n, n_classes)."""
+        """Return the proportion of each class in each target, of shape (n, n_classes)."""
 
     def sample_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | None:
-        """Return the sample's weight times its class's, and 0 for a label to ignore."""
+        """Return the sample weight times the class weight; 0 for an ignored label."""
         weight = self.metric_weight(y_true, y_pred, sample_weight)
         if self.class_weight is None:
             return weight
@@ -341,7 +343,7 @@ class ClassWeightedLoss(MeanLoss):
         return loss
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse class weights whose number is not that of the classes."""
+        """Refuse class weights for another number of classes."""
         n_classes = self.n_classes(n_outputs)
         if self.class_weight is not None and not isinstance(self.class_weight, str):
             weights_of_classes(self.class_weight, n_classes)
@@ -352,15 +354,15 @@ class ClassWeightedLoss(MeanLoss):
         Raises
         ------
         ValueError
-            The number of weights is not that of the classes, or ``"balanced"`` has not been
-            computed from any data yet.
+            There are weights for another number of classes, or ``"balanced"`` weights have not
+            been computed yet.
         """
         known = self.balanced_weight if self.class_weight == "balanced" else self.class_weight
         if known is None or isinstance(known, str):
             raise ValueError(
-                "class_weight='balanced' has no weights before the fit of a network, which "
-                "computes them from its training data: use that network's loss (net.loss), or "
-                "give the weights themselves"
+                "class_weight='balanced' has no weights before a network's fit computes them from "
+                "its training data: use the loss of a trained network (net.loss), or give a "
+                "number for each class"
             )
         return weights_of_classes(known, self.n_classes(n_outputs))
 
@@ -370,21 +372,24 @@ class BinaryCrossEntropy(ClassWeightedLoss):
 
     From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, p = σ(z), the same
     number is :math:`\max(z, 0) - yz + \log(1 + e^{-|z|})`, which neither overflows nor loses
-    precision, and whose derivative is :math:`\sigma(z) - y`. Some texts print the sum over the
-    batch; this is the mean.
+    precision. Its derivative is :math:`\sigma(z) - y`. Some texts have the sum over the batch; this
+    is the mean.
 
     Parameters
     ----------
     from_logits : bool, default False
-        Whether the network ends without a sigmoid. Faster and more exact.
+        Whether the outputs are logits, i.e. the network ends without a sigmoid. This is faster and
+        more exact.
     factor : float, default 1.0
-        What it is multiplied by: k makes it the sum over a sample's outputs in place of the mean.
+        Multiplies the loss. With the number of outputs k, it is the sum over a sample's outputs
+        instead of their mean.
     most : float, default infinity
-        What one output's loss from logits is reported as at most. The derivative is not changed.
+        The upper limit of the reported loss of each output, from logits. It does not change the
+        derivative.
     class_weight : sequence of 2 float, dict or "balanced", optional
-        The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`; a target y between 0
-        and 1 weighs c₀ (1 - y) + c₁ y. For one output only: with several, a sample has several
-        classes but only one weight.
+        The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`. A target y between 0
+        and 1 has the weight c₀ (1 - y) + c₁ y. For one output only: with several outputs, a sample
+        has several classes but only one weight.
 
     Notes
     -----
@@ -415,21 +420,21 @@ class BinaryCrossEntropy(ClassWeightedLoss):
 
     @property
     def accepts(self) -> frozenset[str]:  # type: ignore[override]
-        """Real numbers where logits are asked for, else probabilities."""
+        """Real numbers if the loss takes logits, otherwise probabilities."""
         return frozenset(["real"] if self.from_logits else ["probability"])
 
     def n_classes(self, n_outputs: int) -> int:
-        """Return 2, "no" and "yes"."""
+        """Return 2, for "no" and "yes"."""
         if n_outputs > 1 and self.class_weight is not None:
             raise ValueError(
-                f"class_weight of BinaryCrossEntropy is for one output, and there are {n_outputs}: "
+                f"class_weight of BinaryCrossEntropy is for one output, but there are {n_outputs}: "
                 "give weights to samples with sample_weight, or use SoftmaxCrossEntropy for "
                 "classes that exclude each other"
             )
         return 2
 
     def class_parts(self, y_true: Array, y_pred: Array) -> Array:
-        """Return 1 - y and y of each target."""
+        """Return the rows [1 - y, y]."""
         y = self.match(y_true, y_pred)
         return array_namespace(y).concat([1.0 - y, y], axis=1)
 
@@ -445,7 +450,7 @@ class BinaryCrossEntropy(ClassWeightedLoss):
         return -self.factor * xp.mean(y_true * log_p + (1.0 - y_true) * log_q, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return (σ(z) - y) / k from logits, ((1-y)/(1-p) - y/p) / k else, times the factor."""
+        """Return factor / k times σ(z) - y from logits, or (1-y)/(1-p) - y/p otherwise."""
         if self.from_logits:
             difference = ops.sigmoid(y_pred) - y_true
         else:
@@ -456,15 +461,17 @@ class BinaryCrossEntropy(ClassWeightedLoss):
 
 
 class PoissonLoss(MeanLoss):
-    r"""Counts, from the logarithm z of their rate :math:`\mu = e^z`: half of the Poisson deviance.
+    r"""Half the Poisson deviance, for counts; outputs are the logarithm z of the rate μ.
 
-    :math:`y \log(y / \mu) - y + \mu`, the mean over samples and outputs; its derivative with
-    respect to z is :math:`\mu - y`. McCullagh and Nelder 1989, section 2.3.1.
+    It is the mean of :math:`y \log(y / \mu) - y + \mu` with :math:`\mu = e^z`, over samples and
+    outputs. The derivative with respect to z is :math:`\mu - y`. McCullagh and Nelder 1989,
+    section 2.3.1.
 
     Parameters
     ----------
     factor : float, default 1.0
-        What it is multiplied by: k makes it the sum over a sample's outputs in place of the mean.
+        Multiplies the loss. With the number of outputs k, it is the sum over a sample's outputs
+        instead of their mean.
     """
 
     accepts = frozenset(["real"])
@@ -488,29 +495,29 @@ class PoissonLoss(MeanLoss):
 
 
 class ClassLoss(ClassWeightedLoss):
-    r"""Base of the losses of several classes that exclude each other.
+    r"""Base of the losses for several classes that exclude each other.
 
     Parameters
     ----------
     class_weight : sequence of float, dict or "balanced", optional
-        A weight for each class; finite, 0 or more, not all 0. A dict has weights by class index,
-        and classes that it does not name weigh 1. ``"balanced"`` is :math:`n / (K n_k)` for K
+        A weight for each class; finite, 0 or more, not all 0. A dict has weights by class index;
+        all other classes have the weight 1. ``"balanced"`` is :math:`n / (K n_k)` for K
         classes with :math:`n_k` of the n training samples each, so that all classes have the same
         total weight. With sample weights, n and :math:`n_k` are sums of weights. Each ``fit``
         computes it anew from its training data, and uses it for its validation data too; see
         ``net.loss.balanced_weight``. Training data that lack one of the classes are refused.
     ignore_index : int, optional
-        Samples with this label (which may be out of range, e.g. -1) count for nothing.
+        Samples with this label are ignored. It may be out of range, e.g. -1.
     label_smoothing : float, default 0.0
-        The part ε of a label that all K classes share: :math:`(1 - \epsilon) y + \epsilon / K`, so
-        that the network need not be certain. Szegedy et al. 2016, section 7. Class weights are
-        those of the labels before that.
+        The part ε of each label that is spread over all K classes:
+        :math:`(1 - \epsilon) y + \epsilon / K`. It keeps the network from becoming too certain.
+        Szegedy et al. 2016, section 7. Class weights use the labels before smoothing.
 
     Raises
     ------
     ValueError, TypeError
-        A weight is negative, not finite or no number, all are 0, or a dict names what is no class
-        index. Weights of another number than the classes are refused by ``fit``.
+        A weight is negative or not a finite number, all weights are 0, or a key of a dict is not a
+        class index. ``fit`` refuses weights for another number of classes.
 
     Examples
     --------
@@ -541,7 +548,7 @@ class ClassLoss(ClassWeightedLoss):
         """Return the number of outputs."""
         if n_outputs < 2:
             raise ValueError(
-                f"{type(self).__name__} needs one output for each class, and the network has "
+                f"{type(self).__name__} needs one output for each class, but the network has "
                 f"{n_outputs}: give the last layer as many units as there are classes, or use "
                 "BinaryCrossEntropy"
             )
@@ -572,13 +579,13 @@ class ClassLoss(ClassWeightedLoss):
             class_indices(y_true, n_classes, self.ignore_index)
 
     def class_parts(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the targets as rows, not smoothed."""
+        """Return the targets as rows, without smoothing."""
         return super().match(y_true, y_pred)
 
     def metric_weight(
         self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
     ) -> Array | None:
-        """Return the sample's weight, and 0 for the label to ignore."""
+        """Return the sample weight; 0 for the ignored label."""
         if self.ignore_index is None or y_true.shape == y_pred.shape:
             return sample_weight
         xp = array_namespace(y_pred)
@@ -590,9 +597,9 @@ class ClassLoss(ClassWeightedLoss):
 class CategoricalCrossEntropy(ClassLoss):
     r"""Several classes, from a distribution p for each sample: :math:`-\sum_k y_k \log p_k`.
 
-    Its derivative is :math:`-y_k / p_k`. The gradient :math:`p - y` that is often printed beside
-    this formula belongs to softmax and cross-entropy taken together, with respect to the softmax's
-    input: that is :class:`SoftmaxCrossEntropy`, which is also the more exact of the two.
+    Its derivative is :math:`-y_k / p_k`. The gradient :math:`p - y`, which many texts give for this
+    formula, is that of softmax and cross-entropy together, with respect to the input of the
+    softmax. :class:`SoftmaxCrossEntropy` is this combination, and is more exact.
 
     Notes
     -----
@@ -615,20 +622,20 @@ class SoftmaxCrossEntropy(ClassLoss):
     r"""Several classes, from logits z: :math:`-\sum_k y_k \log s_k`, s being the softmax of z.
 
     Its derivative is :math:`s - y` (for targets that sum to 1). Labels are class indices or
-    one-hot rows. A text that prints this gradient beside
-    :math:`-\sum_k [y_k \log s_k + (1 - y_k) \log(1 - s_k)]` pairs it with another loss than its
-    own: the second term has a gradient too.
+    one-hot rows. Some texts give this gradient for
+    :math:`-\sum_k [y_k \log s_k + (1 - y_k) \log(1 - s_k)]`, whose gradient is another, because
+    the second term contributes too.
 
     Parameters
     ----------
     class_weight, ignore_index, label_smoothing
         See :class:`ClassLoss`.
     most : float, default infinity
-        What a sample's loss is reported as at most. The derivative is not changed.
+        The upper limit of the reported loss of each sample. It does not change the derivative.
     """
 
     accepts = frozenset(["real"])
-    advice = "It takes the softmax itself: end with DenseLayer or LinearActivation."
+    advice = "It applies the softmax itself: end with DenseLayer or LinearActivation."
     decision_threshold = 0.0
 
     def __init__(
@@ -647,14 +654,14 @@ class SoftmaxCrossEntropy(ClassLoss):
         return _at_most(losses, self.most)
 
     def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return both from one softmax, unless a subclass has either of its own."""
+        """Return both, computed from the same softmax."""
         own = ("sample_loss", "sample_derivative", "match", "one_hot")
         if not has_methods_of(SoftmaxCrossEntropy, self, *own):
             return super().sample_loss_and_derivative(y_true, y_pred)
         plain = not self.label_smoothing and self.ignore_index is None
         whole = array_namespace(y_true).isdtype(y_true.dtype, "integral")
         if plain and whole and y_pred.shape[1] > 1 and y_true.shape == (y_pred.shape[0],):
-            losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)  # makes no rows
+            losses, derivatives = ops.softmax_cross_entropy(y_pred, y_true)  # without one-hot rows
             return _at_most(losses, self.most), derivatives
         xp, y = array_namespace(y_pred), self.match(y_true, y_pred)
         log_s = ops.log_softmax(y_pred)
@@ -674,13 +681,13 @@ class NegativeLogLikelihood(ClassLoss):
     advice = "End with LogSoftmaxActivation."
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return -Σ y log p, minus the log-probability of each row's class."""
+        """Return -Σ y log p: for one-hot rows, minus the log-probability of the class."""
         xp = array_namespace(y_pred)
-        # Not y * log p alone: a class of probability 0 has log p = -∞, and 0 * ∞ is NaN.
+        # Not just y * log p: a class of probability 0 has log p = -∞, and 0 * ∞ is NaN.
         return -xp.sum(y_true * xp.where(y_true > 0, y_pred, 0.0), axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return -y: -1 at each row's class, if it is not smoothed."""
+        """Return -y, which is -1 at each row's class without smoothing."""
         return -y_true
 
 
@@ -707,7 +714,7 @@ def _at_most(losses: Array, most: float) -> Array:
 
 
 def _log(p: Array, least: float) -> Array:
-    """Return log p, continued below ``least`` by its tangent there: log p₀ + p/p₀ - 1."""
+    """Return log p; below p₀ = ``least``, its tangent at p₀, which is log p₀ + p/p₀ - 1."""
     xp = array_namespace(p)
     return xp.log(xp.maximum(p, least)) + (xp.minimum(p, least) / least - 1.0)
 

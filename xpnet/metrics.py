@@ -1,12 +1,13 @@
-"""Metrics: how good the outputs are, in numbers that people compare.
+"""Metrics: how good the outputs are, as numbers that are easy to compare.
 
-A metric sums *statistics* over batches on the device, and makes its number of them once. Each is
-callable, ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library of ``y_pred``.
+A metric sums *statistics* over batches on the device, and computes its value from the sums once. It
+can also be called, as in ``accuracy(y_true, y_pred)``, and returns a 0-d array of the library of
+``y_pred``.
 
-A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``, or any function
-``(y_true, y_pred) -> number``, which then needs all outputs of an epoch at once. Searches and
-callbacks that look for the best network read the attribute ``greater_is_better``, which a function
-may have too; without it, ``mode="max"`` or ``mode="min"`` must be given.
+A new metric is a subclass of :class:`Metric` with ``statistics`` and ``result``. It may also be a
+function ``(y_true, y_pred) -> number``, which needs all outputs of an epoch at once. Searches and
+callbacks read its attribute ``greater_is_better`` to find the best network. If a function does not
+have it, ``mode="max"`` or ``mode="min"`` must be given.
 """
 
 from abc import ABC, abstractmethod
@@ -23,12 +24,12 @@ class Metric(Readable, ABC):
     Attributes
     ----------
     name : str
-        What tables and histories call it.
+        The name of the metric in tables and histories.
     one_class_per_sample : bool
-        Whether it takes the outputs for classes that exclude each other.
+        Whether each sample belongs to exactly one class.
     greater_is_better : bool or None, default None
-        Whether a larger number means a better network. Where a subclass leaves it at None,
-        whatever looks for the best network asks for ``mode="max"`` or ``mode="min"``.
+        Whether a larger value means a better network. With None, searches and callbacks need
+        ``mode="max"`` or ``mode="min"``.
     """
 
     name: ClassVar[str]
@@ -37,7 +38,7 @@ class Metric(Readable, ABC):
 
     @abstractmethod
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return what has to be known of a batch.
+        """Return the statistics of a batch, from which :meth:`result` computes the metric.
 
         Parameters
         ----------
@@ -53,7 +54,7 @@ class Metric(Readable, ABC):
         """Return the metric, a 0-d array, from the statistics of all batches."""
 
     def merge(self, a: Array, b: Array) -> Array:
-        """Return the statistics of two batches taken together; their sum, unless said else."""
+        """Return the combined statistics of two batches; by default their sum."""
         return a + b
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
@@ -74,13 +75,14 @@ class Metric(Readable, ABC):
 
 
 class Accuracy(Metric):
-    """The share of samples whose class is right.
+    """The proportion of samples whose class is correct.
 
     Parameters
     ----------
     threshold : float, optional
-        With one output: the value above which it says "class 1". A network sets it to what its
-        loss means (0.5 for probabilities, 0 for logits); by itself it is 0.5.
+        With one output, the value above which the prediction is class 1. By default, a network
+        uses the decision threshold of its loss (0.5 for probabilities, 0 for logits), and a metric
+        without a network uses 0.5.
     """
 
     name = "accuracy"
@@ -91,24 +93,24 @@ class Accuracy(Metric):
         self.threshold = threshold
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the weight of the right ones, and of all."""
+        """Return the total weight of the correct samples, and of all samples."""
         xp = array_namespace(y_pred)
-        right = xp.astype(self._right(y_true, y_pred), y_pred.dtype)
-        if right.ndim == 2:
-            right = xp.mean(right, axis=1)
+        correct = xp.astype(self._correct(y_true, y_pred), y_pred.dtype)
+        if correct.ndim == 2:
+            correct = xp.mean(correct, axis=1)
         weight = _weight(y_pred, sample_weight)
-        return xp.stack([xp.sum(right * weight), xp.sum(weight)])
+        return xp.stack([xp.sum(correct * weight), xp.sum(weight)])
 
-    def _right(self, y_true: Array, y_pred: Array) -> Array:
+    def _correct(self, y_true: Array, y_pred: Array) -> Array:
         return true_classes(y_true, y_pred) == predicted_classes(y_pred, self.threshold)
 
     def result(self, statistics: Array) -> Array:
-        """Return right / all."""
+        """Return the weight of the correct samples divided by that of all samples."""
         return _ratio(statistics[0], statistics[1])
 
 
 class BinaryAccuracy(Accuracy):
-    """The share of yes-or-no answers that are right, where every output is one of its own.
+    """The proportion of correct yes-or-no answers; each output is an independent answer.
 
     Parameters
     ----------
@@ -119,7 +121,7 @@ class BinaryAccuracy(Accuracy):
     name = "binary_accuracy"
     one_class_per_sample = False
 
-    def _right(self, y_true: Array, y_pred: Array) -> Array:
+    def _correct(self, y_true: Array, y_pred: Array) -> Array:
         threshold = 0.5 if self.threshold is None else self.threshold
         return (_column(y_true, y_pred) > 0.5) == (y_pred > threshold)
 
@@ -131,7 +133,7 @@ class MSE(Metric):
     greater_is_better = False
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the weighted sum of each sample's error, and of the weights."""
+        """Return the weighted sum of the samples' errors, and the sum of the weights."""
         xp = array_namespace(y_pred)
         weight = _weight(y_pred, sample_weight)
         error = xp.mean(self._error(_column(y_true, y_pred) - y_pred), axis=1)
@@ -168,15 +170,15 @@ class RMSE(MSE):
 class R2(Metric):
     r"""Coefficient of determination, :math:`1 - \sum (y-\hat y)^2 / \sum (y - \bar y)^2`.
 
-    With several outputs, the mean of theirs. Where the targets do not vary it is 1 for exact
-    predictions and else 0.
+    With several outputs, it is the mean over the outputs. If the targets do not vary, it is 1 for
+    exact predictions and otherwise 0.
     """
 
     name = "r2"
     greater_is_better = True
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return for each output: weight, mean, Σ(y - mean)², Σ(y - ŷ)²."""
+        """Return four rows: the weight, mean, Σ(y - mean)² and Σ(y - ŷ)² of each output."""
         xp = array_namespace(y_pred)
         y = _column(y_true, y_pred)
         weight = _weight(y_pred, sample_weight)[:, None] + xp.zeros_like(y)
@@ -186,7 +188,7 @@ class R2(Metric):
         return xp.stack([total, mean, spread, xp.sum(weight * (y - y_pred) ** 2, axis=0)])
 
     def merge(self, a: Array, b: Array) -> Array:
-        """Return the statistics of both: Chan et al. 1983, which does not cancel as Σy² would."""
+        """Combine as in Chan et al. 1983, without the cancellation of formulas with Σy²."""
         xp = array_namespace(a)
         total = a[0, :] + b[0, :]
         apart = b[1, :] - a[1, :]
@@ -196,10 +198,10 @@ class R2(Metric):
         return xp.stack([total, mean, spread, a[3, :] + b[3, :]])
 
     def result(self, statistics: Array) -> Array:
-        """Return 1 - residual / spread, the mean over outputs."""
+        """Return the mean of 1 - residual / spread over the outputs."""
         xp = array_namespace(statistics)
         total, mean = statistics[0, :], statistics[1, :]
-        # What rounding alone makes of targets that are all the same counts as no spread.
+        # If all targets are equal, rounding may leave a small spread, which is taken as 0.
         rounding = total * (2.0 * float(xp.finfo(mean.dtype).eps) * mean) ** 2
         spread = xp.where(statistics[2, :] <= rounding, 0.0, statistics[2, :])
         residual = xp.where(statistics[3, :] <= rounding, 0.0, statistics[3, :])
@@ -209,14 +211,14 @@ class R2(Metric):
 
 
 class _FromConfusion(Metric):
-    """What can be read off a confusion matrix.
+    """Base of the metrics that are computed from a confusion matrix.
 
     Parameters
     ----------
     average : {"auto", "binary", "macro", "weighted"}, default "auto"
-        ``"binary"`` is that of class 1; ``"macro"`` the mean over classes that occur (in targets
-        or predictions); ``"weighted"`` the mean weighted by how often a class is true.
-        ``"auto"`` is binary for two classes and macro for more.
+        ``"binary"`` is the metric of class 1, and ``"macro"`` is the mean over the classes that
+        occur in targets or predictions. ``"weighted"`` is the mean weighted by the number of
+        targets in each class. ``"auto"`` is binary for two classes and macro for more.
     threshold : float, optional
         As for :class:`Accuracy`.
     """
@@ -234,7 +236,14 @@ class _FromConfusion(Metric):
 
     @abstractmethod
     def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
-        """Return the metric of each class from three counts per class."""
+        """Return the metric of each class.
+
+        Parameters
+        ----------
+        hits, true, predicted : array of shape (n_classes,)
+            The total weights of the samples that are correctly predicted to be of a class, that
+            are of the class, and that are predicted to be of the class.
+        """
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the confusion matrix."""
@@ -255,7 +264,7 @@ class _FromConfusion(Metric):
 
 
 class Precision(_FromConfusion):
-    """Of those said to be of a class, the share that is."""
+    """The proportion of samples predicted to be of a class that are of that class."""
 
     name = "precision"
 
@@ -265,7 +274,7 @@ class Precision(_FromConfusion):
 
 
 class Recall(_FromConfusion):
-    """Of those that are of a class, the share said to be."""
+    """The proportion of samples of a class that are predicted to be of that class."""
 
     name = "recall"
 
@@ -291,13 +300,13 @@ def confusion_matrix(
     *,
     threshold: float | None = None,
 ) -> Array:
-    """Count how often class i (row) was taken for class j (column).
+    """Count the samples of class i (row) that are predicted to be of class j (column).
 
     Parameters
     ----------
     y_true : array of shape (n,), (n, 1) or (n, n_classes)
     y_pred : array of shape (n, n_outputs)
-        A network's output; one output means two classes.
+        A network's output. A single output is for two classes.
     sample_weight : array of shape (n,), optional
     threshold : float, optional
         As for :class:`Accuracy`.
@@ -309,7 +318,7 @@ def confusion_matrix(
     Raises
     ------
     TypeError, ValueError
-        As a metric does.
+        The arguments are invalid, as for a metric.
     """
     _check(y_true, y_pred, sample_weight)
     _check_classes(y_true, y_pred, sample_weight)
@@ -328,12 +337,13 @@ def _confusion(
 
 
 def predicted_classes(y_pred: Array, threshold: float | None = None) -> Array:
-    """Return the class that each row of a network's output says.
+    """Return the class that a network predicts for each sample.
 
     Parameters
     ----------
     y_pred : array of shape (n, n_outputs)
-        Several outputs: the class is that of the largest. One: class 1 above the threshold.
+        With several outputs, the class is the index of the largest. With one output, it is 1 above
+        the threshold and otherwise 0.
     threshold : float, optional
         By default 0.5.
 
@@ -361,7 +371,7 @@ def true_classes(y_true: Array, y_pred: Array) -> Array:
         return xp.astype(xp.argmax(y_true, axis=1), xp.int64)
     y_true = xp.reshape(y_true, (-1,))
     if y_pred.shape[1] == 1 and xp.isdtype(y_true.dtype, "real floating"):
-        y_true = y_true > 0.5  # a probability of class 1, most often 0 or 1
+        y_true = y_true > 0.5  # a probability of class 1, usually 0 or 1
     return xp.astype(y_true, xp.int64)
 
 
@@ -382,7 +392,7 @@ precision, recall, f1 = Precision(), Recall(), F1()
 
 
 def _check(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
-    """Refuse what does not belong together."""
+    """Refuse arguments whose shapes do not fit each other."""
     check_batch(y_true, y_pred, sample_weight)
     n = y_pred.shape[0]
     if y_true.ndim not in (1, 2) or y_true.shape[0] != n:
@@ -402,13 +412,13 @@ def _check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) ->
         class_indices(labels, n_outputs)
     elif not ((labels >= 0) & (labels <= 1)).all():
         raise ValueError(
-            f"y_true goes from {labels.min()} to {labels.max()}: one output has the classes 0 and "
-            "1, so expected numbers from 0 to 1"
+            f"y_true goes from {labels.min()} to {labels.max()}: expected numbers from 0 to 1, "
+            "because one output has the classes 0 and 1"
         )
 
 
 def _weight(y_pred: Array, sample_weight: Array | None) -> Array:
-    """Return a weight for each sample, 1 where none are given."""
+    """Return a weight for each sample; 1 if none are given."""
     xp = array_namespace(y_pred)
     if sample_weight is None:
         return xp.ones_like(y_pred[:, 0])

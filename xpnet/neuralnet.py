@@ -1,4 +1,4 @@
-"""The network: layers, a loss and an optimizer, trained and asked."""
+"""The network: layers, a loss and an optimizer, with training and prediction."""
 
 import copy
 import operator
@@ -67,35 +67,39 @@ class NeuralNetwork:
     Parameters
     ----------
     epochs : int, default 100
-        How often ``fit`` goes through the data; also the number that learning-rate schedules run
-        over, whose last rate stays afterwards.
+        The number of passes over the data in one ``fit``. Learning-rate schedules span this number
+        of epochs, and keep their last rate afterwards.
     batch_size : int or "auto", default 128
         Samples in a mini-batch; a data set with fewer samples is one batch. "auto" chooses the
         largest of 64, 128, 256 and 512 that fits in memory.
     optimizer : str, Optimizer or subclass, default SGD
-        An instance is copied; a class or a name is made with ``learning_rate`` and ``momentum``.
+        An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
+        ``momentum``.
     learning_rate : float or Schedule, optional
-        By default the optimizer's own.
+        By default, the optimizer's default.
     momentum : float, optional
-        By default the optimizer's own.
+        By default, the optimizer's default.
     verbose : bool, default False
         Whether to print a line after each epoch.
     loss : str, LossFunction or subclass, default MeanSquaredError
-        An instance is never changed. ``fit`` may replace the attribute ``loss`` by a copy; see its
-        notes.
+        An instance is never changed. ``fit`` may replace the attribute ``loss`` with a copy; see
+        its notes.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
+        Recorded in the history, and computed by :meth:`score`. By default, there is no metric.
     device : str, optional
-        ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: where the network lives and the data are
-        moved to. Without it, the network follows the arrays it is given.
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
+        data are moved. By default, the network moves to the device of the arrays it is given.
     backend : str, optional
-        Another library for the device, e.g. ``"torch"``; see :func:`xpnet.backends.resolve`.
+        The array library, if it is not the device's default, e.g. ``"torch"``; see
+        :func:`xpnet.backends.resolve`.
     dtype : {"float32", "float64"} or the NumPy type of that name, default "float32"
         The type of the weights and of all computations with them. Features are rounded to it; if
         the first layer is :class:`~xpnet.Normalization`, only after that layer.
     seed : int, optional
-        Fixes first weights, order of samples and dropout, alike on every backend.
+        Fixes the initial weights, the order of samples and dropout, which are then the same on
+        every backend. By default, they differ from run to run.
     shuffle : bool, default True
-        Whether the samples are put in a new order for each epoch. Streamed data are shuffled by
+        Whether to shuffle the samples for each epoch. Streamed data are shuffled by
         blocks of rows, and then within each chunk; see ``memory_limit``.
     progress : bool, default False
         Whether to show a progress bar with the loss.
@@ -103,57 +107,57 @@ class NeuralNetwork:
         Bytes that training may take on the device; by default, the free memory there. Data that do
         not fit are streamed. Data in a file are read into memory once if they fit; with a limit
         they are always streamed. Streaming reads the data in chunks. Each chunk is made of blocks
-        of rows from all over the data, and is shuffled. So every sample is used once an epoch, and
+        of rows from all over the data, and is shuffled. So every sample is used once per epoch, and
         sorted data are mixed. A batch that does not fit is split into pieces whose gradients are
         summed. The update is the same, except with :class:`~xpnet.BatchNormalization`, which
         takes the moments of each piece, and :class:`~xpnet.Dropout`, which draws a mask for each.
     regularizer : str or Regularizer, optional
-        What the weights of all dense layers cost that have no regularizer of their own
-        (:mod:`xpnet.regularizers`). The loss that the history shows has it in it, and the column
-        ``penalty`` has it by itself, as it is at the end of the epoch; of one that samples share,
-        the mean of what they paid.
+        Adds a penalty on the weights of each dense layer for which no regularizer is given
+        (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
+        ``penalty`` shows it separately, as of the end of the epoch. A penalty with ``per_sample``
+        is averaged over the epoch instead.
     precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
-        Of matrix products on CUDA, in a network of float32. All but "float32" let cuBLAS round the
-        factors of products to fewer bits. Weights stay float32. With "float16" the loss is scaled,
-        so that small derivatives are not lost. The gain in time and the loss of accuracy have not
-        been measured yet.
+        The precision of matrix products on CUDA, in a float32 network. All but "float32" let cuBLAS
+        round the factors of products to fewer bits. Weights stay float32. With "float16" the loss
+        is scaled, so that small derivatives are not lost. The gain in time and the loss of accuracy
+        have not been measured yet.
     capture : bool or "auto", default "auto"
         On CUDA, whether whole steps are captured in graphs. False launches the same kernels one by
-        one. True refuses a network that has layers there are no kernels for; "auto" trains it by
-        its formulas.
+        one. A network with layers that have no kernels is refused with True, and trained by its
+        formulas with "auto".
     target_unit : tuple of 2 floats, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
-        training data; one pair for all outputs. By default targets are learned as they are. With
-        it, the network is trained on ``(y - mean) / scale``, which is computed in float64. What
-        ``predict`` answers, and what ``score`` and the history's metric measure, is in the unit of
-        ``y``, in float64. The history's loss is that of the standardised targets. Needed where
-        targets are far from 0 in comparison with their spread, or very large or small. For losses
-        that take values, such as :class:`~xpnet.MeanSquaredError`.
+        training data; one pair for all outputs. The network is then trained on
+        ``(y - mean) / scale``, computed in float64. Predictions, scores and the history's metric
+        are in the unit of ``y``, in float64. The history's loss is computed from the standardised
+        targets. Give it if the targets are very large or very small, or far from 0 in comparison
+        with their spread. It works with losses whose targets are values, such as
+        :class:`~xpnet.MeanSquaredError`. By default, targets are not changed.
 
     Attributes
     ----------
     layers : list of Layer
         ``net.layers.pop()`` takes the last one off; :meth:`add` appends one.
     history : History
-        Loss, metric, their validation twins, learning rate and seconds of each epoch.
+        For each epoch: loss and metric, both also for validation data, learning rate and seconds.
     last_plan : MemoryPlan or None
-        What the last ``fit`` took of the memory; see :meth:`memory_plan`.
+        The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
-        Those of the data set of the last ``fit``, if it had any.
+        The names in the data set of the last ``fit``, or None.
 
     Raises
     ------
     UnknownNameError, ValueError, TypeError
-        An argument is not what it should be, or ``target_unit`` is given beside a loss of classes.
+        An argument is invalid, or ``target_unit`` does not fit the loss.
     DeviceUnavailableError
-        The device is not there.
+        The device is not available.
 
     Notes
     -----
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is also an
-    attribute. It may be set later, and is checked then as in the constructor. A new optimizer is
-    copied, and a new seed takes effect on the weights with the next :meth:`reset`. A network that
-    gets another ``target_unit`` has to be trained again.
+    attribute. It may be set later, and is then checked as in the constructor. A new optimizer is
+    copied, and a new seed takes effect on the weights with the next :meth:`reset`. After a new
+    ``target_unit``, the network must be trained again.
 
     Examples
     --------
@@ -164,7 +168,7 @@ class NeuralNetwork:
     >>> [round(float(p)) for p in net.fit((X, y)).predict(X)[:, 0]]
     [0, 1, 1, 0]
 
-    Prices in the hundreds of thousands are learned in a unit of their own:
+    Targets as large as house prices need a ``target_unit``:
 
     >>> rooms, price = [[1.0], [2.0], [3.0]], np.array([150_000, 200_000, 250_000])
     >>> unit = (price.mean(), price.std())
@@ -177,7 +181,7 @@ class NeuralNetwork:
     """How many samples a data set must have to be trained on."""
 
     warns_of_targets: ClassVar[bool] = True
-    """Whether ``fit`` warns of targets that lose digits, or whose size keeps it from learning."""
+    """Whether ``fit`` warns of targets that lose digits, or whose size prevents learning."""
 
     epochs: int
     batch_size: int | str
@@ -242,7 +246,7 @@ class NeuralNetwork:
         self._is_fitted = False
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; a setting is checked first, and what follows from it is updated."""
+        """Set an attribute; a setting is checked, and attributes that depend on it are updated."""
         held, value = vars(self), check_setting(self, name, value)
         if name == "backend" and held.get("layers"):
             self.to(value)
@@ -257,19 +261,19 @@ class NeuralNetwork:
         elif name == "seed":
             self._entropy = _entropy(self.seed)
         elif name == "optimizer" and value.n_updates == 0:
-            self._new_optimizer = copy.deepcopy(value)  # what reset begins with
+            self._new_optimizer = copy.deepcopy(value)  # restored by reset
         elif name == "regularizer":
             self.parameters = Parameters(self.layers, value)
 
     # ---- building
 
     def add(self, layer: Layer) -> Self:
-        """Add a layer behind the last one, and draw its parameters.
+        """Append a layer, and initialise its parameters.
 
         Parameters
         ----------
         layer : Layer
-            The first one needs an input shape.
+            The first layer needs an input shape.
 
         Returns
         -------
@@ -279,16 +283,16 @@ class NeuralNetwork:
         Raises
         ------
         TypeError
-            ``layer`` is no layer (a class instead of an instance, say).
+            ``layer`` is not a layer, but e.g. a class instead of an instance.
         ValueError
-            It has no input shape, one that does not fit, or is in the network already.
+            The layer has no input shape, or one that does not fit, or is already in a network.
         """
         given: Any = layer
         if not isinstance(given, Layer):
             hint = f": write {given.__name__}(...)" if isinstance(given, type) else ""
             raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
         if layer.in_network:
-            raise ValueError(f"this {layer.layer_name()} is in a network already: make a new one")
+            raise ValueError(f"this {layer.layer_name()} is already in a network: make a new one")
         before = dict(vars(layer))
         try:
             self._append(layer)
@@ -299,28 +303,32 @@ class NeuralNetwork:
         return self
 
     def _append(self, layer: Layer) -> None:
-        """Connect a layer to the last one, and make everything that depends on the layers anew."""
+        """Connect a layer to the last one, and update everything that depends on the layers."""
         if self.layers:
             shape = self.layers[-1].output_shape()
             if layer._input_shape not in (None, shape):
                 raise ValueError(
-                    f"{layer.layer_name()} has input_shape={layer.input_shape()}, and the layer "
-                    f"before it puts out {shape}: leave input_shape out"
+                    f"{layer.layer_name()} has input_shape={layer.input_shape()}, but the layer "
+                    f"before it has outputs of shape {shape}: leave input_shape out"
                 )
             layer.set_input_shape(shape)
         layer.input_shape()
         self._initialize(layer, len(self.layers))
-        # Refuses a layer that lacks a parameter.
+        # Before the layer is added, because this refuses a layer that lacks a parameter.
         self.parameters = Parameters([*self.layers, layer], self.regularizer)
         layer.in_network = True
         self.layers.append(layer)
-        # Only the layers behind the first one that learns ask for a derivative of their input.
+        # A derivative with respect to the input is of use only to earlier layers with parameters.
         layer.needs_input_error = any(each.parameter_names for each in self.layers[:-1])
         self.optimizer = self._new_optimizer
         self._is_fitted = False
 
     def reset(self) -> Self:
-        """Forget all training: first weights, history and optimizer as after building."""
+        """Undo all training: restore the optimizer, clear the history, initialise all parameters.
+
+        With a ``seed``, the parameters get the same initial values as before. Without one, they
+        get new random values.
+        """
         if self.seed is None:
             self._entropy = _entropy()
         for index, layer in enumerate(self.layers):
@@ -350,7 +358,7 @@ class NeuralNetwork:
             )
         if backend == self.backend:
             return self
-        # All copies are made before any takes its place: a move that fails changes nothing.
+        # All arrays are copied before any is replaced, so a move that fails changes nothing.
         holders: list[tuple[Any, tuple[str, ...]]] = [(self.optimizer, self.optimizer.state_names)]
         holders += [(layer, (*layer.parameter_names, *layer.state_names)) for layer in self.layers]
         moved = [
@@ -373,14 +381,14 @@ class NeuralNetwork:
     def get_mini_batches(
         self, X: Array, y: Array | None = None, shuffle: bool = True
     ) -> Iterator[tuple[Array, Array | None]]:
-        """Give the samples in mini-batches, the last one shorter where they do not divide.
+        """Yield the samples in mini-batches; the last one may be smaller.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
         y : array-like of shape (n, ...), optional
         shuffle : bool, default True
-            Whether to shuffle them, as a network that shuffles does in the next epoch.
+            Whether to shuffle the samples, in the order that the next epoch would use.
 
         Yields
         ------
@@ -395,17 +403,17 @@ class NeuralNetwork:
             data.y = standardised(data.y, self.target_unit)
         backend = self._backend_for(data.X)
         order = self._permutation(len(data), self.history.epochs) if shuffle else None
-        size = self._most_at_a_time()
+        size = self._largest_batch_size()
         with backend.active():
             placed = place(data, backend, data.y, first=takes_wide(self, backend))
         if isinstance(placed, Stream):
             if shuffle:
-                raise TypeError("X is stored, and read in its order: give shuffle=False")
+                raise TypeError("X is stored data, which are read in order: give shuffle=False")
             batches = placed.batches(size)
         else:
             batches = placed.batches(size, order)
         while True:
-            with backend.active():  # not while the caller has the batch
+            with backend.active():  # but not while the caller uses the batch
                 batch = next(batches, None)
             if batch is None:
                 return
@@ -473,19 +481,19 @@ class NeuralNetwork:
         return X
 
     def backward_propagation(self, output_error: Array, update: bool = True) -> None:
-        """Carry the derivative of the loss back through all layers, and update their parameters.
+        """Propagate the derivative of the loss back, and update the parameters of all layers.
 
         Parameters
         ----------
         output_error : array of shape (n, n_outputs)
             Derivative of the loss with respect to the last output.
         update : bool, default True
-            False leaves the parameters as they are, and the layers with their gradients.
+            If False, the parameters stay the same; the layers keep their gradients in any case.
 
         Notes
         -----
-        It ends at the first layer with parameters: nobody needs the derivative with respect to the
-        data, which would cost as much as another third of that layer's training.
+        Propagation ends at the first layer with parameters. The derivative with respect to the
+        data is not needed, and computing it would make that layer's training half as long again.
         """
         for layer in reversed(self.layers):
             output_error = layer.backward_propagation(output_error)
@@ -495,17 +503,17 @@ class NeuralNetwork:
             self.update_parameters()
 
     def update_parameters(self, weight: Array | float = 1.0) -> None:
-        """Let the optimizer change the parameters by the gradients of the last backward pass.
+        """Update the parameters with the optimizer and the gradients of the last backward pass.
 
         Parameters
         ----------
         weight : float or 0-d array, default 1.0
-            What the batch's samples weigh together, for penalties that they share.
+            The total weight of the batch's samples, by which ``per_sample`` penalties are divided.
         """
         if self.parameters:
             self.parameters.update(self.optimizer, weight)
 
-    # ---- training and asking
+    # ---- training and prediction
 
     def fit(
         self,
@@ -523,16 +531,17 @@ class NeuralNetwork:
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight)
         validation : the same, optional
-            Loss and metric of these are recorded after each epoch; nothing is learned from them.
+            Data whose loss and metric are recorded after each epoch. The network does not learn
+            from them.
         epochs : int, optional
-            How many more epochs; by default the network's number.
+            The number of epochs to train for; by default the network's ``epochs``.
         restart : bool, default False
-            False goes on from where the last ``fit`` ended; True forgets all training first.
+            Whether to :meth:`reset` the network first. Otherwise earlier training is continued.
         callbacks : Callback or iterable of Callback, optional
             Called during training (:mod:`xpnet.callbacks`), in this order.
         eval_every : int, default 1
-            Epochs from one evaluation of the validation data to the next; after the last epoch
-            there is one in any case. In between, the history has NaN for them.
+            The number of epochs between evaluations of the validation data. They are always
+            evaluated after the last epoch. For the other epochs the history has NaN.
 
         Returns
         -------
@@ -543,8 +552,8 @@ class NeuralNetwork:
         ------
         ValueError, TypeError
             The data do not fit the network or the loss, or nothing can be learned from them: all
-            samples have weight 0 or a label to ignore, weights are too large or too small for the
-            network's type, or batches of one sample go through
+            samples have the weight 0 or an ignored label, weights are too large or too small for
+            the network's type, or batches of one sample go through
             :class:`~xpnet.BatchNormalization`. The network is unchanged.
         DivergedError
             The loss, or the total weight of a batch, became NaN or infinite. The network is as it
@@ -556,34 +565,36 @@ class NeuralNetwork:
             Stored data cannot be read, e.g. because a mapped file was truncated. The network is
             as it was before that epoch.
         KeyboardInterrupt
-            After the step in which Ctrl-C was pressed. The network has learned what it has, and
-            ``history`` has a row for the epoch as far as it came.
+            Ctrl-C was pressed; training ended after the current step. The network keeps what it
+            has learned, and ``history`` has a row for the incomplete epoch.
 
         Warns
         -----
         UserWarning
-            A column of the features, or the targets, lose digits that matter in the network's
-            type. For a column, that is where the spacing of numbers in the type is more than a
-            thousandth of its deviation, taken as a quarter of its range. Or the last batch of
-            each epoch has one sample, from which a network with batch normalization learns
-            nothing. Or the network has no parameters. Or it has learned little (R² below 0.5)
-            from targets that are far from 0, very large or very small, without a ``target_unit``.
+            The network's type has too few digits for the targets or for a column of the features.
+            For a column, this means that the spacing of numbers in the type is more than a
+            thousandth of the column's deviation, estimated as a quarter of its range.
+
+            Or the last batch of each epoch has one sample, from which a network with batch
+            normalization learns nothing. Or the network has no parameters. Or it has learned
+            little (R² below 0.5) from targets that are far from 0, very large or very small,
+            without a ``target_unit``.
 
         Notes
         -----
-        With ``class_weight="balanced"``, ``net.loss`` becomes a copy of the loss that has the
-        weights for these data in its attribute ``balanced_weight``.
+        With ``class_weight="balanced"``, ``net.loss`` becomes a copy of the loss. The weights for
+        these data are its attribute ``balanced_weight``.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
-        before = {name: getattr(self, name) for name in _OF_THE_DATA}
+        before = {name: getattr(self, name) for name in _SET_FROM_DATA}
         placed = self._prepare(dataset, validation, check_flag("restart", restart))
         done = self.history.epochs
         try:
             with self.backend.active():
                 trainer.Trainer(self, placed, called, every).run(epochs)
         finally:
-            if self.history.epochs == done:  # no epoch is complete: the weights are the old ones
+            if self.history.epochs == done:  # no epoch is complete: the weights are unchanged
                 for name, value in before.items():
                     setattr(self, name, value)
         if self.warns_of_targets and self.target_unit is None and self.history.epochs > done:
@@ -593,7 +604,7 @@ class NeuralNetwork:
         return self
 
     def mark_fitted(self) -> None:
-        """Note that an epoch of training is complete, so that the network may be asked."""
+        """Record that an epoch of training is complete, which prediction requires."""
         self._is_fitted = True
 
     def predict(self, dataset: Dataset | Any) -> Array:
@@ -612,9 +623,9 @@ class NeuralNetwork:
         Raises
         ------
         NotFittedError
-            There was no training yet.
+            The network has not been trained.
         ValueError
-            The features are not those of the training.
+            The features differ from those that the network was trained on.
         """
         self._check_fitted("predict")
         check_names(frame_columns(dataset), self.feature_names)
@@ -644,13 +655,13 @@ class NeuralNetwork:
         Parameters
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight)
-        metric : optional
-            As for the network; by default the network's.
+        metric : str, Metric, subclass or function, optional
+            By default the network's metric.
 
         Raises
         ------
         NotFittedError
-            There was no training yet.
+            The network has not been trained.
         ValueError
             There is no metric, or the data do not fit.
         """
@@ -684,16 +695,17 @@ class NeuralNetwork:
         Parameters
         ----------
         batch_size : int, optional
-            By default the network's; 512 where that is "auto".
+            By default the network's, or 512 if that is "auto".
         n_samples : int, default 0
-            Samples in the data. A batch is not planned larger than this, unless it is 0.
+            The number of samples in the data, if known; no batch is larger. 0 means unknown.
         dtype : str, optional
-            The type of their features, e.g. ``"uint8"``; the network's by default.
+            The type of the features, e.g. ``"uint8"``; by default the network's.
 
         Returns
         -------
         MemoryPlan
-            Bytes of parameters, gradients, optimizer state, activations, data; prints as a table.
+            Bytes of parameters, gradients, optimizer state, activations and data; ``print`` shows
+            it as a table.
 
         Examples
         --------
@@ -704,7 +716,9 @@ class NeuralNetwork:
         """
         self._check_built()
         size = (
-            self._most_at_a_time() if batch_size is None else check_count("batch_size", batch_size)
+            self._largest_batch_size()
+            if batch_size is None
+            else check_count("batch_size", batch_size)
         )
         item = np.dtype(self.backend.dtype).itemsize
         own = _numeric("dtype", self.backend.dtype if dtype is None else dtype)
@@ -728,13 +742,14 @@ class NeuralNetwork:
         print(f"{sum(row[2] for row in rows):,} parameters, {self.backend.dtype}")
 
     def inspect(self, dataset: Dataset | tuple[Any, ...]) -> "Inspection":
-        """Return what each layer does with some samples: outputs, gradients, units that are dead.
+        """Return what each layer does with some samples: outputs, gradients, dead units.
 
         Parameters
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight)
-            The first samples, up to 1,024, are passed through as in a step of training. Before
-            any ``fit``, the balanced class weights of the loss are computed from all samples.
+            Up to 1,024 of the first samples are passed through the network as in a training step.
+            Before any ``fit``, the balanced class weights of the loss are computed from all of
+            the samples.
 
         Returns
         -------
@@ -761,8 +776,8 @@ class NeuralNetwork:
         """Write the network to a ``.safetensors`` file; :func:`xpnet.load` reads it.
 
         The file has the architecture, weights, running statistics, history and the optimizer's
-        state, so a loaded network predicts the same and trains on. There is no code in it.
-        Callbacks are not saved.
+        state, so a loaded network gives the same predictions and can be trained further.
+        The file has no code and no callbacks.
 
         Parameters
         ----------
@@ -781,8 +796,8 @@ class NeuralNetwork:
         Notes
         -----
         To make sure that each part can be restored, ``save`` makes it again from its arguments and
-        compares. So each constructor runs once more, and each layer's ``initialize``. A layer of
-        your own only has to keep its arguments, including ``*args`` and ``**kwargs``, as
+        compares. So each constructor runs once more, and each layer's ``initialize``. Your own
+        layers only have to keep their arguments, including ``*args`` and ``**kwargs``, as
         attributes of the same names. Other attributes that have changed since, including arrays,
         are saved as well. Attributes that a training pass leaves behind are not: those named in
         ``passing_names``, and those without which a pass gives the same results.
@@ -792,7 +807,7 @@ class NeuralNetwork:
         self._check_layers()
         save(self, check_path("path", path))
 
-    # ---- inside
+    # ---- internal
 
     def _prepare(self, dataset: Any, validation: Any = None, restart: bool = False) -> Placed:
         """Check everything that ``fit`` was given; then move data and network to their device."""
@@ -831,24 +846,24 @@ class NeuralNetwork:
         return history
 
     def _label(self, history: History) -> None:
-        """Let a history say what the metric is called, and whether large values are better."""
+        """Set the name of the metric in a history, and whether large values of it are better."""
         history.metric_name = getattr(
             self.metric, "name", getattr(self.metric, "__name__", "metric")
         )
         history.metric_mode = direction_of(self.metric)
 
     def _generator(self, *purpose: int) -> np.random.Generator:
-        """Return a random generator of its own for each purpose, from the network's seed."""
+        """Return the random generator for a purpose, seeded with the network's entropy."""
         return np.random.default_rng(np.random.SeedSequence(self._entropy, spawn_key=purpose))
 
-    def _most_at_a_time(self) -> int:
-        """Return the batch size, or the largest that it may become."""
+    def _largest_batch_size(self) -> int:
+        """Return the batch size, or the largest that "auto" may choose."""
         if isinstance(self.batch_size, str):
             return memory.AUTO_BATCH_SIZES[0]
         return self.batch_size
 
     def _backend_for(self, X: Any) -> Backend:
-        """Return where to compute: with the data, unless a device was asked for."""
+        """Return the backend to compute on: that of the data, unless the user gave a device."""
         if self._follows_data and is_array(X):
             return backend_of(X).with_dtype(self.backend.dtype)
         return self.backend
@@ -856,7 +871,8 @@ class NeuralNetwork:
     def _checked(
         self, data: Any, names: list[str] | None = None, *, train: bool = False
     ) -> Dataset:
-        if isinstance(data, tuple) and data:  # before columns of text are refused
+        # First, because Dataset would refuse an extra column of text with a less helpful message.
+        if isinstance(data, tuple) and data:
             check_names(frame_columns(data[0]), names)
         dataset = as_dataset(data)
         if train:
@@ -889,8 +905,8 @@ class NeuralNetwork:
             raise NotFittedError(f"{what} before fit: train the network with fit(dataset) first")
 
 
-_OF_THE_DATA = ("loss", "feature_names", "label_name", "class_names")
-"""What ``fit`` takes from its data set, besides what it learns."""
+_SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names")
+"""Attributes that ``fit`` sets from its data set before it trains."""
 
 
 def _numeric(name: str, given: Any) -> np.dtype:
@@ -913,7 +929,7 @@ def _numeric(name: str, given: Any) -> np.dtype:
 
 
 def _entropy(seed: int | None = None) -> int:
-    """Return the number that all of a network's randomness is made from."""
+    """Return the entropy from which all random generators of a network are seeded."""
     return cast(int, np.random.SeedSequence(seed).entropy)
 
 

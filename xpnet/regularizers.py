@@ -1,9 +1,9 @@
-"""Prices for weights: what is added to the loss so that a network does not learn by heart.
+"""Regularizers: penalties on the parameters that keep a network from overfitting.
 
-The penalty is a function of the parameters alone, added to the mean loss of a batch; its derivative
-is added to the gradient. Decoupled weight decay (:class:`xpnet.AdamW`) is something else: it makes
-weights smaller by itself, beside the gradient, so that Adam does not divide it by the gradient's
-size. With plain gradient descent, without momentum, the two are the same.
+The penalty depends only on the parameters. It is added to the mean loss of a batch, and its
+derivative to the gradient. Decoupled weight decay (:class:`xpnet.AdamW`) is different: it shrinks
+the weights separately from the gradient, so that Adam does not divide it by the gradient's size.
+For gradient descent without momentum, the two are the same.
 
 A new regularizer is a subclass of :class:`Regularizer` with ``penalty`` and ``derivative``.
 """
@@ -22,15 +22,15 @@ class Regularizer(Readable, ABC):
     Attributes
     ----------
     per_sample : bool
-        Whether the samples of a batch share the penalty: it is divided by what they weigh, their
-        number if all weigh the same. So it counts for less in a large batch.
+        Whether the penalty is divided by the total weight of the batch's samples, or by their
+        number if they have no weights. So it counts for less in a large batch.
     """
 
     per_sample: bool = False
 
     @abstractmethod
     def penalty(self, w: Array) -> Array:
-        """Return what a parameter costs, a 0-d array."""
+        """Return the penalty on a parameter, a 0-d array."""
 
     @abstractmethod
     def derivative(self, w: Array) -> Array:
@@ -39,9 +39,9 @@ class Regularizer(Readable, ABC):
     def add_to(
         self, gradient: Array, w: Array, share: Array | float = 1.0, out: Array | None = None
     ) -> Array:
-        """Return the gradient and the derivative times ``share`` together.
+        """Return the sum of the gradient and the derivative times ``share``.
 
-        ``out`` is where it may be written.
+        The result may be written to ``out``.
         """
         return gradient + share * self.derivative(w)
 
@@ -53,9 +53,10 @@ class L1L2(Regularizer):
     ----------
     l1 : float, default 0.0
     l2 : float, default 0.0
-        Some texts have :math:`\frac{\lambda}{2} \sum w^2`: give half of theirs.
+        For the λ of texts that have :math:`\frac{\lambda}{2} \sum w^2`, give λ / 2.
     per_sample : bool, default False
-        Whether it is divided by the number of the batch's samples, as scikit-learn's ``alpha`` is.
+        Whether the penalty is divided by the number of samples in the batch, as scikit-learn's
+        ``alpha`` is.
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, per_sample: bool = False) -> None:

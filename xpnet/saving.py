@@ -70,7 +70,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
     arrays, text = writer.tensors.arrays, json.dumps(writer.content())
     metadata = {_KEY: json.dumps({"content": text, "sha256": _checksum(text, arrays)})}
     _check_place(Path(path))
-    temporary = Path(f"{os.fspath(path)}.part")  # a full disk must not cost the old file
+    temporary = Path(f"{os.fspath(path)}.part")  # so that a full disk does not destroy the old file
     try:
         save_file(arrays, temporary, metadata=metadata)
         temporary.replace(path)
@@ -81,7 +81,7 @@ def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
 
 
 def _check_place(path: Path) -> None:
-    """Refuse to write over a folder, or into one that is not there."""
+    """Refuse a path that is a folder, or whose folder does not exist."""
     if path.is_dir():
         raise IsADirectoryError(f"{path}: a folder; give the path of a file in it")
     if not path.parent.is_dir():
@@ -101,7 +101,7 @@ def load(
     ----------
     path : str or path-like
     device, backend : str, optional
-        Where the network shall live, as for :class:`xpnet.NeuralNetwork`.
+        Where to load the network, as for :class:`xpnet.NeuralNetwork`.
     metric : str, Metric, subclass or function, optional
         Replaces the network's metric. A metric that was a function has to be given here, as a
         file cannot hold it.
@@ -124,18 +124,18 @@ def load(
         <xpnet.NeuralNetwork.save>`. Or a tensor is missing, belongs to no part of the network, or
         has the wrong shape or type. Or a part's class is in a module that was not imported.
     DeviceUnavailableError, UnknownNameError, TypeError
-        There is no such device, backend or metric.
+        The device, the backend or the metric is unknown or not available.
 
     Examples
     --------
-    A network with a layer of your own is loaded where the layer's module was imported:
+    Before loading a network with a layer of your own, import the module that defines it:
 
     >>> import xpnet
     >>> from my_layers import Scale  # doctest: +SKIP
     >>> net = xpnet.load("scaled.safetensors")  # doctest: +SKIP
     """
     path = check_path("path", path)
-    # A wrong argument is no fault of the file.
+    # Before the file is read, so that its errors do not name the file.
     resolve(device, backend=backend)
     metric = find_metric(metric)
     content, arrays = _read(path)
@@ -160,11 +160,11 @@ def load(
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return what a file has, after comparing it with its checksum."""
+    """Return the content and the tensors of a file, after verifying its checksum."""
     from safetensors import SafetensorError, safe_open
 
     if not check_path("path", path).is_file():
-        reason = ", but a folder of that name" if Path(path).is_dir() else ""
+        reason = ", but it is a folder" if Path(path).is_dir() else ""
         raise FileNotFoundError(f"{os.fspath(path)}: there is no such file{reason}")
     try:
         with safe_open(path, framework="numpy") as file:
@@ -172,8 +172,8 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nd
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(
-            f"{path}: no whole safetensors file ({error}). Was it cut short, or is it another kind "
-            "of file? Save the network again"
+            f"{path}: not a complete safetensors file ({error}). It was truncated, or is another "
+            "kind of file: save the network again"
         ) from error
     if _KEY not in metadata:
         raise ModelFileError(f"{path}: a safetensors file, but not one that xpnet wrote")
@@ -187,7 +187,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nd
     content: dict[str, Any] = json.loads(text)
     if content["format"] != _FORMAT:
         raise ModelFileError(
-            f"{path}: has the format {content['format']!r}, and this version of xpnet reads "
+            f"{path}: has the format {content['format']!r}, but this version of xpnet reads "
             f"{_FORMAT!r}: update xpnet"
         )
     return content, arrays
@@ -243,7 +243,7 @@ def _misfit(value: Any, expected: Any, name: str, any_float: bool = False) -> st
 
 
 def _expected(part: Any, name: str, value: Any, network: "NeuralNetwork") -> Any:
-    """Return a new part's attribute, or an array of the shape and type that it is to have."""
+    """Return a new part's attribute, or an array of the shape and type that it must have."""
     if isinstance(part, Optimizer) and name in part.state_names and value is not None:
         n = sum(place.stop - place.start for place in network.parameters.places.values())
         return np.broadcast_to(np.zeros((), network.backend.dtype), (n,))
@@ -259,7 +259,7 @@ _NOTHING = object()
 
 
 class _Writer:
-    """Collects the content of a file, and makes sure that all of it can be restored.
+    """Collects the content of a file, and checks that all of it can be restored.
 
     Parameters
     ----------
@@ -272,7 +272,7 @@ class _Writer:
         self.tensors = Tensors(network.backend)
 
     def content(self) -> dict[str, Any]:
-        """Return everything except the tensors, as JSON can hold it."""
+        """Return everything except the tensors, in a form that JSON can hold."""
         net = self._network
         return {
             "format": _FORMAT,
@@ -293,7 +293,7 @@ class _Writer:
 
         net, cls = self._network, type(self._network)
         if is_defined_here(cls):
-            cls = NeuralNetwork  # an estimator's network differs only in its order of samples
+            cls = NeuralNetwork  # an estimator's network differs only in the order of its samples
         arguments = {
             name: self._encode(getattr(net, name), f"network.{name}", f"the network's {name!r}")
             for name in signature(NeuralNetwork).parameters
@@ -332,7 +332,7 @@ class _Writer:
     def _part(self, part: Any, name: str, start: Any = None) -> Any:
         """Return a part's description, state and attributes, after making it again.
 
-        Instead of a part there may be None or, for the metric, a function.
+        None and, for the metric, a function are encoded as values.
         """
         if not isinstance(part, KINDS):
             return encode(part, name, name, self.tensors, function_allowed=True)
@@ -390,7 +390,7 @@ class _Writer:
             names -= {"schedule"}
         different = {}
         for key in names:
-            # One of the two may have the attribute on its class only.
+            # In one of the two it may be an attribute of the class only.
             first, second = (
                 held[key] if key in held else getattr(of, key, _NOTHING)
                 for held, of in ((mine, part), (new, again))

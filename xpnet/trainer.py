@@ -1,8 +1,8 @@
-"""The training loop: where mathematics and machines meet.
+"""The training loop, and the evaluation of networks in batches.
 
-The trainer owns the loop over epochs and mini-batches, the data on the device, the order of the
-samples, and the running sums of loss and metric. Nothing in an epoch waits for the device: the
-sums stay there and are read once, at its end.
+The trainer runs the epochs. It owns the data on the device and the steps that train on them.
+Nothing in an epoch waits for the device: the sums of loss and metric stay there, and are read once,
+at its end.
 """
 
 import math
@@ -32,20 +32,24 @@ if TYPE_CHECKING:
 
 
 class DivergedError(ArithmeticError):
-    """The loss became NaN or infinite; the network has the weights of the last good epoch."""
+    """A loss, a parameter or a batch's total weight became NaN or infinite.
+
+    The network is as it was before that epoch.
+    """
 
 
 class Trainer:
-    """Trains a network on data that were checked and moved already.
+    """Trains a network on data that have been checked and moved to its device.
 
     Parameters
     ----------
     network : NeuralNetwork
     placed : Placed
-        The data, and the plan of how to go through them.
+        The data and the memory plan.
     callbacks : sequence of Callback
     eval_every : int
-        Epochs from one evaluation of the validation data to the next; the last one has one.
+        The number of epochs between evaluations of the validation data. They are always evaluated
+        after the last epoch.
     """
 
     def __init__(
@@ -72,12 +76,12 @@ class Trainer:
         self._entered.enter_context(self.steps)
 
     def run(self, epochs: int) -> None:
-        """Train for so many more epochs.
+        """Train for this number of further epochs.
 
-        The numbers in the comments are the ten steps of gradient descent in mini-batches, as the
-        courses that this library follows count them: (1) mini-batches, (2) forward, (3) derivative
-        of the loss, (4) backward and update, (5) for all batches, (6) loss, (7) metric,
-        (8) history, (9) print, (10) for all epochs.
+        Numbers in comments refer to the ten steps of mini-batch gradient descent, as counted in
+        the courses that this library follows: (1) mini-batches, (2) forward pass, (3) derivative of
+        the loss, (4) backward pass and update, (5) repeat for all batches, (6) loss, (7) metric,
+        (8) history, (9) print, (10) repeat for all epochs.
         """
         net = self.network
         done = net.history.epochs
@@ -91,13 +95,13 @@ class Trainer:
             ExitStack() as ends,
             self._entered,
         ):
-            self._entered.enter_context(self.steps)  # and left before the callbacks' end
+            self._entered.enter_context(self.steps)  # left before on_train_end is called
             for callback in self._callbacks:
                 ends.callback(callback.on_train_end, net)
                 callback.on_train_begin(net, self._columns())
             for epoch in range(done, done + epochs):  # (10) for all epochs
                 try:
-                    self._run_epoch_that_fits(epoch, bar)
+                    self._run_epoch_in_memory(epoch, bar)
                 except DivergedError as error:
                     if any([each.on_diverged(net, error) for each in self._callbacks]):
                         return
@@ -108,15 +112,15 @@ class Trainer:
                     print(_line(net.history, done + epochs))
                 if self.interruption.asked:
                     raise KeyboardInterrupt(
-                        f"training ended in epoch {epoch + 1}, which history has as far as it came"
+                        f"training ended in epoch {epoch + 1}, which is incomplete in the history"
                     )
                 if net.stop_training:
                     return
 
     def _columns(self) -> list[str]:
-        """Return what the history will have of each epoch."""
+        """Return the names of the history's columns."""
         net, validates = self.network, self.validation is not None
-        there = {
+        present = {
             "epoch": True,
             "loss": True,
             "metric": net.metric is not None,
@@ -126,10 +130,10 @@ class Trainer:
             "learning_rate": True,
             "seconds": True,
         }
-        return [name for name, is_there in there.items() if is_there]
+        return [name for name, is_present in present.items() if is_present]
 
-    def _run_epoch_that_fits(self, epoch: int, bar: Any) -> None:
-        """Train for an epoch; if there is no memory for it, with batches in smaller pieces."""
+    def _run_epoch_in_memory(self, epoch: int, bar: Any) -> None:
+        """Train for an epoch; if memory runs out, begin again with batches in smaller pieces."""
         while True:
             try:
                 self._run_epoch(epoch, bar)
@@ -145,12 +149,12 @@ class Trainer:
                     "keeps training within the available memory from the beginning",
                     RuntimeWarning,
                 )
-            self._entered.close()  # first of all, to have the memory
+            self._entered.close()  # first of all, which frees memory
             self._placed = self._placed.in_pieces(self.network, rows)
             self._remake_steps()
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:
-        """Train for an epoch and write down how it went; if it fails, undo it."""
+        """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
         before = Snapshot(net)
         try:
@@ -176,7 +180,7 @@ class Trainer:
             bar.set_postfix(_shown(net.history), refresh=False)
 
     def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
-        """Return loss and metric of the validation data, or NaN in an epoch without."""
+        """Return loss and metric of the validation data, or NaN if this epoch skips them."""
         if (epoch + 1) % self._eval_every and epoch != self._last:
             metric = None if self.network.metric is None else math.nan
             return {"val_loss": math.nan, "val_metric": metric}
@@ -186,7 +190,7 @@ class Trainer:
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
         net, sums = self.network, Sums(self.network)
-        if self._callbacks and not self.steps.are_current():  # one has replaced a part
+        if self._callbacks and not self.steps.are_current():  # a callback replaced a part
             self._remake_steps()
         try:
             self.steps.begin_epoch()
@@ -199,11 +203,12 @@ class Trainer:
             self._check_finite(sums)
             loss, metric = sums.read()  # (6) loss, (7) metric
             row: dict[str, Any] = {"loss": loss, "metric": metric}
-            counted = sums.total_weight != 0  # nothing may have, where Ctrl-C ended the epoch
+            counted = sums.total_weight != 0  # it may be 0 if Ctrl-C ended the epoch
             if net.parameters.penalties:
                 penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
                 row |= {"penalty": penalty, "loss": loss + penalty}
-            if counted and not math.isfinite(row["loss"]):  # though no batch's was: a penalty, say
+            # A penalty, or the sum over the epoch, may overflow though each batch's loss is finite.
+            if counted and not math.isfinite(row["loss"]):
                 raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
         except NotFiniteError as error:
             own = net.loss.targets == "values" and net.target_unit is None
@@ -217,7 +222,7 @@ class Trainer:
         return row
 
     def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
-        """Take an epoch's steps; now and then, say how many it were."""
+        """Train on each chunk; from time to time, yield the number of steps taken since."""
         step = 0
         with closing(self.training.chunks(self.network, epoch)) as chunks:
             for arrays, order in chunks:
@@ -257,19 +262,19 @@ def _progress_bar(n_steps: int) -> Any:
     return tqdm(total=n_steps, unit="batch")
 
 
-_BY_PIECES: dict[type[Layer], str] = {
+_PIECEWISE: dict[type[Layer], str] = {
     BatchNormalization: "takes the moments of each piece",
     Dropout: "draws a mask for each piece",
 }
-"""What layers do to a piece of a batch that they would do to the whole batch otherwise."""
+"""What layers do for each piece of a batch, instead of once for the whole batch."""
 
 
 def _updates_in_pieces(layers: Sequence[Layer]) -> str:
-    """Return in words which updates a batch in pieces makes."""
+    """Return a sentence on whether splitting a batch into pieces changes the updates."""
     differences = [
         f"{layer.layer_name()} {text}"
         for layer in layers
-        for kind, text in _BY_PIECES.items()
+        for kind, text in _PIECEWISE.items()
         if isinstance(layer, kind)
     ]
     if not differences:
@@ -278,7 +283,7 @@ def _updates_in_pieces(layers: Sequence[Layer]) -> str:
 
 
 class _NoBar(AbstractContextManager[Any]):
-    """What stands in for a progress bar that nobody asked for."""
+    """Stands in for the progress bar if there is none."""
 
     def __exit__(self, *exception: object) -> None:
         return
@@ -288,9 +293,9 @@ class _NoBar(AbstractContextManager[Any]):
 
 
 def evaluate(network: "NeuralNetwork", data: Data) -> tuple[float, float | None]:
-    """Return loss and metric of a network on data, without training.
+    """Return a network's loss and metric on data, without training.
 
-    With a target unit, the loss is that of the standardised targets.
+    With a target unit, the loss is computed from the standardised targets.
     """
     sums = Sums(network)
     for batch, output in _outputs(network, data):
@@ -305,17 +310,17 @@ def measure(
     weight: Array | None,
     metric: Metric | Callable[..., Any],
 ) -> float:
-    """Return any metric of a network on data, in float64 and in the targets' own unit.
+    """Return a metric of a network on data, in float64 and in the targets' own unit.
 
     Parameters
     ----------
     network : NeuralNetwork
     data : Data
-        The features; targets and weights in it are not looked at.
+        The features. Its targets and weights are not used.
     y : array
-        The targets, not standardised, where :func:`in_float64` has them.
+        The targets, not standardised, from :func:`in_float64`.
     weight : array of shape (n,) or None
-        Sample weights, in the same place.
+        Sample weights, from :func:`in_float64`.
     metric : Metric or function
     """
     sums, start = accumulator(metric), 0
@@ -330,15 +335,15 @@ def measure(
 
 
 def predict(network: "NeuralNetwork", data: Data) -> Array:
-    """Return a network's outputs for data, batch by batch; targets' unit is not in them yet."""
+    """Return a network's outputs for data, batch by batch, not yet in the targets' unit."""
     outputs = [output for _, output in _outputs(network, data)]
-    # A copy, too, where there is one: layers that change nothing give the features themselves.
+    # Also for a single batch: concat copies, and the output may be the user's features themselves.
     return data.backend.xp.concat(outputs, axis=0)
 
 
 def _outputs(network: "NeuralNetwork", data: Data) -> Generator[tuple[Arrays, Array], None, None]:
-    """Give batches of data, and a network's outputs for each."""
-    with closing(data.batches(EVALUATION_ROWS)) as batches:  # which ends a stream's thread
+    """Yield batches of data, and a network's outputs for each."""
+    with closing(data.batches(EVALUATION_ROWS)) as batches:  # closing ends a stream's thread
         for batch in batches:
             yield batch, network.forward_propagation(batch.X, training=False)
 

@@ -62,7 +62,7 @@ def why_not(net: "NeuralNetwork", X: Any, y: Any = None, batch_size: int = 1) ->
 
 
 def units(net: "NeuralNetwork") -> list[Unit]:
-    """Return a network's dense layers, each with what is behind it."""
+    """Return a unit for each dense layer of a network, with the layers that follow it."""
     check_parts(net, OPTIMIZERS, LOSSES)
     return units_of(net.layers, ACTIVATIONS, kernels.MOST_DROPOUTS)
 

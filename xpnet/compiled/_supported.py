@@ -87,7 +87,7 @@ def check_libraries() -> None:
 
 
 def units(net: "NeuralNetwork") -> list[Unit]:
-    """Return a network's dense layers, each with what is behind it."""
+    """Return a unit for each dense layer of a network, with the layers that follow it."""
     if net.backend.name != "numpy":
         raise UnsupportedError(f"the backend {net.backend.name}: compiled steps are for NumPy")
     optimizer = net.optimizer

@@ -1,9 +1,9 @@
-"""Layers: what a network is made of.
+"""The layers of a network.
 
-A layer maps a batch forward and carries the derivative of the loss back. A new one is a subclass
-of :class:`Layer` in a file of its own here: four methods, and for each trained array ``name``
-listed in ``parameter_names`` the backward pass sets ``name_gradient``. Activations, layers
-without parameters, are in :mod:`xpnet.activations`.
+The forward pass of a layer maps a batch to its output, and the backward pass propagates the
+derivative of the loss. A new layer is a subclass of :class:`Layer` in a new file here, with four
+methods. For each trained array ``name`` in its ``parameter_names``, the backward pass sets
+``name_gradient``. Activations are layers without parameters, in :mod:`xpnet.activations`.
 """
 
 from .base import Layer

@@ -1,4 +1,4 @@
-"""The base of all layers."""
+"""The base class of all layers."""
 
 import copy
 import math
@@ -29,37 +29,36 @@ class Layer(Readable, ABC):
         The arrays that training changes, e.g. ``("weights", "biases")``. After a backward pass
         ``weights_gradient`` is the derivative of the loss with respect to ``weights``.
     state_names : tuple of str
-        What else belongs to a trained layer and is saved with it, e.g. a running mean. Arrays keep
-        the shape and the type that ``initialize`` gives them.
+        Attributes besides the parameters that are saved with a trained layer, e.g. a running mean.
+        Arrays keep the shape and the type that ``initialize`` gives them.
     passing_names : tuple of str
-        What a training pass leaves in the layer for the backward pass; not saved or copied.
+        Attributes that the forward pass sets for the backward pass; they are not saved or copied.
     output_kind : str or None
-        What the numbers that come out are: ``"real"``, ``"probability"`` (each in [0, 1]),
-        ``"distribution"`` (rows sum to 1), ``"log-distribution"``, or None when unknown. Losses
-        use it to refuse an output that they are not made for.
+        The kind of the outputs: ``"real"``, ``"probability"`` (each in [0, 1]), ``"distribution"``
+        (rows sum to 1), ``"log-distribution"``, or None if unknown. Losses use it to refuse
+        outputs of the wrong kind.
     needs_input_error : bool
-        Whether anybody wants what ``backward_propagation`` returns. A network says False to its
-        first layer with parameters, which may then return None.
+        Whether the result of ``backward_propagation`` is needed. A network sets it to False for
+        its first layer with parameters, which may then return None.
     backend : Backend
-        Where the layer makes its arrays; a network sets its own.
+        The backend of the layer's arrays. A network sets it to the network's backend.
     rng : numpy.random.Generator or None
-        Where random numbers come from; a network sets one made from its seed.
+        The source of random numbers. A network sets one seeded from the network's seed.
     weight_names : tuple of str
-        The parameters that a network's regularizer is for: weights, not biases.
+        The parameters to which a network's regularizer applies: weights, not biases.
     least_samples : int
-        How many samples a batch must have for the layer to learn from it.
+        The smallest batch from which the layer can learn.
     takes_sparse : bool
-        Whether the layer, as a network's first one, takes rows of a sparse matrix as they are.
+        Whether the layer, as the first of a network, accepts rows of a sparse matrix.
     takes_wide : bool
-        Whether the layer, as a network's first one, takes features as they are if their type has
-        more digits than the network's (float64, int32, int64, ...). Its output has the network's
-        type.
+        Whether the layer, as the first of a network, accepts features whose type has more digits
+        than the network's (float64, int32, int64, ...). Its output has the network's type.
     wide_names : tuple of str
         The ``state_names`` that are kept in float64 if the device has it.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
     workspace : Workspace or None
-        Where :meth:`buffer` finds arrays, while a trainer trains; see there.
+        Holds the arrays that :meth:`buffer` returns; set by the trainer during training.
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
@@ -88,9 +87,10 @@ class Layer(Readable, ABC):
         Parameters
         ----------
         input : array of shape (n, *input_shape)
-            Not to be written to: it is another layer's output, or the user's data.
+            It must not be changed, because it is another layer's output or the user's data.
         training : bool, default True
-            Whether a backward pass follows; prediction passes False and keeps nothing.
+            Whether a backward pass follows. For prediction it is False, and the layer keeps
+            nothing of the pass.
 
         Returns
         -------
@@ -117,17 +117,17 @@ class Layer(Readable, ABC):
 
     @abstractmethod
     def parameters(self) -> int:
-        """Return how many numbers training changes."""
+        """Return the number of trained numbers."""
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Make the parameters; a layer that has some extends this method.
+        """Make the parameters; a layer with parameters extends this method.
 
         Parameters
         ----------
         optimizer : Optimizer, optional
-            For a layer used by itself: each parameter gets a copy of it, and the backward pass,
-            which ends with a call of :meth:`update_parameters`, updates them. In a network the
-            trainer updates all parameters at once, and initialises its layers without one.
+            For a layer used outside of a network: each parameter gets a copy of the optimizer, and
+            the backward pass ends with an update. A network initialises its layers without an
+            optimizer, and updates all parameters at once.
         """
         self._optimizers, self._ready = None, True
         if optimizer is not None:
@@ -144,12 +144,12 @@ class Layer(Readable, ABC):
         Raises
         ------
         ValueError
-            Nobody has set it yet.
+            It has not been set yet.
         """
         if self._input_shape is None:
             raise ValueError(
                 f"{self.layer_name()} has no input shape: give it one with input_shape=(n,) or "
-                "set_input_shape((n,)), or add it to a network behind a layer that has one"
+                "set_input_shape((n,)), or add it to a network after a layer that has one"
             )
         return self._input_shape
 
@@ -160,47 +160,47 @@ class Layer(Readable, ABC):
     def new_parameter(
         self, shape: tuple[int, ...], initializer: str | InitializerFunction
     ) -> Array:
-        """Draw an array of ``shape`` and move it to the layer's backend."""
+        """Return a new array of ``shape`` with random initial values, on the layer's backend."""
         values = draw(find_initializer(initializer), shape, self.rng)
         return self.backend.asarray(values, self.backend.dtype)
 
     def numbers_per_sample(self) -> int:
-        """Return how many numbers a step of training keeps for each sample of a batch.
+        """Return how many numbers the layer keeps in a training step, for each sample of a batch.
 
-        By default its output and, if wanted, its input's derivative; a layer may keep more.
+        By default, the output and the derivative with respect to the input, if that is needed.
         """
         n_inputs = math.prod(self.input_shape()) if self.needs_input_error else 0
         return math.prod(self.output_shape()) + n_inputs
 
     def regularizers(self) -> "dict[str, Regularizer]":
-        """Return the layer's own regularizers, by the names of the parameters that they are for."""
+        """Return the layer's own regularizers, as a dict with the names of their parameters."""
         return {}
 
     def check_state(self) -> None:
         """Raise ValueError for values that training cannot have produced; a layer may extend it.
 
-        ``load`` calls it, after it has compared shapes and types with those of a new layer.
+        ``load`` calls it after comparing shapes and types with those of a new layer.
         """
 
     def constrain(self) -> None:
-        """Bring parameters back to where they may be, after an update; a layer may extend it."""
+        """Enforce constraints on the parameters after an update; a layer may extend this method."""
 
     @property
     def own_optimizers(self) -> bool:
-        """Whether the layer has optimizers of its own, as ``initialize`` may be given one."""
+        """Whether ``initialize`` was given an optimizer, so the layer updates its parameters."""
         return bool(self._optimizers)
 
     def _passing(self) -> dict[str, None]:
-        """Return None for each array that the last training pass has left here."""
+        """Return a dict of None for each attribute that the last training pass has set."""
         names = (*self.passing_names, *(f"{name}_gradient" for name in self.parameter_names))
         return {name: None for name in names if name in vars(self)}
 
     def forget_pass(self) -> None:
-        """Let go of what the last training pass has left: a batch's input and output, gradients."""
+        """Release the arrays of the last training pass: a batch's input and output, gradients."""
         vars(self).update(self._passing())
 
     def __getstate__(self) -> Any:
-        """Copy and pickle without the trainer's arrays, and without those of the last pass."""
+        """Leave the arrays of the workspace and of the last pass out of copies and pickles."""
         state: Any = super().__getstate__()
         slots = state[1:] if isinstance(state, tuple) else ()
         kept = vars(self) | self._passing()
@@ -208,14 +208,14 @@ class Layer(Readable, ABC):
         return (kept, *slots) if slots else kept
 
     def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
-        """Return an array to pass as ``out``, the same one at every step of training, or None.
+        """Return an array to pass as ``out``, which is the same at every training step, or None.
 
-        Its content lasts until the layer's next step, so it is for training passes alone.
+        The next step overwrites it, so it must only be used in training passes.
         """
         return None if self.workspace is None else self.workspace.array(name, shape)
 
     def update_parameters(self) -> None:
-        """Let each parameter's own optimizer update it, where ``initialize`` was given one."""
+        """Update the parameters if ``initialize`` was given an optimizer; otherwise do nothing."""
         for name, optimizer in (self._optimizers or {}).items():
             gradient = getattr(self, f"{name}_gradient")
             setattr(self, name, optimizer.update(getattr(self, name), gradient))
@@ -224,7 +224,7 @@ class Layer(Readable, ABC):
 def check_batch(layer: Layer, input: Array) -> None:
     """Refuse a batch that does not fit a layer, with a clearer message than the array library's.
 
-    Networks check their data earlier; this is for layers that are used by themselves.
+    Networks check their data earlier; this is for layers used outside of a network.
 
     Raises
     ------
@@ -246,7 +246,7 @@ def check_batch(layer: Layer, input: Array) -> None:
 
 
 def _check_ready(layer: Layer) -> None:
-    """Refuse a layer that has an ``initialize`` of its own, which was not called."""
+    """Refuse a layer that extends ``initialize``, if it was not called."""
     needed = type(layer).initialize is not Layer.initialize
     names = (*layer.parameter_names, *layer.state_names)
     # The parameters may have been set by hand instead.

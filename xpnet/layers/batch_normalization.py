@@ -20,23 +20,24 @@ class BatchNormalization(Layer):
     .. math:: Y = \gamma \hat X + \beta, \qquad
               \hat X = (X - \mu) / \sqrt{\sigma^2 + \epsilon}
 
-    Training takes μ and σ² (divided by n) of the batch, and moves the running ones towards them:
-    ``running = momentum * running + (1 - momentum) * batch``, with the variance divided by n - 1.
-    Prediction takes the running ones.
+    Training uses μ and σ² of the batch (σ² with the divisor n). It also updates the running
+    moments: ``running = momentum * running + (1 - momentum) * batch``, where the variance has the
+    divisor n - 1. Prediction uses the running moments.
 
-    A batch of one sample has no spread. Its output is β whatever the sample is, no layer before
-    this one learns from it, and the running moments are left alone. So ``fit`` refuses batches, or
-    pieces of batches, of one sample. If only the last batch of an epoch has one sample, it warns.
+    A batch of one sample has no spread. Its output is always β, so no layer before this one learns
+    from it, and the running moments are not updated. Therefore ``fit`` refuses batches, or pieces
+    of batches, of one sample. If only the last batch of an epoch has one sample, it warns.
 
     Ioffe and Szegedy 2015, "Batch normalization", algorithms 1 and 2.
 
     Parameters
     ----------
     momentum : float, default 0.9
-        The weight of the old running value, in [0, 1).
+        The weight of the old running moments, in [0, 1).
     epsilon : float, default 1e-5
+        Added to the variance; above 0.
     input_shape : tuple of int, optional
-        Needed by the first layer of a network only.
+        Only needed for the first layer of a network.
 
     Attributes
     ----------
@@ -69,7 +70,7 @@ class BatchNormalization(Layer):
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
-        """Normalise by the batch's moments in training, by the running ones else."""
+        """Normalise with the moments of the batch in training, else with the running moments."""
         check_batch(self, input)
         sqrt = array_namespace(input).sqrt
         n = input.shape[0]
@@ -92,7 +93,8 @@ class BatchNormalization(Layer):
         return ops.rowwise(normalized, function=lambda x: self.gamma * x + self.beta, out=out)
 
     def _mean_square(self, x: Array) -> Array:
-        """Return the mean of the squares of each column; the output's place is free by then."""
+        """Return the mean of the squares of each column."""
+        # The array of the output is not in use yet.
         squares = ops.rowwise(x, function=lambda x: x * x, out=self.buffer("output", x.shape))
         return ops.column_sum(squares) / x.shape[0]
 
@@ -102,11 +104,11 @@ class BatchNormalization(Layer):
         self.running_variance = m * self.running_variance + (1.0 - m) * variance
 
     def backward_propagation(self, output_error: Array) -> Array:
-        r"""Set the gradients of γ and β, return the input's derivative.
+        r"""Set the gradients of γ and β; return the derivative with respect to the input.
 
         With :math:`\hat E = \gamma E` the derivative is :math:`(\hat E - \bar{\hat E} -
-        \hat X \overline{\hat E \odot \hat X}) / \sqrt{\sigma^2 + \epsilon}`, bars meaning over
-        the batch: μ and σ² depend on every sample.
+        \hat X \overline{\hat E \odot \hat X}) / \sqrt{\sigma^2 + \epsilon}`. Bars are means over
+        the batch; they appear because μ and σ² depend on every sample.
         """
         n = max(output_error.shape[0], 1)
         place = self.buffer("input_error", output_error.shape)
@@ -129,7 +131,7 @@ class BatchNormalization(Layer):
             raise ValueError("running_variance has numbers below 0")
 
     def numbers_per_sample(self) -> int:
-        """Return the base's count and the normalised input."""
+        """Return the count of the base class plus the normalised input."""
         return super().numbers_per_sample() + math.prod(self.input_shape())
 
     def output_shape(self) -> tuple[int, ...]:
@@ -137,7 +139,7 @@ class BatchNormalization(Layer):
         return self.input_shape()
 
     def parameters(self) -> int:
-        """Return the number of γ and β."""
+        """Return the number of trained numbers in γ and β."""
         return 2 * math.prod(self.input_shape())
 
 

@@ -25,24 +25,28 @@ class DenseLayer(Layer):
     Parameters
     ----------
     n_units : int
-        Number of outputs.
+        The number of outputs.
     input_shape : tuple of int, optional
-        ``(n_inputs,)``; needed by the first layer of a network only.
+        ``(n_inputs,)``; only needed for the first layer of a network.
     initializer : str, Initializer or function, default "glorot_uniform"
-        How the weights are drawn (:mod:`xpnet.initializers`); biases start at zero.
+        Draws the initial weights (:mod:`xpnet.initializers`). Biases start at zero.
     regularizer, bias_regularizer : str or Regularizer, optional
-        What weights, and biases, cost (:mod:`xpnet.regularizers`). Weights without one have the
-        network's.
+        Penalties on the weights and on the biases (:mod:`xpnet.regularizers`). By default, the
+        network's regularizer applies to the weights, and none to the biases.
     max_norm : float, optional
-        The most that the weights of a unit may be long, :math:`\|w_j\|_2`; longer ones are made
-        shorter after each update. Srebro et al. 2004; beside dropout, Srivastava et al. 2014.
+        The largest norm :math:`\|w_j\|_2` of the weights of a unit. Larger ones are scaled down to
+        it after each update. Srebro et al. 2004; together with dropout, Srivastava et al. 2014.
 
     Attributes
     ----------
     weights : array of shape (n_inputs, n_units)
     biases : array of shape (n_units,)
     input, output : array
-        Of the last forward pass in training. As a network's first layer it takes sparse rows.
+        Input and output of the last forward pass in training.
+
+    Notes
+    -----
+    As the first layer of a network, it accepts rows of a sparse matrix.
     """
 
     parameter_names = ("weights", "biases")
@@ -71,18 +75,18 @@ class DenseLayer(Layer):
         self.output: Array = None
 
     def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
-        """Set ``(n_inputs,)``; a dense layer takes rows."""
+        """Set the input shape, which must be ``(n_inputs,)``."""
         shape = check_shape("input_shape", input_shape)
         if len(shape) != 1:
             raise ValueError(
-                f"DenseLayer got input_shape={input_shape!r}: expected (n_inputs,); reshape the "
-                "data to rows first"
+                f"DenseLayer got input_shape={input_shape!r}: expected (n_inputs,). Reshape the "
+                "data to one row for each sample first"
             )
         self._input_shape = shape
 
     @property
     def takes_sparse(self) -> bool:  # type: ignore[override]
-        """True, unless a forward or backward pass was replaced, which may need dense input."""
+        """True, unless the forward or backward pass is overridden and may need dense input."""
         passes = ("forward_propagation", "backward_propagation")
         return has_methods_of(DenseLayer, self, *passes)
 
@@ -102,7 +106,7 @@ class DenseLayer(Layer):
         return output
 
     def backward_propagation(self, output_error: Array) -> Array:
-        """Set ``weights_gradient`` and ``biases_gradient``, return the input's derivative."""
+        """Set ``weights_gradient`` and ``biases_gradient``; return the input's derivative."""
         x, e, w = self.input, output_error, self.weights
         self.weights_gradient = ops.matmul(x.T, e, out=self.buffer("weights_gradient", w.shape))
         self.biases_gradient = ops.column_sum(e, out=self.buffer("biases_gradient", e.shape[1:]))
@@ -113,12 +117,12 @@ class DenseLayer(Layer):
         return input_error
 
     def regularizers(self) -> dict[str, Regularizer]:
-        """Return those of weights and biases, as far as there are any."""
+        """Return the regularizers of weights and biases that were given."""
         own = {"weights": self.regularizer, "biases": self.bias_regularizer}
         return {name: each for name, each in own.items() if each is not None}
 
     def constrain(self) -> None:
-        """Shorten the weights of units that are longer than ``max_norm``."""
+        """Scale down the weights of units whose norm exceeds ``max_norm``."""
         if self.max_norm is None:
             return
         xp, w, most = array_namespace(self.weights), self.weights, self.max_norm

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 class Dropout(Layer):
     r"""Set a random part of the inputs to zero in training: :math:`Y = X \odot M / (1 - p)`.
 
-    M is 0 with probability p and else 1, drawn anew for every batch. Because training divides by
-    the keep probability 1 - p ("inverted" dropout), prediction is the identity. The other form
-    that is taught, which keeps training unscaled and multiplies by the keep probability in
-    prediction, has the same expectation in both.
+    M is 0 with probability p and otherwise 1, and is drawn anew for every batch. Because training
+    divides by the keep probability 1 - p ("inverted" dropout), prediction is the identity. The
+    original form does not scale in training, and multiplies by 1 - p in prediction. In both forms,
+    training and prediction agree in expectation.
 
     Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting".
 
     Parameters
     ----------
-    rate : float
-        The part to drop, p in [0, 1).
+    rate : float, default 0.5
+        The probability p of setting an input to zero, in [0, 1).
     """
 
     state_names = ("n_masks",)
@@ -42,13 +42,13 @@ class Dropout(Layer):
         self.mask: Array = None
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Choose the stream of random numbers and go to its start."""
+        """Draw the key of the random masks, and begin with the first mask."""
         self.key = random_key(self.rng)
         self.n_masks = 0
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
-        """Return ``input`` with some of it zero and the rest scaled, or all of it as it is."""
+        """Return ``input`` times the mask in training, otherwise ``input`` itself."""
         check_batch(self, input)
         if not training or self.rate == 0.0:
             self.mask = None
@@ -62,7 +62,7 @@ class Dropout(Layer):
         return ops.rowwise(input, self.mask, function=operator.mul, out=out)
 
     def backward_propagation(self, output_error: Array) -> Array:
-        """Return the derivative through what was kept."""
+        """Return ``output_error`` times the mask."""
         if self.mask is None:
             return output_error
         out = self.buffer("input_error", self.mask.shape)
@@ -73,7 +73,7 @@ class Dropout(Layer):
         check_count("n_masks", self.n_masks, least=0)
 
     def numbers_per_sample(self) -> int:
-        """Return the base's count and the mask."""
+        """Return the count of the base class plus the mask."""
         return super().numbers_per_sample() + math.prod(self.input_shape())
 
     def output_shape(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Standardising the input by fixed numbers."""
+"""Standardising the input with a fixed mean and scale."""
 
 import math
 from typing import TYPE_CHECKING, Any, Self
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 class Normalization(Layer):
-    r"""Standardise the input by fixed numbers, found once in the training data: (X - m) / s.
+    r"""Standardise the input with a fixed mean m and scale s: (X - m) / s.
 
-    As the first layer it makes raw numbers (pixels from 0 to 255, columns in different units) fit
-    for training. It is saved with the network, so prediction takes raw numbers as well.
+    As the first layer, it lets a network train on raw numbers (pixels from 0 to 255, columns in
+    different units). It is saved with the network, so prediction takes raw numbers as well.
 
-    As a network's first layer, it takes float64 features and large integers (int32, uint32, int64,
-    uint64) as they are, subtracts the mean in float64, and rounds the result to the network's
-    type. So a float32 network trains as well as a float64 one on a column such as Unix seconds,
-    which needs more digits than float32 has. On a device without float64 the features are rounded
-    first, and ``fit`` warns if that loses digits that matter.
+    As the first layer, it also accepts float64 features and large integers (int32, uint32, int64,
+    uint64). It subtracts the mean in float64, and rounds the result to the network's type. So a
+    float32 network trains as well as a float64 one on a column such as Unix seconds, which needs
+    more digits than float32 has. On a device without float64 the features are rounded first, and
+    ``fit`` warns if that loses digits that matter.
 
     Parameters
     ----------
     mean, scale : float or array-like of shape (n_features,)
-        The m and s of the formula, s above 0; :meth:`adapt` finds them in data.
+        The m and s of the formula, s above 0. :meth:`adapt` computes them from data.
     input_shape : tuple of int, optional
-        Needed by the first layer of a network only.
+        Only needed for the first layer of a network.
 
     Attributes
     ----------
     mean, scale : array of shape input_shape
-        Once the layer is initialised; in float64 where the device has that.
+        Once the layer is initialised; in float64 if the device has that type.
 
     Raises
     ------
@@ -68,15 +68,15 @@ class Normalization(Layer):
 
     @classmethod
     def adapt(cls, X: Any, per_feature: bool = True) -> Self:
-        r"""Make the layer for data, from their mean and standard deviation.
+        r"""Make a layer with the mean and the standard deviation of data.
 
-        A constant column gets the scale 1. So does one whose numbers differ by rounding errors
-        alone, e.g. proportions that should sum to 1: dividing by so small a deviation would turn
-        the last digits of a new value into huge numbers. A column counts as such if its deviation
-        is at most :math:`n \epsilon |m|`, the bound on the rounding error for n numbers with the
-        mean m in float64 (Chan, Golub and LeVeque 1983). For float32 and float16 data the bound is
-        at least :math:`4 \epsilon |m|` with the ε of that type. A column of integers is constant
-        only if all its numbers are equal.
+        A constant column gets the scale 1. So does a column whose numbers differ only by rounding
+        errors, e.g. sums of proportions that should all be 1. Dividing by such a small deviation
+        would turn the last digits of a new value into huge numbers. The largest such deviation is
+        :math:`n \epsilon |m|`, the bound on the rounding error for n numbers with the mean m in
+        float64 (Chan, Golub and LeVeque 1983). For float32 and float16 data the bound is at least
+        :math:`4 \epsilon |m|` with the ε of that type. A column of integers is constant only if all
+        its numbers are equal.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Normalization(Layer):
             Whatever :class:`~xpnet.Dataset` takes, except a sparse matrix. Stored data (a memory
             map, HDF5, Zarr) are read twice, a piece at a time. Sample weights are not used.
         per_feature : bool, default True
-            False takes one mean and one deviation over all numbers, as suits images.
+            If False, one mean and one deviation over all numbers are used, e.g. for images.
 
         Returns
         -------
@@ -115,15 +115,15 @@ class Normalization(Layer):
 
     @property
     def takes_wide(self) -> bool:  # type: ignore[override]
-        """True, unless a subclass does something else with its input."""
+        """True, unless a subclass overrides the forward pass."""
         return type(self).forward_propagation is Normalization.forward_propagation
 
     def _numbers(self, name: str) -> Any:
-        """Return ``mean`` or ``scale`` as a NumPy array, or refuse it."""
+        """Return ``mean`` or ``scale`` as a checked NumPy array."""
         return _moments.check_moment(name, getattr(self, name), self._input_shape)
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Move the numbers to the backend, one for each feature."""
+        """Move mean and scale to the backend, with one number for each feature."""
         shape, dtype = self.input_shape(), self.backend.wide_dtype
         for name in self.state_names:
             numbers = _moments.check_moment(name, to_host(self._numbers(name)), shape, dtype)
@@ -142,7 +142,7 @@ class Normalization(Layer):
         return xp.astype(output_error / self.scale, output_error.dtype, copy=False)
 
     def numbers_per_sample(self) -> int:
-        """Return the base's count, plus the two temporaries of a backend without ``out``."""
+        """Return the count of the base class, plus two temporary arrays without ``out``."""
         count = super().numbers_per_sample()
         if not self.backend.writes_out:
             ratio = 2 if self.backend.wide_dtype != self.backend.dtype else 1
