@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from xpnet import DenseLayer, NeuralNetwork
 from xpnet.history import History
 
 
@@ -93,3 +95,47 @@ def test_a_column_that_is_not_there_is_said_with_those_that_are():
         history["accuracy"]
     assert "accuracy" not in history
     assert history.get("accuracy") is None
+
+
+class TestAnotherMetric:
+    """A network that goes on training with another metric keeps the values of both."""
+
+    def trained(self, *metrics):
+        rng = np.random.default_rng(0)
+        X = rng.random((30, 2))
+        net = NeuralNetwork(epochs=2, metric=metrics[0], seed=0).add(DenseLayer(1, (2,)))
+        for metric in metrics:
+            net.metric = metric
+            net.fit((X, X[:, 0]), validation=(X, X[:, 0]))
+        return net
+
+    def test_values_of_different_metrics_are_never_in_one_column(self):
+        history = self.trained("r2", "mae").history
+        assert (history.metric_name, history.metric_mode) == ("mae", "min")
+        for name in ("metric", "val_metric"):
+            assert history[f"{name}_r2"][:2] == self.trained("r2").history[name]
+            assert np.isnan(history[f"{name}_r2"][2:]).all()
+            assert np.isnan(history[name][:2]).all()
+            assert np.isfinite(history[name][2:]).all()
+
+    def test_the_first_metric_goes_on_in_its_own_column(self):
+        history, other = (self.trained("r2", each, "r2").history for each in ("mae", "mse"))
+        assert history["metric"][:2] + history["metric"][4:] == pytest.approx(
+            other["metric"][:2] + other["metric"][4:]
+        )
+        assert np.isnan(history["metric"][2:4]).all()
+        assert np.isfinite(history["metric_mae"][2:4]).all()
+
+    def test_a_metric_that_was_set_to_score_by_changes_no_history(self):
+        net = self.trained("r2")
+        before = dict(net.history)
+        net.metric = "mae"
+        assert (net.history.metric_name, dict(net.history)) == ("r2", before)
+
+    def test_progress_lines_show_the_present_metric_alone(self, capsys):
+        net = self.trained("r2")
+        net.metric, net.verbose = "mae", True
+        net.fit((np.eye(2), [0.0, 1.0]))
+        printed = capsys.readouterr().out
+        assert "mae" in printed
+        assert "r2" not in printed

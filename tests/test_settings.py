@@ -234,7 +234,7 @@ def test_a_wrong_argument_of_load_is_not_blamed_on_the_file(saved, arguments, me
 
 def test_load_takes_another_metric_in_place_of_the_files(saved):
     net = load(saved, metric="mse")
-    assert (net.metric.name, net.history.metric_name) == ("mse", "mse")
+    assert (net.metric.name, net.history.metric_name) == ("mse", "accuracy")  # of its epochs
     assert "threshold" not in vars(net.metric)
     assert load(saved).metric.name == "accuracy"
 

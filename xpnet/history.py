@@ -9,7 +9,7 @@ class History(dict[str, list[float]]):
     Attributes
     ----------
     metric_name : str
-        What the metric is called in lines and pictures.
+        The name of the metric in progress lines and plots.
     metric_mode : {"max", "min"} or None
         Whether large or small values of the metric are better; None where that is not known.
 
@@ -18,6 +18,9 @@ class History(dict[str, list[float]]):
     Columns are ``epoch`` (from 1), ``loss``, ``metric``, ``penalty``, ``val_loss``, ``val_metric``,
     ``learning_rate`` and ``seconds``, as far as there was a metric or validation data. Losses and
     metrics of the training data are those seen while the epoch went on.
+
+    If a network goes on training with another metric, the values of the old one move to columns
+    with its name, such as ``metric_accuracy`` and ``val_metric_accuracy``.
 
     Examples
     --------
@@ -36,6 +39,16 @@ class History(dict[str, list[float]]):
     def __missing__(self, name: str) -> list[float]:
         """Say what columns there are."""
         raise KeyError(f"{name!r} is no column of the history: it has {', '.join(self) or 'none'}")
+
+    def set_metric(self, name: str, mode: str | None) -> None:
+        """Name the metric of the next epochs; values of another one move to columns of its name."""
+        if name != self.metric_name:
+            for column in ("metric", "val_metric"):
+                if column in self:
+                    self[f"{column}_{self.metric_name}"] = self.pop(column)
+                if f"{column}_{name}" in self:
+                    self[column] = self.pop(f"{column}_{name}")
+        self.metric_name, self.metric_mode = name, mode
 
     def append(self, **row: float | None) -> None:
         """Add an epoch; a quantity that an epoch lacks is NaN there, so that columns stay even."""

@@ -237,7 +237,7 @@ class NeuralNetwork:
         self.seed = seed
         self.layers: list[Layer] = []
         self.regularizer = regularizer  # type: ignore[assignment]
-        self.history = self._new_history()
+        self.history = History()
         self.feature_names: list[str] | None = None
         self.label_name: str | None = None
         self.class_names: list[str] | None = None
@@ -256,9 +256,7 @@ class NeuralNetwork:
         if name == "target_unit" and held.get(name, value) != value:
             self._is_fitted = False  # what it learned would be taken for numbers in the new unit
         super().__setattr__(name, value)
-        if name == "metric" and "history" in held:
-            self._label(self.history)
-        elif name == "seed":
+        if name == "seed":
             self._entropy = _entropy(self.seed)
         elif name == "optimizer" and value.n_updates == 0:
             self._new_optimizer = copy.deepcopy(value)  # restored by reset
@@ -335,7 +333,7 @@ class NeuralNetwork:
             self._initialize(layer, index)
         self.parameters = Parameters(self.layers, self.regularizer)
         self.optimizer = self._new_optimizer
-        self.history = self._new_history()
+        self.history = History()
         self._is_fitted = False
         return self
 
@@ -590,6 +588,8 @@ class NeuralNetwork:
         before = {name: getattr(self, name) for name in _SET_FROM_DATA}
         placed = self._prepare(dataset, validation, check_flag("restart", restart))
         done = self.history.epochs
+        name = getattr(self.metric, "name", getattr(self.metric, "__name__", "metric"))
+        self.history.set_metric(name, direction_of(self.metric))
         try:
             with self.backend.active():
                 trainer.Trainer(self, placed, called, every).run(epochs)
@@ -839,18 +839,6 @@ class NeuralNetwork:
         layer.rng = self._generator(0, index)
         with self.backend.active():
             layer.initialize()
-
-    def _new_history(self) -> History:
-        history = History()
-        self._label(history)
-        return history
-
-    def _label(self, history: History) -> None:
-        """Set the name of the metric in a history, and whether large values of it are better."""
-        history.metric_name = getattr(
-            self.metric, "name", getattr(self.metric, "__name__", "metric")
-        )
-        history.metric_mode = direction_of(self.metric)
 
     def _generator(self, *purpose: int) -> np.random.Generator:
         """Return the random generator for a purpose, seeded with the network's entropy."""

@@ -279,6 +279,7 @@ class _Writer:
             "dtype": net.backend.dtype,
             "network": self._settings(),
             "history": self._encode(dict(net.history), "history", "the history"),
+            "history_metric": [net.history.metric_name, net.history.metric_mode],
             "loss": self._part(net.loss, "loss"),
             "regularizer": self._part(net.regularizer, "regularizer"),
             "metric": self._part(net.metric, "metric"),
@@ -511,6 +512,7 @@ class _Reader:
         name = "new_optimizer"
         self._give_part(network._new_optimizer, content[name], name, network)
         network.history.update(decode(content["history"], self._tensors))
+        network.history.metric_name, network.history.metric_mode = content["history_metric"]
         for name, value in self._decoded(settings["attributes"]).items():
             setattr(network, name, value)
         self._tensors.check_used()
