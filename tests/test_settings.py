@@ -9,10 +9,13 @@ from xpnet import (
     SGD,
     Adam,
     Callback,
+    ConstantLearningRate,
     DenseLayer,
     DivergedError,
+    EarlyStopping,
     LambdaCallback,
     NeuralNetwork,
+    ReduceLROnPlateau,
     load,
 )
 from xpnet.data import Dataset
@@ -225,3 +228,67 @@ def test_load_takes_another_metric_in_place_of_the_files(saved):
     assert (net.metric.name, net.history.metric_name) == ("mse", "mse")
     assert "threshold" not in vars(net.metric)
     assert load(saved).metric.name == "accuracy"
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "momentum", "device", "dtype"])
+def test_setting_what_is_no_attribute_of_a_network_is_refused(name):
+    """It had no effect."""
+    with pytest.raises(AttributeError, match=f"no attribute '{name}' to set: write "):
+        setattr(regression(), name, 0.5)
+
+
+def set_the_rate(net, row=None):
+    net.optimizer.learning_rate = 1e-9
+
+
+def between_two_fits(net):
+    net.fit((X, VALUES))
+    set_the_rate(net)
+    net.fit((X, VALUES))
+
+
+def between_two_epochs(net):
+    net.fit((X, VALUES), callbacks=LambdaCallback(on_epoch_end=set_the_rate))
+
+
+@pytest.mark.parametrize("when", [between_two_fits, between_two_epochs])
+def test_a_learning_rate_that_the_next_epoch_replaces_gives_a_warning(when):
+    net = regression()
+    with pytest.warns(UserWarning, match=r"set to 1e-09, which has no effect.* 0\.01\. Write net"):
+        when(net)
+    assert set(net.history["learning_rate"]) == {0.01}
+
+
+def test_a_new_schedule_or_a_rate_set_as_an_epoch_begins_has_effect():
+    net = regression().fit((X, VALUES))
+    net.optimizer.schedule = ConstantLearningRate(1e-9)
+    before = net.fit((X, VALUES)).predict(X)
+    net.fit((X, VALUES), callbacks=LambdaCallback(on_epoch_begin=set_the_rate))
+    np.testing.assert_allclose(net.predict(X), before, atol=1e-6)
+    assert net.history["learning_rate"] == [0.01] * 2 + [1e-9] * 4
+
+
+def test_callbacks_of_this_library_give_no_such_warning(tmp_path):
+    pytest.importorskip("safetensors")
+    callbacks = [
+        ReduceLROnPlateau("loss", patience=0, min_delta=1e9),
+        EarlyStopping("learning_rate", mode="max", patience=9),
+    ]
+    net = regression().fit((X, VALUES), epochs=4, callbacks=callbacks)
+    net.save(tmp_path / "net.safetensors")
+    for each in (net, load(tmp_path / "net.safetensors")):
+        assert each.fit((X, VALUES)).history["learning_rate"][-1] == 0.01
+
+
+def test_a_score_of_x_and_y_blames_the_missing_parentheses():
+    with pytest.raises(TypeError, match=r"give features and targets together, in parentheses"):
+        regression(metric="mae").fit((X, VALUES)).score(X, VALUES)
+
+
+@pytest.mark.parametrize("answer", [np.zeros(40), "0.5x", None])
+def test_a_metric_that_returns_no_number_is_named(answer):
+    def own(y_true, y_pred):
+        return answer
+
+    with pytest.raises(TypeError, match=r"^the metric own returned .*: expected a number for all"):
+        regression(metric=own).fit((X, VALUES))

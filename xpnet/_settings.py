@@ -135,6 +135,13 @@ def _check_loss(network: Any, given: Any) -> LossFunction:
     return loss
 
 
+def _refuse(name: str, instead: str) -> Callable[[Any, Any], Any]:
+    def check(network: Any, given: Any) -> Any:
+        raise AttributeError(f"a network has no attribute {name!r} to set: write {instead}")
+
+    return check
+
+
 def _flag(name: str) -> Callable[[Any, Any], bool]:
     return lambda network, given: check_flag(name, given)
 
@@ -159,5 +166,11 @@ _CHECKS: dict[str, Callable[[Any, Any], Any]] = {
     "shuffle": _flag("shuffle"),
     "seed": _count_or_none("seed", least=0),
     "regularizer": lambda network, given: find_regularizer(given),
+    "learning_rate": _refuse(
+        "learning_rate", "net.optimizer.schedule = ConstantLearningRate(...), or another schedule"
+    ),
+    "momentum": _refuse("momentum", "net.optimizer = SGD(momentum=...)"),
+    "device": _refuse("device", "net.to(xpnet.resolve('cuda'))"),
+    "dtype": _refuse("dtype", "NeuralNetwork(dtype=...)"),
 }
 """For each setting, what returns it checked, or refuses it."""

@@ -111,12 +111,15 @@ class EarlyStopping(_Monitor):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A column of the history.
+        A column of the history: "loss", "metric", "val_loss" or "val_metric", say. A metric's own
+        name is not one.
     min_delta : float, default 0.0
         The least change that counts as an improvement.
     patience : int, default 5
         How many epochs without one are let pass; of those that have the number.
     mode : {"auto", "min", "max"}, default "auto"
+        Whether small or large values are better. "auto" knows it of losses and of the metrics of
+        this library; for a metric that is a function, give "min" or "max".
     restore_best_weights : bool, default True
         Whether the network goes back to its best epoch when training ends, early or not. The
         history keeps the epochs after it.
@@ -525,5 +528,7 @@ def check_callbacks(given: Any) -> list[Callback]:
     for each in found:
         if not isinstance(each, Callback):
             hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""
+            if callable(each) and not hint:
+                hint = ": write LambdaCallback(on_epoch_end=...) for a function"
             raise TypeError(f"callbacks has {shown(each)}: expected an instance of Callback{hint}")
     return found

@@ -76,6 +76,9 @@ class NeuralNetwork:
         An instance is never changed. ``fit`` may replace the attribute ``loss`` by a copy; see its
         notes.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
+        A function gets all samples of an epoch at once: the targets, and the outputs of shape
+        (n, n_outputs). Class indices have the shape (n,), values the shape of the outputs. Sample
+        weights, if there are any, are its third argument.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: where the network lives and the data are
         moved to. Without it, the network follows the arrays it is given.
@@ -141,9 +144,9 @@ class NeuralNetwork:
 
     Notes
     -----
-    Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is also an
-    attribute. It may be set later, and is checked then as in the constructor. A new optimizer is
-    copied, and a new seed takes effect on the weights with the next :meth:`reset`.
+    ``device``, ``dtype``, ``learning_rate`` and ``momentum`` cannot be set later. Every other
+    argument is also an attribute. It may be set later, and is checked then as in the constructor. A
+    new optimizer is copied, and a new seed takes effect on the weights with the next :meth:`reset`.
 
     Examples
     --------
@@ -639,6 +642,9 @@ class NeuralNetwork:
             There is no metric, or the data do not fit.
         """
         self._check_fitted("score")
+        given: Any = dataset
+        if not isinstance(given, (Dataset, tuple)):
+            as_dataset(given)  # refuses it: score(X, y) has y in the place of the metric
         chosen = self.metric if metric is None else make_metric(metric, self.loss)
         if chosen is None:
             raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")

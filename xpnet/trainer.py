@@ -25,6 +25,7 @@ from .history import History
 from .layers import BatchNormalization, Dropout, Layer
 from .memory import EVALUATION_ROWS, fewer_rows
 from .metrics import Metric
+from .schedules import ConstantLearningRate
 from .snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Trainer:
         self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
         self.training, self.validation = placed.training, placed.validation
         self.interruption = Interruption()
+        self._has_warned = False
         self._entered = ExitStack()
         self._make_steps()
 
@@ -154,6 +156,7 @@ class Trainer:
         net, start = self.network, time.perf_counter()
         before = Snapshot(net)
         try:
+            self._has_warned = self._has_warned or warn_of_a_lost_rate(net)
             net.optimizer.begin_epoch(epoch, net.epochs)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
@@ -323,6 +326,21 @@ def _outputs(network: "NeuralNetwork", data: Data) -> Generator[tuple[Arrays, Ar
     with closing(data.batches(EVALUATION_ROWS)) as batches:  # which ends a stream's thread
         for batch in batches:
             yield batch, network.forward_propagation(batch.X, training=False)
+
+
+def warn_of_a_lost_rate(network: "NeuralNetwork") -> bool:
+    """Warn of a learning rate that somebody has set and the next epoch replaces; say if so."""
+    schedule, given = network.optimizer.schedule, network.optimizer.learning_rate
+    if type(schedule) is not ConstantLearningRate or given == schedule.initial:
+        return False
+    if given in network.history["learning_rate"]:  # a callback set it when that epoch began
+        return False
+    warn(
+        f"the optimizer's learning_rate was set to {given}, which has no effect: each epoch begins "
+        f"with its schedule's, {schedule.initial}. Write net.optimizer.schedule = "
+        f"ConstantLearningRate({given}), or set it in a callback's on_epoch_begin"
+    )
+    return True
 
 
 def _shown(history: History) -> dict[str, str]:

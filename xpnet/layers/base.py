@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class Layer(Readable, ABC):
     """Base of all layers.
 
-    Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
+    Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers. The base
+    class takes no arguments. A layer that is to be the first of a network can take an
+    ``input_shape``, and pass it to :meth:`set_input_shape`.
 
     Attributes
     ----------
