@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 class Layer(Readable, ABC):
     """Base of all layers.
 
-    Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers. The base
-    class takes no arguments. A layer that is to be the first of a network can take an
-    ``input_shape``, and pass it to :meth:`set_input_shape`.
+    Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
 
     Attributes
     ----------
@@ -137,7 +135,7 @@ class Layer(Readable, ABC):
         return self
 
     def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
-        """Set the shape of one input sample, e.g. ``(784,)``."""
+        """Set the shape of one input sample, e.g. ``(784,)``; a constructor may call it."""
         self._input_shape = check_shape("input_shape", input_shape)
 
     def input_shape(self) -> tuple[int, ...]:
