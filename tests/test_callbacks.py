@@ -213,6 +213,7 @@ def test_settings_that_make_no_sense_are_refused(make):
         (EarlyStopping, r"write EarlyStopping\(...\)"),
         ([EarlyStopping], r"write EarlyStopping\(...\)"),
         ([3], "callbacks has 3: expected an instance of Callback"),
+        ([print], r"expected an instance of Callback: write LambdaCallback\(on_epoch_end=\.\.\.\)"),
         ([None], "callbacks has None"),
         *(
             (each, f"callbacks={re.escape(repr(each))}: expected a Callback or a list of them")

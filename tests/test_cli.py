@@ -565,6 +565,9 @@ TARGETS = {
     "dates": ([f"2026-01-{k + 1:02}" for k in range(28)], [], "seconds since the first one, or "),
     "dates of few days": (["31.12.2026", "1.1.2027"] * 20, [], "give --task classification to"),
     "dates as values": (["2026-01-31", "2027-01-01"] * 20, ["--task", "regression"], "seconds sin"),
+    "a number is unknown": (["1", "2", "3"] * 20 + ["NA"], [], "'NA' among its numbers: fill it"),
+    "spaces": (["100 000", "200 000"] * 20, [], "written like '100 000': write them"),
+    "units as values": (["$1", "$2"] * 20, ["--task", "regression"], "numbers written like '$1'"),
     "text as values": (["x", "z"] * 20, ["--task", "regression"], "has text, e.g. 'x'"),
     "small test part": (["x", "z"] * 20, ["--test-size", "0.01"], "--test-size 0.01 does not sp"),
     "no test part": ([f"{k}.5" for k in range(4)], ["--test-size", "0.01"], "with at least one ro"),
@@ -584,8 +587,11 @@ def test_targets_that_cannot_be_learned_are_refused_in_the_words_of_the_command_
     assert "test_size" not in errors
 
 
-def test_dates_are_classes_with_that_task(tmp_path):
-    path = write_column(tmp_path / "d.csv", ["2026-01-31", "2027-01-01"] * 20)
+@pytest.mark.parametrize(
+    "cells", [["2026-01-31", "2027-01-01"], ["1", "2", "3", "NA"], ["1,5", "2,5"]]
+)
+def test_dates_and_numbers_with_text_are_classes_with_that_task(cells, tmp_path):
+    path = write_column(tmp_path / "d.csv", cells * 20, ";")
     arguments = ["--target", "y", "--task", "classification", "--epochs", 1, "--quiet"]
     assert in_process("train", path, *arguments)[0] == 0
 

@@ -178,7 +178,7 @@ def test_samples_that_are_no_table_are_refused_with_the_way_out(X, hint):
         (np.zeros((2, 1), "M8[D]"), "dates"),
         (np.zeros((2, 1), "m8[s]"), "durations"),
         ([[datetime.date(2020, 1, 1)]], r"\(date\)"),
-        ({"a": 1}, "X is a dict"),
+        ({"a": 1}, r"X is a dict, which holds arrays by name: give one of them, X\['a'\] say"),
         (None, "X is a NoneType"),
         (np.ma.masked_array(np.zeros((2, 1)), [[True], [False]]), "masked"),
     ],
@@ -585,3 +585,24 @@ def test_rows_of_pytorchs_unsigned_targets_and_weights(dtype):
     part = Dataset(X, y, sample_weight=y).rows([3, 0])
     assert part.y.dtype == part.sample_weight.dtype == y.dtype
     assert to_host(part.y).tolist() == to_host(part.sample_weight).tolist() == [5, 3]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["1", "2", "3", "NA"], "has 'NA' among its numbers: fill it in, or drop its lines"),
+        (["100,000", "200,000"], "has numbers written like '100,000': write them with"),
+        (["15 %", "20 %", "none"], "has numbers written like '15 %'"),
+    ],
+)
+def test_numbers_that_text_turns_into_classes_give_a_warning(cells, said, tmp_path):
+    path = write(tmp_path / "a.csv", "\n".join(["a;y", *(f"1;{cell}" for cell in cells)]))
+    with pytest.warns(UserWarning, match=f"column 'y' {said}.* are taken for classes"):
+        data = Dataset.from_csv(path, "y", delimiter=";")
+    assert data.class_names == sorted(cells)
+
+
+@pytest.mark.parametrize("cells", [["low", "high"], ["1", "2a", "2b"], ["1", "one"]])
+def test_classes_that_are_not_mostly_numbers_give_no_warning(cells, tmp_path):
+    path = write(tmp_path / "a.csv", "\n".join(["a,y", *(f"1,{cell}" for cell in cells)]))
+    assert Dataset.from_csv(path, "y").class_names == sorted(cells)

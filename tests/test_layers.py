@@ -389,6 +389,7 @@ def test_dense_refuses_samples_that_are_no_rows():
         (lambda: BatchNormalization(momentum=1.0), r"momentum=1.0: expected a number in \[0, 1\)"),
         (lambda: BatchNormalization(epsilon=0), "epsilon=0: expected a finite number above 0"),
         (lambda: DenseLayer(3, input_shape=()), "expected the shape of one sample"),
+        (lambda: DenseLayer(3, (None, 4)), "the shape of one sample without the batch"),
     ],
 )
 def test_layers_refuse_arguments_out_of_range(layer, message):

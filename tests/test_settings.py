@@ -12,10 +12,12 @@ from xpnet import (
     ConstantLearningRate,
     DenseLayer,
     DivergedError,
+    EarlyStopping,
     ExponentialDecay,
     LambdaCallback,
     NeuralNetwork,
     NotFittedError,
+    ReduceLROnPlateau,
     config,
     load,
 )
@@ -327,3 +329,29 @@ def test_a_backend_that_is_set_moves_the_layers():
     net.backend = net.backend.with_dtype("float64")
     assert net.layers[0].weights.dtype == net.predict(X).dtype == np.float64
     assert net.layers[0].backend == net.backend
+
+
+def test_callbacks_of_this_library_give_no_such_warning(tmp_path):
+    pytest.importorskip("safetensors")
+    callbacks = [
+        ReduceLROnPlateau("loss", patience=0, min_delta=1e9),
+        EarlyStopping("learning_rate", mode="max", patience=9),
+    ]
+    net = regression().fit((X, VALUES), epochs=4, callbacks=callbacks)
+    net.save(tmp_path / "net.safetensors")
+    for each in (net, load(tmp_path / "net.safetensors")):
+        assert each.fit((X, VALUES)).history["learning_rate"][-1] == 0.01
+
+
+def test_a_score_of_x_and_y_blames_the_missing_parentheses():
+    with pytest.raises(TypeError, match=r"give features and targets together, in parentheses"):
+        regression(metric="mae").fit((X, VALUES)).score(X, VALUES)
+
+
+@pytest.mark.parametrize("answer", [np.zeros(40), "0.5x", None])
+def test_a_metric_that_returns_no_number_is_named(answer):
+    def own(y_true, y_pred):
+        return answer
+
+    with pytest.raises(TypeError, match=r"^the metric own returned .*: expected a number for all"):
+        regression(metric=own).fit((X, VALUES))

@@ -1,6 +1,7 @@
 """Tables of numbers in CSV files, read with the standard library."""
 
 import csv
+import re
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from ._reading import check_distinct, is_date
 from .backends import unknown_name
+from .backends._warnings import warn
 
 
 def read_csv(
@@ -46,8 +48,32 @@ def read_csv(
         raise ValueError(f"{path}: not UTF-8 ({error}): save it in that encoding") from error
     except csv.Error as error:
         raise ValueError(f"{path}: not a CSV file ({error})") from error
-    y, class_names = (None, None) if label is None else _parse_labels(labels)
+    if label is None:
+        return features, X, None, None
+    y, class_names = _parse_labels(labels)
+    if class_names is not None and (problem := text_among_numbers(class_names)):
+        warn(f"{path}, column {label!r} {problem}. Its texts are taken for classes")
     return features, X, y, class_names
+
+
+def text_among_numbers(names: Sequence[str]) -> str | None:
+    """Return what is wrong with a column whose different texts are mostly numbers, else None."""
+    plain = [name for name in names if _is_number(name)]
+    written = [name for name in names if not _is_number(name) and _is_number(_bare(name))]
+    if 2 * (len(plain) + len(written)) <= len(names):
+        return None
+    if written:
+        return (
+            f"has numbers written like {written[0]!r}: write them with a decimal point, and "
+            "without commas, spaces and units"
+        )
+    other = next(name for name in names if name not in plain)
+    return f"has {other!r} among its numbers: fill it in, or drop its lines"
+
+
+def _bare(text: str) -> str:
+    """Return a text without what is written around digits, e.g. in '$1,000' and '15 %'."""
+    return re.sub(r"[\s,'$€£%]", "", text)
 
 
 _COMPRESSED = {

@@ -182,7 +182,7 @@ _CHECKS: dict[str, Callable[[Any, Any], Any]] = {
 """For each setting, the function that returns its checked value or raises an error."""
 
 _NOT_KEPT = {
-    "learning_rate": "net.optimizer = SGD(learning_rate=0.1), or an optimizer of another kind",
+    "learning_rate": "net.optimizer.schedule = ConstantLearningRate(0.1), or another schedule",
     "momentum": "net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
     "device": "net.to(xpnet.resolve('cuda'))",
     "dtype": "net.to(net.backend.with_dtype('float64'))",

@@ -10,6 +10,7 @@ import numpy as np
 from ._arrays import Arrays
 from ._target_unit import Unit, in_float64, in_own_unit
 from .backends import Array, Backend, array_namespace, backend_of, is_array
+from .backends._errors import shown
 from .losses import LossFunction
 from .metrics import Metric
 
@@ -158,7 +159,15 @@ class _CollectedMetric:
     def result(self) -> float:
         xp = array_namespace(self.seen[0][1])
         arguments = (xp.concat(column, axis=0) for column in zip(*self.seen, strict=True))
-        return _number(self.metric(*_in_unit(self._unit, *arguments)))
+        answer = self.metric(*_in_unit(self._unit, *arguments))
+        try:
+            return _number(answer)
+        except (TypeError, ValueError, RuntimeError) as error:  # as the array's library likes
+            name = getattr(self.metric, "__name__", shown(self.metric))
+            raise TypeError(
+                f"the metric {name} returned {shown(answer)}: expected a number for all samples, "
+                "e.g. their mean"
+            ) from error
 
 
 def accumulator(

@@ -111,14 +111,16 @@ class EarlyStopping(_Monitor):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A column of the history.
+        A column of the history: "loss", "metric", "val_loss" or "val_metric", say. A metric's own
+        name is not one.
     min_delta : float, default 0.0
         The smallest change that counts as an improvement.
     patience : int, default 5
         How many epochs without an improvement are tolerated. Epochs without a value in the column
         do not count.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether small or large values are better; "auto" knows this for losses and most metrics.
+        Whether small or large values are better. "auto" knows this for losses and for the metrics
+        of this library. For a metric that is a function, give "min" or "max".
     restore_best_weights : bool, default True
         Whether the network gets the parameters of its best epoch when training ends, early or not.
         The history keeps the later epochs.
@@ -537,5 +539,7 @@ def check_callbacks(given: Any) -> list[Callback]:
     for each in found:
         if not isinstance(each, Callback):
             hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""
+            if callable(each) and not hint:
+                hint = ": write LambdaCallback(on_epoch_end=...) for a function"
             raise TypeError(f"callbacks has {shown(each)}: expected an instance of Callback{hint}")
     return found

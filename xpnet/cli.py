@@ -31,6 +31,7 @@ from . import (
     load,
     train_test_split,
 )
+from ._csv import text_among_numbers
 from ._reading import is_date
 from ._target_unit import suggested_unit
 from .backends import DeviceUnavailableError, available_backends, ops, resolve, to_host
@@ -381,7 +382,9 @@ def load_task(options: argparse.Namespace) -> Task:
     if options.target is None:
         raise ValueError("a CSV file needs --target COLUMN, the column to predict")
     refuse_unused(options, "target", "task", "test_size")
-    data = Dataset.from_csv(options.source, label=options.target)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* are taken for classes")  # choose_kind refuses them
+        data = Dataset.from_csv(options.source, label=options.target)
     data.check_finite()
     kind, reason = choose_kind(data, options)
     if kind == "regression":
@@ -397,15 +400,19 @@ def choose_kind(data: Dataset, options: argparse.Namespace) -> tuple[str, str]:
     """Return "classification" or "regression", and why."""
     column, named = f"the column {options.target!r}", options.task not in (None, "auto")
     if data.class_names is not None:
-        text = f"{column} has text, e.g. {data.class_names[0]!r}"
-        dates = all(map(is_date, data.class_names))
-        advice = "write dates as numbers, e.g. seconds since the first one" if dates else ""
+        text, each = f"{column} has text, e.g. {data.class_names[0]!r}", "text"
+        problem = text_among_numbers(data.class_names)
+        if problem is not None:
+            problem = f"{column} {problem}"
+        elif all(map(is_date, data.class_names)):
+            each = "date"
+            problem = f"{text}: write dates as numbers, e.g. seconds since the first one"
         if options.task == "regression":
-            raise ValueError(f"--task regression: {text}: {advice or 'expected only numbers'}")
-        if dates and not named:
+            raise ValueError(f"--task regression: {problem or f'{text}: expected only numbers'}")
+        if problem and not named:
             raise ValueError(
-                f"--target {shlex.quote(options.target)}: {text}: {advice}, or give "
-                "--task classification to make each date a class"
+                f"--target {shlex.quote(options.target)}: {problem}, or give "
+                f"--task classification to make each {each} a class"
             )
     if named:
         return options.task, f"--task {options.task}"

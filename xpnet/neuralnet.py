@@ -85,7 +85,10 @@ class NeuralNetwork:
         An instance is never changed. ``fit`` may replace the attribute ``loss`` with a copy; see
         its notes.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
-        Recorded in the history, and computed by :meth:`score`. By default, there is no metric.
+        Recorded in the history, and computed by :meth:`score`. By default, there is no metric. A
+        function gets all samples of an epoch at once: the targets, and the outputs of shape
+        (n, n_outputs). Class indices have shape (n,), and values have the shape of the outputs.
+        Sample weights, if there are any, are its third argument.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -666,6 +669,9 @@ class NeuralNetwork:
             There is no metric, or the data do not fit.
         """
         self._check_fitted("score")
+        given: Any = dataset
+        if not isinstance(given, (Dataset, tuple)):
+            as_dataset(given)  # refuses it: score(X, y) has y in the place of the metric
         chosen = self.metric if metric is None else make_metric(metric, self.loss)
         if chosen is None:
             raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")

@@ -31,8 +31,11 @@ class Optimizer(Readable, ABC):
     Attributes
     ----------
     learning_rate : float
-        The current one.
+        The current one. Each epoch sets it anew, by ``schedule``; a callback may change it for an
+        epoch in ``on_epoch_begin``.
     schedule : Schedule
+        What the learning rate follows. To train on with another rate, set
+        ``net.optimizer.schedule = ConstantLearningRate(rate)``.
     n_updates : int
         How many updates there were.
     state_names : tuple of str

@@ -135,7 +135,7 @@ class Layer(Readable, ABC):
         return self
 
     def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
-        """Set the shape of one input sample, e.g. ``(784,)``."""
+        """Set the shape of one input sample, e.g. ``(784,)``; a constructor may call it."""
         self._input_shape = check_shape("input_shape", input_shape)
 
     def input_shape(self) -> tuple[int, ...]:
