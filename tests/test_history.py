@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from xpnet import DenseLayer, NeuralNetwork
+from xpnet import DenseLayer, LambdaCallback, NeuralNetwork
 from xpnet.history import History
 
 
@@ -125,6 +125,18 @@ class TestAnotherMetric:
         )
         assert np.isnan(history["metric"][2:4]).all()
         assert np.isfinite(history["metric_mae"][2:4]).all()
+
+    def test_a_callback_may_set_another_metric(self):
+        net = NeuralNetwork(epochs=4, metric="r2", seed=0).add(DenseLayer(1, (2,)))
+
+        def change(net, epoch):
+            if epoch == 2:
+                net.metric = "mae"
+
+        X = np.random.default_rng(0).random((30, 2))
+        net.fit((X, X[:, 0]), callbacks=LambdaCallback(on_epoch_begin=change))
+        assert np.isnan(net.history["metric"]).tolist() == [True, True, False, False]
+        assert np.isnan(net.history["metric_r2"]).tolist() == [False, False, True, True]
 
     def test_a_metric_that_was_set_to_score_by_changes_no_history(self):
         net = self.trained("r2")

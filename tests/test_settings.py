@@ -324,6 +324,18 @@ def test_another_target_unit_asks_for_another_training():
     net.fit((X, VALUES), restart=True).predict(X)
 
 
+@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+def test_a_used_optimizer_takes_the_type_of_the_network_that_gets_it(kernels, monkeypatch):
+    monkeypatch.setattr(config, "kernels", kernels)
+    used = regression(optimizer="adam").fit((X, VALUES)).optimizer
+    net = regression(dtype="float64")
+    net.optimizer = used
+    net.fit((X, VALUES), epochs=1)
+    assert net.optimizer.n_updates == 15
+    assert net.optimizer.first_moment.dtype == np.float64
+    assert used.first_moment.dtype == np.float32
+
+
 def test_a_backend_that_is_set_moves_the_layers():
     net = regression().fit((X, VALUES))
     net.backend = net.backend.with_dtype("float64")

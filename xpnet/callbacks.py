@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 class Callback:
     """Base of all callbacks; its methods do nothing.
 
+    Between epochs, a callback may change the network: the parameters and settings of its layers,
+    the loss, the metric, the optimizer, and the methods of all of them. The next epoch trains with
+    the change. A new ``batch_size``, ``memory_limit``, ``precision`` or ``capture`` takes effect
+    with the next ``fit``.
+
     To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
     also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
     """

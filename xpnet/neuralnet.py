@@ -10,7 +10,6 @@ import numpy as np
 from . import memory, trainer
 from ._checks import NotFittedError, check_count, check_flag, check_path
 from ._chunks import chunk_sizes, mixed_chunks
-from ._direction import direction_of
 from ._overrides import remember
 from ._parameters import Parameters
 from ._placing import Placed, place, place_for, place_training, targets_of
@@ -263,6 +262,9 @@ class NeuralNetwork:
             self._entropy = _entropy(self.seed)
         elif name == "optimizer" and value.n_updates == 0:
             self._new_optimizer = copy.deepcopy(value)  # restored by reset
+        elif name == "optimizer":  # one that was used, perhaps in another type
+            for each in filter(lambda each: is_array(getattr(value, each)), value.state_names):
+                setattr(value, each, move_state(getattr(value, each), self.backend))
         elif name == "regularizer":
             self.parameters = Parameters(self.layers, value)
 
@@ -591,8 +593,6 @@ class NeuralNetwork:
         before = {name: getattr(self, name) for name in _SET_FROM_DATA}
         placed = self._prepare(dataset, validation, check_flag("restart", restart))
         done = self.history.epochs
-        name = getattr(self.metric, "name", getattr(self.metric, "__name__", "metric"))
-        self.history.set_metric(name, direction_of(self.metric))
         try:
             with self.backend.active():
                 trainer.Trainer(self, placed, called, every).run(epochs)

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from typing import TYPE_CHECKING, Any, cast
 
 from ._arrays import Arrays
+from ._direction import direction_of
 from ._interruption import Interruption
 from ._placing import Data, Placed
 from ._steps import NotFiniteError
@@ -88,6 +89,7 @@ class Trainer:
         n_steps = epochs * math.ceil(len(self.training) / self.plan.batch_size)
         self._last = done + epochs - 1
         net.stop_training = False
+        _name_metric(net)
         with (
             net.backend.active(),
             _progress_bar(n_steps) if net.progress else _NoBar() as bar,
@@ -169,6 +171,7 @@ class Trainer:
         except BaseException:  # a second Ctrl-C, too
             before.restore()
             raise
+        _name_metric(net)  # a callback may have replaced it
         net.history.append(  # (8) history
             epoch=epoch + 1,
             **row,
@@ -254,6 +257,12 @@ def _begin_epoch(network: "NeuralNetwork", epoch: int) -> None:
         "at the beginning of this epoch. To change it for good, write optimizer.schedule = "
         f"ConstantLearningRate({before:.6g})"
     )
+
+
+def _name_metric(network: "NeuralNetwork") -> None:
+    metric = network.metric
+    name = getattr(metric, "name", getattr(metric, "__name__", "metric"))
+    network.history.set_metric(name, direction_of(metric))
 
 
 def _progress_bar(n_steps: int) -> Any:
