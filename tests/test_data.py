@@ -597,7 +597,7 @@ def test_rows_of_pytorchs_unsigned_targets_and_weights(dtype):
 )
 def test_numbers_that_text_turns_into_classes_give_a_warning(cells, said, tmp_path):
     path = write(tmp_path / "a.csv", "\n".join(["a;y", *(f"1;{cell}" for cell in cells)]))
-    with pytest.warns(UserWarning, match=f"column 'y' {said}.* are taken for classes"):
+    with pytest.warns(UserWarning, match=f"column 'y' {said}.* are read as classes"):
         data = Dataset.from_csv(path, "y", delimiter=";")
     assert data.class_names == sorted(cells)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
 
 _KEPT_BYTES = 1 << 28
-"""The largest size of an epoch's outputs that are kept for a metric."""
+"""The largest size of the outputs that an epoch keeps for a metric, in bytes."""
 
 
 class CapturedSteps(PreparedSteps):

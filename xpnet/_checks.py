@@ -145,7 +145,7 @@ def check_shape(name: str, value: Any) -> tuple[int, ...]:
     shape = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if not shape:
         raise ValueError(f"{name}={value!r}: expected the shape of one sample, e.g. (784,)")
-    if len(shape) > 1 and any(size is None for size in shape):  # Keras has the batch in it
+    if len(shape) > 1 and any(size is None for size in shape):  # Keras includes the batch
         raise ValueError(
             f"{name}={value!r}: expected whole numbers, the shape of one sample without the batch, "
             "e.g. (784,)"

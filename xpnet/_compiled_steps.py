@@ -86,12 +86,12 @@ class CompiledSteps(PreparedSteps):
 
 
 def _steps_of_evaluation(plan: memory.MemoryPlan) -> int:
-    """Return how many steps have the samples of one batch of an evaluation; at least 1."""
+    """Return how many steps use as many samples as one batch of an evaluation; at least 1."""
     return max(memory.EVALUATION_ROWS // plan.batch_size, 1)
 
 
 _KEPT_BYTES = 1 << 20
-"""The size of the outputs that compiled steps keep for a metric, if one batch is not larger."""
+"""The size of the outputs kept for a metric, in bytes, unless those of one batch are larger."""
 
 
 def _kept_rows(network: "NeuralNetwork", plan: memory.MemoryPlan) -> int:

@@ -52,12 +52,12 @@ def read_csv(
         return features, X, None, None
     y, class_names = _parse_labels(labels)
     if class_names is not None and (problem := text_among_numbers(class_names)):
-        warn(f"{path}, column {label!r} {problem}. Its texts are taken for classes")
+        warn(f"{path}, column {label!r} {problem}. Its texts are read as classes")
     return features, X, y, class_names
 
 
 def text_among_numbers(names: Sequence[str]) -> str | None:
-    """Return what is wrong with a column whose different texts are mostly numbers, else None."""
+    """Return what is wrong with a column if most of its distinct texts are numbers, else None."""
     plain = [name for name in names if _is_number(name)]
     written = [name for name in names if not _is_number(name) and _is_number(_bare(name))]
     if 2 * (len(plain) + len(written)) <= len(names):
@@ -72,7 +72,7 @@ def text_among_numbers(names: Sequence[str]) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """Return a text without what is written around digits, e.g. in '$1,000' and '15 %'."""
+    """Return a text without separators and signs, e.g. 1000 for '$1,000' and 15 for '15 %'."""
     return re.sub(r"[\s,'$€£%]", "", text)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from .backends import Array, to_host
 
 _NUMBERS_PER_DEVIATION = 100.0
-"""How many numbers of a type must lie within one standard deviation of the targets, at least."""
+"""The least number of values that a type must have within one standard deviation of targets."""
 
 
 def lost_digits(y: Array, dtype: str) -> str | None:

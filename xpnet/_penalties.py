@@ -47,7 +47,7 @@ class Penalties:
         return sum(costs[1:], start=costs[0]) if costs else 0.0
 
     def add_to_gradients(self, share: Array | float, in_place: bool) -> None:
-        """Add the derivative of all of them; ``share`` of it where samples share it."""
+        """Add the derivatives of all penalties, those with ``per_sample`` times ``share``."""
         for layer, name, regularizer in self:
             gradient = getattr(layer, f"{name}_gradient")
             part = share if regularizer.per_sample else 1.0
@@ -56,15 +56,15 @@ class Penalties:
             setattr(layer, f"{name}_gradient", added)
 
 
-def paid(cost: Array | float, weight: Array | float) -> Array | float:
-    """Return what a batch pays of a shared penalty: nothing if it weighs nothing."""
+def counted_cost(cost: Array | float, weight: Array | float) -> Array | float:
+    """Return the cost of a shared penalty, or 0 if the total weight of the batch is 0."""
     if not is_array(weight):
         return cost if weight else 0.0
     return array_namespace(weight).where(weight > 0, cost, 0.0)
 
 
 def inverse(weight: Array | float) -> Array | float:
-    """Return 1 / weight, and 0 for what weighs nothing."""
+    """Return 1 / weight, or 0 if the weight is 0."""
     if not is_array(weight):
         return 1.0 / weight if weight else 0.0
     xp = array_namespace(weight)

@@ -1,6 +1,6 @@
 """Checks of data against a network, and the targets in the form that the loss takes.
 
-They are all made before anything is changed.
+All checks are made before the network is changed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from .metrics import Metric
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
-    """Refuse features of another number than the first layer takes, or that are not finite."""
+    """Refuse features that are not finite, or not as many as the first layer takes."""
     expected = layers[0].input_shape()
     if (dataset.n_features,) != expected:
         raise ValueError(

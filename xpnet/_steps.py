@@ -11,7 +11,7 @@ import numpy as np
 
 from . import memory
 from ._arrays import Arrays
-from ._penalties import paid
+from ._penalties import counted_cost
 from ._placing import Placed
 from ._sums import Sums, loss_arguments
 from ._translation import Unit, UnsupportedError
@@ -214,7 +214,7 @@ class FormulaSteps(Steps):
         if not net.parameters.penalties.shared:
             net.update_parameters()
             return
-        sums.add_penalty(paid(net.parameters.penalties.cost(shared=True), weight))
+        sums.add_penalty(counted_cost(net.parameters.penalties.cost(shared=True), weight))
         net.update_parameters(weight)
 
     def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:

@@ -80,7 +80,7 @@ class Sums:
 
     @property
     def n_counted(self) -> int:
-        """How many batches, or pieces of batches, weigh something; waits for the device."""
+        """How many batches, or pieces of batches, have a weight above 0; waits for the device."""
         return int(np.count_nonzero(_numbers(self._weights, self._backend)))
 
     def read(self) -> tuple[float, float | None]:
@@ -162,7 +162,7 @@ class _CollectedMetric:
         answer = self.metric(*_in_unit(self._unit, *arguments))
         try:
             return _number(answer)
-        except (TypeError, ValueError, RuntimeError) as error:  # as the array's library likes
+        except (TypeError, ValueError, RuntimeError) as error:  # depends on the array's library
             name = getattr(self.metric, "__name__", shown(self.metric))
             raise TypeError(
                 f"the metric {name} returned {shown(answer)}: expected a number for all samples, "

@@ -383,7 +383,7 @@ def load_task(options: argparse.Namespace) -> Task:
         raise ValueError("a CSV file needs --target COLUMN, the column to predict")
     refuse_unused(options, "target", "task", "test_size")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* are taken for classes")  # choose_kind refuses them
+        warnings.filterwarnings("ignore", ".* are read as classes")  # choose_kind refuses them
         data = Dataset.from_csv(options.source, label=options.target)
     data.check_finite()
     kind, reason = choose_kind(data, options)

@@ -390,6 +390,6 @@ def take_rows(values: Any, index: np.ndarray) -> Any:
     index = move(index, backend_of(values))
     if values.ndim > 1:
         return ops.take_rows(values, index)
-    # As a matrix: PyTorch takes no elements of vectors of uint16, uint32 and uint64.
+    # As a matrix, because PyTorch cannot index vectors of uint16, uint32 or uint64.
     xp = array_namespace(values)
     return xp.reshape(ops.take_rows(xp.reshape(values, (-1, 1)), index), (-1,))

@@ -19,7 +19,7 @@ class History(dict[str, list[float]]):
     ``learning_rate`` and ``seconds``, as far as there was a metric or validation data. Losses and
     metrics of the training data are those seen while the epoch went on.
 
-    If a network goes on training with another metric, the values of the old one move to columns
+    If training is continued with another metric, the values of the old one move to columns
     with its name, such as ``metric_accuracy`` and ``val_metric_accuracy``.
 
     Examples
@@ -41,7 +41,7 @@ class History(dict[str, list[float]]):
         raise KeyError(f"{name!r} is no column of the history: it has {', '.join(self) or 'none'}")
 
     def set_metric(self, name: str, mode: str | None) -> None:
-        """Name the metric of the next epochs; values of another one move to columns of its name."""
+        """Set the metric of the next epochs; move values of the old one to its own columns."""
         if name != self.metric_name:
             for column in ("metric", "val_metric"):
                 if column in self:

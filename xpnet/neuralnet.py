@@ -139,7 +139,7 @@ class NeuralNetwork:
     Attributes
     ----------
     layers : list of Layer
-        ``net.layers.pop()`` takes the last one off; :meth:`add` appends one.
+        ``net.layers.pop()`` removes the last one; :meth:`add` appends one.
     history : History
         For each epoch: loss and metric, both also for validation data, learning rate and seconds.
     last_plan : MemoryPlan or None
@@ -256,13 +256,13 @@ class NeuralNetwork:
         if name == "loss" and "metric" in held:
             super().__setattr__("metric", metric_for(self.metric, self.loss, value))
         if name == "target_unit" and held.get(name, value) != value:
-            self._is_fitted = False  # what it learned would be taken for numbers in the new unit
+            self._is_fitted = False  # its outputs are in the old unit
         super().__setattr__(name, value)
         if name == "seed":
             self._entropy = _entropy(self.seed)
         elif name == "optimizer" and value.n_updates == 0:
             self._new_optimizer = copy.deepcopy(value)  # restored by reset
-        elif name == "optimizer":  # one that was used, perhaps in another type
+        elif name == "optimizer":  # its state may be of another type, if it was used
             for each in filter(lambda each: is_array(getattr(value, each)), value.state_names):
                 setattr(value, each, move_state(getattr(value, each), self.backend))
         elif name == "regularizer":
@@ -671,7 +671,7 @@ class NeuralNetwork:
         self._check_fitted("score")
         given: Any = dataset
         if not isinstance(given, (Dataset, tuple)):
-            as_dataset(given)  # refuses it: score(X, y) has y in the place of the metric
+            as_dataset(given)  # raises: in score(X, y), y would be the metric
         chosen = self.metric if metric is None else make_metric(metric, self.loss)
         if chosen is None:
             raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
@@ -882,14 +882,14 @@ class NeuralNetwork:
             raise ValueError("the network has no layers: add(DenseLayer(10, input_shape=(784,)))")
 
     def _check_layers(self) -> None:
-        """Refuse layers that never were added, since ``fit`` would not train them."""
+        """Refuse layers that were not added with ``add``, since ``fit`` would not train them."""
         added = self.parameters.layers
         if not all(map(operator.is_, self.layers, added)) or len(self.layers) > len(added):
             raise ValueError(
-                "net.layers has a layer that was put there without add: take the last layers off "
+                "net.layers has a layer that was not added with net.add: remove the last layers "
                 "with net.layers.pop(), and append others with net.add(layer)"
             )
-        if len(self.layers) < len(added):  # the last ones were taken off
+        if len(self.layers) < len(added):  # the last ones were removed
             self.parameters = Parameters(self.layers, self.regularizer)
             self.optimizer = self._new_optimizer
 

@@ -31,10 +31,10 @@ class Optimizer(Readable, ABC):
     Attributes
     ----------
     learning_rate : float
-        The current one. Each epoch sets it anew, by ``schedule``; a callback may change it for an
-        epoch in ``on_epoch_begin``.
+        The current learning rate. ``schedule`` sets it at the beginning of each epoch. A callback
+        may change it for one epoch, in ``on_epoch_begin``.
     schedule : Schedule
-        What the learning rate follows. To train on with another rate, set
+        Gives the learning rate of each epoch. To continue training with another rate, set
         ``net.optimizer.schedule = ConstantLearningRate(rate)``.
     n_updates : int
         How many updates there were.

@@ -391,7 +391,7 @@ class _Writer:
             names -= {"schedule"}
         different = {}
         for key in names:
-            # In one of the two it may be an attribute of the class only.
+            # One of the two parts may have it only as an attribute of its class.
             first, second = (
                 held[key] if key in held else getattr(of, key, _NOTHING)
                 for held, of in ((mine, part), (new, again))

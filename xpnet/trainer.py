@@ -360,7 +360,7 @@ def _outputs(network: "NeuralNetwork", data: Data) -> Generator[tuple[Arrays, Ar
 def _shown(history: History) -> dict[str, str]:
     """Return the last epoch's losses and metrics as text, under the metric's own name."""
     hidden = ("epoch", "learning_rate", "seconds")
-    others = ("metric_", "val_metric_")  # of earlier epochs
+    others = ("metric_", "val_metric_")  # of metrics that were replaced
     return {
         name.replace("metric", history.metric_name): f"{value:.4f}"
         for name, value in history.last.items()
