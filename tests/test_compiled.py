@@ -503,7 +503,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_there_is_no_compiled_step_for(name, data):
+def test_networks_that_compiled_steps_do_not_support(name, data):
     X, y = data
     net = REFUSED[name]()
     if name == "after another":
@@ -516,7 +516,7 @@ def test_features_that_there_is_no_compiled_step_for(data):
     X, y = data
     net = network(classifier())
     assert why_not(net, X, y) is None
-    assert "row by row" in why_not(net, np.asfortranarray(X))
+    assert "contiguous in row order" in why_not(net, np.asfortranarray(X))
     assert "float16" in why_not(net, X.astype("float16"))
     assert "complex" in why_not(net, X.astype(complex))
 

@@ -1,14 +1,15 @@
 """Training steps on a GPU as a fixed list of kernels and products, captured in graphs.
 
 :func:`capture_step` translates a network into a list of launches, whose arrays are made once.
-Nothing in it depends on the step: what changes (the place in the order, the number of the update,
-the learning rate) is read from the device's memory. So the list is captured in a CUDA graph, some
-steps in one, and an epoch is the replaying of graphs: Python says "go on" every few milliseconds.
+The list is the same for every step: numbers that change (the position in the order of samples, the
+number of updates, the learning rate) are read from the device's memory. So several steps can be
+captured in one CUDA graph. An epoch replays graphs, and Python only has to launch one every few
+milliseconds.
 
-The last batch of an epoch, a short one, is a list of its own over the same arrays.
+A shorter last batch of an epoch has another list, which uses the same arrays.
 
-What runs the list is a machine with a few methods (``backends/_cuda_machine.py``). The tests have
-one that runs the same kernels on the CPU.
+A machine with a few methods (``backends/_cuda_machine.py``) runs the list. The tests have a machine
+that runs the same kernels on the CPU.
 """
 
 from ._supported import units, why_not

@@ -1,4 +1,4 @@
-"""The arrays of a captured step: made once, for whole batches, used by all its programs."""
+"""The arrays of a captured step, which all its programs share; made once, for whole batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 DENSE_BYTES = 1 << 26
-"""A batch of sparse rows is made dense if it takes no more: its products are then the library's."""
+"""The largest dense form of a batch of sparse rows, in bytes. With it, cuBLAS can be used."""
 
 MOST_PARTS = 64
-"""Pieces of a batch that sums over it are taken in before they are added up."""
+"""The largest number of partial sums of a sum over a batch."""
 
 SQUARES = 256
-"""Parts that the sum of squares of a gradient is taken in."""
+"""The number of partial sums for the sum of squares of a gradient."""
 
 
 @dataclass
 class UnitArrays:
-    """What a unit works on; each for a whole batch."""
+    """The arrays of a unit, each for a whole batch."""
 
     output: Array
     error: Array
@@ -40,7 +40,7 @@ class UnitArrays:
 
 
 class Buffers:
-    """Everything that kernels are given the addresses of.
+    """All arrays whose addresses are passed to kernels.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ class Buffers:
         int64 classes, or rows in the network's type.
     weights : array or None
     batch_size, n_steps : int
-        Steps in an epoch at the most.
+        The size of a batch, and the largest number of steps in an epoch.
     keep_outputs : int
-        Samples of a run whose outputs are kept.
+        The number of samples of an epoch whose outputs are kept.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class Buffers:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays that were made here."""
+        """The size in bytes of all arrays that were made here."""
         return self._made[0]
 
     def make(self, *shape: int, dtype: str | None = None) -> Array:
@@ -115,7 +115,7 @@ class Buffers:
         return array
 
     def _by_rows(self, array: Any) -> Any:
-        """Return an array as kernels go through it: row by row, in one piece."""
+        """Return an array, or a copy of it, that is contiguous and in row order."""
         if array is None or is_sparse(array) or array.flags.c_contiguous:
             return array
         copied = array.copy(order="C")
@@ -143,7 +143,7 @@ class Buffers:
         )
 
     def filled_from(self, net: "NeuralNetwork") -> list[tuple[Array, Any]]:
-        """Return pairs of an array to be filled before training and the network's values for it."""
+        """Return pairs of an array that is filled before training, and the network's values."""
         flat, optimizer, first = net.parameters.gather(), net.optimizer, net.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
@@ -157,7 +157,7 @@ class Buffers:
         return pairs
 
     def standardizes_wide(self, net: "NeuralNetwork") -> bool:
-        """Whether features are standardised in float64, and not in the network's type."""
+        """Whether features are standardised in float64 instead of the network's type."""
         if self.wide is None:
             return False
         dtype = np.dtype(net.backend.dtype)
@@ -172,7 +172,7 @@ class Buffers:
                 yield norm, name, place
 
     def parameter(self, layer: Any, name: str) -> Array:
-        """Return a view of a parameter, as it is while there is training."""
+        """Return a view of a parameter during training."""
         return self.flat[self.placement[layer, name]].reshape(getattr(layer, name).shape)
 
     def gradient_of(self, layer: Any, name: str) -> Array:

@@ -1,27 +1,27 @@
-"""A list of calls, and the shapes of grid that its kernels are launched with."""
+"""A list of calls, and the grids with which its kernels are launched."""
 
 from typing import Any
 
 from ..backends import Array
 
 THREADS = 256
-"""Threads of a block."""
+"""The usual number of threads in a block."""
 
 MOST_THREADS = 1024
-"""Where few blocks have all the work."""
+"""The number of threads in a block if there are only a few blocks."""
 
 MOST_BLOCKS = 2048
-"""More blocks than a GPU runs at a time; the rest of the numbers is a loop."""
+"""The largest number of blocks, more than a GPU runs at a time; kernels loop over the rest."""
 
 
 class Calls:
-    """What a step is put together from.
+    """The calls of a step, and methods that add kernels and products to them.
 
     Parameters
     ----------
     machine : CudaMachine
     rows : int
-        Samples in the batch.
+        The number of samples in the batch.
 
     Attributes
     ----------
@@ -36,12 +36,12 @@ class Calls:
         self.calls.append(self._machine.kernel(name, grid, block, *arguments))
 
     def _over(self, name: str, n: int, *arguments: Any) -> None:
-        """Add a kernel that goes over ``n`` numbers one by one."""
+        """Add a kernel that treats ``n`` numbers one by one."""
         blocks = min(-(-n // THREADS), MOST_BLOCKS)
         self._add(name, (max(blocks, 1), 1), THREADS, *arguments)
 
     def _over_rows(self, name: str, *arguments: Any) -> None:
-        """Add a kernel that has a warp for each row."""
+        """Add a kernel with a warp for each row."""
         warps = 4
         self._add(name, (-(-self._rows // warps), 1), 32 * warps, *arguments)
 
@@ -54,7 +54,7 @@ class Calls:
     def _over_columns(
         self, name: str, n: int, *arguments: Any, parts: int = 1, threads: int = THREADS
     ) -> None:
-        """Add a kernel that has a block for each 32 columns, and for each part of the rows."""
+        """Add a kernel with a block for every 32 columns of each part of the rows."""
         self._add(name, (-(-n // 32), parts), threads, *arguments)
 
     def _sparse_grid(self, n: int) -> tuple[tuple[int, int], int]:

@@ -1,4 +1,4 @@
-"""Steps as calls that are made at once: captured in graphs where that is possible."""
+"""Running several steps with one call, as a CUDA graph if possible."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from ..backends._warnings import warn
 
 STEPS_IN_GRAPH = 16
-"""To start a graph costs about as much as two kernels; of so many steps it is nothing to each."""
+"""Launching a graph costs about as much as two kernels, which this number of steps share."""
 
 
 class Graphs:
-    """Calls of one step and of many, for batches of so many rows; made when they are first wanted.
+    """Graphs of one step and of several, for each size of batch; made when they are first run.
 
     Parameters
     ----------
     machine : CudaMachine
     capture : bool or "auto"
-        Whether to capture them; see :func:`capture_step`.
+        Whether to capture steps; see :func:`capture_step`.
 
     Attributes
     ----------
@@ -30,15 +30,15 @@ class Graphs:
         self._made: dict[tuple[int, int], Callable[[], None]] = {}
 
     def forget(self) -> None:
-        """Wait for the device, and drop all graphs; they are made anew when they are needed."""
+        """Wait for the device, and drop all graphs; they are made again when needed."""
         self._machine.synchronize()  # a graph that still runs must not be destroyed
         self._made.clear()
 
     def run(self, rows: int, n_steps: int, program: Callable[[int], list[Any]]) -> None:
         """Take ``n_steps`` steps, each with a batch of ``rows`` samples.
 
-        ``program`` returns the calls of a step for a number of rows. It is not kept: it is a method
-        of the object that holds these graphs, and that circle of references would keep the
+        ``program`` returns the calls of a step for a number of rows. It is not stored: it is a
+        method of the object that holds these graphs, and such a reference cycle would keep the
         device's arrays allocated until Python's cyclic garbage collector runs.
         """
         many, few = divmod(n_steps, STEPS_IN_GRAPH)
@@ -48,7 +48,7 @@ class Graphs:
             self._made[rows, together]()
 
     def _make(self, calls: list[Any]) -> Callable[[], None]:
-        """Return one call for many."""
+        """Return a function that makes all of the calls."""
         if self.captured:
             try:
                 graph: Callable[[], None] = self._machine.record(calls)
@@ -59,9 +59,9 @@ class Graphs:
                 self.captured = False
                 warn(
                     f"the step cannot be captured in a CUDA graph ({error}): its kernels are "
-                    "launched one by one, which gives the same numbers and takes longer. "
-                    "capture=False says so from the beginning",
+                    "launched one by one, which gives the same results but takes longer. "
+                    "To launch them so from the beginning, give capture=False",
                     RuntimeWarning,
                 )
-        run = self._machine.run  # not of self, which keeps the function
+        run = self._machine.run  # without self, which holds this function: that would be a cycle
         return lambda: run(calls)

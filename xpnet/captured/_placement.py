@@ -1,8 +1,8 @@
-"""Where parameters are in the flat arrays of a captured step: each at a multiple of 16 bytes.
+"""Places of parameters in the flat arrays of a captured step: at multiples of 16 bytes.
 
-cuBLAS's fastest kernels, above all those for tensor cores, read and write 16 bytes at a time and
-need matrices that begin at such addresses. In the network's own flat array parameters follow each
-other without gaps.
+cuBLAS's fastest kernels, especially those for tensor cores, read and write 16 bytes at a time, and
+need matrices that begin at such addresses. In the network's own flat array there are no gaps
+between parameters.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,24 +12,24 @@ ALIGNMENT = 16
 
 
 class Placement:
-    """Parameters in the order of a network's flat array, with gaps where they are needed.
+    """Parameters in the order of a network's flat array, with gaps for alignment.
 
-    A gap is 0 from the beginning and stays 0, because its gradient is 0.
+    Gaps are filled with 0, and stay 0 because their gradient is 0.
 
     Parameters
     ----------
     places : mapping of slot to slice
-        Where each parameter is in the network's flat array, in their order and without gaps.
+        The places of the parameters in the network's flat array, in order and without gaps.
     itemsize : int
-        Bytes of a number.
+        The size of a number in bytes.
 
     Attributes
     ----------
     size : int
-        Numbers in a flat array.
+        The number of elements of a flat array.
     runs : list of (slice, slice)
-        For each stretch of parameters without a gap, where it is in the network's flat array, and
-        where it is in a flat array here.
+        The place of each run of parameters without a gap, in the network's flat array and in a flat
+        array with gaps.
     """
 
     def __init__(self, places: Mapping[Any, slice], itemsize: int) -> None:
@@ -49,14 +49,14 @@ class Placement:
             self.runs.append((first, here))
 
     def __getitem__(self, slot: Any) -> slice:
-        """Return where a parameter is."""
+        """Return the place of a parameter."""
         return self._places[slot]
 
     def pairs(self, here: Any, theirs: Any) -> Iterator[tuple[Any, Any]]:
-        """Give the parts of a flat array here beside the same parts of the network's."""
+        """Yield the parts of a flat array with gaps, each with the same part of the network's."""
         for place, place_here in self.runs:
             yield here[place_here], theirs[place]
 
     def parts(self, here: Any) -> list[Any]:
-        """Return the parts of a flat array without the gaps: joined, they are the network's."""
+        """Return the parts between the gaps; joined, they are a flat array of the network."""
         return [here[place_here] for _, place_here in self.runs]

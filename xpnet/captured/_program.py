@@ -1,4 +1,4 @@
-"""A step as a list of calls: kernels and products on a machine, over a batch of so many rows."""
+"""A training step for one size of batch, as a list of calls of kernels and matrix products."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,7 +27,7 @@ class Program(Calls):
     units : list of Unit
     buffers : Buffers
     rows : int
-        Samples in the batch.
+        The number of samples in the batch.
     scaled : bool
         Whether the loss is scaled, for float16 products.
     """
@@ -56,7 +56,7 @@ class Program(Calls):
     # ---- the step
 
     def _of(self, array: Array) -> Array:
-        """Return the rows of an array that the batch has."""
+        """Return the rows of an array that a batch of this size uses."""
         return array[: self._rows]
 
     def _begin(self) -> None:
@@ -189,7 +189,7 @@ class Program(Calls):
     def _back_activation(
         self, e: Array, a: Array, n: int, kind: int, number: float, out: Array | None
     ) -> None:
-        """Multiply the error by the derivative, and sum it over the batch, in parts if large."""
+        """Multiply the error by the derivative; sum it over the batch, in parts if large."""
         parts = min(max(self._rows // 256, 1), MOST_PARTS)
         into = self._buffers.parts if parts > 1 or out is None else out
         given = (e, a, into, self._rows, n, kind, number)
@@ -203,7 +203,7 @@ class Program(Calls):
         for layer, name, regularizer in self._net.parameters.penalties:
             w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
             costs = cast(L1L2, regularizer)
-            # What samples share is divided here where they all weigh the same, else by the kernel.
+            # Without sample weights, a per_sample penalty is divided here, else in the kernel.
             weighted = costs.per_sample and buffers.weights is not None
             among = self._rows if costs.per_sample and not weighted else 1
             l1, l2 = costs.l1 / among, costs.l2 / among
@@ -221,13 +221,13 @@ class Program(Calls):
 
 
 def _kind(unit: Unit) -> tuple[int, float]:
-    """Return a unit's kind of activation, and the number that it needs."""
+    """Return a unit's kind of activation, and its parameter."""
     kind, name = ACTIVATIONS[type(unit.activation)]
     return kind, 0.0 if name is None else float(getattr(unit.activation, name))
 
 
 def _update_of(optimizer: Any) -> tuple[str, tuple[float, ...]]:
-    """Return an optimizer's kernel and the numbers that it takes."""
+    """Return the name of an optimizer's kernel, and the numbers that it takes."""
     if isinstance(optimizer, SGD):
         return "sgd", (optimizer.momentum, 1.0 - optimizer.dampening, optimizer.nesterov)
     if isinstance(optimizer, RMSProp):

@@ -1,4 +1,4 @@
-"""What there is a captured step for: parts of networks, and the data that they train on."""
+"""The networks and data that captured steps support."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ ACTIVATIONS: dict[type[Layer], tuple[int, str | None]] = {
     SigmoidActivation: (kernels.SIGMOID, "slope"),
     TanhActivation: (kernels.TANH, None),
 }
-"""For each activation its kind in the kernels, and the attribute that it needs."""
+"""For each activation, its number in the kernels, and the attribute that they need."""
 
 OPTIMIZERS: frozenset[type[Optimizer]] = frozenset([SGD, RMSProp, Adagrad, Adam, AdamW])
 
@@ -43,11 +43,11 @@ LOSSES: frozenset[type[LossFunction]] = frozenset(
 )
 
 MOST_NUMBERS = 2**31 - 1
-"""Numbers in one of a step's arrays: kernels count rows and columns in 32 bits."""
+"""The largest number of elements of an array: kernels compute indices in 32 bits."""
 
 
 def why_not(net: "NeuralNetwork", X: Any, y: Any = None, batch_size: int = 1) -> str | None:
-    """Return why there is no captured step for a network and its data, or None where there is."""
+    """Return why captured steps do not support a network and its data, or None if they do."""
     try:
         needed = units(net)
         _check_features(net, X)
@@ -70,7 +70,7 @@ def units(net: "NeuralNetwork") -> list[Unit]:
 def _check_features(net: "NeuralNetwork", X: Any) -> None:
     if is_sparse(X):
         if X.format != "csr":
-            raise UnsupportedError(f"sparse features in the format {X.format}: CSR is needed")
+            raise UnsupportedError(f"sparse features in the format {X.format} instead of CSR")
         if type(net.layers[0]) is not DenseLayer:
             raise UnsupportedError(f"sparse features before {net.layers[0].layer_name()}")
     elif X.ndim != 2 or X.shape[1:] != net.layers[0].input_shape():

@@ -1,4 +1,4 @@
-"""A captured training as an object: data and parameters in, steps, parameters out."""
+"""Training with captured steps: loading parameters, taking steps, storing parameters."""
 
 import operator
 from contextlib import AbstractContextManager
@@ -32,27 +32,27 @@ def capture_step(
     counts_hits: bool = False,
     capture: bool | str = "auto",
 ) -> "CapturedTraining | None":
-    """Return a network's training step as a fixed list of launches, or None where there is none.
+    """Return a network's training with captured steps, or None if they do not support it.
 
     Parameters
     ----------
     net : NeuralNetwork
     X : array or CSR matrix of shape (n, n_features)
-        On the machine's device; read where it is.
+        On the machine's device. It is not copied.
     y : array of shape (n,) or (n, n_outputs)
-        As the loss takes it.
+        In the form that the loss takes.
     sample_weight : array of shape (n,), optional
     batch_size : int
     machine : CudaMachine
     n_samples : int, optional
-        Samples in an epoch, where they are more than ``X`` has at a time.
+        The number of samples in an epoch, if ``X`` is only a chunk of them.
     keep_outputs : int, default 0
-        For how many samples of an epoch :attr:`CapturedTraining.outputs` is wanted.
+        The number of samples of an epoch for which :attr:`CapturedTraining.outputs` is kept.
     counts_hits : bool, default False
-        Whether :meth:`CapturedTraining.hits` is wanted; for softmax and cross-entropy.
+        Whether :meth:`CapturedTraining.hits` will be called; only for softmax and cross-entropy.
     capture : bool or "auto", default "auto"
-        Whether to capture it in graphs; else it is launched one by one. "auto" does so, with a
-        warning, where capturing fails; True raises then.
+        Whether to capture steps in graphs; otherwise kernels are launched one by one. If capturing
+        fails, "auto" launches them one by one, with a warning, and True raises an error.
     """
     if why_not(net, X, y, batch_size) is not None:
         return None
@@ -71,20 +71,20 @@ def capture_step(
 
 
 class CapturedTraining(AbstractContextManager["CapturedTraining"]):
-    """The training step of a network on its data; parameters live here from load to store.
+    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
 
-    Made by :func:`capture_step`, whose arguments it takes.
+    :func:`capture_step` makes it, and takes the same arguments.
 
     Attributes
     ----------
     outputs : array of shape (n, n_outputs) or None
-        The network's outputs for the samples of the epoch so far, where they are kept.
+        The network's outputs for the samples of the epoch so far; None if they are not kept.
     counts_hits : bool
-        Whether :meth:`hits` says something.
+        Whether :meth:`hits` may be called.
     taken : int
-        Steps of this epoch so far.
+        The number of steps of this epoch so far.
     nbytes : int
-        Bytes that it holds, without the data that were given.
+        The size of its arrays in bytes, without the given data.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self.taken = 0
 
     def use(self, X: Any, y: Array, sample_weight: Array | None) -> None:
-        """Train on other samples from now on, of the same kind and no more of them than at first.
+        """Train on other samples from now on, of the same kind and at most as many as at first.
 
-        They are copied over the first ones, which must be there for nobody else.
+        They overwrite the first ones, which nothing else may use.
         """
         used, buffers = (X, y, sample_weight), self._buffers
         if all(map(operator.is_, used, self._used)):
@@ -140,13 +140,13 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     # ---- an epoch
 
     def load(self) -> None:
-        """Bring parameters and the optimizer's state in."""
+        """Copy the parameters and the optimizer's state from the network."""
         net, machine = self.net, self._machine
         optimizer = net.optimizer
-        if self.taken:  # the last epoch was abandoned: its order may still be in transfer
+        if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
         if (settings := self._current_settings()) != self._settings:
-            # Launches have them in them, and somebody has changed them since.
+            # They were changed, and the launches contain the old ones.
             self._programs.clear()
             self._graphs.forget()
             self._settings = settings
@@ -161,8 +161,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             factor=1.0 / self._scale,
             rate=optimizer.learning_rate,
         )
-        # All values are kept until the turn has ended. Were one freed earlier, the current stream
-        # could reuse its memory while the machine's stream still reads it.
+        # The list keeps all values until the turn has ended. If one were freed earlier, the current
+        # stream could reuse its memory while the machine's stream still reads it.
         pairs = [*self._buffers.filled_from(net), (self._state, state)]
         with machine.turn():
             for place, values in pairs:
@@ -170,15 +170,14 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self.taken = 0
 
     def run(self, order: np.ndarray) -> tuple[Array, Array]:
-        """Train on the samples of ``order`` in batches, the last one short where they end.
+        """Train on the samples of ``order`` in batches, without waiting for the device.
 
-        Nothing waits for it. A short batch is the last of the epoch.
+        The last batch may be smaller, but only at the end of an epoch.
 
         Returns
         -------
         tuple of float64 array
-            Each step's loss, and the total weight that it is a mean over; until the next
-            :meth:`load`.
+            The loss and the total weight of each step; valid until the next :meth:`load`.
         """
         buffers, size, first = self._buffers, self.batch_size, self.taken
         place = slice(first * size, first * size + len(order))
@@ -193,33 +192,33 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         return buffers.losses[part], buffers.totals[part]
 
     def hits(self) -> Array:
-        """Return, for this epoch, the weight of the samples that were right, and of all."""
+        """Return the total weights of this epoch's correctly classified samples, and of all."""
         self.wait()
         first = kernels.STATE.index("hits")
         return self._machine.copy(self._state[first : first + 2]).view("float64")
 
     def mark(self) -> Any:
-        """Return what can be waited for: that all is done that was asked for so far."""
+        """Return an event that occurs when all work queued so far is done."""
         return self._machine.mark()
 
     def wait(self) -> None:
-        """Let what is asked of the library from now on wait for what was asked for here."""
+        """Let later work of the library wait for the work that was queued here."""
         self._machine.end()
 
     def _program(self, rows: int) -> list[Any]:
-        """Return the calls of a step with a batch of ``rows``."""
+        """Return the calls of a step with a batch of ``rows`` samples."""
         if rows not in self._programs:
             given = (self._machine, self.net, self._units, self._buffers, self._state)
             self._programs[rows] = Program(*given, rows, self._machine.scales_loss).calls
         return self._programs[rows]
 
     def store(self) -> None:
-        """Give parameters and the optimizer's state, as they are now, to the network; waits."""
+        """Wait for the device, and copy the parameters and the optimizer's state to the network."""
         net, machine = self.net, self._machine
         state = machine.read(self._state)
         machine.end()
         optimizer, backend = net.optimizer, net.backend
-        # New arrays: what somebody holds of the weights so far does not change.
+        # In new arrays, so that weights that a user holds do not change.
         net.parameters.scatter(backend.asarray(self._joined(self._buffers.flat)))
         optimizer.n_updates = int(kernels.read_state(state, "update"))
         if optimizer.n_updates:
@@ -233,14 +232,14 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self._good = int(kernels.read_state(state, "good"))
         self.taken = 0
         for layer in net.layers:
-            layer.forget_pass()  # what is there is of an earlier training
+            layer.forget_pass()  # left from an earlier training
 
     def _joined(self, flat: Array) -> Array:
-        """Return a copy of a flat array as the network has it, without gaps."""
+        """Return a copy of a flat array without gaps, as the network has it."""
         return self._machine.join(self._buffers.placement.parts(flat))
 
     def _current_settings(self) -> list[Any]:
-        """Return what launches have in them of numbers that somebody may change."""
+        """Return the numbers in the launches that a user may change."""
         optimizer = self.net.optimizer
         hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
         numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
@@ -257,7 +256,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         return numbers
 
     def close(self) -> None:
-        """Wait for what was asked for; let go of graphs and of the machine's stream."""
+        """Wait for the queued work, and release the graphs and the machine's stream."""
         self._graphs.forget()
         self._programs.clear()
         self._machine.close()

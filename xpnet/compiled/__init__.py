@@ -1,20 +1,23 @@
-"""Training steps in compiled code, for the networks that have one.
+"""Training steps in compiled code, for the networks that it supports.
 
 :func:`compile_step` translates a network into a list of instructions of
-:mod:`xpnet.backends` for each thread; nothing is compiled for a network. Who calls it has a second
-way to train, and takes that where the answer is None.
+:mod:`xpnet.backends` for each thread; nothing is compiled for a network. If it returns None, the
+network is trained by its formulas.
 
-Two cores are far from each other, in time: a number that one wrote takes the other as long as some
-hundred products. So parameters, gradients and an optimizer's memory never travel. Each thread owns
-some of the units of a layer, i.e. columns of its weights, and what travels are activations:
+Moving data between cores is slow: reading a number that another core wrote takes as long as several
+hundred multiplications. So parameters, gradients and the optimizer's state stay on one core. Each
+thread owns some of the units of a layer, i.e. columns of its weights, and the threads exchange
+activations and errors:
 
-- forward, a thread computes its own columns of the layer's output, and all wait for all of them;
-- back, it makes the gradient of its own columns from its own columns of the error. The error of
-  the layer below is a sum over all columns, so each thread writes its part of that sum, and after
-  a wait each adds up the columns of the layer below that it owns.
+- In the forward pass, a thread computes its own columns of the layer's output. Then it waits until
+  the others have computed theirs.
+- In the backward pass, it computes the gradient of its own columns from its own columns of the
+  error. The error of the layer below is a sum over all columns, so each thread writes its part of
+  that sum. After a wait, each thread adds up the parts for the columns of the layer below that it
+  owns.
 
-Layers that are too small to be worth a wait are computed by every thread for itself, from the
-first such layer to the loss. Then a thread has the whole error where it needs it without waiting.
+From the first layer that is too small to be worth a wait, every thread computes all columns of all
+layers, up to the loss. So it has the whole error of these layers without waiting.
 """
 
 from ._sharing import cores

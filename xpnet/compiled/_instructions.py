@@ -25,10 +25,10 @@ _BATCH = ROWS_OF_BATCH
 
 
 class Builder(Layout):
-    """Puts the instructions together; takes what :class:`Layout` takes."""
+    """Makes the instructions; has the same arguments as :class:`Layout`."""
 
     def engine(self) -> Engine:
-        """Return what runs the step."""
+        """Return the engine that runs the step."""
         programs = [
             (self._program(thread, 0), self._program(thread, 1))
             for thread in range(self.plan.threads)
@@ -36,7 +36,7 @@ class Builder(Layout):
         return Engine(self.memory, programs, self.data)
 
     def settings(self) -> list[float]:
-        """Return what instructions have in them of numbers that somebody may change."""
+        """Return the numbers in the instructions that a user may change."""
         numbers = [*self._hyperparameters(), *factor_and_most(self.net.loss)]
         numbers.append(float(self.standardizes_wide))
         for _, _, regularizer in self.net.parameters.penalties:
@@ -93,13 +93,13 @@ class Builder(Layout):
                 program.mark(ARRIVE | WAIT)
 
     def _dropout(self, program: Program, thread: int, k: int, z: tuple[int, int]) -> None:
-        """Drop some of a layer's output, and keep the derivative of what is left."""
+        """Drop some outputs of a layer, and keep the derivatives of the others."""
         arena, unit, (first, n) = self.arenas[thread], self.units[k], self.places[thread][k]
         d = arena["kept"][k], self.memory.padded(n)
-        if type(unit.activation) is not SigmoidActivation:  # which has kept it already
+        if type(unit.activation) is not SigmoidActivation:  # its kernel keeps the derivative
             program.add(random.ones, n, *d)
             back = getattr(kernels, kernels_of(unit)[1])
-            # It sums the columns too; the biases' gradient is a place that has no use yet.
+            # The kernel also writes column sums; the gradient of the biases is not in use yet.
             spare = arena["arrays"][1] + arena["biases"][k]
             program.add(back, n, *d, *z, spare, number_of(unit))
         layer: Any = unit.dropout
@@ -147,9 +147,9 @@ class Builder(Layout):
         for k in range(last, -1, -1):
             unit, (first, n) = self.units[k], self.places[thread][k]
             e, stride = arena["errors"][k], pad(n)
-            if k == last:  # the error has all columns
+            if k == last:  # the loss writes the error of all columns
                 e, stride = e + first, pad(unit.n_units)
-            elif k + 1 < shared:  # the error comes in parts, one of each thread's columns above
+            elif k + 1 < shared:  # each thread wrote a part of the error, from its columns above
                 width = pad(unit.n_units)
                 size = self.batch * width
                 parts = self.parts[k + 1] + first
@@ -171,11 +171,11 @@ class Builder(Layout):
                 a = self._input(thread, parity, k)
                 place = g, self._stride(k, n)
                 program.gemm((unit.n_inputs, n, _BATCH), a, (e, stride), place, "TN")
-            if k > 0 and k < shared:  # the parts of the error below, announced before this product
+            if k > 0 and k < shared:  # for the parts of the error below, written before this
                 program.mark(WAIT)
 
     def _slope(self, thread: int, parity: int, k: int) -> tuple[int, int]:
-        """Return offset and stride of what an activation's derivative is taken from."""
+        """Return offset and stride of the array that determines an activation's derivative."""
         unit, (first, n) = self.units[k], self.places[thread][k]
         if unit.keeps_derivative:
             return self.arenas[thread]["kept"][k], self.memory.padded(n)
@@ -186,7 +186,7 @@ class Builder(Layout):
     def _error_below(
         self, program: Program, thread: int, k: int, e: tuple[int, int], w: tuple[int, int]
     ) -> None:
-        """Add the product that carries the error to the layer below."""
+        """Add the product that propagates the error to the layer below."""
         unit, n = self.units[k], self.places[thread][k][1]
         if k < self.plan.shared:
             width = self.memory.padded(unit.n_inputs)
@@ -196,11 +196,11 @@ class Builder(Layout):
             return
         first, n_below = self.places[thread][k - 1]
         below = self.arenas[thread]["errors"][k - 1], self.memory.padded(n_below)
-        rows = (w[0] + first * w[1], w[1])  # of the weights, those of the columns it owns below
+        rows = (w[0] + first * w[1], w[1])  # of the weights, for the thread's columns below
         program.gemm((_BATCH, n_below, n), e, rows, below, "NT")
 
     def _penalize(self, program: Program, thread: int) -> None:
-        """Add what a thread's own parameters cost to their gradients; padding is 0 and stays so."""
+        """Add the derivatives of penalties to a thread's own gradients; padding stays 0."""
         arena = self.arenas[thread]
         home, gradients = arena["arrays"][:2]
         for layer, name, regularizer in self.net.parameters.penalties:
@@ -211,7 +211,7 @@ class Builder(Layout):
             place = arena[name][k]
             numbers = gradients + place, home + place, float(costs.l1), float(costs.l2)
             weights = 0 if self.weights is None else self.weights.ctypes.data
-            # Of the layers that are not shared all threads have a copy.
+            # All threads have a copy of the layers that are not shared: only one reports them.
             reported = costs.per_sample and (thread == 0 or k < self.plan.shared)
             program.add(updates.penalize, size, *numbers, costs.per_sample, weights, reported)
 
@@ -219,7 +219,7 @@ class Builder(Layout):
         arena, optimizer = self.arenas[thread], self.net.optimizer
         name, numbers = OPTIMIZERS[type(optimizer)][0], self._hyperparameters()
         if isinstance(optimizer, SGD):
-            numbers[1] = 1.0 - numbers[1]  # the kernel takes the part that stays
+            numbers[1] = 1.0 - numbers[1]  # the kernel takes 1 - dampening
             name = "sgd_nesterov" if optimizer.nesterov else name
         self._penalize(program, thread)
         arrays = (arena["arrays"] + [0])[:4]

@@ -1,4 +1,4 @@
-"""Where everything that a compiled step works on is in memory."""
+"""The places in memory of the arrays of a compiled step."""
 
 import operator
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Layout:
-    """Where everything is in memory, and the way in and out for parameters.
+    """Places the arrays in memory, and copies parameters in and out.
 
     Parameters
     ----------
@@ -58,22 +58,22 @@ class Layout:
         self._lay_out()
 
     def use(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> None:
-        """Take other dense features, and copy other targets and weights over the first ones."""
+        """Use other dense features, and overwrite the first targets and weights with others."""
         self.data = _without_booleans(X)
         self.y[: len(y)] = y
         if self.weights is not None:
             self.weights[: len(y)] = weights
 
     def nbytes(self, *given: Any) -> int:
-        """Return the bytes of memory and of what is a copy of the arrays ``given``."""
+        """Return the size in bytes of all arrays that do not share memory with ``given``."""
         own = [self.memory.array, self.y, *(self.sparse or ())]
         own += [each for each in (self.weights, self.moments) if each is not None]
         return sum(a.nbytes for a in own if not any(np.may_share_memory(a, b) for b in given))
 
-    # ---- where everything is
+    # ---- places
 
     def _lay_out(self) -> None:
-        """Give every array its place."""
+        """Assign a place to every array."""
         take, pad, rows = self.memory.take, self.memory.padded, self.batch
         threads = range(self.plan.threads)
         self.split: list[int] = []
@@ -85,7 +85,7 @@ class Layout:
             [self.plan.columns(k, unit, thread) for k, unit in enumerate(self.units)]
             for thread in threads
         ]
-        # Activations that threads share, two of each, for even and for odd steps.
+        # Threads share these activations; there are two of each, for even and for odd steps.
         self.activations: list[list[Any]] = [[] for _ in threads]
         for k, unit in enumerate(self.units):
             both: Any = None
@@ -95,7 +95,7 @@ class Layout:
                 else:
                     both = [take(rows, pad(unit.n_units))] * 2
                 self.activations[thread].append(both)
-        # Parts of the error between two shared layers, one for each thread.
+        # The errors between two shared layers, with a part for each thread.
         self.parts = [0] + [
             take(self.plan.threads, rows, pad(unit.n_inputs)) if k < self.plan.shared else 0
             for k, unit in enumerate(self.units[1:], 1)
@@ -103,7 +103,7 @@ class Layout:
         self.arenas = [self._arena(thread) for thread in threads]
 
     def _arena(self, thread: int) -> dict[str, Any]:
-        """Give the arrays that one thread has for itself their places."""
+        """Assign places to the arrays that only one thread uses."""
         take, pad, rows = self.memory.take, self.memory.padded, self.batch
         arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": []}
         arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
@@ -114,11 +114,11 @@ class Layout:
                 arena[name].append(offset)
                 offset += pad(size)
         arena["size"] = offset
-        # Parameters, gradients, and what the optimizer remembers.
+        # Parameters, gradients, and the optimizer's state.
         n_arrays = 2 + len(self.net.optimizer.state_names)
         arena["arrays"] = [take(offset) for _ in range(n_arrays)]
         for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
-            whole = k == len(self.units) - 1  # the loss makes the error of all columns
+            whole = k == len(self.units) - 1  # the loss writes the error of all columns
             arena["errors"].append(take(rows, pad(unit.n_units if whole else n)))
             keeps = unit.keeps_derivative
             arena["kept"].append(take(rows, pad(n)) if keeps else 0)
@@ -131,7 +131,7 @@ class Layout:
     # ---- parameters in and out
 
     def bring_in(self, flats: list[np.ndarray]) -> None:
-        """Copy parameters and what the optimizer remembers of them in."""
+        """Copy the parameters and the optimizer's state from flat arrays."""
         for own, theirs in self._pairs(flats):
             own[...] = theirs
         if self.moments is not None:
@@ -145,7 +145,7 @@ class Layout:
         return ops.split_moments(layer.mean, layer.scale, self.memory.dtype)
 
     def gathering(self) -> tuple[str, list[int]]:
-        """Return the kernel that gathers a batch's features, and where it finds the moments."""
+        """Return the kernel that gathers a batch's features, and the places of the moments."""
         if self.moments is None:
             return "gather", []
         if self.standardizes_wide:
@@ -154,19 +154,19 @@ class Layout:
 
     @property
     def standardizes_wide(self) -> bool:
-        """Whether features are standardised in float64, and not in the network's type."""
+        """Whether features are standardised in float64 instead of the network's type."""
         if self.moments is None:
             return False
         return is_wide(self.data.dtype, self.memory.dtype.itemsize) or not self._split_moments()
 
     def bring_out(self, flats: list[np.ndarray]) -> None:
-        """Copy them out."""
+        """Copy the parameters and the optimizer's state to flat arrays."""
         for own, theirs in self._pairs(flats):
             theirs[...] = own
 
     def _pairs(self, flats: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return views of each thread's arrays, and of the same numbers in the flat ones."""
-        # The same ones in every epoch but the first, where making views takes as long as copying.
+        """Return pairs of views of the same numbers, in a thread's array and in a flat one."""
+        # Kept for the next epochs, because making views takes as long as copying the numbers.
         if not (len(flats) == len(self._flats) and all(map(operator.is_, flats, self._flats))):
             self._flats, self._views = flats, list(self._make_pairs(flats))
         return self._views

@@ -1,4 +1,4 @@
-"""Who computes what: how many threads there are, and which columns of a layer are whose."""
+"""Sharing work among threads: how many threads, and which columns of a layer each computes."""
 
 import math
 import os
@@ -9,28 +9,28 @@ from .._translation import Unit
 
 @dataclass(frozen=True)
 class Plan:
-    """How many threads there are, and how many layers from the first they share."""
+    """The number of threads, and the number of layers, from the first, that they share."""
 
     threads: int
     shared: int
     sparse: bool = False
 
     def step(self, index: int) -> int:
-        """Return what a layer's columns are dealt out by: whole cache lines and registers.
+        """Return the number of columns in a unit of sharing: whole cache lines and registers.
 
-        With sparse features the first layer is narrow often, and its product takes any width.
+        With sparse features the first layer is often narrow, and its product allows any width.
         """
         return 8 if index == 0 and self.sparse else 16
 
     def fits(self, units: list[Unit]) -> bool:
-        """Whether there is something for every thread in each of the layers that they share."""
+        """Whether every thread has columns in each of the layers that they share."""
         return all(
             unit.n_units > self.step(k) * (self.threads - 1)
             for k, unit in enumerate(units[: self.shared])
         )
 
     def columns(self, index: int, unit: Unit, thread: int) -> tuple[int, int]:
-        """Return the first of a layer's columns that a thread computes, and how many."""
+        """Return the first column of a layer that a thread computes, and their number."""
         if index >= self.shared:
             return 0, unit.n_units
         step = self.step(index)
@@ -44,16 +44,16 @@ class Plan:
 def _cost(
     plan: Plan, units: list[Unit], batch: int, per_parameter: float, filled: float, steps: int
 ) -> float:
-    """Return about how many microseconds a step takes.
+    """Return an estimate of the microseconds that a step takes.
 
-    The constants are of a processor of 2023; a wrong choice costs some per cent.
+    The constants were measured on a processor of 2023. A wrong choice costs a few per cent.
     """
 
     def product(*sizes: int) -> float:
         return 0.4 + 2.0 * math.prod(sizes) / 90e3
 
     def travel(columns: int) -> float:
-        """Return what the others' columns of a batch cost, 20 nanoseconds a cache line."""
+        """Return the time to read the other threads' columns, 20 nanoseconds a cache line."""
         return 0.02 * batch * columns / 16.0
 
     total = 2.0
@@ -75,7 +75,7 @@ def _cost(
 
 
 _WAKING = 250.0
-"""Microseconds of an epoch for waking the other threads, and for waiting for them at its end."""
+"""Microseconds per epoch to wake the other threads, and to wait for them at its end."""
 
 
 def best_plan(
@@ -86,9 +86,21 @@ def best_plan(
     filled: float | None,
     steps: int,
 ) -> Plan:
-    """Return the plan that takes least time, with so many threads where that is asked for.
+    """Return the plan that takes the least time.
 
-    Of sparse features ``filled`` is the part that is there; ``steps`` is of an epoch.
+    Parameters
+    ----------
+    units : list of Unit
+    batch : int
+        The number of samples in a batch.
+    per_parameter : float
+        The microseconds that the update of a parameter takes.
+    threads : int or None
+        The number of threads; None to choose it.
+    filled : float or None
+        The proportion of stored entries in sparse features; None for dense features.
+    steps : int
+        The number of steps in an epoch.
     """
     sparse = filled is not None
     least, most = (1, min(cores(), 8)) if threads is None else (threads, threads)
@@ -98,7 +110,7 @@ def best_plan(
         for shared in (range(1, len(units) + 1) if t > 1 else [0])
     ]
     usable = [plan for plan in plans if plan.fits(units)] or [Plan(1, 0, sparse)]
-    # An entry of a sparse row takes about as long as eight of a dense one.
+    # An entry of a sparse row takes about as long as eight entries of a dense row.
     share = 1.0 if filled is None else min(8.0 * filled, 1.0)
     return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, share, steps))
 

@@ -1,4 +1,4 @@
-"""What there is a compiled step for: parts of networks, and the data that they train on."""
+"""The networks and data that compiled steps support."""
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -35,16 +35,16 @@ ACTIVATIONS: dict[type[Layer], tuple[str, str, str | None]] = {
     SigmoidActivation: ("sigmoid", "back_kept", "slope"),
     TanhActivation: ("tanh_", "back_tanh", None),
 }
-"""For each activation the kernels forward and back, and the attribute that they need."""
+"""For each activation, the kernels of both passes, and the attribute that they need."""
 
 OPTIMIZERS: dict[type[Optimizer], tuple[str, tuple[str, ...]]] = {
     SGD: ("sgd", ("momentum", "dampening")),
     RMSProp: ("rmsprop", ("rho", "epsilon")),
-    Adagrad: ("adagrad", ("epsilon", "epsilon")),  # has one, in the place of the second
+    Adagrad: ("adagrad", ("epsilon", "epsilon")),  # the kernel ignores the first
     Adam: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay", "corrects_epsilon")),
     AdamW: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay", "corrects_epsilon")),
 }
-"""For each optimizer the kernel and the attributes that it needs."""
+"""For each optimizer, the kernel and the attributes that it needs."""
 
 LOSSES: tuple[type[LossFunction], ...] = (
     BinaryCrossEntropy,
@@ -61,11 +61,11 @@ _FEATURES = [
 
 
 _MOST_DROPOUTS = 16
-"""Places for the number of draws in a kernel's state, ``STATE - DRAWS`` of ``_numba_kernels``."""
+"""The largest number of Dropout layers: ``STATE - DRAWS`` of ``_numba_kernels``."""
 
 
 def why_not(net: "NeuralNetwork", X: Any, y: Any = None, sample_weight: Any = None) -> str | None:
-    """Return why there is no compiled step for a network and its data, or None where there is."""
+    """Return why compiled steps do not support a network and its data, or None if they do."""
     try:
         check_libraries()
         units(net)
@@ -101,12 +101,12 @@ def units(net: "NeuralNetwork") -> list[Unit]:
 
 
 def kernels(unit: Unit) -> tuple[str, str]:
-    """Return the kernels of a unit's activation, forward and back."""
+    """Return the kernels of a unit's activation for the forward and the backward pass."""
     return ACTIVATIONS[type(unit.activation)][:2]
 
 
 def number(unit: Unit) -> float:
-    """Return the number that they need, or 0."""
+    """Return the number that the kernels of a unit's activation need, or 0."""
     name = ACTIVATIONS[type(unit.activation)][2]
     return 0.0 if name is None else float(getattr(unit.activation, name))
 
@@ -114,22 +114,22 @@ def number(unit: Unit) -> float:
 def check_features(net: "NeuralNetwork", X: Any) -> None:
     if is_sparse(X):
         if X.format != "csr":
-            raise UnsupportedError(f"sparse features in the format {X.format}: CSR is needed")
+            raise UnsupportedError(f"sparse features in the format {X.format} instead of CSR")
         if type(net.layers[0]) is not DenseLayer:
             raise UnsupportedError(f"sparse features before {net.layers[0].layer_name()}")
         check_structure(X)
     elif not isinstance(X, np.ndarray) or X.ndim != 2:
-        raise UnsupportedError("features that are no matrix of NumPy")
+        raise UnsupportedError("features that are not a NumPy matrix")
     elif X.dtype.name not in _FEATURES or not X.dtype.isnative:
         raise UnsupportedError(f"features of the type {X.dtype}")
     elif not X.flags.c_contiguous:
-        raise UnsupportedError("features that are not row by row in one piece of memory")
+        raise UnsupportedError("features that are not contiguous in row order")
     if X.shape[1:] != net.layers[0].input_shape():
         raise UnsupportedError(f"features of shape {X.shape}")
 
 
 def targets(net: "NeuralNetwork", y: Any) -> np.ndarray:
-    """Return targets as kernels take them: int64 classes, or rows of the network's type."""
+    """Return targets in the form for kernels: int64 classes, or rows of the network's type."""
     if not isinstance(y, np.ndarray):
-        raise UnsupportedError("targets that are not of NumPy")
+        raise UnsupportedError("targets that are not a NumPy array")
     return np.ascontiguousarray(targets_of(net, y))

@@ -1,4 +1,4 @@
-"""A compiled training step as an object: data and parameters in, steps, parameters out."""
+"""Training with compiled steps: loading parameters, taking steps, storing parameters."""
 
 import math
 import operator
@@ -26,21 +26,21 @@ def compile_step(
     threads: int | None = None,
     keep_outputs: int = 0,
 ) -> "CompiledTraining | None":
-    """Return a network's training step in compiled code, or None where there is none.
+    """Return a network's training with compiled steps, or None if they do not support it.
 
     Parameters
     ----------
     net : NeuralNetwork
     X : NumPy array or SciPy CSR matrix of shape (n, n_features)
-        Read where it is, not copied; it must not change or go away while there is training.
+        It is not copied, so it must not change during training.
     y : array of shape (n,) or (n, n_outputs)
-        As the loss takes it.
+        In the form that the loss takes.
     sample_weight : array of shape (n,), optional
     batch_size : int
     threads : int, optional
-        By default as many as make the step fastest, and at most the processor's cores.
+        By default, the number that makes a step fastest, at most the number of cores.
     keep_outputs : int, default 0
-        For how many samples of a run :attr:`CompiledTraining.outputs` is wanted.
+        The number of samples of a run for which :attr:`CompiledTraining.outputs` is kept.
     """
     if why_not(net, X, y, sample_weight) is not None:
         return None
@@ -48,23 +48,24 @@ def compile_step(
 
 
 class CompiledTraining:
-    """The training step of a network on its data; parameters live here from load to store.
+    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
 
-    Made by :func:`compile_step`, whose arguments it takes. Its threads end with :meth:`close`, at
-    the end of a ``with`` block, or when nobody has it any more.
+    :func:`compile_step` makes it, and takes the same arguments. Its threads end with :meth:`close`,
+    at the end of a ``with`` block, or when the object is deleted.
 
     Attributes
     ----------
     threads : int
     keeps : int
-        Of how many samples of a run the outputs are kept.
+        The number of samples of a run whose outputs are kept.
     outputs : array of shape (len(order), n_outputs) or None
-        The network's outputs for the samples of the last :meth:`run`, where they are kept. They
-        last until the next one.
+        The network's outputs for the samples of the last :meth:`run`, valid until the next one;
+        None if they are not kept.
     penalties : float64 array
-        What each sample of each step of the last :meth:`run` paid of the penalties they share.
+        For each step of the last :meth:`run`, the ``per_sample`` penalties divided by the total
+        weight of the batch.
     nbytes : int
-        Bytes that it holds, without the data that were given.
+        The size of its arrays in bytes, without the given data.
     """
 
     def __init__(
@@ -105,10 +106,10 @@ class CompiledTraining:
         self._out: list[np.ndarray] | None = None
 
     def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
-        """Train on other samples from now on, of the same kind and no more of them than at first.
+        """Train on other samples from now on, of the same kind and at most as many as at first.
 
-        Features, which must be dense, are read where they are; targets and weights are copied over
-        the first ones, which must be there for nobody else.
+        Features must be dense, and are not copied. Targets and weights overwrite the first ones,
+        which nothing else may use.
         """
         used = (X, y, sample_weight)
         if all(map(operator.is_, used, self._used)):
@@ -121,32 +122,34 @@ class CompiledTraining:
         self._engine.data = self._builder.data
 
     def load(self) -> None:
-        """Bring parameters and the optimizer's state in."""
+        """Copy the parameters and the optimizer's state from the network."""
         optimizer = self.net.optimizer
         flats = [self.net.parameters.gather()]
         flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
         if (settings := self._builder.settings()) != self._settings:
-            # Somebody has changed them since the last epoch, and instructions have them in them.
+            # They were changed, and the instructions contain the old ones.
             self._engine.close()
             self._engine, self._settings = self._builder.engine(), settings
         self._builder.bring_in(flats)
         self._n_updates = self._loaded_updates = optimizer.n_updates
-        # Each step draws once, so what counts the updates counts the draws.
+        # Each step draws one mask, so the count of updates also counts the draws.
         self._engine.set_draws([each.n_masks - self._n_updates for each in self._dropouts])
 
     def run(self, order: np.ndarray, learning_rate: float) -> tuple[np.ndarray, np.ndarray]:
-        """Train on the samples of ``order`` in batches, the last one short where they end.
+        """Train on the samples of ``order`` in batches; the last one may be smaller.
 
         Returns
         -------
         tuple of float64 array
-            Each step's loss, and the total weight that it is a mean over.
+            The loss and the total weight of each step.
         """
         if len(order) and not 0 <= np.min(order) <= np.max(order) < self._n_samples:
-            raise IndexError(f"order goes beyond the {self._n_samples} samples")
+            raise IndexError(f"order has indices out of range for {self._n_samples} samples")
         if self.keeps:
             if len(order) > self.keeps:
-                raise ValueError(f"outputs are kept of {self.keeps} samples, not of {len(order)}")
+                raise ValueError(
+                    f"order has {len(order)} samples: expected at most keep_outputs={self.keeps}"
+                )
             self.outputs = self._kept[: len(order)]
         losses, weights = self._engine.run(
             order, self.batch_size, learning_rate, self._n_updates, self.outputs
@@ -156,10 +159,10 @@ class CompiledTraining:
         return losses, weights
 
     def store(self) -> None:
-        """Give parameters and the optimizer's state, as they are now, to the network."""
+        """Copy the parameters and the optimizer's state to the network."""
         optimizer, parameters = self.net.optimizer, self.net.parameters
         if self._out is None:
-            # New arrays, once: what somebody holds of the weights so far does not change.
+            # In new arrays, made once, so that weights that a user holds do not change.
             n_arrays = 1 + len(optimizer.state_names)
             self._out = [np.empty_like(parameters.gather()) for _ in range(n_arrays)]
         self._builder.bring_out(self._out)
@@ -171,7 +174,7 @@ class CompiledTraining:
         for each in self._dropouts:
             each.n_masks += self._n_updates - self._loaded_updates
         for layer in self.net.layers:
-            layer.forget_pass()  # what is there is of an earlier training
+            layer.forget_pass()  # left from an earlier training
         self._loaded_updates = self._n_updates
 
     def close(self) -> None:
