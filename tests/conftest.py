@@ -158,7 +158,7 @@ def cuda() -> Backend:
 
 @pytest.fixture
 def emulated(monkeypatch) -> list[Any]:
-    """Let NumPy's backend capture steps as CUDA's does; give the machines that it makes."""
+    """Let NumPy's backend capture steps as CUDA's does; return the list of machines it makes."""
     if shutil.which("g++") is None:
         pytest.skip("the emulator of CUDA kernels needs g++")
     from xpnet.backends._numpy import NumpyBackend

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 
 def changes(content, longest=12, most_replaced=12):
-    """Return a strategy that cuts bytes out, flips one bit, or puts some bytes in.
+    """Return a strategy that removes bytes, flips one bit, or inserts bytes.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ def test_backends_compare_copy_and_pickle_by_what_they_are(backend):
 
 
 @pytest.mark.parametrize("x", [[1.0], 1.0, "text", None])
-def test_what_is_no_array_has_no_backend(x):
+def test_objects_that_are_not_arrays_have_no_backend(x):
     assert not is_array(x)
     with pytest.raises(TypeError, match="expected an array, got"):
         backend_of(x)
@@ -148,7 +148,7 @@ def test_a_device_or_a_backend_that_is_not_a_name_is_refused(argument, device):
         resolve(**{argument: device})
 
 
-def test_no_device_is_the_cpu():
+def test_without_a_device_the_cpu_is_used():
     assert resolve(None) == resolve() == resolve("cpu")
 
 

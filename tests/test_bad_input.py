@@ -344,7 +344,7 @@ def test_a_frame_in_place_of_validation_is_named(frame):
         network().fit((frame[FEATURES], frame["target"]), validation=frame)
 
 
-def test_columns_that_are_no_features_are_refused_with_the_way_out(frame):
+def test_errors_for_columns_that_are_not_features_say_how_to_leave_them_out(frame):
     net = network().fit((frame[FEATURES], frame["target"]))
     way_out = r"expected \['weight'.*write df\[net.feature_names\]$"
     numbers = frame[[*FEATURES, "target"]]

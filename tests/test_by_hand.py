@@ -1,4 +1,4 @@
-"""Losses and metrics called by hand: what does not fit is refused in this library's own words."""
+"""Losses and metrics called directly: unsuitable arguments are refused with our messages."""
 
 import traceback
 from pathlib import Path
@@ -93,7 +93,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("call", CALLS)
-def test_what_does_not_fit_is_refused_here(call, change):
+def test_arguments_that_do_not_fit_are_refused(call, change):
     arguments = CHANGES[change](targets_for(call), P)
     with pytest.raises(
         (TypeError, ValueError), match=r"y_true|y_pred|target|sample_weight"
@@ -116,7 +116,7 @@ GOOD = {
 
 @pytest.mark.parametrize("change", GOOD)
 @pytest.mark.parametrize("call", CALLS)
-def test_what_fits_is_taken(call, change):
+def test_arguments_that_fit_are_accepted(call, change):
     def numbers(result):
         return [np.asarray(each) for each in (result if isinstance(result, tuple) else (result,))]
 
@@ -150,7 +150,7 @@ def test_classes_for_one_output_or_in_fractions_are_refused(cls):
 
 
 @pytest.mark.parametrize("cls", dict.fromkeys(METRICS.values()), ids=lambda cls: cls.__name__)
-def test_a_metric_of_classes_refuses_what_is_none(cls):
+def test_a_metric_of_classes_refuses_other_targets(cls):
     if not cls.one_class_per_sample:
         assert cls()(np.eye(K)[Y], P).shape == ()
         return

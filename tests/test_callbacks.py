@@ -109,7 +109,7 @@ def test_what_a_callback_raises_leaves_the_epochs_so_far():
 
 
 class Scripted(Callback):
-    """Overwrites losses in the history by scripted ones; must come before watching callbacks."""
+    """Overwrites losses in the history with given ones; must come before watching callbacks."""
 
     def __init__(self, losses, column="val_loss"):
         self.losses, self.column, self.seen = losses, column, []
@@ -221,7 +221,7 @@ def test_settings_that_make_no_sense_are_refused(make):
         ),
     ],
 )
-def test_what_is_no_callback_is_refused(bad, message):
+def test_objects_that_are_not_callbacks_are_refused(bad, message):
     net = network()
     with pytest.raises(TypeError, match=message):
         net.fit(samples(), callbacks=bad)
@@ -231,7 +231,7 @@ def test_what_is_no_callback_is_refused(bad, message):
 @pytest.mark.parametrize(
     "none", [None, (), [], iter(())], ids=["None", "tuple", "list", "iterator"]
 )
-def test_no_callbacks_are_none(none):
+def test_callbacks_may_be_none_or_empty(none):
     assert network().fit(samples(), epochs=1, callbacks=none).history.epochs == 1
 
 
@@ -309,7 +309,7 @@ def test_the_best_checkpoint_alone(tmp_path):
     ],
 )
 @pytest.mark.parametrize("best_only", [False, True])
-def test_names_of_checkpoints_are_filled_in(tmp_path, pattern, expected, best_only):
+def test_the_placeholders_in_checkpoint_names_are_filled_in(tmp_path, pattern, expected, best_only):
     checkpoint = ModelCheckpoint(tmp_path / pattern, "loss", best_only)
     net = network(epochs=2).fit(samples(), callbacks=[Scripted([2, 1], "loss"), checkpoint])
     assert sorted(path.name for path in tmp_path.iterdir()) == expected

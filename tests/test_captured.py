@@ -410,7 +410,7 @@ def test_a_step_is_so_many_launches_and_nothing_else(data, layers, expected):
         ),
     ],
 )
-def test_what_there_is_no_captured_step_for(layers, reason, data):
+def test_networks_that_captured_steps_do_not_support(layers, reason, data):
     loss = "mse" if isinstance(layers[-1], SoftmaxActivation) else "softmax_cross_entropy"
     net = network(layers, loss=loss)
     assert reason in why_not(net, *data)

@@ -1,4 +1,4 @@
-"""Class weights: how they are given, what they come to, and the same by every kind of step."""
+"""Class weights: accepted forms, resulting weights, and equal results with every kind of step."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def n_classes_of(cls, n_classes=3):
 
 
 def outputs_of(cls, z):
-    """Return outputs as a loss takes them, from real numbers of shape (n, n_classes)."""
+    """Return outputs of the kind that a loss takes, from real numbers of shape (n, n_classes)."""
     if not issubclass(cls, ClassLoss):
         return 1 / (1 + np.exp(-z[:, :1]))
     e = np.exp(z - z.max(axis=1, keepdims=True))
@@ -65,7 +65,7 @@ def network_of(cls, class_weight, n_classes=3, **options):
 
 
 def samples(n_classes, n=60, seed=0):
-    """Return samples of which each class has another number."""
+    """Return samples with a different number in each class."""
     rng = np.random.default_rng(seed)
     y = np.minimum(rng.geometric(0.5, n) - 1, n_classes - 1)
     y[:n_classes] = np.arange(n_classes)
@@ -127,7 +127,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_no_class_weight_is_refused(cls, case):
+def test_invalid_class_weights_are_refused(cls, case):
     wrong, error, message = WRONG[case]
     with pytest.raises(error, match=message):
         cls(class_weight=wrong)
@@ -150,7 +150,7 @@ def test_weights_that_do_not_fit_the_network_are_refused_before_training(cls, wr
     np.testing.assert_array_equal(net.parameters.copy(), before)
 
 
-def test_several_answers_to_a_sample_have_no_class_weights():
+def test_class_weights_are_refused_with_several_yes_or_no_outputs():
     net = network(BinaryCrossEntropy(class_weight=[1.0, 2.0]), 3)
     with pytest.raises(ValueError, match="is for one output, but there are 3"):
         net.fit((np.ones((20, 4)), np.ones((20, 3))))
@@ -213,7 +213,7 @@ def test_balanced_weights_train_as_the_same_weights_do(cls):
     assert not np.allclose(found.parameters.copy(), plain.parameters.copy())
 
 
-def test_balanced_weights_are_found_anew_by_each_fit(cls):
+def test_each_fit_computes_balanced_weights_again(cls):
     X, y = samples(n_classes_of(cls))
     net = network_of(cls, "balanced").fit((X, y))
     first = net.loss.balanced_weight
@@ -250,14 +250,14 @@ def test_balanced_weights_need_each_class(cls, weighs):
     assert net.loss.balanced_weight is None
 
 
-def test_a_balanced_loss_by_hand_says_who_knows_its_weights(cls, rng):
+def test_a_balanced_loss_without_weights_says_where_to_find_one_with_weights(cls, rng):
     y, p = np.array([0, 1]), outputs_of(cls, rng.standard_normal((2, n_classes_of(cls))))
     for method in ("loss", "derivative", "loss_and_derivative", "total_weight", "__call__"):
         with pytest.raises(ValueError, match=r"from its training data.*net\.loss"):
             getattr(cls(class_weight="balanced"), method)(y, p)
 
 
-def test_what_is_asked_of_a_network_has_its_balanced_weights(cls):
+def test_score_inspect_and_find_learning_rate_use_balanced_weights(cls):
     X, y = samples(n_classes_of(cls))
     other = samples(n_classes_of(cls), seed=5)
     net = network_of(cls, "balanced")
@@ -274,7 +274,7 @@ def test_what_is_asked_of_a_network_has_its_balanced_weights(cls):
     np.testing.assert_array_equal(*rates)
 
 
-def test_the_search_of_a_learning_rate_has_the_samples_weights():
+def test_find_learning_rate_uses_sample_weights():
     X, y = samples(3)
     weight = np.where(y == 1, 5.0, 1.0)
     by_class = find_learning_rate(network(SoftmaxCrossEntropy({1: 5.0}), 3), (X, y), n_steps=20)
@@ -360,7 +360,7 @@ def test_class_weights_on_every_library(cls, backend, rng):
         np.testing.assert_allclose(got, getattr(loss, method)(y, p), rtol=2e-5, atol=1e-7)
 
 
-def test_a_subclass_that_weighs_in_its_own_way_is_asked():
+def test_the_weighing_method_of_a_subclass_is_used():
     class Doubled(SoftmaxCrossEntropy):
         def sample_weight(self, y_true, y_pred, sample_weight=None):
             own = super().sample_weight(y_true, y_pred, sample_weight)

@@ -354,7 +354,7 @@ def in_process(*arguments):
 
 
 def write_values(path, mean, scale, n=80):
-    """Write a CSV file with a target of that mean and scale; return the target as it is there."""
+    """Write a CSV file whose target has this mean and scale; return the target as written."""
     rng = np.random.default_rng(3)
     X = rng.standard_normal((n, 2))
     y = mean + scale * (X[:, 0] - 0.3 * X[:, 1])
@@ -369,7 +369,7 @@ def write_values(path, mean, scale, n=80):
     far=st.sampled_from([0.0, 1.0, -1e3, 6e6, -1e8]),
     dtype=st.sampled_from(["float32", "float64"]),
 )
-def test_the_score_that_train_prints_is_that_of_what_predict_writes(exponent, far, dtype):
+def test_train_prints_the_score_of_the_predictions_that_predict_writes(exponent, far, dtype):
     scale = 10.0**exponent
     with tempfile.TemporaryDirectory() as folder:
         data, model, held_out = (Path(folder) / name for name in ("d.csv", "m.xpnet", "t.csv"))
@@ -478,7 +478,9 @@ def test_a_network_that_is_no_better_than_a_constant_is_warned_of(options, task,
         (0.7, "classification", True), (0.9, "classification", False),
     ],
 )  # fmt: skip
-def test_what_is_no_better_than_a_constant(score, task, warned, tmp_path, monkeypatch):
+def test_scores_no_better_than_a_constants_give_a_warning(
+    score, task, warned, tmp_path, monkeypatch
+):
     cells = ["x", "x", "x", "z"] * 10 if task == "classification" else [f"{k}" for k in range(40)]
     path = write_column(tmp_path / "d.csv", cells)
     monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_: score)
@@ -537,7 +539,7 @@ def write_column(path, cells, delimiter=","):
         (["0", "1"] * 20, "regression", "regression: --task regression"),
     ],
 )
-def test_it_says_what_is_learned_and_why(cells, task, said, tmp_path):
+def test_train_prints_the_task_and_the_reason_for_it(cells, task, said, tmp_path):
     path = write_column(tmp_path / "d.csv", cells)
     status, output, _ = in_process(
         "train", path, "--target", "y", "--task", task, "--epochs", 1, "--hidden", 4
@@ -607,13 +609,13 @@ def test_names_of_files_in_capitals_and_with_tabs(name, tmp_path):
 @pytest.mark.parametrize(
     "name", ["d.csv.gz", "d.csv.zip", "d.csv.bz2", "d.csv.xz", "d.csv.zst", "d.CSV.GZ"]
 )
-def test_compressed_files_are_to_be_unpacked_first(name, tmp_path):
+def test_compressed_files_are_refused_with_advice_to_unpack_them(name, tmp_path):
     status, _, errors = in_process("train", tmp_path / name, "--target", "y")
     assert status == 2
     assert "is compressed: unpack it first" in errors
 
 
-def test_compressed_files_under_another_name_too(tmp_path):
+def test_compressed_files_are_recognised_under_another_name(tmp_path):
     path = tmp_path / "d.csv"
     path.write_bytes(gzip.compress(b"a,y\n1,2\n"))
     status, _, errors = in_process("train", path, "--target", "y")
@@ -624,7 +626,7 @@ def test_compressed_files_under_another_name_too(tmp_path):
 # ---- messages
 
 
-def test_options_stand_for_arguments_in_messages():
+def test_messages_name_options_instead_of_arguments():
     assert with_option_names("give label='x' or batch_size=12, not dtype='float64'") == (
         "give --target x or --batch-size 12, not --dtype float64"
     )
@@ -632,7 +634,7 @@ def test_options_stand_for_arguments_in_messages():
     assert with_option_names("mislabel='x' and labels=3") == "mislabel='x' and labels=3"
 
 
-def test_a_text_column_is_proposed_as_the_target_where_there_is_that_option(tmp_path):
+def test_a_text_column_is_suggested_as_the_target_only_to_train(tmp_path):
     path, model = write_column(tmp_path / "d.csv", ["x", "z"] * 20), tmp_path / "m.xpnet"
     _, _, errors = in_process("train", path, "--target", "a")
     assert errors.endswith("give --target y\n")
@@ -721,7 +723,7 @@ def in_shell(arguments, **variables):
 
 @pytest.fixture
 def small_model(tmp_path, monkeypatch):
-    """A folder with a network and what it predicts from, which is the current one."""
+    """Make a network and data for its predictions, in the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(xpnet.__file__).parent.parent))
     write_values(Path("d.csv"), 0.0, 1.0)
@@ -767,7 +769,7 @@ STARTS = st.sampled_from(
 
 
 def check_outcome(status, errors, arguments):
-    """Compare with what the command line promises, whatever happened."""
+    """Compare an outcome with what the command line promises for all outcomes."""
     assert status in (0, 1, 2), arguments
     lines = [line for line in errors.splitlines() if "warning:" not in line]
     assert len(lines) == (status != 0), (arguments, errors)
@@ -874,7 +876,7 @@ _files = {}
 
 
 def _healthy():
-    """Return the content of the file of a network, which is trained once."""
+    """Return the content of a saved network; it is trained only once."""
     if not _files:
         arguments = ["train", "d.csv", "--target", "y", "--epochs", "1", "--hidden", "2"]
         in_process(*arguments, "--quiet", "--save", "m.xpnet")

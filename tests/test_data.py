@@ -425,7 +425,7 @@ def test_what_is_no_data_set_is_refused(data):
     ("data", "words"),
     [(np.zeros((2, 1)), r"in parentheses, as \(X, y\)"), ("iris.csv", r"Dataset\.from_csv\(path")],
 )
-def test_what_is_no_data_set_is_refused_with_advice(data, words):
+def test_invalid_data_are_refused_with_advice(data, words):
     with pytest.raises(TypeError, match=words):
         as_dataset(data)
 

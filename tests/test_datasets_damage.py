@@ -1,4 +1,4 @@
-"""Damaged, crafted and huge files: a result or our ValueError, soon, and with little memory."""
+"""Damaged, crafted and huge files give a result or our ValueError, fast and in little memory."""
 
 import bz2
 import gzip
@@ -26,7 +26,7 @@ fuzzed = settings(max_examples=100, deadline=None, derandomize=True)
 
 @contextmanager
 def within(seconds=5.0, megabytes=40.0):
-    """Hold a block to a time and to an amount of memory."""
+    """Limit the time and the memory that a block may take."""
     tracemalloc.start()
     start = time.perf_counter()
     try:
@@ -39,7 +39,7 @@ def within(seconds=5.0, megabytes=40.0):
 
 
 def outcome(read, path):
-    """Return what a reader makes of a file, or None for our ValueError, which names it."""
+    """Return what a reader returns for a file, or None for our ValueError that names the file."""
     with within():
         try:
             return read(path)
@@ -69,7 +69,7 @@ def test_any_idx_file_is_read_or_refused(folder, content):
 
 
 def test_a_damaged_gzip_never_gives_other_images(folder):
-    """Its own checksum is compared, for which it has to be read to its end."""
+    """The file must be read to its end, where its checksum is."""
     path, content = folder / MNIST[0], gzip.compress(IMAGES)
     for place in range(10, len(content)):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
@@ -99,7 +99,7 @@ def test_a_file_far_larger_than_it_says_is_refused_early(folder, shape, words, c
     path.unlink()
 
 
-def test_what_may_be_read_of_a_file_is_limited(folder):
+def test_the_size_of_a_read_is_limited(folder):
     path = folder / "zeros"
     path.write_bytes(gzip.compress(bytes(5000)))
     with decompressed(path, 5000) as file:
@@ -164,7 +164,7 @@ def test_any_header_with_its_checksum_redone_is_read_or_refused(folder, field, s
 
 
 def header(name, size, kind=b"0"):
-    """Return a header with any size, also one that takes base 256."""
+    """Return a header with any size, even if it must be written in base 256."""
     info = tarfile.TarInfo(name)
     info.size, info.type = size, kind
     return info.tobuf(tarfile.GNU_FORMAT)
@@ -305,7 +305,7 @@ def test_a_cache_whose_headers_ask_for_less_is_damaged(folder, scipy):
         _text._read_cache(path)
 
 
-def test_compression_other_than_gzip_is_said_to_be_none_of_ours(folder):
+def test_compression_other_than_gzip_is_refused_by_name(folder):
     path = folder / "a.tar.bz2"
     path.write_bytes(bz2.compress(ARCHIVE))
     with pytest.raises(ValueError, match=r"a\.tar\.bz2 is no \.tar\.gz archive"):

@@ -1,4 +1,4 @@
-"""The best is the best by the metric's own direction, in every place that looks for one."""
+"""Everything that looks for the best follows the direction of the metric."""
 
 import itertools
 import math
@@ -30,7 +30,7 @@ BEST = {"max": 0.9, "min": 0.2}
 
 
 class Weighted(Metric):
-    """A user's metric of which more is better."""
+    """A user's metric for which larger is better."""
 
     name = "weighted"
     greater_is_better = True
@@ -43,7 +43,7 @@ class Weighted(Metric):
 
 
 class Cost(Weighted):
-    """A user's metric of which less is better."""
+    """A user's metric for which smaller is better."""
 
     name = "cost"
     greater_is_better = False
@@ -72,7 +72,7 @@ ERRORS = {"mse", "mae", "rmse"}
 
 
 def name_of(value):
-    """Return a name for a test that is the same in every process."""
+    """Return a name for a test case that is the same in every process."""
     return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
 
 
@@ -98,7 +98,7 @@ def network(metric, epochs=7):
 
 
 class Scripted(Callback):
-    """Overwrites scores in the history by scripted ones; must come before watching callbacks."""
+    """Overwrites scores in the history with given ones; must come before watching callbacks."""
 
     def __init__(self, scores=SCORES, column="metric"):
         self.scores, self.column = scores, column
@@ -128,7 +128,7 @@ def test_the_best_is_the_first_of_the_extreme_finite_values(values):
 
 @pytest.fixture
 def scripted_scores(monkeypatch):
-    """Networks whose score is what their seed says."""
+    """Make the score of a network depend only on its seed."""
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     monkeypatch.setattr(NeuralNetwork, "fit", lambda self, data: self)
     monkeypatch.setattr(NeuralNetwork, "score", lambda self, data: SCORES[self.seed])
@@ -161,7 +161,7 @@ def test_a_sweep_marks_the_best(metric, mode, direction):
     plt.close("all")
 
 
-def test_what_has_no_direction_is_refused_before_any_work(monkeypatch):
+def test_metrics_without_a_direction_are_refused_before_training(monkeypatch):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     from xpnet import plots
 
@@ -275,7 +275,7 @@ def test_early_stopping_agrees_with_the_best_of_all_epochs(scores, mode):
 
 @pytest.mark.parametrize("watch", [EarlyStopping, ReduceLROnPlateau])
 @pytest.mark.parametrize("column", ["metric", "epoch", "learning_rate", "seconds"])
-def test_of_other_columns_the_direction_has_to_be_given(watch, column):
+def test_the_direction_must_be_given_for_other_columns(watch, column):
     net = network(user_function)
     with pytest.raises(ValueError, match="give mode='min' or mode='max'"):
         net.fit(samples(), callbacks=watch(column))
@@ -304,7 +304,7 @@ def test_optuna_is_not_told_a_column_that_is_better_the_other_way(metric, mode, 
 
 
 @by_metric
-def test_a_history_says_of_what_its_best_epoch_is(metric, mode, direction, tmp_path):
+def test_a_history_plot_names_the_column_of_its_best_epoch(metric, mode, direction, tmp_path):
     from xpnet import plots
 
     plt = pytest.importorskip("matplotlib.pyplot")
@@ -338,8 +338,8 @@ def test_a_loaded_network_knows_the_direction_of_its_history(tmp_path):
 
 @drawn
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=20), st.floats(-1000, 1000))
-def test_a_plateau_is_one_wherever_zero_is(losses, offset):
-    """A loss that never falls is reduced at, whatever its sign."""
+def test_a_plateau_is_found_whatever_the_sign_of_the_losses(losses, offset):
+    """The rate is reduced when a loss does not fall, whatever its sign."""
     schedule = ReduceOnPlateau(0.1, factor=0.5, patience=0)
     for rise in itertools.accumulate(map(abs, losses), initial=0.0):
         schedule.observe(offset + rise)
@@ -347,7 +347,7 @@ def test_a_plateau_is_one_wherever_zero_is(losses, offset):
 
 
 class Shifted(LossFunction):
-    """Squared errors less a constant, so that losses are negative."""
+    """Squared errors minus a constant, so that losses are negative."""
 
     def __init__(self, offset):
         self.offset = offset
@@ -360,7 +360,7 @@ class Shifted(LossFunction):
 
 
 @pytest.mark.parametrize("offset", [10.0, 1000.0])
-def test_a_learning_rate_is_found_wherever_zero_is(offset):
+def test_a_learning_rate_is_found_whatever_the_sign_of_the_losses(offset):
     X, _ = samples(2000)
     found = []
     for each in (0.0, offset):

@@ -341,7 +341,7 @@ def test_a_class_weight_that_is_no_weight_is_named(weight, labels, solver):
         (2.0, ValueError, "'class_weight' parameter of MLPClassifier must be"),
     ],
 )
-def test_what_is_no_dict_of_classes_and_weights_is_refused(given, error, words):
+def test_invalid_dicts_of_class_weights_are_refused(given, error, words):
     with pytest.raises(error, match=words):
         made(ours, "MLPClassifier", class_weight=given).fit(X, CLASSES)
 

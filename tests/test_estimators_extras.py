@@ -105,7 +105,7 @@ def test_the_cpu_by_name_is_the_cpu(kind):
     assert np.isfinite(weights(fitted(kind, device="auto"))).all()
 
 
-def test_devices_that_are_none_are_refused():
+def test_invalid_devices_are_refused():
     with pytest.raises(UnknownNameError, match="unknown device 'tpu'"):
         fitted("MLPClassifier", device="tpu")
 

@@ -1,4 +1,4 @@
-"""Fits that diverge or raise: what is left of the estimator, and what it says of itself."""
+"""Fits that diverge or raise: the state of the estimator afterwards, and its attributes."""
 
 import inspect
 import pickle
@@ -104,8 +104,8 @@ def test_early_stopping_counts_the_epoch_that_diverges(kind, solver):
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_what_early_stopping_counts_is_scikit_learns(solver):
-    """Which goes through all epochs, each of which is NaN; here the first is the last."""
+def test_early_stopping_counts_epochs_as_scikit_learn_does(solver):
+    """With one epoch: scikit-learn does not end training at the first NaN, as we do."""
     given = {"solver": solver, "early_stopping": True, "max_iter": 1} | DIVERGES
     found, expected = (made(module, "MLPRegressor", **given) for module in (ours, theirs))
     for est in (found, expected):
@@ -222,7 +222,7 @@ FAILURES = [
 
 
 def everything(est):
-    """Return all that an estimator has learned, in a form that may be compared."""
+    """Return all that an estimator has learned, in a form that can be compared."""
     values = {name: value for name, value in vars(est).items() if name.endswith("_")}
     network = values.pop("network_")
     values["optimizer"] = [
@@ -245,7 +245,7 @@ def test_a_fit_that_raises_leaves_the_estimator_as_it_was(kind, fail, warm_start
     est.set_params(**parameters)
     np.testing.assert_equal(everything(est), before)
     np.testing.assert_array_equal(answer(est), said)
-    # It goes on as one that never failed.
+    # It continues like one that never failed.
     other = made(ours, kind, warm_start=warm_start, batch_norm=warm_start).fit(X, y)
     for each in (est, other):
         each.partial_fit(X, y)
@@ -271,7 +271,7 @@ def test_a_first_fit_that_raises_leaves_nothing_to_predict_with(kind, fail):
 
 
 def scores(values):
-    """Return a scorer that gives these values one after the other, then the last again."""
+    """Return a scorer that returns these values in turn, and then the last one again and again."""
     left = list(values)
     return lambda est, X, y, **_: left.pop(0) if len(left) > 1 else left[0]
 

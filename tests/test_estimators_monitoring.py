@@ -238,7 +238,7 @@ def test_a_callback_may_ask_the_estimator_while_it_trains():
     assert scores[-1] == est.score(X, WIDTH)
 
 
-def test_what_is_no_callback_is_refused():
+def test_objects_that_are_not_callbacks_are_refused():
     with pytest.raises(TypeError, match="callbacks has 3: expected an instance of Callback"):
         fitted("MLPClassifier", callbacks=[3])
     with pytest.raises(TypeError, match=r"write StopOnNaN\(\.\.\.\)"):

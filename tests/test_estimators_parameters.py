@@ -1,4 +1,4 @@
-"""Random parameters, good and bad: what scikit-learn's networks refuse or fit, these do too."""
+"""Random parameters, good and bad, are fit or refused as by scikit-learn's networks."""
 
 import warnings
 
@@ -84,7 +84,7 @@ def drawn(rng, names):
 
 
 def outcome(module, kind, given):
-    """Return what a fit comes to: answers, or the error; 'verbose' may print."""
+    """Return predictions after a fit, or its error; hide what 'verbose' prints."""
     est = made(module, kind, **{"max_iter": 2} | given)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -109,7 +109,7 @@ def assert_refused_by_us(error):
 
 
 def refuses_the_same(mine, other):
-    """Whether a refusal by scikit-learn's validation is, in its words, one here too."""
+    """Whether an error of scikit-learn's validation is raised here too, with the same message."""
     if isinstance(other, InvalidParameterError):
         wider = any(f"'{name}' parameter" in str(other) for name in WIDER)
         return isinstance(mine, InvalidParameterError) and (wider or str(mine) == str(other))

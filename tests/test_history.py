@@ -86,7 +86,7 @@ class TestPlot:
             make().plot()
 
 
-def test_a_column_that_is_not_there_is_said_with_those_that_are():
+def test_the_error_for_a_missing_column_lists_the_others():
     history = History()
     history.append(epoch=1, loss=0.5)
     with pytest.raises(
@@ -138,7 +138,7 @@ class TestAnotherMetric:
         assert np.isnan(net.history["metric"]).tolist() == [True, True, False, False]
         assert np.isnan(net.history["metric_r2"]).tolist() == [False, False, True, True]
 
-    def test_a_metric_that_was_set_to_score_by_changes_no_history(self):
+    def test_a_metric_set_only_for_score_does_not_change_the_history(self):
         net = self.trained("r2")
         before = dict(net.history)
         net.metric = "mae"

@@ -1,4 +1,4 @@
-"""How much memory the host may still give: the system's answer, and a container's limit."""
+"""The free memory of the host: from the system, and from the limit of a container."""
 
 import pytest
 
@@ -22,13 +22,13 @@ def system(tmp_path):
     return proc, groups, write
 
 
-def test_without_a_limit_it_is_what_the_system_has(system):
+def test_without_a_limit_the_systems_free_memory_counts(system):
     proc, groups, write = system
     write(proc__self__cgroup="0::/\n", cgroup__memory_max="max\n", cgroup__memory_current=5)
     assert host_memory(proc, groups).free == 64 * GIB
 
 
-def test_a_container_has_what_is_left_of_its_limit_and_the_files_that_it_can_drop(system):
+def test_a_container_has_the_rest_of_its_limit_and_its_droppable_file_cache(system):
     proc, groups, write = system
     write(proc__self__cgroup="0::/\n", cgroup__memory_max=4 * GIB, cgroup__memory_current=3 * GIB)
     write(cgroup__memory_stat=f"anon {GIB}\nactive_file {GIB}\ninactive_file {GIB // 2}\n")
@@ -46,19 +46,19 @@ def test_the_tightest_of_nested_groups_counts(system):
     assert host_memory(proc, groups).free == 3 * GIB
 
 
-def test_version_1_has_other_names(system):
+def test_control_groups_of_version_1_have_other_file_names(system):
     proc, groups, write = system
     write(proc__self__cgroup="5:cpu:/x\n4:hugetlb,memory:/gone/in/this/container\n0::/\n")
     write(cgroup__memory__memory_limit_in_bytes=2 * GIB)
     write(cgroup__memory__memory_usage_in_bytes=GIB)
     write(cgroup__memory__memory_stat=f"total_active_file 0\ntotal_inactive_file {GIB // 4}\n")
     assert host_memory(proc, groups).free == 1.25 * GIB
-    # Without a limit there is a number beyond any memory.
+    # Without a limit, the file has a number larger than any memory.
     write(cgroup__memory__memory_limit_in_bytes=9223372036854771712)
     host_memory.__globals__["_limited_groups"].cache_clear()
     assert host_memory(proc, groups).free == 64 * GIB
 
 
-def test_a_system_without_these_files_has_the_memory_that_it_says(tmp_path):
+def test_without_these_files_the_free_memory_is_plausible_or_unknown(tmp_path):
     memory = host_memory(tmp_path / "proc", tmp_path / "cgroup")
     assert memory is None or 0 < memory.free <= memory.total

@@ -200,7 +200,7 @@ def test_batches_of_another_shape_are_refused_by_every_layer(cls, shape, trainin
         layer.forward_propagation(backend.zeros(shape), training)
 
 
-def test_what_is_no_array_is_refused_by_every_layer(cls):
+def test_every_layer_refuses_objects_that_are_not_arrays(cls):
     with pytest.raises(TypeError, match="got a list: expected an array"):
         make(cls, resolve("cpu")).forward_propagation([[1.0, 2.0, 3.0, 4.0]])
 

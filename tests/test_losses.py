@@ -252,8 +252,8 @@ def _through(activation, loss, z, y):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_target_that_was_held_for_all_but_impossible_has_the_whole_derivative(dtype):
-    """Where p is far below the spacing of numbers at 1, it has all its digits nevertheless."""
+def test_the_derivative_is_exact_for_a_target_with_a_tiny_probability(dtype):
+    """A p far below the spacing of numbers at 1 keeps all its digits."""
     z = np.linspace(-30 if dtype == "float32" else -70, 20, 200, dtype=dtype)[:, None]
     tolerance = 100 * np.finfo(dtype).eps
     p = 1 / (1 + np.exp(-z.astype(float)))
@@ -263,7 +263,7 @@ def test_a_target_that_was_held_for_all_but_impossible_has_the_whole_derivative(
     found = _through(SoftmaxActivation(), CategoricalCrossEntropy(), rows, y) * len(z)
     expected = np.concatenate([p - 1, 1 - p], axis=1)
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
-    # Of 1 - p there are fewer digits, and in the end none; the sign and the size stay right.
+    # 1 - p has fewer digits, and finally none, but its sign and size are right.
     found = _through(SigmoidActivation(), BinaryCrossEntropy(), 2 * z, np.zeros_like(z)) * len(z)
     assert ((found >= 0) & (found < 2)).all()
     p = 1 / (1 + np.exp(-2 * z.astype(float)))

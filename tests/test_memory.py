@@ -311,7 +311,7 @@ def limited_to(monkeypatch, net, most):
 @pytest.mark.parametrize("n", [24, 34, 35, 46, 47, 60])
 @pytest.mark.parametrize("batch_size", [12, 13, 22, 23])
 def test_no_piece_of_a_batch_is_too_small_for_a_layer(n, batch_size, rng, monkeypatch):
-    """After a MemoryError in an epoch, or planned so: no piece has one sample alone."""
+    """Neither a plan nor a MemoryError in an epoch makes pieces of one sample."""
     for most in range(1, batch_size):
         net = network((20, 30, 4), batch_size=batch_size, extra=(BatchNormalization,))
         seen = limited_to(monkeypatch, net, most)

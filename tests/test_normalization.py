@@ -1,4 +1,4 @@
-"""Normalization: what it finds in data, and that no digits are lost on the way to it."""
+"""Normalization: the moments that it computes, and features that reach it with all digits."""
 
 import shutil
 import tracemalloc
@@ -43,7 +43,7 @@ def holder_of(dtype, backend):
 
 @st.composite
 def columns(draw, n):
-    """A float64 column: constant, constant but for rounding, or spread around an offset."""
+    """A float64 column: constant, constant except for rounding, or spread around an offset."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     magnitude = draw(st.sampled_from([0.0, 1e-140, 1e-30, 1e-3, 1.0, 7.0, 1.7e9, 1e20, 1e140]))
     column = np.full(n, magnitude * draw(st.sampled_from([-1.0, 1.0])))
@@ -136,7 +136,7 @@ def test_one_row_has_the_scale_1(backend):
     )
 
 
-def test_whatever_a_data_set_takes(rng):
+def test_adapt_accepts_the_same_data_as_a_data_set(rng):
     pandas = pytest.importorskip("pandas")
     X, y = rng.normal(5.0, 2.0, (50, 2)), rng.integers(0, 2, 50)
     expected = X.std(axis=0)
@@ -240,7 +240,7 @@ def test_sparse_data_are_refused():
      np.ma.masked_array(np.ones(4), [True] * 4)],
     ids=repr,
 )  # fmt: skip
-def test_moments_that_cannot_be_are_refused_at_once(name, given):
+def test_invalid_moments_are_refused_by_the_constructor(name, given):
     above = " above 0" if name == "scale" else ""
     with pytest.raises(
         ValueError, match=rf"(?s){name}=.*: expected a finite number{above}, or 4 of"
@@ -273,7 +273,7 @@ def test_moments_that_a_device_without_float64_does_not_hold(given):
 
 @st.composite
 def features(draw):
-    """Rows of every type of features, around an offset far from 0 as far as the type goes."""
+    """Rows of every type of features, around an offset as far from 0 as the type allows."""
     dtype = draw(st.sampled_from([*WIDE, *NARROW]))
     n = draw(st.sampled_from([2, 7, 33, 75]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -295,7 +295,7 @@ def features(draw):
 
 
 def identity(layer, **options):
-    """Return a network of float32 that passes on what the layer puts out."""
+    """Return a float32 network whose output is the output of the layer."""
     net = NeuralNetwork(batch_size=4, learning_rate=1e-30, seed=0, **options)
     net.add(layer).add(DenseLayer(3))
     net.layers[1].weights = net.backend.asarray(np.eye(3), net.backend.dtype)
@@ -381,7 +381,7 @@ WAYS = ["formulas", "compiled", pytest.param("captured", marks=pytest.mark.cuda)
 
 @pytest.fixture(params=WAYS)
 def device(request, monkeypatch):
-    """Each way of taking steps: the device of a network that takes them so."""
+    """The device of a network for each kind of steps."""
     if request.param == "captured":
         return request.getfixturevalue("cuda").device_name
     if request.param == "compiled":
@@ -391,7 +391,7 @@ def device(request, monkeypatch):
 
 
 def seconds(dtype="float64", n=600):
-    """Times within ten minutes, and a wave over them."""
+    """Return times within ten minutes, and a wave over them."""
     rng = np.random.default_rng(0)
     t = 1_700_000_000 + rng.uniform(0, 600, n)
     y = np.sin((t - 1.7e9) / 90)
@@ -630,7 +630,7 @@ def test_the_memory_plan_counts_features_in_their_own_type(dtype):
 
 @pytest.mark.parametrize("dtype", WIDE)
 @pytest.mark.parametrize("first", [None, BatchNormalization])
-def test_digits_that_are_lost_are_said_at_the_users_line(dtype, first):
+def test_the_warning_of_lost_digits_points_at_the_users_line(dtype, first):
     X, y = seconds(dtype)
     net = NeuralNetwork(epochs=1, batch_size=20, learning_rate=1e-40, seed=0)
     if first is not None:
@@ -649,7 +649,7 @@ def test_digits_that_are_lost_are_said_at_the_users_line(dtype, first):
 @pytest.mark.parametrize("dtype", WIDE)
 @pytest.mark.parametrize("n", [30, 5_000])
 @pytest.mark.parametrize("limit", [None, 1 << 24])  # read at once, and streamed
-def test_digits_that_stored_features_lose_are_said_too(dtype, n, limit, tmp_path):
+def test_stored_features_that_lose_digits_give_a_warning(dtype, n, limit, tmp_path):
     X, y = seconds(dtype, n)
     stored = np.memmap(tmp_path / "x", X.dtype, "w+", shape=X.shape)
     stored[:] = X
@@ -666,7 +666,7 @@ def test_digits_that_stored_features_lose_are_said_too(dtype, n, limit, tmp_path
 
 @pytest.mark.parametrize("dtype", WIDE)
 @pytest.mark.parametrize("form", ["csr_array", "csr_matrix", "csc_matrix"])
-def test_digits_that_sparse_features_lose_are_said_too(dtype, form):
+def test_sparse_features_that_lose_digits_give_a_warning(dtype, form):
     sparse = getattr(pytest.importorskip("scipy.sparse"), form)
     X, y = seconds(dtype)
 
@@ -697,7 +697,7 @@ QUIET = {
 
 
 @pytest.mark.parametrize("what", QUIET)
-def test_nothing_is_said_where_no_digits_that_matter_are_lost(what):
+def test_no_warning_if_no_digits_that_matter_are_lost(what):
     X, options = QUIET[what](seconds()[0])
     net = NeuralNetwork(epochs=1, batch_size=20, learning_rate=1e-40, seed=0, **options)
     net.add(DenseLayer(1, (2,)))
@@ -706,7 +706,7 @@ def test_nothing_is_said_where_no_digits_that_matter_are_lost(what):
         net.fit((X, np.zeros(len(X))))
 
 
-def test_a_device_without_float64_says_so():
+def test_the_warning_says_that_a_device_has_no_float64():
     X, y = seconds()
     with opened("no_float64") as backend:
         net = regression(
@@ -726,6 +726,6 @@ def test_the_names_of_columns_are_in_the_warning():
         net.fit(Dataset(X, 0 * y, feature_names=["time", "x"]))
 
 
-def test_a_flag_that_is_none_is_refused():
+def test_invalid_flags_are_refused():
     with pytest.raises(TypeError, match="per_feature='no': expected True or False"):
         Normalization.adapt([[1.0], [2.0]], per_feature="no")

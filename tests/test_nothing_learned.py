@@ -1,4 +1,4 @@
-"""Training that could learn nothing is refused, or said to be so, by every kind of step."""
+"""Training that cannot learn anything is refused or warned of, with every kind of step."""
 
 import _thread
 import math
@@ -45,7 +45,7 @@ def elsewhere(request):
     params=["formulas", "compiled", "torch", pytest.param("captured", marks=pytest.mark.cuda)]
 )
 def steps(request, monkeypatch):
-    """Options of a network for each kind of steps; captured ones need a GPU, or its stand-in."""
+    """Options of a network for each kind of steps; captured ones need a GPU or its stand-in."""
     if request.param in ("torch", "captured"):
         return elsewhere(request)
     if request.param == "compiled":
@@ -131,7 +131,7 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("case", NOTHING)
-def test_data_of_which_nothing_counts_are_refused(case, steps):
+def test_data_in_which_no_sample_counts_are_refused(case, steps):
     loss, data, message = NOTHING[case]
     n_outputs = 1 if isinstance(loss(), BinaryCrossEntropy) else 3
     assert_refused(network(loss(), n_outputs, **steps), data, message)
@@ -149,7 +149,7 @@ def test_such_validation_data_are_refused_too(case):
 @pytest.mark.parametrize(
     "name", [name for name, each in METRICS.items() if each.one_class_per_sample]
 )
-def test_a_metric_over_nothing_is_refused(name):
+def test_a_metric_of_no_samples_is_refused(name):
     net = network(SoftmaxCrossEntropy(ignore_index=2), metric=name).fit((X, Y))
     with pytest.raises(ValueError, match="no sample of the data set counts: all have the label 2"):
         net.score((X, np.full(N, 2)))
@@ -157,7 +157,7 @@ def test_a_metric_over_nothing_is_refused(name):
         net.score((X, np.full(N, 2)), metric=net.loss)
 
 
-def test_class_weights_are_not_the_metrics():
+def test_metrics_do_not_use_class_weights():
     net = network(SoftmaxCrossEntropy([1.0, 1.0, 0.0]), metric="accuracy").fit((X, Y))
     some = (X, np.full(N, 2))
     assert 0 <= net.score(some) <= 1
@@ -224,13 +224,13 @@ def test_some_weights_of_0_are_fine(cls):
 
 
 class Weighty(MeanSquaredError):
-    """A loss that says that a batch weighs more than there are numbers for."""
+    """A loss whose total weight overflows."""
 
     def total_weight(self, y_true, y_pred, sample_weight=None):
         return math.inf
 
 
-def test_a_weight_that_is_not_finite_is_no_loss_that_is_nan():
+def test_the_error_names_a_weight_that_is_not_finite():
     net = network(Weighty(), 1)
     with pytest.raises(DivergedError, match="came to the weight inf of a batch in epoch 1, step 1"):
         net.fit((X, Y))
@@ -280,7 +280,7 @@ def test_batches_of_one_are_refused_with_batch_normalization(norm_steps):
         (2, 8, False),
     ],
 )
-def test_a_last_batch_of_one_is_said(n, batch_size, warns, norm_steps):
+def test_a_last_batch_of_one_sample_gives_a_warning(n, batch_size, warns, norm_steps):
     net = normalizing(batch_size, **norm_steps)
     if not warns:
         net.fit(samples(n))
@@ -311,7 +311,7 @@ def test_pieces_of_batches_are_not_of_one_sample():
 
 
 class Interrupting(LinearActivation):
-    """Presses Ctrl-C while the first batch goes through it; no compiled steps are made for it."""
+    """Presses Ctrl-C during the first batch; compiled steps do not support it."""
 
     def forward_propagation(self, input, training=True):
         _thread.interrupt_main()

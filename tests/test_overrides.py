@@ -1,4 +1,4 @@
-"""Methods that somebody has replaced: steps that do not call them give way to those that do."""
+"""If a user has replaced a method, only kinds of steps that call it are used."""
 
 import copyreg
 import functools
@@ -56,7 +56,7 @@ def weights(net, kernels, monkeypatch):
 
 
 def trains_alike(make, monkeypatch):
-    """Compare what is trained by formulas with what is trained as the library chooses."""
+    """Compare training by formulas with the steps that the library chooses."""
     by_formulas = weights(make(), "numpy", monkeypatch)
     np.testing.assert_allclose(
         weights(make(), "auto", monkeypatch), by_formulas, rtol=1e-9, atol=1e-12
@@ -64,7 +64,7 @@ def trains_alike(make, monkeypatch):
     return by_formulas
 
 
-def test_what_nobody_has_changed_is_compiled():
+def test_unchanged_networks_are_compiled():
     assert why_not(network(), X, Y) is None
 
 
@@ -104,7 +104,7 @@ for kind in (NeuralNetwork, DenseLayer, LeakyReLUActivation, SoftmaxCrossEntropy
 
 @pytest.fixture(params=["xpnet_extras", "other_extras", "xpnet2"])
 def extras(request, tmp_path, monkeypatch):
-    """A package of somebody else, whose classes say that they are of this one."""
+    """Another package, whose classes claim to belong to this one."""
     folder = tmp_path / request.param
     folder.mkdir()
     (folder / "__init__.py").write_text(PACKAGE, encoding="utf-8")
@@ -122,7 +122,7 @@ def extras(request, tmp_path, monkeypatch):
         ("loss", "SoftmaxCrossEntropy"),
     ],
 )
-def test_classes_of_other_packages_are_theirs(extras, part, name, monkeypatch):
+def test_classes_of_other_packages_are_not_taken_for_ours(extras, part, name, monkeypatch):
     kind = getattr(extras, name)
 
     def make():
@@ -134,7 +134,7 @@ def test_classes_of_other_packages_are_theirs(extras, part, name, monkeypatch):
 
 
 def test_a_class_beside_the_package_is_not_ours(monkeypatch):
-    """Its code says that it is from a folder whose name begins like the package's."""
+    """Its code is in a folder whose name begins with the name of the package."""
     source = "def forward_propagation(self, X, training=True):\n    return X @ w"
     path = sys.modules["xpnet"].__file__.replace("__init__.py", "_extras/net.py")
     space = {"w": np.zeros((FEATURES, 3))}
@@ -147,7 +147,7 @@ def test_a_class_beside_the_package_is_not_ours(monkeypatch):
 
 
 class Callable:
-    """A callable object that is no function."""
+    """A callable object that is not a function."""
 
     def __init__(self, function):
         self.function = function
@@ -279,7 +279,7 @@ OURS = sorted(
 
 
 @pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
-def test_whatever_is_replaced_in_a_class_of_ours_is_seen(kind, monkeypatch):
+def test_any_replaced_method_of_a_class_of_ours_is_noticed(kind, monkeypatch):
     thing = object.__new__(kind)
     assert replaced(thing) is None
     for owner in kind.__mro__[:-1]:
@@ -316,7 +316,7 @@ def test_a_method_taken_from_another_class_of_ours_counts(monkeypatch):
 
 @pytest.mark.parametrize("where", ["class", "object", "deleted"])
 def test_names_of_parameters_count(where, monkeypatch):
-    """Without its biases' name a layer does not train them."""
+    """A layer trains its biases only if their name is among its parameters."""
 
     def make():
         net = network()
@@ -335,7 +335,7 @@ def test_names_of_parameters_count(where, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
-def test_what_python_notes_in_a_class_does_not_count(kind):
+def test_attributes_that_python_adds_to_a_class_do_not_count(kind):
     thing = object.__new__(kind)
     copyreg._slotnames(kind)  # what copying an object does
     inspect.get_annotations(kind)

@@ -69,7 +69,7 @@ def test_layers_of_a_network_show_their_shapes_and_large_arrays_are_shortened():
     assert repr(net.layers[1]) == "DenseLayer(n_units=2, input_shape=(500,))"
 
 
-def test_a_class_of_ones_own_shows_what_it_keeps():
+def test_a_users_class_shows_the_arguments_that_it_keeps():
     class Own(TanhActivation):
         def __init__(self, factor, lost, *more, **options):
             self.factor = factor

@@ -299,7 +299,7 @@ def test_compiled_and_captured_steps_have_it_too(kernels, regularizer, request, 
 
 
 @pytest.mark.parametrize("kernels", ["numpy", "numba", "cuda"])
-def test_batches_that_weigh_nothing_pay_nothing(kernels, request, monkeypatch):
+def test_batches_with_a_weight_of_0_have_no_shared_penalty(kernels, request, monkeypatch):
     if kernels == "numba":
         pytest.importorskip("numba")
     if kernels == "cuda":
@@ -309,7 +309,7 @@ def test_batches_that_weigh_nothing_pay_nothing(kernels, request, monkeypatch):
     X, y = samples()
     weight = np.ones(len(X))
     weight[16:64] = 0.0  # three of the six batches
-    # With so low a rate the weights stay as they are, and so does what they cost.
+    # With this low rate, the weights and their penalty stay the same.
     tiny = {"optimizer": SGD(1e-30), "batch_size": 16, "epochs": 3, "shuffle": False}
     net = network(L2(0.3, per_sample=True), **tiny)
     cost = float(net.parameters.penalties.cost(shared=True))

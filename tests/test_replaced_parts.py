@@ -1,4 +1,4 @@
-"""What a callback replaces between two epochs is trained with, on every way of taking steps."""
+"""Every kind of step trains with the parts that a callback replaces between epochs."""
 
 import numpy as np
 import pytest
@@ -116,7 +116,7 @@ def trained(change):
 
 @pytest.fixture(params=["compiled", "captured"])
 def prepared(request):
-    """Each way of taking steps that is prepared before the first epoch."""
+    """Each kind of steps that is prepared before the first epoch."""
     if request.param == "captured":
         request.getfixturevalue("emulated")
     else:

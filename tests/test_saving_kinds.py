@@ -53,7 +53,7 @@ def targets_of(loss):
 
 @pytest.fixture(autouse=True)
 def by_formulas(monkeypatch):
-    """Formulas, whose results do not depend on how steps are shared among cores."""
+    """Use formulas, whose results do not depend on how cores share the work."""
     monkeypatch.setattr(config, "kernels", "numpy")
 
 
@@ -119,7 +119,7 @@ BY_NAME = {
 
 @st.composite
 def made(draw, kinds):
-    """An object of one of some classes, of arguments that are drawn."""
+    """An object of one of the classes, with arguments that are drawn."""
     kind = draw(st.sampled_from(kinds))
     arguments = {}
     for name, parameter in inspect.signature(kind).parameters.items():
@@ -318,7 +318,7 @@ def pair():
 
 
 class Residual(Layer):
-    """x + f(x), f being some layers; the parameters are theirs, by names with a number."""
+    """x + f(x), where f is a list of layers, whose parameters have numbered names here."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -433,7 +433,7 @@ class Noise(ActivationLayer):
 
 
 class Caching(Times):
-    """Keeps what a pass leaves, without a word about it."""
+    """Keeps arrays of a pass without declaring them."""
 
     factor = 2.0
 
@@ -447,7 +447,7 @@ class Caching(Times):
 
 
 class Running(Times):
-    """Keeps a running mean, without a word about it, from the first batch on."""
+    """Keeps a running mean from the first batch on without declaring it."""
 
     def __init__(self):
         self.mean, self.n_batches = None, 0
@@ -533,7 +533,7 @@ def test_layers_of_a_users_come_back_on_every_backend(name, backend, tmp_path):
             each.fit((X, LABELS))
 
 
-def test_what_a_pass_leaves_is_not_in_the_file(tmp_path):
+def test_arrays_of_the_last_pass_are_not_saved(tmp_path):
     from safetensors.numpy import load_file
 
     net = network(Caching()).fit((X, LABELS))
@@ -704,7 +704,7 @@ def test_a_schedule_that_hides_what_another_remembers_is_refused(tmp_path):
 
 
 class OwnNetwork(NeuralNetwork):
-    """Has another constructor, which adds layers, and a pass of its own."""
+    """Overrides the constructor, which adds layers, and the forward pass."""
 
     def __init__(self, width, factor):
         super().__init__(epochs=2, batch_size=8, loss="softmax_cross_entropy", seed=1)
@@ -879,7 +879,7 @@ def test_every_kind_has_been_looked_at():
 
 
 class Counting(SoftmaxCrossEntropy):
-    """Has a state that is no argument: arrays and numbers."""
+    """Has a state that is not an argument: arrays and numbers."""
 
     state_names = ("seen", "n_batches")
 

@@ -1,4 +1,4 @@
-"""Files whose tensors are not those of their network, whatever their checksum says, are refused."""
+"""Files with a right checksum but tensors that do not fit the network are refused."""
 
 import json
 
@@ -49,7 +49,7 @@ def contents(path):
 
 
 def write(path, arrays, content):
-    """Write a file as ``save`` does, with a checksum that is right."""
+    """Write a file as ``save`` does, with the right checksum."""
     text = json.dumps(content)
     entry = json.dumps({"content": text, "sha256": _checksum(text, arrays)})
     safetensors.save_file(arrays, path, metadata={"xpnet": entry})
@@ -132,7 +132,7 @@ BAD_NUMBERS = {
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_NUMBERS)
-def test_numbers_that_no_training_leaves(name, value, saved, tmp_path):
+def test_numbers_that_training_cannot_produce_are_refused(name, value, saved, tmp_path):
     arrays, content = saved
     changed = arrays[name].copy()
     changed[1] = value
@@ -153,7 +153,7 @@ def test_numbers_that_no_training_leaves(name, value, saved, tmp_path):
         (("optimizer", "state", "learning_rate"), float("nan")),
     ],
 )
-def test_states_that_are_no_numbers_of_their_kind(path, value, saved, tmp_path):
+def test_states_of_a_wrong_kind_are_refused(path, value, saved, tmp_path):
     arrays, content = saved[0], json.loads(json.dumps(saved[1]))
     place = content
     for step in path[:-1]:
@@ -162,7 +162,7 @@ def test_states_that_are_no_numbers_of_their_kind(path, value, saved, tmp_path):
     refused(write(tmp_path / "net", arrays, content), path[-1])
 
 
-def test_states_that_nothing_takes(saved, tmp_path):
+def test_states_that_no_part_has_are_refused(saved, tmp_path):
     arrays, content = saved[0], json.loads(json.dumps(saved[1]))
     content["layers"][4]["state"]["other"] = 3
     refused(write(tmp_path / "net", arrays, content), "other")
@@ -170,7 +170,7 @@ def test_states_that_nothing_takes(saved, tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_weights_that_are_not_finite_come_back_as_they_were(value, tmp_path):
-    """A network in memory may have them; its file says what it was."""
+    """A network may have them, and its file has them too."""
     net = network().fit((X, Y))
     net.layers[1].biases = net.layers[1].biases * 0 + value
     net.save(tmp_path / "net")

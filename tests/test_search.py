@@ -35,7 +35,7 @@ def build(n_units, learning_rate, optimizer, **more):
 
 
 def failures():
-    """Expect the warning of a search some of whose trials are too wide."""
+    """Expect a search to warn that some trials failed because they were too wide."""
     return pytest.warns(RuntimeWarning, match=r"trials failed.*RuntimeError: too wide")
 
 
@@ -111,7 +111,7 @@ def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
         random_search(*arguments, n_iter=8, seed=4, path=path)
 
 
-def test_a_damaged_line_is_said_and_its_trial_done_again(tmp_path):
+def test_a_damaged_line_gives_a_warning_and_its_trial_is_repeated(tmp_path):
     path, space = tmp_path / "search.jsonl", {**SPACE, "n_units": [2, 4]}
     arguments = (build, space, samples(), samples(60, 1))
     expected = random_search(*arguments, n_iter=5, seed=3, path=path)
@@ -126,7 +126,7 @@ def test_a_damaged_line_is_said_and_its_trial_done_again(tmp_path):
     assert random_search(*arguments, n_iter=5, seed=3, path=path) == found
 
 
-def test_the_best_of_a_file_may_be_asked_for_the_other_way(tmp_path):
+def test_a_file_may_be_searched_for_the_best_in_the_other_direction(tmp_path):
     arguments = (build, {**SPACE, "n_units": [2, 4]}, samples(), samples(60, 1), 5, 1, 3)
     path = tmp_path / "search.jsonl"
     most, least = (random_search(*arguments, path=path, mode=mode) for mode in ("max", "min"))
@@ -217,7 +217,7 @@ def test_impossible_numbers_are_refused(wrong):
         ({"space": {"n_units"}}, r"space={'n_units'}: expected a dict"),
     ],
 )
-def test_what_is_no_builder_or_no_space_is_refused(wrong, words):
+def test_invalid_builders_and_spaces_are_refused(wrong, words):
     given = {"build": build, "space": SPACE, **wrong}
     with pytest.raises(TypeError, match=words):
         random_search(data=samples(), validation=samples(), **given)

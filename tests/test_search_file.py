@@ -1,4 +1,4 @@
-"""The file of a random search: what it keeps, what damage costs, and whose it is."""
+"""The file of a random search: its content, damage to it, and the search it belongs to."""
 
 import copy
 import functools
@@ -43,7 +43,7 @@ KINDS = {
     "complex": 1 + 2j,
     "none": None,
 }
-"""Settings that JSON has no words for."""
+"""Settings that JSON cannot express."""
 
 OTHERS = {
     "function": math.sin,
@@ -271,7 +271,7 @@ def local():
 
 
 @pytest.mark.parametrize("value", [lambda: 1, local(), (n for n in "ab"), [[lambda: 1]]])
-def test_what_cannot_be_told_from_others_is_refused(tmp_path, value):
+def test_settings_that_cannot_be_identified_are_refused(tmp_path, value):
     with pytest.raises(ValueError, match=r"the setting x=.* cannot be written .* leave path out"):
         SearchFile(tmp_path / "file", [{"x": value}], "mse")
     assert not (tmp_path / "file").exists()
@@ -301,7 +301,7 @@ def test_descriptions_are_equal_for_equal_settings_alone(a, b):
 
 
 def repr_of(value):
-    """Return a text that differs where values do: 1, 1.0 and True are three."""
+    """Return a text that differs if values differ; 1, 1.0 and True are different values."""
     if isinstance(value, dict):
         return "dict" + repr(sorted((key, repr_of(part)) for key, part in value.items()))
     return repr(list(map(repr_of, value))) if isinstance(value, list) else repr(value)

@@ -79,7 +79,7 @@ def test_a_setting_is_refused_later_as_the_constructor_refuses_it(name):
             assert str(first.value) == str(later.value)
 
 
-def test_every_setting_is_tried():
+def test_all_settings_are_tested_here():
     settings = set(vars(NeuralNetwork())) - {
         "parameters", "layers", "history", "feature_names", "label_name", "class_names",
         "last_plan", "stop_training",
@@ -98,7 +98,7 @@ def test_every_setting_is_tried():
     ],
     ids=str,
 )
-def test_a_setting_set_later_is_that_of_the_constructor(settings):
+def test_setting_an_attribute_later_is_like_giving_it_to_the_constructor(settings):
     arguments = {"epochs": 2, "batch_size": 8, "seed": 0} | settings
     expected = NeuralNetwork(**arguments).add(DenseLayer(1, (3,))).fit((X, VALUES))
     net = regression()
@@ -156,7 +156,7 @@ def fail_at_once(network, epoch):
 
 
 class Stays(Callback):
-    """Ends a training that diverged without an error."""
+    """Ends training without an error if it diverges."""
 
     def on_diverged(self, network, error):
         return True
@@ -164,7 +164,7 @@ class Stays(Callback):
 
 @pytest.mark.parametrize("fails", ["diverges", "diverges in silence", "callback"])
 @pytest.mark.parametrize("trained", [False, True])
-def test_a_fit_that_is_undone_leaves_all_that_the_data_said(fails, trained):
+def test_a_fit_that_is_undone_keeps_the_attributes_set_from_earlier_data(fails, trained):
     net = classifier()
     if trained:
         net.fit(Dataset(X, CLASSES, list("abc"), "label", class_names=["no", "yes"]))
@@ -185,7 +185,7 @@ def test_a_fit_that_is_undone_leaves_all_that_the_data_said(fails, trained):
     assert [net.feature_names, net.label_name, net.class_names] == state[1:]
 
 
-def test_an_epoch_that_is_complete_keeps_what_the_data_said():
+def test_after_a_complete_epoch_the_attributes_set_from_the_data_are_kept():
     net = classifier()
 
     def fail_later(network, epoch):

@@ -22,7 +22,7 @@ REFUSED = "X is a damaged sparse matrix"
 
 
 def whole(form="csr"):
-    """Return a sound matrix, with arrays of its own."""
+    """Return a new sound matrix, which shares no arrays."""
     rng = np.random.default_rng(3)
     dense = rng.standard_normal((N, K)) * (rng.random((N, K)) < 0.4)
     dense[0, 0] = dense[-1, -1] = 1.0
@@ -113,7 +113,7 @@ def trained():
 
 
 @pytest.mark.parametrize(("form", "name"), DAMAGES, ids=str)
-def test_a_damaged_matrix_is_no_data_set(form, name):
+def test_a_data_set_refuses_a_damaged_matrix(form, name):
     X = whole(form)
     DAMAGES[form, name](X)
     with pytest.raises(ValueError, match=REFUSED):
@@ -121,7 +121,7 @@ def test_a_damaged_matrix_is_no_data_set(form, name):
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "bsr", "coo", "dia", "lil", "dok"])
-def test_a_sound_matrix_is_one(form):
+def test_a_data_set_accepts_a_sound_matrix(form):
     np.testing.assert_array_equal(Dataset(whole(form), Y).X.toarray(), whole().toarray())
 
 
@@ -208,7 +208,7 @@ def test_training_does_not_see_what_a_callback_does_to_the_matrix(kernels, first
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_lies_behind_the_last_entry_does_not_count():
+def test_numbers_behind_the_last_entry_are_ignored():
     X = whole()
     longer = whole()
     longer.indices = np.append(X.indices, [FAR, -1]).astype(X.indices.dtype)

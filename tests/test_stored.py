@@ -1,4 +1,4 @@
-"""Stored features in every byte order, type and layout: the same network as the array's."""
+"""Stored features of every byte order, type and layout train the same network as an array."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from xpnet.backends._numpy import NumpyBackend
 N, K = 190, 4
 
 STREAMED = 1 << 40
-"""A limit that everything fits into: with one, stored data are streamed."""
+"""A limit that everything fits into; with any limit, stored data are streamed."""
 
 TYPES = ["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
 MODES = ["r", "r+", "c", "w+"]
@@ -50,7 +50,7 @@ def labels(n):
 
 
 def memory_map(X, folder, mode="r", order="C", offset=0):
-    """Return the numbers as a memory map that begins anywhere in its file."""
+    """Return numbers as a memory map that begins at ``offset`` in its file."""
     path = folder / f"x{len(list(folder.iterdir()))}.bin"
     path.write_bytes(b"\0" * (offset + X.nbytes))
     if mode == "w+":
@@ -77,7 +77,7 @@ def zarr(X, folder, chunks):
 
 
 class Sliced:
-    """The least that can be streamed: a shape, a type, and slices of rows."""
+    """The minimum that can be streamed: a shape, a type, and slices of rows."""
 
     def __init__(self, X, dtype=None):
         self._X, self.shape, self.dtype, self.rows_read = X, X.shape, dtype or X.dtype, 0
@@ -110,7 +110,7 @@ def small_chunks(size=2 * 16 * K * 2, kernels="numpy") -> Iterator[None]:
 
 
 def assert_same_network(data, array, limit, **arguments):
-    """Hold fit, predict and score on stored data to those on the same numbers in memory."""
+    """Compare fit, predict and score on stored data with those on the same numbers in memory."""
     y = labels(len(array))
     net = small_network(array.shape[1], memory_limit=limit, **arguments)
     net.fit((data, y), validation=(data, y))
@@ -129,7 +129,7 @@ def assert_same_network(data, array, limit, **arguments):
 
 @st.composite
 def stored_kinds(draw):
-    """Draw how numbers are stored, as words and a function of them and a folder."""
+    """Draw a way to store numbers: its name, and a function of the numbers and a folder."""
     kind = draw(st.sampled_from(["memmap", "memmap", "memmap", "hdf5", "zarr", "sliced", "array"]))
     if kind == "memmap":
         mode, order = draw(st.sampled_from(MODES)), draw(st.sampled_from("CF"))
@@ -341,14 +341,14 @@ def test_a_limit_streams_what_would_fit():
     assert (training, validation) == (3, 3)
 
 
-def test_on_a_host_that_does_not_tell_little_is_read_at_once(free, monkeypatch):
+def test_only_small_data_are_read_at_once_if_the_free_memory_is_unknown(free, monkeypatch):
     free(None)
     assert reading_counts(900, 90)[0].chunk is None
     monkeypatch.setattr("xpnet._placing._ASSUMED_FREE", 100_000)
     assert reading_counts(20_000, 90)[0].chunk is not None
 
 
-def test_what_is_cast_while_it_is_read_must_fit_twice(free):
+def test_data_that_are_cast_while_being_read_must_fit_twice(free):
     X, y = numbers("f8", 20_000), labels(20_000)
     needed = small_network(K, batch_size=64).fit((Sliced(X), y), epochs=1).last_plan.total
     for there, fits in ((needed + 2 * X.nbytes, True), (needed + X.nbytes, False)):
@@ -389,7 +389,9 @@ class Truncates(Callback):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("order", "CF")
 @pytest.mark.parametrize("mode", MODES)
-def test_a_file_that_becomes_shorter_is_an_error_and_not_the_end(mode, order, layout, tmp_path):
+def test_a_file_that_becomes_shorter_raises_an_error_without_ending_the_process(
+    mode, order, layout, tmp_path
+):
     X, y = numbers(">f4", 20_000), labels(20_000)
     whole = memory_map(X, tmp_path, mode, order)
     data = LAYOUTS[layout](whole)

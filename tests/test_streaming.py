@@ -15,7 +15,7 @@ from xpnet.backends import to_host
 N, K = 1030, 12
 
 STREAMED = 1 << 40
-"""A limit that everything fits into: with one, stored data are streamed."""
+"""A limit that everything fits into; with any limit, stored data are streamed."""
 
 
 def samples(n=N, dtype="float32"):

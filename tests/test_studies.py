@@ -94,7 +94,7 @@ def test_a_quick_run_is_not_for_the_record(nothing_to_do, tmp_path, out, capsys)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_record_is_that_of_the_repository():
+def test_the_repository_has_the_results_of_all_studies():
     assert Path(studies.__file__).parents[1] / "results" / "studies" == studies.RESULTS
     assert all((studies.RESULTS / f"{name}.md").exists() for name in STUDIES)
 

@@ -1,4 +1,4 @@
-"""Regression targets keep their digits: the network's unit, scores in float64, warnings."""
+"""Regression targets keep their digits: target units, scores in float64, warnings."""
 
 import copy
 import math
@@ -52,7 +52,7 @@ def build(unit=None, metric="r2", n_outputs=1, **arguments):
 
 
 def targets(mean, scale, n=96, n_outputs=1):
-    """Return features and targets of a mean and a scale that depend on them."""
+    """Return features, and targets with a mean and a scale that depend on the features."""
     rng = np.random.default_rng(7)
     X = rng.standard_normal((n, 2))
     shape = np.stack([X[:, 0] - 0.5 * X[:, 1], X[:, 1]][:n_outputs], axis=1)
@@ -116,7 +116,7 @@ def test_the_history_is_in_the_unit_of_the_targets(metric, n_outputs, kernels, m
     X, y = targets(-4e7, 0.25, n_outputs=n_outputs)
     net = build(suggested_unit(y), metric, n_outputs, epochs=4).fit((X, y), (X, y))
     assert net.history["val_metric"][-1] == pytest.approx(net.score((X, y)), rel=1e-4)
-    # With a learning rate of 0 the training's own metric is that of the network as it is.
+    # With a learning rate of 0, the metric of the training is the metric of the final network.
     still = build(suggested_unit(y), metric, n_outputs, epochs=1, optimizer=Adam(1e-30))
     still.fit((X, y))
     assert still.history["metric"][-1] == pytest.approx(still.score((X, y)), rel=1e-4)
@@ -178,7 +178,7 @@ def test_integer_targets_keep_all_their_digits():
     np.testing.assert_allclose(standardised(y, (0.0, 2.0**63)), [-1, 0, 0, 0, 1], atol=1e-18)
 
 
-def test_what_is_beyond_float64_is_refused():
+def test_targets_beyond_the_range_of_float64_are_refused():
     X, y = targets(0.0, 1e300)
     with pytest.raises(ValueError, match=r"makes it larger than float64 can hold: give the mean"):
         build((0.0, 1e-300)).fit((X, y))
@@ -261,7 +261,7 @@ def test_stored_features_are_scored_like_those_in_memory(tmp_path):
     "unit",
     [1.0, (1.0,), (1.0, 0.0), (1.0, -2.0), (math.nan, 1.0), (0.0, math.inf), ("a", 1.0), "ab"],
 )
-def test_what_is_no_unit_is_refused(unit):
+def test_invalid_target_units_are_refused(unit):
     with pytest.raises(ValueError, match=r"expected \(mean, scale\), two finite numbers"):
         NeuralNetwork(target_unit=unit)
 
@@ -332,7 +332,7 @@ def test_the_warning_of_the_size_says_what_was_seen_and_what_to_write():
     assert "Give target_unit=(y.mean(), y.std())" in message
 
 
-def test_the_size_is_said_once_with_penalties_and_weights_and_by_every_step(backend):
+def test_the_size_is_warned_of_once_with_penalties_and_weights_and_by_all_steps(backend):
     X, y = targets(0.0, 1e4, n_outputs=2)
     weight = np.linspace(0.1, 2.0, len(X))
     net = build(n_outputs=2, regularizer="l2", device="cpu").to(backend.with_dtype("float32"))
@@ -342,7 +342,7 @@ def test_the_size_is_said_once_with_penalties_and_weights_and_by_every_step(back
 
 
 @pytest.mark.parametrize("what", ["own loss", "constant", "counts", "float64", "regressor"])
-def test_the_size_is_of_no_interest(what):
+def test_cases_without_a_warning_of_the_size_of_targets(what):
     class Own(MeanSquaredError):
         def sample_loss(self, y_true, y_pred):
             return 2 * super().sample_loss(y_true, y_pred)
@@ -429,7 +429,7 @@ def test_classes_are_not_suspected(rng):
 
 
 @pytest.mark.parametrize("unit", [None, (0.0, 1.0)])
-def test_training_that_diverges_proposes_a_unit_where_there_is_none(unit):
+def test_the_error_of_a_divergence_suggests_a_target_unit_if_none_is_given(unit):
     net = NeuralNetwork(epochs=2, learning_rate=1e9, dtype="float64", seed=0, target_unit=unit)
     net.add(DenseLayer(1, input_shape=(1,)))
     X = np.linspace(1.0, 2.0, 2000)[:, None]

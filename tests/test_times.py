@@ -1,4 +1,4 @@
-"""Dates and durations are no targets of a regression, however they are written."""
+"""Dates and durations are refused as targets of a regression, in whatever form."""
 
 import datetime
 
@@ -94,5 +94,5 @@ def test_complex_numbers_are_refused():
         ("", False),
     ],
 )
-def test_what_is_written_like_a_date(text, expected):
+def test_texts_that_are_dates(text, expected):
     assert is_date(text) is expected

@@ -29,7 +29,7 @@ X, Y = RNG.standard_normal((40, 3)), np.arange(40) % 2
 
 
 def issues_warnings(node):
-    """Whether a part of a program calls Python's own functions for that."""
+    """Whether a part of a program calls Python's own functions that issue warnings."""
     if isinstance(node, ast.Attribute):
         return node.attr in ("warn", "warn_explicit")
     if isinstance(node, ast.keyword):
@@ -47,7 +47,7 @@ def test_one_function_issues_all_warnings():
 
 
 def assert_points_here(call, category, text):
-    """Make a call; all that it warns of must be of a line of this file."""
+    """Make a call; all of its warnings must point at a line of this file."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         call()
@@ -99,7 +99,7 @@ def cache_that_cannot_be_written(tmp_path, monkeypatch):
 
 
 class MachineWithoutGraphs:
-    """What records no graph."""
+    """A machine that cannot record graphs."""
 
     def record(self, calls):
         raise RuntimeError("the stream is capturing")

@@ -1,4 +1,4 @@
-"""Whatever a user gives in place of an argument, it works or is refused in our own words.
+"""Whatever a user gives as an argument, it works or is refused with one of our messages.
 
 Every class and function of ``xpnet.__all__``, of the pictures and of the checks for one's own
 layers is called with each argument replaced by things that it is not. Names that are added later
@@ -38,7 +38,7 @@ X, Y, OUTPUTS = RNG.standard_normal((N, 3)), np.arange(N) % 2, RNG.standard_norm
 
 
 class Unknown:
-    """What nobody expects."""
+    """An object that nothing expects."""
 
 
 WRONG = {
@@ -112,7 +112,7 @@ OWN_ERRORS = (
 
 
 def callables():
-    """Give what a user calls: its name, its signature, and a function that calls it anew."""
+    """Yield functions for users: the name, the signature, and a function that calls it afresh."""
     for name in xpnet.__all__:
         thing = getattr(xpnet, name)
         if not inspect.isclass(thing):
@@ -133,7 +133,7 @@ def callables():
 
 
 def methods(name, cls):
-    """Give the methods that a user calls, of an object as it is made by default."""
+    """Yield the methods for users, of an object with default arguments."""
     if issubclass(cls, (LossFunction, Callback)):  # which the library calls
         return
     made = FITTED if cls is NeuralNetwork else cls(**required(name, inspect.signature(cls)))
@@ -195,7 +195,7 @@ def is_our_own(error):
 
 
 def attempt(call, signature, given):
-    """Call with arguments; return the error, if there is one that is not ours."""
+    """Call with arguments; return the error if it is not one of ours."""
     given = dict(given)
     first = [given.pop(n) for n, p in signature.parameters.items() if p.kind is p.POSITIONAL_ONLY]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -223,8 +223,8 @@ def _in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", CALLABLES)
-def test_good_arguments_are_good(name):
-    """Else what follows would show nothing."""
+def test_good_arguments_are_accepted(name):
+    """Otherwise the tests of wrong arguments would prove nothing."""
     signature, call = CALLABLES[name]
     if name.startswith("plots."):
         pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -271,13 +271,13 @@ def test_the_type_of_a_network_may_be_pytorchs_own():
 
 
 @pytest.mark.parametrize("wrong", ["torch", None, np, 3])
-def test_to_takes_a_backend_and_says_so(wrong):
+def test_to_refuses_anything_but_a_backend(wrong):
     with pytest.raises(TypeError, match=r"expected a Backend, e\.g\. xpnet\.resolve\(backend="):
         network().to(wrong)
 
 
 @pytest.mark.parametrize("flag", ["no", 2, None, 0.0, [True]])
-def test_what_is_no_flag_is_refused(flag):
+def test_values_that_are_not_booleans_are_refused_as_flags(flag):
     """A text such as "no" would count as True."""
     for name in ("verbose", "progress", "shuffle"):
         with pytest.raises(TypeError, match=f"{name}=.*: expected True or False"):
