@@ -1,7 +1,7 @@
-"""Sparse matrices whose arrays lie about their structure are refused before native code reads them.
+"""Sparse matrices with an inconsistent structure are refused before native code reads them.
 
 SciPy's constructors accept most of these. Without a check they end the process, or train on
-numbers that are no part of the matrix.
+numbers that are not part of the matrix.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""The compiled kernels beside the operations that they are a form of.
+"""The compiled kernels, compared with the operations that they implement.
 
-A kernel runs as it does in a training step: as the instruction of a program, on as many threads as
-there are cores, each of which has its part of the layer's outputs; and step after step, since what
-it takes to begin is that of a whole training, not of a step.
+A kernel runs as in a training step: as the instruction of a program, with a thread for each core,
+each of which computes a part of the layer's outputs. It runs for many steps, because the cost of
+starting the threads is paid once per training, not once per step.
 """
 
 import math
@@ -21,14 +21,14 @@ from xpnet.backends._numba_engine import Engine
 from xpnet.backends._numba_program import ROWS_OF_BATCH, Memory, Program
 
 BUILDERS: dict[str, Callable[..., dict[int, "Place"]]] = {}
-"""For each operation what adds its instructions to a :class:`Kit`, from the operation's arguments.
+"""For each operation, a function that adds its instructions to a :class:`Kit`.
 
-It returns where which of the operation's results will be.
+It takes the operation's arguments, and returns the places of its results, by their index.
 """
 
 
 class Place(NamedTuple):
-    """A matrix in memory; a vector has no rows."""
+    """The place of a matrix or a vector in memory."""
 
     offset: int
     stride: int
@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 
 class Kit:
-    """What a thread's program is put together from."""
+    """Collects the instructions and arrays of a thread's program."""
 
     def __init__(self, memory: Memory, batch: int) -> None:
         self.memory, self.batch = memory, batch
@@ -47,14 +47,14 @@ class Kit:
         self.learning_rate, self.n_updates, self.draws = 0.0, 0, 0
 
     def space(self, *shape: int) -> Place:
-        """Return room for an array."""
+        """Return a place for an array."""
         if len(shape) == 1:
             return Place(self.memory.take(*shape), shape[0], shape)
         stride = self.memory.padded(shape[1])
         return Place(self.memory.take(shape[0], stride), stride, shape)
 
     def put(self, array: np.ndarray) -> Place:
-        """Return where a copy of an array will be."""
+        """Return the place of a copy of an array."""
         place = self.space(*array.shape)
         self.filled.append((place, array))
         return place
@@ -77,23 +77,23 @@ class Kit:
         return program
 
     def read(self, place: Place) -> np.ndarray:
-        """Return a view of what is in a place."""
+        """Return a view of the array at a place."""
         rows = place.shape[0] if len(place.shape) > 1 else 1
         whole = self.memory.view(place.offset, rows, place.stride)
         return whole[:, : place.shape[-1]].reshape(place.shape)
 
 
 class Compiled:
-    """An operation in compiled code, to be run so many times.
+    """An operation in compiled code, which runs a given number of times.
 
     Parameters
     ----------
     name : str
         In :data:`BUILDERS`.
     given : list of tuple
-        For each thread the operation's arguments.
+        The operation's arguments, for each thread.
     keywords : dict
-        Those by name.
+        The operation's keyword arguments.
     batch : int
     """
 
@@ -115,7 +115,7 @@ class Compiled:
         self.engine.run(order, kit.batch, kit.learning_rate, kit.n_updates)
 
     def results(self) -> dict[int, np.ndarray]:
-        """Return which of the operation's results are there, on one thread, as they are now."""
+        """Return the current results of the operation on one thread, by their index."""
         return {number: self.kits[0].read(place) for number, place in self.places[0].items()}
 
     def close(self) -> None:

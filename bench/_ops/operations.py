@@ -1,4 +1,4 @@
-"""The operations of ``backends/ops.py`` that have a fast version, and what they are beside.
+"""The operations of ``backends/ops.py`` that have a fast version, and what they are compared with.
 
 Dense ones are of a layer: samples in the batch, inputs, outputs.
 """
@@ -26,12 +26,12 @@ class Size(NamedTuple):
 
     @property
     def parameters(self) -> int:
-        """How many weights and biases there are."""
+        """The number of weights and biases."""
         return (self.n_in + 1) * self.n_out
 
 
 TEXT = (Size(512, 10_000, 16),)
-"""A batch of texts of some 130 different words each, out of 10,000."""
+"""A batch of texts, each with about 130 different words out of 10,000."""
 
 DENSITY = 0.013
 
@@ -60,7 +60,7 @@ def entries(size: Size) -> int:
 
 
 class Operation(NamedTuple):
-    """How an operation is called, and what it costs at least.
+    """The call of an operation, and its least cost.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Operation(NamedTuple):
 
 
 def update(states: int, numbers: tuple[Any, ...], plain: Callable[..., Any]) -> Operation:
-    """Return the row of an optimizer, which has so many arrays of state beside w and g."""
+    """Return the row of an optimizer with this number of state arrays besides w and g."""
     return Operation(
         lambda size, new: (*(new(size.parameters) for _ in range(2 + states)), *numbers),
         plain,

@@ -1,7 +1,7 @@
-"""The peers of :mod:`bench.peers`: which there are, what each needs, and where its class is.
+"""The peers of :mod:`bench.peers`: their names, requirements and classes.
 
-Each runs in a process of its own (:mod:`.worker`), as one class with the few methods of
-:class:`.peer.Peer`. A new one is a line in the table and a class in a file ``with_<library>.py``.
+Each runs in a separate process (:mod:`.worker`), as a subclass of :class:`.peer.Peer`. A new one
+needs a line in the table and a class in a file ``with_<library>.py``.
 """
 
 from dataclasses import dataclass, field
@@ -10,21 +10,21 @@ from importlib.util import find_spec
 
 @dataclass(frozen=True)
 class Entry:
-    """What has to be known of a peer before its libraries are imported.
+    """A description of a peer, read before its libraries are imported.
 
     Attributes
     ----------
     place : str
         ``"module:class"`` in this package.
     imports : str
-        The modules that using it imports, as they stand behind ``import``.
+        The modules that it imports, as written after ``import``.
     distributions : tuple of str
-        What a user installs for it; their dependencies come with them. The first ones are needed,
-        those in ``may_use`` not.
+        What a user installs for it, without dependencies. The peer works without those in
+        ``may_use``.
     environment : dict
-        Variables of its process.
+        Environment variables of its process.
     tasks : tuple of str
-        What cases it is for.
+        The kinds of cases that it can run.
     """
 
     place: str
@@ -88,4 +88,4 @@ PEERS = {
         tasks=_OF_ESTIMATORS,
     ),
 }
-"""In the order in which they take turns and stand in the tables."""
+"""In the order of their turns and of the rows in the tables."""

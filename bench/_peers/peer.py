@@ -1,4 +1,4 @@
-"""What a peer is."""
+"""The base class of all peers."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from .case import Case
 
 
 class LeftOutError(Exception):
-    """A peer has no form of this case."""
+    """A peer cannot run this case."""
 
 
 class Peer(ABC):
@@ -19,24 +19,24 @@ class Peer(ABC):
     ----------
     case : Case
     X : array of shape (n, n_features), ``float32``
-        A SciPy CSR matrix where the case's data are sparse and the peer ``takes_sparse``.
+        A SciPy CSR matrix if the case's data are sparse and the peer ``takes_sparse``.
     y : array of shape (n,), ``int64``
 
     Raises
     ------
     LeftOutError
-        The library has nothing for this case.
+        The library cannot run this case.
 
     Attributes
     ----------
     note : str
-        What a reader of the table should know of the peer.
+        A remark about the peer for readers of the table.
     loop_seconds : float or None
-        How long the last epoch took by the library's own clock, for those whose call around the
-        epoch does something once (checks, a move of the data) that a longer training does once too.
+        How long the last epoch took by the library's own clock. It is set if a call also does work
+        that a longer training does only once, such as checking or moving the data.
     has_optimizer : bool
-        Whether the library has the case's optimizer; else it trains with another, and its loss is
-        not compared.
+        Whether the library has the case's optimizer. Otherwise it trains with another, and its loss
+        is not compared.
     """
 
     takes_sparse: ClassVar[bool] = False
@@ -64,4 +64,4 @@ class Peer(ABC):
         """
 
     def close(self) -> None:  # noqa: B027 - most have nothing to do
-        """End what goes on between epochs; there is no further one."""
+        """End threads and other work after the last epoch."""

@@ -13,14 +13,14 @@ from . import PEERS
 Row = dict[str, Any]
 
 EAGER = ("torch", "torch-fused")
-"""PyTorch eager's two forms; the better one of a cell is what the others are compared with."""
+"""The two forms of eager PyTorch; the faster one in a cell is the reference for the others."""
 
 UNEQUAL = "≠"
-"""Marks a peer whose loss is not that of the others."""
+"""Marks a peer whose loss differs from that of the others."""
 
 
 def reference(row: Row) -> str:
-    """Return the peer that a cell's ratios are to: the faster one of PyTorch eager's forms.
+    """Return the peer to which a cell's ratios refer: the faster form of eager PyTorch.
 
     Without PyTorch it is the first peer that learns, or the first.
     """
@@ -63,10 +63,10 @@ def compare(row: Row) -> Row:
 
 
 def usual_loss(losses: dict[str, float]) -> float | None:
-    """Return the loss that a cell's peers are held to: the median, of two the one of ``torch``.
+    """Return the loss with which a cell's peers are compared: the median, or of two that of torch.
 
-    Each peer has another order of the samples, and one of them alone, PyTorch too, may well be a
-    percent or two off.
+    Each peer has a different order of the samples, so the loss of any single peer may differ by a
+    percent or two.
     """
     if len(losses) > 2:
         return statistics.median(losses.values())
@@ -74,7 +74,7 @@ def usual_loss(losses: dict[str, float]) -> float | None:
 
 
 def tolerance(name: str) -> float:
-    """Return how far a peer's loss may be from the others', after epochs in another order."""
+    """Return how far a peer's loss may be from the others', because of the order of samples."""
     return 0.05 if name == "sklearn" else 0.02
 
 
@@ -90,7 +90,7 @@ def names_in(rows: Iterable[Row]) -> list[str]:
 
 
 def mean_ratio(rows: Iterable[Row], name: str, key: str = "ratio") -> str:
-    """Return a peer's geometric mean over cells as text; of how many, where it was not in all."""
+    """Return a peer's geometric mean over cells as text, with their number if it was not in all."""
     every = [row["peers"].get(name, {}).get(key) for row in rows]
     found = [ratio[0] for ratio in every if ratio]
     if not found:
@@ -100,7 +100,7 @@ def mean_ratio(rows: Iterable[Row], name: str, key: str = "ratio") -> str:
 
 
 def groups(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the cells that means are taken over, by the name of their column or row."""
+    """Return the cells of each mean, by the name of its column or row."""
     mnist = [row for row in rows if row["name"] == "mnist"]
     found = {"MNIST": mnist} if mnist else {}
     for size in dict.fromkeys(row["batch_size"] for row in mnist):
@@ -185,7 +185,7 @@ def costs_table(result: Row) -> str:
 
 
 def losses_text(rows: list[Row]) -> str:
-    """Say how far losses are apart, and name each that is too far."""
+    """Return how far losses are apart, and which of them are too far."""
     lines, worst = [], {}
     for row in rows:
         for name, peer in row["peers"].items():
@@ -256,7 +256,7 @@ def _footer(result: Row) -> str:
 
 
 def _remarks(result: Row) -> str:
-    """Return the peers' notes, and who was left out and why."""
+    """Return the peers' notes, and the reasons why peers were left out."""
     notes = [f"- {name}: {text}" for name, text in result["notes"].items()]
     left_out = [
         f"- left out: {name}: {_brief(why)}"

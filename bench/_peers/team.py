@@ -28,11 +28,11 @@ from bench._peers.worker import main
 main({name!r}, {threads})
 """
 _TAIL = 1500
-"""How many characters of a dead worker's last words are reported."""
+"""How many characters from the end of a failed worker's standard error are reported."""
 
 
 class DiedError(Exception):
-    """A worker ended, or did not answer in time; its text has the worker's last words."""
+    """A worker ended, or did not answer in time; the message has the end of its standard error."""
 
 
 def environment(name: str, threads: int, device: str) -> dict[str, str]:
@@ -67,7 +67,7 @@ class Member:
     threads : int
     device : str
     patience : float
-        Seconds after which an answer is not waited for any longer.
+        The number of seconds to wait for an answer.
     """
 
     def __init__(self, name: str, threads: int, device: str, patience: float) -> None:
@@ -121,7 +121,7 @@ class Member:
         signal_group(self.process.pid, number)
 
     def _last_words(self, ended: bool) -> str:
-        """Return what happened and, behind a line's end, the last of what was written of errors."""
+        """Return what happened and, on the next line, the end of the standard error."""
         how = f"gave no answer in {self.patience:.0f} s"
         if ended:
             with suppress(subprocess.TimeoutExpired):  # its output is closed, it will soon be gone
@@ -132,7 +132,7 @@ class Member:
 
 
 class Team:
-    """The peers of some cases, each alive until the end of them or its own.
+    """The processes of the peers, which end with the block or when one fails.
 
     Parameters
     ----------
@@ -141,17 +141,17 @@ class Team:
     threads : int
     device : str
     patience : float
-        Seconds after which an answer is not waited for any longer.
+        The number of seconds to wait for an answer.
     say : callable
-        Takes what the user should see of the progress.
+        Called with messages about the progress.
 
     Attributes
     ----------
     left_out : dict
-        For a peer that was not in all cases, a list of reasons; of one that died, the end of what
-        it wrote on standard error is in it.
+        The reasons why a peer was not in all cases, with the end of its standard error if its
+        process failed.
     notes : dict
-        What is to be said of a peer.
+        Remarks about peers.
     """
 
     def __init__(
@@ -176,16 +176,16 @@ class Team:
             member.end()
 
     def measure(self, case: Case, rounds: int, until: float = math.inf) -> dict[str, Any]:
-        """Build a case's peers, train each once apart, then all in turn, round after round.
+        """Build a case's peers, train each once alone, and then all of them in turn, in rounds.
 
         Parameters
         ----------
         case : Case
         rounds : int
-            How often.
+            The number of rounds.
         until : float
             The time of ``time.monotonic()`` after which no further peer is built and no further
-            round begins; those that are built have one round at least.
+            round begins; those that are built have at least one round.
 
         Returns
         -------
@@ -227,7 +227,7 @@ class Team:
         return {name: answer["peak_mb"] for name, answer in peaks.items() if answer}
 
     def _warm(self, member: Member, case: Case) -> dict[str, Any] | None:
-        """Build a peer and train it once; return its row, or None where it is left out."""
+        """Build a peer and train it once; return its row, or None if it is left out."""
         built = self._ask(member, "build", case=case.message())
         if built is None:
             return None
@@ -250,7 +250,7 @@ class Team:
             reasons.append(why)
 
     def _ask(self, member: Member, do: str, **more: Any) -> dict[str, Any] | None:
-        """Ask a member; one that died is sent away."""
+        """Ask a member; remove it if its process has failed."""
         try:
             answer = member.ask(do, **more)
         except DiedError as error:

@@ -1,7 +1,7 @@
-"""A peer's process: it is told on standard input what to do, one line of JSON each time.
+"""A peer's process: it reads commands from standard input, each a line of JSON.
 
 ========================================  ===================================================
-told                                      answered
+command                                   answer
 ========================================  ===================================================
 ``{"do": "build", "case": {...}}``        ``{"seconds", "note", "has_optimizer"}``, or
                                           ``{"left_out": why}``
@@ -9,7 +9,7 @@ told                                      answered
 ``{"do": "memory"}``                      ``{"peak_mb"}``
 ========================================  ===================================================
 
-It ends with its input. What goes wrong ends it too, with the traceback on standard error.
+It ends at the end of its input, or at an error, with the traceback on standard error.
 """
 
 import gc
@@ -28,7 +28,7 @@ from .peer import LeftOutError, Peer
 
 
 def main(name: str, threads: int) -> None:
-    """Do what is told until the input ends."""
+    """Run commands until the input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is no answer
     _keep_to_cores(threads)
@@ -41,7 +41,7 @@ def main(name: str, threads: int) -> None:
 
 
 class Worker:
-    """The peer of the current case; its methods are what can be told.
+    """The peer of the current case; its methods are the commands.
 
     Parameters
     ----------
@@ -101,12 +101,12 @@ class Worker:
         self.peer = None
 
     def memory(self) -> dict[str, float]:
-        """Return the most memory that the process has held."""
+        """Return the peak of the process's memory."""
         return {"peak_mb": _peak() / 1e6}
 
 
 def _keep_to_cores(threads: int) -> None:
-    """Leave the process as many cores as threads: what some libraries, like JAX, count."""
+    """Limit the process to as many cores as threads, because libraries such as JAX count cores."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         if threads < len(cores):

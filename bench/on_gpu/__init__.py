@@ -1,1 +1,1 @@
-"""What is run first where there is a GPU for some minutes; each writes what it finds at once."""
+"""The first checks and timings to run on a GPU, in minutes; each writes its results at once."""

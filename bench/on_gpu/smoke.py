@@ -1,4 +1,4 @@
-"""A first look at a GPU: every way to train on it once, small, beside the CPU.
+"""A first test on a GPU: every way to train on it, once, with small data, compared with the CPU.
 
     python -m bench.on_gpu.smoke FILE
 
@@ -53,7 +53,7 @@ enlarges each rounding.
 
 
 def main(given: list[str] | None = None) -> int:
-    """Run all checks; return 1 where one has failed."""
+    """Run all checks; return 1 if one has failed."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.on_gpu.smoke",
         description=__doc__,
@@ -150,7 +150,7 @@ def first() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return the GPU and the versions of what drives it."""
+    """Return the GPU, and the versions of its driver and libraries."""
     import cupy
 
     runtime = cupy.cuda.runtime
@@ -348,7 +348,7 @@ def calls_of_fit() -> dict[str, list[float]]:
 
 
 def host_waits(side: int) -> dict[str, float]:
-    """Return the host's microseconds for what a step may have to wait for.
+    """Return the host's microseconds for operations that may make a step wait.
 
     A copy of an order of 60,000 samples, asked for behind 64 products, from pinned and from
     pageable memory; the products themselves; an event on an idle stream, waited for by a thread

@@ -98,7 +98,7 @@ def write(file: TextIO, line: dict[str, Any]) -> None:
 
 
 def measure(case: Case) -> Iterator[dict[str, Any]]:
-    """Yield what a case's step takes and, if that is asked for, each of its calls."""
+    """Yield the times of a case's step and, on request, of each of its calls."""
     rng = np.random.default_rng(0)
     n = 2 * case.batch
     if case.is_wide:

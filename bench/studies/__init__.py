@@ -1,4 +1,4 @@
-"""Studies of a deep-learning course, done again: its tables beside ours, on its data.
+"""The studies of a deep-learning course, repeated on its data: its tables beside ours.
 
     python -m bench.studies mnist-ladder --data FOLDER
     python -m bench.studies all --quick

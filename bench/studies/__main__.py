@@ -14,7 +14,7 @@ STUDIES = ("mnist-ladder", "mnist-optimizers", "worksheet", "digits-lab", "imdb"
 
 
 def main() -> None:
-    """Do the studies that are asked for, print their tables and write them."""
+    """Run the requested studies, and print and write their tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.studies")
     parser.add_argument("name", choices=[*STUDIES, "all"])
     parser.add_argument("--data", metavar="FOLDER", help="with mnist/ and imdb/ in it")

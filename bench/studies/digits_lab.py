@@ -41,7 +41,7 @@ OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adam", "adamw")
 
 
 def dense(seed: int, options: argparse.Namespace, **more: Any) -> NeuralNetwork:
-    """Return 64-32-10 with ReLU and Adam, or what is said otherwise."""
+    """Return a network 64-32-10 with ReLU and Adam, unless arguments say otherwise."""
     net = NeuralNetwork(
         epochs=50 // _less(options),
         batch_size=32,
@@ -164,7 +164,7 @@ def _trained(
 
 
 def _draw_weights(nets: dict[str, NeuralNetwork], ax: Any) -> None:
-    """Draw how often a first layer's weights have which size, with penalties and without."""
+    """Draw histograms of a first layer's weights, with penalties and without."""
     for what, net in nets.items():
         weights = np.abs(to_host(net.layers[1].weights)).ravel()
         ax.hist(np.log10(weights + 1e-6), bins=60, range=(-6, 1), histtype="step", label=what)

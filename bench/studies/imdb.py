@@ -1,4 +1,4 @@
-"""Film reviews as sparse rows of words: how a network learns by heart, and what helps."""
+"""Film reviews as sparse rows of words: how a network overfits, and what helps."""
 
 import argparse
 import resource

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> Study:
 
 
 def _score(net: NeuralNetwork, training: Any, validation: Any) -> float:
-    """Return the accuracy after training, 0 where that diverged."""
+    """Return the accuracy after training, or 0 if it diverged."""
     from xpnet import DivergedError
 
     try:

@@ -1,4 +1,4 @@
-"""A random search over topology, optimizer, learning rate and dropout; and the same by Optuna."""
+"""A random search over topology, optimizer, learning rate and dropout, and one by Optuna."""
 
 import argparse
 import functools

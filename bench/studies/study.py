@@ -1,4 +1,4 @@
-"""What studies share: options, rows of "the course | xpnet", and where they are written."""
+"""Common parts of studies: options, rows of "the course | xpnet", and writing the results."""
 
 import argparse
 import statistics
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass
 class Study:
-    """What a study has found.
+    """The results of a study.
 
     Attributes
     ----------
@@ -109,12 +109,12 @@ def mnist(options: argparse.Namespace) -> tuple[Dataset, Dataset, Dataset]:
 
 
 def say(text: str) -> None:
-    """Say on the way how far it is."""
+    """Print the progress."""
     print(text, file=sys.stderr, flush=True)
 
 
 def accuracy_of(net: NeuralNetwork, data: Dataset) -> float:
-    """Return the part of samples whose class is right."""
+    """Return the proportion of samples whose class is correct."""
     if net.loss.targets == "values":  # whose targets are rows
         data = Dataset(data.X, one_hot(data.y, net.layers[-1].output_shape()[0]))
     return net.score(data, metric="accuracy")

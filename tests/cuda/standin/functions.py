@@ -17,13 +17,13 @@ LACKING = {
     "polyder", "polydiv", "polyint", "setbufsize", "seterr", "seterrcall", "show_config",
     "show_runtime", "spacing", "test", "unstack", "vecdot", "vecmat",
 }  # fmt: skip
-"""Functions of NumPy's that CuPy 14 has not."""
+"""NumPy's functions that CuPy 14 lacks."""
 
 ON_THE_HOST = {
     "broadcast_shapes", "can_cast", "dtype", "finfo", "iinfo", "isdtype", "isscalar", "issubdtype",
     "min_scalar_type", "ndim", "promote_types", "result_type", "shape", "size",
 }  # fmt: skip
-"""Functions of shapes and types alone."""
+"""Functions that use only shapes and types."""
 
 
 def namespace(kind: type) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def namespace(kind: type) -> dict[str, Any]:
 
 
 def _function(kind: type, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of NumPy's as one of the device's arrays."""
+    """Return a function of NumPy as one for arrays of the device."""
     if name in ON_THE_HOST:
 
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -9,7 +9,7 @@ from . import queues
 
 
 class HostValues:
-    """Values that a copy reads when it is done, wherever they are then.
+    """Values that a copy reads only when it is done, so later changes matter.
 
     CUDA reads pinned memory like that, and may read other memory in the same way. If a program
     overwrites or frees the array before the copy is done, something else is copied.

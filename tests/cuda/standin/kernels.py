@@ -1,4 +1,4 @@
-"""Kernels from a source: those of the emulator, which has the same."""
+"""CuPy's compiled kernels, run by the emulator from the same source."""
 
 from typing import Any
 

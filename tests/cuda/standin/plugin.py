@@ -1,4 +1,4 @@
-"""What pytest does to run the tests of ``device="cuda"`` on the stand-in.
+"""A pytest plugin that runs the tests of ``device="cuda"`` on the stand-in.
 
 ``XPNET_STANDIN`` is the order of the device's work (see `queues`). ``XPNET_STANDIN_TOLERATES``
 lists errors that do not fail a test, separated by ``;``.
@@ -14,17 +14,17 @@ from . import errors, install, queues
 ELSEWHERE = {
     "test_a_gpus_arrays_come_and_go_without_a_copy": "another library's arrays need a real GPU",
 }
-"""Tests that need more than CuPy of the machine, and what that is."""
+"""Tests that need more than CuPy, and what they need."""
 
 
 def start() -> None:
-    """Put the stand-in into CuPy's place."""
+    """Replace CuPy by the stand-in."""
     install(os.environ["XPNET_STANDIN"])
 
 
 @pytest.fixture(autouse=True)
 def standin_is_content(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that did what a GPU may punish."""
+    """Fail a test that made an error which a GPU may not report."""
     reason = ELSEWHERE.get(request.node.originalname)
     if reason is not None:
         pytest.skip(reason)

@@ -22,19 +22,19 @@ Work = Callable[[], None]
 POLICIES = ("prompt", "late", "overtaken")
 
 MOST = 1000
-"""Pieces of work that a queue holds. A GPU's launch queue is about as long: then the host waits."""
+"""The length of a queue, about that of a GPU's launch queue. The host waits if it is full."""
 
 counts: Counter[str] = Counter()
-"""How often the device was asked for what: launches, allocations, waits and the like."""
+"""The number of launches, allocations, waits and other requests to the device, by kind."""
 
 errors: list[str] = []
-"""What was done that a GPU may punish without saying so; a test in which there are any fails."""
+"""Errors that may corrupt results on a GPU without a message; a test with any of them fails."""
 
 _policy = "prompt"
 
 
 def policy() -> str:
-    """Return the order that work is done in."""
+    """Return the order in which work is done."""
     return _policy
 
 
@@ -48,7 +48,7 @@ def set_policy(name: str) -> None:
 
 
 class Queue:
-    """What was asked of one stream and is not done yet.
+    """The queued work of a stream.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Queue:
     def __init__(self, device: int, kind: str) -> None:
         self.device, self.kind = device, kind
         self.issued = self.done = self.known = 0
-        """How much was asked for, how much of it is done, and of how much the host knows that."""
+        """How many pieces were queued, how many are done, and how many the host knows are done."""
         self.graph: list[Work] | None = None
         self.dropped = False
         self._items: deque[Work] = deque()
@@ -71,11 +71,11 @@ class Queue:
 
     @property
     def late(self) -> bool:
-        """Whether work stays undone until somebody waits for it."""
+        """Whether work is only done when something waits for it."""
         return _policy == ("overtaken" if self.kind == "default" else "late")
 
     def launch(self, work: Work) -> None:
-        """Ask for work of the device's own, or put it into the graph that is being captured."""
+        """Queue work of the device itself, or put it into the graph that is being captured."""
         if self.graph is not None:
             self.graph.append(work)
             return
@@ -83,7 +83,7 @@ class Queue:
         self.put(work)
 
     def put(self, work: Work) -> None:
-        """Ask for work, after all that this stream has to wait for."""
+        """Queue work, after all work that this stream has to wait for."""
         if self.kind == "default":
             for other in list(_queues):
                 if other.kind == "blocking" and other.device == self.device:
@@ -94,7 +94,7 @@ class Queue:
         self._append(work)
 
     def wait_for(self, other: "Queue", position: int) -> None:
-        """Let what is asked for from now on come after the first pieces of another's work."""
+        """Let later work wait for the first pieces of another queue."""
         if other is self or other.known >= position:
             return
         self._waits.append((self.issued + 1, other, position))
@@ -117,7 +117,7 @@ class Queue:
                     self.done += 1
 
     def host_waits(self, position: int | None = None) -> None:
-        """Let the host wait for the first pieces of work, or for all that was asked for."""
+        """Let the host wait for the first pieces of work, or for all queued work."""
         position = self.issued if position is None else position
         self.run(position)
         self.known = max(self.known, position)
@@ -127,7 +127,7 @@ class Queue:
 
 
 _one_at_a_time = threading.RLock()
-"""Data are read in a thread of their own, which asks the device for work too."""
+"""A lock, because the thread that reads data queues work too."""
 
 _queues: list[Queue] = []
 _defaults: dict[int, Queue] = {}

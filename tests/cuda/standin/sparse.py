@@ -59,7 +59,7 @@ class _Compressed:
         return cls(cls._host_class()(host))
 
     def _on_host(self) -> Any:
-        """Return SciPy's matrix of the same numbers, for what has to know them; it waits."""
+        """Wait for the device, and return SciPy's matrix of the same numbers."""
         queues.wait(queues.current_queue(), "a sparse matrix")
         parts = (opened(part, []).copy() for part in self._parts)
         return self._host_class()(tuple(parts), shape=self.shape)
