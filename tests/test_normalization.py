@@ -659,7 +659,7 @@ def test_digits_that_stored_features_lose_are_said_too(dtype, n, limit, tmp_path
         net = NeuralNetwork(memory_limit=limit, **options)
         net.add(DenseLayer(1, (2,), initializer="zeros")).fit((stored, 0 * y))
 
-    with pytest.warns(UserWarning, match=r"1 column.* too few digits, the first one column 0"):
+    with pytest.warns(UserWarning, match=r"1 column.* too few digits. The first is column 0"):
         fit()
     fit(dtype="float64")
 
