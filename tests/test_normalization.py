@@ -659,7 +659,7 @@ def test_stored_features_that_lose_digits_give_a_warning(dtype, n, limit, tmp_pa
         net = NeuralNetwork(memory_limit=limit, **options)
         net.add(DenseLayer(1, (2,), initializer="zeros")).fit((stored, 0 * y))
 
-    with pytest.warns(UserWarning, match=r"1 column.* too few digits, the first one column 0"):
+    with pytest.warns(UserWarning, match=r"1 column.* too few digits. The first is column 0"):
         fit()
     fit(dtype="float64")
 

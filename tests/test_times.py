@@ -74,7 +74,7 @@ def test_two_numbers_and_answers_are_targets(y):
 
 
 def test_complex_numbers_are_refused():
-    with pytest.raises(TypeError, match="give the real and the imaginary parts as columns"):
+    with pytest.raises(TypeError, match="the imaginary parts as separate columns"):
         network(X[:, 0] + 1j)
 
 

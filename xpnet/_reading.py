@@ -42,7 +42,7 @@ _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{
 
 def read_features(X: Any) -> tuple[Any, list[str]]:
     """Return features as :func:`read_numbers` does; stored data are not read."""
-    if isinstance(X, Mapping):  # an HDF5 or a .npz file, say
+    if isinstance(X, Mapping) and not is_sparse(X):  # such as an HDF5 or a .npz file
         raise TypeError(
             f"X is a {type(X).__name__}, which holds arrays by name: give one of them, "
             f"X[{next(iter(X), 'name')!r}] say, or a table with all of them as its columns"
