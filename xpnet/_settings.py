@@ -10,6 +10,7 @@ from ._overrides import is_defined_here
 from ._target_unit import check_target_unit
 from .backends import PRECISIONS, Backend
 from .backends._errors import check_name, shown
+from .backends._warnings import warn
 from .losses import LOSSES, LossFunction
 from .metrics import METRICS, Metric
 from .optimizers import OPTIMIZERS, Optimizer
@@ -100,6 +101,25 @@ def make_metric(
     if getattr(metric, "threshold", ...) is None:
         metric.threshold = loss.decision_threshold  # type: ignore[union-attr]
     return metric
+
+
+def name_of(metric: Metric | MetricFunction | None) -> str:
+    """Return the name of a metric in progress lines and in columns of the history."""
+    return str(getattr(metric, "name", getattr(metric, "__name__", "metric")))
+
+
+def warn_of_same_name(
+    old: Metric | MetricFunction | None, new: Metric | MetricFunction | None
+) -> None:
+    """Warn of another metric that the history cannot tell from the old one."""
+    is_same = old is new or (type(old) is type(new) and isinstance(old, Metric))
+    if is_same and getattr(old, "__dict__", None) == getattr(new, "__dict__", None):
+        return
+    if name_of(old) == name_of(new):
+        warn(
+            f"the history has values of another metric with the name {name_of(new)!r}, and the "
+            "next ones are added to the same column: give one of the metrics another name"
+        )
 
 
 def metric_for(

@@ -32,6 +32,7 @@ from ._settings import (
     make_metric,
     make_optimizer,
     metric_for,
+    warn_of_same_name,
 )
 from ._streaming import Stream
 from ._target_unit import in_float64, in_own_unit, standardised, warn_of_size
@@ -257,6 +258,8 @@ class NeuralNetwork:
             super().__setattr__("metric", metric_for(self.metric, self.loss, value))
         if name == "target_unit" and held.get(name, value) != value:
             self._is_fitted = False  # its outputs are in the old unit
+        if name == "metric" and "metric" in held.get("history", ()):
+            warn_of_same_name(self.metric, value)
         super().__setattr__(name, value)
         if name == "seed":
             self._entropy = _entropy(self.seed)
@@ -564,6 +567,9 @@ class NeuralNetwork:
         MemoryPlanError
             Training does not fit into memory, even with streamed data and a batch split into
             single samples. The message has the plan.
+        RuntimeError
+            The network is being trained already, in another thread or by the ``fit`` that has
+            called this callback.
         OSError
             Stored data cannot be read, e.g. because a mapped file was truncated. The network is
             as it was before that epoch.
@@ -591,15 +597,16 @@ class NeuralNetwork:
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
         before = {name: getattr(self, name) for name in _SET_FROM_DATA}
-        placed = self._prepare(dataset, validation, check_flag("restart", restart))
-        done = self.history.epochs
-        try:
-            with self.backend.active():
-                trainer.Trainer(self, placed, called, every).run(epochs)
-        finally:
-            if self.history.epochs == done:  # no epoch is complete: the weights are unchanged
-                for name, value in before.items():
-                    setattr(self, name, value)
+        with trainer.trained_once(self):
+            placed = self._prepare(dataset, validation, check_flag("restart", restart))
+            done = self.history.epochs
+            try:
+                with self.backend.active():
+                    trainer.Trainer(self, placed, called, every).run(epochs)
+            finally:
+                if self.history.epochs == done:  # no epoch is complete: the weights are unchanged
+                    for name, value in before.items():
+                        setattr(self, name, value)
         if self.warns_of_targets and self.target_unit is None and self.history.epochs > done:
             row, data = self.history.last, placed.training
             reached = row["loss"] - row.get("penalty", 0.0)

@@ -6,13 +6,27 @@ a subclass of :class:`Optimizer` with ``update``; arrays that it keeps are named
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ._checks import check_count, check_flag, check_fraction, check_non_negative, check_positive
 from ._overrides import remember
 from ._readable import Readable
 from .backends import Array, array_namespace, ops
+from .backends._errors import shown
 from .schedules import ConstantLearningRate, Schedule
+
+
+def _check_schedule(name: str, value: Any) -> Schedule:
+    if not isinstance(value, Schedule):
+        raise TypeError(
+            f"{name}={shown(value)}: expected a schedule, e.g. ConstantLearningRate(0.1)"
+        )
+    return value
+
+
+def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    return lambda name, value: None if value is None else check(name, value)
 
 
 class Optimizer(Readable, ABC):
@@ -45,6 +59,13 @@ class Optimizer(Readable, ABC):
     state_names: ClassVar[tuple[str, ...]] = ()
     n_updates: int = 0
     _clipped: Array = None
+    _checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {
+        "learning_rate": check_non_negative,
+        "schedule": _check_schedule,
+        "clip_norm": _or_none(check_positive),
+        "clip_value": _or_none(check_positive),
+    }
+    """For settings that may be set later: the function that returns the checked value."""
 
     def __init__(
         self,
@@ -56,9 +77,13 @@ class Optimizer(Readable, ABC):
         if not isinstance(learning_rate, Schedule):
             learning_rate = ConstantLearningRate(check_positive("learning_rate", learning_rate))
         self.schedule = learning_rate
-        self.clip_norm = None if clip_norm is None else check_positive("clip_norm", clip_norm)
-        self.clip_value = None if clip_value is None else check_positive("clip_value", clip_value)
+        self.clip_norm, self.clip_value = clip_norm, clip_value  # checked, as all settings
         self.begin_epoch(0, 1)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a setting is checked as in the constructor."""
+        check = self._checks.get(name)
+        super().__setattr__(name, value if check is None else check(name, value))
 
     @abstractmethod
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
@@ -181,6 +206,11 @@ class SGD(Optimizer):
     """
 
     state_names = ("retained_gradient",)
+    _checks = Optimizer._checks | {
+        "momentum": check_fraction,
+        "dampening": check_fraction,
+        "nesterov": check_flag,
+    }
 
     def __init__(
         self,
@@ -193,9 +223,9 @@ class SGD(Optimizer):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
-        self.momentum = check_fraction("momentum", momentum)
-        self.dampening = check_fraction("dampening", dampening)
-        self.nesterov = check_flag("nesterov", nesterov)
+        self.momentum = momentum
+        self.dampening = dampening
+        self.nesterov = nesterov
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError(
                 f"nesterov=True with momentum={momentum!r} and dampening={dampening!r}: expected a "
@@ -238,6 +268,7 @@ class RMSProp(Optimizer):
     """
 
     state_names = ("mean_square",)
+    _checks = Optimizer._checks | {"rho": check_fraction, "epsilon": check_positive}
 
     def __init__(
         self,
@@ -249,8 +280,8 @@ class RMSProp(Optimizer):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
-        self.rho = check_fraction("rho", rho)
-        self.epsilon = check_positive("epsilon", epsilon)
+        self.rho = rho
+        self.epsilon = epsilon
         self.mean_square: Array = None
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
@@ -293,6 +324,13 @@ class Adam(Optimizer):
 
     state_names = ("first_moment", "second_moment")
     weight_decay: float = 0.0
+    _checks = Optimizer._checks | {
+        "beta_1": check_fraction,
+        "beta_2": check_fraction,
+        "epsilon": check_positive,
+        "weight_decay": check_non_negative,
+        "corrects_epsilon": check_flag,
+    }
 
     def __init__(
         self,
@@ -306,10 +344,10 @@ class Adam(Optimizer):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
-        self.beta_1 = check_fraction("beta_1", beta_1)
-        self.beta_2 = check_fraction("beta_2", beta_2)
-        self.epsilon = check_positive("epsilon", epsilon)
-        self.corrects_epsilon = check_flag("corrects_epsilon", corrects_epsilon)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.corrects_epsilon = corrects_epsilon
         self.first_moment: Array = None
         self.second_moment: Array = None
 
@@ -376,7 +414,7 @@ class AdamW(Adam):
             clip_norm=clip_norm,
             clip_value=clip_value,
         )
-        self.weight_decay = check_non_negative("weight_decay", weight_decay)
+        self.weight_decay = weight_decay
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
         """Return Adam's update of the decayed weights."""
@@ -401,6 +439,7 @@ class Adagrad(Optimizer):
     """
 
     state_names = ("sum_of_squares",)
+    _checks = Optimizer._checks | {"epsilon": check_positive}
 
     def __init__(
         self,
@@ -411,7 +450,7 @@ class Adagrad(Optimizer):
         clip_value: float | None = None,
     ) -> None:
         super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
-        self.epsilon = check_positive("epsilon", epsilon)
+        self.epsilon = epsilon
         self.sum_of_squares: Array = None
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:

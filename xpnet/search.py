@@ -275,6 +275,7 @@ def _build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
     """Build each network once, and check that all have the same metric."""
     failed: dict[int, dict[str, Any]] = {}
     metrics: dict[str, int] = {}
+    previous: NeuralNetwork | None = None
     plan = _Plan("", "max" if mode == "auto" else mode, None, failed)
     for number, settings in enumerate(drawn):
         start = time.perf_counter()
@@ -287,7 +288,13 @@ def _build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> _Plan:
             raise TypeError(
                 f"build returned {reprlib.repr(net)} for trial {number}: expected a NeuralNetwork"
             )
-        metric = net.metric
+        if net is previous:
+            raise ValueError(
+                f"build returned the same network for the trials {number - 1} and {number}, so the "
+                "second trial would go on with what the first has learned: make a new "
+                "NeuralNetwork in build"
+            )
+        previous, metric = net, net.metric
         if metric is None:
             raise ValueError(
                 f"the network of trial {number} has no metric to score it by: build it with "

@@ -6,15 +6,17 @@ at its end.
 """
 
 import math
+import operator
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from ._arrays import Arrays
 from ._direction import direction_of
 from ._interruption import Interruption
 from ._placing import Data, Placed
+from ._settings import name_of
 from ._steps import NotFiniteError
 from ._sums import Sums, accumulator, loss_arguments, metric_arguments
 from ._target_unit import in_own_unit
@@ -63,6 +65,7 @@ class Trainer:
         self.network, self._placed = network, placed
         self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
         self.training, self.validation = placed.training, placed.validation
+        self._layers = list(network.layers)
         self.interruption = Interruption()
         self._entered = ExitStack()
         self._make_steps()
@@ -158,11 +161,13 @@ class Trainer:
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
+        _check_layers(net, self._layers)
         before = Snapshot(net)
         try:
             _begin_epoch(net, epoch)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
+            _check_layers(net, self._layers)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
                 row |= self._validate(epoch, row.get("penalty", 0.0))
@@ -214,14 +219,8 @@ class Trainer:
             if counted and not math.isfinite(row["loss"]):
                 raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
         except NotFiniteError as error:
-            own = net.loss.targets == "values" and net.target_unit is None
-            targets = ", or give target_unit=(y.mean(), y.std())" if own else ""
-            raise DivergedError(
-                f"training came to {error} in epoch {epoch + 1}, step {error.step + 1} of "
-                f"{math.ceil(len(self.training) / self.plan.batch_size)}; the network is as it was "
-                "before that epoch. Lower the learning rate, clip the gradient (clip_norm), or "
-                f"standardise the features{targets}"
-            ) from None
+            n_steps = math.ceil(len(self.training) / self.plan.batch_size)
+            raise _diverged(net, error, epoch, n_steps) from None
         return row
 
     def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
@@ -239,6 +238,47 @@ class Trainer:
             raise NotFiniteError(*found)
         if not self.network.parameters.all_finite():
             raise NotFiniteError("weights that are not finite", sums.last_step)
+
+
+@contextmanager
+def trained_once(network: "NeuralNetwork") -> Iterator[None]:
+    """Refuse to train a network that is being trained, by a callback's fit or another thread."""
+    if id(network) in _BEING_TRAINED:
+        raise RuntimeError(
+            "this network is being trained already, by another thread or by the fit that has "
+            "called this callback: wait until that fit ends, or train copy.deepcopy(net)"
+        )
+    _BEING_TRAINED.add(id(network))
+    try:
+        yield
+    finally:
+        _BEING_TRAINED.discard(id(network))
+
+
+_BEING_TRAINED: set[int] = set()
+"""The identities of networks that are being trained; an attribute would be copied with them."""
+
+
+def _diverged(
+    network: "NeuralNetwork", error: NotFiniteError, epoch: int, n_steps: int
+) -> DivergedError:
+    own = network.loss.targets == "values" and network.target_unit is None
+    targets = ", or give target_unit=(y.mean(), y.std())" if own else ""
+    return DivergedError(
+        f"training came to {error} in epoch {epoch + 1}, step {error.step + 1} of {n_steps}; the "
+        "network is as it was before that epoch. Lower the learning rate, clip the gradient "
+        f"(clip_norm), or standardise the features{targets}"
+    )
+
+
+def _check_layers(network: "NeuralNetwork", before: list[Layer]) -> None:
+    """Refuse layers that a callback has added or removed."""
+    layers = network.layers
+    if len(layers) != len(before) or not all(map(operator.is_, layers, before)):
+        raise ValueError(
+            "a callback has added or removed layers: end training with "
+            "network.stop_training = True, change the layers afterwards, and call fit again"
+        )
 
 
 def _begin_epoch(network: "NeuralNetwork", epoch: int) -> None:
@@ -260,9 +300,7 @@ def _begin_epoch(network: "NeuralNetwork", epoch: int) -> None:
 
 
 def _name_metric(network: "NeuralNetwork") -> None:
-    metric = network.metric
-    name = getattr(metric, "name", getattr(metric, "__name__", "metric"))
-    network.history.set_metric(name, direction_of(metric))
+    network.history.set_metric(name_of(network.metric), direction_of(network.metric))
 
 
 def _progress_bar(n_steps: int) -> Any:
@@ -357,12 +395,18 @@ def _outputs(network: "NeuralNetwork", data: Data) -> Generator[tuple[Arrays, Ar
             yield batch, network.forward_propagation(batch.X, training=False)
 
 
+def _shown_name(column: str, history: History) -> str:
+    """Return the metric's own name for its columns, unless another column has that name."""
+    name = column.replace("metric", history.metric_name)
+    return column if name in history else name
+
+
 def _shown(history: History) -> dict[str, str]:
     """Return the last epoch's losses and metrics as text, under the metric's own name."""
     hidden = ("epoch", "learning_rate", "seconds")
     others = ("metric_", "val_metric_")  # of metrics that were replaced
     return {
-        name.replace("metric", history.metric_name): f"{value:.4f}"
+        _shown_name(name, history): f"{value:.4f}"
         for name, value in history.last.items()
         if name not in hidden and not name.startswith(others)
     }

@@ -1,0 +1,144 @@
+"""What a callback, a thread or a hand changes on a network has an effect or is refused."""
+
+import copy
+import re
+import threading
+
+import numpy as np
+import pytest
+
+from xpnet import SGD, Adam, DenseLayer, Dropout, NeuralNetwork, load
+from xpnet.callbacks import EarlyStopping, LambdaCallback, ModelCheckpoint, ReduceLROnPlateau
+from xpnet.metrics import Accuracy
+from xpnet.search import random_search
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = X @ np.array([1.0, 2.0, 3.0])
+
+
+def network(**arguments):
+    """Return a small regression network."""
+    net = NeuralNetwork(**{"epochs": 4, "batch_size": 8, "seed": 0} | arguments)
+    return net.add(DenseLayer(4, input_shape=(3,))).add(DenseLayer(1))
+
+
+def once(change):
+    """Return a callback that changes a network after its second epoch."""
+    return LambdaCallback(on_epoch_end=lambda net, row: change(net) if row["epoch"] == 2 else None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: net.add(DenseLayer(1)),
+        lambda net: net.layers.insert(1, Dropout(0.5)),
+        lambda net: net.layers.pop(),
+    ],
+)
+def test_layers_cannot_change_while_training(change):
+    net = network()
+    with pytest.raises(ValueError, match="a callback has added or removed layers"):
+        net.fit((X, Y), callbacks=[EarlyStopping("loss"), once(change)])
+    assert net.history.epochs == 2
+
+
+def test_a_fit_inside_a_fit_is_refused():
+    net = network()
+    with pytest.raises(RuntimeError, match="is being trained already"):
+        net.fit((X, Y), callbacks=once(lambda net: net.fit((X, Y))))
+    assert net.history["epoch"] == [1, 2]
+    net.fit((X, Y), callbacks=once(lambda net: copy.deepcopy(net).fit((X, Y), epochs=1)))
+    assert net.history["epoch"] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_fit_in_another_thread_is_refused():
+    net, errors = network(), []
+
+    def fit():
+        try:
+            net.fit((X, Y))
+        except RuntimeError as error:
+            errors.append(error)
+
+    def fit_in_thread(net):
+        thread = threading.Thread(target=fit)
+        thread.start()
+        thread.join()
+
+    net.fit((X, Y), callbacks=once(fit_in_thread))
+    assert len(errors) == 1
+    assert net.history["epoch"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["loss", "val_loss"])
+def test_a_metric_named_like_a_column_does_not_hide_it(name, capsys):
+    def metric(y_true, y_pred):
+        return 7.0
+
+    metric.__name__ = name
+    net = network(metric=metric, verbose=True, epochs=1).fit((X, Y), (X, Y))
+    line = capsys.readouterr().out
+    assert f"loss: {net.history['loss'][0]:.4f}" in line
+    assert f"val_loss: {net.history['val_loss'][0]:.4f}" in line
+    assert " metric: 7.0000" in line
+
+
+@pytest.mark.parametrize(
+    "watching",
+    [
+        EarlyStopping("metric", patience=0),
+        ReduceLROnPlateau("metric"),
+        ModelCheckpoint("{epoch}.safetensors", "metric", best_only=True),
+    ],
+)
+def test_a_watched_metric_cannot_be_replaced(watching, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    change = once(lambda net: setattr(net, "metric", "r2"))
+    with pytest.raises(ValueError, match="replaced the metric 'rmse' with 'r2'"):
+        network(metric="rmse").fit((X, Y), callbacks=[change, watching])
+
+
+def test_a_checkpoint_is_written_when_the_metric_is_taken_away(tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}-{metric:.2f}.safetensors")
+    change = once(lambda net: setattr(net, "metric", None))
+    network(metric="rmse").fit((X, Y), callbacks=[change, checkpoint])
+    assert len(checkpoint.saved) == 4
+    assert load(checkpoint.saved[-1]).history.epochs == 4
+    assert checkpoint.saved[-1].endswith("4-nan.safetensors")
+
+
+def test_another_metric_of_the_same_name_gives_a_warning():
+    net = network(metric=lambda y_true, y_pred: 1.0).fit((X, Y))
+    with pytest.warns(UserWarning, match="another metric with the name '<lambda>'"):
+        net.metric = lambda y_true, y_pred: 2.0
+    net = network(metric=Accuracy(threshold=0.2)).fit((X, (Y > 0).astype(float)))
+    with pytest.warns(UserWarning, match="another metric with the name 'accuracy'"):
+        net.metric = Accuracy(threshold=0.7)
+    net.metric = Accuracy(threshold=0.7)  # the same: no warning, which would be an error
+    net.metric = "rmse"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "value", "text"),
+    [
+        (SGD(), "schedule", 0.1, "schedule=0.1: expected a schedule"),
+        (SGD(), "learning_rate", "0.1", "learning_rate='0.1': expected a finite number"),
+        (SGD(), "learning_rate", -0.1, "learning_rate=-0.1: expected a finite number"),
+        (SGD(), "momentum", 2.0, "momentum=2.0"),
+        (SGD(), "clip_norm", -1.0, "clip_norm=-1.0"),
+        (Adam(), "beta_1", 1.0, "beta_1=1.0"),
+        (Adam(), "epsilon", "small", "epsilon='small'"),
+    ],
+)
+def test_settings_of_an_optimizer_are_checked_when_they_are_set(optimizer, name, value, text):
+    net = network(optimizer=optimizer)
+    before = repr(net.optimizer)
+    with pytest.raises((ValueError, TypeError), match=re.escape(text)):
+        setattr(net.optimizer, name, value)
+    assert repr(net.optimizer) == before
+
+
+def test_a_search_refuses_one_network_for_several_trials():
+    net = network(metric="rmse")
+    with pytest.raises(ValueError, match="same network for the trials 0 and 1"):
+        random_search(lambda a: net, {"a": [1, 2]}, (X, Y), (X, Y))
