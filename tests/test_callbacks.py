@@ -378,7 +378,7 @@ def test_a_loss_that_is_not_finite_may_end_training_quietly():
 
     def spoil(network, epoch):
         if epoch == 2:
-            network.optimizer.learning_rate = math.inf
+            network.optimizer.learning_rate = 1e300
 
     def make():
         return network(loss="softmax_cross_entropy", optimizer=SGD(0.1, momentum=0.0))

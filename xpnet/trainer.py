@@ -62,12 +62,10 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         eval_every: int = 1,
     ) -> None:
-        self.network, self._placed = network, placed
+        self.network, self._placed, self._layers = network, placed, list(network.layers)
         self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
         self.training, self.validation = placed.training, placed.validation
-        self._layers = list(network.layers)
-        self.interruption = Interruption()
-        self._entered = ExitStack()
+        self.interruption, self._entered = Interruption(), ExitStack()
         self._make_steps()
 
     def _make_steps(self) -> None:
@@ -161,13 +159,13 @@ class Trainer:
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
-        self._check_layers()
+        _check_layers(net, self._layers)
         before = Snapshot(net)
         try:
             _begin_epoch(net, epoch)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
-            self._check_layers()
+            _check_layers(net, self._layers)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
                 row |= self._validate(epoch, row.get("penalty", 0.0))
@@ -186,15 +184,6 @@ class Trainer:
         net.mark_fitted()
         if net.progress:
             bar.set_postfix(_shown(net.history), refresh=False)
-
-    def _check_layers(self) -> None:
-        """Refuse layers that a callback has added or removed."""
-        layers = self.network.layers
-        if len(layers) != len(self._layers) or not all(map(operator.is_, layers, self._layers)):
-            raise ValueError(
-                "a callback has added or removed layers: end training with "
-                "network.stop_training = True, change the layers afterwards, and call fit again"
-            )
 
     def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
         """Return loss and metric of the validation data, or NaN if this epoch skips them."""
@@ -272,6 +261,16 @@ def trained_once(network: "NeuralNetwork") -> Iterator[None]:
 
 _BEING_TRAINED: set[int] = set()
 """The identities of networks that are being trained; an attribute would be copied with them."""
+
+
+def _check_layers(network: "NeuralNetwork", expected: Sequence[Layer]) -> None:
+    """Refuse layers that a callback has added or removed."""
+    layers = network.layers
+    if len(layers) != len(expected) or not all(map(operator.is_, layers, expected)):
+        raise ValueError(
+            "a callback has added or removed layers: end training with "
+            "network.stop_training = True, change the layers afterwards, and call fit again"
+        )
 
 
 def _begin_epoch(network: "NeuralNetwork", epoch: int) -> None:
