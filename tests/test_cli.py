@@ -882,3 +882,20 @@ def _healthy():
         in_process(*arguments, "--quiet", "--save", "m.xpnet")
         _files["m.xpnet"] = Path("m.xpnet").read_bytes()
     return _files
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--save", "./data.csv"), "would replace the data to train on"),
+        (("--save", "a.png", "--plot", "a.png"), "would replace the file of --save"),
+    ],
+)
+def test_files_are_not_written_over_each_other(options, said, tmp_path):
+    with chdir(tmp_path):
+        write_values(Path("data.csv"), 0.0, 1.0)
+        before = Path("data.csv").read_bytes()
+        column = before.split(b"\n")[0].strip().split(b",")[-1].decode()
+        status, _, error = in_process("train", "data.csv", "--target", column, *options)
+        assert (status, said in error) == (2, True)
+        assert Path("data.csv").read_bytes() == before

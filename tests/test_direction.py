@@ -267,9 +267,10 @@ def test_the_learning_rate_falls_after_the_best(metric, mode, direction):
 @given(st.lists(finite, min_size=1, max_size=6), st.sampled_from(["max", "min"]))
 def test_early_stopping_agrees_with_the_best_of_all_epochs(scores, mode):
     stopping = EarlyStopping("metric", patience=99, mode=mode, restore_best_weights=False)
-    stopping.on_train_begin(network("mse", 1), ["metric"])
+    net = network("mse", 1)
+    stopping.on_train_begin(net, ["metric"])
     for epoch, score in enumerate(scores, 1):
-        stopping.on_epoch_end(None, {"epoch": epoch, "metric": score})
+        stopping.on_epoch_end(net, {"epoch": epoch, "metric": score})
     assert stopping.best_epoch == 1 + best_of(scores, mode)
 
 

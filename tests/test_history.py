@@ -126,18 +126,6 @@ class TestAnotherMetric:
         assert np.isnan(history["metric"][2:4]).all()
         assert np.isfinite(history["metric_mae"][2:4]).all()
 
-    def test_a_callback_may_set_another_metric(self):
-        net = NeuralNetwork(epochs=4, metric="r2", seed=0).add(DenseLayer(1, (2,)))
-
-        def change(net, epoch):
-            if epoch == 2:
-                net.metric = "mae"
-
-        X = np.random.default_rng(0).random((30, 2))
-        net.fit((X, X[:, 0]), callbacks=LambdaCallback(on_epoch_begin=change))
-        assert np.isnan(net.history["metric"]).tolist() == [True, True, False, False]
-        assert np.isnan(net.history["metric_r2"]).tolist() == [False, False, True, True]
-
     def test_a_metric_set_only_for_score_does_not_change_the_history(self):
         net = self.trained("r2")
         before = dict(net.history)

@@ -27,11 +27,12 @@ class Callback:
     """Base of all callbacks; its methods do nothing.
 
     Between epochs, a callback may change the network: the parameters and settings of its layers,
-    the loss, the metric, the optimizer, and the methods of all of them. The next epoch trains with
+    the loss, the optimizer, and the methods of all of them. The next epoch trains with
     the change. A new ``batch_size``, ``memory_limit``, ``precision`` or ``capture`` takes effect
     with the next ``fit``.
 
-    Layers can be neither added nor removed, and ``fit`` cannot be called again: ``fit`` refuses it.
+    Layers can be neither added nor removed, the metric cannot be replaced, and ``fit`` cannot be
+    called again: ``fit`` refuses it.
 
     To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
     also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
@@ -84,25 +85,13 @@ class _Monitor(Callback):
         self.monitor, self.mode = monitor, check_mode(mode)
         self.min_delta = check_non_negative("min_delta", min_delta)
         self._sign = 1.0
-        self._metric = ""
         self.best = math.inf
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
         """Refuse a column that the history will not have."""
         check_watched(self, self.monitor, columns, network)
-        self._metric = network.history.metric_name
         self._sign = -1.0 if self._direction(network) == "max" else 1.0
         self.best = math.inf
-
-    def _check_metric(self, network: "NeuralNetwork") -> None:
-        """Refuse values of another metric in the watched column, which cannot be compared."""
-        is_metric = self.monitor in ("metric", "val_metric")
-        if is_metric and network.history.metric_name != self._metric:
-            raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}, and a callback has replaced the "
-                f"metric {self._metric!r} with {network.history.metric_name!r}, whose values "
-                "cannot be compared with those before: set the metric before fit, or watch a loss"
-            )
 
     def _direction(self, network: "NeuralNetwork") -> str:
         found = direction_of_column(network, self.monitor) if self.mode == "auto" else self.mode
@@ -113,9 +102,8 @@ class _Monitor(Callback):
             )
         return found
 
-    def _improves(self, network: "NeuralNetwork", row: dict[str, float]) -> bool | None:
+    def _improves(self, row: dict[str, float]) -> bool | None:
         """Return whether an epoch is the best so far, and remember it; None if it has no value."""
-        self._check_metric(network)
         value = self._sign * row.get(self.monitor, math.nan)
         if math.isnan(value):  # an epoch without validation
             return None
@@ -177,7 +165,7 @@ class EarlyStopping(_Monitor):
 
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
         """Keep the best network; end training after too many epochs without an improvement."""
-        improves = self._improves(network, row)
+        improves = self._improves(row)
         if improves is None:
             return
         if improves:
@@ -251,7 +239,7 @@ class ReduceLROnPlateau(_Monitor):
 
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
         """Count epochs without an improvement."""
-        improves = self._improves(network, row)
+        improves = self._improves(row)
         if improves is None:
             return
         self._waited = 0 if improves or self._cooling else self._waited + 1
@@ -297,13 +285,11 @@ class ModelCheckpoint(_Monitor):
         self.best_only = check_flag("best_only", best_only)
         self.every = check_count("every", every)
         self.saved: list[str] = []
-        self._columns: dict[str, float] = {}
 
     def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
         """Refuse a path that cannot be filled in, or whose folder does not exist."""
         if self.best_only:
             super().on_train_begin(network, columns)
-        self._columns = dict.fromkeys(columns, math.nan)  # a metric may be taken away later
         try:
             path = Path(self._path_for(dict.fromkeys(columns, 1.0)))
         except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
@@ -319,14 +305,13 @@ class ModelCheckpoint(_Monitor):
     def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
         """Save the network if this epoch is due."""
         epoch = int(row["epoch"])
-        if self._improves(network, row) if self.best_only else epoch % self.every == 0:
+        if self._improves(row) if self.best_only else epoch % self.every == 0:
             path = self._path_for(row)
             network.save(path)
             self.saved.append(path)
 
     def _path_for(self, row: dict[str, float]) -> str:
-        columns = self._columns | row | {"epoch": int(row["epoch"])}
-        return self.path.format(**columns)
+        return self.path.format(**row | {"epoch": int(row["epoch"])})
 
 
 class CSVLogger(Callback):

@@ -323,12 +323,17 @@ def warn_of_a_useless_network(scores: dict[str, float], task: Task) -> None:
 
 
 def check_output_files(options: argparse.Namespace) -> None:
-    """Refuse files that could not be written or drawn after training."""
+    """Refuse files that could not be written, or would replace one another or the data."""
+    taken = {os.path.realpath(options.source): "the data to train on"}
     for name in ("save", "plot"):
         path = getattr(options, name)
         folder = os.path.dirname(path or "") or "."
         if path and (not os.path.isdir(folder) or os.path.isdir(path)):
             raise ValueError(f"--{name} {path}: expected a file in a folder that exists")
+        if path and (other := taken.get(os.path.realpath(path))):
+            raise ValueError(f"--{name} {path} would replace {other}: give another file")
+        if path:
+            taken[os.path.realpath(path)] = f"the file of --{name}"
     if options.plot:
         check_image_format(options.plot)
 

@@ -62,12 +62,10 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         eval_every: int = 1,
     ) -> None:
-        self.network, self._placed = network, placed
+        self.network, self._placed, self._layers = network, placed, list(network.layers)
         self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
         self.training, self.validation = placed.training, placed.validation
-        self._layers = list(network.layers)
-        self.interruption = Interruption()
-        self._entered = ExitStack()
+        self.interruption, self._entered = Interruption(), ExitStack()
         self._make_steps()
 
     def _make_steps(self) -> None:
@@ -92,7 +90,7 @@ class Trainer:
         n_steps = epochs * math.ceil(len(self.training) / self.plan.batch_size)
         self._last = done + epochs - 1
         net.stop_training = False
-        _name_metric(net)
+        net.history.set_metric(name_of(net.metric), direction_of(net.metric))
         with (
             net.backend.active(),
             _progress_bar(n_steps) if net.progress else _NoBar() as bar,
@@ -161,13 +159,13 @@ class Trainer:
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
-        _check_layers(net, self._layers)
+        _check_unchanged(net, self._layers)
         before = Snapshot(net)
         try:
             _begin_epoch(net, epoch)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
-            _check_layers(net, self._layers)
+            _check_unchanged(net, self._layers)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
                 row |= self._validate(epoch, row.get("penalty", 0.0))
@@ -176,7 +174,6 @@ class Trainer:
         except BaseException:  # a second Ctrl-C, too
             before.restore()
             raise
-        _name_metric(net)  # a callback may have replaced it
         net.history.append(  # (8) history
             epoch=epoch + 1,
             **row,
@@ -271,13 +268,17 @@ def _diverged(
     )
 
 
-def _check_layers(network: "NeuralNetwork", before: list[Layer]) -> None:
-    """Refuse layers that a callback has added or removed."""
-    layers = network.layers
-    if len(layers) != len(before) or not all(map(operator.is_, layers, before)):
+def _check_unchanged(network: "NeuralNetwork", layers: Sequence[Layer]) -> None:
+    """Refuse layers that a callback has added or removed, and another metric."""
+    change, now = "", network.layers
+    if len(now) != len(layers) or not all(map(operator.is_, now, layers)):
+        change = "added or removed layers"
+    elif name_of(network.metric) != network.history.metric_name:
+        change = f"replaced the metric {network.history.metric_name!r}"
+    if change:
         raise ValueError(
-            "a callback has added or removed layers: end training with "
-            "network.stop_training = True, change the layers afterwards, and call fit again"
+            f"a callback has {change}: end training with network.stop_training = True, change the "
+            "network afterwards, and call fit again"
         )
 
 
@@ -297,10 +298,6 @@ def _begin_epoch(network: "NeuralNetwork", epoch: int) -> None:
         "at the beginning of this epoch. To change it for good, write optimizer.schedule = "
         f"ConstantLearningRate({before:.6g})"
     )
-
-
-def _name_metric(network: "NeuralNetwork") -> None:
-    network.history.set_metric(name_of(network.metric), direction_of(network.metric))
 
 
 def _progress_bar(n_steps: int) -> Any:
