@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from xpnet import DenseLayer, LambdaCallback, NeuralNetwork
+from xpnet import DenseLayer, NeuralNetwork
 from xpnet.history import History
 
 
