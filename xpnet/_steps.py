@@ -110,7 +110,7 @@ class PreparedSteps(Steps):
     ) -> None:
         super().__init__(network, memory.of_compiled(placed.plan, nbytes))
         self._training = training
-        self._made_from = self._parts()
+        self._made_from = self._parts(training.units)
         if self.plan.total > placed.available:
             training.close()
             raise UnsupportedError("it needs more memory than is available")
@@ -128,21 +128,20 @@ class PreparedSteps(Steps):
             There are no kernels for the layers, the loss or the optimizer.
         """
 
-    def _parts(self) -> list[Any]:
-        """Return the objects and settings from which the steps are made.
+    def _parts(self, units: list[Unit]) -> list[Any]:
+        """Return the objects and settings from which the steps are made, ``units`` among them.
 
         Numbers that may change from epoch to epoch are left out, because :meth:`begin_epoch` reads
         them again.
         """
         net = self._network
-        units = self._units()
         settings = {k: v for k, v in vars(net.loss).items() if k not in ("factor", "most")}
         return [net.optimizer, net.loss, pickle.dumps(settings), net.metric, units]
 
     def are_current(self) -> bool:
         """Whether the network still has the parts and methods from which the steps were made."""
         try:
-            return self._parts() == self._made_from
+            return self._parts(self._units()) == self._made_from
         except UnsupportedError:
             return False
 

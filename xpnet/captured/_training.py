@@ -77,6 +77,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
     Attributes
     ----------
+    units : list of Unit
+        The network's layers as they were translated.
     outputs : array of shape (n, n_outputs) or None
         The network's outputs for the samples of the epoch so far; None if they are not kept.
     counts_hits : bool
@@ -101,12 +103,12 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         capture: bool | str,
     ) -> None:
         self.net, self.batch_size, self._machine = net, batch_size, machine
-        self._units = units_of(net)
+        self.units = units_of(net)
         targets = targets_of(net, y)
         weights = weights_of(net, y, sample_weight)
         n_steps = -(-n_samples // batch_size)
         self._buffers = Buffers(
-            machine, net, self._units, X, targets, weights, batch_size, n_steps, keep_outputs
+            machine, net, self.units, X, targets, weights, batch_size, n_steps, keep_outputs
         )
         self._state = machine.zeros((kernels.STATE_WORDS,), "int64")
         self.nbytes, self.counts_hits = self._buffers.nbytes + machine.nbytes, counts_hits
@@ -114,7 +116,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self._used: tuple[Any, ...] = (X, y, sample_weight)
         self._scale = float(1 << 16) if machine.scales_loss else 1.0
         self._good = 0
-        self._dropouts = [unit.dropout for unit in self._units if unit.dropout is not None]
+        self._dropouts = [unit.dropout for unit in self.units if unit.dropout is not None]
         self._programs: dict[int, list[Any]] = {}
         self._graphs = Graphs(machine, capture)
         self._settings: list[Any] = []
@@ -208,7 +210,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     def _program(self, rows: int) -> list[Any]:
         """Return the calls of a step with a batch of ``rows`` samples."""
         if rows not in self._programs:
-            given = (self._machine, self.net, self._units, self._buffers, self._state)
+            given = (self._machine, self.net, self.units, self._buffers, self._state)
             self._programs[rows] = Program(*given, rows, self._machine.scales_loss).calls
         return self._programs[rows]
 
@@ -247,7 +249,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             numbers += vars(regularizer).values()
         numbers += factor_and_most(self.net.loss)
         numbers.append(self._buffers.standardizes_wide(self.net))
-        for unit in self._units:
+        for unit in self.units:
             name = ACTIVATIONS[type(unit.activation)][1]
             numbers.append(None if name is None else getattr(unit.activation, name))
             numbers.append(None if unit.dropout is None else unit.dropout.rate)

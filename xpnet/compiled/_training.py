@@ -55,6 +55,8 @@ class CompiledTraining:
 
     Attributes
     ----------
+    units : list of Unit
+        The network's layers as they were translated.
     threads : int
     keeps : int
         The number of samples of a run whose outputs are kept.
@@ -81,7 +83,7 @@ class CompiledTraining:
         from ._instructions import Builder  # needs Numba
 
         self.net, self.batch_size = net, batch_size
-        units = units_of(net)
+        self.units = units = units_of(net)
         self.outputs: np.ndarray | None = None
         self.penalties = np.zeros(0)
         self.keeps = keep_outputs

@@ -283,7 +283,7 @@ class BaseMLP(BaseEstimator, ABC):
                 before = copy.deepcopy(before).to(net.backend)
             copy_states(before, net)
             if incremental and self._trained_by != "lbfgs":  # "lbfgs" has no optimizer state
-                net.optimizer = copy.deepcopy(before.optimizer)  # a failed fit restores the old one
+                net.optimizer = before.optimizer  # a copy: a failed fit restores the old one
             net.history = before.history
         self._trained_by = self.solver
         self.network_, self.history_ = net, net.history
