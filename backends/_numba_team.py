@@ -29,7 +29,7 @@ class Team:
 
     def start(self, jobs: list[Job]) -> None:
         """Give each thread its job, after starting threads that do not exist yet."""
-        if self._process != os.getpid():  # a forked process has none of its parent's threads
+        if self._process != os.getpid():  # threads do not survive a fork
             self._members, self._process = [], os.getpid()
         self._failed.clear()
         while len(self._members) < self._n:

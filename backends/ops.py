@@ -215,8 +215,8 @@ def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Arra
     """Return random numbers in [0, 1) that depend only on ``key`` and ``counter``.
 
     The generator is counter-based (Philox: Salmon et al. 2011, "Parallel random numbers: as easy
-    as 1, 2, 3"). So every backend gives the same numbers, and the number of draws so far is all the
-    state that there is.
+    as 1, 2, 3"). So every backend gives the same numbers, and its only state is the number of
+    draws so far.
 
     Parameters
     ----------

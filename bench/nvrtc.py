@@ -46,7 +46,7 @@ class Resources(NamedTuple):
 
 
 def find_library() -> str | None:
-    """Return the path or name of the newest libnvrtc, or None if there is none."""
+    """Return the path or name of the newest libnvrtc, or None if it is not installed."""
     spec = find_spec("nvidia")
     found = [
         path

@@ -156,9 +156,9 @@ def outputs(name: str, size: Size, given: tuple[Any, ...]) -> dict[str, np.ndarr
 
 
 def compiled(name: str, size: Size, given: tuple[Any, ...], threads: int) -> Any:
-    """Return the compiled version of an operation on some threads, or None if there is none.
+    """Return the compiled version of an operation, or None without Numba or without a kernel.
 
-    Each thread computes a part of the layer's outputs.
+    Each of the threads computes a part of the layer's outputs.
     """
     if find_spec("numba") is None:
         return None

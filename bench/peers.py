@@ -9,10 +9,10 @@ epoch), sklearn, keras-jax. A peer that is not installed is named and skipped.
 
 All peers get the same pixels in [0, 1], initial weights, batch size, optimizer and number of
 threads. All shuffle in every epoch, train on the short last batch and sum up the loss. Each peer
-runs in its own process. The peers of a cell take turns, and the others are stopped meanwhile: slow
-phases of the machine affect all of them, and idle threads disturb none. Ratios are taken within a
-round. The first epoch, which includes compilation, is reported separately. A peer that arrives at
-another loss is marked.
+runs in its own process. The peers of a cell take turns, so slow phases of the machine affect all of
+them. While one is measured, the processes of the others are stopped, so their idle threads do not
+disturb it. Ratios are taken within a round. The first epoch, which includes compilation, is
+reported separately. A peer that arrives at another loss is marked.
 
 Cases: mnist; digits (64-32-10, batch size 32, 50 epochs from the initial weights, timed together);
 sparse (10000-16-16-1 on CSR rows with about 130 ones, or dense rows for peers without CSR); wide

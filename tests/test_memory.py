@@ -250,7 +250,7 @@ def test_out_of_memory_in_the_middle_leads_to_smaller_pieces(with_weights, rng, 
     def limited(X, training=True):
         calls.append(len(X))
         if training and len(calls) > 5 and len(X) > 20:
-            raise MemoryError("no room for so many rows")
+            raise MemoryError("no room for these rows")
         return forward(X, training)
 
     monkeypatch.setattr(net, "forward_propagation", limited)
@@ -300,7 +300,7 @@ def limited_to(monkeypatch, net, most):
 
     def limited(X, training=True):
         if training and len(X) > most:
-            raise MemoryError("no room for so many rows")
+            raise MemoryError("no room for these rows")
         seen.append(len(X))
         return forward(X, training)
 

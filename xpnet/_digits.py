@@ -43,7 +43,8 @@ def lost_digits(y: Array, dtype: str) -> str | None:
         if deviation < _NUMBERS_PER_DEVIATION * spacing[k]:
             return (
                 f"y goes from {low[k]:.17g} to {high[k]:.17g} with a standard deviation of "
-                f"{deviation:.3g}, but numbers of {dtype} are {spacing[k]:.3g} apart there"
+                f"{deviation:.3g}, but numbers of {dtype} are {spacing[k]:.3g} apart there, "
+                "which is too coarse to tell the targets apart"
             )
     return None
 

@@ -44,7 +44,7 @@ def mapped_rows(X: np.memmap) -> Iterator[Read]:
 
 
 def _open(X: np.memmap) -> BinaryIO | None:
-    """Open the file of a map; return None if there is none, or if the map may differ from it."""
+    """Open the file of a map; return None if it is gone, or if the map may differ from it."""
     if X.mode not in ("r", "r+", "w+") or X.filename is None:  # "c" does not write changes back
         return None
     try:

@@ -83,9 +83,8 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
         if not np.isfinite(X).all():  # refused where all rows are read
             return
     low, high = limits(X)
-    most = np.maximum(abs(low), abs(high)).clip(
-        max=np.finfo(dtype).max / 2
-    )  # larger ones are refused
+    # Larger numbers than the type can hold are refused elsewhere.
+    most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)
     spacing = np.spacing(most.astype(dtype)).astype(float)
     columns = np.flatnonzero((low < high) & (spacing > 1e-3 * (high / 4 - low / 4)))
     if not columns.size:
@@ -132,7 +131,7 @@ def warn_of_lost_targets(
         advice = "give dtype='float64'"
         if loss.targets == "values":
             advice = f"give target_unit=(y.mean(), y.std()), or {advice[5:]}"
-    warn(f"{lost}, which is too coarse to tell the targets apart: {advice}")
+    warn(f"{lost}: {advice}")
 
 
 def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) -> None:

@@ -86,7 +86,7 @@ class Sums:
     def read(self) -> tuple[float, float | None]:
         """Return the loss and the metric, NaN if no sample counted; wait for the device.
 
-        The metric is None if the network has none.
+        The second is None for a network without a metric.
         """
         losses, weights = (
             _numbers(values, self._backend) for values in (self._losses, self._weights)

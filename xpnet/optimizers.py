@@ -128,7 +128,7 @@ class Optimizer(Readable, ABC):
         check_non_negative("learning_rate", self.learning_rate)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Set the learning rate for an epoch, counted from 0, of so many in all."""
+        """Set the learning rate for one of ``epochs`` epochs, counted from 0."""
         self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))
 
     def clip(self, gradient: Array, keep: bool = False) -> Array:

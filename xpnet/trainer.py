@@ -327,7 +327,7 @@ def _updates_in_pieces(layers: Sequence[Layer]) -> str:
 
 
 class _NoBar(AbstractContextManager[Any]):
-    """Stands in for the progress bar if there is none."""
+    """Replaces the progress bar of a network with ``progress=False``."""
 
     def __exit__(self, *exception: object) -> None:
         return

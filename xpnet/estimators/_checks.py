@@ -95,7 +95,7 @@ def warn_of_lost_targets(y: np.ndarray, dtype: str, may_be_scaled: bool) -> None
         advice = "standardised targets, e.g. by sklearn.compose.TransformedTargetRegressor"
     if dtype == "float32":
         advice = f'dtype="float64", or {advice}'
-    warn(f"{lost}, which is too coarse to tell the targets apart: give {advice}")
+    warn(f"{lost}: give {advice}")
 
 
 def check_going_on(est: Any, sizes: Sequence[int]) -> None:
