@@ -4,13 +4,13 @@ import datetime
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 
 from xpnet import Dataset, DenseLayer, NeuralNetwork
 from xpnet._reading import is_date
 from xpnet.estimators import MLPRegressor
 
+pl = pytest.importorskip("polars")
 DAYS = np.datetime64("2026-01-01") + np.arange(20)
 INDEX = pd.DatetimeIndex(DAYS)
 DATES = {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A first run on a GPU. Its parts have limits of 430 seconds together. It needs no network.
+# A first run on a GPU. Its parts have limits of 430 seconds together; on an H200
+# it took 290. It needs no network.
 #
 #   OUT=results bash bench/on_gpu/run.sh
 #
@@ -96,16 +97,16 @@ if ! timeout 60 python3 -c 'import xpnet; print(xpnet.resolve("cuda"))'; then
     echo "failed: device=\"cuda\" cannot be used here, so nothing else was run"
     exit 1
 fi
-part smoke 70 python3 -m bench.on_gpu.smoke "$OUT/smoke.jsonl"
-part steps 110 python3 -m bench.on_gpu.steps "$OUT/steps.jsonl"
+part smoke 60 python3 -m bench.on_gpu.smoke "$OUT/smoke.jsonl"
+part steps 60 python3 -m bench.on_gpu.steps "$OUT/steps.jsonl"
 # A GPU that is not found is a failure here, not a reason to skip. Warnings are not errors: other
 # libraries' imports may warn.
-part tests 100 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -v -n 8 --timeout=60 \
-    --session-timeout=85 -p no:cacheprovider -p no:benchmark -o filterwarnings=default \
+part tests 80 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -v -n 8 --timeout=60 \
+    --session-timeout=70 -p no:cacheprovider -p no:benchmark -o filterwarnings=default \
     --tb=short --durations=8 --junitxml="$OUT/junit.xml" tests
-part peers 130 python3 -m bench.peers --device cuda --no-costs --cases mnist \
+part peers 210 python3 -m bench.peers --device cuda --no-costs --cases mnist \
     --peers xpnet,torch,torch-fused,torch-graph,jax-scan --sizes 784,89,10 784,1000,100,10 \
-    --batch-sizes 60,512 --optimizers adam --rounds 3 --minutes 1.8 --threads 4 --patience 40 \
+    --batch-sizes 60,512 --optimizers adam --rounds 3 --minutes 2.6 --threads 4 --patience 40 \
     --out "$OUT" --save peers-cuda
 if [ -n "${SANITIZE:-}" ]; then
     part sanitizer 60 compute-sanitizer --error-exitcode 9 --log-file "$OUT/sanitizer.txt" \

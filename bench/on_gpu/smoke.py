@@ -127,6 +127,8 @@ def checks(sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
         "places of parameters": places,
         "a call of fit": calls_of_fit,
         "what the host waits for": partial(host_waits, sizes["product"]),
+        "arrays of PyTorch": arrays_of_torch,  # after all that must work without its libraries
+        "arrays of JAX": arrays_of_jax,
     }
 
 
@@ -182,7 +184,7 @@ def samples() -> tuple[np.ndarray, np.ndarray]:
 
 
 def network(
-    device: str,
+    device: str | None,
     activation: Callable[[], Layer] = ReLUActivation,
     norm: bool = False,
     dropout: bool = False,
@@ -211,6 +213,36 @@ def same(weighted: bool = False, **settings: Any) -> float:
     nets = [network("cuda", **settings, **of_gpu), network("cpu", **settings)]
     outputs = [net.fit(data, validation=data).predict(X) for net in nets]
     return apart(*outputs, TOLERANCES[nets[0].backend.dtype])
+
+
+def arrays_of_torch() -> float | str:
+    """Train and predict on PyTorch's tensors, wherever they are."""
+    try:
+        import torch
+    except ImportError:
+        return "not installed"
+    if not torch.cuda.is_available():
+        return "finds no GPU"
+    X, y = (torch.from_numpy(each).to("cuda") for each in samples())
+    outputs = network(None).fit((X, y)).predict(X)
+    if not outputs.is_cuda:
+        raise AssertionError(f"predictions are on {outputs.device}")
+    return apart(outputs.cpu(), network("cpu").fit(samples()).predict(samples()[0]), 1e-7)
+
+
+def arrays_of_jax() -> float | str:
+    """Train on the GPU with JAX's arrays; predict to them."""
+    try:
+        import jax
+    except ImportError:
+        return "not installed"
+    if jax.default_backend() != "gpu":
+        return "finds no GPU"
+    X, y = (jax.device_put(each) for each in samples())
+    outputs = network("cuda").fit((X, y)).predict(X)
+    if not isinstance(outputs, jax.Array):
+        raise AssertionError(f"predictions are {type(outputs)}")
+    return apart(outputs, network("cpu").fit(samples()).predict(samples()[0]), 1e-6)
 
 
 def in_pieces() -> float:
