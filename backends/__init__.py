@@ -15,18 +15,10 @@ if __name__ != "xpnet.backends":  # `import backends` in a checkout would load a
 
 from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the operations
 from ._backend import Array, Backend, Memory, array_namespace, is_array, is_sparse
-from ._cublas import PRECISIONS
 from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name
-from ._registry import (
-    available_backends,
-    backend_of,
-    move,
-    move_state,
-    on_gpu,
-    resolve,
-    to_host,
-)
+from ._registry import available_backends, backend_of, move, move_state, on_gpu, resolve, to_host
 from ._sparse import check_rows, check_structure, own_structure
+from .cuda.cublas import PRECISIONS
 
 __all__ = [
     "PRECISIONS",

@@ -45,7 +45,7 @@ class CupyBackend(Backend):
 
     def machine(self, precision: str) -> Any:
         """Return an object that runs this package's kernels and products on this device."""
-        from ._cuda_machine import CudaMachine
+        from .cuda.machine import CudaMachine
 
         with self.device:
             return CudaMachine(self.dtype, precision)
@@ -65,7 +65,7 @@ class CupyBackend(Backend):
             yield
 
     def _from_host(self, x: np.ndarray) -> Array:
-        from ._cupy_upload import upload
+        from .cuda.upload import upload
 
         with self.device:
             return upload(x)

@@ -1,6 +1,6 @@
 """Fast CuPy versions of the operations in :mod:`ops`, for steps that are not captured.
 
-Matrix products are left to cuBLAS. The other operations launch one kernel of ``kernels.cu``, where
+Matrix products are left to cuBLAS. The other operations launch one kernel of ``cuda/kernels.cu``, where
 CuPy would launch about a dozen.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from . import ops
 from ._backend import Array
-from ._cuda_kernels import LINEAR, new_state, pack
-from ._cuda_machine import kernels_of
+from .cuda.kernels import LINEAR, new_state, pack
+from .cuda.machine import kernels_of
 
 _THREADS = 256
 

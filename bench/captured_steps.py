@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet import NeuralNetwork
-from xpnet.captured import capture_step, why_not
+from xpnet.training.steps.captured import capture_step, why_not
 
 STEPS = 16
 """Steps in a graph, as in training."""

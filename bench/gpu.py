@@ -185,7 +185,7 @@ def in_turn(nets: dict[str, Any], data: Dataset, repeats: int) -> dict[str, list
 
 def host_time(options: argparse.Namespace) -> Iterator[Row]:
     """Yield the microseconds that the host takes to launch a captured step, without waiting."""
-    from xpnet.captured import capture_step
+    from xpnet.training.steps.captured import capture_step
 
     net = network([784, 128, 64, 32, 10], 128, optimizer="adam")
     data, backend = images(), net.backend

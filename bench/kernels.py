@@ -9,7 +9,7 @@ It covers float32 and float64 on seven GPU architectures. It needs no GPU, only 
 import argparse
 import sys
 
-from xpnet.backends._cuda_kernels import SOURCE
+from xpnet.backends.cuda.kernels import SOURCE
 
 from . import machine, nvrtc, output
 

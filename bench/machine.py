@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.backends import Backend
-from xpnet.compiled import cores
+from xpnet.training.steps.compiled import cores
 
 LIBRARIES = ("xpnet", "numpy", "array-api-compat", "cupy-cuda12x", "cupy-cuda13x", "torch")
 

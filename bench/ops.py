@@ -26,7 +26,7 @@ from xpnet.backends import (
     _scipy_kernels,  # noqa: F401 - registers its versions
     ops,
 )
-from xpnet.compiled import cores
+from xpnet.training.steps.compiled import cores
 
 from . import arguments, machine, output
 from ._ops.operations import ROWS, Maker, Operation, Size

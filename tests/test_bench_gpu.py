@@ -20,9 +20,10 @@ from bench.floor import products_alone
 from bench.on_gpu import steps
 from bench.sections import Command, Measurement, run
 from xpnet import Dataset, resolve
-from xpnet.backends import _cublas, _cuda_machine
-from xpnet.backends._cuda_kernels import read_state
 from xpnet.backends._numpy import NumpyBackend
+from xpnet.backends.cuda import cublas as _cublas
+from xpnet.backends.cuda import machine as cuda_machine
+from xpnet.backends.cuda.kernels import read_state
 
 from .cuda import standin
 from .cuda.machine import EmulatedMachine
@@ -304,11 +305,11 @@ def test_on_a_gpu_times_are_those_of_events_and_nodes_those_of_graphs(played, mo
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setitem(sys.modules, "cupyx", standin.make_cupyx())
     monkeypatch.setattr(_cublas, "_library", lambda: library)
-    _cuda_machine.kernels_of.cache_clear()
+    cuda_machine.kernels_of.cache_clear()
     net = gpu.network([20, 9, 10], 30, optimizer="adam")
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 256, (50, 20), np.uint8), rng.integers(0, 10, 50)
-    monkeypatch.setattr(net.backend, "machine", lambda p: _cuda_machine.CudaMachine("float32", p))
+    monkeypatch.setattr(net.backend, "machine", lambda p: cuda_machine.CudaMachine("float32", p))
     with StepParts(net, X, y) as step:
         assert step.whole().nodes() == len(step.calls) == 14
         assert step.products().nodes() == 5
@@ -320,7 +321,7 @@ def test_on_a_gpu_times_are_those_of_events_and_nodes_those_of_graphs(played, mo
         assert standin.counts["graphs"] == 2
         assert standin.counts["waits"] == 1  # when both have been asked for
         assert step.chain(step.calls[0]).time().device_us == 16 / 40
-    _cuda_machine.kernels_of.cache_clear()
+    cuda_machine.kernels_of.cache_clear()
 
 
 def test_a_network_without_a_captured_step_is_refused(played):

@@ -36,10 +36,10 @@ from xpnet import (
     SoftmaxCrossEntropy,
     TanhActivation,
 )
-from xpnet._preparing import prepare_targets
 from xpnet.backends import UnknownNameError
-from xpnet.captured import capture_step, why_not
-from xpnet.captured._placement import Placement
+from xpnet.training.checks import prepare_targets
+from xpnet.training.steps.captured import capture_step, why_not
+from xpnet.training.steps.captured.placement import Placement
 
 from .cuda.machine import EmulatedMachine
 
@@ -318,7 +318,7 @@ def test_features_of_other_types(data, kind, standardized):
 def test_sparse_features(data, density, dense, rng, monkeypatch):
     sparse = pytest.importorskip("scipy.sparse")
     if not dense:
-        monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
+        monkeypatch.setattr("xpnet.training.steps.captured.buffers.DENSE_BYTES", 0)
     X = sparse.csr_array(data[0] * (rng.random(data[0].shape) < density))
     assert_same(lambda: network(classifier(), optimizer="rmsprop"), X, data[1])
 
@@ -327,7 +327,7 @@ def test_sparse_features(data, density, dense, rng, monkeypatch):
 def test_sparse_features_with_several_entries_for_one_place(data, dense, monkeypatch):
     sparse = pytest.importorskip("scipy.sparse")
     if not dense:
-        monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
+        monkeypatch.setattr("xpnet.training.steps.captured.buffers.DENSE_BYTES", 0)
     X = Dataset(in_halves(sparse.csr_array(data[0]))).X
     reference, net = (network(classifier(), optimizer="rmsprop") for _ in range(2))
     expected = by_formulas(reference, data[0], data[1])
@@ -515,7 +515,7 @@ def test_fit_captures_networks_with_norms_and_dropout(data, emulated):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_fit_captures_on_a_stream(data, emulated, weighted, tmp_path, monkeypatch, rng):
     more = (rng.uniform(0.1, 2, N),) if weighted else ()
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 2 * BATCH * K * 8)
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 2 * BATCH * K * 8)
     np.save(tmp_path / "x.npy", data[0])
     stored = np.load(tmp_path / "x.npy", mmap_mode="r")
     net = assert_same_training((stored, data[1], *more), emulated, memory_limit=1 << 40)
@@ -536,7 +536,7 @@ def test_fit_reports_what_samples_shared_by_the_last_weights(
 ):
     X, more = data[0], (rng.uniform(0.1, 2, N),) if weighted else ()
     if stream:
-        monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 2 * BATCH * K * 8)
+        monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 2 * BATCH * K * 8)
         np.save(tmp_path / "x.npy", X)
         X = np.load(tmp_path / "x.npy", mmap_mode="r")
     n_steps, total = -(-N // BATCH), more[0].sum() if more else N

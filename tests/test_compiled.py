@@ -39,8 +39,8 @@ from xpnet import (
     TanhActivation,
     config,
 )
-from xpnet._preparing import prepare_targets
-from xpnet.compiled import compile_step, why_not
+from xpnet.training.checks import prepare_targets
+from xpnet.training.steps.compiled import compile_step, why_not
 
 pytestmark = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("numba", "scipy", "threadpoolctl")),
@@ -127,7 +127,7 @@ def plan(request):
 @pytest.fixture(params=[1, 2])
 def shared(request, plan, monkeypatch):
     """How many layers the threads share."""
-    from xpnet.compiled import _sharing, _training
+    from xpnet.training.steps.compiled import _sharing, _training
 
     if plan == 1 and request.param > 1:
         pytest.skip("one thread shares nothing")
@@ -295,7 +295,7 @@ def test_one_output(data, plan, shared, rng):
 @pytest.mark.parametrize("loss", ["mse", "softmax_cross_entropy"])
 @pytest.mark.parametrize("n_outputs", [35, 130])
 def test_outputs_that_threads_share(data, plan, monkeypatch, loss, n_outputs, rng):
-    from xpnet.compiled import _sharing, _training
+    from xpnet.training.steps.compiled import _sharing, _training
 
     chosen = _sharing.Plan(plan, 3 if plan > 1 else 0)
     monkeypatch.setattr(_training, "best_plan", lambda *arguments: chosen)
@@ -389,7 +389,7 @@ def test_threads_sleep_between_runs_and_end(data, plan):
 
 
 def test_an_interrupt_leaves_no_thread_waiting(data, plan, monkeypatch):
-    import xpnet.backends._numba_engine as engine
+    import xpnet.backends.cpu.engine as engine
 
     X, y = data
     step = compile_step(network(classifier()), X, y, None, BATCH, plan)
@@ -413,7 +413,7 @@ def test_an_interrupt_leaves_no_thread_waiting(data, plan, monkeypatch):
 
 
 def test_a_thread_that_fails_is_waited_for_no_longer(data, monkeypatch):
-    import xpnet.backends._numba_team as engine
+    import xpnet.backends.cpu.team as engine
 
     X, y = data
     with compile_step(network(classifier()), X, y, None, BATCH, 2) as step:
@@ -458,8 +458,8 @@ def test_small_networks_run_on_one_thread(data):
 
 
 def test_short_epochs_are_not_worth_waking_threads_for(monkeypatch):
-    from xpnet.compiled import _sharing
-    from xpnet.compiled._supported import units
+    from xpnet.training.steps.compiled import _sharing
+    from xpnet.training.steps.compiled.supported import units
 
     monkeypatch.setattr(_sharing, "cores", lambda: 2)
     layers = [DenseLayer(100, (64,)), ReLUActivation(), DenseLayer(10)]
@@ -600,7 +600,7 @@ def test_settings_that_change_between_epochs_are_taken(data, plan):
 
 
 def test_an_interrupt_in_the_middle_of_waiting_is_no_hang(data, monkeypatch):
-    from xpnet.backends import _numba_team as team
+    from xpnet.backends.cpu import team
 
     X, y = data
     with compile_step(network(classifier()), X, y, None, BATCH, 2) as step:

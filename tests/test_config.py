@@ -18,11 +18,11 @@ from xpnet import (
     ReLUActivation,
     SoftmaxActivation,
     UnknownNameError,
-    _which_steps,
     config,
 )
-from xpnet import _compiled_steps as compiled_steps
-from xpnet._chunks import rows_of
+from xpnet.training.feeding.chunks import rows_of
+from xpnet.training.steps import choice
+from xpnet.training.steps.compiled import steps as compiled_steps
 
 pytest.importorskip("numba")
 pytest.importorskip("threadpoolctl")
@@ -40,14 +40,14 @@ def restored(monkeypatch):
 def used(monkeypatch):
     """The kinds of steps that were made."""
     kinds = []
-    original = _which_steps.make_steps
+    original = choice.make_steps
 
     def noted(*arguments):
         made = original(*arguments)
         kinds.append(type(made).__name__)
         return made
 
-    monkeypatch.setattr("xpnet.trainer.make_steps", noted)
+    monkeypatch.setattr("xpnet.training.trainer.make_steps", noted)
     return kinds
 
 
@@ -110,8 +110,10 @@ def test_compiled_training_on_a_stream_is_that_on_the_same_order(
     X, y = samples()
     np.save(tmp_path / "x.npy", X)
     more = (np.linspace(0.1, 1, N),) if weighted else ()
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
-    monkeypatch.setattr("xpnet._placing._KEPT_FREE", 2.0)  # as if there were no room for them
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * 4)
+    monkeypatch.setattr(
+        "xpnet.training.feeding.placing._KEPT_FREE", 2.0
+    )  # as if there were no room for them
     config.kernels = "numba"
     streamed = network().fit((np.load(tmp_path / "x.npy", mmap_mode="r"), y, *more))
     plan = streamed.last_plan
@@ -174,7 +176,7 @@ def test_an_unknown_choice_is_refused_with_the_nearest():
 
 
 def test_a_number_of_threads_can_be_chosen(monkeypatch):
-    from xpnet.compiled import CompiledTraining
+    from xpnet.training.steps.compiled import CompiledTraining
 
     seen = []
     original = CompiledTraining.close
@@ -282,7 +284,7 @@ def test_the_metric_does_not_depend_on_the_clock(monkeypatch):
 
 
 def test_the_steps_at_a_time_are_bounded_by_their_time(monkeypatch):
-    from xpnet.compiled import CompiledTraining
+    from xpnet.training.steps.compiled import CompiledTraining
 
     parts, original = [], CompiledTraining.run
 

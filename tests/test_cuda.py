@@ -115,7 +115,7 @@ def test_captured_training_with_penalties_that_samples_share(weighted, capture):
 def test_captured_training_on_sparse_rows(dense, twice, monkeypatch):
     sparse = pytest.importorskip("scipy.sparse")
     if not dense:
-        monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
+        monkeypatch.setattr("xpnet.training.steps.captured.buffers.DENSE_BYTES", 0)
     X = sparse.random_array((N, 300), density=0.05, rng=0, format="csr")
     y = (np.asarray(X[:, :100].sum(axis=1)).ravel() > 2.5).astype(np.int64)
     if twice:
@@ -138,7 +138,7 @@ def test_captured_training_on_sparse_rows(dense, twice, monkeypatch):
 def test_captured_training_on_a_stream(tmp_path, monkeypatch):
     X, y = samples()
     np.save(tmp_path / "x.npy", X)
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * 4)
 
     def make(device, **more):
         stored = np.load(tmp_path / "x.npy", mmap_mode="r")
@@ -193,7 +193,7 @@ def test_another_precision_learns_as_well(precision):
 def test_an_epoch_of_graphs_makes_no_arrays_and_does_not_wait():
     import cupy
 
-    from xpnet.captured import capture_step
+    from xpnet.training.steps.captured import capture_step
 
     net, (X, y) = network("cuda", dtype="float32"), samples()
     backend = net.backend

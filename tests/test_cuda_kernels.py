@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from xpnet import BatchNormalization, BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
-from xpnet._reading import is_wide
-from xpnet.backends import _cuda_kernels as kernels
 from xpnet.backends import ops, resolve
+from xpnet.backends.cuda import kernels
+from xpnet.data.reading import is_wide
 
 from .cuda.emulator import Emulator, sanitized
 
@@ -144,7 +144,7 @@ NUMBERS = {kernels.LEAKY_RELU: 0.1, kernels.SIGMOID: 1.5}
 
 def activated(c, z, kind):
     """Return an activation and its derivative, by the formulas."""
-    from xpnet.captured._supported import ACTIVATIONS
+    from xpnet.training.steps.captured.supported import ACTIVATIONS
 
     (layer,) = (cls for cls, (number, _) in ACTIVATIONS.items() if number == kind)
     made = layer(NUMBERS[kind]) if kind in NUMBERS else layer()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from xpnet import BatchNormalization, DenseLayer, Dropout, NeuralNetwork, ReLUActivation
-from xpnet.backends import _cublas, _cuda_machine
-from xpnet.captured import capture_step
+from xpnet.backends.cuda import cublas as _cublas
+from xpnet.backends.cuda import machine as cuda_machine
+from xpnet.training.steps.captured import capture_step
 
 from .cuda import standin
 
@@ -24,16 +25,16 @@ def cublas(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", standin.make_cupy())
     monkeypatch.setitem(sys.modules, "cupyx", standin.make_cupyx())
     monkeypatch.setattr(_cublas, "_library", lambda: library)
-    _cuda_machine.kernels_of.cache_clear()
+    cuda_machine.kernels_of.cache_clear()
     standin.counts.clear()
     yield library
-    _cuda_machine.kernels_of.cache_clear()
+    cuda_machine.kernels_of.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("transposed", ["NN", "TN", "NT", "TT"])
 def test_a_product_is_the_product(cublas, dtype, transposed, rng):
-    machine = _cuda_machine.CudaMachine(dtype)
+    machine = cuda_machine.CudaMachine(dtype)
     m, n, k = 5, 3, 7
     a, b, out = (
         machine.zeros(shape)
@@ -58,7 +59,7 @@ def test_a_product_is_the_product(cublas, dtype, transposed, rng):
     [("float32", 68), ("tf32", 77), ("bfloat16", 75), ("float16", 74)],
 )
 def test_precisions_are_ways_to_compute(cublas, precision, compute):
-    machine = _cuda_machine.CudaMachine("float32", precision)
+    machine = cuda_machine.CudaMachine("float32", precision)
     square = machine.zeros((2, 2))
     machine.run([machine.product(square, square, machine.zeros((2, 2)))])
     # Once to choose a kernel, and once because it was asked for.
@@ -69,7 +70,7 @@ def test_precisions_are_ways_to_compute(cublas, precision, compute):
 def test_an_error_of_cublas_says_of_which_call(cublas, monkeypatch):
     monkeypatch.setattr(cublas, "cublasSetStream_v2", lambda *arguments: 7)
     with pytest.raises(_cublas.CublasError, match="cublasSetStream_v2 returned 7"):
-        _cuda_machine.CudaMachine("float32")
+        cuda_machine.CudaMachine("float32")
 
 
 @pytest.mark.parametrize("often", [1, 2])
@@ -79,29 +80,29 @@ def test_for_want_of_memory_a_handle_is_made_again_when_there_is_some(cublas, of
     cublas.cublasCreate_v2 = lambda handle: statuses.pop() if statuses else create(handle)
     if status == 7:
         with pytest.raises(_cublas.CublasError, match="returned 7"):
-            _cuda_machine.CudaMachine("float32")
+            cuda_machine.CudaMachine("float32")
     elif often == 2:
         with pytest.raises(MemoryError, match="too little free memory"):
-            _cuda_machine.CudaMachine("float32")
+            cuda_machine.CudaMachine("float32")
     else:
-        _cuda_machine.CudaMachine("float32").close()
+        cuda_machine.CudaMachine("float32").close()
         assert standin.counts["freed"] == 1
 
 
 def test_an_array_in_pieces_is_no_argument(cublas):
-    machine = _cuda_machine.CudaMachine("float32")
+    machine = cuda_machine.CudaMachine("float32")
     with pytest.raises(ValueError, match="fill got an array that is not C-contiguous"):
         machine.kernel("fill", (1, 1), 32, machine.zeros((4, 4)).T[:, :2], 8, 0.0)
 
 
 def test_kernels_are_compiled_once_in_a_process(cublas):
     for _ in range(3):
-        _cuda_machine.CudaMachine("float32").close()
+        cuda_machine.CudaMachine("float32").close()
     assert standin.counts["compiled"] == 1
 
 
 def test_a_kernel_takes_so_many_arguments(cublas):
-    machine = _cuda_machine.CudaMachine("float32")
+    machine = cuda_machine.CudaMachine("float32")
     with pytest.raises(TypeError, match="tick got 2 arguments: expected 1"):
         machine.kernel("tick", (1, 1), 32, None, None)
 
@@ -132,7 +133,7 @@ def test_a_steady_step_makes_nothing_waits_for_nothing_and_is_so_many_launches(
 ):
     X, y = rng.standard_normal((N, K)), rng.integers(0, 5, N)
     net = network(kind)
-    machine = _cuda_machine.CudaMachine("float64")
+    machine = cuda_machine.CudaMachine("float64")
     order, counts = np.arange(N), standin.counts
     per_step = 14 if kind == "plain" else 18
     with capture_step(net, X, y, None, BATCH, machine, capture=capture) as step:
@@ -156,7 +157,7 @@ def test_a_steady_step_makes_nothing_waits_for_nothing_and_is_so_many_launches(
 def test_the_order_is_sent_from_memory_that_does_not_move(cublas, monkeypatch, rng):
     X, y, sent = rng.standard_normal((N, K)), rng.integers(0, 5, N), []
     with capture_step(
-        network("plain"), X, y, None, BATCH, _cuda_machine.CudaMachine("float64")
+        network("plain"), X, y, None, BATCH, cuda_machine.CudaMachine("float64")
     ) as step:
         step.load()
         put = standin.Array.set
@@ -175,7 +176,7 @@ def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):
     X, y = rng.standard_normal((N, K)), rng.integers(0, 5, N)
     found, expected = network("norms"), network("norms")
     orders = [rng.permutation(N) for _ in range(2)]
-    with capture_step(found, X, y, None, BATCH, _cuda_machine.CudaMachine("float64")) as step:
+    with capture_step(found, X, y, None, BATCH, cuda_machine.CudaMachine("float64")) as step:
         for order in orders:
             step.load()
             step.run(order)
@@ -196,7 +197,7 @@ def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):
 
 
 def test_what_may_not_be_captured_raises_in_the_stand_in_too(cublas):
-    machine = _cuda_machine.CudaMachine("float64")
+    machine = cuda_machine.CudaMachine("float64")
     for wrong in (lambda: machine.zeros((3,)), lambda: machine.stream.synchronize()):
         with pytest.raises(RuntimeError, match="CaptureUnsupported"):
             machine.record([wrong])
@@ -206,12 +207,12 @@ def test_what_may_not_be_captured_raises_in_the_stand_in_too(cublas):
 @pytest.mark.parametrize("shape", [(), (7,), (1000, 3), (5000, 5), (4099,)])
 @pytest.mark.parametrize("dtype", ["uint8", "float64"])
 def test_an_upload_goes_through_two_small_buffers(cublas, shape, dtype, monkeypatch, rng):
-    from xpnet.backends import _cupy_upload
+    from xpnet.backends.cuda import upload as cuda_upload
 
     cupyx = standin.make_cupyx()
     monkeypatch.setitem(sys.modules, "cupyx", cupyx)
-    monkeypatch.setattr(_cupy_upload, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(cuda_upload, "CHUNK_BYTES", 4096)
     x = (100 * rng.random(shape)).astype(dtype)
     given = np.asfortranarray(x)
-    np.testing.assert_array_equal(_cupy_upload.upload(given).get(), x)
+    np.testing.assert_array_equal(cuda_upload.upload(given).get(), x)
     assert sum(buffer.nbytes for buffer in cupyx.pinned) == (8192 if x.nbytes > 4096 else 0)

@@ -4,7 +4,7 @@ import pytest
 
 from bench import nvrtc
 from tests.cuda.emulator import differences
-from xpnet.backends._cuda_kernels import SIGNATURES, SOURCE
+from xpnet.backends.cuda.kernels import SIGNATURES, SOURCE
 
 needs_nvrtc = pytest.mark.skipif(
     nvrtc.find_library() is None, reason="compiling kernels needs libnvrtc: nvidia-cuda-nvrtc"

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpnet.backends import _cublas, _cuda_machine, _cupy_upload
+from xpnet.backends.cuda import cublas as _cublas
+from xpnet.backends.cuda import machine as cuda_machine
+from xpnet.backends.cuda import upload as cuda_upload
 
 from .cuda import standin
 from .cuda.standin.plugin import ELSEWHERE
@@ -402,14 +404,14 @@ def machine(cupy, monkeypatch):
     """A machine on the stand-in."""
     library = standin.Cublas()
     monkeypatch.setattr(_cublas, "_library", lambda: library)
-    _cuda_machine.kernels_of.cache_clear()
-    made = _cuda_machine.CudaMachine("float64")
+    cuda_machine.kernels_of.cache_clear()
+    made = cuda_machine.CudaMachine("float64")
     yield made
-    _cuda_machine.kernels_of.cache_clear()
+    cuda_machine.kernels_of.cache_clear()
 
 
 def without(monkeypatch, name, instead):
-    monkeypatch.setattr(_cuda_machine.CudaMachine, name, instead)
+    monkeypatch.setattr(cuda_machine.CudaMachine, name, instead)
 
 
 @needs_compiler
@@ -455,7 +457,7 @@ def test_a_machine_that_lets_go_of_what_it_sends_shows(taken, machine, monkeypat
     ids=["as it is", "for a buffer", "at the end"],
 )
 def test_an_upload_that_does_not_wait_shows(wait, instead, cupy):
-    source = Path(_cupy_upload.__file__).read_text(encoding="utf-8")
+    source = Path(cuda_upload.__file__).read_text(encoding="utf-8")
     assert wait in source
     module = {"__name__": "upload"}
     exec(source.replace(wait, instead) if wait else source, module)

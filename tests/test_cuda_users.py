@@ -122,7 +122,7 @@ def sparse_digits(X):
 @pytest.mark.parametrize("made_dense", [True, False])
 def test_answers_for_sparse_rows_are_those_for_dense_ones(made_dense, digits, monkeypatch):
     if not made_dense:
-        monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
+        monkeypatch.setattr("xpnet.training.steps.captured.buffers.DENSE_BYTES", 0)
     X, y = digits
     rows = sparse_digits(X)
     net = NeuralNetwork(

@@ -391,7 +391,7 @@ def test_bytes_that_are_not_utf8_do_not_stop_the_reading(tmp_path):
 def test_the_most_frequent_words_are_kept_from_one_reading(tmp_path, monkeypatch):
     path = make_archive(tmp_path / "a.tar.gz")
     load_imdb(path)
-    monkeypatch.setattr("xpnet._text._count", lambda source: pytest.fail("read again"))
+    monkeypatch.setattr("xpnet.datasets.text._count", lambda source: pytest.fail("read again"))
     train, test = load_imdb(path, num_words=2)
     assert train.feature_names == ["bad", "film"]
     assert train.X.toarray().tolist() == [[1, 1], [0, 1], [0, 0], [0, 1]]

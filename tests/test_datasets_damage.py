@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.damage import changes
-from xpnet import _text, datasets
-from xpnet._decompressing import decompressed
+from xpnet import datasets
+from xpnet.datasets import text as _text
+from xpnet.datasets.decompressing import decompressed
 
 from .test_datasets import MNIST, REVIEWS, idx, make_archive, make_folder, mnist_arrays
 
@@ -238,7 +239,7 @@ def test_a_disk_that_fails_is_not_called_a_damaged_archive(folder, monkeypatch):
     def fail(self, size):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("xpnet._decompressing.Decompressed.read", fail)
+    monkeypatch.setattr("xpnet.datasets.decompressing.Decompressed.read", fail)
     with pytest.raises(OSError, match="Input/output error"):
         _text._count(path)
 

@@ -20,7 +20,7 @@ from xpnet import (
     ReduceOnPlateau,
     load,
 )
-from xpnet._direction import best_of, direction_of
+from xpnet.common.direction import best_of, direction_of
 from xpnet.losses import LOSSES
 from xpnet.metrics import METRICS, Metric
 from xpnet.search import OptunaPruning, find_learning_rate, random_search

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xpnet import DenseLayer, NeuralNetwork
-from xpnet.history import History
+from xpnet.training.history import History
 
 
 def make(validation=True, metric=True):

@@ -18,10 +18,10 @@ from xpnet import (
     TanhActivation,
     config,
     load,
-    memory,
     resolve,
 )
 from xpnet.backends import to_host
+from xpnet.training import memory
 
 from .conftest import opened
 
@@ -340,7 +340,7 @@ def test_other_libraries_standardize_in_the_datas_own_type(kind):
 @settings(max_examples=60, **EXAMPLES)
 def test_compiled_steps_standardize_in_the_datas_own_type(X):
     pytest.importorskip("numba")
-    from xpnet.compiled import compile_step, why_not
+    from xpnet.training.steps.compiled import compile_step, why_not
 
     if X.dtype == np.float16:  # for which there is no kernel: it is placed as float32
         X = X.astype(np.float32)
@@ -358,7 +358,7 @@ def test_compiled_steps_standardize_in_the_datas_own_type(X):
 @given(features())
 @settings(max_examples=30, **EXAMPLES)
 def test_captured_steps_standardize_in_the_datas_own_type(X):
-    from xpnet.captured import capture_step, why_not
+    from xpnet.training.steps.captured import capture_step, why_not
 
     from .cuda.machine import EmulatedMachine
 
@@ -428,7 +428,9 @@ def test_far_offset_columns_are_streamed_in_their_own_type(kind, device, tmp_pat
     if kind == "memmap":
         data = np.memmap(tmp_path / "X.bin", X.dtype, "w+", shape=X.shape)
         data[:] = X
-        monkeypatch.setattr("xpnet._placing._KEPT_FREE", 2.0)  # as if there were no room for it
+        monkeypatch.setattr(
+            "xpnet.training.feeding.placing._KEPT_FREE", 2.0
+        )  # as if there were no room for it
     else:
         monkeypatch.setattr(memory, "CHUNK_BYTES", 1 << 18)
         options = {"memory_limit": 3_300_000, "batch_size": 500}

@@ -21,14 +21,14 @@ from xpnet import (
     TanhActivation,
     config,
 )
-from xpnet._overrides import has_methods_of, replaced
-from xpnet._parameters import Parameters
 from xpnet.activations import ActivationLayer
-from xpnet.compiled import why_not
+from xpnet.common.overrides import has_methods_of, replaced
 from xpnet.layers import Layer
 from xpnet.losses import LOSSES, MeanLoss
+from xpnet.model.parameters import Parameters
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.regularizers import L2, REGULARIZERS
+from xpnet.training.steps.compiled import why_not
 
 FEATURES = 4
 RNG = np.random.default_rng(4)

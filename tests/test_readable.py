@@ -13,11 +13,11 @@ from xpnet import (
     Normalization,
     TanhActivation,
 )
-from xpnet._describing import KINDS
 from xpnet.initializers import Normal
 from xpnet.layers import Layer
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy
 from xpnet.metrics import METRICS, Accuracy
+from xpnet.model_files.describing import KINDS
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.regularizers import L1L2
 from xpnet.schedules import LinearDecay

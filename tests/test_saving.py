@@ -157,7 +157,7 @@ def test_a_users_own_layer_that_is_not_imported_is_named(data, path, monkeypatch
     net.layers.pop()
     net.add(Double()).add(xpnet.LogSoftmaxActivation()).fit(data)
     net.save(path)
-    monkeypatch.setattr("xpnet._describing._subclasses", lambda cls: iter([cls]))
+    monkeypatch.setattr("xpnet.model_files.describing._subclasses", lambda cls: iter([cls]))
     with pytest.raises(ModelFileError, match=r"has a \w+, which is not defined: import the module"):
         xpnet.load(path)
 

@@ -115,7 +115,7 @@ def test_training_and_prediction_are_those_of_the_plain_matrix(
     backend, made_dense, rng, monkeypatch
 ):
     if not made_dense:  # captured steps then multiply the sparse rows
-        monkeypatch.setattr("xpnet.captured._buffers.DENSE_BYTES", 0)
+        monkeypatch.setattr("xpnet.training.steps.captured.buffers.DENSE_BYTES", 0)
     X, plain = scattered(rng, backend.dtype)
     y, before = rng.integers(0, 3, N), held(X)
     ours, expected = trained(backend, X, y), trained(backend, plain.astype(backend.dtype), y)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xpnet import Callback, Dataset, DenseLayer, NeuralNetwork, TanhActivation, config
-from xpnet._chunks import chunk_sizes, mixed_chunks, rows_of
-from xpnet._stored import is_stored, read_all, read_rows
 from xpnet.backends import Memory, to_host
 from xpnet.backends._numpy import NumpyBackend
+from xpnet.data.stored import is_stored, read_all, read_rows
+from xpnet.training.feeding.chunks import chunk_sizes, mixed_chunks, rows_of
 
 N, K = 190, 4
 
@@ -103,8 +103,8 @@ def parameters(net):
 def small_chunks(size=2 * 16 * K * 2, kernels="numpy") -> Iterator[None]:
     """Stream in several chunks, and take the steps that take arrays of any layout."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xpnet.memory.CHUNK_BYTES", size)
-        patch.setattr("xpnet.memory.DECODED_BLOCKS", 1)
+        patch.setattr("xpnet.training.memory.CHUNK_BYTES", size)
+        patch.setattr("xpnet.training.memory.DECODED_BLOCKS", 1)
         patch.setattr(config, "kernels", kernels)
         yield
 
@@ -344,7 +344,7 @@ def test_a_limit_streams_what_would_fit():
 def test_only_small_data_are_read_at_once_if_the_free_memory_is_unknown(free, monkeypatch):
     free(None)
     assert reading_counts(900, 90)[0].chunk is None
-    monkeypatch.setattr("xpnet._placing._ASSUMED_FREE", 100_000)
+    monkeypatch.setattr("xpnet.training.feeding.placing._ASSUMED_FREE", 100_000)
     assert reading_counts(20_000, 90)[0].chunk is not None
 
 
@@ -361,7 +361,7 @@ def test_where_reading_at_once_runs_out_of_memory_the_data_are_streamed(monkeypa
     def full(X):
         raise MemoryError("none left")
 
-    monkeypatch.setattr("xpnet._placing.read_all", full)
+    monkeypatch.setattr("xpnet.training.feeding.placing.read_all", full)
     plan, training, validation = reading_counts(900, 90)
     assert plan.chunk is not None
     assert (training, validation) == (3, 3)

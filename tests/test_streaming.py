@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from xpnet import Dataset, DenseLayer, NeuralNetwork, ReLUActivation
-from xpnet._chunks import rows_of
-from xpnet._stored import read_rows
 from xpnet.backends import to_host
+from xpnet.data.stored import read_rows
+from xpnet.training.feeding.chunks import rows_of
 
 N, K = 1030, 12
 
@@ -81,7 +81,7 @@ KINDS = ["memmap", "hdf5", "zarr", "sliced"]
 def test_streamed_is_resident_in_the_same_order(kind, dtype, shuffle, tmp_path, monkeypatch):
     X, y = samples(dtype=dtype)
     data = stored(kind, X, tmp_path)
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * X.itemsize)
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * X.itemsize)
     net = network(shuffle=shuffle, memory_limit=STREAMED).fit((data, y))
     assert net.last_plan.chunk in (192, 224)  # six batches, or seven of a quarter of the file
     expected = network()
@@ -104,7 +104,7 @@ def whole_order(net, n, epoch):
 def test_ten_epochs_are_four_and_six(tmp_path, monkeypatch):
     X, y = samples()
     data = stored("memmap", X, tmp_path)
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * 4)
     once = network(epochs=10, memory_limit=STREAMED).fit((data, y))
     twice = network(epochs=10, memory_limit=STREAMED)
     twice.fit((data, y), epochs=4).fit((data, y), epochs=6)
@@ -161,7 +161,7 @@ def test_what_reading_raises_reaches_the_caller_with_its_traceback(limit, monkey
             return super().__getitem__(rows)
 
     X, y = samples()
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * 4)
     net = network(memory_limit=limit)
     before = parameters(net)
     with pytest.raises(OSError, match="the disk is gone") as caught:
@@ -178,7 +178,7 @@ def test_numbers_that_are_not_finite_are_refused_by_row_and_column(
 ):
     X, y = samples(dtype="float64")
     X[777, 3] = bad
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 8)
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * 8)
     with pytest.raises(ValueError, match="row 777, column 3"):
         network(memory_limit=limit).fit((stored("memmap", X, tmp_path), y))
     assert not readers()
@@ -186,7 +186,7 @@ def test_numbers_that_are_not_finite_are_refused_by_row_and_column(
 
 def test_an_interrupted_stream_ends_its_thread_and_keeps_what_was_learned(monkeypatch, ctrl_c):
     X, y = samples()
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", 200 * K * 4)
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * 4)
     net = network(epochs=50, memory_limit=STREAMED)
     update, steps = net.update_parameters, []
 
@@ -460,7 +460,7 @@ def test_an_epoch_that_fails_late_is_undone(fails, tmp_path, ctrl_c):
 def test_ctrl_c_behind_the_last_look_is_not_lost(ctrl_c):
     import signal
 
-    from xpnet._interruption import Interruption
+    from xpnet.training.interruption import Interruption
 
     with pytest.raises(KeyboardInterrupt), Interruption():
         signal.raise_signal(signal.SIGINT)
@@ -495,7 +495,7 @@ def learner(**arguments):
 @pytest.mark.parametrize(("chunks", "rows"), [(2, None), (30, None), (4, 100)])
 def test_a_file_sorted_by_class_trains_as_its_shuffled_copy(chunks, rows, tmp_path, monkeypatch):
     (X, y), held_out = classes(12_000)
-    monkeypatch.setattr("xpnet.memory.CHUNK_BYTES", X.nbytes // chunks)
+    monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", X.nbytes // chunks)
     order = np.random.default_rng(1).permutation(len(X))
     accuracy = []
     for name, some in (("sorted", slice(None)), ("shuffled", order)):

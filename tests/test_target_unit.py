@@ -20,13 +20,13 @@ from xpnet import (
     TanhActivation,
     load,
 )
-from xpnet._digits import lost_digits
-from xpnet._target_unit import standardised, suggested_unit
 from xpnet.backends import array_namespace, backend_of, move, to_host
 from xpnet.data import one_hot
+from xpnet.data.digits import lost_digits
 from xpnet.losses import LOSSES, LossFunction, MeanSquaredError
 from xpnet.metrics import METRICS, Metric
 from xpnet.search import find_learning_rate
+from xpnet.training.target_unit import standardised, suggested_unit
 
 OF_VALUES = [name for name, metric in METRICS.items() if not metric.one_class_per_sample]
 OF_VALUES.remove("binary_accuracy")

@@ -18,10 +18,10 @@ from xpnet import (
     Watch,
     config,
 )
-from xpnet._text import load_bags
 from xpnet.backends._warnings import warn
-from xpnet.captured._graphs import Graphs
+from xpnet.datasets.text import load_bags
 from xpnet.search import find_learning_rate, random_search
+from xpnet.training.steps.captured.graphs import Graphs
 
 PACKAGE = Path(xpnet.__file__).parent
 RNG = np.random.default_rng(0)

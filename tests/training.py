@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from xpnet._placing import place
-from xpnet._wide import takes_wide
 from xpnet.data import Dataset
+from xpnet.training.feeding.placing import place
+from xpnet.training.feeding.wide import takes_wide
 
 N, BATCH = 75, 16  # the last batch is short
 

@@ -7,7 +7,6 @@ from . import _blas  # noqa: F401  before NumPy
 
 # isort: split
 from . import config
-from ._checks import NotFittedError
 from .activations import (
     ActivationLayer,
     LeakyReLUActivation,
@@ -19,13 +18,7 @@ from .activations import (
     SoftmaxActivation,
     TanhActivation,
 )
-from .backends import (
-    Backend,
-    DeviceUnavailableError,
-    UnknownNameError,
-    array_namespace,
-    resolve,
-)
+from .backends import Backend, DeviceUnavailableError, UnknownNameError, array_namespace, resolve
 from .callbacks import (
     Callback,
     CSVLogger,
@@ -37,8 +30,8 @@ from .callbacks import (
     TensorBoard,
     Watch,
 )
+from .common.checks import NotFittedError
 from .data import Dataset, one_hot, train_test_split
-from .history import History
 from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
 from .losses import (
     BinaryCrossEntropy,
@@ -49,7 +42,6 @@ from .losses import (
     PoissonLoss,
     SoftmaxCrossEntropy,
 )
-from .memory import MemoryPlan, MemoryPlanError
 from .metrics import accuracy, confusion_matrix, f1, mae, mse, precision, r2, recall, rmse
 from .neuralnet import NeuralNetwork
 from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
@@ -65,7 +57,9 @@ from .schedules import (
     StepDecay,
     WarmUp,
 )
-from .trainer import DivergedError
+from .training.history import History
+from .training.memory import MemoryPlan, MemoryPlanError
+from .training.trainer import DivergedError
 
 __version__ = "0.1.0"
 

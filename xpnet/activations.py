@@ -8,9 +8,9 @@ from abc import abstractmethod
 
 from array_api_compat import device
 
-from ._checks import check_non_negative, check_positive
-from ._overrides import remember
 from .backends import Array, array_namespace, ops
+from .common.checks import check_non_negative, check_positive
+from .common.overrides import remember
 from .layers import Layer
 from .layers.base import check_batch
 

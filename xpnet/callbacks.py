@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._checks import check_count, check_flag, check_fraction, check_non_negative, check_path
-from ._direction import check_mode, direction_of
 from .backends._errors import shown
 from .backends._warnings import warn
-from .snapshot import Snapshot
+from .common.checks import check_count, check_flag, check_fraction, check_non_negative, check_path
+from .common.direction import check_mode, direction_of
+from .model.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
-    from .trainer import DivergedError
+    from .training.trainer import DivergedError
 
 
 class Callback:

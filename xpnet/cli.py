@@ -31,13 +31,13 @@ from . import (
     load,
     train_test_split,
 )
-from ._csv import text_among_numbers
-from ._reading import is_date
-from ._target_unit import suggested_unit
 from .backends import DeviceUnavailableError, available_backends, ops, resolve, to_host
-from .memory import MemoryPlanError
+from .data.csv import text_among_numbers
+from .data.reading import is_date
 from .optimizers import OPTIMIZERS
-from .trainer import DivergedError
+from .training.memory import MemoryPlanError
+from .training.target_unit import suggested_unit
+from .training.trainer import DivergedError
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._checks import check_positive, find, room_for
-from ._readable import Readable
+from .common.checks import check_positive, find, room_for
+from .common.readable import Readable
 
 InitializerFunction = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._sums import loss_arguments
 from .backends import to_host
-from .snapshot import Snapshot
+from .model.snapshot import Snapshot
+from .training.sums import loss_arguments
 
 if TYPE_CHECKING:
-    from ._arrays import Arrays
     from .losses import LossFunction
     from .neuralnet import NeuralNetwork
+    from .training.feeding.arrays import Arrays
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ have it, ``mode="max"`` or ``mode="min"`` must be given.
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from ._checks import check_batch, class_indices
-from ._readable import Readable
 from .backends import Array, array_namespace, ops, to_host
+from .common.checks import check_batch, class_indices
+from .common.readable import Readable
 
 
 class Metric(Readable, ABC):

@@ -7,13 +7,23 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
-from . import memory, trainer
-from ._checks import NotFittedError, check_count, check_flag, check_path
-from ._chunks import chunk_sizes, mixed_chunks
-from ._overrides import remember
-from ._parameters import Parameters
-from ._placing import Placed, place, place_for, place_training, targets_of
-from ._preparing import (
+from .backends import Array, Backend, backend_of, is_array, move, move_state, resolve
+from .backends._errors import shown
+from .callbacks import Callback, check_callbacks
+from .common.checks import NotFittedError, check_count, check_flag, check_path
+from .common.overrides import remember
+from .data import Dataset, as_dataset
+from .data.reading import is_wide
+from .inspection import Inspection, inspect
+from .layers import Layer
+from .losses import LossFunction, MeanSquaredError
+from .metrics import Metric
+from .model.parameters import Parameters
+from .optimizers import SGD, Optimizer
+from .regularizers import Regularizer
+from .schedules import Schedule
+from .training import memory, trainer
+from .training.checks import (
     blaming,
     check_features,
     check_fit,
@@ -24,8 +34,13 @@ from ._preparing import (
     prepare_targets,
     warn_of_lost_targets,
 )
-from ._reading import is_wide
-from ._settings import (
+from .training.feeding.chunks import chunk_sizes, mixed_chunks
+from .training.feeding.placing import Placed, place, place_for, place_training, targets_of
+from .training.feeding.streaming import Stream
+from .training.feeding.wide import takes_wide
+from .training.history import History
+from .training.memory import MemoryPlan
+from .training.settings import (
     MetricFunction,
     check_setting,
     check_unused,
@@ -34,31 +49,8 @@ from ._settings import (
     metric_for,
     warn_of_same_name,
 )
-from ._streaming import Stream
-from ._target_unit import in_float64, in_own_unit, standardised, warn_of_size
-from ._weighing import balanced_loss, check_total_weight
-from ._wide import takes_wide
-from .backends import (
-    Array,
-    Backend,
-    backend_of,
-    is_array,
-    move,
-    move_state,
-    resolve,
-)
-from .backends._errors import shown
-from .callbacks import Callback, check_callbacks
-from .data import Dataset, as_dataset
-from .history import History
-from .inspection import Inspection, inspect
-from .layers import Layer
-from .losses import LossFunction, MeanSquaredError
-from .memory import MemoryPlan
-from .metrics import Metric
-from .optimizers import SGD, Optimizer
-from .regularizers import Regularizer
-from .schedules import Schedule
+from .training.target_unit import in_float64, in_own_unit, standardised, warn_of_size
+from .training.weighing import balanced_loss, check_total_weight
 
 
 class NeuralNetwork:

@@ -9,11 +9,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ._checks import check_count, check_flag, check_fraction, check_non_negative, check_positive
-from ._overrides import remember
-from ._readable import Readable
 from .backends import Array, array_namespace, ops
 from .backends._errors import shown
+from .common.checks import (
+    check_count,
+    check_flag,
+    check_fraction,
+    check_non_negative,
+    check_positive,
+)
+from .common.overrides import remember
+from .common.readable import Readable
 from .schedules import ConstantLearningRate, Schedule
 
 

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._checks import check_count, check_flag, check_shape, check_text, check_texts, find
-from ._direction import best_of, check_mode, direction_of
-from ._placing import place_for
-from ._reading import read_numbers
 from .backends import Array, UnknownNameError, to_host
 from .backends._errors import shown
+from .common.checks import check_count, check_flag, check_shape, check_text, check_texts, find
+from .common.direction import best_of, check_mode, direction_of
 from .data import Dataset
+from .data.reading import read_numbers
 from .layers import DenseLayer
 from .metrics import METRICS, Metric, confusion_matrix, predicted_classes, true_classes
+from .training.feeding.placing import place_for
 
 if TYPE_CHECKING:
-    from .history import History
     from .neuralnet import NeuralNetwork
+    from .training.history import History
 
 
 def plot_history(history: "History", axes: Any = None) -> Any:
-    """Draw a training run; see :meth:`xpnet.history.History.plot`."""
+    """Draw a training run; see :meth:`xpnet.training.history.History.plot`."""
     if not isinstance(history, dict):
         raise TypeError(f"history={shown(history)}: expected the history of a trained network")
     quantities = [name for name in ("loss", "metric") if name in history]

@@ -10,10 +10,10 @@ A new regularizer is a subclass of :class:`Regularizer` with ``penalty`` and ``d
 
 from abc import ABC, abstractmethod
 
-from ._checks import check_flag, check_non_negative, find
-from ._overrides import remember
-from ._readable import Readable
 from .backends import Array, array_namespace, ops
+from .common.checks import check_flag, check_non_negative, find
+from .common.overrides import remember
+from .common.readable import Readable
 
 
 class Regularizer(Readable, ABC):

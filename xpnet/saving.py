@@ -18,9 +18,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ._checks import check_path
-from ._comparing import Comparison, attributes, passes_are_alike
-from ._describing import (
+from .backends import is_array, move, resolve
+from .backends._warnings import warn
+from .common.checks import check_path
+from .common.overrides import is_defined_here
+from .data.stored import numpy_type
+from .layers import Layer
+from .metrics import Metric
+from .model_files.comparing import Comparison, attributes, passes_are_alike
+from .model_files.describing import (
     KINDS,
     ModelFileError,
     Tensors,
@@ -31,14 +37,8 @@ from ._describing import (
     encode,
     find_class,
 )
-from ._overrides import is_defined_here
-from ._settings import MetricFunction, find_metric
-from ._stored import numpy_type
-from .backends import is_array, move, resolve
-from .backends._warnings import warn
-from .layers import Layer
-from .metrics import Metric
 from .optimizers import Optimizer
+from .training.settings import MetricFunction, find_metric
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork

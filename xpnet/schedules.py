@@ -8,8 +8,8 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from ._checks import check_count, check_fraction, check_non_negative, check_positive
-from ._readable import Readable
+from .common.checks import check_count, check_fraction, check_non_negative, check_positive
+from .common.readable import Readable
 
 
 class Schedule(Readable, ABC):

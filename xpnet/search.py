@@ -19,17 +19,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arrays import Arrays
-from ._checks import check_count, check_positive
-from ._direction import best_of, check_mode, direction_of
-from ._placing import Placed
 from ._search_file import RESERVED, SearchFile
-from ._sums import loss_arguments
 from .backends import Backend, is_sparse, move
 from .backends._warnings import warn
 from .callbacks import Callback, check_watched, direction_of_column
+from .common.checks import check_count, check_positive
+from .common.direction import best_of, check_mode, direction_of
 from .data import Dataset, as_dataset
 from .neuralnet import NeuralNetwork
+from .training.feeding.arrays import Arrays
+from .training.feeding.placing import Placed
+from .training.sums import loss_arguments
 
 
 class Search(NamedTuple):

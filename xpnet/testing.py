@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._checks import check_array, check_count, check_positive
 from .backends import Array, backend_of, is_array, to_host
 from .backends._errors import shown
+from .common.checks import check_array, check_count, check_positive
 from .layers import Layer
 from .losses import LossFunction
 

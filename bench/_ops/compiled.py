@@ -11,14 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backends import _numba_kernels as kernels
-from xpnet.backends import _numba_losses as losses
-from xpnet.backends import _numba_random as random
-from xpnet.backends import _numba_sparse as sparse
-from xpnet.backends import _numba_updates as updates
 from xpnet.backends import ops
-from xpnet.backends._numba_engine import Engine
-from xpnet.backends._numba_program import ROWS_OF_BATCH, Memory, Program
+from xpnet.backends.cpu import kernels, losses, random, sparse, updates
+from xpnet.backends.cpu.engine import Engine
+from xpnet.backends.cpu.program import ROWS_OF_BATCH, Memory, Program
 
 BUILDERS: dict[str, Callable[..., dict[int, "Place"]]] = {}
 """For each operation, a function that adds its instructions to a :class:`Kit`.

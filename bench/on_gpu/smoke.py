@@ -350,7 +350,7 @@ def upload(n: int) -> dict[str, float]:
 
 def places() -> int:
     """Count the parameters of a captured step; each is to be at a multiple of 16 bytes."""
-    from xpnet.captured import capture_step
+    from xpnet.training.steps.captured import capture_step
 
     net = network("cuda", norm=True, dtype="float32")
     X, y = (net.backend.asarray(each) for each in samples())

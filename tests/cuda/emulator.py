@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xpnet.backends._cuda_kernels import SIGNATURES, SOURCE
+from xpnet.backends.cuda.kernels import SIGNATURES, SOURCE
 
 HEADER = Path(__file__).with_name("simt.h")
 COMPILER = "g++"
@@ -304,7 +304,7 @@ class Emulator:
     source
         The file with the kernels, or their text.
     signatures
-        The letters of each kernel's arguments, as in ``xpnet.backends._cuda_kernels``.
+        The letters of each kernel's arguments, as in ``xpnet.backends.cuda.kernels``.
 
     Raises
     ------

@@ -21,7 +21,7 @@ from ..backends._errors import shown
 from ..callbacks import Callback
 from ..losses import LossFunction
 from ..schedules import Schedule
-from ..trainer import DivergedError
+from ..training.trainer import DivergedError
 from ._checks import (
     check_for_lbfgs,
     check_going_on,

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import check_integer, number
-from .._digits import lost_digits
 from ..backends._errors import shown
 from ..backends._warnings import warn
+from ..common.checks import check_integer, number
+from ..data.digits import lost_digits
 from ..layers import BatchNormalization
 
 _COUNTS = ("batch_size", "max_iter", "max_fun", "n_iter_no_change", "verbose")

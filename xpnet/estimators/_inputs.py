@@ -16,7 +16,6 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .._reading import refuse_times
 from ..backends import (
     Array,
     Backend,
@@ -31,6 +30,7 @@ from ..backends import (
     to_host,
 )
 from ..backends._warnings import warn
+from ..data.reading import refuse_times
 
 Home = Backend | None
 """The backend that answers are returned in; None for NumPy."""

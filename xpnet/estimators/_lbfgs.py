@@ -7,12 +7,12 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from .._penalties import inverse
-from .._placing import keeps_sparse, place
 from ..backends import Array
 from ..backends._warnings import warn
 from ..data import Dataset
+from ..model.penalties import inverse
 from ..neuralnet import NeuralNetwork
+from ..training.feeding.placing import keeps_sparse, place
 from ._network import dense_layers
 
 

@@ -11,8 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._checks import room_for
-from .._overrides import remember
 from ..activations import (
     ActivationLayer,
     LeakyReLUActivation,
@@ -23,6 +21,8 @@ from ..activations import (
     TanhActivation,
 )
 from ..backends import Array, Backend, array_namespace, is_array, move, ops, to_host
+from ..common.checks import room_for
+from ..common.overrides import remember
 from ..layers import BatchNormalization, DenseLayer, Dropout
 from ..losses import LossFunction
 from ..neuralnet import NeuralNetwork

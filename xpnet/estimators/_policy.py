@@ -12,11 +12,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..backends._warnings import warn
 from ..callbacks import Callback
+from ..model.snapshot import Snapshot
 from ..neuralnet import NeuralNetwork
 from ..optimizers import SGD
 from ..schedules import Schedule
-from ..snapshot import Snapshot
-from ..trainer import DivergedError
+from ..training.trainer import DivergedError
 
 _TO_CONVERGE = "Lower learning_rate_init, or standardise the features and the targets."
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Arrays
-from .._placing import place
 from ..backends import Array, on_gpu
-from ..backends._blas_threads import blas_threads, one_blas_thread
+from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
 from ..data import Dataset
-from ..memory import EVALUATION_ROWS
 from ..neuralnet import NeuralNetwork
+from ..training.feeding.arrays import Arrays
+from ..training.feeding.placing import place
+from ..training.memory import EVALUATION_ROWS
 
 _SEVERAL = 4 * EVALUATION_ROWS
 """The number of rows from which it pays to use several threads."""

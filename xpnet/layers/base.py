@@ -5,9 +5,9 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from .._checks import check_shape
-from .._readable import Readable
 from ..backends import Array, Backend, resolve
+from ..common.checks import check_shape
+from ..common.readable import Readable
 from ..initializers import InitializerFunction, draw, find_initializer
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..optimizers import Optimizer
     from ..regularizers import Regularizer
-    from ..workspace import Workspace
+    from .workspace import Workspace
 
 
 class Layer(Readable, ABC):

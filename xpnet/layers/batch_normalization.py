@@ -4,9 +4,9 @@ import math
 import operator
 from typing import TYPE_CHECKING, Self
 
-from .._checks import check_fraction, check_positive
-from .._overrides import remember
 from ..backends import Array, array_namespace, ops, to_host
+from ..common.checks import check_fraction, check_positive
+from ..common.overrides import remember
 from ..initializers import Zeros
 from .base import Layer, check_batch
 

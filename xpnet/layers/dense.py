@@ -3,9 +3,9 @@
 import math
 from typing import TYPE_CHECKING, Self
 
-from .._checks import check_count, check_positive, check_shape
-from .._overrides import has_methods_of, remember
 from ..backends import Array, array_namespace, ops
+from ..common.checks import check_count, check_positive, check_shape
+from ..common.overrides import has_methods_of, remember
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
 from .base import Layer, check_batch

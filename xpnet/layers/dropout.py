@@ -4,9 +4,9 @@ import math
 import operator
 from typing import TYPE_CHECKING, Self
 
-from .._checks import check_count, check_fraction
-from .._overrides import remember
 from ..backends import Array, ops
+from ..common.checks import check_count, check_fraction
+from ..common.overrides import remember
 from ..initializers import random_key
 from .base import Layer, check_batch
 

@@ -3,11 +3,10 @@
 import math
 from typing import TYPE_CHECKING, Any, Self
 
-from .. import _moments
-from .._checks import check_flag
-from .._overrides import remember
 from ..backends import Array, array_namespace, is_sparse, ops, to_host
-from ..data import Dataset
+from ..common.checks import check_flag
+from ..common.overrides import remember
+from ..data import Dataset, moments
 from .base import Layer, check_batch
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class Normalization(Layer):
         if len(data) == 0:
             raise ValueError(f"X has shape {data.shape}: expected (n, n_features), n above 0")
         Dataset(data.X, feature_names=data.feature_names).check_finite()
-        mean, scale = _moments.mean_and_scale(data.X, per_feature)
+        mean, scale = moments.mean_and_scale(data.X, per_feature)
         return cls(mean, scale, input_shape=(data.n_features,))
 
     @property
@@ -120,13 +119,13 @@ class Normalization(Layer):
 
     def _numbers(self, name: str) -> Any:
         """Return ``mean`` or ``scale`` as a checked NumPy array."""
-        return _moments.check_moment(name, getattr(self, name), self._input_shape)
+        return moments.check_moment(name, getattr(self, name), self._input_shape)
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Move mean and scale to the backend, with one number for each feature."""
         shape, dtype = self.input_shape(), self.backend.wide_dtype
         for name in self.state_names:
-            numbers = _moments.check_moment(name, to_host(self._numbers(name)), shape, dtype)
+            numbers = moments.check_moment(name, to_host(self._numbers(name)), shape, dtype)
             setattr(self, name, self.backend.zeros(shape, dtype) + self.backend.asarray(numbers))
         return super().initialize(optimizer)
 

@@ -1,0 +1,1 @@
+"""The engine of compiled steps on a CPU, made with Numba."""

@@ -1,0 +1,127 @@
+"""Runs training steps as lists of instructions, on several threads and without Python.
+
+An :class:`Engine` has one list of instructions per thread. Each thread executes its list once per
+batch, for any number of batches in one call. Threads wait for each other only at marked
+instructions. There they spin instead of sleeping, since waking a thread takes as long as a step of
+a small network.
+"""
+
+import ctypes
+import sys
+import weakref
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .blas_threads import one_blas_thread
+from .kernels import DRAWS, LOSSES, ORDER, OUTPUTS, PENALTIES, RATE, STATE, UPDATE, WEIGHTS
+from .loop import WORDS, run_steps
+from .program import Memory, Program, bits
+from .team import Team
+
+
+class Engine:
+    """Runs programs, one per thread; the calling thread runs the first.
+
+    Parameters
+    ----------
+    memory : Memory
+    programs : list of (Program, Program)
+        Each thread's instructions for even and for odd steps. The two may use different memory, so
+        that one thread can begin the next step while another still reads results of this one.
+    data : array
+        The features.
+
+    Attributes
+    ----------
+    penalties : float64 array
+        The penalty that each batch of the last run shared, for parameters that report one.
+    """
+
+    def __init__(
+        self, memory: Memory, programs: list[tuple[Program, Program]], data: np.ndarray
+    ) -> None:
+        self.memory, self.data, self.programs = memory, data, programs
+        self.threads = len(programs)
+        self._tables = [
+            np.stack([each.finished() for each in both]).astype(np.int64) for both in programs
+        ]
+        self._states = np.zeros((self.threads, STATE), np.int64)
+        self._counters = _aligned_words(WORDS * (self.threads + 1))
+        self._arrived = 0
+        self.times = [np.zeros((0, 2), np.int64)] * self.threads
+        self._team = Team(self.threads - 1)
+        self._held: tuple[Any, ...] = ()
+        self.penalties = np.zeros(0)
+        self.close = weakref.finalize(self, self._team.close)
+
+    def run(
+        self,
+        order: np.ndarray,
+        batch_size: int,
+        learning_rate: float,
+        n_updates: int,
+        outputs: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Train on the samples in the given order; return the loss and the weight of each step."""
+        if self._counters[0] or not self.close.alive:
+            raise RuntimeError(
+                "the engine was closed, or interrupted inside a step: make a new one"
+            )
+        order = np.ascontiguousarray(order, np.int64)
+        losses = np.zeros((2, -(-len(order) // batch_size)))
+        penalties = np.zeros((self.threads, losses.shape[1]))
+        state = self._states
+        state[:, ORDER], state[:, UPDATE] = order.ctypes.data, n_updates
+        state[:, RATE] = bits(learning_rate)
+        state[:, LOSSES], state[:, WEIGHTS] = losses[0].ctypes.data, losses[1].ctypes.data
+        state[:, OUTPUTS] = 0 if outputs is None else outputs.ctypes.data
+        for k in range(self.threads):
+            state[k, PENALTIES] = penalties[k].ctypes.data
+        plan = (len(order), batch_size, self._arrived, _yield_address())
+        common = self.memory.array.ctypes.data, self.data.ctypes.data, plan
+        start = self._counters.ctypes.data
+        jobs: list[Any] = [
+            (k, self.threads, start, self._tables[k], state[k], *common, self.times[k])
+            for k in range(self.threads)
+        ]
+        self._held = order, losses, penalties, outputs, jobs  # threads use them by address
+        with one_blas_thread():
+            try:
+                self._team.start(jobs[1:])
+                self._arrived = run_steps(*jobs[0])
+            except BaseException:
+                self._counters[0] = 1  # ends the others' waiting
+                raise
+            finally:
+                self._team.wait()
+        self.penalties = penalties.sum(axis=0)
+        return losses[0], losses[1]
+
+    def set_draws(self, draws: list[int]) -> None:
+        """Set, for each dropout, the offset from the update's number to the number of its draw."""
+        self._states[:, DRAWS : DRAWS + len(draws)] = draws
+
+    def measure(self, on: bool = True) -> None:
+        """Start or stop counting the cycles of each instruction and of the wait after it."""
+        self.times = [
+            np.zeros((table.shape[1] if on else 0, 2), np.int64) for table in self._tables
+        ]
+
+
+def _aligned_words(n: int) -> np.ndarray:
+    """Return ``n`` 64-bit zeros, aligned to a cache line."""
+    whole = np.zeros(n + WORDS, np.int64)
+    start = -whole.ctypes.data % (8 * WORDS) // 8
+    return whole[start : start + n]
+
+
+@cache
+def _yield_address() -> int:
+    """Return the address of the system function that yields the processor to other threads."""
+    if sys.platform == "win32":
+        function: Any = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        function = ctypes.CDLL(None).sched_yield
+    return ctypes.cast(function, ctypes.c_void_p).value or 0

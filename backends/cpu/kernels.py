@@ -1,0 +1,280 @@
+"""Compiled parts of a training step: products, activations, sums.
+
+A kernel is a function of four pointers that returns nothing:
+
+``record``
+    The kernel's arguments as 64-bit integers: sizes, offsets into ``memory`` (in numbers),
+    addresses, and the bits of floating-point numbers.
+``state``
+    Values that change from step to step, at the indices :data:`ROWS` and so on.
+``memory``
+    All arrays of the step, in one block of memory of the network's type.
+``data``
+    The features, in their own type.
+
+Each kernel is compiled separately, once for each type, and cached on disk. The compiler can
+vectorize such short loops, and a new network needs no compilation. The rows of a matrix are
+``stride`` numbers apart; a thread that works on some of the columns gets the offset of its first
+column.
+"""
+
+from numba import carray
+
+from .intrinsics import (
+    call_gemm,
+    exp,
+    float64_of,
+    matrix,
+    number,
+    pointer,
+    pointer_to_float64,
+    pointer_to_int32,
+    pointer_to_int64,
+    tanh,
+    vector,
+)
+
+ROWS, START, ORDER, STEP, UPDATE, RATE, LOSSES, WEIGHTS, OUTPUTS, PENALTIES = range(10)
+DRAWS, STATE = 16, 32
+"""Indices into ``state``, whose length is ``STATE``.
+
+``ROWS`` is the number of samples in the batch, ``START`` its first index into the order, ``ORDER``
+the order's address, ``STEP`` the step in this run, ``UPDATE`` the number of the update from 1, and
+``RATE`` the bits of the learning rate. The next four are addresses: of the losses, of their
+weights, of the kept outputs (or 0) and of this thread's part of the penalties. From ``DRAWS`` on,
+there is for each dropout an offset from the update's number to the number of its draw.
+"""
+
+
+def gather(record, state, memory, data):
+    """Copy the batch's rows of the features to x: (columns, x, stride)."""
+    columns = record[0]
+    x = matrix(memory, record[1], state[ROWS], record[2])
+    order = pointer_to_int64(state[ORDER])
+    for r in range(state[ROWS]):
+        row = vector(data, order[state[START] + r] * columns, columns)
+        for c in range(columns):
+            x[r, c] = row[c]
+
+
+def gather_standardized(record, state, memory, data):
+    """Copy rows as ((row - high) - low) / scale: (columns, x, stride, high, low, scale).
+
+    See :func:`ops.split_moments`.
+    """
+    columns = record[0]
+    x = matrix(memory, record[1], state[ROWS], record[2])
+    high, low = vector(memory, record[3], columns), vector(memory, record[4], columns)
+    scale, order = vector(memory, record[5], columns), pointer_to_int64(state[ORDER])
+    for r in range(state[ROWS]):
+        row = vector(data, order[state[START] + r] * columns, columns)
+        for c in range(columns):
+            x[r, c] = ((number(memory, row[c]) - high[c]) - low[c]) / scale[c]
+
+
+def gather_standardized_wide(record, state, memory, data):
+    """Copy rows as (row - mean) / scale, computed in float64.
+
+    The record is (columns, x, stride, address of the means, address of the scales).
+    """
+    columns = record[0]
+    x = matrix(memory, record[1], state[ROWS], record[2])
+    mean, scale = pointer_to_float64(record[3]), pointer_to_float64(record[4])
+    order = pointer_to_int64(state[ORDER])
+    for r in range(state[ROWS]):
+        row = vector(data, order[state[START] + r] * columns, columns)
+        for c in range(columns):
+            x[r, c] = number(memory, (float(row[c]) - mean[c]) / scale[c])
+
+
+def gemm(record, state, memory, data):
+    """Multiply matrices by BLAS; :meth:`Program.gemm` makes the record."""
+    place = record[11]  # the record's own address, since BLAS takes its arguments by address
+    sizes = pointer_to_int32(place + 16)
+    for k in range(3):
+        if (record[1] >> k) & 1:
+            sizes[k] = state[ROWS]
+    call_gemm(
+        record[0],
+        (
+            place + 40, place + 41, place + 16, place + 20, place + 24, place + 48, record[8],
+            place + 28, record[9], place + 32, place + 56, record[10], place + 36,
+        ),
+    )  # fmt: skip
+
+
+# ---- activations: z becomes f(z + b), (columns, z, stride, b, slope)
+
+
+def add_bias(record, state, memory, data):
+    """Set z to z + b."""
+    n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    b = vector(memory, record[3], n)
+    for r in range(state[ROWS]):
+        for c in range(n):
+            z[r, c] += b[c]
+
+
+def relu(record, state, memory, data):
+    """Set z to max(z + b, 0)."""
+    n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    b, zero = vector(memory, record[3], n), number(memory, 0)
+    for r in range(state[ROWS]):
+        for c in range(n):
+            value = z[r, c] + b[c]
+            z[r, c] = zero if value < zero else value  # NaN stays NaN
+
+
+def leaky_relu(record, state, memory, data):
+    """Set z to z + b where that is above 0, otherwise to α(z + b); α is the slope."""
+    n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    b, zero = vector(memory, record[3], n), number(memory, 0)
+    alpha = number(memory, float64_of(record[4]))
+    for r in range(state[ROWS]):
+        for c in range(n):
+            value = z[r, c] + b[c]
+            z[r, c] = value if value > zero else alpha * value
+
+
+def relu6(record, state, memory, data):
+    """Set z to z + b, limited to [0, 6]."""
+    n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    b, zero, six = vector(memory, record[3], n), number(memory, 0), number(memory, 6)
+    for r in range(state[ROWS]):
+        for c in range(n):
+            value = z[r, c] + b[c]
+            value = zero if value < zero else value
+            z[r, c] = six if value > six else value
+
+
+def tanh_(record, state, memory, data):
+    """Set z to tanh(z + b)."""
+    n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    b = vector(memory, record[3], n)
+    for r in range(state[ROWS]):
+        for c in range(n):
+            z[r, c] = tanh(z[r, c] + b[c])
+
+
+def sigmoid(record, state, memory, data):
+    """Set z to σ(λ(z + b)) and d to the derivative λσ(1 - σ): (..., d, stride); λ is the slope."""
+    n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    b, slope = vector(memory, record[3], n), number(memory, float64_of(record[4]))
+    d = matrix(memory, record[5], state[ROWS], record[6])
+    zero, one = number(memory, 0), number(memory, 1)
+    for r in range(state[ROWS]):
+        for c in range(n):
+            value = slope * (z[r, c] + b[c])
+            e = exp(-abs(value))  # never overflows, and keeps both tails exact
+            z[r, c] = (e if value < zero else one) / (one + e)
+            d[r, c] = slope * e / ((one + e) * (one + e))
+
+
+# ---- backward: e becomes e f', and the biases' gradient its sum over the batch,
+#      (columns, e, stride, activations, stride, gradient, slope)
+
+
+def sum_columns(record, state, memory, data):
+    """Sum e over the batch."""
+    n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    total = vector(memory, record[5], n)
+    for c in range(n):
+        total[c] = 0
+    for r in range(state[ROWS]):
+        for c in range(n):
+            total[c] += e[r, c]
+
+
+def back_relu(record, state, memory, data):
+    """Set e to 0 where the activation is not above 0."""
+    n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    a, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
+    zero, one = number(memory, 0), number(memory, 1)
+    for c in range(n):
+        total[c] = 0
+    for r in range(state[ROWS]):
+        for c in range(n):
+            value = e[r, c] * (one if a[r, c] > zero else zero)
+            e[r, c] = value
+            total[c] += value
+
+
+def back_leaky_relu(record, state, memory, data):
+    """Set e to αe where the activation is not above 0."""
+    n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    a, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
+    zero, one = number(memory, 0), number(memory, 1)
+    alpha = number(memory, float64_of(record[6]))
+    for c in range(n):
+        total[c] = 0
+    for r in range(state[ROWS]):
+        for c in range(n):
+            value = e[r, c] * (one if a[r, c] > zero else alpha)
+            e[r, c] = value
+            total[c] += value
+
+
+def back_relu6(record, state, memory, data):
+    """Set e to 0 where the activation is not between 0 and 6."""
+    n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    a, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
+    zero, one, six = number(memory, 0), number(memory, 1), number(memory, 6)
+    for c in range(n):
+        total[c] = 0
+    for r in range(state[ROWS]):
+        for c in range(n):
+            inside = (a[r, c] > zero) & (a[r, c] < six)
+            value = e[r, c] * (one if inside else zero)
+            e[r, c] = value
+            total[c] += value
+
+
+def back_tanh(record, state, memory, data):
+    """Set e to e(1 - a²)."""
+    n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    a, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
+    one = number(memory, 1)
+    for c in range(n):
+        total[c] = 0
+    for r in range(state[ROWS]):
+        for c in range(n):
+            value = e[r, c] * (one - a[r, c] * a[r, c])
+            e[r, c] = value
+            total[c] += value
+
+
+def back_kept(record, state, memory, data):
+    """Multiply e by the derivative d that the forward pass kept."""
+    n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    d, total = matrix(memory, record[3], state[ROWS], record[4]), vector(memory, record[5], n)
+    for c in range(n):
+        total[c] = 0
+    for r in range(state[ROWS]):
+        for c in range(n):
+            value = e[r, c] * d[r, c]
+            e[r, c] = value
+            total[c] += value
+
+
+def add_parts(record, state, memory, data):
+    """Set e to the sum of the threads' parts of it.
+
+    The record is (columns, e, stride, parts, stride, numbers from one part to the next, parts).
+    """
+    n, e = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    first = matrix(memory, record[3], state[ROWS], record[4])
+    for k in range(record[6] - 1):
+        other = matrix(memory, record[3] + (k + 1) * record[5], state[ROWS], record[4])
+        for r in range(state[ROWS]):
+            for c in range(n):
+                e[r, c] = (first[r, c] if k == 0 else e[r, c]) + other[r, c]
+
+
+def keep_outputs(record, state, memory, data):
+    """Keep the batch's outputs if the caller asked for them: (columns, z, stride)."""
+    n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
+    if state[OUTPUTS] != 0:
+        kept = carray(pointer(state[OUTPUTS], memory), (state[START] + state[ROWS], n))
+        for r in range(state[ROWS]):
+            for c in range(n):
+                kept[state[START] + r, c] = z[r, c]

@@ -1,0 +1,61 @@
+"""The compiled loop over steps and instructions, in which threads wait for each other."""
+
+from numba import njit
+
+from .intrinsics import INLINED, call, call_plain, cycles, kept_on_disk, observe, publish, relax
+from .kernels import ROWS, START, STEP, UPDATE
+from .program import ARRIVE, WAIT
+
+_SPINS = 2_000
+"""How often a waiting thread looks before it yields to others: about 50 microseconds."""
+
+WORDS = 16
+"""64-bit words between the counters of two threads: two cache lines, so that none is shared."""
+
+
+@njit(**INLINED)
+def _wait(counters, threads, target, give_way):
+    """Wait until all threads have arrived ``target`` times; return False if stopped."""
+    for other in range(threads):
+        looks = 0
+        while observe(counters + 8 * WORDS * (other + 1)) < target:
+            looks += 1
+            if looks < _SPINS:
+                relax()
+            elif observe(counters) != 0:
+                return False
+            else:
+                call_plain(give_way)
+    return True
+
+
+def _run_steps(thread, threads, counters, programs, state, memory, data, plan, times):
+    """Run the steps of one thread; return how often it has arrived, or -1 if it was stopped."""
+    samples, batch, arrived, give_way = plan
+    mine = counters + 8 * WORDS * (thread + 1)
+    for step in range((samples + batch - 1) // batch):
+        state[START] = step * batch
+        state[ROWS] = min(batch, samples - step * batch)
+        state[STEP] = step
+        state[UPDATE] += 1
+        program = programs[state[UPDATE] & 1]
+        for k in range(program.shape[0]):
+            before = cycles() if times.size else 0
+            call(program[k, 0], program[k, 1], state.ctypes.data, memory, data)
+            if times.size:
+                times[k, 0] += cycles() - before
+            mark = program[k, 2]
+            if mark and threads > 1:
+                before = cycles() if times.size else 0
+                if mark & ARRIVE:
+                    arrived += 1
+                    publish(mine, arrived)
+                if mark & WAIT and not _wait(counters, threads, arrived, give_way):
+                    return -1
+                if times.size:
+                    times[k, 1] += cycles() - before
+    return arrived
+
+
+run_steps = kept_on_disk(lambda cache: njit(nogil=True, cache=cache)(_run_steps))
+"""The compiled loop, which releases the GIL."""

@@ -1,0 +1,1 @@
+"""CUDA: kernels, cuBLAS, streams and graphs."""

@@ -1,0 +1,159 @@
+"""Runs kernels and matrix products on a CUDA device, one by one or captured in a graph."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .cublas import Cublas
+from .kernels import SOURCE, pack
+
+Call = Callable[[], None]
+
+
+class CudaMachine:
+    """Kernels and products for one floating-point type, on a new stream of the current device.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+    precision : str, default "float32"
+        The precision of products; see :data:`_cublas.COMPUTE`.
+    """
+
+    def __init__(self, dtype: str, precision: str = "float32") -> None:
+        import cupy
+
+        self._cupy, self.dtype = cupy, np.dtype(dtype)
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self._module = kernels_of(cupy.cuda.Device().id, dtype)
+        self._cublas = Cublas(self.stream.ptr, precision)
+        self.nbytes = self._cublas.nbytes
+        self._sent: list[np.ndarray] = []
+        self.epsilon = float(np.finfo(self.dtype).eps)
+        self.scales_loss = precision == "float16"
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Return a new array of zeros, by default of the machine's type."""
+        # On the current stream, so that CuPy can reuse the memory after this stream is gone.
+        return self._cupy.zeros(shape, dtype or self.dtype)
+
+    def host_buffer(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return an array in pinned host memory, from which copies to the device are asynchronous.
+
+        From pageable memory, the driver copies through a small buffer of its own and may wait for
+        the stream first. Do not change values until their copy is done.
+        """
+        import cupyx
+
+        try:
+            buffer: np.ndarray = cupyx.empty_pinned(shape, dtype)
+        except (MemoryError, RuntimeError):  # no more memory can be pinned; pageable memory works
+            buffer = np.empty(shape, dtype)
+        return buffer
+
+    def write(self, place: Any, values: Any) -> None:
+        """Copy values from the host or the device into the array ``place``, in stream order."""
+        with self.stream:
+            if isinstance(values, np.ndarray):
+                sent = np.ascontiguousarray(values, place.dtype)
+                self._sent.append(sent)  # kept until the stream was waited for: the copy is async
+                place.set(sent, stream=self.stream)
+            else:
+                self._cupy.copyto(place, values)
+
+    def read(self, array: Any) -> np.ndarray:
+        """Return a copy of an array on the host; wait for the stream."""
+        host: np.ndarray = array.get(stream=self.stream)
+        self._sent.clear()
+        return host
+
+    def kernel(self, name: str, grid: tuple[int, int], block: int, *arguments: Any) -> Call:
+        """Return a function that launches a kernel; an argument None is a null pointer."""
+        function, packed = self._module.get_function(name), pack(name, self.dtype, arguments)
+        return lambda: function(grid, (block,), packed)
+
+    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
+        """Return a function that computes ``out = a @ b``; see :meth:`Cublas.prepare`.
+
+        It is called once here, since the first call makes cuBLAS choose and load a kernel, which
+        must not happen during capture.
+        """
+        call = self._cublas.prepare(a, b, out, transposed)
+        self.run([call])
+        return call
+
+    def run(self, calls: Iterable[Call]) -> None:
+        """Make calls on the stream, one after another."""
+        with self.stream:
+            for call in calls:
+                call()
+
+    def record(self, calls: Iterable[Call]) -> Call:
+        """Capture calls in a CUDA graph; return a function that launches the graph."""
+        with self.stream:
+            self.stream.begin_capture()
+            try:
+                for call in calls:
+                    call()
+            finally:
+                graph = self.stream.end_capture()
+            graph.upload(self.stream)
+        return lambda: graph.launch(self.stream)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Order the block's work on this stream after the past work of the current stream.
+
+        Later work of the current stream is ordered after the block, since it may reuse memory from
+        which the block copies values.
+        """
+        self.stream.wait_event(self._cupy.cuda.get_current_stream().record())
+        try:
+            yield
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Let the current stream wait for the past work of this stream."""
+        self._cupy.cuda.get_current_stream().wait_event(self.stream.record())
+
+    def mark(self) -> Any:
+        """Return an event that occurs when all past work of this stream is done."""
+        # block=True: the waiting thread sleeps instead of spinning.
+        event = self._cupy.cuda.Event(block=True, disable_timing=True)
+        return self.stream.record(event)
+
+    def copy(self, array: Any) -> Any:
+        """Return a copy of an array on the device, made on the current stream."""
+        return array.copy()
+
+    def join(self, parts: Sequence[Any]) -> Any:
+        """Concatenate flat arrays, on the current stream."""
+        return self._cupy.concatenate(parts)
+
+    def synchronize(self) -> None:
+        """Wait until all work of this stream is done."""
+        self.stream.synchronize()
+
+    def close(self) -> None:
+        """Wait for the stream, and destroy the cuBLAS handle."""
+        self.synchronize()
+        self._cublas.close()
+
+
+@cache
+def kernels_of(device: int, dtype: str) -> Any:
+    """Return the kernels, compiled once per process for each device and type.
+
+    CuPy adds ``-ftz=true``, which flushes subnormal float32 numbers (below 1.2e-38) to 0.
+    """
+    import cupy
+
+    real = "float" if dtype == "float32" else "double"
+    options = (f"-DREAL={real}", "--std=c++17")
+    module = cupy.RawModule(code=SOURCE.read_text(encoding="utf-8"), options=options)
+    module.compile()
+    return module

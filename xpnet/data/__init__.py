@@ -1,0 +1,5 @@
+"""Data sets: features, targets and weights, and what they are read from."""
+
+from .dataset import Dataset, as_dataset, one_hot, take_rows, train_test_split
+
+__all__ = ["Dataset", "as_dataset", "one_hot", "take_rows", "train_test_split"]

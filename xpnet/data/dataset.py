@@ -1,0 +1,394 @@
+"""Data sets: samples and labels with their names, in any library, checked when they are made."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backends import (
+    Array,
+    array_namespace,
+    backend_of,
+    check_rows,
+    check_structure,
+    is_sparse,
+    move,
+    ops,
+    to_host,
+)
+from ..common.checks import check_count, check_flag, check_path, check_texts, room_for
+from . import reading, stored
+from .csv import read_csv
+from .splitting import count_test, stratified
+
+__all__ = ["Dataset", "as_dataset", "one_hot", "train_test_split"]
+
+
+class Dataset:
+    """Samples in rows, with their labels, weights and names.
+
+    Arrays are not copied, and keep their library, device and type.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
+        as CSR; duplicate entries are summed), nested lists, or a pandas or polars DataFrame.
+        Booleans, integers or floats.
+        A ``numpy.memmap``, an HDF5 or Zarr data set, or another object with a shape, a type and
+        slices of rows stays where it is stored, in any byte order. Training reads it into memory
+        once if it fits and the network has no ``memory_limit``. Otherwise it reads chunks, each
+        made of blocks of rows from all over the data. Prediction always reads chunks.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
+        Labels. They are moved to the device of ``X``, or to the host if ``X`` is sparse. On a
+        device without float64 they become float32, with a warning if float32 has too few digits to
+        tell them apart.
+    feature_names : sequence of str, optional
+        A name for each column; by default the column names of a DataFrame.
+    label_name : str, optional
+        The name of the labels; by default the name of a Series or of a single column.
+    sample_weight : array-like of shape (n_samples,), optional
+        The weight of each sample: finite, 0 or more, not all 0. Moved like ``y``.
+    class_names : sequence of str, optional
+        The names of the classes 0, 1, ... in ``y``.
+
+    Attributes
+    ----------
+    X, y, feature_names, label_name, sample_weight, class_names
+        As above; None if not given.
+
+    Raises
+    ------
+    TypeError
+        The data are not real numbers, but e.g. text, dates, objects or complex numbers.
+    ValueError
+        Shapes do not fit each other, a frame has missing values, or names or weights are invalid.
+
+    Examples
+    --------
+    >>> data = Dataset([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1, 1, 0], feature_names=["a", "b"])
+    >>> data
+    Dataset(3 samples, 2 features of float64 on cpu, labels of int64)
+    >>> data.rows([2, 0]).y
+    array([0, 1])
+    """
+
+    X: Array
+    y: Array | None
+    feature_names: list[str] | None
+    label_name: str | None
+    sample_weight: Array | None
+    class_names: list[str] | None
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any = None,
+        feature_names: Sequence[str] | None = None,
+        label_name: str | None = None,
+        sample_weight: Any = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        self.X, columns = reading.read_features(X)
+        reading.check_samples(self.X, X)
+        self.y = None
+        label: list[str] = []
+        if y is not None:
+            y, label = reading.read_numbers("y", y)
+            self.y = reading.move_beside("y", y, self.X, (1, 2))
+        self.sample_weight = None
+        if sample_weight is not None:
+            sample_weight = reading.read_numbers("sample_weight", sample_weight)[0]
+            reading.check_weights(sample_weight)
+            self.sample_weight = reading.move_beside("sample_weight", sample_weight, self.X, (1,))
+        self.feature_names = reading.check_names(feature_names, columns, self.n_features)
+        self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
+        self.class_names = None
+        if class_names is not None:
+            self.class_names = check_texts("class_names", class_names)
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | Path,
+        label: str | None = None,
+        columns: Sequence[str] | None = None,
+        delimiter: str | None = None,
+    ) -> "Dataset":
+        """Read a CSV file with a header row; every feature column holds numbers.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file in UTF-8, not compressed. Empty and blank lines are skipped.
+        label : str, optional
+            The column that becomes ``y``. None of its cells may be missing (empty or "nan"). If all
+            are whole numbers, ``y`` is ``int64``; if all are numbers, it is ``float64``. Otherwise
+            the distinct texts, sorted, become the class indices 0, 1, ... (``int64``), and are kept
+            in ``class_names``.
+        columns : sequence of str, optional
+            The columns that become ``X``, in this order; by default all but ``label``. Other
+            columns may have any content.
+        delimiter : str, optional
+            One character. By default, a tab if the file's name ends in ``.tsv``; otherwise
+            detected from the first lines, among ``, ; | tab``.
+
+        Returns
+        -------
+        Dataset
+            ``X`` is ``float64``.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        UnknownNameError
+            The file does not have the column ``label``, or one of ``columns``.
+        ValueError
+            The file is empty or compressed, or has no header or a column without a name. Or a row
+            has the wrong number of cells or a cell that is not a number; the message has the line.
+        """
+        names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
+        return cls(X, y, names, label, class_names=class_names)
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def __repr__(self) -> str:
+        if stored.is_stored(self.X):
+            where = "stored"
+        else:
+            where = "in CSR" if is_sparse(self.X) else f"on {backend_of(self.X).device_name}"
+        features = f"{self.n_features} features of {stored.type_name(self.X)} {where}"
+        labels = "" if self.y is None else f", labels of {stored.type_name(self.y)}"
+        return f"Dataset({len(self)} samples, {features}{labels})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of ``X``: (n_samples, n_features)."""
+        return len(self), self.n_features
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of ``X``."""
+        return int(self.X.shape[1])
+
+    def rows(self, index: Any) -> "Dataset":
+        """Return the samples at ``index``, in that order, with the same names.
+
+        Parameters
+        ----------
+        index : sequence of int, or integer array of shape (k,)
+            Row numbers from 0 to ``len(self) - 1``; they may be repeated.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        TypeError
+            ``index`` does not hold integers.
+        ValueError
+            ``index`` is not one-dimensional, or a row number is out of range.
+        """
+        index = reading.check_index(index, len(self))
+        part = copy.copy(self)
+        if stored.is_stored(self.X):
+            part.X = stored.read_rows(self.X, index)
+        else:
+            part.X = take_rows(self.X, index)
+        part.y = None if self.y is None else take_rows(self.y, index)
+        part.sample_weight = (
+            None if self.sample_weight is None else take_rows(self.sample_weight, index)
+        )
+        return part
+
+    def check_finite(self) -> None:
+        """Refuse NaN and infinity in ``X`` and ``y``; this waits for the device.
+
+        Stored features are not checked here, but when they are read.
+
+        Raises
+        ------
+        ValueError
+            The message has the number of such values, and the row and column of the first.
+        """
+        if is_sparse(self.X):
+            self._check_sparse()
+        elif not stored.is_stored(self.X):
+            self._check_finite_array("X", self.X)
+        if self.y is not None:
+            self._check_finite_array("y", self.y)
+
+    def _check_finite_array(self, name: str, values: Array) -> None:
+        xp, backend = array_namespace(values), backend_of(values)
+        if not xp.isdtype(values.dtype, "real floating"):
+            return
+        if backend.scalar(ops.all_finite(values)):
+            return
+        finite = xp.isfinite(values)
+        # Copies from the device one flag for each row, then the first bad row.
+        table = xp.reshape(finite, (values.shape[0], -1))
+        row = int(np.argmin(backend.to_numpy(xp.all(table, axis=1))))
+        cells = np.atleast_1d(backend.to_numpy(values[row, ...]))
+        column = int(np.argmin(np.isfinite(cells)))
+        where = f"row {row}"
+        if values.ndim == 2:
+            where += f", column {self._column(column) if name == 'X' else column}"
+        count = backend.scalar(xp.sum(xp.astype(xp.logical_not(finite), xp.int64)))
+        raise reading.not_finite(name, int(count), cells[column], where)
+
+    def _check_sparse(self) -> None:
+        """Refuse NaN and infinity, and a CSR structure damaged since ``X`` was read."""
+        check_structure(self.X)
+        finite = np.isfinite(self.X.data)
+        if finite.all():
+            return
+        place = int(np.argmin(finite))
+        row = int(np.searchsorted(self.X.indptr, place, side="right")) - 1
+        where = f"row {row}, column {self._column(int(self.X.indices[place]))}"
+        raise reading.not_finite("X", int(np.sum(~finite)), self.X.data[place], where)
+
+    def _column(self, column: int) -> str:
+        return f"{column} ({self.feature_names[column]!r})" if self.feature_names else str(column)
+
+
+def as_dataset(data: Any) -> Dataset:
+    """Return a data set from one, or from a tuple ``(X, y)`` or ``(X, y, sample_weight)``.
+
+    Raises
+    ------
+    TypeError
+        ``data`` is something else.
+
+    Examples
+    --------
+    >>> as_dataset(([[1], [2]], [0, 1])).shape
+    (2, 1)
+    """
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        return Dataset(data[0], data[1], sample_weight=data[2] if len(data) == 3 else None)
+    given = f"a tuple of {len(data)}" if isinstance(data, tuple) else type(data).__name__
+    if isinstance(data, (str, Path)):
+        advice = "to read a CSV file, give Dataset.from_csv(path, label=...)"
+    else:
+        advice = "give features and targets together, in parentheses, as (X, y)"
+    raise TypeError(
+        f"expected a Dataset or a tuple (X, y) or (X, y, sample_weight), got {given}: {advice}"
+    )
+
+
+def train_test_split(
+    dataset: Any, test_size: float = 0.25, stratify: bool = False, seed: int | None = None
+) -> tuple[Dataset, Dataset]:
+    """Shuffle the samples and split them in two parts.
+
+    Parameters
+    ----------
+    dataset : Dataset or tuple (X, y)
+    test_size : float or int, default 0.25
+        The size of the test part: a proportion of the samples in (0, 1), or their number.
+    stratify : bool, default False
+        Whether to keep the proportions of the classes in both parts, with at least one sample of
+        each class.
+    seed : int, optional
+        Fixes the order, which is then the same on every backend. Without it, each call shuffles
+        differently.
+
+    Returns
+    -------
+    train, test : Dataset
+
+    Raises
+    ------
+    ValueError
+        A part would be empty, or would lack a class although ``stratify`` is True.
+
+    Examples
+    --------
+    >>> train, test = train_test_split(([[0], [1], [2], [3]], [0, 1, 0, 1]), 2, True, seed=0)
+    >>> sorted(test.y.tolist())
+    [0, 1]
+    """
+    dataset, stratify = as_dataset(dataset), check_flag("stratify", stratify)
+    seed = None if seed is None else check_count("seed", seed, least=0)
+    n = len(dataset)
+    n_test = count_test(test_size, n)
+    order = np.random.default_rng(seed).permutation(n)
+    chosen = order[:n_test]
+    if stratify:
+        if dataset.y is None:
+            raise ValueError("stratify=True needs labels: give the data set a y")
+        chosen = stratified(to_host(dataset.y), order, n_test)
+    in_test = np.zeros(n, dtype=bool)
+    in_test[chosen] = True
+    return dataset.rows(order[~in_test[order]]), dataset.rows(order[in_test[order]])
+
+
+def one_hot(labels: Any, n_classes: int | None = None) -> Array:
+    """Return a row for each label, with 1 in the label's column and 0 elsewhere.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n,)
+        Class indices 0, 1, ...: integers, or floats with whole values.
+    n_classes : int, optional
+        The number of columns; by default the largest label + 1.
+
+    Returns
+    -------
+    array of shape (n, n_classes)
+        ``float32``, in the library and on the device of ``labels``; a NumPy array for lists.
+
+    Raises
+    ------
+    TypeError
+        The labels are not numbers.
+    ValueError
+        A label is negative, not whole, or not below ``n_classes``.
+
+    Examples
+    --------
+    >>> one_hot([1, 0])
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+    labels = reading.read_numbers("labels", labels)[0]
+    if is_sparse(labels) or labels.ndim != 1:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}: expected (n,), dense")
+    xp, backend = array_namespace(labels), backend_of(labels)
+    if xp.isdtype(labels.dtype, "real floating") and not backend.scalar(
+        xp.all(xp.isfinite(labels) & (xp.floor(labels) == labels))
+    ):
+        raise ValueError("labels has numbers that are not whole: expected 0, 1, ...")
+    codes = xp.astype(labels, xp.int64)
+    if codes.shape[0]:
+        least, most = (int(backend.scalar(f(codes))) for f in (xp.min, xp.max))
+    else:
+        least, most = 0, -1
+    n_classes = most + 1 if n_classes is None else check_count("n_classes", n_classes)
+    if n_classes < 1 or least < 0 or most >= n_classes:
+        raise ValueError(
+            f"labels go from {least} to {most} for {n_classes} classes: expected 0 to "
+            "n_classes - 1. np.unique(labels, return_inverse=True)[1] makes such labels from others"
+        )
+    with room_for("rows", (int(codes.shape[0]), n_classes)):
+        return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))
+
+
+def take_rows(values: Any, index: np.ndarray) -> Any:
+    """Return the rows ``values[index]`` of an array, on its device, or of a sparse matrix."""
+    if is_sparse(values):
+        check_rows(values, index)
+        return values[index]
+    index = move(index, backend_of(values))
+    if values.ndim > 1:
+        return ops.take_rows(values, index)
+    # As a matrix, because PyTorch cannot index vectors of uint16, uint32 or uint64.
+    xp = array_namespace(values)
+    return xp.reshape(ops.take_rows(xp.reshape(values, (-1, 1)), index), (-1,))

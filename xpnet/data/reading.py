@@ -1,0 +1,367 @@
+"""Reading arrays, lists, tables and sparse matrices as real numbers, or refusing them."""
+
+import copy
+import re
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from ..backends import (
+    Array,
+    array_namespace,
+    backend_of,
+    check_structure,
+    is_array,
+    is_sparse,
+    move,
+    to_host,
+)
+from ..backends._errors import shown
+from ..backends._warnings import warn
+from ..common.checks import check_texts
+from .digits import lost_digits
+from .stored import is_stored, read_all
+
+_ENCODE = (
+    "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "
+    "and then as columns with xpnet.data.one_hot"
+)
+_HINTS = {
+    "c": "give the real and the imaginary parts as separate columns",
+    "M": (
+        "give dates as numbers, e.g. seconds since the first one: "
+        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64"
+    ),
+    "m": "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's')",
+}
+_DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
+
+
+def read_features(X: Any) -> tuple[Any, list[str]]:
+    """Return features as :func:`read_numbers` does; stored data are not read."""
+    if isinstance(X, Mapping) and not is_sparse(X):  # such as an HDF5 or a .npz file
+        raise TypeError(
+            f"X is a {type(X).__name__}, which holds arrays by name: give one of them, "
+            f"X[{next(iter(X), 'name')!r}] say, or a table with all of them as its columns"
+        )
+    if not is_stored(X):
+        return read_numbers("X", X)
+    if np.dtype(X.dtype).kind not in "biuf":
+        raise _not_numbers("X", np.dtype(X.dtype))
+    return X, []
+
+
+def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
+    """Return real numbers as an array or a CSR matrix, and the names of its columns, or []."""
+    names: list[str] = []
+    if isinstance(values, np.memmap) and values.ndim:
+        values = read_all(values) if is_stored(values) else np.asarray(values)
+    elif is_stored(values):
+        values = np.array(values[:])  # labels and weights are small, and in memory
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array: fill it in first, with {name}.filled(...)")
+    if is_sparse(values):
+        values = _canonical(values) if values.ndim == 2 else values
+    elif not is_array(values) and hasattr(values, "to_numpy"):  # e.g. of pandas or polars
+        values, names = _read_frame(name, values)
+    elif not is_array(values):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ValueError(f"{name} has rows of different lengths ({error})") from error
+    if isinstance(values, np.ndarray) and values.ndim == 0 and values.dtype.kind in "US":
+        raise _text(name, values.item())
+    if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+        values = _read_objects(name, values)
+    isdtype = np.isdtype if is_sparse(values) else array_namespace(values).isdtype
+    if not isdtype(values.dtype, ("bool", "integral", "real floating")):
+        raise _not_numbers(name, values.dtype, values)
+    return values, names
+
+
+def _canonical(X: Any) -> Any:
+    """Return a sparse matrix as CSR without duplicate entries, with sorted column indices.
+
+    Several sparse formats allow duplicate entries, which stand for their sum. On such a matrix, a
+    kernel that sets values would give other results than one that adds them. The given matrix is
+    not changed: if it has duplicates, the result is a copy. Integers are summed in 64 bits, and
+    keep their type if the sums fit into it.
+    """
+    check_structure(X)
+    dtype = X.dtype
+    if dtype.kind not in "biuf":  # read_numbers refuses it, with advice
+        return X.tocsr()
+    if X.format == "csr" and X.nnz < len(X.data):  # drop unused space behind the last entry
+        rows = (X.data[: X.nnz], X.indices[: X.nnz], X.indptr)
+        X = type(X)(rows, shape=X.shape)
+    # A new matrix on the same arrays: the flag cached in the given one may be out of date.
+    if X.format == "csr" and _csr(X, X.data).has_canonical_format:
+        return X
+    wide = {"i": np.int64, "u": np.uint64}.get(dtype.kind, dtype.newbyteorder("="))
+    rows = _summed(X, np.float32 if dtype == np.float16 else wide)
+    if dtype.kind in "iu" and rows.nnz < X.nnz and float(np.abs(X.data).max()) * X.nnz >= 2**63:
+        return _summed(X, np.float64)  # 64 bits may not hold the sums
+    return rows.astype(dtype.newbyteorder("=")) if _fits(dtype, rows.data) else rows
+
+
+def _summed(X: Any, dtype: Any) -> Any:
+    """Return a sparse matrix as CSR, with duplicate entries summed in the type ``dtype``."""
+    if X.format == "coo":  # its conversion sums duplicates, in the type of the data
+        X = copy.copy(X)
+        X.data = X.data.astype(dtype)
+    rows = X.tocsr()
+    rows = _csr(rows, rows.data.astype(dtype), copy=True)
+    rows.sum_duplicates()
+    return rows
+
+
+def _csr(rows: Any, values: Array, copy: bool = False) -> Any:
+    """Return a CSR matrix with the structure of ``rows``, copied or shared, and new values."""
+    return type(rows)((values, rows.indices, rows.indptr), shape=rows.shape, copy=copy)
+
+
+def _fits(dtype: np.dtype, values: Array) -> bool:
+    """Whether values are integers of another type that ``dtype`` can hold as well."""
+    if dtype.kind not in "iu" or values.dtype.kind not in "iu" or values.dtype == dtype:
+        return False
+    limits = np.iinfo(dtype)
+    return not values.size or bool(limits.min <= values.min() and values.max() <= limits.max)
+
+
+def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
+    """Return a DataFrame or a Series as an array; refuse missing values, with their column."""
+    columns = getattr(frame, "columns", None)
+    if columns is None:
+        own = getattr(frame, "name", None)
+        what = f"{name} ({own!r})" if own else name
+        return _read_column(what, frame.to_numpy()), [str(own)] if own else []
+    names = [str(column) for column in columns]
+    check_distinct(f"{name} has columns", names)
+    parts = [
+        _read_column(f"{name}, column {str(column)!r}", frame[column].to_numpy())
+        for column in columns
+    ]
+    if not parts:
+        raise ValueError(f"{name} is a frame without columns")
+    table = np.column_stack(parts)
+    if table.dtype.kind == "f" and all(part.dtype.kind in "biu" for part in parts):
+        raise TypeError(
+            f"{name} has columns of uint64 and of signed integers: cast them to one type"
+        )
+    return table, names
+
+
+def _read_objects(name: str, values: np.ndarray) -> np.ndarray:
+    """Return an array of Python objects as an array of numbers, or refuse it."""
+    if values.ndim == 0:  # NumPy wraps an object of a type that it does not know
+        raise TypeError(f"{name} is a {type(values.item()).__name__}: expected arrays or lists")
+    if values.ndim != 2:
+        return _read_column(name, values)
+    parts = [_read_column(f"{name}, column {k}", values[:, k]) for k in range(values.shape[1])]
+    return np.column_stack(parts) if parts else values.astype(np.float64)
+
+
+def _read_column(what: str, values: np.ndarray) -> np.ndarray:
+    """Return one column as numbers, or refuse it; ``what`` is its name in the message."""
+    cells = values.ravel().tolist() if values.dtype.kind == "O" else []
+    missing = np.array([_is_missing(cell) for cell in cells], dtype=bool)
+    if values.dtype.kind == "f":
+        missing = np.isnan(values)
+    if missing.any():
+        raise ValueError(
+            f"{what} has {missing.sum()} missing value(s) (NaN or None), the first in row "
+            f"{int(np.argmax(missing))}: fill them in or drop these rows"
+        )
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, (bool, int, float, np.bool_, np.integer, np.floating)):
+            raise TypeError(
+                f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: "
+                f"{_HINTS.get(_kind_of_time(cell), _ENCODE)}"
+            )
+    numbers: np.ndarray = np.asarray(cells).reshape(values.shape) if cells else values
+    if numbers.dtype.kind not in "biuf":
+        raise _not_numbers(what, numbers.dtype, numbers)
+    return numbers
+
+
+def refuse_times(name: str, values: Any) -> None:
+    """Refuse dates and durations in arrays, lists or tables.
+
+    NumPy and scikit-learn convert them to integers: days, or nanoseconds since 1970.
+
+    Raises
+    ------
+    TypeError
+        The values are dates or durations; the message says how to convert them to numbers.
+    """
+    # By column, because NumPy may convert a whole table of several types to floats.
+    if hasattr(values, "columns"):
+        for column in values.columns:
+            refuse_times(f"{name}, column {str(column)!r},", np.asarray(values[column]))
+        return
+    try:
+        host = np.asarray(values)
+    except ValueError:  # rows of different lengths, which the caller refuses
+        return
+    kinds: set[str] = {host.dtype.kind}
+    if host.dtype.kind == "O":
+        kinds = {_kind_of_time(cell) for cell in host.flat}
+    elif host.dtype.kind in "UST" and host.size:
+        kinds = {_kind_of_time(host.flat[0])}
+    for kind in ("M", "m"):
+        if kind in kinds:
+            raise TypeError(f"{name} has dates or durations, expected numbers: {_HINTS[kind]}")
+
+
+def is_date(text: str) -> bool:
+    """Whether a text begins with a date with a year of four digits: 2026-01-31, 31.1.2026."""
+    return _DATE.match(text) is not None
+
+
+def _kind_of_time(cell: Any) -> str:
+    """Return "M" if a cell is a date, "m" if it is a duration, otherwise ""."""
+    if isinstance(cell, (timedelta, np.timedelta64)):
+        return "m"
+    if isinstance(cell, (date, np.datetime64)) or type(cell).__name__ == "Period":
+        return "M"
+    if isinstance(cell, bytes):
+        cell = cell.decode("ascii", "replace")
+    return "M" if isinstance(cell, str) and is_date(cell) else ""
+
+
+def _is_missing(cell: Any) -> bool:
+    """Whether a Python object stands for a missing value; pandas's NA cannot be compared."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, (float, np.floating)) and bool(cell != cell)
+
+
+def _not_numbers(what: str, dtype: Any, values: Any = None) -> TypeError:
+    # Types of other libraries have no kind; the only ones that get here are complex.
+    kind = getattr(dtype, "kind", "c")
+    if kind in "UST" and isinstance(values, np.ndarray) and values.size:
+        kind = _kind_of_time(values.flat[0])
+    hint = _HINTS.get(kind, _ENCODE)
+    return TypeError(f"{what} has the type {dtype}, expected booleans, integers or floats: {hint}")
+
+
+def _text(name: str, text: Any) -> TypeError:
+    hint = ""
+    if name == "X":
+        hint = ". To read a CSV file, give Dataset.from_csv(path, label=...)"
+    return TypeError(f"{name}={shown(text)}: expected an array or a list of numbers{hint}")
+
+
+def not_finite(name: str, count: int, value: Any, where: str) -> ValueError:
+    """Return the error for numbers that are NaN or infinite."""
+    return ValueError(
+        f"{name} has {count} value(s) that are not finite, the first ({value}) in {where}: "
+        "drop such rows, or fill in the values, e.g. with the column's mean"
+    )
+
+
+def check_samples(X: Array, given: Any) -> None:
+    """Refuse features that are not a table; the advice depends on the type of ``given``.
+
+    ``given`` is the object from which ``X`` was read.
+    """
+    shape = tuple(X.shape)
+    call = "X.reshape(" if hasattr(given, "reshape") else "np.reshape(X, "
+    if len(shape) == 2 and shape[1] > 0:
+        return
+    hint = "give a table with a row for each sample"
+    if len(shape) == 1 and hasattr(given, "to_frame"):
+        hint = "for one feature give X.to_frame()"
+    elif len(shape) == 1:
+        hint = f"for one feature give {call}({shape[0]}, 1)), for one sample {call}(1, -1))"
+    elif len(shape) > 2:
+        hint = f"flatten each sample: {call}({shape[0]}, -1))"
+    raise ValueError(f"X has shape {shape}, expected (n_samples, n_features): {hint}")
+
+
+def check_weights(weights: Array) -> None:
+    """Refuse sample weights that are sparse, negative, not finite, or all 0."""
+    if is_sparse(weights):
+        raise TypeError("sample_weight is sparse: give sample_weight.toarray().ravel()")
+    host = to_host(weights)
+    if not np.isfinite(host).all() or (host < 0).any() or (host.size and not host.any()):
+        raise ValueError("sample_weight must be finite, 0 or more, and not all 0")
+
+
+def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | None:
+    """Return the names of the features: those given, or else those of the columns, or None."""
+    if given is None:
+        return columns or None
+    names = check_texts("feature_names", given)
+    if len(names) != n_features:
+        raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
+    check_distinct("feature_names has", names)
+    return names
+
+
+def check_distinct(what: str, names: list[str]) -> None:
+    """Refuse a name that occurs twice."""
+    if double := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ValueError(f"{what} more than once: {', '.join(double)}. Rename them")
+
+
+def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...]) -> Array:
+    """Move labels or weights to the device of ``X``; to the host if ``X`` is sparse or stored."""
+    if is_sparse(values):
+        raise TypeError(f"{name} is sparse: give {name}.toarray()")
+    if values.ndim not in dimensions:
+        raise ValueError(
+            f"{name} has shape {tuple(values.shape)}: give one row for each sample of X"
+        )
+    if values.shape[0] != X.shape[0]:
+        raise ValueError(
+            f"X has {X.shape[0]} rows but {name} has {values.shape[0]}: expected the same"
+        )
+    if is_sparse(X) or is_stored(X):
+        return to_host(values)
+    backend = backend_of(X)
+    if backend.owns(values):
+        return values
+    host = to_host(values)
+    if host.dtype == np.float64 and backend.wide_dtype != "float64":
+        if name == "y" and (lost := lost_digits(host, "float32")) is not None:
+            warn(
+                f"{lost}, and {backend.device_name} has no float64: give X on the host, or "
+                "standardise y first"
+            )
+        host = host.astype(np.float32)
+    return move(host, backend)
+
+
+def is_wide(dtype: np.dtype, item: int) -> bool:
+    """Whether a type has more digits than the floating-point type of ``item`` bytes.
+
+    float32 holds all integers of 16 bits, but not all of 32 bits.
+    """
+    return item == 4 and dtype.itemsize >= (8 if dtype.kind == "f" else 4)
+
+
+def check_index(index: Any, n: int) -> np.ndarray:
+    """Return row numbers as an array, or refuse those that are none of ``n`` rows."""
+    try:
+        places = to_host(index)
+    except ValueError as error:
+        raise ValueError(f"index has rows of different lengths ({error})") from error
+    if places.size == 0:
+        places = places.astype(np.int64)
+    if places.dtype.kind not in "iu":
+        raise TypeError(
+            f"index has the type {places.dtype}, expected integers (np.flatnonzero(mask) makes "
+            "them from a mask)"
+        )
+    if places.ndim != 1:
+        raise ValueError(f"index has shape {places.shape}, expected (k,)")
+    if places.size and (places.min() < 0 or places.max() >= n):
+        raise ValueError(
+            f"index goes from {places.min()} to {places.max()}, expected 0 to {n - 1}: the data "
+            f"set has {n} samples"
+        )
+    return places.astype(np.int64, copy=False)

@@ -1,0 +1,91 @@
+"""The sizes of training and test parts, and stratified splitting."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..backends._errors import shown
+from ..common.checks import number, whole_number
+
+
+def count_test(test_size: Any, n: int) -> int:
+    """Return how many of n samples go into the test part.
+
+    Raises
+    ------
+    ValueError, TypeError
+        ``test_size`` is neither a share between 0 and 1 nor a whole number, or a part is empty.
+    """
+    if (whole := whole_number(test_size)) is not None:
+        n_test = whole
+    elif 0 < (share := number(test_size)) < 1:
+        n_test = math.floor(share * n + 0.5)
+    else:
+        kind = ValueError if isinstance(test_size, (float, np.floating)) else TypeError
+        raise kind(
+            f"test_size={shown(test_size)}: expected a share between 0 and 1, or a whole number of "
+            "samples"
+        )
+    if not 0 < n_test < n:
+        raise ValueError(
+            f"test_size={shown(test_size)} puts {shown(n_test)} of {n} samples in the test part: "
+            "each part needs at least one"
+        )
+    return n_test
+
+
+def stratified(labels: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray:
+    """Return the indices of ``n_test`` samples with each class in proportion.
+
+    Parameters
+    ----------
+    labels : array of shape (n,) or (n, k)
+        In two dimensions, e.g. one-hot, each distinct row is a class.
+    order : int array of shape (n,)
+        A shuffled order of the samples; the first samples of each class are taken.
+    n_test : int
+
+    Returns
+    -------
+    int array of shape (n_test,)
+
+    Raises
+    ------
+    ValueError
+        Not every class can be in both parts.
+    """
+    _, codes, counts = np.unique(
+        labels, axis=0 if labels.ndim == 2 else None, return_inverse=True, return_counts=True
+    )
+    if counts.min() < 2:
+        raise ValueError(
+            "stratify=True: a class has only 1 sample, but each part needs one of each class"
+        )
+    k, n = len(counts), len(order)
+    if not k <= n_test <= n - k:
+        raise ValueError(
+            f"stratify=True: {n - n_test} and {n_test} samples cannot both hold each of {k} "
+            "classes: give another test_size"
+        )
+    shares = _shares(counts, n_test)
+    by_class = order[np.argsort(codes.ravel()[order], kind="stable")]
+    groups = np.split(by_class, np.cumsum(counts)[:-1])
+    return np.concatenate([group[:m] for group, m in zip(groups, shares, strict=True)])
+
+
+def _shares(counts: np.ndarray, total: int) -> np.ndarray:
+    """Split ``total`` in proportion to ``counts`` by largest remainder, from 1 to count - 1 each.
+
+    The remainders are multiplied by ``sum(counts)``, which makes them whole numbers, so that they
+    are compared without rounding.
+    """
+    n = int(counts.sum())
+    shares: np.ndarray = np.maximum(counts * total // n, 1)
+    while (short := total - int(shares.sum())) != 0:
+        remainder = counts * total - shares * n
+        if short > 0:
+            shares[np.argmax(np.where(shares < counts - 1, remainder, -n * n))] += 1
+        else:
+            shares[np.argmin(np.where(shares > 1, remainder, n * n))] -= 1
+    return shares

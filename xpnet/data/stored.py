@@ -1,0 +1,118 @@
+"""Reading data that are stored in files: memory maps, HDF5, Zarr, anything that can be sliced."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..backends import Array, is_array, is_sparse, to_host
+from .mapped import Read, mapped_rows
+
+
+def is_stored(X: Any) -> bool:
+    """Whether X is outside memory and is read by slices: a memory map, HDF5 or Zarr.
+
+    Copies of a memory map, and results computed from it, have the same class but are in memory.
+    """
+    if isinstance(X, np.memmap):
+        return X._mmap is not None  # type: ignore[attr-defined]
+    if isinstance(X, (np.ndarray, np.generic, type)) or is_array(X) or is_sparse(X):
+        return False
+    read = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
+    return read and not hasattr(X, "to_numpy")
+
+
+def type_name(values: Array) -> str:
+    """Return the name of an array's type, in any library, e.g. ``"float32"``."""
+    return str(values.dtype).rpartition(".")[2]
+
+
+def numpy_type(values: Any) -> np.dtype:
+    """Return the NumPy type, in native byte order, of an array of any library or stored data."""
+    try:
+        dtype: np.dtype = np.dtype(values.dtype).newbyteorder("=")
+        return dtype
+    except TypeError:  # a type object of another library
+        return np.dtype(type_name(values))
+
+
+def rows_decoded_together(X: Any) -> int:
+    """Return the fewest rows that a file decodes, even if only one is read."""
+    chunks = getattr(X, "chunks", None) if is_stored(X) else None
+    return chunks[0] if chunks and isinstance(chunks[0], int) else 1
+
+
+@contextmanager
+def stored_rows(X: Any) -> Iterator[Read]:
+    """Yield a function that reads rows of ``X`` and needs little memory besides its output."""
+    if isinstance(X, np.memmap) and is_stored(X):
+        with mapped_rows(X) as read:
+            yield read
+    else:
+        yield lambda start, stop, out: _read_slices(X, start, stop, out)
+
+
+def read_all(X: Any) -> np.ndarray:
+    """Read all rows into an array in memory, in native byte order."""
+    rows = np.empty(X.shape, numpy_type(X))
+    with stored_rows(X) as read:
+        read(0, len(rows), rows)
+    return rows
+
+
+_NEAR, _AT_A_TIME = 64, 4096
+"""The largest gap between rows that are read in one slice, and the most rows per slice."""
+
+
+def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
+    """Return rows of stored data as an array in memory, reading them in the file's order."""
+    rows = np.empty((len(index), *X.shape[1:]), numpy_type(X))
+    if not len(index):
+        return rows
+    order = np.argsort(index, kind="stable")
+    # One slice reads rows that are close together, and the rows between them as well.
+    far = np.diff(index[order]) > _NEAR
+    long = np.arange(1, len(index)) % _AT_A_TIME == 0
+    with stored_rows(X) as read:
+        for places in np.split(order, np.flatnonzero(far | long) + 1):
+            first, last = int(index[places[0]]), int(index[places[-1]])
+            near = np.empty((last + 1 - first, *X.shape[1:]), rows.dtype)
+            read(first, last + 1, near)
+            rows[places] = near[index[places] - first]
+    return rows
+
+
+_PIECE_BYTES = 1 << 20
+"""About how many bytes are read at a time; each piece is in memory twice while it is copied."""
+
+
+def _read_slices(X: Any, start: int, stop: int, out: np.ndarray) -> None:
+    """Read rows by slices that hold whole chunks of the file, so that each is decoded once."""
+    if hasattr(X, "read_direct") and start < stop:  # h5py; it converts the byte order as well
+        X.read_direct(out, np.s_[start:stop])
+        return
+    unit = rows_decoded_together(X)
+    step = max(_PIECE_BYTES // max(out[:1].nbytes, 1) // unit, 1) * unit
+    first = start
+    while first < stop:
+        last = min((first // step + 1) * step, stop)
+        _read_slice(X, first, last, out[first - start : last - start])
+        first = last
+
+
+def _read_slice(X: Any, first: int, last: int, out: np.ndarray) -> None:
+    """Read one slice, and refuse rows of another shape or type than X says it has."""
+    rows = np.asarray(to_host(X[first:last, ...] if is_array(X) else X[first:last]))
+    if rows.shape != out.shape:
+        raise ValueError(f"X[{first}:{last}] has shape {rows.shape}: expected {out.shape}")
+    if rows.dtype.kind not in "biuf":
+        raise TypeError(f"X[{first}:{last}] has the type {rows.dtype}: expected numbers")
+    with np.errstate(invalid="ignore", over="ignore"):  # later checks report it clearly
+        out[...] = rows
+    same = rows.dtype.newbyteorder("=") == out.dtype
+    if out.dtype.kind != "f" and not same and not np.array_equal(out, rows):
+        raise ValueError(
+            f"X[{first}:{last}] has numbers of type {rows.dtype} that X.dtype, {out.dtype}, "
+            "cannot hold"
+        )

@@ -1,0 +1,269 @@
+"""Bags of words from reviews in the layout of the Large Movie Review data set."""
+
+import hashlib
+import re
+import tarfile
+import zipfile
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Self, cast
+
+import numpy as np
+
+from ..backends._warnings import warn
+from ..common.replacing import replacing
+from .decompressing import DamagedFileError, check_checksum, decompressed
+
+# Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
+_words = re.compile(r"\w+(?:'\w+)*").findall
+_VERSION = "1"  # of the words' definition and of the cache's layout: a new one forgets old files
+_FILES = (*tarfile.REGULAR_TYPES, tarfile.GNUTYPE_SPARSE)
+
+# The data set's reviews have 65 MB, the longest 14 KB, with some 100,000 different words. Its
+# archive has some 350 MB.
+_MOST_TEXT, _MOST_REVIEW, _MOST_WORDS = 1 << 28, 1 << 20, 4_000_000
+_MOST_ARCHIVE, _MOST_MEMBER = 1 << 31, 1 << 28
+
+_GROUPS = [(part, label) for part in ("train", "test") for label in ("neg", "pos")]
+
+Part = tuple[Any, np.ndarray]
+"""Counts as a CSR array of shape (n_reviews, n_words), and the labels of shape (n_reviews,)."""
+
+Bags = tuple[list[str], Part, Part]
+"""The words, first the most frequent in the training part; the training and the test part."""
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a review in lower case.
+
+    Examples
+    --------
+    >>> words("It's <br />'so' bad, BAD!")
+    ["it's", 'so', 'bad', 'bad']
+    """
+    return _words(text.lower().replace("<br />", " "))
+
+
+def load_bags(source: Path, cache: Path | None, sha256: str | None = None) -> Bags:
+    """Count the words of the reviews in an archive or a folder, or find them in the cache.
+
+    Parameters
+    ----------
+    source : Path
+        A ``.tar.gz``, or the folder with ``train`` and ``test`` in it.
+    cache : Path, optional
+        The folder where the result is kept for next time. A damaged file there is made anew.
+    sha256 : str, optional
+        The archive's checksum, which is compared whenever the reviews are read.
+
+    Raises
+    ------
+    ValueError
+        The archive is damaged or far larger than the data set, or one of the four kinds of review
+        is not in the source.
+    """
+    if cache is None:
+        return _count(source, sha256)
+    file = cache / f"words-{_identity(source)}.npz"
+    try:
+        return _read_cache(file)
+    except Exception:  # whatever a damaged file makes of it; the reviews themselves are there
+        bags = _count(source, sha256)
+    try:
+        _write_cache(file, bags)
+    except OSError as error:
+        warn(
+            f"could not write {file} ({error}): the reviews will be read anew next time. Name "
+            "another folder by the environment variable XPNET_CACHE, or give cache=False"
+        )
+    return bags
+
+
+# Reading and counting -----------------------------------------------------------------------
+
+
+def _count(source: Path, sha256: str | None = None) -> Bags:
+    """Read every review once, numbering words as they come; sort reviews and words after."""
+    if sha256 is not None:
+        with source.open("rb") as archive:
+            check_checksum(source, hashlib.file_digest(archive, "sha256").hexdigest(), sha256)
+    number: defaultdict[str, int] = defaultdict()
+    number.default_factory = number.__len__
+    tokens = {group: array("i") for group in _GROUPS}
+    ends: dict[tuple[str, str], list[int]] = {group: [0] for group in _GROUPS}
+    files: dict[tuple[str, str], list[str]] = {group: [] for group in _GROUPS}
+    n_bytes = 0
+    for group, name, content in _reviews(source):
+        n_bytes += len(content)
+        if n_bytes > _MOST_TEXT or len(number) > _MOST_WORDS:
+            raise DamagedFileError(
+                f"{source} has more than {_MOST_TEXT:,} bytes of reviews or {_MOST_WORDS:,} "
+                "different words: it is not the data set"
+            )
+        # A stray byte that is not UTF-8 must not cost the whole data set.
+        text = content.decode("utf-8", errors="replace")
+        tokens[group].extend(map(number.__getitem__, words(text)))
+        ends[group].append(len(tokens[group]))
+        files[group].append(name)
+    if lacking := ["/".join(group) for group in _GROUPS if not files[group]]:
+        raise ValueError(
+            f"{source} has no reviews {', '.join(lacking)}/*.txt in it: expected the layout "
+            "aclImdb/{train,test}/{neg,pos}/*.txt"
+        )
+    numbers = {group: np.asarray(tokens[group]) for group in _GROUPS}
+    in_training = np.concatenate([numbers[group] for group in _GROUPS if group[0] == "train"])
+    order, rank = _frequency_order(list(number), in_training)
+    counts = [_matrix(numbers[g], ends[g], files[g], rank, len(order)) for g in _GROUPS]
+    train, test = _part(counts[:2]), _part(counts[2:])
+    return order, train, test
+
+
+def _reviews(source: Path) -> Iterator[tuple[tuple[str, str], str, bytes]]:
+    """Yield (part, label), file name and content of each review, in the source's own order."""
+    if source.is_dir():
+        for part, label in _GROUPS:
+            for file in (source / part / label).glob("*.txt"):
+                if _is_review(file.name):
+                    _check_review(file, file.stat().st_size)
+                    yield (part, label), file.name, file.read_bytes()
+        return
+    with decompressed(source, _MOST_ARCHIVE) as content:
+        try:
+            yield from _members(source, content)
+        except DamagedFileError:
+            raise
+        except OSError as error:
+            if error.errno is not None:  # the disk's, not the archive's
+                raise
+            raise _no_archive(source, error) from error
+        except (tarfile.TarError, ValueError, LookupError, RecursionError) as error:
+            raise _no_archive(source, error) from error
+
+
+def _no_archive(source: Path, error: Exception) -> DamagedFileError:
+    return DamagedFileError(f"{source} is no .tar.gz archive, or a damaged one ({error})")
+
+
+def _members(source: Path, content: Any) -> Iterator[tuple[tuple[str, str], str, bytes]]:
+    """Yield the reviews of an archive, which is a stream and never read twice."""
+    with tarfile.open(fileobj=content, mode="r|", tarinfo=_Member) as archive:
+        while (member := archive.next()) is not None:
+            cast(Any, archive).members.clear()  # which would hold the headers of all
+            parts = PurePosixPath(member.name).parts
+            if member.isfile() and parts[-3:-1] in _GROUPS and _is_review(parts[-1]):
+                _check_review(source, member.size)
+                file: Any = archive.extractfile(member)
+                yield (parts[-3], parts[-2]), parts[-1], file.read()
+
+
+class _Member(tarfile.TarInfo):
+    """A header, whose size is compared with what the data set has before anything is skipped."""
+
+    @classmethod
+    def frombuf(cls, *arguments: Any) -> Self:
+        """Read a header; refuse a size that no file of the data set has."""
+        member = super().frombuf(*arguments)
+        most = _MOST_MEMBER if member.type in _FILES else _MOST_REVIEW
+        if not 0 <= member.size <= most:
+            raise tarfile.ReadError(f"{member.name[:80]!r} of {member.size} bytes")
+        return member
+
+
+def _check_review(source: Path, size: int) -> None:
+    if size > _MOST_REVIEW:
+        raise DamagedFileError(f"{source} has a review of {size:,} bytes: it is not the data set")
+
+
+def _is_review(name: str) -> bool:
+    return name.endswith(".txt") and not name.startswith(".")
+
+
+def _frequency_order(found: list[str], tokens: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Return the words among the tokens by frequency, and each word's place there or -1."""
+    occurrences = np.bincount(tokens, minlength=len(found)).tolist()
+    order = [k for k, count in enumerate(occurrences) if count]
+    order.sort(key=lambda k: (-occurrences[k], found[k]))
+    rank = np.full(len(found), -1, dtype=np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return [found[k] for k in order], rank
+
+
+def _matrix(
+    tokens: np.ndarray, ends: list[int], files: list[str], rank: np.ndarray, n_words: int
+) -> Any:
+    """Return the counts of the known words in each review, the reviews sorted by file name."""
+    from scipy.sparse import csr_array
+
+    columns = rank[tokens]
+    known = columns >= 0
+    starts = np.concatenate([[0], np.cumsum(known)])[ends]  # every review now lacks unknown words
+    columns = columns[known]
+    ones = np.ones(len(columns), dtype=np.uint16)
+    counts = csr_array((ones, columns, starts.astype(np.int32)), shape=(len(files), n_words))
+    counts.sum_duplicates()
+    return counts[np.argsort(files, kind="stable")]
+
+
+def _part(kinds: list[Any]) -> Part:
+    """Put the negative reviews (0) above the positive (1)."""
+    from scipy.sparse import vstack
+
+    labels = np.repeat(np.arange(2, dtype=np.int64), [counts.shape[0] for counts in kinds])
+    return vstack(kinds, format="csr"), labels
+
+
+# The cache ----------------------------------------------------------------------------------
+
+
+def _identity(source: Path) -> str:
+    """Return a name for the source as it is now: where, how big and how old its files are."""
+    digest = hashlib.sha256(f"{_VERSION}\n{source.resolve()}".encode())
+    files = [source]
+    if source.is_dir():
+        folders = [source / part / label for part, label in _GROUPS]
+        files = [file for folder in folders for file in sorted(folder.glob("*.txt"))]
+    for file in files:
+        status = file.stat()
+        digest.update(f"\n{file} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _write_cache(file: Path, bags: Bags) -> None:
+    """Write the bags of words to a file, of which nobody ever reads a half."""
+    order, *parts = bags
+    arrays: dict[str, Any] = {"words": np.frombuffer("\n".join(order).encode(), dtype=np.uint8)}
+    for name, (counts, labels) in zip(("train", "test"), parts, strict=True):
+        for key in ("data", "indices", "indptr"):
+            arrays[f"{name}_{key}"] = getattr(counts, key)
+        arrays[f"{name}_labels"] = labels
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as stream:
+        np.savez(stream, **arrays)
+
+
+def _read_cache(file: Path) -> Bags:
+    # Opened here, since np.load leaves a damaged file open.
+    with file.open("rb") as stream:
+        # np.load compares no checksum where a damaged header makes it read less than there is.
+        with zipfile.ZipFile(stream) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"{file}: {damaged} is damaged")
+        stream.seek(0)
+        return _read_arrays(stream)
+
+
+def _read_arrays(stream: Any) -> Bags:
+    from scipy.sparse import csr_array
+
+    with np.load(stream, allow_pickle=False) as arrays:
+        order = arrays["words"].tobytes().decode().split("\n")
+        parts = []
+        for name in ("train", "test"):
+            content = tuple(arrays[f"{name}_{key}"] for key in ("data", "indices", "indptr"))
+            labels = arrays[f"{name}_labels"]
+            counts = csr_array(content, shape=(len(labels), len(order)))
+            counts.check_format(full_check=True)
+            parts.append((counts, labels))
+    return order, parts[0], parts[1]

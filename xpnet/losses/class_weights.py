@@ -1,0 +1,137 @@
+"""Class weights: checking what users give, and the resulting weight of each class."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..backends import is_array, to_host
+from ..backends._errors import shown
+
+ClassWeight = list[float] | dict[int, float] | str | None
+"""Checked class weights: one for each class, a dict for some classes, "balanced", or None."""
+
+_EXPECTED = (
+    "a sequence with a weight for each class, a dict from class indices to weights, 'balanced' or "
+    "None"
+)
+
+
+def read_class_weight(given: Any) -> ClassWeight:
+    """Return checked class weights, as a list or dict of Python numbers.
+
+    Parameters
+    ----------
+    given : sequence of float, dict, "balanced" or None
+        Arrays of any library are read as sequences, and a pandas Series as a dict by its index.
+
+    Raises
+    ------
+    TypeError
+        ``given`` is something else, or a class or a weight is not a number.
+    ValueError
+        A weight is negative or not finite, all weights are 0, or a class is negative.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given != "balanced":
+            raise ValueError(f"class_weight={shown(given)}: expected {_EXPECTED}")
+        return given
+    if isinstance(given, Mapping) or (hasattr(given, "keys") and hasattr(given, "items")):
+        by_class = {_class(key): _weight(given, weight) for key, weight in given.items()}
+        if not by_class:
+            raise ValueError("class_weight={} names no class: give None for equal weights")
+        return by_class
+    if is_array(given):
+        given = to_host(given).tolist()
+    if not isinstance(given, Sequence) or isinstance(given, (bytes, bytearray)):
+        raise TypeError(f"class_weight={shown(given)}: expected {_EXPECTED}")
+    weights = [_weight(given, weight) for weight in given]
+    if not any(weights):
+        raise ValueError(
+            f"class_weight={weights}: expected a finite number, 0 or more, for each class, and not "
+            "all 0"
+        )
+    return weights
+
+
+def _class(key: Any) -> int:
+    """Return a dict's key as a class index."""
+    is_number = not isinstance(key, (bool, str, bytes)) and hasattr(key, "__float__")
+    if not is_number or "bool" in type(key).__name__ or not float(key).is_integer():
+        raise TypeError(
+            f"class_weight names the class {shown(key)}: expected class indices 0, 1, ... as keys. "
+            "The index of a class is its position in the data's class_names, or else in "
+            "np.unique(labels)"
+        )
+    if key < 0:
+        raise ValueError(f"class_weight names the class {key}: expected class indices from 0")
+    return int(key)
+
+
+def _weight(given: Any, weight: Any) -> float:
+    if isinstance(weight, (bool, str, bytes)) or not hasattr(weight, "__float__"):
+        raise TypeError(
+            f"class_weight={shown(given)} has the weight {shown(weight)}: expected a number "
+            "for each class"
+        )
+    if not 0 <= float(weight) < math.inf:
+        raise ValueError(
+            f"class_weight={shown(given)}: expected a finite number, 0 or more, for each class"
+        )
+    return float(weight)
+
+
+def weights_of_classes(class_weight: list[float] | dict[int, float], n: int) -> list[float]:
+    """Return the weight of each of ``n`` classes; it is 1 for classes that are not in a dict.
+
+    Raises
+    ------
+    ValueError
+        The number of weights is not ``n``, a class is not below ``n``, or all weights are 0.
+    """
+    if isinstance(class_weight, dict):
+        if (largest := max(class_weight)) >= n:
+            raise ValueError(
+                f"class_weight names the class {largest}: expected 0 to {n - 1}, because the "
+                f"network has outputs for {n} classes"
+            )
+        weights = [class_weight.get(k, 1.0) for k in range(n)]
+        if not any(weights):
+            raise ValueError(f"class_weight={class_weight}: expected weights that are not all 0")
+        return weights
+    if len(class_weight) != n:
+        raise ValueError(
+            f"class_weight has {len(class_weight)} weights for {n} classes: expected one for each"
+        )
+    return class_weight
+
+
+def balanced_weights(counts: Sequence[float], ignored: int | None = None) -> list[float]:
+    r"""Return :math:`n / (K n_k)` for each of K classes, as scikit-learn's "balanced" does.
+
+    So each class has the total weight n / K. King and Zeng 2001, "Logistic regression in rare
+    events data", section 4.2.
+
+    Parameters
+    ----------
+    counts : sequence of float
+        The number of samples in each class, or their total weight.
+    ignored : int, optional
+        A class whose samples are ignored. It is not one of the K, and gets the weight 0.
+
+    Raises
+    ------
+    ValueError
+        A class has no samples with a weight above 0.
+    """
+    counted = [k for k in range(len(counts)) if k != ignored]
+    missing = [str(k) for k in counted if not counts[k] > 0]
+    if missing:
+        raise ValueError(
+            "class_weight='balanced' needs samples of each class, but the training data have none "
+            f"with a weight above 0 of class {', '.join(missing)} (of {len(counted)}): give a "
+            "number for each class, or leave out the outputs for these classes"
+        )
+    total = sum(counts[k] for k in counted)
+    return [total / (len(counted) * counts[k]) if k in counted else 0.0 for k in range(len(counts))]

@@ -1,0 +1,1 @@
+"""A model: layers, a loss and an optimizer, and their parameters on a backend."""

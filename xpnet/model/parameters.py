@@ -1,0 +1,204 @@
+"""All parameters of a network as one flat array, of which the layers hold views.
+
+So an optimizer's step is one update of one array, whatever the number of layers, and clipping by
+norm sees the whole gradient.
+"""
+
+import math
+import operator
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
+from ..common.overrides import remember
+from ..layers import Layer
+from ..layers.workspace import Workspace, takes_out
+from ..optimizers import Optimizer
+from ..regularizers import Regularizer
+from .penalties import Penalties, inverse
+
+
+class Parameters:
+    """The parameters of some layers, in the order of the layers.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Initialised ones.
+    regularizer : Regularizer, optional
+        For the weights of layers that have none of their own.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    places : dict of (Layer, str) to slice
+        Where each parameter is in :meth:`gather`'s array.
+    penalties : Penalties
+        Of those that cost something.
+    """
+
+    def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
+        self.layers = list(layers)
+        self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
+        for layer, name in self._slots:
+            if not is_array(getattr(layer, name, None)):
+                raise ValueError(
+                    f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
+                    "make it in initialize()"
+                )
+        self._shapes = [tuple(getattr(layer, name).shape) for layer, name in self._slots]
+        stops = list(accumulate(map(math.prod, self._shapes), initial=0))
+        self.places = dict(zip(self._slots, map(slice, stops, stops[1:]), strict=True))
+        self.penalties = Penalties(layers, regularizer)
+        self._views: list[Array] = []
+        self._flat: Array = None
+        self._gradient_views: list[Array] = []
+        self._flat_gradient: Array = None
+        self._accumulated: Array = None
+        self._pieces = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy and pickle without the views: a copy of a view is no view of the copy."""
+        empty: dict[str, Any] = {"_views": [], "_flat": None}
+        empty |= {"_gradient_views": [], "_flat_gradient": None, "_accumulated": None, "_pieces": 0}
+        return self.__dict__ | empty
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to train."""
+        return bool(self._slots)
+
+    def gather(self) -> Array:
+        """Return all parameters, shape (n,); one that somebody has replaced counts as replaced."""
+        current = [getattr(layer, name) for layer, name in self._slots]
+        kept = len(current) == len(self._views) and all(map(operator.is_, current, self._views))
+        if not kept:
+            self.scatter(_flat([self._fitting(k, value) for k, value in enumerate(current)]))
+        return self._flat
+
+    def _fitting(self, k: int, value: Array, what: str = "") -> Array:
+        """Return what somebody has put in a parameter's place, or its gradient's, as it must be."""
+        layer, name = self._slots[k]
+        if tuple(value.shape) != self._shapes[k]:
+            raise ValueError(
+                f"{layer.layer_name()}.{name}{what} has shape {tuple(value.shape)}: expected "
+                f"{self._shapes[k]}"
+            )
+        return move(value, layer.backend, layer.backend.dtype)
+
+    def copy(self) -> Array:
+        """Return all parameters as they are now; later updates do not change it."""
+        flat = self.gather()
+        return array_namespace(flat).asarray(flat, copy=True)
+
+    def all_finite(self) -> bool:
+        """Whether no parameter is NaN or infinite; waits for the device."""
+        if not self._slots:
+            return True
+        flat = self.gather()
+        return bool(backend_of(flat).scalar(ops.all_finite(flat)))
+
+    def gradient(self) -> Array:
+        """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
+        gradients = [getattr(layer, f"{name}_gradient") for layer, name in self._slots]
+        places = self._gradient_views
+        if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
+            return self._flat_gradient  # every layer has written into its place
+        fitting = [self._fitting(k, each, "_gradient") for k, each in enumerate(gradients)]
+        return _flat(fitting)
+
+    def accumulate(self, weight: Array) -> None:
+        """Add the gradients of a piece of a batch to those before, times what it weighs."""
+        gradient, out = self.gradient(), self._accumulated if self._gradient_views else None
+        if self._pieces == 0:
+            self._accumulated = ops.scale(gradient, weight, out=out)
+        else:
+            self._accumulated = ops.rowwise(
+                self._accumulated,
+                gradient,
+                function=lambda total, new: total + weight * new,
+                out=out,
+            )
+        self._pieces += 1
+
+    def take_accumulated(self, total: Array) -> None:
+        """Give the layers the mean of what was accumulated, as if it were of one backward pass."""
+        accumulated, self._pieces = self._accumulated, 0
+        xp = array_namespace(accumulated)
+        divisor = xp.where(total > 0, total, 1.0) if is_array(total) else total or 1.0
+        out = self._flat_gradient if self._gradient_views else None
+        mean = ops.rowwise(accumulated, function=lambda sum: sum / divisor, out=out)
+        views = self._gradient_views if mean is self._flat_gradient else self._split(mean)
+        for (layer, name), view in zip(self._slots, views, strict=True):
+            setattr(layer, f"{name}_gradient", view)
+
+    def attach_workspaces(self, backend: Backend) -> None:
+        """Give each layer a workspace, where its gradients are views of one flat array."""
+        flat = self.copy()  # what somebody holds of the weights so far shall not change
+        self.scatter(flat)
+        self._flat_gradient = array_namespace(flat).zeros_like(flat)
+        self._gradient_views = self._split(self._flat_gradient)
+        places: dict[int, dict[str, Array]] = {}
+        for (layer, name), view in zip(self._slots, self._gradient_views, strict=True):
+            places.setdefault(id(layer), {})[f"{name}_gradient"] = view
+        for layer in self.layers:
+            layer.workspace = Workspace(backend, **places.get(id(layer), {}))
+
+    def detach_workspaces(self) -> None:
+        """Take the workspaces away: outside of training, results are arrays of their own.
+
+        What was accumulated of a batch that was not finished is forgotten.
+        """
+        for layer in self.layers:
+            layer.workspace = None
+        self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
+        self._pieces = 0
+
+    def add_penalties(self, share: Array | float) -> None:
+        """Add to the gradients what parameters cost, ``share`` of it where samples share it."""
+        self.penalties.add_to_gradients(share, in_place=bool(self._gradient_views))
+
+    def update(self, optimizer: Optimizer, weight: Array | float = 1.0) -> None:
+        """Let an optimizer change the parameters, in place where it can.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+        weight : float or 0-d array, default 1.0
+            What the samples weigh together that penalties are divided among.
+        """
+        flat = self.gather()
+        self.add_penalties(inverse(weight))
+        gradient = self.gradient()
+        # In place only in training, whose weights nobody holds yet, and by those who know of it.
+        if self._gradient_views and takes_out(optimizer.update):
+            self.scatter(optimizer.update(flat, gradient, out=flat))
+        elif gradient is self._flat_gradient:  # written to at the next step, and theirs to keep
+            kept = array_namespace(gradient).asarray(gradient, copy=True)
+            self.scatter(optimizer.update(flat, kept))
+        else:
+            self.scatter(optimizer.update(flat, gradient))
+        for layer in self.layers:
+            layer.constrain()
+
+    def scatter(self, flat: Array) -> None:
+        """Give the layers views of ``flat``, shape (n,)."""
+        if flat is self._flat:
+            return  # changed in place: the views show it
+        self._flat, self._views = flat, self._split(flat)
+        for (layer, name), view in zip(self._slots, self._views, strict=True):
+            setattr(layer, name, view)
+
+    def _split(self, flat: Array) -> list[Array]:
+        """Return views of a flat array in the shapes of the parameters."""
+        xp = array_namespace(flat)
+        pairs = zip(self.places.values(), self._shapes, strict=True)
+        return [xp.reshape(flat[place], shape) for place, shape in pairs]
+
+
+def _flat(arrays: Sequence[Array]) -> Array:
+    xp = array_namespace(*arrays)
+    return xp.concat([xp.reshape(array, (-1,)) for array in arrays])
+
+
+remember(Parameters, Penalties)

@@ -1,0 +1,71 @@
+"""What some parameters of a network cost, and how that changes their gradients."""
+
+from collections.abc import Iterator, Sequence
+
+from ..backends import Array, array_namespace, is_array
+from ..layers import Layer
+from ..regularizers import Regularizer
+
+
+class Penalties:
+    """The parameters that cost something, each as (layer, name, regularizer).
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    regularizer : Regularizer, optional
+        For the weights of layers that have none of their own.
+    """
+
+    def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
+        self._terms: list[tuple[Layer, str, Regularizer]] = []
+        for layer in layers:
+            own = layer.regularizers()
+            for name in layer.parameter_names:
+                of_network = regularizer if name in layer.weight_names else None
+                if (term := own.get(name, of_network)) is not None:
+                    self._terms.append((layer, name, term))
+
+    def __iter__(self) -> Iterator[tuple[Layer, str, Regularizer]]:
+        return iter(self._terms)
+
+    def __len__(self) -> int:
+        return len(self._terms)
+
+    @property
+    def shared(self) -> bool:
+        """Whether there are some that the samples of a batch share."""
+        return any(regularizer.per_sample for _, _, regularizer in self)
+
+    def cost(self, shared: bool = False) -> Array:
+        """Return the sum of those whose price samples share, or of the others."""
+        costs = [
+            regularizer.penalty(getattr(layer, name))
+            for layer, name, regularizer in self
+            if regularizer.per_sample == shared
+        ]
+        return sum(costs[1:], start=costs[0]) if costs else 0.0
+
+    def add_to_gradients(self, share: Array | float, in_place: bool) -> None:
+        """Add the derivatives of all penalties, those with ``per_sample`` times ``share``."""
+        for layer, name, regularizer in self:
+            gradient = getattr(layer, f"{name}_gradient")
+            part = share if regularizer.per_sample else 1.0
+            out = gradient if in_place else None
+            added = regularizer.add_to(gradient, getattr(layer, name), part, out=out)
+            setattr(layer, f"{name}_gradient", added)
+
+
+def counted_cost(cost: Array | float, weight: Array | float) -> Array | float:
+    """Return the cost of a shared penalty, or 0 if the total weight of the batch is 0."""
+    if not is_array(weight):
+        return cost if weight else 0.0
+    return array_namespace(weight).where(weight > 0, cost, 0.0)
+
+
+def inverse(weight: Array | float) -> Array | float:
+    """Return 1 / weight, or 0 if the weight is 0."""
+    if not is_array(weight):
+        return 1.0 / weight if weight else 0.0
+    xp = array_namespace(weight)
+    return xp.where(weight > 0, 1.0 / xp.where(weight > 0, weight, 1.0), 0.0)

@@ -1,0 +1,1 @@
+"""Networks as files: describing the parts, comparing them, writing."""

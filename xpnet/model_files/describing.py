@@ -1,0 +1,333 @@
+"""Encoding of objects as JSON and tensors: an object's class and its constructor's arguments.
+
+A value is restored exactly, or is refused.
+"""
+
+from collections.abc import Iterator, Mapping
+from inspect import Parameter, signature
+from typing import Any
+
+import numpy as np
+
+from ..backends import Backend, is_array, move, to_host
+from ..initializers import Initializer
+from ..layers import Layer
+from ..losses import LossFunction
+from ..metrics import Metric
+from ..optimizers import Optimizer
+from ..regularizers import Regularizer
+from ..schedules import Schedule
+
+KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regularizer)
+"""The bases of all classes whose objects can be described."""
+
+
+class ModelFileError(ValueError):
+    """The file is not a network that xpnet saved, or it was truncated or altered."""
+
+
+class Tensors:
+    """The tensors of a file by name, and which of them have been used.
+
+    Parameters
+    ----------
+    backend : Backend
+        The backend of decoded arrays that were not NumPy arrays.
+    arrays : mapping of str to NumPy array, optional
+        The tensors of a file that was read.
+    """
+
+    def __init__(self, backend: Backend, arrays: Mapping[str, np.ndarray] | None = None) -> None:
+        self.backend = backend
+        self.arrays = dict(arrays or {})
+        self._unused = set(self.arrays)
+
+    def put(self, name: str, value: Any) -> None:
+        """Add a copy of an array: safetensors refuses tensors that share memory."""
+        self.arrays[name] = np.array(to_host(value), order="C")
+
+    def take(self, name: str) -> np.ndarray:
+        """Return the tensor of this name, and mark it as used."""
+        if name not in self.arrays:
+            raise ModelFileError(f"the tensor {name!r} is missing")
+        self._unused.discard(name)
+        return self.arrays[name]
+
+    def check_used(self) -> None:
+        """Refuse tensors that no part of the network has used."""
+        if self._unused:
+            raise ModelFileError(
+                f"the tensors {', '.join(map(repr, sorted(self._unused)))} belong to no part of "
+                "the network"
+            )
+
+
+class UnsavedFunction:
+    """A stand-in for a user's function (an initializer or metric), which a file cannot hold.
+
+    Parameters
+    ----------
+    name : str
+        The name of the function.
+    """
+
+    loading: bool = True
+
+    def __init__(self, name: str) -> None:
+        self.name = self.__qualname__ = name
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Return zeros while loading, as the file's weights replace them; otherwise refuse."""
+        if self.loading:
+            return np.zeros(shape)
+        raise ValueError(
+            f"the initializer was the function {self.name!r}, which a file cannot hold: set "
+            "layer.initializer before the layer is initialised again"
+        )
+
+
+# ---- objects
+
+
+def describe(thing: Any, name: str, tensors: Tensors) -> dict[str, Any]:
+    """Return an object's class and the arguments that its constructor needs.
+
+    Parameters
+    ----------
+    thing : object of one of :data:`KINDS`
+    name : str
+        The prefix of the names of its tensors.
+    tensors : Tensors
+        Receives arrays among the arguments.
+
+    Raises
+    ------
+    TypeError
+        An argument is not kept under its own name, or is of a type that a file cannot hold.
+    """
+    arguments = {}
+    for argument, parameter in _parameters(thing).items():
+        value = _kept(thing, parameter)
+        state = argument in getattr(thing, "state_names", ()) and is_array(value)
+        if state and parameter.default is not Parameter.empty:
+            continue  # it is among the tensors of the state
+        what = f"{type(thing).__name__}'s argument {argument!r}"
+        arguments[argument] = encode(
+            to_host(value) if state else value,
+            f"{name}.{argument}",
+            what,
+            tensors,
+            function_allowed=argument == "initializer",
+        )
+    cls = type(thing)
+    kind = next(kind.__name__ for kind in KINDS if isinstance(thing, kind))
+    names = {"kind": kind, "class": cls.__qualname__, "module": cls.__module__}
+    return {**names, "arguments": arguments}
+
+
+def _parameters(thing: Any) -> dict[str, Parameter]:
+    """Return the constructor's parameters, with those of its base in place of ``**kwargs``.
+
+    That is for the common ``def __init__(self, own, **kwargs): super().__init__(**kwargs)``, where
+    ``kwargs`` is not kept. If a constructor changes arguments before it passes them on, the object
+    made from them differs, and ``save`` refuses it.
+    """
+    parameters = dict(signature(type(thing)).parameters)
+    constructors = [cls for cls in type(thing).__mro__[:-1] if "__init__" in vars(cls)]
+    for base in constructors[1:]:
+        more = next((p for p in parameters.values() if p.kind is Parameter.VAR_KEYWORD), None)
+        if more is None or hasattr(thing, more.name):
+            break
+        del parameters[more.name]
+        inherited = list(signature(vars(base)["__init__"]).parameters.items())[1:]
+        parameters |= {name: each for name, each in inherited if name not in parameters}
+    return parameters
+
+
+def _kept(thing: Any, parameter: Parameter) -> Any:
+    """Return the value of a constructor's argument from the object's attribute.
+
+    Raises
+    ------
+    TypeError
+        The object does not keep the argument, or keeps ``*args`` or ``**kwargs`` as another type.
+    """
+    name, cls = parameter.name, type(thing).__name__
+    if name == "input_shape" and isinstance(thing, Layer):
+        return thing._input_shape
+    if name == "learning_rate" and isinstance(thing, Optimizer):
+        return thing.schedule
+    stars = str(parameter).count("*", 0, 2) * "*"  # of *args and **kwargs
+    if not hasattr(thing, name):
+        raise TypeError(
+            f"{cls} cannot be saved: it does not keep its argument {stars + name!r} as the "
+            f"attribute {name!r}, and could not be made again without it"
+        )
+    value = getattr(thing, name)
+    expected = {"*": (tuple, list), "**": (dict,)}.get(stars)
+    if expected is not None and type(value) not in expected:
+        raise TypeError(
+            f"{cls} cannot be saved: its argument {stars + name!r} is kept as a "
+            f"{type(value).__name__}: expected a {expected[0].__name__}, as Python passes it"
+        )
+    return value
+
+
+def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None) -> Any:
+    """Make an object from what :func:`describe` returned.
+
+    Parameters
+    ----------
+    description : dict
+    tensors : Tensors
+    cls : type, optional
+        The class; by default, it is looked up by its name.
+    """
+    if cls is None:
+        kind = next(kind for kind in KINDS if kind.__name__ == description["kind"])
+        cls = find_class(kind, description["class"], description["module"])
+    arguments = {name: decode(value, tensors) for name, value in description["arguments"].items()}
+    positional: list[Any] = []
+    parameters = list(signature(cls).parameters.values())
+    kinds = [parameter.kind for parameter in parameters]
+    before = 0
+    if Parameter.VAR_POSITIONAL in kinds:
+        before = kinds.index(Parameter.VAR_POSITIONAL)
+    for k, parameter in enumerate(parameters):
+        if k < before or parameter.kind is Parameter.POSITIONAL_ONLY:
+            positional.append(arguments.pop(parameter.name, parameter.default))
+        elif parameter.kind is Parameter.VAR_POSITIONAL:
+            positional.extend(arguments.pop(parameter.name))
+        elif parameter.kind is Parameter.VAR_KEYWORD and parameter.name in arguments:
+            arguments |= arguments.pop(parameter.name)
+    return cls(*positional, **arguments)
+
+
+def find_class(base: type, name: str, module: str) -> type[Any]:
+    """Return the subclass of ``base`` that a file names, if its module is imported.
+
+    A class of the same module and name comes first; of several, the last one defined. Otherwise a
+    class of the same name in another module is taken, because classes are moved, or defined in
+    scripts. But a class of this package is never replaced by a user's, nor the other way round.
+
+    Raises
+    ------
+    ModelFileError
+        There is no such class, or several in other modules.
+    """
+    known = list(dict.fromkeys(_subclasses(base)))
+    exact = [cls for cls in known if (cls.__module__, cls.__qualname__) == (module, name)]
+    if exact:
+        return exact[-1]
+    plain, ours = name.rpartition(".")[2], _is_ours(module)
+    alike = [cls for cls in known if cls.__name__ == plain and _is_ours(cls.__module__) == ours]
+    if not alike:
+        raise ModelFileError(
+            f"the file has a {plain}, which is not defined: import the module that defines the "
+            f"class (it was {module})"
+        )
+    if len(alike) > 1:
+        modules = ", ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in alike)
+        raise ModelFileError(
+            f"the file has a {module}.{name}, but there are several classes of that name "
+            f"({modules}): import the module that defines it"
+        )
+    return alike[0]
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    yield cls
+    for subclass in cls.__subclasses__():
+        yield from _subclasses(subclass)
+
+
+# ---- values
+
+
+def encode(
+    value: Any, name: str, what: str, tensors: Tensors, *, function_allowed: bool = False
+) -> Any:
+    """Return a value in a form for JSON; a type that JSON lacks becomes ``{type: content}``.
+
+    Parameters
+    ----------
+    value : object
+        A number, text, None, bytes, array, an object of one of :data:`KINDS`, or a tuple, list,
+        set or dict of these. Subclasses of Python's types are refused: they would be restored as
+        their base types.
+    name : str
+        The prefix of the names of its tensors.
+    what : str
+        The name of the value in the message.
+    tensors : Tensors
+        Receives arrays.
+    function_allowed : bool, default False
+        Whether the value may be a function, of which only the name is kept.
+
+    Raises
+    ------
+    TypeError
+        The value has a type that a file cannot hold.
+    """
+
+    def each(values: Any) -> list[Any]:
+        return [encode(v, f"{name}.{k}", what, tensors) for k, v in enumerate(values)]
+
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str):
+        return value
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
+        return {"numpy": [value.dtype.name, value.item()]}
+    if kind is bytes:
+        return {"bytes": value.hex()}
+    if kind is list:
+        return each(value)
+    if kind in (tuple, set, frozenset):
+        return {kind.__name__: each(value)}
+    if kind is dict:
+        return {"dict": list(zip(each(value), each(value.values()), strict=True))}
+    if isinstance(value, KINDS):
+        return {"part": describe(value, name, tensors)}
+    if is_array(value) and not isinstance(value, np.generic) and _can_be_stored(value):
+        tensors.put(name, value)
+        return {"array" if kind is np.ndarray else "moved": name}
+    if callable(value) and function_allowed:
+        return {"function": getattr(value, "__qualname__", repr(value))}
+    raise TypeError(
+        f"{what} cannot be saved: it is a {kind.__name__}, and a file can hold numbers, text, "
+        "arrays, layers and other parts of networks, and tuples, lists, sets and dicts of these"
+    )
+
+
+def _can_be_stored(array: Any) -> bool:
+    """Whether safetensors supports the type of an array."""
+    dtype = to_host(array).dtype
+    return dtype.kind in "biuf" and dtype.itemsize <= 8 and dtype.isnative
+
+
+def decode(value: Any, tensors: Tensors) -> Any:
+    """Undo :func:`encode`; a function becomes an :class:`UnsavedFunction`."""
+    if isinstance(value, list):
+        return [decode(each, tensors) for each in value]
+    if not isinstance(value, dict):
+        return value
+    ((form, content),) = value.items()
+    if form in ("array", "moved"):
+        array = tensors.take(content).copy()
+        return array if form == "array" else move(array, tensors.backend)
+    if form == "numpy":
+        return np.dtype(content[0]).type(content[1])
+    if form == "bytes":
+        return bytes.fromhex(content)
+    if form == "part":
+        return build(content, tensors)
+    if form == "dict":
+        return {decode(key, tensors): decode(each, tensors) for key, each in content}
+    if form == "function":
+        return UnsavedFunction(content)
+    makers = {"tuple": tuple, "set": set, "frozenset": frozenset}
+    return makers[form](decode(each, tensors) for each in content)

@@ -1,0 +1,1 @@
+"""Training: checks, the memory plan, data on the device, steps, epochs, the history."""

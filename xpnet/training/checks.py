@@ -1,0 +1,255 @@
+"""Checks of data against a network, and the targets in the form that the loss takes.
+
+All checks are made before the network is changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
+
+import numpy as np
+
+from ..backends import Array, Backend, to_host
+from ..backends._errors import shown
+from ..backends._warnings import warn
+from ..common.checks import class_indices
+from ..data import Dataset
+from ..data.digits import lost_digits
+from ..data.moments import limits
+from ..data.reading import is_wide
+from ..data.stored import is_stored, numpy_type, read_rows
+from ..layers import Layer
+from ..losses import LossFunction
+from ..metrics import Metric
+from .target_unit import Unit, standardised
+
+
+def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
+    """Refuse features that are not finite, or not as many as the first layer takes."""
+    expected = layers[0].input_shape()
+    if (dataset.n_features,) != expected:
+        raise ValueError(
+            f"X has {dataset.n_features} features: expected {expected[0]}, the input shape of the "
+            f"first layer, {layers[0].layer_name()}"
+        )
+    dataset.check_finite()
+
+
+def check_names(names: list[str] | None, expected: list[str] | None) -> None:
+    """Refuse columns with other names, or in another order, than in training."""
+    if expected is None or names in (None, expected):
+        return
+    hint = ""
+    if set(expected) <= set(names):
+        hint = ". To select them from a data frame, write df[net.feature_names]"
+    raise ValueError(
+        f"X has the columns {shown(names)}: expected {shown(expected)}, in this order, as in "
+        f"training{hint}"
+    )
+
+
+def frame_columns(X: Any) -> list[str] | None:
+    """Return the names of a data frame's columns, or None for anything else."""
+    columns = getattr(X, "columns", None)
+    if columns is None or not hasattr(X, "to_numpy"):
+        return None
+    return [str(column) for column in columns]
+
+
+@contextmanager
+def blaming(argument: str) -> Iterator[None]:
+    """Begin the message of each ValueError and TypeError with the name of the wrong argument."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if type(error) not in (ValueError, TypeError):
+            raise
+        raise type(error)(f"{argument}: {error}") from error
+
+
+def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> None:
+    """Warn if the network's type has too few digits for a column of features.
+
+    Too few means that the spacing of numbers in the type is more than a thousandth of the column's
+    deviation, estimated as a quarter of its range. Features of types that the network's type holds
+    exactly are not checked. Of features stored in a file, some rows are checked.
+    """
+    X, dtype = dataset.X, np.dtype(backend.dtype)
+    if not is_wide(numpy_type(X), dtype.itemsize):
+        return
+    if is_stored(X):
+        X = _some_rows(X)
+        if not np.isfinite(X).all():  # refused where all rows are read
+            return
+    low, high = limits(X)
+    # Larger numbers than the type can hold are refused elsewhere.
+    most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)
+    spacing = np.spacing(most.astype(dtype)).astype(float)
+    columns = np.flatnonzero((low < high) & (spacing > 1e-3 * (high / 4 - low / 4)))
+    if not columns.size:
+        return
+    column = int(columns[0])
+    name = f"column {column}"
+    if dataset.feature_names:
+        name += f" ({dataset.feature_names[column]!r})"
+    advice = "begin the network with Normalization.adapt(X), or give dtype='float64'"
+    if backend.wide_dtype == backend.dtype:
+        advice = f"standardise them first, because {backend.device_name} has no float64"
+    elif first.takes_wide:  # not used, because the network's forward pass is overridden
+        advice = "standardise them first, or give dtype='float64'"
+    warn(
+        f"X has {len(columns)} column(s) for which {dtype} has too few digits. The first is "
+        f"{name}: it goes from {low[column]:.10g} to {high[column]:.10g}, where numbers of {dtype} "
+        f"are {spacing[column]:.3g} apart. To keep the digits, {advice}"
+    )
+
+
+_BLOCKS, _BLOCK = 16, 64
+"""How many blocks of a file are read to judge its columns, and how many rows each has."""
+
+
+def _some_rows(X: Any) -> np.ndarray:
+    """Return blocks of rows from all parts of stored data, or all rows if there are few."""
+    starts = np.linspace(0, max(X.shape[0] - _BLOCK, 0), _BLOCKS, dtype=np.int64)
+    index = np.unique(starts[:, None] + np.arange(_BLOCK))
+    return read_rows(X, index[index < X.shape[0]])
+
+
+def warn_of_lost_targets(
+    dataset: Dataset, loss: LossFunction, dtype: str, unit: Unit | None
+) -> None:
+    """Warn if the type of the predictions has too few digits to tell the targets apart."""
+    if dataset.y is None or loss.targets in ("classes", "probabilities"):
+        return
+    dtype = dtype if unit is None else "float64"
+    lost = lost_digits(dataset.y, dtype)
+    if lost is None:
+        return
+    advice = "subtract a fixed number from them first"
+    if dtype == "float32":
+        advice = "give dtype='float64'"
+        if loss.targets == "values":
+            advice = f"give target_unit=(y.mean(), y.std()), or {advice[5:]}"
+    warn(f"{lost}: {advice}")
+
+
+def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) -> None:
+    """Refuse sample weights if the loss or metric is a user's and has no argument for them."""
+    functions: list[tuple[str, Any]] = []
+    if dataset.sample_weight is not None:
+        functions += [(type(loss).__name__, loss.loss), (type(loss).__name__, loss.derivative)]
+    elif not loss.makes_weights:
+        return
+    if metric is not None and not isinstance(metric, Metric):
+        functions.append((getattr(metric, "__name__", "metric"), metric))
+    for name, function in functions:
+        try:
+            signature(function).bind(None, None, None)
+        except TypeError:
+            raise ValueError(
+                f"samples have weights (in the data, or from {type(loss).__name__}), but {name} "
+                "has no third argument for them: add sample_weight=None"
+            ) from None
+
+
+def check_size(dataset: Dataset, least: int) -> None:
+    """Refuse a data set that is too small to train on."""
+    n = len(dataset)
+    if n < least:
+        raise ValueError(f"the data set has {n} samples: expected at least {least} to train on")
+
+
+def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any) -> None:
+    """Refuse a loss that does not fit the last layer's output, or a metric not fit for the loss."""
+    last, accepts = layers[-1], loss.accepts
+    if accepts is not None and last.output_kind is not None and last.output_kind not in accepts:
+        raise ValueError(
+            f"{type(loss).__name__} does not fit an output of {last.layer_name()}: got "
+            f"{_KINDS[last.output_kind]}, expected {' or '.join(_KINDS[k] for k in accepts)}. "
+            f"{loss.advice}"
+        )
+    loss.check_outputs(last.output_shape()[0])
+    one_class = isinstance(metric, Metric) and metric.one_class_per_sample
+    if one_class and loss.targets == "probabilities" and last.output_shape()[0] > 1:
+        raise ValueError(
+            f"metric {metric.name!r} expects one class for each sample, but {type(loss).__name__} "
+            f"takes {last.output_shape()[0]} outputs as that many yes-or-no answers: use "
+            "metric='binary_accuracy'"
+        )
+
+
+def check_classes(y: np.ndarray, metric: Metric | Any) -> None:
+    """Refuse a metric of classes for targets that are values."""
+    one_class = isinstance(metric, Metric) and metric.one_class_per_sample
+    if one_class and not np.all((y >= 0) & (y <= 1)):
+        raise ValueError(
+            f"metric {metric.name!r} is for classes, but y goes from {y.min()} to {y.max()}: use "
+            "'r2', 'rmse' or 'mae' for values"
+        )
+
+
+def prepare_targets(
+    y: Array,
+    loss: LossFunction,
+    n_outputs: int,
+    metric: Metric | Any = None,
+    unit: Unit | None = None,
+) -> Array:
+    """Return the targets in the form that the loss takes.
+
+    Parameters
+    ----------
+    y : array of shape (n, ...)
+    loss : LossFunction
+    n_outputs : int
+    metric : Metric or function, optional
+        Metrics of classes are refused for targets that are values.
+    unit : tuple of 2 floats, optional
+        With it, the targets are standardised, as the network's outputs are.
+
+    Returns
+    -------
+    array of shape (n,) or (n, n_outputs)
+        On the host, unless the targets are returned unchanged.
+
+    Raises
+    ------
+    ValueError
+        Shape or values of ``y`` do not fit the loss, the metric or the number of outputs.
+    """
+    host = to_host(y)
+    n, name = host.shape[0], type(loss).__name__
+    column = host.ndim == 1 or host.shape[1:] == (1,)
+    if loss.targets is None:  # a user's loss; (n,) would broadcast with (n, 1) to (n, n)
+        return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
+    if loss.targets == "classes" and column:
+        return class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
+    if column and n_outputs == 1:
+        host = host.reshape(n, 1)
+    if host.shape != (n, n_outputs):
+        hint = ": to make such rows from class indices, write one_hot(y)" if column else ""
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}, but the network has {n_outputs} outputs: {name} "
+            f"expects shape ({n}, {n_outputs}){hint}"
+        )
+    if loss.targets in ("classes", "probabilities") and not np.all((host >= 0) & (host <= 1)):
+        low, high = host.min(), host.max()
+        raise ValueError(f"y goes from {low} to {high}: {name} expects numbers from 0 to 1")
+    if loss.targets == "classes" and not np.allclose(host.sum(axis=1), 1.0, atol=1e-4):
+        raise ValueError(f"y has rows that do not sum to 1: {name} expects one-hot rows")
+    if loss.targets == "counts" and np.any(host < 0):
+        raise ValueError(f"y has the number {host.min()}: {name} expects counts, 0 or more")
+    if loss.targets in ("values", "counts"):
+        check_classes(host, metric)
+    if unit is not None:
+        return standardised(host, unit)
+    return host.astype(np.float64) if host.dtype.kind in "biu" else host
+
+
+_KINDS = {
+    "real": "real numbers",
+    "probability": "probabilities",
+    "distribution": "a distribution over classes",
+    "log-distribution": "log-probabilities",
+}

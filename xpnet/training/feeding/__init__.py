@@ -1,0 +1,1 @@
+"""Data onto the device: placed as a whole or streamed, and the batches of them."""

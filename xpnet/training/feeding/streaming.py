@@ -1,0 +1,186 @@
+"""Data sets that are read while the network computes: larger than memory, or stored in files."""
+
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...backends import Array, Backend
+from ...data.mapped import Read
+from ...data.reading import not_finite
+from ...data.stored import numpy_type, stored_rows
+from .arrays import Arrays, take
+from .chunks import rows_of
+
+if TYPE_CHECKING:
+    from ...neuralnet import NeuralNetwork
+
+_CHECKED = 1 << 14
+"""How many numbers are checked at a time: 64 KiB of float32, which fits in the CPU cache."""
+
+Part = tuple[np.ndarray, np.ndarray]
+"""The row ranges that make up a chunk, and the order in which its samples are used."""
+
+
+class Stream:
+    """A data set whose next chunk a thread reads while the network trains on the current one.
+
+    Two buffers are allocated once and used in turn. Targets and weights are small, so they are on
+    the network's device from the start.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, n_features)
+        Anything whose row slices NumPy can convert: an array, a ``numpy.memmap``, an HDF5 or Zarr
+        data set.
+    y, sample_weight : array or None
+    backend : Backend
+    chunk : int
+        The most rows in a chunk; in training, a multiple of the batch size.
+    batch_size : int, default 1
+        The batch size of training.
+    block : int, default 1
+        Contiguous rows per read in training, where a chunk is a mixture of blocks.
+    narrowed : function, optional
+        Casts rows to the network's type as the first layer does, for the check only. Given if the
+        first layer takes features in their own type.
+
+    Raises
+    ------
+    ValueError
+        On iteration: a chunk has a number that is not finite in the network's type.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        y: Array | None,
+        sample_weight: Array | None,
+        backend: Backend,
+        chunk: int,
+        batch_size: int = 1,
+        block: int = 1,
+        narrowed: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self._narrowed = narrowed
+        self.X, self.y, self.sample_weight, self.backend = X, y, sample_weight, backend
+        self._layout = chunk, batch_size, block
+        self.chunk = min(chunk, max(len(self), 1))
+        self._dtype = numpy_type(X)
+        self._buffers: list[np.ndarray] = []
+        self._checked = self._dtype.kind != "f" and narrowed is None
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def first(self) -> Arrays:
+        """Return arrays with the shape and types of a chunk, from which steps can be built."""
+        y, weight = take(self.backend.asarray(np.arange(self.chunk)), self.y, self.sample_weight)
+        return self._chunk(self._buffer(0), y, weight)
+
+    def _chunk(self, X: np.ndarray, y: Array | None, weight: Array | None) -> Arrays:
+        keeps_type = self._narrowed is not None
+        return Arrays(self.backend.asarray(X), y, weight, self.backend, keeps_type=keeps_type)
+
+    def _buffer(self, turn: int) -> np.ndarray:
+        if not self._buffers:
+            shape = (self.chunk, *self.X.shape[1:])
+            self._buffers = [np.empty(shape, self._dtype) for _ in range(2)]
+        return self._buffers[turn]
+
+    def chunks(
+        self, network: "NeuralNetwork", epoch: int
+    ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
+        """Yield the chunks of an epoch, each with the order of its samples."""
+        yield from self._read_ahead(network.chunk_orders(len(self), epoch, *self._layout))
+        self._checked = True
+
+    def batches(self, size: int) -> Generator[Arrays, None, None]:
+        """Yield batches of ``size`` samples in the order of the data, for prediction."""
+        n = len(self)
+        starts = np.arange(0, max(n, 1), self.chunk)
+        ranges = np.stack([starts, np.minimum(starts + self.chunk, n)], axis=1)
+        parts = ((each[None], np.arange(each[1] - each[0])) for each in ranges)
+        with closing(self._read_ahead(parts)) as chunks:
+            for arrays, within in chunks:
+                yield from arrays.batches(size, within)
+        self._checked = True
+
+    def _read_ahead(
+        self, parts: Iterator[Part]
+    ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
+        """Yield each chunk while the next one is read, and raise whatever reading raises."""
+        # Leaving the block, even by an exception, waits for the thread to finish.
+        with (
+            stored_rows(self.X) as read,
+            ThreadPoolExecutor(1, thread_name_prefix="xpnet-reader") as reader,
+        ):
+            part = next(parts, None)
+            reading = None if part is None else reader.submit(self._read, read, part[0], 0)
+            turn = 0
+            while part is not None and reading is not None:
+                X, (ranges, order) = reading.result(), part
+                part, turn = next(parts, None), 1 - turn
+                reading = None if part is None else reader.submit(self._read, read, part[0], turn)
+                yield self._arrays(X, ranges), order
+
+    def _arrays(self, X: np.ndarray, ranges: np.ndarray) -> Arrays:
+        """Return a chunk on the network's device."""
+        y, weight = self.y, self.sample_weight
+        if len(ranges) > 1:
+            y, weight = take(self.backend.asarray(rows_of(ranges)), y, weight)
+        else:
+            start, stop = ranges[0].tolist()
+            y, weight = (None if each is None else each[start:stop, ...] for each in (y, weight))
+        return self._chunk(X, y, weight)
+
+    def _read(self, read: Read, ranges: np.ndarray, turn: int) -> np.ndarray:
+        """Read the rows of a chunk into one of the buffers."""
+        buffer, filled = self._buffer(turn), 0
+        for start, stop in ranges.tolist():
+            out = buffer[filled : filled + stop - start]
+            read(start, stop, out)
+            if not self._checked:  # one pass over the data is enough
+                check_rows(out, start, self.backend.dtype, self._narrowed)
+            filled += len(out)
+        return buffer[:filled]
+
+
+def check_rows(
+    rows: np.ndarray,
+    first: int,
+    dtype: str,
+    narrowed: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> None:
+    """Refuse stored rows with a number that is not finite in the network's type.
+
+    Parameters
+    ----------
+    rows : array of shape (n, n_features)
+    first : int
+        The index of the first of these rows in the data.
+    dtype : str
+        The network's type.
+    narrowed : function, optional
+        Casts rows to that type, if rounding alone does not do it.
+
+    Raises
+    ------
+    ValueError
+        A number is not finite; the message has its row and column.
+    """
+    if rows.dtype.kind != "f" and narrowed is None:
+        return
+    step = max(_CHECKED // max(rows.shape[1], 1), 1)
+    for start in range(0, len(rows), step):
+        with np.errstate(over="ignore"):
+            some = rows[start : start + step]
+            some = some.astype(dtype, copy=False) if narrowed is None else narrowed(some)
+        finite = np.isfinite(some)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            value = rows[start + row, column]
+            where = f"row {first + start + row}, column {column}"
+            raise not_finite("X", int(np.sum(~finite)), value, where)

@@ -1,0 +1,393 @@
+"""Plans how much memory training takes, before it begins."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..layers import Layer
+from ..metrics import Metric
+
+if TYPE_CHECKING:
+    from ..neuralnet import NeuralNetwork
+
+AUTO_BATCH_SIZES = (512, 256, 128, 64)
+"""The sizes that ``batch_size="auto"`` chooses from, largest first."""
+
+EVALUATION_ROWS = 1024
+"""Batch size of prediction: large enough for fast matrix products, small enough for memory."""
+
+
+class MemoryPlanError(MemoryError):
+    """No plan for training fits in memory; the message shows the smallest one."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The memory that training takes, in bytes; ``print`` shows it as a table.
+
+    Attributes
+    ----------
+    parameters : int
+        All trained parameters, such as weights and biases.
+    gradients : int
+        The parameters' gradients; more than one copy if a batch is split or gradients are clipped.
+    optimizer_state : int
+        Arrays that the optimizer keeps between steps, such as momentum.
+    restore_point : int
+        A copy of the parameters and the optimizer's state, restored if an epoch fails.
+    activations : int
+        The features of a batch, the outputs of all layers, and the derivatives of these outputs.
+    evaluation : int
+        The outputs of two adjacent layers for a batch of validation samples, and the temporary
+        arrays of the loss. For a metric that is a function, all outputs and targets as well.
+    scratch : int
+        Temporary arrays of the formulas, and the losses of an epoch's steps.
+    compiled : int
+        The buffers of compiled steps, which replace gradients and activations.
+    data : int
+        Features, targets and weights of the samples in memory at the same time, and the order in
+        which they are used.
+    batch_size : int
+        The network's batch size, or the number of samples if that is smaller.
+    rows : int
+        Samples that go through the network at a time: fewer than ``batch_size`` if a whole batch
+        does not fit in memory.
+    n_samples : int
+    chunk : int or None
+        Samples per chunk if the data are streamed, with two chunks in memory at a time. None if
+        all data are in memory.
+    block : int or None
+        Contiguous samples per read if the data are streamed. A chunk is made of many blocks, from
+        all parts of the data.
+    """
+
+    parameters: int
+    gradients: int
+    optimizer_state: int
+    restore_point: int
+    activations: int
+    evaluation: int
+    scratch: int
+    data: int
+    batch_size: int
+    rows: int
+    n_samples: int
+    chunk: int | None = None
+    block: int | None = None
+    compiled: int = 0
+
+    @property
+    def total(self) -> int:
+        """The sum of all sizes, in bytes."""
+        return sum(size for _, size in self._sizes())
+
+    def _sizes(self) -> list[tuple[str, int]]:
+        split = "" if self.rows == self.batch_size else f", {self.rows} at a time"
+        data = f"{self.n_samples:,} samples"
+        if self.chunk is not None:
+            data += f", {self.chunk:,} at a time, twice"
+        return [
+            ("parameters", self.parameters),
+            ("gradients", self.gradients),
+            ("optimizer state", self.optimizer_state),
+            ("restore point", self.restore_point),
+            (f"activations (batch of {self.batch_size}{split})", self.activations),
+            ("evaluation", self.evaluation),
+            ("scratch", self.scratch),
+            *([("compiled steps", self.compiled)] if self.compiled else []),
+            (f"data ({data})", self.data),
+        ]
+
+    def __str__(self) -> str:
+        from tabulate import tabulate
+
+        rows = [*self._sizes(), ("total", self.total)]
+        table = [(name, f"{size:,}", _readable(size)) for name, size in rows]
+        return tabulate(
+            table, headers=["", "bytes", ""], colalign=("left", "right", "right"), tablefmt="simple"
+        )
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of the data from which a plan is made.
+
+    Attributes
+    ----------
+    itemsize : int
+        Bytes per number of the network's type.
+    feature_bytes : int
+        Bytes of one sample's features if all data are in memory.
+    other_bytes : int
+        Bytes of one sample's target and weight.
+    streamed_bytes : int, default 0
+        Bytes of one sample's features in the file's type, in which they are streamed.
+    decoded_rows : int, default 1
+        The fewest rows that the file decodes, even if only one is read.
+    sparse : bool, default False
+        Whether the first layer gets sparse batches.
+    wide : bool, default False
+        Whether the first layer gets dense batches in the data's type, which is wider than the
+        network's.
+    evaluated : int, default 0
+        Number of validation samples.
+    evaluated_bytes : int, default 0
+        Bytes that all validation samples take.
+    """
+
+    itemsize: int
+    feature_bytes: int
+    other_bytes: int
+    streamed_bytes: int = 0
+    decoded_rows: int = 1
+    sparse: bool = False
+    wide: bool = False
+    evaluated: int = 0
+    evaluated_bytes: int = 0
+
+
+def itemsize_of(dtype: np.dtype, item: int) -> int:
+    """Return the bytes per number once data are in memory, where floats have the network's type.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        The type of the data.
+    item : int
+        Bytes per number of the network's type.
+    """
+    return item if dtype.kind == "f" else dtype.itemsize
+
+
+_ORDER_BYTES = 8
+"""Bytes per sample of the order in which an epoch uses the samples."""
+
+_STEP_BYTES = 3 * 8
+"""Bytes of a step's number, loss and weight, which are kept until the end of the epoch."""
+
+_SCRATCH_BYTES = 4 << 16
+"""Four temporary arrays of 64 KiB, the most that the formulas use on NumPy; see ``ops.rowwise``."""
+
+
+def plan(
+    network: "NeuralNetwork",
+    sizes: Sizes,
+    n_samples: int,
+    batch_size: int,
+    rows: int | None = None,
+    chunk: int | None = None,
+) -> MemoryPlan:
+    """Return the memory plan for training with the given batch size.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    sizes : Sizes
+    n_samples, batch_size : int
+    rows : int, optional
+        Samples that go through the network at a time; by default a whole batch.
+    chunk : int, optional
+        Rows per chunk of a stream; by default all data are in memory.
+    """
+    layers, optimizer, item = network.layers, network.optimizer, sizes.itemsize
+    rows = batch_size if rows is None else rows
+    parameters = item * sum(layer.parameters() for layer in layers)
+    state = parameters * len(optimizer.state_names)
+    clipped = optimizer.clip_norm is not None or optimizer.clip_value is not None
+    shapes = [layers[0].input_shape(), *(layer.output_shape() for layer in layers)]
+    widths = [math.prod(shape) for shape in shapes]
+    taken = 0 if sizes.sparse else widths[0]
+    evaluated = [sizes.feature_bytes // item if sizes.wide else taken, *widths[1:]]
+    widest = max(a + b for a, b in pairwise(evaluated))
+    of_rows = (2 if sizes.sparse else int(sizes.wide)) * sizes.feature_bytes
+    # The loss makes one-hot targets, the softmax, its logarithm and the derivative. In training,
+    # a library that writes into given arrays makes only the derivative as a whole.
+    of_loss = 4 * widths[-1]
+    whole = widths[-1] if network.backend.writes_out else of_loss
+    kept = sum(layer.numbers_per_sample() for layer in layers) + whole
+    row = item * kept + (of_rows or item * widths[0])
+    data = n_samples * sizes.other_bytes + sizes.evaluated_bytes
+    if chunk is None:
+        data += n_samples * (sizes.feature_bytes + _ORDER_BYTES)
+    else:  # two chunks, two orders; and the row indices, targets and weights of one chunk
+        data += 2 * chunk * (sizes.streamed_bytes + _ORDER_BYTES)
+        data += chunk * (_ORDER_BYTES + sizes.other_bytes)
+    steps = -(-n_samples // batch_size) * -(-batch_size // rows)
+    collected = 0
+    if network.metric is not None and not isinstance(network.metric, Metric):
+        # A function needs all outputs and targets at once; joining them makes a second copy.
+        samples = max(n_samples, sizes.evaluated)
+        collected = 2 * samples * (item * widths[-1] + sizes.other_bytes)
+    return MemoryPlan(
+        parameters=parameters,
+        gradients=parameters * (1 + (rows != batch_size) + clipped),
+        optimizer_state=state,
+        restore_point=parameters + state,
+        activations=rows * row,
+        evaluation=(item * (widest + of_loss) + of_rows) * min(EVALUATION_ROWS, sizes.evaluated)
+        + collected,
+        scratch=_SCRATCH_BYTES + steps * _STEP_BYTES,
+        data=data,
+        batch_size=batch_size,
+        rows=rows,
+        n_samples=n_samples,
+        chunk=chunk,
+        block=None if chunk is None else _block(chunk, sizes),
+    )
+
+
+def choose(
+    network: "NeuralNetwork", sizes: Sizes, n_samples: int, available: float, streamed: bool
+) -> MemoryPlan:
+    """Return the fastest plan for the network's batch size that fits into ``available`` bytes.
+
+    If they fit, all data are on the device and whole batches go through the network. Otherwise the
+    data are streamed. If that is not enough, batches are split into as few pieces as possible.
+
+    ``batch_size="auto"`` means the largest of 64, 128, 256 and 512 that needs no splitting. A size
+    with which all data fit on the device is preferred to a larger one with streaming. No batch is
+    larger than the data.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    sizes : Sizes
+    n_samples : int
+    available : float
+        Bytes that training may use; infinite if unknown.
+    streamed : bool
+        Whether the data are streamed in any case, because they stay in their file.
+
+    Returns
+    -------
+    MemoryPlan
+
+    Raises
+    ------
+    MemoryPlanError
+        No plan fits.
+    """
+
+    def resident(batch_size: int, rows: int) -> MemoryPlan | None:
+        found = plan(network, sizes, n_samples, batch_size, rows)
+        return found if found.total <= available and not streamed else None
+
+    def in_chunks(batch_size: int, rows: int) -> MemoryPlan | None:
+        if sizes.sparse:  # sparse data cannot be streamed
+            return None
+        chunk = _chunk(plan(network, sizes, n_samples, batch_size, rows), sizes, available)
+        found = plan(network, sizes, n_samples, batch_size, rows, chunk)
+        return found if found.total <= available else None
+
+    asked = network.batch_size
+    if isinstance(asked, str):
+        choices = [min(size, n_samples) for size in AUTO_BATCH_SIZES]
+        for kind, batch_size in product((resident, in_chunks), choices):
+            if (found := kind(batch_size, batch_size)) is not None:
+                return found
+        asked = choices[-1]
+    asked = min(asked, n_samples)
+    rows = asked
+    while True:
+        if (found := resident(asked, rows) or in_chunks(asked, rows)) is not None:
+            return found
+        if (fewer := fewer_rows(rows, asked, n_samples, network.layers)) is None:
+            break
+        rows = fewer
+    least = plan(network, sizes, n_samples, asked, rows, None if sizes.sparse else asked)
+    raise MemoryPlanError(
+        f"training does not fit into {_readable(available)}. It takes at least:\n{least}\n"
+        "Use fewer or smaller layers, an optimizer with less state, or "
+        + ("a device with more memory" if network.memory_limit is None else "a larger memory_limit")
+    )
+
+
+def fewer_rows(rows: int, batch_size: int, n_samples: int, layers: Sequence[Layer]) -> int | None:
+    """Return how many samples to take at a time instead of ``rows``: half as many, if possible.
+
+    The last piece of each batch must be large enough for all layers to learn from it. So the number
+    may be less than half, or None if no smaller number leaves such pieces.
+    """
+    least = max(layer.least_samples for layer in layers)
+    sizes = [size for size in (batch_size, n_samples % batch_size) if size >= least]
+    if rows <= least:
+        return None
+    for fewer in range(max(-(-rows // 2), least), least - 1, -1):
+        if all(size % fewer == 0 or size % fewer >= least for size in sizes):
+            return fewer
+    return None
+
+
+def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:
+    """Return the plan for compiled steps with buffers of ``size`` bytes."""
+    # Compiled steps make no temporary arrays; one is left for the evaluation around them.
+    scratch = plan.scratch - _SCRATCH_BYTES * 3 // 4
+    return replace(plan, gradients=0, activations=0, scratch=scratch, compiled=size)
+
+
+CHUNK_BYTES = 1 << 25
+"""Bytes of features in a chunk of small data, if two chunks fit in memory."""
+
+LARGE_DATA, LARGEST_CHUNK = 64, 1 << 29
+"""Large data have 64 chunks, or more so that no chunk has more than 512 MiB of features.
+
+Larger chunks hold more blocks and so mix the data better. The first chunk of an epoch is read while
+nothing is computed, but the time for a 64th of the data hardly matters.
+"""
+
+BLOCK_BYTES, BLOCKS = 1 << 16, 512
+"""The most bytes of features in a block, and the fewest blocks in a chunk.
+
+Blocks of 64 KiB are read nearly as fast as a whole file. With 512 blocks, a chunk of sorted data
+represents several hundred classes in proportion. With 128 blocks, a network of 200 classes lost 5
+percentage points of accuracy.
+"""
+
+DECODED_BLOCKS, FEW_DECODED_BLOCKS = 128, 16
+"""The desired and the fewest blocks in a chunk, for files that decode many rows together.
+
+In these files a block is one or more whole chunks of the file, unless memory is too small for the
+fewest blocks.
+"""
+
+
+def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
+    """Return how many rows a chunk of a stream has: one or more whole batches."""
+    size, n_samples = resident.batch_size, resident.n_samples
+    rest = resident.total - n_samples * (sizes.feature_bytes + _ORDER_BYTES)
+    row = max(sizes.streamed_bytes + 1.5 * _ORDER_BYTES + sizes.other_bytes / 2, 1)
+    streamed = max(sizes.streamed_bytes, 1)
+    wanted = n_samples // LARGE_DATA
+    if sizes.decoded_rows > 1:  # at most a quarter of the data, so that reading can overlap
+        wanted = max(wanted, min(DECODED_BLOCKS * sizes.decoded_rows, n_samples // 4))
+    wanted = max(min(wanted, LARGEST_CHUNK // streamed), CHUNK_BYTES // streamed)
+    room = min((available - rest) / 2 / row, wanted)  # ``available`` may be infinite
+    batches = -(-n_samples // size)
+    count = math.ceil(batches / max(int(room) // size, 1))
+    return math.ceil(batches / count) * size
+
+
+def _block(chunk: int, sizes: Sizes) -> int:
+    """Return how many rows a block of a stream has.
+
+    If the file decodes many rows together, a block is one or more whole chunks of the file. If that
+    would leave too few blocks, it is an even fraction of a file's chunk, which is then decoded
+    several times an epoch.
+    """
+    rows = max(min(BLOCK_BYTES // max(sizes.streamed_bytes, 1), chunk // BLOCKS), 1)
+    most, piece = max(chunk // FEW_DECODED_BLOCKS, 1), sizes.decoded_rows
+    if piece <= most:
+        return max(rows // piece, 1) * piece
+    return max(piece // math.ceil(piece / most), rows)
+
+
+def _readable(size: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,185 @@
+"""The arrays of a captured step, which all its programs share; made once, for whole batches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....backends import Array, is_sparse, ops, to_host
+from ....data.reading import is_wide
+from ....data.stored import numpy_type
+from ....layers import Normalization
+from ..translation import Unit
+from .placement import Placement
+
+if TYPE_CHECKING:
+    from ....neuralnet import NeuralNetwork
+
+
+DENSE_BYTES = 1 << 26
+"""The largest dense form of a batch of sparse rows, in bytes. With it, cuBLAS can be used."""
+
+MOST_PARTS = 64
+"""The largest number of partial sums of a sum over a batch."""
+
+SQUARES = 256
+"""The number of partial sums for the sum of squares of a gradient."""
+
+
+@dataclass
+class UnitArrays:
+    """The arrays of a unit, each for a whole batch."""
+
+    output: Array
+    error: Array
+    kept: Array | None
+    normalized: Array | None
+    deviation: Array | None
+    running: dict[str, Array]
+
+
+class Buffers:
+    """All arrays whose addresses are passed to kernels.
+
+    Parameters
+    ----------
+    machine : CudaMachine
+    net : NeuralNetwork
+    units : list of Unit
+    X : array or CSR matrix of shape (n, n_features)
+        On the machine's device.
+    y : array
+        int64 classes, or rows in the network's type.
+    weights : array or None
+    batch_size, n_steps : int
+        The size of a batch, and the largest number of steps in an epoch.
+    keep_outputs : int
+        The number of samples of an epoch whose outputs are kept.
+
+    Attributes
+    ----------
+    flat, gradient, states : array, array, list of array
+        The parameters, their gradient, and the optimizer's state, placed by ``placement``.
+    order, order_on_host : array
+        The indices of an epoch's samples: on the device, and on the host before they are sent.
+    """
+
+    def __init__(
+        self,
+        machine: Any,
+        net: "NeuralNetwork",
+        units: list[Unit],
+        X: Any,
+        y: Array,
+        weights: Array | None,
+        batch_size: int,
+        n_steps: int,
+        keep_outputs: int,
+    ) -> None:
+        self._machine, self._made = machine, [0]
+        self.X, self.y, self.weights = (self._by_rows(array) for array in (X, y, weights))
+        n_inputs, n_outputs = units[0].n_inputs, units[-1].n_units
+        self.sparse: tuple[Array, ...] | None = None
+        if is_sparse(X):
+            self.sparse = self._copy(X.indptr, "int64"), self._copy(X.indices, "int32"), X.data
+        dense = batch_size * n_inputs * machine.dtype.itemsize <= DENSE_BYTES
+        self.x = self.make(batch_size, n_inputs) if self.sparse is None or dense else None
+        self.split = self.wide = None
+        if type(net.layers[0]) is Normalization:
+            self.split, self.wide = self.make(3, n_inputs), self.make(2, n_inputs, dtype="float64")
+        self._norms = [unit.norm for unit in units]
+        self.units = [self._unit_arrays(unit, batch_size) for unit in units]
+        self.placement = Placement(net.parameters.places, machine.dtype.itemsize)
+        size = self.placement.size
+        self.flat, self.gradient = self.make(size), self.make(size)
+        self.states = [self.make(size) for _ in net.optimizer.state_names]
+        self.parts = self.make(MOST_PARTS * max(unit.n_units for unit in units))
+        self.squares = self.make(SQUARES, dtype="float64")
+        self.row_losses = self.make(batch_size, dtype="float64")
+        self.row_hits = self.make(batch_size, dtype="float64")
+        self.losses, self.totals = (self.make(n_steps, dtype="float64") for _ in range(2))
+        self.order = self.make(n_steps * batch_size, dtype="int64")
+        self.order_on_host = machine.host_buffer(self.order.shape, "int64")
+        self.outputs = self.make(keep_outputs, n_outputs) if keep_outputs else None
+
+    @property
+    def nbytes(self) -> int:
+        """The size in bytes of all arrays that were made here."""
+        return self._made[0]
+
+    def make(self, *shape: int, dtype: str | None = None) -> Array:
+        """Return a new array of zeros."""
+        array = self._machine.zeros(shape, dtype)
+        self._made[0] += array.nbytes
+        return array
+
+    def _by_rows(self, array: Any) -> Any:
+        """Return an array, or a copy of it, that is contiguous and in row order."""
+        if array is None or is_sparse(array) or array.flags.c_contiguous:
+            return array
+        copied = array.copy(order="C")
+        self._made[0] += copied.nbytes
+        return copied
+
+    def _copy(self, array: Array, dtype: str) -> Array:
+        made, cast = self.make(*array.shape, dtype=dtype), array.astype(np.dtype(dtype))
+        with self._machine.turn():
+            self._machine.write(made, cast)
+        return made
+
+    def _unit_arrays(self, unit: Unit, rows: int) -> UnitArrays:
+        def make(wanted: bool) -> Array | None:
+            return self.make(rows, unit.n_units) if wanted else None
+
+        has_norm = unit.norm is not None
+        return UnitArrays(
+            self.make(rows, unit.n_units),
+            self.make(rows, unit.n_units),
+            make(unit.keeps_derivative),
+            make(has_norm),
+            self.make(unit.n_units) if has_norm else None,
+            {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
+        )
+
+    def filled_from(self, net: "NeuralNetwork") -> list[tuple[Array, Any]]:
+        """Return pairs of an array that is filled before training, and the network's values."""
+        flat, optimizer, first = net.parameters.gather(), net.optimizer, net.layers[0]
+        pairs = list(self.placement.pairs(self.flat, flat))
+        for place, name in zip(self.states, optimizer.state_names, strict=True):
+            pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
+        pairs += [(place, getattr(layer, name)) for layer, name, place in self.running()]
+        if self.wide is not None:
+            moments = _moments(first)
+            pairs.append((self.wide, np.stack(moments)))
+            if (split := ops.split_moments(*moments, self.flat.dtype)) is not None:
+                pairs.append((self.split, np.stack(split)))
+        return pairs
+
+    def standardizes_wide(self, net: "NeuralNetwork") -> bool:
+        """Whether features are standardised in float64 instead of the network's type."""
+        if self.wide is None:
+            return False
+        dtype = np.dtype(net.backend.dtype)
+        if is_wide(numpy_type(self.X), dtype.itemsize):
+            return True
+        return ops.split_moments(*_moments(net.layers[0]), dtype) is None
+
+    def running(self) -> Iterator[tuple[Any, str, Array]]:
+        """Yield each layer with the name of a running moment and its array during training."""
+        for norm, arrays in zip(self._norms, self.units, strict=True):
+            for name, place in arrays.running.items():
+                yield norm, name, place
+
+    def parameter(self, layer: Any, name: str) -> Array:
+        """Return a view of a parameter during training."""
+        return self.flat[self.placement[layer, name]].reshape(getattr(layer, name).shape)
+
+    def gradient_of(self, layer: Any, name: str) -> Array:
+        """Return a view of a parameter's gradient."""
+        return self.gradient[self.placement[layer, name]].reshape(getattr(layer, name).shape)
+
+
+def _moments(first: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and scale of a first layer that standardises, on the host."""
+    return to_host(first.mean), to_host(first.scale)

@@ -1,0 +1,62 @@
+"""A list of calls, and the grids with which its kernels are launched."""
+
+from typing import Any
+
+from ....backends import Array
+
+THREADS = 256
+"""The usual number of threads in a block."""
+
+MOST_THREADS = 1024
+"""The number of threads in a block if there are only a few blocks."""
+
+MOST_BLOCKS = 2048
+"""The largest number of blocks, more than a GPU runs at a time; kernels loop over the rest."""
+
+
+class Calls:
+    """The calls of a step, and methods that add kernels and products to them.
+
+    Parameters
+    ----------
+    machine : CudaMachine
+    rows : int
+        The number of samples in the batch.
+
+    Attributes
+    ----------
+    calls : list of callable
+    """
+
+    def __init__(self, machine: Any, rows: int) -> None:
+        self._machine, self._rows = machine, rows
+        self.calls: list[Any] = []
+
+    def _add(self, name: str, grid: tuple[int, int], block: int, *arguments: Any) -> None:
+        self.calls.append(self._machine.kernel(name, grid, block, *arguments))
+
+    def _over(self, name: str, n: int, *arguments: Any) -> None:
+        """Add a kernel that treats ``n`` numbers one by one."""
+        blocks = min(-(-n // THREADS), MOST_BLOCKS)
+        self._add(name, (max(blocks, 1), 1), THREADS, *arguments)
+
+    def _over_rows(self, name: str, *arguments: Any) -> None:
+        """Add a kernel with a warp for each row."""
+        warps = 4
+        self._add(name, (-(-self._rows // warps), 1), 32 * warps, *arguments)
+
+    def _one_block(self, name: str, *arguments: Any) -> None:
+        self._add(name, (1, 1), THREADS, *arguments)
+
+    def _product(self, a: Array, b: Array, out: Array, transposed: str = "NN") -> None:
+        self.calls.append(self._machine.product(a, b, out, transposed))
+
+    def _over_columns(
+        self, name: str, n: int, *arguments: Any, parts: int = 1, threads: int = THREADS
+    ) -> None:
+        """Add a kernel with a block for every 32 columns of each part of the rows."""
+        self._add(name, (-(-n // 32), parts), threads, *arguments)
+
+    def _sparse_grid(self, n: int) -> tuple[tuple[int, int], int]:
+        block = min(max(32, -(-n // 32) * 32), THREADS)
+        return (min(self._rows, MOST_BLOCKS), -(-n // block)), block

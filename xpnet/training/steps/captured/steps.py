@@ -1,0 +1,168 @@
+"""The steps of training as graphs of kernels, on a GPU."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....backends import is_sparse
+from ....losses import SoftmaxCrossEntropy
+from ....metrics import Accuracy
+from ... import memory
+from ...feeding.arrays import Arrays, take
+from ...feeding.placing import Placed
+from ...feeding.streaming import Stream
+from ...sums import Sums, loss_arguments
+from ..base import PreparedSteps
+from ..translation import Unit, UnsupportedError
+
+if TYPE_CHECKING:
+    from ....neuralnet import NeuralNetwork
+    from . import CapturedTraining
+
+_KEPT_BYTES = 1 << 28
+"""The largest size of the outputs that an epoch keeps for a metric, in bytes."""
+
+
+class CapturedSteps(PreparedSteps):
+    """Steps as CUDA graphs on a GPU, with the parameters in arrays of the graphs."""
+
+    AHEAD = 2
+    """How many groups of steps may wait in the GPU's queue.
+
+    The GPU never runs out of work, and Ctrl-C does not have to wait for a whole epoch.
+    """
+
+    def __init__(
+        self, network: "NeuralNetwork", placed: Placed, training: "CapturedTraining", nbytes: int
+    ) -> None:
+        super().__init__(network, placed, training, nbytes)
+        self._at_a_time = 16
+        self._queued: deque[Any] = deque()
+        self._sums: Sums | None = None
+
+    def _units(self) -> list[Unit]:
+        from . import units
+
+        return units(self._network)
+
+    def end_epoch(self) -> None:
+        """Copy the parameters to the network, and add ``per_sample`` penalties to the sums."""
+        self._queued.clear()
+        sums, self._sums = self._sums, None
+        self._training.store()
+        parameters = self._network.parameters
+        if sums is not None and parameters.penalties.shared:
+            # The penalty of the last weights stands for that of each step. The exact mean over the
+            # steps, which the history has on the CPU, would take a sum over all weights in each
+            # step. Only this number of the history is approximate: the gradients are exact.
+            sums.add_penalty(sums.n_counted * parameters.penalties.cost(shared=True))
+
+    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+        """Queue several steps at a time, without waiting for the last ones; see the base class."""
+        size, start, first = self.plan.batch_size, 0, self._training.taken
+        self._sums = sums  # end_epoch adds penalties to it
+        self._training.use(arrays.X, arrays.y, arrays.sample_weight)
+        while start < len(order):
+            part = order[start : start + self._at_a_time * size]
+            began = time.perf_counter()
+            losses, weights = self._training.run(part)
+            sums.add_losses(losses, weights, step)
+            self._queued.append(self._training.mark())
+            if len(self._queued) > self.AHEAD:
+                self._queued.popleft().synchronize()
+            start += len(part)
+            try:
+                yield len(losses)
+            except GeneratorExit:  # Ctrl-C: the metric is computed from the samples so far
+                self._add_outputs(arrays, order[:start], sums, first * size)
+                raise
+            step += len(losses)
+            if time.perf_counter() - began < self.SECONDS / 2:
+                self._at_a_time *= 2
+        self._add_outputs(arrays, order, sums, first * size)
+
+    def _add_outputs(self, arrays: Arrays, order: np.ndarray, sums: Sums, first: int) -> None:
+        """Add outputs, or the number of correct predictions, to the metric."""
+        training = self._training
+        if training.counts_hits and sums.metric is not None:
+            sums.set_statistics(training.hits())
+            return
+        if training.outputs is None:
+            return
+        training.wait()
+        index = arrays.backend.asarray(order)
+        rows = memory.EVALUATION_ROWS
+        for start in range(0, len(order), rows):
+            y, weight = take(index[start : start + rows], arrays.y, arrays.sample_weight)
+            batch = Arrays(None, y, weight, arrays.backend)
+            stop = min(start + rows, len(order))
+            outputs = training.outputs[first + start : first + stop]
+            sums.add_outputs(*loss_arguments(batch, outputs))
+
+
+def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
+    """Return a network's steps as graphs.
+
+    Raises
+    ------
+    UnsupportedError
+        Captured steps do not support the network or the data.
+    """
+    from . import CapturedTraining, why_not
+
+    plan, data = placed.plan, placed.training
+    if plan.rows != plan.batch_size:
+        raise UnsupportedError("a batch that is split to fit into memory")
+    sample: Any = data
+    if isinstance(data, Stream):  # its buffer is overwritten with the next chunk
+        sample = data.first()
+        sample = replace(sample, X=sample.backend.xp.asarray(sample.X, copy=True))
+    if is_sparse(sample.X) and not sample.keeps_sparse:
+        raise UnsupportedError("sparse features that the first layer does not take")
+    reason = why_not(network, sample.X, sample.y, plan.batch_size)
+    if reason is not None:
+        raise UnsupportedError(reason)
+    hits = _counts_hits(network, sample.y)
+    kept = 0
+    if network.metric is not None and not hits:
+        n_outputs = network.layers[-1].output_shape()[0]
+        kept = -(-plan.n_samples // plan.batch_size) * plan.batch_size
+        if kept * n_outputs * sample.backend.zeros((0,)).itemsize > _KEPT_BYTES:
+            raise UnsupportedError(f"a metric of {plan.n_samples} rows of {n_outputs} outputs")
+    machine = sample.backend.machine(network.precision)
+    try:
+        training = CapturedTraining(
+            network,
+            sample.X,
+            sample.y,
+            sample.sample_weight,
+            plan.batch_size,
+            machine,
+            plan.n_samples,
+            kept,
+            hits,
+            network.capture,
+        )
+    except BaseException:
+        machine.close()
+        raise
+    held = 0
+    if sample is not data:  # a chunk, which the training keeps
+        parts = (sample.X, sample.y, sample.sample_weight)
+        held = sum(each.nbytes for each in parts if each is not None)
+    return CapturedSteps(network, placed, training, training.nbytes + held)
+
+
+def _counts_hits(network: "NeuralNetwork", y: Any) -> bool:
+    """Whether the kernel of the loss can count correct predictions for the metric."""
+    several = network.layers[-1].output_shape()[0] > 1
+    return (
+        type(network.metric) is Accuracy
+        and type(network.loss) is SoftmaxCrossEntropy
+        and several
+        and y.ndim == 1
+    )

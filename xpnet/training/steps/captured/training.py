@@ -1,0 +1,267 @@
+"""Training with captured steps: loading parameters, taking steps, storing parameters."""
+
+import operator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....backends import Array
+from ....backends.cuda import kernels
+from ..translation import factor_and_most, targets_of, weights_of
+from .buffers import Buffers
+from .graphs import Graphs
+from .program import Program
+from .supported import ACTIVATIONS, why_not
+from .supported import units as units_of
+
+if TYPE_CHECKING:
+    from ....neuralnet import NeuralNetwork
+
+
+def capture_step(
+    net: "NeuralNetwork",
+    X: Any,
+    y: Array,
+    sample_weight: Array | None,
+    batch_size: int,
+    machine: Any,
+    *,
+    n_samples: int | None = None,
+    keep_outputs: int = 0,
+    counts_hits: bool = False,
+    capture: bool | str = "auto",
+) -> "CapturedTraining | None":
+    """Return a network's training with captured steps, or None if they do not support it.
+
+    Parameters
+    ----------
+    net : NeuralNetwork
+    X : array or CSR matrix of shape (n, n_features)
+        On the machine's device. It is not copied.
+    y : array of shape (n,) or (n, n_outputs)
+        In the form that the loss takes.
+    sample_weight : array of shape (n,), optional
+    batch_size : int
+    machine : CudaMachine
+    n_samples : int, optional
+        The number of samples in an epoch, if ``X`` is only a chunk of them.
+    keep_outputs : int, default 0
+        The number of samples of an epoch for which :attr:`CapturedTraining.outputs` is kept.
+    counts_hits : bool, default False
+        Whether :meth:`CapturedTraining.hits` will be called; only for softmax and cross-entropy.
+    capture : bool or "auto", default "auto"
+        Whether to capture steps in graphs; otherwise kernels are launched one by one. If capturing
+        fails, "auto" launches them one by one, with a warning, and True raises an error.
+    """
+    if why_not(net, X, y, batch_size) is not None:
+        return None
+    return CapturedTraining(
+        net,
+        X,
+        y,
+        sample_weight,
+        batch_size,
+        machine,
+        X.shape[0] if n_samples is None else n_samples,
+        keep_outputs,
+        counts_hits,
+        capture,
+    )
+
+
+class CapturedTraining(AbstractContextManager["CapturedTraining"]):
+    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
+
+    :func:`capture_step` makes it, and takes the same arguments.
+
+    Attributes
+    ----------
+    units : list of Unit
+        The network's layers as they were translated.
+    outputs : array of shape (n, n_outputs) or None
+        The network's outputs for the samples of the epoch so far; None if they are not kept.
+    counts_hits : bool
+        Whether :meth:`hits` may be called.
+    taken : int
+        The number of steps of this epoch so far.
+    nbytes : int
+        The size of its arrays in bytes, without the given data.
+    """
+
+    def __init__(
+        self,
+        net: "NeuralNetwork",
+        X: Any,
+        y: Array,
+        sample_weight: Array | None,
+        batch_size: int,
+        machine: Any,
+        n_samples: int,
+        keep_outputs: int,
+        counts_hits: bool,
+        capture: bool | str,
+    ) -> None:
+        self.net, self.batch_size, self._machine = net, batch_size, machine
+        self.units = units_of(net)
+        targets = targets_of(net, y)
+        weights = weights_of(net, y, sample_weight)
+        n_steps = -(-n_samples // batch_size)
+        self._buffers = Buffers(
+            machine, net, self.units, X, targets, weights, batch_size, n_steps, keep_outputs
+        )
+        self._state = machine.zeros((kernels.STATE_WORDS,), "int64")
+        self.nbytes, self.counts_hits = self._buffers.nbytes + machine.nbytes, counts_hits
+        self.outputs = self._buffers.outputs
+        self._used: tuple[Any, ...] = (X, y, sample_weight)
+        self._scale = float(1 << 16) if machine.scales_loss else 1.0
+        self._good = 0
+        self._dropouts = [unit.dropout for unit in self.units if unit.dropout is not None]
+        self._programs: dict[int, list[Any]] = {}
+        self._graphs = Graphs(machine, capture)
+        self._settings: list[Any] = []
+        self.taken = 0
+
+    def use(self, X: Any, y: Array, sample_weight: Array | None) -> None:
+        """Train on other samples from now on, of the same kind and at most as many as at first.
+
+        They overwrite the first ones, which nothing else may use.
+        """
+        used, buffers = (X, y, sample_weight), self._buffers
+        if all(map(operator.is_, used, self._used)):
+            return
+        self._used = used
+        targets = targets_of(self.net, y)
+        weights = weights_of(self.net, y, sample_weight)
+        pairs = ((buffers.X, X), (buffers.y, targets), (buffers.weights, weights))
+        with self._machine.turn():
+            for place, values in pairs:
+                if place is not None and values is not None:
+                    self._machine.write(place[: values.shape[0]], values)
+
+    # ---- an epoch
+
+    def load(self) -> None:
+        """Copy the parameters and the optimizer's state from the network."""
+        net, machine = self.net, self._machine
+        optimizer = net.optimizer
+        if self.taken:  # the last epoch was not completed: its order may still be in transfer
+            machine.synchronize()
+        if (settings := self._current_settings()) != self._settings:
+            # They were changed, and the launches contain the old ones.
+            self._programs.clear()
+            self._graphs.forget()
+            self._settings = settings
+        draws = [each.n_masks for each in self._dropouts]
+        state = kernels.new_state(
+            draws,
+            step=-1,
+            update=optimizer.n_updates,
+            batch=self.batch_size,
+            scale=self._scale,
+            good=self._good,
+            factor=1.0 / self._scale,
+            rate=optimizer.learning_rate,
+        )
+        # The list keeps all values until the turn has ended. If one were freed earlier, the current
+        # stream could reuse its memory while the machine's stream still reads it.
+        pairs = [*self._buffers.filled_from(net), (self._state, state)]
+        with machine.turn():
+            for place, values in pairs:
+                machine.write(place, values)
+        self.taken = 0
+
+    def run(self, order: np.ndarray) -> tuple[Array, Array]:
+        """Train on the samples of ``order`` in batches, without waiting for the device.
+
+        The last batch may be smaller, but only at the end of an epoch.
+
+        Returns
+        -------
+        tuple of float64 array
+            The loss and the total weight of each step; valid until the next :meth:`load`.
+        """
+        buffers, size, first = self._buffers, self.batch_size, self.taken
+        place = slice(first * size, first * size + len(order))
+        buffers.order_on_host[place] = order
+        self._machine.write(buffers.order[place], buffers.order_on_host[place])
+        whole, rest = divmod(len(order), size)
+        self._graphs.run(size, whole, self._program)
+        if rest:
+            self._graphs.run(rest, 1, self._program)
+        self.taken += whole + bool(rest)
+        part = slice(first, self.taken)
+        return buffers.losses[part], buffers.totals[part]
+
+    def hits(self) -> Array:
+        """Return the total weights of this epoch's correctly classified samples, and of all."""
+        self.wait()
+        first = kernels.STATE.index("hits")
+        return self._machine.copy(self._state[first : first + 2]).view("float64")
+
+    def mark(self) -> Any:
+        """Return an event that occurs when all work queued so far is done."""
+        return self._machine.mark()
+
+    def wait(self) -> None:
+        """Let later work of the library wait for the work that was queued here."""
+        self._machine.end()
+
+    def _program(self, rows: int) -> list[Any]:
+        """Return the calls of a step with a batch of ``rows`` samples."""
+        if rows not in self._programs:
+            given = (self._machine, self.net, self.units, self._buffers, self._state)
+            self._programs[rows] = Program(*given, rows, self._machine.scales_loss).calls
+        return self._programs[rows]
+
+    def store(self) -> None:
+        """Wait for the device, and copy the parameters and the optimizer's state to the network."""
+        net, machine = self.net, self._machine
+        state = machine.read(self._state)
+        machine.end()
+        optimizer, backend = net.optimizer, net.backend
+        # In new arrays, so that weights that a user holds do not change.
+        net.parameters.scatter(backend.asarray(self._joined(self._buffers.flat)))
+        optimizer.n_updates = int(kernels.read_state(state, "update"))
+        if optimizer.n_updates:
+            for name, place in zip(optimizer.state_names, self._buffers.states, strict=True):
+                setattr(optimizer, name, backend.asarray(self._joined(place)))
+        for layer, name, place in self._buffers.running():
+            setattr(layer, name, backend.asarray(machine.copy(place)))
+        for each in self._dropouts:
+            each.n_masks += self.taken
+        self._scale = kernels.read_state(state, "scale")
+        self._good = int(kernels.read_state(state, "good"))
+        self.taken = 0
+        for layer in net.layers:
+            layer.forget_pass()  # left from an earlier training
+
+    def _joined(self, flat: Array) -> Array:
+        """Return a copy of a flat array without gaps, as the network has it."""
+        return self._machine.join(self._buffers.placement.parts(flat))
+
+    def _current_settings(self) -> list[Any]:
+        """Return the numbers in the launches that a user may change."""
+        optimizer = self.net.optimizer
+        hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
+        numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
+        for _, _, regularizer in self.net.parameters.penalties:
+            numbers += vars(regularizer).values()
+        numbers += factor_and_most(self.net.loss)
+        numbers.append(self._buffers.standardizes_wide(self.net))
+        for unit in self.units:
+            name = ACTIVATIONS[type(unit.activation)][1]
+            numbers.append(None if name is None else getattr(unit.activation, name))
+            numbers.append(None if unit.dropout is None else unit.dropout.rate)
+            if unit.norm is not None:
+                numbers += [unit.norm.momentum, unit.norm.epsilon]
+        return numbers
+
+    def close(self) -> None:
+        """Wait for the queued work, and release the graphs and the machine's stream."""
+        self._graphs.forget()
+        self._programs.clear()
+        self._machine.close()
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,191 @@
+"""The places in memory of the arrays of a compiled step."""
+
+import operator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....backends import is_sparse, ops
+from ....backends.cpu.program import Memory
+from ....data.reading import is_wide
+from ....layers import Normalization
+from ..translation import Unit
+from .sharing import Plan
+
+if TYPE_CHECKING:
+    from ....neuralnet import NeuralNetwork
+
+
+class Layout:
+    """Places the arrays in memory, and copies parameters in and out.
+
+    Parameters
+    ----------
+    net : NeuralNetwork
+    units : list of Unit
+    plan : Plan
+    X : array or CSR matrix
+    y : array
+        int64 classes, or rows in the network's type.
+    weights : array or None
+    batch_size : int
+    """
+
+    def __init__(
+        self,
+        net: "NeuralNetwork",
+        units: list[Unit],
+        plan: Plan,
+        X: Any,
+        y: np.ndarray,
+        weights: np.ndarray | None,
+        batch_size: int,
+    ) -> None:
+        self.net, self.units, self.plan, self.batch = net, units, plan, batch_size
+        self.y, self.weights = y, weights
+        self.memory = Memory(net.backend.dtype)
+        self.sparse: tuple[np.ndarray, ...] | None = None
+        self._flats: list[np.ndarray] = []
+        self._views: list[tuple[np.ndarray, np.ndarray]] = []
+        if is_sparse(X):
+            starts = np.ascontiguousarray(X.indptr, np.int64)
+            indices = np.ascontiguousarray(X.indices, np.int32)
+            self.sparse = starts, indices, np.ascontiguousarray(X.data, self.memory.dtype)
+            self.data = np.zeros(8, np.uint8)
+        else:
+            self.data = _without_booleans(X)
+        self._lay_out()
+
+    def use(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> None:
+        """Use other dense features, and overwrite the first targets and weights with others."""
+        self.data = _without_booleans(X)
+        self.y[: len(y)] = y
+        if self.weights is not None:
+            self.weights[: len(y)] = weights
+
+    def nbytes(self, *given: Any) -> int:
+        """Return the size in bytes of all arrays that do not share memory with ``given``."""
+        own = [self.memory.array, self.y, *(self.sparse or ())]
+        own += [each for each in (self.weights, self.moments) if each is not None]
+        return sum(a.nbytes for a in own if not any(np.may_share_memory(a, b) for b in given))
+
+    # ---- places
+
+    def _lay_out(self) -> None:
+        """Assign a place to every array."""
+        take, pad, rows = self.memory.take, self.memory.padded, self.batch
+        threads = range(self.plan.threads)
+        self.split: list[int] = []
+        self.moments: np.ndarray | None = None
+        if type(self.net.layers[0]) is Normalization:
+            self.split = [take(self.units[0].n_inputs) for _ in range(3)]
+            self.moments = np.zeros((2, self.units[0].n_inputs))
+        self.places = [
+            [self.plan.columns(k, unit, thread) for k, unit in enumerate(self.units)]
+            for thread in threads
+        ]
+        # Threads share these activations; there are two of each, for even and for odd steps.
+        self.activations: list[list[Any]] = [[] for _ in threads]
+        for k, unit in enumerate(self.units):
+            both: Any = None
+            for thread in threads:
+                if k < self.plan.shared:
+                    both = both or [take(rows, pad(unit.n_units)) for _ in range(2)]
+                else:
+                    both = [take(rows, pad(unit.n_units))] * 2
+                self.activations[thread].append(both)
+        # The errors between two shared layers, with a part for each thread.
+        self.parts = [0] + [
+            take(self.plan.threads, rows, pad(unit.n_inputs)) if k < self.plan.shared else 0
+            for k, unit in enumerate(self.units[1:], 1)
+        ]
+        self.arenas = [self._arena(thread) for thread in threads]
+
+    def _arena(self, thread: int) -> dict[str, Any]:
+        """Assign places to the arrays that only one thread uses."""
+        take, pad, rows = self.memory.take, self.memory.padded, self.batch
+        arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": []}
+        arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
+        arena["drawn"] = take(max(n for _, n in self.places[thread]) + 16)
+        offset = 0
+        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
+            for name, size in (("weights", unit.n_inputs * self._stride(k, n)), ("biases", n)):
+                arena[name].append(offset)
+                offset += pad(size)
+        arena["size"] = offset
+        # Parameters, gradients, and the optimizer's state.
+        n_arrays = 2 + len(self.net.optimizer.state_names)
+        arena["arrays"] = [take(offset) for _ in range(n_arrays)]
+        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
+            whole = k == len(self.units) - 1  # the loss writes the error of all columns
+            arena["errors"].append(take(rows, pad(unit.n_units if whole else n)))
+            keeps = unit.keeps_derivative
+            arena["kept"].append(take(rows, pad(n)) if keeps else 0)
+        return arena
+
+    def _stride(self, k: int, n: int) -> int:
+        """Return the stride of ``n`` columns of a layer's weights."""
+        return n if k == 0 and self.sparse is not None else self.memory.padded(n)
+
+    # ---- parameters in and out
+
+    def bring_in(self, flats: list[np.ndarray]) -> None:
+        """Copy the parameters and the optimizer's state from flat arrays."""
+        for own, theirs in self._pairs(flats):
+            own[...] = theirs
+        if self.moments is not None:
+            layer: Any = self.net.layers[0]
+            self.moments[...] = layer.mean, layer.scale
+            for place, numbers in zip(self.split, self._split_moments() or (), strict=False):
+                self.memory.view(place, self.units[0].n_inputs)[...] = numbers
+
+    def _split_moments(self) -> tuple[np.ndarray, ...] | None:
+        layer: Any = self.net.layers[0]
+        return ops.split_moments(layer.mean, layer.scale, self.memory.dtype)
+
+    def gathering(self) -> tuple[str, list[int]]:
+        """Return the kernel that gathers a batch's features, and the places of the moments."""
+        if self.moments is None:
+            return "gather", []
+        if self.standardizes_wide:
+            return "gather_standardized_wide", [row.ctypes.data for row in self.moments]
+        return "gather_standardized", self.split
+
+    @property
+    def standardizes_wide(self) -> bool:
+        """Whether features are standardised in float64 instead of the network's type."""
+        if self.moments is None:
+            return False
+        return is_wide(self.data.dtype, self.memory.dtype.itemsize) or not self._split_moments()
+
+    def bring_out(self, flats: list[np.ndarray]) -> None:
+        """Copy the parameters and the optimizer's state to flat arrays."""
+        for own, theirs in self._pairs(flats):
+            theirs[...] = own
+
+    def _pairs(self, flats: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return pairs of views of the same numbers, in a thread's array and in a flat one."""
+        # Kept for the next epochs, because making views takes as long as copying the numbers.
+        if not (len(flats) == len(self._flats) and all(map(operator.is_, flats, self._flats))):
+            self._flats, self._views = flats, list(self._make_pairs(flats))
+        return self._views
+
+    def _make_pairs(self, flats: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for thread, arena in enumerate(self.arenas):
+            homes = [arena["arrays"][0], *arena["arrays"][2:]]
+            for home, flat in zip(homes, flats, strict=True):
+                start = 0
+                for k, unit in enumerate(self.units):
+                    first, n = self.places[thread][k]
+                    for name, rows in (("weights", unit.n_inputs), ("biases", 1)):
+                        stop = start + rows * unit.n_units
+                        theirs = flat[start:stop].reshape(rows, unit.n_units)
+                        stride = self._stride(k, n)
+                        own = self.memory.view(home + arena[name][k], rows, stride)[:, :n]
+                        yield own, theirs[:, first : first + n]
+                        start = stop
+
+
+def _without_booleans(X: np.ndarray) -> np.ndarray:
+    return X.view(np.uint8) if X.dtype == bool else X

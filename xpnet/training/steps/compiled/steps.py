@@ -1,0 +1,145 @@
+"""The steps of training in compiled code, on the CPU."""
+
+import math
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .... import config
+from ....common.checks import check_count
+from ... import memory
+from ...feeding.arrays import Arrays, take
+from ...feeding.placing import Placed
+from ...feeding.streaming import Stream
+from ...sums import Sums, loss_arguments
+from ..base import NotFiniteError, PreparedSteps
+from ..translation import Unit, UnsupportedError
+
+if TYPE_CHECKING:
+    from ....neuralnet import NeuralNetwork
+    from . import CompiledTraining
+
+
+class CompiledSteps(PreparedSteps):
+    """Steps in compiled code, several at a time, with the parameters in its own arrays."""
+
+    def __init__(
+        self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining", nbytes: int
+    ) -> None:
+        super().__init__(network, placed, training, nbytes)
+        # A metric sums batches of fixed sizes, so that its rounding does not depend on run times.
+        self._unit = _steps_of_evaluation(placed.plan) if training.keeps else 1
+        self._at_a_time = self._unit
+
+    def _units(self) -> list[Unit]:
+        from . import units
+
+        return units(self._network)
+
+    def end_epoch(self) -> None:
+        """Copy the parameters to the network."""
+        self._training.store()
+
+    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+        """Train several steps at a time; see :meth:`Steps.run`."""
+        net, size, start = self._network, self.plan.batch_size, 0
+        self._training.use(arrays.X, arrays.y, arrays.sample_weight)
+        while start < len(order):
+            part = order[start : start + self._at_a_time * size]
+            began = time.perf_counter()
+            losses, weights = self._training.run(part, net.optimizer.learning_rate)
+            seconds = time.perf_counter() - began
+            sums.add_losses(losses, weights, step)
+            sums.add_penalty(float(np.dot(self._training.penalties, weights)))
+            wrong = np.flatnonzero(~np.isfinite(losses))
+            if wrong.size:
+                raise NotFiniteError(f"the loss {losses[wrong[0]]}", step + int(wrong[0]))
+            self._add_outputs(arrays, part, sums)
+            yield len(losses)
+            step += len(losses)
+            start += len(part)
+            if len(part) == self._at_a_time * size:
+                self._adapt(seconds)
+
+    def _adapt(self, seconds: float) -> None:
+        """Double or halve the number of steps at a time if they took too short or too long.
+
+        The number of outputs that are kept limits it.
+        """
+        most = (self._training.keeps or math.inf) / self.plan.batch_size
+        if seconds < self.SECONDS / 2 and 2 * self._at_a_time <= most:
+            self._at_a_time *= 2
+        elif seconds > 2 * self.SECONDS and self._at_a_time > self._unit:
+            self._at_a_time //= 2
+
+    def _add_outputs(self, arrays: Arrays, order: np.ndarray, sums: Sums) -> None:
+        """Add outputs to the metric, in batches of a fixed size."""
+        outputs, size = self._training.outputs, self._unit * self.plan.batch_size
+        if outputs is None:
+            return
+        for start in range(0, len(order), size):
+            part = slice(start, start + size)
+            y, weight = take(order[part], arrays.y, arrays.sample_weight)
+            batch = Arrays(None, y, weight, self._network.backend)
+            sums.add_outputs(*loss_arguments(batch, outputs[part]))
+
+
+def _steps_of_evaluation(plan: memory.MemoryPlan) -> int:
+    """Return how many steps use as many samples as one batch of an evaluation; at least 1."""
+    return max(memory.EVALUATION_ROWS // plan.batch_size, 1)
+
+
+_KEPT_BYTES = 1 << 20
+"""The size of the outputs kept for a metric, in bytes, unless those of one batch are larger."""
+
+
+def _kept_rows(network: "NeuralNetwork", plan: memory.MemoryPlan) -> int:
+    """Return for how many samples to keep the outputs."""
+    if network.metric is None:
+        return 0
+    row = network.layers[-1].output_shape()[0] * np.dtype(network.backend.dtype).itemsize
+    least = _steps_of_evaluation(plan) * plan.batch_size
+    most = math.ceil(plan.n_samples / plan.batch_size) * plan.batch_size
+    return min(max(_KEPT_BYTES // row, least), max(most, least))
+
+
+FEW_STEPS = 16
+"""The number of steps below which compiled code is not worth its preparation.
+
+Making the instructions takes a few milliseconds, about as long as 16 steps of a small network. The
+steps of all of the network's ``epochs`` count, not those of one call of ``fit``, so that 4 and then
+6 epochs give the same result as 10.
+"""
+
+
+def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
+    """Return a network's steps in compiled code.
+
+    Raises
+    ------
+    UnsupportedError
+        Compiled code does not support the network or the data, or is not worth its preparation.
+    """
+    threads: Any = config.threads
+    if threads is not None:
+        threads = check_count("xpnet.config.threads", threads)
+    plan, data = placed.plan, placed.training
+    n_steps = network.epochs * math.ceil(plan.n_samples / plan.batch_size)
+    if config.kernels == "auto" and n_steps < FEW_STEPS:
+        raise UnsupportedError(f"training of fewer than {FEW_STEPS} steps")
+    if plan.rows != plan.batch_size:
+        raise UnsupportedError("a batch that is split to fit into memory")
+    from . import compile_step, why_not
+
+    sample: Any = data.first() if isinstance(data, Stream) else data
+    arguments = (network, sample.X, sample.y, sample.sample_weight)
+    kept = _kept_rows(network, plan)
+    training = compile_step(*arguments, plan.batch_size, threads, keep_outputs=kept)
+    if training is None:
+        raise UnsupportedError(why_not(*arguments) or "")
+    held = 0
+    if sample is not data:  # targets and weights of a chunk, which the training keeps
+        held = sum(each.nbytes for each in (sample.y, sample.sample_weight) if each is not None)
+    return CompiledSteps(network, placed, training, training.nbytes + held)

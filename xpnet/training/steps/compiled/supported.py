@@ -1,0 +1,137 @@
+"""The networks and data that compiled steps support."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....activations import (
+    LeakyReLUActivation,
+    LinearActivation,
+    ReLU6Activation,
+    ReLUActivation,
+    SigmoidActivation,
+    TanhActivation,
+)
+from ....backends import check_structure, is_sparse
+from ....layers import DenseLayer, Layer
+from ....losses import (
+    BinaryCrossEntropy,
+    LossFunction,
+    MeanSquaredError,
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+)
+from ....optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from ..translation import Unit, UnsupportedError, check_parts, targets_of, units_of
+
+if TYPE_CHECKING:
+    from ....neuralnet import NeuralNetwork
+ACTIVATIONS: dict[type[Layer], tuple[str, str, str | None]] = {
+    LinearActivation: ("add_bias", "sum_columns", None),
+    ReLUActivation: ("relu", "back_relu", None),
+    LeakyReLUActivation: ("leaky_relu", "back_leaky_relu", "alpha"),
+    ReLU6Activation: ("relu6", "back_relu6", None),
+    SigmoidActivation: ("sigmoid", "back_kept", "slope"),
+    TanhActivation: ("tanh_", "back_tanh", None),
+}
+"""For each activation, the kernels of both passes, and the attribute that they need."""
+
+OPTIMIZERS: dict[type[Optimizer], tuple[str, tuple[str, ...]]] = {
+    SGD: ("sgd", ("momentum", "dampening")),
+    RMSProp: ("rmsprop", ("rho", "epsilon")),
+    Adagrad: ("adagrad", ("epsilon", "epsilon")),  # the kernel ignores the first
+    Adam: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay", "corrects_epsilon")),
+    AdamW: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay", "corrects_epsilon")),
+}
+"""For each optimizer, the kernel and the attributes that it needs."""
+
+LOSSES: tuple[type[LossFunction], ...] = (
+    BinaryCrossEntropy,
+    MeanSquaredError,
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+)
+
+
+_FEATURES = [
+    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
+    "float64",
+]  # fmt: skip
+
+
+_MOST_DROPOUTS = 16
+"""The largest number of Dropout layers: ``STATE - DRAWS`` of ``kernels.py``."""
+
+
+def why_not(net: "NeuralNetwork", X: Any, y: Any = None, sample_weight: Any = None) -> str | None:
+    """Return why compiled steps do not support a network and its data, or None if they do."""
+    try:
+        check_libraries()
+        units(net)
+        check_features(net, X)
+        if y is not None:
+            targets(net, y)
+        for what, array in (("targets", y), ("weights", sample_weight)):
+            if array is not None and array.shape[0] != X.shape[0]:
+                raise UnsupportedError(f"{array.shape[0]} {what} for {X.shape[0]} samples")
+    except UnsupportedError as reason:
+        return str(reason)
+    return None
+
+
+def check_libraries() -> None:
+    """Refuse steps whose libraries are not installed."""
+    for name in ("numba", "scipy", "threadpoolctl"):
+        if find_spec(name) is None:
+            raise UnsupportedError(f"{name} is not installed: pip install 'xpnet[numba]'")
+
+
+def units(net: "NeuralNetwork") -> list[Unit]:
+    """Return a unit for each dense layer of a network, with the layers that follow it."""
+    if net.backend.name != "numpy":
+        raise UnsupportedError(f"the backend {net.backend.name}: compiled steps are for NumPy")
+    optimizer = net.optimizer
+    if optimizer.clip_norm is not None or optimizer.clip_value is not None:
+        raise UnsupportedError("clipping of the gradient")
+    check_parts(net, OPTIMIZERS, LOSSES)
+    found = units_of(net.layers, ACTIVATIONS, _MOST_DROPOUTS)
+    if any(unit.norm is not None for unit in found):
+        raise UnsupportedError("BatchNormalization")
+    return found
+
+
+def kernels(unit: Unit) -> tuple[str, str]:
+    """Return the kernels of a unit's activation for the forward and the backward pass."""
+    return ACTIVATIONS[type(unit.activation)][:2]
+
+
+def number(unit: Unit) -> float:
+    """Return the number that the kernels of a unit's activation need, or 0."""
+    name = ACTIVATIONS[type(unit.activation)][2]
+    return 0.0 if name is None else float(getattr(unit.activation, name))
+
+
+def check_features(net: "NeuralNetwork", X: Any) -> None:
+    """Refuse features that the kernels do not read."""
+    if is_sparse(X):
+        if X.format != "csr":
+            raise UnsupportedError(f"sparse features in the format {X.format} instead of CSR")
+        if type(net.layers[0]) is not DenseLayer:
+            raise UnsupportedError(f"sparse features before {net.layers[0].layer_name()}")
+        check_structure(X)
+    elif not isinstance(X, np.ndarray) or X.ndim != 2:
+        raise UnsupportedError("features that are not a NumPy matrix")
+    elif X.dtype.name not in _FEATURES or not X.dtype.isnative:
+        raise UnsupportedError(f"features of the type {X.dtype}")
+    elif not X.flags.c_contiguous:
+        raise UnsupportedError("features that are not contiguous in row order")
+    if X.shape[1:] != net.layers[0].input_shape():
+        raise UnsupportedError(f"features of shape {X.shape}")
+
+
+def targets(net: "NeuralNetwork", y: Any) -> np.ndarray:
+    """Return targets in the form for kernels: int64 classes, or rows of the network's type."""
+    if not isinstance(y, np.ndarray):
+        raise UnsupportedError("targets that are not a NumPy array")
+    return np.ascontiguousarray(targets_of(net, y))

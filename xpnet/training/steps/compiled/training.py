@@ -1,0 +1,190 @@
+"""Training with compiled steps: loading parameters, taking steps, storing parameters."""
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ....backends import is_sparse
+from ..translation import weights_of
+from .sharing import best_plan
+from .supported import targets as targets_of
+from .supported import units as units_of
+from .supported import why_not
+
+if TYPE_CHECKING:
+    from ....neuralnet import NeuralNetwork
+
+
+def compile_step(
+    net: "NeuralNetwork",
+    X: Any,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    batch_size: int,
+    threads: int | None = None,
+    keep_outputs: int = 0,
+) -> "CompiledTraining | None":
+    """Return a network's training with compiled steps, or None if they do not support it.
+
+    Parameters
+    ----------
+    net : NeuralNetwork
+    X : NumPy array or SciPy CSR matrix of shape (n, n_features)
+        It is not copied, so it must not change during training.
+    y : array of shape (n,) or (n, n_outputs)
+        In the form that the loss takes.
+    sample_weight : array of shape (n,), optional
+    batch_size : int
+    threads : int, optional
+        By default, the number that makes a step fastest, at most the number of cores.
+    keep_outputs : int, default 0
+        The number of samples of a run for which :attr:`CompiledTraining.outputs` is kept.
+    """
+    if why_not(net, X, y, sample_weight) is not None:
+        return None
+    return CompiledTraining(net, X, y, sample_weight, batch_size, threads, keep_outputs)
+
+
+class CompiledTraining:
+    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
+
+    :func:`compile_step` makes it, and takes the same arguments. Its threads end with :meth:`close`,
+    at the end of a ``with`` block, or when the object is deleted.
+
+    Attributes
+    ----------
+    units : list of Unit
+        The network's layers as they were translated.
+    threads : int
+    keeps : int
+        The number of samples of a run whose outputs are kept.
+    outputs : array of shape (len(order), n_outputs) or None
+        The network's outputs for the samples of the last :meth:`run`, valid until the next one;
+        None if they are not kept.
+    penalties : float64 array
+        For each step of the last :meth:`run`, the ``per_sample`` penalties divided by the total
+        weight of the batch.
+    nbytes : int
+        The size of its arrays in bytes, without the given data.
+    """
+
+    def __init__(
+        self,
+        net: "NeuralNetwork",
+        X: Any,
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+        batch_size: int,
+        threads: int | None = None,
+        keep_outputs: int = 0,
+    ) -> None:
+        from .instructions import Builder  # needs Numba
+
+        self.net, self.batch_size = net, batch_size
+        self.units = units = units_of(net)
+        self.outputs: np.ndarray | None = None
+        self.penalties = np.zeros(0)
+        self.keeps = keep_outputs
+        self._kept = np.empty((keep_outputs, units[-1].n_units), net.backend.dtype)
+        self._n_samples = X.shape[0]
+        targets = targets_of(net, y)
+        weights = weights_of(net, y, sample_weight)
+        filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
+        n_states = len(net.optimizer.state_names)
+        steps = math.ceil(self._n_samples / batch_size) or 1
+        plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
+        self.threads = plan.threads
+        self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
+        self._engine = self._builder.engine()
+        self._settings = self._builder.settings()
+        parts = (X.data, X.indices, X.indptr) if is_sparse(X) else (X,)
+        given = [array for array in (*parts, y, sample_weight) if array is not None]
+        self.nbytes = self._builder.nbytes(*given) + self._kept.nbytes
+        self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
+        self._n_updates = self._loaded_updates = 0
+        self._used: tuple[Any, ...] = (X, y, sample_weight)
+        self._out: list[np.ndarray] | None = None
+
+    def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
+        """Train on other samples from now on, of the same kind and at most as many as at first.
+
+        Features must be dense, and are not copied. Targets and weights overwrite the first ones,
+        which nothing else may use.
+        """
+        used = (X, y, sample_weight)
+        if all(map(operator.is_, used, self._used)):
+            return
+        self._used = used
+        targets = targets_of(self.net, y)
+        weights = weights_of(self.net, y, sample_weight)
+        self._n_samples = X.shape[0]
+        self._builder.use(X, targets, weights)
+        self._engine.data = self._builder.data
+
+    def load(self) -> None:
+        """Copy the parameters and the optimizer's state from the network."""
+        optimizer = self.net.optimizer
+        flats = [self.net.parameters.gather()]
+        flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
+        if (settings := self._builder.settings()) != self._settings:
+            # They were changed, and the instructions contain the old ones.
+            self._engine.close()
+            self._engine, self._settings = self._builder.engine(), settings
+        self._builder.bring_in(flats)
+        self._n_updates = self._loaded_updates = optimizer.n_updates
+        # Each step draws one mask, so the count of updates also counts the draws.
+        self._engine.set_draws([each.n_masks - self._n_updates for each in self._dropouts])
+
+    def run(self, order: np.ndarray, learning_rate: float) -> tuple[np.ndarray, np.ndarray]:
+        """Train on the samples of ``order`` in batches; the last one may be smaller.
+
+        Returns
+        -------
+        tuple of float64 array
+            The loss and the total weight of each step.
+        """
+        if len(order) and not 0 <= np.min(order) <= np.max(order) < self._n_samples:
+            raise IndexError(f"order has indices out of range for {self._n_samples} samples")
+        if self.keeps:
+            if len(order) > self.keeps:
+                raise ValueError(
+                    f"order has {len(order)} samples: expected at most keep_outputs={self.keeps}"
+                )
+            self.outputs = self._kept[: len(order)]
+        losses, weights = self._engine.run(
+            order, self.batch_size, learning_rate, self._n_updates, self.outputs
+        )
+        self._n_updates += len(losses)
+        self.penalties = self._engine.penalties
+        return losses, weights
+
+    def store(self) -> None:
+        """Copy the parameters and the optimizer's state to the network."""
+        optimizer, parameters = self.net.optimizer, self.net.parameters
+        if self._out is None:
+            # In new arrays, made once, so that weights that a user holds do not change.
+            n_arrays = 1 + len(optimizer.state_names)
+            self._out = [np.empty_like(parameters.gather()) for _ in range(n_arrays)]
+        self._builder.bring_out(self._out)
+        parameters.scatter(self._out[0])
+        if self._n_updates:
+            for name, flat in zip(optimizer.state_names, self._out[1:], strict=True):
+                setattr(optimizer, name, flat)
+        optimizer.n_updates = self._n_updates
+        for each in self._dropouts:
+            each.n_masks += self._n_updates - self._loaded_updates
+        for layer in self.net.layers:
+            layer.forget_pass()  # left from an earlier training
+        self._loaded_updates = self._n_updates
+
+    def close(self) -> None:
+        """End the threads."""
+        self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

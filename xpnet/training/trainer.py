@@ -1,0 +1,414 @@
+"""The training loop, and the evaluation of networks in batches.
+
+The trainer runs the epochs. It owns the data on the device and the steps that train on them.
+Nothing in an epoch waits for the device: the sums of loss and metric stay there, and are read once,
+at its end.
+"""
+
+import math
+import operator
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from ..backends import Array
+from ..backends._warnings import warn
+from ..callbacks import Callback
+from ..common.direction import direction_of
+from ..layers import BatchNormalization, Dropout, Layer
+from ..metrics import Metric
+from ..model.snapshot import Snapshot
+from .feeding.arrays import Arrays
+from .feeding.placing import Data, Placed
+from .history import History
+from .interruption import Interruption
+from .memory import EVALUATION_ROWS, fewer_rows
+from .settings import name_of
+from .steps.base import NotFiniteError
+from .steps.choice import make_steps
+from .sums import Sums, accumulator, loss_arguments, metric_arguments
+from .target_unit import in_own_unit
+
+if TYPE_CHECKING:
+    from ..neuralnet import NeuralNetwork
+
+
+class DivergedError(ArithmeticError):
+    """A loss, a parameter or a batch's total weight became NaN or infinite.
+
+    The network is as it was before that epoch.
+    """
+
+
+class Trainer:
+    """Trains a network on data that have been checked and moved to its device.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    placed : Placed
+        The data and the memory plan.
+    callbacks : sequence of Callback
+    eval_every : int
+        The number of epochs between evaluations of the validation data. They are always evaluated
+        after the last epoch.
+    """
+
+    def __init__(
+        self,
+        network: "NeuralNetwork",
+        placed: Placed,
+        callbacks: Sequence[Callback] = (),
+        eval_every: int = 1,
+    ) -> None:
+        self.network, self._placed, self._layers = network, placed, list(network.layers)
+        self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
+        self.training, self.validation = placed.training, placed.validation
+        self.interruption, self._entered = Interruption(), ExitStack()
+        self._make_steps()
+
+    def _make_steps(self) -> None:
+        self.steps = make_steps(self.network, self._placed)
+        self.plan = self.network.last_plan = self.steps.plan
+
+    def _remake_steps(self) -> None:
+        self._entered.close()
+        self._make_steps()
+        self._entered.enter_context(self.steps)
+
+    def run(self, epochs: int) -> None:
+        """Train for this number of further epochs.
+
+        Numbers in comments refer to the ten steps of mini-batch gradient descent, as counted in
+        the courses that this library follows: (1) mini-batches, (2) forward pass, (3) derivative of
+        the loss, (4) backward pass and update, (5) repeat for all batches, (6) loss, (7) metric,
+        (8) history, (9) print, (10) repeat for all epochs.
+        """
+        net = self.network
+        done = net.history.epochs
+        n_steps = epochs * math.ceil(len(self.training) / self.plan.batch_size)
+        self._last = done + epochs - 1
+        net.stop_training = False
+        net.history.set_metric(name_of(net.metric), direction_of(net.metric))
+        with (
+            net.backend.active(),
+            _progress_bar(n_steps) if net.progress else _NoBar() as bar,
+            self.interruption,
+            ExitStack() as ends,
+            self._entered,
+        ):
+            self._entered.enter_context(self.steps)  # left before on_train_end is called
+            for callback in self._callbacks:
+                ends.callback(callback.on_train_end, net)
+                callback.on_train_begin(net, self._columns())
+            for epoch in range(done, done + epochs):  # (10) for all epochs
+                try:
+                    self._run_epoch_in_memory(epoch, bar)
+                except DivergedError as error:
+                    if any([each.on_diverged(net, error) for each in self._callbacks]):
+                        return
+                    raise
+                for callback in self._callbacks:
+                    callback.on_epoch_end(net, net.history.last)
+                if net.verbose:  # (9) print
+                    print(_line(net.history, done + epochs))
+                if self.interruption.asked:
+                    raise KeyboardInterrupt(
+                        f"training ended in epoch {epoch + 1}, which is incomplete in the history"
+                    )
+                if net.stop_training:
+                    return
+
+    def _columns(self) -> list[str]:
+        """Return the names of the history's columns."""
+        net, validates = self.network, self.validation is not None
+        present = {
+            "epoch": True,
+            "loss": True,
+            "metric": net.metric is not None,
+            "penalty": bool(net.parameters.penalties),
+            "val_loss": validates,
+            "val_metric": validates and net.metric is not None,
+            "learning_rate": True,
+            "seconds": True,
+        }
+        return [name for name, is_present in present.items() if is_present]
+
+    def _run_epoch_in_memory(self, epoch: int, bar: Any) -> None:
+        """Train for an epoch; if memory runs out, begin again with batches in smaller pieces."""
+        while True:
+            try:
+                self._run_epoch(epoch, bar)
+                return
+            except MemoryError as error:
+                plan, layers = self.plan, self.network.layers
+                rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, layers)
+                if rows is None:
+                    raise
+                warn(
+                    f"out of memory in epoch {epoch + 1} ({error}): it begins again, with batches "
+                    f"in pieces of {rows} samples. {_updates_in_pieces(layers)}. memory_limit= "
+                    "keeps training within the available memory from the beginning",
+                    RuntimeWarning,
+                )
+            self._entered.close()  # first of all, which frees memory
+            self._placed = self._placed.in_pieces(self.network, rows)
+            self._remake_steps()
+
+    def _run_epoch(self, epoch: int, bar: Any) -> None:
+        """Train for an epoch and add it to the history; if it fails, undo it."""
+        net, start = self.network, time.perf_counter()
+        _check_unchanged(net, self._layers)
+        before = Snapshot(net)
+        try:
+            _begin_epoch(net, epoch)
+            for callback in self._callbacks:
+                callback.on_epoch_begin(net, epoch)
+            _check_unchanged(net, self._layers)
+            row = self._train_epoch(epoch, bar)
+            if self.validation is not None:
+                row |= self._validate(epoch, row.get("penalty", 0.0))
+            if not math.isnan(watched := row.get("val_loss", row["loss"])):
+                net.optimizer.schedule.observe(watched)
+        except BaseException:  # a second Ctrl-C, too
+            before.restore()
+            raise
+        net.history.append(  # (8) history
+            epoch=epoch + 1,
+            **row,
+            learning_rate=net.optimizer.learning_rate,
+            seconds=time.perf_counter() - start,
+        )
+        net.mark_fitted()
+        if net.progress:
+            bar.set_postfix(_shown(net.history), refresh=False)
+
+    def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
+        """Return loss and metric of the validation data, or NaN if this epoch skips them."""
+        if (epoch + 1) % self._eval_every and epoch != self._last:
+            metric = None if self.network.metric is None else math.nan
+            return {"val_loss": math.nan, "val_metric": metric}
+        loss, metric = evaluate(self.network, cast(Data, self.validation))
+        return {"val_loss": loss + penalty, "val_metric": metric}
+
+    def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
+        """Train on every batch once; return the epoch's loss and metric."""
+        net, sums = self.network, Sums(self.network)
+        if self._callbacks and not self.steps.are_current():  # a callback replaced a part
+            self._remake_steps()
+        try:
+            self.steps.begin_epoch()
+            with closing(self._steps_of(epoch, sums)) as steps:
+                for done in steps:
+                    bar.update(done)
+                    if self.interruption.asked:
+                        break
+            self.steps.end_epoch()
+            self._check_finite(sums)
+            loss, metric = sums.read()  # (6) loss, (7) metric
+            row: dict[str, Any] = {"loss": loss, "metric": metric}
+            counted = sums.total_weight != 0  # it may be 0 if Ctrl-C ended the epoch
+            if net.parameters.penalties:
+                penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
+                row |= {"penalty": penalty, "loss": loss + penalty}
+            # A penalty, or the sum over the epoch, may overflow though each batch's loss is finite.
+            if counted and not math.isfinite(row["loss"]):
+                raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
+        except NotFiniteError as error:
+            n_steps = math.ceil(len(self.training) / self.plan.batch_size)
+            raise _diverged(net, error, epoch, n_steps) from None
+        return row
+
+    def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
+        """Train on each chunk; from time to time, yield the number of steps taken since."""
+        step = 0
+        with closing(self.training.chunks(self.network, epoch)) as chunks:
+            for arrays, order in chunks:
+                for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
+                    step += done
+                    yield done
+
+    def _check_finite(self, sums: Sums) -> None:
+        """Refuse losses and weights that are not finite; waits for the device."""
+        if (found := sums.first_not_finite()) is not None:
+            raise NotFiniteError(*found)
+        if not self.network.parameters.all_finite():
+            raise NotFiniteError("weights that are not finite", sums.last_step)
+
+
+@contextmanager
+def trained_once(network: "NeuralNetwork") -> Iterator[None]:
+    """Refuse to train a network that is being trained, by a callback's fit or another thread."""
+    if id(network) in _BEING_TRAINED:
+        raise RuntimeError(
+            "this network is being trained already, by another thread or by the fit that has "
+            "called this callback: wait until that fit ends, or train copy.deepcopy(net)"
+        )
+    _BEING_TRAINED.add(id(network))
+    try:
+        yield
+    finally:
+        _BEING_TRAINED.discard(id(network))
+
+
+_BEING_TRAINED: set[int] = set()
+"""The identities of networks that are being trained; an attribute would be copied with them."""
+
+
+def _diverged(
+    network: "NeuralNetwork", error: NotFiniteError, epoch: int, n_steps: int
+) -> DivergedError:
+    own = network.loss.targets == "values" and network.target_unit is None
+    targets = ", or give target_unit=(y.mean(), y.std())" if own else ""
+    return DivergedError(
+        f"training came to {error} in epoch {epoch + 1}, step {error.step + 1} of {n_steps}; the "
+        "network is as it was before that epoch. Lower the learning rate, clip the gradient "
+        f"(clip_norm), or standardise the features{targets}"
+    )
+
+
+def _check_unchanged(network: "NeuralNetwork", layers: Sequence[Layer]) -> None:
+    """Refuse layers that a callback has added or removed, and another metric."""
+    change, now = "", network.layers
+    if len(now) != len(layers) or not all(map(operator.is_, now, layers)):
+        change = "added or removed layers"
+    elif name_of(network.metric) != network.history.metric_name:
+        change = f"replaced the metric {network.history.metric_name!r}"
+    if change:
+        raise ValueError(
+            f"a callback has {change}: end training with network.stop_training = True, change the "
+            "network afterwards, and call fit again"
+        )
+
+
+def _begin_epoch(network: "NeuralNetwork", epoch: int) -> None:
+    """Set the learning rate for an epoch; warn if it replaces one that the user has set."""
+    optimizer, history = network.optimizer, network.history
+    before = optimizer.learning_rate
+    optimizer.begin_epoch(epoch, network.epochs)
+    rate, has_history = optimizer.learning_rate, history.epochs > 0
+    if before == rate or (has_history and before == history.last["learning_rate"]):
+        return
+    is_used = optimizer.n_updates > 0  # by another network, if this one has no history
+    if (is_used and not has_history) or before == optimizer.schedule.learning_rate(0, 1):
+        return
+    warn(
+        f"optimizer.learning_rate was set to {before:.6g}, but its schedule sets it to {rate:.6g} "
+        "at the beginning of this epoch. To change it for good, write optimizer.schedule = "
+        f"ConstantLearningRate({before:.6g})"
+    )
+
+
+def _progress_bar(n_steps: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=n_steps, unit="batch")
+
+
+_PIECEWISE: dict[type[Layer], str] = {
+    BatchNormalization: "takes the moments of each piece",
+    Dropout: "draws a mask for each piece",
+}
+"""What layers do for each piece of a batch, instead of once for the whole batch."""
+
+
+def _updates_in_pieces(layers: Sequence[Layer]) -> str:
+    """Return a sentence on whether splitting a batch into pieces changes the updates."""
+    differences = [
+        f"{layer.layer_name()} {text}"
+        for layer in layers
+        for kind, text in _PIECEWISE.items()
+        if isinstance(layer, kind)
+    ]
+    if not differences:
+        return "The updates stay the same"
+    return f"The updates differ, because {' and '.join(dict.fromkeys(differences))}"
+
+
+class _NoBar(AbstractContextManager[Any]):
+    """Replaces the progress bar of a network with ``progress=False``."""
+
+    def __exit__(self, *exception: object) -> None:
+        return
+
+    def update(self, n: int) -> None:
+        return
+
+
+def evaluate(network: "NeuralNetwork", data: Data) -> tuple[float, float | None]:
+    """Return a network's loss and metric on data, without training.
+
+    With a target unit, the loss is computed from the standardised targets.
+    """
+    sums = Sums(network)
+    for batch, output in _outputs(network, data):
+        sums.add(batch, output, network.loss.loss(*loss_arguments(batch, output)))
+    return sums.read()
+
+
+def measure(
+    network: "NeuralNetwork",
+    data: Data,
+    y: Array,
+    weight: Array | None,
+    metric: Metric | Callable[..., Any],
+) -> float:
+    """Return a metric of a network on data, in float64 and in the targets' own unit.
+
+    Parameters
+    ----------
+    network : NeuralNetwork
+    data : Data
+        The features. Its targets and weights are not used.
+    y : array
+        The targets, not standardised, from :func:`in_float64`.
+    weight : array of shape (n,) or None
+        Sample weights, from :func:`in_float64`.
+    metric : Metric or function
+    """
+    sums, start = accumulator(metric), 0
+    for _, output in _outputs(network, data):
+        part = slice(start, start + output.shape[0])
+        start = part.stop
+        arguments = [y[part, ...], in_own_unit(output, network.target_unit)]
+        if weight is not None:
+            arguments.append(weight[part])
+        sums.add(*metric_arguments(network.loss, *arguments))
+    return sums.result()
+
+
+def predict(network: "NeuralNetwork", data: Data) -> Array:
+    """Return a network's outputs for data, batch by batch, not yet in the targets' unit."""
+    outputs = [output for _, output in _outputs(network, data)]
+    # Also for a single batch: concat copies, and the output may be the user's features themselves.
+    return data.backend.xp.concat(outputs, axis=0)
+
+
+def _outputs(network: "NeuralNetwork", data: Data) -> Generator[tuple[Arrays, Array], None, None]:
+    """Yield batches of data, and a network's outputs for each."""
+    with closing(data.batches(EVALUATION_ROWS)) as batches:  # closing ends a stream's thread
+        for batch in batches:
+            yield batch, network.forward_propagation(batch.X, training=False)
+
+
+def _shown_name(column: str, history: History) -> str:
+    """Return the metric's own name for its columns, unless another column has that name."""
+    name = column.replace("metric", history.metric_name)
+    return column if name in history else name
+
+
+def _shown(history: History) -> dict[str, str]:
+    """Return the last epoch's losses and metrics as text, under the metric's own name."""
+    hidden = ("epoch", "learning_rate", "seconds")
+    others = ("metric_", "val_metric_")  # of metrics that were replaced
+    return {
+        _shown_name(name, history): f"{value:.4f}"
+        for name, value in history.last.items()
+        if name not in hidden and not name.startswith(others)
+    }
+
+
+def _line(history: History, epochs: int) -> str:
+    numbers = " - ".join(f"{name}: {value}" for name, value in _shown(history).items())
+    return f"Epoch {history.epochs}/{epochs} - {numbers} - {history['seconds'][-1]:.2f} s"

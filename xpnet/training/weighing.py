@@ -1,0 +1,132 @@
+"""The weights of a data set's samples in a loss: balanced class weights, and checks.
+
+Everything is computed in float64 on the host, from the weights that the user gave. So the same data
+are refused with every library, on every device and with every kind of training step.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..backends import Array, to_host
+from ..losses import ClassWeightedLoss, LossFunction
+
+_PIECE = 1 << 18
+"""How many numbers are in memory at a time, to save memory with large data."""
+
+
+def balanced_loss(
+    loss: LossFunction,
+    y: Array,
+    sample_weight: Array | None,
+    n_outputs: int,
+    anew: bool = True,
+) -> LossFunction:
+    """Return a copy of a loss with balanced class weights, or the loss if it has no such weights.
+
+    Parameters
+    ----------
+    loss : LossFunction
+        It is not changed.
+    y : array of shape (n,) or (n, n_outputs)
+        The training targets, in the form that the loss takes.
+    sample_weight : array of shape (n,) or None
+    n_outputs : int
+    anew : bool, default True
+        Whether to replace balanced weights that the loss has from earlier data.
+
+    Raises
+    ------
+    ValueError
+        The data have no samples of a class.
+    """
+    if not isinstance(loss, ClassWeightedLoss) or loss.class_weight != "balanced":
+        return loss
+    if loss.balanced_weight is not None and not anew:
+        return loss
+    counts = sum(loss.class_counts(*piece) for piece in _pieces(y, sample_weight, n_outputs))
+    return loss.balanced(np.asarray(counts).tolist())
+
+
+def check_total_weight(
+    what: str,
+    loss: LossFunction,
+    y: Array,
+    sample_weight: Array | None,
+    n_outputs: int,
+    dtype: str,
+    *,
+    for_metric: bool = False,
+) -> None:
+    """Refuse data in which no sample counts, or weights that the network's type cannot hold.
+
+    Parameters
+    ----------
+    what : str
+        The name of the data for the message, e.g. "training data".
+    loss, y, sample_weight, n_outputs
+        As for :func:`balanced_loss`.
+    dtype : str
+        The network's type.
+    for_metric : bool, default False
+        Whether to check the weights that metrics use, which leave out class weights.
+
+    Raises
+    ------
+    ValueError
+        All weights are 0, or some are too large or too small for ``dtype``.
+    """
+    method = loss.metric_weight if for_metric else loss.sample_weight
+    if method(*next(_pieces(y[:1, ...], None, n_outputs))) is None and sample_weight is None:
+        return
+    with np.errstate(over="ignore"):  # infinity is refused below
+        weights = np.concatenate([method(*p) for p in _pieces(y, sample_weight, n_outputs)])
+    if not weights.any():
+        raise ValueError(f"no sample of the {what} counts: {_reason(loss, y, for_metric)}")
+    limits = np.finfo(dtype)
+    # With these limits, sums of weights times squared errors neither overflow nor underflow.
+    most = math.sqrt(float(limits.max))
+    total, largest = float(np.sum(weights)), float(np.max(weights))
+    if not (total <= most and largest >= 1.0 / most):
+        raise ValueError(
+            f"the weights of the {what} sum to {total:.3g}, and the largest is {largest:.3g}: in "
+            f"{dtype} expected a sum of at most {most:.1g} and a largest weight of at least "
+            f"{1.0 / most:.1g}. Divide the weights by their mean"
+        )
+    lost = (weights > 0) & (weights < float(limits.smallest_normal))
+    if lost.any():
+        raise ValueError(
+            f"{int(np.sum(lost))} sample(s) of the {what} have weights above 0 that are too small "
+            f"for {dtype}, down to {float(np.min(weights[lost])):.3g}: set those to 0, or give "
+            "dtype='float64'"
+        )
+
+
+def _pieces(y: Array, sample_weight: Array | None, n_outputs: int) -> Iterator[Any]:
+    """Yield targets, outputs and weights on the host, a piece at a time.
+
+    The outputs are zeros: the methods of losses only use their shape and type here.
+    """
+    y = to_host(y)
+    weight = None if sample_weight is None else to_host(sample_weight).astype(np.float64)
+    rows = max(_PIECE // n_outputs, 1)
+    for start in range(0, max(len(y), 1), rows):
+        part = y[start : start + rows]
+        outputs = np.broadcast_to(np.float64(0.0), (len(part), n_outputs))
+        yield part, outputs, None if weight is None else weight[start : start + rows]
+
+
+def _reason(loss: LossFunction, y: Array, for_metric: bool) -> str:
+    """Return a sentence that explains why no sample counts."""
+    ignored = getattr(loss, "ignore_index", None)
+    if ignored is not None and np.all(to_host(y) == ignored):
+        return f"all have the label {ignored}, which ignore_index={ignored} leaves out"
+    class_weight = getattr(loss, "class_weight", None)
+    if class_weight is not None and not for_metric:
+        return (
+            f"class_weight={class_weight} is 0 for all classes in the data, or samples of the "
+            "other classes have the weight 0 themselves. Give these classes a weight above 0"
+        )
+    return f"{type(loss).__name__} gives each of them the weight 0"
