@@ -127,15 +127,15 @@ def plan(request):
 @pytest.fixture(params=[1, 2])
 def shared(request, plan, monkeypatch):
     """How many layers the threads share."""
-    from xpnet.training.steps.compiled import _sharing, _training
+    from xpnet.training.steps.compiled import sharing, training
 
     if plan == 1 and request.param > 1:
         pytest.skip("one thread shares nothing")
 
     def chosen(units, batch, per_parameter, threads, filled, steps):
-        return _sharing.Plan(plan, request.param if plan > 1 else 0, filled is not None)
+        return sharing.Plan(plan, request.param if plan > 1 else 0, filled is not None)
 
-    monkeypatch.setattr(_training, "best_plan", chosen)
+    monkeypatch.setattr(training, "best_plan", chosen)
     return request.param
 
 
@@ -295,10 +295,10 @@ def test_one_output(data, plan, shared, rng):
 @pytest.mark.parametrize("loss", ["mse", "softmax_cross_entropy"])
 @pytest.mark.parametrize("n_outputs", [35, 130])
 def test_outputs_that_threads_share(data, plan, monkeypatch, loss, n_outputs, rng):
-    from xpnet.training.steps.compiled import _sharing, _training
+    from xpnet.training.steps.compiled import sharing, training
 
-    chosen = _sharing.Plan(plan, 3 if plan > 1 else 0)
-    monkeypatch.setattr(_training, "best_plan", lambda *arguments: chosen)
+    chosen = sharing.Plan(plan, 3 if plan > 1 else 0)
+    monkeypatch.setattr(training, "best_plan", lambda *arguments: chosen)
     y = rng.standard_normal((N, n_outputs)) if loss == "mse" else rng.integers(0, n_outputs, N)
     assert_same(
         lambda: network(classifier(n_outputs=n_outputs), loss=loss), data[0], y, threads=plan
@@ -458,13 +458,13 @@ def test_small_networks_run_on_one_thread(data):
 
 
 def test_short_epochs_are_not_worth_waking_threads_for(monkeypatch):
-    from xpnet.training.steps.compiled import _sharing
+    from xpnet.training.steps.compiled import sharing
     from xpnet.training.steps.compiled.supported import units
 
-    monkeypatch.setattr(_sharing, "cores", lambda: 2)
+    monkeypatch.setattr(sharing, "cores", lambda: 2)
     layers = [DenseLayer(100, (64,)), ReLUActivation(), DenseLayer(10)]
     digits = units(network(lambda: layers))
-    plans = [_sharing.best_plan(digits, 200, 3e-4, None, None, steps).threads for steps in (9, 300)]
+    plans = [sharing.best_plan(digits, 200, 3e-4, None, None, steps).threads for steps in (9, 300)]
     assert plans == [1, 2]
 
 

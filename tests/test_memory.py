@@ -208,7 +208,7 @@ def test_a_batch_in_pieces_makes_the_same_update(
 def in_pieces(monkeypatch, rows):
     from dataclasses import replace
 
-    from xpnet import memory
+    from xpnet.training import memory
 
     choose = memory.choose
     monkeypatch.setattr(

@@ -20,9 +20,7 @@ OPTIONAL = [
     "pooch", "safetensors", "scipy", "sklearn", "tabulate", "tensorboardX", "threadpoolctl",
     "torch", "tqdm",
 ]  # fmt: skip
-MATHEMATICS = [
-    f"{name}.py" for name in ("activations", "losses", "metrics", "optimizers", "schedules")
-]
+MATHEMATICS = [f"{name}.py" for name in ("activations", "metrics", "optimizers", "schedules")]
 # Who may import whom: a file may import those of its own line and below.
 ORDER = [
     ["__main__", "cli"],
@@ -151,7 +149,7 @@ def files(*names):
 
 @pytest.mark.parametrize(
     "path",
-    [*files("layers"), *files(*MATHEMATICS)],
+    [*files("layers", "losses"), *files(*MATHEMATICS)],
     ids=lambda path: path.stem,
 )
 def test_mathematics_knows_no_array_library(path):

@@ -538,14 +538,14 @@ def test_sorted_arrays_beyond_the_limit_are_mixed_as_well(kernels, monkeypatch):
     ],
 )
 def test_blocks_are_near_64_kib_or_what_the_file_decodes(row, decoded, chunk, expected):
-    from xpnet import memory
+    from xpnet.training import memory
 
     sizes = memory.Sizes(4, row, 4, row, decoded)
     assert memory.plan(network(), sizes, 10**6, 32, chunk=chunk).block == expected
 
 
 def test_chunks_grow_with_the_data_and_with_what_the_file_decodes():
-    from xpnet import memory
+    from xpnet.training import memory
 
     def chunk(n, decoded=1, available=float("inf")):
         sizes = memory.Sizes(4, 1024, 4, 1024, decoded)

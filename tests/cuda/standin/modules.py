@@ -156,7 +156,7 @@ def install(policy: str) -> None:
     ):  # fmt: skip
         sys.modules[module.__name__] = module
 
-    from xpnet.backends import _cublas
+    from xpnet.backends.cuda import cublas
 
     library = Cublas()
-    _cublas._library = lambda: library
+    cublas._library = lambda: library
