@@ -1,7 +1,7 @@
 """Fast CuPy versions of the operations in :mod:`ops`, for steps that are not captured.
 
-Matrix products are left to cuBLAS. The other operations launch one kernel of ``cuda/kernels.cu``, where
-CuPy would launch about a dozen.
+Matrix products are left to cuBLAS. The other operations launch one kernel of
+``cuda/kernels.cu``, where CuPy would launch about a dozen.
 """
 
 from functools import cache

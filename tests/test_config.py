@@ -20,7 +20,7 @@ from xpnet import (
     UnknownNameError,
     config,
 )
-from xpnet.training.feeding.chunks import rows_of
+from xpnet.data.chunks import rows_of
 from xpnet.training.steps import choice
 from xpnet.training.steps.compiled import steps as compiled_steps
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from xpnet import Callback, Dataset, DenseLayer, NeuralNetwork, TanhActivation, config
 from xpnet.backends import Memory, to_host
 from xpnet.backends._numpy import NumpyBackend
+from xpnet.data.chunks import chunk_sizes, mixed_chunks, rows_of
 from xpnet.data.stored import is_stored, read_all, read_rows
-from xpnet.training.feeding.chunks import chunk_sizes, mixed_chunks, rows_of
 
 N, K = 190, 4
 

@@ -9,8 +9,8 @@ import pytest
 
 from xpnet import Dataset, DenseLayer, NeuralNetwork, ReLUActivation
 from xpnet.backends import to_host
+from xpnet.data.chunks import rows_of
 from xpnet.data.stored import read_rows
-from xpnet.training.feeding.chunks import rows_of
 
 N, K = 1030, 12
 

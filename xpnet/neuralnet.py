@@ -13,6 +13,7 @@ from .callbacks import Callback, check_callbacks
 from .common.checks import NotFittedError, check_count, check_flag, check_path
 from .common.overrides import remember
 from .data import Dataset, as_dataset
+from .data.chunks import chunk_sizes, mixed_chunks
 from .data.reading import is_wide
 from .inspection import Inspection, inspect
 from .layers import Layer
@@ -34,7 +35,6 @@ from .training.checks import (
     prepare_targets,
     warn_of_lost_targets,
 )
-from .training.feeding.chunks import chunk_sizes, mixed_chunks
 from .training.feeding.placing import Placed, place, place_for, place_training, targets_of
 from .training.feeding.streaming import Stream
 from .training.feeding.wide import takes_wide

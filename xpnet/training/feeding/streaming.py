@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...backends import Array, Backend
+from ...data.chunks import rows_of
 from ...data.mapped import Read
 from ...data.reading import not_finite
 from ...data.stored import numpy_type, stored_rows
 from .arrays import Arrays, take
-from .chunks import rows_of
 
 if TYPE_CHECKING:
     from ...neuralnet import NeuralNetwork
