@@ -514,9 +514,9 @@ def test_a_file_sorted_by_class_trains_as_its_shuffled_copy(chunks, rows, tmp_pa
     assert min(accuracy) > 0.92
 
 
-@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+@pytest.mark.parametrize("kernels", ["formulas", "auto"])
 def test_sorted_arrays_beyond_the_limit_are_mixed_as_well(kernels, monkeypatch):
-    monkeypatch.setattr("xpnet.config.kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     data, held_out = classes(12_000)
     whole = learner(epochs=2).fit(data, validation=held_out)
     net = learner(epochs=2, memory_limit=2_900_000).fit(data, validation=held_out)

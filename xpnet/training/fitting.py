@@ -1,5 +1,7 @@
 """One ``fit`` from beginning to end: check the data, move them, train."""
 
+import copy
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ from .checks import (
     warn_of_lost_targets,
 )
 from .feeding.placing import Placed, place_training
+from .steps.choice import Explanation, choose
 from .target_unit import warn_of_size
 from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
@@ -50,6 +53,18 @@ def fit(
         row, data = model.history.last, placed.training
         reached = row["loss"] - row.get("penalty", 0.0)
         warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
+
+
+def explain_steps(model: TrainableModel, dataset: Any) -> Explanation:
+    """Return which way :func:`fit` would take; see :meth:`xpnet.NeuralNetwork.explain_steps`."""
+    trial = copy.deepcopy(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fit will warn
+        placed = prepare(trial, dataset)
+        with trial.backend.active():
+            steps, explanation = choose(trial, placed)
+            steps.close()
+    return explanation
 
 
 def prepare(

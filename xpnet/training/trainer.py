@@ -16,14 +16,13 @@ from ..backends._warnings import warn
 from ..common.direction import direction_of
 from ..layers import BatchNormalization, Dropout, Layer
 from .callback import Callback
-from .errors import DivergedError
+from .errors import DivergedError, NotFiniteError
 from .evaluation import evaluate
 from .feeding.placing import Data, Placed
 from .history import History
 from .interruption import Interruption
 from .memory import fewer_rows
 from .settings import name_of
-from .steps.base import NotFiniteError
 from .steps.choice import make_steps
 from .sums import Sums
 from .trainable import TrainableModel

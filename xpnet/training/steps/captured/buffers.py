@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +10,9 @@ from ....backends import Array, is_sparse, ops, to_host
 from ....data.reading import is_wide
 from ....data.stored import numpy_type
 from ....layers import Normalization
+from ....model import Model
 from ..translation import Unit
 from .placement import Placement
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
-
 
 DENSE_BYTES = 1 << 26
 """The largest dense form of a batch of sparse rows, in bytes. With it, cuBLAS can be used."""
@@ -45,7 +42,7 @@ class Buffers:
     Parameters
     ----------
     machine : CudaMachine
-    net : NeuralNetwork
+    net : Model
     units : list of Unit
     X : array or CSR matrix of shape (n, n_features)
         On the machine's device.
@@ -68,7 +65,7 @@ class Buffers:
     def __init__(
         self,
         machine: Any,
-        net: "NeuralNetwork",
+        net: Model,
         units: list[Unit],
         X: Any,
         y: Array,
@@ -142,7 +139,7 @@ class Buffers:
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 
-    def filled_from(self, net: "NeuralNetwork") -> list[tuple[Array, Any]]:
+    def filled_from(self, net: Model) -> list[tuple[Array, Any]]:
         """Return pairs of an array that is filled before training, and the network's values."""
         flat, optimizer, first = net.parameters.gather(), net.optimizer, net.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
@@ -156,7 +153,7 @@ class Buffers:
                 pairs.append((self.split, np.stack(split)))
         return pairs
 
-    def standardizes_wide(self, net: "NeuralNetwork") -> bool:
+    def standardizes_wide(self, net: Model) -> bool:
         """Whether features are standardised in float64 instead of the network's type."""
         if self.wide is None:
             return False

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +10,9 @@ from ....backends import is_sparse, ops
 from ....backends.cpu.program import Memory
 from ....data.reading import is_wide
 from ....layers import Normalization
+from ....model import Model
 from ..translation import Unit
 from .sharing import Plan
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
 
 
 class Layout:
@@ -22,7 +20,7 @@ class Layout:
 
     Parameters
     ----------
-    net : NeuralNetwork
+    net : Model
     units : list of Unit
     plan : Plan
     X : array or CSR matrix
@@ -34,7 +32,7 @@ class Layout:
 
     def __init__(
         self,
-        net: "NeuralNetwork",
+        net: Model,
         units: list[Unit],
         plan: Plan,
         X: Any,
