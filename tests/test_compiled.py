@@ -521,9 +521,9 @@ def test_features_that_there_is_no_compiled_step_for(data):
     X, y = data
     net = network(classifier())
     assert why_not_compiled(net, X, y) is None
-    assert "contiguous in row order" in why_not_compiled(net, np.asfortranarray(X))
-    assert "float16" in why_not_compiled(net, X.astype("float16"))
-    assert "complex" in why_not_compiled(net, X.astype(complex))
+    assert "contiguous in row order" in why_not_compiled(net, np.asfortranarray(X), y)
+    assert "float16" in why_not_compiled(net, X.astype("float16"), y)
+    assert "complex" in why_not_compiled(net, X.astype(complex), y)
 
 
 def test_another_library_has_no_compiled_step(data):

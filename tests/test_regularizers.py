@@ -273,6 +273,7 @@ def compare(make, request, monkeypatch, kernels):
     if kernels == "compiled":
         monkeypatch.setenv("XPNET_STEPS", "compiled")
     else:
+        monkeypatch.setenv("XPNET_STEPS", "captured")
         request.getfixturevalue("emulated")
     found = make().fit((X, y))
     assert found.last_plan.compiled > 0

@@ -48,7 +48,7 @@ WRONG = {
     "memory_limit": [0, -1, "1 GB", 1e9],
     "backend": ["cuda", None],
     "precision": ["float8", None, 32],
-    "capture": ["never", 1, None],
+    "steps": ["never", 1, True],
     "optimizer": ["adm", None, 0.1, DenseLayer],
     "loss": ["msse", None, len, Accuracy()],
     "metric": ["accuraci", 3, DenseLayer],

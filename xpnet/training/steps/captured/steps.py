@@ -21,7 +21,8 @@ from ...trainable import TrainableModel
 from ..base import PreparedSteps
 from ..translation import Unit
 from . import graphs
-from .supported import units
+from .supported import translate
+from .supported import units as units_of
 from .training import CapturedTraining
 
 _KEPT_BYTES = 1 << 28
@@ -46,7 +47,7 @@ class CapturedSteps(PreparedSteps):
         self._sums: Sums | None = None
 
     def _units(self) -> list[Unit]:
-        return units(self._model)
+        return units_of(self._model)
 
     def end_epoch(self) -> None:
         """Copy the parameters to the network, and add ``per_sample`` penalties to the sums."""
@@ -127,6 +128,7 @@ def make(model: TrainableModel, placed: Placed, required: bool = False) -> Captu
         sample = replace(sample, X=sample.backend.xp.asarray(sample.X, copy=True))
     if is_sparse(sample.X) and not sample.keeps_sparse:
         raise UnsupportedError("sparse features that the first layer does not take")
+    units = translate(model, sample.X, sample.y, plan.batch_size)
     hits = _counts_hits(model, sample.y)
     kept = 0
     if model.metric is not None and not hits:
@@ -148,6 +150,7 @@ def make(model: TrainableModel, placed: Placed, required: bool = False) -> Captu
             kept,
             hits,
             capture,
+            units,
         )
     except BaseException:
         machine.close()

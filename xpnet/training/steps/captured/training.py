@@ -9,7 +9,7 @@ import numpy as np
 from ....backends import Array
 from ....backends.cuda import kernels
 from ....model import Model
-from ..translation import factor_and_most, targets_of, weights_of
+from ..translation import Unit, factor_and_most, targets_of, weights_of
 from .buffers import Buffers
 from .graphs import Graphs
 from .program import Program
@@ -38,6 +38,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     capture : bool or "auto", default "auto"
         Whether to capture steps in graphs; otherwise kernels are launched one by one. If capturing
         fails, "auto" launches them one by one, with a warning, and True raises an error.
+    units : list of Unit, optional
+        The layers, if they have been translated.
 
     Attributes
     ----------
@@ -70,9 +72,10 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         keep_outputs: int = 0,
         counts_hits: bool = False,
         capture: bool | str = "auto",
+        units: list[Unit] | None = None,
     ) -> None:
         self.net, self.batch_size, self._machine = net, batch_size, machine
-        self.units = translate(net, X, y, batch_size)
+        self.units = translate(net, X, y, batch_size) if units is None else units
         targets = targets_of(net, y)
         weights = weights_of(net, y, sample_weight)
         n_steps = -(-(X.shape[0] if n_samples is None else n_samples) // batch_size)
