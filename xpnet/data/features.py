@@ -192,7 +192,7 @@ class DenseRows(SlicedRows):
 class StoredRows(SlicedRows):
     """Rows outside memory that are read by slices: of a memory map, of an HDF5 or Zarr file."""
 
-    where: ClassVar[str] = "stored"  # type: ignore[assignment]
+    where: ClassVar[str] = "stored"
 
     @property
     def decoded_rows(self) -> int:  # type: ignore[override]
@@ -241,8 +241,8 @@ _BLOCKS, _BLOCK = 16, 64
 class SparseRows(Rows):
     """The rows of a CSR matrix of SciPy or CuPy, without duplicate entries."""
 
-    where: ClassVar[str] = "in CSR"  # type: ignore[assignment]
-    streamed_row_bytes: ClassVar[int] = 0  # type: ignore[assignment]
+    where: ClassVar[str] = "in CSR"
+    streamed_row_bytes: ClassVar[int] = 0
 
     @property
     def parts(self) -> tuple[Array, Array, Array]:
@@ -279,7 +279,7 @@ class SparseRows(Rows):
     def row_bytes(self, item: int, wide: bool = False) -> int:
         """Return the bytes of an average row: a value and a column index for each number."""
         index = int(self.X.indices.itemsize)
-        return math.ceil((item + index) * self.X.nnz / max(len(self), 1)) + index
+        return math.ceil((item + index) * int(self.X.nnz) / max(len(self), 1)) + index
 
 
 Features = DenseRows | SparseRows | StoredRows

@@ -94,7 +94,7 @@ def mean_and_scale(
     deviation = np.sqrt(np.maximum(second - first * first, 0.0))
     constant = low == high
     if dtype.kind == "f":
-        epsilon = n * np.finfo(np.float64).eps
+        epsilon = n * float(np.finfo(np.float64).eps)
         if dtype.itemsize < 8:
             epsilon = max(epsilon, 4 * float(np.finfo(dtype).eps))
         constant |= deviation <= epsilon * abs(scaled)

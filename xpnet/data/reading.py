@@ -268,9 +268,7 @@ def check_distinct(what: str, names: list[str]) -> None:
         raise ValueError(f"{what} more than once: {', '.join(double)}. Rename them")
 
 
-def move_beside(
-    name: str, values: Array, features: Features, dimensions: tuple[int, ...]
-) -> Array:
+def move_beside(name: str, values: Array, features: Features, dimensions: tuple[int, ...]) -> Array:
     """Move labels or weights to the device of the features; to the host if those have none."""
     if values.ndim not in dimensions:
         raise ValueError(

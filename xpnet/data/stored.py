@@ -13,7 +13,8 @@ from .mapped import Read, mapped_rows
 def is_stored(X: Any) -> bool:
     """Whether X is outside memory and is read by slices: a memory map, HDF5 or Zarr.
 
-    X is not a sparse matrix. Copies of a memory map, and results computed from it, have the same class but are in memory.
+    X is not a sparse matrix. Copies of a memory map, and results computed from it, have the same
+    class but are in memory.
     """
     if isinstance(X, np.memmap):
         return X._mmap is not None  # type: ignore[attr-defined]

@@ -13,8 +13,8 @@ from ...backends import Array
 from ...layers.workspace import Workspace, takes_out
 from ...model.penalties import counted_cost
 from .. import memory
-from ..feeding.arrays import Arrays
-from ..feeding.placing import Placed
+from ..feeding.arrays import Arrays, Batch
+from ..feeding.training_data import TrainingData
 from ..sums import Sums
 from .translation import Unit, UnsupportedError
 
@@ -90,7 +90,7 @@ class PreparedSteps(Steps):
     Parameters
     ----------
     network : NeuralNetwork
-    placed : Placed
+    placed : TrainingData
     training : CompiledTraining or CapturedTraining
         Takes the steps.
     nbytes : int
@@ -106,9 +106,9 @@ class PreparedSteps(Steps):
     """About how long steps run before Ctrl-C is checked and the progress bar is updated."""
 
     def __init__(
-        self, network: "NeuralNetwork", placed: Placed, training: Any, nbytes: int
+        self, network: "NeuralNetwork", placed: TrainingData, training: Any, nbytes: int
     ) -> None:
-        super().__init__(network, memory.of_compiled(placed.plan, nbytes))
+        super().__init__(network, memory.with_compiled_steps(placed.plan, nbytes))
         self._training = training
         self._made_from = self._parts(training.units)
         if self.plan.total > placed.available:
@@ -158,11 +158,11 @@ class FormulaSteps(Steps):
     Parameters
     ----------
     network : NeuralNetwork
-    placed : Placed
+    placed : TrainingData
         The data and the memory plan.
     """
 
-    def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
+    def __init__(self, network: "NeuralNetwork", placed: TrainingData) -> None:
         super().__init__(network, placed.plan)
         self._workspace: Workspace | None = None
 
@@ -185,7 +185,7 @@ class FormulaSteps(Steps):
             step += 1
             yield 1
 
-    def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Arrays]]:
+    def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Batch]]:
         """Yield the batches, each as an iterator of pieces with at most ``plan.rows`` samples."""
         index = arrays.backend.asarray(order)
         for start in range(0, len(order), self.plan.batch_size):
@@ -193,7 +193,7 @@ class FormulaSteps(Steps):
             yield arrays.batches(self.plan.rows, order[part], self._workspace, index[part])
 
     @np.errstate(over="ignore", invalid="ignore")  # NotFiniteError reports what is not finite
-    def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
+    def _step(self, batch: Iterator[Batch], sums: Sums, step: int) -> None:
         """Update the parameters with the gradient of a batch."""
         net = self._network
         if self.plan.rows == self.plan.batch_size:
@@ -216,7 +216,7 @@ class FormulaSteps(Steps):
         sums.add_penalty(counted_cost(net.parameters.penalties.cost(shared=True), weight))
         net.update_parameters(weight)
 
-    def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:
+    def _pass(self, batch: Batch, sums: Sums, step: int) -> Array:
         """Run a forward and a backward pass, which sets gradients; return the total weight."""
         net = self._network
         output = net.forward_propagation(batch.X, training=True)  # (2) forward

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from ... import config
 from ...backends import unknown_name
-from ..feeding.placing import Placed
+from ..feeding.training_data import TrainingData
 from .base import FormulaSteps, Steps
 from .captured.steps import captured_steps
 from .compiled.steps import compiled_steps
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...neuralnet import NeuralNetwork
 
 
-def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
+def make_steps(network: "NeuralNetwork", placed: TrainingData) -> Steps:
     """Return the fastest kind of steps that the network supports and its user allows.
 
     On NumPy, ``xpnet.config.kernels`` allows, forbids or requires compiled steps. On CUDA, the

@@ -3,18 +3,15 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....backends import is_sparse
 from ....losses import SoftmaxCrossEntropy
 from ....metrics import Accuracy
 from ... import memory
-from ...feeding.arrays import Arrays, take
-from ...feeding.placing import Placed
-from ...feeding.streaming import Stream
+from ...feeding.arrays import Arrays, Batch, take
+from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
 from ..base import PreparedSteps
 from ..translation import Unit, UnsupportedError
@@ -37,7 +34,11 @@ class CapturedSteps(PreparedSteps):
     """
 
     def __init__(
-        self, network: "NeuralNetwork", placed: Placed, training: "CapturedTraining", nbytes: int
+        self,
+        network: "NeuralNetwork",
+        placed: TrainingData,
+        training: "CapturedTraining",
+        nbytes: int,
     ) -> None:
         super().__init__(network, placed, training, nbytes)
         self._at_a_time = 16
@@ -98,13 +99,13 @@ class CapturedSteps(PreparedSteps):
         rows = memory.EVALUATION_ROWS
         for start in range(0, len(order), rows):
             y, weight = take(index[start : start + rows], arrays.y, arrays.sample_weight)
-            batch = Arrays(None, y, weight, arrays.backend)
+            batch = Batch(None, y, weight)
             stop = min(start + rows, len(order))
             outputs = training.outputs[first + start : first + stop]
             sums.add_outputs(*loss_arguments(batch, outputs))
 
 
-def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
+def captured_steps(network: "NeuralNetwork", placed: TrainingData) -> CapturedSteps:
     """Return a network's steps as graphs.
 
     Raises
@@ -117,11 +118,8 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
     plan, data = placed.plan, placed.training
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")
-    sample: Any = data
-    if isinstance(data, Stream):  # its buffer is overwritten with the next chunk
-        sample = data.first()
-        sample = replace(sample, X=sample.backend.xp.asarray(sample.X, copy=True))
-    if is_sparse(sample.X) and not sample.keeps_sparse:
+    sample, held = data.sample(own=True)
+    if not sample.on_device:
         raise UnsupportedError("sparse features that the first layer does not take")
     reason = why_not(network, sample.X, sample.y, plan.batch_size)
     if reason is not None:
@@ -150,10 +148,6 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
     except BaseException:
         machine.close()
         raise
-    held = 0
-    if sample is not data:  # a chunk, which the training keeps
-        parts = (sample.X, sample.y, sample.sample_weight)
-        held = sum(each.nbytes for each in parts if each is not None)
     return CapturedSteps(network, placed, training, training.nbytes + held)
 
 

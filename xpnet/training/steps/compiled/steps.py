@@ -10,9 +10,8 @@ import numpy as np
 from .... import config
 from ....common.checks import check_count
 from ... import memory
-from ...feeding.arrays import Arrays, take
-from ...feeding.placing import Placed
-from ...feeding.streaming import Stream
+from ...feeding.arrays import Arrays, Batch, take
+from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
 from ..base import NotFiniteError, PreparedSteps
 from ..translation import Unit, UnsupportedError
@@ -26,7 +25,11 @@ class CompiledSteps(PreparedSteps):
     """Steps in compiled code, several at a time, with the parameters in its own arrays."""
 
     def __init__(
-        self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining", nbytes: int
+        self,
+        network: "NeuralNetwork",
+        placed: TrainingData,
+        training: "CompiledTraining",
+        nbytes: int,
     ) -> None:
         super().__init__(network, placed, training, nbytes)
         # A metric sums batches of fixed sizes, so that its rounding does not depend on run times.
@@ -82,7 +85,7 @@ class CompiledSteps(PreparedSteps):
         for start in range(0, len(order), size):
             part = slice(start, start + size)
             y, weight = take(order[part], arrays.y, arrays.sample_weight)
-            batch = Arrays(None, y, weight, self._network.backend)
+            batch = Batch(None, y, weight)
             sums.add_outputs(*loss_arguments(batch, outputs[part]))
 
 
@@ -114,7 +117,7 @@ steps of all of the network's ``epochs`` count, not those of one call of ``fit``
 """
 
 
-def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
+def compiled_steps(network: "NeuralNetwork", placed: TrainingData) -> CompiledSteps:
     """Return a network's steps in compiled code.
 
     Raises
@@ -133,13 +136,10 @@ def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
         raise UnsupportedError("a batch that is split to fit into memory")
     from . import compile_step, why_not
 
-    sample: Any = data.first() if isinstance(data, Stream) else data
-    arguments = (network, sample.X, sample.y, sample.sample_weight)
+    sample, held = data.sample()
+    arguments: Any = (network, sample.X, sample.y, sample.sample_weight)
     kept = _kept_rows(network, plan)
     training = compile_step(*arguments, plan.batch_size, threads, keep_outputs=kept)
     if training is None:
         raise UnsupportedError(why_not(*arguments) or "")
-    held = 0
-    if sample is not data:  # targets and weights of a chunk, which the training keeps
-        held = sum(each.nbytes for each in (sample.y, sample.sample_weight) if each is not None)
     return CompiledSteps(network, placed, training, training.nbytes + held)
