@@ -137,7 +137,8 @@ def compiled_steps(network: "NeuralNetwork", placed: TrainingData) -> CompiledSt
     from . import compile_step, why_not
 
     sample, held = data.sample()
-    arguments: Any = (network, sample.X, sample.y, sample.sample_weight)
+    y: Any = sample.y
+    arguments = (network, sample.X, y, sample.sample_weight)
     kept = _kept_rows(network, plan)
     training = compile_step(*arguments, plan.batch_size, threads, keep_outputs=kept)
     if training is None:
