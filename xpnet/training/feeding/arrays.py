@@ -103,7 +103,8 @@ class Arrays(ABC):
         for start in range(0, max(len(order), 1), size):
             part = slice(start, min(start + size, len(order)))
             X = self._gathered(order[part], index[part], workspace)
-            yield Batch(X, *take(index[part], self.y, self.sample_weight))
+            y, weight = take(index[part], self.y, self.sample_weight)
+            yield Batch(X, y, weight)
 
     def _in_order(self, size: int) -> Generator[Batch, None, None]:
         """Yield batches that are views of the arrays, or copies if their type must change."""
