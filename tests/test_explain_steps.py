@@ -53,7 +53,10 @@ CASES = {
     "few steps": (lambda: {"epochs": 1, "batch_size": 640}, "fewer than 16 steps"),
     "asked for": (lambda: {"steps": "formulas"}, "steps='formulas' asks for another way"),
     "float64": (lambda: {"dtype": "float64"}, None),
-    "in pieces": (lambda: {"memory_limit": 390_000, "batch_size": 512, "epochs": 9}, "split to fit into memory"),
+    "in pieces": (
+        lambda: {"memory_limit": 390_000, "batch_size": 512, "epochs": 9},
+        "split to fit into memory",
+    ),
     "a metric": (lambda: {"metric": "accuracy"}, None),
 }
 LAYERS = {

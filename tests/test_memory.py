@@ -430,10 +430,11 @@ def test_a_first_layer_that_needs_dense_rows_gets_them(rng):
 
 
 def test_images_stay_integers_on_the_device(backend, rng):
+    from xpnet.training.feeding.intake import Intake
     from xpnet.training.feeding.placing import place
 
     X = rng.integers(0, 256, (20, 30), np.uint8)
-    placed = place(Dataset(X), backend)
+    placed = place(Dataset(X), Intake(backend))
     assert str(placed.X.dtype).endswith("uint8")
     assert next(placed.batches(5)).X.dtype == backend.float_dtype
 
@@ -581,6 +582,6 @@ def test_a_plan_of_impossible_numbers_is_refused(bad):
 def test_a_limit_that_is_the_devices_is_not_called_the_users(monkeypatch):
 
     net = network()
-    monkeypatch.setattr("xpnet.training.feeding.placing._available", lambda *_: 1000)
+    monkeypatch.setattr("xpnet.training.feeding.training_data._available", lambda *_: 1000)
     with pytest.raises(MemoryPlanError, match="a device with more memory"):
         net.fit(images())

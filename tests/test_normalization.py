@@ -429,7 +429,7 @@ def test_far_offset_columns_are_streamed_in_their_own_type(kind, device, tmp_pat
         data = np.memmap(tmp_path / "X.bin", X.dtype, "w+", shape=X.shape)
         data[:] = X
         monkeypatch.setattr(
-            "xpnet.training.feeding.placing._KEPT_FREE", 2.0
+            "xpnet.training.feeding.training_data._KEPT_FREE", 2.0
         )  # as if there were no room for it
     else:
         monkeypatch.setattr(memory, "CHUNK_BYTES", 1 << 18)

@@ -111,7 +111,7 @@ def test_compiled_training_on_a_stream_is_that_on_the_same_order(
     more = (np.linspace(0.1, 1, N),) if weighted else ()
     monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * 4)
     monkeypatch.setattr(
-        "xpnet.training.feeding.placing._KEPT_FREE", 2.0
+        "xpnet.training.feeding.training_data._KEPT_FREE", 2.0
     )  # as if there were no room for them
     monkeypatch.setenv("XPNET_STEPS", "compiled")
     streamed = network().fit((np.load(tmp_path / "x.npy", mmap_mode="r"), y, *more))

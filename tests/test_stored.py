@@ -344,7 +344,7 @@ def test_a_limit_streams_what_would_fit():
 def test_only_small_data_are_read_at_once_if_the_free_memory_is_unknown(free, monkeypatch):
     free(None)
     assert reading_counts(900, 90)[0].chunk is None
-    monkeypatch.setattr("xpnet.training.feeding.placing._ASSUMED_FREE", 100_000)
+    monkeypatch.setattr("xpnet.training.feeding.training_data._ASSUMED_FREE", 100_000)
     assert reading_counts(20_000, 90)[0].chunk is not None
 
 
@@ -361,7 +361,7 @@ def test_where_reading_at_once_runs_out_of_memory_the_data_are_streamed(monkeypa
     def full(X):
         raise MemoryError("none left")
 
-    monkeypatch.setattr("xpnet.training.feeding.placing.read_all", full)
+    monkeypatch.setattr("xpnet.data.stored.read_all", full)
     plan, training, validation = reading_counts(900, 90)
     assert plan.chunk is not None
     assert (training, validation) == (3, 3)

@@ -539,17 +539,19 @@ def test_sorted_arrays_beyond_the_limit_are_mixed_as_well(kernels, monkeypatch):
 )
 def test_blocks_are_near_64_kib_or_what_the_file_decodes(row, decoded, chunk, expected):
     from xpnet.training import memory
+    from xpnet.training.purpose import sizes_of
 
-    sizes = memory.Sizes(4, row, 4, row, decoded)
-    assert memory.plan(network(), sizes, 10**6, 32, chunk=chunk).block == expected
+    sizes = memory.DataSizes(4, row, 4, row, decoded)
+    assert memory.plan(sizes_of(network()), sizes, 10**6, 32, chunk=chunk).block == expected
 
 
 def test_chunks_grow_with_the_data_and_with_what_the_file_decodes():
     from xpnet.training import memory
+    from xpnet.training.purpose import request_of
 
     def chunk(n, decoded=1, available=float("inf")):
-        sizes = memory.Sizes(4, 1024, 4, 1024, decoded)
-        return memory.choose(network(), sizes, n, available, streamed=True).chunk * 1024
+        sizes = memory.DataSizes(4, 1024, 4, 1024, decoded)
+        return memory.choose(request_of(network()), sizes, n, available, streamed=True).chunk * 1024
 
     assert chunk(10**5) == pytest.approx(memory.CHUNK_BYTES, rel=0.3)
     assert chunk(10**7) == pytest.approx(1024 * 10**7 / 64, rel=0.02)

@@ -18,7 +18,8 @@ from .checks import (
     frame_columns,
     warn_of_lost_targets,
 )
-from .feeding.placing import Placed, place_training
+from .feeding.training_data import TrainingData, place_training
+from .purpose import purpose_of
 from .steps.choice import Explanation, choose
 from .target_unit import warn_of_size
 from .trainable import TrainableModel
@@ -69,7 +70,7 @@ def explain_steps(model: TrainableModel, dataset: Any) -> Explanation:
 
 def prepare(
     model: TrainableModel, dataset: Any, validation: Any = None, restart: bool = False
-) -> Placed:
+) -> TrainingData:
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
     model.check_layers()
@@ -85,7 +86,7 @@ def prepare(
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)
     with backend.active():
-        placed = place_training(model, training, held_out, backend)
+        placed = place_training(training, held_out, purpose_of(model, backend))
         if restart:
             model.reset()
         model.to(backend)

@@ -11,7 +11,7 @@ import numpy as np
 from .. import memory
 from ..errors import UnsupportedError
 from ..feeding.arrays import Arrays
-from ..feeding.placing import Placed
+from ..feeding.training_data import TrainingData
 from ..sums import Sums
 from ..trainable import TrainableModel
 from .translation import Unit
@@ -85,7 +85,7 @@ class PreparedSteps(Steps):
     Parameters
     ----------
     model : TrainableModel
-    placed : Placed
+    placed : TrainingData
     training : CompiledTraining or CapturedTraining
         Takes the steps.
     nbytes : int
@@ -100,8 +100,10 @@ class PreparedSteps(Steps):
     SECONDS = 0.03
     """About how long steps run before Ctrl-C is checked and the progress bar is updated."""
 
-    def __init__(self, model: TrainableModel, placed: Placed, training: Any, nbytes: int) -> None:
-        super().__init__(model, memory.of_compiled(placed.plan, nbytes))
+    def __init__(
+        self, model: TrainableModel, placed: TrainingData, training: Any, nbytes: int
+    ) -> None:
+        super().__init__(model, memory.with_compiled_steps(placed.plan, nbytes))
         self._training = training
         self._made_from = self._parts(training.units)
         if self.plan.total > placed.available:

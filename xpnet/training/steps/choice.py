@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from ..errors import UnsupportedError
-from ..feeding.placing import Placed
+from ..feeding.training_data import TrainingData
 from ..settings import asked_steps
 from ..trainable import TrainableModel
 from .base import Steps
@@ -16,7 +16,9 @@ from .formulas import FormulaSteps
 
 
 class _Maker(Protocol):
-    def __call__(self, model: TrainableModel, placed: Placed, required: bool = False) -> Steps: ...
+    def __call__(
+        self, model: TrainableModel, placed: TrainingData, required: bool = False
+    ) -> Steps: ...
 
 
 _FASTER: dict[str, _Maker] = {"captured": captured, "compiled": compiled}
@@ -43,7 +45,7 @@ class Explanation:
         return "\n".join(lines)
 
 
-def make_steps(model: TrainableModel, placed: Placed) -> Steps:
+def make_steps(model: TrainableModel, placed: TrainingData) -> Steps:
     """Return the fastest kind of steps that the model supports and its setting ``steps`` allows.
 
     Raises
@@ -54,7 +56,7 @@ def make_steps(model: TrainableModel, placed: Placed) -> Steps:
     return choose(model, placed)[0]
 
 
-def choose(model: TrainableModel, placed: Placed) -> tuple[Steps, Explanation]:
+def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanation]:
     """Return the steps that :func:`make_steps` returns, and why they were chosen."""
     wanted = asked_steps(model.steps)
     if model.precision != "float32":

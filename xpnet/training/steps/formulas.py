@@ -10,8 +10,8 @@ from ...backends import Array
 from ...layers.workspace import Workspace, takes_out
 from ...model.penalties import counted_cost
 from ..errors import NotFiniteError
-from ..feeding.arrays import Arrays
-from ..feeding.placing import Placed
+from ..feeding.arrays import Arrays, Batch
+from ..feeding.training_data import TrainingData
 from ..sums import Sums
 from ..trainable import TrainableModel
 from .base import Steps
@@ -25,11 +25,11 @@ class FormulaSteps(Steps):
     Parameters
     ----------
     model : TrainableModel
-    placed : Placed
+    placed : TrainingData
         The data and the memory plan.
     """
 
-    def __init__(self, model: TrainableModel, placed: Placed) -> None:
+    def __init__(self, model: TrainableModel, placed: TrainingData) -> None:
         super().__init__(model, placed.plan)
         self._workspace: Workspace | None = None
 
@@ -53,7 +53,7 @@ class FormulaSteps(Steps):
             step += 1
             yield 1
 
-    def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Arrays]]:
+    def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Batch]]:
         """Yield the batches, each as an iterator of pieces with at most ``plan.rows`` samples."""
         index = arrays.backend.asarray(order)
         for start in range(0, len(order), self.plan.batch_size):
@@ -61,7 +61,7 @@ class FormulaSteps(Steps):
             yield arrays.batches(self.plan.rows, order[part], self._workspace, index[part])
 
     @np.errstate(over="ignore", invalid="ignore")  # NotFiniteError reports what is not finite
-    def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
+    def _step(self, batch: Iterator[Batch], sums: Sums, step: int) -> None:
         """Update the parameters with the gradient of a batch."""
         model = self._model
         if self.plan.rows == self.plan.batch_size:
@@ -84,7 +84,7 @@ class FormulaSteps(Steps):
         sums.add_penalty(counted_cost(model.parameters.penalties.cost(shared=True), weight))
         model.update_parameters(weight)
 
-    def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:
+    def _pass(self, batch: Batch, sums: Sums, step: int) -> Array:
         """Run a forward and a backward pass, which sets gradients; return the total weight."""
         model = self._model
         output = model.forward_propagation(batch.X, training=True)  # (2) forward

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ....backends import Array, is_sparse, ops, to_host
+from ....backends import Array, ops, to_host
+from ....data.features import SparseRows, kind_of
 from ....data.reading import is_wide
 from ....data.stored import numpy_type
 from ....layers import Normalization
@@ -75,10 +76,12 @@ class Buffers:
         keep_outputs: int,
     ) -> None:
         self._machine, self._made = machine, [0]
-        self.X, self.y, self.weights = (self._by_rows(array) for array in (X, y, weights))
+        is_sparse = kind_of(X) is SparseRows
+        self.X = X if is_sparse else self._by_rows(X)
+        self.y, self.weights = self._by_rows(y), self._by_rows(weights)
         n_inputs, n_outputs = units[0].n_inputs, units[-1].n_units
         self.sparse: tuple[Array, ...] | None = None
-        if is_sparse(X):
+        if is_sparse:
             self.sparse = self._copy(X.indptr, "int64"), self._copy(X.indices, "int32"), X.data
         dense = batch_size * n_inputs * machine.dtype.itemsize <= DENSE_BYTES
         self.x = self.make(batch_size, n_inputs) if self.sparse is None or dense else None
@@ -113,7 +116,7 @@ class Buffers:
 
     def _by_rows(self, array: Any) -> Any:
         """Return an array, or a copy of it, that is contiguous and in row order."""
-        if array is None or is_sparse(array) or array.flags.c_contiguous:
+        if array is None or array.flags.c_contiguous:
             return array
         copied = array.copy(order="C")
         self._made[0] += copied.nbytes

@@ -3,19 +3,16 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ....backends import is_sparse
 from ....losses import SoftmaxCrossEntropy
 from ....metrics import Accuracy
 from ... import memory
 from ...errors import UnsupportedError
-from ...feeding.arrays import Arrays, take
-from ...feeding.placing import Placed
-from ...feeding.streaming import Stream
+from ...feeding.arrays import Arrays, Batch, take
+from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
 from ...trainable import TrainableModel
 from ..base import PreparedSteps
@@ -39,7 +36,7 @@ class CapturedSteps(PreparedSteps):
     """
 
     def __init__(
-        self, model: TrainableModel, placed: Placed, training: CapturedTraining, nbytes: int
+        self, model: TrainableModel, placed: TrainingData, training: CapturedTraining, nbytes: int
     ) -> None:
         super().__init__(model, placed, training, nbytes)
         self._at_a_time = 16
@@ -98,19 +95,19 @@ class CapturedSteps(PreparedSteps):
         rows = memory.EVALUATION_ROWS
         for start in range(0, len(order), rows):
             y, weight = take(index[start : start + rows], arrays.y, arrays.sample_weight)
-            batch = Arrays(None, y, weight, arrays.backend)
+            batch = Batch(None, y, weight)
             stop = min(start + rows, len(order))
             outputs = training.outputs[first + start : first + stop]
             sums.add_outputs(*loss_arguments(batch, outputs))
 
 
-def make(model: TrainableModel, placed: Placed, required: bool = False) -> CapturedSteps:
+def make(model: TrainableModel, placed: TrainingData, required: bool = False) -> CapturedSteps:
     """Return a model's steps as graphs.
 
     Parameters
     ----------
     model : TrainableModel
-    placed : Placed
+    placed : TrainingData
     required : bool, default False
         Whether an error is raised if the steps cannot be captured in a graph.
 
@@ -122,11 +119,8 @@ def make(model: TrainableModel, placed: Placed, required: bool = False) -> Captu
     plan, data = placed.plan, placed.training
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")
-    sample: Any = data
-    if isinstance(data, Stream):  # its buffer is overwritten with the next chunk
-        sample = data.first()
-        sample = replace(sample, X=sample.backend.xp.asarray(sample.X, copy=True))
-    if is_sparse(sample.X) and not sample.keeps_sparse:
+    sample, held = data.sample(own=True)
+    if not sample.on_device:
         raise UnsupportedError("sparse features that the first layer does not take")
     units = translate(model, sample.X, sample.y, plan.batch_size)
     hits = _counts_hits(model, sample.y)
@@ -155,10 +149,6 @@ def make(model: TrainableModel, placed: Placed, required: bool = False) -> Captu
     except BaseException:
         machine.close()
         raise
-    held = 0
-    if sample is not data:  # a chunk, which the training keeps
-        parts = (sample.X, sample.y, sample.sample_weight)
-        held = sum(each.nbytes for each in parts if each is not None)
     return CapturedSteps(model, placed, training, training.nbytes + held)
 
 

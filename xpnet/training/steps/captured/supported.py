@@ -10,8 +10,8 @@ from ....activations import (
     SigmoidActivation,
     TanhActivation,
 )
-from ....backends import is_sparse
 from ....backends.cuda import kernels
+from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer, Layer, Normalization
 from ....losses import (
     BinaryCrossEntropy,
@@ -69,7 +69,7 @@ def units(model: Model) -> list[Unit]:
 
 
 def _check_features(model: Model, X: Any) -> None:
-    if is_sparse(X):
+    if kind_of(X) is SparseRows:
         if X.format != "csr":
             raise UnsupportedError(f"sparse features in the format {X.format} instead of CSR")
         if type(model.layers[0]) is not DenseLayer:

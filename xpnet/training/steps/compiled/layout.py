@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ....backends import is_sparse, ops
+from ....backends import ops
 from ....backends.cpu.program import Memory
+from ....data.features import SparseRows, kind_of
 from ....data.reading import is_wide
 from ....layers import Normalization
 from ....model import Model
@@ -46,7 +47,7 @@ class Layout:
         self.sparse: tuple[np.ndarray, ...] | None = None
         self._flats: list[np.ndarray] = []
         self._views: list[tuple[np.ndarray, np.ndarray]] = []
-        if is_sparse(X):
+        if kind_of(X) is SparseRows:
             starts = np.ascontiguousarray(X.indptr, np.int64)
             indices = np.ascontiguousarray(X.indices, np.int32)
             self.sparse = starts, indices, np.ascontiguousarray(X.data, self.memory.dtype)

@@ -12,8 +12,7 @@ from ....common.checks import check_count
 from ... import memory
 from ...errors import NotFiniteError, UnsupportedError
 from ...feeding.arrays import Arrays, take
-from ...feeding.placing import Placed
-from ...feeding.streaming import Stream
+from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
 from ...trainable import TrainableModel
 from ..base import PreparedSteps
@@ -26,7 +25,7 @@ class CompiledSteps(PreparedSteps):
     """Steps in compiled code, several at a time, with the parameters in its own arrays."""
 
     def __init__(
-        self, model: TrainableModel, placed: Placed, training: CompiledTraining, nbytes: int
+        self, model: TrainableModel, placed: TrainingData, training: CompiledTraining, nbytes: int
     ) -> None:
         super().__init__(model, placed, training, nbytes)
         # A metric sums batches of fixed sizes, so that its rounding does not depend on run times.
@@ -80,7 +79,7 @@ class CompiledSteps(PreparedSteps):
         for start in range(0, len(order), size):
             part = slice(start, start + size)
             y, weight = take(order[part], arrays.y, arrays.sample_weight)
-            batch = Arrays(None, y, weight, self._model.backend)
+            batch = Batch(None, y, weight)
             sums.add_outputs(*loss_arguments(batch, outputs[part]))
 
 
@@ -112,13 +111,13 @@ steps of all of the network's ``epochs`` count, not those of one call of ``fit``
 """
 
 
-def make(model: TrainableModel, placed: Placed, required: bool = False) -> CompiledSteps:
+def make(model: TrainableModel, placed: TrainingData, required: bool = False) -> CompiledSteps:
     """Return a model's steps in compiled code.
 
     Parameters
     ----------
     model : TrainableModel
-    placed : Placed
+    placed : TrainingData
     required : bool, default False
         Whether to take them even for a training of few steps.
 
@@ -136,17 +135,15 @@ def make(model: TrainableModel, placed: Placed, required: bool = False) -> Compi
         raise UnsupportedError(f"training of fewer than {FEW_STEPS} steps")
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")
-    sample: Any = data.first() if isinstance(data, Stream) else data
+    sample, held = data.sample()
+    y: Any = sample.y
     training = CompiledTraining(
         model,
         sample.X,
-        sample.y,
+        y,
         sample.sample_weight,
         plan.batch_size,
         threads,
         keep_outputs=_kept_rows(model, plan),
     )
-    held = 0
-    if sample is not data:  # targets and weights of a chunk, which the training keeps
-        held = sum(each.nbytes for each in (sample.y, sample.sample_weight) if each is not None)
     return CompiledSteps(model, placed, training, training.nbytes + held)

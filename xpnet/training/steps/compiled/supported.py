@@ -13,7 +13,8 @@ from ....activations import (
     SigmoidActivation,
     TanhActivation,
 )
-from ....backends import check_structure, is_sparse
+from ....backends import check_structure
+from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer, Layer
 from ....losses import (
     BinaryCrossEntropy,
@@ -116,7 +117,7 @@ def number(unit: Unit) -> float:
 
 def check_features(model: Model, X: Any) -> None:
     """Refuse features that the kernels do not read."""
-    if is_sparse(X):
+    if kind_of(X) is SparseRows:
         if X.format != "csr":
             raise UnsupportedError(f"sparse features in the format {X.format} instead of CSR")
         if type(model.layers[0]) is not DenseLayer:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ....backends import is_sparse
+from ....data.features import SparseRows, kind_of
 from ....model import Model
 from ..translation import weights_of
 from .sharing import best_plan
@@ -76,7 +76,8 @@ class CompiledTraining:
         self._n_samples = X.shape[0]
         targets = targets_of(net, y)
         weights = weights_of(net, y, sample_weight)
-        filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
+        features = kind_of(X)(X)
+        filled = features.filled if isinstance(features, SparseRows) else None
         n_states = len(net.optimizer.state_names)
         steps = math.ceil(self._n_samples / batch_size) or 1
         plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
@@ -84,7 +85,7 @@ class CompiledTraining:
         self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
         self._engine = self._builder.engine()
         self._settings = self._builder.settings()
-        parts = (X.data, X.indices, X.indptr) if is_sparse(X) else (X,)
+        parts = features.parts if isinstance(features, SparseRows) else (X,)
         given = [array for array in (*parts, y, sample_weight) if array is not None]
         self.nbytes = self._builder.nbytes(*given) + self._kept.nbytes
         self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
