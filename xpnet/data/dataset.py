@@ -199,12 +199,11 @@ class Dataset:
         ValueError
             ``index`` is not one-dimensional, or a row number is out of range.
         """
-        index = reading.check_index(index, len(self))
-        part = copy.copy(self)
+        index, part = reading.check_index(index, len(self)), copy.copy(self)
         part._features = self._features.rows(index)
-        part.y = None if self.y is None else take_dense(self.y, index)
-        part.sample_weight = (
-            None if self.sample_weight is None else take_dense(self.sample_weight, index)
+        part.y, part.sample_weight = (
+            None if each is None else take_dense(each, index)
+            for each in (self.y, self.sample_weight)
         )
         return part
 
