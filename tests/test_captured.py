@@ -346,7 +346,7 @@ def test_large_batches_are_summed_in_parts(rng):
         order = np.random.default_rng(0).permutation(1100)
         if by == "formulas":
             net.shuffle = True
-            net.sample_order = lambda n, epoch: order
+            net.orders.samples = lambda n, epoch: order
             return net.fit((X, y)).parameters.copy()
         machine = EmulatedMachine("float64")
         with capture_step(net, X, y, None, 1024, machine) as step:

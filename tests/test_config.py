@@ -121,10 +121,10 @@ def test_compiled_training_on_a_stream_is_that_on_the_same_order(
     resident = network()
 
     def order(n, epoch):
-        parts = streamed.chunk_orders(n, epoch, plan.chunk, plan.batch_size, plan.block)
+        parts = streamed.orders.chunks(n, epoch, plan.chunk, plan.batch_size, plan.block)
         return np.concatenate([rows_of(ranges)[within] for ranges, within in parts])
 
-    resident.sample_order = order
+    resident.orders.samples = order
     resident.fit((X, y, *more))
     assert used == ["CompiledSteps"] * 2
     np.testing.assert_array_equal(parameters(streamed), parameters(resident))

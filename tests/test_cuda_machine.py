@@ -182,7 +182,7 @@ def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):
             step.run(order)
             step.store()
     epochs = iter(orders)
-    expected.sample_order = lambda n, epoch: next(epochs)
+    expected.orders.samples = lambda n, epoch: next(epochs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xpnet.config.kernels", "numpy")
         expected.fit((X, y), epochs=2)

@@ -223,10 +223,10 @@ def test_mini_batches_have_every_sample_once(n, backend, rng):
 
 def test_each_epoch_has_an_order_of_its_own_and_shuffle_false_none():
     net, orderly = classifier(), classifier(shuffle=False)
-    orders = [net.sample_order(50, epoch).tolist() for epoch in range(3)]
+    orders = [net.orders.samples(50, epoch).tolist() for epoch in range(3)]
     assert orders[0] != orders[1] != orders[2]
-    assert orders[0] == classifier().sample_order(50, 0).tolist()
-    assert orderly.sample_order(50, 1).tolist() == list(range(50))
+    assert orders[0] == classifier().orders.samples(50, 0).tolist()
+    assert orderly.orders.samples(50, 1).tolist() == list(range(50))
 
 
 def test_fit_goes_on_where_it_ended(rng):

@@ -215,10 +215,10 @@ class TestFilesThatAreNotRight:
     def test_of_a_later_version(self, saved):
         from safetensors.numpy import save_file
 
-        from xpnet.saving import _checksum
+        from xpnet.model_files.container import checksum
 
         text = json.dumps({"format": "xpnet-999"})
-        entry = json.dumps({"content": text, "sha256": _checksum(text, {})})
+        entry = json.dumps({"content": text, "sha256": checksum(text, {})})
         save_file({}, saved, metadata={"xpnet": entry})
         self.refused(saved, "this version of xpnet reads 'xpnet-1': update xpnet")
 

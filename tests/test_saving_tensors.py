@@ -15,8 +15,8 @@ from xpnet import (
     Normalization,
     ReLUActivation,
 )
+from xpnet.model_files.container import checksum
 from xpnet.optimizers import OPTIMIZERS
-from xpnet.saving import _checksum
 
 safetensors = pytest.importorskip("safetensors.numpy")
 
@@ -51,7 +51,7 @@ def contents(path):
 def write(path, arrays, content):
     """Write a file as ``save`` does, with the right checksum."""
     text = json.dumps(content)
-    entry = json.dumps({"content": text, "sha256": _checksum(text, arrays)})
+    entry = json.dumps({"content": text, "sha256": checksum(text, arrays)})
     safetensors.save_file(arrays, path, metadata={"xpnet": entry})
     return path
 

@@ -466,7 +466,7 @@ def test_each_chunk_has_its_share_of_every_part_of_the_data(n, chunks, blocks, s
 def test_the_seed_fixes_chunks_that_differ_between_epochs(block):
     def orders(epoch, **arguments):
         net = small_network(K, **arguments)
-        parts = net.chunk_orders(90, epoch, 32, 16, block)
+        parts = net.orders.chunks(90, epoch, 32, 16, block)
         return [rows_of(ranges)[order].tolist() for ranges, order in parts]
 
     assert orders(0) == orders(0) != orders(1)

@@ -85,7 +85,7 @@ def test_streamed_is_resident_in_the_same_order(kind, dtype, shuffle, tmp_path, 
     net = network(shuffle=shuffle, memory_limit=STREAMED).fit((data, y))
     assert net.last_plan.chunk in (192, 224)  # six batches, or seven of a quarter of the file
     expected = network()
-    expected.sample_order = lambda n, epoch: whole_order(net, n, epoch)
+    expected.orders.samples = lambda n, epoch: whole_order(net, n, epoch)
     expected.fit((X, y))
     np.testing.assert_array_equal(parameters(net), parameters(expected))
     assert net.history["loss"] == expected.history["loss"]
@@ -97,7 +97,7 @@ def test_streamed_is_resident_in_the_same_order(kind, dtype, shuffle, tmp_path, 
 def whole_order(net, n, epoch):
     """The places of the samples in the order in which a stream gives them."""
     plan = net.last_plan
-    parts = net.chunk_orders(n, epoch, plan.chunk, plan.batch_size, plan.block)
+    parts = net.orders.chunks(n, epoch, plan.chunk, plan.batch_size, plan.block)
     return np.concatenate([rows_of(ranges)[order] for ranges, order in parts])
 
 

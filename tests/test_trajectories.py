@@ -268,7 +268,7 @@ def test_the_whole_of_fit_agrees_with_a_loop_in_pytorch(rng):
     optimizer, losses = torch.optim.SGD(model.parameters(), 0.2, momentum=0.9), []
     for epoch in range(epochs):
         optimizer.param_groups[0]["lr"] = 0.2 - 0.15 * epoch / (epochs - 1)
-        order, total = net.sample_order(n, epoch), 0.0
+        order, total = net.orders.samples(n, epoch), 0.0
         for start in range(0, n, BATCH):
             index = order[start : start + BATCH]
             x_, y_, w_ = (torch.asarray(a[index]) for a in (X, y, weight))

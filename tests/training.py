@@ -5,6 +5,7 @@ import numpy as np
 from xpnet.data import Dataset
 from xpnet.training.feeding.placing import place
 from xpnet.training.feeding.wide import takes_wide
+from xpnet.training.sums import loss_arguments
 
 N, BATCH = 75, 16  # the last batch is short
 
@@ -28,14 +29,10 @@ def by_formulas(net, X, y, weight=None):
     losses, weights, outputs = [], [], []
     for order in orders():
         for batch in arrays.batches(BATCH, order):
-            output = net.forward_propagation(batch.X, training=True)
-            arguments = (batch.y, output)
-            if batch.sample_weight is not None:
-                arguments += (batch.sample_weight,)
-            loss, error = net.loss.loss_and_derivative(*arguments)
-            losses.append(float(loss))
+            done = net.loss_and_gradient(batch.X, batch.y, batch.sample_weight)
+            arguments = loss_arguments(batch, done.output)
+            losses.append(float(done.loss))
             weights.append(float(net.loss.total_weight(*arguments)))
-            outputs.append(np.array(output))
-            net.backward_propagation(error, update=False)
+            outputs.append(np.array(done.output))
             net.update_parameters(weights[-1])
     return np.array(losses), np.array(weights), np.concatenate(outputs)

@@ -20,7 +20,6 @@ from .activations import (
 )
 from .backends import Backend, DeviceUnavailableError, UnknownNameError, array_namespace, resolve
 from .callbacks import (
-    Callback,
     CSVLogger,
     EarlyStopping,
     LambdaCallback,
@@ -43,6 +42,7 @@ from .losses import (
     SoftmaxCrossEntropy,
 )
 from .metrics import accuracy, confusion_matrix, f1, mae, mse, precision, r2, recall, rmse
+from .model import Model
 from .neuralnet import NeuralNetwork
 from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from .regularizers import L1, L1L2, L2, Regularizer
@@ -57,9 +57,10 @@ from .schedules import (
     StepDecay,
     WarmUp,
 )
+from .training.callback import Callback
+from .training.errors import DivergedError
 from .training.history import History
 from .training.memory import MemoryPlan, MemoryPlanError
-from .training.trainer import DivergedError
 
 __version__ = "0.1.0"
 
@@ -98,6 +99,7 @@ __all__ = [
     "MeanSquaredError",
     "MemoryPlan",
     "MemoryPlanError",
+    "Model",
     "ModelCheckpoint",
     "ModelFileError",
     "NegativeLogLikelihood",

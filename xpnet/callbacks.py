@@ -6,66 +6,29 @@ A new callback is a subclass of :class:`Callback` with the methods that it needs
 import csv
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from .backends._errors import shown
 from .backends._warnings import warn
 from .common.checks import check_count, check_flag, check_fraction, check_non_negative, check_path
 from .common.direction import check_mode, direction_of
 from .model.snapshot import Snapshot
+from .neuralnet import NeuralNetwork
+from .training.callback import Callback
+from .training.errors import DivergedError
 
-if TYPE_CHECKING:
-    from .neuralnet import NeuralNetwork
-    from .training.trainer import DivergedError
-
-
-class Callback:
-    """Base of all callbacks; its methods do nothing.
-
-    Between epochs, a callback may change the network: the parameters and settings of its layers,
-    the loss, the optimizer, and the methods of all of them. The next epoch trains with the change.
-    A new ``batch_size``, ``memory_limit``, ``precision`` or ``capture`` takes effect with the next
-    ``fit``.
-
-    Layers can be neither added nor removed, the metric cannot be replaced, and ``fit`` cannot be
-    called again: ``fit`` refuses it.
-
-    To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
-    also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
-    """
-
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
-        """Run before the first epoch of a ``fit``.
-
-        Parameters
-        ----------
-        network : NeuralNetwork
-        columns : sequence of str
-            The columns that the history will have.
-        """
-
-    def on_epoch_begin(self, network: "NeuralNetwork", epoch: int) -> None:
-        """Run before an epoch, counted from 0; its learning rate has been set."""
-
-    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
-        """Run after an epoch; ``row`` is its row in the history."""
-
-    def on_diverged(self, network: "NeuralNetwork", error: "DivergedError") -> bool:
-        """Run when training has diverged and the epoch has been undone.
-
-        Returns
-        -------
-        bool
-            Whether to end training without an error.
-        """
-        return False
-
-    def on_train_end(self, network: "NeuralNetwork") -> None:
-        """Run after the last epoch, and also after an error or an interrupt."""
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "LambdaCallback",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+    "StopOnNaN",
+    "TensorBoard",
+    "Watch",
+]
 
 
 class _Monitor(Callback):
@@ -87,13 +50,13 @@ class _Monitor(Callback):
         self._sign = 1.0
         self.best = math.inf
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Refuse a column that the history will not have."""
         check_watched(self, self.monitor, columns, network)
         self._sign = -1.0 if self._direction(network) == "max" else 1.0
         self.best = math.inf
 
-    def _direction(self, network: "NeuralNetwork") -> str:
+    def _direction(self, network: NeuralNetwork) -> str:
         found = direction_of_column(network, self.monitor) if self.mode == "auto" else self.mode
         if found is None:
             raise ValueError(
@@ -157,13 +120,13 @@ class EarlyStopping(_Monitor):
         self._waited = 0
         self._kept: Snapshot | None = None
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Begin anew."""
         super().on_train_begin(network, columns)
         self.best_epoch = self.stopped_epoch = self._kept = None
         self._waited = 0
 
-    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Keep the best network; end training after too many epochs without an improvement."""
         improves = self._improves(row)
         if improves is None:
@@ -171,14 +134,14 @@ class EarlyStopping(_Monitor):
         if improves:
             self.best_epoch, self._waited = int(row["epoch"]), 0
             if self.restore_best_weights:
-                self._kept = Snapshot(network)
+                self._kept = network.snapshot()
             return
         self._waited += 1
         if self._waited > self.patience:
             self.stopped_epoch = int(row["epoch"])
             network.stop_training = True
 
-    def on_train_end(self, network: "NeuralNetwork") -> None:
+    def on_train_end(self, network: NeuralNetwork) -> None:
         """Restore the network of the best epoch."""
         if self._kept is not None and self.best_epoch != network.history.epochs:
             self._kept.restore()
@@ -226,18 +189,18 @@ class ReduceLROnPlateau(_Monitor):
         self.min_lr = check_non_negative("min_lr", min_lr)
         self._scale, self._waited, self._cooling = 1.0, 0, 0
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Begin anew."""
         super().on_train_begin(network, columns)
         self._scale, self._waited, self._cooling = 1.0, 0, 0
 
-    def on_epoch_begin(self, network: "NeuralNetwork", epoch: int) -> None:
+    def on_epoch_begin(self, network: NeuralNetwork, epoch: int) -> None:
         """Scale the epoch's learning rate."""
         optimizer = network.optimizer
         least = min(self.min_lr, optimizer.learning_rate)
         optimizer.learning_rate = max(optimizer.learning_rate * self._scale, least)
 
-    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Count epochs without an improvement."""
         improves = self._improves(row)
         if improves is None:
@@ -286,7 +249,7 @@ class ModelCheckpoint(_Monitor):
         self.every = check_count("every", every)
         self.saved: list[str] = []
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Refuse a path that cannot be filled in, or whose folder does not exist."""
         if self.best_only:
             super().on_train_begin(network, columns)
@@ -302,7 +265,7 @@ class ModelCheckpoint(_Monitor):
                 f"there is no folder {path.parent} to save networks in: make it first"
             )
 
-    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Save the network if this epoch is due."""
         epoch = int(row["epoch"])
         if self._improves(row) if self.best_only else epoch % self.every == 0:
@@ -328,7 +291,7 @@ class CSVLogger(Callback):
         self.path, self.append = check_path("path", path), check_flag("append", append)
         self._columns: list[str] = []
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Write the header, or compare it with that of the existing file."""
         self._columns = list(columns)
         if self.append and self.path.exists() and self.path.stat().st_size:
@@ -343,7 +306,7 @@ class CSVLogger(Callback):
         with self.path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(self._columns)
 
-    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Write the epoch's row; missing values are empty cells."""
         values = (row.get(name, math.nan) for name in self._columns)
         with self.path.open("a", newline="", encoding="utf-8") as file:
@@ -374,20 +337,20 @@ class TensorBoard(Callback):
         self.folder = os.fspath(check_path("folder", folder))
         self._writer: Any = None
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Open the run's file."""
         from tensorboardX import SummaryWriter
 
         self._writer = SummaryWriter(self.folder)
 
-    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Write the epoch's numbers."""
         for name, value in row.items():
             if name != "epoch" and not math.isnan(value):
                 self._writer.add_scalar(name, value, int(row["epoch"]))
         self._writer.flush()
 
-    def on_train_end(self, network: "NeuralNetwork") -> None:
+    def on_train_end(self, network: NeuralNetwork) -> None:
         """Close the file."""
         if self._writer is not None:
             self._writer.close()
@@ -443,11 +406,11 @@ class Watch(Callback):
         self._said: set[str] = set()
         self._losses: list[float] = []
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Begin anew."""
         self._said, self._losses = set(), []
 
-    def on_epoch_end(self, network: "NeuralNetwork", row: dict[str, float]) -> None:
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Check the loss and the layers."""
         epoch = int(row["epoch"])
         self._losses = [*self._losses, row["loss"]][-self.patience - 1 :]
@@ -488,17 +451,17 @@ class StopOnNaN(Callback):
     def __init__(self) -> None:
         self.message: str | None = None
 
-    def on_train_begin(self, network: "NeuralNetwork", columns: Sequence[str]) -> None:
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Begin anew."""
         self.message = None
 
-    def on_diverged(self, network: "NeuralNetwork", error: "DivergedError") -> bool:
+    def on_diverged(self, network: NeuralNetwork, error: DivergedError) -> bool:
         """Keep the message, and end training."""
         self.message = str(error)
         return True
 
 
-def direction_of_column(network: "NeuralNetwork", column: str) -> str | None:
+def direction_of_column(network: NeuralNetwork, column: str) -> str | None:
     """Return "min" or "max" for a column of the history; None if its direction is unknown."""
     column = column.removeprefix("val_")
     if column == "metric":
@@ -507,7 +470,7 @@ def direction_of_column(network: "NeuralNetwork", column: str) -> str | None:
 
 
 def check_watched(
-    callback: Callback, monitor: str, columns: Sequence[str], network: "NeuralNetwork"
+    callback: Callback, monitor: str, columns: Sequence[str], network: NeuralNetwork
 ) -> None:
     """Refuse a column that the history will not have.
 
@@ -527,27 +490,3 @@ def check_watched(
         f"{type(callback).__name__} watches {monitor!r}, which the history will not have{hint}: "
         f"{advice if column != monitor else ''}it will have {', '.join(columns)}"
     )
-
-
-def check_callbacks(given: Any) -> list[Callback]:
-    """Return a list of callbacks, from a single one, an iterable of them, or None.
-
-    Raises
-    ------
-    TypeError
-        Something is not a callback.
-    """
-    if given is None:
-        return []
-    if isinstance(given, (Callback, type)):
-        given = [given]
-    if isinstance(given, (str, np.ndarray)) or not isinstance(given, Iterable):
-        raise TypeError(f"callbacks={shown(given)}: expected a Callback or a list of them")
-    found: list[Any] = list(given)
-    for each in found:
-        if not isinstance(each, Callback):
-            hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""
-            if callable(each) and not hint:
-                hint = ": write LambdaCallback(on_epoch_end=...) for a function"
-            raise TypeError(f"callbacks has {shown(each)}: expected an instance of Callback{hint}")
-    return found

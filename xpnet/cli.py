@@ -35,9 +35,9 @@ from .backends import DeviceUnavailableError, available_backends, ops, resolve, 
 from .data.csv import text_among_numbers
 from .data.reading import is_date
 from .optimizers import OPTIMIZERS
+from .training.errors import DivergedError
 from .training.memory import MemoryPlanError
 from .training.target_unit import suggested_unit
-from .training.trainer import DivergedError
 
 
 @dataclass(frozen=True)

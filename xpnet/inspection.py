@@ -1,18 +1,20 @@
 """Inspecting a network: statistics of each layer's outputs, weights and gradients."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .backends import to_host
-from .model.snapshot import Snapshot
-from .training.sums import loss_arguments
-
-if TYPE_CHECKING:
-    from .losses import LossFunction
-    from .neuralnet import NeuralNetwork
-    from .training.feeding.arrays import Arrays
+from .losses import LossFunction
+from .model import Model
+from .training.checks import check_fit, check_weights
+from .training.feeding.arrays import Arrays
+from .training.feeding.placing import place_for, targets_of
+from .training.fitting import check_built, check_data
+from .training.memory import EVALUATION_ROWS
+from .training.trainable import TrainableModel
+from .training.weighing import balanced_loss, check_total_weight
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,41 @@ class Inspection:
         return f"{tabulate(rows, headers, disable_numparse=True)}\nloss {self.loss:.6g}"
 
 
-def inspect(network: "NeuralNetwork", batch: "Arrays", loss_function: "LossFunction") -> Inspection:
-    """Return statistics of a training pass with a batch, and leave the network unchanged."""
-    before, x, outputs = Snapshot(network), batch.X, []
+def inspect(model: TrainableModel, dataset: Any) -> Inspection:
+    """Return what each layer does with some samples; see :meth:`xpnet.NeuralNetwork.inspect`."""
+    check_built(model)
+    check_fit(model.layers, model.loss, model.metric)
+    data = check_data(model, dataset, train=True)
+    check_weights(data, model.loss, model.metric)
+    n_outputs = model.layers[-1].output_shape()[0]
+    y = targets_of(model, data)
+    loss = balanced_loss(model.loss, y, data.sample_weight, n_outputs, anew=False)
+    data = data.rows(np.arange(min(len(data), EVALUATION_ROWS)))
+    y = y[: len(data), ...]
+    check_total_weight("data set", loss, y, data.sample_weight, n_outputs, model.backend.dtype)
+    backend = model.backend_for(data.X)
+    model.to(backend)
+    with backend.active():
+        placed = place_for(model, data, backend, y)
+        return _inspect_batch(model, next(placed.batches(len(data))), loss)
+
+
+def _inspect_batch(model: Model, batch: Arrays, loss: LossFunction) -> Inspection:
+    """Return statistics of a training pass with a batch, and leave the model unchanged."""
+    before, x, outputs = model.snapshot(), batch.X, []
     try:
-        for layer in network.layers:
+        for layer in model.layers:
             x = layer.forward_propagation(x, training=True)
             outputs.append(to_host(x))
-        loss, error = loss_function.loss_and_derivative(*loss_arguments(batch, x))
-        network.backward_propagation(error, update=False)
+        done = model.propagate_loss(x, batch.y, batch.sample_weight, loss=loss)
         reports = [
-            _report(layer, output) for layer, output in zip(network.layers, outputs, strict=True)
+            _report(layer, output) for layer, output in zip(model.layers, outputs, strict=True)
         ]
     finally:
         before.restore()
-        for layer in network.layers:
+        for layer in model.layers:
             layer.forget_pass()
-    return Inspection(network.backend.scalar(loss), reports)
+    return Inspection(model.backend.scalar(done.loss), reports)
 
 
 def _report(layer: Any, output: np.ndarray) -> LayerReport:

@@ -1,91 +1,33 @@
-"""Networks as files: safetensors, without pickle.
+"""Networks from files; :mod:`xpnet.model_files` says what is in them."""
 
-The tensors are parameters, running statistics, the optimizer's state, and other arrays that parts
-of the network keep. The file's metadata has one entry in JSON: the version of the format, how to
-build the network, and a checksum over all of it. A file that was truncated or altered is refused.
-
-A part of a network (a layer, the loss, the optimizer, ...) is saved as its class, the arguments of
-its constructor, its state, and its other attributes that differ from those of a new part. ``save``
-makes each part again from its class and arguments and compares; it refuses what would be lost.
-"""
-
-import hashlib
-import json
 import os
-from inspect import signature
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 
-from .backends import is_array, move, resolve
+from .backends import move, resolve
 from .backends._warnings import warn
 from .common.checks import check_path
-from .common.overrides import is_defined_here
 from .data.stored import numpy_type
 from .layers import Layer
 from .metrics import Metric
-from .model_files.comparing import Comparison, attributes, passes_are_alike
-from .model_files.describing import (
-    KINDS,
-    ModelFileError,
-    Tensors,
-    UnsavedFunction,
-    build,
-    decode,
-    describe,
-    encode,
-    find_class,
+from .model.randomness import Randomness
+from .model_files import ModelFileError, save
+from .model_files.container import read
+from .model_files.describing import KINDS, Tensors, UnsavedFunction, build, decode, find_class
+from .model_files.parts import (
+    expected_value,
+    is_tensor,
+    misfit,
+    names_of_state,
+    set_generator,
+    takes_any_float,
 )
+from .neuralnet import NeuralNetwork
 from .optimizers import Optimizer
 from .training.settings import MetricFunction, find_metric
 
-if TYPE_CHECKING:
-    from .neuralnet import NeuralNetwork
-
 __all__ = ["ModelFileError", "load", "save"]
-
-_FORMAT = "xpnet-1"
-_KEY = "xpnet"
-
-_PLACE = ("device", "backend", "dtype")
-"""Arguments of a network for its device and type; :func:`load` sets them itself."""
-
-_PARTS = ("optimizer", "learning_rate", "momentum", "loss", "metric", "regularizer")
-"""Arguments of a network that have entries of their own in the file."""
-
-_MADE_ANEW = frozenset([
-    "_follows_data", "_new_optimizer", "history", "last_plan", "layers", "parameters",
-    "stop_training", *_PLACE, *_PARTS,
-])  # fmt: skip
-"""Attributes of a network that are not settings, or have entries of their own in the file."""
-
-
-def save(network: "NeuralNetwork", path: str | os.PathLike[str]) -> None:
-    """Write a network to a file; see :meth:`xpnet.NeuralNetwork.save`."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
-    writer = _Writer(network)
-    arrays, text = writer.tensors.arrays, json.dumps(writer.content())
-    metadata = {_KEY: json.dumps({"content": text, "sha256": _checksum(text, arrays)})}
-    _check_place(Path(path))
-    temporary = Path(f"{os.fspath(path)}.part")  # so that a full disk does not destroy the old file
-    try:
-        save_file(arrays, temporary, metadata=metadata)
-        temporary.replace(path)
-    except SafetensorError as error:
-        raise OSError(f"{os.fspath(path)} could not be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _check_place(path: Path) -> None:
-    """Refuse a path that is a folder, or whose folder does not exist."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: a folder; give the path of a file in it")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} could not be written: there is no folder {path.parent}")
 
 
 def load(
@@ -94,7 +36,7 @@ def load(
     device: str | None = None,
     backend: str | None = None,
     metric: str | Metric | type[Metric] | MetricFunction | None = None,
-) -> "NeuralNetwork":
+) -> NeuralNetwork:
     """Read a network from a file that ``save`` wrote, on any device.
 
     Parameters
@@ -138,7 +80,7 @@ def load(
     # Before the file is read, so that its errors do not name the file.
     resolve(device, backend=backend)
     metric = find_metric(metric)
-    content, arrays = _read(path)
+    content, arrays = read(path)
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
         network = _Reader(content, Tensors(home, arrays)).network(device, backend, metric)
@@ -159,306 +101,6 @@ def load(
     return network
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the content and the tensors of a file, after verifying its checksum."""
-    from safetensors import SafetensorError, safe_open
-
-    if not check_path("path", path).is_file():
-        reason = ", but it is a folder" if Path(path).is_dir() else ""
-        raise FileNotFoundError(f"{os.fspath(path)}: there is no such file{reason}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelFileError(
-            f"{path}: not a complete safetensors file ({error}). It was truncated, or is another "
-            "kind of file: save the network again"
-        ) from error
-    if _KEY not in metadata:
-        raise ModelFileError(f"{path}: a safetensors file, but not one that xpnet wrote")
-    try:
-        entry = json.loads(metadata[_KEY])
-        text, checksum = entry["content"], entry["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"{path}: was altered since it was saved ({error})") from error
-    if checksum != _checksum(text, arrays):
-        raise ModelFileError(f"{path}: was altered since it was saved (its checksum differs)")
-    content: dict[str, Any] = json.loads(text)
-    if content["format"] != _FORMAT:
-        raise ModelFileError(
-            f"{path}: has the format {content['format']!r}, but this version of xpnet reads "
-            f"{_FORMAT!r}: update xpnet"
-        )
-    return content, arrays
-
-
-def _checksum(text: str, arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-# ---- the state of a part of a network
-
-
-def _names(part: Any) -> tuple[str, ...]:
-    """Return the names of the attributes in which a part keeps its parameters and state."""
-    if isinstance(part, Layer):
-        return (*part.parameter_names, *part.state_names)
-    if isinstance(part, Optimizer):
-        return part.changing_names()
-    return tuple(getattr(part, "state_names", ()))
-
-
-def _is_tensor(value: Any) -> bool:
-    return is_array(value) and not isinstance(value, np.generic)
-
-
-def _misfit(value: Any, expected: Any, name: str, any_float: bool = False) -> str | None:
-    """Return why a value cannot take the place of another, or None if it can.
-
-    Parameters
-    ----------
-    value : array or other value
-        The state of a part under the name ``name``.
-    expected : array or other value
-        The state of a new part under that name. If it is not an array, any value is accepted.
-    name : str
-    any_float : bool, default False
-        Whether a floating-point type of another precision is accepted.
-    """
-    if not _is_tensor(expected):
-        return None
-    if not _is_tensor(value):
-        return f"{name!r} is not a tensor: expected one of shape {tuple(expected.shape)}"
-    if tuple(value.shape) != tuple(expected.shape):
-        return f"{name!r} has shape {tuple(value.shape)}: expected {tuple(expected.shape)}"
-    types = numpy_type(value), numpy_type(expected)
-    if types[0] == types[1] or (any_float and types[0].kind == types[1].kind == "f"):
-        return None
-    return f"{name!r} has the type {types[0]}: expected {types[1]}"
-
-
-def _expected(part: Any, name: str, value: Any, network: "NeuralNetwork") -> Any:
-    """Return a new part's attribute, or an array of the shape and type that it must have."""
-    if isinstance(part, Optimizer) and name in part.state_names and value is not None:
-        n = sum(place.stop - place.start for place in network.parameters.places.values())
-        return np.broadcast_to(np.zeros((), network.backend.dtype), (n,))
-    return getattr(part, name)
-
-
-def _takes_any_float(part: Any) -> bool:
-    """Whether a part may keep its state in another precision than the weights have."""
-    return isinstance(part, Optimizer) and not is_defined_here(type(part))
-
-
-_NOTHING = object()
-
-
-class _Writer:
-    """Collects the content of a file, and checks that all of it can be restored.
-
-    Parameters
-    ----------
-    network : NeuralNetwork
-    """
-
-    def __init__(self, network: "NeuralNetwork") -> None:
-        self._network = network
-        self._comparison = Comparison()
-        self.tensors = Tensors(network.backend)
-
-    def content(self) -> dict[str, Any]:
-        """Return everything except the tensors, in a form that JSON can hold."""
-        net = self._network
-        return {
-            "format": _FORMAT,
-            "dtype": net.backend.dtype,
-            "network": self._settings(),
-            "history": self._encode(dict(net.history), "history", "the history"),
-            "history_metric": [net.history.metric_name, net.history.metric_mode],
-            "loss": self._part(net.loss, "loss"),
-            "regularizer": self._part(net.regularizer, "regularizer"),
-            "metric": self._part(net.metric, "metric"),
-            "layers": [self._layer(layer, index) for index, layer in enumerate(net.layers)],
-            "optimizer": self._part(net.optimizer, "optimizer"),
-            "new_optimizer": self._part(net._new_optimizer, "new_optimizer"),
-        }
-
-    def _settings(self) -> dict[str, Any]:
-        """Return the network's class, its own arguments, and its other attributes."""
-        from .neuralnet import NeuralNetwork
-
-        net, cls = self._network, type(self._network)
-        if is_defined_here(cls):
-            cls = NeuralNetwork  # an estimator's network differs only in the order of its samples
-        arguments = {
-            name: self._encode(getattr(net, name), f"network.{name}", f"the network's {name!r}")
-            for name in signature(NeuralNetwork).parameters
-            if name not in _MADE_ANEW
-        }
-        more = {}
-        for name, value in vars(net).items():
-            if name in arguments or name in _MADE_ANEW:
-                continue
-            # A NeuralNetwork does not need attributes that a user put on it: skip complex ones.
-            if cls is NeuralNetwork and not hasattr(cls, name) and not _is_plain(value):
-                continue
-            more[name] = self._encode(
-                value, f"network.{name}", f"{type(net).__name__}'s attribute {name!r}"
-            )
-        names = {"class": cls.__qualname__, "module": cls.__module__}
-        return {**names, "arguments": arguments, "attributes": more}
-
-    def _encode(self, value: Any, name: str, what: str) -> Any:
-        return encode(value, name, what, self.tensors)
-
-    def _layer(self, layer: Layer, index: int) -> dict[str, Any]:
-        net, shape = self._network, layer.input_shape()
-
-        def start(again: Layer) -> None:
-            again.backend, again.rng = net.backend, net._generator(0, index)
-            again.set_input_shape(shape)
-            with net.backend.active():
-                again.initialize()
-            _set_generator(again, _generator_state(layer))
-
-        content = self._part(layer, f"layers.{index}", start)
-        rng = self._encode(_generator_state(layer), "rng", "a layer's random generator")
-        return {**content, "input_shape": list(shape), "rng": rng}
-
-    def _part(self, part: Any, name: str, start: Any = None) -> Any:
-        """Return a part's description, state and attributes, after making it again.
-
-        None and, for the metric, a function are encoded as values.
-        """
-        if not isinstance(part, KINDS):
-            return encode(part, name, name, self.tensors, function_allowed=True)
-        description = describe(part, name, self.tensors)
-        try:
-            copied = json.loads(json.dumps(description))
-            again = build(copied, self.tensors, type(part))
-            if start is not None:
-                start(again)
-        except Exception as error:
-            raise _refusal(
-                part,
-                "it cannot be made again from the arguments that it keeps "
-                f"({', '.join(description['arguments'])}): {type(error).__name__}: {error}",
-            ) from error
-        content = {**description, **self._keeping(part, again, name)}
-        if isinstance(part, Optimizer):
-            content["schedule"] = self._keeping(part.schedule, again.schedule, f"{name}.schedule")
-        return content
-
-    def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:
-        """Return a part's state, except its tensors, and its other attributes that differ."""
-        if type(part) is not type(again) or _names(part) != _names(again):
-            raise _refusal(
-                part,
-                f"it has the parameters and states {list(_names(part))}, but one that is made "
-                f"again from its arguments has {list(_names(again))}",
-            )
-        state = {}
-        for each in _names(part):
-            value = getattr(part, each)
-            expected = _expected(again, each, value, self._network)
-            reason = _misfit(value, expected, each, _takes_any_float(part))
-            if reason is not None:
-                raise _refusal(part, f"{reason}, as in one that is made again from its arguments")
-            if _is_tensor(value):
-                self.tensors.put(f"{name}.{each}", value)
-            else:
-                what = f"{type(part).__name__}'s {each!r}"
-                state[each] = self._encode(value, f"{name}.{each}", what)
-            setattr(again, each, value)  # shared, not copied
-        if isinstance(part, (Layer, Optimizer)):
-            try:
-                part.check_state()
-            except ValueError as error:
-                raise _refusal(part, str(error)) from error
-        return {"state": state, "attributes": self._beyond(part, again, name)}
-
-    def _beyond(self, part: Any, again: Any, name: str) -> dict[str, Any]:
-        """Return a part's attributes that differ from those of one made again, encoded."""
-        mine, new = attributes(part), attributes(again)
-        # State and schedule have entries of their own in the file.
-        names = {**mine, **new}.keys() - {*_names(part)}
-        if isinstance(part, Optimizer):
-            names -= {"schedule"}
-        different = {}
-        for key in names:
-            # One of the two parts may have it only as an attribute of its class.
-            first, second = (
-                held[key] if key in held else getattr(of, key, _NOTHING)
-                for held, of in ((mine, part), (new, again))
-            )
-            if (path := self._comparison.difference(first, second, key)) is not None:
-                different[key] = path
-        left = {
-            key for key in different if new.get(key) is None and _holds(mine.get(key), _is_tensor)
-        }
-        beyond = {}
-        for key in sorted(different.keys() - left):
-            beyond[key] = self._attribute(part, again, name, key, different[key])
-        if left and not (isinstance(part, Layer) and passes_are_alike(part, again)):
-            for key in sorted(left):
-                beyond[key] = self._attribute(part, again, name, key, different[key])
-        return beyond
-
-    def _attribute(self, part: Any, again: Any, name: str, key: str, path: str) -> Any:
-        """Return an attribute encoded, and give it to the part that was made again."""
-        try:
-            value = attributes(part)[key]
-            if _holds(value, lambda each: isinstance(each, KINDS)):
-                raise TypeError("a part of a network")
-            encoded = self._encode(value, f"{name}.attributes.{key}", key)
-            setattr(again, key, value)
-        except Exception as error:
-            raise _refusal(
-                part,
-                f"its {path!r} differs from what its constructor makes, and a file cannot hold it. "
-                "Make it from arguments that are kept as attributes of the same names; if it is a "
-                "layer, list its arrays in the outer parameter_names or state_names; or, if "
-                "nothing needs it, leave it out of what __getstate__ returns",
-            ) from error
-        return encoded
-
-
-def _refusal(part: Any, why: str) -> TypeError:
-    return TypeError(f"{type(part).__name__} cannot be saved: {why}")
-
-
-def _holds(value: Any, test: Any) -> bool:
-    """Whether ``test`` is true of a value, or of anything inside it."""
-    if isinstance(value, dict):
-        return any(_holds(each, test) for pair in value.items() for each in pair)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return any(_holds(each, test) for each in value)
-    return bool(test(value))
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether a value is made of numbers and text alone."""
-    plain = (type(None), bool, int, float, str)
-    return not _holds(value, lambda each: not isinstance(each, plain))
-
-
-def _generator_state(layer: Layer) -> dict[str, Any] | None:
-    return None if layer.rng is None else cast(dict[str, Any], layer.rng.bit_generator.state)
-
-
-def _set_generator(layer: Layer, state: dict[str, Any] | None) -> None:
-    """Set the state of a layer's random generator, which stays the same object."""
-    if state is None or layer.rng is None:
-        layer.rng = None
-    else:
-        layer.rng.bit_generator.state = state
-
-
 class _Reader:
     """Builds a network from the content of a file.
 
@@ -473,10 +115,8 @@ class _Reader:
 
     def network(
         self, device: str | None, backend: str | None, metric: Metric | MetricFunction | None
-    ) -> "NeuralNetwork":
+    ) -> NeuralNetwork:
         """Return the network; a metric that was a function is an :class:`UnsavedFunction`."""
-        from .neuralnet import NeuralNetwork
-
         content, settings = self._content, self._content["network"]
         cls = find_class(NeuralNetwork, settings["class"], settings["module"])
         network: NeuralNetwork = object.__new__(cls)
@@ -492,14 +132,13 @@ class _Reader:
             device=device,
             backend=backend,
         )
-        entropy = settings["attributes"]["_entropy"]
-        network._entropy = decode(entropy, self._tensors)  # before layers seed from it
+        network.randomness = Randomness(content["entropy"])  # before layers seed from it
         for index, each in enumerate(content["layers"]):
             layer = build(each, self._tensors)
             layer.set_input_shape(tuple(each["input_shape"]))
             network.add(layer)
             self._give(layer, each, f"layers.{index}", network)
-            _set_generator(layer, decode(each["rng"], self._tensors))
+            set_generator(layer, decode(each["rng"], self._tensors))
             for value in vars(layer).values():
                 if isinstance(value, UnsavedFunction):
                     value.loading = False
@@ -541,7 +180,7 @@ class _Reader:
         """Set a part's attributes and its state, after checking each."""
         for name, value in self._decoded(content["attributes"]).items():
             setattr(part, name, value)
-        backend, state, names = self._tensors.backend, dict(content["state"]), _names(part)
+        backend, state, names = self._tensors.backend, dict(content["state"]), names_of_state(part)
         without_float64 = backend.wide_dtype != "float64"
         for name in names:
             full = f"{prefix}.{name}"
@@ -550,13 +189,13 @@ class _Reader:
             else:
                 value = self._tensors.take(full)
             wide = name in getattr(part, "wide_names", ())
-            any_float = without_float64 or _takes_any_float(part)
+            any_float = without_float64 or takes_any_float(part)
             # A device without float64 had the network's type for these.
-            any_float |= wide and _is_tensor(value) and numpy_type(value) == backend.dtype
-            reason = _misfit(value, _expected(part, name, value, network), full, any_float)
+            any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
+            reason = misfit(value, expected_value(part, name, value, network), full, any_float)
             if reason is not None:
                 raise ModelFileError(f"the tensor {reason}")
-            if _is_tensor(value):
+            if is_tensor(value):
                 narrow = without_float64 and value.dtype == np.float64
                 dtype = backend.wide_dtype if wide else backend.dtype if narrow else None
                 value = move(value, backend, dtype)

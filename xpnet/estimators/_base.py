@@ -18,10 +18,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from ..activations import ActivationLayer
 from ..backends import PRECISIONS, Array, to_host
 from ..backends._errors import shown
-from ..callbacks import Callback
 from ..losses import LossFunction
 from ..schedules import Schedule
-from ..training.trainer import DivergedError
+from ..training.callback import Callback
+from ..training.errors import DivergedError
 from ._checks import (
     check_for_lbfgs,
     check_going_on,

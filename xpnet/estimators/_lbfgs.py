@@ -58,18 +58,16 @@ class Objective:
         """Return the loss and its gradient."""
         net = self._net
         self.put(packed)
-        output = net.forward_propagation(self._X, training=True)
         targets, *weight = self._y
-        loss, error = net.loss.loss_and_derivative(targets, output, *weight)
-        net.backward_propagation(error, update=False)
-        share = inverse(net.loss.total_weight(targets, output, *weight))
+        done = net.loss_and_gradient(self._X, targets, *weight)
+        share = inverse(net.loss.total_weight(targets, done.output, *weight))
         net.parameters.add_penalties(share)
         penalty = share * net.parameters.penalties.cost(shared=True)
         # The line search needs scikit-learn's loss to take the same steps. It clips probabilities,
         # so its gradient differs slightly from that of our loss.
-        reported = self._est._reported_loss(loss, output, targets, *weight)
+        reported = self._est._reported_loss(done.loss, done.output, targets, *weight)
         self.value = net.backend.scalar(reported) + net.backend.scalar(penalty)
-        gradient = net.backend.to_numpy(net.parameters.gradient())
+        gradient = net.backend.to_numpy(done.gradient)
         return self.value, gradient[self._order].astype(np.float64)
 
 

@@ -25,6 +25,7 @@ from ..common.checks import room_for
 from ..common.overrides import remember
 from ..layers import BatchNormalization, DenseLayer, Dropout
 from ..losses import LossFunction
+from ..model.randomness import Orders, Randomness
 from ..neuralnet import NeuralNetwork
 from ..optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from ..regularizers import L1L2
@@ -62,8 +63,37 @@ def _adams(est: Any) -> tuple[float, float, float]:
     return float(est.beta_1), float(est.beta_2), float(est.epsilon)
 
 
+class RunningOrders(Orders):
+    """Orders samples as scikit-learn does: each epoch shuffles the order of the last one.
+
+    Parameters
+    ----------
+    randomness : Randomness
+        Orders streamed data.
+    stream : numpy.random.RandomState or None
+        Shuffles all others. None means not to shuffle them.
+    """
+
+    def __init__(self, randomness: Randomness, stream: Any = None) -> None:
+        super().__init__(randomness)
+        self._stream = stream
+        self._order: np.ndarray | None = None
+        self._epoch = -1
+
+    def samples(self, n: int, epoch: int) -> np.ndarray:
+        """Return the order of ``n`` samples in an epoch; a second call returns the same order."""
+        if self._order is None:
+            self._order = np.arange(n)
+        if self._stream is not None and epoch != self._epoch:
+            places = np.arange(n)
+            self._stream.shuffle(places)  # draws the numbers that scikit-learn's shuffle draws
+            self._order = self._order[places]
+        self._epoch = epoch
+        return self._order
+
+
 class EstimatorNetwork(NeuralNetwork):
-    """A network that orders samples as scikit-learn does: each epoch shuffles the last order."""
+    """The network of an estimator."""
 
     min_samples: ClassVar[int] = 1  # partial_fit accepts a single sample
     warns_of_targets: ClassVar[bool] = False  # an estimator has no ``target_unit`` to recommend
@@ -75,20 +105,7 @@ class EstimatorNetwork(NeuralNetwork):
 
     def begin_orders(self, random_state: Any) -> None:
         """Shuffle by this random stream from now on; None means not to shuffle."""
-        self._stream = random_state
-        self._order: np.ndarray | None = None
-        self._ordered_epoch = -1
-
-    def sample_order(self, n: int, epoch: int) -> np.ndarray:
-        """Return the order of ``n`` samples in an epoch; a second call returns the same order."""
-        if self._order is None:
-            self._order = np.arange(n)
-        if self._stream is not None and epoch != self._ordered_epoch:
-            places = np.arange(n)
-            self._stream.shuffle(places)  # draws the numbers that scikit-learn's shuffle draws
-            self._order = self._order[places]
-        self._ordered_epoch = epoch
-        return self._order
+        self.orders = RunningOrders(self.randomness, random_state)
 
 
 def make_network(

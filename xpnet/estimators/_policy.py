@@ -11,12 +11,12 @@ from typing import Any, cast
 from sklearn.exceptions import ConvergenceWarning
 
 from ..backends._warnings import warn
-from ..callbacks import Callback
 from ..model.snapshot import Snapshot
 from ..neuralnet import NeuralNetwork
 from ..optimizers import SGD
 from ..schedules import Schedule
-from ..training.trainer import DivergedError
+from ..training.callback import Callback
+from ..training.errors import DivergedError
 
 _TO_CONVERGE = "Lower learning_rate_init, or standardise the features and the targets."
 
@@ -71,7 +71,7 @@ class Policy(Callback):
         """Keep the initial weights, which are the best if no score is finite."""
         self._validates = "val_loss" in columns
         if self._score is not None and self.est.best_validation_score_ == -math.inf:
-            self._best = Snapshot(network)
+            self._best = network.snapshot()
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Record the epoch; stop, or change the learning rate, as the rules say."""
@@ -124,7 +124,7 @@ class Policy(Callback):
             improved = finite and score >= est.best_validation_score_ + est.tol
             if finite and score > est.best_validation_score_:
                 est.best_validation_score_ = score
-                self._best = Snapshot(network)
+                self._best = network.snapshot()
         est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
 
     def _ends(self, network: NeuralNetwork) -> bool:

@@ -8,8 +8,8 @@ from sklearn.model_selection import train_test_split
 
 from ..backends import Array
 from ..backends._warnings import warn
-from ..callbacks import check_callbacks
 from ..data import take_rows
+from ..training.callback import check_callbacks
 from ._network import EstimatorNetwork
 from ._policy import Policy
 

@@ -1,1 +1,5 @@
 """A model: layers, a loss and an optimizer, and their parameters on a backend."""
+
+from .model import Model, Pass
+
+__all__ = ["Model", "Pass"]

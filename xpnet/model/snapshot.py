@@ -1,16 +1,11 @@
-"""A copy of what a network has learned, to which it returns if an epoch fails."""
+"""A copy of what a model has learned, to which it returns if an epoch fails."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from ..backends import array_namespace, is_array
-
-if TYPE_CHECKING:
-    from ..neuralnet import NeuralNetwork
-
-
-_OPTIMIZERS = ("optimizer", "_new_optimizer")
-"""The attributes of a network that hold an optimizer: the current one, and that of a restart."""
+from .parameters import Parameters
 
 
 class Snapshot:
@@ -18,36 +13,41 @@ class Snapshot:
 
     Parameters
     ----------
-    network : NeuralNetwork
-        The network whose present state is copied.
+    parameters : Parameters
+    holders : iterable of (object, sequence of str)
+        Objects, and the attributes of each that are copied.
+    kept : iterable of (object, sequence of str)
+        The same for attributes that are only remembered, not copied.
     """
 
-    def __init__(self, network: "NeuralNetwork") -> None:
-        self._network = network
-        self._optimizers = {name: getattr(network, name) for name in _OPTIMIZERS}
-        self._parameters = network.parameters.copy() if network.parameters else None
-        optimizer = network.optimizer
-        holders = [
-            *((layer, layer.state_names) for layer in network.layers),
-            (optimizer, optimizer.changing_names()),
-        ]
+    def __init__(
+        self,
+        parameters: Parameters,
+        holders: Iterable[tuple[object, Sequence[str]]],
+        kept: Iterable[tuple[object, Sequence[str]]] = (),
+    ) -> None:
+        self._parameters = parameters
+        self._flat = parameters.copy() if parameters else None
         self._states = [
             (holder, name, _copy(getattr(holder, name)))
             for holder, names in holders
             for name in names
         ]
-        self._schedule = copy.deepcopy(optimizer.schedule)
+        self._kept = [
+            (holder, name, getattr(holder, name)) for holder, names in kept for name in names
+        ]
 
     def restore(self) -> None:
-        """Set the network back to the state of the snapshot."""
-        if self._parameters is not None:
-            self._network.parameters.scatter(self._parameters)
+        """Set everything back to the state of the snapshot."""
+        if self._flat is not None:
+            self._parameters.scatter(self._flat)
+        for holder, name, value in self._kept:
+            object.__setattr__(holder, name, value)  # setattr of a model would copy an optimizer
         for holder, name, value in self._states:
             setattr(holder, name, value)
-        # A callback may have replaced the optimizer. Setting it again would copy it.
-        vars(self._network).update(self._optimizers)
-        self._network.optimizer.schedule = self._schedule
 
 
 def _copy(value: Any) -> Any:
-    return array_namespace(value).asarray(value, copy=True) if is_array(value) else value
+    if is_array(value):
+        return array_namespace(value).asarray(value, copy=True)
+    return copy.deepcopy(value)

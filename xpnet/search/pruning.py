@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..callbacks import Callback, check_watched, direction_of_column
+from ..callbacks import check_watched, direction_of_column
 from ..neuralnet import NeuralNetwork
+from ..training.callback import Callback
 
 
 class OptunaPruning(Callback):

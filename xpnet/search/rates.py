@@ -14,6 +14,7 @@ from ..common.direction import best_of
 from ..neuralnet import NeuralNetwork
 from ..training.feeding.arrays import Arrays
 from ..training.feeding.placing import Placed
+from ..training.fitting import prepare
 from ..training.sums import loss_arguments
 
 
@@ -87,17 +88,14 @@ def find_learning_rate(
     net, rates = copy.deepcopy(network), np.geomspace(least, most, n_steps)
     losses: list[float] = []
     mean = 0.0
-    placed = net._prepare(data)
+    placed = prepare(net, data)
     quiet = np.errstate(over="ignore", invalid="ignore")  # the test ends if the loss is not finite
     with net.backend.active(), quiet, closing(_batches(net, placed)) as batches:
         for batch in batches:
-            output = net.forward_propagation(batch.X)
-            arguments = loss_arguments(batch, output)
-            loss, error = net.loss.loss_and_derivative(*arguments)
+            done = net.loss_and_gradient(batch.X, batch.y, batch.sample_weight)
             net.optimizer.learning_rate = float(rates[len(losses)])
-            net.backward_propagation(error, update=False)
-            net.update_parameters(net.loss.total_weight(*arguments))
-            mean = _DECAY * mean + (1.0 - _DECAY) * net.backend.scalar(loss)
+            net.update_parameters(net.loss.total_weight(*loss_arguments(batch, done.output)))
+            mean = _DECAY * mean + (1.0 - _DECAY) * net.backend.scalar(done.loss)
             losses.append(mean / (1.0 - _DECAY ** (len(losses) + 1)))  # undoes the start at 0
             if len(losses) == n_steps or _diverges(losses):
                 break
@@ -107,7 +105,7 @@ def find_learning_rate(
 def _batches(net: NeuralNetwork, placed: Placed) -> Generator[Arrays, None, None]:
     """Yield batches in the order of ``fit``, epoch after epoch, without end."""
     for epoch in count():
-        with closing(placed.training.chunks(net, epoch)) as chunks:
+        with closing(placed.training.chunks(net.orders, epoch)) as chunks:
             for arrays, order in chunks:
                 yield from arrays.batches(placed.plan.batch_size, order)
 

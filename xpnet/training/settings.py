@@ -1,87 +1,20 @@
-"""The settings of a network: each is checked whenever it is set, in the constructor or later."""
+"""The settings of training: each is checked whenever it is set, in the constructor or later."""
 
 import copy
 from collections.abc import Callable
-from inspect import signature
 from typing import Any
 
-from ..backends import PRECISIONS, Backend
+from ..backends import PRECISIONS
 from ..backends._errors import check_name, shown
 from ..backends._warnings import warn
-from ..common.checks import check_count, check_flag, find
-from ..common.overrides import is_defined_here
-from ..losses import LOSSES, LossFunction
+from ..common.checks import check_count, find
+from ..losses import LossFunction
 from ..metrics import METRICS, Metric
-from ..optimizers import OPTIMIZERS, Optimizer
-from ..regularizers import find_regularizer
-from ..schedules import Schedule
+from ..model.settings import CHECKS as MODEL
+from ..model.settings import Check, count, flag
 from .target_unit import check_target_unit
 
 MetricFunction = Callable[[Any, Any], Any]
-
-
-def check_setting(network: Any, name: str, value: Any) -> Any:
-    """Return the value of a setting in the form that a network keeps, e.g. an instance for a name.
-
-    Parameters
-    ----------
-    network : NeuralNetwork
-        Its other settings are used too: for example, a target unit has to fit the loss.
-    name : str
-    value
-        Returned unchanged if ``name`` is not a setting.
-
-    Raises
-    ------
-    ValueError, TypeError
-        The network's constructor would not accept the value.
-    AttributeError
-        The constructor takes an argument of this name, but the network does not keep it.
-    """
-    if name in _NOT_KEPT and is_defined_here(type(network)):
-        raise AttributeError(
-            f"a network does not keep {name!r}, so setting it has no effect: write "
-            f"{_NOT_KEPT[name]}"
-        )
-    check = _CHECKS.get(name)
-    return value if check is None else check(network, value)
-
-
-def make_optimizer(
-    given: str | Optimizer | type[Optimizer],
-    learning_rate: float | Schedule | None = None,
-    momentum: float | None = None,
-) -> Optimizer:
-    """Return a copy of an optimizer, or a new one from its class or name and the arguments."""
-    both = {"learning_rate": learning_rate, "momentum": momentum}
-    arguments: dict[str, Any] = {name: value for name, value in both.items() if value is not None}
-    if isinstance(given, Optimizer):
-        if arguments:
-            raise ValueError(
-                f"{' and '.join(arguments)} given together with an instance of an optimizer: "
-                f"give {type(given).__name__}(...) the arguments instead"
-            )
-        return copy.deepcopy(given)
-
-    def make(cls: type[Optimizer]) -> Optimizer:
-        unknown = [name for name in arguments if name not in signature(cls).parameters]
-        if unknown:
-            raise ValueError(
-                f"{cls.__name__} takes no {' and no '.join(unknown)}: expected "
-                f"{', '.join(signature(cls).parameters)}"
-            )
-        return cls(**arguments)
-
-    return find("optimizer", given, Optimizer, OPTIMIZERS, make=make)
-
-
-def check_unused(optimizer: Optimizer) -> None:
-    """Refuse an optimizer that remembers gradients of another network."""
-    if optimizer.n_updates:
-        raise ValueError(
-            f"this optimizer has already made {optimizer.n_updates} updates of another network's "
-            f"parameters: give a new one, {optimizer!r}"
-        )
 
 
 def find_metric(
@@ -159,55 +92,24 @@ def _check_capture(network: Any, given: Any) -> bool | str:
     return given
 
 
-def _check_backend(network: Any, given: Any) -> Backend:
-    if not isinstance(given, Backend):
-        raise TypeError(
-            f"backend={shown(given)}: expected a Backend. To move a network, write "
-            "net.to(xpnet.resolve('cuda'))"
-        )
-    return given
-
-
 def _check_loss(network: Any, given: Any) -> LossFunction:
-    loss = find("loss", given, LossFunction, LOSSES)
+    loss: LossFunction = MODEL["loss"](network, given)
     check_target_unit(vars(network).get("target_unit"), loss)
     return loss
 
 
-def _flag(name: str) -> Callable[[Any, Any], bool]:
-    return lambda network, given: check_flag(name, given)
-
-
-def _count_or_none(name: str, least: int) -> Callable[[Any, Any], int | None]:
-    return lambda network, given: None if given is None else check_count(name, given, least)
-
-
-_CHECKS: dict[str, Callable[[Any, Any], Any]] = {
-    "epochs": lambda network, given: check_count("epochs", given),
+CHECKS: dict[str, Check] = {
+    **MODEL,
+    "loss": _check_loss,  # with the target unit
+    "epochs": count("epochs"),
     "batch_size": _check_batch_size,
-    "memory_limit": _count_or_none("memory_limit", least=1),
-    "backend": _check_backend,
+    "memory_limit": count("memory_limit", or_none=True),
     "precision": _check_precision,
     "capture": _check_capture,
-    "optimizer": lambda network, given: make_optimizer(given),
-    "loss": _check_loss,
     "metric": lambda network, given: make_metric(given, network.loss),
     "target_unit": lambda network, given: check_target_unit(given, network.loss),
-    "verbose": _flag("verbose"),
-    "progress": _flag("progress"),
-    "shuffle": _flag("shuffle"),
-    "seed": _count_or_none("seed", least=0),
-    "regularizer": lambda network, given: find_regularizer(given),
+    "verbose": flag("verbose"),
+    "progress": flag("progress"),
+    "shuffle": flag("shuffle"),
 }
 """For each setting, the function that returns its checked value or raises an error."""
-
-_NOT_KEPT = {
-    "learning_rate": "net.optimizer.schedule = ConstantLearningRate(0.1), or another schedule",
-    "momentum": "net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
-    "device": "net.to(xpnet.resolve('cuda'))",
-    "dtype": "net.to(net.backend.with_dtype('float64'))",
-}
-"""Constructor arguments that are not attributes, and what to write to change their effect.
-
-A user's subclass may have attributes of these names.
-"""

@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,25 +14,34 @@ from ..metrics import Metric
 from .feeding.arrays import Arrays
 from .target_unit import Unit, in_float64, in_own_unit
 
-if TYPE_CHECKING:
-    from ..neuralnet import NeuralNetwork
-
 
 class Sums:
-    """Loss and metric of the batches so far, kept on the device until they are read."""
+    """Loss and metric of the batches so far, kept on the device until they are read.
 
-    def __init__(self, network: "NeuralNetwork") -> None:
-        self._loss_function = network.loss
-        self._backend = network.backend
+    Parameters
+    ----------
+    loss : LossFunction
+    metric : Metric, function or None
+    backend : Backend
+    target_unit : tuple of 2 floats, optional
+        By which the targets are standardised; the metric is computed in their own unit.
+    """
+
+    def __init__(
+        self,
+        loss: LossFunction,
+        metric: Metric | Callable[..., Any] | None,
+        backend: Backend,
+        target_unit: Unit | None = None,
+    ) -> None:
+        self._loss_function, self._backend = loss, backend
         # A lazy backend returns 0-d arrays, which are read at the end so that no step waits.
-        lazy = network.backend.lazy
+        lazy = backend.lazy
         self._losses: Any = [] if lazy else array("d")
         self._weights: Any = [] if lazy else array("d")
         self._steps = array("q")
         self._penalties: list[Array] = []
-        self.metric = None
-        if network.metric is not None:
-            self.metric = accumulator(network.metric, network.target_unit)
+        self.metric = None if metric is None else accumulator(metric, target_unit)
 
     def add(self, batch: Arrays, output: Array, loss: Array, step: int = 0) -> Array:
         """Add a step's batch, or a piece of it; return its total weight."""

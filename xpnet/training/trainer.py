@@ -1,4 +1,4 @@
-"""The training loop, and the evaluation of networks in batches.
+"""The training loop.
 
 The trainer runs the epochs. It owns the data on the device and the steps that train on them.
 Nothing in an epoch waits for the device: the sums of loss and metric stay there, and are read once,
@@ -8,37 +8,25 @@ at its end.
 import math
 import operator
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from ..backends import Array
 from ..backends._warnings import warn
-from ..callbacks import Callback
 from ..common.direction import direction_of
 from ..layers import BatchNormalization, Dropout, Layer
-from ..metrics import Metric
-from ..model.snapshot import Snapshot
-from .feeding.arrays import Arrays
+from .callback import Callback
+from .errors import DivergedError
+from .evaluation import evaluate
 from .feeding.placing import Data, Placed
 from .history import History
 from .interruption import Interruption
-from .memory import EVALUATION_ROWS, fewer_rows
+from .memory import fewer_rows
 from .settings import name_of
 from .steps.base import NotFiniteError
 from .steps.choice import make_steps
-from .sums import Sums, accumulator, loss_arguments, metric_arguments
-from .target_unit import in_own_unit
-
-if TYPE_CHECKING:
-    from ..neuralnet import NeuralNetwork
-
-
-class DivergedError(ArithmeticError):
-    """A loss, a parameter or a batch's total weight became NaN or infinite.
-
-    The network is as it was before that epoch.
-    """
+from .sums import Sums
+from .trainable import TrainableModel
 
 
 class Trainer:
@@ -46,7 +34,7 @@ class Trainer:
 
     Parameters
     ----------
-    network : NeuralNetwork
+    network : TrainableModel
     placed : Placed
         The data and the memory plan.
     callbacks : sequence of Callback
@@ -57,7 +45,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: "NeuralNetwork",
+        network: TrainableModel,
         placed: Placed,
         callbacks: Sequence[Callback] = (),
         eval_every: int = 1,
@@ -160,7 +148,7 @@ class Trainer:
         """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
         _check_unchanged(net, self._layers)
-        before = Snapshot(net)
+        before = net.snapshot()
         try:
             _begin_epoch(net, epoch)
             for callback in self._callbacks:
@@ -189,12 +177,15 @@ class Trainer:
         if (epoch + 1) % self._eval_every and epoch != self._last:
             metric = None if self.network.metric is None else math.nan
             return {"val_loss": math.nan, "val_metric": metric}
-        loss, metric = evaluate(self.network, cast(Data, self.validation))
+        net = self.network
+        data = cast(Data, self.validation)
+        loss, metric = evaluate(net, data, net.metric, net.target_unit)
         return {"val_loss": loss + penalty, "val_metric": metric}
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
-        net, sums = self.network, Sums(self.network)
+        net = self.network
+        sums = Sums(net.loss, net.metric, net.backend, net.target_unit)
         if self._callbacks and not self.steps.are_current():  # a callback replaced a part
             self._remake_steps()
         try:
@@ -223,7 +214,7 @@ class Trainer:
     def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
         """Train on each chunk; from time to time, yield the number of steps taken since."""
         step = 0
-        with closing(self.training.chunks(self.network, epoch)) as chunks:
+        with closing(self.training.chunks(self.network.orders, epoch)) as chunks:
             for arrays, order in chunks:
                 for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
                     step += done
@@ -238,7 +229,7 @@ class Trainer:
 
 
 @contextmanager
-def trained_once(network: "NeuralNetwork") -> Iterator[None]:
+def trained_once(network: TrainableModel) -> Iterator[None]:
     """Refuse to train a network that is being trained, by a callback's fit or another thread."""
     if id(network) in _BEING_TRAINED:
         raise RuntimeError(
@@ -257,7 +248,7 @@ _BEING_TRAINED: set[int] = set()
 
 
 def _diverged(
-    network: "NeuralNetwork", error: NotFiniteError, epoch: int, n_steps: int
+    network: TrainableModel, error: NotFiniteError, epoch: int, n_steps: int
 ) -> DivergedError:
     own = network.loss.targets == "values" and network.target_unit is None
     targets = ", or give target_unit=(y.mean(), y.std())" if own else ""
@@ -268,7 +259,7 @@ def _diverged(
     )
 
 
-def _check_unchanged(network: "NeuralNetwork", layers: Sequence[Layer]) -> None:
+def _check_unchanged(network: TrainableModel, layers: Sequence[Layer]) -> None:
     """Refuse layers that a callback has added or removed, and another metric."""
     change, now = "", network.layers
     if len(now) != len(layers) or not all(map(operator.is_, now, layers)):
@@ -282,7 +273,7 @@ def _check_unchanged(network: "NeuralNetwork", layers: Sequence[Layer]) -> None:
         )
 
 
-def _begin_epoch(network: "NeuralNetwork", epoch: int) -> None:
+def _begin_epoch(network: TrainableModel, epoch: int) -> None:
     """Set the learning rate for an epoch; warn if it replaces one that the user has set."""
     optimizer, history = network.optimizer, network.history
     before = optimizer.learning_rate
@@ -334,62 +325,6 @@ class _NoBar(AbstractContextManager[Any]):
 
     def update(self, n: int) -> None:
         return
-
-
-def evaluate(network: "NeuralNetwork", data: Data) -> tuple[float, float | None]:
-    """Return a network's loss and metric on data, without training.
-
-    With a target unit, the loss is computed from the standardised targets.
-    """
-    sums = Sums(network)
-    for batch, output in _outputs(network, data):
-        sums.add(batch, output, network.loss.loss(*loss_arguments(batch, output)))
-    return sums.read()
-
-
-def measure(
-    network: "NeuralNetwork",
-    data: Data,
-    y: Array,
-    weight: Array | None,
-    metric: Metric | Callable[..., Any],
-) -> float:
-    """Return a metric of a network on data, in float64 and in the targets' own unit.
-
-    Parameters
-    ----------
-    network : NeuralNetwork
-    data : Data
-        The features. Its targets and weights are not used.
-    y : array
-        The targets, not standardised, from :func:`in_float64`.
-    weight : array of shape (n,) or None
-        Sample weights, from :func:`in_float64`.
-    metric : Metric or function
-    """
-    sums, start = accumulator(metric), 0
-    for _, output in _outputs(network, data):
-        part = slice(start, start + output.shape[0])
-        start = part.stop
-        arguments = [y[part, ...], in_own_unit(output, network.target_unit)]
-        if weight is not None:
-            arguments.append(weight[part])
-        sums.add(*metric_arguments(network.loss, *arguments))
-    return sums.result()
-
-
-def predict(network: "NeuralNetwork", data: Data) -> Array:
-    """Return a network's outputs for data, batch by batch, not yet in the targets' unit."""
-    outputs = [output for _, output in _outputs(network, data)]
-    # Also for a single batch: concat copies, and the output may be the user's features themselves.
-    return data.backend.xp.concat(outputs, axis=0)
-
-
-def _outputs(network: "NeuralNetwork", data: Data) -> Generator[tuple[Arrays, Array], None, None]:
-    """Yield batches of data, and a network's outputs for each."""
-    with closing(data.batches(EVALUATION_ROWS)) as batches:  # closing ends a stream's thread
-        for batch in batches:
-            yield batch, network.forward_propagation(batch.X, training=False)
 
 
 def _shown_name(column: str, history: History) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...backends import Array, Backend, is_sparse, ops
 from ...layers.workspace import Workspace
-
-if TYPE_CHECKING:
-    from ...neuralnet import NeuralNetwork
+from ...model.randomness import Orders
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,10 @@ class Arrays:
         return int(self.X.shape[0])
 
     def chunks(
-        self, network: "NeuralNetwork", epoch: int
+        self, orders: Orders, epoch: int
     ) -> "Generator[tuple[Arrays, np.ndarray], None, None]":
         """Yield one chunk with all samples, and their order in an epoch."""
-        yield self, network.sample_order(len(self), epoch)
+        yield self, orders.samples(len(self), epoch)
 
     def batches(
         self,

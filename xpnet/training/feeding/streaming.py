@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from ...data.chunks import rows_of
 from ...data.mapped import Read
 from ...data.reading import not_finite
 from ...data.stored import numpy_type, stored_rows
+from ...model.randomness import Orders
 from .arrays import Arrays, take
-
-if TYPE_CHECKING:
-    from ...neuralnet import NeuralNetwork
 
 _CHECKED = 1 << 14
 """How many numbers are checked at a time: 64 KiB of float32, which fits in the CPU cache."""
@@ -91,10 +89,10 @@ class Stream:
         return self._buffers[turn]
 
     def chunks(
-        self, network: "NeuralNetwork", epoch: int
+        self, orders: Orders, epoch: int
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
         """Yield the chunks of an epoch, each with the order of its samples."""
-        yield from self._read_ahead(network.chunk_orders(len(self), epoch, *self._layout))
+        yield from self._read_ahead(orders.chunks(len(self), epoch, *self._layout))
         self._checked = True
 
     def batches(self, size: int) -> Generator[Arrays, None, None]:

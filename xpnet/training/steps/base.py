@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ...backends import Array, array_namespace
+from ...backends import Array
 from ...layers.workspace import Workspace, takes_out
 from ...model.penalties import counted_cost
 from .. import memory
 from ..feeding.arrays import Arrays
 from ..feeding.placing import Placed
-from ..sums import Sums, loss_arguments
+from ..sums import Sums
 from .translation import Unit, UnsupportedError
 
 if TYPE_CHECKING:
@@ -220,20 +220,12 @@ class FormulaSteps(Steps):
         """Run a forward and a backward pass, which sets gradients; return the total weight."""
         net = self._network
         output = net.forward_propagation(batch.X, training=True)  # (2) forward
-        # (3) derivative of the loss
-        out = {}
+        out = None
         if self._workspace is not None and takes_out(net.loss.loss_and_derivative):
-            out = {"out": self._workspace.array("error", output.shape)}
-        loss, error = net.loss.loss_and_derivative(*loss_arguments(batch, output), **out)
-        if error.dtype != output.dtype:  # e.g. a user's loss, for targets of another type
-            error = array_namespace(error).astype(error, output.dtype)
-        if error.shape != output.shape:
-            raise ValueError(
-                f"{type(net.loss).__name__}.derivative returned shape {error.shape}: expected "
-                f"{output.shape}, the shape of y_pred"
-            )
-        weight = sums.add(batch, output, loss, step)
-        if not net.backend.lazy and not math.isfinite(loss):
-            raise NotFiniteError(f"the loss {loss}", step)
-        net.backward_propagation(error, update=False)  # (4) backward
+            out = self._workspace.array("error", output.shape)
+        # (3) derivative of the loss, (4) backward
+        done = net.propagate_loss(output, batch.y, batch.sample_weight, out)
+        weight = sums.add(batch, output, done.loss, step)
+        if not net.backend.lazy and not math.isfinite(done.loss):
+            raise NotFiniteError(f"the loss {done.loss}", step)
         return weight

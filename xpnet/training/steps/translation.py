@@ -52,7 +52,8 @@ _NO_ACTIVATION = LinearActivation()
 REGULARIZERS = (L1, L2, L1L2)
 
 _PASSES = (
-    "__getattribute__", "forward_propagation", "backward_propagation", "update_parameters",
+    "__getattribute__", "forward_propagation", "propagate_loss", "backward_propagation",
+    "update_parameters",
 )  # fmt: skip
 """The methods of a network that steps by formulas call."""
 

@@ -1,0 +1,126 @@
+"""The settings of a model: each is checked whenever it is set, in the constructor or later."""
+
+import copy
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+from ..backends import Backend
+from ..backends._errors import shown
+from ..common.checks import check_count, check_flag, find
+from ..common.overrides import is_defined_here
+from ..losses import LOSSES, LossFunction
+from ..optimizers import OPTIMIZERS, Optimizer
+from ..regularizers import find_regularizer
+from ..schedules import Schedule
+
+Check = Callable[[Any, Any], Any]
+"""A function of the model and the value given, which returns the value to keep."""
+
+
+def check_setting(model: Any, checks: dict[str, Check], name: str, value: Any) -> Any:
+    """Return the value of a setting in the form that a model keeps, e.g. an instance for a name.
+
+    Parameters
+    ----------
+    model : Model
+        Its other settings are used too: for example, a target unit has to fit the loss.
+    checks : dict of str to function
+        The settings of its class.
+    name : str
+    value
+        Returned unchanged if ``name`` is not a setting.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The model's constructor would not accept the value.
+    AttributeError
+        The constructor takes an argument of this name, but the model does not keep it.
+    """
+    if name in _NOT_KEPT and is_defined_here(type(model)):
+        raise AttributeError(
+            f"a network does not keep {name!r}, so setting it has no effect: write "
+            f"{_NOT_KEPT[name]}"
+        )
+    check = checks.get(name)
+    return value if check is None else check(model, value)
+
+
+def make_optimizer(
+    given: str | Optimizer | type[Optimizer],
+    learning_rate: float | Schedule | None = None,
+    momentum: float | None = None,
+) -> Optimizer:
+    """Return a copy of an optimizer, or a new one from its class or name and the arguments."""
+    both = {"learning_rate": learning_rate, "momentum": momentum}
+    arguments: dict[str, Any] = {name: value for name, value in both.items() if value is not None}
+    if isinstance(given, Optimizer):
+        if arguments:
+            raise ValueError(
+                f"{' and '.join(arguments)} given together with an instance of an optimizer: "
+                f"give {type(given).__name__}(...) the arguments instead"
+            )
+        return copy.deepcopy(given)
+
+    def make(cls: type[Optimizer]) -> Optimizer:
+        unknown = [name for name in arguments if name not in signature(cls).parameters]
+        if unknown:
+            raise ValueError(
+                f"{cls.__name__} takes no {' and no '.join(unknown)}: expected "
+                f"{', '.join(signature(cls).parameters)}"
+            )
+        return cls(**arguments)
+
+    return find("optimizer", given, Optimizer, OPTIMIZERS, make=make)
+
+
+def check_unused(optimizer: Optimizer) -> None:
+    """Refuse an optimizer that remembers gradients of another network."""
+    if optimizer.n_updates:
+        raise ValueError(
+            f"this optimizer has already made {optimizer.n_updates} updates of another network's "
+            f"parameters: give a new one, {optimizer!r}"
+        )
+
+
+def flag(name: str) -> Check:
+    """Return a check for True or False."""
+    return lambda model, given: check_flag(name, given)
+
+
+def count(name: str, least: int = 1, or_none: bool = False) -> Check:
+    """Return a check for a whole number, ``least`` or more."""
+    return lambda model, given: (
+        None if given is None and or_none else check_count(name, given, least)
+    )
+
+
+def _check_backend(model: Any, given: Any) -> Backend:
+    if not isinstance(given, Backend):
+        raise TypeError(
+            f"backend={shown(given)}: expected a Backend. To move a network, write "
+            "net.to(xpnet.resolve('cuda'))"
+        )
+    return given
+
+
+CHECKS: dict[str, Check] = {
+    "backend": _check_backend,
+    "loss": lambda model, given: find("loss", given, LossFunction, LOSSES),
+    "optimizer": lambda model, given: make_optimizer(given),
+    "regularizer": lambda model, given: find_regularizer(given),
+    "seed": count("seed", least=0, or_none=True),
+}
+"""For each setting, the function that returns its checked value or raises an error."""
+
+_NOT_KEPT = {
+    "learning_rate": "net.optimizer.schedule = ConstantLearningRate(0.1), or another schedule",
+    "momentum": "net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
+    "device": "net.to(xpnet.resolve('cuda'))",
+    "dtype": "net.to(net.backend.with_dtype('float64'))",
+}
+"""Constructor arguments that are not attributes, and what to write to change their effect.
+
+A user's subclass may have attributes of these names.
+"""

@@ -1,0 +1,242 @@
+"""Writing a network: its parts are described, made again, and compared."""
+
+import json
+import os
+from inspect import signature
+from typing import Any
+
+from ..common.overrides import is_defined_here
+from ..layers import Layer
+from ..optimizers import Optimizer
+from ..training.trainable import TrainableModel
+from .comparing import Comparison, attributes, passes_are_alike
+from .container import FORMAT, write
+from .describing import KINDS, Tensors, build, describe, encode
+from .parts import (
+    expected_value,
+    generator_state,
+    is_tensor,
+    misfit,
+    names_of_state,
+    set_generator,
+    takes_any_float,
+)
+
+_PLACE = ("device", "backend", "dtype")
+"""Arguments of a network for its device and type; :func:`load` sets them itself."""
+
+_PARTS = ("optimizer", "learning_rate", "momentum", "loss", "metric", "regularizer")
+"""Arguments of a network that have entries of their own in the file."""
+
+_MADE_ANEW = frozenset([
+    "_follows_data", "_new_optimizer", "history", "last_plan", "layers", "orders", "parameters",
+    "randomness", "stop_training", *_PLACE, *_PARTS,
+])  # fmt: skip
+"""Attributes of a network that are not settings, or have entries of their own in the file."""
+
+_NOTHING = object()
+
+
+def save(network: TrainableModel, path: str | os.PathLike[str], kind: type) -> None:
+    """Write a network to a file; see :meth:`xpnet.NeuralNetwork.save`.
+
+    Parameters
+    ----------
+    network : TrainableModel
+    path : str or path-like
+    kind : type
+        The class that :func:`xpnet.load` makes, unless the network is of a user's subclass.
+    """
+    writer = Writer(network, kind)
+    content = writer.content()
+    write(path, content, writer.tensors.arrays)
+
+
+class Writer:
+    """Collects the content of a file, and checks that all of it can be restored.
+
+    Parameters
+    ----------
+    network : TrainableModel
+    kind : type
+        The class that :func:`xpnet.load` makes, unless the network is of a user's subclass.
+    """
+
+    def __init__(self, network: TrainableModel, kind: type) -> None:
+        self._network, self._kind = network, kind
+        self._comparison = Comparison()
+        self.tensors = Tensors(network.backend)
+
+    def content(self) -> dict[str, Any]:
+        """Return everything except the tensors, in a form that JSON can hold."""
+        net = self._network
+        return {
+            "format": FORMAT,
+            "dtype": net.backend.dtype,
+            "network": self._settings(),
+            "entropy": net.randomness.entropy,
+            "history": self._encode(dict(net.history), "history", "the history"),
+            "history_metric": [net.history.metric_name, net.history.metric_mode],
+            "loss": self._part(net.loss, "loss"),
+            "regularizer": self._part(net.regularizer, "regularizer"),
+            "metric": self._part(net.metric, "metric"),
+            "layers": [self._layer(layer, index) for index, layer in enumerate(net.layers)],
+            "optimizer": self._part(net.optimizer, "optimizer"),
+            "new_optimizer": self._part(net._new_optimizer, "new_optimizer"),
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the network's class, its own arguments, and its other attributes."""
+        net, cls = self._network, type(self._network)
+        if is_defined_here(cls):
+            cls = self._kind  # an estimator's network differs only in the order of its samples
+        arguments = {
+            name: self._encode(getattr(net, name), f"network.{name}", f"the network's {name!r}")
+            for name in signature(self._kind).parameters
+            if name not in _MADE_ANEW
+        }
+        more = {}
+        for name, value in vars(net).items():
+            if name in arguments or name in _MADE_ANEW:
+                continue
+            # A NeuralNetwork does not need attributes that a user put on it: skip complex ones.
+            if cls is self._kind and not hasattr(cls, name) and not _is_plain(value):
+                continue
+            more[name] = self._encode(
+                value, f"network.{name}", f"{type(net).__name__}'s attribute {name!r}"
+            )
+        names = {"class": cls.__qualname__, "module": cls.__module__}
+        return {**names, "arguments": arguments, "attributes": more}
+
+    def _encode(self, value: Any, name: str, what: str) -> Any:
+        return encode(value, name, what, self.tensors)
+
+    def _layer(self, layer: Layer, index: int) -> dict[str, Any]:
+        net, shape = self._network, layer.input_shape()
+
+        def start(again: Layer) -> None:
+            again.backend, again.rng = net.backend, net.randomness.of_layer(index)
+            again.set_input_shape(shape)
+            with net.backend.active():
+                again.initialize()
+            set_generator(again, generator_state(layer))
+
+        content = self._part(layer, f"layers.{index}", start)
+        rng = self._encode(generator_state(layer), "rng", "a layer's random generator")
+        return {**content, "input_shape": list(shape), "rng": rng}
+
+    def _part(self, part: Any, name: str, start: Any = None) -> Any:
+        """Return a part's description, state and attributes, after making it again.
+
+        None and, for the metric, a function are encoded as values.
+        """
+        if not isinstance(part, KINDS):
+            return encode(part, name, name, self.tensors, function_allowed=True)
+        description = describe(part, name, self.tensors)
+        try:
+            copied = json.loads(json.dumps(description))
+            again = build(copied, self.tensors, type(part))
+            if start is not None:
+                start(again)
+        except Exception as error:
+            raise _refusal(
+                part,
+                "it cannot be made again from the arguments that it keeps "
+                f"({', '.join(description['arguments'])}): {type(error).__name__}: {error}",
+            ) from error
+        content = {**description, **self._keeping(part, again, name)}
+        if isinstance(part, Optimizer):
+            content["schedule"] = self._keeping(part.schedule, again.schedule, f"{name}.schedule")
+        return content
+
+    def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:
+        """Return a part's state, except its tensors, and its other attributes that differ."""
+        if type(part) is not type(again) or names_of_state(part) != names_of_state(again):
+            raise _refusal(
+                part,
+                f"it has the parameters and states {list(names_of_state(part))}, but one that is "
+                f"made again from its arguments has {list(names_of_state(again))}",
+            )
+        state = {}
+        for each in names_of_state(part):
+            value = getattr(part, each)
+            expected = expected_value(again, each, value, self._network)
+            reason = misfit(value, expected, each, takes_any_float(part))
+            if reason is not None:
+                raise _refusal(part, f"{reason}, as in one that is made again from its arguments")
+            if is_tensor(value):
+                self.tensors.put(f"{name}.{each}", value)
+            else:
+                what = f"{type(part).__name__}'s {each!r}"
+                state[each] = self._encode(value, f"{name}.{each}", what)
+            setattr(again, each, value)  # shared, not copied
+        if isinstance(part, (Layer, Optimizer)):
+            try:
+                part.check_state()
+            except ValueError as error:
+                raise _refusal(part, str(error)) from error
+        return {"state": state, "attributes": self._beyond(part, again, name)}
+
+    def _beyond(self, part: Any, again: Any, name: str) -> dict[str, Any]:
+        """Return a part's attributes that differ from those of one made again, encoded."""
+        mine, new = attributes(part), attributes(again)
+        # State and schedule have entries of their own in the file.
+        names = {**mine, **new}.keys() - {*names_of_state(part)}
+        if isinstance(part, Optimizer):
+            names -= {"schedule"}
+        different = {}
+        for key in names:
+            # One of the two parts may have it only as an attribute of its class.
+            first, second = (
+                held[key] if key in held else getattr(of, key, _NOTHING)
+                for held, of in ((mine, part), (new, again))
+            )
+            if (path := self._comparison.difference(first, second, key)) is not None:
+                different[key] = path
+        left = {
+            key for key in different if new.get(key) is None and _holds(mine.get(key), is_tensor)
+        }
+        beyond = {}
+        for key in sorted(different.keys() - left):
+            beyond[key] = self._attribute(part, again, name, key, different[key])
+        if left and not (isinstance(part, Layer) and passes_are_alike(part, again)):
+            for key in sorted(left):
+                beyond[key] = self._attribute(part, again, name, key, different[key])
+        return beyond
+
+    def _attribute(self, part: Any, again: Any, name: str, key: str, path: str) -> Any:
+        """Return an attribute encoded, and give it to the part that was made again."""
+        try:
+            value = attributes(part)[key]
+            if _holds(value, lambda each: isinstance(each, KINDS)):
+                raise TypeError("a part of a network")
+            encoded = self._encode(value, f"{name}.attributes.{key}", key)
+            setattr(again, key, value)
+        except Exception as error:
+            raise _refusal(
+                part,
+                f"its {path!r} differs from what its constructor makes, and a file cannot hold it. "
+                "Make it from arguments that are kept as attributes of the same names; if it is a "
+                "layer, list its arrays in the outer parameter_names or state_names; or, if "
+                "nothing needs it, leave it out of what __getstate__ returns",
+            ) from error
+        return encoded
+
+
+def _refusal(part: Any, why: str) -> TypeError:
+    return TypeError(f"{type(part).__name__} cannot be saved: {why}")
+
+
+def _holds(value: Any, test: Any) -> bool:
+    """Whether ``test`` is true of a value, or of anything inside it."""
+    if isinstance(value, dict):
+        return any(_holds(each, test) for pair in value.items() for each in pair)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(_holds(each, test) for each in value)
+    return bool(test(value))
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of numbers and text alone."""
+    plain = (type(None), bool, int, float, str)
+    return not _holds(value, lambda each: not isinstance(each, plain))

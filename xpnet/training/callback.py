@@ -1,0 +1,80 @@
+"""The base of all callbacks, which are called during training."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backends._errors import shown
+from .errors import DivergedError
+
+
+class Callback:
+    """Base of all callbacks; its methods do nothing.
+
+    Between epochs, a callback may change the network: the parameters and settings of its layers,
+    the loss, the optimizer, and the methods of all of them. The next epoch trains with the change.
+    A new ``batch_size``, ``memory_limit``, ``precision`` or ``capture`` takes effect with the next
+    ``fit``.
+
+    Layers can be neither added nor removed, the metric cannot be replaced, and ``fit`` cannot be
+    called again: ``fit`` refuses it.
+
+    The hooks get the :class:`~xpnet.NeuralNetwork` that is trained. Annotate it as such in yours.
+
+    To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
+    also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
+    """
+
+    def on_train_begin(self, network: Any, columns: Sequence[str]) -> None:
+        """Run before the first epoch of a ``fit``.
+
+        Parameters
+        ----------
+        network : NeuralNetwork
+        columns : sequence of str
+            The columns that the history will have.
+        """
+
+    def on_epoch_begin(self, network: Any, epoch: int) -> None:
+        """Run before an epoch, counted from 0; its learning rate has been set."""
+
+    def on_epoch_end(self, network: Any, row: dict[str, float]) -> None:
+        """Run after an epoch; ``row`` is its row in the history."""
+
+    def on_diverged(self, network: Any, error: DivergedError) -> bool:
+        """Run when training has diverged and the epoch has been undone.
+
+        Returns
+        -------
+        bool
+            Whether to end training without an error.
+        """
+        return False
+
+    def on_train_end(self, network: Any) -> None:
+        """Run after the last epoch, and also after an error or an interrupt."""
+
+
+def check_callbacks(given: Any) -> list[Callback]:
+    """Return a list of callbacks, from a single one, an iterable of them, or None.
+
+    Raises
+    ------
+    TypeError
+        Something is not a callback.
+    """
+    if given is None:
+        return []
+    if isinstance(given, (Callback, type)):
+        given = [given]
+    if isinstance(given, (str, np.ndarray)) or not isinstance(given, Iterable):
+        raise TypeError(f"callbacks={shown(given)}: expected a Callback or a list of them")
+    found: list[Any] = list(given)
+    for each in found:
+        if not isinstance(each, Callback):
+            hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""
+            if callable(each) and not hint:
+                hint = ": write LambdaCallback(on_epoch_end=...) for a function"
+            raise TypeError(f"callbacks has {shown(each)}: expected an instance of Callback{hint}")
+    return found

@@ -1,0 +1,120 @@
+"""One ``fit`` from beginning to end: check the data, move them, train."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..common.checks import NotFittedError
+from ..data import Dataset, as_dataset
+from .callback import Callback
+from .checks import (
+    blaming,
+    check_features,
+    check_fit,
+    check_names,
+    check_size,
+    check_weights,
+    frame_columns,
+    warn_of_lost_targets,
+)
+from .feeding.placing import Placed, place_training
+from .target_unit import warn_of_size
+from .trainable import TrainableModel
+from .trainer import Trainer, trained_once
+
+_SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names")
+"""Attributes that :func:`fit` sets from its data set before it trains."""
+
+
+def fit(
+    model: TrainableModel,
+    dataset: Any,
+    validation: Any,
+    epochs: int,
+    restart: bool,
+    callbacks: Sequence[Callback],
+    eval_every: int,
+) -> None:
+    """Train a model; see :meth:`xpnet.NeuralNetwork.fit`."""
+    before = {name: getattr(model, name) for name in _SET_FROM_DATA}
+    with trained_once(model):
+        placed = prepare(model, dataset, validation, restart)
+        done = model.history.epochs
+        try:
+            with model.backend.active():
+                Trainer(model, placed, callbacks, eval_every).run(epochs)
+        finally:
+            if model.history.epochs == done:  # no epoch is complete: the weights are unchanged
+                for name, value in before.items():
+                    setattr(model, name, value)
+    if model.warns_of_targets and model.target_unit is None and model.history.epochs > done:
+        row, data = model.history.last, placed.training
+        reached = row["loss"] - row.get("penalty", 0.0)
+        warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
+
+
+def prepare(
+    model: TrainableModel, dataset: Any, validation: Any = None, restart: bool = False
+) -> Placed:
+    """Check everything that ``fit`` was given; then move data and model to their device."""
+    check_built(model)
+    model.check_layers()
+    check_fit(model.layers, model.loss, model.metric)
+    training = check_data(model, dataset, train=True)
+    check_weights(training, model.loss, model.metric)
+    held_out = None
+    if validation is not None:
+        with blaming("validation"):
+            held_out = check_data(model, validation, training.feature_names)
+            check_weights(held_out, model.loss, model.metric)
+    if model.warns_of_targets:
+        warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
+    backend = model.backend_for(training.X)
+    with backend.active():
+        placed = place_training(model, training, held_out, backend)
+        if restart:
+            model.reset()
+        model.to(backend)
+    model.loss = placed.loss
+    model.feature_names = training.feature_names
+    model.label_name, model.class_names = training.label_name, training.class_names
+    return placed
+
+
+def check_data(
+    model: TrainableModel, data: Any, names: list[str] | None = None, *, train: bool = False
+) -> Dataset:
+    """Return data as a data set, or refuse them if they do not fit the model.
+
+    Parameters
+    ----------
+    model : TrainableModel
+    data : Dataset, tuple or array-like
+    names : list of str, optional
+        The expected names of the features.
+    train : bool, default False
+        Whether to train on them, for which there must be more than one sample.
+    """
+    # First, because Dataset would refuse an extra column of text with a less helpful message.
+    if isinstance(data, tuple) and data:
+        check_names(frame_columns(data[0]), names)
+    dataset = as_dataset(data)
+    if train:
+        check_size(dataset, model.min_samples)
+    elif len(dataset) == 0 and dataset.y is not None:
+        raise ValueError("the data set is empty: expected at least 1 sample")
+    check_names(dataset.feature_names, names)
+    check_features(dataset, model.layers)
+    return dataset
+
+
+def check_built(model: TrainableModel) -> None:
+    """Refuse a model without layers."""
+    if not model.layers:
+        raise ValueError("the network has no layers: add(DenseLayer(10, input_shape=(784,)))")
+
+
+def check_fitted(model: TrainableModel, what: str) -> None:
+    """Refuse a model that has not been trained; ``what`` is what the user wants to do with it."""
+    check_built(model)
+    if not model.is_fitted:
+        raise NotFittedError(f"{what} before fit: train the network with fit(dataset) first")

@@ -1,0 +1,39 @@
+"""Mini-batches for those who write a training loop of their own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..backends import Array
+from ..data import Dataset
+from .feeding.placing import place
+from .feeding.streaming import Stream
+from .feeding.wide import takes_wide
+from .target_unit import standardised
+from .trainable import TrainableModel
+
+
+def mini_batches(
+    model: TrainableModel, X: Any, y: Any, shuffle: bool
+) -> Iterator[tuple[Array, Array | None]]:
+    """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
+    data = Dataset(X, y)
+    if data.y is not None and model.target_unit is not None:
+        data.y = standardised(data.y, model.target_unit)
+    backend = model.backend_for(data.X)
+    randomness, epoch = model.randomness, model.history.epochs
+    order = randomness.of_order(epoch).permutation(len(data)) if shuffle else None
+    size = model.largest_batch_size
+    with backend.active():
+        placed = place(data, backend, data.y, first=takes_wide(model, backend))
+    if isinstance(placed, Stream):
+        if shuffle:
+            raise TypeError("X is stored data, which are read in order: give shuffle=False")
+        batches = placed.batches(size)
+    else:
+        batches = placed.batches(size, order)
+    while True:
+        with backend.active():  # but not while the caller uses the batch
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch.X, batch.y

@@ -1,0 +1,51 @@
+"""The memory plan of a network, before there are data."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backends._errors import shown
+from ..common.checks import check_count
+from ..data.reading import is_wide
+from . import memory
+from .feeding.wide import takes_wide
+from .fitting import check_built
+from .memory import MemoryPlan
+from .trainable import TrainableModel
+
+
+def memory_plan(
+    model: TrainableModel, batch_size: int | None, n_samples: int, dtype: str | None
+) -> MemoryPlan:
+    """Return how much memory training takes; see :meth:`xpnet.NeuralNetwork.memory_plan`."""
+    check_built(model)
+    size = model.largest_batch_size if batch_size is None else check_count("batch_size", batch_size)
+    item = np.dtype(model.backend.dtype).itemsize
+    own = _numeric("dtype", model.backend.dtype if dtype is None else dtype)
+    wide = takes_wide(model, model.backend) is not None and is_wide(own, item)
+    of_feature = memory.itemsize_of(own, 8 if wide else item)
+    n_outputs = model.layers[-1].output_shape()[0]
+    target = 8 if model.loss.targets == "classes" else item * n_outputs
+    bytes_ = of_feature * model.layers[0].input_shape()[0]
+    sizes = memory.Sizes(item, bytes_, target, wide=wide)
+    n_samples = check_count("n_samples", n_samples, 0)
+    return memory.plan(model, sizes, n_samples, min(size, n_samples or size))
+
+
+def _numeric(name: str, given: Any) -> np.dtype:
+    """Return a numeric type from its name, or from the NumPy type itself.
+
+    Raises
+    ------
+    TypeError
+        ``given`` is not a numeric type.
+    """
+    named = isinstance(given, (str, np.dtype))
+    if named or (isinstance(given, type) and issubclass(given, (np.generic, int, float))):
+        try:
+            found: np.dtype = np.dtype(given)
+        except (TypeError, ValueError, SyntaxError):
+            found = np.dtype(object)
+        if found.kind in "biuf":
+            return found
+    raise TypeError(f"{name}={shown(given)}: expected a numeric type, e.g. 'uint8' or 'float32'")

@@ -1,0 +1,117 @@
+"""A model with the settings of its training, and with what training records."""
+
+from typing import Any, ClassVar, Self
+
+from ..backends import Backend, backend_of, is_array
+from ..common.overrides import remember
+from ..layers import Layer
+from ..metrics import Metric
+from ..model import Model
+from ..model.randomness import Orders
+from ..model.settings import Check
+from . import memory
+from .history import History
+from .memory import MemoryPlan
+from .settings import CHECKS, MetricFunction, metric_for, warn_of_same_name
+
+
+class TrainableModel(Model):
+    """What the trainer reads and writes: a model, its settings, its history.
+
+    :class:`~xpnet.NeuralNetwork` describes the settings, and gives them their values.
+
+    Attributes
+    ----------
+    orders : Orders
+        The order of the samples in each epoch, by ``seed`` and ``shuffle``.
+    history : History
+    last_plan : MemoryPlan or None
+        The memory that the last training needed.
+    stop_training : bool
+        Whether to end training after this epoch; a callback may set it.
+    feature_names, label_name, class_names
+        The names in the data set of the last training, or None.
+    """
+
+    min_samples: ClassVar[int] = 2
+    """How many samples a data set must have to be trained on."""
+
+    warns_of_targets: ClassVar[bool] = True
+    """Whether ``fit`` warns of targets that lose digits, or whose size prevents learning."""
+
+    epochs: int
+    batch_size: int | str
+    metric: Metric | MetricFunction | None
+    shuffle: bool
+    verbose: bool
+    progress: bool
+    memory_limit: int | None
+    precision: str
+    capture: bool | str
+    target_unit: tuple[float, float] | None
+    orders: Orders
+
+    _checks: ClassVar[dict[str, Check]] = CHECKS
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.history = History()
+        self.last_plan: MemoryPlan | None = None
+        self.stop_training = False
+        self.feature_names: list[str] | None = None
+        self.label_name: str | None = None
+        self.class_names: list[str] | None = None
+        self._is_fitted = False
+
+    def _set(self, name: str, value: Any) -> None:
+        """Set an attribute to a checked value, and update the attributes that depend on it."""
+        held = vars(self)
+        if name == "loss" and "metric" in held:
+            super()._set("metric", metric_for(self.metric, self.loss, value))
+        if name == "target_unit" and held.get(name, value) != value:
+            self._is_fitted = False  # its outputs are in the old unit
+        if name == "metric" and "metric" in held.get("history", ()):
+            warn_of_same_name(self.metric, value)
+        super()._set(name, value)
+        if name in ("randomness", "shuffle") and {"randomness", "shuffle"} <= held.keys():
+            self.orders = Orders(self.randomness, self.shuffle)
+
+    def _append(self, layer: Layer) -> None:
+        super()._append(layer)
+        self._is_fitted = False
+
+    def reset(self) -> Self:
+        """Undo all training: restore the optimizer, clear the history, initialise all parameters.
+
+        With a ``seed``, the parameters get the same initial values as before. Without one, they
+        get new random values.
+        """
+        super().reset()
+        self.history = History()
+        self._is_fitted = False
+        return self
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the parameters have been trained with the present layers and target unit."""
+        return self._is_fitted
+
+    def mark_fitted(self) -> None:
+        """Record that an epoch of training is complete, which prediction requires."""
+        self._is_fitted = True
+
+    @property
+    def largest_batch_size(self) -> int:
+        """The batch size, or the largest that "auto" may choose."""
+        if isinstance(self.batch_size, str):
+            return memory.AUTO_BATCH_SIZES[0]
+        return self.batch_size
+
+    def backend_for(self, X: Any) -> Backend:
+        """Return the backend to compute on: that of the data, unless the user gave a device."""
+        if self._follows_data and is_array(X):
+            return backend_of(X).with_dtype(self.backend.dtype)
+        return self.backend
+
+
+remember(TrainableModel)
