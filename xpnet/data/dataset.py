@@ -12,18 +12,18 @@ from ..backends import (
     array_namespace,
     backend_of,
     check_rows,
-    check_structure,
     is_sparse,
     move,
     ops,
     to_host,
 )
-from ..common.checks import check_count, check_flag, check_path, check_texts, room_for
+from ..common.checks import check_count, check_flag, check_path, check_texts
 from . import reading, stored
 from .csv import read_csv
+from .finite import check_finite_array, check_finite_sparse
 from .splitting import count_test, stratified
 
-__all__ = ["Dataset", "as_dataset", "one_hot", "train_test_split"]
+__all__ = ["Dataset", "as_dataset", "take_rows", "train_test_split"]
 
 
 class Dataset:
@@ -217,43 +217,11 @@ class Dataset:
             The message has the number of such values, and the row and column of the first.
         """
         if is_sparse(self.X):
-            self._check_sparse()
+            check_finite_sparse(self.X, self.feature_names)
         elif not stored.is_stored(self.X):
-            self._check_finite_array("X", self.X)
+            check_finite_array("X", self.X, self.feature_names)
         if self.y is not None:
-            self._check_finite_array("y", self.y)
-
-    def _check_finite_array(self, name: str, values: Array) -> None:
-        xp, backend = array_namespace(values), backend_of(values)
-        if not xp.isdtype(values.dtype, "real floating"):
-            return
-        if backend.scalar(ops.all_finite(values)):
-            return
-        finite = xp.isfinite(values)
-        # Copies from the device one flag for each row, then the first bad row.
-        table = xp.reshape(finite, (values.shape[0], -1))
-        row = int(np.argmin(backend.to_numpy(xp.all(table, axis=1))))
-        cells = np.atleast_1d(backend.to_numpy(values[row, ...]))
-        column = int(np.argmin(np.isfinite(cells)))
-        where = f"row {row}"
-        if values.ndim == 2:
-            where += f", column {self._column(column) if name == 'X' else column}"
-        count = backend.scalar(xp.sum(xp.astype(xp.logical_not(finite), xp.int64)))
-        raise reading.not_finite(name, int(count), cells[column], where)
-
-    def _check_sparse(self) -> None:
-        """Refuse NaN and infinity, and a CSR structure damaged since ``X`` was read."""
-        check_structure(self.X)
-        finite = np.isfinite(self.X.data)
-        if finite.all():
-            return
-        place = int(np.argmin(finite))
-        row = int(np.searchsorted(self.X.indptr, place, side="right")) - 1
-        where = f"row {row}, column {self._column(int(self.X.indices[place]))}"
-        raise reading.not_finite("X", int(np.sum(~finite)), self.X.data[place], where)
-
-    def _column(self, column: int) -> str:
-        return f"{column} ({self.feature_names[column]!r})" if self.feature_names else str(column)
+            check_finite_array("y", self.y)
 
 
 def as_dataset(data: Any) -> Dataset:
@@ -328,57 +296,6 @@ def train_test_split(
     in_test = np.zeros(n, dtype=bool)
     in_test[chosen] = True
     return dataset.rows(order[~in_test[order]]), dataset.rows(order[in_test[order]])
-
-
-def one_hot(labels: Any, n_classes: int | None = None) -> Array:
-    """Return a row for each label, with 1 in the label's column and 0 elsewhere.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n,)
-        Class indices 0, 1, ...: integers, or floats with whole values.
-    n_classes : int, optional
-        The number of columns; by default the largest label + 1.
-
-    Returns
-    -------
-    array of shape (n, n_classes)
-        ``float32``, in the library and on the device of ``labels``; a NumPy array for lists.
-
-    Raises
-    ------
-    TypeError
-        The labels are not numbers.
-    ValueError
-        A label is negative, not whole, or not below ``n_classes``.
-
-    Examples
-    --------
-    >>> one_hot([1, 0])
-    array([[0., 1.],
-           [1., 0.]], dtype=float32)
-    """
-    labels = reading.read_numbers("labels", labels)[0]
-    if is_sparse(labels) or labels.ndim != 1:
-        raise ValueError(f"labels have shape {tuple(labels.shape)}: expected (n,), dense")
-    xp, backend = array_namespace(labels), backend_of(labels)
-    if xp.isdtype(labels.dtype, "real floating") and not backend.scalar(
-        xp.all(xp.isfinite(labels) & (xp.floor(labels) == labels))
-    ):
-        raise ValueError("labels has numbers that are not whole: expected 0, 1, ...")
-    codes = xp.astype(labels, xp.int64)
-    if codes.shape[0]:
-        least, most = (int(backend.scalar(f(codes))) for f in (xp.min, xp.max))
-    else:
-        least, most = 0, -1
-    n_classes = most + 1 if n_classes is None else check_count("n_classes", n_classes)
-    if n_classes < 1 or least < 0 or most >= n_classes:
-        raise ValueError(
-            f"labels go from {least} to {most} for {n_classes} classes: expected 0 to "
-            "n_classes - 1. np.unique(labels, return_inverse=True)[1] makes such labels from others"
-        )
-    with room_for("rows", (int(codes.shape[0]), n_classes)):
-        return ops.one_hot(codes, n_classes, like=backend.zeros((1,)))
 
 
 def take_rows(values: Any, index: np.ndarray) -> Any:
