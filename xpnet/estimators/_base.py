@@ -22,6 +22,7 @@ from ..losses import LossFunction
 from ..schedules import Schedule
 from ..training.callback import Callback
 from ..training.errors import DivergedError
+from ..training.prediction import outputs
 from ._checks import (
     check_for_lbfgs,
     check_going_on,
@@ -43,7 +44,6 @@ from ._network import (
     make_network,
 )
 from ._policy import CurrentRate
-from ._predicting import outputs
 from ._stochastic import fit_stochastic, times
 from ._undoing import all_or_nothing
 
@@ -320,7 +320,7 @@ class BaseMLP(BaseEstimator, ABC):
             return scored
 
         def score() -> float:
-            z = to_host(outputs(net, X))
+            z = to_host(outputs(net, X, net.backend))
             if not np.isfinite(z).all():
                 return float("nan")
             return float(self._held_out_score(z, targets, weight))
@@ -336,13 +336,15 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _outputs(self, X: Any) -> tuple[np.ndarray, Home]:
         """Return the network's outputs on the host, and the backend that answers belong to."""
-        check_is_fitted(self, "network_")
+        if not hasattr(self, "network_"):  # which is quicker to find out than scikit-learn's check
+            check_is_fitted(self, "network_")
         X, home, check = features(self, X)
         if self._in_training:  # the caller is a scorer, which has its targets on the host
             home = None
         if not self._in_training:
             bring_in(self.network_, self._parameters(), self._held)
-        return to_host(outputs(self.network_, X, check)), home
+        net = self.network_
+        return to_host(outputs(net, X, net.backend, check)), home
 
     # ---- scikit-learn's own estimators
 

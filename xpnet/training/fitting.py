@@ -81,7 +81,12 @@ def prepare(
 
 
 def check_data(
-    model: TrainableModel, data: Any, names: list[str] | None = None, *, train: bool = False
+    model: TrainableModel,
+    data: Any,
+    names: list[str] | None = None,
+    *,
+    train: bool = False,
+    finite: bool = True,
 ) -> Dataset:
     """Return data as a data set, or refuse them if they do not fit the model.
 
@@ -93,6 +98,8 @@ def check_data(
         The expected names of the features.
     train : bool, default False
         Whether to train on them, for which there must be more than one sample.
+    finite : bool, default True
+        Whether to refuse NaN and infinity, which takes a pass over the data.
     """
     # First, because Dataset would refuse an extra column of text with a less helpful message.
     if isinstance(data, tuple) and data:
@@ -104,6 +111,8 @@ def check_data(
         raise ValueError("the data set is empty: expected at least 1 sample")
     check_names(dataset.feature_names, names)
     check_features(dataset, model.layers)
+    if finite:
+        dataset.check_finite()
     return dataset
 
 

@@ -31,10 +31,9 @@ def takes_wide(network: "NeuralNetwork", backend: Backend) -> Layer | None:
     of features is wide.
     """
     first = network.layers[0]
-    overrides_pass = replaced(network, ["forward_propagation"]) is not None
-    if not first.takes_wide or overrides_pass or backend.wide_dtype == backend.dtype:
+    if not first.takes_wide or backend.wide_dtype == backend.dtype:
         return None
-    return first
+    return first if replaced(network, ["forward_propagation"]) is None else None
 
 
 def keeps_type(X: Any, first: Layer | None, backend: Backend) -> bool:
