@@ -55,7 +55,7 @@ def played(monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (2100, 784), np.uint8)
     data = Dataset(X, (X[:, 0] // 26).astype(np.int64))
-    monkeypatch.setattr(xpnet.neuralnet, "resolve", found)
+    monkeypatch.setattr(xpnet.model.model, "resolve", found)
     monkeypatch.setattr(gpu, "resolve", found)
     monkeypatch.setattr(gpu, "images", lambda: data)
     monkeypatch.setattr(gpu, "NETWORKS", ([784, 8, 10],))

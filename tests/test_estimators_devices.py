@@ -38,20 +38,20 @@ def gpu(float64_backend, monkeypatch):
     """The backend of ``device="cuda"``."""
     if float64_backend.name == "cupy":
         return float64_backend
-    from xpnet import neuralnet
+    from xpnet.model import model
 
     monkeypatch.setattr(
         "xpnet.estimators._inputs.on_gpu",
         lambda x: is_array(x) and not isinstance(x, np.ndarray),
     )
-    resolve = neuralnet.resolve
+    resolve = model.resolve
 
     def found(device=None, *, dtype="float32", **more):
         if device == "cuda":
             return float64_backend.with_dtype(dtype)
         return resolve(device, dtype=dtype, **more)
 
-    monkeypatch.setattr(neuralnet, "resolve", found)
+    monkeypatch.setattr(model, "resolve", found)
     return float64_backend
 
 

@@ -82,7 +82,7 @@ def test_a_setting_is_refused_later_as_the_constructor_refuses_it(name):
 def test_all_settings_are_tested_here():
     settings = set(vars(NeuralNetwork())) - {
         "parameters", "layers", "history", "feature_names", "label_name", "class_names",
-        "last_plan", "stop_training",
+        "last_plan", "stop_training", "randomness", "orders",
     }  # fmt: skip
     assert {name for name in settings if not name.startswith("_")} == set(WRONG)
 

@@ -27,6 +27,7 @@ from xpnet import (
     LossFunction,
     MeanSquaredError,
     MemoryPlanError,
+    Model,
     NeuralNetwork,
     plots,
     testing,
@@ -67,6 +68,7 @@ def network(n_features=3):
 
 FITTED = network().fit((X, Y))
 LAYER = DenseLayer(2, (3,)).initialize()
+MADE = {NeuralNetwork: FITTED, Model: Model(seed=0).add(DenseLayer(2, (3,)))}
 
 # Good values by the names of arguments; a default is one, too.
 GOOD = {
@@ -80,6 +82,8 @@ GOOD = {
 }  # fmt: skip
 SPECIAL = {
     "resolve": {"backend": "numpy"},
+    "Model": {"backend": "numpy"},
+    "Model.add": {"layer": DenseLayer(1)},
     "NeuralNetwork": {"backend": "numpy"},
     "load": {"backend": "numpy"},
     "testing.check_gradient": {
@@ -97,8 +101,9 @@ SPECIAL = {
 }  # fmt: skip
 EACH_STEP = {
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer", "clip",
-    "derivative", "forward_propagation", "initialize", "learning_rate", "mark_fitted", "merge",
-    "new_parameter", "numbers_per_sample", "observe", "penalty", "remembered", "result",
+    "derivative", "forward_propagation", "initialize", "learning_rate", "loss_and_gradient",
+    "mark_fitted", "merge", "new_parameter", "numbers_per_sample", "observe", "penalty",
+    "propagate_loss", "remembered", "result",
     "statistics", "update", "update_parameters",
 }  # fmt: skip
 # Made by the library for its users, not by them.
@@ -136,7 +141,7 @@ def methods(name, cls):
     """Yield the methods for users, of an object with default arguments."""
     if issubclass(cls, (LossFunction, Callback)):  # which the library calls
         return
-    made = FITTED if cls is NeuralNetwork else cls(**required(name, inspect.signature(cls)))
+    made = MADE[cls] if cls in MADE else cls(**required(name, inspect.signature(cls)))
     for method, function in inspect.getmembers(made, inspect.ismethod):
         if method in EACH_STEP or method.startswith("_") or inspect.isclass(function.__self__):
             continue

@@ -134,8 +134,8 @@ class NeuralNetwork(TrainableModel):
 
     Targets as large as house prices need a ``target_unit``:
 
-    >>> rooms, price = [[1.0], [2.0], [3.0]], np.array([150_000, 200_000, 250_000])
-    >>> unit = (price.mean(), price.std())
+    >>> rooms, price = [[1.0], [2.0], [3.0]], [150_000, 200_000, 250_000]
+    >>> unit = (200_000, 40_825)  # mean and standard deviation
     >>> net = NeuralNetwork(epochs=200, learning_rate=0.1, seed=0, target_unit=unit)
     >>> net.add(DenseLayer(1, input_shape=(1,))).fit((rooms, price)).predict([[4.0]]).round()
     array([[300000.]])

@@ -63,10 +63,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         raise ModelFileError(f"{path}: a safetensors file, but not one that xpnet wrote")
     try:
         entry = json.loads(metadata[KEY])
-        text, checksum = entry["content"], entry["sha256"]
+        text, saved = entry["content"], entry["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"{path}: was altered since it was saved ({error})") from error
-    if checksum != checksum(text, arrays):
+    if saved != checksum(text, arrays):
         raise ModelFileError(f"{path}: was altered since it was saved (its checksum differs)")
     content: dict[str, Any] = json.loads(text)
     if content["format"] != FORMAT:
