@@ -19,6 +19,7 @@ from ..activations import ActivationLayer
 from ..backends import PRECISIONS, Array, to_host
 from ..backends._errors import shown
 from ..losses import LossFunction
+from ..neuralnet import NeuralNetwork
 from ..schedules import Schedule
 from ..training.callback import Callback
 from ..training.errors import DivergedError
@@ -31,20 +32,19 @@ from ._checks import (
     warn_of_lost_targets,
 )
 from ._conversion import from_sklearn, to_sklearn
-from ._inputs import FLOATING, Home, brought, checked, features
+from ._inputs import FLOATING, Home, checked, features, on_host
 from ._lbfgs import fit_lbfgs
 from ._network import (
     ACTIVATIONS,
     SOLVERS,
-    EstimatorNetwork,
-    bring_in,
-    bring_out,
     copy_states,
     draw_weights,
+    export_weights,
+    load_weights,
     make_network,
 )
 from ._policy import CurrentRate
-from ._stochastic import fit_stochastic, times
+from ._stochastic import fit_stochastic, multiply_weights
 from ._undoing import all_or_nothing
 
 _NOT_FINITE = (
@@ -193,7 +193,7 @@ class BaseMLP(BaseEstimator, ABC):
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y, gpu = checked(self, X, y, self.dtype, first, y_numeric=is_regressor(self))
         targets = self._encode(y, incremental)
-        weight, of_class = brought(sample_weight), self._class_weights(targets, incremental)
+        weight, of_class = on_host(sample_weight), self._class_weights(targets, incremental)
         if weight is not None:
             weight = _check_sample_weight(weight, targets, dtype=np.float64)
         sizes = [X.shape[1], *hidden, self._outputs_of(targets)]
@@ -212,7 +212,7 @@ class BaseMLP(BaseEstimator, ABC):
         self._in_training = True  # the network is ahead of coefs_
         try:
             if self.solver == "lbfgs":
-                fit_lbfgs(self, net, X, targets, times(weight, of_class))
+                fit_lbfgs(self, net, X, targets, multiply_weights(weight, of_class))
             else:
                 fit_stochastic(self, net, X, targets, weight, of_class, held_out, incremental)
         except DivergedError as error:
@@ -220,7 +220,7 @@ class BaseMLP(BaseEstimator, ABC):
         if not net.parameters.all_finite():
             raise ValueError(_NOT_FINITE)
         self._in_training = False
-        self._bring_out()
+        self._export_weights()
         return self
 
     def _held_out(self, given: Any) -> tuple[Any, ...] | None:
@@ -233,7 +233,7 @@ class BaseMLP(BaseEstimator, ABC):
             )
         X, y, *weight = given
         X, y, _ = checked(self, X, y, self.dtype, False, y_numeric=is_regressor(self))
-        return X, self._encode(y, True, held_out=True), brought(weight[0]) if weight else None
+        return X, self._encode(y, True, held_out=True), on_host(weight[0]) if weight else None
 
     def _dtype_of(self, *arrays: Any) -> str:
         """Return the type to train in: ``dtype``, or the first of the arrays' float types."""
@@ -247,7 +247,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.loss_ = float("nan")  # until an epoch is over
         self.out_activation_ = self._out_activation()
         self.coefs_, self.intercepts_ = draw_weights(self, sizes, dtype)
-        self._held: list[Any] = []
+        self._loaded: list[Any] = []
         for name in ("network_", "history_", "loss_curve_"):
             self.__dict__.pop(name, None)
 
@@ -267,7 +267,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _ready(
         self, sizes: list[int], dtype: str, gpu: Home = None, incremental: bool = False
-    ) -> EstimatorNetwork:
+    ) -> NeuralNetwork:
         """Return the network with the current weights and states, ready to train.
 
         Without a ``device`` parameter, it is on the GPU that holds the features, if any.
@@ -277,7 +277,8 @@ class BaseMLP(BaseEstimator, ABC):
             rate = CurrentRate(self.learning_rate_init)
         before = getattr(self, "network_", None)
         net = make_network(self, sizes, dtype, self._loss(dtype), rate)
-        net.settle(gpu.with_dtype(dtype) if gpu and self.device is None else net.backend)
+        if gpu and self.device is None:
+            net.to(gpu.with_dtype(dtype))
         if before is not None:
             if before.backend != net.backend:
                 before = copy.deepcopy(before).to(net.backend)
@@ -287,20 +288,20 @@ class BaseMLP(BaseEstimator, ABC):
             net.history = before.history
         self._trained_by = self.solver
         self.network_, self.history_ = net, net.history
-        self._held = [None] * len(self._parameters())
-        bring_in(net, self._parameters(), self._held)
+        self._loaded = [None] * len(self._parameters())
+        load_weights(net, self._parameters(), self._loaded)
         return net
 
     def _parameters(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]
 
-    def _bring_out(self) -> None:
+    def _export_weights(self) -> None:
         """Set ``coefs_`` and ``intercepts_`` to the network's weights and biases."""
-        self.coefs_, self.intercepts_ = bring_out(self.network_)
-        self._held = self._parameters()
+        self.coefs_, self.intercepts_ = export_weights(self.network_)
+        self._loaded = self._parameters()
 
     def _scorer(
-        self, net: EstimatorNetwork, X: Any, targets: np.ndarray, weight: Any
+        self, net: NeuralNetwork, X: Any, targets: np.ndarray, weight: Any
     ) -> Callable[[], float]:
         """Return a function that scores the network's current weights on held-out samples."""
         if self.scoring is not None:
@@ -342,7 +343,7 @@ class BaseMLP(BaseEstimator, ABC):
         if self._in_training:  # the caller is a scorer, which has its targets on the host
             home = None
         if not self._in_training:
-            bring_in(self.network_, self._parameters(), self._held)
+            load_weights(self.network_, self._parameters(), self._loaded)
         net = self.network_
         return to_host(outputs(net, X, net.backend, check)), home
 
@@ -385,7 +386,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _adopt(self, coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> None:
         """Become a fitted model with these weights; the other fitted attributes are set already."""
-        self.coefs_, self.intercepts_, self._held = coefs, intercepts, []
+        self.coefs_, self.intercepts_, self._loaded = coefs, intercepts, []
         self._random_state = check_random_state(self.random_state)
         self.validation_loss_curve_ = []
         for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
@@ -393,15 +394,15 @@ class BaseMLP(BaseEstimator, ABC):
                 setattr(self, name, [] if name == "loss_curve_" else None)
         sizes = [coefs[0].shape[0], *(w.shape[1] for w in coefs)]
         self._ready(sizes, self._dtype_of(coefs[0])).mark_fitted()
-        self._bring_out()
+        self._export_weights()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make ``coefs_`` the network's own arrays again, as they were before pickling."""
         super().__setstate__(state)
         if hasattr(self, "network_"):
-            bring_in(self.network_, self._parameters(), self._held)
+            load_weights(self.network_, self._parameters(), self._loaded)
             self.network_.parameters.gather()
-            self._bring_out()
+            self._export_weights()
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: sparse features are supported."""

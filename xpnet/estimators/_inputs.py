@@ -49,10 +49,10 @@ def checked(
     est: Any, X: Any, y: Any, dtype: str | None, reset: bool, y_numeric: bool
 ) -> tuple[Any, Any, Home]:
     """Check features and targets as scikit-learn does; return both, and the features' GPU."""
-    given, home = _bring(X)
+    given, home = _numpy_or_on_gpu(X)
     if not (on_gpu(X) or _is_cupys(X)):
         home = None
-    y = brought(y)
+    y = on_host(y)
     if y_numeric:
         refuse_times("y", y)
     if on_gpu(given):
@@ -84,7 +84,7 @@ def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
     check : callable or None
         Raises an error if a feature is NaN or infinite. None if that was checked already.
     """
-    given, home = _bring(X)
+    given, home = _numpy_or_on_gpu(X)
     if on_gpu(given):
         _check_on_gpu(est, given, reset=False)
         return given, home, None
@@ -108,7 +108,7 @@ def answer(values: np.ndarray, home: Home) -> Array:
     return move(values, home)
 
 
-def brought(x: Any) -> Any:
+def on_host(x: Any) -> Any:
     """Return an array of targets or weights on the host; lists and tables are not converted."""
     return to_host(x) if is_array(x) else x
 
@@ -125,7 +125,7 @@ def one_dimensional(y: np.ndarray) -> np.ndarray:
     return y.ravel()
 
 
-def _bring(X: Any) -> tuple[Any, Home]:
+def _numpy_or_on_gpu(X: Any) -> tuple[Any, Home]:
     """Return features, in NumPy unless they are on a GPU, and where answers belong."""
     if is_sparse(X):  # before a conversion fails on a broken matrix, or reads beyond its end
         check_structure(X)

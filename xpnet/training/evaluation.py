@@ -102,7 +102,6 @@ def outputs(
         Called if features in a batch are not finite in the model's type; it raises an error. Not
         given if that was checked before. NumPy arrays only.
     """
-
     if not isinstance(data, Arrays):
         with closing(data.batches(EVALUATION_ROWS)) as batches:
             for batch in batches:
@@ -142,9 +141,7 @@ def _threads_for(model: Model, n: int) -> int:
     return blas_threads()
 
 
-def _in_threads(
-    n_threads: int, output_from: Callable[[int], Array], starts: range
-) -> list[Array]:
+def _in_threads(n_threads: int, output_from: Callable[[int], Array], starts: range) -> list[Array]:
     """Call a function for each start in several threads, with one BLAS thread each.
 
     BLAS threads wait for each other at each matrix product, and wait long on a busy machine.
