@@ -16,6 +16,7 @@ from ._base import BaseMLP, partial_fit_if_stochastic
 from ._checks import check_class_weight
 from ._inputs import Home, answer, on_host, one_dimensional
 from ._network import apply_output_activation
+from ._parameters import CONSTRAINTS, store_parameters
 from ._undoing import all_or_nothing
 
 
@@ -137,7 +138,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseMLP._parameter_constraints,
+        **CONSTRAINTS,
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -179,7 +180,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         callbacks: Any = None,
         progress: bool = False,
     ) -> None:
-        self._take(locals())
+        store_parameters(self, locals())
 
     # ---- labels
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import (
     assert_all_finite,
@@ -71,6 +72,19 @@ def checked(
             reset=reset,
         )
     return _in_rows(given), y, home
+
+
+def checked_validation(est: Any, given: Any) -> tuple[Any, ...] | None:
+    """Check and return the user's validation data, if there are any."""
+    if given is None:
+        return None
+    if len(given) not in (2, 3):
+        raise ValueError(
+            f"validation_data has {len(given)} items: expected (X, y) or (X, y, sample_weight)"
+        )
+    X, y, *weight = given
+    X, y, _ = checked(est, X, y, est.dtype, False, y_numeric=is_regressor(est))
+    return X, est._encode(y, True, held_out=True), on_host(weight[0]) if weight else None
 
 
 def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:

@@ -12,6 +12,7 @@ from ..losses import LossFunction, MeanSquaredError, PoissonLoss
 from ._base import BaseMLP, partial_fit_if_stochastic
 from ._inputs import answer, on_host, one_dimensional
 from ._network import apply_output_activation
+from ._parameters import CONSTRAINTS, store_parameters
 from ._undoing import all_or_nothing
 
 
@@ -53,7 +54,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseMLP._parameter_constraints,
+        **CONSTRAINTS,
         "loss": [StrOptions({"squared_error", "poisson"})],
     }
 
@@ -95,7 +96,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         callbacks: Any = None,
         progress: bool = False,
     ) -> None:
-        self._take(locals())
+        store_parameters(self, locals())
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
         y = one_dimensional(y)

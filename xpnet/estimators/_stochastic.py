@@ -14,6 +14,7 @@ from ..training.callback import check_callbacks
 from ..training.fitting import fit
 from ._network import RunningOrders
 from ._policy import Policy
+from ._scoring import make_scorer
 
 
 def fit_stochastic(
@@ -57,7 +58,7 @@ def fit_stochastic(
     score = None
     if est.early_stopping:
         assert held_out is not None
-        score = est._scorer(net, *held_out)
+        score = make_scorer(est, *held_out)
     policy = Policy(est, n, score, incremental)
     est.n_iter_ = 0
     callbacks = [policy, *check_callbacks(est.callbacks or ())]
