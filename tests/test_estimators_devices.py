@@ -40,11 +40,10 @@ def gpu(float64_backend, monkeypatch):
         return float64_backend
     from xpnet.model import model
 
-    for module in ("_inputs", "_predicting"):
-        monkeypatch.setattr(
-            f"xpnet.estimators.{module}.on_gpu",
-            lambda x: is_array(x) and not isinstance(x, np.ndarray),
-        )
+    monkeypatch.setattr(
+        "xpnet.estimators._inputs.on_gpu",
+        lambda x: is_array(x) and not isinstance(x, np.ndarray),
+    )
     resolve = model.resolve
 
     def found(device=None, *, dtype="float32", **more):

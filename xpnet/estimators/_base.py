@@ -1,50 +1,26 @@
 """The base class of both estimators: parameters, fitting and conversion."""
 
-import copy
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
-from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..activations import ActivationLayer
-from ..backends import PRECISIONS, Array, to_host
-from ..backends._errors import shown
+from ..backends import Array, to_host
 from ..losses import LossFunction
-from ..schedules import Schedule
-from ..training.callback import Callback
 from ..training.errors import DivergedError
-from ._checks import (
-    check_for_lbfgs,
-    check_going_on,
-    check_numbers,
-    hidden_sizes,
-    warn_of_lost_targets,
-)
+from ..training.prediction import outputs
+from ._checks import check_going_on, check_parameters, warn_of_lost_targets
 from ._conversion import from_sklearn, to_sklearn
-from ._inputs import FLOATING, Home, brought, checked, features
+from ._inputs import Home, checked, checked_validation, features, on_host
 from ._lbfgs import fit_lbfgs
-from ._network import (
-    ACTIVATIONS,
-    SOLVERS,
-    EstimatorNetwork,
-    bring_in,
-    bring_out,
-    copy_states,
-    draw_weights,
-    make_network,
-)
-from ._policy import CurrentRate
-from ._predicting import outputs
-from ._stochastic import fit_stochastic, times
+from ._network import export_weights, load_weights
+from ._parameters import CONSTRAINTS
+from ._state import begin_curves, dtype_of, initialize, ready_network
+from ._stochastic import fit_stochastic, multiply_weights
 from ._undoing import all_or_nothing
 
 _NOT_FINITE = (
@@ -60,50 +36,7 @@ class BaseMLP(BaseEstimator, ABC):
     _in_training = False
     _trained_by = ""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple, callable, ActivationLayer],
-        "solver": [StrOptions({"lbfgs", *SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), Schedule],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "device": [str, None],
-        "dtype": [StrOptions({"float32", "float64"}), None],
-        "precision": [StrOptions(set(PRECISIONS))],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "batch_norm": ["boolean"],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "scoring": [str, callable, None],
-        "callbacks": [list, tuple, Callback, None],
-        "progress": ["boolean"],
-    }
-
-    def _take(self, parameters: dict[str, Any]) -> None:
-        """Store the arguments of ``__init__`` unchanged, as scikit-learn requires."""
-        for name, value in parameters.items():
-            if name != "self":
-                setattr(self, name, value)
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
     # ---- defined by the subclasses
 
@@ -184,35 +117,30 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool
     ) -> Self:
-        hidden = hidden_sizes(self.hidden_layer_sizes)
-        check_numbers(self)
-        if self.scoring is not None:
-            check_scoring(self, self.scoring)
-        if self.solver == "lbfgs":
-            check_for_lbfgs(self, validation_data)
+        hidden = check_parameters(self, validation_data)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y, gpu = checked(self, X, y, self.dtype, first, y_numeric=is_regressor(self))
         targets = self._encode(y, incremental)
-        weight, of_class = brought(sample_weight), self._class_weights(targets, incremental)
+        weight, of_class = on_host(sample_weight), self._class_weights(targets, incremental)
         if weight is not None:
             weight = _check_sample_weight(weight, targets, dtype=np.float64)
         sizes = [X.shape[1], *hidden, self._outputs_of(targets)]
         if not first:
             check_going_on(self, sizes)
         self.n_outputs_ = sizes[-1]
-        held_out = self._held_out(validation_data)
+        held_out = checked_validation(self, validation_data)
         self._random_state = check_random_state(self.random_state)
-        dtype = self._dtype_of(None if first else self.coefs_[0], X)
+        dtype = dtype_of(self, None if first else self.coefs_[0], X)
         if is_regressor(self):
             warn_of_lost_targets(y, dtype, self._loss(dtype).targets == "values")
         if first:
-            self._initialize(sizes, dtype)
-        self._begin_curves()
-        net = self._ready(sizes, dtype, gpu, incremental)
+            initialize(self, sizes, dtype)
+        begin_curves(self)
+        net = ready_network(self, sizes, dtype, gpu, incremental)
         self._in_training = True  # the network is ahead of coefs_
         try:
             if self.solver == "lbfgs":
-                fit_lbfgs(self, net, X, targets, times(weight, of_class))
+                fit_lbfgs(self, net, X, targets, multiply_weights(weight, of_class))
             else:
                 fit_stochastic(self, net, X, targets, weight, of_class, held_out, incremental)
         except DivergedError as error:
@@ -220,129 +148,30 @@ class BaseMLP(BaseEstimator, ABC):
         if not net.parameters.all_finite():
             raise ValueError(_NOT_FINITE)
         self._in_training = False
-        self._bring_out()
+        self._export_weights()
         return self
-
-    def _held_out(self, given: Any) -> tuple[Any, ...] | None:
-        """Check and return the user's validation data, if there are any."""
-        if given is None:
-            return None
-        if len(given) not in (2, 3):
-            raise ValueError(
-                f"validation_data has {len(given)} items: expected (X, y) or (X, y, sample_weight)"
-            )
-        X, y, *weight = given
-        X, y, _ = checked(self, X, y, self.dtype, False, y_numeric=is_regressor(self))
-        return X, self._encode(y, True, held_out=True), brought(weight[0]) if weight else None
-
-    def _dtype_of(self, *arrays: Any) -> str:
-        """Return the type to train in: ``dtype``, or the first of the arrays' float types."""
-        # PyTorch's are "torch.float32".
-        own = (str(each.dtype).rpartition(".")[2] for each in arrays if each is not None)
-        return self.dtype or next((each for each in own if each in FLOATING), "float64")
-
-    def _initialize(self, sizes: list[int], dtype: str) -> None:
-        """Draw initial weights, and set all counters to 0."""
-        self.n_iter_, self.t_, self.n_layers_ = 0, 0, len(sizes)
-        self.loss_ = float("nan")  # until an epoch is over
-        self.out_activation_ = self._out_activation()
-        self.coefs_, self.intercepts_ = draw_weights(self, sizes, dtype)
-        self._held: list[Any] = []
-        for name in ("network_", "history_", "loss_curve_"):
-            self.__dict__.pop(name, None)
-
-    def _begin_curves(self) -> None:
-        """Reset the curves and best values, unless this fit continues those of the last one."""
-        lbfgs = self.solver == "lbfgs"
-        stops = self.early_stopping and not lbfgs
-        if not hasattr(self, "loss_curve_") or lbfgs != (self._trained_by == "lbfgs"):
-            self.loss_curve_: list[float] = []
-            self.validation_loss_curve_: list[float] = []
-        elif (self.best_loss_ is None) == stops:
-            return
-        self._no_improvement_count = 0
-        self.best_loss_ = None if stops else np.inf
-        self.validation_scores_: list[float] | None = [] if stops else None
-        self.best_validation_score_ = -np.inf if stops else None
-
-    def _ready(
-        self, sizes: list[int], dtype: str, gpu: Home = None, incremental: bool = False
-    ) -> EstimatorNetwork:
-        """Return the network with the current weights and states, ready to train.
-
-        Without a ``device`` parameter, it is on the GPU that holds the features, if any.
-        """
-        rate = self.learning_rate
-        if not isinstance(rate, Schedule):
-            rate = CurrentRate(self.learning_rate_init)
-        before = getattr(self, "network_", None)
-        net = make_network(self, sizes, dtype, self._loss(dtype), rate)
-        net.settle(gpu.with_dtype(dtype) if gpu and self.device is None else net.backend)
-        if before is not None:
-            if before.backend != net.backend:
-                before = copy.deepcopy(before).to(net.backend)
-            copy_states(before, net)
-            if incremental and self._trained_by != "lbfgs":  # "lbfgs" has no optimizer state
-                net.optimizer = before.optimizer  # a copy: a failed fit restores the old one
-            net.history = before.history
-        self._trained_by = self.solver
-        self.network_, self.history_ = net, net.history
-        self._held = [None] * len(self._parameters())
-        bring_in(net, self._parameters(), self._held)
-        return net
 
     def _parameters(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]
 
-    def _bring_out(self) -> None:
+    def _export_weights(self) -> None:
         """Set ``coefs_`` and ``intercepts_`` to the network's weights and biases."""
-        self.coefs_, self.intercepts_ = bring_out(self.network_)
-        self._held = self._parameters()
-
-    def _scorer(
-        self, net: EstimatorNetwork, X: Any, targets: np.ndarray, weight: Any
-    ) -> Callable[[], float]:
-        """Return a function that scores the network's current weights on held-out samples."""
-        if self.scoring is not None:
-            scorer, y = check_scoring(self, self.scoring), self._decode(targets)
-            given = {} if weight is None else {"sample_weight": weight}
-
-            def scored() -> float:
-                with warnings.catch_warnings():  # held-out rows have no feature names
-                    warnings.filterwarnings("ignore", "X does not have valid feature names")
-                    value = scorer(self, X, y, **given)
-                if not isinstance(getattr(value, "item", lambda: value)(), Real):
-                    raise ValueError(
-                        f"scoring must return a number, got {shown(value)} ({type(value).__name__})"
-                    )
-                return float(value)
-
-            return scored
-
-        def score() -> float:
-            z = to_host(outputs(net, X))
-            if not np.isfinite(z).all():
-                return float("nan")
-            return float(self._held_out_score(z, targets, weight))
-
-        return score
-
-    def _loss_of(self, row: dict[str, float], name: str = "loss") -> float:
-        """Return an epoch's loss as scikit-learn reports it, penalty included."""
-        penalty = row.get("penalty", 0.0)
-        return (row[name] - penalty) * self._loss_scale() + penalty
+        self.coefs_, self.intercepts_ = export_weights(self.network_)
+        self._loaded = self._parameters()
 
     # ---- predicting
 
     def _outputs(self, X: Any) -> tuple[np.ndarray, Home]:
         """Return the network's outputs on the host, and the backend that answers belong to."""
-        check_is_fitted(self, "network_")
+        if not hasattr(self, "network_"):  # which is quicker to find out than scikit-learn's check
+            check_is_fitted(self, "network_")
         X, home, check = features(self, X)
         if self._in_training:  # the caller is a scorer, which has its targets on the host
             home = None
         if not self._in_training:
-            bring_in(self.network_, self._parameters(), self._held)
-        return to_host(outputs(self.network_, X, check)), home
+            load_weights(self.network_, self._parameters(), self._loaded)
+        net = self.network_
+        return to_host(outputs(net, X, net.backend, check)), home
 
     # ---- scikit-learn's own estimators
 
@@ -381,25 +210,13 @@ class BaseMLP(BaseEstimator, ABC):
         """
         return from_sklearn(cls, estimator, parameters)
 
-    def _adopt(self, coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> None:
-        """Become a fitted model with these weights; the other fitted attributes are set already."""
-        self.coefs_, self.intercepts_, self._held = coefs, intercepts, []
-        self._random_state = check_random_state(self.random_state)
-        self.validation_loss_curve_ = []
-        for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
-            if not hasattr(self, name):  # scikit-learn's "lbfgs" leaves none of them
-                setattr(self, name, [] if name == "loss_curve_" else None)
-        sizes = [coefs[0].shape[0], *(w.shape[1] for w in coefs)]
-        self._ready(sizes, self._dtype_of(coefs[0])).mark_fitted()
-        self._bring_out()
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make ``coefs_`` the network's own arrays again, as they were before pickling."""
         super().__setstate__(state)
         if hasattr(self, "network_"):
-            bring_in(self.network_, self._parameters(), self._held)
+            load_weights(self.network_, self._parameters(), self._loaded)
             self.network_.parameters.gather()
-            self._bring_out()
+            self._export_weights()
 
     def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: sparse features are supported."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import check_scoring
 
 from ..backends._errors import shown
 from ..backends._warnings import warn
@@ -30,6 +31,17 @@ def hidden_sizes(given: Any) -> list[int]:
     if any(n <= 0 for n in units):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return units
+
+
+def check_parameters(est: Any, validation_data: Any) -> list[int]:
+    """Refuse parameters that scikit-learn's checks accept; return the sizes of hidden layers."""
+    hidden = hidden_sizes(est.hidden_layer_sizes)
+    check_numbers(est)
+    if est.scoring is not None:
+        check_scoring(est, est.scoring)
+    if est.solver == "lbfgs":
+        check_for_lbfgs(est, validation_data)
+    return hidden
 
 
 def check_numbers(est: Any) -> None:

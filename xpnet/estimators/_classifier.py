@@ -14,8 +14,9 @@ from ..backends import Array, array_namespace, ops
 from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
 from ._checks import check_class_weight
-from ._inputs import Home, answer, brought, one_dimensional
-from ._network import of_outputs
+from ._inputs import Home, answer, on_host, one_dimensional
+from ._network import apply_output_activation
+from ._parameters import CONSTRAINTS, store_parameters
 from ._undoing import all_or_nothing
 
 
@@ -137,7 +138,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseMLP._parameter_constraints,
+        **CONSTRAINTS,
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -179,7 +180,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         callbacks: Any = None,
         progress: bool = False,
     ) -> None:
-        self._take(locals())
+        store_parameters(self, locals())
 
     # ---- labels
 
@@ -254,7 +255,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _reported_loss(self, loss: Array, z: Array, targets: Array, *weight: Array) -> Array:
         """Return the loss as scikit-learn reports it: of probabilities within [ε, 1 - ε]."""
-        xp, p = array_namespace(z), of_outputs(self.out_activation_, z)
+        xp, p = array_namespace(z), apply_output_activation(self.out_activation_, z)
         epsilon = float(xp.finfo(p.dtype).eps)
         p = ops.clip(p, epsilon, 1.0 - epsilon)
         if targets.ndim == 1:
@@ -293,7 +294,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         z, home = self._outputs(X)
         if self.out_activation_ == "softmax":
             return answer(self.classes_[z.argmax(axis=1)], home)
-        probabilities = of_outputs("logistic", z)
+        probabilities = apply_output_activation("logistic", z)
         if self.n_outputs_ == 1:
             probabilities = probabilities.ravel()
         return answer(self._label_binarizer.inverse_transform(probabilities), home)
@@ -320,7 +321,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _probabilities(self, X: Any) -> tuple[np.ndarray, Home]:
         z, home = self._outputs(X)
-        found = of_outputs(self.out_activation_, z)
+        found = apply_output_activation(self.out_activation_, z)
         if self.n_outputs_ == 1:
             found = np.concatenate([1.0 - found, found], axis=1)
         return found, home
@@ -335,7 +336,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return float(
             accuracy_score(
-                brought(y), brought(self.predict(X)), sample_weight=brought(sample_weight)
+                on_host(y), on_host(self.predict(X)), sample_weight=on_host(sample_weight)
             )
         )
 
@@ -363,9 +364,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             As for :meth:`fit`; also with ``early_stopping``, and with ``class_weight="balanced"``,
             which needs all samples at once.
         """
-        classes = brought(classes)
+        classes = on_host(classes)
         if _check_partial_fit_first_call(self, classes):
-            labels = brought(y)
+            labels = on_host(y)
             several = type_of_target(labels).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(labels if several else classes)
         return self._fit(X, y, sample_weight, None, incremental=True)

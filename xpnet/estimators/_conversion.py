@@ -6,6 +6,8 @@ from typing import Any
 import sklearn.neural_network
 from sklearn.utils.validation import check_is_fitted
 
+from ._state import adopt
+
 _LEARNED = (
     "n_features_in_", "feature_names_in_", "n_outputs_", "n_layers_", "out_activation_", "classes_",
     "_label_binarizer", "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
@@ -58,8 +60,7 @@ def from_sklearn(kind: type, given: Any, parameters: dict[str, Any]) -> Any:
     check_is_fitted(given)
     est = kind(**given.get_params(deep=False) | parameters)
     _hand_over(given, est)
-    weights = [array.copy() for array in given.coefs_], [b.copy() for b in given.intercepts_]
-    est._adopt(*weights)
+    adopt(est, [array.copy() for array in given.coefs_], [b.copy() for b in given.intercepts_])
     return est
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_regressor
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import (
     assert_all_finite,
@@ -49,10 +50,10 @@ def checked(
     est: Any, X: Any, y: Any, dtype: str | None, reset: bool, y_numeric: bool
 ) -> tuple[Any, Any, Home]:
     """Check features and targets as scikit-learn does; return both, and the features' GPU."""
-    given, home = _bring(X)
+    given, home = _numpy_or_on_gpu(X)
     if not (on_gpu(X) or _is_cupys(X)):
         home = None
-    y = brought(y)
+    y = on_host(y)
     if y_numeric:
         refuse_times("y", y)
     if on_gpu(given):
@@ -73,6 +74,19 @@ def checked(
     return _in_rows(given), y, home
 
 
+def checked_validation(est: Any, given: Any) -> tuple[Any, ...] | None:
+    """Check and return the user's validation data, if there are any."""
+    if given is None:
+        return None
+    if len(given) not in (2, 3):
+        raise ValueError(
+            f"validation_data has {len(given)} items: expected (X, y) or (X, y, sample_weight)"
+        )
+    X, y, *weight = given
+    X, y, _ = checked(est, X, y, est.dtype, False, y_numeric=is_regressor(est))
+    return X, est._encode(y, True, held_out=True), on_host(weight[0]) if weight else None
+
+
 def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
     """Check the features to predict from.
 
@@ -84,7 +98,7 @@ def features(est: Any, X: Any) -> tuple[Any, Home, Callable[[], None] | None]:
     check : callable or None
         Raises an error if a feature is NaN or infinite. None if that was checked already.
     """
-    given, home = _bring(X)
+    given, home = _numpy_or_on_gpu(X)
     if on_gpu(given):
         _check_on_gpu(est, given, reset=False)
         return given, home, None
@@ -108,7 +122,7 @@ def answer(values: np.ndarray, home: Home) -> Array:
     return move(values, home)
 
 
-def brought(x: Any) -> Any:
+def on_host(x: Any) -> Any:
     """Return an array of targets or weights on the host; lists and tables are not converted."""
     return to_host(x) if is_array(x) else x
 
@@ -125,7 +139,7 @@ def one_dimensional(y: np.ndarray) -> np.ndarray:
     return y.ravel()
 
 
-def _bring(X: Any) -> tuple[Any, Home]:
+def _numpy_or_on_gpu(X: Any) -> tuple[Any, Home]:
     """Return features, in NumPy unless they are on a GPU, and where answers belong."""
     if kind_of(X) is SparseRows:
         check_structure(X)  # before a conversion fails on it, or reads beyond its end

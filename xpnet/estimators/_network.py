@@ -1,13 +1,13 @@
 """Builds the network of an estimator, and draws its initial weights as scikit-learn does.
 
 The network ends with a dense layer. The estimators apply scikit-learn's output activation to its
-outputs (:func:`of_outputs`).
+outputs (:func:`apply_output_activation`).
 """
 
 import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,8 @@ from ..activations import (
     SigmoidActivation,
     TanhActivation,
 )
-from ..backends import Array, Backend, array_namespace, is_array, move, ops, to_host
+from ..backends import Array, array_namespace, is_array, move, ops, to_host
 from ..common.checks import room_for
-from ..common.overrides import remember
 from ..layers import BatchNormalization, DenseLayer, Dropout
 from ..losses import LossFunction
 from ..model.randomness import Orders, Randomness
@@ -92,26 +91,10 @@ class RunningOrders(Orders):
         return self._order
 
 
-class EstimatorNetwork(NeuralNetwork):
-    """The network of an estimator."""
-
-    min_samples: ClassVar[int] = 1  # partial_fit accepts a single sample
-    warns_of_targets: ClassVar[bool] = False  # an estimator has no ``target_unit`` to recommend
-
-    def settle(self, backend: Backend) -> None:
-        """Move to a device and stay there, wherever the data are."""
-        self.to(backend)
-        self._follows_data = False
-
-    def begin_orders(self, random_state: Any) -> None:
-        """Shuffle by this random stream from now on; None means not to shuffle."""
-        self.orders = RunningOrders(self.randomness, random_state)
-
-
 def make_network(
     est: Any, sizes: Sequence[int], dtype: str, loss: LossFunction, rate: Schedule
-) -> EstimatorNetwork:
-    """Return an estimator's network, with all weights 0.
+) -> NeuralNetwork:
+    """Return an estimator's network, with all weights 0; it does not follow the data.
 
     Parameters
     ----------
@@ -126,12 +109,12 @@ def make_network(
     if est.alpha:
         alpha, l1 = float(est.alpha), float(est.alpha * est.l1_ratio)
         penalty = L1L2(l1=l1, l2=0.5 * (alpha - l1), per_sample=True)
-    net = EstimatorNetwork(
+    net = NeuralNetwork(
         epochs=int(est.max_iter),
         optimizer=SOLVERS.get(est.solver, SOLVERS["sgd"])(est, rate),
         loss=loss,
         regularizer=penalty,
-        device=est.device,
+        device="cpu" if est.device is None else est.device,  # by which it stays there
         dtype=dtype,
         precision=est.precision,
         progress=est.progress,
@@ -147,7 +130,7 @@ def make_network(
         if est.dropout:
             net.add(Dropout(float(est.dropout)))
     net.add(DenseLayer(sizes[-1], None if net.layers else (sizes[0],), initializer="zeros"))
-    net.begin_orders(None)
+    net.orders = RunningOrders(net.randomness)
     return net
 
 
@@ -204,7 +187,7 @@ def dense_layers(net: NeuralNetwork) -> list[DenseLayer]:
     return [layer for layer in net.layers if isinstance(layer, DenseLayer)]
 
 
-def bring_in(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) -> None:
+def load_weights(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) -> None:
     """Set the weights and biases of a network, except those that it has already.
 
     Parameters
@@ -224,7 +207,7 @@ def bring_in(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) -> N
             held[k] = value
 
 
-def bring_out(net: NeuralNetwork) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def export_weights(net: NeuralNetwork) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return weights and biases on the host.
 
     On a CPU they are the network's own arrays: writing to them changes the network. Arrays from
@@ -251,13 +234,10 @@ def copy_states(old: NeuralNetwork, new: NeuralNetwork) -> None:
                 setattr(after, name, getattr(before, name))
 
 
-def of_outputs(kind: str, z: Array) -> Array:
+def apply_output_activation(kind: str, z: Array) -> Array:
     """Apply scikit-learn's output activation ``kind`` to a network's outputs."""
     if kind == "softmax":
         return ops.softmax(z)
     if kind == "logistic":
         return ops.sigmoid(z)
     return array_namespace(z).exp(z) if kind == "exp" else z
-
-
-remember(EstimatorNetwork)

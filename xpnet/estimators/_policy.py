@@ -77,7 +77,7 @@ class Policy(Callback):
         """Record the epoch; stop, or change the learning rate, as the rules say."""
         est = self.est
         self._count(
-            est._loss_of(row), est._loss_of(row, "val_loss") if self._validates else math.nan
+            _reported(est, row), _reported(est, row, "val_loss") if self._validates else math.nan
         )
         self._compare(network)
         if est.learning_rate == "invscaling" and _changes(network):
@@ -180,6 +180,12 @@ class Policy(Callback):
             )
         if self._best is not None:
             self._best.restore()
+
+
+def _reported(est: Any, row: dict[str, float], name: str = "loss") -> float:
+    """Return an epoch's loss as scikit-learn reports it, penalty included."""
+    penalty = row.get("penalty", 0.0)
+    return (row[name] - penalty) * float(est._loss_scale()) + penalty
 
 
 def _changes(network: NeuralNetwork) -> bool:

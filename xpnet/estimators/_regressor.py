@@ -10,8 +10,9 @@ from sklearn.utils._param_validation import StrOptions
 from ..backends import Array
 from ..losses import LossFunction, MeanSquaredError, PoissonLoss
 from ._base import BaseMLP, partial_fit_if_stochastic
-from ._inputs import answer, brought, one_dimensional
-from ._network import of_outputs
+from ._inputs import answer, on_host, one_dimensional
+from ._network import apply_output_activation
+from ._parameters import CONSTRAINTS, store_parameters
 from ._undoing import all_or_nothing
 
 
@@ -53,7 +54,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseMLP._parameter_constraints,
+        **CONSTRAINTS,
         "loss": [StrOptions({"squared_error", "poisson"})],
     }
 
@@ -95,7 +96,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         callbacks: Any = None,
         progress: bool = False,
     ) -> None:
-        self._take(locals())
+        store_parameters(self, locals())
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
         y = one_dimensional(y)
@@ -128,7 +129,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return "exp" if self.loss == "poisson" else "identity"
 
     def _held_out_score(self, z: np.ndarray, targets: np.ndarray, weight: Any) -> float:
-        values = of_outputs(self.out_activation_, z)
+        values = apply_output_activation(self.out_activation_, z)
         return float(r2_score(targets, values, sample_weight=weight))
 
     def predict(self, X: Any) -> Array:
@@ -145,7 +146,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             matrix.
         """
         z, home = self._outputs(X)
-        return answer(self._decode(of_outputs(self.out_activation_, z)), home)
+        return answer(self._decode(apply_output_activation(self.out_activation_, z)), home)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R²; with several outputs, the mean of theirs.
@@ -156,7 +157,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             As for :meth:`fit`.
         """
         return float(
-            r2_score(brought(y), brought(self.predict(X)), sample_weight=brought(sample_weight))
+            r2_score(on_host(y), on_host(self.predict(X)), sample_weight=on_host(sample_weight))
         )
 
     @partial_fit_if_stochastic

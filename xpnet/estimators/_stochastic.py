@@ -9,14 +9,17 @@ from sklearn.model_selection import train_test_split
 from ..backends import Array
 from ..backends._warnings import warn
 from ..data import take_rows
+from ..neuralnet import NeuralNetwork
 from ..training.callback import check_callbacks
-from ._network import EstimatorNetwork
+from ..training.fitting import fit
+from ._network import RunningOrders
 from ._policy import Policy
+from ._scoring import make_scorer
 
 
 def fit_stochastic(
     est: Any,
-    net: EstimatorNetwork,
+    net: NeuralNetwork,
     X: Any,
     y: np.ndarray,
     weight: np.ndarray | None,
@@ -29,7 +32,7 @@ def fit_stochastic(
     Parameters
     ----------
     est : MLPClassifier or MLPRegressor
-    net : EstimatorNetwork
+    net : NeuralNetwork
     X : array or CSR matrix of shape (n, n_features)
     y : array
         Targets as the loss takes them.
@@ -51,33 +54,36 @@ def fit_stochastic(
         X, y, weight, of_class = _rows(inside, X, y, weight, of_class)
     n = X.shape[0]
     net.batch_size = _batch_size(est.batch_size, n)
-    net.begin_orders(est._random_state if est.shuffle else None)
+    net.orders = RunningOrders(net.randomness, est._random_state if est.shuffle else None)
     score = None
     if est.early_stopping:
         assert held_out is not None
-        score = est._scorer(net, *held_out)
+        score = make_scorer(est, *held_out)
     policy = Policy(est, n, score, incremental)
     est.n_iter_ = 0
     callbacks = [policy, *check_callbacks(est.callbacks or ())]
     try:
-        net.fit(
-            (X, y, times(weight, of_class)),
-            validation=held_out,
+        fit(
+            net,
+            (X, y, multiply_weights(weight, of_class)),
+            held_out,
             epochs=1 if incremental else int(est.max_iter),
             callbacks=callbacks,
+            min_samples=1,  # for partial_fit
+            warns_of_targets=False,  # an estimator has no ``target_unit`` to recommend
         )
     except KeyboardInterrupt:
         warn("Training interrupted by user.")
         net.mark_fitted()  # even if the first epoch was interrupted
     finally:
-        net.begin_orders(None)
+        net.orders = RunningOrders(net.randomness)
         for layer in net.layers:
             layer.forget_pass()
     if est.early_stopping:
         policy.restore_best()
 
 
-def times(weight: np.ndarray | None, of_class: np.ndarray | None) -> np.ndarray | None:
+def multiply_weights(weight: np.ndarray | None, of_class: np.ndarray | None) -> np.ndarray | None:
     """Return the product of the weights of samples and of their classes; None if neither is given.
 
     Raises

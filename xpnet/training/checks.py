@@ -24,14 +24,13 @@ from .target_unit import Unit, standardised
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
-    """Refuse features that are not finite, or not as many as the first layer takes."""
+    """Refuse features that are not as many as the first layer takes."""
     expected = layers[0].input_shape()
     if (dataset.n_features,) != expected:
         raise ValueError(
             f"X has {dataset.n_features} features: expected {expected[0]}, the input shape of the "
             f"first layer, {layers[0].layer_name()}"
         )
-    dataset.check_finite()
 
 
 def check_names(names: list[str] | None, expected: list[str] | None) -> None:

@@ -1,17 +1,26 @@
 """The evaluation of a model in batches: its outputs, its loss and metrics."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
 from typing import Any
 
+import numpy as np
+
 from ..backends import Array
+from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
+from ..common.overrides import replaced
 from ..metrics import Metric
 from ..model import Model
-from .feeding.arrays import Batch
+from .feeding.arrays import Arrays
 from .feeding.placing import Data
 from .memory import EVALUATION_ROWS
 from .sums import Sums, accumulator, loss_arguments, metric_arguments
 from .target_unit import Unit, in_own_unit
+
+_SEVERAL = 4 * EVALUATION_ROWS
+"""The number of rows from which it pays to use several threads."""
 
 
 def evaluate(
@@ -22,11 +31,14 @@ def evaluate(
 ) -> tuple[float, float | None]:
     """Return a model's loss and metric on data, without training.
 
-    With a target unit, the loss is computed from the standardised targets.
+    With a target unit, the loss is computed from the standardised targets. There are no threads
+    here: a plan for training has memory for one batch at a time.
     """
     sums = Sums(model.loss, metric, model.backend, target_unit)
-    for batch, output in outputs(model, data):
-        sums.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
+    with closing(data.batches(EVALUATION_ROWS)) as batches:  # closing ends a stream's thread
+        for batch in batches:
+            output = model.forward_propagation(batch.X, training=False)
+            sums.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
     return sums.read()
 
 
@@ -37,6 +49,7 @@ def measure(
     weight: Array | None,
     metric: Metric | Callable[..., Any],
     target_unit: Unit | None = None,
+    refuse: Callable[[], object] | None = None,
 ) -> float:
     """Return a metric of a model on data, in float64 and in the targets' own unit.
 
@@ -52,9 +65,11 @@ def measure(
     metric : Metric or function
     target_unit : tuple of 2 floats, optional
         By which the model's outputs are standardised.
+    refuse : callable, optional
+        As for :func:`outputs`.
     """
     sums, start = accumulator(metric), 0
-    for _, output in outputs(model, data):
+    for output in outputs(model, data, refuse):
         part = slice(start, start + output.shape[0])
         start = part.stop
         arguments = [y[part, ...], in_own_unit(output, target_unit)]
@@ -64,15 +79,74 @@ def measure(
     return sums.result()
 
 
-def predict(model: Model, data: Data) -> Array:
-    """Return a model's outputs for data, batch by batch, not yet in the targets' unit."""
-    found = [output for _, output in outputs(model, data)]
+def predict(model: Model, data: Data, refuse: Callable[[], object] | None = None) -> Array:
+    """Return a model's outputs for data, not yet in the targets' unit; see :func:`outputs`."""
+    found = list(outputs(model, data, refuse))
     # Also for a single batch: concat copies, and the output may be the user's features themselves.
     return data.backend.xp.concat(found, axis=0)
 
 
-def outputs(model: Model, data: Data) -> Generator[tuple[Batch, Array], None, None]:
-    """Yield batches of data, and a model's outputs for each."""
-    with closing(data.batches(EVALUATION_ROWS)) as batches:  # closing ends a stream's thread
-        for batch in batches:
-            yield batch, model.forward_propagation(batch.X, training=False)
+def outputs(
+    model: Model, data: Data, refuse: Callable[[], object] | None = None
+) -> Iterator[Array]:
+    """Yield a model's outputs, batch by batch.
+
+    On a CPU, batches of many rows are computed in several threads.
+
+    Parameters
+    ----------
+    model : Model
+    data : Data
+        On the model's device. Its targets and weights are not used.
+    refuse : callable, optional
+        Called if features in a batch are not finite in the model's type; it raises an error. Not
+        given if that was checked before. NumPy arrays only.
+    """
+    if not isinstance(data, Arrays):
+        with closing(data.batches(EVALUATION_ROWS)) as batches:
+            for batch in batches:
+                yield model.forward_propagation(batch.X, training=False)
+        return
+
+    def output_from(start: int) -> Array:
+        part = slice(start, min(start + EVALUATION_ROWS, len(data)))
+        with np.errstate(over="ignore"):  # numbers beyond the model's type are refused
+            X = data.sliced(part)
+        if refuse is not None and not np.isfinite(X).all():
+            refuse()
+        return model.forward_propagation(X, training=False)
+
+    starts = range(0, max(len(data), 1), EVALUATION_ROWS)
+    if (n_threads := _threads_for(model, len(data))) > 1:
+        yield from _in_threads(n_threads, output_from, starts)
+    else:
+        yield from map(output_from, starts)
+
+
+def _threads_for(model: Model, n: int) -> int:
+    """Return how many threads should compute the outputs for ``n`` rows: as many as BLAS uses.
+
+    The package's layers write nothing in prediction that matters; those of a user may.
+    """
+    if (
+        n < _SEVERAL
+        or model.backend.name != "numpy"
+        or replaced(model, ["forward_propagation"]) is not None
+        or any(replaced(layer) is not None for layer in model.layers)
+    ):
+        return 1
+    return blas_threads()
+
+
+def _in_threads(n_threads: int, output_from: Callable[[int], Array], starts: range) -> list[Array]:
+    """Call a function for each start in several threads, with one BLAS thread each.
+
+    BLAS threads wait for each other at each matrix product, and wait long on a busy machine.
+    """
+    with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
+        done = [pool.submit(copy_context().run, output_from, start) for start in starts]
+        try:
+            return [each.result() for each in done]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

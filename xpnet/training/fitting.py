@@ -28,20 +28,30 @@ from .trainer import Trainer, trained_once
 _SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names")
 """Attributes that :func:`fit` sets from its data set before it trains."""
 
+MIN_SAMPLES = 2
+"""How many samples a data set must have to be trained on."""
+
 
 def fit(
     model: TrainableModel,
     dataset: Any,
     validation: Any,
     epochs: int,
-    restart: bool,
-    callbacks: Sequence[Callback],
-    eval_every: int,
+    restart: bool = False,
+    callbacks: Sequence[Callback] = (),
+    eval_every: int = 1,
+    *,
+    min_samples: int = MIN_SAMPLES,
+    warns_of_targets: bool = True,
 ) -> None:
-    """Train a model; see :meth:`xpnet.NeuralNetwork.fit`."""
+    """Train a model; see :meth:`xpnet.NeuralNetwork.fit`.
+
+    ``warns_of_targets`` is whether to warn of targets that lose digits, or whose size prevents
+    learning.
+    """
     before = {name: getattr(model, name) for name in _SET_FROM_DATA}
     with trained_once(model):
-        placed = prepare(model, dataset, validation, restart)
+        placed = prepare(model, dataset, validation, restart, min_samples, warns_of_targets)
         done = model.history.epochs
         try:
             with model.backend.active():
@@ -50,7 +60,7 @@ def fit(
             if model.history.epochs == done:  # no epoch is complete: the weights are unchanged
                 for name, value in before.items():
                     setattr(model, name, value)
-    if model.warns_of_targets and model.target_unit is None and model.history.epochs > done:
+    if warns_of_targets and model.target_unit is None and model.history.epochs > done:
         row, data = model.history.last, placed.training
         reached = row["loss"] - row.get("penalty", 0.0)
         warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
@@ -69,20 +79,25 @@ def explain_steps(model: TrainableModel, dataset: Any) -> Explanation:
 
 
 def prepare(
-    model: TrainableModel, dataset: Any, validation: Any = None, restart: bool = False
+    model: TrainableModel,
+    dataset: Any,
+    validation: Any = None,
+    restart: bool = False,
+    min_samples: int = MIN_SAMPLES,
+    warns_of_targets: bool = True,
 ) -> TrainingData:
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
     model.check_layers()
     check_fit(model.layers, model.loss, model.metric)
-    training = check_data(model, dataset, train=True)
+    training = check_data(model, dataset, least=min_samples)
     check_weights(training, model.loss, model.metric)
     held_out = None
     if validation is not None:
         with blaming("validation"):
             held_out = check_data(model, validation, training.feature_names)
             check_weights(held_out, model.loss, model.metric)
-    if model.warns_of_targets:
+    if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)
     with backend.active():
@@ -97,7 +112,12 @@ def prepare(
 
 
 def check_data(
-    model: TrainableModel, data: Any, names: list[str] | None = None, *, train: bool = False
+    model: TrainableModel,
+    data: Any,
+    names: list[str] | None = None,
+    *,
+    least: int = 0,
+    finite: bool = True,
 ) -> Dataset:
     """Return data as a data set, or refuse them if they do not fit the model.
 
@@ -107,19 +127,23 @@ def check_data(
     data : Dataset, tuple or array-like
     names : list of str, optional
         The expected names of the features.
-    train : bool, default False
-        Whether to train on them, for which there must be more than one sample.
+    least : int, default 0
+        How many samples there must be to train on them; 0 if they are not for training.
+    finite : bool, default True
+        Whether to refuse NaN and infinity, which takes a pass over the data.
     """
     # First, because Dataset would refuse an extra column of text with a less helpful message.
     if isinstance(data, tuple) and data:
         check_names(frame_columns(data[0]), names)
     dataset = as_dataset(data)
-    if train:
-        check_size(dataset, model.min_samples)
+    if least:
+        check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:
         raise ValueError("the data set is empty: expected at least 1 sample")
     check_names(dataset.feature_names, names)
     check_features(dataset, model.layers)
+    if finite:
+        dataset.check_finite()
     return dataset
 
 

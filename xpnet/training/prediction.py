@@ -1,13 +1,18 @@
 """Prediction and scores: check the data, move them, and compute in batches."""
 
+from collections.abc import Callable
 from typing import Any
 
-from ..backends import Array, backend_of, is_array, move, resolve
+import numpy as np
+
+from ..backends import Array, Backend, backend_of, is_array, move, resolve
 from ..data import Dataset, as_dataset
+from ..data.features import DenseRows, kind_of
 from ..losses import LossFunction
 from . import evaluation
 from .checks import check_fit, check_names, check_weights, frame_columns, prepare_targets
-from .feeding.placing import place
+from .feeding.arrays import DenseArrays
+from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
 from .purpose import intake_of
 from .settings import make_metric
@@ -21,17 +26,61 @@ def predict(model: TrainableModel, dataset: Any) -> Array:
     check_fitted(model, "predict")
     check_names(frame_columns(dataset), model.feature_names)
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
-    data = check_data(model, data, model.feature_names)
-    backend = model.backend_for(data.X)
-    model.to(backend)
-    with backend.active():
-        output = evaluation.predict(model, place(data, intake_of(model, backend)))
+    data = check_data(model, data, model.feature_names, finite=False)
+    if data.y is not None:  # refused like other targets, though not used
+        data.check_finite()
+    output = outputs(model, data.X, model.backend_for(data.X), data.check_finite)
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
     output = move(output, home)
     if model.target_unit is None:
         return output
     with home.active():
         return in_own_unit(output, model.target_unit)
+
+
+def outputs(
+    model: TrainableModel, X: Any, backend: Backend, check: Callable[[], None] | None = None
+) -> Array:
+    """Move a model to ``backend``, and return its outputs there.
+
+    Parameters
+    ----------
+    model : TrainableModel
+    X : array, CSR matrix or stored rows of shape (n, n_features)
+        Features whose number and type are known to be right.
+    backend : Backend
+    check : callable, optional
+        Raises an error if a feature is NaN or infinite. Not given if that was checked already.
+    """
+    with backend.active():
+        data, refuse = _placed(model, X, backend, check)
+        model.to(backend)
+        return evaluation.predict(model, data, refuse)
+
+
+def _placed(
+    model: TrainableModel, X: Any, backend: Backend, check: Callable[[], None] | None
+) -> tuple[Data, Callable[[], object] | None]:
+    """Place features to predict from.
+
+    Returns
+    -------
+    Data
+    callable or None
+        Refuses the features, if a batch has some that are not finite. None if all are checked.
+    """
+    intake, features = intake_of(model, backend), kind_of(X)(X)
+
+    def placed() -> Data:
+        if check is not None:
+            check()
+        return place(Dataset(X), intake)  # refuses numbers beyond the model's type
+
+    on_host = isinstance(features, DenseRows) and isinstance(X, np.ndarray)
+    if backend.name != "numpy" or not on_host or intake.keeps_type(features):
+        return placed(), None
+    # The batches are cast and checked one by one, while they are in the processor's cache.
+    return DenseArrays(X, None, None, backend), placed
 
 
 def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
@@ -53,9 +102,10 @@ def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     given = (loss, y, data.sample_weight, n_outputs, model.backend.dtype)
     check_total_weight("data set", *given, for_metric=chosen is not loss)
     backend, weight = model.backend_for(data.X), data.sample_weight
-    model.to(backend)
     with backend.active():
-        placed = place(data, intake_of(model, backend))
+        placed, refuse = _placed(model, data.X, backend, None)
+        model.to(backend)
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)
-        return evaluation.measure(model, placed, y, weight, chosen, model.target_unit)
+        unit = model.target_unit
+        return evaluation.measure(model, placed, y, weight, chosen, unit, refuse)

@@ -33,12 +33,6 @@ class TrainableModel(Model):
         The names in the data set of the last training, or None.
     """
 
-    min_samples: ClassVar[int] = 2
-    """How many samples a data set must have to be trained on."""
-
-    warns_of_targets: ClassVar[bool] = True
-    """Whether ``fit`` warns of targets that lose digits, or whose size prevents learning."""
-
     epochs: int
     batch_size: int | str
     metric: Metric | MetricFunction | None

@@ -111,11 +111,11 @@ class Arrays(ABC):
         for start in range(0, max(len(self), 1), size):
             part = slice(start, min(start + size, len(self)))
             y, weight = (None if a is None else a[part, ...] for a in (self.y, self.sample_weight))
-            yield Batch(self._sliced(part), y, weight)
+            yield Batch(self.sliced(part), y, weight)
 
     @abstractmethod
-    def _sliced(self, part: slice) -> Any:
-        """Return the features of consecutive samples."""
+    def sliced(self, part: slice) -> Any:
+        """Return the features of consecutive samples, as in a batch."""
 
     @abstractmethod
     def _gathered(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Any:
@@ -137,7 +137,8 @@ class DenseArrays(Arrays):
 
     keeps_type: bool = False
 
-    def _sliced(self, part: slice) -> Array:
+    def sliced(self, part: slice) -> Array:
+        """Return the features of consecutive samples, as in a batch."""
         X = self.X[part, ...]
         if isinstance(X, np.ndarray):
             X.flags.writeable = False  # of this view only: the user's array stays writeable
@@ -156,7 +157,8 @@ class DenseArrays(Arrays):
 class SparseArrays(Arrays):
     """Features in a CSR matrix of the backend's library, whose batches are sparse as well."""
 
-    def _sliced(self, part: slice) -> Any:
+    def sliced(self, part: slice) -> Any:
+        """Return the features of consecutive samples, as in a batch."""
         return self.X[part]
 
     def _gathered(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Any:
@@ -180,7 +182,8 @@ class UnpackedArrays(Arrays):
         """False."""
         return False
 
-    def _sliced(self, part: slice) -> Array:
+    def sliced(self, part: slice) -> Array:
+        """Return the features of consecutive samples, as in a batch."""
         return self._unpacked(self.X[part])
 
     def _gathered(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:
