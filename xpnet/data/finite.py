@@ -1,19 +1,28 @@
-"""Refuses numbers that are not finite, and says where they are."""
+"""Refusing numbers that are NaN or infinite."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backends import Array, array_namespace, backend_of, check_structure, ops
-from .reading import not_finite
+from ..backends import Array, array_namespace, backend_of, ops
 
 
-def check_finite_array(name: str, values: Array, feature_names: list[str] | None = None) -> None:
-    """Refuse NaN and infinity in an array on its device.
+def check_finite(name: str, values: Array, columns: Sequence[str] | None = None) -> None:
+    """Refuse NaN and infinity in an array; this waits for its device.
+
+    Parameters
+    ----------
+    name : {"X", "y"}
+        For the message.
+    values : array of shape (n, ...)
+    columns : sequence of str, optional
+        The names of the columns.
 
     Raises
     ------
     ValueError
+        The message has the number of such values, and the row and column of the first.
     """
     xp, backend = array_namespace(values), backend_of(values)
     if not xp.isdtype(values.dtype, "real floating"):
@@ -28,27 +37,19 @@ def check_finite_array(name: str, values: Array, feature_names: list[str] | None
     column = int(np.argmin(np.isfinite(cells)))
     where = f"row {row}"
     if values.ndim == 2:
-        where += f", column {_column(column, feature_names)}"
+        where += f", column {named(column, columns)}"
     count = backend.scalar(xp.sum(xp.astype(xp.logical_not(finite), xp.int64)))
     raise not_finite(name, int(count), cells[column], where)
 
 
-def check_finite_sparse(X: Any, feature_names: list[str] | None) -> None:
-    """Refuse NaN and infinity, and a CSR structure damaged since ``X`` was read.
-
-    Raises
-    ------
-    ValueError
-    """
-    check_structure(X)
-    finite = np.isfinite(X.data)
-    if finite.all():
-        return
-    place = int(np.argmin(finite))
-    row = int(np.searchsorted(X.indptr, place, side="right")) - 1
-    where = f"row {row}, column {_column(int(X.indices[place]), feature_names)}"
-    raise not_finite("X", int(np.sum(~finite)), X.data[place], where)
+def named(column: int, columns: Sequence[str] | None) -> str:
+    """Return a column's number, with its name if the columns have names."""
+    return f"{column} ({columns[column]!r})" if columns else str(column)
 
 
-def _column(column: int, feature_names: list[str] | None) -> str:
-    return f"{column} ({feature_names[column]!r})" if feature_names else str(column)
+def not_finite(name: str, count: int, value: Any, where: str) -> ValueError:
+    """Return the error for numbers that are NaN or infinite."""
+    return ValueError(
+        f"{name} has {count} value(s) that are not finite, the first ({value}) in {where}: "
+        "drop such rows, or fill in the values, e.g. with the column's mean"
+    )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..backends import Array, array_namespace, backend_of, is_sparse, ops
+from ..backends import Array, array_namespace, backend_of, ops
 from ..common.checks import check_count, room_for
 from . import reading
 
@@ -36,8 +36,8 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
            [1., 0.]], dtype=float32)
     """
     labels = reading.read_numbers("labels", labels)[0]
-    if is_sparse(labels) or labels.ndim != 1:
-        raise ValueError(f"labels have shape {tuple(labels.shape)}: expected (n,), dense")
+    if labels.ndim != 1:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}: expected (n,)")
     xp, backend = array_namespace(labels), backend_of(labels)
     if xp.isdtype(labels.dtype, "real floating") and not backend.scalar(
         xp.all(xp.isfinite(labels) & (xp.floor(labels) == labels))

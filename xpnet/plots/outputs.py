@@ -9,7 +9,8 @@ from ..backends._errors import shown
 from ..common.checks import check_count
 from ..data import Dataset
 from ..metrics import predicted_classes
-from ..training.feeding.placing import place_for
+from ..training.feeding.placing import place
+from ..training.purpose import intake_of
 from .drawing import axes_for, numbers_on_host, pyplot
 
 
@@ -50,7 +51,8 @@ def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> 
     with network.backend.active():
         data = Dataset(X)
         data = data.rows(np.arange(len(data)))  # reads stored data into memory
-        batch = next(place_for(network, data, network.backend).batches(len(data))).X
+        placed = place(data, intake_of(network, network.backend))
+        batch = next(placed.batches(len(data))).X
         outputs = []
         for layer in network.layers:
             batch = layer.forward_propagation(batch, training=False)

@@ -12,8 +12,8 @@ import numpy as np
 from ..common.checks import check_count, check_positive
 from ..common.direction import best_of
 from ..neuralnet import NeuralNetwork
-from ..training.feeding.arrays import Arrays
-from ..training.feeding.placing import Placed
+from ..training.feeding.arrays import Batch
+from ..training.feeding.training_data import TrainingData
 from ..training.fitting import prepare
 from ..training.sums import loss_arguments
 
@@ -102,7 +102,7 @@ def find_learning_rate(
     return _suggest(rates[: len(losses)], np.array(losses))
 
 
-def _batches(net: NeuralNetwork, placed: Placed) -> Generator[Arrays, None, None]:
+def _batches(net: NeuralNetwork, placed: TrainingData) -> Generator[Batch, None, None]:
     """Yield batches in the order of ``fit``, epoch after epoch, without end."""
     for epoch in count():
         with closing(placed.training.chunks(net.orders, epoch)) as chunks:

@@ -9,11 +9,12 @@ from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
 
-from ..backends import Backend, is_sparse, move
+from ..backends import Backend, move
 from ..backends._warnings import warn
 from ..common.checks import check_count
 from ..common.direction import best_of, check_mode
 from ..data import Dataset, as_dataset
+from ..data.features import SparseRows
 from ..neuralnet import NeuralNetwork
 from .file import SearchFile
 from .plan import Plan, build_all
@@ -160,7 +161,7 @@ def random_search(
 
 def _on_backend(data: Dataset, backend: Backend) -> Dataset:
     """Move data to the networks' device once, instead of in each trial."""
-    if is_sparse(data.X):
+    if isinstance(data.features, SparseRows):
         return data
     y, weight = (None if a is None else move(a, backend) for a in (data.y, data.sample_weight))
     return Dataset(move(data.X, backend), y, sample_weight=weight)
