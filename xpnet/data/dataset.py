@@ -93,11 +93,9 @@ class Dataset:
             self.y = reading.move_beside("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
-            sample_weight = reading.read_numbers("sample_weight", sample_weight)[0]
-            reading.check_weights(sample_weight)
-            self.sample_weight = reading.move_beside(
-                "sample_weight", sample_weight, self._features, (1,)
-            )
+            weight = reading.read_numbers("sample_weight", sample_weight)[0]
+            reading.check_weights(weight)
+            self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
         self.class_names = None
