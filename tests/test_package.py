@@ -110,7 +110,7 @@ def test_lbfgs_lets_the_threads_sleep_too(blas_can_be_changed):
     pytest.importorskip("sklearn")
     train = (
         "from xpnet.estimators import MLPRegressor\n"
-        "est = MLPRegressor((2,), solver='lbfgs', max_iter=200)\n"
+        "est = MLPRegressor(hidden_layer_sizes=(2,), solver='lbfgs', max_iter=200)\n"
         "est.fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])\n"
         "print(blas_sleep._is_done)"
     )
