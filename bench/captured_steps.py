@@ -9,20 +9,31 @@ import inspect
 import re
 import statistics
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpnet import NeuralNetwork
-from xpnet.training.steps.captured import capture_step, why_not
+from xpnet.training.errors import UnsupportedError
+from xpnet.training.steps.captured import CapturedTraining, graphs
 
 STEPS = 16
 """Steps in a graph, as in training."""
 
 CHAIN = 40
 """How often a single call is repeated in its graph."""
+
+
+@contextmanager
+def one_by_one(really: bool = True) -> Iterator[None]:
+    """Let networks launch the kernels of their captured steps one by one, not as graphs."""
+    before, graphs.ONE_BY_ONE = graphs.ONE_BY_ONE, really
+    try:
+        yield
+    finally:
+        graphs.ONE_BY_ONE = before
 
 
 class Call(NamedTuple):
@@ -155,10 +166,11 @@ class StepParts(AbstractContextManager["StepParts"]):
         n = STEPS * size
         X, y = backend.asarray(X[:n]), backend.asarray(np.asarray(y[:n], np.int64))
         machine = self._machine = NamingMachine(backend.machine(net.precision))
-        training = capture_step(net, X, y, None, size, machine, n_samples=n, capture=True)
-        if training is None:
+        try:
+            training = CapturedTraining(net, X, y, None, size, machine, n_samples=n, capture=True)
+        except UnsupportedError as reason:
             machine.close()
-            raise ValueError(f"the steps cannot be captured: {why_not(net, X, y, size)}")
+            raise ValueError(f"the steps cannot be captured: {reason}") from None
         self._training = training
         training.load()
         self._first = machine.copy(training._state)

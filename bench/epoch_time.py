@@ -14,6 +14,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
@@ -23,7 +24,6 @@ from xpnet import (
     Dataset,
     DeviceUnavailableError,
     Normalization,
-    config,
     resolve,
 )
 from xpnet.backends import Backend
@@ -89,9 +89,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--kernels",
         type=arguments.words,
-        default=["auto"],
+        default=["numba" if find_spec("numba") else "numpy"],
         metavar="numpy,numba",
-        help="on the CPU; see xpnet.config",
+        help="on the CPU: steps by formulas or compiled ones; default: %(default)s",
     )
     parser.add_argument("--samples", type=int, default=60_000, help="at most; default: %(default)s")
     parser.add_argument("--repeats", type=int, default=5, help="epochs; default: %(default)s")
@@ -154,7 +154,7 @@ class Case:
     def fit(self) -> None:
         """Train for one epoch."""
         if self.kernels != "-":
-            config.kernels = self.kernels
+            self.net.steps = {"numpy": "formulas", "numba": "compiled"}[self.kernels]
         self.net.fit(self.data)
 
     def run(self) -> None:

@@ -27,7 +27,7 @@ from xpnet import Adam, Dataset, DeviceUnavailableError, Normalization, resolve
 from xpnet.backends import PRECISIONS
 
 from . import machine, output, pictures
-from .captured_steps import StepParts
+from .captured_steps import StepParts, one_by_one
 from .data import digits_or_mnist, mnist
 from .floor import flops
 from .measuring import Spread, ratios, seconds
@@ -163,8 +163,8 @@ def epochs(options: argparse.Namespace) -> Iterator[Row]:
     for sizes in NETWORKS:
         for batch in BATCHES:
             nets = {
-                name: network(sizes, batch, optimizer="adam", capture=capture)
-                for name, capture in (("captured", True), ("one by one", False))
+                name: network(sizes, batch, optimizer="adam", steps="captured")
+                for name in ("captured", "one by one")
             }
             times = in_turn(nets, data, options.repeats)
             row: Row = {"network": "-".join(map(str, sizes)), "batch": batch}
@@ -177,7 +177,8 @@ def in_turn(nets: dict[str, Any], data: Dataset, repeats: int) -> dict[str, list
     times: dict[str, list[float]] = {name: [] for name in nets}
     for k in range(repeats + 1):
         for name, net in nets.items():
-            net.fit(data, epochs=2)  # the second epoch does not include the set-up of training
+            with one_by_one(name == "one by one"):
+                net.fit(data, epochs=2)  # the second epoch does not include the set-up of training
             if k:
                 times[name].append(net.history["seconds"][-1])
     return times
@@ -185,14 +186,14 @@ def in_turn(nets: dict[str, Any], data: Dataset, repeats: int) -> dict[str, list
 
 def host_time(options: argparse.Namespace) -> Iterator[Row]:
     """Yield the microseconds that the host takes to launch a captured step, without waiting."""
-    from xpnet.training.steps.captured import capture_step
+    from xpnet.training.steps.captured import CapturedTraining
 
     net = network([784, 128, 64, 32, 10], 128, optimizer="adam")
     data, backend = images(), net.backend
     X, y = backend.asarray(data.X), backend.asarray(np.asarray(data.y, np.int64))
     n_steps = len(data) // 128 // 16 * 16
     order, taken = np.arange(128 * n_steps), []
-    with capture_step(net, X, y, None, 128, backend.machine("float32")) as step:
+    with CapturedTraining(net, X, y, None, 128, backend.machine("float32")) as step:
         for k in range(options.repeats + 1):
             step.load()
             spent = seconds(lambda: step.run(order))

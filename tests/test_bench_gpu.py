@@ -24,6 +24,7 @@ from xpnet.backends._numpy import NumpyBackend
 from xpnet.backends.cuda import cublas as _cublas
 from xpnet.backends.cuda import machine as cuda_machine
 from xpnet.backends.cuda.kernels import read_state
+from xpnet.training.steps import choice
 
 from .cuda import standin
 from .cuda.machine import EmulatedMachine
@@ -67,7 +68,7 @@ def played(monkeypatch, tmp_path):
     monkeypatch.setattr(gpu, "STREAMED_UNITS", (16,))
     monkeypatch.setattr(gpu, "EPOCHS", {"digits": 4})
     monkeypatch.setenv("XPNET_DATA", str(tmp_path))  # where there is no MNIST
-    monkeypatch.setattr("xpnet.config.kernels", "numpy")
+    monkeypatch.delitem(choice._FASTER, "compiled")  # compiling would take long
 
 
 MEASURED = ["curves", "epochs", "host_time", "wide", "precisions", "streaming", "crossover"]

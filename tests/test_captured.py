@@ -1,6 +1,7 @@
 """Captured training steps: the list of kernels, run on the CPU, does what the formulas do."""
 
 import copy
+import re
 import shutil
 import warnings
 
@@ -38,10 +39,12 @@ from xpnet import (
 )
 from xpnet.backends import UnknownNameError
 from xpnet.training.checks import prepare_targets
-from xpnet.training.steps.captured import capture_step, why_not
+from xpnet.training.errors import UnsupportedError
+from xpnet.training.steps.captured import CapturedTraining
 from xpnet.training.steps.captured.placement import Placement
 
 from .cuda.machine import EmulatedMachine
+from .steps import why_not_captured
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
 
@@ -77,10 +80,12 @@ def data(rng):
 
 def by_kernels(net, X, y, weight=None, capture=True):
     """Train by the list of kernels."""
-    assert why_not(net, X, y) is None
+    assert why_not_captured(net, X, y) is None
     losses, weights, outputs = [], [], []
     machine = EmulatedMachine(net.backend.dtype)
-    with capture_step(net, X, y, weight, BATCH, machine, keep_outputs=N, capture=capture) as step:
+    with CapturedTraining(
+        net, X, y, weight, BATCH, machine, keep_outputs=N, capture=capture
+    ) as step:
         for order in orders():
             step.load()
             for start in range(0, N, 2 * BATCH):  # some steps at a time, as the trainer does
@@ -349,7 +354,7 @@ def test_large_batches_are_summed_in_parts(rng):
             net.orders.samples = lambda n, epoch: order
             return net.fit((X, y)).parameters.copy()
         machine = EmulatedMachine("float64")
-        with capture_step(net, X, y, None, 1024, machine) as step:
+        with CapturedTraining(net, X, y, None, 1024, machine) as step:
             step.load()
             step.run(order)
             step.store()
@@ -370,7 +375,7 @@ def test_captured_or_not_is_the_same(data):
 def launches(net, X, y, **more):
     """Return how many kernels and products a whole step is."""
     machine = EmulatedMachine(net.backend.dtype)
-    with capture_step(net, X, y, None, BATCH, machine, **more) as step:
+    with CapturedTraining(net, X, y, None, BATCH, machine, **more) as step:
         step.load()
         step.run(np.arange(2 * BATCH))
         machine.counts.clear()
@@ -413,8 +418,9 @@ def test_a_step_is_so_many_launches_and_nothing_else(data, layers, expected):
 def test_networks_that_captured_steps_do_not_support(layers, reason, data):
     loss = "mse" if isinstance(layers[-1], SoftmaxActivation) else "softmax_cross_entropy"
     net = network(layers, loss=loss)
-    assert reason in why_not(net, *data)
-    assert capture_step(net, *data, None, BATCH, EmulatedMachine("float64")) is None
+    assert reason in why_not_captured(net, *data)
+    with pytest.raises(UnsupportedError, match=re.escape(reason)):
+        CapturedTraining(net, *data, None, BATCH, EmulatedMachine("float64"))
 
 
 def test_arrays_that_lie_otherwise_in_memory_are_taken_as_they_are(data, rng):
@@ -434,7 +440,7 @@ def test_a_scaled_loss_makes_the_same_step_and_a_gradient_that_overflows_none(da
     by_kernels(plain, X, y)
     machine = EmulatedMachine("float64")
     machine.scales_loss = True
-    with capture_step(scaled, X, y, None, BATCH, machine) as step:
+    with CapturedTraining(scaled, X, y, None, BATCH, machine) as step:
         for order in orders():
             step.load()
             step.run(order)
@@ -474,7 +480,7 @@ def by_formulas_alone(train):
 
         patch.setattr(NumpyBackend, "has_kernels", False)
         patch.setattr(NumpyBackend, "lazy", False)
-        patch.setattr("xpnet.config.kernels", "numpy")
+        patch.setenv("XPNET_STEPS", "formulas")
         return train()
 
 
@@ -648,9 +654,10 @@ def test_where_capturing_fails_kernels_are_launched_one_by_one_and_it_says_so_on
         net = fitted(data)
     assert len(seen) == 1
     np.testing.assert_array_equal(net.parameters.copy(), expected)
-    np.testing.assert_array_equal(fitted(data, capture=False).parameters.copy(), expected)
     with pytest.raises(RuntimeError, match="is capturing"):
-        fitted(data, capture=True)
+        fitted(data, steps="captured")
+    monkeypatch.setattr("xpnet.training.steps.captured.graphs.ONE_BY_ONE", True)
+    np.testing.assert_array_equal(fitted(data).parameters.copy(), expected)
 
 
 def test_what_has_no_captured_step_is_trained_by_formulas_unless_it_must_be_captured(
@@ -663,8 +670,8 @@ def test_what_has_no_captured_step_is_trained_by_formulas_unless_it_must_be_capt
     net = fitted(data, layers(), **arguments)
     assert not emulated
     assert net.history.epochs == 3
-    with pytest.raises(ValueError, match=r"capture=True, but .*CategoricalCrossEntropy"):
-        fitted(data, layers(), capture=True, **arguments)
+    with pytest.raises(ValueError, match=r"steps='captured', but .*CategoricalCrossEntropy"):
+        fitted(data, layers(), steps="captured", **arguments)
     with pytest.raises(ValueError, match=r"precision='tf32' .*CategoricalCrossEntropy"):
         fitted(data, layers(), precision="tf32", dtype="float32", **arguments)
 
@@ -676,8 +683,8 @@ def test_precision_is_for_cuda(data):
         network(classifier(), precision="tf32")
     with pytest.raises(UnknownNameError, match="float8"):
         network(classifier(), precision="float8")
-    with pytest.raises(ValueError, match="capture='no'"):
-        network(classifier(), capture="no")
+    with pytest.raises(ValueError, match=r"steps 'capture'.*'captured'"):
+        network(classifier(), steps="capture")
 
 
 def test_float16_products_train_with_a_scaled_loss(data, emulated):
@@ -694,7 +701,7 @@ def test_a_gradient_that_overflows_is_skipped_however_it_is_clipped(data, clip):
     net, machine = network(classifier(), optimizer=SGD(0.1, **clip)), EmulatedMachine("float64")
     machine.scales_loss = machine.spoil = True
     before = net.parameters.copy()
-    with capture_step(net, X, y, None, BATCH, machine) as step:
+    with CapturedTraining(net, X, y, None, BATCH, machine) as step:
         step.load()
         step.run(np.arange(BATCH))
         step.store()
@@ -706,7 +713,7 @@ def test_the_scale_of_the_loss_grows_over_epochs(data):
     X, y = data
     net, machine = network(classifier(), optimizer=SGD(0.001)), EmulatedMachine("float64")
     machine.scales_loss = True
-    with capture_step(net, X, y, None, BATCH, machine) as step:
+    with CapturedTraining(net, X, y, None, BATCH, machine) as step:
         step._good = 1995
         for _ in range(2):  # of 5 steps each
             step.load()
@@ -819,7 +826,7 @@ def test_graphs_are_destroyed_when_the_last_of_them_is_done(data, stored):
     X, y = data
     net = network(classifier(), optimizer=SGD(0.1, momentum=0.5))
     machine = Watched("float64")
-    with capture_step(net, X, y, None, BATCH, machine, capture=True) as step:
+    with CapturedTraining(net, X, y, None, BATCH, machine, capture=True) as step:
         step.load()
         step.run(np.arange(N))
         if stored:
@@ -839,7 +846,7 @@ def test_parameters_are_at_multiples_of_16_bytes(dtype, optimizer, data):
     gaps = net.parameters.places
     assert any(place.start * np.dtype(dtype).itemsize % 16 for place in gaps.values())
     X = X.astype(dtype)
-    with capture_step(net, X, y, None, BATCH, EmulatedMachine(dtype)) as step:
+    with CapturedTraining(net, X, y, None, BATCH, EmulatedMachine(dtype)) as step:
         step.load()
         step.run(np.arange(N))
         buffers = step._buffers

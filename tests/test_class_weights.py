@@ -16,7 +16,6 @@ from xpnet import (
     SoftmaxActivation,
     SoftmaxCrossEntropy,
     TanhActivation,
-    config,
 )
 from xpnet.backends import to_host
 from xpnet.losses import LOSSES, ClassLoss, ClassWeightedLoss
@@ -325,16 +324,16 @@ def trained(kind, class_weight, soft=False, weighted=False, **options):
 @pytest.mark.parametrize("class_weight", [{0: 3.0}, "balanced"], ids=str)
 def test_all_steps_weigh_classes_alike(kind, soft, class_weight, monkeypatch):
     pytest.importorskip("numba")
-    monkeypatch.setattr(config, "kernels", "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "formulas")
     reference, expected = trained(kind, class_weight, soft, weighted=True)
-    monkeypatch.setattr(config, "kernels", "numba")
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     compiled, found = trained(kind, class_weight, soft, weighted=True)
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     np.testing.assert_allclose(
         compiled.parameters.copy(), reference.parameters.copy(), rtol=1e-9, atol=1e-12
     )
     pytest.importorskip("torch")
-    monkeypatch.setattr(config, "kernels", "auto")
+    monkeypatch.setenv("XPNET_STEPS", "auto")
     torchs, found = trained(kind, class_weight, soft, weighted=True, backend="torch")
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert torchs.loss.balanced_weight == reference.loss.balanced_weight
@@ -345,7 +344,7 @@ def test_all_steps_weigh_classes_alike(kind, soft, class_weight, monkeypatch):
 @pytest.mark.parametrize("class_weight", [{0: 3.0}, "balanced"], ids=str)
 def test_captured_steps_weigh_classes_as_formulas_do(kind, class_weight, cuda):
     reference, expected = trained(kind, class_weight, weighted=True)
-    captured, found = trained(kind, class_weight, weighted=True, device="cuda", capture=True)
+    captured, found = trained(kind, class_weight, weighted=True, device="cuda", steps="captured")
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert captured.loss.balanced_weight == reference.loss.balanced_weight
 

@@ -742,10 +742,10 @@ def test_a_full_disk_and_a_closed_output_are_one_line(small_model):
 
 def test_empty_environment_variables_are_not_set(small_model):
     arguments = "train d.csv --target value --quiet --epochs 1 > out.txt"
-    assert in_shell(arguments, XPNET_KERNELS="", XPNET_THREADS="") == (0, "")
-    status, errors = in_shell(arguments, XPNET_KERNELS="numbra")
+    assert in_shell(arguments, XPNET_STEPS="", XPNET_THREADS="") == (0, "")
+    status, errors = in_shell(arguments, XPNET_STEPS="compile")
     assert status == 2
-    assert "unknown xpnet.config.kernels 'numbra'" in errors
+    assert "unknown the environment variable XPNET_STEPS 'compile'" in errors
 
 
 # ---- whatever it is given

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -40,7 +41,10 @@ from xpnet import (
     config,
 )
 from xpnet.training.checks import prepare_targets
-from xpnet.training.steps.compiled import compile_step, why_not
+from xpnet.training.errors import UnsupportedError
+from xpnet.training.steps.compiled import CompiledTraining
+
+from .steps import why_not_compiled
 
 pytestmark = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("numba", "scipy", "threadpoolctl")),
@@ -74,11 +78,11 @@ def classifier(activation=ReLUActivation, n_outputs=5, end=None):
 
 
 def by_compiled(net, X, y, weight=None, threads=1, slices=None):
-    assert why_not(net, X, y, weight) is None
+    assert why_not_compiled(net, X, y, weight) is None
     if weight is not None:
         weight = weight.astype(net.backend.dtype)
     losses, weights, outputs = [], [], []
-    with compile_step(net, X, y, weight, BATCH, threads, keep_outputs=X.shape[0]) as step:
+    with CompiledTraining(net, X, y, weight, BATCH, threads, keep_outputs=X.shape[0]) as step:
         assert step.threads == threads
         assert step.nbytes > 0
         step.load()
@@ -370,7 +374,7 @@ def test_a_loss_that_diverges_shows(data, plan):
 def test_threads_sleep_between_runs_and_end(data, plan):
     X, y = data
     before = set(threading.enumerate())
-    step = compile_step(network(classifier()), X, y, None, BATCH, plan)
+    step = CompiledTraining(network(classifier()), X, y, None, BATCH, plan)
     step.load()
     step.run(np.arange(N), 0.01)
     made = set(threading.enumerate()) - before
@@ -380,7 +384,7 @@ def test_threads_sleep_between_runs_and_end(data, plan):
     assert time.process_time() - start < 0.05
     step.close()
     assert not any(thread.is_alive() for thread in made)
-    again = compile_step(network(classifier()), X, y, None, BATCH, plan)
+    again = CompiledTraining(network(classifier()), X, y, None, BATCH, plan)
     again.load()
     again.run(np.arange(N), 0.01)
     made = set(threading.enumerate()) - before
@@ -392,7 +396,7 @@ def test_an_interrupt_leaves_no_thread_waiting(data, plan, monkeypatch):
     import xpnet.backends.cpu.engine as engine
 
     X, y = data
-    step = compile_step(network(classifier()), X, y, None, BATCH, plan)
+    step = CompiledTraining(network(classifier()), X, y, None, BATCH, plan)
     step.load()
     step.run(np.arange(N), 0.01)
 
@@ -416,7 +420,7 @@ def test_a_thread_that_fails_is_waited_for_no_longer(data, monkeypatch):
     import xpnet.backends.cpu.team as engine
 
     X, y = data
-    with compile_step(network(classifier()), X, y, None, BATCH, 2) as step:
+    with CompiledTraining(network(classifier()), X, y, None, BATCH, 2) as step:
         step.load()
         run_steps, main = engine.run_steps, threading.current_thread()
 
@@ -433,7 +437,7 @@ def test_a_thread_that_fails_is_waited_for_no_longer(data, monkeypatch):
 
 def test_after_closing_there_are_no_runs(data, plan):
     X, y = data
-    with compile_step(network(classifier()), X, y, None, BATCH, plan) as step:
+    with CompiledTraining(network(classifier()), X, y, None, BATCH, plan) as step:
         step.load()
     with pytest.raises(RuntimeError, match="closed"):
         step.run(np.arange(N), 0.01)
@@ -441,19 +445,19 @@ def test_after_closing_there_are_no_runs(data, plan):
 
 def test_samples_that_are_not_there_are_refused(data):
     X, y = data
-    with compile_step(network(classifier()), X, y, None, BATCH) as step:
+    with CompiledTraining(network(classifier()), X, y, None, BATCH) as step:
         step.load()
         for wrong in (-1, N):
             with pytest.raises(IndexError, match="75 samples"):
                 step.run(np.array([0, wrong]), 0.01)
         assert [len(held) for held in step.run(np.arange(0), 0.01)] == [0, 0]
         assert step.outputs is None
-    assert "74 targets" in why_not(network(classifier()), X, y[1:])
-    assert "1 weights" in why_not(network(classifier()), X, y, np.ones(1))
+    assert "74 targets" in why_not_compiled(network(classifier()), X, y[1:])
+    assert "1 weights" in why_not_compiled(network(classifier()), X, y, np.ones(1))
 
 
 def test_small_networks_run_on_one_thread(data):
-    with compile_step(network(classifier()), *data, None, BATCH) as step:
+    with CompiledTraining(network(classifier()), *data, None, BATCH) as step:
         assert step.threads == 1
 
 
@@ -508,29 +512,30 @@ def test_networks_that_compiled_steps_do_not_support(name, data):
     net = REFUSED[name]()
     if name == "after another":
         net.add(TanhActivation())
-    assert name in why_not(net, X, y)
-    assert compile_step(net, X, y, None, BATCH) is None
+    assert name in why_not_compiled(net, X, y)
+    with pytest.raises(UnsupportedError, match=re.escape(name)):
+        CompiledTraining(net, X, y, None, BATCH)
 
 
 def test_features_that_there_is_no_compiled_step_for(data):
     X, y = data
     net = network(classifier())
-    assert why_not(net, X, y) is None
-    assert "contiguous in row order" in why_not(net, np.asfortranarray(X))
-    assert "float16" in why_not(net, X.astype("float16"))
-    assert "complex" in why_not(net, X.astype(complex))
+    assert why_not_compiled(net, X, y) is None
+    assert "contiguous in row order" in why_not_compiled(net, np.asfortranarray(X), y)
+    assert "float16" in why_not_compiled(net, X.astype("float16"), y)
+    assert "complex" in why_not_compiled(net, X.astype(complex), y)
 
 
 def test_another_library_has_no_compiled_step(data):
     pytest.importorskip("array_api_strict")
     X, y = data
     net = network(classifier(), device="device1", backend="array-api-strict")
-    assert "array-api-strict" in why_not(net, X, y)
+    assert "array-api-strict" in why_not_compiled(net, X, y)
 
 
 def test_a_network_with_a_pass_of_its_own_has_no_compiled_step(data):
     net = OwnNetwork().add(DenseLayer(5, (FEATURES,)))
-    assert "OwnNetwork" in why_not(net, *data)
+    assert "OwnNetwork" in why_not_compiled(net, *data)
 
 
 def changed(attribute, value, of=lambda net: net.layers[1]):
@@ -556,14 +561,14 @@ CHANGED = {
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_what_somebody_has_changed_has_no_compiled_step(name, data):
-    assert name in why_not(CHANGED[name](), *data)
+    assert name in why_not_compiled(CHANGED[name](), *data)
 
 
 def test_a_slope_that_turns_signs_round_has_no_compiled_step(data):
     net = network(classifier(lambda: LeakyReLUActivation(0.1)))
-    assert why_not(net, *data) is None
+    assert why_not_compiled(net, *data) is None
     net.layers[1].alpha = -1.0
-    assert "negative slope" in why_not(net, *data)
+    assert "negative slope" in why_not_compiled(net, *data)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
@@ -576,7 +581,7 @@ def test_a_class_that_somebody_has_changed_has_no_compiled_step(data, monkeypatc
     monkeypatch.setattr(
         DenseLayer, "backward_propagation", functools.wraps(original)(mine) if wrapped else mine
     )
-    assert "backward_propagation" in why_not(network(classifier()), *data)
+    assert "backward_propagation" in why_not_compiled(network(classifier()), *data)
 
 
 def test_settings_that_change_between_epochs_are_taken(data, plan):
@@ -592,18 +597,18 @@ def test_settings_that_change_between_epochs_are_taken(data, plan):
 
         net.optimizer.schedule.observe = change
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(config, "kernels", kernels)
+            patch.setenv("XPNET_STEPS", kernels)
             patch.setattr(config, "threads", plan)
             return net.fit((X, y), epochs=4).parameters.copy()
 
-    np.testing.assert_allclose(trained("numba"), trained("numpy"), rtol=1e-9)
+    np.testing.assert_allclose(trained("compiled"), trained("formulas"), rtol=1e-9)
 
 
 def test_an_interrupt_in_the_middle_of_waiting_is_no_hang(data, monkeypatch):
     from xpnet.backends.cpu import team
 
     X, y = data
-    with compile_step(network(classifier()), X, y, None, BATCH, 2) as step:
+    with CompiledTraining(network(classifier()), X, y, None, BATCH, 2) as step:
         step.load()
         step.run(np.arange(N), 0.01)
         waits = []
@@ -653,9 +658,11 @@ def test_a_fork_in_the_middle_of_training_trains_on(data):
     code = """
 import os, sys, numpy as np, xpnet
 from xpnet import *
-xpnet.config.kernels, xpnet.config.threads = "numba", 2
+xpnet.config.threads = 2
 rng = np.random.default_rng(0)
-net = NeuralNetwork(epochs=3, batch_size=16, seed=0, loss="softmax_cross_entropy")
+net = NeuralNetwork(
+    epochs=3, batch_size=16, seed=0, loss="softmax_cross_entropy", steps="compiled"
+)
 net.add(DenseLayer(40, (13,))).add(ReLUActivation()).add(DenseLayer(5))
 children = []
 def metric(y, p):
@@ -680,7 +687,7 @@ def test_other_weights_alone_are_taken(data, rng):
     first, second = (rng.uniform(0, 2, N) for _ in range(2))
     losses = []
     for given in ((first, second), (second, second)):
-        with compile_step(network(classifier()), X, y, given[0].copy(), BATCH, 1) as step:
+        with CompiledTraining(network(classifier()), X, y, given[0].copy(), BATCH, 1) as step:
             step.use(X, y, given[1])
             step.load()
             losses.append(step.run(np.arange(N), 0.01)[0])

@@ -23,6 +23,7 @@ from xpnet import (
     TanhActivation,
 )
 from xpnet.backends import to_host
+from xpnet.training.steps.captured import graphs
 
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
@@ -63,28 +64,34 @@ def assert_same(gpu, cpu, tolerance=1e-8):
     assert gpu.optimizer.n_updates == cpu.optimizer.n_updates
 
 
-@pytest.mark.parametrize("capture", [True, False])
+@pytest.fixture(params=["captured", "one by one"])
+def launches(request, monkeypatch):
+    """Let kernels be launched in graphs, or one by one."""
+    monkeypatch.setattr(graphs, "ONE_BY_ONE", request.param == "one by one")
+
+
+@pytest.mark.usefixtures("launches")
 @pytest.mark.parametrize("layers", ["plain", "sigmoid", "norms"])
-def test_captured_training_is_the_cpus(layers, capture):
+def test_captured_training_is_the_cpus(layers):
     data = samples()
-    assert_same(trained("cuda", data, layers, capture=capture), trained("cpu", data, layers))
+    assert_same(trained("cuda", data, layers, steps="captured"), trained("cpu", data, layers))
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int16", "float32", "float64"])
 def test_captured_training_on_other_types(kind):
-    assert_same(trained("cuda", samples(kind), capture=True), trained("cpu", samples(kind)))
+    assert_same(trained("cuda", samples(kind), steps="captured"), trained("cpu", samples(kind)))
 
 
 def test_captured_training_with_weights_and_another_metric():
     X, y = samples()
     data = X, y, np.linspace(0.1, 1, N)
     more = {"metric": "f1"}
-    assert_same(trained("cuda", data, **more, capture=True), trained("cpu", data, **more))
+    assert_same(trained("cuda", data, **more, steps="captured"), trained("cpu", data, **more))
 
 
-@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.usefixtures("launches")
 @pytest.mark.parametrize("weighted", [True, False])
-def test_captured_training_with_penalties_that_samples_share(weighted, capture):
+def test_captured_training_with_penalties_that_samples_share(weighted):
     X, y = samples()
     data = (X, y, np.linspace(0.1, 1, N)) if weighted else (X, y)
 
@@ -98,7 +105,7 @@ def test_captured_training_with_penalties_that_samples_share(weighted, capture):
         )
         return net.fit(data)
 
-    gpu, cpu = make("cuda", capture=capture), make("cpu")
+    gpu, cpu = make("cuda", steps="captured"), make("cpu")
     np.testing.assert_allclose(
         to_host(gpu.parameters.copy()), cpu.parameters.copy(), rtol=1e-8, atol=1e-8
     )
@@ -129,7 +136,7 @@ def test_captured_training_on_sparse_rows(dense, twice, monkeypatch):
         net.add(DenseLayer(16, (300,))).add(ReLUActivation()).add(DenseLayer(2))
         return net.fit((X, y))
 
-    gpu, cpu = make("cuda", capture=True), make("cpu")
+    gpu, cpu = make("cuda", steps="captured"), make("cpu")
     np.testing.assert_allclose(
         to_host(gpu.parameters.copy()), cpu.parameters.copy(), rtol=1e-8, atol=1e-10
     )
@@ -144,7 +151,7 @@ def test_captured_training_on_a_stream(tmp_path, monkeypatch):
         stored = np.load(tmp_path / "x.npy", mmap_mode="r")
         return network(device, memory_limit=1 << 40, **more).fit((stored, y))
 
-    gpu, cpu = make("cuda", capture=True), make("cpu")
+    gpu, cpu = make("cuda", steps="captured"), make("cpu")
     assert gpu.last_plan.chunk == 192
     np.testing.assert_allclose(
         to_host(gpu.parameters.copy()), cpu.parameters.copy(), rtol=1e-8, atol=1e-10
@@ -193,7 +200,7 @@ def test_another_precision_learns_as_well(precision):
 def test_an_epoch_of_graphs_makes_no_arrays_and_does_not_wait():
     import cupy
 
-    from xpnet.training.steps.captured import capture_step
+    from xpnet.training.steps.captured import CapturedTraining
 
     net, (X, y) = network("cuda", dtype="float32"), samples()
     backend = net.backend
@@ -205,7 +212,7 @@ def test_an_epoch_of_graphs_makes_no_arrays_and_does_not_wait():
         def malloc_preprocess(self, **arguments):
             made.append(arguments)
 
-    step = capture_step(
+    step = CapturedTraining(
         net, backend.asarray(X), backend.asarray(y), None, 32, backend.machine("float32")
     )
     with step:
@@ -275,7 +282,7 @@ def test_ctrl_c_ends_a_captured_epoch_with_its_history(metric, ctrl_c):
             os.kill(os.getpid(), signal.SIGINT)
 
     data = [np.tile(each, (30, *[1] * (each.ndim - 1))) for each in samples()]
-    net = network("cuda", metric=metric, capture=True)
+    net = network("cuda", metric=metric, steps="captured")
     with pytest.raises(KeyboardInterrupt):
         net.fit(tuple(data), callbacks=Press())
     assert net.history.epochs == 1
@@ -285,7 +292,8 @@ def test_ctrl_c_ends_a_captured_epoch_with_its_history(metric, ctrl_c):
     assert 0 < net.optimizer.n_updates < len(data[0]) // 32
 
 
-@pytest.mark.parametrize("arguments", [{"capture": True}, {"capture": False}, {"metric": "f1"}])
+@pytest.mark.usefixtures("launches")
+@pytest.mark.parametrize("arguments", [{"steps": "captured"}, {"metric": "f1"}])
 def test_a_call_of_fit_leaves_no_memory_taken(arguments):
     """With Python's garbage collector off, which would hide a reference cycle."""
     import cupy
@@ -311,7 +319,7 @@ def test_the_second_device_is_another_one():
     if cupy.cuda.runtime.getDeviceCount() < 2:
         pytest.skip("there is one GPU here")
     data = samples()
-    net = trained("cuda:1", data, capture=True)
+    net = trained("cuda:1", data, steps="captured")
     assert net.parameters.gather().device.id == 1
     with cupy.cuda.Device(0):
         answers = net.predict(cupy.asarray(data[0]))

@@ -9,7 +9,7 @@ import pytest
 from xpnet import BatchNormalization, DenseLayer, Dropout, NeuralNetwork, ReLUActivation
 from xpnet.backends.cuda import cublas as _cublas
 from xpnet.backends.cuda import machine as cuda_machine
-from xpnet.training.steps.captured import capture_step
+from xpnet.training.steps.captured import CapturedTraining
 
 from .cuda import standin
 
@@ -136,7 +136,7 @@ def test_a_steady_step_makes_nothing_waits_for_nothing_and_is_so_many_launches(
     machine = cuda_machine.CudaMachine("float64")
     order, counts = np.arange(N), standin.counts
     per_step = 14 if kind == "plain" else 18
-    with capture_step(net, X, y, None, BATCH, machine, capture=capture) as step:
+    with CapturedTraining(net, X, y, None, BATCH, machine, capture=capture) as step:
         for epoch in range(3):
             step.load()
             counts.clear()
@@ -156,7 +156,7 @@ def test_a_steady_step_makes_nothing_waits_for_nothing_and_is_so_many_launches(
 
 def test_the_order_is_sent_from_memory_that_does_not_move(cublas, monkeypatch, rng):
     X, y, sent = rng.standard_normal((N, K)), rng.integers(0, 5, N), []
-    with capture_step(
+    with CapturedTraining(
         network("plain"), X, y, None, BATCH, cuda_machine.CudaMachine("float64")
     ) as step:
         step.load()
@@ -176,7 +176,7 @@ def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):
     X, y = rng.standard_normal((N, K)), rng.integers(0, 5, N)
     found, expected = network("norms"), network("norms")
     orders = [rng.permutation(N) for _ in range(2)]
-    with capture_step(found, X, y, None, BATCH, cuda_machine.CudaMachine("float64")) as step:
+    with CapturedTraining(found, X, y, None, BATCH, cuda_machine.CudaMachine("float64")) as step:
         for order in orders:
             step.load()
             step.run(order)
@@ -184,7 +184,7 @@ def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):
     epochs = iter(orders)
     expected.orders.samples = lambda n, epoch: next(epochs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xpnet.config.kernels", "numpy")
+        patch.setenv("XPNET_STEPS", "formulas")
         expected.fit((X, y), epochs=2)
     for k, layer in enumerate(found.layers):
         for name in (*layer.parameter_names, *layer.state_names):

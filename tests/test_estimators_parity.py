@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from xpnet import config, datasets
+from xpnet import datasets
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -122,21 +122,21 @@ def assert_same(found, expected, X, losses=True, tolerance=1e-8):
 
 
 NUMBA = pytest.mark.skipif(not HAS_NUMBA, reason="compiled steps need the extra numba")
-KERNELS = ["numpy", pytest.param("numba", marks=NUMBA)]
+KERNELS = ["formulas", pytest.param("compiled", marks=NUMBA)]
 
 
 @pytest.fixture(params=KERNELS)
 def kernels(request, monkeypatch):
     """Steps in formulas, and compiled ones."""
-    monkeypatch.setattr(config, "kernels", request.param)
+    monkeypatch.setenv("XPNET_STEPS", request.param)
     return request.param
 
 
 with_kernels = pytest.mark.parametrize(
     ("problem", "kernels"),
-    [(problem, "numpy") for problem in PROBLEMS]
+    [(problem, "formulas") for problem in PROBLEMS]
     # There are no compiled steps for Poisson's loss.
-    + [pytest.param(each, "numba", marks=NUMBA) for each in PROBLEMS if "Poisson" not in each],
+    + [pytest.param(each, "compiled", marks=NUMBA) for each in PROBLEMS if "Poisson" not in each],
     indirect=["kernels"],
 )
 
@@ -508,7 +508,7 @@ DATA_SETS = {
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_scores_in_float32_are_as_good(name, request, monkeypatch):
     """The mean of five seeds is at most a standard deviation below scikit-learn's."""
-    monkeypatch.setattr(config, "kernels", "numba" if HAS_NUMBA else "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "compiled" if HAS_NUMBA else "formulas")
     kind, make, settings = DATA_SETS[name]
     X, y = make(request.getfixturevalue("data_folder")) if name == "MNIST" else make()
     X, X_test, y, y_test = train_test_split(scale(X), y, random_state=0)

@@ -18,7 +18,6 @@ from xpnet import (
     ReLUActivation,
     SigmoidActivation,
     TanhActivation,
-    config,
 )
 from xpnet.backends import to_host
 
@@ -110,7 +109,7 @@ def test_the_plan_is_what_training_takes(name):
 
 
 def test_the_plan_asked_for_is_the_plan_of_the_training(monkeypatch):
-    monkeypatch.setattr(config, "kernels", "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "formulas")
     net = network((784, 100, 10), optimizer="adam")
     X, y = images((784, 100, 10), dtype="uint8")
     expected = net.memory_plan(128, N, dtype="uint8")
@@ -431,10 +430,11 @@ def test_a_first_layer_that_needs_dense_rows_gets_them(rng):
 
 
 def test_images_stay_integers_on_the_device(backend, rng):
+    from xpnet.training.feeding.intake import Intake
     from xpnet.training.feeding.placing import place
 
     X = rng.integers(0, 256, (20, 30), np.uint8)
-    placed = place(Dataset(X), backend)
+    placed = place(Dataset(X), Intake(backend))
     assert str(placed.X.dtype).endswith("uint8")
     assert next(placed.batches(5)).X.dtype == backend.float_dtype
 
@@ -492,9 +492,9 @@ def mean_error(y_true, y_pred):
     ],
     ids=["converted", "converted up", "narrow", "read at once", "single", "function", "validation"],
 )
-@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+@pytest.mark.parametrize("kernels", ["formulas", "auto"])
 def test_the_plan_counts_that_too(case, kernels, tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     case = dict(case)
     sizes, n = case.pop("sizes", (100, 64, 10)), case.pop("n", 20_000)
     kind, limit = case.pop("X", "float32"), case.pop("limit", None)
@@ -523,7 +523,7 @@ def test_the_plan_counts_that_too(case, kernels, tmp_path, monkeypatch):
 def test_the_plan_asked_for_holds_whatever_the_type_of_the_targets(kind, monkeypatch):
     X, y = images((100, 64, 30), 4000, "float64")
     y = np.random.default_rng(0).random((4000, 30)) if kind == "float64" else np.eye(30)[y]
-    monkeypatch.setattr(config, "kernels", "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "formulas")
     net = network((100, 64, 30), epochs=1, loss="mse")
     expected = net.memory_plan(128, 4000, dtype="float64")
     net.memory_limit = expected.total
@@ -582,6 +582,6 @@ def test_a_plan_of_impossible_numbers_is_refused(bad):
 def test_a_limit_that_is_the_devices_is_not_called_the_users(monkeypatch):
 
     net = network()
-    monkeypatch.setattr("xpnet.training.feeding.placing._available", lambda *_: 1000)
+    monkeypatch.setattr("xpnet.training.feeding.training_data._available", lambda *_: 1000)
     with pytest.raises(MemoryPlanError, match="a device with more memory"):
         net.fit(images())

@@ -761,10 +761,11 @@ def test_a_metric_of_the_library_is_not_altered_by_a_network():
 
 
 def test_integers_are_kept_as_they_are_until_a_batch_is_made(backend):
+    from xpnet.training.feeding.intake import Intake
     from xpnet.training.feeding.placing import place
 
     X = backend.asarray(np.arange(12, dtype=np.uint8).reshape(4, 3))
-    arrays = place(Dataset(X), backend)
+    arrays = place(Dataset(X), Intake(backend))
     assert arrays.X is X
     assert next(arrays.batches(2)).X.dtype == backend.float_dtype
 

@@ -16,7 +16,6 @@ from xpnet import (
     NeuralNetwork,
     Normalization,
     TanhActivation,
-    config,
     load,
     resolve,
 )
@@ -24,6 +23,7 @@ from xpnet.backends import to_host
 from xpnet.training import memory
 
 from .conftest import opened
+from .steps import why_not_captured, why_not_compiled
 
 EXAMPLES = {"derandomize": True, "deadline": None}
 WIDE = ["float64", "int32", "uint32", "int64", "uint64"]
@@ -340,15 +340,15 @@ def test_other_libraries_standardize_in_the_datas_own_type(kind):
 @settings(max_examples=60, **EXAMPLES)
 def test_compiled_steps_standardize_in_the_datas_own_type(X):
     pytest.importorskip("numba")
-    from xpnet.training.steps.compiled import compile_step, why_not
+    from xpnet.training.steps.compiled import CompiledTraining
 
     if X.dtype == np.float16:  # for which there is no kernel: it is placed as float32
         X = X.astype(np.float32)
     layer = Normalization.adapt(X)
     net, n = identity(layer), len(X)
     y = np.zeros((n, 3))
-    assert why_not(net, X, y) is None
-    with compile_step(net, X, y, None, 4, 1, keep_outputs=n) as step:
+    assert why_not_compiled(net, X, y) is None
+    with CompiledTraining(net, X, y, None, 4, 1, keep_outputs=n) as step:
         step.load()
         step.run(np.arange(n), 0.0)
         assert_standardized(step.outputs, X, layer)
@@ -358,7 +358,7 @@ def test_compiled_steps_standardize_in_the_datas_own_type(X):
 @given(features())
 @settings(max_examples=30, **EXAMPLES)
 def test_captured_steps_standardize_in_the_datas_own_type(X):
-    from xpnet.training.steps.captured import capture_step, why_not
+    from xpnet.training.steps.captured import CapturedTraining
 
     from .cuda.machine import EmulatedMachine
 
@@ -367,9 +367,9 @@ def test_captured_steps_standardize_in_the_datas_own_type(X):
     layer = Normalization.adapt(X)
     net, n = identity(layer), len(X)
     y = np.zeros((n, 3))
-    assert why_not(net, X, y) is None
+    assert why_not_captured(net, X, y) is None
     machine = EmulatedMachine("float32")
-    with capture_step(net, X, y, None, 4, machine, keep_outputs=n) as step:
+    with CapturedTraining(net, X, y, None, 4, machine, keep_outputs=n) as step:
         step.load()
         step.run(np.arange(n))
         step.wait()
@@ -386,7 +386,7 @@ def device(request, monkeypatch):
         return request.getfixturevalue("cuda").device_name
     if request.param == "compiled":
         pytest.importorskip("numba")
-    monkeypatch.setattr(config, "kernels", "numba" if request.param == "compiled" else "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "compiled" if request.param == "compiled" else "auto")
     return "cpu"
 
 
@@ -429,7 +429,7 @@ def test_far_offset_columns_are_streamed_in_their_own_type(kind, device, tmp_pat
         data = np.memmap(tmp_path / "X.bin", X.dtype, "w+", shape=X.shape)
         data[:] = X
         monkeypatch.setattr(
-            "xpnet.training.feeding.placing._KEPT_FREE", 2.0
+            "xpnet.training.feeding.training_data._KEPT_FREE", 2.0
         )  # as if there were no room for it
     else:
         monkeypatch.setattr(memory, "CHUNK_BYTES", 1 << 18)

@@ -23,7 +23,6 @@ from xpnet import (
     ReLUActivation,
     SoftmaxActivation,
     SoftmaxCrossEntropy,
-    config,
 )
 from xpnet.backends import to_host
 from xpnet.losses import LOSSES, ClassLoss
@@ -50,7 +49,7 @@ def steps(request, monkeypatch):
         return elsewhere(request)
     if request.param == "compiled":
         pytest.importorskip("numba")
-    monkeypatch.setattr(config, "kernels", {"formulas": "numpy"}.get(request.param, "numba"))
+    monkeypatch.setenv("XPNET_STEPS", {"captured": "auto"}.get(request.param, request.param))
     return {}
 
 
@@ -176,15 +175,15 @@ def _trained(factor, dtype, loss="softmax_cross_entropy", n_outputs=3, metric="a
     return np.concatenate([*rows, to_host(net.parameters.copy())])
 
 
-@pytest.mark.parametrize("kernels", ["numpy", "numba"])
+@pytest.mark.parametrize("kernels", ["formulas", "compiled"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     "task", [(), ("mse", 1, "rmse"), ("mse", 1, "r2")], ids=["classes", "rmse", "r2"]
 )
 def test_weights_times_any_factor_train_alike_or_are_refused(kernels, dtype, task, monkeypatch):
-    if kernels == "numba":
+    if kernels == "compiled":
         pytest.importorskip("numba")
-    monkeypatch.setattr(config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     expected = _trained(1.0, dtype, *task)
     refused = []
 

@@ -19,7 +19,6 @@ from xpnet import (
     NeuralNetwork,
     SoftmaxCrossEntropy,
     TanhActivation,
-    config,
 )
 from xpnet.activations import ActivationLayer
 from xpnet.common.overrides import has_methods_of, replaced
@@ -28,7 +27,8 @@ from xpnet.losses import LOSSES, MeanLoss
 from xpnet.model.parameters import Parameters
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.regularizers import L2, REGULARIZERS
-from xpnet.training.steps.compiled import why_not
+
+from .steps import why_not_compiled
 
 FEATURES = 4
 RNG = np.random.default_rng(4)
@@ -50,14 +50,14 @@ def network(kind=NeuralNetwork, dense=DenseLayer, activation=LeakyReLUActivation
 
 
 def weights(net, kernels, monkeypatch):
-    monkeypatch.setattr(config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     net.fit((X, Y))
     return net.parameters.copy()
 
 
 def trains_alike(make, monkeypatch):
     """Compare training by formulas with the steps that the library chooses."""
-    by_formulas = weights(make(), "numpy", monkeypatch)
+    by_formulas = weights(make(), "formulas", monkeypatch)
     np.testing.assert_allclose(
         weights(make(), "auto", monkeypatch), by_formulas, rtol=1e-9, atol=1e-12
     )
@@ -65,7 +65,7 @@ def trains_alike(make, monkeypatch):
 
 
 def test_unchanged_networks_are_compiled():
-    assert why_not(network(), X, Y) is None
+    assert why_not_compiled(network(), X, Y) is None
 
 
 # ---- packages of others
@@ -128,9 +128,9 @@ def test_classes_of_other_packages_are_not_taken_for_ours(extras, part, name, mo
     def make():
         return network(**{part: kind() if part == "loss" else kind})
 
-    assert why_not(make(), X, Y) is not None
+    assert why_not_compiled(make(), X, Y) is not None
     changed = trains_alike(make, monkeypatch)
-    assert not np.allclose(changed, weights(network(), "numpy", monkeypatch))
+    assert not np.allclose(changed, weights(network(), "formulas", monkeypatch))
 
 
 def test_a_class_beside_the_package_is_not_ours(monkeypatch):
@@ -140,7 +140,7 @@ def test_a_class_beside_the_package_is_not_ours(monkeypatch):
     space = {"w": np.zeros((FEATURES, 3))}
     exec(compile(source, path, "exec"), space)
     kind = type("NeuralNetwork", (NeuralNetwork,), {**space, "__module__": "xpnet.neuralnet"})
-    assert "forward_propagation" in why_not(network(kind), X, Y)
+    assert "forward_propagation" in why_not_compiled(network(kind), X, Y)
 
 
 # ---- objects
@@ -174,7 +174,7 @@ def test_an_optimizer_with_an_update_of_its_own(way, monkeypatch):
         net.optimizer.update = WAYS[way](lambda w, gradient: w - 0.01 * gradient)
         return net
 
-    assert "update" in why_not(make(), X, Y)
+    assert "update" in why_not_compiled(make(), X, Y)
     trains_alike(make, monkeypatch)
 
 
@@ -217,7 +217,7 @@ def test_objects_with_a_method_of_their_own(name, monkeypatch):
         setattr(thing, name.split()[0], value)
         return net
 
-    assert name.split()[0] in why_not(make(), X, Y)
+    assert name.split()[0] in why_not_compiled(make(), X, Y)
     if name != "forward_propagation":
         trains_alike(make, monkeypatch)
 

@@ -181,7 +181,7 @@ def test_samples_share_a_penalty_by_what_they_weigh(weighted, in_pieces, monkeyp
     X, y = samples(23)
     weight = np.random.default_rng(1).uniform(0.1, 2, len(y)) if weighted else np.ones(len(y))
     settings = {"optimizer": SGD(0.1, momentum=0.0), "shuffle": False, "epochs": 1}
-    monkeypatch.setattr(config, "kernels", "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "formulas")
     net = network(PER_SAMPLE, **settings, batch_size=10)
     if in_pieces:
         net.memory_limit = net.memory_plan(n_samples=23).total - 1000
@@ -209,7 +209,7 @@ def test_shared_penalties_are_reported_alike_whatever_the_steps(threads, sizes, 
     X, y = rng.standard_normal((230, sizes[0])), rng.integers(0, sizes[-1], 230)
 
     def fitted(kernels):
-        monkeypatch.setattr(config, "kernels", kernels)
+        monkeypatch.setenv("XPNET_STEPS", kernels)
         monkeypatch.setattr(config, "threads", threads)
         net = NeuralNetwork(
             epochs=3,
@@ -225,7 +225,7 @@ def test_shared_penalties_are_reported_alike_whatever_the_steps(threads, sizes, 
 
     if find_spec("numba") is None:
         pytest.skip("compiled steps need the extra numba")
-    by_formulas, compiled = fitted("numpy"), fitted("numba")
+    by_formulas, compiled = fitted("formulas"), fitted("compiled")
     np.testing.assert_allclose(parameters(compiled), parameters(by_formulas), rtol=1e-8, atol=1e-11)
     for name in ("loss", "penalty"):
         assert compiled.history[name] == pytest.approx(by_formulas.history[name], rel=1e-10)
@@ -268,11 +268,12 @@ def test_decoupled_decay_is_something_else():
 
 def compare(make, request, monkeypatch, kernels):
     X, y = samples()
-    monkeypatch.setattr(config, "kernels", "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "formulas")
     expected = make().fit((X, y))
-    if kernels == "numba":
-        monkeypatch.setattr(config, "kernels", "numba")
+    if kernels == "compiled":
+        monkeypatch.setenv("XPNET_STEPS", "compiled")
     else:
+        monkeypatch.setenv("XPNET_STEPS", "captured")
         request.getfixturevalue("emulated")
     found = make().fit((X, y))
     assert found.last_plan.compiled > 0
@@ -281,10 +282,10 @@ def compare(make, request, monkeypatch, kernels):
     assert found.history["penalty"] == pytest.approx(expected.history["penalty"], rel=1e-9)
 
 
-@pytest.mark.parametrize("kernels", ["numba", "cuda"])
+@pytest.mark.parametrize("kernels", ["compiled", "cuda"])
 @pytest.mark.parametrize("regularizer", [L1(0.01), L2(0.02), L1L2(0.01, 0.02)])
 def test_compiled_and_captured_steps_have_it_too(kernels, regularizer, request, monkeypatch):
-    if kernels == "numba" and find_spec("numba") is None:
+    if kernels == "compiled" and find_spec("numba") is None:
         pytest.skip("compiled steps need the extra numba")
 
     def make():
@@ -298,14 +299,14 @@ def test_compiled_and_captured_steps_have_it_too(kernels, regularizer, request, 
     compare(make, request, monkeypatch, kernels)
 
 
-@pytest.mark.parametrize("kernels", ["numpy", "numba", "cuda"])
+@pytest.mark.parametrize("kernels", ["formulas", "compiled", "cuda"])
 def test_batches_with_a_weight_of_0_have_no_shared_penalty(kernels, request, monkeypatch):
-    if kernels == "numba":
+    if kernels == "compiled":
         pytest.importorskip("numba")
     if kernels == "cuda":
         request.getfixturevalue("emulated")
     else:
-        monkeypatch.setattr(config, "kernels", kernels)
+        monkeypatch.setenv("XPNET_STEPS", kernels)
     X, y = samples()
     weight = np.ones(len(X))
     weight[16:64] = 0.0  # three of the six batches
@@ -319,12 +320,12 @@ def test_batches_with_a_weight_of_0_have_no_shared_penalty(kernels, request, mon
 
 @pytest.mark.skipif(find_spec("numba") is None, reason="compiled steps need the extra numba")
 def test_what_kernels_do_not_know_is_trained_by_formulas(monkeypatch):
-    monkeypatch.setattr(config, "kernels", "numba")
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     with pytest.raises(ValueError, match="the regularizer Quartic of weights"):
         network(Quartic()).fit(samples())
     with pytest.raises(ValueError, match="max_norm"):
         network(layer={"max_norm": 1.0}).fit(samples())
-    monkeypatch.setattr(config, "kernels", "auto")
+    monkeypatch.setenv("XPNET_STEPS", "auto")
     assert network(Quartic()).fit(samples()).history["penalty"][-1] > 0
 
 

@@ -54,7 +54,7 @@ def targets_of(loss):
 @pytest.fixture(autouse=True)
 def by_formulas(monkeypatch):
     """Use formulas, whose results do not depend on how cores share the work."""
-    monkeypatch.setattr(config, "kernels", "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "formulas")
 
 
 def network(*layers, **more):
@@ -204,9 +204,9 @@ def test_parts_of_the_library_come_back(role, kind, drawing, tmp_path_factory):
         comes_back(net, path, y)
 
 
-@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+@pytest.mark.parametrize("kernels", ["formulas", "auto"])
 def test_all_ways_to_take_steps_go_on_alike(kernels, tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     monkeypatch.setattr(config, "threads", 1)
     comes_back(network(TanhActivation(), Dropout(0.3), epochs=4), tmp_path / "net")
 

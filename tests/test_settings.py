@@ -18,7 +18,6 @@ from xpnet import (
     NeuralNetwork,
     NotFittedError,
     ReduceLROnPlateau,
-    config,
     load,
 )
 from xpnet.data import Dataset
@@ -49,7 +48,7 @@ WRONG = {
     "memory_limit": [0, -1, "1 GB", 1e9],
     "backend": ["cuda", None],
     "precision": ["float8", None, 32],
-    "capture": ["never", 1, None],
+    "steps": ["never", 1, True],
     "optimizer": ["adm", None, 0.1, DenseLayer],
     "loss": ["msse", None, len, Accuracy()],
     "metric": ["accuraci", 3, DenseLayer],
@@ -249,11 +248,11 @@ class ReplacesTheOptimizer(Callback):
             network.optimizer = SGD(1e38, momentum=0.9)
 
 
-@pytest.mark.parametrize("kernels", ["numpy", "numba"])
+@pytest.mark.parametrize("kernels", ["formulas", "compiled"])
 def test_an_epoch_that_is_undone_gives_the_optimizer_back(kernels, monkeypatch):
-    if kernels == "numba":
+    if kernels == "compiled":
         pytest.importorskip("numba")
-    monkeypatch.setattr(config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     net = regression(optimizer=Adam(0.01))
     with pytest.raises(DivergedError):
         net.fit((X, VALUES), callbacks=ReplacesTheOptimizer())
@@ -324,9 +323,9 @@ def test_another_target_unit_asks_for_another_training():
     net.fit((X, VALUES), restart=True).predict(X)
 
 
-@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+@pytest.mark.parametrize("kernels", ["formulas", "auto"])
 def test_a_used_optimizer_takes_the_type_of_the_network_that_gets_it(kernels, monkeypatch):
-    monkeypatch.setattr(config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     used = regression(optimizer="adam").fit((X, VALUES)).optimizer
     net = regression(dtype="float64")
     net.optimizer = used

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xpnet import Dataset, DenseLayer, NeuralNetwork, Normalization, TanhActivation, config
+from xpnet import Dataset, DenseLayer, NeuralNetwork, Normalization, TanhActivation
 from xpnet.backends import resolve
 from xpnet.callbacks import Callback
 from xpnet.data import train_test_split
@@ -139,12 +139,12 @@ DOORS = {
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("kernels", ["auto", "numpy"])
+@pytest.mark.parametrize("kernels", ["auto", "formulas"])
 @pytest.mark.parametrize("name", ["indptr jumps", "indptr is negative", "indptr ends beyond"])
 def test_damage_after_a_data_set_was_made_is_seen_at_every_door(
     door, kernels, name, trained, monkeypatch
 ):
-    monkeypatch.setattr(config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     data = Dataset(whole(), Y)
     DAMAGES["csr", name](data.X)
     with pytest.raises(ValueError, match=REFUSED):
@@ -194,10 +194,10 @@ class Vandal(Callback):
         self.X.indptr[1:-1] = -FAR
 
 
-@pytest.mark.parametrize("kernels", ["auto", "numpy"])
+@pytest.mark.parametrize("kernels", ["auto", "formulas"])
 @pytest.mark.parametrize("first", [None, Normalization], ids=["kept sparse", "made dense"])
 def test_training_does_not_see_what_a_callback_does_to_the_matrix(kernels, first, monkeypatch):
-    monkeypatch.setattr(config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     results = []
     for vandal in (False, True):
         data = Dataset(whole(), Y)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xpnet import Callback, Dataset, DenseLayer, NeuralNetwork, TanhActivation, config
+from xpnet import Callback, Dataset, DenseLayer, NeuralNetwork, TanhActivation
 from xpnet.backends import Memory, to_host
 from xpnet.backends._numpy import NumpyBackend
 from xpnet.data.chunks import chunk_sizes, mixed_chunks, rows_of
@@ -100,12 +100,12 @@ def parameters(net):
 
 
 @contextlib.contextmanager
-def small_chunks(size=2 * 16 * K * 2, kernels="numpy") -> Iterator[None]:
+def small_chunks(size=2 * 16 * K * 2, kernels="formulas") -> Iterator[None]:
     """Stream in several chunks, and take the steps that take arrays of any layout."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xpnet.training.memory.CHUNK_BYTES", size)
         patch.setattr("xpnet.training.memory.DECODED_BLOCKS", 1)
-        patch.setattr(config, "kernels", kernels)
+        patch.setenv("XPNET_STEPS", kernels)
         yield
 
 
@@ -213,14 +213,14 @@ def test_compiled_steps_take_stored_numbers_too(kind, dtype, limit, tmp_path):
         "zarr": lambda X, folder: zarr(X, folder, (20, K)),
         "sliced": lambda X, folder: Sliced(X),
     }[kind]
-    with small_chunks(128 * K * X.itemsize, kernels="numba"):
+    with small_chunks(128 * K * X.itemsize, kernels="compiled"):
         assert_same_network(make(X, tmp_path), in_memory(X), limit, shuffle=limit is None)
 
 
 @pytest.mark.parametrize("dtype", [">u2", ">f4", ">f8", "<i8"])
 def test_compiled_steps_take_arrays_of_other_byte_orders(dtype):
     X = numbers(dtype, 600)
-    with small_chunks(kernels="numba"):
+    with small_chunks(kernels="compiled"):
         assert_same_network(X, in_memory(X), None)
 
 
@@ -303,7 +303,7 @@ def free(monkeypatch):
         answer = None if size is None else Memory(size, size)
         monkeypatch.setattr(NumpyBackend, "memory", lambda self: answer)
 
-    monkeypatch.setattr(config, "kernels", "numpy")  # whose plan is known from the beginning
+    monkeypatch.setenv("XPNET_STEPS", "formulas")  # whose plan is known from the beginning
     return set_free
 
 
@@ -344,7 +344,7 @@ def test_a_limit_streams_what_would_fit():
 def test_only_small_data_are_read_at_once_if_the_free_memory_is_unknown(free, monkeypatch):
     free(None)
     assert reading_counts(900, 90)[0].chunk is None
-    monkeypatch.setattr("xpnet.training.feeding.placing._ASSUMED_FREE", 100_000)
+    monkeypatch.setattr("xpnet.training.feeding.training_data._ASSUMED_FREE", 100_000)
     assert reading_counts(20_000, 90)[0].chunk is not None
 
 
@@ -361,7 +361,7 @@ def test_where_reading_at_once_runs_out_of_memory_the_data_are_streamed(monkeypa
     def full(X):
         raise MemoryError("none left")
 
-    monkeypatch.setattr("xpnet.training.feeding.placing.read_all", full)
+    monkeypatch.setattr("xpnet.data.stored.read_all", full)
     plan, training, validation = reading_counts(900, 90)
     assert plan.chunk is not None
     assert (training, validation) == (3, 3)

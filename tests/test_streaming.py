@@ -514,9 +514,9 @@ def test_a_file_sorted_by_class_trains_as_its_shuffled_copy(chunks, rows, tmp_pa
     assert min(accuracy) > 0.92
 
 
-@pytest.mark.parametrize("kernels", ["numpy", "auto"])
+@pytest.mark.parametrize("kernels", ["formulas", "auto"])
 def test_sorted_arrays_beyond_the_limit_are_mixed_as_well(kernels, monkeypatch):
-    monkeypatch.setattr("xpnet.config.kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     data, held_out = classes(12_000)
     whole = learner(epochs=2).fit(data, validation=held_out)
     net = learner(epochs=2, memory_limit=2_900_000).fit(data, validation=held_out)
@@ -539,17 +539,19 @@ def test_sorted_arrays_beyond_the_limit_are_mixed_as_well(kernels, monkeypatch):
 )
 def test_blocks_are_near_64_kib_or_what_the_file_decodes(row, decoded, chunk, expected):
     from xpnet.training import memory
+    from xpnet.training.purpose import sizes_of
 
-    sizes = memory.Sizes(4, row, 4, row, decoded)
-    assert memory.plan(network(), sizes, 10**6, 32, chunk=chunk).block == expected
+    sizes = memory.DataSizes(4, row, 4, row, decoded)
+    assert memory.plan(sizes_of(network()), sizes, 10**6, 32, chunk=chunk).block == expected
 
 
 def test_chunks_grow_with_the_data_and_with_what_the_file_decodes():
     from xpnet.training import memory
+    from xpnet.training.purpose import request_of
 
     def chunk(n, decoded=1, available=float("inf")):
-        sizes = memory.Sizes(4, 1024, 4, 1024, decoded)
-        return memory.choose(network(), sizes, n, available, streamed=True).chunk * 1024
+        sizes = memory.DataSizes(4, 1024, 4, 1024, decoded)
+        return memory.choose(request_of(network()), sizes, n, available, streamed=True).chunk * 1024
 
     assert chunk(10**5) == pytest.approx(memory.CHUNK_BYTES, rel=0.3)
     assert chunk(10**7) == pytest.approx(1024 * 10**7 / 64, rel=0.02)

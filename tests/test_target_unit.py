@@ -110,9 +110,9 @@ def test_a_score_compares_what_predict_returns_with_the_targets(
 
 @pytest.mark.parametrize("metric", [*OF_VALUES, plain_mae, LargestError()])
 @pytest.mark.parametrize("n_outputs", [1, 2])
-@pytest.mark.parametrize("kernels", ["numpy", "numba"])
+@pytest.mark.parametrize("kernels", ["formulas", "compiled"])
 def test_the_history_is_in_the_unit_of_the_targets(metric, n_outputs, kernels, monkeypatch):
-    monkeypatch.setattr(xpnet.config, "kernels", kernels)
+    monkeypatch.setenv("XPNET_STEPS", kernels)
     X, y = targets(-4e7, 0.25, n_outputs=n_outputs)
     net = build(suggested_unit(y), metric, n_outputs, epochs=4).fit((X, y), (X, y))
     assert net.history["val_metric"][-1] == pytest.approx(net.score((X, y)), rel=1e-4)
@@ -140,18 +140,14 @@ def test_the_history_of_every_backend_is_in_the_unit_of_the_targets(backend):
 @given(
     exponent=st.integers(-12, 12),
     offset=st.floats(-1e6, 1e6),
-    kernels=st.sampled_from(["numpy", "numba"]),
+    steps=st.sampled_from(["formulas", "compiled"]),
 )
-def test_training_does_not_depend_on_the_unit(exponent, offset, kernels):
+def test_training_does_not_depend_on_the_unit(exponent, offset, steps):
     scale = 10.0**exponent
     X, y = targets(0.0, 1.0)
     _, other = targets(offset * scale, scale)
-    before, xpnet.config.kernels = xpnet.config.kernels, kernels
-    try:
-        first = build((0.0, 1.0), epochs=5).fit((X, y))
-        second = build((offset * scale, scale), epochs=5).fit((X, other))
-    finally:
-        xpnet.config.kernels = before
+    first = build((0.0, 1.0), epochs=5, steps=steps).fit((X, y))
+    second = build((offset * scale, scale), epochs=5, steps=steps).fit((X, other))
     np.testing.assert_allclose(second.history["loss"], first.history["loss"], rtol=1e-4)
     assert second.score((X, other)) == pytest.approx(first.score((X, y)), rel=1e-4)
     shifted = (second.predict(X) - offset * scale) / scale

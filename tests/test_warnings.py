@@ -16,7 +16,6 @@ from xpnet import (
     LambdaCallback,
     NeuralNetwork,
     Watch,
-    config,
 )
 from xpnet.backends._warnings import warn
 from xpnet.datasets.text import load_bags
@@ -272,7 +271,7 @@ def test_the_warnings_of_a_search_point_at_its_call():
 
 
 def test_losses_that_overflow_are_told_without_numpys_warnings(monkeypatch):
-    monkeypatch.setattr(config, "kernels", "numpy")
+    monkeypatch.setenv("XPNET_STEPS", "formulas")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         find_learning_rate(regression(), (X, 1e3 * X[:, 0]), least=1e17, most=1e19)

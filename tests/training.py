@@ -4,7 +4,7 @@ import numpy as np
 
 from xpnet.data import Dataset
 from xpnet.training.feeding.placing import place
-from xpnet.training.feeding.wide import takes_wide
+from xpnet.training.purpose import intake_of
 from xpnet.training.sums import loss_arguments
 
 N, BATCH = 75, 16  # the last batch is short
@@ -25,7 +25,7 @@ def in_halves(X):
 def by_formulas(net, X, y, weight=None):
     """Train as the trainer does, step by step; return losses, weights and outputs."""
     data = Dataset(X, y) if weight is None else Dataset(X, y, sample_weight=weight)
-    arrays = place(data, net.backend, y, first=takes_wide(net, net.backend))
+    arrays = place(data, intake_of(net, net.backend), y)
     losses, weights, outputs = [], [], []
     for order in orders():
         for batch in arrays.batches(BATCH, order):

@@ -2,15 +2,6 @@
 
 Attributes
 ----------
-kernels : str
-    How networks train on NumPy. ``"auto"``: in compiled steps where the extra ``numba`` is
-    installed, the network is made of the parts that there are compiled steps for, and an epoch has
-    more than a few steps. ``"numpy"``: never. ``"numba"``: always, and what has no compiled step is
-    refused with the reason. After compiled steps layers have no input, output or gradients of a
-    last step. A network with a method that somebody has replaced, in a subclass, an object or a
-    class of this package, is trained by its formulas; functions that are no methods, e.g. those of
-    :mod:`xpnet.backends.ops`, are not looked at: replace them under ``"numpy"`` only. The
-    environment variable ``XPNET_KERNELS`` gives the first value, if it is not empty.
 threads : int or None
     How many threads compiled steps take, or fewer where layers are too narrow to share; None for
     what is fastest, and at most one for each core. The environment variable ``XPNET_THREADS``
@@ -28,15 +19,11 @@ blas_sleep : bool
 Examples
 --------
 >>> import xpnet
->>> xpnet.config.kernels = "numpy"
->>> xpnet.config.kernels = "auto"
+>>> xpnet.config.threads = 1
+>>> xpnet.config.threads = None
 """
 
 import os
-
-KERNELS = ("auto", "numpy", "numba")
-
-kernels: str = os.environ.get("XPNET_KERNELS", "").strip() or "auto"
 
 
 def _whole(text: str) -> int | str | None:

@@ -9,10 +9,11 @@ from .backends import to_host
 from .losses import LossFunction
 from .model import Model
 from .training.checks import check_fit, check_weights
-from .training.feeding.arrays import Arrays
-from .training.feeding.placing import place_for, targets_of
+from .training.feeding.arrays import Batch
+from .training.feeding.placing import place
 from .training.fitting import check_built, check_data
 from .training.memory import EVALUATION_ROWS
+from .training.purpose import intake_of, objective_of
 from .training.trainable import TrainableModel
 from .training.weighing import balanced_loss, check_total_weight
 
@@ -86,7 +87,7 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     data = check_data(model, dataset, train=True)
     check_weights(data, model.loss, model.metric)
     n_outputs = model.layers[-1].output_shape()[0]
-    y = targets_of(model, data)
+    y = objective_of(model).targets_of(data)
     loss = balanced_loss(model.loss, y, data.sample_weight, n_outputs, anew=False)
     data = data.rows(np.arange(min(len(data), EVALUATION_ROWS)))
     y = y[: len(data), ...]
@@ -94,11 +95,11 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     backend = model.backend_for(data.X)
     model.to(backend)
     with backend.active():
-        placed = place_for(model, data, backend, y)
+        placed = place(data, intake_of(model, backend), y)
         return _inspect_batch(model, next(placed.batches(len(data))), loss)
 
 
-def _inspect_batch(model: Model, batch: Arrays, loss: LossFunction) -> Inspection:
+def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection:
     """Return statistics of a training pass with a batch, and leave the model unchanged."""
     before, x, outputs = model.snapshot(), batch.X, []
     try:

@@ -19,6 +19,7 @@ from .training.callback import Callback, check_callbacks
 from .training.memory import MemoryPlan
 from .training.mini_batches import mini_batches
 from .training.settings import MetricFunction
+from .training.steps.choice import Explanation
 from .training.trainable import TrainableModel
 
 
@@ -85,10 +86,14 @@ class NeuralNetwork(TrainableModel):
         round the factors of products to fewer bits. Weights stay float32. With "float16" the loss
         is scaled, so that small derivatives are not lost. On an H200, cuBLAS gives the same numbers
         for all three, in a fifth of the time of "float32" where layers have 4,096 units.
-    capture : bool or "auto", default "auto"
-        On CUDA, whether whole steps are captured in graphs. False launches the same kernels one by
-        one. A network with layers that have no kernels is refused with True, and trained by its
-        formulas with "auto".
+    steps : {"auto", "formulas", "compiled", "captured"}, optional
+        How training steps are taken. "auto" takes the fastest way that works: captured in graphs
+        on CUDA; on NumPy, if the extra ``numba`` is installed, compiled. "formulas" calls the
+        methods of layers and losses. "compiled" and "captured" are refused, with the reason, where
+        they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
+        :meth:`explain_steps`. A network with a method that somebody has replaced, in a subclass, an
+        object or a class of this package, is trained by its formulas. After compiled or captured
+        steps, layers have no input, output or gradients of a last step.
     target_unit : tuple of 2 floats, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; one pair for all outputs. The network is then trained on
@@ -161,7 +166,7 @@ class NeuralNetwork(TrainableModel):
         memory_limit: int | None = None,
         regularizer: str | Regularizer | None = None,
         precision: str = "float32",
-        capture: bool | str = "auto",
+        steps: str | None = None,
         target_unit: tuple[float, float] | None = None,
     ) -> None:
         super().__init__(
@@ -178,7 +183,7 @@ class NeuralNetwork(TrainableModel):
         self.metric = metric  # type: ignore[assignment]
         self.target_unit = target_unit
         self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
-        self.precision, self.capture = precision, capture
+        self.precision, self.steps = precision, steps
         self.verbose, self.progress, self.shuffle = verbose, progress, shuffle
 
     def fit(
@@ -328,6 +333,37 @@ class NeuralNetwork(TrainableModel):
             as :class:`~xpnet.Normalization` does, they keep it.
         """
         return mini_batches(self, X, y, check_flag("shuffle", shuffle))
+
+    def explain_steps(
+        self, X: Dataset | Any, y: Any = None, sample_weight: Any = None
+    ) -> Explanation:
+        """Return which way ``fit`` would take training steps, and why not a faster one.
+
+        Training is prepared with a copy of the network, as ``fit`` does it, and no step is taken.
+
+        Parameters
+        ----------
+        X : array-like, Dataset, (X, y) or (X, y, sample_weight)
+        y, sample_weight : array-like, optional
+            For features alone.
+
+        Returns
+        -------
+        Explanation
+            ``chosen`` is "formulas", "compiled" or "captured". ``reasons`` is a dict of the reason
+            for each faster way that is not taken. ``print`` shows both.
+
+        Examples
+        --------
+        >>> from xpnet import DenseLayer, NeuralNetwork
+        >>> net = NeuralNetwork(steps="formulas").add(DenseLayer(1, input_shape=(1,)))
+        >>> print(net.explain_steps([[1.0], [2.0]], [0.0, 1.0]))
+        Steps: formulas.
+        Not captured: steps='formulas' asks for another way.
+        Not compiled: steps='formulas' asks for another way.
+        """
+        parts = tuple(each for each in (X, y, sample_weight) if each is not None)
+        return fitting.explain_steps(self, X if y is None else parts)
 
     def memory_plan(
         self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None

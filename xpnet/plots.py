@@ -18,7 +18,8 @@ from .data import Dataset
 from .data.reading import read_numbers
 from .layers import DenseLayer
 from .metrics import METRICS, Metric, confusion_matrix, predicted_classes, true_classes
-from .training.feeding.placing import place_for
+from .training.feeding.placing import place
+from .training.purpose import intake_of
 
 if TYPE_CHECKING:
     from .neuralnet import NeuralNetwork
@@ -286,7 +287,8 @@ def plot_activations(network: "NeuralNetwork", X: Array, bins: int = 60, ax: Any
     with network.backend.active():
         data = Dataset(X)
         data = data.rows(np.arange(len(data)))  # reads stored data into memory
-        batch = next(place_for(network, data, network.backend).batches(len(data))).X
+        placed = place(data, intake_of(network, network.backend))
+        batch = next(placed.batches(len(data))).X
         outputs = []
         for layer in network.layers:
             batch = layer.forward_propagation(batch, training=False)

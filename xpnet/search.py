@@ -20,16 +20,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._search_file import RESERVED, SearchFile
-from .backends import Backend, is_sparse, move
+from .backends import Backend, move
 from .backends._warnings import warn
 from .callbacks import check_watched, direction_of_column
 from .common.checks import check_count, check_positive
 from .common.direction import best_of, check_mode, direction_of
 from .data import Dataset, as_dataset
+from .data.features import SparseRows
 from .neuralnet import NeuralNetwork
 from .training.callback import Callback
-from .training.feeding.arrays import Arrays
-from .training.feeding.placing import Placed
+from .training.feeding.arrays import Batch
+from .training.feeding.training_data import TrainingData
 from .training.fitting import prepare
 from .training.sums import loss_arguments
 
@@ -339,7 +340,7 @@ def _name_of(metric: Any) -> str:
 
 def _on_backend(data: Dataset, backend: Backend) -> Dataset:
     """Move data to the networks' device once, instead of in each trial."""
-    if is_sparse(data.X):
+    if isinstance(data.features, SparseRows):
         return data
     y, weight = (None if a is None else move(a, backend) for a in (data.y, data.sample_weight))
     return Dataset(move(data.X, backend), y, sample_weight=weight)
@@ -503,7 +504,7 @@ def find_learning_rate(
     return _suggest(rates[: len(losses)], np.array(losses))
 
 
-def _batches(net: "NeuralNetwork", placed: Placed) -> Generator[Arrays, None, None]:
+def _batches(net: "NeuralNetwork", placed: TrainingData) -> Generator[Batch, None, None]:
     """Yield batches in the order of ``fit``, epoch after epoch, without end."""
     for epoch in count():
         with closing(placed.training.chunks(net.orders, epoch)) as chunks:

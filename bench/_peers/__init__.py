@@ -42,7 +42,7 @@ class Entry:
 
 # Else it keeps processes of its own, which would not be stopped with it.
 _COMPILE_HERE = {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
-_NUMPY_ALONE = {"XPNET_KERNELS": "numpy"}
+_NUMPY_ALONE = {"XPNET_STEPS": "formulas"}
 _OF_ESTIMATORS = ("fit", "predict")
 _KERAS_ON_JAX = {"KERAS_BACKEND": "jax"}
 
@@ -53,7 +53,7 @@ PEERS = {
         "with_xpnet:XpnetNumba",
         "xpnet, numba",
         ("xpnet", "numba"),
-        environment={"XPNET_KERNELS": "numba"},
+        environment={"XPNET_STEPS": "compiled"},
     ),
     "torch": Entry("with_torch:Torch", "torch", ("torch", "numpy")),
     "torch-fused": Entry("with_torch:TorchFused", "torch", ("torch", "numpy")),

@@ -49,7 +49,10 @@ def environment(name: str, threads: int, device: str) -> dict[str, str]:
     env["JAX_TRACEBACK_FILTERING"] = "off"  # else an error's last line is not what went wrong
     env["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several processes share one GPU
     env["PYTHONPATH"] = os.pathsep.join(os.path.abspath(path) for path in sys.path)
-    return env | PEERS[name].environment
+    env |= PEERS[name].environment
+    if device == "cuda":
+        env.pop("XPNET_STEPS", None)  # which chooses between the ways on a CPU
+    return env
 
 
 class Member:

@@ -48,7 +48,6 @@ trap 'echo "interrupted"; exit 130' INT TERM
 
 export PYTHONPATH="$scratch/site:$PWD" PYTHONUNBUFFERED=1 PYTHONHASHSEED=0 MPLBACKEND=Agg
 export CUPY_CACHE_DIR="$scratch/cupy" XLA_PYTHON_CLIENT_PREALLOCATE=false
-export XPNET_KERNELS=numpy # the CPU's side: compiling Numba's kernels would take minutes
 
 if [ -e "${wheels[0]}" ]; then
     timeout 60 python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir \

@@ -39,6 +39,8 @@ from xpnet import (
     resolve,
 )
 
+from ..captured_steps import one_by_one as launched_one_by_one
+
 N, K, CLASSES = 1030, 20, 4
 SIZES = {"product": 2048, "upload": (9 << 20) + 3}
 """The side of the products that keep the GPU busy, and numbers that are copied to it."""
@@ -92,12 +94,12 @@ def run(name: str, check: Callable[[], Any], out: TextIO) -> bool:
 def checks(sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
     """Return the checks by name, in their order."""
     capturing = [
-        (f"{what}, capture={capture}", partial(same, capture=capture, **more))
+        (f"{what}, {launched}", partial(same, one_by_one=launched == "one by one", **more))
         for what, more in (
             ("plain", {}),
             ("batch normalization and dropout", {"norm": True, "dropout": True}),
         )
-        for capture in (True, False)
+        for launched in ("captured", "one by one")
     ]
     settings = {
         "sigmoid and dropout": {"activation": SigmoidActivation, "dropout": True},
@@ -191,7 +193,9 @@ def network(
     **settings: Any,
 ) -> NeuralNetwork:
     """Return a network for the samples."""
-    given = {"epochs": 2, "batch_size": 32, "optimizer": "adam", "dtype": "float64", "seed": 0}
+    # On the CPU, compiling Numba's kernels would take minutes.
+    given = {"steps": "formulas" if device == "cpu" else None}
+    given |= {"epochs": 2, "batch_size": 32, "optimizer": "adam", "dtype": "float64", "seed": 0}
     given |= {"loss": "softmax_cross_entropy", "metric": "accuracy"} | settings
     net = NeuralNetwork(device=device, **given)
     net.add(Normalization(100.0, 50.0, input_shape=(K,))).add(DenseLayer(37))
@@ -203,15 +207,16 @@ def network(
     return net.add(DenseLayer(CLASSES))
 
 
-def same(weighted: bool = False, **settings: Any) -> float:
+def same(weighted: bool = False, one_by_one: bool = False, **settings: Any) -> float:
     """Train on the GPU and on the CPU; return how far their outputs are apart."""
     X, y = samples()
     data = (X, y, np.linspace(0.1, 1.0, N)) if weighted else (X, y)
-    of_gpu = {name: settings.pop(name) for name in ("capture", "precision") if name in settings}
+    of_gpu = {"precision": settings.pop("precision")} if "precision" in settings else {}
     if "precision" in of_gpu:
         settings["dtype"] = "float32"
     nets = [network("cuda", **settings, **of_gpu), network("cpu", **settings)]
-    outputs = [net.fit(data, validation=data).predict(X) for net in nets]
+    with launched_one_by_one(one_by_one):
+        outputs = [net.fit(data, validation=data).predict(X) for net in nets]
     return apart(*outputs, TOLERANCES[nets[0].backend.dtype])
 
 
@@ -350,11 +355,11 @@ def upload(n: int) -> dict[str, float]:
 
 def places() -> int:
     """Count the parameters of a captured step; each is to be at a multiple of 16 bytes."""
-    from xpnet.training.steps.captured import capture_step
+    from xpnet.training.steps.captured import CapturedTraining
 
     net = network("cuda", norm=True, dtype="float32")
     X, y = (net.backend.asarray(each) for each in samples())
-    with capture_step(net, X, y, None, 32, net.backend.machine("float32")) as step:
+    with CapturedTraining(net, X, y, None, 32, net.backend.machine("float32")) as step:
         step.load()
         slots = list(net.parameters.places)
         for layer, name in slots:

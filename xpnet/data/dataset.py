@@ -7,21 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import (
-    Array,
-    array_namespace,
-    backend_of,
-    check_rows,
-    check_structure,
-    is_sparse,
-    move,
-    ops,
-    to_host,
-)
+from ..backends import Array, array_namespace, backend_of, ops, to_host
 from ..common.checks import check_count, check_flag, check_path, check_texts, room_for
-from . import reading, stored
+from . import reading
 from .csv import read_csv
+from .features import Features, kind_of, take_dense
+from .finite import check_finite
 from .splitting import count_test, stratified
+from .stored import type_name
 
 __all__ = ["Dataset", "as_dataset", "one_hot", "train_test_split"]
 
@@ -58,6 +51,8 @@ class Dataset:
     ----------
     X, y, feature_names, label_name, sample_weight, class_names
         As above; None if not given.
+    features : DenseRows, SparseRows or StoredRows
+        ``X`` as rows of its kind.
 
     Raises
     ------
@@ -75,7 +70,6 @@ class Dataset:
     array([0, 1])
     """
 
-    X: Array
     y: Array | None
     feature_names: list[str] | None
     label_name: str | None
@@ -91,18 +85,19 @@ class Dataset:
         sample_weight: Any = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        self.X, columns = reading.read_features(X)
-        reading.check_samples(self.X, X)
+        self._features, columns = reading.read_features(X)
         self.y = None
         label: list[str] = []
         if y is not None:
             y, label = reading.read_numbers("y", y)
-            self.y = reading.move_beside("y", y, self.X, (1, 2))
+            self.y = reading.move_beside("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
             sample_weight = reading.read_numbers("sample_weight", sample_weight)[0]
             reading.check_weights(sample_weight)
-            self.sample_weight = reading.move_beside("sample_weight", sample_weight, self.X, (1,))
+            self.sample_weight = reading.move_beside(
+                "sample_weight", sample_weight, self._features, (1,)
+            )
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
         self.class_names = None
@@ -153,27 +148,37 @@ class Dataset:
         names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
         return cls(X, y, names, label, class_names=class_names)
 
+    @property
+    def X(self) -> Any:
+        """The features as an array, a CSR matrix or stored data; setting them reads others."""
+        return self._features.X
+
+    @X.setter
+    def X(self, X: Any) -> None:
+        self._features = reading.read_features(X)[0]
+
+    @property
+    def features(self) -> Features:
+        """The features as rows of their kind."""
+        return self._features
+
     def __len__(self) -> int:
-        return int(self.X.shape[0])
+        return len(self._features)
 
     def __repr__(self) -> str:
-        if stored.is_stored(self.X):
-            where = "stored"
-        else:
-            where = "in CSR" if is_sparse(self.X) else f"on {backend_of(self.X).device_name}"
-        features = f"{self.n_features} features of {stored.type_name(self.X)} {where}"
-        labels = "" if self.y is None else f", labels of {stored.type_name(self.y)}"
+        features = f"{self.n_features} features of {type_name(self.X)} {self._features.where}"
+        labels = "" if self.y is None else f", labels of {type_name(self.y)}"
         return f"Dataset({len(self)} samples, {features}{labels})"
 
     @property
     def shape(self) -> tuple[int, int]:
         """Shape of ``X``: (n_samples, n_features)."""
-        return len(self), self.n_features
+        return self._features.shape
 
     @property
     def n_features(self) -> int:
         """Number of columns of ``X``."""
-        return int(self.X.shape[1])
+        return self._features.n_features
 
     def rows(self, index: Any) -> "Dataset":
         """Return the samples at ``index``, in that order, with the same names.
@@ -196,13 +201,10 @@ class Dataset:
         """
         index = reading.check_index(index, len(self))
         part = copy.copy(self)
-        if stored.is_stored(self.X):
-            part.X = stored.read_rows(self.X, index)
-        else:
-            part.X = take_rows(self.X, index)
-        part.y = None if self.y is None else take_rows(self.y, index)
+        part._features = self._features.rows(index)
+        part.y = None if self.y is None else take_dense(self.y, index)
         part.sample_weight = (
-            None if self.sample_weight is None else take_rows(self.sample_weight, index)
+            None if self.sample_weight is None else take_dense(self.sample_weight, index)
         )
         return part
 
@@ -216,44 +218,9 @@ class Dataset:
         ValueError
             The message has the number of such values, and the row and column of the first.
         """
-        if is_sparse(self.X):
-            self._check_sparse()
-        elif not stored.is_stored(self.X):
-            self._check_finite_array("X", self.X)
+        self._features.check_finite(self.feature_names)
         if self.y is not None:
-            self._check_finite_array("y", self.y)
-
-    def _check_finite_array(self, name: str, values: Array) -> None:
-        xp, backend = array_namespace(values), backend_of(values)
-        if not xp.isdtype(values.dtype, "real floating"):
-            return
-        if backend.scalar(ops.all_finite(values)):
-            return
-        finite = xp.isfinite(values)
-        # Copies from the device one flag for each row, then the first bad row.
-        table = xp.reshape(finite, (values.shape[0], -1))
-        row = int(np.argmin(backend.to_numpy(xp.all(table, axis=1))))
-        cells = np.atleast_1d(backend.to_numpy(values[row, ...]))
-        column = int(np.argmin(np.isfinite(cells)))
-        where = f"row {row}"
-        if values.ndim == 2:
-            where += f", column {self._column(column) if name == 'X' else column}"
-        count = backend.scalar(xp.sum(xp.astype(xp.logical_not(finite), xp.int64)))
-        raise reading.not_finite(name, int(count), cells[column], where)
-
-    def _check_sparse(self) -> None:
-        """Refuse NaN and infinity, and a CSR structure damaged since ``X`` was read."""
-        check_structure(self.X)
-        finite = np.isfinite(self.X.data)
-        if finite.all():
-            return
-        place = int(np.argmin(finite))
-        row = int(np.searchsorted(self.X.indptr, place, side="right")) - 1
-        where = f"row {row}, column {self._column(int(self.X.indices[place]))}"
-        raise reading.not_finite("X", int(np.sum(~finite)), self.X.data[place], where)
-
-    def _column(self, column: int) -> str:
-        return f"{column} ({self.feature_names[column]!r})" if self.feature_names else str(column)
+            check_finite("y", self.y)
 
 
 def as_dataset(data: Any) -> Dataset:
@@ -359,8 +326,8 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
            [1., 0.]], dtype=float32)
     """
     labels = reading.read_numbers("labels", labels)[0]
-    if is_sparse(labels) or labels.ndim != 1:
-        raise ValueError(f"labels have shape {tuple(labels.shape)}: expected (n,), dense")
+    if labels.ndim != 1:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}: expected (n,)")
     xp, backend = array_namespace(labels), backend_of(labels)
     if xp.isdtype(labels.dtype, "real floating") and not backend.scalar(
         xp.all(xp.isfinite(labels) & (xp.floor(labels) == labels))
@@ -383,12 +350,4 @@ def one_hot(labels: Any, n_classes: int | None = None) -> Array:
 
 def take_rows(values: Any, index: np.ndarray) -> Any:
     """Return the rows ``values[index]`` of an array, on its device, or of a sparse matrix."""
-    if is_sparse(values):
-        check_rows(values, index)
-        return values[index]
-    index = move(index, backend_of(values))
-    if values.ndim > 1:
-        return ops.take_rows(values, index)
-    # As a matrix, because PyTorch cannot index vectors of uint16, uint32 or uint64.
-    xp = array_namespace(values)
-    return xp.reshape(ops.take_rows(xp.reshape(values, (-1, 1)), index), (-1,))
+    return kind_of(values)(values).rows(index).X

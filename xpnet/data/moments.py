@@ -1,43 +1,42 @@
 """Mean, standard deviation and limits of columns, computed piece by piece on any device."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 
-from ..backends import Array, array_namespace, backend_of, is_array, is_sparse, to_host
+from ..backends import Array, array_namespace, backend_of, to_host
 from ..backends._errors import shown
-from .reading import not_finite
-from .stored import is_stored, numpy_type, stored_rows
+from .finite import not_finite
 
-_HOST_NUMBERS, _DEVICE_NUMBERS = 1 << 15, 1 << 22
-"""Numbers per piece: 256 KiB on the host, to fit in its cache; enough to keep a device busy."""
+Pieces = Callable[[], Generator[Array, None, None]]
+"""Returns the rows of a table in pieces of float64, on any device."""
 
 
-def limits(X: Any) -> tuple[np.ndarray, np.ndarray]:
+def limits(pieces: Pieces, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the smallest and the largest number of each column, as float64 arrays on the host.
 
     Parameters
     ----------
-    X : array-like of shape (n, k)
-        An array of any library, stored rows, or a sparse matrix of finite numbers; n above 0.
+    pieces : function
+        Returns the rows in pieces of float64.
+    shape : tuple of int
+        Of all the rows together: (n, k), n above 0.
 
     Raises
     ------
     ValueError
         A number is NaN or infinite.
     """
-    if is_sparse(X):  # the limits include zeros that are not stored
-        both = (to_host(each(axis=0).toarray()).ravel() for each in (X.min, X.max))
-        low, high = (each.astype(np.float64) for each in both)
-        return low, high
-    low, high, _ = _first_pass(X)
+    low, high, _ = _first_pass(pieces, shape)
     return low, high
 
 
-def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_scale(
+    pieces: Pieces, shape: tuple[int, int], dtype: np.dtype, per_feature: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Return the mean and the standard deviation of each column, with 1 for constant columns.
 
     The variance is computed by the corrected two-pass algorithm,
@@ -56,8 +55,12 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
 
     Parameters
     ----------
-    X : array-like of shape (n, k)
-        An array of any library, or stored rows; n above 0.
+    pieces : function
+        Returns the rows in pieces of float64; called twice.
+    shape : tuple of int
+        Of all the rows together: (n, k), n above 0.
+    dtype : numpy.dtype
+        The type that the numbers have where they come from.
     per_feature : bool, default True
         False computes one mean and one scale of all numbers together.
 
@@ -71,17 +74,17 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
     ValueError
         A number is NaN or infinite.
     """
-    n, dtype = X.shape[0], numpy_type(X)
-    low, high, mean = _first_pass(X)
+    n = shape[0]
+    low, high, mean = _first_pass(pieces, shape)
     if not per_feature:
-        n *= X.shape[1]
+        n *= shape[1]
         low, high, mean = low.min(), high.max(), mean.mean()
     exponent = np.frexp(np.maximum(abs(low), abs(high)))[1]
     unit = np.ldexp(1.0, np.clip(exponent, -1000, 1000))
     scaled, first, second = mean / unit, np.zeros(np.shape(mean)), np.zeros(np.shape(mean))
     axis = 0 if per_feature else None
-    with closing(_pieces(X)) as pieces:
-        for piece in pieces:
+    with closing(pieces()) as rows:
+        for piece in rows:
             xp, backend = array_namespace(piece), backend_of(piece)
             factor, centre = (backend.asarray(np.asarray(each)) for each in (1.0 / unit, scaled))
             deviation = piece * factor - centre
@@ -91,7 +94,7 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
     deviation = np.sqrt(np.maximum(second - first * first, 0.0))
     constant = low == high
     if dtype.kind == "f":
-        epsilon = n * np.finfo(np.float64).eps
+        epsilon = n * float(np.finfo(np.float64).eps)
         if dtype.itemsize < 8:
             epsilon = max(epsilon, 4 * float(np.finfo(dtype).eps))
         constant |= deviation <= epsilon * abs(scaled)
@@ -100,13 +103,15 @@ def mean_and_scale(X: Any, per_feature: bool = True) -> tuple[np.ndarray, np.nda
     return scaled * unit, np.where(constant, 1.0, scale)
 
 
-def _first_pass(X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _first_pass(
+    pieces: Pieces, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the smallest number, the largest number and a first mean of each column."""
-    n, k = X.shape
+    n, k = shape
     low, high, mean = np.full(k, math.inf), np.full(k, -math.inf), np.zeros(k)
     start = 0
-    with closing(_pieces(X)) as pieces:
-        for piece in pieces:
+    with closing(pieces()) as rows:
+        for piece in rows:
             xp = array_namespace(piece)
             least, largest = (to_host(f(piece, axis=0)) for f in (xp.min, xp.max))
             if not (np.isfinite(least).all() and np.isfinite(largest).all()):
@@ -122,40 +127,6 @@ def _not_finite_error(piece: np.ndarray, start: int) -> ValueError:
     row, column = wrong[0]
     where = f"row {start + row}, column {column}"
     return not_finite("X", len(wrong), piece[row, column], where)
-
-
-def _pieces(X: Any) -> Generator[Array, None, None]:
-    """Yield the rows in pieces of float64, on the host if their device has no float64."""
-    if is_stored(X):
-        yield from _stored_pieces(X)
-        return
-    host = not is_array(X) or backend_of(X).name == "numpy"
-    device = None if host else backend_of(X)
-    step = max((_HOST_NUMBERS if host else _DEVICE_NUMBERS) // X.shape[1], 1)
-    for start in range(0, X.shape[0], step):
-        rows = X[start : min(start + step, X.shape[0]), ...]
-        if device is not None and device.wide_dtype == "float64":
-            yield device.asarray(rows, "float64")
-        else:
-            yield _float64(to_host(rows))
-
-
-def _stored_pieces(X: Any) -> Iterator[np.ndarray]:
-    step = max(_HOST_NUMBERS // X.shape[1], 1)
-    stored = getattr(X, "chunks", None)
-    if stored and isinstance(stored[0], int):  # whole chunks, so that each is decoded once
-        step = -(-step // stored[0]) * stored[0]
-    buffer = np.empty((min(step, X.shape[0]), X.shape[1]), X.dtype)
-    with stored_rows(X) as read:
-        for start in range(0, X.shape[0], step):
-            rows = buffer[: min(step, X.shape[0] - start)]
-            read(start, start + len(rows), rows)
-            yield _float64(rows)
-
-
-def _float64(rows: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # longdouble may overflow; infinity is refused later
-        return rows.astype(np.float64, copy=False)
 
 
 def check_moment(

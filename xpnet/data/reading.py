@@ -1,30 +1,23 @@
 """Reading arrays, lists, tables and sparse matrices as real numbers, or refusing them."""
 
-import copy
 import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from ..backends import (
-    Array,
-    array_namespace,
-    backend_of,
-    check_structure,
-    is_array,
-    is_sparse,
-    move,
-    to_host,
-)
+from ..backends import Array, array_namespace, is_array, move, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import check_texts
+from .canonical import canonical
 from .digits import lost_digits
-from .stored import is_stored, read_all
+from .features import Features, SparseRows, StoredRows, kind_of
+from .stored import read_all
 
+_REAL = ("bool", "integral", "real floating")
 _ENCODE = (
     "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "
     "and then as columns with xpnet.data.one_hot"
@@ -40,32 +33,59 @@ _HINTS = {
 _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
 
 
-def read_features(X: Any) -> tuple[Any, list[str]]:
-    """Return features as :func:`read_numbers` does; stored data are not read."""
-    if isinstance(X, Mapping) and not is_sparse(X):  # such as an HDF5 or a .npz file
+def read_features(X: Any) -> tuple[Features, list[str]]:
+    """Return features as rows of one kind, and the names of their columns, or [].
+
+    Stored data are not read.
+
+    Raises
+    ------
+    TypeError, ValueError
+        They are not a table of real numbers, or have missing values.
+    """
+    kind, names = kind_of(X), cast(list[str], [])
+    rows: Any = X
+    if kind is SparseRows:
+        rows = canonical(X) if X.ndim == 2 else X
+        if not np.isdtype(rows.dtype, _REAL):
+            raise _not_numbers("X", rows.dtype)
+    elif isinstance(X, Mapping):  # such as an HDF5 or a .npz file
         raise TypeError(
             f"X is a {type(X).__name__}, which holds arrays by name: give one of them, "
             f"X[{next(iter(X), 'name')!r}] say, or a table with all of them as its columns"
         )
-    if not is_stored(X):
-        return read_numbers("X", X)
-    if np.dtype(X.dtype).kind not in "biuf":
-        raise _not_numbers("X", np.dtype(X.dtype))
-    return X, []
+    elif kind is StoredRows:
+        if np.dtype(X.dtype).kind not in "biuf":
+            raise _not_numbers("X", np.dtype(X.dtype))
+    else:
+        rows, names = read_numbers("X", X)
+    _check_table(rows, X)
+    return kind(rows), names
 
 
 def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
-    """Return real numbers as an array or a CSR matrix, and the names of its columns, or []."""
+    """Return real numbers as an array, and the names of its columns, or [].
+
+    Raises
+    ------
+    TypeError
+        They are a sparse matrix, or not real numbers.
+    ValueError
+        Values are missing, or rows have different lengths.
+    """
     names: list[str] = []
-    if isinstance(values, np.memmap) and values.ndim:
-        values = read_all(values) if is_stored(values) else np.asarray(values)
-    elif is_stored(values):
-        values = np.array(values[:])  # labels and weights are small, and in memory
+    kind = kind_of(values)
+    if kind is SparseRows:
+        flat = ".ravel()" if name == "sample_weight" else ""
+        raise TypeError(f"{name} is sparse: give {name}.toarray(){flat}")
+    if kind is StoredRows:  # labels and weights are small, and in memory
+        mapped = isinstance(values, np.memmap) and values.ndim
+        values = read_all(values) if mapped else np.array(values[:])
+    elif isinstance(values, np.memmap):  # a copy of a map, or computed from one
+        values = np.asarray(values)
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, with {name}.filled(...)")
-    if is_sparse(values):
-        values = _canonical(values) if values.ndim == 2 else values
-    elif not is_array(values) and hasattr(values, "to_numpy"):  # e.g. of pandas or polars
+    if not is_array(values) and hasattr(values, "to_numpy"):  # e.g. of pandas or polars
         values, names = _read_frame(name, values)
     elif not is_array(values):
         try:
@@ -76,59 +96,9 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
         raise _text(name, values.item())
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
         values = _read_objects(name, values)
-    isdtype = np.isdtype if is_sparse(values) else array_namespace(values).isdtype
-    if not isdtype(values.dtype, ("bool", "integral", "real floating")):
+    if not array_namespace(values).isdtype(values.dtype, _REAL):
         raise _not_numbers(name, values.dtype, values)
     return values, names
-
-
-def _canonical(X: Any) -> Any:
-    """Return a sparse matrix as CSR without duplicate entries, with sorted column indices.
-
-    Several sparse formats allow duplicate entries, which stand for their sum. On such a matrix, a
-    kernel that sets values would give other results than one that adds them. The given matrix is
-    not changed: if it has duplicates, the result is a copy. Integers are summed in 64 bits, and
-    keep their type if the sums fit into it.
-    """
-    check_structure(X)
-    dtype = X.dtype
-    if dtype.kind not in "biuf":  # read_numbers refuses it, with advice
-        return X.tocsr()
-    if X.format == "csr" and X.nnz < len(X.data):  # drop unused space behind the last entry
-        rows = (X.data[: X.nnz], X.indices[: X.nnz], X.indptr)
-        X = type(X)(rows, shape=X.shape)
-    # A new matrix on the same arrays: the flag cached in the given one may be out of date.
-    if X.format == "csr" and _csr(X, X.data).has_canonical_format:
-        return X
-    wide = {"i": np.int64, "u": np.uint64}.get(dtype.kind, dtype.newbyteorder("="))
-    rows = _summed(X, np.float32 if dtype == np.float16 else wide)
-    if dtype.kind in "iu" and rows.nnz < X.nnz and float(np.abs(X.data).max()) * X.nnz >= 2**63:
-        return _summed(X, np.float64)  # 64 bits may not hold the sums
-    return rows.astype(dtype.newbyteorder("=")) if _fits(dtype, rows.data) else rows
-
-
-def _summed(X: Any, dtype: Any) -> Any:
-    """Return a sparse matrix as CSR, with duplicate entries summed in the type ``dtype``."""
-    if X.format == "coo":  # its conversion sums duplicates, in the type of the data
-        X = copy.copy(X)
-        X.data = X.data.astype(dtype)
-    rows = X.tocsr()
-    rows = _csr(rows, rows.data.astype(dtype), copy=True)
-    rows.sum_duplicates()
-    return rows
-
-
-def _csr(rows: Any, values: Array, copy: bool = False) -> Any:
-    """Return a CSR matrix with the structure of ``rows``, copied or shared, and new values."""
-    return type(rows)((values, rows.indices, rows.indptr), shape=rows.shape, copy=copy)
-
-
-def _fits(dtype: np.dtype, values: Array) -> bool:
-    """Whether values are integers of another type that ``dtype`` can hold as well."""
-    if dtype.kind not in "iu" or values.dtype.kind not in "iu" or values.dtype == dtype:
-        return False
-    limits = np.iinfo(dtype)
-    return not values.size or bool(limits.min <= values.min() and values.max() <= limits.max)
 
 
 def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
@@ -255,15 +225,7 @@ def _text(name: str, text: Any) -> TypeError:
     return TypeError(f"{name}={shown(text)}: expected an array or a list of numbers{hint}")
 
 
-def not_finite(name: str, count: int, value: Any, where: str) -> ValueError:
-    """Return the error for numbers that are NaN or infinite."""
-    return ValueError(
-        f"{name} has {count} value(s) that are not finite, the first ({value}) in {where}: "
-        "drop such rows, or fill in the values, e.g. with the column's mean"
-    )
-
-
-def check_samples(X: Array, given: Any) -> None:
+def _check_table(X: Array, given: Any) -> None:
     """Refuse features that are not a table; the advice depends on the type of ``given``.
 
     ``given`` is the object from which ``X`` was read.
@@ -283,9 +245,7 @@ def check_samples(X: Array, given: Any) -> None:
 
 
 def check_weights(weights: Array) -> None:
-    """Refuse sample weights that are sparse, negative, not finite, or all 0."""
-    if is_sparse(weights):
-        raise TypeError("sample_weight is sparse: give sample_weight.toarray().ravel()")
+    """Refuse sample weights that are negative, not finite, or all 0."""
     host = to_host(weights)
     if not np.isfinite(host).all() or (host < 0).any() or (host.size and not host.any()):
         raise ValueError("sample_weight must be finite, 0 or more, and not all 0")
@@ -308,21 +268,19 @@ def check_distinct(what: str, names: list[str]) -> None:
         raise ValueError(f"{what} more than once: {', '.join(double)}. Rename them")
 
 
-def move_beside(name: str, values: Array, X: Array, dimensions: tuple[int, ...]) -> Array:
-    """Move labels or weights to the device of ``X``; to the host if ``X`` is sparse or stored."""
-    if is_sparse(values):
-        raise TypeError(f"{name} is sparse: give {name}.toarray()")
+def move_beside(name: str, values: Array, features: Features, dimensions: tuple[int, ...]) -> Array:
+    """Move labels or weights to the device of the features; to the host if those have none."""
     if values.ndim not in dimensions:
         raise ValueError(
             f"{name} has shape {tuple(values.shape)}: give one row for each sample of X"
         )
-    if values.shape[0] != X.shape[0]:
+    if values.shape[0] != len(features):
         raise ValueError(
-            f"X has {X.shape[0]} rows but {name} has {values.shape[0]}: expected the same"
+            f"X has {len(features)} rows but {name} has {values.shape[0]}: expected the same"
         )
-    if is_sparse(X) or is_stored(X):
+    backend = features.home
+    if backend is None:
         return to_host(values)
-    backend = backend_of(X)
     if backend.owns(values):
         return values
     host = to_host(values)

@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import Array, is_array, is_sparse, to_host
+from ..backends import Array, is_array, to_host
 from .mapped import Read, mapped_rows
 
 
 def is_stored(X: Any) -> bool:
     """Whether X is outside memory and is read by slices: a memory map, HDF5 or Zarr.
 
-    Copies of a memory map, and results computed from it, have the same class but are in memory.
+    X is not a sparse matrix. Copies of a memory map, and results computed from it, have the same
+    class but are in memory.
     """
     if isinstance(X, np.memmap):
         return X._mmap is not None  # type: ignore[attr-defined]
-    if isinstance(X, (np.ndarray, np.generic, type)) or is_array(X) or is_sparse(X):
+    if isinstance(X, (np.ndarray, np.generic, type)) or is_array(X):
         return False
     read = all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__"))
     return read and not hasattr(X, "to_numpy")
@@ -39,14 +40,14 @@ def numpy_type(values: Any) -> np.dtype:
 
 def rows_decoded_together(X: Any) -> int:
     """Return the fewest rows that a file decodes, even if only one is read."""
-    chunks = getattr(X, "chunks", None) if is_stored(X) else None
+    chunks = getattr(X, "chunks", None)
     return chunks[0] if chunks and isinstance(chunks[0], int) else 1
 
 
 @contextmanager
 def stored_rows(X: Any) -> Iterator[Read]:
     """Yield a function that reads rows of ``X`` and needs little memory besides its output."""
-    if isinstance(X, np.memmap) and is_stored(X):
+    if isinstance(X, np.memmap) and X._mmap is not None:  # type: ignore[attr-defined]
         with mapped_rows(X) as read:
             yield read
     else:

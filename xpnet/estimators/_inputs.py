@@ -23,13 +23,13 @@ from ..backends import (
     backend_of,
     check_structure,
     is_array,
-    is_sparse,
     move,
     on_gpu,
     ops,
     to_host,
 )
 from ..backends._warnings import warn
+from ..data.features import SparseRows, kind_of
 from ..data.reading import refuse_times
 
 Home = Backend | None
@@ -127,20 +127,19 @@ def one_dimensional(y: np.ndarray) -> np.ndarray:
 
 def _bring(X: Any) -> tuple[Any, Home]:
     """Return features, in NumPy unless they are on a GPU, and where answers belong."""
-    if is_sparse(X):  # before a conversion fails on a broken matrix, or reads beyond its end
-        check_structure(X)
-    if _is_cupys(X):  # checked on the host, and moved back
-        return X.get(), backend_of(X.data)
+    if kind_of(X) is SparseRows:
+        check_structure(X)  # before a conversion fails on it, or reads beyond its end
+        # CuPy's are checked on the host, and moved back.
+        return (X.get(), backend_of(X.data)) if _is_cupys(X) else (X, None)
     if not is_array(X) or isinstance(X, (np.ndarray, np.generic)):
-        if not is_sparse(X):
-            refuse_times("X", X)  # scikit-learn would train on them as integers
+        refuse_times("X", X)  # scikit-learn would train on them as integers
         return X, None
     return (X if on_gpu(X) else to_host(X)), backend_of(X)
 
 
 def _is_cupys(X: Any) -> bool:
     """Whether ``X`` is a sparse matrix of CuPy's."""
-    return is_sparse(X) and type(X).__module__.startswith("cupyx.")
+    return type(X).__module__.startswith("cupyx.")
 
 
 def _check_on_gpu(est: Any, X: Array, reset: bool) -> None:

@@ -14,7 +14,8 @@ from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..data import Dataset
 from ..model.penalties import inverse
 from ..neuralnet import NeuralNetwork
-from ..training.feeding.placing import keeps_sparse, place
+from ..training.feeding.intake import Intake
+from ..training.feeding.placing import place
 from ._network import dense_layers
 
 
@@ -88,7 +89,8 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
         let_threads_sleep()
     backend = net.backend
     with backend.active():
-        arrays = place(Dataset(X, y, sample_weight=weight), backend, y, keeps_sparse(net))
+        intake = Intake(backend, net.layers[0].takes_sparse)
+        arrays = place(Dataset(X, y, sample_weight=weight), intake, y)
         batch = next(arrays.batches(X.shape[0]))  # one batch of all samples
         objective = Objective(net, batch.X, batch.y, batch.sample_weight, est)
         result = minimize(

@@ -11,7 +11,8 @@ from ..backends import Array, on_gpu
 from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
 from ..data import Dataset
 from ..neuralnet import NeuralNetwork
-from ..training.feeding.arrays import Arrays
+from ..training.feeding.arrays import DenseArrays, SparseArrays
+from ..training.feeding.intake import Intake
 from ..training.feeding.placing import place
 from ..training.memory import EVALUATION_ROWS
 
@@ -33,19 +34,20 @@ def outputs(net: NeuralNetwork, X: Any, check: Callable[[], None] | None = None)
         if check is not None:
             check()
         return net.predict(X)
+    kind: type[DenseArrays | SparseArrays] = DenseArrays
     if hasattr(X, "tocsr"):
-        X = X.astype(net.backend.dtype, copy=False)
+        kind, X = SparseArrays, X.astype(net.backend.dtype, copy=False)
 
     def some(start: int) -> np.ndarray:
         rows = X[start : start + EVALUATION_ROWS]
         with np.errstate(over="ignore"):  # refused below
-            batch = next(Arrays(rows, None, None, net.backend, True).batches(EVALUATION_ROWS))
+            batch = next(kind(rows, None, None, net.backend).batches(EVALUATION_ROWS))
         # NaN or infinite features make the first layer's outputs so, which are fewer to check.
         with np.errstate(invalid="ignore"):
             z = net.layers[0].forward_propagation(batch.X, training=False)
             if check is not None and not np.isfinite(np.sum(z)):
                 check()
-                place(Dataset(rows), net.backend, keeps=True)  # refuses numbers beyond its type
+                place(Dataset(rows), Intake(net.backend, True))  # refuses numbers beyond its type
         for layer in net.layers[1:]:
             z = layer.forward_propagation(z, training=False)
         return z

@@ -3,10 +3,11 @@
 import math
 from typing import TYPE_CHECKING, Any, Self
 
-from ..backends import Array, array_namespace, is_sparse, ops, to_host
+from ..backends import Array, array_namespace, ops, to_host
 from ..common.checks import check_flag
 from ..common.overrides import remember
 from ..data import Dataset, moments
+from ..data.features import SparseRows
 from .base import Layer, check_batch
 
 if TYPE_CHECKING:
@@ -101,15 +102,16 @@ class Normalization(Layer):
         if isinstance(X, tuple) and len(X) in (2, 3):
             X = X[0]
         data = X if isinstance(X, Dataset) else Dataset(X)
-        if is_sparse(data.X):
+        features = data.features
+        if isinstance(features, SparseRows):
             raise TypeError(
                 "X is sparse: subtracting the mean would make it dense. Leave Normalization out, "
                 "or give X.toarray()"
             )
         if len(data) == 0:
             raise ValueError(f"X has shape {data.shape}: expected (n, n_features), n above 0")
-        Dataset(data.X, feature_names=data.feature_names).check_finite()
-        mean, scale = moments.mean_and_scale(data.X, per_feature)
+        features.check_finite(data.feature_names)
+        mean, scale = features.mean_and_scale(per_feature)
         return cls(mean, scale, input_shape=(data.n_features,))
 
     @property

@@ -14,7 +14,7 @@ class Callback:
 
     Between epochs, a callback may change the network: the parameters and settings of its layers,
     the loss, the optimizer, and the methods of all of them. The next epoch trains with the change.
-    A new ``batch_size``, ``memory_limit``, ``precision`` or ``capture`` takes effect with the next
+    A new ``batch_size``, ``memory_limit``, ``precision`` or ``steps`` takes effect with the next
     ``fit``.
 
     Layers can be neither added nor removed, the metric cannot be replaced, and ``fit`` cannot be

@@ -16,9 +16,7 @@ from ..backends._warnings import warn
 from ..common.checks import class_indices
 from ..data import Dataset
 from ..data.digits import lost_digits
-from ..data.moments import limits
 from ..data.reading import is_wide
-from ..data.stored import is_stored, numpy_type, read_rows
 from ..layers import Layer
 from ..losses import LossFunction
 from ..metrics import Metric
@@ -75,14 +73,13 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
     deviation, estimated as a quarter of its range. Features of types that the network's type holds
     exactly are not checked. Of features stored in a file, some rows are checked.
     """
-    X, dtype = dataset.X, np.dtype(backend.dtype)
-    if not is_wide(numpy_type(X), dtype.itemsize):
+    features, dtype = dataset.features, np.dtype(backend.dtype)
+    if not is_wide(features.dtype, dtype.itemsize):
         return
-    if is_stored(X):
-        X = _some_rows(X)
-        if not np.isfinite(X).all():  # refused where all rows are read
-            return
-    low, high = limits(X)
+    some = features.some()
+    if some is not features and not np.isfinite(some.X).all():  # refused where all rows are read
+        return
+    low, high = some.limits()
     # Larger numbers than the type can hold are refused elsewhere.
     most = np.maximum(abs(low), abs(high)).clip(max=np.finfo(dtype).max / 2)
     spacing = np.spacing(most.astype(dtype)).astype(float)
@@ -103,17 +100,6 @@ def warn_of_lost_digits(dataset: Dataset, first: Layer, backend: Backend) -> Non
         f"{name}: it goes from {low[column]:.10g} to {high[column]:.10g}, where numbers of {dtype} "
         f"are {spacing[column]:.3g} apart. To keep the digits, {advice}"
     )
-
-
-_BLOCKS, _BLOCK = 16, 64
-"""How many blocks of a file are read to judge its columns, and how many rows each has."""
-
-
-def _some_rows(X: Any) -> np.ndarray:
-    """Return blocks of rows from all parts of stored data, or all rows if there are few."""
-    starts = np.linspace(0, max(X.shape[0] - _BLOCK, 0), _BLOCKS, dtype=np.int64)
-    index = np.unique(starts[:, None] + np.arange(_BLOCK))
-    return read_rows(X, index[index < X.shape[0]])
 
 
 def warn_of_lost_targets(

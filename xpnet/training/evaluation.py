@@ -7,7 +7,7 @@ from typing import Any
 from ..backends import Array
 from ..metrics import Metric
 from ..model import Model
-from .feeding.arrays import Arrays
+from .feeding.arrays import Batch
 from .feeding.placing import Data
 from .memory import EVALUATION_ROWS
 from .sums import Sums, accumulator, loss_arguments, metric_arguments
@@ -71,7 +71,7 @@ def predict(model: Model, data: Data) -> Array:
     return data.backend.xp.concat(found, axis=0)
 
 
-def outputs(model: Model, data: Data) -> Generator[tuple[Arrays, Array], None, None]:
+def outputs(model: Model, data: Data) -> Generator[tuple[Batch, Array], None, None]:
     """Yield batches of data, and a model's outputs for each."""
     with closing(data.batches(EVALUATION_ROWS)) as batches:  # closing ends a stream's thread
         for batch in batches:

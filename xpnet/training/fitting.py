@@ -1,5 +1,7 @@
 """One ``fit`` from beginning to end: check the data, move them, train."""
 
+import copy
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +18,9 @@ from .checks import (
     frame_columns,
     warn_of_lost_targets,
 )
-from .feeding.placing import Placed, place_training
+from .feeding.training_data import TrainingData, place_training
+from .purpose import purpose_of
+from .steps.choice import Explanation, choose
 from .target_unit import warn_of_size
 from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
@@ -52,9 +56,21 @@ def fit(
         warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
 
 
+def explain_steps(model: TrainableModel, dataset: Any) -> Explanation:
+    """Return which way :func:`fit` would take; see :meth:`xpnet.NeuralNetwork.explain_steps`."""
+    trial = copy.deepcopy(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fit will warn
+        placed = prepare(trial, dataset)
+        with trial.backend.active():
+            steps, explanation = choose(trial, placed)
+            steps.close()
+    return explanation
+
+
 def prepare(
     model: TrainableModel, dataset: Any, validation: Any = None, restart: bool = False
-) -> Placed:
+) -> TrainingData:
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
     model.check_layers()
@@ -70,7 +86,7 @@ def prepare(
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)
     with backend.active():
-        placed = place_training(model, training, held_out, backend)
+        placed = place_training(training, held_out, purpose_of(model, backend))
         if restart:
             model.reset()
         model.to(backend)

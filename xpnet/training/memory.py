@@ -4,15 +4,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
-from typing import TYPE_CHECKING
+from typing import Any, Self
 
-import numpy as np
-
+from ..backends import Backend
 from ..layers import Layer
 from ..metrics import Metric
-
-if TYPE_CHECKING:
-    from ..neuralnet import NeuralNetwork
+from ..optimizers import Optimizer
 
 AUTO_BATCH_SIZES = (512, 256, 128, 64)
 """The sizes that ``batch_size="auto"`` chooses from, largest first."""
@@ -113,7 +110,79 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class NetworkSizes:
+    """The sizes of a network from which a plan is made.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Numbers per sample: of the input, and of the output of each layer.
+    kept : int
+        Numbers per sample that the layers keep during a pass.
+    parameters : int
+        Numbers that are trained.
+    states : int
+        Numbers that the optimizer keeps for each parameter.
+    clipped : bool
+        Whether the gradient is clipped.
+    least_samples : int
+        The fewest samples at a time from which all layers learn.
+    collects : bool
+        Whether the metric is a function, which needs all outputs and targets at once.
+    writes_out : bool
+        Whether the library writes results into given arrays.
+    """
+
+    widths: tuple[int, ...]
+    kept: int
+    parameters: int
+    states: int
+    clipped: bool
+    least_samples: int
+    collects: bool
+    writes_out: bool
+
+    @classmethod
+    def of(
+        cls,
+        layers: Sequence[Layer],
+        optimizer: Optimizer,
+        metric: Metric | Any,
+        backend: Backend,
+    ) -> Self:
+        """Return the sizes of a network that is made of these parts."""
+        shapes = [layers[0].input_shape(), *(layer.output_shape() for layer in layers)]
+        return cls(
+            widths=tuple(math.prod(shape) for shape in shapes),
+            kept=sum(layer.numbers_per_sample() for layer in layers),
+            parameters=sum(layer.parameters() for layer in layers),
+            states=len(optimizer.state_names),
+            clipped=optimizer.clip_norm is not None or optimizer.clip_value is not None,
+            least_samples=max(layer.least_samples for layer in layers),
+            collects=metric is not None and not isinstance(metric, Metric),
+            writes_out=backend.writes_out,
+        )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a plan is asked for.
+
+    Attributes
+    ----------
+    network : NetworkSizes
+    batch_size : int or "auto"
+    memory_limit : int or None, default None
+        The user's limit in bytes, if there is one.
+    """
+
+    network: NetworkSizes
+    batch_size: int | str
+    memory_limit: int | None = None
+
+
+@dataclass(frozen=True)
+class DataSizes:
     """The sizes of the data from which a plan is made.
 
     Attributes
@@ -150,19 +219,6 @@ class Sizes:
     evaluated_bytes: int = 0
 
 
-def itemsize_of(dtype: np.dtype, item: int) -> int:
-    """Return the bytes per number once data are in memory, where floats have the network's type.
-
-    Parameters
-    ----------
-    dtype : numpy.dtype
-        The type of the data.
-    item : int
-        Bytes per number of the network's type.
-    """
-    return item if dtype.kind == "f" else dtype.itemsize
-
-
 _ORDER_BYTES = 8
 """Bytes per sample of the order in which an epoch uses the samples."""
 
@@ -174,8 +230,8 @@ _SCRATCH_BYTES = 4 << 16
 
 
 def plan(
-    network: "NeuralNetwork",
-    sizes: Sizes,
+    network: NetworkSizes,
+    data: DataSizes,
     n_samples: int,
     batch_size: int,
     rows: int | None = None,
@@ -185,65 +241,86 @@ def plan(
 
     Parameters
     ----------
-    network : NeuralNetwork
-    sizes : Sizes
+    network : NetworkSizes
+    data : DataSizes
     n_samples, batch_size : int
     rows : int, optional
         Samples that go through the network at a time; by default a whole batch.
     chunk : int, optional
         Rows per chunk of a stream; by default all data are in memory.
     """
-    layers, optimizer, item = network.layers, network.optimizer, sizes.itemsize
     rows = batch_size if rows is None else rows
-    parameters = item * sum(layer.parameters() for layer in layers)
-    state = parameters * len(optimizer.state_names)
-    clipped = optimizer.clip_norm is not None or optimizer.clip_value is not None
-    shapes = [layers[0].input_shape(), *(layer.output_shape() for layer in layers)]
-    widths = [math.prod(shape) for shape in shapes]
-    taken = 0 if sizes.sparse else widths[0]
-    evaluated = [sizes.feature_bytes // item if sizes.wide else taken, *widths[1:]]
-    widest = max(a + b for a, b in pairwise(evaluated))
-    of_rows = (2 if sizes.sparse else int(sizes.wide)) * sizes.feature_bytes
-    # The loss makes one-hot targets, the softmax, its logarithm and the derivative. In training,
-    # a library that writes into given arrays makes only the derivative as a whole.
-    of_loss = 4 * widths[-1]
-    whole = widths[-1] if network.backend.writes_out else of_loss
-    kept = sum(layer.numbers_per_sample() for layer in layers) + whole
-    row = item * kept + (of_rows or item * widths[0])
-    data = n_samples * sizes.other_bytes + sizes.evaluated_bytes
-    if chunk is None:
-        data += n_samples * (sizes.feature_bytes + _ORDER_BYTES)
-    else:  # two chunks, two orders; and the row indices, targets and weights of one chunk
-        data += 2 * chunk * (sizes.streamed_bytes + _ORDER_BYTES)
-        data += chunk * (_ORDER_BYTES + sizes.other_bytes)
+    parameters = data.itemsize * network.parameters
+    state = parameters * network.states
     steps = -(-n_samples // batch_size) * -(-batch_size // rows)
-    collected = 0
-    if network.metric is not None and not isinstance(network.metric, Metric):
-        # A function needs all outputs and targets at once; joining them makes a second copy.
-        samples = max(n_samples, sizes.evaluated)
-        collected = 2 * samples * (item * widths[-1] + sizes.other_bytes)
     return MemoryPlan(
         parameters=parameters,
-        gradients=parameters * (1 + (rows != batch_size) + clipped),
+        gradients=parameters * (1 + (rows != batch_size) + network.clipped),
         optimizer_state=state,
         restore_point=parameters + state,
-        activations=rows * row,
-        evaluation=(item * (widest + of_loss) + of_rows) * min(EVALUATION_ROWS, sizes.evaluated)
-        + collected,
+        activations=rows * _activation_bytes(network, data),
+        evaluation=_evaluation_bytes(network, data, n_samples),
         scratch=_SCRATCH_BYTES + steps * _STEP_BYTES,
-        data=data,
+        data=_data_bytes(data, n_samples, chunk),
         batch_size=batch_size,
         rows=rows,
         n_samples=n_samples,
         chunk=chunk,
-        block=None if chunk is None else _block(chunk, sizes),
+        block=None if chunk is None else _block(chunk, data),
     )
 
 
+def _row_bytes(data: DataSizes) -> int:
+    """Return the bytes of a batch's features per sample, if they are not in the network's type.
+
+    While sparse rows are gathered, there are two copies.
+    """
+    return (2 if data.sparse else int(data.wide)) * data.feature_bytes
+
+
+def _loss_width(network: NetworkSizes) -> int:
+    """Return how many numbers per sample the loss makes.
+
+    These are one-hot targets, the softmax, its logarithm and the derivative.
+    """
+    return 4 * network.widths[-1]
+
+
+def _activation_bytes(network: NetworkSizes, data: DataSizes) -> int:
+    """Return the bytes of one sample's activations in training."""
+    # A library that writes into given arrays makes only the derivative of the loss as a whole.
+    whole = network.widths[-1] if network.writes_out else _loss_width(network)
+    features = _row_bytes(data) or data.itemsize * network.widths[0]
+    return data.itemsize * (network.kept + whole) + features
+
+
+def _evaluation_bytes(network: NetworkSizes, data: DataSizes, n_samples: int) -> int:
+    """Return the bytes that the evaluation of the validation data takes, and of a function."""
+    item, (first, *others) = data.itemsize, network.widths
+    taken = data.feature_bytes // item if data.wide else 0 if data.sparse else first
+    widest = max(a + b for a, b in pairwise([taken, *others]))
+    sample = item * (widest + _loss_width(network)) + _row_bytes(data)
+    collected = 0
+    if network.collects:  # joining all outputs and targets makes a second copy
+        samples = max(n_samples, data.evaluated)
+        collected = 2 * samples * (item * network.widths[-1] + data.other_bytes)
+    return sample * min(EVALUATION_ROWS, data.evaluated) + collected
+
+
+def _data_bytes(data: DataSizes, n_samples: int, chunk: int | None) -> int:
+    """Return the bytes of the data in memory, and of the order in which they are used."""
+    both = n_samples * data.other_bytes + data.evaluated_bytes
+    if chunk is None:
+        return both + n_samples * (data.feature_bytes + _ORDER_BYTES)
+    # Two chunks, two orders; and the row indices, targets and weights of one chunk.
+    both += 2 * chunk * (data.streamed_bytes + _ORDER_BYTES)
+    return both + chunk * (_ORDER_BYTES + data.other_bytes)
+
+
 def choose(
-    network: "NeuralNetwork", sizes: Sizes, n_samples: int, available: float, streamed: bool
+    request: Request, data: DataSizes, n_samples: int, available: float, streamed: bool
 ) -> MemoryPlan:
-    """Return the fastest plan for the network's batch size that fits into ``available`` bytes.
+    """Return the fastest plan for the asked batch size that fits into ``available`` bytes.
 
     If they fit, all data are on the device and whole batches go through the network. Otherwise the
     data are streamed. If that is not enough, batches are split into as few pieces as possible.
@@ -254,8 +331,8 @@ def choose(
 
     Parameters
     ----------
-    network : NeuralNetwork
-    sizes : Sizes
+    request : Request
+    data : DataSizes
     n_samples : int
     available : float
         Bytes that training may use; infinite if unknown.
@@ -271,19 +348,20 @@ def choose(
     MemoryPlanError
         No plan fits.
     """
+    network = request.network
 
     def resident(batch_size: int, rows: int) -> MemoryPlan | None:
-        found = plan(network, sizes, n_samples, batch_size, rows)
+        found = plan(network, data, n_samples, batch_size, rows)
         return found if found.total <= available and not streamed else None
 
     def in_chunks(batch_size: int, rows: int) -> MemoryPlan | None:
-        if sizes.sparse:  # sparse data cannot be streamed
+        if data.sparse:  # sparse data cannot be streamed
             return None
-        chunk = _chunk(plan(network, sizes, n_samples, batch_size, rows), sizes, available)
-        found = plan(network, sizes, n_samples, batch_size, rows, chunk)
+        chunk = _chunk(plan(network, data, n_samples, batch_size, rows), data, available)
+        found = plan(network, data, n_samples, batch_size, rows, chunk)
         return found if found.total <= available else None
 
-    asked = network.batch_size
+    asked = request.batch_size
     if isinstance(asked, str):
         choices = [min(size, n_samples) for size in AUTO_BATCH_SIZES]
         for kind, batch_size in product((resident, in_chunks), choices):
@@ -295,24 +373,30 @@ def choose(
     while True:
         if (found := resident(asked, rows) or in_chunks(asked, rows)) is not None:
             return found
-        if (fewer := fewer_rows(rows, asked, n_samples, network.layers)) is None:
+        if (fewer := fewer_rows(rows, asked, n_samples, network.least_samples)) is None:
             break
         rows = fewer
-    least = plan(network, sizes, n_samples, asked, rows, None if sizes.sparse else asked)
+    least = plan(network, data, n_samples, asked, rows, None if data.sparse else asked)
     raise MemoryPlanError(
         f"training does not fit into {_readable(available)}. It takes at least:\n{least}\n"
         "Use fewer or smaller layers, an optimizer with less state, or "
-        + ("a device with more memory" if network.memory_limit is None else "a larger memory_limit")
+        + ("a device with more memory" if request.memory_limit is None else "a larger memory_limit")
     )
 
 
-def fewer_rows(rows: int, batch_size: int, n_samples: int, layers: Sequence[Layer]) -> int | None:
+def fewer_rows(rows: int, batch_size: int, n_samples: int, least: int) -> int | None:
     """Return how many samples to take at a time instead of ``rows``: half as many, if possible.
 
     The last piece of each batch must be large enough for all layers to learn from it. So the number
     may be less than half, or None if no smaller number leaves such pieces.
+
+    Parameters
+    ----------
+    rows, batch_size, n_samples : int
+        As in the present plan.
+    least : int
+        The fewest samples from which all layers learn.
     """
-    least = max(layer.least_samples for layer in layers)
     sizes = [size for size in (batch_size, n_samples % batch_size) if size >= least]
     if rows <= least:
         return None
@@ -322,7 +406,7 @@ def fewer_rows(rows: int, batch_size: int, n_samples: int, layers: Sequence[Laye
     return None
 
 
-def of_compiled(plan: MemoryPlan, size: int) -> MemoryPlan:
+def with_compiled_steps(plan: MemoryPlan, size: int) -> MemoryPlan:
     """Return the plan for compiled steps with buffers of ``size`` bytes."""
     # Compiled steps make no temporary arrays; one is left for the evaluation around them.
     scratch = plan.scratch - _SCRATCH_BYTES * 3 // 4
@@ -355,7 +439,7 @@ fewest blocks.
 """
 
 
-def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
+def _chunk(resident: MemoryPlan, sizes: DataSizes, available: float) -> int:
     """Return how many rows a chunk of a stream has: one or more whole batches."""
     size, n_samples = resident.batch_size, resident.n_samples
     rest = resident.total - n_samples * (sizes.feature_bytes + _ORDER_BYTES)
@@ -371,7 +455,7 @@ def _chunk(resident: MemoryPlan, sizes: Sizes, available: float) -> int:
     return math.ceil(batches / count) * size
 
 
-def _block(chunk: int, sizes: Sizes) -> int:
+def _block(chunk: int, sizes: DataSizes) -> int:
     """Return how many rows a block of a stream has.
 
     If the file decodes many rows together, a block is one or more whole chunks of the file. If that

@@ -1,13 +1,13 @@
 """Mini-batches for those who write a training loop of their own."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..backends import Array
 from ..data import Dataset
 from .feeding.placing import place
-from .feeding.streaming import Stream
-from .feeding.wide import takes_wide
+from .purpose import intake_of
 from .target_unit import standardised
 from .trainable import TrainableModel
 
@@ -24,13 +24,8 @@ def mini_batches(
     order = randomness.of_order(epoch).permutation(len(data)) if shuffle else None
     size = model.largest_batch_size
     with backend.active():
-        placed = place(data, backend, data.y, first=takes_wide(model, backend))
-    if isinstance(placed, Stream):
-        if shuffle:
-            raise TypeError("X is stored data, which are read in order: give shuffle=False")
-        batches = placed.batches(size)
-    else:
-        batches = placed.batches(size, order)
+        dense = replace(intake_of(model, backend), first_layer_takes_sparse=False)
+        batches = place(data, dense, data.y).batches(size, order)
     while True:
         with backend.active():  # but not while the caller uses the batch
             batch = next(batches, None)

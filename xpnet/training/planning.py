@@ -6,11 +6,12 @@ import numpy as np
 
 from ..backends._errors import shown
 from ..common.checks import check_count
+from ..data.features import itemsize_of
 from ..data.reading import is_wide
 from . import memory
-from .feeding.wide import takes_wide
 from .fitting import check_built
 from .memory import MemoryPlan
+from .purpose import intake_of, sizes_of
 from .trainable import TrainableModel
 
 
@@ -22,14 +23,14 @@ def memory_plan(
     size = model.largest_batch_size if batch_size is None else check_count("batch_size", batch_size)
     item = np.dtype(model.backend.dtype).itemsize
     own = _numeric("dtype", model.backend.dtype if dtype is None else dtype)
-    wide = takes_wide(model, model.backend) is not None and is_wide(own, item)
-    of_feature = memory.itemsize_of(own, 8 if wide else item)
+    wide = intake_of(model, model.backend).wide is not None and is_wide(own, item)
+    of_feature = itemsize_of(own, 8 if wide else item)
     n_outputs = model.layers[-1].output_shape()[0]
     target = 8 if model.loss.targets == "classes" else item * n_outputs
     bytes_ = of_feature * model.layers[0].input_shape()[0]
-    sizes = memory.Sizes(item, bytes_, target, wide=wide)
+    sizes = memory.DataSizes(item, bytes_, target, wide=wide)
     n_samples = check_count("n_samples", n_samples, 0)
-    return memory.plan(model, sizes, n_samples, min(size, n_samples or size))
+    return memory.plan(sizes_of(model), sizes, n_samples, min(size, n_samples or size))
 
 
 def _numeric(name: str, given: Any) -> np.dtype:

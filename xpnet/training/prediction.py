@@ -7,8 +7,9 @@ from ..data import Dataset, as_dataset
 from ..losses import LossFunction
 from . import evaluation
 from .checks import check_fit, check_names, check_weights, frame_columns, prepare_targets
-from .feeding.placing import place_for
+from .feeding.placing import place
 from .fitting import check_data, check_fitted
+from .purpose import intake_of
 from .settings import make_metric
 from .target_unit import in_float64, in_own_unit
 from .trainable import TrainableModel
@@ -24,7 +25,7 @@ def predict(model: TrainableModel, dataset: Any) -> Array:
     backend = model.backend_for(data.X)
     model.to(backend)
     with backend.active():
-        output = evaluation.predict(model, place_for(model, data, backend))
+        output = evaluation.predict(model, place(data, intake_of(model, backend)))
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
     output = move(output, home)
     if model.target_unit is None:
@@ -54,7 +55,7 @@ def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     backend, weight = model.backend_for(data.X), data.sample_weight
     model.to(backend)
     with backend.active():
-        placed = place_for(model, data, backend)
+        placed = place(data, intake_of(model, backend))
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)
         return evaluation.measure(model, placed, y, weight, chosen, model.target_unit)

@@ -1,11 +1,12 @@
 """The settings of training: each is checked whenever it is set, in the constructor or later."""
 
 import copy
+import os
 from collections.abc import Callable
 from typing import Any
 
-from ..backends import PRECISIONS
-from ..backends._errors import check_name, shown
+from ..backends import PRECISIONS, unknown_name
+from ..backends._errors import check_name
 from ..backends._warnings import warn
 from ..common.checks import check_count, find
 from ..losses import LossFunction
@@ -15,6 +16,28 @@ from ..model.settings import Check, count, flag
 from .target_unit import check_target_unit
 
 MetricFunction = Callable[[Any, Any], Any]
+
+
+STEPS = ("auto", "formulas", "compiled", "captured")
+"""The values of the setting ``steps``."""
+
+VARIABLE = "XPNET_STEPS"
+
+
+def asked_steps(given: str | None) -> str:
+    """Return the setting ``steps``, or for None that of the environment variable XPNET_STEPS.
+
+    Raises
+    ------
+    UnknownNameError
+        The variable has another value.
+    """
+    if given is not None:
+        return given
+    wanted = os.environ.get(VARIABLE, "").strip() or "auto"
+    if wanted not in STEPS:
+        raise unknown_name(f"the environment variable {VARIABLE}", wanted, STEPS)
+    return wanted
 
 
 def find_metric(
@@ -86,10 +109,11 @@ def _check_precision(network: Any, given: Any) -> str:
     return precision
 
 
-def _check_capture(network: Any, given: Any) -> bool | str:
-    if not (isinstance(given, bool) or (isinstance(given, str) and given == "auto")):
-        raise ValueError(f"capture={shown(given)}: expected True, False or 'auto'")
-    return given
+def _check_steps(network: Any, given: Any) -> str | None:
+    if given is None:
+        asked_steps(None)
+        return None
+    return check_name("steps", given, STEPS)
 
 
 def _check_loss(network: Any, given: Any) -> LossFunction:
@@ -105,7 +129,7 @@ CHECKS: dict[str, Check] = {
     "batch_size": _check_batch_size,
     "memory_limit": count("memory_limit", or_none=True),
     "precision": _check_precision,
-    "capture": _check_capture,
+    "steps": _check_steps,
     "metric": lambda network, given: make_metric(given, network.loss),
     "target_unit": lambda network, given: check_target_unit(given, network.loss),
     "verbose": flag("verbose"),

@@ -11,7 +11,7 @@ from ..backends import Array, Backend, array_namespace, backend_of, is_array
 from ..backends._errors import shown
 from ..losses import LossFunction
 from ..metrics import Metric
-from .feeding.arrays import Arrays
+from .feeding.arrays import Batch
 from .target_unit import Unit, in_float64, in_own_unit
 
 
@@ -43,7 +43,7 @@ class Sums:
         self._penalties: list[Array] = []
         self.metric = None if metric is None else accumulator(metric, target_unit)
 
-    def add(self, batch: Arrays, output: Array, loss: Array, step: int = 0) -> Array:
+    def add(self, batch: Batch, output: Array, loss: Array, step: int = 0) -> Array:
         """Add a step's batch, or a piece of it; return its total weight."""
         arguments = loss_arguments(batch, output)
         weight = self._loss_function.total_weight(*arguments)
@@ -209,7 +209,7 @@ def _number(x: Any) -> float:
     return backend_of(x).scalar(x) if is_array(x) else float(x)
 
 
-def loss_arguments(batch: Arrays, output: Array) -> tuple[Array, ...]:
+def loss_arguments(batch: Batch, output: Array) -> tuple[Array, ...]:
     """Return the arguments for losses and metrics, with weights only if there are some.
 
     A user's loss or metric may have no parameter for weights.

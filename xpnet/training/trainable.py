@@ -47,7 +47,7 @@ class TrainableModel(Model):
     progress: bool
     memory_limit: int | None
     precision: str
-    capture: bool | str
+    steps: str | None
     target_unit: tuple[float, float] | None
     orders: Orders
 

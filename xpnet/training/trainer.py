@@ -18,14 +18,15 @@ from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..common.direction import direction_of
 from ..layers import BatchNormalization, Dropout, Layer
 from .callback import Callback
-from .errors import DivergedError
+from .errors import DivergedError, NotFiniteError
 from .evaluation import evaluate
-from .feeding.placing import Data, Placed
+from .feeding.placing import Data
+from .feeding.training_data import TrainingData
 from .history import History
 from .interruption import Interruption
 from .memory import fewer_rows
+from .purpose import sizes_of
 from .settings import name_of
-from .steps.base import NotFiniteError
 from .steps.choice import make_steps
 from .sums import Sums
 from .trainable import TrainableModel
@@ -37,7 +38,7 @@ class Trainer:
     Parameters
     ----------
     network : TrainableModel
-    placed : Placed
+    placed : TrainingData
         The data and the memory plan.
     callbacks : sequence of Callback
     eval_every : int
@@ -48,7 +49,7 @@ class Trainer:
     def __init__(
         self,
         network: TrainableModel,
-        placed: Placed,
+        placed: TrainingData,
         callbacks: Sequence[Callback] = (),
         eval_every: int = 1,
     ) -> None:
@@ -134,8 +135,8 @@ class Trainer:
                 self._run_epoch(epoch, bar)
                 return
             except MemoryError as error:
-                plan, layers = self.plan, self.network.layers
-                rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, layers)
+                plan, layers, sizes = self.plan, self.network.layers, sizes_of(self.network)
+                rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, sizes.least_samples)
                 if rows is None:
                     raise
                 warn(
@@ -145,7 +146,7 @@ class Trainer:
                     RuntimeWarning,
                 )
             self._entered.close()  # first of all, which frees memory
-            self._placed = self._placed.in_pieces(self.network, rows)
+            self._placed = self._placed.in_pieces(sizes, rows)
             self._remake_steps()
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:

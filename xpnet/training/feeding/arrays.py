@@ -1,48 +1,79 @@
 """A data set on the network's device, and the batches that are taken from it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from ...backends import Array, Backend, is_sparse, ops
+from ...backends import Array, Backend, ops
 from ...layers.workspace import Workspace
 from ...model.randomness import Orders
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """A data set on the network's device; each batch is cast to the network's type.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some samples on the network's device: features, targets and weights.
 
     Attributes
     ----------
     X : array or sparse matrix of shape (n, n_features)
-        A sparse matrix is either of the backend's library, in the network's type, or of SciPy, on
-        the host.
+        In the form and the type in which the first layer takes them.
     y : array or None
         The targets in the form that the loss takes.
     sample_weight : array of shape (n,) or None
+    """
+
+    X: Any
+    y: Array | None
+    sample_weight: Array | None
+
+
+@dataclass(frozen=True)
+class Arrays(ABC):
+    """A data set whose batches are taken from arrays; the base of one class for each form of X.
+
+    Attributes
+    ----------
+    X : array or sparse matrix of shape (n, n_features)
+    y : array or None
+        The targets in the form that the loss takes, on the backend's device.
+    sample_weight : array of shape (n,) or None
+        On the backend's device.
     backend : Backend
-    keeps_sparse : bool, default False
-        Whether batches of a sparse matrix are sparse. Otherwise they are made dense.
-    keeps_type : bool, default False
-        Whether dense batches keep the type of ``X``. Otherwise they have the network's type.
     """
 
     X: Any
     y: Array | None
     sample_weight: Array | None
     backend: Backend
-    keeps_sparse: bool = False
-    keeps_type: bool = False
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
 
-    def chunks(
-        self, orders: Orders, epoch: int
-    ) -> "Generator[tuple[Arrays, np.ndarray], None, None]":
+    @property
+    def on_device(self) -> bool:
+        """Whether ``X`` is on the backend's device, where kernels can read it."""
+        return True
+
+    def sample(self, own: bool = False) -> tuple[Self, int]:
+        """Return arrays like those of every chunk, from which steps can be made.
+
+        Parameters
+        ----------
+        own : bool, default False
+            Whether the arrays must still hold the same numbers when later chunks are read.
+
+        Returns
+        -------
+        arrays : Arrays
+        held : int
+            The bytes that they take besides the data.
+        """
+        return self, 0
+
+    def chunks(self, orders: Orders, epoch: int) -> Generator[tuple[Self, np.ndarray], None, None]:
         """Yield one chunk with all samples, and their order in an epoch."""
         yield self, orders.samples(len(self), epoch)
 
@@ -52,7 +83,7 @@ class Arrays:
         order: np.ndarray | None = None,
         workspace: Workspace | None = None,
         index: Array | None = None,
-    ) -> "Generator[Arrays, None, None]":
+    ) -> Generator[Batch, None, None]:
         """Yield batches of ``size`` samples; the last one may be shorter.
 
         Parameters
@@ -71,42 +102,93 @@ class Arrays:
         index = self.backend.asarray(order) if index is None else index  # one copy for all batches
         for start in range(0, max(len(order), 1), size):
             part = slice(start, min(start + size, len(order)))
-            X = self._features(order[part], index[part], workspace)
+            X = self._gathered(order[part], index[part], workspace)
             y, weight = take(index[part], self.y, self.sample_weight)
-            yield Arrays(X, y, weight, self.backend)
+            yield Batch(X, y, weight)
 
-    def _in_order(self, size: int) -> "Generator[Arrays, None, None]":
+    def _in_order(self, size: int) -> Generator[Batch, None, None]:
         """Yield batches that are views of the arrays, or copies if their type must change."""
         for start in range(0, max(len(self), 1), size):
             part = slice(start, min(start + size, len(self)))
-            X = self.X[part] if is_sparse(self.X) else self.X[part, ...]
-            if isinstance(X, np.ndarray):
-                X.flags.writeable = False  # of this view only: the user's array stays writeable
-            if is_sparse(X) and not self.keeps_sparse:
-                X = X.toarray()
-            X = X if is_sparse(X) else self.backend.asarray(X, self._dtype)
             y, weight = (None if a is None else a[part, ...] for a in (self.y, self.sample_weight))
-            yield Arrays(X, y, weight, self.backend)
+            yield Batch(self._sliced(part), y, weight)
 
-    def _features(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:
+    @abstractmethod
+    def _sliced(self, part: slice) -> Any:
+        """Return the features of consecutive samples."""
+
+    @abstractmethod
+    def _gathered(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Any:
         """Return the features of a batch; ``order`` and ``index`` are its row indices.
 
         ``order`` is on the host, ``index`` on the device.
         """
-        if is_sparse(self.X):
-            if self.keeps_sparse:
-                return self.X[index]
-            return self.backend.asarray(self.X[order].toarray(), self._dtype)
+
+
+@dataclass(frozen=True)
+class DenseArrays(Arrays):
+    """Features in an array on the device; each batch is cast to the network's type.
+
+    Attributes
+    ----------
+    keeps_type : bool, default False
+        Whether batches keep the type of ``X`` instead.
+    """
+
+    keeps_type: bool = False
+
+    def _sliced(self, part: slice) -> Array:
+        X = self.X[part, ...]
+        if isinstance(X, np.ndarray):
+            X.flags.writeable = False  # of this view only: the user's array stays writeable
+        return self.backend.asarray(X, None if self.keeps_type else self.backend.dtype)
+
+    def _gathered(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:
         out = None
         if workspace is not None:
             dtype = str(self.X.dtype) if self.keeps_type else None
             out = workspace.array("X", (len(order), *self.X.shape[1:]), dtype)
-        return self.backend.asarray(ops.take_rows(self.X, index, out=out), self._dtype)
+        X = ops.take_rows(self.X, index, out=out)
+        return self.backend.asarray(X, None if self.keeps_type else self.backend.dtype)
+
+
+@dataclass(frozen=True)
+class SparseArrays(Arrays):
+    """Features in a CSR matrix of the backend's library, whose batches are sparse as well."""
+
+    def _sliced(self, part: slice) -> Any:
+        return self.X[part]
+
+    def _gathered(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Any:
+        return self.X[index]
+
+
+@dataclass(frozen=True)
+class UnpackedArrays(Arrays):
+    """Features in a CSR matrix of SciPy on the host, whose batches are made dense and moved.
+
+    Attributes
+    ----------
+    keeps_type : bool, default False
+        Whether batches keep the type of ``X`` instead of taking the network's.
+    """
+
+    keeps_type: bool = False
 
     @property
-    def _dtype(self) -> str | None:
-        """The type to which dense batches are cast; None keeps the type of ``X``."""
-        return None if self.keeps_type else self.backend.dtype
+    def on_device(self) -> bool:
+        """False."""
+        return False
+
+    def _sliced(self, part: slice) -> Array:
+        return self._unpacked(self.X[part])
+
+    def _gathered(self, order: np.ndarray, index: Array, workspace: Workspace | None) -> Array:
+        return self._unpacked(self.X[order])
+
+    def _unpacked(self, rows: Any) -> Array:
+        dtype = None if self.keeps_type else self.backend.dtype
+        return self.backend.asarray(rows.toarray(), dtype)
 
 
 def take(index: Array, y: Array | None, weight: Array | None) -> tuple[Array | None, Array | None]:

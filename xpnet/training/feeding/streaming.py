@@ -3,17 +3,17 @@
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from ...backends import Array, Backend
 from ...data.chunks import rows_of
+from ...data.features import DenseRows, StoredRows
+from ...data.finite import not_finite
 from ...data.mapped import Read
-from ...data.reading import not_finite
-from ...data.stored import numpy_type, stored_rows
 from ...model.randomness import Orders
-from .arrays import Arrays, take
+from .arrays import Batch, DenseArrays, take
 
 _CHECKED = 1 << 14
 """How many numbers are checked at a time: 64 KiB of float32, which fits in the CPU cache."""
@@ -30,9 +30,7 @@ class Stream:
 
     Parameters
     ----------
-    X : array-like of shape (n, n_features)
-        Anything whose row slices NumPy can convert: an array, a ``numpy.memmap``, an HDF5 or Zarr
-        data set.
+    features : DenseRows or StoredRows
     y, sample_weight : array or None
     backend : Backend
     chunk : int
@@ -53,7 +51,7 @@ class Stream:
 
     def __init__(
         self,
-        X: Any,
+        features: DenseRows | StoredRows,
         y: Array | None,
         sample_weight: Array | None,
         backend: Backend,
@@ -63,40 +61,53 @@ class Stream:
         narrowed: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         self._narrowed = narrowed
-        self.X, self.y, self.sample_weight, self.backend = X, y, sample_weight, backend
+        self._features = features
+        self.y, self.sample_weight, self.backend = y, sample_weight, backend
         self._layout = chunk, batch_size, block
         self.chunk = min(chunk, max(len(self), 1))
-        self._dtype = numpy_type(X)
         self._buffers: list[np.ndarray] = []
-        self._checked = self._dtype.kind != "f" and narrowed is None
+        self._checked = features.dtype.kind != "f" and narrowed is None
 
     def __len__(self) -> int:
-        return int(self.X.shape[0])
+        return len(self._features)
 
-    def first(self) -> Arrays:
-        """Return arrays with the shape and types of a chunk, from which steps can be built."""
+    def sample(self, own: bool = False) -> tuple[DenseArrays, int]:
+        """Return arrays of the shapes and types of a chunk; see :meth:`Arrays.sample`."""
         y, weight = take(self.backend.asarray(np.arange(self.chunk)), self.y, self.sample_weight)
-        return self._chunk(self._buffer(0), y, weight)
+        arrays = self._chunk(self._buffer(0), y, weight)
+        held = [y, weight]
+        if own:  # the buffer is overwritten with a later chunk
+            arrays = replace(arrays, X=self.backend.xp.asarray(arrays.X, copy=True))
+            held.append(arrays.X)
+        return arrays, sum(each.nbytes for each in held if each is not None)
 
-    def _chunk(self, X: np.ndarray, y: Array | None, weight: Array | None) -> Arrays:
+    def _chunk(self, X: np.ndarray, y: Array | None, weight: Array | None) -> DenseArrays:
         keeps_type = self._narrowed is not None
-        return Arrays(self.backend.asarray(X), y, weight, self.backend, keeps_type=keeps_type)
+        return DenseArrays(self.backend.asarray(X), y, weight, self.backend, keeps_type=keeps_type)
 
     def _buffer(self, turn: int) -> np.ndarray:
         if not self._buffers:
-            shape = (self.chunk, *self.X.shape[1:])
-            self._buffers = [np.empty(shape, self._dtype) for _ in range(2)]
+            shape = (self.chunk, self._features.n_features)
+            self._buffers = [np.empty(shape, self._features.dtype) for _ in range(2)]
         return self._buffers[turn]
 
     def chunks(
         self, orders: Orders, epoch: int
-    ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
+    ) -> Generator[tuple[DenseArrays, np.ndarray], None, None]:
         """Yield the chunks of an epoch, each with the order of its samples."""
         yield from self._read_ahead(orders.chunks(len(self), epoch, *self._layout))
         self._checked = True
 
-    def batches(self, size: int) -> Generator[Arrays, None, None]:
-        """Yield batches of ``size`` samples in the order of the data, for prediction."""
+    def batches(self, size: int, order: np.ndarray | None = None) -> Generator[Batch, None, None]:
+        """Yield batches of ``size`` samples in the order of the data, for prediction.
+
+        Raises
+        ------
+        TypeError
+            On iteration: another order is given.
+        """
+        if order is not None:
+            raise TypeError("X is stored data, which are read in order: give shuffle=False")
         n = len(self)
         starts = np.arange(0, max(n, 1), self.chunk)
         ranges = np.stack([starts, np.minimum(starts + self.chunk, n)], axis=1)
@@ -108,11 +119,11 @@ class Stream:
 
     def _read_ahead(
         self, parts: Iterator[Part]
-    ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
+    ) -> Generator[tuple[DenseArrays, np.ndarray], None, None]:
         """Yield each chunk while the next one is read, and raise whatever reading raises."""
         # Leaving the block, even by an exception, waits for the thread to finish.
         with (
-            stored_rows(self.X) as read,
+            self._features.reader() as read,
             ThreadPoolExecutor(1, thread_name_prefix="xpnet-reader") as reader,
         ):
             part = next(parts, None)
@@ -124,7 +135,7 @@ class Stream:
                 reading = None if part is None else reader.submit(self._read, read, part[0], turn)
                 yield self._arrays(X, ranges), order
 
-    def _arrays(self, X: np.ndarray, ranges: np.ndarray) -> Arrays:
+    def _arrays(self, X: np.ndarray, ranges: np.ndarray) -> DenseArrays:
         """Return a chunk on the network's device."""
         y, weight = self.y, self.sample_weight
         if len(ranges) > 1:

@@ -5,50 +5,39 @@ They keep their type until a Normalization as the first layer has subtracted the
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ...backends import Array, Backend, ops, to_host
+from ...backends import Backend, ops, to_host
 from ...common.overrides import replaced
-from ...data import moments
-from ...data.reading import is_wide
-from ...data.stored import numpy_type
+from ...data.features import Features
 from ...layers import Layer, Normalization
-
-if TYPE_CHECKING:
-    from ...neuralnet import NeuralNetwork
 
 Narrowing = Callable[[np.ndarray], np.ndarray]
 """Converts rows of features on the host to the numbers that the network computes with."""
 
 
-def takes_wide(network: "NeuralNetwork", backend: Backend) -> Layer | None:
-    """Return the first layer if it takes features of wide types, otherwise None.
+def takes_wide(first: Layer, backend: Backend, overrides_pass: bool = False) -> bool:
+    """Whether a network takes features of wide types. On a device without float64 there are none.
 
-    If a subclass of the network overrides the forward pass, it may use the features before the
-    first layer does, so it gets them in the network's type. On a device without float64, no type
-    of features is wide.
+    Parameters
+    ----------
+    first : Layer
+        Its first layer.
+    backend : Backend
+    overrides_pass : bool, default False
+        Whether a subclass of the network overrides the forward pass. It may then use the features
+        before the first layer does, so it gets them in the network's type.
     """
-    first = network.layers[0]
-    overrides_pass = replaced(network, ["forward_propagation"]) is not None
-    if not first.takes_wide or overrides_pass or backend.wide_dtype == backend.dtype:
-        return None
-    return first
+    return first.takes_wide and not overrides_pass and backend.wide_dtype != backend.dtype
 
 
-def keeps_type(X: Any, first: Layer | None, backend: Backend) -> bool:
-    """Whether features keep their type until they reach the first layer."""
-    if first is None:
-        return False
-    return is_wide(numpy_type(X), np.dtype(backend.dtype).itemsize)
-
-
-def check_limits(X: Array, narrowed: Narrowing, backend: Backend) -> None:
+def check_limits(features: Features, narrowed: Narrowing, backend: Backend) -> None:
     """Refuse features that the first layer makes too large for the network's type."""
-    if not X.shape[0]:
+    if not len(features):
         return
-    low, high = moments.limits(X)
+    low, high = features.limits()
     wrong = np.flatnonzero(~np.isfinite(narrowed(np.stack([low, high]))).all(axis=0))
     if wrong.size:
         column = wrong[0]
@@ -58,7 +47,7 @@ def check_limits(X: Array, narrowed: Narrowing, backend: Backend) -> None:
         )
 
 
-def narrowing(first: Layer | None, backend: Backend) -> Narrowing:
+def narrowing(first: Layer, backend: Backend) -> Narrowing:
     """Return a function that does on the host what the first layer does to rows of features.
 
     For a user's layer it returns the rows unchanged, since its formula is not known.

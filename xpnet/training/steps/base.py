@@ -1,41 +1,30 @@
-"""Training steps: the common base classes, and the steps by formulas."""
+"""What the three ways to take steps have in common."""
 
-import math
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import numpy as np
 
-from ...backends import Array
-from ...layers.workspace import Workspace, takes_out
-from ...model.penalties import counted_cost
 from .. import memory
+from ..errors import UnsupportedError
 from ..feeding.arrays import Arrays
-from ..feeding.placing import Placed
+from ..feeding.training_data import TrainingData
 from ..sums import Sums
-from .translation import Unit, UnsupportedError
-
-if TYPE_CHECKING:
-    from ...neuralnet import NeuralNetwork
-
-
-class NotFiniteError(Exception):
-    """A loss or a weight is not finite; ``step`` is counted from 0."""
-
-    def __init__(self, what: str, step: int) -> None:
-        super().__init__(what)
-        self.step = step
+from ..trainable import TrainableModel
+from .translation import Unit
 
 
 class Steps(AbstractContextManager["Steps"], ABC):
-    """The steps of one training, used in a ``with`` block; :func:`make_steps` chooses the kind.
+    """The steps of one training, used in a ``with`` block.
+
+    :func:`xpnet.training.steps.choice.make_steps` chooses their kind.
 
     Parameters
     ----------
-    network : NeuralNetwork
+    model : TrainableModel
     plan : MemoryPlan
 
     Attributes
@@ -44,8 +33,8 @@ class Steps(AbstractContextManager["Steps"], ABC):
         The memory that they need.
     """
 
-    def __init__(self, network: "NeuralNetwork", plan: memory.MemoryPlan) -> None:
-        self._network = network
+    def __init__(self, model: TrainableModel, plan: memory.MemoryPlan) -> None:
+        self._model = model
         self.plan = plan
 
     @abstractmethod
@@ -73,6 +62,12 @@ class Steps(AbstractContextManager["Steps"], ABC):
             A loss is NaN or infinite. On a GPU, this is only found at the end of the epoch.
         """
 
+    def close(self) -> None:
+        """Release what the steps hold; called at the end of a ``with`` block."""
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def are_current(self) -> bool:
         """Whether the network is unchanged since the steps were made; formulas need no check."""
         return True
@@ -89,8 +84,8 @@ class PreparedSteps(Steps):
 
     Parameters
     ----------
-    network : NeuralNetwork
-    placed : Placed
+    model : TrainableModel
+    placed : TrainingData
     training : CompiledTraining or CapturedTraining
         Takes the steps.
     nbytes : int
@@ -106,16 +101,17 @@ class PreparedSteps(Steps):
     """About how long steps run before Ctrl-C is checked and the progress bar is updated."""
 
     def __init__(
-        self, network: "NeuralNetwork", placed: Placed, training: Any, nbytes: int
+        self, model: TrainableModel, placed: TrainingData, training: Any, nbytes: int
     ) -> None:
-        super().__init__(network, memory.of_compiled(placed.plan, nbytes))
+        super().__init__(model, memory.with_compiled_steps(placed.plan, nbytes))
         self._training = training
         self._made_from = self._parts(training.units)
         if self.plan.total > placed.available:
             training.close()
             raise UnsupportedError("it needs more memory than is available")
 
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """End the threads, or wait for the device, and release the memory."""
         self._training.close()
 
     @abstractmethod
@@ -134,9 +130,9 @@ class PreparedSteps(Steps):
         Numbers that may change from epoch to epoch are left out, because :meth:`begin_epoch` reads
         them again.
         """
-        net = self._network
-        settings = {k: v for k, v in vars(net.loss).items() if k not in ("factor", "most")}
-        return [net.optimizer, net.loss, pickle.dumps(settings), net.metric, units]
+        model = self._model
+        settings = {k: v for k, v in vars(model.loss).items() if k not in ("factor", "most")}
+        return [model.optimizer, model.loss, pickle.dumps(settings), model.metric, units]
 
     def are_current(self) -> bool:
         """Whether the network still has the parts and methods from which the steps were made."""
@@ -148,84 +144,3 @@ class PreparedSteps(Steps):
     def begin_epoch(self) -> None:
         """Copy the parameters from the network."""
         self._training.load()
-
-
-class FormulaSteps(Steps):
-    """Steps that call the layers' own methods: forward, loss, backward, update.
-
-    Arrays are reused from step to step.
-
-    Parameters
-    ----------
-    network : NeuralNetwork
-    placed : Placed
-        The data and the memory plan.
-    """
-
-    def __init__(self, network: "NeuralNetwork", placed: Placed) -> None:
-        super().__init__(network, placed.plan)
-        self._workspace: Workspace | None = None
-
-    def __enter__(self) -> Self:
-        net = self._network
-        if net.backend.writes_out and net.parameters:
-            self._workspace = Workspace(net.backend)
-            net.parameters.attach_workspaces(net.backend)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._workspace = None
-        if self._network.parameters:
-            self._network.parameters.detach_workspaces()
-
-    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
-        """Train one step at a time; see :meth:`Steps.run`."""
-        for batch in self._batches(arrays, order):  # (1) mini-batches, (5) for all of them
-            self._step(batch, sums, step)
-            step += 1
-            yield 1
-
-    def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Arrays]]:
-        """Yield the batches, each as an iterator of pieces with at most ``plan.rows`` samples."""
-        index = arrays.backend.asarray(order)
-        for start in range(0, len(order), self.plan.batch_size):
-            part = slice(start, min(start + self.plan.batch_size, len(order)))
-            yield arrays.batches(self.plan.rows, order[part], self._workspace, index[part])
-
-    @np.errstate(over="ignore", invalid="ignore")  # NotFiniteError reports what is not finite
-    def _step(self, batch: Iterator[Arrays], sums: Sums, step: int) -> None:
-        """Update the parameters with the gradient of a batch."""
-        net = self._network
-        if self.plan.rows == self.plan.batch_size:
-            self._update(self._pass(next(batch), sums, step), sums)
-            return
-        total: Array = 0.0
-        for piece in batch:
-            weight = self._pass(piece, sums, step)
-            net.parameters.accumulate(weight)
-            total = total + weight
-        net.parameters.take_accumulated(total)
-        self._update(total, sums)
-
-    def _update(self, weight: Array, sums: Sums) -> None:
-        """Update the parameters with their gradients, from a batch with the total weight given."""
-        net = self._network
-        if not net.parameters.penalties.shared:
-            net.update_parameters()
-            return
-        sums.add_penalty(counted_cost(net.parameters.penalties.cost(shared=True), weight))
-        net.update_parameters(weight)
-
-    def _pass(self, batch: Arrays, sums: Sums, step: int) -> Array:
-        """Run a forward and a backward pass, which sets gradients; return the total weight."""
-        net = self._network
-        output = net.forward_propagation(batch.X, training=True)  # (2) forward
-        out = None
-        if self._workspace is not None and takes_out(net.loss.loss_and_derivative):
-            out = self._workspace.array("error", output.shape)
-        # (3) derivative of the loss, (4) backward
-        done = net.propagate_loss(output, batch.y, batch.sample_weight, out)
-        weight = sums.add(batch, output, done.loss, step)
-        if not net.backend.lazy and not math.isfinite(done.loss):
-            raise NotFiniteError(f"the loss {done.loss}", step)
-        return weight

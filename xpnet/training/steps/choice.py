@@ -1,59 +1,111 @@
 """The choice between formulas, compiled steps and captured steps."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
 
-from ... import config
-from ...backends import unknown_name
-from ..feeding.placing import Placed
-from .base import FormulaSteps, Steps
-from .captured.steps import captured_steps
-from .compiled.steps import compiled_steps
-from .translation import UnsupportedError
-
-if TYPE_CHECKING:
-    from ...neuralnet import NeuralNetwork
+from ..errors import UnsupportedError
+from ..feeding.training_data import TrainingData
+from ..settings import asked_steps
+from ..trainable import TrainableModel
+from .base import Steps
+from .captured.steps import make as captured
+from .compiled.steps import make as compiled
+from .formulas import FormulaSteps
 
 
-def make_steps(network: "NeuralNetwork", placed: Placed) -> Steps:
-    """Return the fastest kind of steps that the network supports and its user allows.
+class _Maker(Protocol):
+    def __call__(
+        self, model: TrainableModel, placed: TrainingData, required: bool = False
+    ) -> Steps: ...
 
-    On NumPy, ``xpnet.config.kernels`` allows, forbids or requires compiled steps. On CUDA, the
-    network's ``capture`` does so for captured steps.
+
+_FASTER: dict[str, _Maker] = {"captured": captured, "compiled": compiled}
+"""The ways that are faster than formulas, the fastest first."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which way a training takes its steps, and why it takes no faster one.
+
+    Attributes
+    ----------
+    chosen : {"formulas", "compiled", "captured"}
+    reasons : dict of str to str
+        For each faster way, the reason that it is not taken.
+    """
+
+    chosen: str
+    reasons: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [f"Steps: {self.chosen}."]
+        lines += [f"Not {way}: {reason}." for way, reason in self.reasons.items()]
+        return "\n".join(lines)
+
+
+def make_steps(model: TrainableModel, placed: TrainingData) -> Steps:
+    """Return the fastest kind of steps that the model supports and its setting ``steps`` allows.
 
     Raises
     ------
     ValueError
-        The required kind of steps, or the precision, does not work for this network or these data.
+        The required kind of steps, or the precision, does not work for this model or these data.
     """
-    if config.kernels not in config.KERNELS:
-        raise unknown_name("xpnet.config.kernels", config.kernels, config.KERNELS)
-    asked, make = "", cast(Callable[..., Steps] | None, None)
-    if network.backend.has_kernels:
-        make = captured_steps
-        if network.capture is True:
-            asked = "capture=True, but these steps cannot be captured"
-        if network.precision != "float32":
-            asked = (
-                f"precision={network.precision!r} needs captured steps, but these steps cannot be "
-                "captured"
-            )
-    else:
-        if network.precision != "float32":
+    return choose(model, placed)[0]
+
+
+def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanation]:
+    """Return the steps that :func:`make_steps` returns, and why they were chosen."""
+    wanted = asked_steps(model.steps)
+    if model.precision != "float32":
+        if not model.backend.has_kernels:
             raise ValueError(
-                f"precision={network.precision!r} is for products on CUDA, but this network is on "
-                f"{network.backend.device_name}: give precision='float32'"
+                f"precision={model.precision!r} is for products on CUDA, but this network is on "
+                f"{model.backend.device_name}: give precision='float32'"
             )
-        if network.backend.name == "numpy" and config.kernels != "numpy":
-            make = compiled_steps
-        if config.kernels == "numba":
-            make = compiled_steps
-            asked = "xpnet.config.kernels='numba', but these steps cannot be compiled"
-    if make is None or not network.parameters:
-        return FormulaSteps(network, placed)
-    try:
-        return make(network, placed)
-    except (UnsupportedError, MemoryError) as reason:
-        if asked:
-            raise ValueError(f"{asked}: {reason}") from None
-        return FormulaSteps(network, placed)
+        if wanted != "auto" and wanted != "captured":
+            raise ValueError(
+                f"precision={model.precision!r} needs captured steps: give steps='captured' or "
+                f"'auto' in place of {wanted!r}"
+            )
+    reasons: dict[str, str] = {}
+    for way, make in _FASTER.items():
+        try:
+            _check_way(way, wanted, model)
+            return make(model, placed, required=way == wanted), _explained(way, reasons)
+        except (UnsupportedError, MemoryError) as reason:
+            reasons[way] = str(reason)
+            _check_not_required(way, wanted, model, reasons[way])
+    return FormulaSteps(model, placed), _explained("formulas", reasons)
+
+
+def _explained(chosen: str, reasons: dict[str, str]) -> Explanation:
+    return Explanation(chosen, MappingProxyType(dict(reasons)))
+
+
+def _check_way(way: str, wanted: str, model: TrainableModel) -> None:
+    """Refuse a way that the settings or the device rule out."""
+    if wanted not in ("auto", way):
+        raise UnsupportedError(f"steps={wanted!r} asks for another way")
+    device = model.backend.device_name
+    if way == "captured" and not model.backend.has_kernels:
+        raise UnsupportedError(f"they are for CUDA, and this network is on {device}")
+    if way == "compiled" and model.backend.name != "numpy":
+        raise UnsupportedError(
+            f"they are for NumPy, and this network is on {device} with {model.backend.name}"
+        )
+    if not model.parameters:
+        raise UnsupportedError("no layer has parameters")
+
+
+def _check_not_required(way: str, wanted: str, model: TrainableModel, reason: str) -> None:
+    """Raise an error if a way that does not work was required."""
+    if way == wanted:
+        raise ValueError(f"steps={way!r}, but these steps cannot be {way}: {reason}") from None
+    if way == "captured" and model.precision != "float32":
+        raise ValueError(
+            f"precision={model.precision!r} needs captured steps, but these steps cannot be "
+            f"captured: {reason}"
+        ) from None

@@ -6,7 +6,7 @@ Anything that has no translation is refused with the reason; the network is trai
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ...activations import (
     LeakyReLUActivation,
@@ -18,15 +18,10 @@ from ...backends import Array, array_namespace, ops
 from ...common.overrides import replaced
 from ...layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
 from ...losses import ClassLoss, LossFunction, MeanLoss, NegativeLogLikelihood
+from ...model import Model
 from ...optimizers import SGD, Optimizer
 from ...regularizers import L1, L1L2, L2
-
-if TYPE_CHECKING:
-    from ...neuralnet import NeuralNetwork
-
-
-class UnsupportedError(Exception):
-    """Kernels do not support some part of a network or its data; the message names it."""
+from ..errors import UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -59,27 +54,27 @@ _PASSES = (
 
 
 def check_parts(
-    net: "NeuralNetwork",
+    model: Model,
     optimizers: Collection[type[Optimizer]],
     losses: Collection[type[LossFunction]],
 ) -> None:
     """Refuse other optimizers or losses than these, and overridden methods."""
-    optimizer, loss = net.optimizer, net.loss
+    optimizer, loss = model.optimizer, model.loss
     if type(optimizer) not in optimizers:
         raise UnsupportedError(f"the optimizer {type(optimizer).__name__}")
     if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.dampening:
         raise UnsupportedError("SGD with Nesterov's momentum and dampening")
     if type(loss) not in losses:
         raise UnsupportedError(f"the loss {type(loss).__name__}")
-    if (name := replaced(net, _PASSES)) is not None:
-        raise UnsupportedError(f"{type(net).__name__} overrides {name}")
-    for thing in (optimizer, loss, net.parameters, net.parameters.penalties):
+    if (name := replaced(model, _PASSES)) is not None:
+        raise UnsupportedError(f"{type(model).__name__} overrides {name}")
+    for thing in (optimizer, loss, model.parameters, model.parameters.penalties):
         _check_methods(thing)
-    for _, name, regularizer in net.parameters.penalties:
+    for _, name, regularizer in model.parameters.penalties:
         if type(regularizer) not in REGULARIZERS:
             raise UnsupportedError(f"the regularizer {type(regularizer).__name__} of {name}")
         _check_methods(regularizer)
-    ends_in_logarithms = bool(net.layers) and type(net.layers[-1]) is LogSoftmaxActivation
+    ends_in_logarithms = bool(model.layers) and type(model.layers[-1]) is LogSoftmaxActivation
     if isinstance(loss, NegativeLogLikelihood) and not ends_in_logarithms:
         raise UnsupportedError("NegativeLogLikelihood after anything but LogSoftmaxActivation")
     if ends_in_logarithms and not isinstance(loss, NegativeLogLikelihood):
@@ -152,14 +147,14 @@ def _extend(unit: Unit, layer: Layer, activations: Collection[type[Layer]], is_l
     raise UnsupportedError(f"{layer.layer_name()} after a DenseLayer")
 
 
-def targets_of(net: "NeuralNetwork", y: Array) -> Array:
+def targets_of(model: Model, y: Array) -> Array:
     """Return targets in the form for kernels: int64 classes, or rows of the network's type."""
-    xp, n, n_outputs = array_namespace(y), y.shape[0], net.layers[-1].output_shape()[0]
-    if isinstance(net.loss, ClassLoss) and net.loss.label_smoothing:
-        outputs = net.backend.xp.broadcast_to(net.backend.zeros((1, 1)), (n, n_outputs))
-        return net.loss.match(y, outputs)
+    xp, n, n_outputs = array_namespace(y), y.shape[0], model.layers[-1].output_shape()[0]
+    if isinstance(model.loss, ClassLoss) and model.loss.label_smoothing:
+        outputs = model.backend.xp.broadcast_to(model.backend.zeros((1, 1)), (n, n_outputs))
+        return model.loss.match(y, outputs)
     column = y.shape in ((n,), (n, 1))
-    if net.loss.targets == "classes" and column and n_outputs > 1:
+    if model.loss.targets == "classes" and column and n_outputs > 1:
         if not xp.isdtype(y.dtype, "integral"):
             raise UnsupportedError(f"classes of the type {y.dtype}")
         return xp.astype(xp.reshape(y, (-1,)), xp.int64, copy=False)
@@ -167,13 +162,13 @@ def targets_of(net: "NeuralNetwork", y: Array) -> Array:
         y = xp.reshape(y, (n, 1))
     if y.shape != (n, n_outputs):
         raise UnsupportedError(f"targets of shape {tuple(y.shape)}")
-    return xp.astype(y, net.backend.float_dtype, copy=False)
+    return xp.astype(y, model.backend.float_dtype, copy=False)
 
 
-def weights_of(net: "NeuralNetwork", y: Array, given: Array | None) -> Array | None:
+def weights_of(model: Model, y: Array, given: Array | None) -> Array | None:
     """Return the weight of each sample in the loss, or None if all are equal."""
-    backend, loss = net.backend, cast(MeanLoss, net.loss)
-    zero, n_outputs = backend.zeros((1, 1)), net.layers[-1].output_shape()[0]
+    backend, loss = model.backend, cast(MeanLoss, model.loss)
+    zero, n_outputs = backend.zeros((1, 1)), model.layers[-1].output_shape()[0]
 
     def of_rows(y: Array, *weight: Array) -> Any:
         # The loss only uses the shape and the type of these outputs.

@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ....backends import Array, is_sparse, ops, to_host
+from ....backends import Array, ops, to_host
+from ....data.features import SparseRows, kind_of
 from ....data.reading import is_wide
 from ....data.stored import numpy_type
 from ....layers import Normalization
+from ....model import Model
 from ..translation import Unit
 from .placement import Placement
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
-
 
 DENSE_BYTES = 1 << 26
 """The largest dense form of a batch of sparse rows, in bytes. With it, cuBLAS can be used."""
@@ -45,7 +43,7 @@ class Buffers:
     Parameters
     ----------
     machine : CudaMachine
-    net : NeuralNetwork
+    net : Model
     units : list of Unit
     X : array or CSR matrix of shape (n, n_features)
         On the machine's device.
@@ -68,7 +66,7 @@ class Buffers:
     def __init__(
         self,
         machine: Any,
-        net: "NeuralNetwork",
+        net: Model,
         units: list[Unit],
         X: Any,
         y: Array,
@@ -78,10 +76,12 @@ class Buffers:
         keep_outputs: int,
     ) -> None:
         self._machine, self._made = machine, [0]
-        self.X, self.y, self.weights = (self._by_rows(array) for array in (X, y, weights))
+        is_sparse = kind_of(X) is SparseRows
+        self.X = X if is_sparse else self._by_rows(X)
+        self.y, self.weights = self._by_rows(y), self._by_rows(weights)
         n_inputs, n_outputs = units[0].n_inputs, units[-1].n_units
         self.sparse: tuple[Array, ...] | None = None
-        if is_sparse(X):
+        if is_sparse:
             self.sparse = self._copy(X.indptr, "int64"), self._copy(X.indices, "int32"), X.data
         dense = batch_size * n_inputs * machine.dtype.itemsize <= DENSE_BYTES
         self.x = self.make(batch_size, n_inputs) if self.sparse is None or dense else None
@@ -116,7 +116,7 @@ class Buffers:
 
     def _by_rows(self, array: Any) -> Any:
         """Return an array, or a copy of it, that is contiguous and in row order."""
-        if array is None or is_sparse(array) or array.flags.c_contiguous:
+        if array is None or array.flags.c_contiguous:
             return array
         copied = array.copy(order="C")
         self._made[0] += copied.nbytes
@@ -142,7 +142,7 @@ class Buffers:
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 
-    def filled_from(self, net: "NeuralNetwork") -> list[tuple[Array, Any]]:
+    def filled_from(self, net: Model) -> list[tuple[Array, Any]]:
         """Return pairs of an array that is filled before training, and the network's values."""
         flat, optimizer, first = net.parameters.gather(), net.optimizer, net.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
@@ -156,7 +156,7 @@ class Buffers:
                 pairs.append((self.split, np.stack(split)))
         return pairs
 
-    def standardizes_wide(self, net: "NeuralNetwork") -> bool:
+    def standardizes_wide(self, net: Model) -> bool:
         """Whether features are standardised in float64 instead of the network's type."""
         if self.wide is None:
             return False

@@ -8,6 +8,9 @@ from ....backends._warnings import warn
 STEPS_IN_GRAPH = 16
 """Launching a graph costs about as much as two kernels, which this number of steps share."""
 
+ONE_BY_ONE = False
+"""Whether networks launch kernels one by one; for tests and measurements, which compare the two."""
+
 
 class Graphs:
     """Graphs of one step and of several, for each size of batch; made when they are first run.
@@ -16,7 +19,7 @@ class Graphs:
     ----------
     machine : CudaMachine
     capture : bool or "auto"
-        Whether to capture steps; see :func:`capture_step`.
+        Whether to capture steps; see :class:`~.training.CapturedTraining`.
 
     Attributes
     ----------
@@ -59,8 +62,7 @@ class Graphs:
                 self.captured = False
                 warn(
                     f"the step cannot be captured in a CUDA graph ({error}): its kernels are "
-                    "launched one by one, which gives the same results but takes longer. "
-                    "To launch them so from the beginning, give capture=False",
+                    "launched one by one, which gives the same results but takes longer",
                     RuntimeWarning,
                 )
         run = self._machine.run  # without self, which holds this function: that would be a cycle

@@ -1,20 +1,18 @@
 """A training step for one size of batch, as a list of calls of kernels and matrix products."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ....activations import LogSoftmaxActivation
 from ....backends import Array
 from ....backends.cuda import kernels
 from ....losses import BinaryCrossEntropy, MeanSquaredError
+from ....model import Model
 from ....optimizers import SGD, Adagrad, Adam, RMSProp
 from ....regularizers import L1L2
 from ..translation import Unit, factor_and_most
 from .buffers import MOST_PARTS, SQUARES, Buffers, UnitArrays
 from .calls import MOST_BLOCKS, MOST_THREADS, THREADS, Calls
 from .supported import ACTIVATIONS
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
 
 
 class Program(Calls):
@@ -23,7 +21,7 @@ class Program(Calls):
     Parameters
     ----------
     machine : CudaMachine
-    net : NeuralNetwork
+    net : Model
     units : list of Unit
     buffers : Buffers
     rows : int
@@ -35,7 +33,7 @@ class Program(Calls):
     def __init__(
         self,
         machine: Any,
-        net: "NeuralNetwork",
+        net: Model,
         units: list[Unit],
         buffers: Buffers,
         state: Array,

@@ -3,25 +3,24 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ....backends import is_sparse
 from ....losses import SoftmaxCrossEntropy
 from ....metrics import Accuracy
 from ... import memory
-from ...feeding.arrays import Arrays, take
-from ...feeding.placing import Placed
-from ...feeding.streaming import Stream
+from ...errors import UnsupportedError
+from ...feeding.arrays import Arrays, Batch, take
+from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
+from ...trainable import TrainableModel
 from ..base import PreparedSteps
-from ..translation import Unit, UnsupportedError
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
-    from . import CapturedTraining
+from ..translation import Unit
+from . import graphs
+from .supported import translate
+from .supported import units as units_of
+from .training import CapturedTraining
 
 _KEPT_BYTES = 1 << 28
 """The largest size of the outputs that an epoch keeps for a metric, in bytes."""
@@ -37,24 +36,22 @@ class CapturedSteps(PreparedSteps):
     """
 
     def __init__(
-        self, network: "NeuralNetwork", placed: Placed, training: "CapturedTraining", nbytes: int
+        self, model: TrainableModel, placed: TrainingData, training: CapturedTraining, nbytes: int
     ) -> None:
-        super().__init__(network, placed, training, nbytes)
+        super().__init__(model, placed, training, nbytes)
         self._at_a_time = 16
         self._queued: deque[Any] = deque()
         self._sums: Sums | None = None
 
     def _units(self) -> list[Unit]:
-        from . import units
-
-        return units(self._network)
+        return units_of(self._model)
 
     def end_epoch(self) -> None:
         """Copy the parameters to the network, and add ``per_sample`` penalties to the sums."""
         self._queued.clear()
         sums, self._sums = self._sums, None
         self._training.store()
-        parameters = self._network.parameters
+        parameters = self._model.parameters
         if sums is not None and parameters.penalties.shared:
             # The penalty of the last weights stands for that of each step. The exact mean over the
             # steps, which the history has on the CPU, would take a sum over all weights in each
@@ -98,45 +95,46 @@ class CapturedSteps(PreparedSteps):
         rows = memory.EVALUATION_ROWS
         for start in range(0, len(order), rows):
             y, weight = take(index[start : start + rows], arrays.y, arrays.sample_weight)
-            batch = Arrays(None, y, weight, arrays.backend)
+            batch = Batch(None, y, weight)
             stop = min(start + rows, len(order))
             outputs = training.outputs[first + start : first + stop]
             sums.add_outputs(*loss_arguments(batch, outputs))
 
 
-def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
-    """Return a network's steps as graphs.
+def make(model: TrainableModel, placed: TrainingData, required: bool = False) -> CapturedSteps:
+    """Return a model's steps as graphs.
+
+    Parameters
+    ----------
+    model : TrainableModel
+    placed : TrainingData
+    required : bool, default False
+        Whether an error is raised if the steps cannot be captured in a graph.
 
     Raises
     ------
     UnsupportedError
         Captured steps do not support the network or the data.
     """
-    from . import CapturedTraining, why_not
-
     plan, data = placed.plan, placed.training
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")
-    sample: Any = data
-    if isinstance(data, Stream):  # its buffer is overwritten with the next chunk
-        sample = data.first()
-        sample = replace(sample, X=sample.backend.xp.asarray(sample.X, copy=True))
-    if is_sparse(sample.X) and not sample.keeps_sparse:
+    sample, held = data.sample(own=True)
+    if not sample.on_device:
         raise UnsupportedError("sparse features that the first layer does not take")
-    reason = why_not(network, sample.X, sample.y, plan.batch_size)
-    if reason is not None:
-        raise UnsupportedError(reason)
-    hits = _counts_hits(network, sample.y)
+    units = translate(model, sample.X, sample.y, plan.batch_size)
+    hits = _counts_hits(model, sample.y)
     kept = 0
-    if network.metric is not None and not hits:
-        n_outputs = network.layers[-1].output_shape()[0]
+    if model.metric is not None and not hits:
+        n_outputs = model.layers[-1].output_shape()[0]
         kept = -(-plan.n_samples // plan.batch_size) * plan.batch_size
         if kept * n_outputs * sample.backend.zeros((0,)).itemsize > _KEPT_BYTES:
             raise UnsupportedError(f"a metric of {plan.n_samples} rows of {n_outputs} outputs")
-    machine = sample.backend.machine(network.precision)
+    capture = False if graphs.ONE_BY_ONE else True if required else "auto"
+    machine = sample.backend.machine(model.precision)
     try:
         training = CapturedTraining(
-            network,
+            model,
             sample.X,
             sample.y,
             sample.sample_weight,
@@ -145,24 +143,21 @@ def captured_steps(network: "NeuralNetwork", placed: Placed) -> CapturedSteps:
             plan.n_samples,
             kept,
             hits,
-            network.capture,
+            capture,
+            units,
         )
     except BaseException:
         machine.close()
         raise
-    held = 0
-    if sample is not data:  # a chunk, which the training keeps
-        parts = (sample.X, sample.y, sample.sample_weight)
-        held = sum(each.nbytes for each in parts if each is not None)
-    return CapturedSteps(network, placed, training, training.nbytes + held)
+    return CapturedSteps(model, placed, training, training.nbytes + held)
 
 
-def _counts_hits(network: "NeuralNetwork", y: Any) -> bool:
+def _counts_hits(model: TrainableModel, y: Any) -> bool:
     """Whether the kernel of the loss can count correct predictions for the metric."""
-    several = network.layers[-1].output_shape()[0] > 1
+    several = model.layers[-1].output_shape()[0] > 1
     return (
-        type(network.metric) is Accuracy
-        and type(network.loss) is SoftmaxCrossEntropy
+        type(model.metric) is Accuracy
+        and type(model.loss) is SoftmaxCrossEntropy
         and several
         and y.ndim == 1
     )

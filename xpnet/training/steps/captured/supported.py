@@ -1,6 +1,6 @@
 """The networks and data that captured steps support."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....activations import (
     LeakyReLUActivation,
@@ -10,8 +10,8 @@ from ....activations import (
     SigmoidActivation,
     TanhActivation,
 )
-from ....backends import is_sparse
 from ....backends.cuda import kernels
+from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer, Layer, Normalization
 from ....losses import (
     BinaryCrossEntropy,
@@ -20,11 +20,10 @@ from ....losses import (
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
 )
+from ....model import Model
 from ....optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
-from ..translation import Unit, UnsupportedError, check_parts, targets_of, units_of
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
+from ...errors import UnsupportedError
+from ..translation import Unit, check_parts, targets_of, units_of
 
 ACTIVATIONS: dict[type[Layer], tuple[int, str | None]] = {
     LinearActivation: (kernels.LINEAR, None),
@@ -46,38 +45,40 @@ MOST_NUMBERS = 2**31 - 1
 """The largest number of elements of an array: kernels compute indices in 32 bits."""
 
 
-def why_not(net: "NeuralNetwork", X: Any, y: Any = None, batch_size: int = 1) -> str | None:
-    """Return why captured steps do not support a network and its data, or None if they do."""
-    try:
-        needed = units(net)
-        _check_features(net, X)
-        if y is not None:
-            targets_of(net, y)
-        widest = max(max(unit.n_inputs, unit.n_units) for unit in needed)
-        if batch_size * widest > MOST_NUMBERS:
-            raise UnsupportedError(f"a batch of {batch_size} rows of {widest} numbers")
-    except UnsupportedError as reason:
-        return str(reason)
-    return None
+def translate(model: Model, X: Any, y: Any, batch_size: int = 1) -> list[Unit]:
+    """Return the units of a model whose training captured steps support.
+
+    Raises
+    ------
+    UnsupportedError
+        They do not support the model or its data.
+    """
+    needed = units(model)
+    _check_features(model, X)
+    targets_of(model, y)
+    widest = max(max(unit.n_inputs, unit.n_units) for unit in needed)
+    if batch_size * widest > MOST_NUMBERS:
+        raise UnsupportedError(f"a batch of {batch_size} rows of {widest} numbers")
+    return needed
 
 
-def units(net: "NeuralNetwork") -> list[Unit]:
+def units(model: Model) -> list[Unit]:
     """Return a unit for each dense layer of a network, with the layers that follow it."""
-    check_parts(net, OPTIMIZERS, LOSSES)
-    return units_of(net.layers, ACTIVATIONS, kernels.MOST_DROPOUTS)
+    check_parts(model, OPTIMIZERS, LOSSES)
+    return units_of(model.layers, ACTIVATIONS, kernels.MOST_DROPOUTS)
 
 
-def _check_features(net: "NeuralNetwork", X: Any) -> None:
-    if is_sparse(X):
+def _check_features(model: Model, X: Any) -> None:
+    if kind_of(X) is SparseRows:
         if X.format != "csr":
             raise UnsupportedError(f"sparse features in the format {X.format} instead of CSR")
-        if type(net.layers[0]) is not DenseLayer:
-            raise UnsupportedError(f"sparse features before {net.layers[0].layer_name()}")
-    elif X.ndim != 2 or X.shape[1:] != net.layers[0].input_shape():
+        if type(model.layers[0]) is not DenseLayer:
+            raise UnsupportedError(f"sparse features before {model.layers[0].layer_name()}")
+    elif X.ndim != 2 or X.shape[1:] != model.layers[0].input_shape():
         raise UnsupportedError(f"features of shape {tuple(X.shape)}")
     elif str(X.dtype) not in kernels.DATA_TYPES:
         raise UnsupportedError(f"features of the type {X.dtype}")
-    if len(net.layers) > 1 and type(net.layers[0]) is Normalization:
+    if len(model.layers) > 1 and type(model.layers[0]) is Normalization:
         return
-    if type(net.layers[0]) is not DenseLayer:
-        raise UnsupportedError(f"{net.layers[0].layer_name()} as layer 1")
+    if type(model.layers[0]) is not DenseLayer:
+        raise UnsupportedError(f"{model.layers[0].layer_name()} as layer 1")

@@ -2,41 +2,26 @@
 
 import operator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ....backends import Array
 from ....backends.cuda import kernels
-from ..translation import factor_and_most, targets_of, weights_of
+from ....model import Model
+from ..translation import Unit, factor_and_most, targets_of, weights_of
 from .buffers import Buffers
 from .graphs import Graphs
 from .program import Program
-from .supported import ACTIVATIONS, why_not
-from .supported import units as units_of
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
+from .supported import ACTIVATIONS, translate
 
 
-def capture_step(
-    net: "NeuralNetwork",
-    X: Any,
-    y: Array,
-    sample_weight: Array | None,
-    batch_size: int,
-    machine: Any,
-    *,
-    n_samples: int | None = None,
-    keep_outputs: int = 0,
-    counts_hits: bool = False,
-    capture: bool | str = "auto",
-) -> "CapturedTraining | None":
-    """Return a network's training with captured steps, or None if they do not support it.
+class CapturedTraining(AbstractContextManager["CapturedTraining"]):
+    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
 
     Parameters
     ----------
-    net : NeuralNetwork
+    model : Model
     X : array or CSR matrix of shape (n, n_features)
         On the machine's device. It is not copied.
     y : array of shape (n,) or (n, n_outputs)
@@ -47,33 +32,14 @@ def capture_step(
     n_samples : int, optional
         The number of samples in an epoch, if ``X`` is only a chunk of them.
     keep_outputs : int, default 0
-        The number of samples of an epoch for which :attr:`CapturedTraining.outputs` is kept.
+        The number of samples of an epoch for which :attr:`outputs` is kept.
     counts_hits : bool, default False
-        Whether :meth:`CapturedTraining.hits` will be called; only for softmax and cross-entropy.
+        Whether :meth:`hits` will be called; only for softmax and cross-entropy.
     capture : bool or "auto", default "auto"
         Whether to capture steps in graphs; otherwise kernels are launched one by one. If capturing
         fails, "auto" launches them one by one, with a warning, and True raises an error.
-    """
-    if why_not(net, X, y, batch_size) is not None:
-        return None
-    return CapturedTraining(
-        net,
-        X,
-        y,
-        sample_weight,
-        batch_size,
-        machine,
-        X.shape[0] if n_samples is None else n_samples,
-        keep_outputs,
-        counts_hits,
-        capture,
-    )
-
-
-class CapturedTraining(AbstractContextManager["CapturedTraining"]):
-    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
-
-    :func:`capture_step` makes it, and takes the same arguments.
+    units : list of Unit, optional
+        The layers, if they have been translated.
 
     Attributes
     ----------
@@ -87,26 +53,32 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         The number of steps of this epoch so far.
     nbytes : int
         The size of its arrays in bytes, without the given data.
+
+    Raises
+    ------
+    UnsupportedError
+        Captured steps do not support the model or the data.
     """
 
     def __init__(
         self,
-        net: "NeuralNetwork",
+        net: Model,
         X: Any,
         y: Array,
         sample_weight: Array | None,
         batch_size: int,
         machine: Any,
-        n_samples: int,
-        keep_outputs: int,
-        counts_hits: bool,
-        capture: bool | str,
+        n_samples: int | None = None,
+        keep_outputs: int = 0,
+        counts_hits: bool = False,
+        capture: bool | str = "auto",
+        units: list[Unit] | None = None,
     ) -> None:
         self.net, self.batch_size, self._machine = net, batch_size, machine
-        self.units = units_of(net)
+        self.units = translate(net, X, y, batch_size) if units is None else units
         targets = targets_of(net, y)
         weights = weights_of(net, y, sample_weight)
-        n_steps = -(-n_samples // batch_size)
+        n_steps = -(-(X.shape[0] if n_samples is None else n_samples) // batch_size)
         self._buffers = Buffers(
             machine, net, self.units, X, targets, weights, batch_size, n_steps, keep_outputs
         )

@@ -1,8 +1,8 @@
 """Training steps in compiled code, for the networks that it supports.
 
-:func:`compile_step` translates a network into a list of instructions of
-:mod:`xpnet.backends` for each thread; nothing is compiled for a network. If it returns None, the
-network is trained by its formulas.
+:class:`CompiledTraining` translates a model into a list of instructions of
+:mod:`xpnet.backends` for each thread; nothing is compiled for a model. One that it does not support
+is trained by its formulas.
 
 Moving data between cores is slow: reading a number that another core wrote takes as long as several
 hundred multiplications. So parameters, gradients and the optimizer's state stay on one core. Each
@@ -21,7 +21,6 @@ layers, up to the loss. So it has the whole error of these layers without waitin
 """
 
 from .sharing import cores
-from .supported import units, why_not
-from .training import CompiledTraining, compile_step
+from .training import CompiledTraining
 
-__all__ = ["CompiledTraining", "compile_step", "cores", "units", "why_not"]
+__all__ = ["CompiledTraining", "cores"]

@@ -2,19 +2,18 @@
 
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ....backends import is_sparse, ops
+from ....backends import ops
 from ....backends.cpu.program import Memory
+from ....data.features import SparseRows, kind_of
 from ....data.reading import is_wide
 from ....layers import Normalization
+from ....model import Model
 from ..translation import Unit
 from .sharing import Plan
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
 
 
 class Layout:
@@ -22,7 +21,7 @@ class Layout:
 
     Parameters
     ----------
-    net : NeuralNetwork
+    net : Model
     units : list of Unit
     plan : Plan
     X : array or CSR matrix
@@ -34,7 +33,7 @@ class Layout:
 
     def __init__(
         self,
-        net: "NeuralNetwork",
+        net: Model,
         units: list[Unit],
         plan: Plan,
         X: Any,
@@ -48,7 +47,7 @@ class Layout:
         self.sparse: tuple[np.ndarray, ...] | None = None
         self._flats: list[np.ndarray] = []
         self._views: list[tuple[np.ndarray, np.ndarray]] = []
-        if is_sparse(X):
+        if kind_of(X) is SparseRows:
             starts = np.ascontiguousarray(X.indptr, np.int64)
             indices = np.ascontiguousarray(X.indices, np.int32)
             self.sparse = starts, indices, np.ascontiguousarray(X.data, self.memory.dtype)

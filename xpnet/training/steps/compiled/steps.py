@@ -3,40 +3,37 @@
 import math
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .... import config
 from ....common.checks import check_count
 from ... import memory
+from ...errors import NotFiniteError, UnsupportedError
 from ...feeding.arrays import Arrays, take
-from ...feeding.placing import Placed
-from ...feeding.streaming import Stream
+from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
-from ..base import NotFiniteError, PreparedSteps
-from ..translation import Unit, UnsupportedError
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
-    from . import CompiledTraining
+from ...trainable import TrainableModel
+from ..base import PreparedSteps
+from ..translation import Unit
+from .supported import units
+from .training import CompiledTraining
 
 
 class CompiledSteps(PreparedSteps):
     """Steps in compiled code, several at a time, with the parameters in its own arrays."""
 
     def __init__(
-        self, network: "NeuralNetwork", placed: Placed, training: "CompiledTraining", nbytes: int
+        self, model: TrainableModel, placed: TrainingData, training: CompiledTraining, nbytes: int
     ) -> None:
-        super().__init__(network, placed, training, nbytes)
+        super().__init__(model, placed, training, nbytes)
         # A metric sums batches of fixed sizes, so that its rounding does not depend on run times.
         self._unit = _steps_of_evaluation(placed.plan) if training.keeps else 1
         self._at_a_time = self._unit
 
     def _units(self) -> list[Unit]:
-        from . import units
-
-        return units(self._network)
+        return units(self._model)
 
     def end_epoch(self) -> None:
         """Copy the parameters to the network."""
@@ -44,7 +41,7 @@ class CompiledSteps(PreparedSteps):
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
         """Train several steps at a time; see :meth:`Steps.run`."""
-        net, size, start = self._network, self.plan.batch_size, 0
+        net, size, start = self._model, self.plan.batch_size, 0
         self._training.use(arrays.X, arrays.y, arrays.sample_weight)
         while start < len(order):
             part = order[start : start + self._at_a_time * size]
@@ -82,7 +79,7 @@ class CompiledSteps(PreparedSteps):
         for start in range(0, len(order), size):
             part = slice(start, start + size)
             y, weight = take(order[part], arrays.y, arrays.sample_weight)
-            batch = Arrays(None, y, weight, self._network.backend)
+            batch = Batch(None, y, weight)
             sums.add_outputs(*loss_arguments(batch, outputs[part]))
 
 
@@ -95,11 +92,11 @@ _KEPT_BYTES = 1 << 20
 """The size of the outputs kept for a metric, in bytes, unless those of one batch are larger."""
 
 
-def _kept_rows(network: "NeuralNetwork", plan: memory.MemoryPlan) -> int:
+def _kept_rows(model: TrainableModel, plan: memory.MemoryPlan) -> int:
     """Return for how many samples to keep the outputs."""
-    if network.metric is None:
+    if model.metric is None:
         return 0
-    row = network.layers[-1].output_shape()[0] * np.dtype(network.backend.dtype).itemsize
+    row = model.layers[-1].output_shape()[0] * np.dtype(model.backend.dtype).itemsize
     least = _steps_of_evaluation(plan) * plan.batch_size
     most = math.ceil(plan.n_samples / plan.batch_size) * plan.batch_size
     return min(max(_KEPT_BYTES // row, least), max(most, least))
@@ -108,14 +105,21 @@ def _kept_rows(network: "NeuralNetwork", plan: memory.MemoryPlan) -> int:
 FEW_STEPS = 16
 """The number of steps below which compiled code is not worth its preparation.
 
-Making the instructions takes a few milliseconds, about as long as 16 steps of a small network. The
+Making the instructions takes a few milliseconds, about as long as 16 steps of a small model. The
 steps of all of the network's ``epochs`` count, not those of one call of ``fit``, so that 4 and then
 6 epochs give the same result as 10.
 """
 
 
-def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
-    """Return a network's steps in compiled code.
+def make(model: TrainableModel, placed: TrainingData, required: bool = False) -> CompiledSteps:
+    """Return a model's steps in compiled code.
+
+    Parameters
+    ----------
+    model : TrainableModel
+    placed : TrainingData
+    required : bool, default False
+        Whether to take them even for a training of few steps.
 
     Raises
     ------
@@ -126,20 +130,20 @@ def compiled_steps(network: "NeuralNetwork", placed: Placed) -> CompiledSteps:
     if threads is not None:
         threads = check_count("xpnet.config.threads", threads)
     plan, data = placed.plan, placed.training
-    n_steps = network.epochs * math.ceil(plan.n_samples / plan.batch_size)
-    if config.kernels == "auto" and n_steps < FEW_STEPS:
+    n_steps = model.epochs * math.ceil(plan.n_samples / plan.batch_size)
+    if not required and n_steps < FEW_STEPS:
         raise UnsupportedError(f"training of fewer than {FEW_STEPS} steps")
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")
-    from . import compile_step, why_not
-
-    sample: Any = data.first() if isinstance(data, Stream) else data
-    arguments = (network, sample.X, sample.y, sample.sample_weight)
-    kept = _kept_rows(network, plan)
-    training = compile_step(*arguments, plan.batch_size, threads, keep_outputs=kept)
-    if training is None:
-        raise UnsupportedError(why_not(*arguments) or "")
-    held = 0
-    if sample is not data:  # targets and weights of a chunk, which the training keeps
-        held = sum(each.nbytes for each in (sample.y, sample.sample_weight) if each is not None)
-    return CompiledSteps(network, placed, training, training.nbytes + held)
+    sample, held = data.sample()
+    y: Any = sample.y
+    training = CompiledTraining(
+        model,
+        sample.X,
+        y,
+        sample.sample_weight,
+        plan.batch_size,
+        threads,
+        keep_outputs=_kept_rows(model, plan),
+    )
+    return CompiledSteps(model, placed, training, training.nbytes + held)

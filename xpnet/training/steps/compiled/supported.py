@@ -1,7 +1,7 @@
 """The networks and data that compiled steps support."""
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from ....activations import (
     SigmoidActivation,
     TanhActivation,
 )
-from ....backends import check_structure, is_sparse
+from ....backends import check_structure
+from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer, Layer
 from ....losses import (
     BinaryCrossEntropy,
@@ -22,11 +23,11 @@ from ....losses import (
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
 )
+from ....model import Model
 from ....optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
-from ..translation import Unit, UnsupportedError, check_parts, targets_of, units_of
+from ...errors import UnsupportedError
+from ..translation import Unit, check_parts, targets_of, units_of
 
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
 ACTIVATIONS: dict[type[Layer], tuple[str, str, str | None]] = {
     LinearActivation: ("add_bias", "sum_columns", None),
     ReLUActivation: ("relu", "back_relu", None),
@@ -64,20 +65,22 @@ _MOST_DROPOUTS = 16
 """The largest number of Dropout layers: ``STATE - DRAWS`` of ``kernels.py``."""
 
 
-def why_not(net: "NeuralNetwork", X: Any, y: Any = None, sample_weight: Any = None) -> str | None:
-    """Return why compiled steps do not support a network and its data, or None if they do."""
-    try:
-        check_libraries()
-        units(net)
-        check_features(net, X)
-        if y is not None:
-            targets(net, y)
-        for what, array in (("targets", y), ("weights", sample_weight)):
-            if array is not None and array.shape[0] != X.shape[0]:
-                raise UnsupportedError(f"{array.shape[0]} {what} for {X.shape[0]} samples")
-    except UnsupportedError as reason:
-        return str(reason)
-    return None
+def translate(model: Model, X: Any, y: Any, sample_weight: Any = None) -> list[Unit]:
+    """Return the units of a model whose training compiled steps support.
+
+    Raises
+    ------
+    UnsupportedError
+        They do not support the model or its data, or their libraries are not installed.
+    """
+    check_libraries()
+    found = units(model)
+    check_features(model, X)
+    targets(model, y)
+    for what, array in (("targets", y), ("weights", sample_weight)):
+        if array is not None and array.shape[0] != X.shape[0]:
+            raise UnsupportedError(f"{array.shape[0]} {what} for {X.shape[0]} samples")
+    return found
 
 
 def check_libraries() -> None:
@@ -87,15 +90,15 @@ def check_libraries() -> None:
             raise UnsupportedError(f"{name} is not installed: pip install 'xpnet[numba]'")
 
 
-def units(net: "NeuralNetwork") -> list[Unit]:
+def units(model: Model) -> list[Unit]:
     """Return a unit for each dense layer of a network, with the layers that follow it."""
-    if net.backend.name != "numpy":
-        raise UnsupportedError(f"the backend {net.backend.name}: compiled steps are for NumPy")
-    optimizer = net.optimizer
+    if model.backend.name != "numpy":
+        raise UnsupportedError(f"the backend {model.backend.name}: compiled steps are for NumPy")
+    optimizer = model.optimizer
     if optimizer.clip_norm is not None or optimizer.clip_value is not None:
         raise UnsupportedError("clipping of the gradient")
-    check_parts(net, OPTIMIZERS, LOSSES)
-    found = units_of(net.layers, ACTIVATIONS, _MOST_DROPOUTS)
+    check_parts(model, OPTIMIZERS, LOSSES)
+    found = units_of(model.layers, ACTIVATIONS, _MOST_DROPOUTS)
     if any(unit.norm is not None for unit in found):
         raise UnsupportedError("BatchNormalization")
     return found
@@ -112,13 +115,13 @@ def number(unit: Unit) -> float:
     return 0.0 if name is None else float(getattr(unit.activation, name))
 
 
-def check_features(net: "NeuralNetwork", X: Any) -> None:
+def check_features(model: Model, X: Any) -> None:
     """Refuse features that the kernels do not read."""
-    if is_sparse(X):
+    if kind_of(X) is SparseRows:
         if X.format != "csr":
             raise UnsupportedError(f"sparse features in the format {X.format} instead of CSR")
-        if type(net.layers[0]) is not DenseLayer:
-            raise UnsupportedError(f"sparse features before {net.layers[0].layer_name()}")
+        if type(model.layers[0]) is not DenseLayer:
+            raise UnsupportedError(f"sparse features before {model.layers[0].layer_name()}")
         check_structure(X)
     elif not isinstance(X, np.ndarray) or X.ndim != 2:
         raise UnsupportedError("features that are not a NumPy matrix")
@@ -126,12 +129,12 @@ def check_features(net: "NeuralNetwork", X: Any) -> None:
         raise UnsupportedError(f"features of the type {X.dtype}")
     elif not X.flags.c_contiguous:
         raise UnsupportedError("features that are not contiguous in row order")
-    if X.shape[1:] != net.layers[0].input_shape():
+    if X.shape[1:] != model.layers[0].input_shape():
         raise UnsupportedError(f"features of shape {X.shape}")
 
 
-def targets(net: "NeuralNetwork", y: Any) -> np.ndarray:
+def targets(model: Model, y: Any) -> np.ndarray:
     """Return targets in the form for kernels: int64 classes, or rows of the network's type."""
     if not isinstance(y, np.ndarray):
         raise UnsupportedError("targets that are not a NumPy array")
-    return np.ascontiguousarray(targets_of(net, y))
+    return np.ascontiguousarray(targets_of(model, y))

@@ -2,35 +2,26 @@
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
-from ....backends import is_sparse
+from ....data.features import SparseRows, kind_of
+from ....model import Model
 from ..translation import weights_of
 from .sharing import best_plan
 from .supported import targets as targets_of
-from .supported import units as units_of
-from .supported import why_not
-
-if TYPE_CHECKING:
-    from ....neuralnet import NeuralNetwork
+from .supported import translate
 
 
-def compile_step(
-    net: "NeuralNetwork",
-    X: Any,
-    y: np.ndarray,
-    sample_weight: np.ndarray | None,
-    batch_size: int,
-    threads: int | None = None,
-    keep_outputs: int = 0,
-) -> "CompiledTraining | None":
-    """Return a network's training with compiled steps, or None if they do not support it.
+class CompiledTraining:
+    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
+
+    Its threads end with :meth:`close`, at the end of a ``with`` block, or when it is deleted.
 
     Parameters
     ----------
-    net : NeuralNetwork
+    model : Model
     X : NumPy array or SciPy CSR matrix of shape (n, n_features)
         It is not copied, so it must not change during training.
     y : array of shape (n,) or (n, n_outputs)
@@ -40,18 +31,7 @@ def compile_step(
     threads : int, optional
         By default, the number that makes a step fastest, at most the number of cores.
     keep_outputs : int, default 0
-        The number of samples of a run for which :attr:`CompiledTraining.outputs` is kept.
-    """
-    if why_not(net, X, y, sample_weight) is not None:
-        return None
-    return CompiledTraining(net, X, y, sample_weight, batch_size, threads, keep_outputs)
-
-
-class CompiledTraining:
-    """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
-
-    :func:`compile_step` makes it, and takes the same arguments. Its threads end with :meth:`close`,
-    at the end of a ``with`` block, or when the object is deleted.
+        The number of samples of a run for which :attr:`outputs` is kept.
 
     Attributes
     ----------
@@ -68,11 +48,16 @@ class CompiledTraining:
         weight of the batch.
     nbytes : int
         The size of its arrays in bytes, without the given data.
+
+    Raises
+    ------
+    UnsupportedError
+        Compiled steps do not support the model or the data.
     """
 
     def __init__(
         self,
-        net: "NeuralNetwork",
+        net: Model,
         X: Any,
         y: np.ndarray,
         sample_weight: np.ndarray | None,
@@ -80,10 +65,10 @@ class CompiledTraining:
         threads: int | None = None,
         keep_outputs: int = 0,
     ) -> None:
-        from .instructions import Builder  # needs Numba
-
         self.net, self.batch_size = net, batch_size
-        self.units = units = units_of(net)
+        self.units = units = translate(net, X, y, sample_weight)
+        from .instructions import Builder  # needs Numba, which has been found
+
         self.outputs: np.ndarray | None = None
         self.penalties = np.zeros(0)
         self.keeps = keep_outputs
@@ -91,7 +76,8 @@ class CompiledTraining:
         self._n_samples = X.shape[0]
         targets = targets_of(net, y)
         weights = weights_of(net, y, sample_weight)
-        filled = X.nnz / max(math.prod(X.shape), 1) if is_sparse(X) else None
+        features = kind_of(X)(X)
+        filled = features.filled if isinstance(features, SparseRows) else None
         n_states = len(net.optimizer.state_names)
         steps = math.ceil(self._n_samples / batch_size) or 1
         plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
@@ -99,7 +85,7 @@ class CompiledTraining:
         self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
         self._engine = self._builder.engine()
         self._settings = self._builder.settings()
-        parts = (X.data, X.indices, X.indptr) if is_sparse(X) else (X,)
+        parts = features.parts if isinstance(features, SparseRows) else (X,)
         given = [array for array in (*parts, y, sample_weight) if array is not None]
         self.nbytes = self._builder.nbytes(*given) + self._kept.nbytes
         self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]

@@ -32,7 +32,7 @@ N, K = 640, 12
 
 @pytest.fixture(autouse=True)
 def restored(monkeypatch):
-    monkeypatch.setattr(config, "kernels", "auto")
+    monkeypatch.setenv("XPNET_STEPS", "auto")
     monkeypatch.setattr(config, "threads", None)
 
 
@@ -75,16 +75,15 @@ def parameters(net):
     return net.parameters.copy()
 
 
-def trained(kernels, data=None, epochs=(3,), **arguments):
-    config.kernels = kernels
-    net = network(**arguments)
+def trained(steps, data=None, epochs=(3,), **arguments):
+    net = network(steps=steps, **arguments)
     for number in epochs:
         net.fit(data or samples(), validation=samples(50), epochs=number)
     return net
 
 
 def test_compiled_training_is_the_training(used):
-    compiled, plain = trained("auto", dtype="float64"), trained("numpy", dtype="float64")
+    compiled, plain = trained("auto", dtype="float64"), trained("formulas", dtype="float64")
     assert used == ["CompiledSteps", "FormulaSteps"]
     np.testing.assert_allclose(parameters(compiled), parameters(plain), rtol=1e-9)
     for name in ("loss", "metric", "val_loss", "val_metric"):
@@ -93,13 +92,13 @@ def test_compiled_training_is_the_training(used):
 
 
 def test_compiled_training_repeats_itself_bit_for_bit(used):
-    first, second = trained("numba"), trained("numba")
+    first, second = trained("compiled"), trained("compiled")
     np.testing.assert_array_equal(parameters(first), parameters(second))
     assert first.history["loss"] == second.history["loss"]
 
 
 def test_ten_compiled_epochs_are_four_and_six():
-    first, second = trained("numba", epochs=(10,)), trained("numba", epochs=(4, 6))
+    first, second = trained("compiled", epochs=(10,)), trained("compiled", epochs=(4, 6))
     np.testing.assert_array_equal(parameters(first), parameters(second))
 
 
@@ -112,9 +111,9 @@ def test_compiled_training_on_a_stream_is_that_on_the_same_order(
     more = (np.linspace(0.1, 1, N),) if weighted else ()
     monkeypatch.setattr("xpnet.training.memory.CHUNK_BYTES", 200 * K * 4)
     monkeypatch.setattr(
-        "xpnet.training.feeding.placing._KEPT_FREE", 2.0
+        "xpnet.training.feeding.training_data._KEPT_FREE", 2.0
     )  # as if there were no room for them
-    config.kernels = "numba"
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     streamed = network().fit((np.load(tmp_path / "x.npy", mmap_mode="r"), y, *more))
     plan = streamed.last_plan
     assert plan.chunk < N
@@ -137,14 +136,16 @@ def test_compiled_training_on_a_stream_is_that_on_the_same_order(
     ("n_samples", "epochs", "expected"),
     [(40, 3, "FormulaSteps"), (40, 4, "CompiledSteps"), (120, 1, "FormulaSteps")],
 )
-def test_few_steps_are_not_worth_going_into_compiled_code(used, n_samples, epochs, expected):
-    config.kernels = "auto"
+def test_few_steps_are_not_worth_going_into_compiled_code(
+    monkeypatch, used, n_samples, epochs, expected
+):
+    monkeypatch.setenv("XPNET_STEPS", "auto")
     network(epochs=epochs, batch_size=10).fit(samples(n_samples), epochs=1)
     assert used == [expected]
 
 
-def test_what_has_no_compiled_step_trains_as_formulas(used):
-    config.kernels = "auto"
+def test_what_has_no_compiled_step_trains_as_formulas(monkeypatch, used):
+    monkeypatch.setenv("XPNET_STEPS", "auto")
     net = NeuralNetwork(epochs=1, batch_size=8, loss="categorical_cross_entropy", seed=0)
     net.add(DenseLayer(2, (K,))).add(SoftmaxActivation()).fit(samples())
     assert used == ["FormulaSteps"]
@@ -158,8 +159,8 @@ def test_what_has_no_compiled_step_trains_as_formulas(used):
         ({"memory_limit": 400_000, "batch_size": 512}, "split to fit"),
     ],
 )
-def test_what_has_no_compiled_step_is_refused_where_one_is_asked_for(change, reason):
-    config.kernels = "numba"
+def test_what_has_no_compiled_step_is_refused_where_one_is_asked_for(monkeypatch, change, reason):
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     net = network(**change)
     if "loss" in change:
         net.add(SoftmaxActivation())
@@ -169,9 +170,9 @@ def test_what_has_no_compiled_step_is_refused_where_one_is_asked_for(change, rea
     np.testing.assert_array_equal(parameters(net), before)
 
 
-def test_an_unknown_choice_is_refused_with_the_nearest():
-    config.kernels = "nunpy"
-    with pytest.raises(UnknownNameError, match="numpy"):
+def test_an_unknown_choice_is_refused_with_the_nearest(monkeypatch):
+    monkeypatch.setenv("XPNET_STEPS", "compile")
+    with pytest.raises(UnknownNameError, match="compiled"):
         network().fit(samples())
 
 
@@ -181,7 +182,7 @@ def test_a_number_of_threads_can_be_chosen(monkeypatch):
     seen = []
     original = CompiledTraining.close
     monkeypatch.setattr(CompiledTraining, "close", lambda s: (seen.append(s.threads), original(s)))
-    config.kernels = "numba"
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     for threads in (1, 2):
         config.threads = threads
         net = NeuralNetwork(epochs=1, batch_size=32, loss="softmax_cross_entropy", seed=0)
@@ -189,10 +190,10 @@ def test_a_number_of_threads_can_be_chosen(monkeypatch):
     assert seen == [1, 2]
 
 
-def test_a_loss_that_is_not_finite_names_its_step():
+def test_a_loss_that_is_not_finite_names_its_step(monkeypatch):
     X, y = samples()
     net = network(optimizer="sgd", learning_rate=1e30, batch_size=16)
-    config.kernels = "numba"
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     before = parameters(net)
     with np.errstate(all="ignore"), pytest.raises(DivergedError, match=r"epoch 1, step \d+ of 40"):
         net.fit((X, y))
@@ -203,7 +204,7 @@ def test_a_loss_that_is_not_finite_names_its_step():
 def test_ctrl_c_ends_compiled_training_soon_with_what_was_learned(used, monkeypatch, ctrl_c):
     X, y = samples(20_000)
     net = network(epochs=10_000)
-    config.kernels = "numba"
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     net.fit((X, y), epochs=1)
     before = parameters(net)
     original = compiled_steps.CompiledSteps.run
@@ -224,19 +225,19 @@ def test_ctrl_c_ends_compiled_training_soon_with_what_was_learned(used, monkeypa
     assert net.optimizer.n_updates > 3 * 625
 
 
-def test_the_progress_bar_counts_batches(capsys):
-    config.kernels = "numba"
+def test_the_progress_bar_counts_batches(monkeypatch, capsys):
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     network(progress=True, epochs=2).fit(samples())
     assert "40/40" in capsys.readouterr().err
 
 
-def test_memory_of_compiled_training_is_within_its_plan():
+def test_memory_of_compiled_training_is_within_its_plan(monkeypatch):
     import tracemalloc
 
     rng = np.random.default_rng(0)
 
     def run():
-        config.kernels = "numba"
+        monkeypatch.setenv("XPNET_STEPS", "compiled")
         X = rng.random((4000, 400), dtype=np.float32)
         net = NeuralNetwork(
             epochs=2, batch_size=128, loss="softmax_cross_entropy", optimizer="adam", seed=0
@@ -256,8 +257,9 @@ def test_memory_of_compiled_training_is_within_its_plan():
 
 
 @pytest.mark.parametrize("bad", [0, -1, "two", 1.5])
-def test_a_number_of_threads_that_is_none_is_refused(bad):
-    config.kernels, config.threads = "numba", bad
+def test_a_number_of_threads_that_is_none_is_refused(monkeypatch, bad):
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
+    config.threads = bad
     with pytest.raises(ValueError, match=r"xpnet\.config\.threads="):
         network().fit(samples())
 
@@ -276,7 +278,7 @@ def test_the_metric_does_not_depend_on_the_clock(monkeypatch):
 
     def trained(seconds):
         monkeypatch.setattr(compiled_steps.CompiledSteps, "SECONDS", seconds)
-        config.kernels = "numba"
+        monkeypatch.setenv("XPNET_STEPS", "compiled")
         net = NeuralNetwork(epochs=3, batch_size=16, loss="mse", metric="mse", seed=0)
         return net.add(DenseLayer(3, (K,))).fit((X, y)).history["metric"]
 
@@ -294,14 +296,14 @@ def test_the_steps_at_a_time_are_bounded_by_their_time(monkeypatch):
         return original(self, order, learning_rate)
 
     monkeypatch.setattr(CompiledTraining, "run", slow)
-    config.kernels = "numba"
+    monkeypatch.setenv("XPNET_STEPS", "compiled")
     network(epochs=6, metric=None).fit(samples(32 * 33))
     assert parts[0] == 1
     assert 2 <= max(parts) <= 8  # 33 steps leave a rest of one, which is no reason for more
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "mse"])
-def test_kept_outputs_are_in_the_plan(metric):
+def test_kept_outputs_are_in_the_plan(monkeypatch, metric):
     import tracemalloc
 
     rng = np.random.default_rng(0)
@@ -311,7 +313,7 @@ def test_kept_outputs_are_in_the_plan(metric):
     plans = []
 
     def run():
-        config.kernels = "numba"
+        monkeypatch.setenv("XPNET_STEPS", "compiled")
         loss = "mse" if metric == "mse" else "softmax_cross_entropy"
         net = NeuralNetwork(epochs=2, batch_size=128, loss=loss, metric=metric, seed=0)
         net.add(DenseLayer(32, (20,))).add(ReLUActivation()).add(DenseLayer(500))

@@ -1,0 +1,323 @@
+"""The kinds of features: rows of an array, of a sparse matrix, or of data stored in a file.
+
+What kind they are is decided once, when a data set is made. Everything else asks their methods.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..backends import (
+    Array,
+    Backend,
+    array_namespace,
+    backend_of,
+    check_rows,
+    check_structure,
+    is_sparse,
+    move,
+    ops,
+    to_host,
+)
+from . import moments, stored
+from .finite import check_finite, named, not_finite
+from .mapped import Read
+
+_HOST_NUMBERS, _DEVICE_NUMBERS = 1 << 15, 1 << 22
+"""Numbers per piece: 256 KiB on the host, to fit in its cache; enough to keep a device busy."""
+
+
+class Rows(ABC):
+    """Features of one kind, in rows.
+
+    Parameters
+    ----------
+    X : array, CSR matrix or stored data of shape (n, n_features)
+
+    Attributes
+    ----------
+    X
+        As above.
+    decoded_rows : int
+        The fewest rows that are decoded together, even if only one is read.
+    """
+
+    decoded_rows: int = 1
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return int(self.X.shape[1])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n_features)."""
+        return len(self), self.n_features
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The NumPy type of the numbers, in native byte order."""
+        return stored.numpy_type(self.X)
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """Where or how the rows are kept, in words for a data set's ``repr``."""
+
+    @property
+    def home(self) -> Backend | None:
+        """The backend whose device holds the rows; None if no array library does."""
+        return None
+
+    @abstractmethod
+    def rows(self, index: np.ndarray) -> "Rows":
+        """Return the rows at ``index``, an integer array of shape (k,), in memory."""
+
+    @abstractmethod
+    def check_finite(self, columns: Sequence[str] | None = None) -> None:
+        """Refuse NaN and infinity with a ValueError; ``columns`` are names for the message."""
+
+    @abstractmethod
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the smallest and the largest number of each column; n is above 0.
+
+        Returns
+        -------
+        low, high : float64 array of shape (n_features,) on the host
+
+        Raises
+        ------
+        ValueError
+            A number is NaN or infinite.
+        """
+
+    def some(self) -> "Rows":
+        """Return rows that stand for all of them and are quickly read; here, all."""
+        return self
+
+    @abstractmethod
+    def row_bytes(self, item: int, wide: bool = False) -> int:
+        """Return the bytes of a row once it is on a device.
+
+        Parameters
+        ----------
+        item : int
+            Bytes per number of the type that floating-point numbers take there.
+        wide : bool, default False
+            Whether floating-point numbers are kept in 8 bytes.
+        """
+
+    @property
+    @abstractmethod
+    def streamed_row_bytes(self) -> int:
+        """Bytes of a row in its own type, in which rows are streamed; 0 if they cannot be."""
+
+
+class SlicedRows(Rows):
+    """Dense rows, in memory or not, of which slices are taken."""
+
+    @abstractmethod
+    def pieces(self) -> Generator[Array, None, None]:
+        """Yield the rows in pieces of float64, on the host if their device has no float64."""
+
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the smallest and the largest number of each column."""
+        return moments.limits(self.pieces, self.shape)
+
+    def mean_and_scale(self, per_feature: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean and the standard deviation of each column, or of all numbers.
+
+        See :func:`xpnet.data.moments.mean_and_scale`.
+        """
+        return moments.mean_and_scale(self.pieces, self.shape, self.dtype, per_feature)
+
+    def reader(self) -> AbstractContextManager[Read]:
+        """Return a context whose function ``read(start, stop, out)`` reads rows into ``out``."""
+        return stored.stored_rows(self.X)
+
+    def row_bytes(self, item: int, wide: bool = False) -> int:
+        """Return the bytes of a row once it is on a device."""
+        return self.n_features * itemsize_of(self.dtype, 8 if wide else item)
+
+    @property
+    def streamed_row_bytes(self) -> int:
+        """Bytes of a row in its own type."""
+        return self.n_features * self.dtype.itemsize
+
+
+class DenseRows(SlicedRows):
+    """The rows of an array in memory, of any library, on any device."""
+
+    @property
+    def where(self) -> str:
+        """The name of the device."""
+        return f"on {backend_of(self.X).device_name}"
+
+    @property
+    def home(self) -> Backend | None:
+        """The backend of the array."""
+        return backend_of(self.X)
+
+    def rows(self, index: np.ndarray) -> "DenseRows":
+        """Return some of the rows, on the same device."""
+        return DenseRows(take_dense(self.X, index))
+
+    def check_finite(self, columns: Sequence[str] | None = None) -> None:
+        """Refuse NaN and infinity; this waits for the device."""
+        check_finite("X", self.X, columns)
+
+    def pieces(self) -> Generator[Array, None, None]:
+        """Yield the rows in pieces of float64, on the host if their device has no float64."""
+        X, backend = self.X, backend_of(self.X)
+        host = backend.name == "numpy"
+        step = max((_HOST_NUMBERS if host else _DEVICE_NUMBERS) // X.shape[1], 1)
+        for start in range(0, X.shape[0], step):
+            rows = X[start : min(start + step, X.shape[0]), ...]
+            if not host and backend.wide_dtype == "float64":
+                yield backend.asarray(rows, "float64")
+            else:
+                yield _float64(to_host(rows))
+
+
+class StoredRows(SlicedRows):
+    """Rows outside memory that are read by slices: of a memory map, of an HDF5 or Zarr file."""
+
+    where: ClassVar[str] = "stored"
+
+    @property
+    def decoded_rows(self) -> int:  # type: ignore[override]
+        """The rows of a chunk of the file, or 1."""
+        return stored.rows_decoded_together(self.X)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all rows take in memory, in their own type."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def rows(self, index: np.ndarray) -> DenseRows:
+        """Read some of the rows, in the order of the file."""
+        return DenseRows(stored.read_rows(self.X, index))
+
+    def read(self) -> DenseRows:
+        """Read all rows into memory."""
+        return DenseRows(stored.read_all(self.X))
+
+    def check_finite(self, columns: Sequence[str] | None = None) -> None:
+        """Do nothing: stored rows are checked when they are read."""
+
+    def some(self) -> DenseRows:
+        """Read blocks of rows from all parts of the data, or all rows if there are few."""
+        starts = np.linspace(0, max(len(self) - _BLOCK, 0), _BLOCKS, dtype=np.int64)
+        index = np.unique(starts[:, None] + np.arange(_BLOCK))
+        return self.rows(index[index < len(self)])
+
+    def pieces(self) -> Generator[Array, None, None]:
+        """Yield the rows in pieces of float64, of whole chunks of the file."""
+        n, n_features = self.shape
+        step = max(_HOST_NUMBERS // n_features, 1)
+        step = -(-step // self.decoded_rows) * self.decoded_rows  # so that each is decoded once
+        buffer = np.empty((min(step, n), n_features), self.X.dtype)
+        with self.reader() as read:
+            for start in range(0, n, step):
+                rows = buffer[: min(step, n - start)]
+                read(start, start + len(rows), rows)
+                yield _float64(rows)
+
+
+_BLOCKS, _BLOCK = 16, 64
+"""How many blocks of a file are read to judge its columns, and how many rows each has."""
+
+
+class SparseRows(Rows):
+    """The rows of a CSR matrix of SciPy or CuPy, without duplicate entries."""
+
+    where: ClassVar[str] = "in CSR"
+    streamed_row_bytes: ClassVar[int] = 0
+
+    @property
+    def parts(self) -> tuple[Array, Array, Array]:
+        """The arrays that make up the matrix: data, indices, indptr."""
+        return self.X.data, self.X.indices, self.X.indptr
+
+    @property
+    def filled(self) -> float:
+        """The share of the numbers that are stored."""
+        return float(self.X.nnz / max(math.prod(self.shape), 1))
+
+    def rows(self, index: np.ndarray) -> "SparseRows":
+        """Return some of the rows, as a CSR matrix."""
+        check_rows(self.X, index)
+        return SparseRows(self.X[index])
+
+    def check_finite(self, columns: Sequence[str] | None = None) -> None:
+        """Refuse NaN and infinity, and a structure damaged since the matrix was read."""
+        check_structure(self.X)
+        finite = np.isfinite(self.X.data)
+        if finite.all():
+            return
+        place = int(np.argmin(finite))
+        row = int(np.searchsorted(self.X.indptr, place, side="right")) - 1
+        where = f"row {row}, column {named(int(self.X.indices[place]), columns)}"
+        raise not_finite("X", int(np.sum(~finite)), self.X.data[place], where)
+
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the limits of each column, which include the zeros that are not stored."""
+        both = (to_host(each(axis=0).toarray()).ravel() for each in (self.X.min, self.X.max))
+        low, high = (each.astype(np.float64) for each in both)
+        return low, high
+
+    def row_bytes(self, item: int, wide: bool = False) -> int:
+        """Return the bytes of an average row: a value and a column index for each number."""
+        index = int(self.X.indices.itemsize)
+        return math.ceil((item + index) * int(self.X.nnz) / max(len(self), 1)) + index
+
+
+Features = DenseRows | SparseRows | StoredRows
+
+
+def kind_of(X: Any) -> type[Features]:
+    """Return the kind of features that X is; lists and tables become dense rows.
+
+    This is the only place that decides it.
+    """
+    if is_sparse(X):
+        return SparseRows
+    return StoredRows if stored.is_stored(X) else DenseRows
+
+
+def take_dense(values: Array, index: np.ndarray) -> Array:
+    """Return the rows ``values[index]`` of an array of shape (n, ...), on its device."""
+    index = move(index, backend_of(values))
+    if values.ndim > 1:
+        return ops.take_rows(values, index)
+    # As a matrix, because PyTorch cannot index vectors of uint16, uint32 or uint64.
+    xp = array_namespace(values)
+    return xp.reshape(ops.take_rows(xp.reshape(values, (-1, 1)), index), (-1,))
+
+
+def itemsize_of(dtype: np.dtype, item: int) -> int:
+    """Return the bytes per number once data are in memory, where floats have the network's type.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        The type of the data.
+    item : int
+        Bytes per number of the network's type.
+    """
+    return item if dtype.kind == "f" else dtype.itemsize
+
+
+def _float64(rows: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # longdouble may overflow; infinity is refused later
+        return rows.astype(np.float64, copy=False)

@@ -1,0 +1,48 @@
+"""In which form a network takes features."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ...backends import Backend
+from ...data.features import Features
+from ...data.reading import is_wide
+from ...layers import Layer
+from .wide import Narrowing, narrowing, takes_wide
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The form in which a network takes features on a backend.
+
+    Attributes
+    ----------
+    backend : Backend
+    first_layer_takes_sparse : bool, default False
+        Whether batches of sparse rows stay sparse. Otherwise they are made dense.
+    wide : Layer or None, default None
+        The first layer, if it takes features with more digits than the network's type has.
+    """
+
+    backend: Backend
+    first_layer_takes_sparse: bool = False
+    wide: Layer | None = None
+
+    @classmethod
+    def of(cls, first: Layer, backend: Backend, overrides_pass: bool = False) -> Self:
+        """Return the form that a first layer takes; see :func:`takes_wide`."""
+        wide = first if takes_wide(first, backend, overrides_pass) else None
+        return cls(backend, first.takes_sparse, wide)
+
+    def keeps_type(self, features: Features) -> bool:
+        """Whether features keep their type until they reach the first layer."""
+        if self.wide is None:
+            return False
+        return is_wide(features.dtype, np.dtype(self.backend.dtype).itemsize)
+
+    def narrowing(self, features: Features) -> Narrowing | None:
+        """Return what the first layer does to features that keep their type, else None."""
+        if self.wide is None or not self.keeps_type(features):
+            return None
+        return narrowing(self.wide, self.backend)

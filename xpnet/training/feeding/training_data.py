@@ -1,0 +1,235 @@
+"""The data of one training: checked, planned for and placed."""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...backends import Array, Backend, resolve
+from ...backends._warnings import warn
+from ...data import Dataset
+from ...data.features import SparseRows, StoredRows, itemsize_of
+from ...data.stored import numpy_type
+from ...layers import Layer
+from ...losses import LossFunction
+from .. import memory
+from ..checks import blaming, warn_of_lost_digits
+from ..objective import Objective
+from ..weighing import balanced_loss, check_total_weight
+from .intake import Intake
+from .placing import Data, place
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The data of a training run, on the device or as a stream, with the plan they follow."""
+
+    plan: memory.MemoryPlan
+    training: Data
+    validation: Data | None
+    loss: LossFunction
+    """The given loss; balanced class weights are computed from the training data."""
+    available: float
+    """Bytes that training may use."""
+    sizes: memory.DataSizes
+
+    def in_pieces(self, network: memory.NetworkSizes, rows: int) -> "TrainingData":
+        """Return a copy whose batches go through the network ``rows`` samples at a time."""
+        old = self.plan
+        plan = memory.plan(network, self.sizes, old.n_samples, old.batch_size, rows, old.chunk)
+        return replace(self, plan=plan)
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What data are checked, planned for and placed for.
+
+    Attributes
+    ----------
+    layers : sequence of Layer
+    intake : Intake
+        The form of the features, and the backend to train on.
+    objective : Objective
+        The loss and the metric.
+    request : memory.Request
+        The batch size, the limit of memory, and the sizes of the network.
+    """
+
+    layers: Sequence[Layer]
+    intake: Intake
+    objective: Objective
+    request: memory.Request
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A data set, and its targets in the form that the loss takes."""
+
+    data: Dataset
+    y: Array
+
+
+def place_training(training: Dataset, validation: Dataset | None, purpose: Purpose) -> TrainingData:
+    """Check the targets, choose a memory plan, and move the data to the device accordingly.
+
+    Raises
+    ------
+    ValueError
+        The targets do not fit the loss or the network, every sample has weight 0, or a layer
+        cannot learn from batches as small as these.
+    MemoryPlanError
+        No plan fits in memory.
+    """
+    objective, backend = purpose.objective, purpose.intake.backend
+    given, held_out = _Given(training, objective.targets_of(training)), None
+    if validation is not None:
+        with blaming("validation"):
+            held_out = _Given(validation, objective.targets_of(validation))
+    n_outputs = objective.n_outputs
+    loss = balanced_loss(objective.loss, given.y, training.sample_weight, n_outputs)
+    for what, each in (("training", given), ("validation", held_out)):
+        if each is not None:
+            weighed = (loss, each.y, each.data.sample_weight, n_outputs, backend.dtype)
+            check_total_weight(f"{what} data", *weighed)
+    if purpose.intake.wide is None:
+        warn_of_lost_digits(training, purpose.layers[0], backend)
+    both = purpose, loss, given, held_out
+    stored = [
+        each.data
+        for each in (given, held_out)
+        if each is not None and isinstance(each.data.features, StoredRows)
+    ]
+    if purpose.request.memory_limit is None:
+        for k in range(len(stored), 0, -1):  # the validation data are the first to stay stored
+            with suppress(MemoryError):
+                return _place_both(*both, read=stored[:k])
+    return _place_both(*both, read=[])
+
+
+def _place_both(
+    purpose: Purpose,
+    loss: LossFunction,
+    given: _Given,
+    held_out: _Given | None,
+    read: list[Dataset],
+) -> TrainingData:
+    """Place the data, and read into memory the stored data sets listed in ``read``.
+
+    Raises
+    ------
+    MemoryError
+        The data in ``read`` do not fit in memory.
+    MemoryPlanError
+        ``read`` is empty, and no plan fits in memory.
+    """
+    intake, data = purpose.intake, given.data
+    sizes = _sizes(intake, given)
+    if held_out is not None:
+        sizes = _with_validation(sizes, _sizes(intake, held_out), held_out.data, read)
+    available = _available(data, purpose, sizes)
+    most = _room_to_read(read, intake.backend, available) if read else available
+    streamed = isinstance(data.features, StoredRows) and data not in read
+    plan = memory.choose(purpose.request, sizes, len(data), most, streamed)
+    if read and plan.chunk is not None:
+        raise MemoryError("the stored data do not fit in memory")
+    _check_learning(purpose.layers, plan)
+    placed = place(data, intake, given.y, plan, data in read)
+    evaluated = None
+    if held_out is not None:
+        evaluated = place(held_out.data, intake, held_out.y, read=held_out.data in read)
+    return TrainingData(plan, placed, evaluated, loss, available, sizes)
+
+
+def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:
+    """Refuse a batch size from which a layer cannot learn; warn if some samples teach nothing."""
+    if not any(layer.parameter_names for layer in layers):
+        warn(
+            "no layer of the network has parameters: fit computes the loss but trains nothing. "
+            "Add a layer that has some, e.g. a DenseLayer"
+        )
+    size, last = plan.batch_size, plan.n_samples % plan.batch_size
+    for layer in layers:
+        name, least = layer.layer_name(), layer.least_samples
+        if size < least:
+            raise ValueError(
+                f"{name} learns nothing from batches of {size} sample(s): expected batch_size="
+                f"{least} or more, and at least {least} samples"
+            )
+        if 0 < last < least:
+            warn(
+                f"{name} learns nothing from fewer than {least} samples at a time, and the last "
+                f"batch of each epoch has {last}: {plan.n_samples} samples in batches of {size}. "
+                "Choose another batch_size, e.g. one that divides the samples evenly"
+            )
+
+
+_ASSUMED_FREE = 1 << 30
+"""Bytes of memory assumed to be free if the system does not say."""
+
+_KEPT_FREE = 0.25
+"""Share of the free memory that is left to the file cache and to other programs."""
+
+
+def _room_to_read(read: list[Dataset], backend: Backend, available: float) -> float:
+    """Return how many bytes training may use if the data sets in ``read`` are read into memory."""
+    host = resolve("cpu").memory()
+    free = _ASSUMED_FREE if host is None else host.free
+    stored = [each.features for each in read]
+    sizes = [math.prod(rows.shape) * rows.dtype.itemsize for rows in stored]
+    if backend.name != "numpy" and backend.memory() is not None:
+        # The host holds the data only until they are on the device.
+        return available if sum(sizes) <= (1 - _KEPT_FREE) * free else 0
+    # During a cast, memory holds the data in the file's type and in the network's.
+    cast = [
+        size
+        for size, rows in zip(sizes, stored, strict=True)
+        if rows.dtype.kind == "f" and rows.dtype != backend.dtype
+    ]
+    most = available if math.isfinite(available) else free
+    return most - _KEPT_FREE * free - sum(cast)
+
+
+def _sizes(intake: Intake, given: _Given) -> memory.DataSizes:
+    """Return the sizes in bytes from which the memory plan is made."""
+    features, y = given.data.features, given.y
+    item = np.dtype(intake.backend.dtype).itemsize
+    wide = intake.keeps_type(features)
+    other = math.prod(y.shape[1:]) * itemsize_of(numpy_type(y), item)
+    other += item * (given.data.sample_weight is not None)
+    return memory.DataSizes(
+        item,
+        features.row_bytes(item, wide),
+        other,
+        features.streamed_row_bytes,
+        features.decoded_rows,
+        sparse=isinstance(features, SparseRows) and intake.first_layer_takes_sparse,
+        wide=wide,
+    )
+
+
+def _with_validation(
+    sizes: memory.DataSizes, own: memory.DataSizes, held_out: Dataset, read: list[Dataset]
+) -> memory.DataSizes:
+    """Return the sizes of training data with those of the validation data, ``own``, added."""
+    n = len(held_out)
+    bytes_ = own.other_bytes * n
+    if isinstance(held_out.features, StoredRows) and held_out not in read:
+        bytes_ += own.streamed_bytes * 2 * min(memory.EVALUATION_ROWS, n)
+    else:
+        bytes_ += own.feature_bytes * n
+    return replace(sizes, evaluated=n, evaluated_bytes=bytes_)
+
+
+def _available(data: Dataset, purpose: Purpose, sizes: memory.DataSizes) -> float:
+    """Return how many bytes training may use: the user's limit, or else the free memory."""
+    if purpose.request.memory_limit is not None:
+        return purpose.request.memory_limit
+    backend = purpose.intake.backend
+    free = backend.memory()
+    if free is None:
+        return math.inf
+    # The plan counts the data, which take no new memory if they are on the device already.
+    on_device = data.features.home is not None and backend.owns(data.X)
+    return free.free + on_device * len(data) * (sizes.feature_bytes + sizes.other_bytes)

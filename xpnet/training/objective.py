@@ -1,0 +1,42 @@
+"""What outputs are compared with, and by what."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..backends import Array
+from ..data import Dataset
+from ..losses import LossFunction
+from ..metrics import Metric
+from .checks import prepare_targets
+from .target_unit import Unit
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss and the metric that compare a network's outputs with targets.
+
+    Attributes
+    ----------
+    loss : LossFunction
+    n_outputs : int
+    metric : Metric, function or None, default None
+    target_unit : tuple of 2 floats or None, default None
+        Mean and scale by which targets are standardised.
+    """
+
+    loss: LossFunction
+    n_outputs: int
+    metric: Metric | Any = None
+    target_unit: Unit | None = None
+
+    def targets_of(self, data: Dataset) -> Array:
+        """Return the targets of a data set in the form that the loss takes.
+
+        Raises
+        ------
+        ValueError
+            There are none, or they do not fit; see :func:`prepare_targets`.
+        """
+        if data.y is None:
+            raise ValueError("the data set has no targets: give Dataset(X, y)")
+        return prepare_targets(data.y, self.loss, self.n_outputs, self.metric, self.target_unit)

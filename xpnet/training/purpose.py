@@ -1,0 +1,37 @@
+"""What a model trains for, as the values that data are checked and placed for."""
+
+from ..backends import Backend
+from ..common.overrides import replaced
+from .feeding.intake import Intake
+from .feeding.training_data import Purpose
+from .memory import NetworkSizes, Request
+from .objective import Objective
+from .trainable import TrainableModel
+
+
+def intake_of(model: TrainableModel, backend: Backend) -> Intake:
+    """Return the form in which a model takes features on a backend."""
+    overrides_pass = replaced(model, ["forward_propagation"]) is not None
+    return Intake.of(model.layers[0], backend, overrides_pass)
+
+
+def objective_of(model: TrainableModel) -> Objective:
+    """Return the loss and the metric of a model."""
+    n_outputs = model.layers[-1].output_shape()[0]
+    return Objective(model.loss, n_outputs, model.metric, model.target_unit)
+
+
+def sizes_of(model: TrainableModel) -> NetworkSizes:
+    """Return the sizes of a model for a memory plan."""
+    return NetworkSizes.of(model.layers, model.optimizer, model.metric, model.backend)
+
+
+def request_of(model: TrainableModel) -> Request:
+    """Return what a memory plan for a model's training is asked for."""
+    return Request(sizes_of(model), model.batch_size, model.memory_limit)
+
+
+def purpose_of(model: TrainableModel, backend: Backend) -> Purpose:
+    """Return what training data are placed for."""
+    intake = intake_of(model, backend)
+    return Purpose(model.layers, intake, objective_of(model), request_of(model))

@@ -1,0 +1,99 @@
+"""Steps by formulas: they call the layers' own methods."""
+
+import math
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+
+from ...backends import Array
+from ...layers.workspace import Workspace, takes_out
+from ...model.penalties import counted_cost
+from ..errors import NotFiniteError
+from ..feeding.arrays import Arrays, Batch
+from ..feeding.training_data import TrainingData
+from ..sums import Sums
+from ..trainable import TrainableModel
+from .base import Steps
+
+
+class FormulaSteps(Steps):
+    """Steps that call the layers' own methods: forward, loss, backward, update.
+
+    Arrays are reused from step to step.
+
+    Parameters
+    ----------
+    model : TrainableModel
+    placed : TrainingData
+        The data and the memory plan.
+    """
+
+    def __init__(self, model: TrainableModel, placed: TrainingData) -> None:
+        super().__init__(model, placed.plan)
+        self._workspace: Workspace | None = None
+
+    def __enter__(self) -> Self:
+        model = self._model
+        if model.backend.writes_out and model.parameters:
+            self._workspace = Workspace(model.backend)
+            model.parameters.attach_workspaces(model.backend)
+        return self
+
+    def close(self) -> None:
+        """Take the workspaces away from the layers."""
+        self._workspace = None
+        if self._model.parameters:
+            self._model.parameters.detach_workspaces()
+
+    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+        """Train one step at a time; see :meth:`Steps.run`."""
+        for batch in self._batches(arrays, order):  # (1) mini-batches, (5) for all of them
+            self._step(batch, sums, step)
+            step += 1
+            yield 1
+
+    def _batches(self, arrays: Arrays, order: np.ndarray) -> Iterator[Iterator[Batch]]:
+        """Yield the batches, each as an iterator of pieces with at most ``plan.rows`` samples."""
+        index = arrays.backend.asarray(order)
+        for start in range(0, len(order), self.plan.batch_size):
+            part = slice(start, min(start + self.plan.batch_size, len(order)))
+            yield arrays.batches(self.plan.rows, order[part], self._workspace, index[part])
+
+    @np.errstate(over="ignore", invalid="ignore")  # NotFiniteError reports what is not finite
+    def _step(self, batch: Iterator[Batch], sums: Sums, step: int) -> None:
+        """Update the parameters with the gradient of a batch."""
+        model = self._model
+        if self.plan.rows == self.plan.batch_size:
+            self._update(self._pass(next(batch), sums, step), sums)
+            return
+        total: Array = 0.0
+        for piece in batch:
+            weight = self._pass(piece, sums, step)
+            model.parameters.accumulate(weight)
+            total = total + weight
+        model.parameters.take_accumulated(total)
+        self._update(total, sums)
+
+    def _update(self, weight: Array, sums: Sums) -> None:
+        """Update the parameters with their gradients, from a batch with the total weight given."""
+        model = self._model
+        if not model.parameters.penalties.shared:
+            model.update_parameters()
+            return
+        sums.add_penalty(counted_cost(model.parameters.penalties.cost(shared=True), weight))
+        model.update_parameters(weight)
+
+    def _pass(self, batch: Batch, sums: Sums, step: int) -> Array:
+        """Run a forward and a backward pass, which sets gradients; return the total weight."""
+        model = self._model
+        output = model.forward_propagation(batch.X, training=True)  # (2) forward
+        out = None
+        if self._workspace is not None and takes_out(model.loss.loss_and_derivative):
+            out = self._workspace.array("error", output.shape)
+        # (3) derivative of the loss, (4) backward
+        done = model.propagate_loss(output, batch.y, batch.sample_weight, out)
+        weight = sums.add(batch, output, done.loss, step)
+        if not model.backend.lazy and not math.isfinite(done.loss):
+            raise NotFiniteError(f"the loss {done.loss}", step)
+        return weight
