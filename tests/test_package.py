@@ -6,6 +6,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,6 @@ def in_fresh_python(code):
 
 TRAIN = (
     "import xpnet\n"
-    "xpnet.config.kernels = 'numpy'\n"
     "net = xpnet.NeuralNetwork(epochs=1, batch_size=2).add(xpnet.DenseLayer(1, (2,)))\n"
     "net.fit(([[0, 1], [1, 0]], [0, 1]))\n"
 )
@@ -323,6 +323,19 @@ def test_the_backends_folder_is_not_importable_by_itself():
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import backends"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "import this package as xpnet.backends" in done.stderr
+
+
+def test_the_oldest_dependencies_that_are_tested_are_the_oldest_allowed():
+    """Those of noxfile.py, which must not be imported: nox need not be installed."""
+    root = Path(__file__).parent.parent
+    tree = ast.parse((root / "noxfile.py").read_text(encoding="utf-8"))
+    (tested,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "OLDEST_DEPENDENCIES"
+    )
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [f"{name}>={version}" for name, version in tested.items()] == project["dependencies"]
 
 
 @pytest.mark.slow

@@ -11,7 +11,14 @@ and losses). They are imported when they are first used.
 
 from importlib import import_module as _import_module
 from importlib.util import find_spec as _find_spec
+from pathlib import Path as _Path
 from typing import TYPE_CHECKING
+
+if (_Path(__file__).parent / "backends").is_file():
+    raise ImportError(
+        "xpnet/backends must be a symbolic link to backends/, but this checkout has a text file: "
+        "run git config core.symlinks true and git checkout -- xpnet/backends, or pip install ."
+    )
 
 from . import config
 from .activations import (
