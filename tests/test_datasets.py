@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpnet import datasets
-from xpnet.datasets import load_digits, load_imdb, load_mnist
+from xpnet.datasets import files, imdb, load_digits, load_imdb, load_mnist
+from xpnet.datasets import mnist as mnist_files
 
 MNIST = (
     "train-images-idx3-ubyte",
@@ -165,8 +165,8 @@ def known(monkeypatch):
     """Checksums of the small files, which replace those of MNIST."""
     for name, array in zip(MNIST, mnist_arrays(), strict=True):
         content = hashlib.sha256(idx(array)).hexdigest()
-        checksums = datasets._MNIST[name]._replace(content=content)
-        monkeypatch.setitem(datasets._MNIST, name, checksums)
+        checksums = mnist_files._FILES[name]._replace(content=content)
+        monkeypatch.setitem(mnist_files._FILES, name, checksums)
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -303,17 +303,20 @@ def test_a_download_without_pooch_names_the_extra(monkeypatch, load):
 
 
 def without(monkeypatch, library):
-    find = datasets.find_spec
-    monkeypatch.setattr(datasets, "find_spec", lambda name: None if name == library else find(name))
+    find = files.find_spec
+    for module in (files, imdb):
+        monkeypatch.setattr(
+            module, "find_spec", lambda name: None if name == library else find(name)
+        )
 
 
 def test_the_cache_is_the_users_own_without_the_environment_variable(monkeypatch, tmp_path):
     pooch = pytest.importorskip("pooch")
     monkeypatch.delenv("XPNET_CACHE")
     monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "of the system" / name)
-    assert datasets._cache_folder() == tmp_path / "of the system" / "xpnet"
+    assert files.cache_folder() == tmp_path / "of the system" / "xpnet"
     without(monkeypatch, "pooch")
-    assert datasets._cache_folder() == Path.home() / ".cache" / "xpnet"
+    assert files.cache_folder() == Path.home() / ".cache" / "xpnet"
 
 
 def test_the_real_mnist_is_complete(data_folder):
@@ -520,7 +523,7 @@ def test_an_archive_put_into_the_cache_by_hand_is_used(cache, offline, monkeypat
     path = make_archive(cache / "imdb" / "aclImdb_v1.tar.gz")
     with pytest.raises(ValueError, match=r"aclImdb_v1\.tar\.gz is damaged or not.*delete it"):
         load_imdb()
-    monkeypatch.setattr(datasets, "_IMDB_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(imdb, "_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
     check_imdb(load_imdb())
     assert offline == []
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.damage import changes
-from xpnet import datasets
+from xpnet.datasets import mnist
 from xpnet.datasets import text as _text
 from xpnet.datasets.decompressing import decompressed
 
@@ -65,7 +65,7 @@ IMAGES = idx(mnist_arrays()[0])
 def test_any_idx_file_is_read_or_refused(folder, content):
     path = folder / MNIST[0]
     path.write_bytes(content)
-    found = outcome(lambda path: datasets._read_idx(path, path.name), path)
+    found = outcome(lambda path: mnist._read_idx(path, path.name), path)
     assert found is None or (found.ndim == 3 and found.dtype == np.uint8)
 
 
@@ -74,7 +74,7 @@ def test_a_damaged_gzip_never_gives_other_images(folder):
     path, content = folder / MNIST[0], gzip.compress(IMAGES)
     for place in range(10, len(content)):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
-        found = outcome(lambda path: datasets._read_idx(path, path.name), path)
+        found = outcome(lambda path: mnist._read_idx(path, path.name), path)
         assert found is None or (found == mnist_arrays()[0]).all()
 
 
@@ -96,7 +96,7 @@ def test_a_file_far_larger_than_it_says_is_refused_early(folder, shape, words, c
         for _ in range(10):
             file.write(bytes(10_000_000))
     with within(5.0, 130.0), pytest.raises(ValueError, match=f"bomb has .*{words}"):
-        datasets._read_idx(path, MNIST[0])
+        mnist._read_idx(path, MNIST[0])
     path.unlink()
 
 

@@ -14,6 +14,7 @@ from xpnet import (
     LeakyReLUActivation,
     LinearActivation,
     LogSoftmaxActivation,
+    NeuralNetwork,
     Normalization,
     ReLU6Activation,
     ReLUActivation,
@@ -22,7 +23,7 @@ from xpnet import (
     TanhActivation,
 )
 from xpnet.activations import ActivationLayer
-from xpnet.backends import resolve, to_host
+from xpnet.backends import array_namespace, resolve, to_host
 from xpnet.layers import Layer
 from xpnet.testing import check_layer
 
@@ -425,3 +426,52 @@ def test_initializing_without_an_optimizer_forgets_an_earlier_one(rng):
     before = layer.initialize().weights.copy()
     layer.backward_propagation(layer.forward_propagation(rng.standard_normal((3, 2)).astype("f4")))
     np.testing.assert_array_equal(layer.weights, before)
+
+
+class Scaled(Layer):
+    """The two methods that a layer must have, and one parameter."""
+
+    parameter_names = ("factor",)
+
+    def initialize(self, optimizer=None):
+        self.factor = self.new_parameter(self.input_shape(), "he_normal")
+        return super().initialize(optimizer)
+
+    def forward_propagation(self, input, training=True):
+        self.input = input
+        return input * self.factor
+
+    def backward_propagation(self, output_error):
+        self.factor_gradient = array_namespace(output_error).sum(output_error * self.input, axis=0)
+        return output_error * self.factor
+
+
+class Halved(Layer):
+    """Returns half of the features, but does not say so."""
+
+    def forward_propagation(self, input, training=True):
+        return input[:, : input.shape[1] // 2]
+
+    def backward_propagation(self, output_error):
+        return array_namespace(output_error).concat([output_error, output_error], axis=1)
+
+
+def test_a_layer_of_two_methods_has_a_shape_and_a_count_of_parameters():
+    layer = Scaled()
+    with pytest.raises(ValueError, match=r"Scaled has no factor yet.*call its initialize"):
+        layer.parameters()
+    layer.set_input_shape((5,))
+    assert layer.initialize().parameters() == 5
+    assert layer.output_shape() == (5,)
+    assert ReLUActivation().parameters() == 0
+
+
+@pytest.mark.parametrize("after", [[], [Scaled], [ReLUActivation], [lambda: DenseLayer(1)]])
+def test_a_layer_that_does_not_say_its_output_shape_is_refused_by_name(after):
+    net = NeuralNetwork(epochs=1, seed=0).add(DenseLayer(4, input_shape=(3,))).add(Halved())
+    for make in after:
+        net.add(make())
+    n_outputs = net.layers[-1].output_shape()[0]
+    words = r"Halved returned an output of shape \(8, 2\), but its output_shape\(\) says \(n, 4\)"
+    with pytest.raises(ValueError, match=words):
+        net.fit((np.ones((8, 3)), np.ones((8, n_outputs))))

@@ -50,6 +50,32 @@ def test_a_history_marks_the_best_epoch_and_leaves_out_what_was_not_evaluated():
     assert drawn(ax).any()
 
 
+def test_a_history_may_be_a_plain_dict_of_columns():
+    columns = {"loss": [3.0, 2.0], "metric": [0.5, 0.75], "val_metric": (0.25, np.nan)}
+    loss, metric = plots.plot_history(columns)
+    assert list(loss.lines[0].get_xdata()) == [1, 2]
+    assert (loss.get_ylabel(), metric.get_ylabel()) == ("loss", "metric")
+    assert [list(line.get_ydata()) for line in metric.lines] == [[0.5, 0.75], [0.25]]
+    (ax,) = plots.plot_history({"epoch": [7, 8], "loss": np.array([1.0, 2.0])})
+    assert list(ax.lines[0].get_xdata()) == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("history", "error", "words"),
+    [
+        ({}, ValueError, "no epochs"),
+        ({"epoch": [1]}, ValueError, "no epochs"),
+        ([("loss", [1.0])], TypeError, "expected the history"),
+        ({"loss": [1.0, 2.0], "val_loss": [1.0]}, ValueError, "val_loss has 1 rows: expected 2"),
+        ({"loss": [1.0, 2.0], "epoch": [1]}, ValueError, "epoch has 1 rows: expected 2"),
+        ({"loss": ["low"]}, TypeError, "loss"),
+    ],
+)
+def test_what_is_not_a_history_is_refused_by_name(history, error, words):
+    with pytest.raises(error, match=words):
+        plots.plot_history(history)
+
+
 def test_a_confusion_matrix_has_its_numbers_and_names():
     y, guesses = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 1, 0])
     ax = plots.plot_confusion(y, np.eye(3)[guesses], ["cat", "dog", "a horse"])

@@ -11,7 +11,8 @@ import pytest
 
 from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
 from xpnet.metrics import F1, RMSE, Accuracy
-from xpnet.search import OptunaPruning, _name_of, find_learning_rate, random_search
+from xpnet.search import OptunaPruning, find_learning_rate, random_search
+from xpnet.search.plan import name_of
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
@@ -171,12 +172,12 @@ def test_metrics_are_told_apart_by_their_settings():
         def __call__(self, y_true, y_pred):
             return 0.5
 
-    assert _name_of(RMSE()) == "rmse"
-    assert _name_of(Accuracy(0.3)) == _name_of(Accuracy(0.7)) == "accuracy"
-    assert _name_of(F1("macro")) != _name_of(F1("weighted"))
-    assert _name_of(partial(beta, beta=1)) != _name_of(partial(beta, beta=2))
-    assert _name_of(beta).endswith("<locals>.beta")
-    assert _name_of(Mine()) == _name_of(Mine())
+    assert name_of(RMSE()) == "rmse"
+    assert name_of(Accuracy(0.3)) == name_of(Accuracy(0.7)) == "accuracy"
+    assert name_of(F1("macro")) != name_of(F1("weighted"))
+    assert name_of(partial(beta, beta=1)) != name_of(partial(beta, beta=2))
+    assert name_of(beta).endswith("<locals>.beta")
+    assert name_of(Mine()) == name_of(Mine())
 
 
 @pytest.mark.slow

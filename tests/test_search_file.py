@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.damage import changes
 from xpnet import SGD, Adam, DenseLayer, ReLUActivation, StepDecay
-from xpnet._search_file import SearchFile, described
+from xpnet.search.file import SearchFile, described
 
 DRAWN = [
     {"n_units": n, "shape": (n, 2), "rate": np.float32(0.1) / n, "activation": math.tanh}
@@ -251,7 +251,7 @@ def test_settings_of_every_kind_are_compared(tmp_path, kind):
 def test_settings_are_described_alike_in_another_process():
     code = (
         "import json, tests.test_search_file as t\n"
-        "from xpnet._search_file import described\n"
+        "from xpnet.search.file import described\n"
         "print(json.dumps({k: described(v, k) for k, v in t.KINDS.items()}))"
     )
     root = Path(__file__).parent.parent

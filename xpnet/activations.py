@@ -12,7 +12,7 @@ from .backends import Array, array_namespace, ops
 from .common.checks import check_non_negative, check_positive
 from .common.overrides import remember
 from .layers import Layer
-from .layers.base import check_batch
+from .layers.checks import check_batch
 
 
 class ActivationLayer(Layer):
@@ -46,14 +46,6 @@ class ActivationLayer(Layer):
             function=lambda error, x: error * self.derivative(x),
             out=self.buffer("input_error", self.input.shape),
         )
-
-    def output_shape(self) -> tuple[int, ...]:
-        """Return the input's shape."""
-        return self.input_shape()
-
-    def parameters(self) -> int:
-        """Return 0."""
-        return 0
 
 
 class LinearActivation(ActivationLayer):

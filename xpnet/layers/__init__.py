@@ -1,8 +1,8 @@
 """The layers of a network.
 
 The forward pass of a layer maps a batch to its output, and the backward pass propagates the
-derivative of the loss. A new layer is a subclass of :class:`Layer` in a new file here, with four
-methods. For each trained array ``name`` in its ``parameter_names``, the backward pass sets
+derivative of the loss. A new layer is a subclass of :class:`Layer` in a new file here, with these
+two methods. For each trained array ``name`` in its ``parameter_names``, the backward pass sets
 ``name_gradient``. Activations are layers without parameters, in :mod:`xpnet.activations`.
 """
 

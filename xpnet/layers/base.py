@@ -3,49 +3,56 @@
 import copy
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..backends import Array, Backend, resolve
 from ..common.checks import check_shape
 from ..common.readable import Readable
 from ..initializers import InitializerFunction, draw, find_initializer
+from .passes import KeepsPasses
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
     from ..optimizers import Optimizer
     from ..regularizers import Regularizer
-    from .workspace import Workspace
 
 
-class Layer(Readable, ABC):
-    """Base of all layers.
+class Layer(KeepsPasses, Readable, ABC):
+    """Base of all layers: a forward pass and a backward pass, which every layer writes.
 
     Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
+
+    A layer may be used in three ways. Alone, its user calls ``set_input_shape``, ``initialize``
+    with an optimizer, and the two passes; ``own_optimizers`` is then true, and the backward pass
+    ends with ``update_parameters``. In a network, the network sets ``backend``, ``rng``,
+    ``in_network``, ``needs_input_error`` and the input shape, calls ``initialize`` without an
+    optimizer, and reads the shapes, ``parameters``, ``regularizers`` and ``output_kind``. In
+    training, the trainer gives a ``workspace`` for ``buffer``, updates the parameters itself, calls
+    ``constrain`` after each update, and reads ``numbers_per_sample`` and ``least_samples``.
+
+    A layer with parameters names them in ``parameter_names`` and makes them in ``initialize``. A
+    layer whose output has another shape than its input extends ``output_shape``. Whatever else is
+    here has a default that is right for most layers.
 
     Attributes
     ----------
     parameter_names : tuple of str
         The arrays that training changes, e.g. ``("weights", "biases")``. After a backward pass
         ``weights_gradient`` is the derivative of the loss with respect to ``weights``.
+    weight_names : tuple of str
+        The parameters to which a network's regularizer applies: weights, not biases.
     state_names : tuple of str
         Attributes besides the parameters that are saved with a trained layer, e.g. a running mean.
         Arrays keep the shape and the type that ``initialize`` gives them.
+    wide_names : tuple of str
+        The ``state_names`` that are kept in float64 if the device has it.
     passing_names : tuple of str
         Attributes that the forward pass sets for the backward pass; they are not saved or copied.
     output_kind : str or None
         The kind of the outputs: ``"real"``, ``"probability"`` (each in [0, 1]), ``"distribution"``
         (rows sum to 1), ``"log-distribution"``, or None if unknown. Losses use it to refuse
         outputs of the wrong kind.
-    needs_input_error : bool
-        Whether the result of ``backward_propagation`` is needed. A network sets it to False for
-        its first layer with parameters, which may then return None.
-    backend : Backend
-        The backend of the layer's arrays. A network sets it to the network's backend.
-    rng : numpy.random.Generator or None
-        The source of random numbers. A network sets one seeded from the network's seed.
-    weight_names : tuple of str
-        The parameters to which a network's regularizer applies: weights, not biases.
     least_samples : int
         The smallest batch from which the layer can learn.
     takes_sparse : bool
@@ -53,26 +60,26 @@ class Layer(Readable, ABC):
     takes_wide : bool
         Whether the layer, as the first of a network, accepts features whose type has more digits
         than the network's (float64, int32, int64, ...). Its output has the network's type.
-    wide_names : tuple of str
-        The ``state_names`` that are kept in float64 if the device has it.
+    backend : Backend
+        The backend of the layer's arrays; the network's, in a network.
+    rng : numpy.random.Generator or None
+        The source of random numbers; seeded from the network's seed, in a network.
+    needs_input_error : bool
+        Whether the result of ``backward_propagation`` is needed. A network sets it to False for
+        its first layer with parameters, which may then return None.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
-    workspace : Workspace or None
-        Holds the arrays that :meth:`buffer` returns; set by the trainer during training.
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = ()
     state_names: ClassVar[tuple[str, ...]] = ()
     wide_names: ClassVar[tuple[str, ...]] = ()
     weight_names: ClassVar[tuple[str, ...]] = ()
-    passing_names: ClassVar[tuple[str, ...]] = ("input", "output")
     least_samples: ClassVar[int] = 1
     output_kind: str | None = None
     needs_input_error: bool = True
 
     backend: Backend = resolve("cpu")
     rng: "Generator | None" = None
-    workspace: "Workspace | None" = None
     in_network: bool = False
     takes_sparse: bool = False
     takes_wide: bool = False
@@ -111,13 +118,27 @@ class Layer(Readable, ABC):
         array of shape (n, *input_shape)
         """
 
-    @abstractmethod
     def output_shape(self) -> tuple[int, ...]:
-        """Return the shape of one output sample."""
+        """Return the shape of one output sample; by default, that of an input sample."""
+        return self.input_shape()
 
-    @abstractmethod
     def parameters(self) -> int:
-        """Return the number of trained numbers."""
+        """Return the number of trained numbers; by default, those in ``parameter_names``.
+
+        Raises
+        ------
+        ValueError
+            The layer has not made its parameters yet.
+        """
+        count = 0
+        for name in self.parameter_names:
+            if (array := getattr(self, name, None)) is None:
+                raise ValueError(
+                    f"{self.layer_name()} has no {name} yet, so its numbers cannot be counted: "
+                    "call its initialize(), or add it to a network"
+                )
+            count += math.prod(array.shape)
+        return count
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Make the parameters; a layer with parameters extends this method.
@@ -190,70 +211,8 @@ class Layer(Readable, ABC):
         """Whether ``initialize`` was given an optimizer, so the layer updates its parameters."""
         return bool(self._optimizers)
 
-    def _passing(self) -> dict[str, None]:
-        """Return a dict of None for each attribute that the last training pass has set."""
-        names = (*self.passing_names, *(f"{name}_gradient" for name in self.parameter_names))
-        return {name: None for name in names if name in vars(self)}
-
-    def forget_pass(self) -> None:
-        """Release the arrays of the last training pass: a batch's input and output, gradients."""
-        vars(self).update(self._passing())
-
-    def __getstate__(self) -> Any:
-        """Leave the arrays of the workspace and of the last pass out of copies and pickles."""
-        state: Any = super().__getstate__()
-        slots = state[1:] if isinstance(state, tuple) else ()
-        kept = vars(self) | self._passing()
-        kept.pop("workspace", None)
-        return (kept, *slots) if slots else kept
-
-    def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
-        """Return an array to pass as ``out``, which is the same at every training step, or None.
-
-        The next step overwrites it, so it must only be used in training passes.
-        """
-        return None if self.workspace is None else self.workspace.array(name, shape)
-
     def update_parameters(self) -> None:
         """Update the parameters if ``initialize`` was given an optimizer; otherwise do nothing."""
         for name, optimizer in (self._optimizers or {}).items():
             gradient = getattr(self, f"{name}_gradient")
             setattr(self, name, optimizer.update(getattr(self, name), gradient))
-
-
-def check_batch(layer: Layer, input: Array) -> None:
-    """Refuse a batch that does not fit a layer, with a clearer message than the array library's.
-
-    Networks check their data earlier; this is for layers used outside of a network.
-
-    Raises
-    ------
-    ValueError
-        The layer is not initialised, or the batch does not have the shape (n, *input_shape).
-    TypeError
-        ``input`` is not an array.
-    """
-    if not layer._ready:
-        _check_ready(layer)
-    shape, expected = getattr(input, "shape", None), layer._input_shape
-    if shape is None:
-        raise TypeError(f"{layer.layer_name()} got a {type(input).__name__}: expected an array")
-    if expected is not None and shape[1:] != expected:
-        wanted = ", ".join(map(str, ("n", *expected)))
-        raise ValueError(
-            f"{layer.layer_name()} got a batch of shape {tuple(shape)}: expected ({wanted})"
-        )
-
-
-def _check_ready(layer: Layer) -> None:
-    """Refuse a layer that extends ``initialize``, if it was not called."""
-    needed = type(layer).initialize is not Layer.initialize
-    names = (*layer.parameter_names, *layer.state_names)
-    # The parameters may have been set by hand instead.
-    given = layer.parameter_names and all(getattr(layer, name, None) is not None for name in names)
-    if needed and not given:
-        raise ValueError(
-            f"{layer.layer_name()} is not initialised: call its initialize(), or add it to a "
-            "network"
-        )
-    layer._ready = True

@@ -8,7 +8,8 @@ from ..backends import Array, array_namespace, ops, to_host
 from ..common.checks import check_fraction, check_positive
 from ..common.overrides import remember
 from ..initializers import Zeros
-from .base import Layer, check_batch
+from .base import Layer
+from .checks import check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -133,10 +134,6 @@ class BatchNormalization(Layer):
     def numbers_per_sample(self) -> int:
         """Return the count of the base class plus the normalised input."""
         return super().numbers_per_sample() + math.prod(self.input_shape())
-
-    def output_shape(self) -> tuple[int, ...]:
-        """Return the input's shape."""
-        return self.input_shape()
 
     def parameters(self) -> int:
         """Return the number of trained numbers in γ and β."""

@@ -8,7 +8,8 @@ from ..common.checks import check_count, check_positive, check_shape
 from ..common.overrides import has_methods_of, remember
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
-from .base import Layer, check_batch
+from .base import Layer
+from .checks import check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer

@@ -8,7 +8,8 @@ from ..backends import Array, ops
 from ..common.checks import check_count, check_fraction
 from ..common.overrides import remember
 from ..initializers import random_key
-from .base import Layer, check_batch
+from .base import Layer
+from .checks import check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -75,14 +76,6 @@ class Dropout(Layer):
     def numbers_per_sample(self) -> int:
         """Return the count of the base class plus the mask."""
         return super().numbers_per_sample() + math.prod(self.input_shape())
-
-    def output_shape(self) -> tuple[int, ...]:
-        """Return the input's shape."""
-        return self.input_shape()
-
-    def parameters(self) -> int:
-        """Return 0."""
-        return 0
 
 
 remember(Dropout)

@@ -8,7 +8,8 @@ from ..common.checks import check_flag
 from ..common.overrides import remember
 from ..data import Dataset, moments
 from ..data.features import SparseRows
-from .base import Layer, check_batch
+from .base import Layer
+from .checks import check_batch
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -157,14 +158,6 @@ class Normalization(Layer):
             raise ValueError("mean has numbers that are not finite")
         if not all(0 < each < math.inf for each in scale):
             raise ValueError("scale has numbers that are not finite, or not above 0")
-
-    def output_shape(self) -> tuple[int, ...]:
-        """Return the input's shape."""
-        return self.input_shape()
-
-    def parameters(self) -> int:
-        """Return 0: nothing here is trained."""
-        return 0
 
 
 remember(Normalization)

@@ -9,6 +9,7 @@ from ..backends import Array, Backend, array_namespace, is_array, move_state, re
 from ..backends._errors import shown
 from ..common.overrides import remember
 from ..layers import Layer
+from ..layers.checks import check_output
 from ..losses import LossFunction, MeanSquaredError
 from ..optimizers import SGD, Optimizer
 from ..regularizers import Regularizer
@@ -302,6 +303,7 @@ class Model:
         """
         for layer in self.layers:
             X = layer.forward_propagation(X, training)
+            check_output(layer, X)
         return X
 
     def backward_propagation(self, output_error: Array, update: bool = True) -> None:

@@ -11,7 +11,7 @@ from .... import config
 from ....common.checks import check_count
 from ... import memory
 from ...errors import NotFiniteError, UnsupportedError
-from ...feeding.arrays import Arrays, take
+from ...feeding.arrays import Arrays, Batch, take
 from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
 from ...trainable import TrainableModel

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .common.replacing import replacing
+from ..common.replacing import replacing
 
 _START = b'{"trial": '
 _DEEPEST = 20

@@ -1,0 +1,36 @@
+"""Scikit-learn's small images of handwritten digits."""
+
+import numpy as np
+
+from ..data import Dataset
+
+DIGITS = [str(digit) for digit in range(10)]
+
+
+def load_digits() -> Dataset:
+    """Return scikit-learn's digits: 1797 images of 8×8 pixels, with values from 0 to 16.
+
+    Returns
+    -------
+    Dataset
+        ``X`` of shape (1797, 64), ``uint8``; ``y`` of shape (1797,), ``int64``, 0 to 9.
+
+    Raises
+    ------
+    ImportError
+        scikit-learn is not installed.
+
+    Examples
+    --------
+    >>> load_digits()
+    Dataset(1797 samples, 64 features of uint8 on cpu, labels of int64)
+    """
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise ImportError(
+            "load_digits needs scikit-learn, which brings the data: pip install 'xpnet[sklearn]'"
+        ) from error
+    digits = datasets.load_digits()
+    X, y = digits.data.astype(np.uint8), digits.target.astype(np.int64)
+    return Dataset(X, y, list(digits.feature_names), "digit", class_names=DIGITS)

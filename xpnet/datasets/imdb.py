@@ -1,0 +1,99 @@
+"""Film reviews of IMDB, as bags of words."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..common.checks import check_count
+from ..data import Dataset
+from .files import EXTRA, cache_folder, download, named_folder
+from .text import load_bags
+
+_URL = "https://ai.stanford.edu/~amaas/data/sentiment/"
+_ARCHIVE = "aclImdb_v1.tar.gz"
+_SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"
+_HOW_TO_GET_IT = (
+    f"{_ARCHIVE} is at {_URL}; load_imdb() without a path, and without XPNET_DATA, downloads it"
+)
+
+
+def load_imdb(
+    path: str | Path | None = None, num_words: int = 10_000, cache: bool = True
+) -> tuple[Dataset, Dataset]:
+    """Return the Large Movie Review data set as bags of words: 25,000 + 25,000 film reviews.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        The archive (``.tar.gz``), the folder ``aclImdb`` unpacked from it, or a folder that holds
+        either. By default it is the folder ``imdb`` in the folder that the environment variable
+        ``XPNET_DATA`` names. Without that variable, the archive (84 MB) is downloaded once into the
+        user's cache, or the folder that ``XPNET_CACHE`` names.
+    num_words : int, default 10000
+        How many words to keep: the most frequent ones in the training part, in order of frequency.
+        Equally frequent words are in alphabetical order.
+    cache : bool, default True
+        Whether to keep the counted words in the user's cache, so that the reviews are read only
+        once.
+
+    Returns
+    -------
+    train, test : Dataset
+        ``X`` of shape (25000, num_words), a SciPy CSR array of ``uint8``: 1 if the review has the
+        word. It has fewer columns if there are fewer words. ``y`` is ``int64``: 0 is negative, 1 is
+        positive. The negative reviews come first; both are sorted by file name.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no archive or folder of reviews at ``path``.
+    ConnectionError
+        The download failed; the message says which file to put where.
+    ImportError
+        SciPy, or pooch for a download, is not installed.
+    ValueError
+        The archive is damaged, far too large or without reviews, or the archive in the cache has
+        a wrong checksum. Or ``num_words`` is below 1.
+
+    References
+    ----------
+    A. L. Maas et al.: "Learning word vectors for sentiment analysis", ACL 2011.
+    """
+    num_words = check_count("num_words", num_words)
+    if find_spec("scipy") is None:
+        raise ImportError(f"load_imdb needs SciPy for its sparse matrices: {EXTRA}")
+    named = Path(path) if path is not None else named_folder(None, "imdb")
+    source = _find(named) if named else _find_or_download()
+    known = None if named else _SHA256
+    words, train, test = load_bags(source, cache_folder() / "imdb" if cache else None, known)
+    names = words[:num_words]
+    return _part(*train, names), _part(*test, names)
+
+
+def _find(path: Path) -> Path:
+    """Return the archive, or the folder with ``train`` and ``test`` in it."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: there is no such file or folder: {_HOW_TO_GET_IT}")
+    folders = [folder for folder in (path, path / "aclImdb") if (folder / "train").is_dir()]
+    found = [*folders, *sorted(path.glob("*.tar.gz"))]
+    if not found:
+        raise FileNotFoundError(
+            f"{path} holds neither aclImdb nor an archive (.tar.gz): {_HOW_TO_GET_IT}"
+        )
+    return found[0]
+
+
+def _find_or_download() -> Path:
+    folder = cache_folder() / "imdb"
+    archive = folder / _ARCHIVE
+    return archive if archive.is_file() else download(_URL, _ARCHIVE, _SHA256, folder)
+
+
+def _part(counts: Any, y: np.ndarray, names: list[str]) -> Dataset:
+    X = counts[:, : len(names)]
+    X.data = np.ones(X.nnz, dtype=np.uint8)
+    return Dataset(X, y, names, "sentiment", class_names=["negative", "positive"])

@@ -1,0 +1,63 @@
+"""Refuses batches that do not fit a layer."""
+
+from ..backends import Array
+from .base import Layer
+
+
+def check_batch(layer: Layer, input: Array) -> None:
+    """Refuse a batch that does not fit a layer, with a clearer message than the array library's.
+
+    Networks check their data earlier; this is for layers used outside of a network.
+
+    Raises
+    ------
+    ValueError
+        The layer is not initialised, or the batch does not have the shape (n, *input_shape).
+    TypeError
+        ``input`` is not an array.
+    """
+    if not layer._ready:
+        _check_ready(layer)
+    shape, expected = getattr(input, "shape", None), layer._input_shape
+    if shape is None:
+        raise TypeError(f"{layer.layer_name()} got a {type(input).__name__}: expected an array")
+    if expected is not None and shape[1:] != expected:
+        raise ValueError(
+            f"{layer.layer_name()} got a batch of shape {tuple(shape)}: expected "
+            f"{_batch_of(expected)}"
+        )
+
+
+def check_output(layer: Layer, output: Array) -> None:
+    """Refuse an output of another shape than the layer's ``output_shape()``.
+
+    Otherwise a layer that forgets to say its shape would mislead the layers after it.
+
+    Raises
+    ------
+    ValueError
+    """
+    if output.shape[1:] != (expected := layer.output_shape()):
+        raise ValueError(
+            f"{layer.layer_name()} returned an output of shape {tuple(output.shape)}, but its "
+            f"output_shape() says {_batch_of(expected)}: define output_shape in a layer whose "
+            "output has another shape than its input"
+        )
+
+
+def _batch_of(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, ('n', *shape)))})"
+
+
+def _check_ready(layer: Layer) -> None:
+    """Refuse a layer that extends ``initialize``, if it was not called."""
+    needed = type(layer).initialize is not Layer.initialize
+    names = (*layer.parameter_names, *layer.state_names)
+    # The parameters may have been set by hand instead.
+    given = layer.parameter_names and all(getattr(layer, name, None) is not None for name in names)
+    if needed and not given:
+        raise ValueError(
+            f"{layer.layer_name()} is not initialised: call its initialize(), or add it to a "
+            "network"
+        )
+    layer._ready = True

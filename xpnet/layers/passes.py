@@ -1,0 +1,48 @@
+"""What layers keep of a forward pass for the backward pass, and the arrays they write into."""
+
+from typing import Any, ClassVar
+
+from ..backends import Array
+from .workspace import Workspace
+
+
+class KeepsPasses:
+    """The part of a layer that keeps arrays of the last training pass.
+
+    Attributes
+    ----------
+    parameter_names : tuple of str
+        As in :class:`Layer`: the backward pass leaves a gradient of each.
+    passing_names : tuple of str
+        Attributes that the forward pass sets for the backward pass; they are not saved or copied.
+    workspace : Workspace or None
+        Holds the arrays that :meth:`buffer` returns; set by the trainer during training.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ()
+    passing_names: ClassVar[tuple[str, ...]] = ("input", "output")
+    workspace: Workspace | None = None
+
+    def _passing(self) -> dict[str, None]:
+        """Return a dict of None for each attribute that the last training pass has set."""
+        names = (*self.passing_names, *(f"{name}_gradient" for name in self.parameter_names))
+        return {name: None for name in names if name in vars(self)}
+
+    def forget_pass(self) -> None:
+        """Release the arrays of the last training pass: a batch's input and output, gradients."""
+        vars(self).update(self._passing())
+
+    def __getstate__(self) -> Any:
+        """Leave the arrays of the workspace and of the last pass out of copies and pickles."""
+        state: Any = super().__getstate__()
+        slots = state[1:] if isinstance(state, tuple) else ()
+        kept = vars(self) | self._passing()
+        kept.pop("workspace", None)
+        return (kept, *slots) if slots else kept
+
+    def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:
+        """Return an array to pass as ``out``, which is the same at every training step, or None.
+
+        The next step overwrites it, so it must only be used in training passes.
+        """
+        return None if self.workspace is None else self.workspace.array(name, shape)

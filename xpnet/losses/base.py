@@ -1,0 +1,226 @@
+"""The base classes: any loss, and the mean of a loss for each sample."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from ..backends import Array, array_namespace, ops
+from ..common.checks import check_batch
+from ..common.overrides import has_methods_of
+from ..common.readable import Readable
+
+
+class LossFunction(Readable, ABC):
+    """Base of all losses.
+
+    Attributes
+    ----------
+    accepts : set of str or None
+        The kinds of output (``Layer.output_kind``) that the formula is for; None for any.
+    advice : str
+        What to do if the outputs are of another kind, for the error message.
+    targets : str or None
+        The kind of targets: ``"values"`` (numbers, one per output), ``"probabilities"`` (the same,
+        in [0, 1]), ``"counts"`` (the same, 0 or more) or ``"classes"`` (indices from 0 or one-hot
+        rows). With None, targets are not checked.
+    makes_weights : bool
+        Whether samples get weights even if the data have none.
+    state_names : tuple of str
+        Attributes that a loss computes from the training data; saved with the network.
+    decision_threshold : float
+        With one output, the value above which the prediction is class 1.
+    greater_is_better : bool
+        False, because a smaller loss is better. Metrics have the same attribute.
+    """
+
+    accepts: ClassVar[frozenset[str] | None] = None
+    advice: ClassVar[str] = ""
+    targets: ClassVar[str | None] = None
+    state_names: ClassVar[tuple[str, ...]] = ()
+    makes_weights: bool = False
+    decision_threshold: float = 0.5
+    greater_is_better: ClassVar[bool] = False
+
+    @abstractmethod
+    def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        y_true : array of shape (n,) or (n, n_outputs)
+        y_pred : array of shape (n, n_outputs)
+        sample_weight : array of shape (n,), optional
+
+        Returns
+        -------
+        0-d array
+        """
+
+    @abstractmethod
+    def derivative(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the derivative of :meth:`loss` with respect to ``y_pred``, of its shape."""
+
+    def loss_and_derivative(
+        self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return both :meth:`loss` and :meth:`derivative`.
+
+        A loss extends this method if the two share costly intermediate results. The derivative may
+        be written to ``out``.
+        """
+        return self.loss(y_true, y_pred, *sample_weight), self.derivative(
+            y_true, y_pred, *sample_weight
+        )
+
+    def total_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | float:
+        """Return the divisor of the mean over the batch: Σ wᵢ, or the number of samples.
+
+        The weights wᵢ are the result of :meth:`sample_weight`.
+        """
+        weight = self.sample_weight(y_true, y_pred, sample_weight)
+        if weight is None:
+            return float(y_pred.shape[0])
+        return array_namespace(weight).sum(weight)
+
+    def sample_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | None:
+        """Return the weight of each sample in the loss, or None if all are equal."""
+        return sample_weight
+
+    def metric_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | None:
+        """Return the weight of each sample in metrics: 0 for samples that do not count."""
+        return sample_weight
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse a number of outputs that the loss cannot take; called before training."""
+        return
+
+    def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return :meth:`loss`."""
+        return self.loss(y_true, y_pred, sample_weight)
+
+
+class MeanLoss(LossFunction):
+    """A loss that is the weighted mean of a loss for each sample."""
+
+    @abstractmethod
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the loss of each sample, of shape (n,), for targets from :meth:`match`."""
+
+    @abstractmethod
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the derivative of each sample's own loss, of shape (n, n_outputs)."""
+
+    def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return Σ wᵢ lᵢ / Σ wᵢ."""
+        self._check(y_true, y_pred, sample_weight)
+        y = self.match(y_true, y_pred)
+        share = self._share(y_true, y_pred, sample_weight)
+        return array_namespace(y_pred).sum(self.sample_loss(y, y_pred) * share)
+
+    def derivative(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return wᵢ / Σ wᵢ times the derivative of each sample's own loss."""
+        self._check(y_true, y_pred, sample_weight)
+        y = self.match(y_true, y_pred)
+        share = self._share(y_true, y_pred, sample_weight)
+        if not isinstance(share, float):
+            share = share[:, None]
+        return self.sample_derivative(y, y_pred) * share
+
+    def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Return the loss of each sample and its derivative, for targets in any accepted shape."""
+        y = self.match(y_true, y_pred)
+        return self.sample_loss(y, y_pred), self.sample_derivative(y, y_pred)
+
+    def loss_and_derivative(
+        self, y_true: Array, y_pred: Array, *sample_weight: Array, out: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Return :meth:`loss` and :meth:`derivative`, which share the targets and the weights."""
+        if not has_methods_of(MeanLoss, self, "loss", "derivative"):  # an override counts
+            return super().loss_and_derivative(y_true, y_pred, *sample_weight)
+        self._check(y_true, y_pred, *sample_weight)
+        if y_true.shape[:1] != y_pred.shape[:1]:
+            self.match(y_true, y_pred)  # raises the error
+        share: Array = self._share(y_true, y_pred, *sample_weight)
+        shares = () if isinstance(share, float) else (share,)
+        losses = []
+
+        def of_rows(y_pred: Array, y_true: Array, *shares: Array) -> Array:
+            loss, derivative = self.sample_loss_and_derivative(y_true, y_pred)
+            part = shares[0] if shares else share
+            losses.append(array_namespace(loss).sum(loss * part))
+            return derivative * (part[:, None] if shares else part)
+
+        # rowwise calls the function with a few rows at a time if that is faster in the library.
+        derivative = ops.rowwise(y_pred, y_true, *shares, function=of_rows, out=out)
+        return sum(losses[1:], start=losses[0]), derivative
+
+    def match(self, y_true: Array, y_pred: Array) -> Array:
+        """Return ``y_true`` in the shape and type of ``y_pred``; class indices become one-hot rows.
+
+        Raises
+        ------
+        ValueError
+            The shapes do not fit. They are not broadcast: (n,) and (n, 1) are the same column.
+        """
+        n, n_outputs = y_pred.shape
+        one_column = y_true.shape in ((n,), (n, 1))
+        if self.targets == "classes" and one_column and n_outputs > 1:
+            return self.one_hot(y_true, y_pred)
+        if one_column and n_outputs == 1:
+            y_true = array_namespace(y_true).reshape(y_true, (n, 1))
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"{type(self).__name__} got targets of shape {y_true.shape} for outputs of shape "
+                f"{y_pred.shape}: expected {self._expected(n, n_outputs)}"
+            )
+        return array_namespace(y_true).astype(y_true, y_pred.dtype, copy=False)
+
+    def one_hot(self, labels: Array, y_pred: Array) -> Array:
+        """Return class indices of shape (n,) or (n, 1) as one-hot rows like ``y_pred``.
+
+        Raises
+        ------
+        TypeError
+            ``labels`` are not integers.
+        """
+        xp = array_namespace(labels)
+        if not xp.isdtype(labels.dtype, ("bool", "integral")):
+            raise TypeError(
+                f"{type(self).__name__} got class indices of type {labels.dtype}: expected "
+                "integers, e.g. y.astype(int)"
+            )
+        flat = xp.astype(xp.reshape(labels, (-1,)), xp.int64, copy=False)
+        return ops.one_hot(flat, y_pred.shape[1], like=y_pred)
+
+    def _check(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> None:
+        """Refuse arguments that are not arrays of one library; :meth:`match` compares shapes.
+
+        Raises
+        ------
+        TypeError, ValueError
+        """
+        check_batch(y_true, y_pred, sample_weight)
+        self.check_outputs(y_pred.shape[1])
+
+    def _share(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | float:
+        """Return wᵢ / Σ wᵢ, as a single number if all are equal; 0 if the total weight is 0."""
+        xp = array_namespace(y_pred)
+        weight = self.sample_weight(y_true, y_pred, sample_weight)
+        if weight is None:
+            return 1.0 / max(y_pred.shape[0], 1)
+        weight = xp.astype(weight, y_pred.dtype, copy=False)
+        total = xp.sum(weight)
+        return weight / xp.where(total > 0, total, 1.0)
+
+    def _expected(self, n: int, n_outputs: int) -> str:
+        shapes = f"({n},) or ({n}, 1)" if n_outputs == 1 else f"({n}, {n_outputs})"
+        if self.targets == "classes" and n_outputs > 1:
+            return f"({n},), class indices, or {shapes}, one-hot rows"
+        return shapes

@@ -1,0 +1,106 @@
+"""The loss of yes-or-no outputs."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ..backends import Array, array_namespace, ops
+from ..common.checks import check_flag, check_positive
+from ..common.overrides import remember
+from .class_weighted import ClassWeightedLoss
+from .finite import at_most, check_most, epsilon_of, finite_log, finite_log_slope
+
+
+class BinaryCrossEntropy(ClassWeightedLoss):
+    r"""Two classes, or several independent yes-or-no outputs (their mean).
+
+    From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, p = σ(z), the same
+    number is :math:`\max(z, 0) - yz + \log(1 + e^{-|z|})`, which neither overflows nor loses
+    precision. Its derivative is :math:`\sigma(z) - y`. Some texts have the sum over the batch; this
+    is the mean.
+
+    Parameters
+    ----------
+    from_logits : bool, default False
+        Whether the outputs are logits, i.e. the network ends without a sigmoid. This is faster and
+        more exact.
+    factor : float, default 1.0
+        Multiplies the loss. With the number of outputs k, it is the sum over a sample's outputs
+        instead of their mean.
+    most : float, default infinity
+        The upper limit of the reported loss of each output, from logits. It does not change the
+        derivative.
+    class_weight : sequence of 2 float, dict or "balanced", optional
+        The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`. A target y between 0
+        and 1 has the weight c₀ (1 - y) + c₁ y. For one output only: with several outputs, a sample
+        has several classes but only one weight.
+
+    Notes
+    -----
+    The logarithm of p is continued by its tangent below ε², and that of 1 - p below ε, the spacing
+    of floating-point numbers at 1 (1.2e-7 in float32, 2.2e-16 in float64). So the loss is finite
+    even for p = 0 and p = 1. Near p = 0 the numbers are dense, so the derivative with respect to
+    the input of a sigmoid is exact there. Near p = 1, rounding leaves few or no correct digits in
+    1 - p. ``from_logits=True`` loses none.
+    """
+
+    advice = (
+        "End with SigmoidActivation, or use BinaryCrossEntropy(from_logits=True) and end with "
+        "DenseLayer or LinearActivation."
+    )
+    targets = "probabilities"
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        factor: float = 1.0,
+        most: float = math.inf,
+        class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
+    ) -> None:
+        super().__init__(class_weight)
+        self.from_logits = check_flag("from_logits", from_logits)
+        self.factor, self.most = check_positive("factor", factor), check_most(most)
+        self.decision_threshold = 0.0 if from_logits else 0.5
+
+    @property
+    def accepts(self) -> frozenset[str]:  # type: ignore[override]
+        """Real numbers if the loss takes logits, otherwise probabilities."""
+        return frozenset(["real"] if self.from_logits else ["probability"])
+
+    def n_classes(self, n_outputs: int) -> int:
+        """Return 2, for "no" and "yes"."""
+        if n_outputs > 1 and self.class_weight is not None:
+            raise ValueError(
+                f"class_weight of BinaryCrossEntropy is for one output, but there are {n_outputs}: "
+                "give weights to samples with sample_weight, or use SoftmaxCrossEntropy for "
+                "classes that exclude each other"
+            )
+        return 2
+
+    def class_parts(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the rows [1 - y, y]."""
+        y = self.match(y_true, y_pred)
+        return array_namespace(y).concat([1.0 - y, y], axis=1)
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the cross-entropy of each row, the mean over its outputs."""
+        xp = array_namespace(y_pred)
+        if self.from_logits:
+            tail = xp.log1p(xp.exp(-xp.abs(y_pred)))
+            losses = xp.maximum(y_pred, 0.0) - y_true * y_pred + tail
+            return self.factor * xp.mean(at_most(losses, self.most), axis=1)
+        epsilon = epsilon_of(y_pred)
+        log_p, log_q = finite_log(y_pred, epsilon**2), finite_log(1.0 - y_pred, epsilon)
+        return -self.factor * xp.mean(y_true * log_p + (1.0 - y_true) * log_q, axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return factor / k times σ(z) - y from logits, or (1-y)/(1-p) - y/p otherwise."""
+        if self.from_logits:
+            difference = ops.sigmoid(y_pred) - y_true
+        else:
+            epsilon = epsilon_of(y_pred)
+            of_no = (1.0 - y_true) * finite_log_slope(1.0 - y_pred, epsilon)
+            difference = of_no - y_true * finite_log_slope(y_pred, epsilon**2)
+        return difference * (self.factor / y_pred.shape[1])
+
+
+remember(BinaryCrossEntropy)

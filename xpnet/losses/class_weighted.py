@@ -1,0 +1,103 @@
+"""The base of the losses with class weights."""
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from array_api_compat import device
+
+from ..backends import Array, array_namespace
+from .base import MeanLoss
+from .class_weights import balanced_weights, read_class_weight, weights_of_classes
+
+
+class ClassWeightedLoss(MeanLoss):
+    r"""Base of the losses with class weights.
+
+    The mean is :math:`\sum_i w_i c_{y_i} l_i / \sum_i w_i c_{y_i}`, with the class weights c and
+    the sample weights w. A target that is a distribution over classes has the mean of their
+    weights under it. Metrics do not use class weights.
+
+    Attributes
+    ----------
+    class_weight : list of float, dict of int to float, "balanced" or None
+        The argument, as lists and dicts of Python numbers.
+    balanced_weight : list of float or None
+        The class weights that the last ``fit`` computed for ``"balanced"``. Only the network's
+        copy of the loss, ``net.loss``, has them; they are saved with it.
+    """
+
+    state_names = ("balanced_weight",)
+    balanced_weight: list[float] | None = None
+
+    def __init__(
+        self, class_weight: Sequence[float] | Mapping[int, float] | str | None = None
+    ) -> None:
+        self.class_weight = read_class_weight(class_weight)
+
+    @abstractmethod
+    def n_classes(self, n_outputs: int) -> int:
+        """Return the number of classes of a network with ``n_outputs`` outputs."""
+
+    @abstractmethod
+    def class_parts(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the proportion of each class in each target, of shape (n, n_classes)."""
+
+    def sample_weight(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array | None:
+        """Return the sample weight times the class weight; 0 for an ignored label."""
+        weight = self.metric_weight(y_true, y_pred, sample_weight)
+        if self.class_weight is None:
+            return weight
+        xp, of_class = array_namespace(y_pred), self._weights_of_classes(y_pred.shape[1])
+        of_class = xp.asarray(of_class, dtype=y_pred.dtype, device=device(y_pred))
+        factor = xp.sum(self.class_parts(y_true, y_pred) * of_class, axis=1)
+        return factor if weight is None else weight * factor
+
+    def class_counts(
+        self, y_true: Array, y_pred: Array, sample_weight: Array | None = None
+    ) -> Array:
+        """Return the total sample weight of each class, without class weights."""
+        weight = self.metric_weight(y_true, y_pred, sample_weight)
+        parts = self.class_parts(y_true, y_pred)
+        return array_namespace(parts).sum(
+            parts if weight is None else parts * weight[:, None], axis=0
+        )
+
+    def balanced(self, counts: Sequence[float]) -> Self:
+        """Return a copy with the ``"balanced"`` weights for the result of :meth:`class_counts`.
+
+        Raises
+        ------
+        ValueError
+            A class has no samples with a weight above 0.
+        """
+        loss = copy.copy(self)
+        loss.balanced_weight = balanced_weights(counts, getattr(self, "ignore_index", None))
+        return loss
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse class weights for another number of classes."""
+        n_classes = self.n_classes(n_outputs)
+        if self.class_weight is not None and not isinstance(self.class_weight, str):
+            weights_of_classes(self.class_weight, n_classes)
+
+    def _weights_of_classes(self, n_outputs: int) -> list[float]:
+        """Return the weight of each class.
+
+        Raises
+        ------
+        ValueError
+            There are weights for another number of classes, or ``"balanced"`` weights have not
+            been computed yet.
+        """
+        known = self.balanced_weight if self.class_weight == "balanced" else self.class_weight
+        if known is None or isinstance(known, str):
+            raise ValueError(
+                "class_weight='balanced' has no weights before a network's fit computes them from "
+                "its training data: use the loss of a trained network (net.loss), or give a "
+                "number for each class"
+            )
+        return weights_of_classes(known, self.n_classes(n_outputs))

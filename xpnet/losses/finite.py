@@ -1,0 +1,32 @@
+"""Limits of losses, and logarithms that are finite at 0."""
+
+import math
+
+from ..backends import Array, array_namespace
+from ..common.checks import check_positive
+
+
+def check_most(most: float) -> float:
+    """Return the upper limit of a loss: a number above 0, or infinity for none."""
+    return most if type(most) is float and most == math.inf else check_positive("most", most)
+
+
+def at_most(losses: Array, most: float) -> Array:
+    """Return losses, none above the limit."""
+    return losses if most == math.inf else array_namespace(losses).minimum(losses, most)
+
+
+def finite_log(p: Array, least: float) -> Array:
+    """Return log p; below p₀ = ``least``, its tangent at p₀, which is log p₀ + p/p₀ - 1."""
+    xp = array_namespace(p)
+    return xp.log(xp.maximum(p, least)) + (xp.minimum(p, least) / least - 1.0)
+
+
+def finite_log_slope(p: Array, least: float) -> Array:
+    """Return the derivative of :func:`finite_log`, 1 / max(p, p₀)."""
+    return 1.0 / array_namespace(p).maximum(p, least)
+
+
+def epsilon_of(p: Array) -> float:
+    """Return ε, the spacing of floating-point numbers at 1."""
+    return float(array_namespace(p).finfo(p.dtype).eps)

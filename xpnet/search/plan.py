@@ -1,0 +1,97 @@
+"""What a search learns from its networks before it trains them."""
+
+import re
+import reprlib
+import time
+from functools import partial
+from typing import Any, NamedTuple
+
+from ..backends import Backend
+from ..common.direction import direction_of
+from ..neuralnet import NeuralNetwork
+from .result import row_of
+
+
+class Plan(NamedTuple):
+    """What a search learns from its networks before it trains them.
+
+    Attributes
+    ----------
+    metric : str
+        The metric that all networks have; "" if none could be built.
+    mode : str
+        Whether the best score is the largest, "max", or the smallest, "min".
+    backend : Backend or None
+        The backend of the first network.
+    failed : dict of int to dict
+        The rows of the trials whose network could not be built.
+    """
+
+    metric: str
+    mode: str
+    backend: Backend | None
+    failed: dict[int, dict[str, Any]]
+
+
+def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
+    """Build each network once, and check that all have the same metric."""
+    failed: dict[int, dict[str, Any]] = {}
+    metrics: dict[str, int] = {}
+    previous: NeuralNetwork | None = None
+    plan = Plan("", "max" if mode == "auto" else mode, None, failed)
+    for number, settings in enumerate(drawn):
+        start = time.perf_counter()
+        try:
+            net = build(**settings)
+        except Exception as error:
+            failed[number] = row_of(number, settings, start, error=error)
+            continue
+        if not isinstance(net, NeuralNetwork):
+            raise TypeError(
+                f"build returned {reprlib.repr(net)} for trial {number}: expected a NeuralNetwork"
+            )
+        if net is previous:
+            raise ValueError(
+                f"build returned the same network for the trials {number - 1} and {number}, so the "
+                "second trial would go on with what the first has learned: make a new "
+                "NeuralNetwork in build"
+            )
+        previous, metric = net, net.metric
+        if metric is None:
+            raise ValueError(
+                f"the network of trial {number} has no metric to score it by: build it with "
+                "NeuralNetwork(metric=...)"
+            )
+        name, direction = name_of(metric), direction_of(metric) if mode == "auto" else mode
+        if direction is None:
+            raise ValueError(
+                f"the metric is the function {name!r}, so whether large or small scores are better "
+                "is unknown: give random_search mode='max' or mode='min'"
+            )
+        metrics.setdefault(name, number)
+        if len(metrics) > 1:
+            raise ValueError(
+                "scores of different metrics cannot be compared: "
+                + " and ".join(f"{each} in trial {k}" for each, k in metrics.items())
+                + ". Let build give all networks the same metric"
+            )
+        plan = Plan(name, direction, plan.backend or net.backend, failed)
+    return plan
+
+
+def name_of(metric: Any) -> str:
+    """Return a metric's name with its settings, to tell whether two metrics are the same.
+
+    The threshold is left out: it depends on the loss, and scores at different thresholds can be
+    compared.
+    """
+    if hasattr(metric, "__qualname__"):  # a function
+        return str(metric.__qualname__)
+    if isinstance(metric, partial):
+        given = [*map(repr, metric.args), *(f"{k}={v!r}" for k, v in metric.keywords.items())]
+        return f"{name_of(metric.func)}({', '.join(given)})"
+    name = getattr(metric, "name", type(metric).__qualname__)
+    own = getattr(metric, "__dict__", {})
+    settings = ", ".join(f"{k}={v!r}" for k, v in sorted(own.items()) if k != "threshold")
+    # Without addresses, which differ between networks and between processes.
+    return re.sub(" at 0x[0-9a-f]+", "", f"{name}({settings})" if settings else str(name))

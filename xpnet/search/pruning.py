@@ -1,0 +1,49 @@
+"""Ending the trials of Optuna that are not promising."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..callbacks import check_watched, direction_of_column
+from ..neuralnet import NeuralNetwork
+from ..training.callback import Callback
+
+
+class OptunaPruning(Callback):
+    """Reports each epoch to a trial of Optuna, and ends the trial if Optuna prunes it.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+    monitor : str, default "val_loss"
+        The column of the history to report. Pruners compare its values in the study's direction.
+    """
+
+    def __init__(self, trial: Any, monitor: str = "val_loss") -> None:
+        self.trial, self.monitor = trial, monitor
+
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Refuse a column that is missing, or that the study would minimize instead of maximize."""
+        check_watched(self, self.monitor, columns, network)
+        known = direction_of_column(network, self.monitor)
+        # A FixedTrial has no study; with several objectives Optuna cannot prune.
+        study = getattr(self.trial, "study", None)
+        asked = [each.name for each in getattr(study, "directions", ())]
+        if known and asked == ["MINIMIZE" if known == "max" else "MAXIMIZE"]:
+            better = "larger" if known == "max" else "smaller"
+            raise ValueError(
+                f"{self.monitor!r} is better when {better}, but the study would prune the trials "
+                f"where it is {better}: monitor another column, or use "
+                f"create_study(direction='{known}imize')"
+            )
+
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
+        """Report the epoch; raise ``optuna.TrialPruned`` if Optuna prunes the trial."""
+        value = row.get(self.monitor, math.nan)
+        if math.isnan(value):
+            return
+        import optuna
+
+        self.trial.report(value, int(row["epoch"]))
+        if self.trial.should_prune():
+            raise optuna.TrialPruned(f"pruned in epoch {row['epoch']:.0f}")

@@ -1,0 +1,185 @@
+"""The random search: trials with settings drawn at random."""
+
+import math
+import os
+import reprlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, starmap
+from pathlib import Path
+from typing import Any
+
+from ..backends import Backend, move
+from ..backends._warnings import warn
+from ..common.checks import check_count
+from ..common.direction import best_of, check_mode
+from ..data import Dataset, as_dataset
+from ..data.features import SparseRows
+from ..neuralnet import NeuralNetwork
+from .file import SearchFile
+from .plan import Plan, build_all
+from .result import Search, row_of
+from .space import check_space, draw_settings
+
+
+def random_search(
+    build: Callable[..., NeuralNetwork],
+    space: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    data: Any,
+    validation: Any,
+    n_iter: int = 10,
+    n_jobs: int = 1,
+    seed: int | None = None,
+    path: "str | os.PathLike[str] | None" = None,
+    progress: bool = False,
+    mode: str = "auto",
+) -> Search:
+    """Train networks with settings drawn at random, and compare their scores.
+
+    Parameters
+    ----------
+    build : callable
+        Takes settings by name and returns a network. All networks must have the same metric.
+        Each trial calls it twice: once before any training, to compare the metrics, and once to
+        train. With ``n_jobs`` above 1 it must be picklable.
+    space : dict, or sequence of dict
+        Maps the name of each setting to a list of values or to a SciPy distribution.
+    data : Dataset, (X, y) or (X, y, sample_weight)
+        Trains the networks.
+    validation : Dataset, (X, y) or (X, y, sample_weight)
+        Scores the networks by their metric.
+    n_iter : int, default 10
+        The number of trials; fewer if the space has fewer combinations of values.
+    n_jobs : int, default 1
+        The number of processes that run trials at the same time. On a GPU leave it at 1: the data
+        are then moved there once for all trials.
+    seed : int, optional
+        Determines the settings that are drawn. ``build`` sets the seed of each network.
+    path : str or path-like, optional
+        A file that each trial is written to when it ends. If the file exists, its trials are not
+        run again: an interrupted search continues. ``space``, ``n_iter``, ``seed`` and the metric
+        must not change; ``mode`` may. Damaged lines are moved to ``path`` + ``.damaged``, and
+        their trials are run again.
+    progress : bool, default False
+        Whether to show a progress bar.
+    mode : {"auto", "max", "min"}, default "auto"
+        Whether the largest or the smallest score is best. "auto" takes the metric's own direction
+        (:attr:`xpnet.metrics.Metric.greater_is_better`); for a metric that is a function, give
+        "max" or "min".
+
+    Returns
+    -------
+    Search
+        The row of a failed trial has its error. NaN and infinite scores are never the best.
+
+    Raises
+    ------
+    ImportError
+        scikit-learn and joblib are not installed.
+    TypeError
+        ``build`` is not a function or does not return a network, or ``space`` is not a dict of
+        lists and distributions.
+    ValueError
+        ``space`` has an empty list. Networks have no metric, different metrics, or a function as
+        metric without ``mode``. The file belongs to another search. These errors come before any
+        training.
+
+    Warns
+    -----
+    RuntimeWarning
+        Trials failed or have no finite score. The message has their count and the first error.
+
+    Notes
+    -----
+    Where only a few of many settings matter, a grid tries few different values of those, and a
+    random search tries many (Bergstra and Bengio 2012, "Random search for hyper-parameter
+    optimization"). scikit-learn's ``ParameterSampler`` draws the settings; joblib runs the trials.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> def build(rate):
+    ...     net = NeuralNetwork(epochs=20, learning_rate=rate, metric="rmse", seed=0)
+    ...     return net.add(DenseLayer(1, input_shape=(1,)))
+    >>> data = ([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
+    >>> random_search(build, {"rate": [0.001, 0.1]}, data, data, seed=0).best
+    {'rate': 0.1}
+    """
+    try:
+        from joblib import Parallel, delayed
+        from sklearn.model_selection import ParameterSampler
+    except ImportError as error:
+        raise ImportError(
+            "random_search needs scikit-learn and joblib: pip install scikit-learn joblib"
+        ) from error
+    from tqdm import tqdm
+
+    n_iter, n_jobs = check_count("n_iter", n_iter), check_count("n_jobs", n_jobs)
+    check_mode(mode)
+    if not callable(build):
+        raise TypeError(
+            f"build={reprlib.repr(build)}: expected a function that takes settings by name and "
+            "returns a network"
+        )
+    check_space(space)
+    drawn = draw_settings(ParameterSampler, space, n_iter, seed)
+    training, held_out = as_dataset(data), as_dataset(validation)
+    plan = build_all(build, drawn, mode)
+    file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
+    if file is not None and file.damaged:
+        warn(
+            f"{os.fspath(path or '')}: damaged in line {', '.join(map(str, file.damaged))}, moved "
+            f"to {file.aside}; those trials are run again",
+            RuntimeWarning,
+        )
+    rows = {} if file is None else file.rows
+    todo = [k for k in range(len(drawn)) if k not in rows]
+    if n_jobs == 1 and todo and plan.backend is not None and plan.backend.has_kernels:
+        training, held_out = (_on_backend(each, plan.backend) for each in (training, held_out))
+    given = [(build, k, drawn[k], training, held_out) for k in todo if k not in plan.failed]
+    if n_jobs == 1:  # joblib would start a trial before the last one is written to the file
+        trained = starmap(_trial, given)
+    else:
+        trained = Parallel(n_jobs=n_jobs, return_as="generator")(
+            delayed(_trial)(*each) for each in given
+        )
+    failed = [plan.failed[k] for k in todo if k in plan.failed]
+    for row in tqdm(chain(failed, trained), total=len(todo), unit="trial", disable=not progress):
+        rows[row["trial"]] = row
+        if file is not None:
+            file.append(row)
+    found = _result([rows[k] for k in range(len(drawn))], drawn, plan)
+    if unscored := [row for row in found.rows if not math.isfinite(row["score"])]:
+        first = unscored[0]
+        warn(
+            f"{len(unscored)} of {len(found.rows)} trials failed or have no finite score; the "
+            f"first, trial {first['trial']}: {first['error'] or 'score ' + str(first['score'])}",
+            RuntimeWarning,
+        )
+    return found
+
+
+def _on_backend(data: Dataset, backend: Backend) -> Dataset:
+    """Move data to the networks' device once, instead of in each trial."""
+    if isinstance(data.features, SparseRows):
+        return data
+    y, weight = (None if a is None else move(a, backend) for a in (data.y, data.sample_weight))
+    return Dataset(move(data.X, backend), y, sample_weight=weight)
+
+
+def _trial(
+    build: Any, number: int, settings: dict[str, Any], training: Dataset, held_out: Dataset
+) -> dict[str, Any]:
+    """Train and score a network; return the trial's row."""
+    start = time.perf_counter()
+    try:
+        return row_of(number, settings, start, build(**settings).fit(training).score(held_out))
+    except Exception as error:
+        return row_of(number, settings, start, error=error)
+
+
+def _result(rows: list[dict[str, Any]], drawn: list[dict[str, Any]], plan: Plan) -> Search:
+    best = best_of([row["score"] for row in rows], plan.mode)
+    if best is None:
+        return Search(rows, None, math.nan, plan.metric, plan.mode)
+    return Search(rows, drawn[best], rows[best]["score"], plan.metric, plan.mode)
