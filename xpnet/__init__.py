@@ -1,11 +1,25 @@
 """Feed-forward neural networks, written once against the array API.
 
-The same code trains on NumPy and, with ``device="cuda"``, on CuPy.
+The same code trains on NumPy and, with ``device="cuda"``, on CuPy. Begin with
+``help(xpnet.NeuralNetwork)``. Layers, losses, optimizers, metrics and callbacks are here by name.
+
+Modules: ``xpnet.config`` (settings of the process), ``xpnet.datasets`` (MNIST, IMDb, digits),
+``xpnet.plots`` (figures, with matplotlib), ``xpnet.search`` (search for parameters),
+``xpnet.estimators`` (for scikit-learn), ``xpnet.testing`` (checks of your own layers
+and losses). They are imported when they are first used.
 """
 
-from . import _blas  # noqa: F401  before NumPy
+from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
+from pathlib import Path as _Path
+from typing import TYPE_CHECKING
 
-# isort: split
+if (_Path(__file__).parent / "backends").is_file():
+    raise ImportError(
+        "xpnet/backends must be a symbolic link to backends/, but this checkout has a text file: "
+        "run git config core.symlinks true and git checkout -- xpnet/backends, or pip install ."
+    )
+
 from . import config
 from .activations import (
     ActivationLayer,
@@ -61,6 +75,13 @@ from .training.callback import Callback
 from .training.errors import DivergedError
 from .training.history import History
 from .training.memory import MemoryPlan, MemoryPlanError
+
+if TYPE_CHECKING:  # at run time: __getattr__
+    from . import datasets as datasets
+    from . import estimators as estimators
+    from . import plots as plots
+    from . import search as search
+    from . import testing as testing
 
 __version__ = "0.1.0"
 
@@ -141,3 +162,18 @@ __all__ = [
     "rmse",
     "train_test_split",
 ]
+
+_LATER = ("datasets", "estimators", "plots", "search", "testing")
+
+if not TYPE_CHECKING:  # a type checker would find any name here
+
+    def __getattr__(name):
+        if name in _LATER:
+            return _import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # What looks at every name, as help does, must not meet estimators that cannot be imported.
+    there = [name for name in _LATER if name != "estimators" or _find_spec("sklearn")]
+    return sorted([*__all__, *there, "__doc__", "__name__", "__path__", "__version__"])

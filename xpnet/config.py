@@ -6,6 +6,15 @@ threads : int or None
     How many threads compiled steps take, or fewer where layers are too narrow to share; None for
     what is fastest, and at most one for each core. The environment variable ``XPNET_THREADS``
     gives the first value, if it is not empty.
+blas_sleep : bool
+    Whether the first training of a process lets OpenBLAS's threads sleep after less than a
+    millisecond without work. Otherwise they look for work for some ten milliseconds, which slows
+    down everything else that a training step does. This restarts OpenBLAS's threads once, and
+    changes nothing else. It works where NumPy uses an OpenBLAS that exports the functions for it,
+    on Linux. NumPy 2.5's wheels do not export them: there,
+    ``OPENBLAS_THREAD_TIMEOUT=20`` in the environment before Python starts has the same effect. If
+    that variable is set, it decides. The environment variable ``XPNET_BLAS_SLEEP=0`` makes the
+    first value False.
 
 Examples
 --------
@@ -23,3 +32,5 @@ def _whole(text: str) -> int | str | None:
 
 
 threads: int | str | None = _whole(os.environ.get("XPNET_THREADS", ""))
+
+blas_sleep: bool = os.environ.get("XPNET_BLAS_SLEEP", "").strip() != "0"

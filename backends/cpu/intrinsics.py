@@ -57,6 +57,8 @@ def _pointer_to(kind):
 
     @intrinsic
     def pointer_to(typing_context, address):
+        """Cast an address to a pointer to numbers."""
+
         def generate(context, builder, signature, arguments):
             return builder.inttoptr(arguments[0], context.get_value_type(result))
 

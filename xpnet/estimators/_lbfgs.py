@@ -7,8 +7,10 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
+from .. import config
 from ..backends import Array
 from ..backends._warnings import warn
+from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..data import Dataset
 from ..model.penalties import inverse
 from ..neuralnet import NeuralNetwork
@@ -83,6 +85,8 @@ def _weights_first(net: NeuralNetwork) -> np.ndarray:
 
 def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) -> None:
     """Train an estimator's network on all samples at once, until ``max_iter`` or ``tol``."""
+    if config.blas_sleep:
+        let_threads_sleep()
     backend = net.backend
     with backend.active():
         intake = Intake(backend, net.layers[0].takes_sparse)

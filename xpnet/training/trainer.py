@@ -12,7 +12,9 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from typing import Any, cast
 
+from .. import config
 from ..backends._warnings import warn
+from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..common.direction import direction_of
 from ..layers import BatchNormalization, Dropout, Layer
 from .callback import Callback
@@ -74,6 +76,8 @@ class Trainer:
         the loss, (4) backward pass and update, (5) repeat for all batches, (6) loss, (7) metric,
         (8) history, (9) print, (10) repeat for all epochs.
         """
+        if config.blas_sleep:
+            let_threads_sleep()
         net = self.network
         done = net.history.epochs
         n_steps = epochs * math.ceil(len(self.training) / self.plan.batch_size)

@@ -1,0 +1,398 @@
+"""Which file imports which, and whether all imports run downwards.
+
+``python -m tools.house`` prints the rooms by floors, the imports that run upwards, the circles
+among files, and the exceptions. It ends with status 1 if anything is wrong.
+
+A room is a file or a folder. `FLOORS` lists the rooms of each folder, top first. A file may import
+files on its own floor and below. Two files are compared in the smallest folder that holds both.
+
+Every import counts, wherever it stands: at the top of a file, under ``if TYPE_CHECKING``, in a
+function. ``import_module`` counts where the module's name is written out. Modules whose names are
+known only at run time, as those of `xpnet.backends._registry`, are not found.
+
+What an import counts as:
+
+- ``from . import module`` and ``import xpnet.folder.module`` count as imports of that module.
+- An import of a folder counts as an import of its ``__init__.py``.
+- A name that an ``__init__.py`` has imported itself counts as an import of the file that defines
+  it. Otherwise a file that needs one class of a folder would seem to need all of it, and files that
+  share a folder would form circles that do not exist.
+- Python runs the ``__init__.py`` of every folder above a module first. That does not count, for
+  the same reason. It is harmless as long as an ``__init__.py`` imports from its own folder only,
+  which is checked: then it stays in the room that was imported anyway. ``xpnet/__init__.py`` is
+  the exception that imports from everywhere.
+
+An ``__init__.py`` is above the files of its folder, unless `FLOORS` says otherwise.
+"""
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {"xpnet": ROOT / "xpnet", "xpnet.backends": ROOT / "backends"}
+
+# The rooms of each folder, top first; those of one line share a floor.
+FLOORS = {
+    "xpnet": [
+        "__main__",
+        "cli",
+        "__init__",
+        "search estimators",
+        "_search_file callbacks saving testing",
+        "neuralnet",
+        "plots inspection model_files",
+        "training",
+        "model",
+        "activations",
+        "layers",
+        "losses optimizers metrics initializers regularizers",
+        "schedules",
+        "datasets",
+        "data",
+        "common",
+        "config",
+        "backends",
+    ],
+    "xpnet.estimators": [
+        "_classifier _regressor",
+        "_base",
+        "_conversion _inputs _lbfgs _predicting _stochastic",
+        "_policy",
+        "_network",
+        "_checks _undoing",
+    ],
+    "xpnet.model_files": ["writing", "comparing container parts", "describing"],
+    "xpnet.training": [
+        "prediction planning",
+        "fitting",
+        "trainer mini_batches",
+        "purpose",
+        "evaluation steps",
+        "sums",
+        "feeding",
+        "objective trainable weighing",
+        "checks memory settings",
+        "target_unit",
+        "callback history interruption",
+        "errors",
+    ],
+    "xpnet.training.steps": [
+        "choice",
+        "captured compiled formulas",
+        "base",
+        "translation",
+    ],
+    "xpnet.training.steps.captured": [
+        "steps",
+        "training",
+        "program graphs",
+        "calls",
+        "buffers placement",
+        "supported",
+    ],
+    "xpnet.training.steps.compiled": [
+        "steps",
+        "training",
+        "instructions",
+        "layout",
+        "sharing supported",
+    ],
+    "xpnet.training.feeding": ["training_data", "placing", "streaming", "arrays intake", "wide"],
+    "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
+    "xpnet.layers": ["batch_normalization dense dropout normalization", "base", "workspace"],
+    "xpnet.losses": ["class_weights"],
+    "xpnet.datasets": ["text", "decompressing"],
+    "xpnet.data": [
+        "dataset",
+        "csv splitting",
+        "reading",
+        "features",
+        "moments",
+        "stored",
+        "canonical chunks digits finite mapped",
+    ],
+    "xpnet.common": ["checks", "direction overrides readable replacing"],
+    "xpnet.backends": [
+        "_registry",
+        "_cupy _numpy _strict _torch",
+        "_cupy_kernels _numpy_kernels _scipy_kernels",
+        "ops _host_memory _sparse cpu cuda",
+        "_backend",
+        "_dispatch _errors _warnings",
+    ],
+    "xpnet.backends.cpu": [
+        "engine",
+        "team",
+        "loop random sparse updates",
+        "losses program",
+        "product",
+        "kernels",
+        "intrinsics",
+        "blas_sleep blas_threads",
+    ],
+    "xpnet.backends.cuda": ["machine upload", "cublas kernels"],
+}
+
+# Imports that may run upwards or close a circle, with the reason. At most two.
+ALLOWED: dict[tuple[str, str], str] = {
+    ("xpnet.backends._backend", "xpnet.backends._registry"): (
+        "a pickled backend finds the backend of its name again in the process that reads it"
+    ),
+}
+
+
+class Import(NamedTuple):
+    """An import of one module of the package by another."""
+
+    importer: str
+    imported: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}"
+
+
+def modules(packages: Mapping[str, Path] = PACKAGES) -> dict[str, Path]:
+    """Return the file of each module of these packages, by its dotted name.
+
+    An ``__init__.py`` has the name of its folder. Links are not followed.
+    """
+    found = {}
+    for package, folder in packages.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = [package, *path.relative_to(folder).with_suffix("").parts]
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imports(files: Mapping[str, Path]) -> list[Import]:
+    """Return every import of one of these modules by another."""
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in files.items()}
+    folders = {name for name, path in files.items() if path.name == "__init__.py"}
+    passed_on = {
+        folder: {
+            shown: (source, name)
+            for source, name, shown, _ in _names(trees[folder].body, folder, folders)
+            if name
+        }
+        for folder in folders
+    }
+
+    def defining(source: str, name: str | None, seen: frozenset[str] = frozenset()) -> str:
+        """Return the module that an import of a name counts as."""
+        if name is None or f"{source}.{name}" in files:
+            return source if name is None else f"{source}.{name}"
+        if source in seen or name not in passed_on.get(source, {}):
+            return source
+        return defining(*passed_on[source][name], seen | {source})
+
+    found = []
+    for importer, tree in trees.items():
+        for source, name, _, line in _names(ast.walk(tree), importer, folders):
+            imported = defining(source, name)
+            if imported in files and imported != importer:
+                found.append(Import(importer, imported, line))
+    return found
+
+
+def _names(
+    nodes: Iterable[ast.AST], module: str, folders: set[str]
+) -> Iterator[tuple[str, str | None, str, int]]:
+    """Yield module, name in it or None, name in the importing file, line of imports."""
+    own = module if module in folders else module.rpartition(".")[0]
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, None, alias.asname or alias.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            source = _absolute("." * node.level + (node.module or ""), own)
+            for alias in node.names:
+                yield source, alias.name, alias.asname or alias.name, node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield _absolute(first.value, own), None, "", node.lineno
+
+
+def _absolute(name: str, folder: str) -> str:
+    """Return the full name of a module that a file of a folder names."""
+    rest = name.lstrip(".")
+    dots = len(name) - len(rest)
+    if not dots:
+        return rest
+    above = folder.split(".")[: len(folder.split(".")) - dots + 1]
+    return ".".join([*above, rest] if rest else above)
+
+
+class House:
+    """The files of a package, their imports and their floors.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        The file of each module, as `modules` returns them.
+    floors : mapping of str to sequence of str
+        See `FLOORS`.
+    allowed : mapping of (str, str) to str, optional
+        See `ALLOWED`.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, Path],
+        floors: Mapping[str, Sequence[str]],
+        allowed: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        self.files, self.floors, self.allowed = files, floors, dict(allowed or {})
+        self.imports = imports(files)
+        self._level = {
+            (folder, room): level
+            for folder, lines in floors.items()
+            for level, line in enumerate(lines)
+            for room in line.split()
+        }
+
+    def without_floor(self) -> list[str]:
+        """Return the modules that are missing in the table of floors."""
+        return [
+            name for name in self.files if any(self._floor(*room) is None for room in _rooms(name))
+        ]
+
+    def without_file(self) -> list[str]:
+        """Return the rooms in the table of floors that do not exist."""
+        there = {room for name in self.files for room in _rooms(name)}
+        there |= {(name, "__init__") for name in self.files}
+        return [".".join(room) for room in self._level if room not in there]
+
+    def arrows_up(self) -> list[Import]:
+        """Return the imports that run upwards and are not allowed."""
+        return [
+            each
+            for each in self.imports
+            if each[:2] not in self.allowed and self._runs_up(each.importer, each.imported)
+        ]
+
+    def circles(self) -> list[list[str]]:
+        """Return the groups of modules that import one another, allowed imports aside."""
+        graph: dict[str, set[str]] = {name: set() for name in self.files}
+        for each in self.imports:
+            if each[:2] not in self.allowed:
+                graph[each.importer].add(each.imported)
+        return [sorted(group) for group in _strongly_connected(graph) if len(group) > 1]
+
+    def strangers(self) -> list[Import]:
+        """Return the imports of an ``__init__.py`` that only passes names on, from outside."""
+        root = min(self.files, key=len)
+        return [
+            each
+            for each in self.imports
+            if each.importer != root
+            and _passes_on_only(self.files[each.importer])
+            and not each.imported.startswith(each.importer + ".")
+        ]
+
+    def not_needed(self) -> list[tuple[str, str]]:
+        """Return the allowed imports without which nothing would be wrong."""
+        needless = []
+        for pair in self.allowed:
+            others = {name: reason for name, reason in self.allowed.items() if name != pair}
+            strict = House(self.files, self.floors, others)
+            if strict.arrows_up() == self.arrows_up() and strict.circles() == self.circles():
+                needless.append(pair)
+        return needless
+
+    def _floor(self, folder: str, room: str) -> int | None:
+        return self._level.get((folder, room), -1 if room == "__init__" else None)
+
+    def _runs_up(self, importer: str, imported: str) -> bool:
+        for (folder, own), (_, other) in zip(_rooms(importer), _rooms(imported), strict=False):
+            if own != other:
+                above, below = self._floor(folder, own), self._floor(folder, other)
+                return above is not None and below is not None and above > below
+        return False
+
+
+def _rooms(module: str) -> list[tuple[str, str]]:
+    """Return folder and room at each level: ('a', 'b'), ('a.b', 'c'), ('a.b.c', '__init__')."""
+    parts = [*module.split("."), "__init__"]
+    return [(".".join(parts[:k]), parts[k]) for k in range(1, len(parts))]
+
+
+def _passes_on_only(path: Path) -> bool:
+    """Return whether a file is an ``__init__.py`` without functions and classes of its own."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return path.name == "__init__.py" and not any(isinstance(node, defined) for node in body)
+
+
+def _strongly_connected(graph: Mapping[str, set[str]]) -> list[set[str]]:
+    """Return the strongly connected components: R. Tarjan, SIAM J. Comput. 1 (1972) 146-160."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[set[str]] = []
+
+    def visit(node: str) -> None:
+        number[node] = lowest[node] = len(number)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in number:
+                visit(other)
+                lowest[node] = min(lowest[node], lowest[other])
+            elif other in stack:
+                lowest[node] = min(lowest[node], number[other])
+        if lowest[node] == number[node]:
+            k = stack.index(node)
+            found.append(set(stack[k:]))
+            del stack[k:]
+
+    for node in sorted(graph):
+        if node not in number:
+            visit(node)
+    return found
+
+
+def _lines(title: str, found: Iterable[object]) -> list[str]:
+    texts = [f"  {each}" for each in found]
+    return [f"{title}: {len(texts)}", *texts]
+
+
+def report(house: House) -> str:
+    """Return what `python -m tools.house` prints."""
+    lines = []
+    for folder, floors in house.floors.items():
+        lines += [folder, *(f"  {level:2} {line}" for level, line in enumerate(floors)), ""]
+    lines += _lines("imports that run upwards", house.arrows_up())
+    lines += _lines("circles", (" - ".join(group) for group in house.circles()))
+    lines += _lines("files without a floor", house.without_floor())
+    lines += _lines("floors without a file", house.without_file())
+    lines += _lines("__init__.py that passes on names from outside its folder", house.strangers())
+    lines += _lines("allowed", (f"{a} imports {b}: {why}" for (a, b), why in house.allowed.items()))
+    lines += _lines("allowed without need", (" imports ".join(e) for e in house.not_needed()))
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Print the report; return 1 if anything in it is wrong."""
+    house = House(modules(), FLOORS, ALLOWED)
+    print(report(house))
+    return int(
+        any(
+            (
+                house.arrows_up(),
+                house.circles(),
+                house.without_floor(),
+                house.without_file(),
+                house.strangers(),
+                house.not_needed(),
+                len(house.allowed) > 2,
+            )
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
