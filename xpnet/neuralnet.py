@@ -70,12 +70,11 @@ class NeuralNetwork(TrainableModel):
         Whether to show a progress bar with the loss.
     memory_limit : int, optional
         Bytes that training may take on the device; by default, the free memory there. Data that do
-        not fit are streamed. Data in a file are read into memory once if they fit; with a limit
-        they are always streamed. Streaming reads the data in chunks. Each chunk is made of blocks
-        of rows from all over the data, and is shuffled. So every sample is used once per epoch, and
-        sorted data are mixed. A batch that does not fit is split into pieces whose gradients are
-        summed. The update is the same, except with :class:`~xpnet.BatchNormalization`, which
-        takes the moments of each piece, and :class:`~xpnet.Dropout`, which draws a mask for each.
+        not fit are streamed in chunks, made of blocks of rows from all over the data. Data in a
+        file are read into memory once if they fit; with a limit they are always streamed. A batch
+        that does not fit is split into pieces whose gradients are summed. The update is the same,
+        except with :class:`~xpnet.BatchNormalization`, which takes the moments of each piece, and
+        :class:`~xpnet.Dropout`, which draws a mask for each.
     regularizer : str or Regularizer, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given
         (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
@@ -84,16 +83,14 @@ class NeuralNetwork(TrainableModel):
     precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
         The precision of matrix products on CUDA, in a float32 network. All but "float32" let cuBLAS
         round the factors of products to fewer bits. Weights stay float32. With "float16" the loss
-        is scaled, so that small derivatives are not lost. On an H200, cuBLAS gives the same numbers
-        for all three, in a fifth of the time of "float32" where layers have 4,096 units.
+        is scaled, so that small derivatives are not lost.
     steps : {"auto", "formulas", "compiled", "captured"}, optional
         How training steps are taken. "auto" takes the fastest way that works: captured in graphs
         on CUDA; on NumPy, if the extra ``numba`` is installed, compiled. "formulas" calls the
         methods of layers and losses. "compiled" and "captured" are refused, with the reason, where
         they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
-        :meth:`explain_steps`. A network with a method that somebody has replaced, in a subclass, an
-        object or a class of this package, is trained by its formulas. After compiled or captured
-        steps, layers have no input, output or gradients of a last step.
+        :meth:`explain_steps`. A network with a method that a user has replaced is trained by its
+        formulas. Compiled and captured steps leave no input, output or gradients on the layers.
     target_unit : tuple of 2 floats, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; one pair for all outputs. The network is then trained on
@@ -136,14 +133,6 @@ class NeuralNetwork(TrainableModel):
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
     >>> [round(float(p)) for p in net.fit((X, y)).predict(X)[:, 0]]
     [0, 1, 1, 0]
-
-    Targets as large as house prices need a ``target_unit``:
-
-    >>> rooms, price = [[1.0], [2.0], [3.0]], [150_000, 200_000, 250_000]
-    >>> unit = (200_000, 40_825)  # mean and standard deviation
-    >>> net = NeuralNetwork(epochs=200, learning_rate=0.1, seed=0, target_unit=unit)
-    >>> net.add(DenseLayer(1, input_shape=(1,))).fit((rooms, price)).predict([[4.0]]).round()
-    array([[300000.]])
     """
 
     def __init__(
@@ -169,17 +158,9 @@ class NeuralNetwork(TrainableModel):
         steps: str | None = None,
         target_unit: tuple[float, float] | None = None,
     ) -> None:
-        super().__init__(
-            loss=loss,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            device=device,
-            backend=backend,
-            dtype=dtype,
-            seed=seed,
-            regularizer=regularizer,
-        )
+        place = {"device": device, "backend": backend, "dtype": dtype}
+        parts = {"loss": loss, "optimizer": optimizer, "regularizer": regularizer, "seed": seed}
+        super().__init__(**place, **parts, learning_rate=learning_rate, momentum=momentum)
         self.metric = metric  # type: ignore[assignment]
         self.target_unit = target_unit
         self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
@@ -246,9 +227,6 @@ class NeuralNetwork(TrainableModel):
         -----
         UserWarning
             The network's type has too few digits for the targets or for a column of the features.
-            For a column, this means that the spacing of numbers in the type is more than a
-            thousandth of the column's deviation, estimated as a quarter of its range.
-
             Or the last batch of each epoch has one sample, from which a network with batch
             normalization learns nothing. Or the network has no parameters. Or it has learned
             little (R² below 0.5) from targets that are far from 0, very large or very small,
@@ -425,10 +403,9 @@ class NeuralNetwork(TrainableModel):
         Raises
         ------
         TypeError
-            A layer, or another part of the network, could not be restored from a file. Either a
-            constructor argument is not kept as an attribute of the same name, or an argument or
-            attribute has a value that a file cannot hold. The message names the class and the
-            argument or attribute. No file is written.
+            A part of the network could not be restored from a file: it does not keep an argument of
+            its constructor as an attribute of the same name, or a file cannot hold an attribute.
+            The message names both. No file is written.
         OSError
             The file cannot be written. An existing file at ``path`` is kept.
 
