@@ -37,20 +37,17 @@ class NeuralNetwork(TrainableModel):
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
-    learning_rate : float or Schedule, optional
-        By default, the optimizer's default.
-    momentum : float, optional
-        By default, the optimizer's default.
+    learning_rate, momentum : float, or for the rate a Schedule, optional
+        By default, the optimizer's defaults.
     verbose : bool, default False
         Whether to print a line after each epoch.
     loss : str, LossFunction or subclass, default MeanSquaredError
         An instance is never changed. ``fit`` may replace the attribute ``loss`` with a copy; see
         its notes.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
-        Recorded in the history, and computed by :meth:`score`. By default, there is no metric. A
-        function gets all samples of an epoch at once: the targets, and the outputs of shape
-        (n, n_outputs). Class indices have shape (n,), and values have the shape of the outputs.
-        Sample weights, if there are any, are its third argument.
+        Recorded in the history, and computed by :meth:`score`; by default, none. A function gets
+        all samples of an epoch at once: the targets, of shape (n,) for class indices and otherwise
+        of the outputs' shape, the outputs, and the sample weights if there are any.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -64,8 +61,7 @@ class NeuralNetwork(TrainableModel):
         Fixes the initial weights, the order of samples and dropout, which are then the same on
         every backend. By default, they differ from run to run.
     shuffle : bool, default True
-        Whether to shuffle the samples for each epoch. Streamed data are shuffled by
-        blocks of rows, and then within each chunk; see ``memory_limit``.
+        Whether to shuffle the samples for each epoch; streamed data by blocks, and in each chunk.
     progress : bool, default False
         Whether to show a progress bar with the loss.
     memory_limit : int, optional
@@ -95,10 +91,9 @@ class NeuralNetwork(TrainableModel):
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; one pair for all outputs. The network is then trained on
         ``(y - mean) / scale``, computed in float64. Predictions, scores and the history's metric
-        are in the unit of ``y``, in float64. The history's loss is computed from the standardised
-        targets. Give it if the targets are very large or very small, or far from 0 in comparison
-        with their spread. It works with losses whose targets are values, such as
-        :class:`~xpnet.MeanSquaredError`. By default, targets are not changed.
+        are in the unit of ``y``, in float64; the history's loss is not. Give it if the targets are
+        very large, very small, or far from 0 in comparison with their spread. It works with losses
+        whose targets are values, such as :class:`~xpnet.MeanSquaredError`.
 
     Attributes
     ----------
@@ -120,10 +115,9 @@ class NeuralNetwork(TrainableModel):
 
     Notes
     -----
-    Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is also an
-    attribute. It may be set later, and is then checked as in the constructor. A new optimizer is
-    copied, and a new seed takes effect on the weights with the next :meth:`reset`. After a new
-    ``target_unit``, the network must be trained again.
+    Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
+    that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
+    with the next :meth:`reset`. After a new ``target_unit``, the network must be trained again.
 
     Examples
     --------
@@ -203,10 +197,8 @@ class NeuralNetwork(TrainableModel):
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network or the loss, or nothing can be learned from them: all
-            samples have the weight 0 or an ignored label, weights are too large or too small for
-            the network's type, or batches of one sample go through
-            :class:`~xpnet.BatchNormalization`. The network is unchanged.
+            The data do not fit the network or the loss, or nothing can be learned from them. The
+            network is unchanged.
         DivergedError
             The loss, or the total weight of a batch, became NaN or infinite. The network is as it
             was before that epoch.
@@ -214,11 +206,9 @@ class NeuralNetwork(TrainableModel):
             Training does not fit into memory, even with streamed data and a batch split into
             single samples. The message has the plan.
         RuntimeError
-            The network is being trained already, in another thread or by the ``fit`` that has
-            called this callback.
+            The network is being trained already, in another thread or by a callback's ``fit``.
         OSError
-            Stored data cannot be read, e.g. because a mapped file was truncated. The network is
-            as it was before that epoch.
+            Stored data cannot be read. The network is as it was before that epoch.
         KeyboardInterrupt
             Ctrl-C was pressed; training ended after the current step. The network keeps what it
             has learned, and ``history`` has a row for the incomplete epoch.
@@ -226,16 +216,14 @@ class NeuralNetwork(TrainableModel):
         Warns
         -----
         UserWarning
-            The network's type has too few digits for the targets or for a column of the features.
-            Or the last batch of each epoch has one sample, from which a network with batch
-            normalization learns nothing. Or the network has no parameters. Or it has learned
-            little (R² below 0.5) from targets that are far from 0, very large or very small,
-            without a ``target_unit``.
+            The network's type has too few digits for the targets or for a feature. Or the last batch of each epoch has one sample, from which batch normalization learns
+            nothing. Or the network has no parameters. Or it has learned little (R² below 0.5) from
+            targets that need a ``target_unit``.
 
         Notes
         -----
-        With ``class_weight="balanced"``, ``net.loss`` becomes a copy of the loss. The weights for
-        these data are its attribute ``balanced_weight``.
+        With ``class_weight="balanced"``, ``net.loss`` becomes a copy of the loss, whose attribute
+        ``balanced_weight`` has the weights for these data.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
@@ -306,9 +294,8 @@ class NeuralNetwork(TrainableModel):
         ------
         tuple of array
             ``(X_batch, y_batch)``, on the network's device. ``y_batch`` is None without y, and is
-            standardised if the network has a ``target_unit``. The features have the network's
-            floating-point type. If their own type has more digits and the first layer accepts it,
-            as :class:`~xpnet.Normalization` does, they keep it.
+            standardised if the network has a ``target_unit``. The features have the network's type,
+            or keep one with more digits if the first layer accepts it, as Normalization does.
         """
         return mini_batches(self, X, y, check_flag("shuffle", shuffle))
 
@@ -360,27 +347,18 @@ class NeuralNetwork(TrainableModel):
         Returns
         -------
         MemoryPlan
-            Bytes of parameters, gradients, optimizer state, activations and data; ``print`` shows
-            it as a table.
-
-        Examples
-        --------
-        >>> from xpnet import DenseLayer, NeuralNetwork
-        >>> net = NeuralNetwork(optimizer="adam").add(DenseLayer(10, input_shape=(784,)))
-        >>> net.memory_plan(batch_size=128, n_samples=60_000, dtype="uint8").parameters
-        31400
+            The bytes of each part; ``print`` shows them as a table.
         """
         return planning.memory_plan(self, batch_size, n_samples, dtype)
 
-    def inspect(self, dataset: Dataset | tuple[Any, ...]) -> "Inspection":
+    def inspect(self, dataset: Dataset | tuple[Any, ...]) -> Inspection:
         """Return what each layer does with some samples: outputs, gradients, dead units.
 
         Parameters
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight)
             Up to 1,024 of the first samples are passed through the network as in a training step.
-            Before any ``fit``, the balanced class weights of the loss are computed from all of
-            the samples.
+            Before any ``fit``, balanced class weights of the loss are computed from all samples.
 
         Returns
         -------
@@ -393,8 +371,7 @@ class NeuralNetwork(TrainableModel):
         """Write the network to a ``.safetensors`` file; :func:`xpnet.load` reads it.
 
         The file has the architecture, weights, running statistics, history and the optimizer's
-        state, so a loaded network gives the same predictions and can be trained further.
-        The file has no code and no callbacks.
+        state, so a loaded network can be trained further. It has no code and no callbacks.
 
         Parameters
         ----------
@@ -411,12 +388,10 @@ class NeuralNetwork(TrainableModel):
 
         Notes
         -----
-        To make sure that each part can be restored, ``save`` makes it again from its arguments and
-        compares. So each constructor runs once more, and each layer's ``initialize``. Your own
-        layers only have to keep their arguments, including ``*args`` and ``**kwargs``, as
-        attributes of the same names. Other attributes that have changed since, including arrays,
-        are saved as well. Attributes that a training pass leaves behind are not: those named in
-        ``passing_names``, and those without which a pass gives the same results.
+        ``save`` makes each part again from its arguments and compares, so each constructor and each
+        layer's ``initialize`` run once more. Your own layers only have to keep their arguments,
+        including ``*args`` and ``**kwargs``, as attributes of the same names. Other attributes that
+        have changed since are saved as well, except those that a training pass leaves behind.
         """
         self.check_layers()
         save(self, check_path("path", path), NeuralNetwork)
