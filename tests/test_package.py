@@ -302,7 +302,6 @@ def test_all_names_in_all_exist_and_are_sorted_into_the_package():
 LONG_CLASSES = {
     "NeuralNetwork": "its docstring describes every argument, and each method has its own",
     "Model": "layers, parameters and passes share its state; mostly docstrings",
-    "Dataset": "one class for every kind of data; mostly docstrings",
     "BaseMLP": "scikit-learn wants every parameter in one constructor",
     "MLPClassifier": "its docstring describes every parameter of the estimator",
 }

@@ -19,15 +19,11 @@ from .supported import ACTIVATIONS, translate
 class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
 
+    The first five parameters are those of compiled steps
+    (:class:`~xpnet.training.steps.compiled.CompiledTraining`), with arrays on the machine's device.
+
     Parameters
     ----------
-    model : Model
-    X : array or CSR matrix of shape (n, n_features)
-        On the machine's device. It is not copied.
-    y : array of shape (n,) or (n, n_outputs)
-        In the form that the loss takes.
-    sample_weight : array of shape (n,), optional
-    batch_size : int
     machine : CudaMachine
     n_samples : int, optional
         The number of samples in an epoch, if ``X`` is only a chunk of them.
@@ -36,8 +32,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     counts_hits : bool, default False
         Whether :meth:`hits` will be called; only for softmax and cross-entropy.
     capture : bool or "auto", default "auto"
-        Whether to capture steps in graphs; otherwise kernels are launched one by one. If capturing
-        fails, "auto" launches them one by one, with a warning, and True raises an error.
+        Whether to capture steps in graphs. If that fails, "auto" launches kernels one by one, with
+        a warning, and True raises an error.
     units : list of Unit, optional
         The layers, if they have been translated.
 
@@ -53,11 +49,6 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         The number of steps of this epoch so far.
     nbytes : int
         The size of its arrays in bytes, without the given data.
-
-    Raises
-    ------
-    UnsupportedError
-        Captured steps do not support the model or the data.
     """
 
     def __init__(
@@ -119,7 +110,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         optimizer = net.optimizer
         if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
-        if (settings := self._current_settings()) != self._settings:
+        if (settings := _settings_of(self.net, self.units, self._buffers)) != self._settings:
             # They were changed, and the launches contain the old ones.
             self._programs.clear()
             self._graphs.forget()
@@ -212,23 +203,6 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         """Return a copy of a flat array without gaps, as the network has it."""
         return self._machine.join(self._buffers.placement.parts(flat))
 
-    def _current_settings(self) -> list[Any]:
-        """Return the numbers in the launches that a user may change."""
-        optimizer = self.net.optimizer
-        hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
-        numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
-        for _, _, regularizer in self.net.parameters.penalties:
-            numbers += vars(regularizer).values()
-        numbers += factor_and_most(self.net.loss)
-        numbers.append(self._buffers.standardizes_wide(self.net))
-        for unit in self.units:
-            name = ACTIVATIONS[type(unit.activation)][1]
-            numbers.append(None if name is None else getattr(unit.activation, name))
-            numbers.append(None if unit.dropout is None else unit.dropout.rate)
-            if unit.norm is not None:
-                numbers += [unit.norm.momentum, unit.norm.epsilon]
-        return numbers
-
     def close(self) -> None:
         """Wait for the queued work, and release the graphs and the machine's stream."""
         self._graphs.forget()
@@ -237,3 +211,21 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _settings_of(net: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
+    """Return the numbers in the launches that a user may change."""
+    optimizer = net.optimizer
+    hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
+    numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
+    for _, _, regularizer in net.parameters.penalties:
+        numbers += vars(regularizer).values()
+    numbers += factor_and_most(net.loss)
+    numbers.append(buffers.standardizes_wide(net))
+    for unit in units:
+        name = ACTIVATIONS[type(unit.activation)][1]
+        numbers.append(None if name is None else getattr(unit.activation, name))
+        numbers.append(None if unit.dropout is None else unit.dropout.rate)
+        if unit.norm is not None:
+            numbers += [unit.norm.momentum, unit.norm.epsilon]
+    return numbers
