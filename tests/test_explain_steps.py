@@ -1,5 +1,6 @@
 """Which way a fit takes its steps, and why no faster one: what is said is what is done."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -33,12 +34,6 @@ class Doubled(Layer):
 
     def backward_propagation(self, output_error):
         return output_error * 2
-
-    def output_shape(self):
-        return self.input_shape()
-
-    def parameters(self):
-        return 0
 
 
 def network(*layers, **arguments):
@@ -129,6 +124,16 @@ def test_data_are_given_as_to_fit(chosen):
         network().explain_steps(X)
     with pytest.raises(ValueError, match="12, the input shape"):
         network().explain_steps(X[:, :5], Y)
+
+
+def test_weights_without_targets_are_refused():
+    with pytest.raises(TypeError, match="sample_weight is given without y"):
+        network().explain_steps((X, Y), sample_weight=WEIGHTS)
+
+
+def test_an_explanation_can_be_pickled():
+    said = network(steps="formulas").explain_steps(X, Y)
+    assert pickle.loads(pickle.dumps(said)) == said
 
 
 def test_a_way_that_is_required_and_does_not_work_is_refused_as_by_fit():

@@ -162,6 +162,15 @@ def test_the_command_prints_the_report(capsys):
     assert "circles: 0" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("floors", "status"), [(TABLE, 0), (TABLE | {"toy.room": ["table", "chair", "lamp"]}, 1)]
+)
+def test_the_command_fails_on_a_floor_without_a_file(toy, floors, status, monkeypatch):
+    house = toy({}, floors)
+    monkeypatch.setattr("tools.house.House", lambda *given: house)
+    assert main() == status
+
+
 def test_the_face_is_thin():
     lines = (ROOT / "xpnet" / "neuralnet.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 400

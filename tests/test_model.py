@@ -201,6 +201,18 @@ def test_layers_put_in_by_hand_are_refused():
     assert made.parameters.gather().shape == (K * 4 + 4,)
 
 
+def test_a_removed_layer_is_left_out_of_the_gradient():
+    made = model(optimizer="adam")
+    made.loss_and_gradient(X, VALUES)
+    made.update_parameters()
+    made.layers.pop()
+    done = made.loss_and_gradient(X, np.ones((N, 4)))
+    assert done.gradient.shape == (K * 4 + 4,)
+    made.layers.append(DenseLayer(2, (4,)))
+    with pytest.raises(ValueError, match=r"not added with add\(layer\)"):
+        made.loss_and_gradient(X, np.ones((N, 2)))
+
+
 def test_a_model_moves_with_its_optimizers_state(float64_backend):
     made = model(optimizer="adam")
     made.loss_and_gradient(X, VALUES)

@@ -990,7 +990,7 @@ def test_layers_that_were_not_added_are_neither_trained_nor_saved_in_silence(cha
     change(net.layers, other.layers)
     weights = [layer.weights.copy() for layer in net.layers if layer.parameter_names]
     for act in (lambda: net.fit(data), lambda: net.save(tmp_path / "net.safetensors")):
-        with pytest.raises(ValueError, match=r"not added with net.add: .* net.add\(layer\)"):
+        with pytest.raises(ValueError, match=r"not added with add\(layer\): .* add\(layer\)"):
             act()
     for layer, before in zip(
         (layer for layer in net.layers if layer.parameter_names), weights, strict=True

@@ -64,7 +64,8 @@ def test_a_history_may_be_a_plain_dict_of_columns():
     ("history", "error", "words"),
     [
         ({}, ValueError, "no epochs"),
-        ({"epoch": [1]}, ValueError, "no epochs"),
+        ({"epoch": [1]}, ValueError, "the columns epoch: expected loss or metric"),
+        ({"loss": []}, ValueError, "no epochs"),
         ([("loss", [1.0])], TypeError, "expected the history"),
         ({"loss": [1.0, 2.0], "val_loss": [1.0]}, ValueError, "val_loss has 1 rows: expected 2"),
         ({"loss": [1.0, 2.0], "epoch": [1]}, ValueError, "epoch has 1 rows: expected 2"),

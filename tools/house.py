@@ -150,7 +150,7 @@ ALLOWED: dict[tuple[str, str], str] = {
         "a pickled backend finds the backend of its name again in the process that reads it"
     ),
     ("xpnet.training.history", "xpnet.plots.history"): (
-        "net.history.plot() is a door for users; what it draws with knows nothing of training"
+        "net.history.plot() is a shortcut for users; the plots know nothing of training"
     ),
 }
 
@@ -396,6 +396,7 @@ def main() -> int:
                 house.arrows_up(),
                 house.circles(),
                 house.without_floor(),
+                house.without_file(),
                 house.without_file(),
                 house.strangers(),
                 house.not_needed(),

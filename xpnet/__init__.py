@@ -4,7 +4,7 @@ The same code trains on NumPy and, with ``device="cuda"``, on CuPy. Begin with
 ``help(xpnet.NeuralNetwork)``. Layers, losses, optimizers, metrics and callbacks are here by name.
 
 Modules: ``xpnet.config`` (settings of the process), ``xpnet.datasets`` (MNIST, IMDb, digits),
-``xpnet.plots`` (figures, with matplotlib), ``xpnet.search`` (search for parameters),
+``xpnet.plots`` (figures, with matplotlib), ``xpnet.search`` (random search over settings),
 ``xpnet.estimators`` (for scikit-learn), ``xpnet.testing`` (checks of your own layers
 and losses). They are imported when they are first used.
 """

@@ -304,13 +304,14 @@ class NeuralNetwork(TrainableModel):
     ) -> Explanation:
         """Return which way ``fit`` would take training steps, and why not a faster one.
 
-        Training is prepared with a copy of the network, as ``fit`` does it, and no step is taken.
+        A copy of the network is prepared for training as in ``fit``, with the same errors, but no
+        step is taken.
 
         Parameters
         ----------
         X : array-like, Dataset, (X, y) or (X, y, sample_weight)
         y, sample_weight : array-like, optional
-            For features alone.
+            Targets and weights, if ``X`` has only features.
 
         Returns
         -------
@@ -327,8 +328,7 @@ class NeuralNetwork(TrainableModel):
         Not captured: steps='formulas' asks for another way.
         Not compiled: steps='formulas' asks for another way.
         """
-        parts = tuple(each for each in (X, y, sample_weight) if each is not None)
-        return fitting.explain_steps(self, X if y is None else parts)
+        return fitting.explain_steps(self, fitting.joined(X, y, sample_weight))
 
     def memory_plan(
         self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None

@@ -1,12 +1,12 @@
 """How OpenBLAS's threads wait between products.
 
-They look for the next product without a pause, for 2**26 cycles, which is longer than a training
-step, and that slows down what the step does meanwhile: epochs took up to twice as long. After
-2**20 cycles, less than a millisecond, they sleep here.
+By default they keep looking for the next product for 2**26 cycles before they sleep. That is longer
+than a training step, and slows down everything else in it: epochs took up to twice as long. This
+file makes them sleep after 2**20 cycles, which is less than a millisecond.
 
-OpenBLAS takes the number from the environment when it is loaded, which importing NumPy does. So
-its threads are ended and made again, as a fork does it, with the variable set meanwhile. Afterwards
-the environment is as it was: child processes do not inherit the variable.
+OpenBLAS reads that number from the environment when it is loaded, which importing NumPy does. So
+the variable is set, OpenBLAS reads it again, its threads are ended and started anew, as around a
+fork, and the variable is removed. Child processes do not inherit it.
 """
 
 import ctypes
@@ -25,12 +25,12 @@ _WAITING = {("threading.py", "wait"), ("selectors.py", "select")}
 
 
 def let_threads_sleep() -> None:
-    """Make OpenBLAS's threads sleep soon, once in a process.
+    """Make OpenBLAS's threads sleep soon after a product; this takes effect once in a process.
 
-    Nothing is done where the environment has ``OPENBLAS_THREAD_TIMEOUT``, on other systems than
-    Linux, or where NumPy has another BLAS or an OpenBLAS that does not export the functions. It is
-    put off to the next call while another thread of Python may be in the middle of a product: it
-    would wait for BLAS threads that have ended.
+    Nothing is done if the environment has ``OPENBLAS_THREAD_TIMEOUT``, on systems other than Linux,
+    or if NumPy has another BLAS or an OpenBLAS without the functions that this needs. While another
+    Python thread may be in the middle of a product, it is left to the next call: that product would
+    wait for BLAS threads that have ended.
     """
     global _is_done
     if _is_done:
@@ -42,7 +42,7 @@ def let_threads_sleep() -> None:
         _is_done = True
     elif _others_wait():
         _is_done = True
-        # The variable of the process only: os.environ, which other threads may read, keeps out.
+        # Only for C code: os.environ, which other threads may read, does not change.
         os.putenv(VARIABLE, EXPONENT)
         try:
             for function in functions:
@@ -52,16 +52,16 @@ def let_threads_sleep() -> None:
 
 
 def thread_functions() -> list[Callable[[], object]] | None:
-    """Return what reads OpenBLAS's variables anew, ends its threads, and makes them again.
+    """Return OpenBLAS's functions to read its variables, end its threads, and start them.
 
-    None where NumPy has another BLAS, or an OpenBLAS that does not export them, as that of NumPy
-    2.5's wheels: there, only a variable that is set before NumPy is imported has an effect.
+    None if NumPy has another BLAS, or an OpenBLAS that does not export these functions, such as
+    that of NumPy 2.5's wheels. There, the variable has to be set before NumPy is imported.
     """
     import numpy as np
 
     names = "openblas_read_env", "blas_thread_shutdown_", "blas_thread_init"
     try:
-        # Functions are looked for in what NumPy's own library has loaded, too. PyDLL keeps the
+        # Symbols of the libraries that NumPy's own has loaded are found as well. PyDLL keeps the
         # interpreter's lock, so that no other thread begins a product meanwhile.
         blas = ctypes.PyDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
         return [getattr(blas, name) for name in names]
@@ -70,7 +70,7 @@ def thread_functions() -> list[Callable[[], object]] | None:
 
 
 def _others_wait() -> bool:
-    """Return whether every other thread of Python waits, as those of notebooks do."""
+    """Return whether every other Python thread only waits, as those of notebooks do."""
     own = threading.get_ident()
     return all(_waits(frame) for thread, frame in sys._current_frames().items() if thread != own)
 

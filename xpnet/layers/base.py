@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Layer(KeepsPasses, Readable, ABC):
-    """Base of all layers: a forward pass and a backward pass, which every layer writes.
+    """Base of all layers, each of which defines a forward pass and a backward pass.
 
     Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
 

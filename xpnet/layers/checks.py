@@ -1,4 +1,4 @@
-"""Refuses batches that do not fit a layer."""
+"""Refuses batches that do not fit a layer, and outputs that are not of the shape it states."""
 
 from ..backends import Array
 from .base import Layer
@@ -31,11 +31,12 @@ def check_batch(layer: Layer, input: Array) -> None:
 def check_output(layer: Layer, output: Array) -> None:
     """Refuse an output of another shape than the layer's ``output_shape()``.
 
-    Otherwise a layer that forgets to say its shape would mislead the layers after it.
+    Otherwise the layers after it would be made for inputs of the wrong shape.
 
     Raises
     ------
     ValueError
+        The shapes differ; the message has both.
     """
     if output.shape[1:] != (expected := layer.output_shape()):
         raise ValueError(

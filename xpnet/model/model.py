@@ -40,7 +40,10 @@ class Pass:
 
     @property
     def gradient(self) -> Array:
-        """The derivative of the loss with respect to all parameters, as one flat array."""
+        """The derivative of the loss with respect to all parameters, as one flat array.
+
+        It is read from the model, so take it before the model's next backward pass.
+        """
         return self.parameters.gradient()
 
 
@@ -240,6 +243,11 @@ class Model:
         backend : Backend
             See :func:`xpnet.backends.resolve`.
 
+        Returns
+        -------
+        Model
+            The model itself.
+
         Raises
         ------
         TypeError
@@ -277,8 +285,8 @@ class Model:
         added = self.parameters.layers
         if not all(map(operator.is_, self.layers, added)) or len(self.layers) > len(added):
             raise ValueError(
-                "net.layers has a layer that was not added with net.add: remove the last layers "
-                "with net.layers.pop(), and append others with net.add(layer)"
+                "layers has a layer that was not added with add(layer): remove the last layers "
+                "with layers.pop(), and append others with add(layer)"
             )
         if len(self.layers) < len(added):  # the last ones were removed
             self.parameters = Parameters(self.layers, self.regularizer)
@@ -299,7 +307,7 @@ class Model:
     def forward_propagation(self, X: Array, training: bool = True) -> Array:
         """Return the output of the last layer for a batch of shape (n, n_features).
 
-        A target unit of the network is not applied: ``predict`` does that.
+        A network's ``target_unit`` is not applied; ``predict`` does that.
         """
         for layer in self.layers:
             X = layer.forward_propagation(X, training)
@@ -319,7 +327,7 @@ class Model:
         Notes
         -----
         Propagation ends at the first layer with parameters. The derivative with respect to the
-        data is not needed, and computing it would make that layer's training half as long again.
+        data is not needed, and computing it would make that layer's step half as long again.
         """
         for layer in reversed(self.layers):
             output_error = layer.backward_propagation(output_error)
@@ -348,8 +356,10 @@ class Model:
         Raises
         ------
         ValueError
-            The loss has returned a derivative that does not have the output's shape.
+            The loss has returned a derivative that does not have the output's shape, or a layer
+            was not added with :meth:`add`.
         """
+        self.check_layers()
         return self.propagate_loss(self.forward_propagation(X, training=True), y, sample_weight)
 
     def propagate_loss(
@@ -372,6 +382,15 @@ class Model:
             The loss writes the derivative into it; only for one that takes ``out``.
         loss : LossFunction, optional
             By default, the model's.
+
+        Returns
+        -------
+        Pass
+
+        Raises
+        ------
+        ValueError
+            The loss has returned a derivative that does not have the output's shape.
         """
         loss = self.loss if loss is None else loss
         arguments = (y, output) if sample_weight is None else (y, output, sample_weight)

@@ -38,7 +38,8 @@ def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> An
     TypeError
         ``history`` is not a mapping.
     ValueError
-        ``axes`` are too few or too many, there are no epochs, or columns differ in length.
+        ``axes`` are too few or too many, there are no epochs, or no column for loss or metric, or
+        columns differ in length.
 
     Examples
     --------
@@ -47,9 +48,13 @@ def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> An
     if not isinstance(history, Mapping):
         raise TypeError(f"history={shown(history)}: expected the history of a trained network")
     quantities = [name for name in ("loss", "metric") if name in history]
-    if not quantities:
+    if history and not quantities:
+        raise ValueError(
+            f"the history has the columns {', '.join(map(str, history))}: expected loss or metric"
+        )
+    n_epochs = len(history[quantities[0]]) if quantities else 0
+    if not n_epochs:
         raise ValueError("the history has no epochs to draw: train the network with fit first")
-    n_epochs = len(history[quantities[0]])
     columns = {"epoch": np.arange(1.0, n_epochs + 1)}
     for name in ("epoch", *quantities, *(f"val_{name}" for name in quantities)):
         if name in history:

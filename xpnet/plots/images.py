@@ -72,8 +72,7 @@ def plot_images(
         is_wrong = len(names) == 2 and names[0] != names[1]
         text = f"{names[0]}, is {names[1]}" if is_wrong else "".join(names[:1])
         captions.append((text, is_wrong))
-    ax = _mosaic(rows[order[:n]], shape, ax, captions, cmap="gray_r")
-    return ax
+    return _mosaic(rows[order[:n]], shape, ax, captions, cmap="gray_r")
 
 
 def plot_weights(

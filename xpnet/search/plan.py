@@ -1,4 +1,4 @@
-"""What a search learns from its networks before it trains them."""
+"""Builds the networks of a search once before any training, to compare their metrics."""
 
 import re
 import reprlib

@@ -36,7 +36,7 @@ class LearningRates(NamedTuple):
     suggestion: float
 
     def plot(self, ax: Any = None) -> Any:
-        """Plot the loss against the learning rate; see :func:`xpnet.plots.plot_sweep`."""
+        """Plot the loss against the learning rate; into a new figure unless ``ax`` is given."""
         from ..plots import new_axes
 
         ax = ax or new_axes(5.0, 3.6)
@@ -56,7 +56,7 @@ def find_learning_rate(
     most: float = 10.0,
     n_steps: int = 100,
 ) -> LearningRates:
-    """Find a learning rate: train a copy of a network with one that grows with each step.
+    """Find a learning rate: train a copy of a network at rates that grow from step to step.
 
     This is the learning rate range test of Smith 2017, "Cyclical learning rates for training neural
     networks", section 3.3. The test ends early if the loss rises to four times its minimum.

@@ -84,6 +84,22 @@ def explain_steps(
     return explanation
 
 
+def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """Return X alone, or a tuple of what is given, as :func:`fit` takes it.
+
+    Raises
+    ------
+    TypeError
+        ``sample_weight`` is given without ``y``.
+    """
+    if y is None and sample_weight is not None:
+        raise TypeError(
+            "sample_weight is given without y: give X, y and sample_weight as three arguments, or "
+            "as one tuple"
+        )
+    return X if y is None else tuple(each for each in (X, y, sample_weight) if each is not None)
+
+
 def prepare(
     model: TrainableModel,
     dataset: Any,

@@ -166,7 +166,7 @@ class NetworkSizes:
 
 @dataclass(frozen=True)
 class Request:
-    """What a plan is asked for.
+    """What a plan is made for, besides the data.
 
     Attributes
     ----------
@@ -295,7 +295,7 @@ def _activation_bytes(network: NetworkSizes, data: DataSizes) -> int:
 
 
 def _evaluation_bytes(network: NetworkSizes, data: DataSizes, n_samples: int) -> int:
-    """Return the bytes that the evaluation of the validation data takes, and of a function."""
+    """Return the bytes for evaluating validation data, and for a metric that is a function."""
     item, (first, *others) = data.itemsize, network.widths
     taken = data.feature_bytes // item if data.wide else 0 if data.sparse else first
     widest = max(a + b for a, b in pairwise([taken, *others]))

@@ -1,4 +1,4 @@
-"""What outputs are compared with, and by what."""
+"""The loss and the metric, and the targets in the form that they take."""
 
 from dataclasses import dataclass
 from typing import Any

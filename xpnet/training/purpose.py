@@ -1,4 +1,4 @@
-"""What a model trains for, as the values that data are checked and placed for."""
+"""What checking, planning and placing data has to know about a model."""
 
 from ..backends import Backend
 from ..common.overrides import replaced
@@ -27,11 +27,11 @@ def sizes_of(model: TrainableModel) -> NetworkSizes:
 
 
 def request_of(model: TrainableModel) -> Request:
-    """Return what a memory plan for a model's training is asked for."""
+    """Return what the memory plan for training a model has to take into account."""
     return Request(sizes_of(model), model.batch_size, model.memory_limit)
 
 
 def purpose_of(model: TrainableModel, backend: Backend) -> Purpose:
-    """Return what training data are placed for."""
+    """Return what placing the training data of a model has to know about it."""
     intake = intake_of(model, backend)
     return Purpose(model.layers, intake, objective_of(model), request_of(model))

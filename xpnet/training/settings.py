@@ -93,32 +93,32 @@ def metric_for(
     return metric
 
 
-def _check_batch_size(network: Any, given: Any) -> int | str:
+def _check_batch_size(model: Any, given: Any) -> int | str:
     if isinstance(given, str) and given == "auto":
         return "auto"
     return check_count("batch_size", given)
 
 
-def _check_precision(network: Any, given: Any) -> str:
+def _check_precision(model: Any, given: Any) -> str:
     precision = check_name("precision", given, PRECISIONS)
-    if precision != "float32" and network.backend.dtype != "float32":
+    if precision != "float32" and model.backend.dtype != "float32":
         raise ValueError(
             f"precision={precision!r} needs dtype='float32', but the network has "
-            f"{network.backend.dtype!r}"
+            f"{model.backend.dtype!r}"
         )
     return precision
 
 
-def _check_steps(network: Any, given: Any) -> str | None:
+def _check_steps(model: Any, given: Any) -> str | None:
     if given is None:
         asked_steps(None)
         return None
     return check_name("steps", given, STEPS)
 
 
-def _check_loss(network: Any, given: Any) -> LossFunction:
-    loss: LossFunction = MODEL["loss"](network, given)
-    check_target_unit(vars(network).get("target_unit"), loss)
+def _check_loss(model: Any, given: Any) -> LossFunction:
+    loss: LossFunction = MODEL["loss"](model, given)
+    check_target_unit(vars(model).get("target_unit"), loss)
     return loss
 
 
@@ -130,8 +130,8 @@ CHECKS: dict[str, Check] = {
     "memory_limit": count("memory_limit", or_none=True),
     "precision": _check_precision,
     "steps": _check_steps,
-    "metric": lambda network, given: make_metric(given, network.loss),
-    "target_unit": lambda network, given: check_target_unit(given, network.loss),
+    "metric": lambda model, given: make_metric(given, model.loss),
+    "target_unit": lambda model, given: check_target_unit(given, model.loss),
     "verbose": flag("verbose"),
     "progress": flag("progress"),
     "shuffle": flag("shuffle"),

@@ -1,4 +1,4 @@
-"""In which form a network takes features."""
+"""The form in which a network takes features."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -44,7 +44,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Purpose:
-    """What data are checked, planned for and placed for.
+    """What checking, planning and placing training data has to know about a model.
 
     Attributes
     ----------

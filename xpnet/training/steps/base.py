@@ -108,7 +108,7 @@ class PreparedSteps(Steps):
         self._made_from = self._parts(training.units)
         if self.plan.total > placed.available:
             training.close()
-            raise UnsupportedError("it needs more memory than is available")
+            raise UnsupportedError("these steps need more memory than is available")
 
     def close(self) -> None:
         """End the threads, or wait for the device, and release the memory."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol
 
 from ..errors import UnsupportedError
@@ -32,7 +31,7 @@ class Explanation:
     Attributes
     ----------
     chosen : {"formulas", "compiled", "captured"}
-    reasons : dict of str to str
+    reasons : mapping of str to str
         For each faster way, the reason that it is not taken.
     """
 
@@ -77,15 +76,11 @@ def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanat
     for way, make in _FASTER.items():
         try:
             _check_way(way, wanted, model)
-            return make(model, placed, required=way == wanted), _explained(way, reasons)
+            return make(model, placed, required=way == wanted), Explanation(way, reasons)
         except (UnsupportedError, MemoryError) as reason:
-            reasons[way] = str(reason)
+            reasons[way] = str(reason) or "memory has run out"
             _check_not_required(way, wanted, model, reasons[way])
-    return FormulaSteps(model, placed), _explained("formulas", reasons)
-
-
-def _explained(chosen: str, reasons: dict[str, str]) -> Explanation:
-    return Explanation(chosen, MappingProxyType(dict(reasons)))
+    return FormulaSteps(model, placed), Explanation("formulas", reasons)
 
 
 def _check_way(way: str, wanted: str, model: TrainableModel) -> None:
@@ -94,10 +89,11 @@ def _check_way(way: str, wanted: str, model: TrainableModel) -> None:
         raise UnsupportedError(f"steps={wanted!r} asks for another way")
     device = model.backend.device_name
     if way == "captured" and not model.backend.has_kernels:
-        raise UnsupportedError(f"they are for CUDA, and this network is on {device}")
+        raise UnsupportedError(f"captured steps are for CUDA, and this network is on {device}")
     if way == "compiled" and model.backend.name != "numpy":
         raise UnsupportedError(
-            f"they are for NumPy, and this network is on {device} with {model.backend.name}"
+            f"compiled steps are for NumPy, and this network is on {device} with "
+            f"{model.backend.name}"
         )
 
 

@@ -43,7 +43,7 @@ class Buffers:
     Parameters
     ----------
     machine : CudaMachine
-    net : Model
+    model : Model
     units : list of Unit
     X : array or CSR matrix of shape (n, n_features)
         On the machine's device.
@@ -66,7 +66,7 @@ class Buffers:
     def __init__(
         self,
         machine: Any,
-        net: Model,
+        model: Model,
         units: list[Unit],
         X: Any,
         y: Array,
@@ -86,14 +86,14 @@ class Buffers:
         dense = batch_size * n_inputs * machine.dtype.itemsize <= DENSE_BYTES
         self.x = self.make(batch_size, n_inputs) if self.sparse is None or dense else None
         self.split = self.wide = None
-        if type(net.layers[0]) is Normalization:
+        if type(model.layers[0]) is Normalization:
             self.split, self.wide = self.make(3, n_inputs), self.make(2, n_inputs, dtype="float64")
         self._norms = [unit.norm for unit in units]
         self.units = [self._unit_arrays(unit, batch_size) for unit in units]
-        self.placement = Placement(net.parameters.places, machine.dtype.itemsize)
+        self.placement = Placement(model.parameters.places, machine.dtype.itemsize)
         size = self.placement.size
         self.flat, self.gradient = self.make(size), self.make(size)
-        self.states = [self.make(size) for _ in net.optimizer.state_names]
+        self.states = [self.make(size) for _ in model.optimizer.state_names]
         self.parts = self.make(MOST_PARTS * max(unit.n_units for unit in units))
         self.squares = self.make(SQUARES, dtype="float64")
         self.row_losses = self.make(batch_size, dtype="float64")
@@ -142,9 +142,9 @@ class Buffers:
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 
-    def filled_from(self, net: Model) -> list[tuple[Array, Any]]:
+    def filled_from(self, model: Model) -> list[tuple[Array, Any]]:
         """Return pairs of an array that is filled before training, and the network's values."""
-        flat, optimizer, first = net.parameters.gather(), net.optimizer, net.layers[0]
+        flat, optimizer, first = model.parameters.gather(), model.optimizer, model.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
             pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
@@ -156,14 +156,14 @@ class Buffers:
                 pairs.append((self.split, np.stack(split)))
         return pairs
 
-    def standardizes_wide(self, net: Model) -> bool:
+    def standardizes_wide(self, model: Model) -> bool:
         """Whether features are standardised in float64 instead of the network's type."""
         if self.wide is None:
             return False
-        dtype = np.dtype(net.backend.dtype)
+        dtype = np.dtype(model.backend.dtype)
         if is_wide(numpy_type(self.X), dtype.itemsize):
             return True
-        return ops.split_moments(*_moments(net.layers[0]), dtype) is None
+        return ops.split_moments(*_moments(model.layers[0]), dtype) is None
 
     def running(self) -> Iterator[tuple[Any, str, Array]]:
         """Yield each layer with the name of a running moment and its array during training."""

@@ -21,7 +21,7 @@ class Program(Calls):
     Parameters
     ----------
     machine : CudaMachine
-    net : Model
+    model : Model
     units : list of Unit
     buffers : Buffers
     rows : int
@@ -33,7 +33,7 @@ class Program(Calls):
     def __init__(
         self,
         machine: Any,
-        net: Model,
+        model: Model,
         units: list[Unit],
         buffers: Buffers,
         state: Array,
@@ -41,7 +41,7 @@ class Program(Calls):
         scaled: bool,
     ) -> None:
         super().__init__(machine, rows)
-        self._net, self._units, self._buffers = net, units, buffers
+        self._model, self._units, self._buffers = model, units, buffers
         self._state, self._scaled = state, scaled
         self._begin()
         for k in range(len(units)):
@@ -69,7 +69,7 @@ class Program(Calls):
             given = (*buffers.sparse, buffers.order, state, buffers.x, self._rows, n)
             self._add("csr_rows", (min(self._rows, MOST_BLOCKS), 1), THREADS, *given)
             return
-        wide = buffers.standardizes_wide(self._net)
+        wide = buffers.standardizes_wide(self._model)
         self._add(
             f"gather_{buffers.X.dtype}",
             (-(-n // THREADS), min(self._rows, MOST_BLOCKS)),
@@ -130,10 +130,10 @@ class Program(Calls):
         self._over_columns("batch_norm", unit.n_units, *given, threads=MOST_THREADS)
 
     def _loss(self) -> None:
-        net, buffers, n = self._net, self._buffers, self._units[-1].n_units
+        model, buffers, n = self._model, self._buffers, self._units[-1].n_units
         z, e = buffers.units[-1].output, buffers.units[-1].error
         given = (z, e, buffers.y, buffers.order, buffers.weights, self._state, buffers.row_losses)
-        loss, hits, logarithms = net.loss, None, False
+        loss, hits, logarithms = model.loss, None, False
         factor, most = factor_and_most(loss)
         if isinstance(loss, MeanSquaredError):
             self._over_rows("squares", *given, self._rows, n, factor)
@@ -144,7 +144,7 @@ class Program(Calls):
             self._over_rows("binary_probabilities", *given, self._rows, n, factor, epsilon)
         else:
             hits = buffers.row_hits
-            logarithms = type(net.layers[-1]) is LogSoftmaxActivation
+            logarithms = type(model.layers[-1]) is LogSoftmaxActivation
             logs = buffers.outputs if logarithms else None
             name = "softmax_classes" if buffers.y.ndim == 1 else "softmax_rows"
             self._over_rows(name, *given, hits, logs, self._rows, n, most)
@@ -196,9 +196,9 @@ class Program(Calls):
             self._over("sum_parts", n, into, out, parts, n)
 
     def _update(self) -> None:
-        buffers, optimizer, state = self._buffers, self._net.optimizer, self._state
+        buffers, optimizer, state = self._buffers, self._model.optimizer, self._state
         n = buffers.flat.size
-        for layer, name, regularizer in self._net.parameters.penalties:
+        for layer, name, regularizer in self._model.parameters.penalties:
             w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
             costs = cast(L1L2, regularizer)
             # Without sample weights, a per_sample penalty is divided here, else in the kernel.

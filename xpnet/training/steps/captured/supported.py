@@ -59,7 +59,9 @@ def translate(model: Model, X: Any, y: Any, batch_size: int = 1) -> list[Unit]:
     targets_of(model, y)
     widest = max(max(unit.n_inputs, unit.n_units) for unit in needed)
     if batch_size * widest > MOST_NUMBERS:
-        raise UnsupportedError(f"a batch of {batch_size} rows of {widest} numbers")
+        raise UnsupportedError(
+            f"a batch of {batch_size} rows of {widest} numbers, more than 32-bit indices can count"
+        )
     return needed
 
 

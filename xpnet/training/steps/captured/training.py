@@ -53,7 +53,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
     def __init__(
         self,
-        net: Model,
+        model: Model,
         X: Any,
         y: Array,
         sample_weight: Array | None,
@@ -65,13 +65,13 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         capture: bool | str = "auto",
         units: list[Unit] | None = None,
     ) -> None:
-        self.net, self.batch_size, self._machine = net, batch_size, machine
-        self.units = translate(net, X, y, batch_size) if units is None else units
-        targets = targets_of(net, y)
-        weights = weights_of(net, y, sample_weight)
+        self.model, self.batch_size, self._machine = model, batch_size, machine
+        self.units = translate(model, X, y, batch_size) if units is None else units
+        targets = targets_of(model, y)
+        weights = weights_of(model, y, sample_weight)
         n_steps = -(-(X.shape[0] if n_samples is None else n_samples) // batch_size)
         self._buffers = Buffers(
-            machine, net, self.units, X, targets, weights, batch_size, n_steps, keep_outputs
+            machine, model, self.units, X, targets, weights, batch_size, n_steps, keep_outputs
         )
         self._state = machine.zeros((kernels.STATE_WORDS,), "int64")
         self.nbytes, self.counts_hits = self._buffers.nbytes + machine.nbytes, counts_hits
@@ -94,8 +94,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         if all(map(operator.is_, used, self._used)):
             return
         self._used = used
-        targets = targets_of(self.net, y)
-        weights = weights_of(self.net, y, sample_weight)
+        targets = targets_of(self.model, y)
+        weights = weights_of(self.model, y, sample_weight)
         pairs = ((buffers.X, X), (buffers.y, targets), (buffers.weights, weights))
         with self._machine.ordered_with_current_stream():
             for place, values in pairs:
@@ -106,11 +106,11 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
     def load(self) -> None:
         """Copy the parameters and the optimizer's state from the network."""
-        net, machine = self.net, self._machine
-        optimizer = net.optimizer
+        model, machine = self.model, self._machine
+        optimizer = model.optimizer
         if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
-        if (settings := _settings_of(self.net, self.units, self._buffers)) != self._settings:
+        if (settings := _settings_of(self.model, self.units, self._buffers)) != self._settings:
             # They were changed, and the launches contain the old ones.
             self._programs.clear()
             self._graphs.forget()
@@ -128,7 +128,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         )
         # The list keeps all values until the block ends. If one were freed earlier, the current
         # stream could reuse its memory while the machine's stream still reads it.
-        pairs = [*self._buffers.filled_from(net), (self._state, state)]
+        pairs = [*self._buffers.filled_from(model), (self._state, state)]
         with machine.ordered_with_current_stream():
             for place, values in pairs:
                 machine.write(place, values)
@@ -173,18 +173,18 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     def _program(self, rows: int) -> list[Any]:
         """Return the calls of a step with a batch of ``rows`` samples."""
         if rows not in self._programs:
-            given = (self._machine, self.net, self.units, self._buffers, self._state)
+            given = (self._machine, self.model, self.units, self._buffers, self._state)
             self._programs[rows] = Program(*given, rows, self._machine.scales_loss).calls
         return self._programs[rows]
 
     def store(self) -> None:
         """Wait for the device, and copy the parameters and the optimizer's state to the network."""
-        net, machine = self.net, self._machine
+        model, machine = self.model, self._machine
         state = machine.read(self._state)
         machine.current_stream_waits()
-        optimizer, backend = net.optimizer, net.backend
+        optimizer, backend = model.optimizer, model.backend
         # In new arrays, so that weights that a user holds do not change.
-        net.parameters.scatter(backend.asarray(self._joined(self._buffers.flat)))
+        model.parameters.scatter(backend.asarray(self._joined(self._buffers.flat)))
         optimizer.n_updates = int(kernels.read_state(state, "update"))
         if optimizer.n_updates:
             for name, place in zip(optimizer.state_names, self._buffers.states, strict=True):
@@ -196,7 +196,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self._scale = kernels.read_state(state, "scale")
         self._good = int(kernels.read_state(state, "good"))
         self.taken = 0
-        for layer in net.layers:
+        for layer in model.layers:
             layer.forget_pass()  # left from an earlier training
 
     def _joined(self, flat: Array) -> Array:
@@ -213,15 +213,15 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self.close()
 
 
-def _settings_of(net: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
+def _settings_of(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
     """Return the numbers in the launches that a user may change."""
-    optimizer = net.optimizer
+    optimizer = model.optimizer
     hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
     numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
-    for _, _, regularizer in net.parameters.penalties:
+    for _, _, regularizer in model.parameters.penalties:
         numbers += vars(regularizer).values()
-    numbers += factor_and_most(net.loss)
-    numbers.append(buffers.standardizes_wide(net))
+    numbers += factor_and_most(model.loss)
+    numbers.append(buffers.standardizes_wide(model))
     for unit in units:
         name = ACTIVATIONS[type(unit.activation)][1]
         numbers.append(None if name is None else getattr(unit.activation, name))

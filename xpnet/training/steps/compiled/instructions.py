@@ -33,19 +33,19 @@ class Builder(Layout):
 
     def settings(self) -> list[float]:
         """Return the numbers in the instructions that a user may change."""
-        numbers = [*self._hyperparameters(), *factor_and_most(self.net.loss)]
+        numbers = [*self._hyperparameters(), *factor_and_most(self.model.loss)]
         numbers.append(float(self.standardizes_wide))
-        for _, _, regularizer in self.net.parameters.penalties:
+        for _, _, regularizer in self.model.parameters.penalties:
             costs = cast(L1L2, regularizer)
             numbers += [costs.l1, costs.l2, float(costs.per_sample)]
-        if isinstance(self.net.optimizer, SGD):
-            numbers.append(float(self.net.optimizer.nesterov))
+        if isinstance(self.model.optimizer, SGD):
+            numbers.append(float(self.model.optimizer.nesterov))
         for unit in self.units:
             numbers += [number_of(unit), 0.0 if unit.dropout is None else unit.dropout.rate]
         return numbers
 
     def _hyperparameters(self) -> list[float]:
-        optimizer = self.net.optimizer
+        optimizer = self.model.optimizer
         return [float(getattr(optimizer, name)) for name in OPTIMIZERS[type(optimizer)][1]]
 
     def _program(self, thread: int, parity: int) -> Program:
@@ -118,7 +118,7 @@ class Builder(Layout):
         arena, pad = self.arenas[thread], self.memory.padded
         n = self.units[-1].n_units
         z, e = self.activations[thread][-1][parity], arena["errors"][-1]
-        loss = self.net.loss
+        loss = self.model.loss
         if isinstance(loss, MeanSquaredError):
             function = losses.squares
         elif isinstance(loss, BinaryCrossEntropy):
@@ -126,7 +126,7 @@ class Builder(Layout):
             function = losses.binary_logits if logits else losses.binary_probabilities
         else:
             function = losses.softmax_classes if self.y.ndim == 1 else losses.softmax_rows
-        logarithms = type(self.net.layers[-1]) is LogSoftmaxActivation
+        logarithms = type(self.model.layers[-1]) is LogSoftmaxActivation
         weights = 0 if self.weights is None else self.weights.ctypes.data
         epsilon = float(np.finfo(self.memory.dtype).eps)
         program.add(
@@ -199,7 +199,7 @@ class Builder(Layout):
         """Add the derivatives of penalties to a thread's own gradients; padding stays 0."""
         arena = self.arenas[thread]
         home, gradients = arena["arrays"][:2]
-        for layer, name, regularizer in self.net.parameters.penalties:
+        for layer, name, regularizer in self.model.parameters.penalties:
             (k,) = (k for k, unit in enumerate(self.units) if unit.layer is layer)
             n = self.places[thread][k][1]
             size = n if name == "biases" else self.units[k].n_inputs * self._stride(k, n)
@@ -212,7 +212,7 @@ class Builder(Layout):
             program.add(updates.penalize, size, *numbers, costs.per_sample, weights, reported)
 
     def _update(self, program: Program, thread: int) -> None:
-        arena, optimizer = self.arenas[thread], self.net.optimizer
+        arena, optimizer = self.arenas[thread], self.model.optimizer
         name, numbers = OPTIMIZERS[type(optimizer)][0], self._hyperparameters()
         if isinstance(optimizer, SGD):
             numbers[1] = 1.0 - numbers[1]  # the kernel takes 1 - dampening

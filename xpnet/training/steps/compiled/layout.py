@@ -21,7 +21,7 @@ class Layout:
 
     Parameters
     ----------
-    net : Model
+    model : Model
     units : list of Unit
     plan : Plan
     X : array or CSR matrix
@@ -33,7 +33,7 @@ class Layout:
 
     def __init__(
         self,
-        net: Model,
+        model: Model,
         units: list[Unit],
         plan: Plan,
         X: Any,
@@ -41,9 +41,9 @@ class Layout:
         weights: np.ndarray | None,
         batch_size: int,
     ) -> None:
-        self.net, self.units, self.plan, self.batch = net, units, plan, batch_size
+        self.model, self.units, self.plan, self.batch = model, units, plan, batch_size
         self.y, self.weights = y, weights
-        self.memory = Memory(net.backend.dtype)
+        self.memory = Memory(model.backend.dtype)
         self.sparse: tuple[np.ndarray, ...] | None = None
         self._flats: list[np.ndarray] = []
         self._views: list[tuple[np.ndarray, np.ndarray]] = []
@@ -77,7 +77,7 @@ class Layout:
         threads = range(self.plan.threads)
         self.split: list[int] = []
         self.moments: np.ndarray | None = None
-        if type(self.net.layers[0]) is Normalization:
+        if type(self.model.layers[0]) is Normalization:
             self.split = [take(self.units[0].n_inputs) for _ in range(3)]
             self.moments = np.zeros((2, self.units[0].n_inputs))
         self.places = [
@@ -114,7 +114,7 @@ class Layout:
                 offset += pad(size)
         arena["size"] = offset
         # Parameters, gradients, and the optimizer's state.
-        n_arrays = 2 + len(self.net.optimizer.state_names)
+        n_arrays = 2 + len(self.model.optimizer.state_names)
         arena["arrays"] = [take(offset) for _ in range(n_arrays)]
         for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
             whole = k == len(self.units) - 1  # the loss writes the error of all columns
@@ -134,13 +134,13 @@ class Layout:
         for own, theirs in self._pairs(flats):
             own[...] = theirs
         if self.moments is not None:
-            layer: Any = self.net.layers[0]
+            layer: Any = self.model.layers[0]
             self.moments[...] = layer.mean, layer.scale
             for place, numbers in zip(self.split, self._split_moments() or (), strict=False):
                 self.memory.view(place, self.units[0].n_inputs)[...] = numbers
 
     def _split_moments(self) -> tuple[np.ndarray, ...] | None:
-        layer: Any = self.net.layers[0]
+        layer: Any = self.model.layers[0]
         return ops.split_moments(layer.mean, layer.scale, self.memory.dtype)
 
     def gathering(self) -> tuple[str, list[int]]:

@@ -41,12 +41,12 @@ class CompiledSteps(PreparedSteps):
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
         """Train several steps at a time; see :meth:`Steps.run`."""
-        net, size, start = self._model, self.plan.batch_size, 0
+        model, size, start = self._model, self.plan.batch_size, 0
         self._training.use(arrays.X, arrays.y, arrays.sample_weight)
         while start < len(order):
             part = order[start : start + self._at_a_time * size]
             began = time.perf_counter()
-            losses, weights = self._training.run(part, net.optimizer.learning_rate)
+            losses, weights = self._training.run(part, model.optimizer.learning_rate)
             seconds = time.perf_counter() - began
             sums.add_losses(losses, weights, step)
             sums.add_penalty(float(np.dot(self._training.penalties, weights)))

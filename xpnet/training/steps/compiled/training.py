@@ -57,7 +57,7 @@ class CompiledTraining:
 
     def __init__(
         self,
-        net: Model,
+        model: Model,
         X: Any,
         y: np.ndarray,
         sample_weight: np.ndarray | None,
@@ -65,24 +65,24 @@ class CompiledTraining:
         threads: int | None = None,
         keep_outputs: int = 0,
     ) -> None:
-        self.net, self.batch_size = net, batch_size
-        self.units = units = translate(net, X, y, sample_weight)
+        self.model, self.batch_size = model, batch_size
+        self.units = units = translate(model, X, y, sample_weight)
         from .instructions import Builder  # needs Numba, which has been found
 
         self.outputs: np.ndarray | None = None
         self.penalties = np.zeros(0)
         self.keeps = keep_outputs
-        self._kept = np.empty((keep_outputs, units[-1].n_units), net.backend.dtype)
+        self._kept = np.empty((keep_outputs, units[-1].n_units), model.backend.dtype)
         self._n_samples = X.shape[0]
-        targets = targets_of(net, y)
-        weights = weights_of(net, y, sample_weight)
+        targets = targets_of(model, y)
+        weights = weights_of(model, y, sample_weight)
         features = kind_of(X)(X)
         filled = features.filled if isinstance(features, SparseRows) else None
-        n_states = len(net.optimizer.state_names)
+        n_states = len(model.optimizer.state_names)
         steps = math.ceil(self._n_samples / batch_size) or 1
         plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
         self.threads = plan.threads
-        self._builder = Builder(net, units, plan, X, targets, weights, batch_size)
+        self._builder = Builder(model, units, plan, X, targets, weights, batch_size)
         self._engine = self._builder.engine()
         self._settings = self._builder.settings()
         parts = features.parts if isinstance(features, SparseRows) else (X,)
@@ -103,16 +103,16 @@ class CompiledTraining:
         if all(map(operator.is_, used, self._used)):
             return
         self._used = used
-        targets = targets_of(self.net, y)
-        weights = weights_of(self.net, y, sample_weight)
+        targets = targets_of(self.model, y)
+        weights = weights_of(self.model, y, sample_weight)
         self._n_samples = X.shape[0]
         self._builder.use(X, targets, weights)
         self._engine.data = self._builder.data
 
     def load(self) -> None:
         """Copy the parameters and the optimizer's state from the network."""
-        optimizer = self.net.optimizer
-        flats = [self.net.parameters.gather()]
+        optimizer = self.model.optimizer
+        flats = [self.model.parameters.gather()]
         flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
         if (settings := self._builder.settings()) != self._settings:
             # They were changed, and the instructions contain the old ones.
@@ -148,7 +148,7 @@ class CompiledTraining:
 
     def store(self) -> None:
         """Copy the parameters and the optimizer's state to the network."""
-        optimizer, parameters = self.net.optimizer, self.net.parameters
+        optimizer, parameters = self.model.optimizer, self.model.parameters
         if self._out is None:
             # In new arrays, made once, so that weights that a user holds do not change.
             n_arrays = 1 + len(optimizer.state_names)
@@ -161,7 +161,7 @@ class CompiledTraining:
         optimizer.n_updates = self._n_updates
         for each in self._dropouts:
             each.n_masks += self._n_updates - self._loaded_updates
-        for layer in self.net.layers:
+        for layer in self.model.layers:
             layer.forget_pass()  # left from an earlier training
         self._loaded_updates = self._n_updates
 
