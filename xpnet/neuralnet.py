@@ -304,7 +304,7 @@ class NeuralNetwork(TrainableModel):
     ) -> Explanation:
         """Return which way ``fit`` would take training steps, and why not a faster one.
 
-        Training is prepared with a copy of the network, as ``fit`` does it, and no step is taken.
+        A copy of the network prepares training and takes no step. What ``fit`` refuses is refused.
 
         Parameters
         ----------
