@@ -122,13 +122,12 @@ def cuda_or_skip(dtype: str) -> Backend:
 @contextmanager
 def opened(kind: str) -> Iterator[Backend]:
     """Give a backend by its name here, in float64 where it has that."""
-    if kind == "numpy":
-        yield resolve("cpu", dtype="float64")
-    elif kind == "torch":
+    if kind == "torch":
         pytest.importorskip("torch", reason="PyTorch is not installed")
-        yield resolve("cpu", backend="torch", dtype="float64")
-    elif kind == "cupy":
+    if kind == "cupy":
         yield cuda_or_skip("float64")
+    elif kind not in ("strict", "no_float64"):
+        yield resolve("cpu", backend=kind, dtype="float64")
     else:
         pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
         device, dtype = ("device1", "float64") if kind == "strict" else ("no_float64", "float32")

@@ -248,3 +248,10 @@ def test_orders_are_permutations_or_the_order_of_the_data():
     assert plain.samples(20, 3).tolist() == list(range(20))
     rows = [np.arange(*each) for ranges, _ in plain.chunks(20, 0, 8, 4, 2) for each in ranges]
     assert np.concatenate(rows).tolist() == list(range(20))
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(ValueError, match="no layers"):
+        Model().loss_and_gradient(X, VALUES)
+    with pytest.raises(ValueError, match="no gradient yet"):
+        model().update_parameters()

@@ -359,6 +359,8 @@ class Model:
             The loss has returned a derivative that does not have the output's shape, or a layer
             was not added with :meth:`add`.
         """
+        if not self.layers:
+            raise ValueError("the model has no layers: add(DenseLayer(10, input_shape=(784,)))")
         self.check_layers()
         return self.propagate_loss(self.forward_propagation(X, training=True), y, sample_weight)
 

@@ -100,7 +100,9 @@ class Parameters:
 
     def gradient(self) -> Array:
         """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
-        gradients = [getattr(layer, f"{name}_gradient") for layer, name in self._slots]
+        gradients = [getattr(layer, f"{name}_gradient", None) for layer, name in self._slots]
+        if any(gradient is None for gradient in gradients):
+            raise ValueError("there is no gradient yet: call loss_and_gradient(X, y) first")
         places = self._gradient_views
         if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
             return self._flat_gradient  # every layer has written into its place

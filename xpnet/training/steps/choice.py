@@ -72,7 +72,7 @@ def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanat
     reasons: dict[str, str] = {}
     if not model.parameters:  # nothing is trained
         reasons = dict.fromkeys(_FASTER, "no layer has parameters")
-        return FormulaSteps(model, placed), _explained("formulas", reasons)
+        return FormulaSteps(model, placed), Explanation("formulas", reasons)
     for way, make in _FASTER.items():
         try:
             _check_way(way, wanted, model)
