@@ -174,7 +174,7 @@ class StepParts(AbstractContextManager["StepParts"]):
         self._training = training
         training.load()
         self._first = machine.copy(training._state)
-        with machine.turn():  # the machine's stream waits for the copy
+        with machine.ordered_with_current_stream():  # the machine's stream waits for the copy
             pass
         training.run(np.resize(np.random.default_rng(0).permutation(len(X)), n))
         self.calls: list[Call] = training._program(size)
@@ -199,7 +199,7 @@ class StepParts(AbstractContextManager["StepParts"]):
 
     def wait(self) -> None:
         """Wait for the device."""
-        self._training.mark().synchronize()
+        self._training.record_event().synchronize()
 
     def close(self) -> None:
         """Free the graphs and the machine's stream."""

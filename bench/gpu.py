@@ -197,7 +197,7 @@ def host_time(options: argparse.Namespace) -> Iterator[Row]:
         for k in range(options.repeats + 1):
             step.load()
             spent = seconds(lambda: step.run(order))
-            step.mark().synchronize()
+            step.record_event().synchronize()
             step.store()
             if k:  # the first run makes the graphs
                 taken.append(1e6 * spent / n_steps)

@@ -221,7 +221,7 @@ def test_an_epoch_of_graphs_makes_no_arrays_and_does_not_wait():
             with Hook():
                 made.clear()
                 step.run(np.arange(N))
-            step.mark().synchronize()
+            step.record_event().synchronize()
             step.store()
     assert not made
 

@@ -105,7 +105,7 @@ def gather(kind, standardized):
     return make
 
 
-for _kind in kernels.DATA_TYPES:
+for _kind in kernels.FEATURE_TYPES:
     CASES[f"gather_{_kind}"] = gather(_kind, None)
     _way = "wide" if is_wide(np.dtype(_kind), 4) else "split"
     CASES[f"gather_{_kind}, standardized"] = gather(_kind, _way)

@@ -421,7 +421,7 @@ def test_a_machine_that_does_not_wait_at_the_end_shows(taken, machine, cupy, mon
     if taken:
         without(monkeypatch, "end", lambda self: None)
     with ordered("late"):
-        with machine.turn():
+        with machine.ordered_with_current_stream():
             machine.write(place, np.ones(3))
         assert (float(place.sum()) == 3.0) is not taken
 
@@ -434,7 +434,7 @@ def test_a_machine_that_does_not_wait_at_the_beginning_shows(taken, machine, cup
         without(monkeypatch, "turn", contextmanager(lambda self: (yield)))
     with ordered("overtaken"):
         values = cupy.ones(3)
-        with machine.turn():
+        with machine.ordered_with_current_stream():
             machine.write(place, values)
         assert (machine.read(place).sum() == 3.0) is not taken
 

@@ -185,3 +185,31 @@ def test_the_environment_gives_the_default(monkeypatch, chosen):
     monkeypatch.setenv("XPNET_STEPS", "compile")
     with pytest.raises(xpnet.UnknownNameError, match=r"XPNET_STEPS 'compile'.*'compiled'"):
         network()
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen", "reason"),
+    [
+        ({}, "compiled", None),
+        ({"early_stopping": True}, "compiled", None),
+        ({"batch_norm": True}, "formulas", "BatchNormalization"),
+        ({"solver": "lbfgs"}, "formulas", "lbfgs"),
+    ],
+    ids=["plain", "early stopping", "batch normalization", "lbfgs"],
+)
+@pytest.mark.parametrize("fitted", [False, True])
+def test_estimators_explain_too(options, chosen, reason, fitted):
+    estimators = pytest.importorskip("xpnet.estimators")
+    pytest.importorskip("numba")
+    given = {"hidden_layer_sizes": (8,), "max_iter": 6, "random_state": 0} | options
+    est = estimators.MLPClassifier(**given)
+    if fitted:
+        with pytest.warns(Warning, match="converge"):
+            est.fit(X, Y)
+    before = dict(vars(est))
+    said = est.explain_steps(X, Y)
+    assert vars(est).keys() == before.keys()
+    assert said.chosen == chosen
+    assert reason is None or reason in said.reasons["compiled"]
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        est.explain_steps(X, Y[:5])

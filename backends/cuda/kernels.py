@@ -10,19 +10,15 @@ from typing import Any
 
 import numpy as np
 
-SOURCE = Path(__file__).with_name("kernels.cu")
+from .._feature_types import FEATURE_TYPES
 
-DATA_TYPES = (
-    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
-    "float64",
-)  # fmt: skip
-"""The types of features for which there is a kernel."""
+SOURCE = Path(__file__).with_name("kernels.cu")
 
 SIGNATURES = {
     "tick": "p",
     "total_weight": "pppi",
     "fill": "plr",
-    **{f"gather_{name}": "ppppiipp" for name in DATA_TYPES},
+    **{f"gather_{name}": "ppppiipp" for name in FEATURE_TYPES},
     "csr_rows": "ppppppii",
     "csr_product": "pppppppii",
     "csr_gradient": "pppppppii",

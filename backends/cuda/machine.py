@@ -104,7 +104,7 @@ class CudaMachine:
         return lambda: graph.launch(self.stream)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def ordered_with_current_stream(self) -> Iterator[None]:
         """Order the block's work on this stream after the past work of the current stream.
 
         Later work of the current stream is ordered after the block, since it may reuse memory from
@@ -114,13 +114,13 @@ class CudaMachine:
         try:
             yield
         finally:
-            self.end()
+            self.current_stream_waits()
 
-    def end(self) -> None:
+    def current_stream_waits(self) -> None:
         """Let the current stream wait for the past work of this stream."""
         self._cupy.cuda.get_current_stream().wait_event(self.stream.record())
 
-    def mark(self) -> Any:
+    def record_event(self) -> Any:
         """Return an event that occurs when all past work of this stream is done."""
         # block=True: the waiting thread sleeps instead of spinning.
         event = self._cupy.cuda.Event(block=True, disable_timing=True)

@@ -88,13 +88,13 @@ class EmulatedMachine:
         self._recording = False
         return lambda: self.run(calls)
 
-    def end(self):
+    def current_stream_waits(self):
         """There is one stream."""
 
-    close = synchronize = end
+    close = synchronize = current_stream_waits
 
-    def turn(self):
+    def ordered_with_current_stream(self):
         return nullcontext()
 
-    def mark(self):
+    def record_event(self):
         return self

@@ -1,5 +1,7 @@
 """The base class of both estimators: parameters, fitting and conversion."""
 
+import copy
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
@@ -13,6 +15,7 @@ from ..backends import Array, to_host
 from ..losses import LossFunction
 from ..training.errors import DivergedError
 from ..training.prediction import outputs
+from ..training.steps.choice import Explanation
 from ._checks import check_going_on, check_parameters, warn_of_lost_targets
 from ._conversion import from_sklearn, to_sklearn
 from ._inputs import Home, checked, checked_validation, features, on_host
@@ -20,7 +23,7 @@ from ._lbfgs import fit_lbfgs
 from ._network import export_weights, load_weights
 from ._parameters import CONSTRAINTS
 from ._state import begin_curves, dtype_of, initialize, ready_network
-from ._stochastic import fit_stochastic, multiply_weights
+from ._stochastic import explained, fit_stochastic, multiply_weights
 from ._undoing import all_or_nothing
 
 _NOT_FINITE = (
@@ -114,9 +117,27 @@ class BaseMLP(BaseEstimator, ABC):
         """
         return self._fit(X, y, sample_weight, validation_data, incremental=False)
 
+    def explain_steps(self, X: Any, y: Any, sample_weight: Any = None) -> Explanation:
+        """Return which way ``fit`` would take training steps, and why not a faster one.
+
+        The arguments are those of :meth:`fit`. A copy of the estimator prepares training, and takes
+        no step. See :meth:`xpnet.NeuralNetwork.explain_steps`.
+        """
+        self._validate_params()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fit will warn
+            trial = copy.deepcopy(self)
+            return trial._fit(X, y, sample_weight, None, incremental=False, explain=True)
+
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool
-    ) -> Self:
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation_data: Any,
+        incremental: bool,
+        explain: bool = False,
+    ) -> Any:
         hidden = check_parameters(self, validation_data)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y, gpu = checked(self, X, y, self.dtype, first, y_numeric=is_regressor(self))
@@ -137,6 +158,8 @@ class BaseMLP(BaseEstimator, ABC):
             initialize(self, sizes, dtype)
         begin_curves(self)
         net = ready_network(self, sizes, dtype, gpu, incremental)
+        if explain:
+            return explained(self, net, X, targets, weight, of_class)
         self._in_training = True  # the network is ahead of coefs_
         try:
             if self.solver == "lbfgs":

@@ -29,6 +29,7 @@ from ..backends import (
     ops,
     to_host,
 )
+from ..backends._feature_types import FEATURE_TYPES
 from ..backends._warnings import warn
 from ..data.features import SparseRows, kind_of
 from ..data.reading import refuse_times
@@ -39,9 +40,7 @@ Home = Backend | None
 FLOATING = ("float32", "float64")
 """The types that a network can compute in."""
 
-_INTEGERS = [
-    np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64,
-]  # fmt: skip
+_INTEGERS = [np.dtype(name).type for name in FEATURE_TYPES if np.dtype(name).kind in "iu"]
 _KEPT = [np.float64, np.float32, *_INTEGERS]
 """Types of features that are not converted; all others become the first one."""
 

@@ -11,7 +11,8 @@ from ..backends._warnings import warn
 from ..data import take_rows
 from ..neuralnet import NeuralNetwork
 from ..training.callback import check_callbacks
-from ..training.fitting import fit
+from ..training.fitting import explain_steps, fit
+from ..training.steps.choice import Explanation
 from ._network import RunningOrders
 from ._policy import Policy
 from ._scoring import make_scorer
@@ -26,7 +27,8 @@ def fit_stochastic(
     of_class: np.ndarray | None,
     held_out: tuple[Any, ...] | None,
     incremental: bool,
-) -> None:
+    explain: bool = False,
+) -> Explanation | None:
     """Train an estimator's network in mini-batches.
 
     Parameters
@@ -45,6 +47,8 @@ def fit_stochastic(
         part of the samples.
     incremental : bool
         Whether ``partial_fit`` was called, which trains for one epoch.
+    explain : bool, default False
+        Whether to return which way the training would take its steps, without training.
     """
     if est.early_stopping and incremental:
         raise ValueError("partial_fit does not support early_stopping=True")
@@ -55,6 +59,9 @@ def fit_stochastic(
     n = X.shape[0]
     net.batch_size = _batch_size(est.batch_size, n)
     net.orders = RunningOrders(net.randomness, est._random_state if est.shuffle else None)
+    data = (X, y, multiply_weights(weight, of_class))
+    if explain:
+        return explain_steps(net, data, held_out, min_samples=1)
     score = None
     if est.early_stopping:
         assert held_out is not None
@@ -65,7 +72,7 @@ def fit_stochastic(
     try:
         fit(
             net,
-            (X, y, multiply_weights(weight, of_class)),
+            data,
             held_out,
             epochs=1 if incremental else int(est.max_iter),
             callbacks=callbacks,
@@ -81,6 +88,24 @@ def fit_stochastic(
             layer.forget_pass()
     if est.early_stopping:
         policy.restore_best()
+    return None
+
+
+def explained(
+    est: Any,
+    net: NeuralNetwork,
+    X: Any,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    of_class: np.ndarray | None,
+) -> Explanation:
+    """Return which way the training of an estimator's network would take its steps."""
+    if est.solver == "lbfgs":
+        reason = "solver='lbfgs' computes gradients of all samples at once"
+        return Explanation("formulas", {"captured": reason, "compiled": reason})
+    found = fit_stochastic(est, net, X, y, weight, of_class, None, incremental=False, explain=True)
+    assert found is not None
+    return found
 
 
 def multiply_weights(weight: np.ndarray | None, of_class: np.ndarray | None) -> np.ndarray | None:

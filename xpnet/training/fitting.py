@@ -66,12 +66,14 @@ def fit(
         warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
 
 
-def explain_steps(model: TrainableModel, dataset: Any) -> Explanation:
+def explain_steps(
+    model: TrainableModel, dataset: Any, validation: Any = None, min_samples: int = MIN_SAMPLES
+) -> Explanation:
     """Return which way :func:`fit` would take; see :meth:`xpnet.NeuralNetwork.explain_steps`."""
     trial = copy.deepcopy(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fit will warn
-        placed = prepare(trial, dataset)
+        placed = prepare(trial, dataset, validation, min_samples=min_samples)
         with trial.backend.active():
             steps, explanation = choose(trial, placed)
             steps.close()

@@ -124,7 +124,7 @@ class Buffers:
 
     def _copy(self, array: Array, dtype: str) -> Array:
         made, cast = self.make(*array.shape, dtype=dtype), array.astype(np.dtype(dtype))
-        with self._machine.turn():
+        with self._machine.ordered_with_current_stream():
             self._machine.write(made, cast)
         return made
 

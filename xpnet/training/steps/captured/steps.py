@@ -68,7 +68,7 @@ class CapturedSteps(PreparedSteps):
             began = time.perf_counter()
             losses, weights = self._training.run(part)
             sums.add_losses(losses, weights, step)
-            self._queued.append(self._training.mark())
+            self._queued.append(self._training.record_event())
             if len(self._queued) > self.AHEAD:
                 self._queued.popleft().synchronize()
             start += len(part)

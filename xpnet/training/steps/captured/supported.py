@@ -10,6 +10,7 @@ from ....activations import (
     SigmoidActivation,
     TanhActivation,
 )
+from ....backends._feature_types import FEATURE_TYPES
 from ....backends.cuda import kernels
 from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer, Layer, Normalization
@@ -76,7 +77,7 @@ def _check_features(model: Model, X: Any) -> None:
             raise UnsupportedError(f"sparse features before {model.layers[0].layer_name()}")
     elif X.ndim != 2 or X.shape[1:] != model.layers[0].input_shape():
         raise UnsupportedError(f"features of shape {tuple(X.shape)}")
-    elif str(X.dtype) not in kernels.DATA_TYPES:
+    elif str(X.dtype) not in FEATURE_TYPES:
         raise UnsupportedError(f"features of the type {X.dtype}")
     if len(model.layers) > 1 and type(model.layers[0]) is Normalization:
         return

@@ -106,7 +106,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         targets = targets_of(self.net, y)
         weights = weights_of(self.net, y, sample_weight)
         pairs = ((buffers.X, X), (buffers.y, targets), (buffers.weights, weights))
-        with self._machine.turn():
+        with self._machine.ordered_with_current_stream():
             for place, values in pairs:
                 if place is not None and values is not None:
                     self._machine.write(place[: values.shape[0]], values)
@@ -135,10 +135,10 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             factor=1.0 / self._scale,
             rate=optimizer.learning_rate,
         )
-        # The list keeps all values until the turn has ended. If one were freed earlier, the current
+        # The list keeps all values until the block ends. If one were freed earlier, the current
         # stream could reuse its memory while the machine's stream still reads it.
         pairs = [*self._buffers.filled_from(net), (self._state, state)]
-        with machine.turn():
+        with machine.ordered_with_current_stream():
             for place, values in pairs:
                 machine.write(place, values)
         self.taken = 0
@@ -171,13 +171,13 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         first = kernels.STATE.index("hits")
         return self._machine.copy(self._state[first : first + 2]).view("float64")
 
-    def mark(self) -> Any:
+    def record_event(self) -> Any:
         """Return an event that occurs when all work queued so far is done."""
-        return self._machine.mark()
+        return self._machine.record_event()
 
     def wait(self) -> None:
         """Let later work of the library wait for the work that was queued here."""
-        self._machine.end()
+        self._machine.current_stream_waits()
 
     def _program(self, rows: int) -> list[Any]:
         """Return the calls of a step with a batch of ``rows`` samples."""
@@ -190,7 +190,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         """Wait for the device, and copy the parameters and the optimizer's state to the network."""
         net, machine = self.net, self._machine
         state = machine.read(self._state)
-        machine.end()
+        machine.current_stream_waits()
         optimizer, backend = net.optimizer, net.backend
         # In new arrays, so that weights that a user holds do not change.
         net.parameters.scatter(backend.asarray(self._joined(self._buffers.flat)))

@@ -129,7 +129,7 @@ class Layout:
 
     # ---- parameters in and out
 
-    def bring_in(self, flats: list[np.ndarray]) -> None:
+    def load_parameters(self, flats: list[np.ndarray]) -> None:
         """Copy the parameters and the optimizer's state from flat arrays."""
         for own, theirs in self._pairs(flats):
             own[...] = theirs
@@ -158,7 +158,7 @@ class Layout:
             return False
         return is_wide(self.data.dtype, self.memory.dtype.itemsize) or not self._split_moments()
 
-    def bring_out(self, flats: list[np.ndarray]) -> None:
+    def store_parameters(self, flats: list[np.ndarray]) -> None:
         """Copy the parameters and the optimizer's state to flat arrays."""
         for own, theirs in self._pairs(flats):
             theirs[...] = own

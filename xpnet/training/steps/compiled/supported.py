@@ -14,6 +14,7 @@ from ....activations import (
     TanhActivation,
 )
 from ....backends import check_structure
+from ....backends._feature_types import FEATURE_TYPES
 from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer, Layer
 from ....losses import (
@@ -53,12 +54,6 @@ LOSSES: tuple[type[LossFunction], ...] = (
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
 )
-
-
-_FEATURES = [
-    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
-    "float64",
-]  # fmt: skip
 
 
 _MOST_DROPOUTS = 16
@@ -125,7 +120,7 @@ def check_features(model: Model, X: Any) -> None:
         check_structure(X)
     elif not isinstance(X, np.ndarray) or X.ndim != 2:
         raise UnsupportedError("features that are not a NumPy matrix")
-    elif X.dtype.name not in _FEATURES or not X.dtype.isnative:
+    elif X.dtype.name not in FEATURE_TYPES or not X.dtype.isnative:
         raise UnsupportedError(f"features of the type {X.dtype}")
     elif not X.flags.c_contiguous:
         raise UnsupportedError("features that are not contiguous in row order")

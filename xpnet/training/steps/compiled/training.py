@@ -118,7 +118,7 @@ class CompiledTraining:
             # They were changed, and the instructions contain the old ones.
             self._engine.close()
             self._engine, self._settings = self._builder.engine(), settings
-        self._builder.bring_in(flats)
+        self._builder.load_parameters(flats)
         self._n_updates = self._loaded_updates = optimizer.n_updates
         # Each step draws one mask, so the count of updates also counts the draws.
         self._engine.set_draws([each.n_masks - self._n_updates for each in self._dropouts])
@@ -153,7 +153,7 @@ class CompiledTraining:
             # In new arrays, made once, so that weights that a user holds do not change.
             n_arrays = 1 + len(optimizer.state_names)
             self._out = [np.empty_like(parameters.gather()) for _ in range(n_arrays)]
-        self._builder.bring_out(self._out)
+        self._builder.store_parameters(self._out)
         parameters.scatter(self._out[0])
         if self._n_updates:
             for name, flat in zip(optimizer.state_names, self._out[1:], strict=True):
