@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
-
 _lock = threading.Lock()
 _inside: list[Any] = []
 
@@ -31,10 +29,16 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def blas_threads() -> int:
-    """Return how many threads BLAS uses at present."""
-    return max((each.num_threads for each in _blas().lib_controllers), default=1)
+    """Return how many threads BLAS uses at present; 1 where threadpoolctl is not installed."""
+    try:
+        libraries = _blas().lib_controllers
+    except ImportError:
+        return 1
+    return max((each.num_threads for each in libraries), default=1)
 
 
 @cache
-def _blas() -> ThreadpoolController:
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
     return ThreadpoolController().select(user_api="blas")

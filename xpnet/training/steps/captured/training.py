@@ -111,15 +111,13 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
                 if place is not None and values is not None:
                     self._machine.write(place[: values.shape[0]], values)
 
-    # ---- an epoch
-
     def load(self) -> None:
         """Copy the parameters and the optimizer's state from the network."""
         net, machine = self.net, self._machine
         optimizer = net.optimizer
         if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
-        if (settings := self._current_settings()) != self._settings:
+        if (settings := _settings_in_launches(net, self.units, self._buffers)) != self._settings:
             # They were changed, and the launches contain the old ones.
             self._programs.clear()
             self._graphs.forget()
@@ -212,23 +210,6 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         """Return a copy of a flat array without gaps, as the network has it."""
         return self._machine.join(self._buffers.placement.parts(flat))
 
-    def _current_settings(self) -> list[Any]:
-        """Return the numbers in the launches that a user may change."""
-        optimizer = self.net.optimizer
-        hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
-        numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
-        for _, _, regularizer in self.net.parameters.penalties:
-            numbers += vars(regularizer).values()
-        numbers += factor_and_most(self.net.loss)
-        numbers.append(self._buffers.standardizes_wide(self.net))
-        for unit in self.units:
-            name = ACTIVATIONS[type(unit.activation)][1]
-            numbers.append(None if name is None else getattr(unit.activation, name))
-            numbers.append(None if unit.dropout is None else unit.dropout.rate)
-            if unit.norm is not None:
-                numbers += [unit.norm.momentum, unit.norm.epsilon]
-        return numbers
-
     def close(self) -> None:
         """Wait for the queued work, and release the graphs and the machine's stream."""
         self._graphs.forget()
@@ -237,3 +218,21 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _settings_in_launches(net: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
+    """Return the numbers in the launches that a user may change."""
+    optimizer = net.optimizer
+    hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
+    numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
+    for _, _, regularizer in net.parameters.penalties:
+        numbers += vars(regularizer).values()
+    numbers += factor_and_most(net.loss)
+    numbers.append(buffers.standardizes_wide(net))
+    for unit in units:
+        name = ACTIVATIONS[type(unit.activation)][1]
+        numbers.append(None if name is None else getattr(unit.activation, name))
+        numbers.append(None if unit.dropout is None else unit.dropout.rate)
+        if unit.norm is not None:
+            numbers += [unit.norm.momentum, unit.norm.epsilon]
+    return numbers
