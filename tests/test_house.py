@@ -160,3 +160,8 @@ def test_the_report_names_what_is_wrong(toy):
 def test_the_command_prints_the_report(capsys):
     assert main() == 0
     assert "circles: 0" in capsys.readouterr().out
+
+
+def test_the_face_is_thin():
+    lines = (house.ROOT / "xpnet" / "neuralnet.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 400

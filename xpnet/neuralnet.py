@@ -37,20 +37,17 @@ class NeuralNetwork(TrainableModel):
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
-    learning_rate : float or Schedule, optional
-        By default, the optimizer's default.
-    momentum : float, optional
-        By default, the optimizer's default.
+    learning_rate, momentum : float, or for the rate a Schedule, optional
+        By default, the optimizer's defaults.
     verbose : bool, default False
         Whether to print a line after each epoch.
     loss : str, LossFunction or subclass, default MeanSquaredError
         An instance is never changed. ``fit`` may replace the attribute ``loss`` with a copy; see
         its notes.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
-        Recorded in the history, and computed by :meth:`score`. By default, there is no metric. A
-        function gets all samples of an epoch at once: the targets, and the outputs of shape
-        (n, n_outputs). Class indices have shape (n,), and values have the shape of the outputs.
-        Sample weights, if there are any, are its third argument.
+        Recorded in the history, and computed by :meth:`score`; by default, none. A function gets
+        all samples of an epoch at once: the targets, of shape (n,) for class indices and otherwise
+        of the outputs' shape, the outputs, and the sample weights if there are any.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -64,18 +61,16 @@ class NeuralNetwork(TrainableModel):
         Fixes the initial weights, the order of samples and dropout, which are then the same on
         every backend. By default, they differ from run to run.
     shuffle : bool, default True
-        Whether to shuffle the samples for each epoch. Streamed data are shuffled by
-        blocks of rows, and then within each chunk; see ``memory_limit``.
+        Whether to shuffle the samples for each epoch; streamed data by blocks, and in each chunk.
     progress : bool, default False
         Whether to show a progress bar with the loss.
     memory_limit : int, optional
         Bytes that training may take on the device; by default, the free memory there. Data that do
-        not fit are streamed. Data in a file are read into memory once if they fit; with a limit
-        they are always streamed. Streaming reads the data in chunks. Each chunk is made of blocks
-        of rows from all over the data, and is shuffled. So every sample is used once per epoch, and
-        sorted data are mixed. A batch that does not fit is split into pieces whose gradients are
-        summed. The update is the same, except with :class:`~xpnet.BatchNormalization`, which
-        takes the moments of each piece, and :class:`~xpnet.Dropout`, which draws a mask for each.
+        not fit are streamed in chunks, made of blocks of rows from all over the data. Data in a
+        file are read into memory once if they fit; with a limit they are always streamed. A batch
+        that does not fit is split into pieces whose gradients are summed. The update is the same,
+        except with :class:`~xpnet.BatchNormalization`, which takes the moments of each piece, and
+        :class:`~xpnet.Dropout`, which draws a mask for each.
     regularizer : str or Regularizer, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given
         (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
@@ -84,24 +79,21 @@ class NeuralNetwork(TrainableModel):
     precision : {"float32", "tf32", "bfloat16", "float16"}, default "float32"
         The precision of matrix products on CUDA, in a float32 network. All but "float32" let cuBLAS
         round the factors of products to fewer bits. Weights stay float32. With "float16" the loss
-        is scaled, so that small derivatives are not lost. On an H200, cuBLAS gives the same numbers
-        for all three, in a fifth of the time of "float32" where layers have 4,096 units.
+        is scaled, so that small derivatives are not lost.
     steps : {"auto", "formulas", "compiled", "captured"}, optional
         How training steps are taken. "auto" takes the fastest way that works: captured in graphs
         on CUDA; on NumPy, if the extra ``numba`` is installed, compiled. "formulas" calls the
         methods of layers and losses. "compiled" and "captured" are refused, with the reason, where
         they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
-        :meth:`explain_steps`. A network with a method that somebody has replaced, in a subclass, an
-        object or a class of this package, is trained by its formulas. After compiled or captured
-        steps, layers have no input, output or gradients of a last step.
+        :meth:`explain_steps`. A network with a method that a user has replaced is trained by its
+        formulas. Compiled and captured steps leave no input, output or gradients on the layers.
     target_unit : tuple of 2 floats, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; one pair for all outputs. The network is then trained on
         ``(y - mean) / scale``, computed in float64. Predictions, scores and the history's metric
-        are in the unit of ``y``, in float64. The history's loss is computed from the standardised
-        targets. Give it if the targets are very large or very small, or far from 0 in comparison
-        with their spread. It works with losses whose targets are values, such as
-        :class:`~xpnet.MeanSquaredError`. By default, targets are not changed.
+        are in the unit of ``y``, in float64; the history's loss is not. Give it if the targets are
+        very large, very small, or far from 0 in comparison with their spread. It works with losses
+        whose targets are values, such as :class:`~xpnet.MeanSquaredError`.
 
     Attributes
     ----------
@@ -123,10 +115,9 @@ class NeuralNetwork(TrainableModel):
 
     Notes
     -----
-    Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is also an
-    attribute. It may be set later, and is then checked as in the constructor. A new optimizer is
-    copied, and a new seed takes effect on the weights with the next :meth:`reset`. After a new
-    ``target_unit``, the network must be trained again.
+    Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
+    that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
+    with the next :meth:`reset`. After a new ``target_unit``, the network must be trained again.
 
     Examples
     --------
@@ -136,14 +127,6 @@ class NeuralNetwork(TrainableModel):
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
     >>> [round(float(p)) for p in net.fit((X, y)).predict(X)[:, 0]]
     [0, 1, 1, 0]
-
-    Targets as large as house prices need a ``target_unit``:
-
-    >>> rooms, price = [[1.0], [2.0], [3.0]], [150_000, 200_000, 250_000]
-    >>> unit = (200_000, 40_825)  # mean and standard deviation
-    >>> net = NeuralNetwork(epochs=200, learning_rate=0.1, seed=0, target_unit=unit)
-    >>> net.add(DenseLayer(1, input_shape=(1,))).fit((rooms, price)).predict([[4.0]]).round()
-    array([[300000.]])
     """
 
     def __init__(
@@ -169,17 +152,9 @@ class NeuralNetwork(TrainableModel):
         steps: str | None = None,
         target_unit: tuple[float, float] | None = None,
     ) -> None:
-        super().__init__(
-            loss=loss,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            momentum=momentum,
-            device=device,
-            backend=backend,
-            dtype=dtype,
-            seed=seed,
-            regularizer=regularizer,
-        )
+        place = {"device": device, "backend": backend, "dtype": dtype}
+        parts = {"loss": loss, "optimizer": optimizer, "regularizer": regularizer, "seed": seed}
+        super().__init__(**place, **parts, learning_rate=learning_rate, momentum=momentum)
         self.metric = metric  # type: ignore[assignment]
         self.target_unit = target_unit
         self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
@@ -222,10 +197,8 @@ class NeuralNetwork(TrainableModel):
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network or the loss, or nothing can be learned from them: all
-            samples have the weight 0 or an ignored label, weights are too large or too small for
-            the network's type, or batches of one sample go through
-            :class:`~xpnet.BatchNormalization`. The network is unchanged.
+            The data do not fit the network or the loss, or nothing can be learned from them. The
+            network is unchanged.
         DivergedError
             The loss, or the total weight of a batch, became NaN or infinite. The network is as it
             was before that epoch.
@@ -233,11 +206,9 @@ class NeuralNetwork(TrainableModel):
             Training does not fit into memory, even with streamed data and a batch split into
             single samples. The message has the plan.
         RuntimeError
-            The network is being trained already, in another thread or by the ``fit`` that has
-            called this callback.
+            The network is being trained already, in another thread or by a callback's ``fit``.
         OSError
-            Stored data cannot be read, e.g. because a mapped file was truncated. The network is
-            as it was before that epoch.
+            Stored data cannot be read. The network is as it was before that epoch.
         KeyboardInterrupt
             Ctrl-C was pressed; training ended after the current step. The network keeps what it
             has learned, and ``history`` has a row for the incomplete epoch.
@@ -245,19 +216,14 @@ class NeuralNetwork(TrainableModel):
         Warns
         -----
         UserWarning
-            The network's type has too few digits for the targets or for a column of the features.
-            For a column, this means that the spacing of numbers in the type is more than a
-            thousandth of the column's deviation, estimated as a quarter of its range.
-
-            Or the last batch of each epoch has one sample, from which a network with batch
-            normalization learns nothing. Or the network has no parameters. Or it has learned
-            little (R² below 0.5) from targets that are far from 0, very large or very small,
-            without a ``target_unit``.
+            The network's type has too few digits for the targets or for a feature. Or the last batch of each epoch has one sample, from which batch normalization learns
+            nothing. Or the network has no parameters. Or it has learned little (R² below 0.5) from
+            targets that need a ``target_unit``.
 
         Notes
         -----
-        With ``class_weight="balanced"``, ``net.loss`` becomes a copy of the loss. The weights for
-        these data are its attribute ``balanced_weight``.
+        With ``class_weight="balanced"``, ``net.loss`` becomes a copy of the loss, whose attribute
+        ``balanced_weight`` has the weights for these data.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
@@ -328,9 +294,8 @@ class NeuralNetwork(TrainableModel):
         ------
         tuple of array
             ``(X_batch, y_batch)``, on the network's device. ``y_batch`` is None without y, and is
-            standardised if the network has a ``target_unit``. The features have the network's
-            floating-point type. If their own type has more digits and the first layer accepts it,
-            as :class:`~xpnet.Normalization` does, they keep it.
+            standardised if the network has a ``target_unit``. The features have the network's type,
+            or keep one with more digits if the first layer accepts it, as Normalization does.
         """
         return mini_batches(self, X, y, check_flag("shuffle", shuffle))
 
@@ -382,27 +347,18 @@ class NeuralNetwork(TrainableModel):
         Returns
         -------
         MemoryPlan
-            Bytes of parameters, gradients, optimizer state, activations and data; ``print`` shows
-            it as a table.
-
-        Examples
-        --------
-        >>> from xpnet import DenseLayer, NeuralNetwork
-        >>> net = NeuralNetwork(optimizer="adam").add(DenseLayer(10, input_shape=(784,)))
-        >>> net.memory_plan(batch_size=128, n_samples=60_000, dtype="uint8").parameters
-        31400
+            The bytes of each part; ``print`` shows them as a table.
         """
         return planning.memory_plan(self, batch_size, n_samples, dtype)
 
-    def inspect(self, dataset: Dataset | tuple[Any, ...]) -> "Inspection":
+    def inspect(self, dataset: Dataset | tuple[Any, ...]) -> Inspection:
         """Return what each layer does with some samples: outputs, gradients, dead units.
 
         Parameters
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight)
             Up to 1,024 of the first samples are passed through the network as in a training step.
-            Before any ``fit``, the balanced class weights of the loss are computed from all of
-            the samples.
+            Before any ``fit``, balanced class weights of the loss are computed from all samples.
 
         Returns
         -------
@@ -415,8 +371,7 @@ class NeuralNetwork(TrainableModel):
         """Write the network to a ``.safetensors`` file; :func:`xpnet.load` reads it.
 
         The file has the architecture, weights, running statistics, history and the optimizer's
-        state, so a loaded network gives the same predictions and can be trained further.
-        The file has no code and no callbacks.
+        state, so a loaded network can be trained further. It has no code and no callbacks.
 
         Parameters
         ----------
@@ -425,21 +380,18 @@ class NeuralNetwork(TrainableModel):
         Raises
         ------
         TypeError
-            A layer, or another part of the network, could not be restored from a file. Either a
-            constructor argument is not kept as an attribute of the same name, or an argument or
-            attribute has a value that a file cannot hold. The message names the class and the
-            argument or attribute. No file is written.
+            A part of the network could not be restored from a file: it does not keep an argument of
+            its constructor as an attribute of the same name, or a file cannot hold an attribute.
+            The message names both. No file is written.
         OSError
             The file cannot be written. An existing file at ``path`` is kept.
 
         Notes
         -----
-        To make sure that each part can be restored, ``save`` makes it again from its arguments and
-        compares. So each constructor runs once more, and each layer's ``initialize``. Your own
-        layers only have to keep their arguments, including ``*args`` and ``**kwargs``, as
-        attributes of the same names. Other attributes that have changed since, including arrays,
-        are saved as well. Attributes that a training pass leaves behind are not: those named in
-        ``passing_names``, and those without which a pass gives the same results.
+        ``save`` makes each part again from its arguments and compares, so each constructor and each
+        layer's ``initialize`` run once more. Your own layers only have to keep their arguments,
+        including ``*args`` and ``**kwargs``, as attributes of the same names. Other attributes that
+        have changed since are saved as well, except those that a training pass leaves behind.
         """
         self.check_layers()
         save(self, check_path("path", path), NeuralNetwork)

@@ -29,16 +29,16 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def blas_threads() -> int:
-    """Return how many threads BLAS uses at present; 1 where threadpoolctl is not installed."""
+    """Return how many threads BLAS uses at present; 1 if threadpoolctl is not there to tell."""
     try:
-        libraries = _blas().lib_controllers
+        blas = _blas()
     except ImportError:
         return 1
-    return max((each.num_threads for each in libraries), default=1)
+    return max((each.num_threads for each in blas.lib_controllers), default=1)
 
 
 @cache
 def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController
+    from threadpoolctl import ThreadpoolController  # optional
 
     return ThreadpoolController().select(user_api="blas")

@@ -5,6 +5,7 @@ outputs (:func:`apply_output_activation`).
 """
 
 import copy
+import operator
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -198,6 +199,8 @@ def load_weights(net: NeuralNetwork, given: Sequence[Array], held: list[Array]) 
     held : list of array
         The arrays that the network has, in the same order. It is updated.
     """
+    if len(given) == len(held) and all(map(operator.is_, given, held)):
+        return
     dense, backend = dense_layers(net), net.backend
     places = [(layer, name) for name in ("weights", "biases") for layer in dense]
     for k, ((layer, name), value) in enumerate(zip(places, given, strict=True)):

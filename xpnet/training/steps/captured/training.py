@@ -113,8 +113,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
     def load(self) -> None:
         """Copy the parameters and the optimizer's state from the network."""
-        net, machine = self.net, self._machine
-        optimizer = net.optimizer
+        net, machine, optimizer = self.net, self._machine, self.net.optimizer
         if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
         if (settings := _settings_in_launches(net, self.units, self._buffers)) != self._settings:
