@@ -148,7 +148,7 @@ def test_the_weights_are_scikit_learns(problem, solver, kernels):
     found = trained(problem, solver=solver, learning_rate_init=0.01, batch_size=10)
     assert {array.dtype.name for array in found.coefs_ + found.intercepts_} == {"float64"}
     if solver != "lbfgs":  # which has no steps
-        assert (found.network_.last_plan.compiled > 0) == (kernels == "numba")
+        assert (found.network_.last_plan.compiled > 0) == (kernels == "compiled")
 
 
 @pytest.mark.parametrize("problem", ["binary", "multiclass", "multilabel"])

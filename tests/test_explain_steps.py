@@ -1,5 +1,7 @@
 """Which way a fit takes its steps, and why no faster one: what is said is what is done."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -213,3 +215,28 @@ def test_estimators_explain_too(options, chosen, reason, fitted):
     assert reason is None or reason in said.reasons["compiled"]
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         est.explain_steps(X, Y[:5])
+
+
+def test_nothing_that_cannot_be_copied_is_in_the_way(chosen):
+    estimators = pytest.importorskip("xpnet.estimators")
+    net = network()
+    net.lock = threading.Lock()
+    assert net.explain_steps(X, Y).chosen == "compiled"
+    callback = xpnet.LambdaCallback()
+    callback.lock = threading.Lock()
+    est = estimators.MLPClassifier((8,), max_iter=6, callbacks=[callback])
+    assert est.explain_steps(X, Y).chosen == "compiled"
+
+
+def test_explaining_draws_no_random_numbers_of_others(chosen):
+    estimators = pytest.importorskip("xpnet.estimators")
+    stream = np.random.RandomState(1)
+    for given in (None, stream):
+        states = []
+        for explains in (False, True):
+            np.random.seed(5)  # noqa: NPY002 - the stream that scikit-learn draws from
+            stream.seed(1)
+            if explains:
+                estimators.MLPClassifier((8,), random_state=given).explain_steps(X, Y)
+            states.append((np.random.random(), stream.random_sample()))  # noqa: NPY002
+        assert states[0] == states[1]

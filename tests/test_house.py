@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.house import ALLOWED, FLOORS, House, main, modules, report
+from tools.house import ALLOWED, FLOORS, ROOT, House, main, modules, report
 
 
 @pytest.fixture(scope="module")
@@ -163,5 +163,5 @@ def test_the_command_prints_the_report(capsys):
 
 
 def test_the_face_is_thin():
-    lines = (house.ROOT / "xpnet" / "neuralnet.py").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / "xpnet" / "neuralnet.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 400

@@ -211,10 +211,9 @@ def test_xpnet_needs_numpy_and_array_api_compat_alone():
         "sys.meta_path.insert(0, Refuse())\n"
         "import xpnet\n"
         "net = xpnet.NeuralNetwork(epochs=1, batch_size=2).add(xpnet.DenseLayer(1, (2,)))\n"
-        "print(net.fit(([[0, 1], [1, 0]], [0, 1])).predict([[1, 1]]).shape)\n"
-        "print(net.predict([[1, 1]] * 20_000).shape)"  # in several threads where that is possible
+        "print(net.fit(([[0, 1], [1, 0]], [0, 1])).predict([[1, 1]]).shape)"
     )
-    assert in_fresh_python(code).split("\n")[:2] == ["(1, 1)", "(20000, 1)"]
+    assert in_fresh_python(code).strip() == "(1, 1)"
 
 
 def imports_of(path):
@@ -303,7 +302,7 @@ def test_all_names_in_all_exist_and_are_sorted_into_the_package():
 LONG_CLASSES = {
     "NeuralNetwork": "its docstring describes every argument, and each method has its own",
     "Model": "layers, parameters and passes share its state; mostly docstrings",
-    "BaseMLP": "what both estimators share: most of it are methods that scikit-learn asks for",
+    "BaseMLP": "scikit-learn wants every parameter in one constructor",
     "MLPClassifier": "its docstring describes every parameter of the estimator",
 }
 

@@ -743,7 +743,7 @@ def test_settings_of_the_network_come_back(tmp_path):
         "seed": 5,
         "memory_limit": 10**9,
         "precision": "tf32",
-        "capture": False,
+        "steps": "formulas",
     }
     special = {"optimizer", "learning_rate", "momentum", "loss", "metric", "regularizer"}
     special |= {"device", "backend", "dtype"}

@@ -216,9 +216,9 @@ class NeuralNetwork(TrainableModel):
         Warns
         -----
         UserWarning
-            The network's type has too few digits for the targets or for a feature. Or the last batch of each epoch has one sample, from which batch normalization learns
-            nothing. Or the network has no parameters. Or it has learned little (R² below 0.5) from
-            targets that need a ``target_unit``.
+            The network's type has too few digits for the targets or for a feature; the last batch
+            of each epoch has one sample, from which batch normalization learns nothing; the network
+            has no parameters; or it has learned little from targets that need a ``target_unit``.
 
         Notes
         -----

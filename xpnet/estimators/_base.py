@@ -1,6 +1,5 @@
 """The base class of both estimators: parameters, fitting and conversion."""
 
-import copy
 import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
@@ -23,7 +22,7 @@ from ._lbfgs import fit_lbfgs
 from ._network import export_weights, load_weights
 from ._parameters import CONSTRAINTS
 from ._state import begin_curves, dtype_of, initialize, ready_network
-from ._stochastic import explained, fit_stochastic, multiply_weights
+from ._stochastic import explained, fit_stochastic, multiply_weights, trial_of
 from ._undoing import all_or_nothing
 
 _NOT_FINITE = (
@@ -126,7 +125,7 @@ class BaseMLP(BaseEstimator, ABC):
         self._validate_params()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fit will warn
-            trial = copy.deepcopy(self)
+            trial = trial_of(self)
             return trial._fit(X, y, sample_weight, None, incremental=False, explain=True)
 
     def _fit(

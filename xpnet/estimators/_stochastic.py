@@ -1,5 +1,6 @@
 """Training in mini-batches, with held-out samples for early stopping."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,21 @@ def fit_stochastic(
     if est.early_stopping:
         policy.restore_best()
     return None
+
+
+def trial_of(est: Any) -> Any:
+    """Return a copy of an estimator that can prepare training without a trace in the original.
+
+    Its callbacks are left out, since they are not called, and may hold what cannot be copied.
+    """
+    trial = object.__new__(type(est))
+    vars(trial).update(vars(est))
+    # None would draw from NumPy's global stream.
+    trial.random_state = 0 if est.random_state is None else copy.deepcopy(est.random_state)
+    trial.callbacks = None
+    if hasattr(est, "network_"):
+        trial.network_, trial._loaded = copy.deepcopy(est.network_), list(est._loaded)
+    return trial
 
 
 def explained(

@@ -28,6 +28,9 @@ from .trainer import Trainer, trained_once
 _SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names")
 """Attributes that :func:`fit` sets from its data set before it trains."""
 
+_CHANGED = ("layers", "parameters", "optimizer", "_new_optimizer", "loss", "regularizer")
+"""Attributes whose objects :func:`prepare` may change; others may hold what cannot be copied."""
+
 MIN_SAMPLES = 2
 """How many samples a data set must have to be trained on."""
 
@@ -70,7 +73,8 @@ def explain_steps(
     model: TrainableModel, dataset: Any, validation: Any = None, min_samples: int = MIN_SAMPLES
 ) -> Explanation:
     """Return which way :func:`fit` would take; see :meth:`xpnet.NeuralNetwork.explain_steps`."""
-    trial = copy.deepcopy(model)
+    trial = object.__new__(type(model))
+    vars(trial).update(vars(model) | copy.deepcopy({k: vars(model)[k] for k in _CHANGED}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fit will warn
         placed = prepare(trial, dataset, validation, min_samples=min_samples)

@@ -52,8 +52,8 @@ def outputs(
     check : callable, optional
         Raises an error if a feature is NaN or infinite. Not given if that was checked already.
     """
+    data, refuse = _placed(model, X, backend, check)
     with backend.active():
-        data, refuse = _placed(model, X, backend, check)
         model.to(backend)
         return evaluation.predict(model, data, refuse)
 
@@ -74,7 +74,9 @@ def _placed(
     def placed() -> Data:
         if check is not None:
             check()
-        return place(Dataset(X), intake)  # refuses numbers beyond the model's type
+        dataset = Dataset(X)  # where the features are, which may be another device
+        with backend.active():
+            return place(dataset, intake)  # refuses numbers beyond the model's type
 
     on_host = isinstance(features, DenseRows) and isinstance(X, np.ndarray)
     if backend.name != "numpy" or not on_host or intake.keeps_type(features):
@@ -102,8 +104,8 @@ def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     given = (loss, y, data.sample_weight, n_outputs, model.backend.dtype)
     check_total_weight("data set", *given, for_metric=chosen is not loss)
     backend, weight = model.backend_for(data.X), data.sample_weight
+    placed, refuse = _placed(model, data.X, backend, None)
     with backend.active():
-        placed, refuse = _placed(model, data.X, backend, None)
         model.to(backend)
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)

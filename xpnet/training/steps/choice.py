@@ -71,6 +71,9 @@ def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanat
                 f"'auto' in place of {wanted!r}"
             )
     reasons: dict[str, str] = {}
+    if not model.parameters:  # nothing is trained
+        reasons = dict.fromkeys(_FASTER, "no layer has parameters")
+        return FormulaSteps(model, placed), _explained("formulas", reasons)
     for way, make in _FASTER.items():
         try:
             _check_way(way, wanted, model)
@@ -96,8 +99,6 @@ def _check_way(way: str, wanted: str, model: TrainableModel) -> None:
         raise UnsupportedError(
             f"they are for NumPy, and this network is on {device} with {model.backend.name}"
         )
-    if not model.parameters:
-        raise UnsupportedError("no layer has parameters")
 
 
 def _check_not_required(way: str, wanted: str, model: TrainableModel, reason: str) -> None:

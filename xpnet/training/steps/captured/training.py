@@ -19,15 +19,11 @@ from .supported import ACTIVATIONS, translate
 class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     """The training of a network on its data; it holds the parameters from ``load`` to ``store``.
 
+    The first five parameters are those of compiled steps
+    (:class:`~xpnet.training.steps.compiled.CompiledTraining`), with arrays on the machine's device.
+
     Parameters
     ----------
-    model : Model
-    X : array or CSR matrix of shape (n, n_features)
-        On the machine's device. It is not copied.
-    y : array of shape (n,) or (n, n_outputs)
-        In the form that the loss takes.
-    sample_weight : array of shape (n,), optional
-    batch_size : int
     machine : CudaMachine
     n_samples : int, optional
         The number of samples in an epoch, if ``X`` is only a chunk of them.
@@ -36,8 +32,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
     counts_hits : bool, default False
         Whether :meth:`hits` will be called; only for softmax and cross-entropy.
     capture : bool or "auto", default "auto"
-        Whether to capture steps in graphs; otherwise kernels are launched one by one. If capturing
-        fails, "auto" launches them one by one, with a warning, and True raises an error.
+        Whether to capture steps in graphs. If that fails, "auto" launches kernels one by one, with
+        a warning, and True raises an error.
     units : list of Unit, optional
         The layers, if they have been translated.
 
@@ -53,11 +49,6 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         The number of steps of this epoch so far.
     nbytes : int
         The size of its arrays in bytes, without the given data.
-
-    Raises
-    ------
-    UnsupportedError
-        Captured steps do not support the model or the data.
     """
 
     def __init__(
@@ -111,12 +102,15 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
                 if place is not None and values is not None:
                     self._machine.write(place[: values.shape[0]], values)
 
+    # ---- an epoch
+
     def load(self) -> None:
         """Copy the parameters and the optimizer's state from the network."""
-        net, machine, optimizer = self.net, self._machine, self.net.optimizer
+        net, machine = self.net, self._machine
+        optimizer = net.optimizer
         if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
-        if (settings := _settings_in_launches(net, self.units, self._buffers)) != self._settings:
+        if (settings := _settings_of(self.net, self.units, self._buffers)) != self._settings:
             # They were changed, and the launches contain the old ones.
             self._programs.clear()
             self._graphs.forget()
@@ -219,7 +213,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self.close()
 
 
-def _settings_in_launches(net: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
+def _settings_of(net: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
     """Return the numbers in the launches that a user may change."""
     optimizer = net.optimizer
     hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
