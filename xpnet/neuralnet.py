@@ -304,12 +304,7 @@ class NeuralNetwork(TrainableModel):
     ) -> Explanation:
         """Return which way ``fit`` would take training steps, and why not a faster one.
 
-        <<<<<<< HEAD
-        A copy of the network is prepared for training as in ``fit``, with the same errors, but no
-        step is taken.
-        =======
         A copy of the network prepares training and takes no step. What ``fit`` refuses is refused.
-        >>>>>>> rn
 
         Parameters
         ----------
