@@ -1,5 +1,8 @@
 """Which way a fit takes its steps, and why no faster one: what is said is what is done."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -183,7 +186,7 @@ def test_the_environment_gives_the_default(monkeypatch, chosen):
     network(steps="auto").fit((X, Y))
     assert chosen == ["formulas", "compiled"]
     monkeypatch.setenv("XPNET_STEPS", "compile")
-    with pytest.raises(xpnet.UnknownNameError, match=r"XPNET_STEPS 'compile'.*'compiled'"):
+    with pytest.raises(xpnet.UnknownNameError, match=r"XPNET_STEPS: 'compile'.*'compiled'"):
         network()
 
 
@@ -213,3 +216,18 @@ def test_estimators_explain_too(options, chosen, reason, fitted):
     assert reason is None or reason in said.reasons["compiled"]
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         est.explain_steps(X, Y[:5])
+
+
+def test_an_explanation_is_copied_and_pickled():
+    said = network().explain_steps(X, Y)
+    assert copy.deepcopy(said) == said == pickle.loads(pickle.dumps(said))
+
+
+@pytest.mark.parametrize("given", [None, "generator"])
+def test_estimators_explain_without_random_numbers(given):
+    estimators = pytest.importorskip("xpnet.estimators")
+    generator = np.random.RandomState(0) if given else np.random.mtrand._rand
+    before = generator.get_state()
+    made = estimators.MLPRegressor(early_stopping=True, random_state=generator if given else None)
+    made.explain_steps(X, Y)
+    np.testing.assert_equal(generator.get_state(), before)

@@ -127,6 +127,8 @@ class BaseMLP(BaseEstimator, ABC):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # fit will warn
             trial = copy.deepcopy(self)
+            # A copy also of NumPy's global generator, which this must not move on.
+            trial.random_state = copy.deepcopy(check_random_state(self.random_state))
             return trial._fit(X, y, sample_weight, None, incremental=False, explain=True)
 
     def _fit(

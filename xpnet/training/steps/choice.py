@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol
 
 from ..errors import UnsupportedError
@@ -82,7 +81,7 @@ def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanat
 
 
 def _explained(chosen: str, reasons: dict[str, str]) -> Explanation:
-    return Explanation(chosen, MappingProxyType(dict(reasons)))
+    return Explanation(chosen, dict(reasons))
 
 
 def _check_way(way: str, wanted: str, model: TrainableModel) -> None:
