@@ -373,6 +373,7 @@ class Model:
         loss : LossFunction, optional
             By default, the model's.
         """
+        self.check_layers()
         loss = self.loss if loss is None else loss
         arguments = (y, output) if sample_weight is None else (y, output, sample_weight)
         place = {} if out is None else {"out": out}
@@ -395,6 +396,7 @@ class Model:
         weight : float or 0-d array, default 1.0
             The total weight of the batch's samples, by which ``per_sample`` penalties are divided.
         """
+        self.check_layers()
         if self.parameters:
             self.parameters.update(self.optimizer, weight)
 

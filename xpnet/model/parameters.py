@@ -100,7 +100,13 @@ class Parameters:
 
     def gradient(self) -> Array:
         """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
-        gradients = [getattr(layer, f"{name}_gradient") for layer, name in self._slots]
+        try:
+            gradients = [getattr(layer, f"{name}_gradient") for layer, name in self._slots]
+        except AttributeError as error:
+            raise AttributeError(
+                f"{error}: there is no gradient before a backward pass, and each layer's "
+                "backward_propagation must set it"
+            ) from None
         places = self._gradient_views
         if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
             return self._flat_gradient  # every layer has written into its place
