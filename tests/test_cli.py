@@ -745,7 +745,7 @@ def test_empty_environment_variables_are_not_set(small_model):
     assert in_shell(arguments, XPNET_STEPS="", XPNET_THREADS="") == (0, "")
     status, errors = in_shell(arguments, XPNET_STEPS="compile")
     assert status == 2
-    assert "unknown the environment variable XPNET_STEPS 'compile'" in errors
+    assert "unknown value of the environment variable XPNET_STEPS: 'compile'" in errors
 
 
 # ---- whatever it is given

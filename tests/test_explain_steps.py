@@ -1,5 +1,6 @@
 """Which way a fit takes its steps, and why no faster one: what is said is what is done."""
 
+import copy
 import pickle
 import threading
 
@@ -190,7 +191,7 @@ def test_the_environment_gives_the_default(monkeypatch, chosen):
     network(steps="auto").fit((X, Y))
     assert chosen == ["formulas", "compiled"]
     monkeypatch.setenv("XPNET_STEPS", "compile")
-    with pytest.raises(xpnet.UnknownNameError, match=r"XPNET_STEPS 'compile'.*'compiled'"):
+    with pytest.raises(xpnet.UnknownNameError, match=r"XPNET_STEPS: 'compile'.*'compiled'"):
         network()
 
 
@@ -245,3 +246,18 @@ def test_explaining_draws_no_random_numbers_of_others(chosen):
                 estimators.MLPClassifier((8,), random_state=given).explain_steps(X, Y)
             states.append((np.random.random(), stream.random_sample()))  # noqa: NPY002
         assert states[0] == states[1]
+
+
+def test_an_explanation_is_copied_and_pickled():
+    said = network().explain_steps(X, Y)
+    assert copy.deepcopy(said) == said == pickle.loads(pickle.dumps(said))
+
+
+@pytest.mark.parametrize("given", [None, "generator"])
+def test_estimators_explain_without_random_numbers(given):
+    estimators = pytest.importorskip("xpnet.estimators")
+    generator = np.random.RandomState(0) if given else np.random.mtrand._rand
+    before = generator.get_state()
+    made = estimators.MLPRegressor(early_stopping=True, random_state=generator if given else None)
+    made.explain_steps(X, Y)
+    np.testing.assert_equal(generator.get_state(), before)

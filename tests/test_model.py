@@ -201,16 +201,23 @@ def test_layers_put_in_by_hand_are_refused():
     assert made.parameters.gather().shape == (K * 4 + 4,)
 
 
-def test_a_removed_layer_is_left_out_of_the_gradient():
+def test_layers_that_were_removed_are_no_longer_trained():
     made = model(optimizer="adam")
     made.loss_and_gradient(X, VALUES)
     made.update_parameters()
     made.layers.pop()
-    done = made.loss_and_gradient(X, np.ones((N, 4)))
-    assert done.gradient.shape == (K * 4 + 4,)
-    made.layers.append(DenseLayer(2, (4,)))
-    with pytest.raises(ValueError, match=r"not added with add\(layer\)"):
-        made.loss_and_gradient(X, np.ones((N, 2)))
+    gone = made.loss_and_gradient(X, np.zeros((N, 4)))
+    made.update_parameters()
+    assert gone.gradient.shape == made.parameters.gather().shape == (4 * K + 4,)
+    assert made.optimizer.n_updates == 1  # begins again, as in a network's fit
+
+
+def test_layers_that_were_put_in_are_refused_by_a_loop_by_hand():
+    made = model()
+    made.layers.append(TanhActivation())
+    made.layers[-1].set_input_shape((3,))
+    with pytest.raises(ValueError, match="has a layer that was not added"):
+        made.loss_and_gradient(X, VALUES)
 
 
 def test_a_model_moves_with_its_optimizers_state(float64_backend):

@@ -1,5 +1,7 @@
 """Refuses batches that do not fit a layer, and outputs that are not of the shape it states."""
 
+from typing import Any
+
 from ..backends import Array
 from .base import Layer
 
@@ -37,10 +39,18 @@ def check_output(layer: Layer, output: Array) -> None:
     ------
     ValueError
         The shapes differ; the message has both.
+    TypeError
+        The output is not an array.
     """
-    if output.shape[1:] != (expected := layer.output_shape()):
+    shape: Any = getattr(output, "shape", None)
+    if shape is None:
+        raise TypeError(
+            f"{layer.layer_name()}.forward_propagation returned {type(output).__name__}: expected "
+            "an array"
+        )
+    if shape[1:] != (expected := tuple(layer.output_shape())):
         raise ValueError(
-            f"{layer.layer_name()} returned an output of shape {tuple(output.shape)}, but its "
+            f"{layer.layer_name()} returned an output of shape {tuple(shape)}, but its "
             f"output_shape() says {_batch_of(expected)}: define output_shape in a layer whose "
             "output has another shape than its input"
         )

@@ -394,6 +394,7 @@ class Model:
         ValueError
             The loss has returned a derivative that does not have the output's shape.
         """
+        self.check_layers()
         loss = self.loss if loss is None else loss
         arguments = (y, output) if sample_weight is None else (y, output, sample_weight)
         place = {} if out is None else {"out": out}
@@ -416,6 +417,7 @@ class Model:
         weight : float or 0-d array, default 1.0
             The total weight of the batch's samples, by which ``per_sample`` penalties are divided.
         """
+        self.check_layers()
         if self.parameters:
             self.parameters.update(self.optimizer, weight)
 

@@ -36,7 +36,7 @@ def asked_steps(given: str | None) -> str:
         return given
     wanted = os.environ.get(VARIABLE, "").strip() or "auto"
     if wanted not in STEPS:
-        raise unknown_name(f"the environment variable {VARIABLE}", wanted, STEPS)
+        raise unknown_name(f"value of the environment variable {VARIABLE}:", wanted, STEPS)
     return wanted
 
 
