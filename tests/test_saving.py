@@ -220,7 +220,7 @@ class TestFilesThatAreNotRight:
         text = json.dumps({"format": "xpnet-999"})
         entry = json.dumps({"content": text, "sha256": checksum(text, {})})
         save_file({}, saved, metadata={"xpnet": entry})
-        self.refused(saved, "this version of xpnet reads 'xpnet-1': update xpnet")
+        self.refused(saved, "this version of xpnet reads 'xpnet-2': update xpnet")
 
     def test_not_there(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="there is no such file"):

@@ -11,7 +11,7 @@ import numpy as np
 from ..common.checks import check_path
 from .describing import ModelFileError
 
-FORMAT = "xpnet-1"
+FORMAT = "xpnet-2"
 KEY = "xpnet"
 
 
@@ -72,7 +72,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     if content["format"] != FORMAT:
         raise ModelFileError(
             f"{path}: has the format {content['format']!r}, but this version of xpnet reads "
-            f"{FORMAT!r}: update xpnet"
+            f"{FORMAT!r}: update xpnet, or save the network again"
         )
     return content, arrays
 
