@@ -419,7 +419,7 @@ def without(monkeypatch, name, instead):
 def test_a_machine_that_does_not_wait_at_the_end_shows(taken, machine, cupy, monkeypatch):
     place = machine.zeros((3,))
     if taken:
-        without(monkeypatch, "end", lambda self: None)
+        without(monkeypatch, "current_stream_waits", lambda self: None)
     with ordered("late"):
         with machine.ordered_with_current_stream():
             machine.write(place, np.ones(3))
@@ -431,7 +431,7 @@ def test_a_machine_that_does_not_wait_at_the_end_shows(taken, machine, cupy, mon
 def test_a_machine_that_does_not_wait_at_the_beginning_shows(taken, machine, cupy, monkeypatch):
     place = machine.zeros((3,))
     if taken:
-        without(monkeypatch, "turn", contextmanager(lambda self: (yield)))
+        without(monkeypatch, "ordered_with_current_stream", contextmanager(lambda self: (yield)))
     with ordered("overtaken"):
         values = cupy.ones(3)
         with machine.ordered_with_current_stream():
