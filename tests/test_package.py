@@ -212,7 +212,7 @@ def test_xpnet_needs_numpy_and_array_api_compat_alone():
         "import xpnet\n"
         "net = xpnet.NeuralNetwork(epochs=1, batch_size=2).add(xpnet.DenseLayer(1, (2,)))\n"
         "print(net.fit(([[0, 1], [1, 0]], [0, 1])).predict([[1, 1]]).shape)\n"
-        "print(net.predict([[1, 1]] * 20_000).shape)"  # so many that several threads may share them
+        "print(net.predict([[1, 1]] * 20_000).shape)"  # enough rows for several threads
     )
     assert in_fresh_python(code).split("\n")[:2] == ["(1, 1)", "(20000, 1)"]
 

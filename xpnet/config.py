@@ -10,10 +10,10 @@ blas_sleep : bool
     Whether the first training of a process lets OpenBLAS's threads sleep after less than a
     millisecond without work. Otherwise they look for work for some ten milliseconds, which slows
     down everything else that a training step does. This restarts OpenBLAS's threads once, and
-    changes nothing else. It works on Linux, if NumPy's OpenBLAS exports the functions for it. That
-    of NumPy 2.5's wheels does not: there, ``OPENBLAS_THREAD_TIMEOUT=20`` in the environment before
-    Python starts has the same effect. If that variable is set, ``blas_sleep`` has none. The
-    environment variable ``XPNET_BLAS_SLEEP=0`` makes the first value False.
+    changes nothing else. It works on Linux, if NumPy's OpenBLAS exports the functions for it. The
+    OpenBLAS of NumPy 2.5's wheels does not. With those, set ``OPENBLAS_THREAD_TIMEOUT=20`` before
+    Python starts. If that variable is set, ``blas_sleep`` is ignored. With the environment variable
+    ``XPNET_BLAS_SLEEP=0`` the setting starts as False.
 
 Examples
 --------

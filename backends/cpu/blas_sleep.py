@@ -62,7 +62,7 @@ def thread_functions() -> list[Callable[[], object]] | None:
     names = "openblas_read_env", "blas_thread_shutdown_", "blas_thread_init"
     try:
         # Symbols of the libraries that NumPy's own has loaded are found as well. PyDLL keeps the
-        # interpreter's lock, so that no other thread begins a product meanwhile.
+        # interpreter's lock, so no other thread can begin a product during the call.
         blas = ctypes.PyDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
         return [getattr(blas, name) for name in names]
     except (AttributeError, OSError):

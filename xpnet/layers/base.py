@@ -32,8 +32,8 @@ class Layer(KeepsPasses, Readable, ABC):
     ``constrain`` after each update, and reads ``numbers_per_sample`` and ``least_samples``.
 
     A layer with parameters names them in ``parameter_names`` and makes them in ``initialize``. A
-    layer whose output has another shape than its input extends ``output_shape``. Whatever else is
-    here has a default that is right for most layers.
+    layer that changes the shape of a sample defines ``output_shape``. The other methods have
+    defaults that are right for most layers.
 
     Attributes
     ----------

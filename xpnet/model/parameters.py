@@ -101,12 +101,13 @@ class Parameters:
     def gradient(self) -> Array:
         """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
         gradients = [getattr(layer, f"{name}_gradient", None) for layer, name in self._slots]
-        if any(gradient is None for gradient in gradients):
-            layer, name = self._slots[[gradient is None for gradient in gradients].index(True)]
-            raise ValueError(
-                f"{layer.layer_name()} has no {name}_gradient, so there is no gradient yet: call "
-                "loss_and_gradient(X, y) first. Each layer's backward_propagation must set it"
-            )
+        for (layer, name), gradient in zip(self._slots, gradients, strict=True):
+            if gradient is None:
+                raise ValueError(
+                    f"{layer.layer_name()} has no {name}_gradient, so there is no gradient yet: "
+                    "call loss_and_gradient(X, y) first. Each layer's backward_propagation must set "
+                    "it"
+                )
         places = self._gradient_views
         if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
             return self._flat_gradient  # every layer has written into its place

@@ -65,7 +65,7 @@ def takes_any_float(part: Any) -> bool:
 
 
 def generator_state(layer: Layer) -> dict[str, Any] | None:
-    """Return the state of a layer's random generator, or None if it has none."""
+    """Return the state of a layer's random generator; None for a layer without one."""
     return None if layer.rng is None else cast(dict[str, Any], layer.rng.bit_generator.state)
 
 

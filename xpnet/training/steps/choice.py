@@ -64,15 +64,15 @@ def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanat
                 f"precision={model.precision!r} is for products on CUDA, but this network is on "
                 f"{model.backend.device_name}: give precision='float32'"
             )
-        if wanted != "auto" and wanted != "captured":
+        if wanted not in ("auto", "captured"):
             raise ValueError(
                 f"precision={model.precision!r} needs captured steps: give steps='captured' or "
                 f"'auto' in place of {wanted!r}"
             )
-    reasons: dict[str, str] = {}
     if not model.parameters:  # nothing is trained
-        reasons = dict.fromkeys(_FASTER, "no layer has parameters")
-        return FormulaSteps(model, placed), Explanation("formulas", reasons)
+        nothing = dict.fromkeys(_FASTER, "no layer has parameters")
+        return FormulaSteps(model, placed), Explanation("formulas", nothing)
+    reasons: dict[str, str] = {}
     for way, make in _FASTER.items():
         try:
             _check_way(way, wanted, model)
