@@ -105,8 +105,8 @@ class Parameters:
             if gradient is None:
                 raise ValueError(
                     f"{layer.layer_name()} has no {name}_gradient, so there is no gradient yet: "
-                    "call loss_and_gradient(X, y) first. Each layer's backward_propagation must set "
-                    "it"
+                    "call loss_and_gradient(X, y) first. Each layer's backward_propagation must "
+                    "set it"
                 )
         places = self._gradient_views
         if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
