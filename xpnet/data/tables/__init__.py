@@ -1,0 +1,1 @@
+"""Tables of named columns: CSV and Parquet files, Arrow streams, data frames."""

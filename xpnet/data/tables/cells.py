@@ -1,0 +1,93 @@
+"""What the text of one cell says: a number, nothing, a date, or a number that is not plain."""
+
+import re
+
+MISSING = (
+    "", "-", "--", ".", "?", "#n/a", "#na", "<na>", "n/a", "na", "nan", "+nan", "-nan", "none", "null",
+)  # fmt: skip
+"""Texts that stand for a missing number, in lower case and without spaces around them."""
+
+MISSING_TEXT = ("", "#n/a", "<na>", "nan", "null")
+"""Texts that stand for a missing category. The others, such as NA, may be the name of one."""
+
+TRUE_FALSE = {"true": 1.0, "false": 0.0}
+
+_CURRENCY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR)"
+_UNIT = (  # a single letter only after a space: 5A may be a class at school
+    rf"(?:\s*(?:[%‰]|°[CF]?|[kmcdµun][gmsl]|[kMGT]i?B|[kMG]?Hz|k?Wh|k[WVN]|min|km/h|mph|m/s|"
+    rf"lbs?|oz|bn|mio|{_CURRENCY})|\s+(?:[a-zA-Z]|ft|mi|in))"
+)
+_DIGITS = r"\d(?:[\d.,'’ \u00a0\u202f]*\d)?[.,]?"
+_WRITTEN = re.compile(
+    rf"[-+]?\s*(?:{_CURRENCY}\s*)?[-+]?{_DIGITS}{_UNIT}?|\({_DIGITS}\)"
+)
+_DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
+_TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([aApP][mM])?\s*")
+
+
+def number(text: str, decimal: str = ".") -> float | None:
+    """Return the number that a text is, NaN for NaN, or None.
+
+    Examples
+    --------
+    >>> number(" 1.5 "), number("1,5", decimal=","), number("1_000"), number("1,000")
+    (1.5, 1.5, None, None)
+    """
+    if decimal != ".":
+        if "." in text:  # thousands
+            return None
+        text = text.replace(decimal, ".")
+    if "_" in text:  # Python reads 1_000 as 1000, but in a table it is not a number
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def is_missing(text: str) -> bool:
+    """Whether a text among numbers stands for a missing one."""
+    return text.strip().lower() in MISSING
+
+
+def is_date(text: str) -> bool:
+    """Whether a text begins with a date with a year of four digits: 2026-01-31, 31.1.2026."""
+    return _DATE.match(text) is not None
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is a date, or a time of the day such as 12:30."""
+    return is_date(text) or _TIME.fullmatch(text) is not None
+
+
+def is_written_number(text: str) -> bool:
+    """Whether a text is a number with separators, a currency, a unit or a per cent sign.
+
+    Examples
+    --------
+    >>> [is_written_number(text) for text in ("1,000", "$5", "15 kg", "12%", "1st", "abc")]
+    [True, True, True, True, False, False]
+    """
+    return _WRITTEN.fullmatch(text.strip()) is not None
+
+
+def is_large_integer(text: str, value: float) -> bool:
+    """Whether a text is an integer with more digits than its float64, ``value``, has."""
+    if abs(value) < 2.0**53:
+        return False
+    try:
+        return int(text) != int(value)
+    except (ValueError, OverflowError):  # it has a decimal point or an exponent, or is infinite
+        return False
+
+
+def advice(text: str) -> str:
+    """Return what to do about a text that should be a number."""
+    if is_time(text):
+        return "give dates and times as numbers, e.g. days or seconds"
+    if is_written_number(text):
+        return (
+            "write numbers with a decimal point, and without separators and units (for decimal "
+            "commas, give decimal=',')"
+        )
+    return "correct it, or leave the column out"

@@ -1,0 +1,231 @@
+"""Columns of text: as they are read, codes; in the end, numbers or categories."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cells import (
+    MISSING_TEXT,
+    TRUE_FALSE,
+    advice,
+    is_large_integer,
+    is_missing,
+    is_time,
+    is_written_number,
+    number,
+)
+
+
+class CellError(Exception):
+    """A text that the column cannot have; :attr:`reason` says why, and what to do.
+
+    Parameters
+    ----------
+    text : str
+        The text as it stands in the table.
+    reason : str
+    """
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text, reason)
+        self.text, self.reason = text, reason
+
+
+def missing_cell(text: str) -> CellError:
+    """Return the error for a cell that is missing and must not be."""
+    what = "the cell is empty" if not text.strip() else f"{text.strip()!r} stands for a missing value"
+    return CellError(
+        text, f"{what}: fill it in, drop the row, or read it as missing with missing='keep'"
+    )
+
+
+class Texts:
+    """The distinct texts of a column, numbered in the order in which they come.
+
+    Attributes
+    ----------
+    distinct : list of str
+    counts : int array
+        How often each occurs.
+    """
+
+    def __init__(self) -> None:
+        self._codes: defaultdict[str, int] = defaultdict()
+        self._codes.default_factory = self._codes.__len__
+        self.counts = np.zeros(0, np.int64)
+
+    @property
+    def distinct(self) -> list[str]:
+        """The texts in the order of their codes."""
+        return list(self._codes)
+
+    def codes(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the code of each of these cells, and remember new texts."""
+        codes = np.fromiter(map(self._codes.__getitem__, texts), np.int64, len(texts))
+        counts = np.bincount(codes, minlength=len(self._codes))
+        counts[: len(self.counts)] += self.counts
+        self.counts = counts
+        return codes
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the texts of a column stand for.
+
+    Attributes
+    ----------
+    values : array
+        For each distinct text, a number: the text's own, or that of its category. NaN if it stands
+        for a missing number or class.
+    names : list of str or None, or None
+        The names of the categories; None if the column holds numbers.
+    """
+
+    values: np.ndarray
+    names: list[str | None] | None
+
+
+def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
+    """Return what the texts of a feature stand for.
+
+    Parameters
+    ----------
+    texts : Texts
+    decimal : str
+        The decimal sign.
+    keeps_missing : bool
+        Whether cells may be missing.
+
+    Raises
+    ------
+    CellError
+        A cell is missing and must not be. Or numbers and other texts are mixed, or the texts are
+        dates, or numbers with separators or units.
+    """
+    found = _Sorted(texts, decimal)
+    if not found.others:
+        return Meaning(found.all_numbers(keeps_missing), None)
+    if not found.numbers and all(text.strip().lower() in TRUE_FALSE for text in found.others):
+        flags = [TRUE_FALSE.get(text.strip().lower(), np.nan) for text in found.distinct]
+        found.check_missing(is_missing, keeps_missing)
+        return Meaning(np.array(flags), None)
+    found.refuse_numbers_among_texts()
+    found.refuse_what_should_be_numbers()
+    values, names = found.categories(keeps_missing)
+    if np.isnan(values).any():
+        return Meaning(np.where(np.isnan(values), len(names), values), [*names, None])
+    return Meaning(values, [*names])
+
+
+def label_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
+    """Return what the texts of a label stand for: numbers, or the classes 0, 1, ...
+
+    A column that is mostly numbers never becomes classes.
+
+    Raises
+    ------
+    CellError
+        As for features, but some numbers may be the names of classes.
+    """
+    found = _Sorted(texts, decimal)
+    if not found.others:
+        return Meaning(found.all_numbers(keeps_missing, as_integers=True), None)
+    if found.mostly_numbers():
+        found.refuse_numbers_among_texts()
+    found.refuse_what_should_be_numbers()
+    values, names = found.categories(keeps_missing)
+    return Meaning(values, [*names])
+
+
+class _Sorted:
+    """The distinct texts of a column: numbers, missing ones, and others."""
+
+    def __init__(self, texts: Texts, decimal: str) -> None:
+        self._decimal = decimal
+        self.distinct, self._counts = texts.distinct, texts.counts
+        self.values = [number(text, decimal) for text in self.distinct]
+        missing = [is_missing(text) for text in self.distinct]
+        self.numbers = [
+            text
+            for text, value, no in zip(self.distinct, self.values, missing, strict=True)
+            if value is not None and not no
+        ]
+        self.others = [
+            text
+            for text, value, no in zip(self.distinct, self.values, missing, strict=True)
+            if value is None and not no
+        ]
+
+    def all_numbers(self, keeps_missing: bool, as_integers: bool = False) -> np.ndarray:
+        """Return the numbers, as int64 if float64 lacks digits for them and if that is allowed."""
+        self.check_missing(is_missing, keeps_missing)
+        for text, value in zip(self.distinct, self.values, strict=True):
+            if value is None or not is_large_integer(text, value):
+                continue
+            if as_integers:
+                with suppress(ValueError, OverflowError):
+                    return np.array([int(each) for each in self.distinct], np.int64)
+            raise too_many_digits(text)
+        return np.array([np.nan if value is None else value for value in self.values])
+
+    def check_missing(self, missing: Callable[[str], bool], keeps_missing: bool) -> None:
+        """Refuse cells that are missing, unless they may be."""
+        for text in () if keeps_missing else self.distinct:
+            if missing(text):
+                raise missing_cell(text)
+
+    def mostly_numbers(self) -> bool:
+        """Whether more than half of the cells, or of the distinct texts, are numbers.
+
+        Numbers with separators, currencies or units count as numbers.
+        """
+        count = dict(zip(self.distinct, self._counts.tolist(), strict=True))
+        written = [text for text in self.others if is_written_number(text)]
+        numbers = [*self.numbers, *written]
+        others = [text for text in self.others if text not in set(written)]
+        cells = sum(map(count.__getitem__, numbers)), sum(map(count.__getitem__, others))
+        return cells[0] > cells[1] or len(numbers) > len(others)
+
+    def refuse_numbers_among_texts(self) -> None:
+        """Refuse a column that has both, and name the one that is rarer."""
+        if not self.numbers:
+            return
+        if self.mostly_numbers():
+            text = self.others[0]
+            raise CellError(text, f"{text!r} is not a number: {advice(text)}")
+        text = self.numbers[0]
+        raise CellError(
+            text,
+            f"{text!r} is a number among texts such as {self.others[0]!r}: give the column one "
+            "kind of values, or leave it out",
+        )
+
+    def refuse_what_should_be_numbers(self) -> None:
+        """Refuse texts that are all dates, or all numbers with separators or units."""
+        for kind in (is_time, is_written_number):
+            if all(map(kind, self.others)):
+                text = self.others[0]
+                raise CellError(text, f"{text!r} is not a number: {advice(text)}")
+
+    def categories(self, keeps_missing: bool) -> tuple[np.ndarray, list[str]]:
+        """Return the code of each text, NaN for missing ones, and the sorted names."""
+        self.check_missing(_is_missing_text, keeps_missing)
+        names = sorted({text.strip() for text in self.distinct if not _is_missing_text(text)})
+        code = {name: float(k) for k, name in enumerate(names)}
+        return np.array([code.get(text.strip(), np.nan) for text in self.distinct]), names
+
+
+def too_many_digits(text: str) -> CellError:
+    """Return the error for an integer that no type holds exactly."""
+    return CellError(
+        text,
+        f"{text.strip()!r} has more digits than float64 holds: give the column as id= if it names "
+        "the rows, or leave it out",
+    )
+
+
+def _is_missing_text(text: str) -> bool:
+    return text.strip().lower() in MISSING_TEXT
