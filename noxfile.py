@@ -14,6 +14,7 @@ OLDEST_DEPENDENCIES = {
     "safetensors": "0.4",
     "tqdm": "4.60",
     "tabulate": "0.9",
+    "narwhals": "2.0",
 }
 
 nox.options.error_on_missing_interpreters = False  # but nox names those that it skips

@@ -126,11 +126,15 @@ def test_polars_gives_numbers_and_names_and_missing_values_are_refused():
             Dataset(pl.DataFrame({"a": [1, 2], "b": column}))
 
 
-def test_text_columns_of_frames_are_refused_by_name():
+def test_text_columns_of_frames_become_categories_but_not_labels():
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
     for frame in (pd.DataFrame, pl.DataFrame):
-        with pytest.raises(TypeError, match=r"column 'city' has 'Bonn' \(str\) in row 0.*one_hot"):
-            Dataset(frame({"age": [1, 2], "city": ["Bonn", "Rome"]}))
+        table = frame({"age": [1, 2], "city": ["Rome", "Bonn"]})
+        data = Dataset(table)
+        assert data.X.tolist() == [[1, 1], [2, 0]]
+        assert data.categories == {"city": ["Bonn", "Rome"]}
+        with pytest.raises(TypeError, match=r"y, column 'city' has 'Rome' \(str\) in row 0"):
+            Dataset(table, table)
     with pytest.raises(TypeError, match=r"column 'day'.*dates as numbers"):
         Dataset(pd.DataFrame({"day": pd.to_datetime(["2020-01-01"])}))
 

@@ -18,9 +18,9 @@ from xpnet.backends.cpu import blas_sleep
 
 PACKAGE = Path(xpnet.__file__).parent
 OPTIONAL = [
-    "cupy", "jax", "joblib", "llvmlite", "matplotlib", "numba", "optuna", "pandas", "polars",
-    "pooch", "safetensors", "scipy", "sklearn", "tabulate", "tensorboardX", "threadpoolctl",
-    "torch", "tqdm",
+    "cupy", "jax", "joblib", "llvmlite", "matplotlib", "narwhals", "numba", "optuna", "pandas",
+    "polars", "pooch", "pyarrow", "safetensors", "scipy", "sklearn", "tabulate", "tensorboardX",
+    "threadpoolctl", "torch", "tqdm",
 ]  # fmt: skip
 MATHEMATICS = [f"{name}.py" for name in ("activations", "metrics", "optimizers", "schedules")]
 

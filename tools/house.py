@@ -115,12 +115,22 @@ FLOORS = {
     "xpnet.datasets": ["digits imdb mnist", "files text", "decompressing"],
     "xpnet.data": [
         "dataset",
+        "from_tables",
+        "from_frames",
         "csv labels splitting",
         "reading",
+        "tables",
         "features",
         "moments",
         "stored",
         "canonical chunks digits finite mapped",
+    ],
+    "xpnet.data.tables": [
+        "streams",
+        "frames",
+        "columns selection",
+        "frame_categories frame_types gathering objects table texts",
+        "cells",
     ],
     "xpnet.common": ["checks", "direction overrides readable replacing"],
     "xpnet.backends": [

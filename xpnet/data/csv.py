@@ -11,7 +11,8 @@ import numpy as np
 
 from ..backends import unknown_name
 from ..backends._warnings import warn
-from .reading import check_distinct, is_date
+from ..common.checks import check_distinct
+from .reading import is_date
 
 
 def read_csv(

@@ -1,9 +1,7 @@
 """Reading arrays, lists, tables and sparse matrices as real numbers, or refusing them."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping
-from datetime import date, timedelta
 from typing import Any, cast
 
 import numpy as np
@@ -11,32 +9,26 @@ import numpy as np
 from ..backends import Array, array_namespace, is_array, move, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import check_texts
+from ..common.checks import check_distinct, check_texts
 from .canonical import canonical
 from .digits import lost_digits
 from .features import Features, SparseRows, StoredRows, kind_of
 from .stored import read_all
+from .tables.frame_types import as_frame, column_names, is_lazy
+from .tables.frames import read_frame
+from .tables.objects import ENCODE, HINTS, as_numbers, is_number, kind_of_time, missing_cells
 
 _REAL = ("bool", "integral", "real floating")
-_ENCODE = (
-    "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "
-    "and then as columns with xpnet.data.one_hot"
-)
-_HINTS = {
-    "c": "give the real and the imaginary parts as separate columns",
-    "M": (
-        "give dates as numbers, e.g. seconds since the first one: "
-        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64"
-    ),
-    "m": "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's')",
-}
 _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
 
 
-def read_features(X: Any) -> tuple[Features, list[str]]:
-    """Return features as rows of one kind, and the names of their columns, or [].
+_KEEP = "fill them in or drop these rows, or give Dataset.from_frame(frame, missing='keep')"
 
-    Stored data are not read.
+
+def read_features(X: Any) -> tuple[Features, list[str], dict[str, list[str | None]]]:
+    """Return features as rows of one kind, and the names of their columns and categories.
+
+    Without names, the list and the dict are empty. Stored data are not read.
 
     Raises
     ------
@@ -44,6 +36,7 @@ def read_features(X: Any) -> tuple[Features, list[str]]:
         They are not a table of real numbers, or have missing values.
     """
     kind, names = kind_of(X), cast(list[str], [])
+    categories: dict[str, list[str | None]] = {}
     rows: Any = X
     if kind is SparseRows:
         rows = canonical(X) if X.ndim == 2 else X
@@ -57,10 +50,13 @@ def read_features(X: Any) -> tuple[Features, list[str]]:
     elif kind is StoredRows:
         if np.dtype(X.dtype).kind not in "biuf":
             raise _not_numbers("X", np.dtype(X.dtype))
+    elif column_names(X) is not None or is_lazy(X):
+        table = read_frame(X, "X", advice=_KEEP, may_be_empty=True)
+        rows, names, categories = table.X, table.names, table.categories
     else:
         rows, names = read_numbers("X", X)
     _check_table(rows, X)
-    return kind(rows), names
+    return kind(rows), names, categories
 
 
 def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
@@ -85,7 +81,7 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
         values = np.asarray(values)
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array: fill it in first, with {name}.filled(...)")
-    if not is_array(values) and hasattr(values, "to_numpy"):  # e.g. of pandas or polars
+    if not is_array(values) and (hasattr(values, "to_numpy") or column_names(values)):
         values, names = _read_frame(name, values)
     elif not is_array(values):
         try:
@@ -103,19 +99,15 @@ def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
 
 def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
     """Return a DataFrame or a Series as an array; refuse missing values, with their column."""
-    columns = getattr(frame, "columns", None)
-    if columns is None:
+    names = column_names(frame)
+    if names is None:
         own = getattr(frame, "name", None)
         what = f"{name} ({own!r})" if own else name
         return _read_column(what, frame.to_numpy()), [str(own)] if own else []
-    names = [str(column) for column in columns]
-    check_distinct(f"{name} has columns", names)
     parts = [
-        _read_column(f"{name}, column {str(column)!r}", frame[column].to_numpy())
-        for column in columns
+        _read_column(f"{name}, column {column!r}", series.to_numpy())
+        for column, series in zip(names, as_frame(name, frame).iter_columns(), strict=True)
     ]
-    if not parts:
-        raise ValueError(f"{name} is a frame without columns")
     table = np.column_stack(parts)
     if table.dtype.kind == "f" and all(part.dtype.kind in "biu" for part in parts):
         raise TypeError(
@@ -137,21 +129,19 @@ def _read_objects(name: str, values: np.ndarray) -> np.ndarray:
 def _read_column(what: str, values: np.ndarray) -> np.ndarray:
     """Return one column as numbers, or refuse it; ``what`` is its name in the message."""
     cells = values.ravel().tolist() if values.dtype.kind == "O" else []
-    missing = np.array([_is_missing(cell) for cell in cells], dtype=bool)
-    if values.dtype.kind == "f":
-        missing = np.isnan(values)
+    missing = np.isnan(values) if values.dtype.kind == "f" else missing_cells(cells)
     if missing.any():
         raise ValueError(
             f"{what} has {missing.sum()} missing value(s) (NaN or None), the first in row "
             f"{int(np.argmax(missing))}: fill them in or drop these rows"
         )
     for row, cell in enumerate(cells):
-        if not isinstance(cell, (bool, int, float, np.bool_, np.integer, np.floating)):
+        if not is_number(cell):
             raise TypeError(
                 f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: "
-                f"{_HINTS.get(_kind_of_time(cell), _ENCODE)}"
+                f"{HINTS.get(kind_of_time(cell), ENCODE)}"
             )
-    numbers: np.ndarray = np.asarray(cells).reshape(values.shape) if cells else values
+    numbers = as_numbers(what, cells).reshape(values.shape) if cells else values
     if numbers.dtype.kind not in "biuf":
         raise _not_numbers(what, numbers.dtype, numbers)
     return numbers
@@ -178,12 +168,12 @@ def refuse_times(name: str, values: Any) -> None:
         return
     kinds: set[str] = {host.dtype.kind}
     if host.dtype.kind == "O":
-        kinds = {_kind_of_time(cell) for cell in host.flat}
+        kinds = {kind_of_time(cell) for cell in host.flat}
     elif host.dtype.kind in "UST" and host.size:
-        kinds = {_kind_of_time(host.flat[0])}
+        kinds = {kind_of_time(host.flat[0])}
     for kind in ("M", "m"):
         if kind in kinds:
-            raise TypeError(f"{name} has dates or durations, expected numbers: {_HINTS[kind]}")
+            raise TypeError(f"{name} has dates or durations, expected numbers: {HINTS[kind]}")
 
 
 def is_date(text: str) -> bool:
@@ -191,30 +181,12 @@ def is_date(text: str) -> bool:
     return _DATE.match(text) is not None
 
 
-def _kind_of_time(cell: Any) -> str:
-    """Return "M" if a cell is a date, "m" if it is a duration, otherwise ""."""
-    if isinstance(cell, (timedelta, np.timedelta64)):
-        return "m"
-    if isinstance(cell, (date, np.datetime64)) or type(cell).__name__ == "Period":
-        return "M"
-    if isinstance(cell, bytes):
-        cell = cell.decode("ascii", "replace")
-    return "M" if isinstance(cell, str) and is_date(cell) else ""
-
-
-def _is_missing(cell: Any) -> bool:
-    """Whether a Python object stands for a missing value; pandas's NA cannot be compared."""
-    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(cell, (float, np.floating)) and bool(cell != cell)
-
-
 def _not_numbers(what: str, dtype: Any, values: Any = None) -> TypeError:
     # Types of other libraries have no kind; the only ones that get here are complex.
     kind = getattr(dtype, "kind", "c")
     if kind in "UST" and isinstance(values, np.ndarray) and values.size:
-        kind = _kind_of_time(values.flat[0])
-    hint = _HINTS.get(kind, _ENCODE)
+        kind = kind_of_time(values.flat[0])
+    hint = HINTS.get(kind, ENCODE)
     return TypeError(f"{what} has the type {dtype}, expected booleans, integers or floats: {hint}")
 
 
@@ -260,12 +232,6 @@ def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | 
         raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
     check_distinct("feature_names has", names)
     return names
-
-
-def check_distinct(what: str, names: list[str]) -> None:
-    """Refuse a name that occurs twice."""
-    if double := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"{what} more than once: {', '.join(double)}. Rename them")
 
 
 def move_beside(name: str, values: Array, features: Features, dimensions: tuple[int, ...]) -> Array:

@@ -46,14 +46,6 @@ def check_names(names: list[str] | None, expected: list[str] | None) -> None:
     )
 
 
-def frame_columns(X: Any) -> list[str] | None:
-    """Return the names of a data frame's columns, or None for anything else."""
-    columns = getattr(X, "columns", None)
-    if columns is None or not hasattr(X, "to_numpy"):
-        return None
-    return [str(column) for column in columns]
-
-
 @contextmanager
 def blaming(argument: str) -> Iterator[None]:
     """Begin the message of each ValueError and TypeError with the name of the wrong argument."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
+from ..data.tables.frame_types import column_names
 from .callback import Callback
 from .checks import (
     blaming,
@@ -15,7 +16,6 @@ from .checks import (
     check_names,
     check_size,
     check_weights,
-    frame_columns,
     warn_of_lost_targets,
 )
 from .feeding.training_data import TrainingData, place_training
@@ -156,7 +156,7 @@ def check_data(
     """
     # First, because Dataset would refuse an extra column of text with a less helpful message.
     if isinstance(data, tuple) and data:
-        check_names(frame_columns(data[0]), names)
+        check_names(column_names(data[0]), names)
     dataset = as_dataset(data)
     if least:
         check_size(dataset, least)

@@ -8,9 +8,10 @@ import numpy as np
 from ..backends import Array, Backend, backend_of, is_array, move, resolve
 from ..data import Dataset, as_dataset
 from ..data.features import DenseRows, kind_of
+from ..data.tables.frame_types import column_names
 from ..losses import LossFunction
 from . import evaluation
-from .checks import check_fit, check_names, check_weights, frame_columns, prepare_targets
+from .checks import check_fit, check_names, check_weights, prepare_targets
 from .feeding.arrays import DenseArrays
 from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
@@ -24,7 +25,7 @@ from .weighing import check_total_weight
 def predict(model: TrainableModel, dataset: Any) -> Array:
     """Return a trained model's outputs; see :meth:`xpnet.NeuralNetwork.predict`."""
     check_fitted(model, "predict")
-    check_names(frame_columns(dataset), model.feature_names)
+    check_names(column_names(dataset), model.feature_names)
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     data = check_data(model, data, model.feature_names, finite=False)
     if data.y is not None:  # refused like other targets, though not used

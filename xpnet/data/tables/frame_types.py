@@ -1,0 +1,67 @@
+"""What counts as a data frame, and its columns."""
+
+from typing import TYPE_CHECKING, Any
+
+from ...common.checks import check_distinct
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+
+def column_names(X: Any) -> list[str] | None:
+    """Return the names of a data frame's columns as texts, or None for anything else.
+
+    Examples
+    --------
+    >>> column_names([[1, 2]]) is None
+    True
+    """
+    names: Any = None
+    if hasattr(X, "__array_namespace__"):
+        return None
+    if hasattr(type(X), "column_names"):  # of pyarrow, whose `columns` are arrays
+        names = X.column_names
+    elif hasattr(type(X), "columns") and hasattr(type(X), "to_numpy"):
+        names = X.columns
+    return None if names is None else [str(name) for name in names]
+
+
+def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":
+    """Return a data frame of any library in the form in which they are all alike.
+
+    Raises
+    ------
+    TypeError
+        It is not a data frame of a library that is known, or it holds no data yet.
+    ValueError
+        It has no columns, or two of one name.
+    """
+    import narwhals.stable.v2 as nw
+
+    names = column_names(X)
+    if names is not None:
+        check_distinct(f"{where} has columns", names)
+        if not names:
+            raise ValueError(f"{where} is a frame without columns")
+    if hasattr(X, "to_struct_array") and not hasattr(X, "to_reader"):  # a RecordBatch of pyarrow
+        import pyarrow as pa
+
+        X = pa.Table.from_batches([X])
+    found = nw.from_native(X, pass_through=True)
+    if isinstance(found, nw.DataFrame):
+        return found
+    if isinstance(found, nw.LazyFrame):
+        raise TypeError(
+            f"{where} is a {type(X).__name__}, which has not been computed: call collect() first, "
+            "or what its library has for it"
+        )
+    raise TypeError(
+        f"{where} is a {type(X).__name__}: expected a data frame of pandas or polars, a table of "
+        "pyarrow, or another that Narwhals knows"
+    )
+
+
+def is_lazy(X: Any) -> bool:
+    """Whether X has columns, but is neither a data frame nor an array: a LazyFrame, say."""
+    known = hasattr(type(X), "columns") or hasattr(type(X), "collect_schema")
+    return known and column_names(X) is None and not hasattr(X, "__array_namespace__")

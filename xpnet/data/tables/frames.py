@@ -1,0 +1,241 @@
+"""Reading data frames: a whole one, or those in which a file or a stream comes."""
+
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...common.checks import check_positive, check_texts
+from .columns import Column, IdColumn, Rules, column_for, exact
+from .frame_types import as_frame
+from .gathering import Gathered, default_limit
+from .selection import Selection, select
+from .table import Table
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+_PIECE = 1 << 20
+"""About how many numbers of a frame are read at a time where memory is limited."""
+
+_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls its index in the files that it writes, if the index has no name."""
+
+
+def read_frame(
+    frame: Any,
+    where: str,
+    label: str | None = None,
+    columns: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    id: str | None = None,
+    missing: str = "error",
+    *,
+    advice: str | None = None,
+    may_be_empty: bool = False,
+    limit: float = math.inf,
+) -> Table:
+    """Read a data frame that is in memory.
+
+    Parameters
+    ----------
+    frame : data frame
+        Of pandas, polars, pyarrow, or of another library that Narwhals knows.
+    where : str
+        What the frame is called in messages.
+    label, columns, exclude, id, missing
+        See :meth:`xpnet.Dataset.from_frame`.
+    advice : str, optional
+        What to do about missing cells.
+    may_be_empty : bool, default False
+        Whether the frame may have no rows.
+    limit : float, default infinity
+        The most bytes of numbers to keep in memory.
+    """
+    whole = as_frame(where, frame)
+    rules = _rules(where, missing, math.isinf(limit), advice, may_be_empty)
+    selection = _select(where, whole.columns, label, columns, exclude, id)
+    pieces: Iterable[nw.DataFrame[Any]] = [whole]
+    if not rules.is_whole:
+        pieces = _pieces(whole, max(_PIECE // len(selection.used), 1))
+    missing_in = {
+        name
+        for k, name in enumerate(whole.columns)
+        if k in selection.used and whole.get_column(name).null_count()
+    }
+    return _read(rules, whole, pieces, selection, limit, missing_in)
+
+
+def read_batches(
+    first: Any,
+    batches: Iterable[Any],
+    where: str,
+    label: str | None = None,
+    columns: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    id: str | None = None,
+    missing: str = "error",
+    *,
+    limit: float,
+    never_missing: Collection[str] = (),
+) -> Table:
+    """Read data frames whose rows follow each other.
+
+    Parameters
+    ----------
+    first : data frame
+        One with the same columns; its rows are not read.
+    batches : iterable of data frames
+        Each has at least the columns that are used.
+    where, label, columns, exclude, id, missing, limit
+        See `read_frame`.
+    never_missing : collection of str
+        Columns that the schema says have no missing values.
+    """
+    schema = as_frame(where, first)
+    selection = _select(where, schema.columns, label, columns, exclude, id)
+    frames = (as_frame(where, batch) for batch in batches)
+    may_be_missing = set(schema.columns).difference(never_missing)
+    rules = _rules(where, missing, False)
+    return _read(rules, schema.head(0), frames, selection, limit, may_be_missing)
+
+
+def used_columns(
+    where: str,
+    header: Sequence[str],
+    label: str | None,
+    columns: Sequence[str] | None,
+    exclude: Sequence[str],
+    id: str | None,
+) -> list[str]:
+    """Return the names of the columns that are read, in the order of the table."""
+    selection = _select(where, header, label, columns, exclude, id)
+    return [header[k] for k in selection.used]
+
+
+def limit_of(memory_limit: float | None) -> float:
+    """Return the most bytes of numbers to keep in memory; by default half of what is free."""
+    return default_limit() if memory_limit is None else check_positive("memory_limit", memory_limit)
+
+
+def _rules(
+    where: str,
+    missing: str,
+    is_whole: bool,
+    advice: str | None = None,
+    may_be_empty: bool = False,
+) -> Rules:
+    if missing not in ("error", "keep"):
+        raise ValueError(f"missing={missing!r}: expected 'error' or 'keep'")
+    if advice is None:
+        advice = "fill them in or drop these rows, or read them as missing with missing='keep'"
+    return Rules(where, missing == "keep", advice, is_whole, may_be_empty)
+
+
+def _select(
+    where: str,
+    header: Sequence[Any],
+    label: str | None,
+    columns: Sequence[str] | None,
+    exclude: Sequence[str],
+    id: str | None,
+) -> Selection:
+    """Return the columns that are used; pandas's index only if it is asked for."""
+    names = [str(name) for name in header]
+    exclude = check_texts("exclude", exclude)
+    if columns is None:
+        asked = {*exclude, label, id}
+        exclude += [name for name in names if _INDEX.fullmatch(name) and name not in asked]
+    return select(where, names, label, columns, exclude, id)
+
+
+def _pieces(frame: "nw.DataFrame[Any]", rows: int) -> Iterator["nw.DataFrame[Any]"]:
+    for start in range(0, len(frame), rows):
+        yield frame[start : start + rows]
+
+
+def _read(
+    rules: Rules,
+    schema: "nw.DataFrame[Any]",
+    frames: Iterable["nw.DataFrame[Any]"],
+    selection: Selection,
+    limit: float,
+    may_be_missing: Collection[Any],
+) -> Table:
+    """Read the columns that are used of some frames."""
+    own = schema.columns  # of pandas, not always texts
+
+    def column(place: int) -> Column:
+        series, name = schema.get_column(own[place]), own[place]
+        return column_for(str(name), series, rules, name in may_be_missing)
+
+    features = [column(place) for place in selection.places]
+    label = None if selection.label is None else column(selection.label)
+    ids = None if selection.id is None else IdColumn(str(own[selection.id]), rules)
+    types = {own[place]: schema.get_column(own[place]).dtype for place in selection.used}
+    dtype = _common_type(rules.where, features)
+    labels: list[np.ndarray] = []
+    with Gathered(len(features), dtype, limit) as gathered:
+        for frame in frames:
+            start = gathered.n_rows
+            if not len(frame):
+                continue
+            _check_types(rules.where, types, frame, start)
+            if ids is not None and selection.id is not None:
+                ids.read(frame.get_column(own[selection.id]), start)
+            if label is not None and selection.label is not None:
+                labels.append(label.read(frame.get_column(own[selection.label]), start))
+            block = np.empty((len(frame), len(features)), dtype)
+            rows = np.arange(start, start + len(block))
+            for k, (each, place) in enumerate(zip(features, selection.places, strict=True)):
+                numbers = each.read(frame.get_column(own[place]), start)
+                block[:, k] = exact(each.what, numbers, dtype, rows)
+            gathered.add(block)
+        if not gathered.n_rows and not rules.may_be_empty:
+            raise ValueError(f"{rules.where} has no rows: expected a row for each sample")
+        results = [each.feature() for each in features]
+        values = {k: each.values for k, each in enumerate(results) if each.values is not None}
+        X = gathered.finish(values)
+    table = Table(selection.names, X)
+    for name, result in zip(selection.names, results, strict=True):
+        if result.names is not None:
+            table.categories[name] = result.names
+    if label is not None and selection.label is not None:
+        found = np.concatenate(labels) if labels else np.zeros(0, label.dtype)
+        table.y, table.class_names = label.label(found)
+        table.label_name = str(own[selection.label])
+    table.ids = None if ids is None else ids.ids()
+    return table
+
+
+def _common_type(where: str, features: Sequence[Column]) -> np.dtype:
+    """Return a type that holds the numbers of all columns."""
+    codes = [each for each in features if each.is_code and each.dtype.kind != "f"]
+    if len(codes) == len(features):
+        return np.dtype(np.int64)
+    dtype = np.result_type(*(each.dtype for each in features))
+    if dtype.kind == "f" and all(each.dtype.kind in "biu" for each in features):
+        raise TypeError(
+            f"{where} has columns of uint64 and of signed integers: cast them to one type"
+        )
+    return dtype
+
+
+def _check_types(where: str, types: dict[Any, Any], frame: "nw.DataFrame[Any]", start: int) -> None:
+    """Refuse a batch that lacks a column, or has one of another type."""
+    there = set(frame.columns)
+    for name, dtype in types.items():
+        if name not in there:
+            raise ValueError(f"{where} has no column {name!r} from row {start} on: expected one")
+        found = frame.get_column(name).dtype
+        if found != dtype and not _are_categories(found, dtype):
+            raise ValueError(
+                f"{where}, column {name!r} has the type {found} from row {start} on, and "
+                f"{dtype} before: expected one type"
+            )
+
+
+def _are_categories(*types: Any) -> bool:
+    return all(str(dtype).startswith(("Categorical", "Enum")) for dtype in types)

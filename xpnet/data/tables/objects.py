@@ -1,0 +1,131 @@
+"""Python objects in the cells of a table: numbers, texts, missing ones, and what is neither."""
+
+from collections.abc import Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from .cells import is_date
+
+ENCODE = (
+    "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "
+    "and then as columns with xpnet.data.one_hot"
+)
+HINTS = {
+    "c": "give the real and the imaginary parts as separate columns",
+    "M": (
+        "give dates as numbers, e.g. seconds since the first one: "
+        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64"
+    ),
+    "m": "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's')",
+}
+"""What to do about complex numbers, dates and durations, by the kind of their NumPy type."""
+
+
+def kind_of_time(cell: Any) -> str:
+    """Return "M" if a cell is a date, "m" if it is a duration, otherwise ""."""
+    if isinstance(cell, (timedelta, np.timedelta64)):
+        return "m"
+    if isinstance(cell, (date, time, np.datetime64)) or type(cell).__name__ == "Period":
+        return "M"
+    if isinstance(cell, bytes):
+        cell = cell.decode("ascii", "replace")
+    return "M" if isinstance(cell, str) and is_date(cell) else ""
+
+
+def is_missing(cell: Any) -> bool:
+    """Whether a Python object stands for a missing value; pandas's NA cannot be compared."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, (float, np.floating, Decimal)) and bool(cell != cell)
+
+
+def is_number(cell: Any) -> bool:
+    """Whether a Python object is a real number or a boolean."""
+    return isinstance(cell, (bool, int, float, np.bool_, np.integer, np.floating))
+
+
+def missing_cells(cells: Sequence[Any]) -> np.ndarray:
+    """Return which cells are missing, a boolean array."""
+    return np.fromiter(map(is_missing, cells), bool, len(cells))
+
+
+def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
+    """Whether the cells of a column that are not missing are texts; otherwise they are numbers.
+
+    Parameters
+    ----------
+    what : str
+        What the column is called in messages.
+    cells : sequence
+    start : int
+        The number of the first row.
+
+    Raises
+    ------
+    TypeError
+        The cells are something else, or some are numbers and others texts.
+    """
+    number = text = None
+    for row, cell in enumerate(cells, start):
+        if isinstance(cell, str):
+            text = text or (cell, row)
+        elif is_number(cell) or isinstance(cell, Decimal):
+            number = number or (cell, row) if not is_missing(cell) else number
+        elif not is_missing(cell):
+            kind = "c" if isinstance(cell, (complex, np.complexfloating)) else kind_of_time(cell)
+            advice = HINTS.get(kind, "make numbers or texts of them, or leave the column out")
+            raise TypeError(
+                f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: {advice}"
+            )
+        if number and text:
+            raise TypeError(
+                f"{what} has the text {text[0]!r} in row {text[1]} and the number {number[0]!r} in "
+                f"row {number[1]}: give the column one kind of values, or leave it out"
+            )
+    return text is not None
+
+
+def as_numbers(what: str, cells: Sequence[Any], start: int = 0) -> np.ndarray:
+    """Return numbers as an array of booleans, integers or floats; none of them is missing.
+
+    Raises
+    ------
+    ValueError
+        An integer is too large for the type that all of them have in common.
+    """
+    exact = any(isinstance(cell, Decimal) for cell in cells)
+    plain = [_without_decimal(cell) for cell in cells] if exact else cells
+    try:
+        numbers = np.asarray(plain) if len(plain) else np.zeros(0)
+    except OverflowError:
+        numbers = np.asarray(plain, object)
+    if numbers.dtype.kind in "biu":
+        return numbers
+    for row, cell in enumerate(plain, start):
+        if isinstance(cell, (int, np.integer)):
+            try:
+                fits = numbers.dtype.kind == "f" and int(float(cell)) == int(cell)
+            except OverflowError:
+                fits = False
+            if not fits:
+                raise too_long(what, cell, row)
+    return numbers.astype(np.float64) if numbers.dtype.kind == "O" else numbers
+
+
+def _without_decimal(cell: Any) -> Any:
+    """Return a decimal number as an integer if it has more than float64's digits, else a float."""
+    if not isinstance(cell, Decimal):
+        return cell
+    whole = abs(cell) >= 2**53 and cell.is_finite() and cell == cell.to_integral_value()
+    return int(cell) if whole else float(cell)
+
+
+def too_long(what: str, cell: Any, row: int) -> ValueError:
+    """Return the error for an integer that the numbers of the table cannot hold."""
+    return ValueError(
+        f"{what} has {cell} in row {row}, which has more digits than float64 holds: give the "
+        "column as id= if it names the rows, or leave it out"
+    )

@@ -1,0 +1,207 @@
+"""Reading Arrow streams and Parquet files, some rows at a time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ...common.checks import check_path
+from .frame_types import column_names
+from .frames import limit_of, read_batches, read_frame, used_columns
+from .table import Table
+
+_ROWS = 1 << 16
+"""How many rows pyarrow decodes at a time."""
+
+_NUMBERS = 1 << 24
+"""About how many numbers polars decodes at a time; it decodes whole groups of rows."""
+
+
+def read_arrow(
+    data: Any,
+    label: str | None,
+    columns: Sequence[str] | None,
+    exclude: Sequence[str],
+    id: str | None,
+    missing: str,
+    memory_limit: float | None,
+) -> Table:
+    """Read what gives Arrow data; see :meth:`xpnet.Dataset.from_arrow`."""
+    selection = label, columns, exclude, id, missing
+    limit = limit_of(memory_limit)
+    if column_names(data) is not None:
+        return read_frame(data, "data", *selection, limit=limit)
+    if hasattr(data, "scanner"):  # a data set of pyarrow
+        data = data.scanner()
+    if not hasattr(data, "__arrow_c_stream__") and not hasattr(data, "to_reader"):
+        raise TypeError(
+            f"data is a {type(data).__name__}: expected an Arrow table or stream, which has "
+            "the method __arrow_c_stream__"
+        )
+    if _engine("auto", "from_arrow") == "polars":
+        import polars as pl
+
+        with _blaming("data"):
+            frame = pl.DataFrame(data)
+        return read_frame(frame, "data", *selection, limit=limit)
+    import pyarrow as pa
+
+    with _blaming("data"):
+        if hasattr(data, "__arrow_c_stream__"):
+            reader = pa.RecordBatchReader.from_stream(data)
+        else:
+            reader = data.to_reader()
+    schema = reader.schema
+    return read_batches(
+        schema.empty_table(),
+        _guarded(reader, "data"),
+        "data",
+        *selection,
+        limit=limit,
+        never_missing=[field.name for field in schema if not field.nullable],
+    )
+
+
+def read_parquet(
+    path: Any,
+    label: str | None,
+    columns: Sequence[str] | None,
+    exclude: Sequence[str],
+    id: str | None,
+    missing: str,
+    engine: str,
+    memory_limit: float | None,
+) -> Table:
+    """Read Parquet files; see :meth:`xpnet.Dataset.from_parquet`."""
+    paths = _files(path)
+    where = (
+        str(paths[0]) if len(paths) == 1 else str(path if isinstance(path, str | Path) else "path")
+    )
+    limit = limit_of(memory_limit)
+    source = _Arrow if _engine(engine, "from_parquet") == "pyarrow" else _Polars
+    files = [source(each) for each in paths]
+    used = used_columns(where, files[0].header, label, columns, exclude, id)
+    return read_batches(
+        files[0].empty(),
+        (batch for file in files for batch in _guarded(file.batches(used), str(file.path))),
+        where,
+        label,
+        columns,
+        exclude,
+        id,
+        missing,
+        limit=limit,
+    )
+
+
+class _Arrow:
+    """A Parquet file that pyarrow reads."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self.path = path
+        with _blaming(str(path)), pq.ParquetFile(path) as file:
+            self._schema = file.schema_arrow
+        self.header: list[str] = self._schema.names
+
+    def empty(self) -> Any:
+        """Return a table without rows."""
+        return self._schema.empty_table()
+
+    def batches(self, used: Sequence[str]) -> Iterator[Any]:
+        """Yield the columns that are used of some rows at a time."""
+        import pyarrow.parquet as pq
+
+        there = [name for name in used if name in self.header]
+        with pq.ParquetFile(self.path) as file:
+            yield from file.iter_batches(_ROWS, columns=there)
+
+
+class _Polars:
+    """A Parquet file that polars reads."""
+
+    def __init__(self, path: Path) -> None:
+        import polars as pl
+
+        self.path = path
+        with _blaming(str(path)):
+            self._scanned = pl.scan_parquet(path, glob=False)
+            self._schema = self._scanned.collect_schema()
+        self.header: list[str] = self._schema.names()
+
+    def empty(self) -> Any:
+        """Return a frame without rows."""
+        import polars as pl
+
+        return pl.DataFrame(schema=self._schema)
+
+    def batches(self, used: Sequence[str]) -> Iterator[Any]:
+        """Yield the columns that are used of some rows at a time."""
+        import polars as pl
+
+        there = [name for name in used if name in self.header]
+        n = self._scanned.select(pl.len()).collect().item()
+        step = max(_NUMBERS // max(len(there), 1), _ROWS)
+        for start in range(0, n, step):
+            yield self._scanned.select(there).slice(start, step).collect()
+
+
+def _files(path: Any) -> list[Path]:
+    """Return the files that a path, or a list of paths, names."""
+    if isinstance(path, list | tuple):
+        if not path:
+            raise ValueError("path is an empty list: expected at least one file")
+        return [file for each in path for file in _files(each)]
+    path = check_path("path", path)
+    if path.is_dir():
+        files = sorted(path.glob("*.parquet"))
+        if not files:
+            raise FileNotFoundError(f"{path} is a folder without files *.parquet")
+        return files
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    return [path]
+
+
+def _engine(engine: str, reader: str) -> str:
+    """Return the library that reads, if it is installed."""
+    if engine not in ("auto", "pyarrow", "polars"):
+        raise ValueError(f"engine={engine!r}: expected 'auto', 'pyarrow' or 'polars'")
+    wanted = ("pyarrow", "polars") if engine == "auto" else (engine,)
+    for name in wanted:
+        if find_spec(name) is not None:
+            return name
+    raise ImportError(f"Dataset.{reader} needs {' or '.join(wanted)}: pip install 'xpnet[tables]'")
+
+
+@contextmanager
+def _blaming(where: str) -> Iterator[None]:
+    """Begin the message of whatever a library raises with the name of the file or argument."""
+    try:
+        yield
+    except (ImportError, MemoryError):
+        raise
+    except BaseException as error:
+        # A PanicException of polars is not an Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"{where} cannot be read ({type(error).__name__}: {reason}): expected Parquet or "
+            "Arrow data that are not damaged"
+        ) from error
+
+
+def _guarded(batches: Iterable[Any], where: str) -> Iterator[Any]:
+    """Yield the batches; what happens to them afterwards is not blamed on the library."""
+    with _blaming(where):
+        iterator = iter(batches)
+    while True:
+        with _blaming(where):
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+        yield batch
