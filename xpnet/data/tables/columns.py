@@ -8,7 +8,7 @@ import numpy as np
 
 from .cells import MISSING_TEXT, is_missing, number
 from .frame_categories import categories_of
-from .objects import HINTS, are_texts, as_numbers, missing_cells, too_long
+from .objects import HINTS, are_texts, as_numbers, missing_cells, not_exact
 from .texts import CellError, Texts, feature_meaning, label_meaning
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def exact(what: str, numbers: np.ndarray, dtype: np.dtype, rows: np.ndarray) -> 
         large = np.flatnonzero((numbers >= 2**53) | (numbers <= -(2**53)))
         lost = np.array([k for k in large if int(found[k]) != int(numbers[k])], np.int64)
     if lost.size:
-        raise too_long(what, numbers[lost[0]], int(rows[lost[0]]))
+        raise not_exact(what, numbers[lost[0]], int(rows[lost[0]]), dtype)
     return found
 
 

@@ -102,6 +102,19 @@ def read_batches(
     return _read(rules, schema.head(0), frames, selection, limit, may_be_missing)
 
 
+def check_same(used: Sequence[str], first: Any, its_name: str, other: Any, where: str) -> None:
+    """Refuse a table whose columns that are used are not those of the first one, by type."""
+    types, found = as_frame(its_name, first).schema, as_frame(where, other).schema
+    for name in used:
+        if name not in found:
+            raise ValueError(f"{where} has no column {name!r}, which {its_name} has")
+        if types[name] != found[name] and not _are_categories(types[name], found[name]):
+            raise ValueError(
+                f"{where}, column {name!r} has the type {found[name]}, but {its_name} has "
+                f"{types[name]}: expected one type"
+            )
+
+
 def used_columns(
     where: str,
     header: Sequence[str],
@@ -174,7 +187,6 @@ def _read(
     features = [column(place) for place in selection.places]
     label = None if selection.label is None else column(selection.label)
     ids = None if selection.id is None else IdColumn(str(own[selection.id]), rules)
-    types = {own[place]: schema.get_column(own[place]).dtype for place in selection.used}
     dtype = _common_type(rules.where, features)
     labels: list[np.ndarray] = []
     with Gathered(len(features), dtype, limit) as gathered:
@@ -182,7 +194,6 @@ def _read(
             start = gathered.n_rows
             if not len(frame):
                 continue
-            _check_types(rules.where, types, frame, start)
             if ids is not None and selection.id is not None:
                 ids.read(frame.get_column(own[selection.id]), start)
             if label is not None and selection.label is not None:
@@ -221,20 +232,6 @@ def _common_type(where: str, features: Sequence[Column]) -> np.dtype:
             f"{where} has columns of uint64 and of signed integers: cast them to one type"
         )
     return dtype
-
-
-def _check_types(where: str, types: dict[Any, Any], frame: "nw.DataFrame[Any]", start: int) -> None:
-    """Refuse a batch that lacks a column, or has one of another type."""
-    there = set(frame.columns)
-    for name, dtype in types.items():
-        if name not in there:
-            raise ValueError(f"{where} has no column {name!r} from row {start} on: expected one")
-        found = frame.get_column(name).dtype
-        if found != dtype and not _are_categories(found, dtype):
-            raise ValueError(
-                f"{where}, column {name!r} has the type {found} from row {start} on, and "
-                f"{dtype} before: expected one type"
-            )
 
 
 def _are_categories(*types: Any) -> bool:

@@ -98,21 +98,29 @@ def as_numbers(what: str, cells: Sequence[Any], start: int = 0) -> np.ndarray:
     """
     exact = any(isinstance(cell, Decimal) for cell in cells)
     plain = [_without_decimal(cell) for cell in cells] if exact else cells
-    try:
-        numbers = np.asarray(plain) if len(plain) else np.zeros(0)
-    except OverflowError:
-        numbers = np.asarray(plain, object)
-    if numbers.dtype.kind in "biu":
-        return numbers
+    whole = all(isinstance(cell, (int, np.integer, np.bool_)) for cell in plain)
+    if whole and len(plain):
+        numbers = np.asarray(plain)
+        if numbers.dtype.kind in "biu":
+            return numbers
+        kind = np.dtype(np.uint64 if min(plain) >= 0 else np.int64)
+        limits = np.iinfo(kind)
+        for row, cell in enumerate(plain, start):
+            if not limits.min <= cell <= limits.max:
+                raise not_exact(what, cell, row, kind)
+        return np.array(plain, kind)
     for row, cell in enumerate(plain, start):
-        if isinstance(cell, (int, np.integer)):
-            try:
-                fits = numbers.dtype.kind == "f" and int(float(cell)) == int(cell)
-            except OverflowError:
-                fits = False
-            if not fits:
-                raise too_long(what, cell, row)
-    return numbers.astype(np.float64) if numbers.dtype.kind == "O" else numbers
+        if isinstance(cell, (int, np.integer)) and not _is_float(int(cell)):
+            raise not_exact(what, cell, row, np.dtype(np.float64))
+    return np.asarray(plain) if len(plain) else np.zeros(0)
+
+
+def _is_float(cell: int) -> bool:
+    """Whether float64 holds an integer exactly."""
+    try:
+        return int(float(cell)) == cell
+    except OverflowError:
+        return False
 
 
 def _without_decimal(cell: Any) -> Any:
@@ -123,9 +131,9 @@ def _without_decimal(cell: Any) -> Any:
     return int(cell) if whole else float(cell)
 
 
-def too_long(what: str, cell: Any, row: int) -> ValueError:
-    """Return the error for an integer that the numbers of the table cannot hold."""
+def not_exact(what: str, cell: Any, row: int, dtype: np.dtype) -> ValueError:
+    """Return the error for an integer that the type of the numbers cannot hold."""
     return ValueError(
-        f"{what} has {cell} in row {row}, which has more digits than float64 holds: give the "
+        f"{what} has {cell} in row {row}, but {dtype} cannot hold all of its digits: give the "
         "column as id= if it names the rows, or leave it out"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...common.checks import check_path
 from .frame_types import column_names
-from .frames import limit_of, read_batches, read_frame, used_columns
+from .frames import check_same, limit_of, read_batches, read_frame, used_columns
 from .table import Table
 
 _ROWS = 1 << 16
@@ -75,15 +75,18 @@ def read_parquet(
 ) -> Table:
     """Read Parquet files; see :meth:`xpnet.Dataset.from_parquet`."""
     paths = _files(path)
-    where = (
-        str(paths[0]) if len(paths) == 1 else str(path if isinstance(path, str | Path) else "path")
-    )
+    where = str(path if isinstance(path, str | Path) else paths[0])
+    if len(paths) > 1:
+        where += f" ({len(paths)} files)"
     limit = limit_of(memory_limit)
     source = _Arrow if _engine(engine, "from_parquet") == "pyarrow" else _Polars
     files = [source(each) for each in paths]
-    used = used_columns(where, files[0].header, label, columns, exclude, id)
+    first = files[0]
+    used = used_columns(where, first.header, label, columns, exclude, id)
+    for file in files[1:]:
+        check_same(used, first.empty(), str(first.path), file.empty(), str(file.path))
     return read_batches(
-        files[0].empty(),
+        first.empty(),
         (batch for file in files for batch in _guarded(file.batches(used), str(file.path))),
         where,
         label,
@@ -114,9 +117,8 @@ class _Arrow:
         """Yield the columns that are used of some rows at a time."""
         import pyarrow.parquet as pq
 
-        there = [name for name in used if name in self.header]
         with pq.ParquetFile(self.path) as file:
-            yield from file.iter_batches(_ROWS, columns=there)
+            yield from file.iter_batches(_ROWS, columns=list(used))
 
 
 class _Polars:
@@ -141,11 +143,10 @@ class _Polars:
         """Yield the columns that are used of some rows at a time."""
         import polars as pl
 
-        there = [name for name in used if name in self.header]
         n = self._scanned.select(pl.len()).collect().item()
-        step = max(_NUMBERS // max(len(there), 1), _ROWS)
+        step = max(_NUMBERS // max(len(used), 1), _ROWS)
         for start in range(0, n, step):
-            yield self._scanned.select(there).slice(start, step).collect()
+            yield self._scanned.select(used).slice(start, step).collect()
 
 
 def _files(path: Any) -> list[Path]:
