@@ -14,7 +14,7 @@ from .table import Table
 _ROWS = 1 << 16
 """How many rows pyarrow decodes at a time."""
 
-_NUMBERS = 1 << 24
+_NUMBERS = 1 << 22
 """About how many numbers polars decodes at a time; it decodes whole groups of rows."""
 
 
@@ -117,7 +117,8 @@ class _Arrow:
         """Yield the columns that are used of some rows at a time."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self.path) as file:
+        # Without a buffer of whole groups of rows, which may be as large as the file.
+        with pq.ParquetFile(self.path, memory_map=True, pre_buffer=False) as file:
             yield from file.iter_batches(_ROWS, columns=list(used))
 
 
