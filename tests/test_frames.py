@@ -47,7 +47,11 @@ FRAMES = {
     "pandas of pyarrow": from_frame(lambda table: table.to_pandas(types_mapper=pd.ArrowDtype)),
     "polars": from_frame(pl.from_arrow),
     "pyarrow": from_frame(lambda table: table),
-    "record batch": from_frame(lambda table: table.combine_chunks().to_batches()[0]),
+    "record batch": from_frame(
+        lambda table: pa.record_batch(
+            [column.combine_chunks() for column in table.columns], schema=table.schema
+        )
+    ),
 }
 STREAMS = {
     "arrow, a reader": from_arrow(reader),
@@ -148,6 +152,11 @@ def test_nullable_types_of_pandas(dtype):
     np.testing.assert_array_equal(Dataset.from_frame(frame, missing="keep").X, [[1], [0], [np.nan]])
 
 
+def test_numbers_of_two_bytes(read):
+    data = read(columns(a=pa.array(np.array([0.5, 1.5, 2], np.float16)), b=[1, 2, 3]))
+    assert data.X.tolist() == [[0.5, 1], [1.5, 2], [2, 3]]
+
+
 def test_sparse_columns_of_pandas():
     frame = pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.5]), "b": [1, 2]})
     assert Dataset.from_frame(frame).X.tolist() == [[0, 1], [1.5, 2]]
@@ -224,6 +233,20 @@ def test_categorical_types_keep_their_order(source, make):
     data = make(frame)
     assert data.X.ravel().tolist() == [1, 0]
     assert data.categories == {"size": SIZES}
+
+
+@pytest.mark.parametrize("source", CATEGORICAL)
+def test_categorical_types_are_labels(source):
+    library = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
+    frame = library[source.partition(",")[0]]({"a": [1, 2], "size": CATEGORICAL[source]})
+    data = Dataset.from_frame(frame, "size")
+    assert (data.y.tolist(), data.y.dtype, data.class_names) == ([1, 0], np.int64, SIZES)
+
+
+def test_missing_categories_are_missing_labels():
+    data = Dataset.from_frame(dictionaries(), "a", missing="keep")
+    np.testing.assert_array_equal(data.y, [1, 2, np.nan, 1, 0, 2, np.nan])
+    assert data.class_names == ["a", "b", "c"]
 
 
 def test_categories_without_an_order_are_sorted():
@@ -381,6 +404,13 @@ def test_python_objects_that_are_not_all_numbers_or_texts(make, cells, words):
         make(pd.DataFrame({"a": series}))
 
 
+def test_frames_of_narwhals_themselves():
+    nw = pytest.importorskip("narwhals")
+    frame = nw.from_native(pl.DataFrame({"a": [1, 2], "hue": ["red", "blue"]}))
+    for make in (Dataset, Dataset.from_frame, Dataset.from_arrow):
+        assert make(frame).X.tolist() == [[1, 1], [2, 0]]
+
+
 def test_a_lazy_frame_is_to_be_collected():
     lazy = pl.LazyFrame({"a": [1]})
     for make in (Dataset, Dataset.from_frame):
@@ -403,13 +433,9 @@ def test_a_stream_of_something_else_than_a_table_is_refused():
 
 
 def test_tables_without_rows_are_refused_but_in_the_constructor(read):
-    empty = pa.table({"a": pa.array([], pa.int64())})
-    if not isinstance(empty.to_batches(), list) or not empty.to_batches():
-        empty = pa.Table.from_batches([pa.record_batch({"a": pa.array([], pa.int64())})])
+    empty = pa.Table.from_batches([pa.record_batch({"a": pa.array([], pa.int64())})])
     with pytest.raises(ValueError, match="has no rows: expected a row for each sample"):
-        Dataset.from_frame(empty)
-    with pytest.raises(ValueError, match="has no rows: expected a row for each sample"):
-        Dataset.from_arrow(reader(empty))
+        read(empty)
     assert Dataset(empty).shape == (0, 1)
 
 
@@ -436,9 +462,14 @@ def test_columns_have_one_purpose_each(read):
 
 
 def test_columns_come_in_the_order_that_is_given(read):
-    data = read(table(), columns=["b", "a"], id="a".replace("a", "code"))
+    data = read(table(), columns=["b", "a"], id="code")
     assert data.X.tolist() == [[0.5, 1], [1.5, 2], [2.5, 3]]
     assert data.feature_names == ["b", "a"]
+
+
+def test_names_with_dots_and_spaces(read):
+    data = read(columns(**{"a.b": [1, 2], "a": [3, 4], " c ": [5, 6]}), columns=[" c ", "a.b"])
+    assert data.X.tolist() == [[5, 1], [6, 2]]
 
 
 def test_a_column_that_is_not_there_is_refused(read):
@@ -560,6 +591,24 @@ def test_more_numbers_than_memory_may_hold_are_mapped_and_trained_on(source, tmp
     data = STREAMS[source](tmp_path, given, "y", exclude=["c"], memory_limit=10_000)
     net = NeuralNetwork(1, 100, memory_limit=420_000).add(DenseLayer(1, (2,))).fit(data)
     assert np.isfinite(net.history["loss"]).all()
+
+
+def test_a_table_that_is_refused_leaves_no_file_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    given = columns(a=[1.0, 2.0, 3.0, None])
+    with pytest.raises(ValueError, match="row 3"):
+        Dataset.from_arrow(reader(given), memory_limit=1)
+    assert not list(tmp_path.iterdir())
+    data = Dataset.from_arrow(reader(given), missing="keep", memory_limit=1)
+    assert len(list(tmp_path.iterdir())) == 1
+    del data
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("memory_limit", [0, -1, np.inf, "1 GB"])
+def test_memory_limits_that_are_none_are_refused(memory_limit):
+    with pytest.raises((ValueError, TypeError), match="memory_limit="):
+        Dataset.from_arrow(columns(a=[1]), memory_limit=memory_limit)
 
 
 def test_data_sets_and_scanners_of_pyarrow():

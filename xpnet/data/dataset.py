@@ -29,8 +29,8 @@ class Dataset(FromTables):
     ----------
     X : array-like of shape (n_samples, n_features)
         An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
-        as CSR; duplicate entries are summed), nested lists, or a pandas or polars DataFrame.
-        Booleans, integers or floats.
+        as CSR; duplicate entries are summed), nested lists, or a data frame as `from_frame` takes
+        it, whose texts become categories. Booleans, integers or floats.
         A ``numpy.memmap``, an HDF5 or Zarr data set, or another object with a shape, a type and
         slices of rows stays where it is stored, in any byte order. Training reads it into memory
         once if it fits and the network has no ``memory_limit``. Otherwise it reads chunks, each

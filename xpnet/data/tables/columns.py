@@ -119,14 +119,13 @@ class NumberColumn(Column):
 
     def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
         """Return the numbers, NaN where they are missing."""
-        dtype, given = series.dtype, series
-        if dtype.is_decimal() or not (dtype.is_numeric() or str(dtype) == "Boolean"):
+        kind = str(series.dtype)
+        is_plain = series.dtype.is_numeric() or kind == "Boolean"
+        if not is_plain or series.dtype.is_decimal() or kind in ("Int128", "UInt128"):
             return self._read_objects(series.to_list(), start)
-        if str(dtype) in ("Int128", "UInt128"):
-            return self._read_objects(series.to_list(), start)
-        missing = given.is_null().to_numpy()
-        numbers = (given.drop_nulls() if missing.any() else given).to_numpy()
-        return self._complete(np.asarray(numbers), np.asarray(missing, bool), start)
+        missing = np.asarray(series.is_null().to_numpy(), bool)
+        numbers = (series.drop_nulls() if missing.any() else series).to_numpy()
+        return self._complete(np.asarray(numbers), missing, start)
 
     def _read_objects(self, cells: list[Any], start: int) -> np.ndarray:
         if are_texts(self.what, cells, start):
@@ -146,10 +145,9 @@ class NumberColumn(Column):
             missing[places] = np.isnan(numbers)
             numbers = numbers[~np.isnan(numbers)]
         self.rules.refuse_missing(self.what, missing, start)
-        rows = np.flatnonzero(~missing) + start
-        found = exact(self.what, numbers, self.dtype, rows)
         if not missing.any():
-            return found
+            return exact(self.what, numbers, self.dtype, range(start, start + len(numbers)))
+        found = exact(self.what, numbers, self.dtype, np.flatnonzero(~missing) + start)
         complete = np.full(len(missing), np.nan, self.dtype)
         complete[~missing] = found
         return complete
@@ -159,7 +157,7 @@ class NumberColumn(Column):
         names = ["False", "True"] if self._is_flag else None
         if numbers.dtype.kind == "f" and not _are_whole(numbers):
             return numbers.astype(np.float64), names
-        return exact(self.what, numbers, np.dtype(np.int64), np.arange(len(numbers))), names
+        return exact(self.what, numbers, np.dtype(np.int64), range(len(numbers))), names
 
 
 def _are_whole(numbers: np.ndarray) -> bool:
@@ -167,7 +165,7 @@ def _are_whole(numbers: np.ndarray) -> bool:
     return bool(((abs(numbers) <= 2**53) & (np.trunc(numbers) == numbers)).all())
 
 
-def exact(what: str, numbers: np.ndarray, dtype: np.dtype, rows: np.ndarray) -> np.ndarray:
+def exact(what: str, numbers: np.ndarray, dtype: np.dtype, rows: np.ndarray | range) -> np.ndarray:
     """Return numbers in another type, which must hold them exactly if they are integers.
 
     Parameters
@@ -176,7 +174,7 @@ def exact(what: str, numbers: np.ndarray, dtype: np.dtype, rows: np.ndarray) -> 
         What the column is called in messages.
     numbers : array of shape (n,)
     dtype : NumPy dtype
-    rows : integer array of shape (n,)
+    rows : integer array of shape (n,), or range
         The numbers of their rows.
 
     Raises
@@ -199,7 +197,11 @@ def exact(what: str, numbers: np.ndarray, dtype: np.dtype, rows: np.ndarray) -> 
 
 
 class TextColumn(Column):
-    """Texts. With missing cells in a table that keeps them, they may turn out to be numbers."""
+    """Texts, numbered from 0.
+
+    If cells may be missing and all are, or the others are "true" and "false", they become numbers
+    and NaN. So ``dtype`` is a type of floats then.
+    """
 
     is_code = True
 

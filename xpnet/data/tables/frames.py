@@ -55,16 +55,16 @@ def read_frame(
         The most bytes of numbers to keep in memory.
     """
     whole = as_frame(where, frame)
+    header = whole.columns
     rules = _rules(where, missing, math.isinf(limit), advice, may_be_empty)
-    selection = _select(where, whole.columns, label, columns, exclude, id)
+    selection = _select(where, header, label, columns, exclude, id)
+    used = [header[k] for k in selection.used]
     pieces: Iterable[nw.DataFrame[Any]] = [whole]
     if not rules.is_whole:
-        pieces = _pieces(whole, max(_PIECE // len(selection.used), 1))
-    missing_in = {
-        name
-        for k, name in enumerate(whole.columns)
-        if k in selection.used and whole.get_column(name).null_count()
-    }
+        pieces = _pieces(whole, max(_PIECE // len(used), 1))
+    missing_in: set[Any] = set()
+    if rules.keeps_missing:
+        missing_in = {name for name in used if whole.get_column(name).null_count()}
     return _read(rules, whole, pieces, selection, limit, missing_in)
 
 
@@ -199,7 +199,7 @@ def _read(
             if label is not None and selection.label is not None:
                 labels.append(label.read(frame.get_column(own[selection.label]), start))
             block = np.empty((len(frame), len(features)), dtype)
-            rows = np.arange(start, start + len(block))
+            rows = range(start, start + len(block))
             for k, (each, place) in enumerate(zip(features, selection.places, strict=True)):
                 numbers = each.read(frame.get_column(own[place]), start)
                 block[:, k] = exact(each.what, numbers, dtype, rows)
