@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.checks import check_positive, check_texts
-from .columns import Column, IdColumn, Rules, column_for, exact
+from .frame_columns import Column, IdColumn, Rules, column_for, exact
 from .frame_types import as_frame
 from .gathering import Gathered, default_limit
 from .selection import Selection, select

@@ -6,7 +6,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Gathered:
     def __init__(self, n_columns: int, dtype: Any, limit: float) -> None:
         self._n_columns, self._dtype, self._limit = n_columns, np.dtype(dtype), limit
         self._blocks: list[np.ndarray] = []
-        self._file: Any = None
+        self._file: BinaryIO | None = None
         self.n_rows = 0
 
     def __enter__(self) -> "Gathered":
@@ -55,7 +55,7 @@ class Gathered:
             _delete(self._file.name)
 
     def add(self, block: np.ndarray) -> None:
-        """Add rows, an array of shape (k, n_columns), which must not be changed afterwards."""
+        """Add rows, an array of shape (k, n_columns)."""
         self.n_rows += len(block)
         block = np.ascontiguousarray(block, self._dtype)
         if self._file is not None:
@@ -70,6 +70,7 @@ class Gathered:
                 self._write(self._blocks.pop(0))
 
     def _write(self, block: np.ndarray) -> None:
+        assert self._file is not None
         self._file.write(block.data)
 
     def finish(self, mappings: Mapping[int, np.ndarray]) -> np.ndarray:
@@ -84,8 +85,7 @@ class Gathered:
         """
         shape = self.n_rows, self._n_columns
         if self._file is None:
-            # A single block is not copied: it may be as large as memory allows.
-            rows = self._blocks.pop() if len(self._blocks) == 1 else np.empty(shape, self._dtype)
+            rows = np.empty(shape, self._dtype)
             end = len(rows)
             while self._blocks:  # each block is freed at once, so memory holds the rows once
                 block = self._blocks.pop()

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...backends import unknown_name
-from ...common.checks import check_distinct, check_text, check_texts
+from ...common.checks import check_text, check_texts
+from ..reading import check_distinct
 
 
 @dataclass(frozen=True)
