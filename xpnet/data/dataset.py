@@ -8,18 +8,19 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, to_host
-from ..common.checks import check_count, check_flag, check_path, check_texts
+from ..common.checks import check_count, check_flag, check_texts
 from . import reading
-from .csv import read_csv
 from .features import Features, kind_of, take_dense
 from .finite import check_finite
+from .from_tables import FromTables
 from .splitting import count_test, stratified
 from .stored import type_name
+from .tables.table import Table
 
 __all__ = ["Dataset", "as_dataset", "take_rows", "train_test_split"]
 
 
-class Dataset:
+class Dataset(FromTables):
     """Samples in rows, with their labels, weights and names.
 
     Arrays are not copied, and keep their library, device and type.
@@ -75,6 +76,8 @@ class Dataset:
     label_name: str | None
     sample_weight: Array | None
     class_names: list[str] | None
+    categories: dict[str, list[str | None]]
+    ids: np.ndarray | None
 
     def __init__(
         self,
@@ -98,53 +101,17 @@ class Dataset:
             self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
+        self.categories, self.ids = {}, None
         self.class_names = None
         if class_names is not None:
             self.class_names = check_texts("class_names", class_names)
 
     @classmethod
-    def from_csv(
-        cls,
-        path: str | Path,
-        label: str | None = None,
-        columns: Sequence[str] | None = None,
-        delimiter: str | None = None,
-    ) -> "Dataset":
-        """Read a CSV file with a header row; every feature column holds numbers.
-
-        Parameters
-        ----------
-        path : str or Path
-            A file in UTF-8, not compressed. Empty and blank lines are skipped.
-        label : str, optional
-            The column that becomes ``y``. None of its cells may be missing (empty or "nan"). If all
-            are whole numbers, ``y`` is ``int64``; if all are numbers, it is ``float64``. Otherwise
-            the distinct texts, sorted, become the class indices 0, 1, ... (``int64``), and are kept
-            in ``class_names``.
-        columns : sequence of str, optional
-            The columns that become ``X``, in this order; by default all but ``label``. Other
-            columns may have any content.
-        delimiter : str, optional
-            One character. By default, a tab if the file's name ends in ``.tsv``; otherwise
-            detected from the first lines, among ``, ; | tab``.
-
-        Returns
-        -------
-        Dataset
-            ``X`` is ``float64``.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such file.
-        UnknownNameError
-            The file does not have the column ``label``, or one of ``columns``.
-        ValueError
-            The file is empty or compressed, or has no header or a column without a name. Or a row
-            has the wrong number of cells or a cell that is not a number; the message has the line.
-        """
-        names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
-        return cls(X, y, names, label, class_names=class_names)
+    def _from_table(cls, table: Table) -> "Dataset":
+        """Return the data set of a table."""
+        data = cls(table.X, table.y, table.names, table.label_name, class_names=table.class_names)
+        data.categories, data.ids = table.categories, table.ids
+        return data
 
     @property
     def X(self) -> Any:
@@ -203,6 +170,7 @@ class Dataset:
             None if each is None else take_dense(each, index)
             for each in (self.y, self.sample_weight)
         )
+        part.ids = None if self.ids is None else self.ids[index]
         return part
 
     def check_finite(self) -> None:
