@@ -96,11 +96,13 @@ def load_mnist(
     """
     max_bytes = check_count("max_bytes", max_bytes)
     named = named_folder(folder, "mnist")
-    if split is not None and check_text("split", split) and named is None:
-        raise ValueError(
-            f"split={split!r} chooses among EMNIST's files in a folder, and EMNIST is not "
-            "downloaded: give folder="
-        )
+    if split is not None:
+        check_text("split", split)
+        if named is None:
+            raise ValueError(
+                f"split={split!r} chooses among EMNIST's files in a folder, and EMNIST is not "
+                "downloaded: give folder="
+            )
     place = named or cache_folder() / "mnist"
     if named:
         paths = find_files(named, split, _URL)
