@@ -110,6 +110,8 @@ def test_one_of_several_splits_is_chosen_by_name(tmp_path):
     assert first(load_mnist(tmp_path, split="balanced")) == 6
     with pytest.raises(FileNotFoundError, match=r"emnist-byclass-\*: .*'balanced', 'letters'"):
         load_mnist(tmp_path, split="byclass")
+    with pytest.raises(FileNotFoundError, match=r"emnist-letters-\*: give the folder"):
+        load_mnist(tmp_path / "nothing", split="letters")
 
 
 def test_a_split_in_two_places_is_refused(tmp_path):

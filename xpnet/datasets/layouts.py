@@ -29,7 +29,7 @@ class _Found(NamedTuple):
     """The path of each file that is there, by MNIST's name."""
 
     def __str__(self) -> str:
-        return f"{self.folder}" + (f" (split={self.split!r})" if self.split else "")
+        return str(self.folder) + (f" (split={self.split!r})" if self.split else "")
 
 
 def find_files(folder: Path, split: str | None, url: str) -> dict[str, Path]:
@@ -104,9 +104,10 @@ def _find_split(folder: Path, split: str, found: list[_Found]) -> dict[str, Path
     chosen = [each for each in found if each.split == split]
     if not chosen:
         others = sorted({each.split for each in found if each.split})
+        there = f"the splits there are {', '.join(map(repr, others))}"
         raise FileNotFoundError(
             f"{folder} has no files emnist-{split}-*: "
-            + (f"give split= as one of {', '.join(map(repr, others))}" if others else "nor others")
+            + (there if others else "give the folder of EMNIST's files, from its gzip.zip")
         )
     if len(chosen) > 1:
         raise ValueError(
