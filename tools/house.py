@@ -112,7 +112,7 @@ FLOORS = {
         "passes workspace",
     ],
     "xpnet.losses": ["binary classes values", "class_weighted", "base", "class_weights finite"],
-    "xpnet.datasets": ["digits imdb mnist", "files text", "decompressing"],
+    "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
         "dataset",
         "from_tables labels splitting",
@@ -121,7 +121,8 @@ FLOORS = {
         "features",
         "moments",
         "stored",
-        "canonical chunks digits finite mapped",
+        "idx",
+        "canonical chunks decompressing digits finite mapped",
     ],
     "xpnet.data.tables": [
         "csv_file",
