@@ -20,6 +20,8 @@ from ..layers import BatchNormalization, Dropout, Layer
 from .callback import Callback
 from .errors import DivergedError, NotFiniteError
 from .evaluation import evaluate
+from .feeding.arrays import Arrays
+from .feeding.batches import Batches
 from .feeding.placing import Data
 from .feeding.training_data import TrainingData
 from .history import History
@@ -80,13 +82,13 @@ class Trainer:
             let_threads_sleep()
         net = self.network
         done = net.history.epochs
-        n_steps = epochs * math.ceil(len(self.training) / self.plan.batch_size)
+        n_steps = self._placed.n_steps
         self._last = done + epochs - 1
         net.stop_training = False
         net.history.set_metric(name_of(net.metric), direction_of(net.metric))
         with (
             net.backend.active(),
-            _progress_bar(n_steps) if net.progress else _NoBar() as bar,
+            _progress_bar(n_steps and epochs * n_steps) if net.progress else _NoBar() as bar,
             self.interruption,
             ExitStack() as ends,
             self._entered,
@@ -135,6 +137,13 @@ class Trainer:
                 self._run_epoch(epoch, bar)
                 return
             except MemoryError as error:
+                if isinstance(self.training, Batches):
+                    error.add_note(
+                        "The batches of this epoch have been taken, so it cannot begin again with "
+                        "batches in pieces: make smaller batches, or give the network a "
+                        "memory_limit, within which batches are split"
+                    )
+                    raise
                 plan, layers, sizes = self.plan, self.network.layers, sizes_of(self.network)
                 rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, sizes.least_samples)
                 if rows is None:
@@ -205,6 +214,10 @@ class Trainer:
             loss, metric = sums.read()  # (6) loss, (7) metric
             row: dict[str, Any] = {"loss": loss, "metric": metric}
             counted = sums.total_weight != 0  # it may be 0 if Ctrl-C ended the epoch
+            if not counted and not self.interruption.asked:
+                raise ValueError(
+                    f"no sample of epoch {epoch + 1} counts: the weights of all its batches are 0"
+                )
             if net.parameters.penalties:
                 penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
                 row |= {"penalty": penalty, "loss": loss + penalty}
@@ -212,8 +225,7 @@ class Trainer:
             if counted and not math.isfinite(row["loss"]):
                 raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
         except NotFiniteError as error:
-            n_steps = math.ceil(len(self.training) / self.plan.batch_size)
-            raise _diverged(net, error, epoch, n_steps) from None
+            raise _diverged(net, error, epoch, self._placed.n_steps) from None
         return row
 
     def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
@@ -221,9 +233,25 @@ class Trainer:
         step = 0
         with closing(self.training.chunks(self.network.orders, epoch)) as chunks:
             for arrays, order in chunks:
+                if not self._placed.has_room(arrays):
+                    self._begin_part(sums, arrays)
+                elif self.steps.is_full():
+                    self._begin_part(sums)
                 for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
                     step += done
                     yield done
+
+    def _begin_part(self, sums: Sums, larger: Arrays | None = None) -> None:
+        """Store what the steps have learned in this epoch, and go on; with other steps if needed.
+
+        ``larger`` is a batch for which the present steps have no room.
+        """
+        self.steps.end_epoch()
+        sums.begin_part()
+        if larger is not None:
+            self._placed = self._placed.with_room(larger, sizes_of(self.network))
+            self._remake_steps()
+        self.steps.begin_epoch()
 
     def _check_finite(self, sums: Sums) -> None:
         """Refuse losses and weights that are not finite; waits for the device."""
@@ -253,12 +281,13 @@ _BEING_TRAINED: set[int] = set()
 
 
 def _diverged(
-    network: TrainableModel, error: NotFiniteError, epoch: int, n_steps: int
+    network: TrainableModel, error: NotFiniteError, epoch: int, n_steps: int | None
 ) -> DivergedError:
     own = network.loss.targets == "values" and network.target_unit is None
+    of_all = "" if n_steps is None else f" of {n_steps}"
     targets = ", or give target_unit=(y.mean(), y.std())" if own else ""
     return DivergedError(
-        f"training came to {error} in epoch {epoch + 1}, step {error.step + 1} of {n_steps}; the "
+        f"training came to {error} in epoch {epoch + 1}, step {error.step + 1}{of_all}; the "
         "network is as it was before that epoch. Lower the learning rate, clip the gradient "
         f"(clip_norm), or standardise the features{targets}"
     )
@@ -296,7 +325,7 @@ def _begin_epoch(network: TrainableModel, epoch: int) -> None:
     )
 
 
-def _progress_bar(n_steps: int) -> Any:
+def _progress_bar(n_steps: int | None) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=n_steps, unit="batch")
