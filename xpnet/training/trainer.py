@@ -248,6 +248,7 @@ class Trainer:
         """
         self.steps.end_epoch()
         sums.begin_part()
+        self._check_finite(sums)
         if larger is not None:
             self._placed = self._placed.with_room(larger, sizes_of(self.network))
             self._remake_steps()
