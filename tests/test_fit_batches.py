@@ -178,6 +178,29 @@ def test_sparse_batches_that_fill_up(kind, made):
     assert_same(net, network(**kind).fit((S, Y)))
 
 
+def test_sparse_batches_that_are_made_dense():
+    S, norm = sparse(X), Normalization.adapt
+    net = network(norm(X)).fit(batches=parts(S, Y))
+    assert_same(net, network(norm(X)).fit((S, Y)))
+    wide = network(norm(X)).fit(batches=parts(S.astype(np.float64), Y))
+    assert_same(wide, network(norm(X)).fit((S.astype(np.float64), Y)))
+
+
+def test_batches_made_from_predictions():
+    def items():
+        for x, y in parts(X, Y):
+            outputs.append(net.predict(x))
+            yield x, y
+
+    outputs = []
+    net = network(steps="formulas").fit((X, Y), epochs=1)
+    expected = network(steps="formulas").fit((X, Y), epochs=1).fit((X, Y), epochs=2)
+    net.fit(batches=items, epochs=2)
+    assert_same(net, expected)
+    firsts = outputs[0], outputs[8]
+    assert not np.array_equal(*firsts)
+
+
 LAYERS = {
     "dropout": lambda: [DenseLayer(8, input_shape=(K,)), ReLUActivation(), Dropout(0.3)],
     "batch norm": lambda: [DenseLayer(8, input_shape=(K,)), BatchNormalization()],

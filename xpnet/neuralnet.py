@@ -184,8 +184,9 @@ class NeuralNetwork(TrainableModel):
         batches : iterable, or function that returns one, optional
             In place of ``dataset``: each item, in the forms of ``dataset``, is the batch of a step,
             of any size; ``batch_size`` and ``shuffle`` are not used. Items are taken in order, in
-            this thread, one step at a time. A function is called for each pass. A generator is
-            closed in the end.
+            this thread, each when the step before is done. A function is called for each pass, and
+            a generator is closed in the end. Code that makes items from predictions of the network
+            needs ``steps="formulas"``; other steps update the network at the end of an epoch.
         steps_per_epoch : int, optional
             The number of batches in an epoch. The next epoch goes on after them; if the batches
             end, a new pass begins. By default an epoch is one pass, which for endless batches never

@@ -26,7 +26,7 @@ from .feeding.placing import Data
 from .feeding.training_data import TrainingData
 from .history import History
 from .interruption import Interruption
-from .memory import fewer_rows
+from .memory import MemoryPlanError, fewer_rows
 from .purpose import sizes_of
 from .settings import name_of
 from .steps.choice import make_steps
@@ -96,7 +96,7 @@ class Trainer:
             self._entered.enter_context(self.steps)  # left before on_train_end is called
             for callback in self._callbacks:
                 ends.callback(callback.on_train_end, net)
-                callback.on_train_begin(net, self._columns())
+                callback.on_train_begin(net, _columns(net, self.validation is not None))
             for epoch in range(done, done + epochs):  # (10) for all epochs
                 try:
                     self._run_epoch_in_memory(epoch, bar)
@@ -115,21 +115,6 @@ class Trainer:
                 if net.stop_training:
                     return
 
-    def _columns(self) -> list[str]:
-        """Return the names of the history's columns."""
-        net, validates = self.network, self.validation is not None
-        present = {
-            "epoch": True,
-            "loss": True,
-            "metric": net.metric is not None,
-            "penalty": bool(net.parameters.penalties),
-            "val_loss": validates,
-            "val_metric": validates and net.metric is not None,
-            "learning_rate": True,
-            "seconds": True,
-        }
-        return [name for name, is_present in present.items() if is_present]
-
     def _run_epoch_in_memory(self, epoch: int, bar: Any) -> None:
         """Train for an epoch; if memory runs out, begin again with batches in smaller pieces."""
         while True:
@@ -138,11 +123,8 @@ class Trainer:
                 return
             except MemoryError as error:
                 if isinstance(self.training, Batches):
-                    error.add_note(
-                        "The batches of this epoch have been taken, so it cannot begin again with "
-                        "batches in pieces: make smaller batches, or give the network a "
-                        "memory_limit, within which batches are split"
-                    )
+                    if not isinstance(error, MemoryPlanError):
+                        error.add_note(_TAKEN)
                     raise
                 plan, layers, sizes = self.plan, self.network.layers, sizes_of(self.network)
                 rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, sizes.least_samples)
@@ -210,7 +192,7 @@ class Trainer:
                     if self.interruption.asked:
                         break
             self.steps.end_epoch()
-            self._check_finite(sums)
+            _check_finite(self.network, sums)
             loss, metric = sums.read()  # (6) loss, (7) metric
             row: dict[str, Any] = {"loss": loss, "metric": metric}
             counted = sums.total_weight != 0  # it may be 0 if Ctrl-C ended the epoch
@@ -248,18 +230,11 @@ class Trainer:
         """
         self.steps.end_epoch()
         sums.begin_part()
-        self._check_finite(sums)
+        _check_finite(self.network, sums)
         if larger is not None:
             self._placed = self._placed.with_room(larger, sizes_of(self.network))
             self._remake_steps()
         self.steps.begin_epoch()
-
-    def _check_finite(self, sums: Sums) -> None:
-        """Refuse losses and weights that are not finite; waits for the device."""
-        if (found := sums.first_not_finite()) is not None:
-            raise NotFiniteError(*found)
-        if not self.network.parameters.all_finite():
-            raise NotFiniteError("weights that are not finite", sums.last_step)
 
 
 @contextmanager
@@ -281,6 +256,14 @@ _BEING_TRAINED: set[int] = set()
 """The identities of networks that are being trained; an attribute would be copied with them."""
 
 
+def _check_finite(network: TrainableModel, sums: Sums) -> None:
+    """Refuse losses and weights that are not finite; waits for the device."""
+    if (found := sums.first_not_finite()) is not None:
+        raise NotFiniteError(*found)
+    if not network.parameters.all_finite():
+        raise NotFiniteError("weights that are not finite", sums.last_step)
+
+
 def _diverged(
     network: TrainableModel, error: NotFiniteError, epoch: int, n_steps: int | None
 ) -> DivergedError:
@@ -292,6 +275,22 @@ def _diverged(
         "network is as it was before that epoch. Lower the learning rate, clip the gradient "
         f"(clip_norm), or standardise the features{targets}"
     )
+
+
+def _columns(network: TrainableModel, validates: bool) -> list[str]:
+    """Return the names of the history's columns."""
+    has_metric = network.metric is not None
+    present = {
+        "epoch": True,
+        "loss": True,
+        "metric": has_metric,
+        "penalty": bool(network.parameters.penalties),
+        "val_loss": validates,
+        "val_metric": validates and has_metric,
+        "learning_rate": True,
+        "seconds": True,
+    }
+    return [name for name, is_present in present.items() if is_present]
 
 
 def _check_unchanged(network: TrainableModel, layers: Sequence[Layer]) -> None:
@@ -337,6 +336,13 @@ _PIECEWISE: dict[type[Layer], str] = {
     Dropout: "draws a mask for each piece",
 }
 """What layers do for each piece of a batch, instead of once for the whole batch."""
+
+
+_TAKEN = (
+    "The batches of this epoch have been taken, so it cannot begin again with batches in pieces: "
+    "make smaller batches, or give the network a memory_limit, within which batches are split"
+)
+"""What to do if memory runs out on batches that the user makes."""
 
 
 def _updates_in_pieces(layers: Sequence[Layer]) -> str:
