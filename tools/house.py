@@ -103,7 +103,14 @@ FLOORS = {
         "layout",
         "sharing supported",
     ],
-    "xpnet.training.feeding": ["training_data", "placing", "streaming", "arrays intake", "wide"],
+    "xpnet.training.feeding": [
+        "training_data",
+        "batches",
+        "placing",
+        "streaming",
+        "arrays intake passes",
+        "wide",
+    ],
     "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
     "xpnet.layers": [
         "batch_normalization dense dropout normalization",
