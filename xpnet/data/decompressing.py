@@ -5,7 +5,9 @@ The limit is needed since a file of 2 MB may decompress to 2 GB. The file's name
 
 import gzip
 import io
+import lzma
 import sys
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,9 @@ from typing import IO, cast
 
 MAX_BYTES = 1 << 30
 """The most bytes that a compressed file may have when decompressed, unless more are asked for."""
+
+DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
+"""What Python's modules raise for damaged files, besides an OSError without a number."""
 
 _CHUNK = 1 << 20
 
@@ -70,7 +75,9 @@ class Decompressed(io.BufferedIOBase):
     def _read_piece(self, size: int) -> bytes:
         try:
             content = self._stream.read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (*DAMAGED, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's
+                raise
             raise DamagedFileError(f"{self._path} is damaged ({error}): get it again") from error
         self._total += len(content)
         if self._max_bytes is not None and self._total > self._max_bytes:
