@@ -15,6 +15,9 @@ from ...backends import resolve
 _SHARE = 0.5
 """The share of the free memory that the numbers of a table may take."""
 
+_GROWTH = 1.25
+"""By what factor the array grows."""
+
 _PIECE = 1 << 18
 """How many numbers are replaced at a time."""
 
@@ -42,7 +45,8 @@ class Gathered:
 
     def __init__(self, n_columns: int, dtype: Any, limit: float) -> None:
         self._n_columns, self._dtype, self._limit = n_columns, np.dtype(dtype), limit
-        self._blocks: list[np.ndarray] = []
+        self._row_bytes = n_columns * self._dtype.itemsize
+        self._rows = np.empty((0, n_columns), self._dtype)
         self._file: Any = None
         self.n_rows = 0
 
@@ -56,21 +60,23 @@ class Gathered:
 
     def add(self, block: np.ndarray) -> None:
         """Add rows, an array of shape (k, n_columns)."""
-        self.n_rows += len(block)
-        block = np.ascontiguousarray(block, self._dtype)
-        if self._file is not None:
-            self._write(block)
-            return
-        self._blocks.append(block)
-        if self.n_rows * self._n_columns * self._dtype.itemsize > self._limit:
+        start, self.n_rows = self.n_rows, self.n_rows + len(block)
+        if self._file is None and self.n_rows * self._row_bytes > self._limit:
             self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - outlives this call
                 prefix="xpnet-", suffix=".rows", delete=False
             )
-            while self._blocks:
-                self._write(self._blocks.pop(0))
+            self._file.write(self._rows[:start].data)
+            self._resize(0)
+        if self._file is not None:
+            self._file.write(np.ascontiguousarray(block, self._dtype).data)
+            return
+        if self.n_rows > len(self._rows):
+            self._resize(max(self.n_rows, int(_GROWTH * len(self._rows))))
+        self._rows[start : self.n_rows] = block
 
-    def _write(self, block: np.ndarray) -> None:
-        self._file.write(block.data)
+    def _resize(self, n: int) -> None:
+        """Give the array another number of rows, in place where the system can do that."""
+        self._rows.resize((n, self._n_columns), refcheck=False)
 
     def finish(self, mappings: Mapping[int, np.ndarray]) -> np.ndarray:
         """Return all rows; a read-only memory map of the file if they are in one.
@@ -84,14 +90,9 @@ class Gathered:
         """
         shape = self.n_rows, self._n_columns
         if self._file is None:
-            rows = np.empty(shape, self._dtype)
-            end = len(rows)
-            while self._blocks:  # each block is freed at once, so memory holds the rows once
-                block = self._blocks.pop()
-                rows[end - len(block) : end] = block
-                end -= len(block)
-            _replace(rows, mappings)
-            return rows
+            self._resize(self.n_rows)
+            _replace(self._rows, mappings)
+            return self._rows
         self._file.close()
         name, self._file = self._file.name, None
         try:

@@ -104,10 +104,10 @@ class Engine(ABC):
         numbers = np.stack(columns, axis=1) if columns else np.empty((len(texts[0]), 0))
         if not numbers.size:
             return Content(numbers, texts)
-        largest = np.max(np.abs(numbers))
+        largest = max(np.max(numbers), -np.min(numbers))
         if np.isnan(largest) and self.layout.keeps_missing:
             missing = np.isnan(numbers)
             if np.sum(missing) != n_missing or missing.all():
                 return None
-            largest = np.nanmax(np.abs(numbers))
+            largest = max(np.nanmax(numbers), -np.nanmin(numbers))
         return Content(numbers, texts) if largest < 2.0**53 else None
