@@ -115,13 +115,15 @@ FLOORS = {
     "xpnet.datasets": ["digits imdb mnist", "files text", "decompressing"],
     "xpnet.data": [
         "dataset",
-        "csv labels splitting",
-        "reading",
+        "csv encoding labels splitting",
+        "categories tables",
+        "ids reading",
         "features",
-        "moments",
+        "moments selected",
         "stored",
         "canonical chunks digits finite mapped",
     ],
+    "xpnet.data.tables": ["gathering selection texts", "cells table"],
     "xpnet.common": ["checks", "direction overrides readable replacing"],
     "xpnet.backends": [
         "_registry",
