@@ -266,7 +266,7 @@ def test_one_hot_refuses_categories_that_the_training_data_did_not_have(monkeypa
 @pytest.mark.parametrize(
     ("wanted", "error", "message"),
     [
-        ({}, ValueError, "the given categories lack 'colour', which has categories here"),
+        ({}, ValueError, "the given categories have none for 'colour', unlike this data set"),
         (COLOURS | {"age": ["a"]}, ValueError, "'age' is a column of numbers here"),
         (COLOURS | {"weight": ["a"]}, ValueError, "'weight' is not a feature of this data set"),
         (["blue"], TypeError, "expected a dict"),

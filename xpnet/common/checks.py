@@ -4,6 +4,7 @@ import math
 import operator
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,12 @@ def check_texts(name: str, values: Any) -> list[str]:
     if is_text or not hasattr(values, "__iter__") or not _has_items(values):
         raise TypeError(f"{name}={shown(values)}: expected a list of names")
     return [str(value) for value in values]
+
+
+def check_distinct(what: str, names: list[str]) -> None:
+    """Refuse a name that occurs twice."""
+    if double := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ValueError(f"{what} more than once: {', '.join(double)}. Rename them")
 
 
 def check_array(name: str, x: Any) -> Array:

@@ -7,8 +7,8 @@ import numpy as np
 
 from ..backends import to_host, unknown_name
 from ..backends._errors import shown
+from ..common.checks import check_distinct
 from .features import Features, SparseRows, StoredRows
-from .reading import check_distinct
 
 Categories = dict[str, list[str | None]]
 """For some features, by name: the names of the codes 0, 1, ...; a last None is "missing"."""

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, to_host
-from ..common.checks import check_count, check_flag, check_path, check_texts
+from ..common.checks import check_count, check_flag, check_texts
 from . import reading
 from .categories import Categories, check_categories
-from .csv import read_csv
 from .encoding import encode
 from .features import Features, StoredRows, kind_of, take_dense
 from .finite import check_finite
+from .from_tables import FromTables
 from .ids import check_ids
 from .splitting import count_test, stratified
 from .stored import type_name
@@ -23,7 +23,7 @@ from .tables.table import Table
 __all__ = ["Dataset", "as_dataset", "take_rows", "train_test_split"]
 
 
-class Dataset:
+class Dataset(FromTables):
     """Samples in rows, with their labels, weights and names.
 
     Arrays are not copied, and keep their library, device and type.
@@ -113,6 +113,7 @@ class Dataset:
             self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
+        self.categories, self.ids = {}, None
         self.class_names = None
         if class_names is not None:
             self.class_names = check_texts("class_names", class_names)
@@ -131,50 +132,6 @@ class Dataset:
             categories=table.categories,
             ids=table.ids,
         )
-
-    @classmethod
-    def from_csv(
-        cls,
-        path: str | Path,
-        label: str | None = None,
-        columns: Sequence[str] | None = None,
-        delimiter: str | None = None,
-    ) -> "Dataset":
-        """Read a CSV file with a header row; every feature column holds numbers.
-
-        Parameters
-        ----------
-        path : str or Path
-            A file in UTF-8, not compressed. Empty and blank lines are skipped.
-        label : str, optional
-            The column that becomes ``y``. None of its cells may be missing (empty or "nan"). If all
-            are whole numbers, ``y`` is ``int64``; if all are numbers, it is ``float64``. Otherwise
-            the distinct texts, sorted, become the class indices 0, 1, ... (``int64``), and are kept
-            in ``class_names``.
-        columns : sequence of str, optional
-            The columns that become ``X``, in this order; by default all but ``label``. Other
-            columns may have any content.
-        delimiter : str, optional
-            One character. By default, a tab if the file's name ends in ``.tsv``; otherwise
-            detected from the first lines, among ``, ; | tab``.
-
-        Returns
-        -------
-        Dataset
-            ``X`` is ``float64``.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such file.
-        UnknownNameError
-            The file does not have the column ``label``, or one of ``columns``.
-        ValueError
-            The file is empty or compressed, or has no header or a column without a name. Or a row
-            has the wrong number of cells or a cell that is not a number; the message has the line.
-        """
-        names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
-        return cls(X, y, names, label, class_names=class_names)
 
     @property
     def X(self) -> Any:
@@ -284,11 +241,9 @@ class Dataset:
                [0, 1, 6]])
         """
         encoded = copy.copy(self)
-        if self.categories or categories:
-            names = self.feature_names or []
-            encoded._features, encoded.feature_names = encode(
-                self._features, names, self.categories, categories
-            )
+        encoded._features, encoded.feature_names = encode(
+            self._features, self.feature_names, self.categories, categories
+        )
         encoded.categories = {}
         return encoded
 

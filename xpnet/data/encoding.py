@@ -8,10 +8,9 @@ import numpy as np
 
 from ..backends import Array, array_namespace, backend_of, move
 from ..backends._errors import shown
-from ..common.checks import room_for
+from ..common.checks import check_distinct, room_for
 from .categories import Categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, StoredRows, kind_of
-from .reading import check_distinct
 from .tables.gathering import Gathered, default_limit
 
 _NUMBERS = 1 << 20
@@ -20,24 +19,28 @@ _NUMBERS = 1 << 20
 
 def encode(
     features: Features,
-    feature_names: Sequence[str],
+    feature_names: list[str] | None,
     categories: Categories,
     wanted: Mapping[str, Any] | None,
-) -> tuple[Features, list[str]]:
+) -> tuple[Features, list[str] | None]:
     """Return features with 0 and 1 in place of codes, and their names.
 
     See :meth:`xpnet.Dataset.one_hot`.
 
     Parameters
     ----------
-    features : DenseRows or StoredRows
-    feature_names : sequence of str
+    features : DenseRows, SparseRows or StoredRows
+        Returned as they are if they have no categories.
+    feature_names : list of str or None
     categories : dict
         The names of the codes of some features.
     wanted : dict or None
         The names of the categories for which columns are made; by default ``categories``.
     """
-    columns = _columns(feature_names, categories, _check_wanted(wanted, categories, feature_names))
+    known = feature_names or []
+    columns = _columns(known, categories, _check_wanted(wanted, categories, known))
+    if not categories:
+        return features, feature_names
     names = [name for column in columns for name in column.new_names]
     check_distinct("one_hot() makes columns", names)
     if not names:
@@ -113,7 +116,7 @@ def _check_wanted(given: Any, own: Categories, feature_names: Sequence[str]) -> 
     wanted = check_lists(given)
     if lacking := [name for name in own if name not in wanted]:
         raise ValueError(
-            f"the given categories lack {listed(lacking)}, which has categories here: give the "
+            f"the given categories have none for {listed(lacking)}, unlike this data set: give the "
             "attribute categories of the training data, read in the same way"
         )
     if others := [name for name in wanted if name not in own]:

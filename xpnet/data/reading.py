@@ -1,7 +1,5 @@
 """Reading arrays, lists, tables and sparse matrices as real numbers, or refusing them."""
 
-import re
-from collections import Counter
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, cast
@@ -11,11 +9,12 @@ import numpy as np
 from ..backends import Array, array_namespace, is_array, move, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import check_texts
+from ..common.checks import check_distinct, check_texts
 from .canonical import canonical
 from .digits import lost_digits
 from .features import Features, SparseRows, StoredRows, kind_of
 from .stored import read_all
+from .tables.cells import is_date
 
 _REAL = ("bool", "integral", "real floating")
 _ENCODE = (
@@ -30,7 +29,6 @@ _HINTS = {
     ),
     "m": "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's')",
 }
-_DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
 
 
 def read_features(X: Any) -> tuple[Features, list[str]]:
@@ -186,11 +184,6 @@ def refuse_times(name: str, values: Any) -> None:
             raise TypeError(f"{name} has dates or durations, expected numbers: {_HINTS[kind]}")
 
 
-def is_date(text: str) -> bool:
-    """Whether a text begins with a date with a year of four digits: 2026-01-31, 31.1.2026."""
-    return _DATE.match(text) is not None
-
-
 def _kind_of_time(cell: Any) -> str:
     """Return "M" if a cell is a date, "m" if it is a duration, otherwise ""."""
     if isinstance(cell, (timedelta, np.timedelta64)):
@@ -260,12 +253,6 @@ def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | 
         raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
     check_distinct("feature_names has", names)
     return names
-
-
-def check_distinct(what: str, names: list[str]) -> None:
-    """Refuse a name that occurs twice."""
-    if double := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"{what} more than once: {', '.join(double)}. Rename them")
 
 
 def move_beside(name: str, values: Array, features: Features, dimensions: tuple[int, ...]) -> Array:

@@ -42,11 +42,13 @@ class Selected:
 
     Examples
     --------
-    >>> from tempfile import TemporaryFile
-    >>> data = np.memmap(TemporaryFile(), np.int64, "w+", shape=(10, 1))
-    >>> data[:, 0] = range(10)
-    >>> chosen = Selected(data, np.array([1, 7, 5]))
-    >>> chosen.shape, chosen[1:].tolist()
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(Path(folder, "x.npy"), np.arange(10).reshape(-1, 1))
+    ...     data = np.load(Path(folder, "x.npy"), mmap_mode="r")
+    ...     chosen = Selected(data, np.array([1, 7, 5]))
+    ...     chosen.shape, chosen[1:].tolist()
     ((3, 1), [[7], [5]])
     """
 

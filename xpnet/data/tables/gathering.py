@@ -6,7 +6,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Gathered:
     def __init__(self, n_columns: int, dtype: Any, limit: float) -> None:
         self._n_columns, self._dtype, self._limit = n_columns, np.dtype(dtype), limit
         self._blocks: list[np.ndarray] = []
-        self._file: BinaryIO | None = None
+        self._file: Any = None
         self.n_rows = 0
 
     def __enter__(self) -> "Gathered":
@@ -70,7 +70,6 @@ class Gathered:
                 self._write(self._blocks.pop(0))
 
     def _write(self, block: np.ndarray) -> None:
-        assert self._file is not None
         self._file.write(block.data)
 
     def finish(self, mappings: Mapping[int, np.ndarray]) -> np.ndarray:
