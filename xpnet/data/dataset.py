@@ -10,8 +10,8 @@ import numpy as np
 from ..backends import Array, to_host
 from ..common.checks import check_count, check_flag, check_texts
 from . import reading
-from .categories import Categories, check_categories
-from .encoding import encode
+from .categories import check_categories
+from .encoding import WithCategories
 from .features import Features, StoredRows, kind_of, take_dense
 from .finite import check_finite
 from .from_tables import FromTables
@@ -23,7 +23,7 @@ from .tables.table import Table
 __all__ = ["Dataset", "as_dataset", "take_rows", "train_test_split"]
 
 
-class Dataset(FromTables):
+class Dataset(FromTables, WithCategories):
     """Samples in rows, with their labels, weights and names.
 
     Arrays are not copied, and keep their library, device and type.
@@ -82,11 +82,9 @@ class Dataset(FromTables):
     """
 
     y: Array | None
-    feature_names: list[str] | None
     label_name: str | None
     sample_weight: Array | None
     class_names: list[str] | None
-    categories: Categories
     ids: np.ndarray | None
 
     def __init__(
@@ -113,7 +111,6 @@ class Dataset(FromTables):
             self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
         self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
-        self.categories, self.ids = {}, None
         self.class_names = None
         if class_names is not None:
             self.class_names = check_texts("class_names", class_names)
@@ -202,50 +199,6 @@ class Dataset(FromTables):
         )
         part.ids = None if self.ids is None else self.ids[index]
         return part
-
-    def one_hot(self, categories: Mapping[str, Sequence[str | None]] | None = None) -> "Dataset":
-        """Return the data set with a column of 0 and 1 for each category.
-
-        Parameters
-        ----------
-        categories : dict of str to list of str, optional
-            The attribute ``categories`` of other data, usually the training data, whose columns
-            these data then get; codes are matched by name. By default those of this data set.
-
-        Returns
-        -------
-        Dataset
-            Each feature with categories is replaced, in its place, by columns in the order of the
-            categories, called e.g. ``colour=red``; ``colour=None`` is for missing cells. ``X``
-            keeps its type and device. Stored features are read into memory, or written to a
-            temporary file if they would take more than half of the free memory.
-
-        Raises
-        ------
-        TypeError
-            ``categories`` is not a dict of lists of text.
-        ValueError
-            A sample's category is not among ``categories``; the message has its row, column and
-            name. Or ``categories`` is of other features, or two columns would have one name.
-        MemoryError
-            The columns do not fit into memory.
-
-        Examples
-        --------
-        >>> data = Dataset([[0, 5], [1, 6]], None, ["colour", "size"],
-        ...                categories={"colour": ["red", "blue"]})
-        >>> data.one_hot().feature_names
-        ['colour=red', 'colour=blue', 'size']
-        >>> data.one_hot().X
-        array([[1, 0, 5],
-               [0, 1, 6]])
-        """
-        encoded = copy.copy(self)
-        encoded._features, encoded.feature_names = encode(
-            self._features, self.feature_names, self.categories, categories
-        )
-        encoded.categories = {}
-        return encoded
 
     def check_finite(self) -> None:
         """Refuse NaN and infinity in ``X`` and ``y``; this waits for the device.

@@ -1,8 +1,9 @@
 """A column of 0 and 1 for each category, in place of a column of codes."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,15 +18,66 @@ _NUMBERS = 1 << 20
 """About how many numbers are made at a time: 8 MiB of float64."""
 
 
-def encode(
+class WithCategories:
+    """Features, some of which may have categories; a base of :class:`xpnet.Dataset`."""
+
+    feature_names: list[str] | None
+    categories: Categories
+    _features: Features
+
+    def one_hot(self, categories: Mapping[str, Sequence[str | None]] | None = None) -> Self:
+        """Return the data set with a column of 0 and 1 for each category.
+
+        Parameters
+        ----------
+        categories : dict of str to list of str, optional
+            The attribute ``categories`` of other data, usually the training data, whose columns
+            these data then get; codes are matched by name. By default those of this data set.
+
+        Returns
+        -------
+        Dataset
+            Each feature with categories is replaced, in its place, by columns in the order of the
+            categories, called e.g. ``colour=red``; ``colour=None`` is for missing cells. ``X``
+            keeps its type and device. Stored features are read into memory, or written to a
+            temporary file if they would take more than half of the free memory.
+
+        Raises
+        ------
+        TypeError
+            ``categories`` is not a dict of lists of text.
+        ValueError
+            A sample's category is not among ``categories``; the message has its row, column and
+            name. Or ``categories`` is of other features, or two columns would have one name.
+        MemoryError
+            The columns do not fit into memory.
+
+        Examples
+        --------
+        >>> from xpnet import Dataset
+        >>> data = Dataset([[0, 5], [1, 6]], None, ["colour", "size"],
+        ...                categories={"colour": ["red", "blue"]})
+        >>> data.one_hot().feature_names
+        ['colour=red', 'colour=blue', 'size']
+        >>> data.one_hot().X
+        array([[1, 0, 5],
+               [0, 1, 6]])
+        """
+        encoded = copy.copy(self)
+        encoded._features, encoded.feature_names = _encode(
+            self._features, self.feature_names, self.categories, categories
+        )
+        encoded.categories = {}
+        return encoded
+
+
+def _encode(
     features: Features,
     feature_names: list[str] | None,
     categories: Categories,
     wanted: Mapping[str, Any] | None,
 ) -> tuple[Features, list[str] | None]:
     """Return features with 0 and 1 in place of codes, and their names.
-
-    See :meth:`xpnet.Dataset.one_hot`.
 
     Parameters
     ----------
