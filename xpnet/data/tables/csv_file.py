@@ -1,5 +1,6 @@
 """Tables in CSV files."""
 
+import codecs
 import io
 import itertools
 from collections.abc import Iterator
@@ -159,7 +160,9 @@ def _contents(
             yield from contents_of(lines_of(rest), layout, block.line, most_rows, unsure)
             return
         content = None
-        if block.n_lines >= engine.LEAST_ROWS:
+        # Libraries would skip a byte order mark in any block.
+        marked = block.content.startswith(codecs.BOM_UTF8)
+        if block.n_lines >= engine.LEAST_ROWS and not marked:
             content = engine.read(block.content)
         if content is not None:
             yield content

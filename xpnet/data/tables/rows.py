@@ -91,11 +91,35 @@ def contents_of(
         The column ``unsure`` has a text.
     """
     rows = rows_of(lines, layout, first)
-    while some := list(itertools.islice(rows, most_rows)):
-        texts = [[row[place] for _, row in some] for place in layout.texts]
-        for place, column in zip(layout.texts, texts, strict=True):
-            _check_encoding(some, place, column)
-        yield Content(_numbers(some, layout, unsure), texts)
+    later: LineError | None = None
+    while later is None:
+        some = []
+        try:
+            some.extend(itertools.islice(rows, most_rows))
+        except LineError as error:  # after the rows before it, which may have others
+            later = error
+        if some:
+            yield _content(some, layout, unsure)
+        elif later is None:
+            return
+    raise later
+
+
+def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | None) -> Content:
+    """Return the cells of some rows; the first that is wrong is refused."""
+    texts = [[row[place] for _, row in rows] for place in layout.texts]
+    errors = [
+        _encoding_error(rows, place)
+        for place, column in zip(layout.texts, texts, strict=True)
+        if not is_utf8("".join(column))
+    ]
+    try:
+        numbers = _numbers(rows, layout, unsure)
+    except LineError as error:
+        errors.append(error)
+    if errors:
+        raise min(errors, key=lambda error: error.line)
+    return Content(numbers, texts)
 
 
 def _numbers(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | None) -> np.ndarray:
@@ -139,9 +163,6 @@ def _number(cell: str, layout: Layout) -> float:
     return value
 
 
-def _check_encoding(rows: list[tuple[int, list[str]]], place: int, column: list[str]) -> None:
-    """Refuse text that was not UTF-8."""
-    if is_utf8("".join(column)):
-        return
-    line = next(line for line, row in rows if not is_utf8(row[place]))
-    raise LineError(line, NOT_UTF8, place)
+def _encoding_error(rows: list[tuple[int, list[str]]], place: int) -> LineError:
+    """Return the error for the first text that was not UTF-8."""
+    return LineError(next(line for line, row in rows if not is_utf8(row[place])), NOT_UTF8, place)

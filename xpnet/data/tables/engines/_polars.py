@@ -31,6 +31,8 @@ class Polars(Engine):
 
     def read(self, block: bytes) -> Content | None:
         """Return the cells of some rows, or None."""
+        if self.layout.decimal != "." and b"." in block:  # it would read both as decimal signs
+            return None
         if b"\r" in block:
             if b'"' in block:
                 return None
