@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -306,6 +308,16 @@ def test_one_hot_refuses_numbers_that_were_changed_in_place():
         data.one_hot()
 
 
+def test_one_hot_refuses_names_that_were_changed():
+    data = data_set()
+    data.feature_names = ["size", "tint", "age"]
+    with pytest.raises(ValueError, match="unknown feature 'colour'"):
+        data.one_hot()
+    data.feature_names = NAMES[:2]
+    with pytest.raises(ValueError, match="X has 3 columns, but there are 2 feature_names"):
+        data.one_hot()
+
+
 def test_one_hot_of_no_samples():
     assert data_set().rows([]).one_hot().shape == (0, 5)
 
@@ -381,6 +393,24 @@ def test_a_network_refuses_codes_of_categories(door, monkeypatch):
         DOORS[door](monkeypatch)
 
 
+def test_every_file_that_takes_data_sets_of_users_refuses_categories():
+    """Whoever adds a door adds the check, or says here why there is no need for one."""
+    no_need = {
+        "estimators/_lbfgs.py",  # of arrays that scikit-learn has checked
+        "training/objective.py",  # in a message
+    }
+    package, takes, checks = Path(xpnet.__file__).parent, set(), set()
+    for path in package.rglob("*.py"):
+        name, text = path.relative_to(package).as_posix(), path.read_text(encoding="utf-8")
+        if re.search(r"\b(as_dataset|Dataset)\([^)]", re.sub(r">>>.*", "", text)):
+            takes.add(name)
+        if re.search(r"\b(refuse_categories|check_data|refuse_text)\(", text):
+            checks.add(name)
+    takes = {name for name in takes if not name.startswith(("data/", "datasets/"))}
+    assert len(takes) > 6
+    assert takes - checks == no_need
+
+
 def test_the_estimators_refuse_a_data_set_whether_it_has_categories_or_not():
     pytest.importorskip("sklearn")
     from xpnet.estimators import MLPClassifier
@@ -413,13 +443,17 @@ def test_only_the_first_names_are_in_the_message():
 # ---- the command line
 
 
-def test_the_command_line_refuses_text_by_column(monkeypatch, tmp_path):
+def test_the_command_line_refuses_text_by_column(tmp_path):
     path, model = tmp_path / "d.csv", tmp_path / "m.xpnet"
-    rows = [f"{k},{k % 3},{k},{k % 2}" for k in range(40)]
-    path.write_text("\n".join(["size,colour,age,y", *rows]))
+
+    def write(colours):
+        rows = [f"{k},{colours[k % 3]},{k},{k % 2}" for k in range(40)]
+        path.write_text("\n".join(["size,colour,age,y", *rows]))
+
+    write("012")
     status, _, _ = in_process("train", path, "--target", "y", "--quiet", "--save", model)
     assert status == 0
-    monkeypatch.setattr(Dataset, "from_csv", lambda *given, **options: data_set())
+    write(["red", "blue", "green"])
     column = f"{path}, column 'colour': 'blue' is not a number: encode categories as numbers"
     status, _, errors = in_process("train", path, "--target", "y")
     assert status == 2
@@ -429,3 +463,38 @@ def test_the_command_line_refuses_text_by_column(monkeypatch, tmp_path):
     status, _, errors = in_process("predict", model, path)
     assert status == 2
     assert errors.endswith(f"{column}\n")
+
+
+# ---- from a file to predictions
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_files_with_other_categories_get_the_columns_of_the_training_data(limit, tmp_path):
+    """With a limit of one byte, the codes and the columns are stored."""
+    path = tmp_path / "d.csv"
+    path.write_text("name,colour,size,y\n" + "a,red,1,0\nb,blue,2,1\nc,green,3,1\n" * 10)
+    training = Dataset.from_csv(path, "y", id="name", memory_limit=limit)
+    path.write_text("name,size,colour,y\nd,5,red,0\ne,6,green,1\n")
+    test = Dataset.from_csv(path, "y", ["colour", "size"], id="name", memory_limit=limit)
+    assert test.categories == {"colour": ["green", "red"]}
+    assert type(test.features) is (DenseRows if limit is None else StoredRows)
+    encoded = test.one_hot(training.categories)
+    assert encoded.feature_names == ["colour=blue", "colour=green", "colour=red", "size"]
+    np.testing.assert_array_equal(encoded.X, [[0, 0, 1, 5], [0, 1, 0, 6]])
+    assert encoded.ids.tolist() == ["d", "e"]
+    net = network(4).fit(training.one_hot(), encoded)
+    assert net.predict(encoded).shape == (2, 1)
+    path.write_text("colour,size\npink,5\n")
+    with pytest.raises(ValueError, match="row 0, column 'colour': 'pink' is not among"):
+        Dataset.from_csv(path).one_hot(training.categories)
+
+
+def test_missing_categories_have_a_column_of_their_own(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("colour,size\nred,1\n,2\nblue,3\n")
+    data = Dataset.from_csv(path, missing="keep")
+    encoded = data.one_hot()
+    assert encoded.feature_names == ["colour=blue", "colour=red", "colour=None", "size"]
+    np.testing.assert_array_equal(encoded.X, [[0, 1, 0, 1], [0, 0, 1, 2], [1, 0, 0, 3]])
+    with pytest.raises(ValueError, match="row 1, column 'colour': the cell is missing, and None"):
+        data.one_hot({"colour": ["blue", "red"]})

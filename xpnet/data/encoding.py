@@ -10,7 +10,7 @@ import numpy as np
 from ..backends import Array, array_namespace, backend_of, move
 from ..backends._errors import shown
 from ..common.checks import check_distinct, room_for
-from .categories import Categories, check_codes, check_lists, listed
+from .categories import Categories, check_categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, StoredRows, kind_of
 from .tables.gathering import Gathered, default_limit
 
@@ -89,6 +89,7 @@ def _encode(
     wanted : dict or None
         The names of the categories for which columns are made; by default ``categories``.
     """
+    check_categories(categories, feature_names, features)  # attributes may have been changed
     known = feature_names or []
     columns = _columns(known, categories, _check_wanted(wanted, categories, known))
     if not categories:
