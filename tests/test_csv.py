@@ -376,9 +376,9 @@ def test_damaged_compressed_files_are_refused(table, compress):
 
 
 def test_files_that_unpack_to_more_than_expected_are_refused_unless_allowed(table, monkeypatch):
-    monkeypatch.setattr("xpnet.data.tables.opening._LEAST_LIMIT", 1000)
+    monkeypatch.setattr("xpnet.data.tables.opening.MAX_BYTES", 1000)
     content = gzip.compress(b"a,y\n" + b"0,0\n" * 100_000)
-    with pytest.raises(ValueError, match="bytes when decompressed: give a larger max_bytes"):
+    with pytest.raises(ValueError, match="bytes when decompressed: give max_bytes="):
         table(content, "y")
     assert len(table(content, "y", max_bytes=400_004)) == 100_000
 

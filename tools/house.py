@@ -103,7 +103,14 @@ FLOORS = {
         "layout",
         "sharing supported",
     ],
-    "xpnet.training.feeding": ["training_data", "placing", "streaming", "arrays intake", "wide"],
+    "xpnet.training.feeding": [
+        "training_data",
+        "batches",
+        "placing",
+        "streaming",
+        "arrays intake passes",
+        "wide",
+    ],
     "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
     "xpnet.layers": [
         "batch_normalization dense dropout normalization",
@@ -112,7 +119,7 @@ FLOORS = {
         "passes workspace",
     ],
     "xpnet.losses": ["binary classes values", "class_weighted", "base", "class_weights finite"],
-    "xpnet.datasets": ["digits imdb mnist", "files text", "decompressing"],
+    "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
         "dataset",
         "encoding from_tables labels splitting",
@@ -121,7 +128,8 @@ FLOORS = {
         "features",
         "moments selected",
         "stored",
-        "canonical chunks digits finite mapped",
+        "idx",
+        "canonical chunks decompressing digits finite mapped",
     ],
     "xpnet.data.tables": [
         "csv_file",

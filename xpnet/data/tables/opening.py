@@ -6,12 +6,13 @@ import gzip
 import io
 import lzma
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from ..decompressing import DAMAGED, MAX_BYTES, DamagedFileError, Decompressed
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -32,10 +33,8 @@ _BYTE_ORDER_MARKS = {  # UTF-32's begins with UTF-16's, so it comes first
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
-_LEAST_LIMIT, _MOST_RATIO = 1 << 30, 100
-_CHUNK = 1 << 20
-
-_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
+_MOST_RATIO = 100
+"""How many times as large as a compressed file its content may be, even if that is over 1 GiB."""
 
 
 class Text:
@@ -48,15 +47,16 @@ class Text:
     stream : binary file
         Its content, decompressed.
     encoding : str
-    limit : float
-        The most bytes that the content may have.
+
+    Attributes
+    ----------
+    path, encoding
+        As above; the encoding may be that of the byte order mark.
     """
 
-    def __init__(self, path: Path, stream: Any, encoding: str, limit: float) -> None:
-        self.path, self._stream, self._limit, self._total = path, stream, limit, 0
-        start = b""
-        while len(start) < 4 and (more := self._take(4 - len(start))):
-            start += more
+    def __init__(self, path: Path, stream: IO[bytes] | Decompressed, encoding: str) -> None:
+        self.path, self._stream = path, stream
+        start = stream.read(4)
         for mark, marked in _BYTE_ORDER_MARKS.items():
             if start.startswith(mark):
                 # The codec of UTF-16 needs the mark; with the byte order named, it is a letter.
@@ -78,7 +78,7 @@ class Text:
             The file is damaged, in another encoding, or larger than expected.
         """
         while True:
-            raw, self._start = self._start + self._take(size), b""
+            raw, self._start = self._start + self._stream.read(size), b""
             if self._decoder is None:
                 return raw
             try:
@@ -89,23 +89,6 @@ class Text:
                 ) from error
             if text or not raw:
                 return text.encode("utf-8", "surrogatepass")
-
-    def _take(self, size: int) -> bytes:
-        try:
-            raw: bytes = self._stream.read(size)
-        except _DAMAGED as error:
-            raise ValueError(f"{self.path} is damaged ({error}): get it again") from error
-        except (OSError, RuntimeError, NotImplementedError) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # the disk's
-                raise
-            raise ValueError(f"{self.path} is damaged ({error}): get it again") from error
-        self._total += len(raw)
-        if self._total > self._limit:
-            raise ValueError(
-                f"{self.path} has more than {self._limit:,} bytes when decompressed: give a larger "
-                "max_bytes to read it all the same"
-            )
-        return raw
 
 
 @contextmanager
@@ -137,18 +120,18 @@ def opened(
     _check_encoding(encoding)
     with path.open("rb") as file, ExitStack() as parts:
         if compression == "infer":
-            first = file.read(6)
-            file.seek(0)
+            first = file.peek(6)
             compression = next((n for magic, n in _MAGIC.items() if first.startswith(magic)), None)
-        limit: float = float("inf")
-        if compression is not None:
-            limit = max(_LEAST_LIMIT, _MOST_RATIO * path.stat().st_size)
-            limit = limit if max_bytes is None else max_bytes
+        if compression is None:
+            yield Text(path, file, encoding)
+            return
+        if max_bytes is None:
+            max_bytes = max(MAX_BYTES, _MOST_RATIO * path.stat().st_size)
         try:
             stream = _decompressed(path, file, compression, parts)
-        except _DAMAGED as error:
-            raise ValueError(f"{path} is damaged ({error}): get it again") from error
-        yield Text(path, stream, encoding, limit)
+        except DAMAGED as error:
+            raise DamagedFileError(f"{path} is damaged ({error}): get it again") from error
+        yield Text(path, Decompressed(path, stream, max_bytes), encoding)
 
 
 def _check_encoding(encoding: str) -> None:
@@ -164,8 +147,6 @@ def _check_encoding(encoding: str) -> None:
 
 def _decompressed(path: Path, file: Any, compression: str | None, parts: ExitStack) -> Any:
     """Return a stream of a file's decompressed bytes; ``parts`` closes it."""
-    if compression is None:
-        return file
     if compression == "gzip":
         return parts.enter_context(gzip.GzipFile(fileobj=file))
     if compression == "bz2":

@@ -93,7 +93,7 @@ def contents_of(
     rows = rows_of(lines, layout, first)
     later: LineError | None = None
     while later is None:
-        some = []
+        some: list[tuple[int, list[str]]] = []
         try:
             some.extend(itertools.islice(rows, most_rows))
         except LineError as error:  # after the rows before it, which may have others
