@@ -368,6 +368,8 @@ def searched(training, held_out):
 
 DOORS = {
     "fit": lambda patch: network().fit(data_set()),
+    "batches": lambda patch: network().fit(batches=[data_set()]),
+    "a later batch": lambda patch: network().fit(batches=[numbers, data_set()]),
     "validation": lambda patch: network().fit(numbers, data_set()),
     "predict": lambda patch: network().fit(numbers).predict(data_set()),
     "score": lambda patch: network().fit(numbers).score(data_set()),
