@@ -389,6 +389,11 @@ def load_task(options: argparse.Namespace) -> Task:
         raise ValueError("a CSV file needs --target COLUMN, the column to predict")
     refuse_unused(options, "target", "task", "test_size")
     data = Dataset.from_csv(options.source, label=options.target)
+    refuse_text(
+        data,
+        options.source,
+        " or remove the column. If it is the column to predict, give label={!r}",
+    )
     data.check_finite()
     kind, reason = choose_kind(data, options)
     if kind == "regression":
@@ -398,6 +403,15 @@ def load_task(options: argparse.Namespace) -> Task:
     classes = with_class_codes(data)
     check_classes(classes, options.target, are_numbers=classes is not data)
     return Task("csv", *split(classes, options, kind), classes.class_names, reason)
+
+
+def refuse_text(data: Dataset, path: str, alternative: str = "") -> None:
+    """Refuse columns of text among the features; their name goes into ``alternative``."""
+    for name, texts in data.categories.items():
+        raise ValueError(
+            f"{path}, column {name!r}: {texts[0]!r} is not a number: encode categories as numbers"
+            + alternative.format(name)
+        )
 
 
 def choose_kind(data: Dataset, options: argparse.Namespace) -> tuple[str, str]:
@@ -534,6 +548,7 @@ def run_predict(options: argparse.Namespace) -> None:
         )
     network = load(options.model, device=options.device)
     data = Dataset.from_csv(options.source, columns=network.feature_names)
+    refuse_text(data, options.source)
     data.check_finite()
     output = to_host(network.predict(data))
     if not np.isfinite(output).all():

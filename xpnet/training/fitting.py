@@ -10,6 +10,7 @@ from ..backends import Array
 from ..backends._warnings import warn
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
+from ..data.categories import refuse_categories
 from .callback import Callback
 from .checks import (
     blaming,
@@ -253,6 +254,7 @@ def check_data(
     if isinstance(data, tuple) and data:
         check_names(frame_columns(data[0]), names)
     dataset = as_dataset(data)
+    refuse_categories(dataset.categories)  # before names, which differ from those of one_hot()
     if least:
         check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:
