@@ -45,8 +45,9 @@ def check_categories(
             f"X has {features.n_features} columns, but there are {len(feature_names)} "
             f"feature_names, and categories for {listed(categories)}: make a new Dataset"
         )
+    known = set(feature_names)
     for name in categories:
-        if name not in feature_names:
+        if name not in known:
             raise unknown_name("feature", name, feature_names)
     if isinstance(features, SparseRows):
         raise ValueError(
@@ -54,8 +55,9 @@ def check_categories(
             "with a column of 0 and 1 for each category and without categories"
         )
     if not isinstance(features, StoredRows):
+        place = {name: k for k, name in enumerate(feature_names)}
         for name, names in categories.items():
-            check_codes(features.X[:, feature_names.index(name)], name, names)
+            check_codes(features.X[:, place[name]], name, names)
     return categories
 
 

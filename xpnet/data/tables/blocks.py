@@ -128,6 +128,8 @@ def n_line_ends(content: bytes) -> int:
 
 def _end_of_rows(content: bytes) -> int:
     """Return where the last line ends that is not within quotes, or 0 if there is none."""
+    if b'"' not in content:  # much faster than counting
+        return len(content)
     quotes, end = content.count(b'"'), len(content)
     for _ in range(_TRIES):
         if quotes % 2 == 0:
@@ -141,9 +143,9 @@ def _end_of_rows(content: bytes) -> int:
 
 
 def _is_regular(content: bytes, delimiter: bytes) -> bool:
-    quotes = content.count(b'"')
-    if quotes == 0:
+    if b'"' not in content:
         return True
+    quotes = content.count(b'"')
     beginning = content.startswith(b'"') + sum(
         content.count(before + b'"') for before in (b"\n", b"\r", delimiter)
     )

@@ -62,8 +62,8 @@ class Columns:
         """How many rows have been added."""
         return self._rows.n_rows
 
-    def add(self, content: Content) -> None:
-        """Add some rows."""
+    def add(self, content: Content, share: float) -> None:
+        """Add some rows, after which this share of the file has been read."""
         numbers, label = content.numbers, self._selection.label
         rows = numbers
         if not self._straight or numbers.shape[1] > len(self._to):
@@ -80,7 +80,7 @@ class Columns:
                 self._label.append(codes)
             else:
                 rows[:, self._target[place]] = codes
-        self._rows.add(rows)
+        self._rows.add(rows, share)
 
     def table(self, label_name: str | None) -> Table:
         """Return what the columns are.

@@ -20,13 +20,13 @@ from .rows import LineError, UnexpectedText, contents_of, lines_of, rows_of
 from .selection import Request, Selection, select
 from .table import Table
 
-_BLOCK, _LARGEST_BLOCK = 1 << 22, 1 << 26
+_BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 22, 1 << 26, 1 << 16
 """The bytes of a block: enough to keep a library busy, few enough for the processor's cache."""
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 100_000
 """How much is read to find out which columns are numbers."""
 
-_CELLS = 1 << 18
+_CELLS = 1 << 16
 """How many cells Python's ``csv`` reads before they become arrays."""
 
 
@@ -75,12 +75,12 @@ def _read(
         if label_is_text:
             layout = _with_text(layout, selection.label)
         body = start[first_lines(start, header.n_lines) :]
-        pieces.size = _block_size(body)
+        pieces.size = _SMALL_BLOCK if kind is None else _block_size(body)
         contents = _contents(itertools.chain([body], pieces), header, layout, kind, selection.label)
         try:
             with Columns(selection, layout, limit) as columns:
                 for content in contents:
-                    columns.add(content)
+                    columns.add(content, text.share)
                 if not columns.n_rows:
                     raise ValueError(
                         f"{path} has a header but no rows: expected a row for each sample"

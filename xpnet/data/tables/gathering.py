@@ -15,8 +15,8 @@ from ...backends import resolve
 _SHARE = 0.5
 """The share of the free memory that the numbers of a table may take."""
 
-_GROWTH = 1.25
-"""By what factor the array grows."""
+_GROWTH, _MARGIN = 1.25, 1.1
+"""By what factor an array grows at least, and how much larger it is than expected."""
 
 _PIECE = 1 << 18
 """How many numbers are replaced at a time."""
@@ -58,8 +58,15 @@ class Gathered:
             self._file.close()
             _delete(self._file.name)
 
-    def add(self, block: np.ndarray) -> None:
-        """Add rows, an array of shape (k, n_columns)."""
+    def add(self, block: np.ndarray, share: float = 1.0) -> None:
+        """Add rows, an array of shape (k, n_columns).
+
+        Parameters
+        ----------
+        block : array
+        share : float, default 1
+            Which share of all rows there will be after it, as far as is known.
+        """
         start, self.n_rows = self.n_rows, self.n_rows + len(block)
         if self._file is None and self.n_rows * self._row_bytes > self._limit:
             self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - outlives this call
@@ -71,12 +78,22 @@ class Gathered:
             self._file.write(np.ascontiguousarray(block, self._dtype).data)
             return
         if self.n_rows > len(self._rows):
-            self._resize(max(self.n_rows, int(_GROWTH * len(self._rows))))
+            expected = min(self.n_rows / max(share, 1e-3), self._limit / self._row_bytes)
+            self._resize(int(max(self.n_rows, _GROWTH * len(self._rows), _MARGIN * expected)))
         self._rows[start : self.n_rows] = block
 
     def _resize(self, n: int) -> None:
-        """Give the array another number of rows, in place where the system can do that."""
-        self._rows.resize((n, self._n_columns), refcheck=False)
+        """Give the array another number of rows.
+
+        Memory that is not written to takes no room, so some is left over until the end. It is
+        copied at the beginning, and later extended in place, where the system can do that.
+        """
+        if n < 4 * len(self._rows):
+            self._rows.resize((n, self._n_columns), refcheck=False)
+            return
+        rows = np.empty((n, self._n_columns), self._dtype)
+        rows[: len(self._rows)] = self._rows
+        self._rows = rows
 
     def finish(self, mappings: Mapping[int, np.ndarray]) -> np.ndarray:
         """Return all rows; a read-only memory map of the file if they are in one.

@@ -44,8 +44,8 @@ class Text:
     ----------
     path : Path
         The file's path, for messages.
-    stream : binary file
-        Its content, decompressed.
+    file, stream : binary file
+        The file as it is, and its content, decompressed.
     encoding : str
 
     Attributes
@@ -54,8 +54,11 @@ class Text:
         As above; the encoding may be that of the byte order mark.
     """
 
-    def __init__(self, path: Path, stream: IO[bytes] | Decompressed, encoding: str) -> None:
-        self.path, self._stream = path, stream
+    def __init__(
+        self, path: Path, file: IO[bytes], stream: IO[bytes] | Decompressed, encoding: str
+    ) -> None:
+        self.path, self._file, self._stream = path, file, stream
+        self._size = max(path.stat().st_size, 1)
         start = stream.read(4)
         for mark, marked in _BYTE_ORDER_MARKS.items():
             if start.startswith(mark):
@@ -68,6 +71,11 @@ class Text:
         self._start, self.encoding = start, encoding
         is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
         self._decoder = None if is_utf8 else codecs.getincrementaldecoder(encoding)()
+
+    @property
+    def share(self) -> float:
+        """Which share of the file has been read."""
+        return min(self._file.tell() / self._size, 1.0)
 
     def read(self, size: int) -> bytes:
         """Return about ``size`` bytes; none at the end of the file.
@@ -123,7 +131,7 @@ def opened(
             first = file.peek(6)
             compression = next((n for magic, n in _MAGIC.items() if first.startswith(magic)), None)
         if compression is None:
-            yield Text(path, file, encoding)
+            yield Text(path, file, file, encoding)
             return
         if max_bytes is None:
             max_bytes = max(MAX_BYTES, _MOST_RATIO * path.stat().st_size)
@@ -131,7 +139,7 @@ def opened(
             stream = _decompressed(path, file, compression, parts)
         except DAMAGED as error:
             raise DamagedFileError(f"{path} is damaged ({error}): get it again") from error
-        yield Text(path, Decompressed(path, stream, max_bytes), encoding)
+        yield Text(path, file, Decompressed(path, stream, max_bytes), encoding)
 
 
 def _check_encoding(encoding: str) -> None:

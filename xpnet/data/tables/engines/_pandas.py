@@ -26,6 +26,7 @@ class Pandas(Engine):
             "sep": layout.delimiter,
             "decimal": layout.decimal,
             "keep_default_na": False,
+            "na_filter": layout.keeps_missing,  # without it, empty cells are refused
             "na_values": {place: list(self.MISSING) for place in layout.numbers},
             "encoding_errors": "strict",
         }
@@ -34,9 +35,6 @@ class Pandas(Engine):
 
     def read(self, block: bytes) -> Content | None:
         """Return the cells of some rows, or None."""
-        small = block.lower()
-        if b"true" in small or b"false" in small:  # it would read a column of them as 1 and 0
-            return None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # such as that rows with more cells are cut
@@ -48,6 +46,8 @@ class Pandas(Engine):
         if last.isna().any() or (last.dtype.kind != "f" and (last == "").any()):
             return None
         columns = [table[place].to_numpy() for place in self.layout.numbers]
+        if _may_be_true_or_false(columns, block):
+            return None
         n_missing = int(sum(np.isnan(column).sum() for column in columns))
         if n_missing and not self.layout.keeps_missing:
             return None
@@ -55,3 +55,12 @@ class Pandas(Engine):
         if not all(isinstance(cell, str) for column in texts for cell in column):
             return None
         return self.content(columns, n_missing, texts)
+
+
+def _may_be_true_or_false(columns: list[np.ndarray], block: bytes) -> bool:
+    """Whether a column may have the texts true and false, which pandas reads as 1 and 0."""
+    flags = (0.0, 1.0)
+    if not any(np.all(np.isin(column, flags) | np.isnan(column)) for column in columns):
+        return False
+    small = block.lower()
+    return b"true" in small or b"false" in small
