@@ -5,7 +5,7 @@ import datetime
 import numpy as np
 import pytest
 
-from xpnet.backends import UnknownNameError, resolve, to_host
+from xpnet.backends import resolve, to_host
 from xpnet.data import Dataset, as_dataset, one_hot, train_test_split
 
 
@@ -503,79 +503,6 @@ def test_labels_in_columns_or_in_words_are_refused():
         one_hot(["a", "b"])
 
 
-# CSV ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_a_csv_file_gives_features_labels_and_names(tmp_path, delimiter):
-    text = "height,kind,age\n1.5,1,30\n\n2,0,4e1\n2.25,1,50\n".replace(",", delimiter)
-    data = Dataset.from_csv(write(tmp_path / "a.csv", text), label="kind")
-    np.testing.assert_array_equal(data.X, [[1.5, 30], [2, 40], [2.25, 50]])
-    assert data.X.dtype == np.float64
-    assert (data.y.tolist(), data.y.dtype) == ([1, 0, 1], np.int64)
-    assert (data.feature_names, data.label_name) == (["height", "age"], "kind")
-    assert data.class_names is None
-
-
-def test_a_csv_file_of_integers_is_read_as_float64_and_may_have_no_label(tmp_path):
-    data = Dataset.from_csv(write(tmp_path / "a.csv", "a\n1\n2\n"))
-    assert (data.X.tolist(), data.X.dtype, data.y) == ([[1], [2]], np.float64, None)
-
-
-def test_csv_labels_may_be_numbers_or_text(tmp_path):
-    text = "a, price ,kind\n1,2,dog\n2,2.5,cat\n3,1,dog\n"
-    path = write(tmp_path / "a.csv", "\ufeff" + text)
-    floats = Dataset.from_csv(write(tmp_path / "b.csv", "a,price\n1,2\n2,2.5\n"), "price")
-    assert (floats.y.tolist(), floats.y.dtype) == ([2, 2.5], np.float64)
-    kinds = Dataset.from_csv(path, "kind")
-    assert kinds.feature_names == ["a", "price"], "the byte order mark is no part of a name"
-    assert (kinds.y.tolist(), kinds.y.dtype) == ([1, 0, 1], np.int64)
-    assert kinds.class_names == ["cat", "dog"]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "is empty"),
-        ("\n\n", "is empty"),
-        ("1,2\n3,4\n", "begins with numbers: put a header row"),
-        ("a,y\n", "header but no rows"),
-        ("a,a,y\n1,2,3\n", "more than once: a"),
-        ("y\n1\n", "no column except the label"),
-        (",a,y\n0,1,2\n", r"column 1 has no name: .*to_csv\(index=False\)"),
-        ("a,y\n1,2\n1,2,3\n", "line 3: 3 cells, but the header has 2"),
-        ("a,y\n1,2\n1\n", "line 3: 1 cells"),
-        ("a,y\n1,2\n\nred,2\n", "line 4, column 'a': 'red' is not a number.*label='a'"),
-        (
-            "a,y\n2026-01-31,2\n",
-            "give dates as numbers of days or remove the column. .*label='a'",
-        ),
-        ('a,y\n"1,5",2\n', "'1,5' is not a number: write numbers with a decimal point"),
-        ("a,y\n,2\n", "line 2, column 'a': the cell is empty"),
-        ("a,y\n1, \n", "line 2, column 'y': the cell is empty"),
-    ],
-)
-def test_a_csv_file_that_does_not_fit_is_refused_by_line(tmp_path, text, words):
-    with pytest.raises(ValueError, match=words):
-        Dataset.from_csv(write(tmp_path / "a.csv", text), "y", delimiter=",")
-
-
-def test_a_csv_file_or_column_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.csv: there is no such file"):
-        Dataset.from_csv(tmp_path / "none.csv")
-    with pytest.raises(UnknownNameError, match="did you mean 'price'"):
-        Dataset.from_csv(write(tmp_path / "a.csv", "a,price\n1,2\n"), "prise")
-    with pytest.raises(ValueError, match="one character"):
-        Dataset.from_csv(tmp_path / "a.csv", delimiter=", ")
-
-
-def test_a_csv_file_in_another_encoding_is_refused(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_bytes("größe,y\n1,2\n".encode("latin-1"))
-    with pytest.raises(ValueError, match="not UTF-8"):
-        Dataset.from_csv(path)
-
-
 def test_read_only_labels_are_taken_without_a_warning(backend):
     y = np.arange(3)
     y.flags.writeable = False
@@ -589,24 +516,3 @@ def test_rows_of_pytorchs_unsigned_targets_and_weights(dtype):
     part = Dataset(X, y, sample_weight=y).rows([3, 0])
     assert part.y.dtype == part.sample_weight.dtype == y.dtype
     assert to_host(part.y).tolist() == to_host(part.sample_weight).tolist() == [5, 3]
-
-
-@pytest.mark.parametrize(
-    ("cells", "said"),
-    [
-        (["1", "2", "3", "NA"], "has 'NA' among its numbers: fill it in, or drop its lines"),
-        (["100,000", "200,000"], "has numbers written like '100,000': write them with"),
-        (["15 %", "20 %", "none"], "has numbers written like '15 %'"),
-    ],
-)
-def test_numbers_that_text_turns_into_classes_give_a_warning(cells, said, tmp_path):
-    path = write(tmp_path / "a.csv", "\n".join(["a;y", *(f"1;{cell}" for cell in cells)]))
-    with pytest.warns(UserWarning, match=f"column 'y' {said}.* are read as classes"):
-        data = Dataset.from_csv(path, "y", delimiter=";")
-    assert data.class_names == sorted(cells)
-
-
-@pytest.mark.parametrize("cells", [["low", "high"], ["1", "2a", "2b"], ["1", "one"]])
-def test_classes_that_are_not_mostly_numbers_give_no_warning(cells, tmp_path):
-    path = write(tmp_path / "a.csv", "\n".join(["a,y", *(f"1,{cell}" for cell in cells)]))
-    assert Dataset.from_csv(path, "y").class_names == sorted(cells)

@@ -550,10 +550,32 @@ def test_the_constructor_reads_frames_in_the_same_way(make):
     assert data.X.tolist() == [[1, 1], [2, 0]]
     assert data.feature_names == ["a", "hue"]
     assert data.categories == {"hue": ["blue", "red"]}
-    data.X = make(columns(a=[1.0, 2.0], hue=["white", "blue"]))
-    assert data.categories == {"hue": ["blue", "white"]}
-    data.X = [[1.0, 2.0], [3.0, 4.0]]
-    assert data.categories == {}
+    with pytest.raises(TypeError, match=r"in 'hue'.*one_hot\(\)"):
+        NeuralNetwork(1, 2).add(DenseLayer(1, (2,))).fit(data)
+    NeuralNetwork(1, 2).add(DenseLayer(1, (3,))).fit(data.one_hot())
+
+
+def test_given_names_win_over_those_of_a_frame():
+    frame = pl.DataFrame({"a": [1.0, 2.0], "hue": ["red", "blue"]})
+    data = Dataset(frame, feature_names=["b", "colour"])
+    assert data.categories == {"colour": ["blue", "red"]}
+    data = Dataset(frame, categories={"a": ["zero", "one", "two"]})
+    assert data.categories == {"hue": ["blue", "red"], "a": ["zero", "one", "two"]}
+    with pytest.raises(ValueError, match=r"X has texts or categories in 'hue'.*leave them out"):
+        Dataset(frame, categories={"hue": ["red", "blue"]})
+
+
+def test_other_features_have_the_same_categories():
+    frame = pl.DataFrame({"a": [1.0, 2.0], "hue": ["red", "blue"]})
+    data = Dataset(frame)
+    data.X = frame[::-1]
+    assert (data.X.tolist(), data.categories) == ([[2, 0], [1, 1]], {"hue": ["blue", "red"]})
+    with pytest.raises(ValueError, match=r"categories in 'hue'.*not those.*make a new Dataset"):
+        data.X = pl.DataFrame({"a": [1.0, 2.0], "hue": ["red", "white"]})
+    assert data.X.tolist() == [[2, 0], [1, 1]]
+    for without in (Dataset([[1.0, 2.0]]), Dataset([[1.0, 2.0]], feature_names=["a", "hue"])):
+        with pytest.raises(ValueError, match="make a new Dataset"):
+            without.X = frame
 
 
 @pytest.mark.parametrize("make", [lambda t: t.to_pandas(), pl.from_arrow, lambda t: t])
@@ -585,9 +607,10 @@ def test_more_numbers_than_memory_may_hold_are_mapped_and_trained_on(source, tmp
     )
     data = STREAMS[source](tmp_path, given, "y", memory_limit=10_000)
     assert isinstance(data.X, np.memmap)
-    assert repr(data) == "Dataset(5000 samples, 3 features of float64 stored, labels of int64)"
+    assert data.X.dtype == np.float64
     np.testing.assert_array_equal(data.X[:, :2], numbers)
     assert data.X[:4, 2].tolist() == [0, 1, 2, 0]
+    net = NeuralNetwork(1, 100).add(DenseLayer(1, (5,))).fit(data.one_hot())
     data = STREAMS[source](tmp_path, given, "y", exclude=["c"], memory_limit=10_000)
     net = NeuralNetwork(1, 100, memory_limit=420_000).add(DenseLayer(1, (2,))).fit(data)
     assert np.isfinite(net.history["loss"]).all()
@@ -605,7 +628,7 @@ def test_a_table_that_is_refused_leaves_no_file_behind(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("memory_limit", [0, -1, np.inf, "1 GB"])
+@pytest.mark.parametrize("memory_limit", [0, -1, 1.5, "1 GB"])
 def test_memory_limits_that_are_none_are_refused(memory_limit):
     with pytest.raises((ValueError, TypeError), match="memory_limit="):
         Dataset.from_arrow(columns(a=[1]), memory_limit=memory_limit)

@@ -32,8 +32,6 @@ from . import (
     train_test_split,
 )
 from .backends import DeviceUnavailableError, available_backends, ops, resolve, to_host
-from .data.csv import text_among_numbers
-from .data.reading import is_date
 from .optimizers import OPTIMIZERS
 from .training.errors import DivergedError
 from .training.memory import MemoryPlanError
@@ -169,15 +167,20 @@ _OPTIONS = {
 
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS)})=('[^']*'|\"[^\"]*\"|[^\s,:;()]+)")
 
+_HINT = re.compile(r" \([^()]*\b(?:decimal|delimiter|encoding|exclude|id|missing)=[^()]*\)")
+
 
 def with_option_names(message: str) -> str:
     """Replace the arguments that a message of the library names by options.
+
+    A remark in parentheses that names an argument without an option is left out.
 
     Examples
     --------
     >>> with_option_names("'red' is not a number: give label='colour of eyes'")
     "'red' is not a number: give --target 'colour of eyes'"
     """
+    message = _HINT.sub("", message)
     return _ARGUMENT.sub(
         lambda found: f"{_OPTIONS[found[1]]} {shlex.quote(found[2].strip(chr(34) + chr(39)))}",
         message,
@@ -377,19 +380,20 @@ def load_task(options: argparse.Namespace) -> Task:
         refuse_unused(options, "data")
         training, test = datasets.load_mnist(options.data)
         return Task("mnist", training, test, [str(k) for k in range(10)])
-    ending = os.path.splitext(options.source)[1].lower()
-    if ending in (".gz", ".zip", ".bz2", ".xz", ".zst"):
-        raise ValueError(f"{options.source} is compressed: unpack it first")
-    if ending not in (".csv", ".tsv"):
+    if not re.search(r"\.[ct]sv(\.(gz|zip|bz2|xz|zst))?$", options.source, re.IGNORECASE):
         raise ValueError(
-            f"{options.source!r}: expected digits, mnist or a file that ends in .csv or .tsv"
+            f"{options.source!r}: expected digits, mnist or a file that ends in .csv or .tsv, or "
+            "these with .gz, .zip, .bz2, .xz or .zst"
         )
     if options.target is None:
         raise ValueError("a CSV file needs --target COLUMN, the column to predict")
     refuse_unused(options, "target", "task", "test_size")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* are read as classes")  # choose_kind refuses them
-        data = Dataset.from_csv(options.source, label=options.target)
+    data = Dataset.from_csv(options.source, label=options.target)
+    refuse_text(
+        data,
+        options.source,
+        " or remove the column. If it is the column to predict, give label={!r}",
+    )
     data.check_finite()
     kind, reason = choose_kind(data, options)
     if kind == "regression":
@@ -401,27 +405,26 @@ def load_task(options: argparse.Namespace) -> Task:
     return Task("csv", *split(classes, options, kind), classes.class_names, reason)
 
 
+def refuse_text(data: Dataset, path: str, alternative: str = "") -> None:
+    """Refuse columns of text among the features; their name goes into ``alternative``."""
+    for name, texts in data.categories.items():
+        raise ValueError(
+            f"{path}, column {name!r}: {texts[0]!r} is not a number: encode categories as numbers"
+            + alternative.format(name)
+        )
+
+
 def choose_kind(data: Dataset, options: argparse.Namespace) -> tuple[str, str]:
     """Return "classification" or "regression", and why."""
     column, named = f"the column {options.target!r}", options.task not in (None, "auto")
+    text = None
     if data.class_names is not None:
-        text, each = f"{column} has text, e.g. {data.class_names[0]!r}", "text"
-        problem = text_among_numbers(data.class_names)
-        if problem is not None:
-            problem = f"{column} {problem}"
-        elif all(map(is_date, data.class_names)):
-            each = "date"
-            problem = f"{text}: write dates as numbers, e.g. seconds since the first one"
+        text = f"{column} has text, e.g. {data.class_names[0]!r}"
         if options.task == "regression":
-            raise ValueError(f"--task regression: {problem or f'{text}: expected only numbers'}")
-        if problem and not named:
-            raise ValueError(
-                f"--target {shlex.quote(options.target)}: {problem}, or give "
-                f"--task classification to make each {each} a class"
-            )
+            raise ValueError(f"--task regression: {text}: expected only numbers")
     if named:
         return options.task, f"--task {options.task}"
-    if data.class_names is not None:
+    if text is not None:
         return "classification", text
     values = np.unique(to_host(data.y))
     if not np.array_equal(values, np.floor(values)):
@@ -545,6 +548,7 @@ def run_predict(options: argparse.Namespace) -> None:
         )
     network = load(options.model, device=options.device)
     data = Dataset.from_csv(options.source, columns=network.feature_names)
+    refuse_text(data, options.source)
     data.check_finite()
     output = to_host(network.predict(data))
     if not np.isfinite(output).all():

@@ -95,7 +95,7 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     backend = model.backend_for(data.X)
     model.to(backend)
     with backend.active():
-        placed = place(data, intake_of(model, backend), y)
+        placed = place(data, intake_of(model, backend), y, read=True)
         return _inspect_batch(model, next(placed.batches(len(data))), loss)
 
 

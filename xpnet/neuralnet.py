@@ -1,6 +1,6 @@
 """The network: layers, a loss and an optimizer, with training and prediction."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 from .backends import Array
@@ -42,8 +42,8 @@ class NeuralNetwork(TrainableModel):
     verbose : bool, default False
         Whether to print a line after each epoch.
     loss : str, LossFunction or subclass, default MeanSquaredError
-        An instance is never changed. ``fit`` may replace the attribute ``loss`` with a copy; see
-        its notes.
+        An instance is never changed. For ``class_weight="balanced"``, ``fit`` replaces the
+        attribute ``loss`` with a copy that has the weights.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
         Recorded in the history, and computed by :meth:`score`; by default, none. A function gets
         all samples of an epoch at once: the targets, of shape (n,) for class indices and otherwise
@@ -163,22 +163,34 @@ class NeuralNetwork(TrainableModel):
 
     def fit(
         self,
-        dataset: Dataset | tuple[Any, ...],
+        dataset: Dataset | tuple[Any, ...] | None = None,
         validation: Dataset | tuple[Any, ...] | None = None,
         *,
+        batches: Iterable[Any] | Callable[[], Iterable[Any]] | None = None,
+        steps_per_epoch: int | None = None,
         epochs: int | None = None,
         restart: bool = False,
         callbacks: Callback | Iterable[Callback] | None = None,
         eval_every: int = 1,
     ) -> Self:
-        """Train on a data set.
+        """Train on a data set, or on batches that are made as training goes on.
 
         Parameters
         ----------
-        dataset : Dataset, (X, y) or (X, y, sample_weight)
+        dataset : Dataset, (X, y) or (X, y, sample_weight), optional
         validation : the same, optional
             Data whose loss and metric are recorded after each epoch. The network does not learn
             from them.
+        batches : iterable, or function that returns one, optional
+            In place of ``dataset``: each item, in the forms of ``dataset``, is the batch of a step,
+            of any size; ``batch_size`` and ``shuffle`` are not used. Items are taken in order, in
+            this thread, each when the step before is done. A function is called for each pass, and
+            a generator is closed in the end. Code that makes items from predictions of the network
+            needs ``steps="formulas"``; other steps update the network at the end of an epoch.
+        steps_per_epoch : int, optional
+            The number of batches in an epoch. The next epoch goes on after them; if the batches
+            end, a new pass begins. By default an epoch is one pass, which for endless batches never
+            ends (except by Ctrl-C).
         epochs : int, optional
             The number of epochs to train for; by default the network's ``epochs``.
         restart : bool, default False
@@ -198,7 +210,8 @@ class NeuralNetwork(TrainableModel):
         ------
         ValueError, TypeError
             The data do not fit the network or the loss, or nothing can be learned from them. The
-            network is unchanged.
+            network is unchanged; by a later batch, or if ``batches`` cannot be begun anew, it is as
+            it was before that epoch.
         DivergedError
             The loss, or the total weight of a batch, became NaN or infinite. The network is as it
             was before that epoch.
@@ -219,16 +232,12 @@ class NeuralNetwork(TrainableModel):
             The network's type has too few digits for the targets or for a feature; the last batch
             of each epoch has one sample, from which batch normalization learns nothing; the network
             has no parameters; or it has learned little from targets that need a ``target_unit``.
-
-        Notes
-        -----
-        With ``class_weight="balanced"``, ``net.loss`` becomes a copy of the loss, whose attribute
-        ``balanced_weight`` has the weights for these data.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
         again = check_flag("restart", restart)
-        fitting.fit(self, dataset, validation, epochs, again, called, every)
+        data = fitting.data_of(dataset, batches, steps_per_epoch)
+        fitting.fit(self, data, validation, epochs, again, called, every)
         return self
 
     def predict(self, dataset: Dataset | Any) -> Array:
@@ -317,15 +326,6 @@ class NeuralNetwork(TrainableModel):
         Explanation
             ``chosen`` is "formulas", "compiled" or "captured". ``reasons`` is a dict of the reason
             for each faster way that is not taken. ``print`` shows both.
-
-        Examples
-        --------
-        >>> from xpnet import DenseLayer, NeuralNetwork
-        >>> net = NeuralNetwork(steps="formulas").add(DenseLayer(1, input_shape=(1,)))
-        >>> print(net.explain_steps([[1.0], [2.0]], [0.0, 1.0]))
-        Steps: formulas.
-        Not captured: steps='formulas' asks for another way.
-        Not compiled: steps='formulas' asks for another way.
         """
         return fitting.explain_steps(self, fitting.joined(X, y, sample_weight))
 

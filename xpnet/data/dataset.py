@@ -1,7 +1,7 @@
 """Data sets: samples and labels with their names, in any library, checked when they are made."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,12 @@ import numpy as np
 from ..backends import Array, to_host
 from ..common.checks import check_count, check_flag, check_texts
 from . import reading
-from .features import Features, kind_of, take_dense
+from .categories import check_categories, check_same_categories, joined_categories, with_names
+from .encoding import WithCategories
+from .features import Features, StoredRows, kind_of, take_dense
 from .finite import check_finite
 from .from_tables import FromTables
+from .ids import check_ids
 from .splitting import count_test, stratified
 from .stored import type_name
 from .tables.table import Table
@@ -20,7 +23,7 @@ from .tables.table import Table
 __all__ = ["Dataset", "as_dataset", "take_rows", "train_test_split"]
 
 
-class Dataset(FromTables):
+class Dataset(FromTables, WithCategories):
     """Samples in rows, with their labels, weights and names.
 
     Arrays are not copied, and keep their library, device and type.
@@ -47,11 +50,17 @@ class Dataset(FromTables):
         The weight of each sample: finite, 0 or more, not all 0. Moved like ``y``.
     class_names : sequence of str, optional
         The names of the classes 0, 1, ... in ``y``.
+    categories : dict of str to list of str, optional
+        For features, by name, that hold codes of categories: the names of the codes 0, 1, ... A
+        last name None stands for missing cells. Networks do not take such features: see
+        :meth:`one_hot`.
+    ids : array-like of shape (n_samples,), optional
+        A name for each sample, text or an integer. They are carried along, and not used otherwise.
 
     Attributes
     ----------
-    X, y, feature_names, label_name, sample_weight, class_names
-        As above; None if not given.
+    X, y, feature_names, label_name, sample_weight, class_names, categories, ids
+        As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array.
     features : DenseRows, SparseRows or StoredRows
         ``X`` as rows of its kind.
 
@@ -60,7 +69,8 @@ class Dataset(FromTables):
     TypeError
         The data are not real numbers, but e.g. text, dates, objects or complex numbers.
     ValueError
-        Shapes do not fit each other, a frame has missing values, or names or weights are invalid.
+        Shapes do not fit each other, a frame has missing values, or names or weights are invalid,
+        or a feature with categories has a number that is not a code.
 
     Examples
     --------
@@ -72,11 +82,9 @@ class Dataset(FromTables):
     """
 
     y: Array | None
-    feature_names: list[str] | None
     label_name: str | None
     sample_weight: Array | None
     class_names: list[str] | None
-    categories: dict[str, list[str | None]]
     ids: np.ndarray | None
 
     def __init__(
@@ -87,9 +95,10 @@ class Dataset(FromTables):
         label_name: str | None = None,
         sample_weight: Any = None,
         class_names: Sequence[str] | None = None,
+        categories: Mapping[str, Sequence[str | None]] | None = None,
+        ids: Any = None,
     ) -> None:
-        self._features, columns, self.categories = reading.read_features(X)
-        self.ids = None
+        self._features, columns, found = reading.read_features(X)
         self.y = None
         label: list[str] = []
         if y is not None:
@@ -105,22 +114,38 @@ class Dataset(FromTables):
         self.class_names = None
         if class_names is not None:
             self.class_names = check_texts("class_names", class_names)
+        named = with_names(found, self.feature_names)
+        given = joined_categories(named, categories)
+        self.categories = check_categories(given, self.feature_names, self._features)
+        self.ids = check_ids(ids, len(self))
 
     @classmethod
     def _from_table(cls, table: Table) -> "Dataset":
-        """Make a data set of what was read from a table."""
-        data = cls(table.X, table.y, table.names, table.label_name, class_names=table.class_names)
-        data.categories, data.ids = table.categories, table.ids
-        return data
+        """Return the data set of a table."""
+        return cls(
+            table.X,
+            table.y,
+            table.names,
+            table.label_name,
+            class_names=table.class_names,
+            categories=table.categories,
+            ids=table.ids,
+        )
 
     @property
     def X(self) -> Any:
-        """The features as an array, a CSR matrix or stored data; setting them reads others."""
+        """The features as an array, a CSR matrix or stored data; setting them reads others.
+
+        Features with categories must hold codes of the same categories again.
+        """
         return self._features.X
 
     @X.setter
     def X(self, X: Any) -> None:
-        self._features, _, self.categories = reading.read_features(X)
+        features, _, found = reading.read_features(X)
+        check_same_categories(with_names(found, self.feature_names), self.categories)
+        check_categories(self.categories, self.feature_names, features)
+        self._features = features
 
     @property
     def features(self) -> Features:
@@ -133,7 +158,9 @@ class Dataset(FromTables):
     def __repr__(self) -> str:
         features = f"{self.n_features} features of {type_name(self.X)} {self._features.where}"
         labels = "" if self.y is None else f", labels of {type_name(self.y)}"
-        return f"Dataset({len(self)} samples, {features}{labels})"
+        categories = f" ({len(self.categories)} with categories)" if self.categories else ""
+        ids = "" if self.ids is None else ", ids"
+        return f"Dataset({len(self)} samples, {features}{categories}{labels}{ids})"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -147,6 +174,9 @@ class Dataset(FromTables):
 
     def rows(self, index: Any) -> "Dataset":
         """Return the samples at ``index``, in that order, with the same names.
+
+        Stored features stay stored if the chosen rows would take more than a tenth of the free
+        memory. They are then read row by row, fastest if ``index`` is sorted.
 
         Parameters
         ----------
@@ -170,6 +200,7 @@ class Dataset(FromTables):
             None if each is None else take_dense(each, index)
             for each in (self.y, self.sample_weight)
         )
+        part.ids = None if self.ids is None else self.ids[index]
         return part
 
     def check_finite(self) -> None:
@@ -219,6 +250,10 @@ def train_test_split(
 ) -> tuple[Dataset, Dataset]:
     """Shuffle the samples and split them in two parts.
 
+    Of stored data, each part gets the same samples, but in the order of the file, in which they are
+    read fastest. Training shuffles them, unless the network has ``shuffle=False``. A part that is
+    too large for memory stays stored (see :meth:`Dataset.rows`).
+
     Parameters
     ----------
     dataset : Dataset or tuple (X, y)
@@ -258,6 +293,8 @@ def train_test_split(
         chosen = stratified(to_host(dataset.y), order, n_test)
     in_test = np.zeros(n, dtype=bool)
     in_test[chosen] = True
+    if isinstance(dataset.features, StoredRows):
+        order = np.arange(n)
     return dataset.rows(order[~in_test[order]]), dataset.rows(order[in_test[order]])
 
 

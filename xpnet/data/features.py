@@ -26,6 +26,7 @@ from ..backends import (
 from . import moments, stored
 from .finite import check_finite, named, not_finite
 from .mapped import Read
+from .selected import Selected, fits_in_memory
 
 _HOST_NUMBERS, _DEVICE_NUMBERS = 1 << 15, 1 << 22
 """Numbers per piece: 256 KiB on the host, to fit in its cache; enough to keep a device busy."""
@@ -81,7 +82,7 @@ class Rows(ABC):
 
     @abstractmethod
     def rows(self, index: np.ndarray) -> "Rows":
-        """Return the rows at ``index``, an integer array of shape (k,), in memory."""
+        """Return the rows at ``index``, an integer array of shape (k,)."""
 
     @abstractmethod
     def check_finite(self, columns: Sequence[str] | None = None) -> None:
@@ -204,13 +205,15 @@ class StoredRows(SlicedRows):
         """Bytes that all rows take in memory, in their own type."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def rows(self, index: np.ndarray) -> DenseRows:
-        """Read some of the rows, in the order of the file."""
-        return DenseRows(stored.read_rows(self.X, index))
+    def rows(self, index: np.ndarray) -> "DenseRows | StoredRows":
+        """Read some of the rows, or leave them stored if they take much of the memory."""
+        if fits_in_memory(len(index) * self.streamed_row_bytes):
+            return DenseRows(stored.read_rows(self.X, index))
+        return StoredRows(Selected(self.X, index))
 
     def read(self) -> DenseRows:
-        """Read all rows into memory."""
-        return DenseRows(stored.read_all(self.X))
+        """Read all rows into memory, in the order of the file."""
+        return DenseRows(self.X[:] if isinstance(self.X, Selected) else stored.read_all(self.X))
 
     def check_finite(self, columns: Sequence[str] | None = None) -> None:
         """Do nothing: stored rows are checked when they are read."""
@@ -219,7 +222,7 @@ class StoredRows(SlicedRows):
         """Read blocks of rows from all parts of the data, or all rows if there are few."""
         starts = np.linspace(0, max(len(self) - _BLOCK, 0), _BLOCKS, dtype=np.int64)
         index = np.unique(starts[:, None] + np.arange(_BLOCK))
-        return self.rows(index[index < len(self)])
+        return DenseRows(stored.read_rows(self.X, index[index < len(self)]))
 
     def pieces(self) -> Generator[Array, None, None]:
         """Yield the rows in pieces of float64, of whole chunks of the file."""

@@ -1,10 +1,12 @@
 """Data sets from tables whose columns have types: data frames, Arrow data, Parquet files."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from .tables.frames import read_frame
+from .tables.selection import Request, keeps_missing
 from .tables.streams import read_arrow, read_parquet
 from .tables.table import Table
 
@@ -13,8 +15,9 @@ class FromFrames:
     """The constructors of data sets that read tables whose columns have types."""
 
     @classmethod
+    @abstractmethod
     def _from_table(cls, table: Table) -> Self:
-        raise NotImplementedError
+        """Return the data set of a table."""
 
     @classmethod
     def from_frame(
@@ -83,7 +86,8 @@ class FromFrames:
         (array([[1, 1],
                [3, 0]]), {'hue': ['blue', 'red']})
         """
-        return cls._from_table(read_frame(frame, "frame", label, columns, exclude, id, missing))
+        request = Request(label, columns, exclude, id, keeps_missing(missing))
+        return cls._from_table(read_frame(frame, "frame", request))
 
     @classmethod
     def from_arrow(
@@ -95,7 +99,7 @@ class FromFrames:
         exclude: Sequence[str] = (),
         id: str | None = None,
         missing: str = "error",
-        memory_limit: float | None = None,
+        memory_limit: int | None = None,
     ) -> Self:
         """Read Arrow data, such as the result of a query, one batch after another.
 
@@ -107,7 +111,7 @@ class FromFrames:
         label, columns, exclude, id, missing
             See `from_frame`. With ``missing="keep"``, whole numbers and booleans that the stream
             allows to be missing become ``float64``, since later batches may lack some.
-        memory_limit : float, optional
+        memory_limit : int, optional
             The most bytes of numbers to keep in memory; by default half of the free memory. If
             there are more, ``X`` is a memory map of a temporary file.
 
@@ -131,7 +135,8 @@ class FromFrames:
         >>> Dataset.from_arrow(table.to_reader(), label="price")
         Dataset(2 samples, 1 features of float64 on cpu, labels of int64)
         """
-        return cls._from_table(read_arrow(data, label, columns, exclude, id, missing, memory_limit))
+        request = Request(label, columns, exclude, id, keeps_missing(missing))
+        return cls._from_table(read_arrow(data, request, memory_limit))
 
     @classmethod
     def from_parquet(
@@ -144,7 +149,7 @@ class FromFrames:
         id: str | None = None,
         missing: str = "error",
         engine: str = "auto",
-        memory_limit: float | None = None,
+        memory_limit: int | None = None,
     ) -> Self:
         """Read a Parquet file, or several, some rows at a time and only the columns in use.
 
@@ -160,7 +165,7 @@ class FromFrames:
         engine : "auto", "pyarrow" or "polars", default "auto"
             The library that decodes the file: pyarrow if it is installed. Polars sorts the names of
             categories, and decodes more rows at a time.
-        memory_limit : float, optional
+        memory_limit : int, optional
             See `from_arrow`.
 
         Returns
@@ -187,6 +192,5 @@ class FromFrames:
         ...     Dataset.from_parquet(f"{folder}/prices.parquet", label="price")
         Dataset(2 samples, 1 features of float64 on cpu, labels of int64)
         """
-        return cls._from_table(
-            read_parquet(path, label, columns, exclude, id, missing, engine, memory_limit)
-        )
+        request = Request(label, columns, exclude, id, keeps_missing(missing))
+        return cls._from_table(read_parquet(path, request, engine, memory_limit))

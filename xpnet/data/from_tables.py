@@ -1,17 +1,18 @@
-"""Data sets from tables: CSV and Parquet files, Arrow data, data frames."""
+"""Data sets from tables: CSV files, and those of :mod:`xpnet.data.from_frames`."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from ..common.checks import check_path
-from .csv import read_csv
+from ..backends._errors import shown
+from ..common.checks import check_count, check_path, check_text
 from .from_frames import FromFrames
-from .tables.table import Table
+from .tables.csv_file import Format, read_csv
+from .tables.selection import Request, keeps_missing
 
 
 class FromTables(FromFrames):
-    """The constructors of data sets that read tables."""
+    """The ways to make a data set from a table; base of :class:`xpnet.Dataset`."""
 
     @classmethod
     def from_csv(
@@ -19,25 +20,67 @@ class FromTables(FromFrames):
         path: str | Path,
         label: str | None = None,
         columns: Sequence[str] | None = None,
+        *,
+        exclude: Sequence[str] = (),
+        id: str | None = None,
         delimiter: str | None = None,
+        decimal: str = ".",
+        missing: str = "error",
+        encoding: str = "utf-8",
+        compression: str | None = "infer",
+        engine: str = "auto",
+        memory_limit: int | None = None,
+        max_bytes: int | None = None,
     ) -> Self:
-        """Read a CSV file with a header row; every feature column holds numbers.
+        r"""Read a CSV file with a header row.
+
+        A column is numbers if all its cells are: ``1``, ``-1.5``, ``1e-3``, ``inf``. A column of
+        ``true`` and ``false`` becomes 1 and 0. A column of other texts becomes categories: integer
+        codes in ``X``, with their names in ``categories``. Numbers mixed with texts, numbers with
+        separators, currencies or units, dates and times are refused.
 
         Parameters
         ----------
         path : str or Path
-            A file in UTF-8, not compressed. Empty and blank lines are skipped.
+            A text file. Blank lines are skipped.
         label : str, optional
-            The column that becomes ``y``. None of its cells may be missing (empty or "nan"). If all
-            are whole numbers, ``y`` is ``int64``; if all are numbers, it is ``float64``. Otherwise
-            the distinct texts, sorted, become the class indices 0, 1, ... (``int64``), and are kept
-            in ``class_names``.
+            The column that becomes ``y``: ``int64`` if all are whole numbers, ``float64`` if they
+            are other numbers. Texts become the classes 0, 1, ... (``int64``) in alphabetical
+            order, with their names in ``class_names``. A column that is mostly numbers never
+            becomes classes: its other cells are refused. Numbers are compared as numbers, so 01
+            and 1 are the same.
         columns : sequence of str, optional
-            The columns that become ``X``, in this order; by default all but ``label``. Other
-            columns may have any content.
+            The features, in this order. By default all columns that are not named by ``label``,
+            ``exclude`` or ``id``.
+        exclude : sequence of str, optional
+            Columns to leave out. Columns that are not read may have any content.
+        id : str, optional
+            A column that names the rows. It is kept as text in ``ids``, and is no feature.
         delimiter : str, optional
-            One character. By default, a tab if the file's name ends in ``.tsv``; otherwise
-            detected from the first lines, among ``, ; | tab``.
+            One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the one
+            among ``, ; | tab`` that splits the first lines alike.
+        decimal : {".", ","}, default "."
+            The decimal sign.
+        missing : {"error", "keep"}, default "error"
+            Whether cells may be missing. With "keep", a missing number or label is NaN, and a
+            missing category has the last code, whose name is None. Among numbers, empty cells and
+            the texts ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?``, ``-`` and ``.`` are
+            missing. Among texts, empty cells, ``NaN`` and ``null`` are; ``NA`` may be a name.
+        encoding : str, default "utf-8"
+            The file's encoding. A byte order mark of UTF-16 or UTF-32 overrides "utf-8".
+        compression : {"infer", "gzip", "bz2", "xz", "zip", "zstd"} or None, default "infer"
+            How the file is compressed; by default judged by its first bytes.
+        engine : {"auto", "pyarrow", "polars", "pandas", "csv"}, default "auto"
+            The library that reads the file; by default, the first of these that is installed. All
+            give the same result. "csv" is Python's own, and takes about ten times as long.
+        memory_limit : int, optional
+            The most bytes that the features may take in memory; by default, half of the free
+            memory. Larger ones are written to a temporary file, and ``X`` is a memory map of it,
+            from which training, scores and predictions are streamed. The environment variable
+            ``TMPDIR`` names the folder.
+        max_bytes : int, optional
+            The most bytes that a compressed file may have when decompressed; by default 1 GiB, or
+            a hundred times its size if that is more.
 
         Returns
         -------
@@ -49,10 +92,41 @@ class FromTables(FromFrames):
         FileNotFoundError
             There is no such file.
         UnknownNameError
-            The file does not have the column ``label``, or one of ``columns``.
+            The file does not have a column that is named, or the engine is not known.
+        ImportError
+            The engine is not installed.
         ValueError
-            The file is empty or compressed, or has no header or a column without a name. Or a row
-            has the wrong number of cells or a cell that is not a number; the message has the line.
+            The file is empty or damaged, has no header, or is not in the encoding. Or a row has the
+            wrong number of cells, or a cell that its column cannot have; the message has the line,
+            the column and the cell.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from xpnet import Dataset
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder, "fruit.csv")
+        ...     _ = path.write_text("name,colour,weight\nfig,green,40\nplum,red,55\n")
+        ...     data = Dataset.from_csv(path, label="weight", id="name")
+        >>> data.X.tolist(), data.y.tolist(), data.categories
+        ([[0.0], [1.0]], [40, 55], {'colour': ['green', 'red']})
         """
-        names, X, y, class_names = read_csv(check_path("path", path), label, columns, delimiter)
-        return cls._from_table(Table(names, X, y=y, label_name=label, class_names=class_names))
+        most = None if max_bytes is None else check_count("max_bytes", max_bytes)
+        delimiter = _check_delimiter(delimiter, decimal)
+        written = Format(delimiter, decimal, check_text("encoding", encoding), compression, most)
+        request = Request(label, columns, exclude, id, keeps_missing(missing))
+        limit = None if memory_limit is None else check_count("memory_limit", memory_limit)
+        return cls._from_table(read_csv(check_path("path", path), written, request, engine, limit))
+
+
+def _check_delimiter(delimiter: str | None, decimal: str) -> str | None:
+    if decimal not in (".", ","):
+        raise ValueError(f"decimal={shown(decimal)}: expected '.' or ','")
+    if delimiter is None:
+        return None
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise ValueError(f"delimiter={shown(delimiter)}: expected one character, e.g. ';'")
+    if delimiter == decimal:
+        raise ValueError(f"delimiter={delimiter!r} is the decimal sign, too: expected another")
+    return delimiter

@@ -1,6 +1,5 @@
 """Reading arrays, lists, tables and sparse matrices as real numbers, or refusing them."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -17,18 +16,19 @@ from .stored import read_all
 from .tables.frame_types import as_frame, column_names, is_lazy
 from .tables.frames import read_frame
 from .tables.objects import ENCODE, HINTS, as_numbers, is_number, kind_of_time, missing_cells
+from .tables.selection import Request
 
 _REAL = ("bool", "integral", "real floating")
-_DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
 
 
 _KEEP = "fill them in or drop these rows, or give Dataset.from_frame(frame, missing='keep')"
 
 
-def read_features(X: Any) -> tuple[Features, list[str], dict[str, list[str | None]]]:
+def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | None]]]:
     """Return features as rows of one kind, and the names of their columns and categories.
 
-    Without names, the list and the dict are empty. Stored data are not read.
+    The names of categories have the position of their column as keys. Both are empty if there are
+    none. Stored data are not read.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def read_features(X: Any) -> tuple[Features, list[str], dict[str, list[str | Non
         They are not a table of real numbers, or have missing values.
     """
     kind, names = kind_of(X), cast(list[str], [])
-    categories: dict[str, list[str | None]] = {}
+    categories: dict[int, list[str | None]] = {}
     rows: Any = X
     if kind is SparseRows:
         rows = canonical(X) if X.ndim == 2 else X
@@ -51,8 +51,9 @@ def read_features(X: Any) -> tuple[Features, list[str], dict[str, list[str | Non
         if np.dtype(X.dtype).kind not in "biuf":
             raise _not_numbers("X", np.dtype(X.dtype))
     elif column_names(X) is not None or is_lazy(X):
-        table = read_frame(X, "X", advice=_KEEP, may_be_empty=True)
-        rows, names, categories = table.X, table.names, table.categories
+        table = read_frame(X, "X", Request(), advice=_KEEP, may_be_empty=True)
+        rows, names = table.X, table.names
+        categories = {names.index(name): found for name, found in table.categories.items()}
     else:
         rows, names = read_numbers("X", X)
     _check_table(rows, X)
@@ -174,11 +175,6 @@ def refuse_times(name: str, values: Any) -> None:
     for kind in ("M", "m"):
         if kind in kinds:
             raise TypeError(f"{name} has dates or durations, expected numbers: {HINTS[kind]}")
-
-
-def is_date(text: str) -> bool:
-    """Whether a text begins with a date with a year of four digits: 2026-01-31, 31.1.2026."""
-    return _DATE.match(text) is not None
 
 
 def _not_numbers(what: str, dtype: Any, values: Any = None) -> TypeError:

@@ -62,8 +62,8 @@ def read_all(X: Any) -> np.ndarray:
     return rows
 
 
-_NEAR, _AT_A_TIME = 64, 4096
-"""The largest gap between rows that are read in one slice, and the most rows per slice."""
+_NEAR = 64
+"""The largest gap between rows that are read in one slice."""
 
 
 def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
@@ -72,11 +72,13 @@ def read_rows(X: Any, index: np.ndarray) -> np.ndarray:
     if not len(index):
         return rows
     order = np.argsort(index, kind="stable")
-    # One slice reads rows that are close together, and the rows between them as well.
-    far = np.diff(index[order]) > _NEAR
-    long = np.arange(1, len(index)) % _AT_A_TIME == 0
+    # One slice reads rows that are close together, and the rows between them as well. It holds
+    # whole chunks of the file, so that each is decoded once, and about _PIECE_BYTES at most.
+    unit = rows_decoded_together(X)
+    pieces = index[order] // _piece_rows(rows, unit)
+    far = np.diff(index[order]) > max(_NEAR, unit)
     with stored_rows(X) as read:
-        for places in np.split(order, np.flatnonzero(far | long) + 1):
+        for places in np.split(order, np.flatnonzero(far | (np.diff(pieces) > 0)) + 1):
             first, last = int(index[places[0]]), int(index[places[-1]])
             near = np.empty((last + 1 - first, *X.shape[1:]), rows.dtype)
             read(first, last + 1, near)
@@ -93,13 +95,17 @@ def _read_slices(X: Any, start: int, stop: int, out: np.ndarray) -> None:
     if hasattr(X, "read_direct") and start < stop:  # h5py; it converts the byte order as well
         X.read_direct(out, np.s_[start:stop])
         return
-    unit = rows_decoded_together(X)
-    step = max(_PIECE_BYTES // max(out[:1].nbytes, 1) // unit, 1) * unit
+    step = _piece_rows(out, rows_decoded_together(X))
     first = start
     while first < stop:
         last = min((first // step + 1) * step, stop)
         _read_slice(X, first, last, out[first - start : last - start])
         first = last
+
+
+def _piece_rows(rows: np.ndarray, unit: int) -> int:
+    """Return how many rows are read at a time: a multiple of ``unit``."""
+    return max(_PIECE_BYTES // max(rows[:1].nbytes, 1) // unit, 1) * unit
 
 
 def _read_slice(X: Any, first: int, last: int, out: np.ndarray) -> None:

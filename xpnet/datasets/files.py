@@ -4,6 +4,8 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..data.decompressing import DamagedFileError
+
 EXTRA = "pip install 'xpnet[data]'"
 """What brings the libraries that data sets need."""
 
@@ -41,3 +43,32 @@ def download(url: str, file: str, sha256: str, folder: Path) -> Path:
     except (OSError, ValueError) as error:  # no network, no disk space, or a wrong checksum
         raise ConnectionError(f"could not download {url}{file} ({error}): {by_hand}") from error
     return Path(found)
+
+
+def download_again(
+    damage: DamagedFileError, url: str, file: str, sha256: str, folder: Path
+) -> Path:
+    """Download a file whose copy in the cache is damaged; pooch replaces a copy of that name.
+
+    Nothing is downloaded if the copy of that name has the right checksum.
+
+    Parameters
+    ----------
+    damage : DamagedFileError
+        What is wrong with the copy. It is in the error's message if the download fails.
+    url, file, sha256, folder
+        As for `download`.
+    """
+    try:
+        return download(url, file, sha256, folder)
+    except (ConnectionError, ImportError) as error:
+        raise type(error)(f"{damage}. It could not be made anew: {error}") from error
+
+
+def check_checksum(path: Path, found: str, expected: str) -> None:
+    """Refuse a file whose checksum is not the expected one."""
+    if found != expected:
+        raise DamagedFileError(
+            f"{path} is damaged or not the expected file (its SHA-256 is {found[:12]}..., expected "
+            f"{expected[:12]}...)"
+        )

@@ -8,8 +8,9 @@ import numpy as np
 
 from ..common.checks import check_count
 from ..data import Dataset
-from .files import EXTRA, cache_folder, download, named_folder
-from .text import load_bags
+from ..data.decompressing import MAX_BYTES, DamagedFileError
+from .files import EXTRA, cache_folder, download, download_again, named_folder
+from .text import Bags, load_bags
 
 _URL = "https://ai.stanford.edu/~amaas/data/sentiment/"
 _ARCHIVE = "aclImdb_v1.tar.gz"
@@ -20,7 +21,11 @@ _HOW_TO_GET_IT = (
 
 
 def load_imdb(
-    path: str | Path | None = None, num_words: int = 10_000, cache: bool = True
+    path: str | Path | None = None,
+    num_words: int = 10_000,
+    cache: bool = True,
+    *,
+    max_bytes: int = MAX_BYTES,
 ) -> tuple[Dataset, Dataset]:
     """Return the Large Movie Review data set as bags of words: 25,000 + 25,000 film reviews.
 
@@ -30,13 +35,18 @@ def load_imdb(
         The archive (``.tar.gz``), the folder ``aclImdb`` unpacked from it, or a folder that holds
         either. By default it is the folder ``imdb`` in the folder that the environment variable
         ``XPNET_DATA`` names. Without that variable, the archive (84 MB) is downloaded once into the
-        user's cache, or the folder that ``XPNET_CACHE`` names.
+        user's cache, or the folder that ``XPNET_CACHE`` names. If its checksum is wrong there, it
+        is downloaded again.
     num_words : int, default 10000
         How many words to keep: the most frequent ones in the training part, in order of frequency.
         Equally frequent words are in alphabetical order.
     cache : bool, default True
         Whether to keep the counted words in the user's cache, so that the reviews are read only
-        once.
+        once. Counts that are damaged there are made anew.
+    max_bytes : int, default 1,073,741,824
+        The most bytes that the archive may have when decompressed. The data set's has some 350
+        million. Other limits are in proportion: a quarter of it for the reviews, a 1,024th for one
+        review in bytes, and a 256th for the number of different words.
 
     Returns
     -------
@@ -54,20 +64,24 @@ def load_imdb(
     ImportError
         SciPy, or pooch for a download, is not installed.
     ValueError
-        The archive is damaged, far too large or without reviews, or the archive in the cache has
-        a wrong checksum. Or ``num_words`` is below 1.
+        The archive or folder is damaged, exceeds ``max_bytes``, lacks one of the four kinds of
+        review, or has a review twice, as a link or as a sparse file. Or ``num_words`` or
+        ``max_bytes`` is below 1.
 
     References
     ----------
     A. L. Maas et al.: "Learning word vectors for sentiment analysis", ACL 2011.
     """
     num_words = check_count("num_words", num_words)
+    max_bytes = check_count("max_bytes", max_bytes)
     if find_spec("scipy") is None:
         raise ImportError(f"load_imdb needs SciPy for its sparse matrices: {EXTRA}")
     named = Path(path) if path is not None else named_folder(None, "imdb")
-    source = _find(named) if named else _find_or_download()
-    known = None if named else _SHA256
-    words, train, test = load_bags(source, cache_folder() / "imdb" if cache else None, known)
+    counts = cache_folder() / "imdb" if cache else None
+    if named:
+        words, train, test = load_bags(_find(named), counts, max_bytes=max_bytes)
+    else:
+        words, train, test = _load_cached(counts, max_bytes)
     names = words[:num_words]
     return _part(*train, names), _part(*test, names)
 
@@ -87,10 +101,17 @@ def _find(path: Path) -> Path:
     return found[0]
 
 
-def _find_or_download() -> Path:
+def _load_cached(counts: Path | None, max_bytes: int) -> Bags:
+    """Count the words of the archive in the cache, which is downloaded if missing or damaged."""
     folder = cache_folder() / "imdb"
     archive = folder / _ARCHIVE
-    return archive if archive.is_file() else download(_URL, _ARCHIVE, _SHA256, folder)
+    if not archive.is_file():
+        archive = download(_URL, _ARCHIVE, _SHA256, folder)
+    try:
+        return load_bags(archive, counts, _SHA256, max_bytes)
+    except DamagedFileError as damage:
+        archive = download_again(damage, _URL, _ARCHIVE, _SHA256, folder)
+    return load_bags(archive, counts, _SHA256, max_bytes)
 
 
 def _part(counts: Any, y: np.ndarray, names: list[str]) -> Dataset:

@@ -1,16 +1,17 @@
 """MNIST: images of handwritten digits, from files in the IDX format."""
 
 import hashlib
-import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..data import Dataset
-from .decompressing import check_checksum, decompressed
+from ..common.checks import check_count, check_text
+from ..data import Dataset, read_idx
+from ..data.decompressing import MAX_BYTES, DamagedFileError
 from .digits import DIGITS
-from .files import cache_folder, download, named_folder
+from .files import cache_folder, check_checksum, download, download_again, named_folder
+from .layouts import NAMES, find_files, spellings
 
 
 class _Checksums(NamedTuple):
@@ -39,25 +40,38 @@ _FILES = {
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
 }
-_MOST_IDX_BYTES = 16 * 60_000 * 28 * 28
-"""Sixteen times the size of MNIST's training images, since similar data sets are larger."""
 
 
-def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
+def load_mnist(
+    folder: str | Path | None = None, *, split: str | None = None, max_bytes: int = MAX_BYTES
+) -> tuple[Dataset, Dataset]:
     """Return MNIST: 60,000 + 10,000 images of handwritten digits, 28×28 pixels from 0 to 255.
+
+    It also reads data sets that are stored like MNIST: Fashion-MNIST, KMNIST, EMNIST.
 
     Parameters
     ----------
     folder : str or Path, optional
-        The folder of the four IDX files, compressed or not. By default it is the folder ``mnist``
-        in the folder that the environment variable ``XPNET_DATA`` names. Without that variable,
-        the files are downloaded once into the user's cache, or the folder that ``XPNET_CACHE``
-        names. Files in the cache are compared with their checksums each time they are read.
+        The folder of the four IDX files, compressed or not. They may also be in its folders
+        ``raw``, ``MNIST/raw``, ``FashionMNIST/raw`` or ``KMNIST/raw``, as torchvision stores them,
+        or be EMNIST's, there or in ``gzip`` or ``EMNIST/raw``. Files with MNIST's names in the
+        folder itself come first; otherwise there must be only one data set. By default it is the
+        folder ``mnist`` in the folder that the environment variable ``XPNET_DATA`` names. Without
+        that variable, the files are downloaded once into the user's cache, or the folder that
+        ``XPNET_CACHE`` names. Files in the cache are compared with their checksums each time they
+        are read; a damaged one is downloaded again.
+    split : str, optional
+        Which part of EMNIST to read, e.g. ``"letters"``; needed if there are several.
+    max_bytes : int, default 1,073,741,824
+        The most bytes that a compressed file may have when decompressed.
 
     Returns
     -------
     train, test : Dataset
-        ``X`` of shape (60000, 784) or (10000, 784), ``uint8``; ``y`` ``int64``, 0 to 9.
+        ``X`` of shape (60000, 784) or (10000, 784), ``uint8``; ``y`` ``int64``, 0 to 9. In other
+        data sets there are other numbers of images, pixels and classes. If a label is above 9, the
+        classes are named by their labels from "0" to the largest: EMNIST's letters are 1 to 26.
+        EMNIST's images are transposed relative to MNIST's, and left as they are stored.
 
     Raises
     ------
@@ -68,88 +82,104 @@ def load_mnist(folder: str | Path | None = None) -> tuple[Dataset, Dataset]:
     ImportError
         A download is needed, but pooch is not installed.
     ValueError
-        A file is damaged, does not belong to MNIST, or is more than sixteen times as large as
-        MNIST's largest file.
+        A file is damaged, is not one of images or labels, or exceeds ``max_bytes``. Or the folder
+        holds several data sets; the message names them. Or ``max_bytes`` is below 1, or ``split``
+        is given without a folder: EMNIST is not downloaded.
 
     References
     ----------
     Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: "Gradient-based learning applied to document
     recognition", Proceedings of the IEEE 86 (1998). The IDX format: yann.lecun.com/exdb/mnist.
+
+    G. Cohen, S. Afshar, J. Tapson, A. van Schaik: "EMNIST: Extending MNIST to handwritten letters",
+    IJCNN 2017.
     """
+    max_bytes = check_count("max_bytes", max_bytes)
     named = named_folder(folder, "mnist")
+    if split is not None:
+        check_text("split", split)
+        if named is None:
+            raise ValueError(
+                f"split={split!r} chooses among EMNIST's files in a folder, and EMNIST is not "
+                "downloaded: give folder="
+            )
     place = named or cache_folder() / "mnist"
-    files = {name: _find_idx(place, name) for name in _FILES}
-    missing = [name for name, path in files.items() if path is None]
-    if missing and named:
-        raise FileNotFoundError(
-            f"{place} lacks {', '.join(missing)} (or with .gz): they are at {_URL}; "
-            "load_mnist() without a folder, and without XPNET_DATA, downloads them"
-        )
-    for name in missing:
-        files[name] = download(_URL, f"{name}.gz", _FILES[name].compressed, place)
-    # A folder that the user named may hold another data set in the same format.
-    train_X, train_y, test_X, test_y = (
-        _read_idx(files[name], name, None if named else known.content)
-        for name, known in _FILES.items()
-    )
+    if named:
+        paths = find_files(named, split, _URL)
+        arrays = [_read_part(paths[name], name, max_bytes) for name in NAMES]
+    else:
+        arrays = _read_cached(place, max_bytes)
+    train_X, train_y, test_X, test_y = arrays
     if train_X.shape[1:] != test_X.shape[1:]:
         raise ValueError(
             f"{place}: the training images have {train_X.shape[1:]} pixels, but the test images "
             f"have {test_X.shape[1:]}: expected the same shape"
         )
-    return _part(place, "train", train_X, train_y), _part(place, "t10k", test_X, test_y)
+    _check_part(place, "training", train_X, train_y)
+    _check_part(place, "test", test_X, test_y)
+    largest = max(int(train_y.max()), int(test_y.max()))
+    names = DIGITS if largest <= 9 else [str(label) for label in range(largest + 1)]
+    return _part(train_X, train_y, names), _part(test_X, test_y, names)
 
 
-def _find_idx(folder: Path, name: str) -> Path | None:
-    """Return the file of that name, spelled with a dash or a dot, compressed or not."""
-    spellings = (name, name.replace("-idx", ".idx"))
-    paths = [folder / (spelling + end) for spelling in spellings for end in ("", ".gz")]
-    return next((path for path in paths if path.is_file()), None)
+def _read_cached(folder: Path, max_bytes: int) -> list[np.ndarray]:
+    """Read the four files from the cache; download those that are missing, before any is read."""
+    found = {
+        name: [path for path in spellings(folder, name) if path.is_file()]
+        or [_download(name, folder)]
+        for name in NAMES
+    }
+    return [_read_intact(paths, name, max_bytes) for name, paths in found.items()]
 
 
-def _read_idx(path: Any, name: str, sha256: str | None = None) -> np.ndarray:
-    """Return the bytes of an IDX file as an array: of 3 dimensions for images, 1 for labels.
+def _read_intact(paths: list[Path], name: str, max_bytes: int) -> np.ndarray:
+    """Read the first file that has MNIST's checksum, or download it again."""
+    damages = []
+    for path in paths:
+        try:
+            return _read_known(path, name, max_bytes)
+        except DamagedFileError as error:
+            damages.append(error)
+    sha256 = _FILES[name].compressed
+    path = download_again(damages[0], _URL, f"{name}.gz", sha256, paths[0].parent)
+    return _read_known(path, name, max_bytes)
 
-    With ``sha256``, its content is compared with this checksum.
-    """
+
+def _download(name: str, folder: Path) -> Path:
+    return download(_URL, f"{name}.gz", _FILES[name].compressed, folder)
+
+
+def _read_known(path: Path, name: str, max_bytes: int) -> np.ndarray:
+    """Read a file of MNIST's and compare it with its checksum."""
+    array = _read_part(path, name, max_bytes)
+    # The format spells an array of bytes in one way only.
+    digest = hashlib.sha256(bytes([0, 0, 8, array.ndim]))
+    digest.update(np.array(array.shape, ">u4").tobytes())
+    digest.update(array.data)
+    check_checksum(path, digest.hexdigest(), _FILES[name].content)
+    return array
+
+
+def _read_part(path: Path, name: str, max_bytes: int) -> np.ndarray:
+    """Read images, of 3 dimensions, or labels, of 1."""
+    array = read_idx(path, max_bytes=max_bytes)
     n_dimensions = 3 if "images" in name else 1
-    # Two zeros, the type (8: unsigned bytes), how many dimensions, and each as 4 bytes.
-    start = 4 + 4 * n_dimensions
-    with decompressed(path, start + _MOST_IDX_BYTES) as file:
-        header = file.read(start)
-        if header[:4] != bytes([0, 0, 8, n_dimensions]) or len(header) < start:
-            raise ValueError(
-                f"{path} is not an IDX file of bytes in {n_dimensions} dimension(s): it begins "
-                f"with {header[:4].hex(' ')!r}, expected '00 00 08 0{n_dimensions}'"
-            )
-        shape = tuple(int(size) for size in np.frombuffer(header[4:], dtype=">u4"))
-        size = math.prod(shape)
-        if size > _MOST_IDX_BYTES:
-            raise ValueError(
-                f"{path} has a header that says {shape}, {size:,} bytes: expected at most "
-                f"{_MOST_IDX_BYTES:,}"
-            )
-        content = file.read_all(size + 1)
-    if len(content) != size:
-        found = f"only {len(content)}" if len(content) < size else "more"
-        raise ValueError(
-            f"{path} has {found} bytes of data, but its header says {shape}: it is damaged, so "
-            "get it again"
+    if array.dtype != np.uint8 or array.ndim != n_dimensions:
+        raise DamagedFileError(
+            f"{path} has {array.dtype.name} values in {array.ndim} dimension(s): expected uint8 "
+            f"in {n_dimensions}"
         )
-    if sha256 is not None:
-        digest = hashlib.sha256(header)
-        digest.update(content)
-        check_checksum(path, digest.hexdigest(), sha256)
-    return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+    return array
 
 
-def _part(folder: Path, part: str, images: np.ndarray, labels: np.ndarray) -> Dataset:
+def _check_part(folder: Path, part: str, images: np.ndarray, labels: np.ndarray) -> None:
     if len(images) != len(labels) or images.size == 0:
         raise ValueError(
             f"{folder}: the {part} files have {images.shape} pixels and {len(labels)} labels; "
             "expected one label per image"
         )
-    if labels.max() > 9:
-        raise ValueError(f"{folder}: the {part} labels go up to {labels.max()}, expected 0 to 9")
+
+
+def _part(images: np.ndarray, labels: np.ndarray, names: list[str]) -> Dataset:
     X, y = images.reshape(len(images), -1), labels.astype(np.int64)
-    return Dataset(X, y, label_name="digit", class_names=DIGITS)
+    return Dataset(X, y, label_name="digit" if names is DIGITS else "class", class_names=names)

@@ -2,31 +2,23 @@
 
 import hashlib
 import re
-import tarfile
 import zipfile
 from array import array
-from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
-from typing import Any, Self, cast
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..backends._warnings import warn
 from ..common.replacing import replacing
-from .decompressing import DamagedFileError, check_checksum, decompressed
+from ..data.decompressing import MAX_BYTES, DamagedFileError
+from .files import check_checksum
+from .reviews import GROUPS, Group, Limits, reviews
 
 # Words of letters, digits and inner apostrophes: "don't" is one, 'so' in quotes is without them.
 _words = re.compile(r"\w+(?:'\w+)*").findall
 _VERSION = "1"  # of the words' definition and of the cache's layout: a new one forgets old files
-_FILES = (*tarfile.REGULAR_TYPES, tarfile.GNUTYPE_SPARSE)
-
-# The data set's reviews have 65 MB, the longest 14 KB, with some 100,000 different words. Its
-# archive has some 350 MB.
-_MOST_TEXT, _MOST_REVIEW, _MOST_WORDS = 1 << 28, 1 << 20, 4_000_000
-_MOST_ARCHIVE, _MOST_MEMBER = 1 << 31, 1 << 28
-
-_GROUPS = [(part, label) for part in ("train", "test") for label in ("neg", "pos")]
 
 Part = tuple[Any, np.ndarray]
 """Counts as a CSR array of shape (n_reviews, n_words), and the labels of shape (n_reviews,)."""
@@ -46,7 +38,9 @@ def words(text: str) -> list[str]:
     return _words(text.lower().replace("<br />", " "))
 
 
-def load_bags(source: Path, cache: Path | None, sha256: str | None = None) -> Bags:
+def load_bags(
+    source: Path, cache: Path | None, sha256: str | None = None, max_bytes: int = MAX_BYTES
+) -> Bags:
     """Count the words of the reviews in an archive or a folder, or find them in the cache.
 
     Parameters
@@ -57,20 +51,22 @@ def load_bags(source: Path, cache: Path | None, sha256: str | None = None) -> Ba
         The folder where the result is kept for next time. A damaged file there is made anew.
     sha256 : str, optional
         The archive's checksum, which is compared whenever the reviews are read.
+    max_bytes : int, default 1,073,741,824
+        The most bytes that the decompressed archive may have. Smaller limits follow from it.
 
     Raises
     ------
     ValueError
-        The archive is damaged or far larger than the data set, or one of the four kinds of review
-        is not in the source.
+        The archive is damaged or larger than allowed, or one of the four kinds of review is not in
+        the source.
     """
     if cache is None:
-        return _count(source, sha256)
-    file = cache / f"words-{_identity(source)}.npz"
+        return _count(source, sha256, max_bytes)
+    file = cache / f"words-{_identity(source, sha256)}.npz"
     try:
         return _read_cache(file)
     except Exception:  # whatever a damaged file makes of it; the reviews themselves are there
-        bags = _count(source, sha256)
+        bags = _count(source, sha256, max_bytes)
     try:
         _write_cache(file, bags)
     except OSError as error:
@@ -84,100 +80,44 @@ def load_bags(source: Path, cache: Path | None, sha256: str | None = None) -> Ba
 # Reading and counting -----------------------------------------------------------------------
 
 
-def _count(source: Path, sha256: str | None = None) -> Bags:
+def _count(source: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) -> Bags:
     """Read every review once, numbering words as they come; sort reviews and words after."""
     if sha256 is not None:
         with source.open("rb") as archive:
             check_checksum(source, hashlib.file_digest(archive, "sha256").hexdigest(), sha256)
+    limits = Limits(max_bytes)
     number: defaultdict[str, int] = defaultdict()
     number.default_factory = number.__len__
-    tokens = {group: array("i") for group in _GROUPS}
-    ends: dict[tuple[str, str], list[int]] = {group: [0] for group in _GROUPS}
-    files: dict[tuple[str, str], list[str]] = {group: [] for group in _GROUPS}
+    tokens = {group: array("i") for group in GROUPS}
+    ends: dict[Group, list[int]] = {group: [0] for group in GROUPS}
+    files: dict[Group, list[str]] = {group: [] for group in GROUPS}
     n_bytes = 0
-    for group, name, content in _reviews(source):
+    for group, name, content in reviews(source, limits):
         n_bytes += len(content)
-        if n_bytes > _MOST_TEXT or len(number) > _MOST_WORDS:
-            raise DamagedFileError(
-                f"{source} has more than {_MOST_TEXT:,} bytes of reviews or {_MOST_WORDS:,} "
-                "different words: it is not the data set"
-            )
+        limits.check(source, "bytes of reviews", n_bytes, limits.text)
         # A stray byte that is not UTF-8 must not cost the whole data set.
         text = content.decode("utf-8", errors="replace")
         tokens[group].extend(map(number.__getitem__, words(text)))
+        limits.check(source, "different words", len(number), limits.words)
         ends[group].append(len(tokens[group]))
         files[group].append(name)
-    if lacking := ["/".join(group) for group in _GROUPS if not files[group]]:
+    for group, names in files.items():
+        if len(set(names)) < len(names):
+            twice = Counter(names).most_common(1)[0][0]
+            raise DamagedFileError(
+                f"{source} has the review {'/'.join(group)}/{twice} more than once: pack it anew"
+            )
+    if lacking := ["/".join(group) for group in GROUPS if not files[group]]:
         raise ValueError(
             f"{source} has no reviews {', '.join(lacking)}/*.txt in it: expected the layout "
             "aclImdb/{train,test}/{neg,pos}/*.txt"
         )
-    numbers = {group: np.asarray(tokens[group]) for group in _GROUPS}
-    in_training = np.concatenate([numbers[group] for group in _GROUPS if group[0] == "train"])
+    numbers = {group: np.asarray(tokens[group]) for group in GROUPS}
+    in_training = np.concatenate([numbers[group] for group in GROUPS if group[0] == "train"])
     order, rank = _frequency_order(list(number), in_training)
-    counts = [_matrix(numbers[g], ends[g], files[g], rank, len(order)) for g in _GROUPS]
+    counts = [_matrix(numbers[g], ends[g], files[g], rank, len(order)) for g in GROUPS]
     train, test = _part(counts[:2]), _part(counts[2:])
     return order, train, test
-
-
-def _reviews(source: Path) -> Iterator[tuple[tuple[str, str], str, bytes]]:
-    """Yield (part, label), file name and content of each review, in the source's own order."""
-    if source.is_dir():
-        for part, label in _GROUPS:
-            for file in (source / part / label).glob("*.txt"):
-                if _is_review(file.name):
-                    _check_review(file, file.stat().st_size)
-                    yield (part, label), file.name, file.read_bytes()
-        return
-    with decompressed(source, _MOST_ARCHIVE) as content:
-        try:
-            yield from _members(source, content)
-        except DamagedFileError:
-            raise
-        except OSError as error:
-            if error.errno is not None:  # the disk's, not the archive's
-                raise
-            raise _no_archive(source, error) from error
-        except (tarfile.TarError, ValueError, LookupError, RecursionError) as error:
-            raise _no_archive(source, error) from error
-
-
-def _no_archive(source: Path, error: Exception) -> DamagedFileError:
-    return DamagedFileError(f"{source} is no .tar.gz archive, or a damaged one ({error})")
-
-
-def _members(source: Path, content: Any) -> Iterator[tuple[tuple[str, str], str, bytes]]:
-    """Yield the reviews of an archive, which is a stream and never read twice."""
-    with tarfile.open(fileobj=content, mode="r|", tarinfo=_Member) as archive:
-        while (member := archive.next()) is not None:
-            cast(Any, archive).members.clear()  # which would hold the headers of all
-            parts = PurePosixPath(member.name).parts
-            if member.isfile() and parts[-3:-1] in _GROUPS and _is_review(parts[-1]):
-                _check_review(source, member.size)
-                file: Any = archive.extractfile(member)
-                yield (parts[-3], parts[-2]), parts[-1], file.read()
-
-
-class _Member(tarfile.TarInfo):
-    """A header, whose size is compared with what the data set has before anything is skipped."""
-
-    @classmethod
-    def frombuf(cls, *arguments: Any) -> Self:
-        """Read a header; refuse a size that no file of the data set has."""
-        member = super().frombuf(*arguments)
-        most = _MOST_MEMBER if member.type in _FILES else _MOST_REVIEW
-        if not 0 <= member.size <= most:
-            raise tarfile.ReadError(f"{member.name[:80]!r} of {member.size} bytes")
-        return member
-
-
-def _check_review(source: Path, size: int) -> None:
-    if size > _MOST_REVIEW:
-        raise DamagedFileError(f"{source} has a review of {size:,} bytes: it is not the data set")
-
-
-def _is_review(name: str) -> bool:
-    return name.endswith(".txt") and not name.startswith(".")
 
 
 def _frequency_order(found: list[str], tokens: np.ndarray) -> tuple[list[str], np.ndarray]:
@@ -217,12 +157,15 @@ def _part(kinds: list[Any]) -> Part:
 # The cache ----------------------------------------------------------------------------------
 
 
-def _identity(source: Path) -> str:
-    """Return a name for the source as it is now: where, how big and how old its files are."""
-    digest = hashlib.sha256(f"{_VERSION}\n{source.resolve()}".encode())
+def _identity(source: Path, sha256: str | None = None) -> str:
+    """Return a name for the source as it is now: where, how big and how old its files are.
+
+    Counts of an archive whose checksum was compared are not those of one that was only read.
+    """
+    digest = hashlib.sha256(f"{_VERSION} {sha256}\n{source.resolve()}".encode())
     files = [source]
     if source.is_dir():
-        folders = [source / part / label for part, label in _GROUPS]
+        folders = [source / part / label for part, label in GROUPS]
         files = [file for folder in folders for file in sorted(folder.glob("*.txt"))]
     for file in files:
         status = file.stat()

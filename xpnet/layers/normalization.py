@@ -7,6 +7,7 @@ from ..backends import Array, array_namespace, ops, to_host
 from ..common.checks import check_flag
 from ..common.overrides import remember
 from ..data import Dataset, moments
+from ..data.categories import refuse_categories
 from ..data.features import SparseRows
 from .base import Layer
 from .checks import check_batch
@@ -95,7 +96,7 @@ class Normalization(Layer):
         Raises
         ------
         TypeError
-            X is sparse or not numeric.
+            X is sparse or not numeric, or has categories.
         ValueError
             X has missing or infinite values, is not two-dimensional, or has no rows.
         """
@@ -103,6 +104,7 @@ class Normalization(Layer):
         if isinstance(X, tuple) and len(X) in (2, 3):
             X = X[0]
         data = X if isinstance(X, Dataset) else Dataset(X)
+        refuse_categories(data.categories)
         features = data.features
         if isinstance(features, SparseRows):
             raise TypeError(

@@ -8,6 +8,7 @@ from ..backends import Array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count
 from ..data import Dataset
+from ..data.categories import refuse_categories
 from ..metrics import predicted_classes
 from ..training.feeding.placing import place
 from ..training.purpose import intake_of
@@ -41,7 +42,9 @@ def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> 
         ``X`` is empty, does not have the network's features or is not finite.
     """
     _check_network(network)
-    bins, X = check_count("bins", bins), Dataset(X).X
+    bins, given = check_count("bins", bins), Dataset(X)
+    refuse_categories(given.categories)
+    X = given.X
     if not X.shape[0] > 0 or X.shape[1:] != network.layers[0].input_shape():
         raise ValueError(
             f"X has shape {tuple(X.shape)}: expected (n, {network.layers[0].input_shape()[0]}), "
@@ -50,8 +53,7 @@ def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> 
     Dataset(X).check_finite()
     with network.backend.active():
         data = Dataset(X)
-        data = data.rows(np.arange(len(data)))  # reads stored data into memory
-        placed = place(data, intake_of(network, network.backend))
+        placed = place(data, intake_of(network, network.backend), read=True)
         batch = next(placed.batches(len(data))).X
         outputs = []
         for layer in network.layers:

@@ -14,7 +14,8 @@ from ..backends._warnings import warn
 from ..common.checks import check_count
 from ..common.direction import best_of, check_mode
 from ..data import Dataset, as_dataset
-from ..data.features import SparseRows
+from ..data.categories import refuse_categories
+from ..data.features import DenseRows
 from ..neuralnet import NeuralNetwork
 from .file import SearchFile
 from .plan import Plan, build_all
@@ -124,6 +125,8 @@ def random_search(
     check_space(space)
     drawn = draw_settings(ParameterSampler, space, n_iter, seed)
     training, held_out = as_dataset(data), as_dataset(validation)
+    for each in (training, held_out):  # at once, not in each trial
+        refuse_categories(each.categories)
     plan = build_all(build, drawn, mode)
     file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
     if file is not None and file.damaged:
@@ -161,7 +164,7 @@ def random_search(
 
 def _on_backend(data: Dataset, backend: Backend) -> Dataset:
     """Move data to the networks' device once, instead of in each trial."""
-    if isinstance(data.features, SparseRows):
+    if not isinstance(data.features, DenseRows):  # stored data may be larger than the device
         return data
     y, weight = (None if a is None else move(a, backend) for a in (data.y, data.sample_weight))
     return Dataset(move(data.X, backend), y, sample_weight=weight)

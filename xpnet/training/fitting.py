@@ -3,10 +3,14 @@
 import copy
 import warnings
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from typing import Any
 
+from ..backends import Array
+from ..backends._warnings import warn
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
+from ..data.categories import refuse_categories
 from ..data.tables.frame_types import column_names
 from .callback import Callback
 from .checks import (
@@ -18,12 +22,15 @@ from .checks import (
     check_weights,
     warn_of_lost_targets,
 )
+from .feeding.batches import Batches
+from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
-from .purpose import purpose_of
+from .purpose import objective_of, purpose_of
 from .steps.choice import Explanation, choose
 from .target_unit import warn_of_size
 from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
+from .weighing import check_total_weight, refuse_balanced
 
 _SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names")
 """Attributes that :func:`fit` sets from its data set before it trains."""
@@ -49,11 +56,13 @@ def fit(
 ) -> None:
     """Train a model; see :meth:`xpnet.NeuralNetwork.fit`.
 
+    ``dataset`` may be :class:`Passes` over batches, which are closed at the end.
     ``warns_of_targets`` is whether to warn of targets that lose digits, or whose size prevents
     learning.
     """
     before = {name: getattr(model, name) for name in _SET_FROM_DATA}
-    with trained_once(model):
+    ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
+    with trained_once(model), ended:
         placed = prepare(model, dataset, validation, restart, min_samples, warns_of_targets)
         done = model.history.epochs
         try:
@@ -63,8 +72,11 @@ def fit(
             if model.history.epochs == done:  # no epoch is complete: the weights are unchanged
                 for name, value in before.items():
                     setattr(model, name, value)
+    data = placed.training
+    if isinstance(data, Batches):  # one batch says little about the size of all targets
+        return
     if warns_of_targets and model.target_unit is None and model.history.epochs > done:
-        row, data = model.history.last, placed.training
+        row = model.history.last
         reached = row["loss"] - row.get("penalty", 0.0)
         warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
 
@@ -82,6 +94,26 @@ def explain_steps(
             steps, explanation = choose(trial, placed)
             steps.close()
     return explanation
+
+
+def data_of(dataset: Any, batches: Any, steps_per_epoch: int | None) -> Any:
+    """Return a data set, or passes over batches, of which one is given.
+
+    Raises
+    ------
+    TypeError
+        Both are given, or none; or ``steps_per_epoch`` is given without batches.
+    """
+    if (dataset is None) == (batches is None):
+        given = "neither" if batches is None else "both"
+        raise TypeError(f"{given} given: expected either a data set (X, y) or batches=")
+    if batches is not None:
+        return Passes(batches, steps_per_epoch)
+    if steps_per_epoch is not None:
+        raise TypeError(
+            "steps_per_epoch is for batches=: an epoch of a data set has all of its samples"
+        )
+    return dataset
 
 
 def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -112,8 +144,14 @@ def prepare(
     check_built(model)
     model.check_layers()
     check_fit(model.layers, model.loss, model.metric)
-    training = check_data(model, dataset, least=min_samples)
-    check_weights(training, model.loss, model.metric)
+    batches = None
+    if isinstance(dataset, Passes):
+        refuse_balanced(model.loss)
+        batches = Batches(dataset, BatchReader(model).read)
+        training = batches.first
+    else:
+        training = check_data(model, dataset, least=min_samples)
+        check_weights(training, model.loss, model.metric)
     held_out = None
     if validation is not None:
         with blaming("validation"):
@@ -123,7 +161,8 @@ def prepare(
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)
     with backend.active():
-        placed = place_training(training, held_out, purpose_of(model, backend))
+        purpose = purpose_of(model, backend)
+        placed = place_training(training if batches is None else batches, held_out, purpose)
         if restart:
             model.reset()
         model.to(backend)
@@ -131,6 +170,63 @@ def prepare(
     model.feature_names = training.feature_names
     model.label_name, model.class_names = training.label_name, training.class_names
     return placed
+
+
+class BatchReader:
+    """Reads the batches of a training, and checks each.
+
+    Parameters
+    ----------
+    model : TrainableModel
+    """
+
+    def __init__(self, model: TrainableModel) -> None:
+        self._model = model
+        self._first: Dataset | None = None
+        self._warned = False
+
+    def read(self, name: str, item: Any) -> tuple[Dataset, Array]:
+        """Return a batch as a data set, and its targets in the form that the loss takes.
+
+        Parameters
+        ----------
+        name : str
+            The batch's name for messages.
+        item : Dataset, (X, y) or (X, y, sample_weight)
+            A list of 2 or 3 arrays, as PyTorch's DataLoader makes them, is taken as a tuple.
+
+        Raises
+        ------
+        ValueError, TypeError
+            It does not fit the model; or no layer, or not each, learns from so few samples.
+        """
+        model, first = self._model, self._first
+        objective = objective_of(model)
+        with blaming(name):
+            if isinstance(item, list) and len(item) in (2, 3):
+                item = tuple(item)
+            data = check_data(model, item, None if first is None else first.feature_names)
+            check_weights(data, model.loss, model.metric)
+            y = objective.targets_of(data)
+            weighed = (model.loss, y, data.sample_weight, objective.n_outputs, model.backend.dtype)
+            check_total_weight("batch", *weighed, may_be_zero=True)
+        self._check_size(name, len(data))
+        self._first = data if first is None else first
+        return data, y
+
+    def _check_size(self, name: str, n: int) -> None:
+        """Refuse a first batch from which a layer learns nothing; warn of another one."""
+        layer = max(self._model.layers, key=lambda each: each.least_samples)
+        if n >= layer.least_samples or self._warned:
+            return
+        message = (
+            f"{name} has {n} sample(s), from which {layer.layer_name()} learns nothing: make "
+            f"batches of at least {layer.least_samples}"
+        )
+        if self._first is None:
+            raise ValueError(message)
+        self._warned = True
+        warn(message)
 
 
 def check_data(
@@ -158,6 +254,7 @@ def check_data(
     if isinstance(data, tuple) and data:
         check_names(column_names(data[0]), names)
     dataset = as_dataset(data)
+    refuse_categories(dataset.categories)  # before names, which differ from those of one_hot()
     if least:
         check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:

@@ -49,11 +49,13 @@ class MemoryPlan:
         Features, targets and weights of the samples in memory at the same time, and the order in
         which they are used.
     batch_size : int
-        The network's batch size, or the number of samples if that is smaller.
+        The network's batch size, or the number of samples if that is smaller. Of batches that a
+        user makes, the size of the largest so far.
     rows : int
         Samples that go through the network at a time: fewer than ``batch_size`` if a whole batch
         does not fit in memory.
     n_samples : int
+        Of batches that a user makes, those of the largest so far.
     chunk : int or None
         Samples per chunk if the data are streamed, with two chunks in memory at a time. None if
         all data are in memory.
@@ -318,7 +320,13 @@ def _data_bytes(data: DataSizes, n_samples: int, chunk: int | None) -> int:
 
 
 def choose(
-    request: Request, data: DataSizes, n_samples: int, available: float, streamed: bool
+    request: Request,
+    data: DataSizes,
+    n_samples: int,
+    available: float,
+    streamed: bool,
+    *,
+    chunks: bool = True,
 ) -> MemoryPlan:
     """Return the fastest plan for the asked batch size that fits into ``available`` bytes.
 
@@ -338,6 +346,8 @@ def choose(
         Bytes that training may use; infinite if unknown.
     streamed : bool
         Whether the data are streamed in any case, because they stay in their file.
+    chunks : bool, default True
+        Whether data that do not fit may be streamed.
 
     Returns
     -------
@@ -355,7 +365,7 @@ def choose(
         return found if found.total <= available and not streamed else None
 
     def in_chunks(batch_size: int, rows: int) -> MemoryPlan | None:
-        if data.sparse:  # sparse data cannot be streamed
+        if data.sparse or not chunks:  # sparse data cannot be streamed
             return None
         chunk = _chunk(plan(network, data, n_samples, batch_size, rows), data, available)
         found = plan(network, data, n_samples, batch_size, rows, chunk)
@@ -376,7 +386,8 @@ def choose(
         if (fewer := fewer_rows(rows, asked, n_samples, network.least_samples)) is None:
             break
         rows = fewer
-    least = plan(network, data, n_samples, asked, rows, None if data.sparse else asked)
+    least_chunk = asked if chunks and not data.sparse else None
+    least = plan(network, data, n_samples, asked, rows, least_chunk)
     raise MemoryPlanError(
         f"training does not fit into {_readable(available)}. It takes at least:\n{least}\n"
         "Use fewer or smaller layers, an optimizer with less state, or "

@@ -41,6 +41,7 @@ class Sums:
         self._weights: Any = [] if lazy else array("d")
         self._steps = array("q")
         self._penalties: list[Array] = []
+        self._earlier = np.zeros((2, 0))
         self.metric = None if metric is None else accumulator(metric, target_unit)
 
     def add(self, batch: Batch, output: Array, loss: Array, step: int = 0) -> Array:
@@ -73,9 +74,25 @@ class Sums:
             self.metric.add(*metric_arguments(self._loss_function, *arguments))
 
     def set_statistics(self, statistics: Array) -> None:
-        """Replace the metric's statistics by those of all batches so far."""
+        """Replace the metric's statistics by those of all batches so far, of this part."""
         if isinstance(self.metric, _SummedMetric):
-            self.metric.statistics = statistics
+            self.metric.set(statistics)
+
+    def begin_part(self) -> None:
+        """Begin another part of the epoch, with steps that know nothing of the batches so far.
+
+        Losses and weights are read, since steps use their arrays again; this waits for the device.
+        """
+        self._earlier = np.stack([self._all_losses(), self._all_weights()])
+        self._losses, self._weights = self._losses[:0], self._weights[:0]
+        if isinstance(self.metric, _SummedMetric):
+            self.metric.begin_part()
+
+    def _all_losses(self) -> np.ndarray:
+        return np.concatenate([self._earlier[0], _numbers(self._losses, self._backend)])
+
+    def _all_weights(self) -> np.ndarray:
+        return np.concatenate([self._earlier[1], _numbers(self._weights, self._backend)])
 
     @property
     def last_step(self) -> int:
@@ -85,11 +102,14 @@ class Sums:
     @property
     def total_weight(self) -> float:
         """The total weight of all batches; waits for the device."""
-        return float(np.sum(_numbers(self._weights, self._backend)))
+        return float(np.sum(self._all_weights()))
 
     @property
     def n_counted(self) -> int:
-        """How many batches, or pieces of batches, have a weight above 0; waits for the device."""
+        """How many batches of this part of the epoch have a weight above 0; waits for the device.
+
+        Pieces of batches are counted one by one.
+        """
         return int(np.count_nonzero(_numbers(self._weights, self._backend)))
 
     def read(self) -> tuple[float, float | None]:
@@ -97,9 +117,7 @@ class Sums:
 
         The second is None for a network without a metric.
         """
-        losses, weights = (
-            _numbers(values, self._backend) for values in (self._losses, self._weights)
-        )
+        losses, weights = self._all_losses(), self._all_weights()
         counted, total = weights != 0.0, self.total_weight
         if not total:
             return math.nan, None if self.metric is None else math.nan
@@ -117,8 +135,10 @@ class Sums:
 
         It is None if all are finite. Waits for the device.
         """
-        for what, values in (("the loss", self._losses), ("the weight", self._weights)):
-            numbers = _numbers(values, self._backend)
+        for what, numbers in (
+            ("the loss", self._all_losses()),
+            ("the weight", self._all_weights()),
+        ):
             wrong = np.flatnonzero(~np.isfinite(numbers))
             if wrong.size:
                 ending = "" if what == "the loss" else " of a batch"
@@ -141,6 +161,15 @@ class _SummedMetric:
     def __init__(self, metric: Metric, unit: Unit | None) -> None:
         self.metric, self._unit = metric, unit
         self.statistics: Array = None
+        self._earlier: Array = None
+
+    def begin_part(self) -> None:
+        self._earlier = self.statistics
+
+    def set(self, statistics: Array) -> None:
+        if self._earlier is not None:
+            statistics = self.metric.merge(self._earlier, statistics)
+        self.statistics = statistics
 
     def add(self, *arguments: Array) -> None:
         new = self.metric.statistics(*_in_unit(self._unit, *arguments))

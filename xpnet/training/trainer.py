@@ -20,11 +20,13 @@ from ..layers import BatchNormalization, Dropout, Layer
 from .callback import Callback
 from .errors import DivergedError, NotFiniteError
 from .evaluation import evaluate
+from .feeding.arrays import Arrays
+from .feeding.batches import Batches
 from .feeding.placing import Data
 from .feeding.training_data import TrainingData
 from .history import History
 from .interruption import Interruption
-from .memory import fewer_rows
+from .memory import MemoryPlanError, fewer_rows
 from .purpose import sizes_of
 from .settings import name_of
 from .steps.choice import make_steps
@@ -80,13 +82,13 @@ class Trainer:
             let_threads_sleep()
         net = self.network
         done = net.history.epochs
-        n_steps = epochs * math.ceil(len(self.training) / self.plan.batch_size)
+        n_steps = self._placed.n_steps
         self._last = done + epochs - 1
         net.stop_training = False
         net.history.set_metric(name_of(net.metric), direction_of(net.metric))
         with (
             net.backend.active(),
-            _progress_bar(n_steps) if net.progress else _NoBar() as bar,
+            _progress_bar(n_steps and epochs * n_steps) if net.progress else _NoBar() as bar,
             self.interruption,
             ExitStack() as ends,
             self._entered,
@@ -94,7 +96,7 @@ class Trainer:
             self._entered.enter_context(self.steps)  # left before on_train_end is called
             for callback in self._callbacks:
                 ends.callback(callback.on_train_end, net)
-                callback.on_train_begin(net, self._columns())
+                callback.on_train_begin(net, _columns(net, self.validation is not None))
             for epoch in range(done, done + epochs):  # (10) for all epochs
                 try:
                     self._run_epoch_in_memory(epoch, bar)
@@ -113,21 +115,6 @@ class Trainer:
                 if net.stop_training:
                     return
 
-    def _columns(self) -> list[str]:
-        """Return the names of the history's columns."""
-        net, validates = self.network, self.validation is not None
-        present = {
-            "epoch": True,
-            "loss": True,
-            "metric": net.metric is not None,
-            "penalty": bool(net.parameters.penalties),
-            "val_loss": validates,
-            "val_metric": validates and net.metric is not None,
-            "learning_rate": True,
-            "seconds": True,
-        }
-        return [name for name, is_present in present.items() if is_present]
-
     def _run_epoch_in_memory(self, epoch: int, bar: Any) -> None:
         """Train for an epoch; if memory runs out, begin again with batches in smaller pieces."""
         while True:
@@ -135,6 +122,10 @@ class Trainer:
                 self._run_epoch(epoch, bar)
                 return
             except MemoryError as error:
+                if isinstance(self.training, Batches):
+                    if not isinstance(error, MemoryPlanError):
+                        error.add_note(_TAKEN)
+                    raise
                 plan, layers, sizes = self.plan, self.network.layers, sizes_of(self.network)
                 rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, sizes.least_samples)
                 if rows is None:
@@ -201,10 +192,14 @@ class Trainer:
                     if self.interruption.asked:
                         break
             self.steps.end_epoch()
-            self._check_finite(sums)
+            _check_finite(self.network, sums)
             loss, metric = sums.read()  # (6) loss, (7) metric
             row: dict[str, Any] = {"loss": loss, "metric": metric}
             counted = sums.total_weight != 0  # it may be 0 if Ctrl-C ended the epoch
+            if not counted and not self.interruption.asked:
+                raise ValueError(
+                    f"no sample of epoch {epoch + 1} counts: the weights of all its batches are 0"
+                )
             if net.parameters.penalties:
                 penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
                 row |= {"penalty": penalty, "loss": loss + penalty}
@@ -212,8 +207,7 @@ class Trainer:
             if counted and not math.isfinite(row["loss"]):
                 raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
         except NotFiniteError as error:
-            n_steps = math.ceil(len(self.training) / self.plan.batch_size)
-            raise _diverged(net, error, epoch, n_steps) from None
+            raise _diverged(net, error, epoch, self._placed.n_steps) from None
         return row
 
     def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
@@ -221,16 +215,26 @@ class Trainer:
         step = 0
         with closing(self.training.chunks(self.network.orders, epoch)) as chunks:
             for arrays, order in chunks:
+                if not self._placed.has_room(arrays):
+                    self._begin_part(sums, arrays)
+                elif self.steps.is_full():
+                    self._begin_part(sums)
                 for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
                     step += done
                     yield done
 
-    def _check_finite(self, sums: Sums) -> None:
-        """Refuse losses and weights that are not finite; waits for the device."""
-        if (found := sums.first_not_finite()) is not None:
-            raise NotFiniteError(*found)
-        if not self.network.parameters.all_finite():
-            raise NotFiniteError("weights that are not finite", sums.last_step)
+    def _begin_part(self, sums: Sums, larger: Arrays | None = None) -> None:
+        """Store what the steps have learned in this epoch, and go on; with other steps if needed.
+
+        ``larger`` is a batch for which the present steps have no room.
+        """
+        self.steps.end_epoch()
+        sums.begin_part()
+        _check_finite(self.network, sums)
+        if larger is not None:
+            self._placed = self._placed.with_room(larger, sizes_of(self.network))
+            self._remake_steps()
+        self.steps.begin_epoch()
 
 
 @contextmanager
@@ -252,16 +256,41 @@ _BEING_TRAINED: set[int] = set()
 """The identities of networks that are being trained; an attribute would be copied with them."""
 
 
+def _check_finite(network: TrainableModel, sums: Sums) -> None:
+    """Refuse losses and weights that are not finite; waits for the device."""
+    if (found := sums.first_not_finite()) is not None:
+        raise NotFiniteError(*found)
+    if not network.parameters.all_finite():
+        raise NotFiniteError("weights that are not finite", sums.last_step)
+
+
 def _diverged(
-    network: TrainableModel, error: NotFiniteError, epoch: int, n_steps: int
+    network: TrainableModel, error: NotFiniteError, epoch: int, n_steps: int | None
 ) -> DivergedError:
     own = network.loss.targets == "values" and network.target_unit is None
+    of_all = "" if n_steps is None else f" of {n_steps}"
     targets = ", or give target_unit=(y.mean(), y.std())" if own else ""
     return DivergedError(
-        f"training came to {error} in epoch {epoch + 1}, step {error.step + 1} of {n_steps}; the "
+        f"training came to {error} in epoch {epoch + 1}, step {error.step + 1}{of_all}; the "
         "network is as it was before that epoch. Lower the learning rate, clip the gradient "
         f"(clip_norm), or standardise the features{targets}"
     )
+
+
+def _columns(network: TrainableModel, validates: bool) -> list[str]:
+    """Return the names of the history's columns."""
+    has_metric = network.metric is not None
+    present = {
+        "epoch": True,
+        "loss": True,
+        "metric": has_metric,
+        "penalty": bool(network.parameters.penalties),
+        "val_loss": validates,
+        "val_metric": validates and has_metric,
+        "learning_rate": True,
+        "seconds": True,
+    }
+    return [name for name, is_present in present.items() if is_present]
 
 
 def _check_unchanged(network: TrainableModel, layers: Sequence[Layer]) -> None:
@@ -296,7 +325,7 @@ def _begin_epoch(network: TrainableModel, epoch: int) -> None:
     )
 
 
-def _progress_bar(n_steps: int) -> Any:
+def _progress_bar(n_steps: int | None) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=n_steps, unit="batch")
@@ -307,6 +336,13 @@ _PIECEWISE: dict[type[Layer], str] = {
     Dropout: "draws a mask for each piece",
 }
 """What layers do for each piece of a batch, instead of once for the whole batch."""
+
+
+_TAKEN = (
+    "The batches of this epoch have been taken, so it cannot begin again with batches in pieces: "
+    "make smaller batches, or give the network a memory_limit, within which batches are split"
+)
+"""What to do if memory runs out on batches that the user makes."""
 
 
 def _updates_in_pieces(layers: Sequence[Layer]) -> str:

@@ -50,6 +50,15 @@ def balanced_loss(
     return loss.balanced(np.asarray(counts).tolist())
 
 
+def refuse_balanced(loss: LossFunction) -> None:
+    """Refuse a loss with balanced class weights for batches, whose classes cannot be counted."""
+    if isinstance(loss, ClassWeightedLoss) and loss.class_weight == "balanced":
+        raise ValueError(
+            "class_weight='balanced' is computed from all samples, which are not known in advance "
+            "if batches are given: give the weight of each class, e.g. class_weight=[1.0, 3.0]"
+        )
+
+
 def check_total_weight(
     what: str,
     loss: LossFunction,
@@ -59,6 +68,7 @@ def check_total_weight(
     dtype: str,
     *,
     for_metric: bool = False,
+    may_be_zero: bool = False,
 ) -> None:
     """Refuse data in which no sample counts, or weights that the network's type cannot hold.
 
@@ -72,6 +82,8 @@ def check_total_weight(
         The network's type.
     for_metric : bool, default False
         Whether to check the weights that metrics use, which leave out class weights.
+    may_be_zero : bool, default False
+        Whether all weights may be 0, as in one of many batches.
 
     Raises
     ------
@@ -84,6 +96,8 @@ def check_total_weight(
     with np.errstate(over="ignore"):  # infinity is refused below
         weights = np.concatenate([method(*p) for p in _pieces(y, sample_weight, n_outputs)])
     if not weights.any():
+        if may_be_zero:
+            return
         raise ValueError(f"no sample of the {what} counts: {_reason(loss, y, for_metric)}")
     limits = np.finfo(dtype)
     # With these limits, sums of weights times squared errors neither overflow nor underflow.

@@ -3,7 +3,8 @@
 import re
 
 MISSING = (
-    "", "-", "--", ".", "?", "#n/a", "#na", "<na>", "n/a", "na", "nan", "+nan", "-nan", "none", "null",
+    "", "-", "--", ".", "?", "#n/a", "#na", "<na>", "n/a", "na", "nan", "+nan", "-nan", "none",
+    "null",
 )  # fmt: skip
 """Texts that stand for a missing number, in lower case and without spaces around them."""
 
@@ -17,10 +18,8 @@ _UNIT = (  # a single letter only after a space: 5A may be a class at school
     rf"(?:\s*(?:[%‰]|°[CF]?|[kmcdµun][gmsl]|[kMGT]i?B|[kMG]?Hz|k?Wh|k[WVN]|min|km/h|mph|m/s|"
     rf"lbs?|oz|bn|mio|{_CURRENCY})|\s+(?:[a-zA-Z]|ft|mi|in))"
 )
-_DIGITS = r"\d(?:[\d.,'’ \u00a0\u202f]*\d)?[.,]?"
-_WRITTEN = re.compile(
-    rf"[-+]?\s*(?:{_CURRENCY}\s*)?[-+]?{_DIGITS}{_UNIT}?|\({_DIGITS}\)"
-)
+_DIGITS = r"\d(?:[\d.,'\u2019 \u00a0\u202f]*\d)?[.,]?"
+_WRITTEN = re.compile(rf"[-+]?\s*(?:{_CURRENCY}\s*)?[-+]?{_DIGITS}{_UNIT}?|\({_DIGITS}\)")
 _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
 _TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([aApP][mM])?\s*")
 
@@ -84,10 +83,10 @@ def is_large_integer(text: str, value: float) -> bool:
 def advice(text: str) -> str:
     """Return what to do about a text that should be a number."""
     if is_time(text):
-        return "give dates and times as numbers, e.g. days or seconds"
+        return "give dates and times as numbers, e.g. seconds since the first one"
     if is_written_number(text):
         return (
-            "write numbers with a decimal point, and without separators and units (for decimal "
-            "commas, give decimal=',')"
+            "write numbers with a decimal point, and without separators and units (decimal=',' "
+            "reads decimal commas)"
         )
     return "correct it, or leave the column out"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...common.checks import check_positive, check_texts
-from .frame_columns import Column, IdColumn, Rules, column_for, exact
+from ...common.checks import check_count, check_texts
 from .frame_types import as_frame
-from .gathering import Gathered, default_limit
-from .selection import Selection, select
+from .gathering import Gathered, default_limit, replace_codes
+from .selection import Request, Selection, select
 from .table import Table
+from .typed_columns import Column, IdColumn, Rules, column_for, exact
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -27,11 +27,7 @@ _INDEX = re.compile(r"__index_level_\d+__")
 def read_frame(
     frame: Any,
     where: str,
-    label: str | None = None,
-    columns: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    id: str | None = None,
-    missing: str = "error",
+    request: Request,
     *,
     advice: str | None = None,
     may_be_empty: bool = False,
@@ -45,8 +41,7 @@ def read_frame(
         Of pandas, polars, pyarrow, or of another library that Narwhals knows.
     where : str
         What the frame is called in messages.
-    label, columns, exclude, id, missing
-        See :meth:`xpnet.Dataset.from_frame`.
+    request : Request
     advice : str, optional
         What to do about missing cells.
     may_be_empty : bool, default False
@@ -56,8 +51,8 @@ def read_frame(
     """
     whole = as_frame(where, frame)
     header = whole.columns
-    rules = _rules(where, missing, math.isinf(limit), advice, may_be_empty)
-    selection = _select(where, header, label, columns, exclude, id)
+    rules = _rules(where, request, math.isinf(limit), advice, may_be_empty)
+    selection = _select(where, header, request)
     used = [header[k] for k in selection.used]
     pieces: Iterable[nw.DataFrame[Any]] = [whole]
     if not rules.is_whole:
@@ -72,11 +67,7 @@ def read_batches(
     first: Any,
     batches: Iterable[Any],
     where: str,
-    label: str | None = None,
-    columns: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-    id: str | None = None,
-    missing: str = "error",
+    request: Request,
     *,
     limit: float,
     never_missing: Collection[str] = (),
@@ -89,16 +80,16 @@ def read_batches(
         One with the same columns; its rows are not read.
     batches : iterable of data frames
         Each has at least the columns that are used.
-    where, label, columns, exclude, id, missing, limit
+    where, request, limit
         See `read_frame`.
     never_missing : collection of str
         Columns that the schema says have no missing values.
     """
     schema = as_frame(where, first)
-    selection = _select(where, schema.columns, label, columns, exclude, id)
+    selection = _select(where, schema.columns, request)
     frames = (as_frame(where, batch) for batch in batches)
     may_be_missing = set(schema.columns).difference(never_missing)
-    rules = _rules(where, missing, False)
+    rules = _rules(where, request, False)
     return _read(rules, schema.head(0), frames, selection, limit, may_be_missing)
 
 
@@ -115,53 +106,37 @@ def check_same(used: Sequence[str], first: Any, its_name: str, other: Any, where
             )
 
 
-def used_columns(
-    where: str,
-    header: Sequence[str],
-    label: str | None,
-    columns: Sequence[str] | None,
-    exclude: Sequence[str],
-    id: str | None,
-) -> list[str]:
+def used_columns(where: str, header: Sequence[str], request: Request) -> list[str]:
     """Return the names of the columns that are read, in the order of the table."""
-    selection = _select(where, header, label, columns, exclude, id)
+    selection = _select(where, header, request)
     return [header[k] for k in selection.used]
 
 
-def limit_of(memory_limit: float | None) -> float:
+def limit_of(memory_limit: int | None) -> float:
     """Return the most bytes of numbers to keep in memory; by default half of what is free."""
-    return default_limit() if memory_limit is None else check_positive("memory_limit", memory_limit)
+    return default_limit() if memory_limit is None else check_count("memory_limit", memory_limit)
 
 
 def _rules(
     where: str,
-    missing: str,
+    request: Request,
     is_whole: bool,
     advice: str | None = None,
     may_be_empty: bool = False,
 ) -> Rules:
-    if missing not in ("error", "keep"):
-        raise ValueError(f"missing={missing!r}: expected 'error' or 'keep'")
     if advice is None:
         advice = "fill them in or drop these rows, or read them as missing with missing='keep'"
-    return Rules(where, missing == "keep", advice, is_whole, may_be_empty)
+    return Rules(where, request.keeps_missing, advice, is_whole, may_be_empty)
 
 
-def _select(
-    where: str,
-    header: Sequence[Any],
-    label: str | None,
-    columns: Sequence[str] | None,
-    exclude: Sequence[str],
-    id: str | None,
-) -> Selection:
+def _select(where: str, header: Sequence[Any], request: Request) -> Selection:
     """Return the columns that are used; pandas's index only if it is asked for."""
     names = [str(name) for name in header]
-    exclude = check_texts("exclude", exclude)
-    if columns is None:
-        asked = {*exclude, label, id}
+    exclude = check_texts("exclude", request.exclude)
+    if request.columns is None:
+        asked = {*exclude, request.label, request.id}
         exclude += [name for name in names if _INDEX.fullmatch(name) and name not in asked]
-    return select(where, names, label, columns, exclude, id)
+    return select(where, names, request._replace(exclude=exclude))
 
 
 def _pieces(frame: "nw.DataFrame[Any]", rows: int) -> Iterator["nw.DataFrame[Any]"]:
@@ -189,9 +164,9 @@ def _read(
     ids = None if selection.id is None else IdColumn(str(own[selection.id]), rules)
     dtype = _common_type(rules.where, features)
     labels: list[np.ndarray] = []
+    start, block = 0, np.empty((0, len(features)), dtype)
     with Gathered(len(features), dtype, limit) as gathered:
         for frame in frames:
-            start = gathered.n_rows
             if not len(frame):
                 continue
             if ids is not None and selection.id is not None:
@@ -203,12 +178,16 @@ def _read(
             for k, (each, place) in enumerate(zip(features, selection.places, strict=True)):
                 numbers = each.read(frame.get_column(own[place]), start)
                 block[:, k] = exact(each.what, numbers, dtype, rows)
-            gathered.add(block)
-        if not gathered.n_rows and not rules.may_be_empty:
+            start += len(block)
+            if not rules.is_whole:
+                gathered.add(block)
+        if not start and not rules.may_be_empty:
             raise ValueError(f"{rules.where} has no rows: expected a row for each sample")
         results = [each.feature() for each in features]
         values = {k: each.values for k, each in enumerate(results) if each.values is not None}
-        X = gathered.finish(values)
+        if rules.is_whole:  # not copied, since it may be as large as memory allows
+            replace_codes(block, values)
+        X = block if rules.is_whole else gathered.finish(values)
     table = Table(selection.names, X)
     for name, result in zip(selection.names, results, strict=True):
         if result.names is not None:

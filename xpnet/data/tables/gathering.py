@@ -6,7 +6,7 @@ import tempfile
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from ...backends import resolve
 
 _SHARE = 0.5
 """The share of the free memory that the numbers of a table may take."""
+
+_GROWTH, _MARGIN = 1.25, 1.1
+"""By what factor an array grows at least, and how much larger it is than expected."""
 
 _PIECE = 1 << 18
 """How many numbers are replaced at a time."""
@@ -42,8 +45,9 @@ class Gathered:
 
     def __init__(self, n_columns: int, dtype: Any, limit: float) -> None:
         self._n_columns, self._dtype, self._limit = n_columns, np.dtype(dtype), limit
-        self._blocks: list[np.ndarray] = []
-        self._file: BinaryIO | None = None
+        self._row_bytes = n_columns * self._dtype.itemsize
+        self._rows = np.empty((0, n_columns), self._dtype)
+        self._file: Any = None
         self.n_rows = 0
 
     def __enter__(self) -> "Gathered":
@@ -54,24 +58,42 @@ class Gathered:
             self._file.close()
             _delete(self._file.name)
 
-    def add(self, block: np.ndarray) -> None:
-        """Add rows, an array of shape (k, n_columns)."""
-        self.n_rows += len(block)
-        block = np.ascontiguousarray(block, self._dtype)
-        if self._file is not None:
-            self._write(block)
-            return
-        self._blocks.append(block)
-        if self.n_rows * self._n_columns * self._dtype.itemsize > self._limit:
+    def add(self, block: np.ndarray, share: float = 1.0) -> None:
+        """Add rows, an array of shape (k, n_columns).
+
+        Parameters
+        ----------
+        block : array
+        share : float, default 1
+            Which share of all rows there will be after it, as far as is known.
+        """
+        start, self.n_rows = self.n_rows, self.n_rows + len(block)
+        if self._file is None and self.n_rows * self._row_bytes > self._limit:
             self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - outlives this call
                 prefix="xpnet-", suffix=".rows", delete=False
             )
-            while self._blocks:
-                self._write(self._blocks.pop(0))
+            self._file.write(self._rows[:start].data)
+            self._resize(0)
+        if self._file is not None:
+            self._file.write(np.ascontiguousarray(block, self._dtype).data)
+            return
+        if self.n_rows > len(self._rows):
+            expected = min(self.n_rows / max(share, 1e-3), self._limit / self._row_bytes)
+            self._resize(int(max(self.n_rows, _GROWTH * len(self._rows), _MARGIN * expected)))
+        self._rows[start : self.n_rows] = block
 
-    def _write(self, block: np.ndarray) -> None:
-        assert self._file is not None
-        self._file.write(block.data)
+    def _resize(self, n: int) -> None:
+        """Give the array another number of rows.
+
+        Memory that is not written to takes no room, so some is left over until the end. It is
+        copied at the beginning, and later extended in place, where the system can do that.
+        """
+        if n < 4 * len(self._rows):
+            self._rows.resize((n, self._n_columns), refcheck=False)
+            return
+        rows = np.empty((n, self._n_columns), self._dtype)
+        rows[: len(self._rows)] = self._rows
+        self._rows = rows
 
     def finish(self, mappings: Mapping[int, np.ndarray]) -> np.ndarray:
         """Return all rows; a read-only memory map of the file if they are in one.
@@ -85,19 +107,14 @@ class Gathered:
         """
         shape = self.n_rows, self._n_columns
         if self._file is None:
-            rows = np.empty(shape, self._dtype)
-            end = len(rows)
-            while self._blocks:  # each block is freed at once, so memory holds the rows once
-                block = self._blocks.pop()
-                rows[end - len(block) : end] = block
-                end -= len(block)
-            _replace(rows, mappings)
-            return rows
+            self._resize(self.n_rows)
+            replace_codes(self._rows, mappings)
+            return self._rows
         self._file.close()
         name, self._file = self._file.name, None
         try:
             changed = np.memmap(name, self._dtype, "r+", shape=shape)
-            _replace(changed, mappings)
+            replace_codes(changed, mappings)
             changed.flush()
             del changed
             rows = np.memmap(name, self._dtype, "r", shape=shape)
@@ -108,7 +125,7 @@ class Gathered:
         return rows
 
 
-def _replace(rows: np.ndarray, mappings: Mapping[int, np.ndarray]) -> None:
+def replace_codes(rows: np.ndarray, mappings: Mapping[int, np.ndarray]) -> None:
     """Replace the codes in some columns."""
     step = max(_PIECE // max(rows.shape[1], 1), 1)
     for start in range(0, len(rows), step) if mappings else ():

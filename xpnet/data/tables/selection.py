@@ -2,10 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...backends import unknown_name
-from ...common.checks import check_text, check_texts
-from ..reading import check_distinct
+from ...backends._errors import shown
+from ...common.checks import check_distinct, check_text, check_texts
+
+
+class Request(NamedTuple):
+    """What is wanted of a table; see :meth:`xpnet.Dataset.from_csv`."""
+
+    label: str | None = None
+    columns: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    id: str | None = None
+    keeps_missing: bool = False
+
+
+def keeps_missing(missing: str) -> bool:
+    """Return whether cells that are missing are kept, of an argument ``missing``."""
+    if missing not in ("error", "keep"):
+        raise ValueError(f"missing={shown(missing)}: expected 'error' or 'keep'")
+    return missing == "keep"
 
 
 @dataclass(frozen=True)
@@ -36,10 +54,7 @@ class Selection:
 def select(
     where: str,
     header: Sequence[str],
-    label: str | None,
-    columns: Sequence[str] | None,
-    exclude: Sequence[str],
-    id: str | None,
+    request: Request,
 ) -> Selection:
     """Return the columns that are asked for.
 
@@ -49,8 +64,7 @@ def select(
         What the table is called in messages.
     header : sequence of str
         The names of its columns.
-    label, columns, exclude, id
-        See :meth:`xpnet.Dataset.from_csv`.
+    request : Request
 
     Raises
     ------
@@ -61,16 +75,16 @@ def select(
     """
     check_distinct(f"{where} has columns", list(header))
     place = {name: k for k, name in enumerate(header)}
-    exclude = check_texts("exclude", exclude)
-    label = None if label is None else check_text("label", label)
-    id = None if id is None else check_text("id", id)
+    exclude = check_texts("exclude", request.exclude)
+    label = None if request.label is None else check_text("label", request.label)
+    id = None if request.id is None else check_text("id", request.id)
     if label is not None and label == id:
         raise ValueError(f"label={label!r} and id={id!r} are the same column: expected two columns")
     others = {*exclude, label, id}
-    if columns is None:
+    if request.columns is None:
         names = [name for name in header if name not in others]
     else:
-        names = check_texts("columns", columns)
+        names = check_texts("columns", request.columns)
         check_distinct("columns has", names)
     for name in (*names, *exclude, *(each for each in (label, id) if each is not None)):
         if name not in place:
@@ -81,11 +95,11 @@ def select(
             "each column for one purpose"
         )
     if not names:
-        raise ValueError(f"{where} has no other columns: expected at least one feature")
+        raise ValueError(f"{where} has no column that is left as a feature: expected at least one")
     if "" in names:
         raise ValueError(
-            f"{where}, column {place[''] + 1} has no name: leave it out with exclude=[''] if it "
-            "numbers the rows (pandas leaves it out with to_csv(index=False)), or give it a name"
+            f"{where}, column {place[''] + 1} has no name: give it one, or remove it if it numbers "
+            "the rows, e.g. with pandas's to_csv(index=False) (exclude=[''] leaves it out)"
         )
     return Selection(
         names,

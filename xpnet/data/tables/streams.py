@@ -9,6 +9,7 @@ from typing import Any
 from ...common.checks import check_path
 from .frame_types import column_names
 from .frames import check_same, limit_of, read_batches, read_frame, used_columns
+from .selection import Request
 from .table import Table
 
 _ROWS = 1 << 16
@@ -18,20 +19,11 @@ _NUMBERS = 1 << 22
 """About how many numbers polars decodes at a time; it decodes whole groups of rows."""
 
 
-def read_arrow(
-    data: Any,
-    label: str | None,
-    columns: Sequence[str] | None,
-    exclude: Sequence[str],
-    id: str | None,
-    missing: str,
-    memory_limit: float | None,
-) -> Table:
+def read_arrow(data: Any, request: Request, memory_limit: int | None) -> Table:
     """Read what gives Arrow data; see :meth:`xpnet.Dataset.from_arrow`."""
-    selection = label, columns, exclude, id, missing
     limit = limit_of(memory_limit)
     if column_names(data) is not None:
-        return read_frame(data, "data", *selection, limit=limit)
+        return read_frame(data, "data", request, limit=limit)
     if hasattr(data, "scanner"):  # a data set of pyarrow
         data = data.scanner()
     if not hasattr(data, "__arrow_c_stream__") and not hasattr(data, "to_reader"):
@@ -44,7 +36,7 @@ def read_arrow(
 
         with _blaming("data"):
             frame = pl.DataFrame(data)
-        return read_frame(frame, "data", *selection, limit=limit)
+        return read_frame(frame, "data", request, limit=limit)
     import pyarrow as pa
 
     with _blaming("data"):
@@ -57,22 +49,13 @@ def read_arrow(
         schema.empty_table(),
         _guarded(reader, "data"),
         "data",
-        *selection,
+        request,
         limit=limit,
         never_missing=[field.name for field in schema if not field.nullable],
     )
 
 
-def read_parquet(
-    path: Any,
-    label: str | None,
-    columns: Sequence[str] | None,
-    exclude: Sequence[str],
-    id: str | None,
-    missing: str,
-    engine: str,
-    memory_limit: float | None,
-) -> Table:
+def read_parquet(path: Any, request: Request, engine: str, memory_limit: int | None) -> Table:
     """Read Parquet files; see :meth:`xpnet.Dataset.from_parquet`."""
     paths = _files(path)
     where = str(path if isinstance(path, str | Path) else paths[0])
@@ -82,18 +65,14 @@ def read_parquet(
     source = _Arrow if _engine(engine, "from_parquet") == "pyarrow" else _Polars
     files = [source(each) for each in paths]
     first = files[0]
-    used = used_columns(where, first.header, label, columns, exclude, id)
+    used = used_columns(where, first.header, request)
     for file in files[1:]:
         check_same(used, first.empty(), str(first.path), file.empty(), str(file.path))
     return read_batches(
         first.empty(),
         (batch for file in files for batch in _guarded(file.batches(used), str(file.path))),
         where,
-        label,
-        columns,
-        exclude,
-        id,
-        missing,
+        request,
         limit=limit,
     )
 

@@ -36,10 +36,8 @@ class CellError(Exception):
 
 def missing_cell(text: str) -> CellError:
     """Return the error for a cell that is missing and must not be."""
-    what = "the cell is empty" if not text.strip() else f"{text.strip()!r} stands for a missing value"
-    return CellError(
-        text, f"{what}: fill it in, drop the row, or read it as missing with missing='keep'"
-    )
+    what = f"{text.strip()!r} stands for a missing value" if text.strip() else "the cell is empty"
+    return CellError(text, f"{what}: fill it in or drop the row (missing='keep' reads it as NaN)")
 
 
 class Texts:
@@ -112,8 +110,15 @@ def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
         flags = [TRUE_FALSE.get(text.strip().lower(), np.nan) for text in found.distinct]
         found.check_missing(is_missing, keeps_missing)
         return Meaning(np.array(flags), None)
-    found.refuse_numbers_among_texts()
-    found.refuse_what_should_be_numbers()
+    found.refuse_mostly_numbers(or_half=True)
+    if found.numbers:
+        text = found.numbers[0]
+        raise CellError(
+            text,
+            f"{text!r} is a number among texts such as {found.others[0]!r}: give the column one "
+            "kind of values, or leave it out",
+        )
+    found.refuse_times()
     values, names = found.categories(keeps_missing)
     if np.isnan(values).any():
         return Meaning(np.where(np.isnan(values), len(names), values), [*names, None])
@@ -133,9 +138,8 @@ def label_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
     found = _Sorted(texts, decimal)
     if not found.others:
         return Meaning(found.all_numbers(keeps_missing, as_integers=True), None)
-    if found.mostly_numbers():
-        found.refuse_numbers_among_texts()
-    found.refuse_what_should_be_numbers()
+    found.refuse_mostly_numbers()
+    found.refuse_times()
     values, names = found.categories(keeps_missing)
     return Meaning(values, [*names])
 
@@ -177,38 +181,27 @@ class _Sorted:
             if missing(text):
                 raise missing_cell(text)
 
-    def mostly_numbers(self) -> bool:
-        """Whether more than half of the cells, or of the distinct texts, are numbers.
+    def refuse_mostly_numbers(self, or_half: bool = False) -> None:
+        """Refuse texts if more than half of the cells, or of the distinct texts, are numbers.
 
-        Numbers with separators, currencies or units count as numbers.
+        Numbers with separators, currencies or units count as numbers. With ``or_half``, half of
+        them are enough.
         """
-        count = dict(zip(self.distinct, self._counts.tolist(), strict=True))
-        written = [text for text in self.others if is_written_number(text)]
+        written = {text for text in self.others if is_written_number(text)}
         numbers = [*self.numbers, *written]
-        others = [text for text in self.others if text not in set(written)]
-        cells = sum(map(count.__getitem__, numbers)), sum(map(count.__getitem__, others))
-        return cells[0] > cells[1] or len(numbers) > len(others)
-
-    def refuse_numbers_among_texts(self) -> None:
-        """Refuse a column that has both, and name the one that is rarer."""
-        if not self.numbers:
-            return
-        if self.mostly_numbers():
+        others = [text for text in self.others if text not in written]
+        count = dict(zip(self.distinct, self._counts.tolist(), strict=True))
+        cells = sum(map(count.__getitem__, numbers)) - sum(map(count.__getitem__, others))
+        distinct = len(numbers) - len(others)
+        if max(cells, distinct) > 0 or (or_half and max(cells, distinct) == 0):
             text = self.others[0]
             raise CellError(text, f"{text!r} is not a number: {advice(text)}")
-        text = self.numbers[0]
-        raise CellError(
-            text,
-            f"{text!r} is a number among texts such as {self.others[0]!r}: give the column one "
-            "kind of values, or leave it out",
-        )
 
-    def refuse_what_should_be_numbers(self) -> None:
-        """Refuse texts that are all dates, or all numbers with separators or units."""
-        for kind in (is_time, is_written_number):
-            if all(map(kind, self.others)):
-                text = self.others[0]
-                raise CellError(text, f"{text!r} is not a number: {advice(text)}")
+    def refuse_times(self) -> None:
+        """Refuse texts that are all dates or times."""
+        if all(map(is_time, self.others)):
+            text = self.others[0]
+            raise CellError(text, f"{text!r} is not a number: {advice(text)}")
 
     def categories(self, keeps_missing: bool) -> tuple[np.ndarray, list[str]]:
         """Return the code of each text, NaN for missing ones, and the sorted names."""
@@ -222,8 +215,8 @@ def too_many_digits(text: str) -> CellError:
     """Return the error for an integer that no type holds exactly."""
     return CellError(
         text,
-        f"{text.strip()!r} has more digits than float64 holds: give the column as id= if it names "
-        "the rows, or leave it out",
+        f"{text.strip()!r} has more digits than float64 holds: leave the column out (id= reads it "
+        "as the names of the rows)",
     )
 
 

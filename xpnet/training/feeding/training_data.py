@@ -18,6 +18,8 @@ from .. import memory
 from ..checks import blaming, warn_of_lost_digits
 from ..objective import Objective
 from ..weighing import balanced_loss, check_total_weight
+from .arrays import Arrays
+from .batches import Batches
 from .intake import Intake
 from .placing import Data, place
 
@@ -27,19 +29,59 @@ class TrainingData:
     """The data of a training run, on the device or as a stream, with the plan they follow."""
 
     plan: memory.MemoryPlan
-    training: Data
+    training: Data | Batches
     validation: Data | None
     loss: LossFunction
     """The given loss; balanced class weights are computed from the training data."""
     available: float
     """Bytes that training may use."""
     sizes: memory.DataSizes
+    memory_limit: int | None = None
+    """The user's limit, if there is one."""
+
+    @property
+    def n_steps(self) -> int | None:
+        """The number of steps in an epoch, or None if it is not known in advance."""
+        if isinstance(self.training, Batches):
+            return self.training.n_steps
+        return math.ceil(len(self.training) / self.plan.batch_size)
+
+    @property
+    def samples_kept(self) -> int:
+        """For how many samples steps must be able to keep results on the device."""
+        if not isinstance(self.training, Batches):
+            return self.plan.n_samples
+        size = self.plan.batch_size
+        most = min(max(_KEPT_SAMPLES // size, 1), _KEPT_STEPS)
+        return min(most, self.n_steps or most) * size
+
+    def has_room(self, arrays: Arrays) -> bool:
+        """Whether steps made for these data can train on a chunk of them."""
+        return not isinstance(self.training, Batches) or self.training.has_room(arrays)
+
+    def with_room(self, arrays: Arrays, network: memory.NetworkSizes) -> "TrainingData":
+        """Return a copy from which steps with room for a batch can be made.
+
+        Raises
+        ------
+        MemoryPlanError
+            The batch does not fit in memory.
+        """
+        assert isinstance(self.training, Batches)
+        rows = self.training.make_room(arrays)
+        request = memory.Request(network, rows, self.memory_limit)
+        plan = memory.choose(request, self.sizes, rows, self.available, False, chunks=False)
+        return replace(self, plan=plan)
 
     def in_pieces(self, network: memory.NetworkSizes, rows: int) -> "TrainingData":
         """Return a copy whose batches go through the network ``rows`` samples at a time."""
         old = self.plan
         plan = memory.plan(network, self.sizes, old.n_samples, old.batch_size, rows, old.chunk)
         return replace(self, plan=plan)
+
+
+_KEPT_STEPS, _KEPT_SAMPLES = 256, 1 << 20
+"""For how many steps and samples results are kept at a time, where an epoch has no known end."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +113,12 @@ class _Given:
     y: Array
 
 
-def place_training(training: Dataset, validation: Dataset | None, purpose: Purpose) -> TrainingData:
+def place_training(
+    training: Dataset | Batches, validation: Dataset | None, purpose: Purpose
+) -> TrainingData:
     """Check the targets, choose a memory plan, and move the data to the device accordingly.
+
+    Of batches, the plan is for the first one, and only that is moved.
 
     Raises
     ------
@@ -83,22 +129,31 @@ def place_training(training: Dataset, validation: Dataset | None, purpose: Purpo
         No plan fits in memory.
     """
     objective, backend = purpose.objective, purpose.intake.backend
-    given, held_out = _Given(training, objective.targets_of(training)), None
+    batches, held_out = None, None
+    if isinstance(training, Batches):
+        batches, training = training, training.first
+        given = _Given(training, batches.y)
+        request = replace(purpose.request, batch_size=len(training))
+        purpose = replace(purpose, request=request)
+    else:
+        given = _Given(training, objective.targets_of(training))
     if validation is not None:
         with blaming("validation"):
             held_out = _Given(validation, objective.targets_of(validation))
     n_outputs = objective.n_outputs
-    loss = balanced_loss(objective.loss, given.y, training.sample_weight, n_outputs)
-    for what, each in (("training", given), ("validation", held_out)):
+    loss = objective.loss
+    if batches is None:
+        loss = balanced_loss(loss, given.y, training.sample_weight, n_outputs)
+    for what, each in (("training", given if batches is None else None), ("validation", held_out)):
         if each is not None:
             weighed = (loss, each.y, each.data.sample_weight, n_outputs, backend.dtype)
             check_total_weight(f"{what} data", *weighed)
     if purpose.intake.wide is None:
         warn_of_lost_digits(training, purpose.layers[0], backend)
-    both = purpose, loss, given, held_out
+    both = purpose, loss, given, held_out, batches
     stored = [
         each.data
-        for each in (given, held_out)
+        for each in (given if batches is None else None, held_out)
         if each is not None and isinstance(each.data.features, StoredRows)
     ]
     if purpose.request.memory_limit is None:
@@ -113,6 +168,7 @@ def _place_both(
     loss: LossFunction,
     given: _Given,
     held_out: _Given | None,
+    batches: Batches | None,
     read: list[Dataset],
 ) -> TrainingData:
     """Place the data, and read into memory the stored data sets listed in ``read``.
@@ -130,16 +186,23 @@ def _place_both(
         sizes = _with_validation(sizes, _sizes(intake, held_out), held_out.data, read)
     available = _available(data, purpose, sizes)
     most = _room_to_read(read, intake.backend, available) if read else available
-    streamed = isinstance(data.features, StoredRows) and data not in read
-    plan = memory.choose(purpose.request, sizes, len(data), most, streamed)
+    streamed = batches is None and isinstance(data.features, StoredRows) and data not in read
+    chunks = batches is None
+    plan = memory.choose(purpose.request, sizes, len(data), most, streamed, chunks=chunks)
     if read and plan.chunk is not None:
         raise MemoryError("the stored data do not fit in memory")
     _check_learning(purpose.layers, plan)
-    placed = place(data, intake, given.y, plan, data in read)
+    placed: Data | Batches
+    if batches is None:
+        placed = place(data, intake, given.y, plan, data in read)
+    else:
+        batches.begin(intake)
+        placed = batches
     evaluated = None
     if held_out is not None:
         evaluated = place(held_out.data, intake, held_out.y, read=held_out.data in read)
-    return TrainingData(plan, placed, evaluated, loss, available, sizes)
+    limit = purpose.request.memory_limit
+    return TrainingData(plan, placed, evaluated, loss, available, sizes, limit)
 
 
 def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:

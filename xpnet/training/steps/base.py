@@ -72,6 +72,10 @@ class Steps(AbstractContextManager["Steps"], ABC):
         """Whether the network is unchanged since the steps were made; formulas need no check."""
         return True
 
+    def is_full(self) -> bool:
+        """Whether :meth:`end_epoch` and :meth:`begin_epoch` must come before further steps."""
+        return False
+
     def begin_epoch(self) -> None:
         """Prepare for the first step of an epoch."""
 

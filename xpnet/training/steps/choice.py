@@ -33,6 +33,15 @@ class Explanation:
     chosen : {"formulas", "compiled", "captured"}
     reasons : mapping of str to str
         For each faster way, the reason that it is not taken.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> net = NeuralNetwork(steps="formulas").add(DenseLayer(1, input_shape=(1,)))
+    >>> print(net.explain_steps([[1.0], [2.0]], [0.0, 1.0]))
+    Steps: formulas.
+    Not captured: steps='formulas' asks for another way.
+    Not compiled: steps='formulas' asks for another way.
     """
 
     chosen: str

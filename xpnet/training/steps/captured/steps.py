@@ -40,11 +40,16 @@ class CapturedSteps(PreparedSteps):
     ) -> None:
         super().__init__(model, placed, training, nbytes)
         self._at_a_time = 16
+        self._most = -(-placed.samples_kept // placed.plan.batch_size)
         self._queued: deque[Any] = deque()
         self._sums: Sums | None = None
 
     def _units(self) -> list[Unit]:
         return units_of(self._model)
+
+    def is_full(self) -> bool:
+        """Whether there is no more room for losses, as in an epoch of many batches of a user."""
+        return bool(self._training.taken >= self._most)
 
     def end_epoch(self) -> None:
         """Copy the parameters to the network, and add ``per_sample`` penalties to the sums."""
@@ -78,7 +83,8 @@ class CapturedSteps(PreparedSteps):
                 self._add_outputs(arrays, order[:start], sums, first * size)
                 raise
             step += len(losses)
-            if time.perf_counter() - began < self.SECONDS / 2:
+            is_whole = len(part) == self._at_a_time * size
+            if is_whole and time.perf_counter() - began < self.SECONDS / 2:
                 self._at_a_time *= 2
         self._add_outputs(arrays, order, sums, first * size)
 
@@ -127,9 +133,9 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
     kept = 0
     if model.metric is not None and not hits:
         n_outputs = model.layers[-1].output_shape()[0]
-        kept = -(-plan.n_samples // plan.batch_size) * plan.batch_size
+        kept = -(-placed.samples_kept // plan.batch_size) * plan.batch_size
         if kept * n_outputs * sample.backend.zeros((0,)).itemsize > _KEPT_BYTES:
-            raise UnsupportedError(f"a metric of {plan.n_samples} rows of {n_outputs} outputs")
+            raise UnsupportedError(f"a metric of {placed.samples_kept} rows of {n_outputs} outputs")
     capture = False if graphs.ONE_BY_ONE else True if required else "auto"
     machine = sample.backend.machine(model.precision)
     try:
@@ -140,7 +146,7 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
             sample.sample_weight,
             plan.batch_size,
             machine,
-            plan.n_samples,
+            placed.samples_kept,
             kept,
             hits,
             capture,

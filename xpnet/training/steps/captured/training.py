@@ -96,7 +96,11 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self._used = used
         targets = targets_of(self.model, y)
         weights = weights_of(self.model, y, sample_weight)
-        pairs = ((buffers.X, X), (buffers.y, targets), (buffers.weights, weights))
+        pairs: list[tuple[Any, Any]] = [(buffers.y, targets), (buffers.weights, weights)]
+        if buffers.sparse is None:
+            pairs.append((buffers.X, X))
+        else:
+            pairs += zip(buffers.sparse, (X.indptr, X.indices, X.data), strict=True)
         with self._machine.ordered_with_current_stream():
             for place, values in pairs:
                 if place is not None and values is not None:

@@ -56,9 +56,13 @@ class Layout:
             self.data = _without_booleans(X)
         self._lay_out()
 
-    def use(self, X: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> None:
-        """Use other dense features, and overwrite the first targets and weights with others."""
-        self.data = _without_booleans(X)
+    def use(self, X: Any, y: np.ndarray, weights: np.ndarray | None) -> None:
+        """Use other dense features; overwrite the first sparse ones, targets and weights."""
+        if self.sparse is None:
+            self.data = _without_booleans(X)
+        else:
+            for own, part in zip(self.sparse, (X.indptr, X.indices, X.data), strict=True):
+                own[: len(part)] = part
         self.y[: len(y)] = y
         if self.weights is not None:
             self.weights[: len(y)] = weights

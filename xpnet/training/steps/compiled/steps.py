@@ -130,8 +130,8 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
     if threads is not None:
         threads = check_count("xpnet.config.threads", threads)
     plan, data = placed.plan, placed.training
-    n_steps = model.epochs * math.ceil(plan.n_samples / plan.batch_size)
-    if not required and n_steps < FEW_STEPS:
+    of_epoch = placed.n_steps
+    if not required and of_epoch is not None and model.epochs * of_epoch < FEW_STEPS:
         raise UnsupportedError(f"training of fewer than {FEW_STEPS} steps")
     if plan.rows != plan.batch_size:
         raise UnsupportedError("a batch that is split to fit into memory")

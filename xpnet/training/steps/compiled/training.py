@@ -96,7 +96,7 @@ class CompiledTraining:
     def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
         """Train on other samples from now on, of the same kind and at most as many as at first.
 
-        Features must be dense, and are not copied. Targets and weights overwrite the first ones,
+        Dense features are not copied. Sparse ones, targets and weights overwrite the first ones,
         which nothing else may use.
         """
         used = (X, y, sample_weight)

@@ -1,0 +1,224 @@
+"""A column of 0 and 1 for each category, in place of a column of codes."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from ..backends import Array, array_namespace, backend_of, move
+from ..backends._errors import shown
+from ..common.checks import check_distinct, room_for
+from .categories import Categories, check_categories, check_codes, check_lists, listed
+from .features import DenseRows, Features, StoredRows, kind_of
+from .tables.gathering import Gathered, default_limit
+
+_NUMBERS = 1 << 20
+"""About how many numbers are made at a time: 8 MiB of float64."""
+
+
+class WithCategories:
+    """Features, some of which may have categories; a base of :class:`xpnet.Dataset`."""
+
+    feature_names: list[str] | None
+    categories: Categories
+    _features: Features
+
+    def one_hot(self, categories: Mapping[str, Sequence[str | None]] | None = None) -> Self:
+        """Return the data set with a column of 0 and 1 for each category.
+
+        Parameters
+        ----------
+        categories : dict of str to list of str, optional
+            The attribute ``categories`` of other data, usually the training data, whose columns
+            these data then get; codes are matched by name. By default those of this data set.
+
+        Returns
+        -------
+        Dataset
+            Each feature with categories is replaced, in its place, by columns in the order of the
+            categories, called e.g. ``colour=red``; ``colour=None`` is for missing cells. ``X``
+            keeps its type and device. Stored features are read into memory, or written to a
+            temporary file if they would take more than half of the free memory.
+
+        Raises
+        ------
+        TypeError
+            ``categories`` is not a dict of lists of text.
+        ValueError
+            A sample's category is not among ``categories``; the message has its row, column and
+            name. Or ``categories`` is of other features, or two columns would have one name.
+        MemoryError
+            The columns do not fit into memory.
+
+        Examples
+        --------
+        >>> from xpnet import Dataset
+        >>> data = Dataset([[0, 5], [1, 6]], None, ["colour", "size"],
+        ...                categories={"colour": ["red", "blue"]})
+        >>> data.one_hot().feature_names
+        ['colour=red', 'colour=blue', 'size']
+        >>> data.one_hot().X
+        array([[1, 0, 5],
+               [0, 1, 6]])
+        """
+        encoded = copy.copy(self)
+        encoded._features, encoded.feature_names = _encode(
+            self._features, self.feature_names, self.categories, categories
+        )
+        encoded.categories = {}
+        return encoded
+
+
+def _encode(
+    features: Features,
+    feature_names: list[str] | None,
+    categories: Categories,
+    wanted: Mapping[str, Any] | None,
+) -> tuple[Features, list[str] | None]:
+    """Return features with 0 and 1 in place of codes, and their names.
+
+    Parameters
+    ----------
+    features : DenseRows, SparseRows or StoredRows
+        Returned as they are if they have no categories.
+    feature_names : list of str or None
+    categories : dict
+        The names of the codes of some features.
+    wanted : dict or None
+        The names of the categories for which columns are made; by default ``categories``.
+    """
+    check_categories(categories, feature_names, features)  # attributes may have been changed
+    known = feature_names or []
+    columns = _columns(known, categories, _check_wanted(wanted, categories, known))
+    if not categories:
+        return features, feature_names
+    names = [name for column in columns for name in column.new_names]
+    check_distinct("one_hot() makes columns", names)
+    if not names:
+        raise ValueError("one_hot() leaves no column: the features have no categories at all")
+    shape = len(features), len(names)
+    step = max(_NUMBERS // len(names), 1)
+    with room_for("the features with a column for each category", shape):
+        if isinstance(features, StoredRows):
+            return _encode_stored(features, columns, shape, step), names
+        assert isinstance(features, DenseRows)  # sparse rows have no categories
+        X, xp = features.X, array_namespace(features.X)
+        out = xp.zeros(shape, dtype=X.dtype, device=backend_of(X).device)
+        for start in range(0, shape[0], step):
+            part = slice(start, min(start + step, shape[0]))
+            out[part, ...] = _encode_rows(X[part, ...], columns, start)
+    return DenseRows(out), names
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of codes or of numbers, and the columns that it becomes.
+
+    Attributes
+    ----------
+    source : int
+    name : str
+    names : list of str or None, or None
+        The names of its codes; None for a column of numbers.
+    wanted : list of str or None, or None
+        The names for which columns are made.
+    """
+
+    source: int
+    name: str
+    names: list[str | None] | None = None
+    wanted: list[str | None] | None = None
+
+    @property
+    def new_names(self) -> list[str]:
+        """The names of the new columns."""
+        if self.wanted is None:
+            return [self.name]
+        return [f"{self.name}={name}" for name in self.wanted]
+
+    def places(self, values: Array, first_row: int) -> np.ndarray:
+        """Return, for each row, which of the new columns is 1."""
+        assert self.names is not None
+        assert self.wanted is not None
+        codes = check_codes(values, self.name, self.names, first_row)
+        place = {name: k for k, name in enumerate(self.wanted)}
+        by_code = np.array([place.get(name, -1) for name in self.names], np.int64)
+        found: np.ndarray = by_code[codes] if len(codes) else codes
+        if (found < 0).any():
+            row = int(np.argmax(found < 0))
+            name = self.names[codes[row]]
+            what = "the cell is missing, and None" if name is None else repr(name)
+            raise ValueError(
+                f"X, row {first_row + row}, column {self.name!r}: {what} is not among the given "
+                f"categories {shown(self.wanted)}: leave such rows out, or have such rows in the "
+                "data from which the categories come"
+            )
+        return found
+
+
+def _columns(names: Sequence[str], own: Categories, wanted: Categories) -> list[_Column]:
+    return [_Column(k, name, own.get(name), wanted.get(name)) for k, name in enumerate(names)]
+
+
+def _check_wanted(given: Any, own: Categories, feature_names: Sequence[str]) -> Categories:
+    """Return the categories for which columns are made, which are those of the same features."""
+    if given is None:
+        return own
+    wanted = check_lists(given)
+    if lacking := [name for name in own if name not in wanted]:
+        raise ValueError(
+            f"the given categories have none for {listed(lacking)}, unlike this data set: give the "
+            "attribute categories of the training data, read in the same way"
+        )
+    if others := [name for name in wanted if name not in own]:
+        is_there = others[0] in feature_names
+        raise ValueError(
+            f"the given categories have {listed(others)}: {others[0]!r} is "
+            + ("a column of numbers here" if is_there else "not a feature of this data set")
+            + ". Read both data sets in the same way"
+        )
+    return wanted
+
+
+def _encode_rows(rows: Array, columns: list[_Column], first_row: int) -> Array:
+    """Return some rows with the new columns, in their type and on their device."""
+    xp, backend = array_namespace(rows), backend_of(rows)
+    parts: list[Array] = []
+    for first, last in _runs(columns):
+        column = columns[first]
+        if column.wanted is None:
+            parts.append(rows[:, first:last])
+            continue
+        places = move(column.places(rows[:, first], first_row), backend)
+        each = move(np.arange(len(column.wanted)), backend)
+        parts.append(xp.astype(places[:, None] == each[None, :], rows.dtype))
+    return xp.concat(parts, axis=1)
+
+
+def _runs(columns: list[_Column]) -> Iterator[tuple[int, int]]:
+    """Yield where each column of codes, and each run of columns of numbers, begins and ends."""
+    first = 0
+    for k, column in enumerate(columns):
+        if column.wanted is not None:
+            if first < k:
+                yield first, k
+            yield k, k + 1
+            first = k + 1
+    if first < len(columns):
+        yield first, len(columns)
+
+
+def _encode_stored(
+    features: StoredRows, columns: list[_Column], shape: tuple[int, int], step: int
+) -> Features:
+    """Read stored features in pieces, into memory or, if that is too small, a temporary file."""
+    n, buffer = shape[0], np.empty((min(step, shape[0]), features.n_features), features.dtype)
+    with Gathered(shape[1], features.dtype, default_limit()) as gathered, features.reader() as read:
+        for start in range(0, n, step):
+            rows = buffer[: min(step, n - start)]
+            read(start, start + len(rows), rows)
+            gathered.add(_encode_rows(rows, columns, start))
+        X = gathered.finish({})
+    return kind_of(X)(X)

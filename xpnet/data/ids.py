@@ -1,0 +1,54 @@
+"""The names of samples."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from ..backends import is_array, to_host
+from ..backends._errors import shown
+
+
+def check_ids(given: Any, n: int) -> np.ndarray | None:
+    """Return the names of ``n`` samples as an array of text or integers; None for None.
+
+    Arrays keep their type. Python's strings stay objects, which may be of very different lengths.
+
+    Raises
+    ------
+    TypeError
+        A name is neither text nor a whole number.
+    ValueError
+        There are more or fewer than ``n``.
+    """
+    if given is None:
+        return None
+    if isinstance(given, np.ndarray):
+        ids = given
+    elif is_array(given):
+        ids = to_host(given)
+    elif hasattr(given, "to_numpy"):  # a Series
+        ids = given.to_numpy()
+    else:
+        ids = np.asarray(given, dtype=object)
+    if ids.shape != (n,):
+        raise ValueError(f"ids has shape {ids.shape}: expected ({n},), a name for each sample")
+    if ids.dtype.kind in "iuUT":
+        return ids
+    if ids.dtype.kind != "O":
+        raise TypeError(f"ids has the type {ids.dtype}: expected text or integers")
+    return _check_objects(ids)
+
+
+def _check_objects(ids: np.ndarray) -> np.ndarray:
+    """Return Python objects that are all text, or all integers."""
+    cells: list[Any] = ids.tolist()
+    kind: type = str if cells and isinstance(cells[0], str) else Integral
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, kind) or isinstance(cell, bool):
+            raise TypeError(
+                f"ids has {shown(cell)} ({type(cell).__name__}) in row {row}: expected only text, "
+                "or only integers, and none missing"
+            )
+    numbers = np.array(cells) if kind is Integral else ids
+    return numbers if numbers.dtype.kind in "iu" else ids  # some integers fit in no type

@@ -1,0 +1,97 @@
+"""Rows of stored data that are chosen by their numbers, and stay stored."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..backends import resolve
+from .stored import numpy_type, read_rows, rows_decoded_together
+
+_SHARE = 0.1
+"""The share of the free memory that chosen rows may take.
+
+They are held as long as the data set that has them, beside what training needs. There may be
+several: a split has two parts, and cross-validation more.
+"""
+
+
+def fits_in_memory(n_bytes: int) -> bool:
+    """Whether chosen rows of this size should be read into memory at once."""
+    memory = resolve("cpu").memory()
+    return n_bytes <= (math.inf if memory is None else _SHARE * memory.free)
+
+
+class Selected:
+    """Chosen rows of stored data, which are read when a slice of them is taken.
+
+    Parameters
+    ----------
+    stored : memory map, HDF5 or Zarr data set, or other stored data of shape (n, ...)
+        If it is a selection itself, the new one has the rows of the data behind it.
+    index : int array of shape (k,)
+        The row numbers, in any order. A slice is read in the order of the file, so slices of
+        sorted numbers are read fastest.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (k, ...).
+    dtype : NumPy dtype
+        In native byte order.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(Path(folder, "x.npy"), np.arange(10).reshape(-1, 1))
+    ...     data = np.load(Path(folder, "x.npy"), mmap_mode="r")
+    ...     chosen = Selected(data, np.array([1, 7, 5]))
+    ...     chosen.shape, chosen[1:].tolist()
+    ((3, 1), [[7], [5]])
+    """
+
+    stored: Any
+    index: np.ndarray
+
+    def __init__(self, stored: Any, index: np.ndarray) -> None:
+        behind: Any = stored
+        if isinstance(stored, Selected):
+            behind, index = stored.stored, stored.index[index]
+        self.stored, self.index = behind, index
+        self.shape: tuple[int, ...] = (len(index), *behind.shape[1:])
+        self.dtype = numpy_type(behind)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def chunks(self) -> tuple[int]:
+        """How many of the rows are in a chunk of the file, about."""
+        unit, n = rows_decoded_together(self.stored), max(int(self.stored.shape[0]), 1)
+        return (max(math.ceil(unit * min(len(self.index) / n, 1.0)), 1),)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, key: Any) -> Any:
+        rows, others = (key[0], key[1:]) if isinstance(key, tuple) and key else (key, ())
+        index = self.index[rows]
+        if index.ndim > 1:
+            raise IndexError(f"index has {index.ndim} dimensions: expected rows, X[rows]")
+        if index.ndim == 0:
+            return read_rows(self.stored, index[None])[0][others]
+        return read_rows(self.stored, index)[(slice(None), *others)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Read all rows into memory."""
+        if copy is False:
+            raise ValueError("the rows are stored, so an array of them is a copy: give copy=None")
+        rows: np.ndarray = self[:]
+        return rows if dtype is None else rows.astype(dtype, copy=False)
+
+    def __repr__(self) -> str:
+        return f"Selected({len(self)} of {self.stored.shape[0]} stored rows, {self.dtype})"

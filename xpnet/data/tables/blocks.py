@@ -1,0 +1,159 @@
+"""A CSV file in blocks of whole rows."""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from .opening import Text
+
+_MOST_LINE = 1 << 30
+"""The longest line that is read, in bytes."""
+
+_MOST_WITHIN_QUOTES = 1 << 24
+"""The longest quoted cell for which a block is extended, in bytes."""
+
+_TRIES = 100
+"""How many line ends are tried to find one that is not within quotes."""
+
+
+class Block(NamedTuple):
+    """Some lines of a file.
+
+    Attributes
+    ----------
+    content : bytes
+    line : int
+        The number of its first line, from 1.
+    n_lines : int
+    regular : bool
+        Whether it has whole rows, and every quote in it begins or ends a quoted cell or is doubled
+        within one. Libraries agree on what such rows are. A block that is not regular may end
+        within a quoted cell.
+    """
+
+    content: bytes
+    line: int
+    n_lines: int
+    regular: bool
+
+
+class Lines:
+    """A file in pieces that end with the end of a line; the last one may not.
+
+    Parameters
+    ----------
+    text : Text
+    size : int
+        About how many bytes a piece has; more if a line is longer. It may be changed.
+
+    Raises
+    ------
+    ValueError
+        On iteration: the file has zero bytes or an endless line.
+    """
+
+    def __init__(self, text: Text, size: int) -> None:
+        self._text, self._rest, self.size = text, b"", size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        while more := self._text.read(self.size):
+            if b"\0" in more:
+                raise ValueError(
+                    f"{self._text.path} has zero bytes: it is no text, or not in the encoding "
+                    f"{self._text.encoding!r} (encoding= names another, e.g. encoding='utf-16')"
+                )
+            piece = self._rest + more
+            # A \r at the end may be half of a line end.
+            end = max(piece.rfind(b"\n"), piece.rfind(b"\r", 0, len(piece) - 1)) + 1
+            self._rest = piece[end:]
+            if end:
+                return piece[:end]
+            if len(piece) > _MOST_LINE:
+                raise ValueError(f"{self._text.path} has a line of over {_MOST_LINE:,} bytes")
+        if not self._rest:
+            raise StopIteration
+        piece, self._rest = self._rest, b""
+        return piece
+
+
+def blocks(pieces: Iterable[bytes], line: int, delimiter: str) -> Iterator[Block]:
+    """Yield pieces of a file as blocks; after one that is not regular, none is.
+
+    Parameters
+    ----------
+    pieces : iterable of bytes
+        They end with the end of a line.
+    line : int
+        The number of the first line.
+    delimiter : str
+    """
+    pending, regular = b"", True
+    for piece in pieces:
+        pending += piece
+        end = _end_of_rows(pending) if regular else len(pending)
+        if end == 0 and len(pending) <= _MOST_WITHIN_QUOTES:
+            continue
+        regular = regular and end > 0 and _is_regular(pending[:end], delimiter.encode())
+        content = pending[:end] if regular else pending
+        n_lines = n_line_ends(content)
+        yield Block(content, line, n_lines, regular)
+        line, pending = line + n_lines, pending[len(content) :]
+    if pending:
+        yield Block(
+            pending,
+            line,
+            n_line_ends(pending),
+            regular and _is_regular(pending, delimiter.encode()),
+        )
+
+
+def first_lines(content: bytes, n: int) -> int:
+    """Return where the first ``n`` lines end."""
+    end = 0
+    for found in itertools.islice(re.finditer(rb"\r\n|\n|\r", content), n):
+        end = found.end()
+    return end if n else 0
+
+
+def n_line_ends(content: bytes) -> int:
+    """Return how many lines end in some bytes."""
+    if b"\r" not in content:
+        return content.count(b"\n")
+    return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
+
+
+def _end_of_rows(content: bytes) -> int:
+    """Return where the last line ends that is not within quotes, or 0 if there is none."""
+    if b'"' not in content:  # much faster than counting
+        return len(content)
+    quotes, end = content.count(b'"'), len(content)
+    for _ in range(_TRIES):
+        if quotes % 2 == 0:
+            return end
+        before = max(content.rfind(b"\n", 0, end - 1), content.rfind(b"\r", 0, end - 1)) + 1
+        quotes -= content.count(b'"', before, end)
+        end = before
+        if end == 0:
+            break
+    return 0
+
+
+def _is_regular(content: bytes, delimiter: bytes) -> bool:
+    if b'"' not in content:
+        return True
+    quotes = content.count(b'"')
+    beginning = content.startswith(b'"') + sum(
+        content.count(before + b'"') for before in (b"\n", b"\r", delimiter)
+    )
+    ending = content.endswith(b'"') + sum(
+        content.count(b'"' + after) for after in (b"\n", b"\r", delimiter)
+    )
+    if beginning == ending == quotes / 2:
+        return True
+    around = rb"\n\r" + re.escape(delimiter)
+    cell = rb'(?:(?<=[%b])|\A)"[^"]*(?:""[^"]*)*"(?=[%b]|\Z)' % (around, around)
+    return b'"' not in re.sub(cell, b"", content)

@@ -1,0 +1,126 @@
+"""The columns of a CSV file, as they are read, and what they are in the end."""
+
+from contextlib import ExitStack
+
+import numpy as np
+
+from .engines.base import Content, Layout
+from .gathering import Gathered
+from .selection import Selection
+from .table import Table
+from .texts import CellError, Meaning, Texts, feature_meaning, label_meaning
+
+
+class ColumnError(Exception):
+    """A text that a column cannot have, found when all rows have been read.
+
+    Parameters
+    ----------
+    place : int
+        The position of the column in the file.
+    error : CellError
+    """
+
+    def __init__(self, place: int, error: CellError) -> None:
+        super().__init__(place, error)
+        self.place, self.text, self.reason = place, error.text, error.reason
+
+
+class Columns:
+    """Takes the content of a file, and makes a table of it; used in a ``with`` block.
+
+    Parameters
+    ----------
+    selection : Selection
+    layout : Layout
+    limit : float
+        See :class:`Gathered`.
+    """
+
+    def __init__(self, selection: Selection, layout: Layout, limit: float) -> None:
+        self._selection, self._layout = selection, layout
+        self._rows = Gathered(len(selection.places), np.float64, limit)
+        self._label: list[np.ndarray] = []
+        self._ids: list[str] = []
+        self._texts = {place: Texts() for place in layout.texts if place != selection.id}
+        # Where the features among the numbers come from and go to.
+        target = {place: k for k, place in enumerate(selection.places)}
+        found = [(k, target[each]) for k, each in enumerate(layout.numbers) if each in target]
+        self._from, self._to = [k for k, _ in found], [k for _, k in found]
+        self._straight = self._from == self._to == list(range(len(target)))
+        self._target, self._open = target, ExitStack()
+
+    def __enter__(self) -> "Columns":
+        self._open.enter_context(self._rows)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows have been added."""
+        return self._rows.n_rows
+
+    def add(self, content: Content, share: float) -> None:
+        """Add some rows, after which this share of the file has been read."""
+        numbers, label = content.numbers, self._selection.label
+        rows = numbers
+        if not self._straight or numbers.shape[1] > len(self._to):
+            rows = np.empty((len(numbers), len(self._target)))
+            rows[:, self._to] = numbers[:, self._from]
+        if label in self._layout.numbers:
+            self._label.append(numbers[:, self._layout.numbers.index(label)].copy())
+        for place, cells in zip(self._layout.texts, content.texts, strict=True):
+            if place == self._selection.id:
+                self._ids += cells
+                continue
+            codes = self._texts[place].codes(cells)
+            if place == label:
+                self._label.append(codes)
+            else:
+                rows[:, self._target[place]] = codes
+        self._rows.add(rows, share)
+
+    def table(self, label_name: str | None) -> Table:
+        """Return what the columns are.
+
+        Raises
+        ------
+        ColumnError
+            A column has texts that it cannot have.
+        """
+        selection, layout = self._selection, self._layout
+        meanings: dict[int, Meaning] = {}
+        for place, texts in self._texts.items():
+            meaning_of = label_meaning if place == selection.label else feature_meaning
+            try:
+                meanings[place] = meaning_of(texts, layout.decimal, layout.keeps_missing)
+            except CellError as error:
+                raise ColumnError(place, error) from None
+        table = Table(selection.names, None, label_name=label_name)
+        if selection.label is not None:
+            table.y, table.class_names = self._finished_label(meanings.get(selection.label))
+        if selection.id is not None:
+            table.ids = np.array(self._ids)
+        mappings = {}
+        for name, place in zip(selection.names, selection.places, strict=True):
+            if (meaning := meanings.get(place)) is not None:
+                mappings[self._target[place]] = meaning.values
+                if meaning.names is not None:
+                    table.categories[name] = meaning.names
+        table.X = self._rows.finish(mappings)
+        return table
+
+    def _finished_label(self, meaning: Meaning | None) -> tuple[np.ndarray, list[str] | None]:
+        y = np.concatenate(self._label)
+        names = None
+        if meaning is not None:
+            y = meaning.values[y]
+            names = None if meaning.names is None else [str(name) for name in meaning.names]
+        with np.errstate(invalid="ignore"):
+            whole = y.astype(np.int64)
+        # From 2**53 on, float64 has gaps.
+        if y.dtype.kind == "f" and np.array_equal(whole, y) and np.all(np.abs(y) < 2.0**53):
+            y = whole
+        return y, names

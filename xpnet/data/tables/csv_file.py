@@ -1,0 +1,194 @@
+"""Tables in CSV files."""
+
+import codecs
+import io
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from .blocks import Lines, blocks, first_lines, n_line_ends
+from .cells import is_missing, number
+from .columns import ColumnError, Columns
+from .dialect import Header, read_header
+from .engines import engine_class
+from .engines.base import Content, Engine, Layout
+from .gathering import default_limit
+from .opening import opened
+from .rows import LineError, UnexpectedText, contents_of, lines_of, rows_of
+from .selection import Request, Selection, select
+from .table import Table
+
+_BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 22, 1 << 26, 1 << 16
+"""The bytes of a block: enough to keep a library busy, few enough for the processor's cache."""
+
+_SAMPLE_ROWS, _SAMPLE_CELLS = 100, 100_000
+"""How much is read to find out which columns are numbers."""
+
+_CELLS = 1 << 16
+"""How many cells Python's ``csv`` reads before they become arrays."""
+
+
+class Format(NamedTuple):
+    """How a file is written; see :meth:`xpnet.Dataset.from_csv`."""
+
+    delimiter: str | None = None
+    decimal: str = "."
+    encoding: str = "utf-8"
+    compression: str | None = "infer"
+    max_bytes: int | None = None
+
+
+def read_csv(
+    path: Path,
+    format: Format,
+    request: Request,
+    engine: str = "auto",
+    memory_limit: float | None = None,
+) -> Table:
+    """Read a CSV file; see :meth:`xpnet.Dataset.from_csv`."""
+    kind = engine_class(engine)
+    limit = default_limit() if memory_limit is None else memory_limit
+    try:
+        return _read(path, format, request, kind, limit, False)
+    except UnexpectedText:
+        return _read(path, format, request, kind, limit, True)
+
+
+def _read(
+    path: Path,
+    format: Format,
+    request: Request,
+    kind: type[Engine] | None,
+    limit: float,
+    label_is_text: bool,
+) -> Table:
+    """Read a file in one pass; with ``label_is_text``, its label is read as text in any case."""
+    with opened(path, format.encoding, format.compression, format.max_bytes) as text:
+        pieces = Lines(text, _BLOCK)
+        start = next(pieces, b"")
+        some = "".join(itertools.islice(lines_of([start]), _SAMPLE_ROWS + 20))
+        header = read_header(path, some, format.delimiter)
+        selection = select(str(path), header.names, request)
+        layout = _layout(some, header, selection, format.decimal, request.keeps_missing)
+        if label_is_text:
+            layout = _with_text(layout, selection.label)
+        body = start[first_lines(start, header.n_lines) :]
+        pieces.size = _SMALL_BLOCK if kind is None else _block_size(body)
+        contents = _contents(itertools.chain([body], pieces), header, layout, kind, selection.label)
+        try:
+            with Columns(selection, layout, limit) as columns:
+                for content in contents:
+                    columns.add(content, text.share)
+                if not columns.n_rows:
+                    raise ValueError(
+                        f"{path} has a header but no rows: expected a row for each sample"
+                    )
+                return columns.table(request.label)
+        except LineError as error:
+            raise _named(path, header, error, request) from None
+        except ColumnError as error:
+            place, cell, reason = error.place, error.text, error.reason
+    line = _line_of(path, format, layout, header, place, cell)
+    raise _named(path, header, LineError(line, reason, place), request)
+
+
+def _layout(
+    start: str, header: Header, selection: Selection, decimal: str, keeps_missing: bool
+) -> Layout:
+    """Return which columns are numbers, judged by some rows at the beginning of the file."""
+    used = selection.used
+    layout = Layout(len(header.names), [], used, header.delimiter, decimal, keeps_missing)
+    rows = []
+    with suppress(LineError):  # reported when the file is read
+        lines = itertools.islice(io.StringIO(start, newline=""), header.n_lines, None)
+        most = min(_SAMPLE_ROWS, max(_SAMPLE_CELLS // layout.n_columns, 2))
+        for _, row in itertools.islice(rows_of(lines, layout, 1), most):
+            rows.append(row)
+    places = [
+        place
+        for place in used
+        if place != selection.id and _are_numbers([row[place] for row in rows], decimal)
+    ]
+    numbers = set(places)
+    return layout._replace(numbers=places, texts=[each for each in used if each not in numbers])
+
+
+def _are_numbers(cells: list[str], decimal: str) -> bool:
+    """Whether some cells are numbers, and no other ones are missing."""
+    some = False
+    for cell in cells:
+        if number(cell, decimal) is not None:
+            some = True
+        elif not is_missing(cell):
+            return False
+    return some
+
+
+def _with_text(layout: Layout, place: int | None) -> Layout:
+    """Return a layout in which one column is read as text."""
+    numbers = [each for each in layout.numbers if each != place]
+    return layout._replace(
+        numbers=numbers, texts=[each for each in layout.used if each not in numbers]
+    )
+
+
+def _block_size(body: bytes) -> int:
+    """Return the bytes of a block with enough rows for a library, judged by the first lines."""
+    per_line = len(body) // max(n_line_ends(body), 1)
+    return min(max(_BLOCK, 2 * Engine.LEAST_ROWS * per_line), _LARGEST_BLOCK)
+
+
+def _contents(
+    pieces: Iterator[bytes],
+    header: Header,
+    layout: Layout,
+    kind: type[Engine] | None,
+    unsure: int | None,
+) -> Iterator[Content]:
+    """Yield the rows: by the library, or by ``csv`` where it refuses a block."""
+    most_rows = max(_CELLS // layout.n_columns, 1)
+    if kind is None or layout.n_columns == 1:  # libraries do not agree what a blank line is
+        yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, most_rows, unsure)
+        return
+    engine = kind(layout)
+    found = blocks(pieces, header.n_lines + 1, layout.delimiter)
+    for block in found:
+        if not block.regular:  # it may end within a cell, so the rest is read as one
+            rest = itertools.chain([block.content], (each.content for each in found))
+            yield from contents_of(lines_of(rest), layout, block.line, most_rows, unsure)
+            return
+        content = None
+        # Libraries would skip a byte order mark in any block.
+        marked = block.content.startswith(codecs.BOM_UTF8)
+        if block.n_lines >= engine.LEAST_ROWS and not marked:
+            content = engine.read(block.content)
+        if content is not None:
+            yield content
+            continue
+        lines = lines_of([block.content])
+        yield from contents_of(lines, layout, block.line, most_rows, unsure)
+
+
+def _line_of(
+    path: Path, format: Format, layout: Layout, header: Header, place: int, cell: str
+) -> int:
+    """Return the line of the first row with this cell in that column, reading the file again."""
+    with opened(path, format.encoding, format.compression, format.max_bytes) as text:
+        lines = itertools.islice(lines_of(Lines(text, _BLOCK)), header.n_lines, None)
+        rows = rows_of(lines, layout, header.n_lines + 1)
+        return next(line for line, row in rows if row[place] == cell)
+
+
+def _named(path: Path, header: Header, error: LineError, request: Request) -> ValueError:
+    """Return an error for a line with the names of the file and the column."""
+    where = f"{path}, line {error.line}"
+    if error.place is None:
+        guess = f" with the delimiter {header.delimiter!r} (a guess: delimiter= names another)"
+        return ValueError(f"{where}: {error.reason}{guess if header.guessed else ''}")
+    name = header.names[error.place]
+    hint = ""
+    if request.label is None and request.columns is None:
+        hint = f". If it is the column to predict, give label={name!r}"
+    return ValueError(f"{where}, column {name!r}: {error.reason}{hint}")

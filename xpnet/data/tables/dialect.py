@@ -1,0 +1,115 @@
+"""How a CSV file is written: its delimiter and its header."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from .cells import number
+
+DELIMITERS = ",;\t|"
+"""The delimiters that are tried, the most usual first."""
+
+NOT_UTF8 = "not UTF-8 (encoding= names another, e.g. encoding='latin-1')"
+
+_LINES = 50
+"""How many lines after the header are looked at."""
+
+
+class Header(NamedTuple):
+    """The header of a CSV file.
+
+    Attributes
+    ----------
+    names : list of str
+    n_lines : int
+        The lines that it takes, with blank ones before it.
+    delimiter : str
+    guessed : bool
+        Whether the delimiter was not given.
+    """
+
+    names: list[str]
+    n_lines: int
+    delimiter: str
+    guessed: bool
+
+
+def read_header(path: Path, start: str, delimiter: str | None) -> Header:
+    """Return the header at the beginning of a file.
+
+    Parameters
+    ----------
+    path : Path
+    start : str
+        The first lines of the file, whole.
+    delimiter : str, optional
+        By default, a tab if the file's name ends in ``.tsv``; otherwise it is guessed.
+
+    Raises
+    ------
+    ValueError
+        There is no header, or the first line has numbers only.
+    """
+    guessed = delimiter is None
+    if delimiter is None:
+        is_tsv = any(suffix.lower() == ".tsv" for suffix in path.suffixes[-2:])
+        delimiter = "\t" if is_tsv else guess_delimiter(start)
+    reader = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
+    names = next((row for row in reader if not is_blank(row)), [])
+    names = [name.strip() for name in names]
+    if not names:
+        raise ValueError(f"{path} is empty: expected a header row and a row for each sample")
+    if not is_utf8("".join(names)):
+        raise ValueError(f"{path}: the header is {NOT_UTF8}")
+    if all(number(name) is not None for name in names) and not _counts(names):
+        raise ValueError(f"{path} begins with numbers: put a header row of column names first")
+    return Header(names, reader.line_num, delimiter, guessed)
+
+
+def _counts(names: Sequence[str]) -> bool:
+    """Whether the names are 0, 1, 2, ..., as pandas names columns."""
+    return len(names) > 2 and list(names) == [str(k) for k in range(len(names))]
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a text has no bytes that were not UTF-8, which became surrogates."""
+    return text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def is_blank(row: Sequence[str]) -> bool:
+    """Whether a line is empty (no cells) or has only spaces."""
+    return not row or (len(row) == 1 and row[0].isspace())
+
+
+def guess_delimiter(start: str) -> str:
+    r"""Return the delimiter that splits the header and the lines after it alike.
+
+    Among several, it is the one that makes the most columns. If none does, it is the one that
+    splits the most lines as it splits the header.
+
+    Examples
+    --------
+    >>> guess_delimiter("name;price\nbread, white;1,5\nrolls, six;2,0\n")
+    ';'
+    """
+    scores = [(*_score(start, each), -k) for k, each in enumerate(DELIMITERS)]
+    return DELIMITERS[-max(scores)[-1]]
+
+
+def _score(start: str, delimiter: str) -> tuple[bool, int, int]:
+    """Return whether all lines are alike and more than one cell; how many are; how many cells."""
+    rows = []
+    try:
+        for row in csv.reader(io.StringIO(start, newline=""), delimiter=delimiter):
+            if not is_blank(row):
+                rows.append(len(row))
+            if len(rows) > _LINES:
+                break
+    except csv.Error:
+        return False, 0, 0
+    if not rows or rows[0] < 2:
+        return False, 0, 0
+    alike = rows.count(rows[0])
+    return alike == len(rows), (rows[0] if alike == len(rows) else alike), rows[0]

@@ -1,0 +1,39 @@
+"""CSV by pyarrow, which is strict: each row has all its cells, each cell its column's type."""
+
+import pyarrow as pa
+import pyarrow.csv
+
+from .base import Content, Engine, Layout
+
+
+class PyArrow(Engine):
+    """Reads blocks by :func:`pyarrow.csv.read_csv`."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(layout)
+        names = [str(place) for place in range(layout.n_columns)]
+        types = {str(place): pa.float64() for place in layout.numbers}
+        types |= {str(place): pa.string() for place in layout.texts}
+        self._read = pa.csv.ReadOptions(column_names=names)
+        self._parse = pa.csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True)
+        self._convert = pa.csv.ConvertOptions(
+            column_types=types,
+            include_columns=list(map(str, layout.used)),
+            null_values=list(self.MISSING),
+            strings_can_be_null=False,
+            decimal_point=layout.decimal,
+        )
+
+    def read(self, block: bytes) -> Content | None:
+        """Return the cells of some rows, or None."""
+        source = pa.BufferReader(block)
+        try:
+            table = pa.csv.read_csv(source, self._read, self._parse, self._convert)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            return None
+        numbers = [table[str(place)] for place in self.layout.numbers]
+        n_missing = sum(column.null_count for column in numbers)
+        if n_missing and not self.layout.keeps_missing:
+            return None
+        texts = [table[str(place)].to_pylist() for place in self.layout.texts]
+        return self.content([column.to_numpy() for column in numbers], n_missing, texts)

@@ -1,0 +1,198 @@
+"""Opening text files: decompressed, and in UTF-8 whatever their encoding is."""
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from ..decompressing import DAMAGED, MAX_BYTES, DamagedFileError, Decompressed
+
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\xfd7zXZ\x00": "xz",
+    b"PK\x03\x04": "zip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+"""The first bytes of compressed files."""
+
+COMPRESSIONS = ("infer", *_MAGIC.values())
+
+_BYTE_ORDER_MARKS = {  # UTF-32's begins with UTF-16's, so it comes first
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+_MOST_RATIO = 100
+"""How many times as large as a compressed file its content may be, even if that is over 1 GiB."""
+
+
+class Text:
+    """The bytes of a text file in UTF-8, without a byte order mark, to be read once.
+
+    Parameters
+    ----------
+    path : Path
+        The file's path, for messages.
+    file, stream : binary file
+        The file as it is, and its content, decompressed.
+    encoding : str
+
+    Attributes
+    ----------
+    path, encoding
+        As above; the encoding may be that of the byte order mark.
+    """
+
+    def __init__(
+        self, path: Path, file: IO[bytes], stream: IO[bytes] | Decompressed, encoding: str
+    ) -> None:
+        self.path, self._file, self._stream = path, file, stream
+        self._size = max(path.stat().st_size, 1)
+        start = stream.read(4)
+        for mark, marked in _BYTE_ORDER_MARKS.items():
+            if start.startswith(mark):
+                # The codec of UTF-16 needs the mark; with the byte order named, it is a letter.
+                if marked == "utf-8" or codecs.lookup(encoding).name[-3:] in ("-le", "-be"):
+                    start = start[len(mark) :]
+                if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
+                    encoding = marked
+                break
+        self._start, self.encoding = start, encoding
+        is_utf8 = codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii")
+        self._decoder = None if is_utf8 else codecs.getincrementaldecoder(encoding)()
+
+    @property
+    def share(self) -> float:
+        """Which share of the file has been read."""
+        return min(self._file.tell() / self._size, 1.0)
+
+    def read(self, size: int) -> bytes:
+        """Return about ``size`` bytes; none at the end of the file.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, in another encoding, or larger than expected.
+        """
+        while True:
+            raw, self._start = self._start + self._stream.read(size), b""
+            if self._decoder is None:
+                return raw
+            try:
+                text = self._decoder.decode(raw, final=not raw)
+            except UnicodeError as error:
+                raise ValueError(
+                    f"{self.path} is not in the encoding {self.encoding!r} ({error})"
+                ) from error
+            if text or not raw:
+                return text.encode("utf-8", "surrogatepass")
+
+
+@contextmanager
+def opened(
+    path: Path, encoding: str, compression: str | None, max_bytes: int | None
+) -> Iterator[Text]:
+    """Open a text file for reading.
+
+    Parameters
+    ----------
+    path : Path
+    encoding : str
+        A byte order mark in the file overrides "utf-8".
+    compression : str or None
+        One of `COMPRESSIONS`. "infer" looks at the file's first bytes.
+    max_bytes : int, optional
+        The most bytes that a compressed file may have when decompressed. By default 1 GiB, or a
+        hundred times the file's size if that is more.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The encoding or the compression is unknown, or the file does not have it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    _check_encoding(encoding)
+    with path.open("rb") as file, ExitStack() as parts:
+        if compression == "infer":
+            first = file.peek(6)
+            compression = next((n for magic, n in _MAGIC.items() if first.startswith(magic)), None)
+        if compression is None:
+            yield Text(path, file, file, encoding)
+            return
+        if max_bytes is None:
+            max_bytes = max(MAX_BYTES, _MOST_RATIO * path.stat().st_size)
+        try:
+            stream = _decompressed(path, file, compression, parts)
+        except DAMAGED as error:
+            raise DamagedFileError(f"{path} is damaged ({error}): get it again") from error
+        yield Text(path, file, Decompressed(path, stream, max_bytes), encoding)
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        "a".encode(encoding)  # refuses codecs that are no encodings of text, such as base64
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"encoding={encoding!r}: expected one that Python knows, e.g. 'utf-8', 'latin-1' or "
+            "'utf-16'"
+        ) from error
+
+
+def _decompressed(path: Path, file: Any, compression: str | None, parts: ExitStack) -> Any:
+    """Return a stream of a file's decompressed bytes; ``parts`` closes it."""
+    if compression == "gzip":
+        return parts.enter_context(gzip.GzipFile(fileobj=file))
+    if compression == "bz2":
+        return parts.enter_context(bz2.BZ2File(file))
+    if compression == "xz":
+        return parts.enter_context(lzma.LZMAFile(file))
+    if compression == "zip":
+        return parts.enter_context(_only_member(path, parts.enter_context(zipfile.ZipFile(file))))
+    if compression == "zstd":
+        return parts.enter_context(_zstd(path, file))
+    raise ValueError(
+        f"compression={compression!r}: expected one of {', '.join(COMPRESSIONS)}, or None"
+    )
+
+
+def _only_member(path: Path, archive: zipfile.ZipFile) -> Any:
+    members = [each for each in archive.infolist() if not each.is_dir()]
+    members = [each for each in members if not each.filename.startswith("__MACOSX/")]
+    if any(each.filename == "[Content_Types].xml" for each in members):
+        raise ValueError(f"{path} is a workbook or a document: export it as CSV in UTF-8")
+    if len(members) != 1:
+        names = ", ".join(each.filename for each in members[:5])
+        raise ValueError(f"{path} holds {len(members)} files ({names}): expected one")
+    if members[0].flag_bits & 1:
+        raise ValueError(f"{path} is encrypted: unpack it first")
+    return archive.open(members[0])
+
+
+def _zstd(path: Path, file: Any) -> Any:
+    """Return a stream made by Python (3.14 and later) or by pyarrow."""
+    try:
+        return import_module("compression.zstd").ZstdFile(file)
+    except ImportError:
+        pass
+    try:
+        return io.BufferedReader(import_module("pyarrow").CompressedInputStream(file, "zstd"))
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is compressed by Zstandard, which needs Python 3.14 or pyarrow: "
+            "pip install 'xpnet[tables]', or unpack it first"
+        ) from error

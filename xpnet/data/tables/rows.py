@@ -1,0 +1,168 @@
+"""Rows of a CSV file by Python's ``csv`` and ``float``: what all engines must agree with."""
+
+import csv
+import io
+import itertools
+import math
+from array import array
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from .cells import advice, is_large_integer, is_missing, number
+from .dialect import NOT_UTF8, is_blank, is_utf8
+from .engines.base import Content, Layout
+from .texts import CellError, missing_cell, too_many_digits
+
+
+class LineError(ValueError):
+    """A line that cannot be read; the message is without the file's name.
+
+    Parameters
+    ----------
+    line : int
+    reason : str
+    place : int, optional
+        The position of the column.
+    """
+
+    def __init__(self, line: int, reason: str, place: int | None = None) -> None:
+        super().__init__(reason)
+        self.line, self.reason, self.place = line, reason, place
+
+
+class UnexpectedText(Exception):
+    """A label that looked like numbers has a text."""
+
+
+def lines_of(contents: Iterable[bytes]) -> Iterator[str]:
+    """Yield the lines of blocks that end with the end of a line, each with its end.
+
+    Bytes that are not UTF-8 become surrogates, which are refused where they matter.
+    """
+    for content in contents:
+        yield from io.StringIO(content.decode("utf-8", "surrogateescape"), newline="")
+
+
+def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the last line, and the cells, of each row that is not blank.
+
+    Parameters
+    ----------
+    lines : iterable of str
+    layout : Layout
+    first : int
+        The number of the first of these lines.
+    """
+    reader = csv.reader(lines, delimiter=layout.delimiter, strict=True)
+    last = first - 1
+    try:
+        for row in reader:
+            last = first - 1 + reader.line_num
+            if len(row) != layout.n_columns:
+                if is_blank(row):
+                    continue
+                cells = f"{len(row)} cells, but the header has {layout.n_columns}"
+                raise LineError(last, cells)
+            if not is_blank(row):  # of a single column
+                yield last, row
+    except csv.Error as error:
+        what = "a quote is not closed" if "end of data" in str(error) else f"no CSV ({error})"
+        raise LineError(last + 1, what) from error
+
+
+def contents_of(
+    lines: Iterable[str], layout: Layout, first: int, most_rows: int, unsure: int | None = None
+) -> Iterator[Content]:
+    """Yield the cells of at most ``most_rows`` rows at a time.
+
+    Parameters
+    ----------
+    unsure : int, optional
+        The position of a column that is read as numbers and may turn out to be text.
+
+    Raises
+    ------
+    LineError
+        A row or a cell cannot be read.
+    UnexpectedText
+        The column ``unsure`` has a text.
+    """
+    rows = rows_of(lines, layout, first)
+    later: LineError | None = None
+    while later is None:
+        some: list[tuple[int, list[str]]] = []
+        try:
+            some.extend(itertools.islice(rows, most_rows))
+        except LineError as error:  # after the rows before it, which may have others
+            later = error
+        if some:
+            yield _content(some, layout, unsure)
+        elif later is None:
+            return
+    raise later
+
+
+def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | None) -> Content:
+    """Return the cells of some rows; the first that is wrong is refused."""
+    texts = [[row[place] for _, row in rows] for place in layout.texts]
+    errors = [
+        _encoding_error(rows, place)
+        for place, column in zip(layout.texts, texts, strict=True)
+        if not is_utf8("".join(column))
+    ]
+    try:
+        numbers = _numbers(rows, layout, unsure)
+    except LineError as error:
+        errors.append(error)
+    if errors:
+        raise min(errors, key=lambda error: error.line)
+    return Content(numbers, texts)
+
+
+def _numbers(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | None) -> np.ndarray:
+    shape = len(rows), len(layout.numbers)
+    if not layout.numbers:
+        return np.empty(shape)
+    pick: Any = itemgetter(*layout.numbers)
+    numbers = array("d")
+    try:
+        if layout.decimal == "." and len(layout.numbers) > 1:
+            for _, row in rows:
+                numbers.extend(map(float, pick(row)))
+            values = np.frombuffer(numbers).reshape(shape)
+            doubtful = not np.max(np.abs(values)) < 2.0**53  # NaN, too
+            if not doubtful and not any("_" in cell for _, row in rows for cell in row):
+                return values
+    except ValueError:
+        pass
+    values = np.empty(shape)
+    for out, (line, row) in zip(values, rows, strict=True):
+        for k, place in enumerate(layout.numbers):
+            try:
+                out[k] = _number(row[place], layout)
+            except CellError as error:
+                if place == unsure and not is_missing(row[place]):
+                    raise UnexpectedText from None
+                raise LineError(line, error.reason, place) from None
+    return values
+
+
+def _number(cell: str, layout: Layout) -> float:
+    if is_missing(cell):
+        if not layout.keeps_missing:
+            raise missing_cell(cell)
+        return math.nan
+    value = number(cell, layout.decimal)
+    if value is None:
+        raise CellError(cell, f"{cell!r} is not a number: {advice(cell)}")
+    if is_large_integer(cell, value):
+        raise too_many_digits(cell)
+    return value
+
+
+def _encoding_error(rows: list[tuple[int, list[str]]], place: int) -> LineError:
+    """Return the error for the first text that was not UTF-8."""
+    return LineError(next(line for line, row in rows if not is_utf8(row[place])), NOT_UTF8, place)

@@ -1,0 +1,183 @@
+"""Batches that the user makes as training goes on, each of which is one step."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...backends import Array, array_namespace
+from ...data import Dataset
+from ...data.features import SparseRows
+from ...model.randomness import Orders
+from ..checks import blaming
+from .arrays import Arrays, DenseArrays, SparseArrays
+from .intake import Intake
+from .passes import Passes
+from .placing import place
+
+Read = Callable[[str, Any], tuple[Dataset, Array]]
+"""Checks a batch, whose name is given for messages; returns it with its targets for the loss."""
+
+
+@dataclass(frozen=True)
+class _Room:
+    """What the steps have room for: batches of a type, up to a size."""
+
+    dtype: Any
+    rows: int
+    entries: int
+    """Stored numbers of sparse features."""
+
+    def holds(self, other: "_Room") -> bool:
+        """Whether there is room for something that needs the room ``other``."""
+        fits = self.rows >= other.rows and self.entries >= other.entries
+        return self.dtype == other.dtype and fits
+
+
+class Batches:
+    """A training set whose batches come one after another; each is a chunk of one step.
+
+    Parameters
+    ----------
+    passes : Passes
+    read : function
+        Checks a batch.
+
+    Attributes
+    ----------
+    first : Dataset
+        The first batch.
+    y : array
+        Its targets, in the form that the loss takes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The first batch, or on iteration another one, does not fit the network or the loss.
+    """
+
+    def __init__(self, passes: Passes, read: Read) -> None:
+        self._passes, self._read = passes, read
+        self.first, self.y = read("batches[0]", passes.first())
+        self._kind = _kind(self.first, self.y)
+        self._next: Arrays | None = None
+        self._sample: Arrays
+        self._room = _Room(None, 0, 0)
+        self._intake: Intake
+
+    @property
+    def n_steps(self) -> int | None:
+        """The number of steps in an epoch, or None if it is not known in advance."""
+        return self._passes.n_steps
+
+    def begin(self, intake: Intake) -> None:
+        """Move the first batch to the device of the network."""
+        self._intake = intake
+        with blaming("batches[0]"):
+            self._next = self._placed(self.first, self.y)
+        self.make_room(self._next)
+
+    def chunks(
+        self, orders: Orders, epoch: int
+    ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
+        """Yield each batch of an epoch; its samples stay in order."""
+        for name, item in self._passes.epoch():
+            arrays, self._next = self._next, None
+            if arrays is None:
+                data, y = self._read(name, item)
+                with blaming(name):
+                    self._check_kind(data, y)
+                    arrays = self._placed(data, y)
+            yield arrays, np.arange(len(arrays))
+
+    def has_room(self, arrays: Arrays) -> bool:
+        """Whether the steps made from :meth:`sample` can take a batch."""
+        return self._room.holds(_needed(arrays))
+
+    def make_room(self, arrays: Arrays) -> int:
+        """Let :meth:`sample` have room for a batch; return how many rows it then has."""
+        needed, old = _needed(arrays), self._room
+        entries = old.entries
+        if needed.entries > entries:  # other batches have more, if only a few
+            entries = 2 * needed.entries
+        self._room = _Room(needed.dtype, max(old.rows, needed.rows), entries)
+        self._sample = arrays
+        return self._room.rows
+
+    def sample(self, own: bool = False) -> tuple[Arrays, int]:
+        """Return arrays with room for each batch, of their own; see :meth:`Arrays.sample`."""
+        rows, given = self._room.rows, self._sample
+        y, weight = _padded(given.y, rows), _padded(given.sample_weight, rows)
+        X = given.X
+        if isinstance(given, SparseArrays):
+            X = _with_entries(X, rows, self._room.entries)
+            made = [y, weight, X.data, X.indices, X.indptr]
+        elif isinstance(given, DenseArrays):
+            X = _padded(X, rows)
+            made = [y, weight, X]
+        else:  # no faster steps take these, whatever their number
+            return given, 0
+        arrays = replace(given, X=X, y=y, sample_weight=weight)
+        return arrays, sum(each.nbytes for each in made if each is not None)
+
+    def _placed(self, data: Dataset, y: Array) -> Arrays:
+        """Move a batch to the device, in the type that all batches have there."""
+        arrays: Any = place(data, self._intake, y, read=True)
+        # A new array for each batch. Steps take the same array for the same numbers, but a user's
+        # code may write the next batch into the arrays of the last one.
+        arrays = replace(arrays, y=arrays.y[...])
+        if isinstance(arrays, DenseArrays):
+            backend = arrays.backend
+            X = arrays.X if arrays.keeps_type else backend.asarray(arrays.X, backend.dtype)
+            if isinstance(X, np.ndarray):
+                X = np.ascontiguousarray(X)
+            arrays = replace(arrays, X=X)
+        placed: Arrays = arrays
+        return placed
+
+    def _check_kind(self, data: Dataset, y: Array) -> None:
+        """Refuse a batch that is of another kind than the first."""
+        for (what, own), first in zip(_kind(data, y).items(), self._kind.values(), strict=True):
+            if own != first:
+                raise ValueError(f"{what} {own}, but {first} in batches[0]: make all batches alike")
+        names, known = data.class_names, self.first.class_names
+        if None not in (names, known) and names != known:
+            raise ValueError(
+                f"its classes are {names}, but {known} in batches[0]: give the same class_names "
+                "and class indices in all batches"
+            )
+
+
+def _kind(data: Dataset, y: Array) -> dict[str, str]:
+    """Return what must be the same for all batches, in words."""
+    columns = f"of shape (n, {', '.join(map(str, y.shape[1:]))})" if y.ndim > 1 else "of shape (n,)"
+    return {
+        "its features are": "sparse" if isinstance(data.features, SparseRows) else "dense",
+        "its sample weights are": "missing" if data.sample_weight is None else "given",
+        "its targets for the loss are": columns,
+    }
+
+
+def _needed(arrays: Arrays) -> _Room:
+    """Return the room that a batch needs."""
+    sparse = isinstance(arrays, SparseArrays)
+    return _Room(arrays.X.dtype, len(arrays), int(arrays.X.data.shape[0]) if sparse else 0)
+
+
+def _padded(array: Array | None, rows: int) -> Array | None:
+    """Return a copy of an array with zeros below, or None for None."""
+    if array is None:
+        return None
+    copied = array_namespace(array).zeros((rows, *array.shape[1:]), dtype=array.dtype)
+    copied[: len(array)] = array
+    return copied
+
+
+def _with_entries(X: Any, rows: int, entries: int) -> Any:
+    """Return a copy of a CSR matrix with empty rows below, and unused space behind its entries."""
+    grown: Any = type(X)((rows, X.shape[1]), dtype=X.dtype)
+    grown.data, grown.indices = _padded(X.data, entries), _padded(X.indices, entries)
+    grown.indptr = _padded(X.indptr, rows + 1)
+    grown.indptr[len(X.indptr) :] = X.data.shape[0]
+    return grown
