@@ -47,6 +47,8 @@ def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":
         import pyarrow as pa
 
         X = pa.Table.from_batches([X])
+    if hasattr(type(X), "to_native"):
+        X = X.to_native()  # of Narwhals itself, perhaps of another version of its interface
     found = nw.from_native(X, pass_through=True)
     if isinstance(found, nw.DataFrame):
         return found
