@@ -22,7 +22,7 @@ def engine_class(name: str) -> type[Engine] | None:
     Parameters
     ----------
     name : str
-        A name in `ENGINES`, "csv", or "auto", which is the first engine that is installed and works.
+        A name in `ENGINES`, "csv", or "auto", which is the first engine that works.
 
     Raises
     ------
