@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,20 @@ def test_the_label_is_suggested_for_a_bad_cell_only_if_none_is_given(table):
         table("a,b\n1,2\n1,x\n")
     with pytest.raises(ValueError, match=r"leave the column out$"):
         table("a,b\n1,2\n1,x\n", "a")
+
+
+def test_a_library_that_does_not_work_is_passed_over(monkeypatch):
+    pytest.importorskip("polars")
+
+    def broken(name):
+        if name.endswith("_pyarrow"):
+            raise OSError("libarrow.so is damaged")
+        return import_module(name)
+
+    monkeypatch.setattr("xpnet.data.tables.engines.import_module", broken)
+    assert engine_class("auto").__name__ == "Polars"
+    with pytest.raises(OSError, match="damaged"):
+        engine_class("pyarrow")
 
 
 def test_a_missing_library_is_named(monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """The libraries that read blocks of CSV files; which of them are installed, and which is chosen."""
 
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -21,7 +22,7 @@ def engine_class(name: str) -> type[Engine] | None:
     Parameters
     ----------
     name : str
-        A name in `ENGINES`, "csv", or "auto", which is the first engine that is installed.
+        A name in `ENGINES`, "csv", or "auto", which is the first engine that works.
 
     Raises
     ------
@@ -32,7 +33,11 @@ def engine_class(name: str) -> type[Engine] | None:
     """
     check_text("engine", name)
     if name == "auto":
-        name = next((each for each in ENGINES if find_spec(each) is not None), "csv")
+        for each in ENGINES:
+            with suppress(Exception):  # a broken library may raise anything; csv reads as well
+                if find_spec(each) is not None:
+                    return _load(each)
+        return None
     if name == "csv":
         return None
     if name not in ENGINES:
@@ -42,5 +47,9 @@ def engine_class(name: str) -> type[Engine] | None:
             f"engine={name!r} needs {name}, which is not installed: pip install {name}, or leave "
             "engine out"
         )
+    return _load(name)
+
+
+def _load(name: str) -> type[Engine]:
     found: type[Engine] = getattr(import_module(f"{__name__}._{name}"), ENGINES[name])
     return found
