@@ -176,6 +176,8 @@ class FromFrames:
         ------
         FileNotFoundError
             There is no such file, or no file in the folder.
+        UnknownNameError
+            There is no such column or engine.
         TypeError, ValueError
             As in `from_frame`; or a file is damaged, or not a Parquet file.
         ImportError

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ...common.checks import check_path
+from ...backends import unknown_name
+from ...common.checks import check_path, check_text
 from .frame_types import column_names
 from .frames import check_same, limit_of, read_batches, read_frame, used_columns
 from .selection import Request
@@ -148,8 +149,8 @@ def _files(path: Any) -> list[Path]:
 
 def _engine(engine: str, reader: str) -> str:
     """Return the library that reads, if it is installed."""
-    if engine not in ("auto", "pyarrow", "polars"):
-        raise ValueError(f"engine={engine!r}: expected 'auto', 'pyarrow' or 'polars'")
+    if check_text("engine", engine) not in ("auto", "pyarrow", "polars"):
+        raise unknown_name("engine", engine, ["auto", "pyarrow", "polars"])
     wanted = ("pyarrow", "polars") if engine == "auto" else (engine,)
     for name in wanted:
         if find_spec(name) is not None:
