@@ -722,3 +722,15 @@ def test_engines(tmp_path, monkeypatch):
         given = path if read == Dataset.from_parquet else reader(columns(a=[1]))
         with pytest.raises(ImportError, match=r"pip install 'xpnet\[tables\]'"):
             read(given)
+
+
+def test_categories_of_files_and_streams_are_sorted_whichever_library_reads_them(tmp_path):
+    path, kind = tmp_path / "t.parquet", pd.CategoricalDtype(["low", "high"], ordered=True)
+    frame = pd.DataFrame({"a": pd.Series(["high", "low"], dtype=kind), "b": [1, 2]})
+    frame.to_parquet(path)
+    found = [Dataset.from_parquet(path, engine=engine) for engine in ("pyarrow", "polars")]
+    found.append(Dataset.from_arrow(pa.Table.from_pandas(frame).to_reader()))
+    for data in found:
+        assert data.categories == {"a": ["high", "low"]}
+        assert data.X.tolist() == [[0, 1], [1, 2]]
+    assert Dataset.from_frame(frame).categories == {"a": ["low", "high"]}

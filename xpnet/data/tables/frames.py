@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +90,8 @@ def read_batches(
     selection = _select(where, schema.columns, request)
     frames = (as_frame(where, batch) for batch in batches)
     may_be_missing = set(schema.columns).difference(never_missing)
-    rules = _rules(where, request, False)
+    # What is known of an order in a file or stream depends on the library that reads it.
+    rules = replace(_rules(where, request, False), keeps_order=False)
     return _read(rules, schema.head(0), frames, selection, limit, may_be_missing)
 
 
@@ -159,13 +161,14 @@ def _read(
         series, name = schema.get_column(own[place]), own[place]
         return column_for(str(name), series, rules, name in may_be_missing)
 
-    features = [column(place) for place in selection.places]
+    numbers = _all_at_once(schema, selection.places) if rules.is_whole else None
+    features = [column(place) for place in selection.places] if numbers is None else []
     label = None if selection.label is None else column(selection.label)
     ids = None if selection.id is None else IdColumn(str(own[selection.id]), rules)
-    dtype = _common_type(rules.where, features)
+    dtype = _common_type(rules.where, features) if numbers is None else numbers.dtype
     labels: list[np.ndarray] = []
-    start, block = 0, np.empty((0, len(features)), dtype)
-    with Gathered(len(features), dtype, limit) as gathered:
+    start, block = 0, np.empty((0, len(selection.places)), dtype)
+    with Gathered(len(selection.places), dtype, limit) as gathered:
         for frame in frames:
             if not len(frame):
                 continue
@@ -173,11 +176,11 @@ def _read(
                 ids.read(frame.get_column(own[selection.id]), start)
             if label is not None and selection.label is not None:
                 labels.append(label.read(frame.get_column(own[selection.label]), start))
-            block = np.empty((len(frame), len(features)), dtype)
+            block = np.empty((len(frame), block.shape[1]), dtype) if numbers is None else numbers
             rows = range(start, start + len(block))
-            for k, (each, place) in enumerate(zip(features, selection.places, strict=True)):
-                numbers = each.read(frame.get_column(own[place]), start)
-                block[:, k] = exact(each.what, numbers, dtype, rows)
+            for k, (each, place) in enumerate(zip(features, selection.places, strict=False)):
+                found = each.read(frame.get_column(own[place]), start)
+                block[:, k] = exact(each.what, found, dtype, rows)
             start += len(block)
             if not rules.is_whole:
                 gathered.add(block)
@@ -189,15 +192,37 @@ def _read(
             replace_codes(block, values)
         X = block if rules.is_whole else gathered.finish(values)
     table = Table(selection.names, X)
-    for name, result in zip(selection.names, results, strict=True):
+    for name, result in zip(selection.names, results, strict=False):
         if result.names is not None:
             table.categories[name] = result.names
     if label is not None and selection.label is not None:
-        found = np.concatenate(labels) if labels else np.zeros(0, label.dtype)
-        table.y, table.class_names = label.label(found)
+        all_labels = np.concatenate(labels) if labels else np.zeros(0, label.dtype)
+        table.y, table.class_names = label.label(all_labels)
         table.label_name = str(own[selection.label])
     table.ids = None if ids is None else ids.ids()
     return table
+
+
+def _all_at_once(frame: "nw.DataFrame[Any]", places: list[int]) -> np.ndarray | None:
+    """Return columns that are numbers of one type, none missing; None if they are not.
+
+    A frame of thousands of such columns takes much longer column by column.
+    """
+    all_types = list(frame.schema.values())
+    types = {str(all_types[place]).lower() for place in places}
+    if len(types) != 1 or (kind := types.pop()) not in _NUMBERS or not len(frame):
+        return None
+    numbers = frame[:, places].to_numpy()
+    # A type that can tell missing integers apart becomes another one, or objects.
+    if numbers.dtype != kind or not np.isfinite(numbers).all():
+        return None
+    return np.array(numbers, order="C")
+
+
+_NUMBERS = {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)} | {
+    "float32",
+    "float64",
+}
 
 
 def _common_type(where: str, features: Sequence[Column]) -> np.dtype:

@@ -31,6 +31,8 @@ class Rules:
         Whether the table comes as one frame, so that all missing cells of a column can be counted.
     may_be_empty : bool, default False
         Whether it may have no rows.
+    keeps_order : bool, default True
+        Whether categorical types keep the order of their names; otherwise they are sorted.
     """
 
     where: str
@@ -38,6 +40,7 @@ class Rules:
     advice: str
     is_whole: bool
     may_be_empty: bool = False
+    keeps_order: bool = True
 
     def refuse_missing(self, what: str, missing: np.ndarray, start: int) -> None:
         """Refuse missing cells unless they may be; ``missing`` has a boolean for each row."""
@@ -285,7 +288,7 @@ class CategoryColumn(Column):
     def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
         """Return the number of each value among the names of all blocks."""
         codes, names, is_ordered = categories_of(self.what, series)
-        if self._is_first and is_ordered:
+        if self._is_first and is_ordered and self.rules.keeps_order:
             self._order = names
         elif self._order != names:
             self._order = None
