@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from xpnet import Dataset, UnknownNameError
-from xpnet.data.tables import csv_file
-from xpnet.data.tables.dialect import guess_delimiter
-from xpnet.data.tables.engines import ENGINES, engine_class
-from xpnet.data.tables.engines.base import Engine
+from xpnet.data.tables.csv import file as csv_file
+from xpnet.data.tables.csv.dialect import guess_delimiter
+from xpnet.data.tables.csv.engines import ENGINES, engine_class
+from xpnet.data.tables.csv.engines.base import Engine
 
 BY_LIBRARY = tuple(ENGINES)
 
@@ -287,14 +287,14 @@ def test_a_library_that_does_not_work_is_passed_over(monkeypatch):
             raise OSError("libarrow.so is damaged")
         return import_module(name)
 
-    monkeypatch.setattr("xpnet.data.tables.engines.import_module", broken)
+    monkeypatch.setattr("xpnet.data.tables.csv.engines.import_module", broken)
     assert engine_class("auto").__name__ == "Polars"
     with pytest.raises(OSError, match="damaged"):
         engine_class("pyarrow")
 
 
 def test_a_missing_library_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr("xpnet.data.tables.engines.find_spec", lambda name: None)
+    monkeypatch.setattr("xpnet.data.tables.csv.engines.find_spec", lambda name: None)
     assert engine_class("auto") is None
     with pytest.raises(ImportError, match="needs polars, which is not installed"):
         Dataset.from_csv(tmp_path / "t.csv", engine="polars")
@@ -365,7 +365,7 @@ def test_zstandard_is_read_or_the_package_is_named(table, monkeypatch):
     missing = {"compression.zstd": None, "pyarrow": None}
     for name, module in missing.items():
         monkeypatch.setitem(__import__("sys").modules, name, module)
-    monkeypatch.setattr("xpnet.data.tables.engines.find_spec", lambda name: None)
+    monkeypatch.setattr("xpnet.data.tables.csv.engines.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="compressed by Zstandard"):
         Dataset.from_csv(_written(content, table), "y", engine="csv")
 
@@ -391,7 +391,7 @@ def test_damaged_compressed_files_are_refused(table, compress):
 
 
 def test_files_that_unpack_to_more_than_expected_are_refused_unless_allowed(table, monkeypatch):
-    monkeypatch.setattr("xpnet.data.tables.opening.MAX_BYTES", 1000)
+    monkeypatch.setattr("xpnet.data.tables.csv.opening.MAX_BYTES", 1000)
     content = gzip.compress(b"a,y\n" + b"0,0\n" * 100_000)
     with pytest.raises(ValueError, match="bytes when decompressed: give max_bytes="):
         table(content, "y")

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from xpnet import Dataset
-from xpnet.data.tables import csv_file
-from xpnet.data.tables.engines import ENGINES
-from xpnet.data.tables.engines.base import Engine
+from xpnet.data.tables.csv import file as csv_file
+from xpnet.data.tables.csv.engines import ENGINES
+from xpnet.data.tables.csv.engines.base import Engine
 
 FILES = 2800
 """How many files there are in all; `PARTS` tests share them."""

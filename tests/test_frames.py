@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xpnet import Dataset, DenseLayer, NeuralNetwork
-from xpnet.data.tables import streams
+from xpnet.data.tables.typed import streams
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -69,7 +69,7 @@ LOSSY = "pandas", "pandas objects"
 @pytest.fixture(params=SOURCES)
 def read(request, tmp_path, monkeypatch):
     """Return a function that reads a pyarrow table by one of all ways, in pieces of 2 rows."""
-    monkeypatch.setattr("xpnet.data.tables.frames._PIECE", 2)
+    monkeypatch.setattr("xpnet.data.tables.typed.frames._PIECE", 2)
     monkeypatch.setattr(streams, "_ROWS", 2)
     monkeypatch.setattr(streams, "_NUMBERS", 1)
     return lambda table, *given, **named: SOURCES[request.param](tmp_path, table, *given, **named)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from .tables.frames import read_frame
 from .tables.selection import Request, keeps_missing
-from .tables.streams import read_arrow, read_parquet
 from .tables.table import Table
+from .tables.typed.frames import read_frame
+from .tables.typed.streams import read_arrow, read_parquet
 
 
 class FromFrames:

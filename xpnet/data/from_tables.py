@@ -7,7 +7,7 @@ from typing import Self
 from ..backends._errors import shown
 from ..common.checks import check_count, check_path, check_text
 from .from_frames import FromFrames
-from .tables.csv_file import Format, read_csv
+from .tables.csv.file import Format, read_csv
 from .tables.selection import Request, keeps_missing
 
 

@@ -13,10 +13,10 @@ from .canonical import canonical
 from .digits import lost_digits
 from .features import Features, SparseRows, StoredRows, kind_of
 from .stored import read_all
-from .tables.frame_types import as_frame, column_names, is_lazy
-from .tables.frames import read_frame
-from .tables.objects import ENCODE, HINTS, as_numbers, is_number, kind_of_time, missing_cells
 from .tables.selection import Request
+from .tables.typed.frame_types import as_frame, column_names, is_lazy
+from .tables.typed.frames import read_frame
+from .tables.typed.objects import ENCODE, HINTS, as_numbers, is_number, kind_of_time, missing_cells
 
 _REAL = ("bool", "integral", "real floating")
 

@@ -11,7 +11,7 @@ from ..backends._warnings import warn
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
 from ..data.categories import refuse_categories
-from ..data.tables.frame_types import column_names
+from ..data.tables.typed.frame_types import column_names
 from .callback import Callback
 from .checks import (
     blaming,

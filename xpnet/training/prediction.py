@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import Array, Backend, backend_of, is_array, move, resolve
 from ..data import Dataset, as_dataset
 from ..data.features import DenseRows, kind_of
-from ..data.tables.frame_types import column_names
+from ..data.tables.typed.frame_types import column_names
 from ..losses import LossFunction
 from . import evaluation
 from .checks import check_fit, check_names, check_weights, prepare_targets

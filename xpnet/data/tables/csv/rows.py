@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .cells import advice, is_large_integer, is_missing, number
+from ..cells import advice, is_large_integer, is_missing, number
+from ..texts import CellError, missing_cell, too_many_digits
 from .dialect import NOT_UTF8, is_blank, is_utf8
 from .engines.base import Content, Layout
-from .texts import CellError, missing_cell, too_many_digits
 
 
 class LineError(ValueError):

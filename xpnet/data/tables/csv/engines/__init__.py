@@ -4,8 +4,8 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 
-from ....backends import unknown_name
-from ....common.checks import check_text
+from .....backends import unknown_name
+from .....common.checks import check_text
 from .base import Engine
 
 ENGINES = {"pyarrow": "PyArrow", "polars": "Polars", "pandas": "Pandas"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .cells import number
+from ..cells import number
 
 DELIMITERS = ",;\t|"
 """The delimiters that are tried, the most usual first."""

@@ -1,11 +1,64 @@
-"""The categorical types of data frames."""
+"""Columns of categorical types."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .base import Column, Result, Rules
+
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
+
+
+class CategoryColumn(Column):
+    """Values of a categorical type, numbered from 1; 0 stands for a missing one."""
+
+    is_code = True
+
+    def __init__(self, name: str, rules: Rules) -> None:
+        super().__init__(name, rules, np.uint32)
+        self._codes: dict[str, int] = {}
+        self._order: list[str] | None = None  # of the categories, if all blocks have the same
+        self._is_first, self._has_missing = True, False
+
+    def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
+        """Return the number of each value among the names of all blocks."""
+        codes, names, is_ordered = categories_of(self.what, series)
+        if self._is_first and is_ordered and self.rules.keeps_order:
+            self._order = names
+        elif self._order != names:
+            self._order = None
+        self._is_first = False
+        # The last one is that of -1, which stands for a missing value.
+        numbers: np.ndarray = np.zeros(len(names) + 1, np.int64)
+        for k, name in enumerate(names):
+            numbers[k] = self._codes.setdefault(name, len(self._codes) + 1)
+        missing = codes < 0
+        self.rules.refuse_missing(self.what, missing, start)
+        self._has_missing |= bool(missing.any())
+        found: np.ndarray = numbers[codes]
+        return found
+
+    def feature(self) -> Result:
+        """Return the names of the categories, with None at the end if some are missing."""
+        names = self._names()
+        values = self._values(names, len(names))
+        return Result(values, [*names, None] if self._has_missing else [*names])
+
+    def label(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
+        """Return the classes, NaN where they are missing."""
+        names = self._names()
+        y = self._values(names, np.nan)[numbers.astype(np.int64)]
+        return (y if self._has_missing else y.astype(np.int64)), names
+
+    def _names(self) -> list[str]:
+        return sorted(self._codes) if self._order is None else self._order
+
+    def _values(self, names: list[str], missing: float) -> np.ndarray:
+        """Return the code among ``names`` of each number."""
+        values = np.full(len(names) + 1, missing, np.float64)
+        values[[self._codes[name] for name in names]] = np.arange(len(names))
+        return values
 
 
 def categories_of(what: str, series: "nw.Series[Any]") -> tuple[np.ndarray, list[str], bool]:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...common.checks import check_count, check_texts
+from ....common.checks import check_count, check_texts
+from ..gathering import Gathered, default_limit, replace_codes
+from ..selection import Request, Selection, select
+from ..table import Table
+from .base import Column, Rules
+from .choice import column_for
 from .frame_types import as_frame
-from .gathering import Gathered, default_limit, replace_codes
-from .selection import Request, Selection, select
-from .table import Table
-from .typed_columns import Column, IdColumn, Rules, column_for, exact
+from .ids import IdColumn
+from .numbers import exact
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw

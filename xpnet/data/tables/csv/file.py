@@ -8,17 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ..cells import is_missing, number
+from ..gathering import default_limit
+from ..selection import Request, Selection, select
+from ..table import Table
 from .blocks import Lines, blocks, first_lines, n_line_ends
-from .cells import is_missing, number
 from .columns import ColumnError, Columns
 from .dialect import Header, read_header
 from .engines import engine_class
 from .engines.base import Content, Engine, Layout
-from .gathering import default_limit
 from .opening import opened
 from .rows import LineError, UnexpectedText, contents_of, lines_of, rows_of
-from .selection import Request, Selection, select
-from .table import Table
 
 _BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 22, 1 << 26, 1 << 16
 """The bytes of a block: enough to keep a library busy, few enough for the processor's cache."""

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-from ..decompressing import DAMAGED, MAX_BYTES, DamagedFileError, Decompressed
+from ...decompressing import DAMAGED, MAX_BYTES, DamagedFileError, Decompressed
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",

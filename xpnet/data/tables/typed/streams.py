@@ -6,12 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ...backends import unknown_name
-from ...common.checks import check_path, check_text
+from ....backends import unknown_name
+from ....common.checks import check_path, check_text
+from ..selection import Request
+from ..table import Table
 from .frame_types import column_names
 from .frames import check_same, limit_of, read_batches, read_frame, used_columns
-from .selection import Request
-from .table import Table
 
 _ROWS = 1 << 16
 """How many rows pyarrow decodes at a time."""

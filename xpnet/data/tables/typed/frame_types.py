@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ...common.checks import check_distinct
+from ....common.checks import check_distinct
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw

@@ -4,11 +4,11 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from ..gathering import Gathered
+from ..selection import Selection
+from ..table import Table
+from ..texts import CellError, Meaning, Texts, feature_meaning, label_meaning
 from .engines.base import Content, Layout
-from .gathering import Gathered
-from .selection import Selection
-from .table import Table
-from .texts import CellError, Meaning, Texts, feature_meaning, label_meaning
 
 
 class ColumnError(Exception):

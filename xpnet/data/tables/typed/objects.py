@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .cells import is_date
+from ..cells import is_date
 
 ENCODE = (
     "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "

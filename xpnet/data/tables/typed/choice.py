@@ -1,0 +1,66 @@
+"""Which kind of column a type has."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .base import Column, Rules
+from .categories import CategoryColumn
+from .numbers import NumberColumn
+from .objects import HINTS, are_texts, as_numbers, missing_cells
+from .texts import TextColumn
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+
+def column_for(name: str, series: "nw.Series[Any]", rules: Rules, may_be_missing: bool) -> Column:
+    """Return the column of a type that takes such values.
+
+    Parameters
+    ----------
+    name : str
+    series : narwhals.Series
+        All of the column, or an empty one of its type.
+    rules : Rules
+    may_be_missing : bool
+        Whether cells can be missing, of which ``series`` need not have one.
+
+    Raises
+    ------
+    TypeError
+        The values are no numbers, texts or categories; or some are numbers and others texts.
+    """
+    what, dtype = f"{rules.where}, column {name!r}", series.dtype
+    kind = str(dtype)
+    if kind == "String":
+        return TextColumn(name, rules)
+    if kind.startswith(("Categorical", "Enum")):
+        return CategoryColumn(name, rules)
+    if dtype.is_decimal():
+        return NumberColumn(name, rules, np.float64, may_be_missing)
+    if kind in ("Int128", "UInt128"):
+        return NumberColumn(name, rules, np.int64, may_be_missing)
+    if kind == "Boolean" or dtype.is_numeric():
+        type_ = bool if kind == "Boolean" else kind.lower()
+        return NumberColumn(name, rules, type_, may_be_missing)
+    if dtype.is_temporal() or kind == "Time":
+        hint = HINTS["m" if kind.startswith("Duration") else "M"]
+        raise TypeError(f"{what} has the type {dtype}, expected numbers: {hint}")
+    if dtype.is_nested() or kind == "Binary":
+        raise TypeError(
+            f"{what} has the type {dtype}, expected numbers, texts or categories: make columns of "
+            "numbers of it, or leave it out"
+        )
+    values = np.asarray(series.to_numpy())
+    if values.dtype.kind in "biuf":  # a sparse column of pandas, say
+        return NumberColumn(name, rules, values.dtype, may_be_missing)
+    if values.dtype.kind != "O":
+        hint = HINTS.get(values.dtype.kind, "make numbers or texts of it, or leave it out")
+        raise TypeError(f"{what} has the type {values.dtype}, expected numbers: {hint}")
+    cells = series.to_list()
+    if are_texts(what, cells, 0):
+        return TextColumn(name, rules)
+    missing = missing_cells(cells)
+    there = [cell for cell, no in zip(cells, missing, strict=True) if not no]
+    return NumberColumn(name, rules, as_numbers(what, there).dtype, bool(missing.any()))
