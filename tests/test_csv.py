@@ -462,6 +462,41 @@ def test_blocks_of_any_size_give_the_same_table(table, size, monkeypatch):
         table("a,b,y\r\n" + "".join(rows) + '1,"text\n",x\r\n', "y")
 
 
+@pytest.mark.parametrize("size", [8, 16, 1000])
+def test_quotes_that_only_seem_to_be_around_cells_are_read_as_by_csv(table, size, monkeypatch):
+    monkeypatch.setattr(csv_file, "_BLOCK", size)
+    monkeypatch.setattr(csv_file, "_LARGEST_BLOCK", size)
+    data = table('a,b,c\n1,p",q\n2,r,"s\n3,t,u"\n4,v,w\n', delimiter=",")
+    assert data.X[:, 0].tolist() == [1, 2, 4]
+    assert data.categories == {"b": ['p"', "r", "v"], "c": ["q", "s\n3,t,u", "w"]}
+
+
+def test_empty_first_cells_after_a_carriage_return_count(table):
+    with pytest.raises(ValueError, match="line 3: 3 cells, but the header has 2"):
+        table("a b\n\r  5\n1 2\n", "b", delimiter=" ", missing="keep")
+    data = table("a,b\r\r,5\r1,2\r", "b", missing="keep")
+    np.testing.assert_array_equal(data.X, [[np.nan], [1]])
+    assert data.y.tolist() == [5, 2]
+
+
+@pytest.mark.parametrize("delimiter", ["§", "\u3000", "\U0001f600"])
+def test_a_delimiter_may_be_any_character(table, delimiter):
+    data = table("a,b\n1,x\n2,y\n".replace(",", delimiter), delimiter=delimiter)
+    assert data.X.tolist() == [[1, 0], [2, 1]]
+
+
+def test_a_file_that_changes_while_it_is_read_is_named(table, monkeypatch):
+    found = csv_file._line_of
+
+    def changed(path, *arguments):
+        path.write_text("a,b\n1,2\n")
+        return found(path, *arguments)
+
+    monkeypatch.setattr(csv_file, "_line_of", changed)
+    with pytest.raises(ValueError, match=r"t\.csv, column 'b': '12:30' .* the file has changed"):
+        table("a,b\n1,12:30\n")
+
+
 def test_a_block_that_a_library_refuses_is_read_by_csv(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_file, "_BLOCK", 1000)
     counts = by_libraries(monkeypatch)

@@ -91,6 +91,11 @@ def _read(
         except ColumnError as error:
             place, cell, reason = error.place, error.text, error.reason
     line = _line_of(path, format, layout, header, place, cell)
+    if line is None:
+        raise ValueError(
+            f"{path}, column {header.names[place]!r}: {reason}. But the file has changed while it "
+            "was read: read it again"
+        )
     raise _named(path, header, LineError(line, reason, place), request)
 
 
@@ -149,7 +154,8 @@ def _contents(
 ) -> Iterator[Content]:
     """Yield the rows: by the library, or by ``csv`` where it refuses a block."""
     most_rows = max(_CELLS // layout.n_columns, 1)
-    if kind is None or layout.n_columns == 1:  # libraries do not agree what a blank line is
+    # Libraries do not agree what a blank line is, and need a delimiter of one byte.
+    if kind is None or layout.n_columns == 1 or not layout.delimiter.isascii():
         yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, most_rows, unsure)
         return
     engine = kind(layout)
@@ -173,12 +179,18 @@ def _contents(
 
 def _line_of(
     path: Path, format: Format, layout: Layout, header: Header, place: int, cell: str
-) -> int:
-    """Return the line of the first row with this cell in that column, reading the file again."""
+) -> int | None:
+    """Return the line of the first row with this cell in that column, reading the file again.
+
+    None if there is no longer such a row.
+    """
     with opened(path, format.encoding, format.compression, format.max_bytes) as text:
         lines = itertools.islice(lines_of(Lines(text, _BLOCK)), header.n_lines, None)
         rows = rows_of(lines, layout, header.n_lines + 1)
-        return next(line for line, row in rows if row[place] == cell)
+        try:
+            return next((line for line, row in rows if row[place] == cell), None)
+        except LineError:
+            return None
 
 
 def _named(path: Path, header: Header, error: LineError, request: Request) -> ValueError:
