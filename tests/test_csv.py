@@ -5,6 +5,9 @@ import csv
 import gzip
 import io
 import lzma
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,7 +15,8 @@ import numpy as np
 import pytest
 
 from xpnet import Dataset, UnknownNameError
-from xpnet.data.tables import csv_file
+from xpnet.data.tables import csv_file, rows
+from xpnet.data.tables.blocks import Lines
 from xpnet.data.tables.dialect import guess_delimiter
 from xpnet.data.tables.engines import ENGINES, engine_class
 from xpnet.data.tables.engines.base import Engine
@@ -511,6 +515,68 @@ def test_a_block_that_a_library_refuses_is_read_by_csv(tmp_path, monkeypatch):
         assert data.X[:, 0].tolist() == list(range(2000))
         assert counts["refused"] == 1
         assert counts["read"] > 5
+
+
+def test_cells_are_as_long_as_they_need_to_be(table, monkeypatch):
+    limit, text = csv.field_size_limit(), "x" * (csv.field_size_limit() + 1)
+    for cell in (text, f'"{text}"'):
+        data = table(f"a,b\n1,{cell}\n2,y\n")
+        assert data.categories == {"b": [text, "y"]}
+        assert table(f"a,b\n1,{cell}\n2,y\n", exclude=["b"]).X.tolist() == [[1], [2]]
+    assert table(f"{text},b\n1,2\n", "b").feature_names == [text]
+    monkeypatch.setattr(rows, "MOST_CELL", limit)
+    with pytest.raises(ValueError, match=r"line 2: a cell has over 131,072 char.* is a quote not"):
+        table(f'a,b\n1,"{text}\n2,y\n')
+    with pytest.raises(ValueError, match=r"t\.csv: the header is no CSV .* is a quote not closed"):
+        table(f'"{text},b\n1,2\n')
+    assert csv.field_size_limit() == limit
+
+
+def test_a_long_line_is_read_in_pieces_that_grow():
+    sizes = []
+
+    class Long:
+        def read(self, size):
+            if sum(sizes) > 1 << 22:
+                return b""
+            sizes.append(size)
+            return b"x" * size
+
+    assert len(next(Lines(Long(), 1 << 10))) > 1 << 22
+    assert len(sizes) < 20
+
+
+def test_one_long_name_does_not_make_all_names_long(table):
+    names = [*map(str, range(300)), "x" * 10_000]
+    data = table("n,a\n" + "".join(f"{name},1\n" for name in names), id="n")
+    assert data.ids.tolist() == names
+    assert data.ids.nbytes < 100_000
+    assert table("n,a\nfig,1\nplum,2\n", id="n").ids.dtype == "<U4"
+
+
+def test_integers_of_hundreds_of_digits_do_not_become_infinite(table):
+    for digits in (400, 5000):
+        for label in (None, "a"):
+            with pytest.raises(ValueError, match=r"line 3, column 'a': '111+' has more digits"):
+                table(f"a,b\n1,2\n{'1' * digits},3\n", label)
+    assert table("a,b\n1,2\ninf,3\n-Infinity,3\n").X[1:, 0].tolist() == [np.inf, -np.inf]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on Windows")
+def test_a_temporary_file_outlives_forked_processes(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n")
+    code = (
+        "import os, sys, tempfile, xpnet\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        f"data = xpnet.Dataset.from_csv({str(path)!r}, memory_limit=1, engine='csv')\n"
+        "if os.fork() == 0:\n    sys.exit()\n"
+        "os.wait()\n"
+        "print(os.path.exists(data.X.filename))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "True\n", result.stderr
+    assert not list(tmp_path.glob("xpnet-*"))
 
 
 # Larger than memory --------------------------------------------------------------------------

@@ -62,7 +62,8 @@ class Lines:
         return self
 
     def __next__(self) -> bytes:
-        while more := self._text.read(self.size):
+        # As much again as there is of an unfinished line, so that long ones take linear time.
+        while more := self._text.read(max(self.size, len(self._rest))):
             if b"\0" in more:
                 raise ValueError(
                     f"{self._text.path} has zero bytes: it is no text, or not in the encoding "

@@ -76,8 +76,10 @@ def is_large_integer(text: str, value: float) -> bool:
         return False
     try:
         return int(text) != int(value)
-    except (ValueError, OverflowError):  # it has a decimal point or an exponent, or is infinite
-        return False
+    except OverflowError:  # beyond float64, which makes it infinite
+        return True
+    except ValueError:  # it has a decimal point or an exponent, or is "inf", or has 4,300 digits
+        return text.strip().lstrip("+-").isdecimal()
 
 
 def advice(text: str) -> str:

@@ -16,7 +16,7 @@ from .engines import engine_class
 from .engines.base import Content, Engine, Layout
 from .gathering import default_limit
 from .opening import opened
-from .rows import LineError, UnexpectedText, contents_of, lines_of, rows_of
+from .rows import LineError, UnexpectedText, contents_of, lines_of, long_cells, rows_of
 from .selection import Request, Selection, select
 from .table import Table
 
@@ -50,10 +50,11 @@ def read_csv(
     """Read a CSV file; see :meth:`xpnet.Dataset.from_csv`."""
     kind = engine_class(engine)
     limit = default_limit() if memory_limit is None else memory_limit
-    try:
-        return _read(path, format, request, kind, limit, False)
-    except UnexpectedText:
-        return _read(path, format, request, kind, limit, True)
+    with long_cells():
+        try:
+            return _read(path, format, request, kind, limit, False)
+        except UnexpectedText:
+            return _read(path, format, request, kind, limit, True)
 
 
 def _read(

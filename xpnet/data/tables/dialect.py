@@ -50,14 +50,19 @@ def read_header(path: Path, start: str, delimiter: str | None) -> Header:
     Raises
     ------
     ValueError
-        There is no header, or the first line has numbers only.
+        There is no header, it is no CSV, or the first line has numbers only.
     """
     guessed = delimiter is None
     if delimiter is None:
         is_tsv = any(suffix.lower() == ".tsv" for suffix in path.suffixes[-2:])
         delimiter = "\t" if is_tsv else guess_delimiter(start)
     reader = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
-    names = next((row for row in reader if not is_blank(row)), [])
+    try:
+        names = next((row for row in reader if not is_blank(row)), [])
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}: the header is no CSV ({error}): is a quote not closed?"
+        ) from error
     names = [name.strip() for name in names]
     if not names:
         raise ValueError(f"{path} is empty: expected a header row and a row for each sample")

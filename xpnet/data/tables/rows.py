@@ -4,8 +4,10 @@ import csv
 import io
 import itertools
 import math
+import threading
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -31,6 +33,30 @@ class LineError(ValueError):
     def __init__(self, line: int, reason: str, place: int | None = None) -> None:
         super().__init__(reason)
         self.line, self.reason, self.place = line, reason, place
+
+
+MOST_CELL = 1 << 24
+"""The most characters that a cell may have. Python's default is far fewer than libraries read."""
+
+_reading, _limits = threading.Lock(), [0, 0]
+"""How many files are being read, and the limit of Python's ``csv`` before."""
+
+
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Let Python's ``csv`` read cells of `MOST_CELL` characters; its limit is the process's."""
+    with _reading:
+        if not _limits[0]:
+            _limits[1] = csv.field_size_limit()
+            csv.field_size_limit(max(_limits[1], MOST_CELL))
+        _limits[0] += 1
+    try:
+        yield
+    finally:
+        with _reading:
+            _limits[0] -= 1
+            if not _limits[0]:
+                csv.field_size_limit(_limits[1])
 
 
 class UnexpectedText(Exception):
@@ -69,7 +95,11 @@ def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[
             if not is_blank(row):  # of a single column
                 yield last, row
     except csv.Error as error:
-        what = "a quote is not closed" if "end of data" in str(error) else f"no CSV ({error})"
+        what = f"no CSV ({error})"
+        if "end of data" in str(error):
+            what = "a quote is not closed"
+        elif "field limit" in str(error):
+            what = f"a cell has over {MOST_CELL:,} characters: is a quote not closed?"
         raise LineError(last + 1, what) from error
 
 
