@@ -20,6 +20,7 @@ from xpnet.data.tables.blocks import Lines
 from xpnet.data.tables.dialect import guess_delimiter
 from xpnet.data.tables.engines import ENGINES, engine_class
 from xpnet.data.tables.engines.base import Engine
+from xpnet.data.tables.texts import Texts
 
 BY_LIBRARY = tuple(ENGINES)
 
@@ -577,6 +578,42 @@ def test_a_temporary_file_outlives_forked_processes(tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout == "True\n", result.stderr
     assert not list(tmp_path.glob("xpnet-*"))
+
+
+def test_columns_without_values_at_the_beginning_are_not_kept_as_text(table, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Texts, "codes", lambda self, texts: kept.append(texts))
+    text = "a,b,y\n" + "1,,\n" * 120 + "1,0.5,3\n2,,4\n"
+    data = table(text, "y", missing="keep")
+    np.testing.assert_array_equal(data.X[-2:], [[1, 0.5], [2, np.nan]])
+    assert (np.isnan(data.y[:120]).all(), data.y[120:].tolist()) == (True, [3, 4])
+    assert not kept
+
+
+@pytest.mark.parametrize("cell", ["red", "true"])
+def test_columns_without_values_at_the_beginning_may_still_be_text(table, cell):
+    data = table("a,b,c\n" + "1,,\n" * 120 + f"2,{cell},3\n", missing="keep")
+    assert data.categories == ({"b": ["red", None]} if cell == "red" else {})
+    np.testing.assert_array_equal(data.X[[0, -1], 1], [1, 0] if cell == "red" else [np.nan, 1])
+    assert data.X[-1, 2] == 3
+
+
+def test_files_of_very_many_columns_are_read_by_csv(tmp_path, monkeypatch):
+    counts = by_libraries(monkeypatch)
+    monkeypatch.setattr(csv_file, "_MOST_COLUMNS", 3)
+    path = tmp_path / "t.csv"
+    for columns, read in (("1,2,3\n", 1), ("1,2,3,4\n", 0)):
+        path.write_text("a,b,c,d\n"[: len(columns) - 1] + "\n" + columns * 50)
+        for name in BY_LIBRARY:
+            pytest.importorskip(name)
+            counts.update(read=0, refused=0)
+            assert Dataset.from_csv(path, engine=name).X.shape == (50, len(columns) // 2)
+            assert counts == {"read": read, "refused": 0}
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no regular file, but a folder"):
+        Dataset.from_csv(tmp_path)
 
 
 # Larger than memory --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import itertools
 import math
 import threading
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
@@ -60,7 +60,7 @@ def long_cells() -> Iterator[None]:
 
 
 class UnexpectedText(Exception):
-    """A label that looked like numbers has a text."""
+    """A column that was read as numbers, but may be text, has a text."""
 
 
 def lines_of(contents: Iterable[bytes]) -> Iterator[str]:
@@ -104,21 +104,21 @@ def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[
 
 
 def contents_of(
-    lines: Iterable[str], layout: Layout, first: int, most_rows: int, unsure: int | None = None
+    lines: Iterable[str], layout: Layout, first: int, most_rows: int, unsure: Collection[int] = ()
 ) -> Iterator[Content]:
     """Yield the cells of at most ``most_rows`` rows at a time.
 
     Parameters
     ----------
-    unsure : int, optional
-        The position of a column that is read as numbers and may turn out to be text.
+    unsure : collection of int
+        The positions of columns that are read as numbers and may turn out to be text.
 
     Raises
     ------
     LineError
         A row or a cell cannot be read.
     UnexpectedText
-        The column ``unsure`` has a text.
+        A column in ``unsure`` has a text.
     """
     rows = rows_of(lines, layout, first)
     later: LineError | None = None
@@ -135,7 +135,7 @@ def contents_of(
     raise later
 
 
-def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | None) -> Content:
+def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: Collection[int]) -> Content:
     """Return the cells of some rows; the first that is wrong is refused."""
     texts = [[row[place] for _, row in rows] for place in layout.texts]
     errors = [
@@ -152,7 +152,9 @@ def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | No
     return Content(numbers, texts)
 
 
-def _numbers(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | None) -> np.ndarray:
+def _numbers(
+    rows: list[tuple[int, list[str]]], layout: Layout, unsure: Collection[int]
+) -> np.ndarray:
     shape = len(rows), len(layout.numbers)
     if not layout.numbers:
         return np.empty(shape)
@@ -174,7 +176,7 @@ def _numbers(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | No
             try:
                 out[k] = _number(row[place], layout)
             except CellError as error:
-                if place == unsure and not is_missing(row[place]):
+                if place in unsure and not is_missing(row[place]):
                     raise UnexpectedText from None
                 raise LineError(line, error.reason, place) from None
     return values
