@@ -616,6 +616,14 @@ def test_a_folder_is_no_file(tmp_path):
         Dataset.from_csv(tmp_path)
 
 
+@pytest.mark.parametrize("cell", ["\u22121.5", "\u2013 2", "1e\u22125", "\u2212$3", "\u22120.5e3"])
+def test_numbers_with_a_typeset_minus_are_not_categories(table, cell):
+    with pytest.raises(
+        ValueError, match=r"line 2, column 'a': .* is not a number: .* the sign '-'"
+    ):
+        table(f"a,b\n{cell},1\n{cell},2\n")
+
+
 # Larger than memory --------------------------------------------------------------------------
 
 

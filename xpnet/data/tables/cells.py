@@ -19,7 +19,11 @@ _UNIT = (  # a single letter only after a space: 5A may be a class at school
     rf"lbs?|oz|bn|mio|{_CURRENCY})|\s+(?:[a-zA-Z]|ft|mi|in))"
 )
 _DIGITS = r"\d(?:[\d.,'\u2019 \u00a0\u202f]*\d)?[.,]?"
-_WRITTEN = re.compile(rf"[-+]?\s*(?:{_CURRENCY}\s*)?[-+]?{_DIGITS}{_UNIT}?|\({_DIGITS}\)")
+_SIGN = r"[-+\u2013\u2212]"  # typesetting has a minus and a dash, which float() refuses
+_EXPONENT = rf"(?:[eE]{_SIGN}?\d+)"
+_WRITTEN = re.compile(
+    rf"{_SIGN}?\s*(?:{_CURRENCY}\s*)?{_SIGN}?{_DIGITS}{_EXPONENT}?{_UNIT}?|\({_DIGITS}\)"
+)
 _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
 _TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([aApP][mM])?\s*")
 
@@ -88,7 +92,7 @@ def advice(text: str) -> str:
         return "give dates and times as numbers, e.g. seconds since the first one"
     if is_written_number(text):
         return (
-            "write numbers with a decimal point, and without separators and units (decimal=',' "
-            "reads decimal commas)"
+            "write numbers with a decimal point and the sign '-', and without separators and units "
+            "(decimal=',' reads decimal commas)"
         )
     return "correct it, or leave the column out"
