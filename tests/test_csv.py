@@ -526,7 +526,7 @@ def test_cells_are_as_long_as_they_need_to_be(table, monkeypatch):
         assert table(f"a,b\n1,{cell}\n2,y\n", exclude=["b"]).X.tolist() == [[1], [2]]
     assert table(f"{text},b\n1,2\n", "b").feature_names == [text]
     monkeypatch.setattr(rows, "MOST_CELL", limit)
-    with pytest.raises(ValueError, match=r"line 2: a cell has over 131,072 char.* is a quote not"):
+    with pytest.raises(ValueError, match=r"line 2: a cell has over 131,072 char.* a quote is not"):
         table(f'a,b\n1,"{text}\n2,y\n')
     with pytest.raises(ValueError, match=r"t\.csv: the header is no CSV .* is a quote not closed"):
         table(f'"{text},b\n1,2\n')

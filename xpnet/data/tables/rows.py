@@ -99,7 +99,9 @@ def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[
         if "end of data" in str(error):
             what = "a quote is not closed"
         elif "field limit" in str(error):
-            what = f"a cell has over {MOST_CELL:,} characters: is a quote not closed?"
+            what = (
+                f"a cell has over {MOST_CELL:,} characters, perhaps because a quote is not closed"
+            )
         raise LineError(last + 1, what) from error
 
 
