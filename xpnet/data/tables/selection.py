@@ -1,5 +1,6 @@
 """Which columns of a table are features, and which are the label and the names of the rows."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -73,7 +74,6 @@ def select(
     ValueError
         Names occur twice, a column would have two purposes, or no feature is left.
     """
-    check_distinct(f"{where} has columns", list(header))
     place = {name: k for k, name in enumerate(header)}
     exclude = check_texts("exclude", request.exclude)
     label = None if request.label is None else check_text("label", request.label)
@@ -94,6 +94,9 @@ def select(
             f"columns has {double[0]!r}, which is also the label, the id or excluded: expected "
             "each column for one purpose"
         )
+    count = Counter(header)
+    used = [*names, *(each for each in (label, id) if each is not None)]
+    check_distinct(f"{where} has columns", [name for name in used for _ in range(count[name])])
     if not names:
         raise ValueError(f"{where} has no column that is left as a feature: expected at least one")
     if "" in names:

@@ -11,7 +11,7 @@ from .cells import (
     MISSING_TEXT,
     TRUE_FALSE,
     advice,
-    is_large_integer,
+    exceeds_float64,
     is_missing,
     is_time,
     is_written_number,
@@ -167,12 +167,12 @@ class _Sorted:
         """Return the numbers, as int64 if float64 lacks digits for them and if that is allowed."""
         self.check_missing(is_missing, keeps_missing)
         for text, value in zip(self.distinct, self.values, strict=True):
-            if value is None or not is_large_integer(text, value):
+            if value is None or not exceeds_float64(text, value):
                 continue
             if as_integers:
                 with suppress(ValueError, OverflowError):
                     return np.array([int(each) for each in self.distinct], np.int64)
-            raise too_many_digits(text)
+            raise not_in_float64(text)
         return np.array([np.nan if value is None else value for value in self.values])
 
     def check_missing(self, missing: Callable[[str], bool], keeps_missing: bool) -> None:
@@ -211,12 +211,13 @@ class _Sorted:
         return np.array([code.get(text.strip(), np.nan) for text in self.distinct]), names
 
 
-def too_many_digits(text: str) -> CellError:
-    """Return the error for an integer that no type holds exactly."""
+def not_in_float64(text: str) -> CellError:
+    """Return the error for a number that float64 cannot hold."""
+    has_point = any(sign in text for sign in ".,eE")
+    problem = "is larger than float64 allows" if has_point else "has more digits than float64 holds"
     return CellError(
         text,
-        f"{text.strip()!r} has more digits than float64 holds: leave the column out (id= reads it "
-        "as the names of the rows)",
+        f"{text.strip()!r} {problem}: leave the column out (id= reads it as the names of the rows)",
     )
 
 

@@ -3,7 +3,7 @@
 import codecs
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +18,16 @@ from .dialect import Header, read_header
 from .engines import engine_class
 from .engines.base import Content, Engine, Layout
 from .opening import opened
-from .rows import LineError, UnexpectedText, contents_of, lines_of, rows_of
+from .rows import LineError, UnexpectedText, contents_of, lines_of, long_cells, rows_of
 
 _BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 22, 1 << 26, 1 << 16
 """The bytes of a block: enough to keep a library busy, few enough for the processor's cache."""
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 100_000
 """How much is read to find out which columns are numbers."""
+
+_MOST_COLUMNS = 10_000
+"""The most columns for which libraries are used. They take up to 20 KB for each, and more time."""
 
 _CELLS = 1 << 16
 """How many cells Python's ``csv`` reads before they become arrays."""
@@ -50,10 +53,11 @@ def read_csv(
     """Read a CSV file; see :meth:`xpnet.Dataset.from_csv`."""
     kind = engine_class(engine)
     limit = default_limit() if memory_limit is None else memory_limit
-    try:
-        return _read(path, format, request, kind, limit, False)
-    except UnexpectedText:
-        return _read(path, format, request, kind, limit, True)
+    with long_cells():
+        try:
+            return _read(path, format, request, kind, limit, False)
+        except UnexpectedText:
+            return _read(path, format, request, kind, limit, True)
 
 
 def _read(
@@ -62,21 +66,21 @@ def _read(
     request: Request,
     kind: type[Engine] | None,
     limit: float,
-    label_is_text: bool,
+    unsure_as_text: bool,
 ) -> Table:
-    """Read a file in one pass; with ``label_is_text``, its label is read as text in any case."""
+    """Read a file in one pass; with ``unsure_as_text``, what may be text is read as text."""
     with opened(path, format.encoding, format.compression, format.max_bytes) as text:
         pieces = Lines(text, _BLOCK)
         start = next(pieces, b"")
-        some = "".join(itertools.islice(lines_of([start]), _SAMPLE_ROWS + 20))
-        header = read_header(path, some, format.delimiter)
+        some = start.decode("utf-8", "surrogateescape")
+        header = read_header(path, some, format.delimiter, format.decimal)
         selection = select(str(path), header.names, request)
-        layout = _layout(some, header, selection, format.decimal, request.keeps_missing)
-        if label_is_text:
-            layout = _with_text(layout, selection.label)
+        layout, unsure = _layout(some, header, selection, format.decimal, request.keeps_missing)
+        if unsure_as_text:
+            layout = _with_text(layout, unsure)
         body = start[first_lines(start, header.n_lines) :]
         pieces.size = _SMALL_BLOCK if kind is None else _block_size(body)
-        contents = _contents(itertools.chain([body], pieces), header, layout, kind, selection.label)
+        contents = _contents(itertools.chain([body], pieces), header, layout, kind, unsure)
         try:
             with Columns(selection, layout, limit) as columns:
                 for content in contents:
@@ -91,28 +95,42 @@ def _read(
         except ColumnError as error:
             place, cell, reason = error.place, error.text, error.reason
     line = _line_of(path, format, layout, header, place, cell)
+    if line is None:
+        raise ValueError(
+            f"{path}, column {header.names[place]!r}: {reason}. But the file has changed while it "
+            "was read: read it again"
+        )
     raise _named(path, header, LineError(line, reason, place), request)
 
 
 def _layout(
     start: str, header: Header, selection: Selection, decimal: str, keeps_missing: bool
-) -> Layout:
-    """Return which columns are numbers, judged by some rows at the beginning of the file."""
+) -> tuple[Layout, set[int]]:
+    """Return which columns are numbers, judged by some rows at the beginning of the file.
+
+    And those among them that may turn out to be text: the label, and columns without any value.
+    These are numbers in most files, and text takes far more memory.
+    """
     used = selection.used
-    layout = Layout(len(header.names), [], used, header.delimiter, decimal, keeps_missing)
+    layout = Layout(len(header.names), [], [], header.delimiter, decimal, keeps_missing)
     rows = []
     with suppress(LineError):  # reported when the file is read
         lines = itertools.islice(io.StringIO(start, newline=""), header.n_lines, None)
         most = min(_SAMPLE_ROWS, max(_SAMPLE_CELLS // layout.n_columns, 2))
         for _, row in itertools.islice(rows_of(lines, layout, 1), most):
             rows.append(row)
-    places = [
-        place
-        for place in used
-        if place != selection.id and _are_numbers([row[place] for row in rows], decimal)
-    ]
-    numbers = set(places)
-    return layout._replace(numbers=places, texts=[each for each in used if each not in numbers])
+    numbers: set[int] = set()
+    unsure = set() if selection.label is None else {selection.label}
+    for place in used:
+        cells = [row[place] for row in rows]
+        if place == selection.id:
+            continue
+        if keeps_missing and rows and all(map(is_missing, cells)):
+            unsure.add(place)
+            numbers.add(place)
+        elif _are_numbers(cells, decimal):
+            numbers.add(place)
+    return _with_text(layout._replace(numbers=used), set(used) - numbers), unsure
 
 
 def _are_numbers(cells: list[str], decimal: str) -> bool:
@@ -126,11 +144,11 @@ def _are_numbers(cells: list[str], decimal: str) -> bool:
     return some
 
 
-def _with_text(layout: Layout, place: int | None) -> Layout:
-    """Return a layout in which one column is read as text."""
-    numbers = [each for each in layout.numbers if each != place]
+def _with_text(layout: Layout, places: Collection[int]) -> Layout:
+    """Return a layout in which some columns are read as text, besides those that are already."""
+    texts = {*layout.texts, *places}
     return layout._replace(
-        numbers=numbers, texts=[each for each in layout.used if each not in numbers]
+        numbers=[each for each in layout.numbers if each not in texts], texts=sorted(texts)
     )
 
 
@@ -145,11 +163,13 @@ def _contents(
     header: Header,
     layout: Layout,
     kind: type[Engine] | None,
-    unsure: int | None,
+    unsure: Collection[int],
 ) -> Iterator[Content]:
     """Yield the rows: by the library, or by ``csv`` where it refuses a block."""
     most_rows = max(_CELLS // layout.n_columns, 1)
-    if kind is None or layout.n_columns == 1:  # libraries do not agree what a blank line is
+    # Libraries do not agree what a blank line is, and need a delimiter of one byte.
+    suited = 1 < layout.n_columns <= _MOST_COLUMNS and layout.delimiter.isascii()
+    if kind is None or not suited:
         yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, most_rows, unsure)
         return
     engine = kind(layout)
@@ -173,12 +193,18 @@ def _contents(
 
 def _line_of(
     path: Path, format: Format, layout: Layout, header: Header, place: int, cell: str
-) -> int:
-    """Return the line of the first row with this cell in that column, reading the file again."""
+) -> int | None:
+    """Return the line of the first row with this cell in that column, reading the file again.
+
+    None if there is no longer such a row.
+    """
     with opened(path, format.encoding, format.compression, format.max_bytes) as text:
         lines = itertools.islice(lines_of(Lines(text, _BLOCK)), header.n_lines, None)
         rows = rows_of(lines, layout, header.n_lines + 1)
-        return next(line for line, row in rows if row[place] == cell)
+        try:
+            return next((line for line, row in rows if row[place] == cell), None)
+        except LineError:
+            return None
 
 
 def _named(path: Path, header: Header, error: LineError, request: Request) -> ValueError:
