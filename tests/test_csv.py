@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpnet import Dataset, UnknownNameError
+from xpnet import Dataset, DenseLayer, NeuralNetwork, ReLUActivation, UnknownNameError
 from xpnet.data.tables.csv import file as csv_file
 from xpnet.data.tables.csv import rows
 from xpnet.data.tables.csv.blocks import Lines
@@ -688,3 +688,25 @@ def test_tables_above_the_limit_go_to_a_temporary_file(table, tmp_path, monkeypa
     with pytest.raises(ValueError, match="line 502"):
         table(text + "1,2,3\n", "c", memory_limit=4000)
     assert not list(tmp_path.glob("xpnet-*"))
+
+
+def test_a_table_in_a_temporary_file_is_trained_on_scored_and_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.random((3000, 4)).round(6)
+    y = (X @ [1.0, 2.0, -1.0, 0.5]).round(6)
+    lines = [",".join(map(repr, row)) for row in np.column_stack([X, y]).tolist()]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,b,c,d,y", *lines]))
+    results = []
+    for limits in ({}, {"memory_limit": 10_000}):
+        data = Dataset.from_csv(path, "y", **limits)
+        assert isinstance(data.X, np.memmap) == bool(limits)
+        net = NeuralNetwork(
+            epochs=2, batch_size=100, optimizer="adam", metric="r2", seed=0, shuffle=False,
+            memory_limit=600_000 if limits else None,
+        )  # fmt: skip
+        net.add(DenseLayer(8, input_shape=(4,))).add(ReLUActivation()).add(DenseLayer(1))
+        net.fit(data, validation=data)
+        assert (net.last_plan.chunk is not None) == bool(limits)
+        results.append([net.score(data), *net.history["val_metric"], *net.predict(data)[:, 0]])
+    np.testing.assert_allclose(*results, rtol=1e-5)
