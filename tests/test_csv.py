@@ -522,3 +522,16 @@ def test_tables_above_the_limit_go_to_a_temporary_file(table, tmp_path, monkeypa
     with pytest.raises(ValueError, match="line 502"):
         table(text + "1,2,3\n", "c", memory_limit=4000)
     assert not list(tmp_path.glob("xpnet-*"))
+
+
+def test_decimal_commas_with_separators_are_told_the_sign_that_is_asked_for(table):
+    for content in ("a;b\n1.000,5;1\n2,5;2\n", "a;b\n1,5;1\n2.000,5;2\n"):
+        with pytest.raises(ValueError, match=r"000,5' is not a number: write .* decimal comma"):
+            table(content, "b", decimal=",")
+
+
+def test_what_is_no_text_file_is_named(table, tmp_path):
+    with pytest.raises(ValueError, match=r"is a Parquet file: read it with Dataset\.from_parquet"):
+        table(b"PAR1\x15\0\x15\x80PAR1")
+    with pytest.raises(FileNotFoundError, match=r"there is no such file, but a folder"):
+        Dataset.from_csv(tmp_path)

@@ -62,6 +62,10 @@ class Lines:
     def __next__(self) -> bytes:
         while more := self._text.read(self.size):
             if b"\0" in more:
+                if more.startswith(b"PAR1"):
+                    raise ValueError(
+                        f"{self._text.path} is a Parquet file: read it with Dataset.from_parquet"
+                    )
                 raise ValueError(
                     f"{self._text.path} has zero bytes: it is no text, or not in the encoding "
                     f"{self._text.encoding!r} (encoding= names another, e.g. encoding='utf-16')"

@@ -124,7 +124,8 @@ def opened(
         The encoding or the compression is unknown, or the file does not have it.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        folder = ", but a folder" if path.is_dir() else ""
+        raise FileNotFoundError(f"{path}: there is no such file{folder}")
     _check_encoding(encoding)
     with path.open("rb") as file, ExitStack() as parts:
         if compression == "infer":

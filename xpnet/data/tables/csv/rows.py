@@ -157,7 +157,7 @@ def _number(cell: str, layout: Layout) -> float:
         return math.nan
     value = number(cell, layout.decimal)
     if value is None:
-        raise CellError(cell, f"{cell!r} is not a number: {advice(cell)}")
+        raise CellError(cell, f"{cell!r} is not a number: {advice(cell, layout.decimal)}")
     if is_large_integer(cell, value):
         raise too_many_digits(cell)
     return value
