@@ -78,7 +78,8 @@ class FromTables(FromFrames):
             The most bytes that the features may take in memory; by default, half of the free
             memory. Larger ones are written to a temporary file, and ``X`` is a memory map of it,
             from which training, scores and predictions are streamed. The environment variable
-            ``TMPDIR`` names the folder. Labels and ids are always in memory.
+            ``TMPDIR`` names the folder. Labels and ids are always in memory, and what is made from
+            the data set, by :meth:`rows` or :meth:`one_hot`, goes by the free memory.
         max_bytes : int, optional
             The most bytes that a compressed file may have when decompressed; by default 1 GiB, or
             a hundred times its size if that is more.
