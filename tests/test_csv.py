@@ -526,7 +526,7 @@ def test_tables_above_the_limit_go_to_a_temporary_file(table, tmp_path, monkeypa
 
 def test_decimal_commas_with_separators_are_told_the_sign_that_is_asked_for(table):
     for content in ("a;b\n1.000,5;1\n2,5;2\n", "a;b\n1,5;1\n2.000,5;2\n"):
-        with pytest.raises(ValueError, match=r"000,5' is not a number: write .* decimal comma"):
+        with pytest.raises(ValueError, match="write numbers with a decimal comma, and"):
             table(content, "b", decimal=",")
 
 
