@@ -500,3 +500,29 @@ def test_missing_categories_have_a_column_of_their_own(tmp_path):
     np.testing.assert_array_equal(encoded.X, [[0, 1, 0, 1], [0, 0, 1, 2], [1, 0, 0, 3]])
     with pytest.raises(ValueError, match="row 1, column 'colour': the cell is missing, and None"):
         data.one_hot({"colour": ["blue", "red"]})
+
+
+# ---- columns of names that are taken for categories
+
+
+def test_a_column_that_names_the_rows_is_named_by_the_errors(monkeypatch):
+    def no_memory(*_, **__):
+        raise MemoryError
+
+    names = ["name", "size"]
+    data = Dataset([[0, 5], [1, 6]], None, names, categories={"name": ["ann", "bo"]})
+    other = Dataset([[0, 5]], None, names, categories={"name": ["cy"]})
+    with pytest.raises(ValueError, match=r"'cy' is not among .* read it with id= in both"):
+        other.one_hot(data.categories)
+    monkeypatch.setattr("xpnet.data.encoding._encode_rows", no_memory)
+    with pytest.raises(MemoryError, match=r"for each category, 2 of them for 'name', of shape"):
+        data.one_hot()
+
+
+def test_a_data_set_is_no_array():
+    categories = {"name": ["ann", "bo"]}
+    data = Dataset([[0, 5], [1, 6]], [0, 1], ["name", "size"], categories=categories)
+    with pytest.raises(TypeError, match=r"features as dataset\.one_hot\(\)\.X, its labels"):
+        np.asarray(data)
+    with pytest.raises(TypeError, match=r"give its features as dataset\.X, its labels as"):
+        np.asarray(data.one_hot(), dtype=float)

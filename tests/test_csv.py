@@ -407,7 +407,7 @@ def test_files_that_unpack_to_more_than_expected_are_refused_unless_allowed(tabl
 
 
 def test_text_in_another_encoding_is_refused_where_it_is_read(table):
-    with pytest.raises(ValueError, match=r"t\.csv: the header is not UTF-8 .*latin-1"):
+    with pytest.raises(ValueError, match=r"t\.csv: the header is not UTF-8 .*cp1252"):
         table("größe,y\n1,2\n".encode("latin-1"))
     text = "a,b,y\n1,x,2\n2,ö,3\n".encode("latin-1")
     with pytest.raises(ValueError, match="line 3, column 'b': not UTF-8"):
@@ -710,3 +710,16 @@ def test_a_table_in_a_temporary_file_is_trained_on_scored_and_predicted(tmp_path
         assert (net.last_plan.chunk is not None) == bool(limits)
         results.append([net.score(data), *net.history["val_metric"], *net.predict(data)[:, 0]])
     np.testing.assert_allclose(*results, rtol=1e-5)
+
+
+def test_decimal_commas_with_separators_are_told_the_sign_that_is_asked_for(table):
+    for content in ("a;b\n1.000,5;1\n2,5;2\n", "a;b\n1,5;1\n2.000,5;2\n"):
+        with pytest.raises(ValueError, match="write numbers with a decimal comma, and"):
+            table(content, "b", decimal=",")
+
+
+def test_what_is_no_text_file_is_named(table, tmp_path):
+    with pytest.raises(ValueError, match=r"is a Parquet file: read it with Dataset\.from_parquet"):
+        table(b"PAR1\x15\0\x15\x80PAR1")
+    with pytest.raises(FileNotFoundError, match=r"is no regular file, but a folder"):
+        Dataset.from_csv(tmp_path)

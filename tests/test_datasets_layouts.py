@@ -133,7 +133,10 @@ def test_missing_files_of_a_layout_are_named(tmp_path):
     (tmp_path / "other" / "MNIST/raw" / MNIST[1]).unlink()
     with pytest.raises(FileNotFoundError, match=f"raw lacks {MNIST[1]} "):
         load_mnist(tmp_path / "other")
+    (tmp_path / "gzip").mkdir()
     with pytest.raises(FileNotFoundError, match=f"lacks {', '.join(MNIST)} "):
+        load_mnist(tmp_path / "gzip")
+    with pytest.raises(FileNotFoundError, match=r"nothing: there is no such folder; expected one"):
         load_mnist(tmp_path / "nothing")
 
 

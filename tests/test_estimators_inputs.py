@@ -8,6 +8,8 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn, whose estimators these are, is not installed")
 
 from scipy import sparse
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tests.estimators import (
     BOTH,
@@ -22,6 +24,7 @@ from tests.estimators import (
     targets_for,
     weights,
 )
+from xpnet import Dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -66,6 +69,14 @@ def test_names_of_columns_go_to_scikit_learn_and_back(frame):
     back = ours.MLPClassifier.from_sklearn(there)
     assert there.feature_names_in_.tolist() == back.feature_names_in_.tolist() == NAMES
     np.testing.assert_array_equal(back.predict(frame), there.predict(frame))
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_data_set_is_told_to_give_its_arrays(kind):
+    data = Dataset(X, targets_for(kind))
+    for est in (made(ours, kind), make_pipeline(StandardScaler(), made(ours, kind))):
+        with pytest.raises(TypeError, match=r"a Dataset is not an array: .*dataset\.X.*dataset\.y"):
+            est.fit(data, data.y)
 
 
 # ---- sparse rows, small integers

@@ -787,3 +787,10 @@ def test_a_data_loader_of_unknown_length():
     assert net.optimizer.n_updates == 14
     net = network(epochs=1).fit(batches=loader, steps_per_epoch=2)
     assert isinstance(net.layers[0].weights, torch.Tensor)
+
+
+@pytest.mark.parametrize("made", [list, iter, lambda items: (each for each in items)])
+def test_batches_in_place_of_data_are_told_their_argument(made):
+    net = NeuralNetwork(loss="softmax_cross_entropy").add(DenseLayer(2, input_shape=(K,)))
+    with pytest.raises(TypeError, match=r"give fit\(batches=\.\.\.\)"):
+        net.fit(made([(X[:SIZE], Y[:SIZE])]))

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from xpnet import Dataset, DenseLayer, NeuralNetwork
+from xpnet import Dataset, DenseLayer, NeuralNetwork, train_test_split
 from xpnet.data.tables.typed import streams
 
 pd = pytest.importorskip("pandas")
@@ -734,3 +734,23 @@ def test_categories_of_files_and_streams_are_sorted_whichever_library_reads_them
         assert data.categories == {"a": ["high", "low"]}
         assert data.X.tolist() == [[0, 1], [1, 2]]
     assert Dataset.from_frame(frame).categories == {"a": ["low", "high"]}
+
+
+@pytest.mark.parametrize("argument", ["label", "id"])
+def test_a_column_in_place_of_its_name_is_refused(argument):
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
+    for given in (frame["b"], ["b"]):
+        with pytest.raises(TypeError, match=rf"{argument}=.*expected a text, the name of a column"):
+            Dataset.from_frame(frame, **{argument: given})
+
+
+@pytest.mark.parametrize("convert", [lambda frame: frame, pl.from_pandas, pa.Table.from_pandas])
+def test_a_frame_in_place_of_data_is_told_how_to_name_its_label(convert):
+    frame = pd.DataFrame({"a": [1, 2], "kind": ["x", "y"]})
+    for refused in (
+        lambda: train_test_split(convert(frame)),
+        lambda: Dataset(convert(frame[["a"]]), "kind"),
+        lambda: Dataset(convert(frame[["a"]]), frame["kind"]),
+    ):
+        with pytest.raises(TypeError, match=r"Dataset\.from_frame\(frame, label=\.\.\.\)"):
+            refused()

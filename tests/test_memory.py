@@ -585,3 +585,14 @@ def test_a_limit_that_is_the_devices_is_not_called_the_users(monkeypatch):
     monkeypatch.setattr("xpnet.training.feeding.training_data._available", lambda *_: 1000)
     with pytest.raises(MemoryPlanError, match="a device with more memory"):
         net.fit(images())
+
+
+def test_validation_data_that_leave_no_room_are_named():
+    X, y = images()
+    validation = np.tile(X, (10, 1)), np.tile(y, 10)
+    net = network(memory_limit=2_000_000)
+    with pytest.raises(MemoryPlanError, match=r"Use fewer validation samples \(they take 4\.0 MiB"):
+        net.fit((X, y), validation=validation)
+    net = network((50, 50_000, 10), memory_limit=2_000_000)
+    with pytest.raises(MemoryPlanError, match=r"\nUse fewer or smaller layers"):
+        net.fit((X, y), validation=(X[:10], y[:10]))

@@ -1,7 +1,7 @@
 """Data sets: samples and labels with their names, in any library, checked when they are made."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .ids import check_ids
 from .splitting import count_test, stratified
 from .stored import type_name
 from .tables.table import Table
+from .tables.typed.frame_types import column_names
 
 __all__ = ["Dataset", "as_dataset", "take_rows", "train_test_split"]
 
@@ -155,6 +156,13 @@ class Dataset(FromTables, WithCategories):
     def __len__(self) -> int:
         return len(self._features)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Refuse to be features of NumPy or scikit-learn, which would lose names and labels."""
+        features = "dataset.one_hot().X" if self.categories else "dataset.X"
+        raise TypeError(
+            f"a Dataset is not an array: give its features as {features}, its labels as dataset.y"
+        )
+
     def __repr__(self) -> str:
         features = f"{self.n_features} features of {type_name(self.X)} {self._features.where}"
         labels = "" if self.y is None else f", labels of {type_name(self.y)}"
@@ -238,11 +246,22 @@ def as_dataset(data: Any) -> Dataset:
     given = f"a tuple of {len(data)}" if isinstance(data, tuple) else type(data).__name__
     if isinstance(data, (str, Path)):
         advice = "to read a CSV file, give Dataset.from_csv(path, label=...)"
+    elif column_names(data) is not None:
+        advice = "give features and targets as (X, y), or Dataset.from_frame(frame, label=...)"
+    elif _are_batches(data):
+        advice = "to train on batches that are made as training goes on, give fit(batches=...)"
     else:
         advice = "give features and targets together, in parentheses, as (X, y)"
     raise TypeError(
         f"expected a Dataset or a tuple (X, y) or (X, y, sample_weight), got {given}: {advice}"
     )
+
+
+def _are_batches(data: Any) -> bool:
+    """Whether something that is no data set looks like batches: an iterator, a list of tuples."""
+    if isinstance(data, list):
+        return bool(data) and isinstance(data[0], (tuple, list, Dataset)) and len(data[0]) in (2, 3)
+    return isinstance(data, Iterator) or type(data).__name__ == "DataLoader"
 
 
 def train_test_split(

@@ -100,7 +100,12 @@ def _encode(
         raise ValueError("one_hot() leaves no column: the features have no categories at all")
     shape = len(features), len(names)
     step = max(_NUMBERS // len(names), 1)
-    with room_for("the features with a column for each category", shape):
+    most = max(columns, key=lambda column: len(column.new_names))
+    what = (
+        f"the features with a column for each category, {len(most.new_names):,} of them for "
+        f"{most.name!r},"
+    )
+    with room_for(what, shape):
         if isinstance(features, StoredRows):
             return _encode_stored(features, columns, shape, step), names
         assert isinstance(features, DenseRows)  # sparse rows have no categories
@@ -153,7 +158,8 @@ class _Column:
             raise ValueError(
                 f"X, row {first_row + row}, column {self.name!r}: {what} is not among the given "
                 f"categories {shown(self.wanted)}: leave such rows out, or have such rows in the "
-                "data from which the categories come"
+                "data from which the categories come. If the column names the rows, read it with "
+                "id= in both data sets"
             )
         return found
 

@@ -66,6 +66,7 @@ class FromTables(FromFrames):
             missing category has the last code, whose name is None. Among numbers, empty cells and
             the texts ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?``, ``-`` and ``.`` are
             missing. Among texts, empty cells, ``NaN`` and ``null`` are; ``NA`` may be a name.
+            Networks refuse NaN: fill it in, or select other rows by :meth:`rows`.
         encoding : str, default "utf-8"
             The file's encoding. A byte order mark of UTF-16 or UTF-32 overrides "utf-8".
         compression : {"infer", "gzip", "bz2", "xz", "zip", "zstd"} or None, default "infer"
@@ -77,7 +78,8 @@ class FromTables(FromFrames):
             The most bytes that the features may take in memory; by default, half of the free
             memory. Larger ones are written to a temporary file, and ``X`` is a memory map of it,
             from which training, scores and predictions are streamed. The environment variable
-            ``TMPDIR`` names the folder.
+            ``TMPDIR`` names the folder. Labels and ids are always in memory, and what is made from
+            the data set, by :meth:`rows` or :meth:`one_hot`, goes by the free memory.
         max_bytes : int, optional
             The most bytes that a compressed file may have when decompressed; by default 1 GiB, or
             a hundred times its size if that is more.

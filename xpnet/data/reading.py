@@ -190,6 +190,8 @@ def _text(name: str, text: Any) -> TypeError:
     hint = ""
     if name == "X":
         hint = ". To read a CSV file, give Dataset.from_csv(path, label=...)"
+    elif name == "y":
+        hint = ". A column of a data frame is named by Dataset.from_frame(frame, label=...)"
     return TypeError(f"{name}={shown(text)}: expected an array or a list of numbers{hint}")
 
 

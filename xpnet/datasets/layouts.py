@@ -134,6 +134,8 @@ def _lacks(folder: Path, missing: list[str], url: str | None) -> FileNotFoundErr
         "them"
     )
     lacking = f"{folder} lacks {', '.join(missing)} (or with .gz)"
+    if not folder.is_dir():
+        lacking = f"{folder}: there is no such folder; expected one with {', '.join(missing)}"
     return FileNotFoundError(lacking + (where if url else ""))
 
 

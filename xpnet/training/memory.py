@@ -388,9 +388,12 @@ def choose(
         rows = fewer
     least_chunk = asked if chunks and not data.sparse else None
     least = plan(network, data, n_samples, asked, rows, least_chunk)
+    held_out = ""
+    if data.evaluated_bytes > least.total / 2:
+        held_out = f"fewer validation samples (they take {_readable(data.evaluated_bytes)}), "
     raise MemoryPlanError(
         f"training does not fit into {_readable(available)}. It takes at least:\n{least}\n"
-        "Use fewer or smaller layers, an optimizer with less state, or "
+        f"Use {held_out}fewer or smaller layers, an optimizer with less state, or "
         + ("a device with more memory" if request.memory_limit is None else "a larger memory_limit")
     )
 

@@ -87,11 +87,13 @@ def exceeds_float64(text: str, value: float) -> bool:
         return False
 
 
-def advice(text: str) -> str:
-    """Return what to do about a text that should be a number."""
+def advice(text: str, decimal: str) -> str:
+    """Return what to do about a text that should be a number with this decimal sign."""
     if is_time(text):
         return "give dates and times as numbers, e.g. seconds since the first one"
     if is_written_number(text):
+        if decimal == ",":
+            return "write numbers with a decimal comma, and without separators and units"
         return (
             "write numbers with a decimal point and the sign '-', and without separators and units "
             "(decimal=',' reads decimal commas)"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...backends import unknown_name
 from ...backends._errors import shown
-from ...common.checks import check_distinct, check_text, check_texts
+from ...common.checks import check_distinct, check_texts
 
 
 class Request(NamedTuple):
@@ -25,6 +25,13 @@ def keeps_missing(missing: str) -> bool:
     if missing not in ("error", "keep"):
         raise ValueError(f"missing={shown(missing)}: expected 'error' or 'keep'")
     return missing == "keep"
+
+
+def check_name(argument: str, value: str | None) -> str | None:
+    """Return the name of a column if it is a text or None, else raise ``TypeError``."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{argument}={shown(value)}: expected a text, the name of a column")
+    return value
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,7 @@ def select(
     """
     place = {name: k for k, name in enumerate(header)}
     exclude = check_texts("exclude", request.exclude)
-    label = None if request.label is None else check_text("label", request.label)
-    id = None if request.id is None else check_text("id", request.id)
+    label, id = check_name("label", request.label), check_name("id", request.id)
     if label is not None and label == id:
         raise ValueError(f"label={label!r} and id={id!r} are the same column: expected two columns")
     others = {*exclude, label, id}

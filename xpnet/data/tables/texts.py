@@ -195,13 +195,13 @@ class _Sorted:
         distinct = len(numbers) - len(others)
         if max(cells, distinct) > 0 or (or_half and max(cells, distinct) == 0):
             text = self.others[0]
-            raise CellError(text, f"{text!r} is not a number: {advice(text)}")
+            raise CellError(text, f"{text!r} is not a number: {advice(text, self._decimal)}")
 
     def refuse_times(self) -> None:
         """Refuse texts that are all dates or times."""
         if all(map(is_time, self.others)):
             text = self.others[0]
-            raise CellError(text, f"{text!r} is not a number: {advice(text)}")
+            raise CellError(text, f"{text!r} is not a number: {advice(text, self._decimal)}")
 
     def categories(self, keeps_missing: bool) -> tuple[np.ndarray, list[str]]:
         """Return the code of each text, NaN for missing ones, and the sorted names."""

@@ -65,6 +65,10 @@ class Lines:
         # As much again as there is of an unfinished line, so that long ones take linear time.
         while more := self._text.read(max(self.size, len(self._rest))):
             if b"\0" in more:
+                if more.startswith(b"PAR1"):
+                    raise ValueError(
+                        f"{self._text.path} is a Parquet file: read it with Dataset.from_parquet"
+                    )
                 raise ValueError(
                     f"{self._text.path} has zero bytes: it is no text, or not in the encoding "
                     f"{self._text.encoding!r} (encoding= names another, e.g. encoding='utf-16')"

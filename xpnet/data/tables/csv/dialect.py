@@ -11,7 +11,7 @@ from ..cells import number
 DELIMITERS = ",;\t|"
 """The delimiters that are tried, the most usual first."""
 
-NOT_UTF8 = "not UTF-8 (encoding= names another, e.g. encoding='latin-1')"
+NOT_UTF8 = "not UTF-8 (encoding= names another, e.g. encoding='cp1252')"
 
 _LINES = 50
 """How many lines after the header are looked at."""

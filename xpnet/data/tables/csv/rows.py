@@ -191,7 +191,7 @@ def _number(cell: str, layout: Layout) -> float:
         return math.nan
     value = number(cell, layout.decimal)
     if value is None:
-        raise CellError(cell, f"{cell!r} is not a number: {advice(cell)}")
+        raise CellError(cell, f"{cell!r} is not a number: {advice(cell, layout.decimal)}")
     if exceeds_float64(cell, value):
         raise not_in_float64(cell)
     return value

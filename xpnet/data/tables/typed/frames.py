@@ -10,7 +10,7 @@ import numpy as np
 
 from ....common.checks import check_count, check_texts
 from ..gathering import Gathered, default_limit, replace_codes
-from ..selection import Request, Selection, select
+from ..selection import Request, Selection, check_name, select
 from ..table import Table
 from .base import Column, Rules
 from .choice import column_for
@@ -139,7 +139,8 @@ def _select(where: str, header: Sequence[Any], request: Request) -> Selection:
     names = [str(name) for name in header]
     exclude = check_texts("exclude", request.exclude)
     if request.columns is None:
-        asked = {*exclude, request.label, request.id}
+        named = check_name("label", request.label), check_name("id", request.id)
+        asked = {*exclude, *named}
         exclude += [name for name in names if _INDEX.fullmatch(name) and name not in asked]
     return select(where, names, request._replace(exclude=exclude))
 

@@ -11,13 +11,14 @@ from ..cells import is_date
 
 ENCODE = (
     "encode categories as numbers first, e.g. with np.unique(values, return_inverse=True)[1], "
-    "and then as columns with xpnet.data.one_hot"
+    "and then as columns with xpnet.data.one_hot (Dataset.from_frame(frame, label=...) encodes the "
+    "columns of a data frame)"
 )
 HINTS = {
     "c": "give the real and the imaginary parts as separate columns",
     "M": (
         "give dates as numbers, e.g. seconds since the first one: "
-        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64"
+        "(dates - dates.min()) / np.timedelta64(1, 's') of datetime64; or leave them out"
     ),
     "m": "give durations as numbers, e.g. seconds: durations / np.timedelta64(1, 's')",
 }
