@@ -36,7 +36,6 @@ class File(NamedTuple):
     name: str
     path: Path
     label: str | None
-    numbers: int  # how many numbers it holds
 
 
 def main() -> None:
@@ -90,7 +89,7 @@ def write_files(folder: Path, divisor: int) -> list[File]:
     for name, (table, label) in tables.items():
         path = folder / f"{name}.csv"
         table.to_csv(path, index=False)
-        files.append(File(name, path, label, table.size))
+        files.append(File(name, path, label))
     return files
 
 

@@ -12,7 +12,7 @@ from ..backends._errors import shown
 from ..common.checks import check_distinct, room_for
 from .categories import Categories, check_categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, StoredRows, kind_of
-from .tables.gathering import Gathered, default_limit
+from .tables.gathering import Gathered, limit_of
 
 _NUMBERS = 1 << 20
 """About how many numbers are made at a time: 8 MiB of float64."""
@@ -118,7 +118,6 @@ class _Column:
 
     Attributes
     ----------
-    source : int
     name : str
     names : list of str or None, or None
         The names of its codes; None for a column of numbers.
@@ -126,7 +125,6 @@ class _Column:
         The names for which columns are made.
     """
 
-    source: int
     name: str
     names: list[str | None] | None = None
     wanted: list[str | None] | None = None
@@ -159,7 +157,7 @@ class _Column:
 
 
 def _columns(names: Sequence[str], own: Categories, wanted: Categories) -> list[_Column]:
-    return [_Column(k, name, own.get(name), wanted.get(name)) for k, name in enumerate(names)]
+    return [_Column(name, own.get(name), wanted.get(name)) for name in names]
 
 
 def _check_wanted(given: Any, own: Categories, feature_names: Sequence[str]) -> Categories:
@@ -215,7 +213,7 @@ def _encode_stored(
 ) -> Features:
     """Read stored features in pieces, into memory or, if that is too small, a temporary file."""
     n, buffer = shape[0], np.empty((min(step, shape[0]), features.n_features), features.dtype)
-    with Gathered(shape[1], features.dtype, default_limit()) as gathered, features.reader() as read:
+    with Gathered(shape[1], features.dtype, limit_of()) as gathered, features.reader() as read:
         for start in range(0, n, step):
             rows = buffer[: min(step, n - start)]
             read(start, start + len(rows), rows)

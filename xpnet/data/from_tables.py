@@ -116,8 +116,8 @@ class FromTables(FromFrames):
         delimiter = _check_delimiter(delimiter, decimal)
         written = Format(delimiter, decimal, check_text("encoding", encoding), compression, most)
         request = Request(label, columns, exclude, id, keeps_missing(missing))
-        limit = None if memory_limit is None else check_count("memory_limit", memory_limit)
-        return cls._from_table(read_csv(check_path("path", path), written, request, engine, limit))
+        path = check_path("path", path)
+        return cls._from_table(read_csv(path, written, request, engine, memory_limit))
 
 
 def _check_delimiter(delimiter: str | None, decimal: str) -> str | None:

@@ -111,7 +111,7 @@ def blocks(pieces: Iterable[bytes], line: int, delimiter: str) -> Iterator[Block
         )
 
 
-def first_lines(content: bytes, n: int) -> int:
+def end_of_lines(content: bytes, n: int) -> int:
     """Return where the first ``n`` lines end."""
     end = 0
     for found in itertools.islice(re.finditer(rb"\r\n|\n|\r", content), n):

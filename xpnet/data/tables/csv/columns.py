@@ -116,8 +116,7 @@ class Columns:
         y = np.concatenate(self._label)
         names = None
         if meaning is not None:
-            y = meaning.values[y]
-            names = None if meaning.names is None else [str(name) for name in meaning.names]
+            y, names = meaning.label(y)
         with np.errstate(invalid="ignore"):
             whole = y.astype(np.int64)
         # From 2**53 on, float64 has gaps.

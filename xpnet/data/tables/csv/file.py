@@ -3,16 +3,16 @@
 import codecs
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from ..cells import is_missing, number
-from ..gathering import default_limit
-from ..selection import Request, Selection, select
+from ..gathering import limit_of
+from ..selection import Request, select
 from ..table import Table
-from .blocks import Lines, blocks, first_lines, n_line_ends
+from .blocks import Lines, blocks, end_of_lines, n_line_ends
 from .columns import ColumnError, Columns
 from .dialect import Header, read_header
 from .engines import engine_class
@@ -45,11 +45,11 @@ def read_csv(
     format: Format,
     request: Request,
     engine: str = "auto",
-    memory_limit: float | None = None,
+    memory_limit: int | None = None,
 ) -> Table:
     """Read a CSV file; see :meth:`xpnet.Dataset.from_csv`."""
     kind = engine_class(engine)
-    limit = default_limit() if memory_limit is None else memory_limit
+    limit = limit_of(memory_limit)
     try:
         return _read(path, format, request, kind, limit, False)
     except UnexpectedText:
@@ -71,10 +71,9 @@ def _read(
         some = "".join(itertools.islice(lines_of([start]), _SAMPLE_ROWS + 20))
         header = read_header(path, some, format.delimiter)
         selection = select(str(path), header.names, request)
-        layout = _layout(some, header, selection, format.decimal, request.keeps_missing)
-        if label_is_text:
-            layout = _with_text(layout, selection.label)
-        body = start[first_lines(start, header.n_lines) :]
+        texts = {selection.id, selection.label if label_is_text else None}
+        layout = _layout(some, header, selection.used, texts, format, request.keeps_missing)
+        body = start[end_of_lines(start, header.n_lines) :]
         pieces.size = _SMALL_BLOCK if kind is None else _block_size(body)
         contents = _contents(itertools.chain([body], pieces), header, layout, kind, selection.label)
         try:
@@ -95,28 +94,32 @@ def _read(
 
 
 def _layout(
-    start: str, header: Header, selection: Selection, decimal: str, keeps_missing: bool
+    start: str,
+    header: Header,
+    used: list[int],
+    texts: Collection[int | None],
+    format: Format,
+    keeps_missing: bool,
 ) -> Layout:
-    """Return which columns are numbers, judged by some rows at the beginning of the file."""
-    used = selection.used
-    layout = Layout(len(header.names), [], used, header.delimiter, decimal, keeps_missing)
+    """Return which columns are numbers, judged by the first rows; those in ``texts`` are not."""
+    layout = Layout(len(header.names), [], used, header.delimiter, format.decimal, keeps_missing)
     rows = []
     with suppress(LineError):  # reported when the file is read
         lines = itertools.islice(io.StringIO(start, newline=""), header.n_lines, None)
         most = min(_SAMPLE_ROWS, max(_SAMPLE_CELLS // layout.n_columns, 2))
         for _, row in itertools.islice(rows_of(lines, layout, 1), most):
             rows.append(row)
-    places = [
+    numbers = [
         place
         for place in used
-        if place != selection.id and _are_numbers([row[place] for row in rows], decimal)
+        if place not in texts and _are_numbers([row[place] for row in rows], format.decimal)
     ]
-    numbers = set(places)
-    return layout._replace(numbers=places, texts=[each for each in used if each not in numbers])
+    others = set(used).difference(numbers)
+    return layout._replace(numbers=numbers, texts=[place for place in used if place in others])
 
 
 def _are_numbers(cells: list[str], decimal: str) -> bool:
-    """Whether some cells are numbers, and no other ones are missing."""
+    """Whether at least one cell is a number, and all others are numbers or missing."""
     some = False
     for cell in cells:
         if number(cell, decimal) is not None:
@@ -124,14 +127,6 @@ def _are_numbers(cells: list[str], decimal: str) -> bool:
         elif not is_missing(cell):
             return False
     return some
-
-
-def _with_text(layout: Layout, place: int | None) -> Layout:
-    """Return a layout in which one column is read as text."""
-    numbers = [each for each in layout.numbers if each != place]
-    return layout._replace(
-        numbers=numbers, texts=[each for each in layout.used if each not in numbers]
-    )
 
 
 def _block_size(body: bytes) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import advice, is_large_integer, is_missing, number
-from ..texts import CellError, missing_cell, too_many_digits
+from ..cells import is_large_integer, is_missing, number
+from ..texts import CellError, missing_cell, not_a_number, too_many_digits
 from .dialect import NOT_UTF8, is_blank, is_utf8
 from .engines.base import Content, Layout
 
@@ -157,7 +157,7 @@ def _number(cell: str, layout: Layout) -> float:
         return math.nan
     value = number(cell, layout.decimal)
     if value is None:
-        raise CellError(cell, f"{cell!r} is not a number: {advice(cell)}")
+        raise not_a_number(cell)
     if is_large_integer(cell, value):
         raise too_many_digits(cell)
     return value

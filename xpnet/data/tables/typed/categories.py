@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import Column, Result, Rules
+from ..texts import Meaning
+from .base import Column, Rules
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -39,11 +40,11 @@ class CategoryColumn(Column):
         found: np.ndarray = numbers[codes]
         return found
 
-    def feature(self) -> Result:
+    def feature(self) -> Meaning:
         """Return the names of the categories, with None at the end if some are missing."""
         names = self._names()
         values = self._values(names, len(names))
-        return Result(values, [*names, None] if self._has_missing else [*names])
+        return Meaning(values, [*names, None] if self._has_missing else [*names])
 
     def label(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
         """Return the classes, NaN where they are missing."""
@@ -59,6 +60,11 @@ class CategoryColumn(Column):
         values = np.full(len(names) + 1, missing, np.float64)
         values[[self._codes[name] for name in names]] = np.arange(len(names))
         return values
+
+
+def is_categorical(dtype: Any) -> bool:
+    """Whether a type of Narwhals is one of those that :func:`categories_of` reads."""
+    return str(dtype).startswith(("Categorical", "Enum"))
 
 
 def categories_of(what: str, series: "nw.Series[Any]") -> tuple[np.ndarray, list[str], bool]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....common.checks import check_count, check_texts
-from ..gathering import Gathered, default_limit, replace_codes
+from ....common.checks import check_texts
+from ..gathering import Gathered, replace_codes
 from ..selection import Request, Selection, select
 from ..table import Table
 from .base import Column, Rules
+from .categories import is_categorical
 from .choice import column_for
 from .frame_types import as_frame
 from .ids import IdColumn
@@ -104,7 +105,9 @@ def check_same(used: Sequence[str], first: Any, its_name: str, other: Any, where
     for name in used:
         if name not in found:
             raise ValueError(f"{where} has no column {name!r}, which {its_name} has")
-        if types[name] != found[name] and not _are_categories(types[name], found[name]):
+        if types[name] != found[name] and not (
+            is_categorical(types[name]) and is_categorical(found[name])
+        ):
             raise ValueError(
                 f"{where}, column {name!r} has the type {found[name]}, but {its_name} has "
                 f"{types[name]}: expected one type"
@@ -115,11 +118,6 @@ def used_columns(where: str, header: Sequence[str], request: Request) -> list[st
     """Return the names of the columns that are read, in the order of the table."""
     selection = _select(where, header, request)
     return [header[k] for k in selection.used]
-
-
-def limit_of(memory_limit: int | None) -> float:
-    """Return the most bytes of numbers to keep in memory; by default half of what is free."""
-    return default_limit() if memory_limit is None else check_count("memory_limit", memory_limit)
 
 
 def _rules(
@@ -189,15 +187,15 @@ def _read(
                 gathered.add(block)
         if not start and not rules.may_be_empty:
             raise ValueError(f"{rules.where} has no rows: expected a row for each sample")
-        results = [each.feature() for each in features]
-        values = {k: each.values for k, each in enumerate(results) if each.values is not None}
+        meanings = [each.feature() for each in features]
+        values = {k: each.values for k, each in enumerate(meanings) if each is not None}
         if rules.is_whole:  # not copied, since it may be as large as memory allows
             replace_codes(block, values)
         X = block if rules.is_whole else gathered.finish(values)
     table = Table(selection.names, X)
-    for name, result in zip(selection.names, results, strict=False):
-        if result.names is not None:
-            table.categories[name] = result.names
+    for name, meaning in zip(selection.names, meanings, strict=False):
+        if meaning is not None and meaning.names is not None:
+            table.categories[name] = meaning.names
     if label is not None and selection.label is not None:
         all_labels = np.concatenate(labels) if labels else np.zeros(0, label.dtype)
         table.y, table.class_names = label.label(all_labels)
@@ -239,7 +237,3 @@ def _common_type(where: str, features: Sequence[Column]) -> np.dtype:
             f"{where} has columns of uint64 and of signed integers: cast them to one type"
         )
     return dtype
-
-
-def _are_categories(*types: Any) -> bool:
-    return all(str(dtype).startswith(("Categorical", "Enum")) for dtype in types)

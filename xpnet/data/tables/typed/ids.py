@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .base import Rules
-from .categories import categories_of
+from .categories import categories_of, is_categorical
 from .objects import are_texts, missing_cells
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class IdColumn:
     def read(self, series: "nw.Series[Any]", start: int) -> None:
         """Read the names of a block of rows."""
         cells = series.to_list()
-        if str(series.dtype).startswith(("Categorical", "Enum")):
+        if is_categorical(series.dtype):
             codes, names, _ = categories_of(self._what, series)
             cells = [names[code] if code >= 0 else None for code in codes]
         missing = missing_cells(cells)

@@ -72,11 +72,13 @@ def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
     for row, cell in enumerate(cells, start):
         if isinstance(cell, str):
             text = text or (cell, row)
+        elif is_missing(cell):
+            continue
         elif is_number(cell) or isinstance(cell, Decimal):
-            number = number or (cell, row) if not is_missing(cell) else number
-        elif not is_missing(cell):
+            number = number or (cell, row)
+        else:
             kind = "c" if isinstance(cell, (complex, np.complexfloating)) else kind_of_time(cell)
-            advice = HINTS.get(kind, "make numbers or texts of them, or leave the column out")
+            advice = HINTS.get(kind, "turn them into numbers or texts, or leave the column out")
             raise TypeError(
                 f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: {advice}"
             )

@@ -8,10 +8,11 @@ from typing import Any
 
 from ....backends import unknown_name
 from ....common.checks import check_path, check_text
+from ..gathering import limit_of
 from ..selection import Request
 from ..table import Table
 from .frame_types import column_names
-from .frames import check_same, limit_of, read_batches, read_frame, used_columns
+from .frames import check_same, read_batches, read_frame, used_columns
 
 _ROWS = 1 << 16
 """How many rows pyarrow decodes at a time."""
