@@ -483,7 +483,7 @@ def test_ids_are_texts_or_integers(read):
     assert data.ids.tolist() == [2**62, 7, 9]
     with pytest.raises(TypeError, match=r"id='x' has .*expected texts, or integers"):
         read(columns(x=[0.5, 1.5], a=[1.0, 2.0]), id="x")
-    with pytest.raises(ValueError, match="id='x' has no name in row 2"):
+    with pytest.raises(ValueError, match="id='x' is missing in row 2"):
         read(columns(x=["a", "b", None], a=[1.0, 2.0, 3.0]), id="x", missing="keep")
 
 

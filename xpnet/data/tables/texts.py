@@ -222,9 +222,9 @@ def not_a_number(text: str) -> CellError:
 
 
 def too_many_digits(text: str) -> CellError:
-    """Return the error for an integer that no type holds exactly."""
+    """Return the error for an integer that float64 does not hold exactly."""
     return CellError(
         text,
-        f"{text.strip()!r} has more digits than float64 holds: leave the column out (id= reads it "
-        "as the names of the rows)",
+        f"{text.strip()!r} has more digits than float64 holds: leave the column out (or give it "
+        "as id=, if it identifies the rows)",
     )

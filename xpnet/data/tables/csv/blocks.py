@@ -14,7 +14,7 @@ _MOST_WITHIN_QUOTES = 1 << 24
 """The longest quoted cell for which a block is extended, in bytes."""
 
 _TRIES = 100
-"""How many line ends are tried to find one that is not within quotes."""
+"""How many line ends, from the last one backwards, may turn out to be within quotes."""
 
 
 class Block(NamedTuple):
@@ -24,7 +24,7 @@ class Block(NamedTuple):
     ----------
     content : bytes
     line : int
-        The number of its first line, from 1.
+        The number of its first line; the file's first is 1.
     n_lines : int
     regular : bool
         Whether it has whole rows, and every quote in it begins or ends a quoted cell or is doubled
@@ -39,7 +39,7 @@ class Block(NamedTuple):
 
 
 class Lines:
-    """A file in pieces that end with the end of a line; the last one may not.
+    """Splits a file into pieces that end where a line ends; the last one may not.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Lines:
         while more := self._text.read(self.size):
             if b"\0" in more:
                 raise ValueError(
-                    f"{self._text.path} has zero bytes: it is no text, or not in the encoding "
+                    f"{self._text.path} has zero bytes: it is not text, or not in the encoding "
                     f"{self._text.encoding!r} (encoding= names another, e.g. encoding='utf-16')"
                 )
             piece = self._rest + more
@@ -81,12 +81,12 @@ class Lines:
 
 
 def blocks(pieces: Iterable[bytes], line: int, delimiter: str) -> Iterator[Block]:
-    """Yield pieces of a file as blocks; after one that is not regular, none is.
+    """Yield the lines of a file in blocks; after one that is not regular, none is.
 
     Parameters
     ----------
     pieces : iterable of bytes
-        They end with the end of a line.
+        Each ends where a line ends.
     line : int
         The number of the first line.
     delimiter : str
@@ -120,14 +120,14 @@ def end_of_lines(content: bytes, n: int) -> int:
 
 
 def n_line_ends(content: bytes) -> int:
-    """Return how many lines end in some bytes."""
+    """Return how many line ends there are; a carriage return with a line feed is one."""
     if b"\r" not in content:
         return content.count(b"\n")
     return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
 
 
 def _end_of_rows(content: bytes) -> int:
-    """Return where the last line ends that is not within quotes, or 0 if there is none."""
+    """Return where the last line ends whose end is not within quotes, or 0 if there is none."""
     if b'"' not in content:  # much faster than counting
         return len(content)
     quotes, end = content.count(b'"'), len(content)

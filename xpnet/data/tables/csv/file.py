@@ -1,4 +1,4 @@
-"""Tables in CSV files."""
+"""Reading CSV files as tables."""
 
 import codecs
 import io
@@ -21,7 +21,10 @@ from .opening import opened
 from .rows import LineError, UnexpectedText, contents_of, lines_of, rows_of
 
 _BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 22, 1 << 26, 1 << 16
-"""The bytes of a block: enough to keep a library busy, few enough for the processor's cache."""
+"""Bytes of a block: usual, for very long lines, and for ``csv``.
+
+A block is large enough for a library's threads, and small enough for the processor's cache.
+"""
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 100_000
 """How much is read to find out which columns are numbers."""
@@ -64,7 +67,7 @@ def _read(
     limit: float,
     label_is_text: bool,
 ) -> Table:
-    """Read a file in one pass; with ``label_is_text``, its label is read as text in any case."""
+    """Read a file in one pass; ``label_is_text`` says that its label is text further down."""
     with opened(path, format.encoding, format.compression, format.max_bytes) as text:
         pieces = Lines(text, _BLOCK)
         start = next(pieces, b"")
@@ -142,9 +145,9 @@ def _contents(
     kind: type[Engine] | None,
     unsure: int | None,
 ) -> Iterator[Content]:
-    """Yield the rows: by the library, or by ``csv`` where it refuses a block."""
+    """Yield the rows, read by an engine, or by ``csv`` where the engine refuses a block."""
     most_rows = max(_CELLS // layout.n_columns, 1)
-    if kind is None or layout.n_columns == 1:  # libraries do not agree what a blank line is
+    if kind is None or layout.n_columns == 1:  # is a blank line a row? Libraries disagree
         yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, most_rows, unsure)
         return
     engine = kind(layout)
@@ -177,7 +180,7 @@ def _line_of(
 
 
 def _named(path: Path, header: Header, error: LineError, request: Request) -> ValueError:
-    """Return an error for a line with the names of the file and the column."""
+    """Return an error that names the file, the line and the column."""
     where = f"{path}, line {error.line}"
     if error.place is None:
         guess = f" with the delimiter {header.delimiter!r} (a guess: delimiter= names another)"

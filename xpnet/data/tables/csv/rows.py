@@ -18,7 +18,7 @@ from .engines.base import Content, Layout
 
 
 class LineError(ValueError):
-    """A line that cannot be read; the message is without the file's name.
+    """A line that cannot be read; the message does not name the file.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class LineError(ValueError):
 
 
 class UnexpectedText(Exception):
-    """A label that looked like numbers has a text."""
+    """A label whose first rows are numbers has a text further down."""
 
 
 def lines_of(contents: Iterable[bytes]) -> Iterator[str]:
@@ -69,7 +69,9 @@ def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[
             if not is_blank(row):  # of a single column
                 yield last, row
     except csv.Error as error:
-        what = "a quote is not closed" if "end of data" in str(error) else f"no CSV ({error})"
+        what = (
+            "a quote is not closed" if "end of data" in str(error) else f"not valid CSV ({error})"
+        )
         raise LineError(last + 1, what) from error
 
 

@@ -48,7 +48,7 @@ def is_number(cell: Any) -> bool:
 
 
 def missing_cells(cells: Sequence[Any]) -> np.ndarray:
-    """Return which cells are missing, a boolean array."""
+    """Return a boolean array: whether each cell is missing."""
     return np.fromiter(map(is_missing, cells), bool, len(cells))
 
 
@@ -91,7 +91,7 @@ def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
 
 
 def as_numbers(what: str, cells: Sequence[Any], start: int = 0) -> np.ndarray:
-    """Return numbers as an array of booleans, integers or floats; none of them is missing.
+    """Return cells as an array of booleans, integers or floats; none may be missing.
 
     Raises
     ------
@@ -137,5 +137,5 @@ def not_exact(what: str, cell: Any, row: int, dtype: np.dtype) -> ValueError:
     """Return the error for an integer that the type of the numbers cannot hold."""
     return ValueError(
         f"{what} has {cell} in row {row}, but {dtype} cannot hold all of its digits: give the "
-        "column as id= if it names the rows, or leave it out"
+        "column as id= if it identifies the rows, or leave it out"
     )
