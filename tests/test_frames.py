@@ -212,7 +212,7 @@ def test_numbers_of_a_categorical_type_are_names(tmp_path):
 
 def test_categories_of_one_name_are_refused():
     frame = pd.DataFrame({"a": pd.Categorical([1, "1"], categories=[1, "1"])})
-    with pytest.raises(ValueError, match="column 'a' has two categories that are written '1'"):
+    with pytest.raises(ValueError, match="column 'a' has two categories that both read '1'"):
         Dataset.from_frame(frame)
 
 
@@ -694,6 +694,16 @@ def test_damaged_files_are_named(engine, tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"table\.parquet cannot be read"):
             Dataset.from_parquet(path, engine=engine)
+
+
+def test_a_file_that_must_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    pd.DataFrame({"a": [1.0]}).to_parquet(tmp_path / "t.parquet")
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        Dataset.from_parquet(tmp_path / "t.parquet", engine="pyarrow")
 
 
 def test_files_that_are_not_there(tmp_path):

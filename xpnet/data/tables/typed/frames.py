@@ -1,4 +1,4 @@
-"""Reading data frames: a whole one, or those in which a file or a stream comes."""
+"""Reading a data frame, or the frames that are batches of a file or a stream."""
 
 import math
 import re
@@ -26,7 +26,7 @@ _PIECE = 1 << 20
 """About how many numbers of a frame are read at a time where memory is limited."""
 
 _INDEX = re.compile(r"__index_level_\d+__")
-"""What pandas calls its index in the files that it writes, if the index has no name."""
+"""The column in which pandas writes an index without a name."""
 
 
 def read_frame(
@@ -52,7 +52,7 @@ def read_frame(
     may_be_empty : bool, default False
         Whether the frame may have no rows.
     limit : float, default infinity
-        The most bytes of numbers to keep in memory.
+        The most bytes that the features may take in memory.
     """
     whole = as_frame(where, frame)
     header = whole.columns
@@ -94,13 +94,13 @@ def read_batches(
     selection = _select(where, schema.columns, request)
     frames = (as_frame(where, batch) for batch in batches)
     may_be_missing = set(schema.columns).difference(never_missing)
-    # What is known of an order in a file or stream depends on the library that reads it.
+    # Libraries differ in whether they keep the order of categories in a file or stream.
     rules = replace(_rules(where, request, False), keeps_order=False)
     return _read(rules, schema.head(0), frames, selection, limit, may_be_missing)
 
 
 def check_same(used: Sequence[str], first: Any, its_name: str, other: Any, where: str) -> None:
-    """Refuse a table whose columns that are used are not those of the first one, by type."""
+    """Refuse a table in which a used column is missing, or has another type than in the first."""
     types, found = as_frame(its_name, first).schema, as_frame(where, other).schema
     for name in used:
         if name not in found:
@@ -133,7 +133,7 @@ def _rules(
 
 
 def _select(where: str, header: Sequence[Any], request: Request) -> Selection:
-    """Return the columns that are used; pandas's index only if it is asked for."""
+    """Return the columns to take; an index of pandas without a name only if it is asked for."""
     names = [str(name) for name in header]
     exclude = check_texts("exclude", request.exclude)
     if request.columns is None:
@@ -155,7 +155,7 @@ def _read(
     limit: float,
     may_be_missing: Collection[Any],
 ) -> Table:
-    """Read the columns that are used of some frames."""
+    """Read the selected columns of frames whose rows follow each other."""
     own = schema.columns  # of pandas, not always texts
 
     def column(place: int) -> Column:
@@ -205,16 +205,16 @@ def _read(
 
 
 def _all_at_once(frame: "nw.DataFrame[Any]", places: list[int]) -> np.ndarray | None:
-    """Return columns that are numbers of one type, none missing; None if they are not.
+    """Return columns of numbers of one type, none of them missing; None if they are not that.
 
-    A frame of thousands of such columns takes much longer column by column.
+    Reading thousands of such columns one by one takes much longer.
     """
     all_types = list(frame.schema.values())
     types = {str(all_types[place]).lower() for place in places}
     if len(types) != 1 or (kind := types.pop()) not in _NUMBERS or not len(frame):
         return None
     numbers = frame[:, places].to_numpy()
-    # A type that can tell missing integers apart becomes another one, or objects.
+    # Nullable types may become another type, or objects.
     if numbers.dtype != kind or not np.isfinite(numbers).all():
         return None
     return np.array(numbers, order="C")
