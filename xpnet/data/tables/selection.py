@@ -52,11 +52,7 @@ class Selection:
         return sorted({*self.places, *(k for k in (self.label, self.id) if k is not None)})
 
 
-def select(
-    where: str,
-    header: Sequence[str],
-    request: Request,
-) -> Selection:
+def select(where: str, header: Sequence[str], request: Request) -> Selection:
     """Return the columns that are asked for.
 
     Parameters

@@ -61,20 +61,8 @@ class Engine(ABC):
     """
 
     MISSING = (
-        "",
-        "NaN",
-        "nan",
-        "NA",
-        "N/A",
-        "n/a",
-        "null",
-        "NULL",
-        "None",
-        "?",
-        "-",
-        "<NA>",
-        "#N/A",
-    )
+        "", "NaN", "nan", "NA", "N/A", "n/a", "null", "NULL", "None", "?", "-", "<NA>", "#N/A",
+    )  # fmt: skip
     """The usual texts for missing numbers; blocks with others are left to ``csv``."""
 
     LEAST_ROWS = 40
