@@ -5,6 +5,9 @@ import csv
 import gzip
 import io
 import lzma
+import os
+import subprocess
+import sys
 import zipfile
 from importlib import import_module
 from pathlib import Path
@@ -12,11 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpnet import Dataset, UnknownNameError
+from xpnet import Dataset, DenseLayer, NeuralNetwork, ReLUActivation, UnknownNameError
 from xpnet.data.tables.csv import file as csv_file
+from xpnet.data.tables.csv import rows
+from xpnet.data.tables.csv.blocks import Lines
 from xpnet.data.tables.csv.dialect import guess_delimiter
 from xpnet.data.tables.csv.engines import ENGINES, engine_class
 from xpnet.data.tables.csv.engines.base import Engine
+from xpnet.data.tables.texts import Texts
 
 BY_LIBRARY = tuple(ENGINES)
 
@@ -109,7 +115,7 @@ def test_columns_are_chosen_left_out_and_carried_through(table):
 
 
 def test_numbers_as_people_write_them(table):
-    cells = ["1", "+1", "-1", "1.", ".5", "1e5", "1E-5", " 7 ", "007", "inf", "-inf", "1e400"]
+    cells = ["1", "+1", "-1", "1.", ".5", "1e5", "1E-5", " 7 ", "007", "inf", "-inf"]
     data = table("a,b\n" + "".join(f"{cell},0\n" for cell in cells))
     assert data.X[:, 0].tolist() == [float(cell) for cell in cells]
 
@@ -129,6 +135,8 @@ def test_integers_beyond_float64_are_exact_as_labels_and_refused_as_features(tab
         table(text)
     with pytest.raises(ValueError, match="has more digits"):
         table(f"a,y\n1,{2**64 + 1}\n", "y")
+    with pytest.raises(ValueError, match="line 2, column 'b': '1e400' is larger than float64 all"):
+        table("a,b\n1,1e400\n")
     assert table(f"a,b\n{2**60},1e300\n").X.tolist() == [[2.0**60, 1e300]]
 
 
@@ -438,6 +446,23 @@ def test_a_guessed_delimiter_is_named_in_the_message(table):
         table("a,b\n1,2\n1,2,3\n", delimiter=",")
 
 
+def test_any_number_of_blank_lines_and_lines_in_quotes_may_come_first(table):
+    assert table("\n" * 300 + "a,b\n1,2\n").X.tolist() == [[1, 2]]
+    assert table('"a' + "\n" * 300 + '",b\n1,2\n').X.tolist() == [[1, 2]]
+
+
+def test_a_decimal_comma_is_not_taken_for_the_delimiter(table):
+    assert table("x\n1,5\n2,5\n", decimal=",").X.tolist() == [[1.5], [2.5]]
+
+
+def test_names_that_occur_twice_matter_only_if_they_are_used(table):
+    text = "a,b,b,,\n1,2,3,,\n"
+    assert table(text, columns=["a"]).X.tolist() == [[1]]
+    assert table(text, exclude=["b", ""]).X.tolist() == [[1]]
+    with pytest.raises(ValueError, match=r"has columns more than once: '', b\. Rename them"):
+        table(text)
+
+
 def test_columns_named_by_numbers_from_zero_are_a_header(table):
     assert table("0,1,2\n5,6,7\n").feature_names == ["0", "1", "2"]
     with pytest.raises(ValueError, match="begins with numbers"):
@@ -479,6 +504,41 @@ def test_blocks_of_any_size_give_the_same_table(table, size, monkeypatch):
         table("a,b,y\r\n" + "".join(rows) + '1,"text\n",x\r\n', "y")
 
 
+@pytest.mark.parametrize("size", [8, 16, 1000])
+def test_quotes_that_only_seem_to_be_around_cells_are_read_as_by_csv(table, size, monkeypatch):
+    monkeypatch.setattr(csv_file, "_BLOCK", size)
+    monkeypatch.setattr(csv_file, "_LARGEST_BLOCK", size)
+    data = table('a,b,c\n1,p",q\n2,r,"s\n3,t,u"\n4,v,w\n', delimiter=",")
+    assert data.X[:, 0].tolist() == [1, 2, 4]
+    assert data.categories == {"b": ['p"', "r", "v"], "c": ["q", "s\n3,t,u", "w"]}
+
+
+def test_empty_first_cells_after_a_carriage_return_count(table):
+    with pytest.raises(ValueError, match="line 3: 3 cells, but the header has 2"):
+        table("a b\n\r  5\n1 2\n", "b", delimiter=" ", missing="keep")
+    data = table("a,b\r\r,5\r1,2\r", "b", missing="keep")
+    np.testing.assert_array_equal(data.X, [[np.nan], [1]])
+    assert data.y.tolist() == [5, 2]
+
+
+@pytest.mark.parametrize("delimiter", ["§", "\u3000", "\U0001f600"])
+def test_a_delimiter_may_be_any_character(table, delimiter):
+    data = table("a,b\n1,x\n2,y\n".replace(",", delimiter), delimiter=delimiter)
+    assert data.X.tolist() == [[1, 0], [2, 1]]
+
+
+def test_a_file_that_changes_while_it_is_read_is_named(table, monkeypatch):
+    found = csv_file._line_of
+
+    def changed(path, *arguments):
+        path.write_text("a,b\n1,2\n")
+        return found(path, *arguments)
+
+    monkeypatch.setattr(csv_file, "_line_of", changed)
+    with pytest.raises(ValueError, match=r"t\.csv, column 'b': '12:30' .* the file has changed"):
+        table("a,b\n1,12:30\n")
+
+
 def test_a_block_that_a_library_refuses_is_read_by_csv(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_file, "_BLOCK", 1000)
     counts = by_libraries(monkeypatch)
@@ -493,6 +553,112 @@ def test_a_block_that_a_library_refuses_is_read_by_csv(tmp_path, monkeypatch):
         assert data.X[:, 0].tolist() == list(range(2000))
         assert counts["refused"] == 1
         assert counts["read"] > 5
+
+
+def test_cells_are_as_long_as_they_need_to_be(table, monkeypatch):
+    limit, text = csv.field_size_limit(), "x" * (csv.field_size_limit() + 1)
+    for cell in (text, f'"{text}"'):
+        data = table(f"a,b\n1,{cell}\n2,y\n")
+        assert data.categories == {"b": [text, "y"]}
+        assert table(f"a,b\n1,{cell}\n2,y\n", exclude=["b"]).X.tolist() == [[1], [2]]
+    assert table(f"{text},b\n1,2\n", "b").feature_names == [text]
+    monkeypatch.setattr(rows, "MOST_CELL", limit)
+    with pytest.raises(ValueError, match=r"line 2: a cell has over 131,072 char.* a quote is not"):
+        table(f'a,b\n1,"{text}\n2,y\n')
+    with pytest.raises(ValueError, match=r"t\.csv: the header is no CSV .* is a quote not closed"):
+        table(f'"{text},b\n1,2\n')
+    assert csv.field_size_limit() == limit
+
+
+def test_a_long_line_is_read_in_pieces_that_grow():
+    sizes = []
+
+    class Long:
+        def read(self, size):
+            if sum(sizes) > 1 << 22:
+                return b""
+            sizes.append(size)
+            return b"x" * size
+
+    assert len(next(Lines(Long(), 1 << 10))) > 1 << 22
+    assert len(sizes) < 20
+
+
+def test_one_long_name_does_not_make_all_names_long(table):
+    names = [*map(str, range(300)), "x" * 10_000]
+    data = table("n,a\n" + "".join(f"{name},1\n" for name in names), id="n")
+    assert data.ids.tolist() == names
+    assert data.ids.nbytes < 100_000
+    assert table("n,a\nfig,1\nplum,2\n", id="n").ids.dtype == "<U4"
+
+
+def test_integers_of_hundreds_of_digits_do_not_become_infinite(table):
+    for digits in (400, 5000):
+        for label in (None, "a"):
+            with pytest.raises(ValueError, match=r"line 3, column 'a': '111+' has more digits"):
+                table(f"a,b\n1,2\n{'1' * digits},3\n", label)
+    assert table("a,b\n1,2\ninf,3\n-Infinity,3\n").X[1:, 0].tolist() == [np.inf, -np.inf]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks on Windows")
+def test_a_temporary_file_outlives_forked_processes(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n")
+    code = (
+        "import os, sys, tempfile, xpnet\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        f"data = xpnet.Dataset.from_csv({str(path)!r}, memory_limit=1, engine='csv')\n"
+        "if os.fork() == 0:\n    sys.exit()\n"
+        "os.wait()\n"
+        "print(os.path.exists(data.X.filename))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "True\n", result.stderr
+    assert not list(tmp_path.glob("xpnet-*"))
+
+
+def test_columns_without_values_at_the_beginning_are_not_kept_as_text(table, monkeypatch):
+    kept = []
+    monkeypatch.setattr(Texts, "codes", lambda self, texts: kept.append(texts))
+    text = "a,b,y\n" + "1,,\n" * 120 + "1,0.5,3\n2,,4\n"
+    data = table(text, "y", missing="keep")
+    np.testing.assert_array_equal(data.X[-2:], [[1, 0.5], [2, np.nan]])
+    assert (np.isnan(data.y[:120]).all(), data.y[120:].tolist()) == (True, [3, 4])
+    assert not kept
+
+
+@pytest.mark.parametrize("cell", ["red", "true"])
+def test_columns_without_values_at_the_beginning_may_still_be_text(table, cell):
+    data = table("a,b,c\n" + "1,,\n" * 120 + f"2,{cell},3\n", missing="keep")
+    assert data.categories == ({"b": ["red", None]} if cell == "red" else {})
+    np.testing.assert_array_equal(data.X[[0, -1], 1], [1, 0] if cell == "red" else [np.nan, 1])
+    assert data.X[-1, 2] == 3
+
+
+def test_files_of_very_many_columns_are_read_by_csv(tmp_path, monkeypatch):
+    counts = by_libraries(monkeypatch)
+    monkeypatch.setattr(csv_file, "_MOST_COLUMNS", 3)
+    path = tmp_path / "t.csv"
+    for columns, read in (("1,2,3\n", 1), ("1,2,3,4\n", 0)):
+        path.write_text("a,b,c,d\n"[: len(columns) - 1] + "\n" + columns * 50)
+        for name in BY_LIBRARY:
+            pytest.importorskip(name)
+            counts.update(read=0, refused=0)
+            assert Dataset.from_csv(path, engine=name).X.shape == (50, len(columns) // 2)
+            assert counts == {"read": read, "refused": 0}
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no regular file, but a folder"):
+        Dataset.from_csv(tmp_path)
+
+
+@pytest.mark.parametrize("cell", ["\u22121.5", "\u2013 2", "1e\u22125", "\u2212$3", "\u22120.5e3"])
+def test_numbers_with_a_typeset_minus_are_not_categories(table, cell):
+    with pytest.raises(
+        ValueError, match=r"line 2, column 'a': .* is not a number: .* the sign '-'"
+    ):
+        table(f"a,b\n{cell},1\n{cell},2\n")
 
 
 # Larger than memory --------------------------------------------------------------------------
@@ -524,3 +690,25 @@ def test_tables_above_the_limit_go_to_a_temporary_file(table, tmp_path, monkeypa
     with pytest.raises(ValueError, match="line 502"):
         table(text + "1,2,3\n", "c", memory_limit=4000)
     assert not list(tmp_path.glob("xpnet-*"))
+
+
+def test_a_table_in_a_temporary_file_is_trained_on_scored_and_predicted(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.random((3000, 4)).round(6)
+    y = (X @ [1.0, 2.0, -1.0, 0.5]).round(6)
+    lines = [",".join(map(repr, row)) for row in np.column_stack([X, y]).tolist()]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["a,b,c,d,y", *lines]))
+    results = []
+    for limits in ({}, {"memory_limit": 10_000}):
+        data = Dataset.from_csv(path, "y", **limits)
+        assert isinstance(data.X, np.memmap) == bool(limits)
+        net = NeuralNetwork(
+            epochs=2, batch_size=100, optimizer="adam", metric="r2", seed=0, shuffle=False,
+            memory_limit=600_000 if limits else None,
+        )  # fmt: skip
+        net.add(DenseLayer(8, input_shape=(4,))).add(ReLUActivation()).add(DenseLayer(1))
+        net.fit(data, validation=data)
+        assert (net.last_plan.chunk is not None) == bool(limits)
+        results.append([net.score(data), *net.history["val_metric"], *net.predict(data)[:, 0]])
+    np.testing.assert_allclose(*results, rtol=1e-5)

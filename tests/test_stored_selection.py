@@ -1,5 +1,6 @@
 """Chosen rows of stored data stay stored if they are too large for memory, and train a network."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -305,3 +306,12 @@ def test_a_file_that_has_become_shorter_is_an_error(monkeypatch, tmp_path):
     for call in (lambda: data.X[:], lambda: data.rows([14_999]), lambda: net.fit(data)):
         with pytest.raises(OSError, match=r"has become shorter: \d+ bytes are missing"):
             call()
+
+
+def test_a_pickled_selection_has_the_chosen_rows_alone(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(40_000.0).reshape(-1, 4))
+    chosen = Selected(np.load(tmp_path / "x.npy", mmap_mode="r"), np.array([3, 1, 9_999]))
+    content = pickle.dumps(chosen)
+    assert len(content) < 1000
+    assert pickle.loads(content).tolist() == chosen[:].tolist()
+    assert copy.deepcopy(chosen) is chosen

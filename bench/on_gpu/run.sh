@@ -6,12 +6,12 @@
 #
 # The machine needs Python 3.12, CuPy 14.2 for CUDA 13, PyTorch, JAX, NumPy, SciPy, scikit-learn,
 # pytest, pytest-xdist, pytest-timeout and hypothesis; and of xpnet's own dependencies
-# array-api-compat, safetensors, tqdm and tabulate. Wheels in the folder WHEELS (.whl in the checkout
-# by default) are installed first, for this run alone. To fill the folder on another machine with
-# what is missing:
+# array-api-compat, narwhals, safetensors, tqdm and tabulate. Wheels in the folder WHEELS (.whl in the
+# checkout by default) are installed first, for this run alone. To fill the folder on another machine
+# with what is missing:
 #
 #   pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
-#       --platform manylinux2014_x86_64 -d .whl array-api-compat safetensors tqdm tabulate
+#       --platform manylinux2014_x86_64 -d .whl array-api-compat narwhals safetensors tqdm tabulate
 #
 # Peers are timed on MNIST's images if XPNET_DATA names a folder with mnist/ in it, else on random
 # images.
@@ -58,7 +58,7 @@ import sys
 from importlib.util import find_spec
 
 needed = {
-    "array_api_compat", "cupy", "hypothesis", "jax", "numpy", "pytest", "pytest_timeout",
+    "array_api_compat", "cupy", "hypothesis", "jax", "narwhals", "numpy", "pytest", "pytest_timeout",
     "safetensors", "scipy", "sklearn", "tabulate", "torch", "tqdm", "xdist",
 }
 if missing := sorted(name for name in needed if find_spec(name) is None):

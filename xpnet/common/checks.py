@@ -95,7 +95,8 @@ def check_texts(name: str, values: Any) -> list[str]:
 def check_distinct(what: str, names: list[str]) -> None:
     """Refuse a name that occurs twice."""
     if double := sorted(name for name, count in Counter(names).items() if count > 1):
-        raise ValueError(f"{what} more than once: {', '.join(double)}. Rename them")
+        shown_names = ", ".join(name or "''" for name in double)
+        raise ValueError(f"{what} more than once: {shown_names}. Rename them")
 
 
 def check_array(name: str, x: Any) -> Array:

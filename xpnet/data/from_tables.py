@@ -91,7 +91,7 @@ class FromTables(FromFrames):
         Raises
         ------
         FileNotFoundError
-            There is no such file.
+            There is no such file, or it is a folder, a pipe or a device.
         UnknownNameError
             The file does not have a column that is named, or the engine is not known.
         ImportError

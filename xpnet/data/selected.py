@@ -93,5 +93,13 @@ class Selected:
         rows: np.ndarray = self[:]
         return rows if dtype is None else rows.astype(dtype, copy=False)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the chosen rows alone, as an array in memory."""
+        return np.asarray, (self[:],)
+
+    def __deepcopy__(self, memo: Any) -> "Selected":
+        """Return the selection itself, which cannot be changed."""
+        return self
+
     def __repr__(self) -> str:
         return f"Selected({len(self)} of {self.stored.shape[0]} stored rows, {self.dtype})"

@@ -1,5 +1,6 @@
 """What the text of one cell is: a number, a missing one, a date, a number with a unit or other."""
 
+import math
 import re
 
 _MISSING_NUMBERS = (
@@ -19,7 +20,11 @@ _UNIT = (  # a single letter only after a space: 5A may be a class at school
     rf"lbs?|oz|bn|mio|{_CURRENCY})|\s+(?:[a-zA-Z]|ft|mi|in))"
 )
 _DIGITS = r"\d(?:[\d.,'\u2019 \u00a0\u202f]*\d)?[.,]?"
-_FORMATTED = re.compile(rf"[-+]?\s*(?:{_CURRENCY}\s*)?[-+]?{_DIGITS}{_UNIT}?|\({_DIGITS}\)")
+_SIGN = r"[-+\u2013\u2212]"  # typesetting has a minus and a dash, which float() refuses
+_EXPONENT = rf"(?:[eE]{_SIGN}?\d+)"
+_FORMATTED = re.compile(
+    rf"{_SIGN}?\s*(?:{_CURRENCY}\s*)?{_SIGN}?{_DIGITS}{_EXPONENT}?{_UNIT}?|\({_DIGITS}\)"
+)
 _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
 _TIME = re.compile(r"\s*\d{1,2}:\d{2}(:\d{2}([.,]\d*)?)?\s*([aApP][mM])?\s*")
 
@@ -75,13 +80,15 @@ def is_formatted_number(text: str) -> bool:
     return _FORMATTED.fullmatch(text.strip()) is not None
 
 
-def is_large_integer(text: str, value: float) -> bool:
-    """Whether a text is an integer with more digits than its float64, ``value``, has."""
+def exceeds_float64(text: str, value: float) -> bool:
+    """Whether float64 lacks digits for an integer, or room for a number; ``value`` is the float."""
     if abs(value) < 2.0**53:
         return False
+    if math.isinf(value) and "inf" not in text.lower():
+        return True
     try:
         return int(text) != int(value)
-    except (ValueError, OverflowError):  # it has a decimal point or an exponent, or is infinite
+    except (OverflowError, ValueError):  # "inf", or it has a decimal point or an exponent
         return False
 
 
@@ -91,7 +98,7 @@ def advice(text: str) -> str:
         return "give dates and times as numbers, e.g. seconds since the first one"
     if is_formatted_number(text):
         return (
-            "write numbers with a decimal point, and without separators and units (decimal=',' "
-            "reads decimal commas)"
+            "write numbers with a decimal point and the sign '-', and without separators and units "
+            "(decimal=',' reads decimal commas)"
         )
     return "correct it, or leave the column out"

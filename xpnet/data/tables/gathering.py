@@ -124,7 +124,7 @@ class Gathered:
         except BaseException:
             _delete(name)
             raise
-        weakref.finalize(rows._mmap, _delete, name)  # type: ignore[attr-defined]
+        weakref.finalize(rows._mmap, _delete, name, os.getpid())  # type: ignore[attr-defined]
         return rows
 
 
@@ -137,6 +137,8 @@ def replace_codes(rows: np.ndarray, mappings: Mapping[int, np.ndarray]) -> None:
             piece[:, column] = values[piece[:, column].astype(np.int64)]
 
 
-def _delete(name: str) -> None:
+def _delete(name: str, pid: int | None = None) -> None:
+    if pid not in (None, os.getpid()):  # a forked process ends; the file is its parent's
+        return
     with suppress(OSError):
         os.unlink(name)

@@ -70,7 +70,6 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
     ValueError
         Names occur twice, a column would have two purposes, or no feature is left.
     """
-    check_distinct(f"{where} has columns", list(header))
     place = {name: k for k, name in enumerate(header)}
     exclude = check_texts("exclude", request.exclude)
     label = None if request.label is None else check_text("label", request.label)
@@ -92,6 +91,9 @@ def select(where: str, header: Sequence[str], request: Request) -> Selection:
             f"columns has {double[0]!r}, which is also the label, the id or excluded: expected "
             "each column for one purpose"
         )
+    count = Counter(header)
+    used = [*names, *(each for each in (label, id) if each is not None)]
+    check_distinct(f"{where} has columns", [name for name in used for _ in range(count[name])])
     if not names:
         raise ValueError(f"{where} has no column left for a feature: expected at least one")
     if "" in names:

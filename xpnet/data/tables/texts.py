@@ -10,8 +10,8 @@ import numpy as np
 from .cells import (
     TRUE_FALSE,
     advice,
+    exceeds_float64,
     is_formatted_number,
-    is_large_integer,
     is_missing,
     is_missing_category,
     is_time,
@@ -173,12 +173,12 @@ class _Kinds:
         """Return the numbers, as int64 if float64 lacks digits for them and if that is allowed."""
         self.check_missing(is_missing, keeps_missing)
         for text, value in zip(self.distinct, self.values, strict=True):
-            if value is None or not is_large_integer(text, value):
+            if value is None or not exceeds_float64(text, value):
                 continue
             if as_integers:
                 with suppress(ValueError, OverflowError):
                     return np.array([int(each) for each in self.distinct], np.int64)
-            raise too_many_digits(text)
+            raise not_in_float64(text)
         return np.array([np.nan if value is None else value for value in self.values])
 
     def check_missing(self, missing: Callable[[str], bool], keeps_missing: bool) -> None:
@@ -221,10 +221,12 @@ def not_a_number(text: str) -> CellError:
     return CellError(text, f"{text!r} is not a number: {advice(text)}")
 
 
-def too_many_digits(text: str) -> CellError:
-    """Return the error for an integer that float64 does not hold exactly."""
+def not_in_float64(text: str) -> CellError:
+    """Return the error for a number that float64 cannot hold."""
+    has_point = any(sign in text for sign in ".,eE")
+    problem = "is larger than float64 allows" if has_point else "has more digits than float64 holds"
     return CellError(
         text,
-        f"{text.strip()!r} has more digits than float64 holds: leave the column out (or give it "
-        "as id=, if it identifies the rows)",
+        f"{text.strip()!r} {problem}: leave the column out (or give it as id=, "
+        "if it identifies the rows)",
     )

@@ -36,7 +36,7 @@ class Header(NamedTuple):
     guessed: bool
 
 
-def read_header(path: Path, start: str, delimiter: str | None) -> Header:
+def read_header(path: Path, start: str, delimiter: str | None, decimal: str = ".") -> Header:
     """Return the header at the beginning of a file.
 
     Parameters
@@ -46,18 +46,25 @@ def read_header(path: Path, start: str, delimiter: str | None) -> Header:
         The first lines of the file, whole.
     delimiter : str, optional
         By default, a tab if the file's name ends in ``.tsv``; otherwise it is guessed.
+    decimal : str, default "."
+        The decimal sign, which is no delimiter.
 
     Raises
     ------
     ValueError
-        There is no header, or the first line has numbers only.
+        There is no header, it is no CSV, or the first line has numbers only.
     """
     guessed = delimiter is None
     if delimiter is None:
         is_tsv = any(suffix.lower() == ".tsv" for suffix in path.suffixes[-2:])
-        delimiter = "\t" if is_tsv else guess_delimiter(start)
+        delimiter = "\t" if is_tsv else guess_delimiter(start, decimal)
     reader = csv.reader(io.StringIO(start, newline=""), delimiter=delimiter)
-    names = next((row for row in reader if not is_blank(row)), [])
+    try:
+        names = next((row for row in reader if not is_blank(row)), [])
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}: the header is no CSV ({error}): is a quote not closed?"
+        ) from error
     names = [name.strip() for name in names]
     if not names:
         raise ValueError(f"{path} is empty: expected a header row and a row for each sample")
@@ -83,7 +90,7 @@ def is_blank(row: Sequence[str]) -> bool:
     return not row or (len(row) == 1 and row[0].isspace())
 
 
-def guess_delimiter(start: str) -> str:
+def guess_delimiter(start: str, decimal: str = ".") -> str:
     r"""Return the delimiter that splits the header and the lines after it into equally many cells.
 
     If several do, it is the one that makes the most cells. If none does, it is the one with which
@@ -94,8 +101,9 @@ def guess_delimiter(start: str) -> str:
     >>> guess_delimiter("name;price\nbread, white;1,5\nrolls, six;2,0\n")
     ';'
     """
-    scores = [(*_score(start, each), -k) for k, each in enumerate(DELIMITERS)]
-    return DELIMITERS[-max(scores)[-1]]
+    candidates = DELIMITERS.replace(decimal, "")
+    scores = [(*_score(start, each), -k) for k, each in enumerate(candidates)]
+    return candidates[-max(scores)[-1]]
 
 
 def _score(start: str, delimiter: str) -> tuple[bool, int, int]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..cells import is_missing, number
 from ..gathering import limit_of
-from ..selection import Request, select
+from ..selection import Request, Selection, select
 from ..table import Table
 from .blocks import Lines, blocks, end_of_lines, n_line_ends
 from .columns import ColumnError, Columns
@@ -18,7 +18,7 @@ from .dialect import Header, read_header
 from .engines import engine_class
 from .engines.base import Content, Engine, Layout
 from .opening import opened
-from .rows import LineError, UnexpectedText, contents_of, lines_of, rows_of
+from .rows import LineError, UnexpectedText, contents_of, lines_of, long_cells, rows_of
 
 _BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 22, 1 << 26, 1 << 16
 """Bytes of a block: usual, for very long lines, and for ``csv``.
@@ -28,6 +28,9 @@ A block is large enough for a library's threads, and small enough for the proces
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 100_000
 """How much is read to find out which columns are numbers."""
+
+_MOST_COLUMNS = 10_000
+"""The most columns for which libraries are used. They take up to 20 KB for each, and more time."""
 
 _CELLS = 1 << 16
 """How many cells Python's ``csv`` reads before they become arrays."""
@@ -53,10 +56,11 @@ def read_csv(
     """Read a CSV file; see :meth:`xpnet.Dataset.from_csv`."""
     kind = engine_class(engine)
     limit = limit_of(memory_limit)
-    try:
-        return _read(path, format, request, kind, limit, False)
-    except UnexpectedText:
-        return _read(path, format, request, kind, limit, True)
+    with long_cells():
+        try:
+            return _read(path, format, request, kind, limit, False)
+        except UnexpectedText:
+            return _read(path, format, request, kind, limit, True)
 
 
 def _read(
@@ -65,20 +69,21 @@ def _read(
     request: Request,
     kind: type[Engine] | None,
     limit: float,
-    label_is_text: bool,
+    unsure_as_text: bool,
 ) -> Table:
-    """Read a file in one pass; ``label_is_text`` says that its label is text further down."""
+    """Read a file in one pass; with ``unsure_as_text``, what may be text is read as text."""
     with opened(path, format.encoding, format.compression, format.max_bytes) as text:
         pieces = Lines(text, _BLOCK)
         start = next(pieces, b"")
-        some = "".join(itertools.islice(lines_of([start]), _SAMPLE_ROWS + 20))
-        header = read_header(path, some, format.delimiter)
+        some = start.decode("utf-8", "surrogateescape")
+        header = read_header(path, some, format.delimiter, format.decimal)
         selection = select(str(path), header.names, request)
-        texts = {selection.id, selection.label if label_is_text else None}
-        layout = _layout(some, header, selection.used, texts, format, request.keeps_missing)
+        layout, unsure = _layout(some, header, selection, format.decimal, request.keeps_missing)
+        if unsure_as_text:
+            layout = _with_text(layout, unsure)
         body = start[end_of_lines(start, header.n_lines) :]
         pieces.size = _SMALL_BLOCK if kind is None else _block_size(body)
-        contents = _contents(itertools.chain([body], pieces), header, layout, kind, selection.label)
+        contents = _contents(itertools.chain([body], pieces), header, layout, kind, unsure)
         try:
             with Columns(selection, layout, limit) as columns:
                 for content in contents:
@@ -93,32 +98,42 @@ def _read(
         except ColumnError as error:
             place, cell, reason = error.place, error.text, error.reason
     line = _line_of(path, format, layout, header, place, cell)
+    if line is None:
+        raise ValueError(
+            f"{path}, column {header.names[place]!r}: {reason}. But the file has changed while it "
+            "was read: read it again"
+        )
     raise _named(path, header, LineError(line, reason, place), request)
 
 
 def _layout(
-    start: str,
-    header: Header,
-    used: list[int],
-    texts: Collection[int | None],
-    format: Format,
-    keeps_missing: bool,
-) -> Layout:
-    """Return which columns are numbers, judged by the first rows; those in ``texts`` are not."""
-    layout = Layout(len(header.names), [], used, header.delimiter, format.decimal, keeps_missing)
+    start: str, header: Header, selection: Selection, decimal: str, keeps_missing: bool
+) -> tuple[Layout, set[int]]:
+    """Return which columns are numbers, judged by some rows at the beginning of the file.
+
+    And those among them that may turn out to be text: the label, and columns without any value.
+    These are numbers in most files, and text takes far more memory.
+    """
+    used = selection.used
+    layout = Layout(len(header.names), [], [], header.delimiter, decimal, keeps_missing)
     rows = []
     with suppress(LineError):  # reported when the file is read
         lines = itertools.islice(io.StringIO(start, newline=""), header.n_lines, None)
         most = min(_SAMPLE_ROWS, max(_SAMPLE_CELLS // layout.n_columns, 2))
         for _, row in itertools.islice(rows_of(lines, layout, 1), most):
             rows.append(row)
-    numbers = [
-        place
-        for place in used
-        if place not in texts and _are_numbers([row[place] for row in rows], format.decimal)
-    ]
-    others = set(used).difference(numbers)
-    return layout._replace(numbers=numbers, texts=[place for place in used if place in others])
+    numbers: set[int] = set()
+    unsure = set() if selection.label is None else {selection.label}
+    for place in used:
+        cells = [row[place] for row in rows]
+        if place == selection.id:
+            continue
+        if keeps_missing and rows and all(map(is_missing, cells)):
+            unsure.add(place)
+            numbers.add(place)
+        elif _are_numbers(cells, decimal):
+            numbers.add(place)
+    return _with_text(layout._replace(numbers=used), set(used) - numbers), unsure
 
 
 def _are_numbers(cells: list[str], decimal: str) -> bool:
@@ -132,6 +147,14 @@ def _are_numbers(cells: list[str], decimal: str) -> bool:
     return some
 
 
+def _with_text(layout: Layout, places: Collection[int]) -> Layout:
+    """Return a layout in which some columns are read as text, besides those that are already."""
+    texts = {*layout.texts, *places}
+    return layout._replace(
+        numbers=[each for each in layout.numbers if each not in texts], texts=sorted(texts)
+    )
+
+
 def _block_size(body: bytes) -> int:
     """Return the bytes of a block with enough rows for a library, judged by the first lines."""
     per_line = len(body) // max(n_line_ends(body), 1)
@@ -143,11 +166,13 @@ def _contents(
     header: Header,
     layout: Layout,
     kind: type[Engine] | None,
-    unsure: int | None,
+    unsure: Collection[int],
 ) -> Iterator[Content]:
     """Yield the rows, read by an engine, or by ``csv`` where the engine refuses a block."""
     most_rows = max(_CELLS // layout.n_columns, 1)
-    if kind is None or layout.n_columns == 1:  # is a blank line a row? Libraries disagree
+    # Libraries do not agree what a blank line is, and need a delimiter of one byte.
+    suited = 1 < layout.n_columns <= _MOST_COLUMNS and layout.delimiter.isascii()
+    if kind is None or not suited:
         yield from contents_of(lines_of(pieces), layout, header.n_lines + 1, most_rows, unsure)
         return
     engine = kind(layout)
@@ -171,12 +196,18 @@ def _contents(
 
 def _line_of(
     path: Path, format: Format, layout: Layout, header: Header, place: int, cell: str
-) -> int:
-    """Return the line of the first row with this cell in that column, reading the file again."""
+) -> int | None:
+    """Return the line of the first row with this cell in that column, reading the file again.
+
+    None if there is no longer such a row.
+    """
     with opened(path, format.encoding, format.compression, format.max_bytes) as text:
         lines = itertools.islice(lines_of(Lines(text, _BLOCK)), header.n_lines, None)
         rows = rows_of(lines, layout, header.n_lines + 1)
-        return next(line for line, row in rows if row[place] == cell)
+        try:
+            return next((line for line, row in rows if row[place] == cell), None)
+        except LineError:
+            return None
 
 
 def _named(path: Path, header: Header, error: LineError, request: Request) -> ValueError:

@@ -119,12 +119,15 @@ def opened(
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        There is no such file, or it is a folder, a pipe or a device.
     ValueError
         The encoding or the compression is unknown, or the file does not have it.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        what = "there is no such file"
+        if path.exists():  # a pipe cannot be read a second time, which some tables need
+            what = "this is no regular file, but a folder, a pipe or a device: expected a file"
+        raise FileNotFoundError(f"{path}: {what}")
     _check_encoding(encoding)
     with path.open("rb") as file, ExitStack() as parts:
         if compression == "infer":

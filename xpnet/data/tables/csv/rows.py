@@ -4,15 +4,17 @@ import csv
 import io
 import itertools
 import math
+import threading
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from ..cells import is_large_integer, is_missing, number
-from ..texts import CellError, missing_cell, not_a_number, too_many_digits
+from ..cells import exceeds_float64, is_missing, number
+from ..texts import CellError, missing_cell, not_a_number, not_in_float64
 from .dialect import NOT_UTF8, is_blank, is_utf8
 from .engines.base import Content, Layout
 
@@ -33,8 +35,32 @@ class LineError(ValueError):
         self.line, self.reason, self.place = line, reason, place
 
 
+MOST_CELL = 1 << 24
+"""The most characters that a cell may have. Python's default is far fewer than libraries read."""
+
+_reading, _limits = threading.Lock(), [0, 0]
+"""How many files are being read, and the limit of Python's ``csv`` before."""
+
+
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Let Python's ``csv`` read cells of `MOST_CELL` characters; its limit is the process's."""
+    with _reading:
+        if not _limits[0]:
+            _limits[1] = csv.field_size_limit()
+            csv.field_size_limit(max(_limits[1], MOST_CELL))
+        _limits[0] += 1
+    try:
+        yield
+    finally:
+        with _reading:
+            _limits[0] -= 1
+            if not _limits[0]:
+                csv.field_size_limit(_limits[1])
+
+
 class UnexpectedText(Exception):
-    """A label whose first rows are numbers has a text further down."""
+    """A column that was read as numbers, but may be text, has a text."""
 
 
 def lines_of(contents: Iterable[bytes]) -> Iterator[str]:
@@ -69,28 +95,32 @@ def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[
             if not is_blank(row):  # of a single column
                 yield last, row
     except csv.Error as error:
-        what = (
-            "a quote is not closed" if "end of data" in str(error) else f"not valid CSV ({error})"
-        )
+        what = f"not valid CSV ({error})"
+        if "end of data" in str(error):
+            what = "a quote is not closed"
+        elif "field limit" in str(error):
+            what = (
+                f"a cell has over {MOST_CELL:,} characters, perhaps because a quote is not closed"
+            )
         raise LineError(last + 1, what) from error
 
 
 def contents_of(
-    lines: Iterable[str], layout: Layout, first: int, most_rows: int, unsure: int | None = None
+    lines: Iterable[str], layout: Layout, first: int, most_rows: int, unsure: Collection[int] = ()
 ) -> Iterator[Content]:
     """Yield the cells of at most ``most_rows`` rows at a time.
 
     Parameters
     ----------
-    unsure : int, optional
-        The position of a column that is read as numbers and may turn out to be text.
+    unsure : collection of int
+        The positions of columns that are read as numbers and may turn out to be text.
 
     Raises
     ------
     LineError
         A row or a cell cannot be read.
     UnexpectedText
-        The column ``unsure`` has a text.
+        A column in ``unsure`` has a text.
     """
     rows = rows_of(lines, layout, first)
     later: LineError | None = None
@@ -107,7 +137,7 @@ def contents_of(
     raise later
 
 
-def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | None) -> Content:
+def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: Collection[int]) -> Content:
     """Return the cells of some rows; the first that is wrong is refused."""
     texts = [[row[place] for _, row in rows] for place in layout.texts]
     errors = [
@@ -124,7 +154,9 @@ def _content(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | No
     return Content(numbers, texts)
 
 
-def _numbers(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | None) -> np.ndarray:
+def _numbers(
+    rows: list[tuple[int, list[str]]], layout: Layout, unsure: Collection[int]
+) -> np.ndarray:
     shape = len(rows), len(layout.numbers)
     if not layout.numbers:
         return np.empty(shape)
@@ -146,7 +178,7 @@ def _numbers(rows: list[tuple[int, list[str]]], layout: Layout, unsure: int | No
             try:
                 out[k] = _number(row[place], layout)
             except CellError as error:
-                if place == unsure and not is_missing(row[place]):
+                if place in unsure and not is_missing(row[place]):
                     raise UnexpectedText from None
                 raise LineError(line, error.reason, place) from None
     return values
@@ -160,8 +192,8 @@ def _number(cell: str, layout: Layout) -> float:
     value = number(cell, layout.decimal)
     if value is None:
         raise not_a_number(cell)
-    if is_large_integer(cell, value):
-        raise too_many_digits(cell)
+    if exceeds_float64(cell, value):
+        raise not_in_float64(cell)
     return value
 
 

@@ -35,6 +35,8 @@ class Pandas(Engine):
 
     def read(self, block: bytes) -> Content | None:
         """Return the cells of some rows, or None."""
+        if b"\r" + self.layout.delimiter.encode() in block:  # it may lose the empty cell between
+            return None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # e.g. about rows that were cut
