@@ -109,7 +109,7 @@ def test_ids_may_be_a_series_or_an_array_on_a_device(backend):
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        (["a", "b"], ValueError, r"ids has shape \(2,\): expected \(4,\), a name for each sample"),
+        (["a", "b"], ValueError, r"ids has shape \(2,\): expected \(4,\), one id for each sample"),
         (np.zeros((4, 1), int), ValueError, r"ids has shape \(4, 1\)"),
         ("abcd", ValueError, r"ids has shape \(\)"),
         (["a", 1, "c", "d"], TypeError, r"ids has 1 \(int\) in row 1: expected only text, or only"),
@@ -272,7 +272,7 @@ def test_one_hot_refuses_categories_that_the_training_data_did_not_have(monkeypa
         (COLOURS | {"age": ["a"]}, ValueError, "'age' is a column of numbers here"),
         (COLOURS | {"weight": ["a"]}, ValueError, "'weight' is not a feature of this data set"),
         (["blue"], TypeError, "expected a dict"),
-        (data_set(), TypeError, "expected a dict of feature names"),
+        (data_set(), TypeError, "expected a dict of lists of category names"),
     ],
 )
 def test_one_hot_refuses_categories_of_other_features(wanted, error, message):

@@ -195,7 +195,7 @@ REFUSED = {
     "no header": ("1,2\n3,4\n", "begins with numbers: put a header row"),
     "no rows": ("a,y\n", "header but no rows"),
     "a name twice": ("a,a,y\n1,2,3\n", "more than once: a"),
-    "only a label": ("y\n1\n", "no column that is left as a feature"),
+    "only a label": ("y\n1\n", "no column left for a feature"),
     "no name": (",a,y\n0,1,2\n", r"column 1 has no name: .*to_csv\(index=False\)"),
     "too many cells": ("a,y\n1,2\n1,2,3\n", "line 3: 3 cells, but the header has 2"),
     "too few cells": ("a,b,y\n1,2,3\n1,2\n", "line 3: 2 cells"),
@@ -221,7 +221,7 @@ REFUSED = {
     "labels with units": ("a,y\n1,5 %\n2,6 %\n3,low\n", "column 'y': 'low' is not|'5 %' is not"),
     "dates as labels": ("a,y\n1,2026-01-01\n2,2026-01-02\n", "give dates and times as numbers"),
     "endless quote": ('a,y\n1,2\n1,"2\n3,4\n', "line 3: a quote is not closed"),
-    "text after a quote": ('a,y\n"1"x,2\n', "line 2: no CSV"),
+    "text after a quote": ('a,y\n"1"x,2\n', "line 2: not valid CSV"),
     "zero bytes": ("a,y\n1,\0\n", "has zero bytes"),
 }
 
@@ -274,9 +274,11 @@ def test_files_columns_and_arguments_that_are_wrong_are_named(tmp_path, table):
         table(text, "price", id="price")
     with pytest.raises(ValueError, match="also the label"):
         table(text, "price", ["price"])
+    with pytest.raises(ValueError, match="columns has 'size' more than once"):
+        table(text, "price", ["size", "size"])
     with pytest.raises(TypeError, match="expected a list of names"):
         table(text, exclude="price")
-    with pytest.raises(ValueError, match="delimiter=',' is the decimal sign"):
+    with pytest.raises(ValueError, match="delimiter=',' is also the decimal sign"):
         table(text, delimiter=",", decimal=",")
 
 

@@ -1,4 +1,4 @@
-"""Damaged downloads in the cache are made anew; files of the user's are left alone."""
+"""Damaged downloads in the cache are downloaded again; the user's own files are left alone."""
 
 import gzip
 import hashlib
@@ -114,9 +114,9 @@ def test_the_error_names_the_file_if_that_fails_too(cache, web, how, reason):
         web.files[file.name] += b"more"
     else:
         del web.files[file.name]
-    with pytest.raises(ConnectionError, match=rf"could not be made anew: .*{reason}") as caught:
+    with pytest.raises(ConnectionError, match=rf"not be downloaded again: .*{reason}") as caught:
         load_mnist()
-    assert str(file) in str(caught.value).partition("could not be made anew")[0]
+    assert str(file) in str(caught.value).partition("could not be downloaded again")[0]
     assert web.downloads == [file.name]
     assert file.read_bytes() == damaged
 
@@ -186,7 +186,7 @@ def test_an_archive_that_stays_damaged_is_named(cache, web, archive, reason):
         del web.files[file.name]
     with pytest.raises(ConnectionError, match=rf"gz is damaged .*could not be.*{reason}") as caught:
         load_imdb()
-    assert str(file) in str(caught.value).partition("could not be made anew")[0]
+    assert str(file) in str(caught.value).partition("could not be downloaded again")[0]
     assert web.downloads == [file.name]
     assert file.read_bytes() == archive[:-1]
 

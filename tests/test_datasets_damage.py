@@ -317,5 +317,5 @@ def test_a_cache_whose_headers_ask_for_less_is_damaged(folder, scipy):
 def test_compression_other_than_gzip_is_refused_by_name(folder):
     path = folder / "a.tar.bz2"
     path.write_bytes(bz2.compress(ARCHIVE))
-    with pytest.raises(ValueError, match=r"a\.tar\.bz2 is no \.tar\.gz archive"):
+    with pytest.raises(ValueError, match=r"a\.tar\.bz2 is not a \.tar\.gz archive"):
         _text._count(path)

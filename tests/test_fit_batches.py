@@ -487,9 +487,9 @@ def test_nothing_is_refused_before_anything_changes(given):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "neither given: expected either a data set"),
-        ({"dataset": (X, Y), "batches": [(X, Y)]}, "both given: expected either a data set"),
-        ({"dataset": (X, Y), "steps_per_epoch": 3}, "steps_per_epoch is for batches="),
+        ({}, "neither a data set nor batches: expected either"),
+        ({"dataset": (X, Y), "batches": [(X, Y)]}, "a data set and batches: expected either"),
+        ({"dataset": (X, Y), "steps_per_epoch": 3}, "steps_per_epoch needs batches="),
         ({"batches": X}, "expected an iterable of batches"),
         ({"batches": "data.csv"}, "expected an iterable of batches"),
         ({"batches": {"X": X, "y": Y}}, "expected an iterable of batches"),

@@ -212,7 +212,7 @@ def test_numbers_of_a_categorical_type_are_names(tmp_path):
 
 def test_categories_of_one_name_are_refused():
     frame = pd.DataFrame({"a": pd.Categorical([1, "1"], categories=[1, "1"])})
-    with pytest.raises(ValueError, match="column 'a' has two categories that are written '1'"):
+    with pytest.raises(ValueError, match="column 'a' has two categories that both read '1'"):
         Dataset.from_frame(frame)
 
 
@@ -483,7 +483,7 @@ def test_ids_are_texts_or_integers(read):
     assert data.ids.tolist() == [2**62, 7, 9]
     with pytest.raises(TypeError, match=r"id='x' has .*expected texts, or integers"):
         read(columns(x=[0.5, 1.5], a=[1.0, 2.0]), id="x")
-    with pytest.raises(ValueError, match="id='x' has no name in row 2"):
+    with pytest.raises(ValueError, match="id='x' is missing in row 2"):
         read(columns(x=["a", "b", None], a=[1.0, 2.0, 3.0]), id="x", missing="keep")
 
 
@@ -694,6 +694,16 @@ def test_damaged_files_are_named(engine, tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"table\.parquet cannot be read"):
             Dataset.from_parquet(path, engine=engine)
+
+
+def test_a_file_that_must_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    pd.DataFrame({"a": [1.0]}).to_parquet(tmp_path / "t.parquet")
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        Dataset.from_parquet(tmp_path / "t.parquet", engine="pyarrow")
 
 
 def test_files_that_are_not_there(tmp_path):

@@ -103,16 +103,16 @@ def test_a_damaged_header_does_not_end_the_archive(path, compress):
         changed = content[: start + 5] + b"?" + content[start + 6 :]
         refused(path, changed, "damaged header: bad checksum", compress=compress)
         zeros = content[:start] + bytes(512) + content[start + 512 :]
-        refused(path, zeros, "data after the end of the archive", compress=compress)
+        refused(path, zeros, "data follow the end of the archive", compress=compress)
 
 
 def test_archives_one_after_the_other_are_not_read_in_part(path):
-    refused(path, FORMATS["ustar"] * 2, "data after the end")
+    refused(path, FORMATS["ustar"] * 2, "data follow the end")
 
 
 @pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, b"3", b"6"])
 def test_a_review_that_is_no_file_is_refused(path, kind):
-    refused(path, header(REVIEW, 0, kind) + END, "0_1.txt' is a link or no plain file")
+    refused(path, header(REVIEW, 0, kind) + END, "0_1.txt' is a link or not a plain file")
     assert read(path, header("aclImdb/latest", 0, kind) + END) == {}
 
 
@@ -135,7 +135,7 @@ def extended(*records, kind=b"x", size=None):
 @compressed
 def test_sizes_in_extended_headers_that_no_file_has(path, size, compress):
     content = extended(record("size", size)) + header(REVIEW, 0) + END
-    refused(path, content, "no .tar.gz archive, or a damaged one", compress=compress)
+    refused(path, content, "not a .tar.gz archive, or is damaged", compress=compress)
 
 
 @pytest.mark.parametrize("level", ["0.0", "0.1", "1.0", "1.0 endless", "old", "old endless"])
@@ -176,7 +176,7 @@ def test_many_extended_headers_end_with_an_error(path):
     chain = extended(b"name", kind=b"L") * 480
     refused(path, chain + END, "damaged|extended headers|headers or more", few)
     for kind in (b"x", b"L", b"g"):  # each in the other
-        refused(path, extended(b"n", kind=kind) * 5000 + END, "a damaged one")
+        refused(path, extended(b"n", kind=kind) * 5000 + END, "or is damaged")
     every = extended(record("comment", "a" * 1500), kind=b"g")
     refused(path, (every + header("aclImdb/README", 0)) * 2 + END, "global headers of")
 
@@ -219,7 +219,7 @@ def test_endless_zeros_end_with_an_error(path):
 def test_a_name_that_no_file_has_is_refused(path):
     name = f"aclImdb/train/neg/{'1' * 300}.txt"
     content = extended(record("path", name)) + header("short", 0) + END
-    refused(path, content, "1.txt' is a link or no plain file")
+    refused(path, content, "1.txt' is a link or not a plain file")
 
 
 def test_a_review_twice_is_refused(path):

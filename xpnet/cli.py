@@ -173,7 +173,7 @@ _HINT = re.compile(r" \([^()]*\b(?:decimal|delimiter|encoding|exclude|id|missing
 def with_option_names(message: str) -> str:
     """Replace the arguments that a message of the library names by options.
 
-    A remark in parentheses that names an argument without an option is left out.
+    A remark in parentheses is left out if it names an argument that has no option.
 
     Examples
     --------
@@ -406,8 +406,18 @@ def load_task(options: argparse.Namespace) -> Task:
 
 
 def refuse_text(data: Dataset, path: str, alternative: str = "") -> None:
-    """Refuse columns of text among the features; their name goes into ``alternative``."""
-    for name, texts in data.categories.items():
+    """Refuse features of text, which the command line cannot encode.
+
+    Parameters
+    ----------
+    data : Dataset
+    path : str
+        The file, for the message.
+    alternative : str, default ""
+        What else to do, with ``{!r}`` in place of the column's name.
+    """
+    if data.categories:
+        name, texts = next(iter(data.categories.items()))
         raise ValueError(
             f"{path}, column {name!r}: {texts[0]!r} is not a number: encode categories as numbers"
             + alternative.format(name)

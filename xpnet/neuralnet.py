@@ -182,15 +182,16 @@ class NeuralNetwork(TrainableModel):
             Data whose loss and metric are recorded after each epoch. The network does not learn
             from them.
         batches : iterable, or function that returns one, optional
-            In place of ``dataset``: each item, in the forms of ``dataset``, is the batch of a step,
-            of any size; ``batch_size`` and ``shuffle`` are not used. Items are taken in order, in
-            this thread, each when the step before is done. A function is called for each pass, and
-            a generator is closed in the end. Code that makes items from predictions of the network
-            needs ``steps="formulas"``; other steps update the network at the end of an epoch.
+            In place of ``dataset``. Each item has one of the forms of ``dataset`` and is one batch,
+            of any size, for one step; ``batch_size`` and ``shuffle`` are not used. Items are taken
+            in order, in the calling thread, each after the step before it. A function is called
+            again for each pass; a generator is closed at the end. Code that makes batches from the
+            network's own predictions needs ``steps="formulas"``, since other steps do not update
+            the network before an epoch ends.
         steps_per_epoch : int, optional
-            The number of batches in an epoch. The next epoch goes on after them; if the batches
-            end, a new pass begins. By default an epoch is one pass, which for endless batches never
-            ends (except by Ctrl-C).
+            The number of batches in an epoch. The next epoch takes the batches that follow; when
+            they end, a new pass begins. By default an epoch is one pass, so endless batches make an
+            epoch that only Ctrl-C ends.
         epochs : int, optional
             The number of epochs to train for; by default the network's ``epochs``.
         restart : bool, default False
@@ -210,7 +211,7 @@ class NeuralNetwork(TrainableModel):
         ------
         ValueError, TypeError
             The data do not fit the network or the loss, or nothing can be learned from them. The
-            network is unchanged; by a later batch, or if ``batches`` cannot be begun anew, it is as
+            network is unchanged. If a later batch is wrong, or ``batches`` ends too early, it is as
             it was before that epoch.
         DivergedError
             The loss, or the total weight of a batch, became NaN or infinite. The network is as it

@@ -11,22 +11,22 @@ from ..common.checks import check_distinct
 from .features import Features, SparseRows, StoredRows
 
 Categories = dict[str, list[str | None]]
-"""For some features, by name: the names of the codes 0, 1, ...; a last None is "missing"."""
+"""For some features, by name: the names of the codes 0, 1, ...; a last None is for missing."""
 
 
 def check_categories(
     given: Any, feature_names: Sequence[str] | None, features: Features
 ) -> Categories:
-    """Return the categories of features, checked; {} for None.
+    """Return the categories of features after checking them; {} for None.
 
     The codes of stored features are checked when they are read.
 
     Raises
     ------
     UnknownNameError
-        A feature has another name.
+        There is no feature of such a name.
     TypeError
-        They are not lists of text by feature.
+        They are not a dict of lists of text.
     ValueError
         The features are sparse or have no names, a name occurs twice, or a number is not a code.
     """
@@ -51,8 +51,8 @@ def check_categories(
             raise unknown_name("feature", name, feature_names)
     if isinstance(features, SparseRows):
         raise ValueError(
-            f"X is sparse and has categories in {listed(categories)}: give it as dense rows, or "
-            "with a column of 0 and 1 for each category and without categories"
+            f"X is sparse and has categories in {listed(categories)}: give it as a dense "
+            "array, or with a column of 0 and 1 for each category and without categories="
         )
     if not isinstance(features, StoredRows):
         place = {name: k for k, name in enumerate(feature_names)}
@@ -64,7 +64,7 @@ def check_categories(
 def with_names(
     found: Mapping[int, Sequence[str | None]], feature_names: Sequence[str] | None
 ) -> dict[str, Sequence[str | None]]:
-    """Return the categories of a data frame, by the position of the column, by feature name."""
+    """Return categories by feature name; they are given by the position of their column."""
     own = feature_names or []
     if found and len(own) <= max(found):
         raise ValueError(
@@ -75,13 +75,13 @@ def with_names(
 
 
 def joined_categories(found: Mapping[str, Sequence[str | None]], given: Any) -> Any:
-    """Return the categories of a data frame and those that are given for its other columns."""
+    """Return the categories found in a data frame with those given for its other columns."""
     if not found or given is None:
         return found or given
     if both := sorted(set(found).intersection(check_lists(given))):
         raise ValueError(
-            f"X has texts or categories in {listed(both)}, and categories= has names for them: "
-            "leave them out"
+            f"X has texts or categories in {listed(both)}, and categories= has names for them, "
+            "too: leave them out of categories="
         )
     return {**found, **given}
 
@@ -97,11 +97,11 @@ def check_same_categories(found: Mapping[str, Any], own: Categories) -> None:
 
 
 def check_lists(given: Any) -> Categories:
-    """Return the names of categories by feature, as lists of their own."""
+    """Return a copy of categories, checked except against their features."""
     if not isinstance(given, Mapping):
         raise TypeError(
-            f"categories={shown(given)}: expected a dict of feature names and lists of category "
-            "names, as the attribute categories of a Dataset"
+            f"categories={shown(given)}: expected a dict of lists of category names, by feature "
+            "name, like the attribute categories of a Dataset"
         )
     return {name: _check_list(name, names) for name, names in given.items()}
 
@@ -161,7 +161,7 @@ def check_codes(
 
 
 def refuse_categories(categories: Mapping[str, Any]) -> None:
-    """Refuse features with categories where only numbers can be used: their codes mean nothing.
+    """Refuse features with categories where only numbers make sense, since codes are not numbers.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def refuse_categories(categories: Mapping[str, Any]) -> None:
     Raises
     ------
     TypeError
-        There are some; the message says what to do.
+        There are some.
     """
     if categories:
         raise TypeError(
@@ -182,7 +182,7 @@ def refuse_categories(categories: Mapping[str, Any]) -> None:
 
 
 def listed(names: Mapping[str, Any] | Sequence[str], most: int = 3) -> str:
-    """Return names for a message: the first few, and how many there are besides."""
+    """Return names for a message: the first few, and how many more there are."""
     first = [repr(name) for name in list(names)[:most]]
     others = len(names) - len(first)
     return ", ".join(first) + (f" and {others} more" if others else "")

@@ -33,8 +33,8 @@ class Dataset(FromTables, WithCategories):
     ----------
     X : array-like of shape (n_samples, n_features)
         An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
-        as CSR; duplicate entries are summed), nested lists, or a data frame as `from_frame` takes
-        it, whose texts become categories. Booleans, integers or floats.
+        as CSR; duplicate entries are summed), or nested lists, of booleans, integers or floats. Or
+        a data frame, whose texts become categories; see `from_frame`.
         A ``numpy.memmap``, an HDF5 or Zarr data set, or another object with a shape, a type and
         slices of rows stays where it is stored, in any byte order. Training reads it into memory
         once if it fits and the network has no ``memory_limit``. Otherwise it reads chunks, each
@@ -52,11 +52,12 @@ class Dataset(FromTables, WithCategories):
     class_names : sequence of str, optional
         The names of the classes 0, 1, ... in ``y``.
     categories : dict of str to list of str, optional
-        For features, by name, that hold codes of categories: the names of the codes 0, 1, ... A
-        last name None stands for missing cells. Networks do not take such features: see
+        For each feature that holds codes of categories, the names of the codes 0, 1, ... If the
+        last one is None, it stands for missing cells. Networks refuse such features; see
         :meth:`one_hot`.
     ids : array-like of shape (n_samples,), optional
-        A name for each sample, text or an integer. They are carried along, and not used otherwise.
+        What identifies each sample: texts or integers. They stay with their samples, and have no
+        other use.
 
     Attributes
     ----------
@@ -70,8 +71,8 @@ class Dataset(FromTables, WithCategories):
     TypeError
         The data are not real numbers, but e.g. text, dates, objects or complex numbers.
     ValueError
-        Shapes do not fit each other, a frame has missing values, or names or weights are invalid,
-        or a feature with categories has a number that is not a code.
+        Shapes do not fit each other, a frame has missing values, names or weights are invalid, or a
+        feature with categories has a number that is not a code.
 
     Examples
     --------
@@ -122,7 +123,7 @@ class Dataset(FromTables, WithCategories):
 
     @classmethod
     def _from_table(cls, table: Table) -> "Dataset":
-        """Return the data set of a table."""
+        """Return a data set with the content of a table."""
         return cls(
             table.X,
             table.y,
@@ -135,9 +136,9 @@ class Dataset(FromTables, WithCategories):
 
     @property
     def X(self) -> Any:
-        """The features as an array, a CSR matrix or stored data; setting them reads others.
+        """The features as an array, a CSR matrix or stored data.
 
-        Features with categories must hold codes of the same categories again.
+        They can be set to others. A feature with categories must then hold codes of the same ones.
         """
         return self._features.X
 
@@ -183,8 +184,8 @@ class Dataset(FromTables, WithCategories):
     def rows(self, index: Any) -> "Dataset":
         """Return the samples at ``index``, in that order, with the same names.
 
-        Stored features stay stored if the chosen rows would take more than a tenth of the free
-        memory. They are then read row by row, fastest if ``index`` is sorted.
+        Stored features are read into memory, unless the chosen rows would take more than a tenth of
+        the free memory: then they stay stored, and are read fastest if ``index`` is sorted.
 
         Parameters
         ----------
@@ -269,9 +270,9 @@ def train_test_split(
 ) -> tuple[Dataset, Dataset]:
     """Shuffle the samples and split them in two parts.
 
-    Of stored data, each part gets the same samples, but in the order of the file, in which they are
-    read fastest. Training shuffles them, unless the network has ``shuffle=False``. A part that is
-    too large for memory stays stored (see :meth:`Dataset.rows`).
+    The parts of stored data are not shuffled: they keep the order of the file, in which they are
+    read fastest. Training shuffles them anyway, unless the network has ``shuffle=False``. A part
+    that is too large for memory stays stored; see :meth:`Dataset.rows`.
 
     Parameters
     ----------

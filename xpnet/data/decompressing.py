@@ -1,6 +1,6 @@
-"""Reading files that may be compressed by gzip, with a limit on the decompressed size.
+"""Reading decompressed content with a limit on its size, and opening files by gzip or plain ones.
 
-The limit is needed since a file of 2 MB may decompress to 2 GB. The file's name does not matter.
+The limit is needed since a file of 2 MB may decompress to 2 GB.
 """
 
 import gzip
@@ -24,11 +24,11 @@ _CHUNK = 1 << 20
 
 
 class DamagedFileError(ValueError):
-    """A file is damaged, is another file, or is larger than allowed; the message names it."""
+    """A file is damaged, is not the expected one, or is larger than allowed."""
 
 
 class Decompressed(io.BufferedIOBase):
-    """The content of a file, decompressed: a binary file object that is read once from its start.
+    """The decompressed content of a file, as a binary file object that is read once from its start.
 
     Parameters
     ----------
@@ -83,14 +83,14 @@ class Decompressed(io.BufferedIOBase):
         if self._max_bytes is not None and self._total > self._max_bytes:
             raise DamagedFileError(
                 f"{self._path} has more than {self._max_bytes:,} bytes when decompressed: give "
-                "max_bytes= to read it all the same"
+                "max_bytes= to read it anyway"
             )
         return content
 
 
 @contextmanager
 def decompressed(path: Path, max_bytes: int | None = MAX_BYTES) -> Iterator[Decompressed]:
-    """Open a file that may be compressed by gzip.
+    """Open a file that may be compressed by gzip, whatever its name is.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A column of 0 and 1 for each category, in place of a column of codes."""
+"""One-hot encoding: a column of 0 and 1 for each category, in place of a column of codes."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +12,14 @@ from ..backends._errors import shown
 from ..common.checks import check_distinct, room_for
 from .categories import Categories, check_categories, check_codes, check_lists, listed
 from .features import DenseRows, Features, StoredRows, kind_of
-from .tables.gathering import Gathered, default_limit
+from .tables.gathering import Gathered, limit_of
 
 _NUMBERS = 1 << 20
 """About how many numbers are made at a time: 8 MiB of float64."""
 
 
 class WithCategories:
-    """Features, some of which may have categories; a base of :class:`xpnet.Dataset`."""
+    """The method :meth:`one_hot`; a base of :class:`xpnet.Dataset`."""
 
     feature_names: list[str] | None
     categories: Categories
@@ -31,16 +31,17 @@ class WithCategories:
         Parameters
         ----------
         categories : dict of str to list of str, optional
-            The attribute ``categories`` of other data, usually the training data, whose columns
-            these data then get; codes are matched by name. By default those of this data set.
+            The categories for which to make columns: those of the training data, so that test data
+            get the same columns (``test.one_hot(train.categories)``). They are matched by name. By
+            default, the data set's own.
 
         Returns
         -------
         Dataset
-            Each feature with categories is replaced, in its place, by columns in the order of the
-            categories, called e.g. ``colour=red``; ``colour=None`` is for missing cells. ``X``
-            keeps its type and device. Stored features are read into memory, or written to a
-            temporary file if they would take more than half of the free memory.
+            In place of each feature with categories, it has columns in the order of the categories,
+            with names such as ``colour=red``, or ``colour=None`` for missing cells. ``X`` keeps its
+            type and device. Stored features are read into memory, or written to a temporary file if
+            they would take more than half of the free memory.
 
         Raises
         ------
@@ -48,7 +49,7 @@ class WithCategories:
             ``categories`` is not a dict of lists of text.
         ValueError
             A sample's category is not among ``categories``; the message has its row, column and
-            name. Or ``categories`` is of other features, or two columns would have one name.
+            name. Or ``categories`` has other features, or two columns would have the same name.
         MemoryError
             The columns do not fit into memory.
 
@@ -123,7 +124,6 @@ class _Column:
 
     Attributes
     ----------
-    source : int
     name : str
     names : list of str or None, or None
         The names of its codes; None for a column of numbers.
@@ -131,7 +131,6 @@ class _Column:
         The names for which columns are made.
     """
 
-    source: int
     name: str
     names: list[str | None] | None = None
     wanted: list[str | None] | None = None
@@ -157,15 +156,15 @@ class _Column:
             what = "the cell is missing, and None" if name is None else repr(name)
             raise ValueError(
                 f"X, row {first_row + row}, column {self.name!r}: {what} is not among the given "
-                f"categories {shown(self.wanted)}: leave such rows out, or have such rows in the "
-                "data from which the categories come. If the column names the rows, read it with "
-                "id= in both data sets"
+                f"categories {shown(self.wanted)}: leave such rows out, or add the category to "
+                "the data that the categories come from. If the column identifies the rows, read "
+                "it with id= in both data sets"
             )
         return found
 
 
 def _columns(names: Sequence[str], own: Categories, wanted: Categories) -> list[_Column]:
-    return [_Column(k, name, own.get(name), wanted.get(name)) for k, name in enumerate(names)]
+    return [_Column(name, own.get(name), wanted.get(name)) for name in names]
 
 
 def _check_wanted(given: Any, own: Categories, feature_names: Sequence[str]) -> Categories:
@@ -221,7 +220,7 @@ def _encode_stored(
 ) -> Features:
     """Read stored features in pieces, into memory or, if that is too small, a temporary file."""
     n, buffer = shape[0], np.empty((min(step, shape[0]), features.n_features), features.dtype)
-    with Gathered(shape[1], features.dtype, default_limit()) as gathered, features.reader() as read:
+    with Gathered(shape[1], features.dtype, limit_of()) as gathered, features.reader() as read:
         for start in range(0, n, step):
             rows = buffer[: min(step, n - start)]
             read(start, start + len(rows), rows)

@@ -12,7 +12,7 @@ from .tables.typed.streams import read_arrow, read_parquet
 
 
 class FromFrames:
-    """The constructors of data sets that read tables whose columns have types."""
+    """The constructors that read tables whose columns have types."""
 
     @classmethod
     @abstractmethod
@@ -30,51 +30,53 @@ class FromFrames:
         id: str | None = None,
         missing: str = "error",
     ) -> Self:
-        """Make a data set of a data frame whose columns are features, a label and others.
+        """Make a data set from a data frame.
 
-        Texts and categories become whole numbers 0, 1, ..., and their names are kept in
-        ``categories``. The names of texts are sorted. Categorical types keep their own order; those
-        without one (the type Categorical of polars, and Arrow dictionaries that change within a
-        column) are sorted.
+        Features of text and of categorical types become categories: codes 0, 1, ... in ``X``, with
+        their names in ``categories``. Texts are sorted. Categorical types keep their order, unless
+        they have none (polars's Categorical, and Arrow dictionaries that change within a column):
+        then the names are sorted.
 
         Parameters
         ----------
         frame : data frame
-            Of pandas or polars, a table or a record batch of pyarrow, or another that Narwhals
-            knows and that is in memory. Numbers, booleans, texts and categories. The index of
-            pandas is not read.
+            A data frame of pandas or polars, a table or record batch of pyarrow, or another frame
+            in memory that Narwhals knows, with columns of numbers, booleans, texts or categories.
+            The index of pandas is not read.
         label : str, optional
             The column that becomes ``y``. Whole numbers become ``int64``, other numbers
             ``float64``. Texts, categories and booleans become the classes 0, 1, ... (``int64``),
             and their names are kept in ``class_names``.
         columns : sequence of str, optional
-            The features, in this order; by default all columns that are not named otherwise.
+            The features, in this order. By default all columns that are not named by ``label``,
+            ``exclude`` or ``id``.
         exclude : sequence of str, default ()
-            Columns that are left out.
+            Columns to leave out.
         id : str, optional
-            A column of texts or integers that names the rows. It is kept in ``ids``, as an array of
-            shape (n_samples,).
-        missing : "error" or "keep", default "error"
-            Whether missing cells are refused or kept. A missing number or label is kept as NaN. A
-            missing category is a category of its own, the last one, whose name is None. Missing are
-            None, NaN, and texts that say so, such as "" and "null".
+            The column, of texts or integers, that identifies each row. It is kept in ``ids``, and
+            is not a feature.
+        missing : {"error", "keep"}, default "error"
+            Whether missing cells are refused or kept. With "keep", a missing number or label is
+            NaN, and a missing category has the last code, whose name is None. None, NaN, and texts
+            such as "" and "null" count as missing.
 
         Returns
         -------
         Dataset
-            ``X`` has a type that holds all columns exactly: integers if all columns are integers or
-            categories. With ``missing="keep"`` it is ``float64`` where a column of whole numbers
-            or booleans has missing cells, or a feature is text.
+            The type of ``X`` holds all features: it is an integer type if all of them are integers
+            or categories. With ``missing="keep"`` it is ``float64`` if integers or booleans have
+            missing cells, or if any feature is text.
 
         Raises
         ------
         UnknownNameError
             The frame does not have a column.
         TypeError
-            It is a lazy frame. Or a column has dates, durations, complex numbers, lists or other
-            objects, numbers and texts, or numbers written as text.
+            ``frame`` is a lazy frame, or not a frame. Or a column has dates, durations, complex
+            numbers, lists or other objects, both numbers and texts, or numbers written as text.
         ValueError
-            A cell is missing. Or an integer has more digits than ``X`` can hold.
+            A cell is missing, or an integer has more digits than the type of ``X`` can hold. Or the
+            frame has no rows, or two columns of one name.
 
         Examples
         --------
@@ -101,20 +103,20 @@ class FromFrames:
         missing: str = "error",
         memory_limit: int | None = None,
     ) -> Self:
-        """Read Arrow data, such as the result of a query, one batch after another.
+        """Read Arrow data, such as the result of a query, batch by batch.
 
         Parameters
         ----------
         data : object with the method ``__arrow_c_stream__``
-            A reader of record batches, a result of DuckDB, a data frame; also a data set or a
-            scanner of pyarrow. It is read once.
+            E.g. a reader of record batches, a result of DuckDB or a data frame. A data set or a
+            scanner of pyarrow is taken, too. The data are read once.
         label, columns, exclude, id, missing
             See `from_frame`; but the names of all categories are sorted. With ``missing="keep"``,
-            whole numbers and booleans that the stream allows to be missing become ``float64``,
-            since later batches may lack some.
+            integers and booleans become ``float64`` unless the schema says that none is missing,
+            since a later batch may lack some.
         memory_limit : int, optional
-            The most bytes of numbers to keep in memory; by default half of the free memory. If
-            there are more, ``X`` is a memory map of a temporary file.
+            The most bytes that the features may take in memory; by default, half of the free
+            memory. Larger features are written to a temporary file, of which ``X`` is a memory map.
 
         Returns
         -------
@@ -123,10 +125,10 @@ class FromFrames:
         Raises
         ------
         TypeError, ValueError
-            As in `from_frame`; or ``data`` is something else, or fails to give its batches.
+            As for `from_frame`; or ``data`` is not Arrow data, or reading a batch fails.
         ImportError
-            Neither pyarrow nor polars is installed. Without pyarrow, polars reads all batches into
-            memory first.
+            Neither pyarrow nor polars is installed. With polars alone, all batches are first read
+            into memory.
 
         Examples
         --------
@@ -152,20 +154,20 @@ class FromFrames:
         engine: str = "auto",
         memory_limit: int | None = None,
     ) -> Self:
-        """Read a Parquet file, or several, some rows at a time and only the columns in use.
+        """Read one or more Parquet files, some rows at a time, and only the columns in use.
 
         Parameters
         ----------
         path : str, Path or list of them
-            A file; or a folder, whose files ``*.parquet`` are read in the order of their names. All
-            files must have the same types in the columns that are read.
+            A file; or a folder, whose files ``*.parquet`` are read in the order of their names. The
+            columns that are read must have the same types in all files.
         label, columns, exclude, id, missing
             See `from_frame`; but the names of all categories are sorted. With ``missing="keep"``,
-            whole numbers and booleans become ``float64``, since later rows may lack some. An index
-            of pandas without a name is a feature only if ``columns`` has it.
-        engine : "auto", "pyarrow" or "polars", default "auto"
-            The library that decodes the file: pyarrow if it is installed. Both give the same data
-            set. Polars decodes more rows at a time.
+            integers and booleans become ``float64``, since later rows may lack some. An index of
+            pandas without a name is a feature only if ``columns`` has it.
+        engine : {"auto", "pyarrow", "polars"}, default "auto"
+            The library that decodes the files; by default, pyarrow if it is installed. Both give
+            the same result. Polars decodes more rows at a time, which takes more memory.
         memory_limit : int, optional
             See `from_arrow`.
 
@@ -180,9 +182,10 @@ class FromFrames:
         UnknownNameError
             There is no such column or engine.
         TypeError, ValueError
-            As in `from_frame`; or a file is damaged, or not a Parquet file.
+            As for `from_frame`; or a file is damaged, is not a Parquet file, or has other types
+            than the first.
         ImportError
-            The library is not installed.
+            The engine is not installed.
 
         Examples
         --------

@@ -12,7 +12,7 @@ from .tables.selection import Request, keeps_missing
 
 
 class FromTables(FromFrames):
-    """The ways to make a data set from a table; base of :class:`xpnet.Dataset`."""
+    """The constructors that read tables; a base of :class:`xpnet.Dataset`."""
 
     @classmethod
     def from_csv(
@@ -34,52 +34,53 @@ class FromTables(FromFrames):
     ) -> Self:
         r"""Read a CSV file with a header row.
 
-        A column is numbers if all its cells are: ``1``, ``-1.5``, ``1e-3``, ``inf``. A column of
-        ``true`` and ``false`` becomes 1 and 0. A column of other texts becomes categories: integer
-        codes in ``X``, with their names in ``categories``. Numbers mixed with texts, numbers with
-        separators, currencies or units, dates and times are refused.
+        A feature is numeric if all its cells are numbers, such as ``1``, ``-1.5``, ``1e-3`` or
+        ``inf``. ``true`` and ``false`` become 1 and 0. Other texts become categories: integer codes
+        in ``X``, with their names in ``categories``. Columns that mix numbers and texts, and those
+        of dates, times, or numbers with thousands separators, currencies or units, are refused.
 
         Parameters
         ----------
         path : str or Path
             A text file. Blank lines are skipped.
         label : str, optional
-            The column that becomes ``y``: ``int64`` if all are whole numbers, ``float64`` if they
-            are other numbers. Texts become the classes 0, 1, ... (``int64``) in alphabetical
-            order, with their names in ``class_names``. A column that is mostly numbers never
-            becomes classes: its other cells are refused. Numbers are compared as numbers, so 01
-            and 1 are the same.
+            The column that becomes ``y``. Numbers become ``int64`` if all are whole, otherwise
+            ``float64``. Texts, also ``true`` and ``false``, become the classes 0, 1, ...
+            (``int64``) in alphabetical order, with their names in ``class_names``. In a column that
+            is mostly numbers, other texts are refused.
         columns : sequence of str, optional
             The features, in this order. By default all columns that are not named by ``label``,
             ``exclude`` or ``id``.
-        exclude : sequence of str, optional
-            Columns to leave out. Columns that are not read may have any content.
+        exclude : sequence of str, default ()
+            Columns to leave out. Cells of columns that are not used are not checked.
         id : str, optional
-            A column that names the rows. It is kept as text in ``ids``, and is no feature.
+            The column that identifies each row. It is kept as text in ``ids``, and is not a
+            feature.
         delimiter : str, optional
             One character. By default, a tab if the file's name ends in ``.tsv``; otherwise the one
-            among ``, ; | tab`` that splits the first lines alike.
+            among ``, ; | tab`` that splits the first lines into equally many cells.
         decimal : {".", ","}, default "."
             The decimal sign.
         missing : {"error", "keep"}, default "error"
-            Whether cells may be missing. With "keep", a missing number or label is NaN, and a
-            missing category has the last code, whose name is None. Among numbers, empty cells and
-            the texts ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?``, ``-`` and ``.`` are
-            missing. Among texts, empty cells, ``NaN`` and ``null`` are; ``NA`` may be a name.
+            Whether missing cells are refused or kept. With "keep", a missing number or label is
+            NaN, and a missing category has the last code, whose name is None. In a column of
+            numbers, empty cells and the texts ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?``,
+            ``-`` and ``.`` count as missing, in upper or lower case. In a column of text, only
+            empty cells, ``NaN``, ``null``, ``<NA>`` and ``#N/A`` do, since ``NA`` may be a name.
             Networks refuse NaN: fill it in, or select other rows by :meth:`rows`.
         encoding : str, default "utf-8"
             The file's encoding. A byte order mark of UTF-16 or UTF-32 overrides "utf-8".
         compression : {"infer", "gzip", "bz2", "xz", "zip", "zstd"} or None, default "infer"
-            How the file is compressed; by default judged by its first bytes.
+            How the file is compressed; by default, its first bytes tell.
         engine : {"auto", "pyarrow", "polars", "pandas", "csv"}, default "auto"
             The library that reads the file; by default, the first of these that is installed. All
-            give the same result. "csv" is Python's own, and takes about ten times as long.
+            give the same result. "csv" is Python's own module, and is about ten times slower.
         memory_limit : int, optional
             The most bytes that the features may take in memory; by default, half of the free
-            memory. Larger ones are written to a temporary file, and ``X`` is a memory map of it,
-            from which training, scores and predictions are streamed. The environment variable
-            ``TMPDIR`` names the folder. Labels and ids are always in memory, and what is made from
-            the data set, by :meth:`rows` or :meth:`one_hot`, goes by the free memory.
+            memory. Larger features are written to a temporary file, in the folder that the
+            environment variable ``TMPDIR`` names. ``X`` is then a memory map of that file, from
+            which training, scores and predictions are streamed. Labels and ids stay in memory.
+            It does not limit what :meth:`rows` and :meth:`one_hot` make.
         max_bytes : int, optional
             The most bytes that a compressed file may have when decompressed; by default 1 GiB, or
             a hundred times its size if that is more.
@@ -96,11 +97,13 @@ class FromTables(FromFrames):
         UnknownNameError
             The file does not have a column that is named, or the engine is not known.
         ImportError
-            The engine is not installed.
+            The engine, or what decompresses Zstandard, is not installed.
+        TypeError
+            An argument has the wrong type.
         ValueError
-            The file is empty or damaged, has no header, or is not in the encoding. Or a row has the
-            wrong number of cells, or a cell that its column cannot have; the message has the line,
-            the column and the cell.
+            The file is empty, damaged or too large, has no header, or is not in the encoding. Or a
+            row has the wrong number of cells, or a cell that its column cannot have; the message
+            has the line, the column and the cell. Or an argument has an invalid value.
 
         Examples
         --------
@@ -118,8 +121,8 @@ class FromTables(FromFrames):
         delimiter = _check_delimiter(delimiter, decimal)
         written = Format(delimiter, decimal, check_text("encoding", encoding), compression, most)
         request = Request(label, columns, exclude, id, keeps_missing(missing))
-        limit = None if memory_limit is None else check_count("memory_limit", memory_limit)
-        return cls._from_table(read_csv(check_path("path", path), written, request, engine, limit))
+        path = check_path("path", path)
+        return cls._from_table(read_csv(path, written, request, engine, memory_limit))
 
 
 def _check_delimiter(delimiter: str | None, decimal: str) -> str | None:
@@ -130,5 +133,5 @@ def _check_delimiter(delimiter: str | None, decimal: str) -> str | None:
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0':
         raise ValueError(f"delimiter={shown(delimiter)}: expected one character, e.g. ';'")
     if delimiter == decimal:
-        raise ValueError(f"delimiter={delimiter!r} is the decimal sign, too: expected another")
+        raise ValueError(f"delimiter={delimiter!r} is also the decimal sign: expected another")
     return delimiter

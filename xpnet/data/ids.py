@@ -1,4 +1,4 @@
-"""The names of samples."""
+"""Checking ids, which identify samples."""
 
 from numbers import Integral
 from typing import Any
@@ -10,16 +10,17 @@ from ..backends._errors import shown
 
 
 def check_ids(given: Any, n: int) -> np.ndarray | None:
-    """Return the names of ``n`` samples as an array of text or integers; None for None.
+    """Return the ids of ``n`` samples as an array of text or integers; None for None.
 
-    Arrays keep their type. Python's strings stay objects, which may be of very different lengths.
+    Arrays keep their type. Python's strings stay objects: in an array of text, each would take as
+    much memory as the longest.
 
     Raises
     ------
     TypeError
-        A name is neither text nor a whole number.
+        An id is neither text nor an integer.
     ValueError
-        There are more or fewer than ``n``.
+        There are not ``n`` ids.
     """
     if given is None:
         return None
@@ -32,7 +33,7 @@ def check_ids(given: Any, n: int) -> np.ndarray | None:
     else:
         ids = np.asarray(given, dtype=object)
     if ids.shape != (n,):
-        raise ValueError(f"ids has shape {ids.shape}: expected ({n},), a name for each sample")
+        raise ValueError(f"ids has shape {ids.shape}: expected ({n},), one id for each sample")
     if ids.dtype.kind in "iuUT":
         return ids
     if ids.dtype.kind != "O":
@@ -51,4 +52,4 @@ def _check_objects(ids: np.ndarray) -> np.ndarray:
                 "or only integers, and none missing"
             )
     numbers = np.array(cells) if kind is Integral else ids
-    return numbers if numbers.dtype.kind in "iu" else ids  # some integers fit in no type
+    return numbers if numbers.dtype.kind in "iu" else ids  # some exceed every integer type

@@ -19,16 +19,14 @@ from .tables.typed.frames import read_frame
 from .tables.typed.objects import ENCODE, HINTS, as_numbers, is_number, kind_of_time, missing_cells
 
 _REAL = ("bool", "integral", "real floating")
-
-
 _KEEP = "fill them in or drop these rows, or give Dataset.from_frame(frame, missing='keep')"
 
 
 def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | None]]]:
-    """Return features as rows of one kind, and the names of their columns and categories.
+    """Return features as rows of one kind, the names of their columns, and their categories.
 
-    The names of categories have the position of their column as keys. Both are empty if there are
-    none. Stored data are not read.
+    The categories are the names of the codes in some columns, by position. There are names and
+    categories only of data frames; otherwise both are empty. Stored data are not read.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Rows of stored data that are chosen by their numbers, and stay stored."""
+"""Chosen rows of stored data that stay stored."""
 
 import math
 from typing import Any
@@ -11,8 +11,8 @@ from .stored import numpy_type, read_rows, rows_decoded_together
 _SHARE = 0.1
 """The share of the free memory that chosen rows may take.
 
-They are held as long as the data set that has them, beside what training needs. There may be
-several: a split has two parts, and cross-validation more.
+It is small, because they stay in memory beside what training needs, and there may be several such
+choices: a split makes two, and cross-validation more.
 """
 
 
@@ -23,12 +23,12 @@ def fits_in_memory(n_bytes: int) -> bool:
 
 
 class Selected:
-    """Chosen rows of stored data, which are read when a slice of them is taken.
+    """Chosen rows of stored data, which are read only when a slice of them is taken.
 
     Parameters
     ----------
     stored : memory map, HDF5 or Zarr data set, or other stored data of shape (n, ...)
-        If it is a selection itself, the new one has the rows of the data behind it.
+        Of another selection, the data behind it are taken.
     index : int array of shape (k,)
         The row numbers, in any order. A slice is read in the order of the file, so slices of
         sorted numbers are read fastest.
@@ -70,7 +70,7 @@ class Selected:
 
     @property
     def chunks(self) -> tuple[int]:
-        """How many of the rows are in a chunk of the file, about."""
+        """About how many of the chosen rows are in each chunk of the file, in a tuple."""
         unit, n = rows_decoded_together(self.stored), max(int(self.stored.shape[0]), 1)
         return (max(math.ceil(unit * min(len(self.index) / n, 1.0)), 1),)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..data.decompressing import DamagedFileError
 
 EXTRA = "pip install 'xpnet[data]'"
-"""What brings the libraries that data sets need."""
+"""How to install the libraries that data sets need."""
 
 
 def named_folder(folder: str | Path | None, name: str) -> Path | None:
@@ -48,21 +48,19 @@ def download(url: str, file: str, sha256: str, folder: Path) -> Path:
 def download_again(
     damage: DamagedFileError, url: str, file: str, sha256: str, folder: Path
 ) -> Path:
-    """Download a file whose copy in the cache is damaged; pooch replaces a copy of that name.
-
-    Nothing is downloaded if the copy of that name has the right checksum.
+    """Download a file whose copy in the cache is damaged, unless its checksum is right after all.
 
     Parameters
     ----------
     damage : DamagedFileError
-        What is wrong with the copy. It is in the error's message if the download fails.
+        What is wrong with the copy; part of the message if the download fails.
     url, file, sha256, folder
         As for `download`.
     """
     try:
         return download(url, file, sha256, folder)
     except (ConnectionError, ImportError) as error:
-        raise type(error)(f"{damage}. It could not be made anew: {error}") from error
+        raise type(error)(f"{damage}. It could not be downloaded again: {error}") from error
 
 
 def check_checksum(path: Path, found: str, expected: str) -> None:

@@ -42,11 +42,11 @@ def load_imdb(
         Equally frequent words are in alphabetical order.
     cache : bool, default True
         Whether to keep the counted words in the user's cache, so that the reviews are read only
-        once. Counts that are damaged there are made anew.
+        once. If they are damaged there, the words are counted again.
     max_bytes : int, default 1,073,741,824
-        The most bytes that the archive may have when decompressed. The data set's has some 350
-        million. Other limits are in proportion: a quarter of it for the reviews, a 1,024th for one
-        review in bytes, and a 256th for the number of different words.
+        The most bytes that the archive may have when decompressed; the original has some 350
+        million. Other limits follow from it: a quarter of it for the bytes of all reviews, a
+        1,024th for those of one review, and a 256th for the number of different words.
 
     Returns
     -------
@@ -64,8 +64,8 @@ def load_imdb(
     ImportError
         SciPy, or pooch for a download, is not installed.
     ValueError
-        The archive or folder is damaged, exceeds ``max_bytes``, lacks one of the four kinds of
-        review, or has a review twice, as a link or as a sparse file. Or ``num_words`` or
+        The archive or folder is damaged, exceeds a limit, lacks one of the four kinds of review, or
+        has a review twice. Or a review is a link or a sparse file. Or ``num_words`` or
         ``max_bytes`` is below 1.
 
     References

@@ -1,8 +1,8 @@
 """The reviews in a folder or an archive with the layout of the Large Movie Review data set.
 
 Archives come from anywhere. A crafted one must not take endless time or memory, and a damaged one
-must not give fewer reviews than it had. So what Python's tarfile passes over without a word is
-refused here.
+must not give fewer reviews than it had. So what Python's tarfile silently skips is refused
+here.
 """
 
 import tarfile
@@ -66,7 +66,7 @@ class Limits(NamedTuple):
         if found > most:
             raise DamagedFileError(
                 f"{source} has {found:,} {what} or more, but max_bytes={self.max_bytes:,} allows "
-                f"{most:,}: give a larger max_bytes= to read it all the same"
+                f"{most:,}: give a larger max_bytes= to read it anyway"
             )
 
 
@@ -112,7 +112,7 @@ def _read_file(file: Path, limits: Limits) -> bytes:
 
 
 def _no_archive(source: Path, error: Exception) -> DamagedFileError:
-    return DamagedFileError(f"{source} is no .tar.gz archive, or a damaged one ({error})")
+    return DamagedFileError(f"{source} is not a .tar.gz archive, or is damaged ({error})")
 
 
 def _members(
@@ -129,8 +129,8 @@ def _members(
                 continue
             if not member.isfile() or len(parts[-1]) > _LONGEST_NAME:
                 raise tarfile.ReadError(
-                    f"{member.name[-80:]!r} is a link or no plain file of text: tar "
-                    "--hard-dereference --dereference packs files only"
+                    f"{member.name[-80:]!r} is a link or not a plain file: pack the files "
+                    "themselves, with tar --hard-dereference --dereference"
                 )
             limits.check(source, "bytes in a review", member.size, limits.review)
             file: Any = archive.extractfile(member)
@@ -139,7 +139,7 @@ def _members(
 
 
 def _check_size(member: tarfile.TarInfo, limits: Limits) -> None:
-    """Refuse a size from extended fields, which tarfile takes for 0 if it is no number."""
+    """Refuse a size from extended fields, which tarfile takes for 0 if it is not a number."""
     written = member.pax_headers.get("size", "0")
     if not (written.isascii() and written.isdigit()) or not 0 <= member.size <= limits.max_bytes:
         raise _absurd(member.name, written if written != "0" else member.size)
@@ -153,7 +153,7 @@ def _check_end(stream: Any) -> None:
     """Refuse data after the end of the archive; reading on also compares gzip's checksum."""
     while block := stream.read(1 << 16):
         if block.count(0) < len(block):
-            raise tarfile.ReadError("there are data after the end of the archive")
+            raise tarfile.ReadError("data follow the end of the archive")
 
 
 def _member_class(source: Path, limits: Limits) -> type[tarfile.TarInfo]:

@@ -48,7 +48,7 @@ def load_bags(
     source : Path
         A ``.tar.gz``, or the folder with ``train`` and ``test`` in it.
     cache : Path, optional
-        The folder where the result is kept for next time. A damaged file there is made anew.
+        The folder where the result is kept for next time. A damaged file there is replaced.
     sha256 : str, optional
         The archive's checksum, which is compared whenever the reviews are read.
     max_bytes : int, default 1,073,741,824
@@ -71,8 +71,8 @@ def load_bags(
         _write_cache(file, bags)
     except OSError as error:
         warn(
-            f"could not write {file} ({error}): the reviews will be read anew next time. Name "
-            "another folder by the environment variable XPNET_CACHE, or give cache=False"
+            f"could not write {file} ({error}): the reviews will be read again next time. Name "
+            "another folder with the environment variable XPNET_CACHE, or give cache=False"
         )
     return bags
 
@@ -105,7 +105,7 @@ def _count(source: Path, sha256: str | None = None, max_bytes: int = MAX_BYTES) 
         if len(set(names)) < len(names):
             twice = Counter(names).most_common(1)[0][0]
             raise DamagedFileError(
-                f"{source} has the review {'/'.join(group)}/{twice} more than once: pack it anew"
+                f"{source} has the review {'/'.join(group)}/{twice} more than once: pack it again"
             )
     if lacking := ["/".join(group) for group in GROUPS if not files[group]]:
         raise ValueError(

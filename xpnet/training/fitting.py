@@ -97,21 +97,21 @@ def explain_steps(
 
 
 def data_of(dataset: Any, batches: Any, steps_per_epoch: int | None) -> Any:
-    """Return a data set, or passes over batches, of which one is given.
+    """Return the data set, or passes over the batches, whichever is given.
 
     Raises
     ------
     TypeError
-        Both are given, or none; or ``steps_per_epoch`` is given without batches.
+        Both are given, or neither; or ``steps_per_epoch`` is given without batches.
     """
     if (dataset is None) == (batches is None):
-        given = "neither" if batches is None else "both"
-        raise TypeError(f"{given} given: expected either a data set (X, y) or batches=")
+        given = "neither a data set nor batches" if batches is None else "a data set and batches"
+        raise TypeError(f"fit() was given {given}: expected either (X, y) or batches=")
     if batches is not None:
         return Passes(batches, steps_per_epoch)
     if steps_per_epoch is not None:
         raise TypeError(
-            "steps_per_epoch is for batches=: an epoch of a data set has all of its samples"
+            "steps_per_epoch needs batches=: with a data set, an epoch has all of its samples"
         )
     return dataset
 
@@ -173,7 +173,7 @@ def prepare(
 
 
 class BatchReader:
-    """Reads the batches of a training, and checks each.
+    """Reads and checks the batches of one call of ``fit``.
 
     Parameters
     ----------
@@ -198,7 +198,8 @@ class BatchReader:
         Raises
         ------
         ValueError, TypeError
-            It does not fit the model; or no layer, or not each, learns from so few samples.
+            It does not fit the model or the first batch; or the first batch has so few samples that
+            a layer learns nothing from them.
         """
         model, first = self._model, self._first
         objective = objective_of(model)

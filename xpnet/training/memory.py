@@ -49,13 +49,13 @@ class MemoryPlan:
         Features, targets and weights of the samples in memory at the same time, and the order in
         which they are used.
     batch_size : int
-        The network's batch size, or the number of samples if that is smaller. Of batches that a
-        user makes, the size of the largest so far.
+        The network's batch size, or the number of samples if that is smaller. For
+        ``fit(batches=...)``, the size of the largest batch so far.
     rows : int
         Samples that go through the network at a time: fewer than ``batch_size`` if a whole batch
         does not fit in memory.
     n_samples : int
-        Of batches that a user makes, those of the largest so far.
+        The number of samples; for ``fit(batches=...)``, those of the largest batch so far.
     chunk : int or None
         Samples per chunk if the data are streamed, with two chunks in memory at a time. None if
         all data are in memory.
@@ -347,7 +347,7 @@ def choose(
     streamed : bool
         Whether the data are streamed in any case, because they stay in their file.
     chunks : bool, default True
-        Whether data that do not fit may be streamed.
+        Whether data that do not fit may be streamed in chunks.
 
     Returns
     -------

@@ -74,14 +74,15 @@ class Sums:
             self.metric.add(*metric_arguments(self._loss_function, *arguments))
 
     def set_statistics(self, statistics: Array) -> None:
-        """Replace the metric's statistics by those of all batches so far, of this part."""
+        """Replace the metric's statistics by those of all batches so far in this part."""
         if isinstance(self.metric, _SummedMetric):
             self.metric.set(statistics)
 
     def begin_part(self) -> None:
-        """Begin another part of the epoch, with steps that know nothing of the batches so far.
+        """Begin another part of the epoch, whose steps know nothing of the batches so far.
 
-        Losses and weights are read, since steps use their arrays again; this waits for the device.
+        Losses and weights are copied to the host, since the steps will overwrite their arrays; this
+        waits for the device.
         """
         self._earlier = np.stack([self._all_losses(), self._all_weights()])
         self._losses, self._weights = self._losses[:0], self._weights[:0]
@@ -108,7 +109,7 @@ class Sums:
     def n_counted(self) -> int:
         """How many batches of this part of the epoch have a weight above 0; waits for the device.
 
-        Pieces of batches are counted one by one.
+        The pieces of a batch count one each.
         """
         return int(np.count_nonzero(_numbers(self._weights, self._backend)))
 

@@ -224,9 +224,9 @@ class Trainer:
                     yield done
 
     def _begin_part(self, sums: Sums, larger: Arrays | None = None) -> None:
-        """Store what the steps have learned in this epoch, and go on; with other steps if needed.
+        """Store what the steps have learned so far in this epoch, and make room for more.
 
-        ``larger`` is a batch for which the present steps have no room.
+        New steps are made for ``larger``, a batch for which the present ones have no room.
         """
         self.steps.end_epoch()
         sums.begin_part()
@@ -339,10 +339,10 @@ _PIECEWISE: dict[type[Layer], str] = {
 
 
 _TAKEN = (
-    "The batches of this epoch have been taken, so it cannot begin again with batches in pieces: "
+    "Batches of this epoch have already been used, so it cannot be repeated with smaller pieces: "
     "make smaller batches, or give the network a memory_limit, within which batches are split"
 )
-"""What to do if memory runs out on batches that the user makes."""
+"""What to do if memory runs out in an epoch of ``fit(batches=...)``."""
 
 
 def _updates_in_pieces(layers: Sequence[Layer]) -> str:

@@ -1,18 +1,18 @@
-"""What the text of one cell says: a number, nothing, a date, or a number that is not plain."""
+"""What the text of one cell is: a number, a missing one, a date, a number with a unit or other."""
 
 import math
 import re
 
-MISSING = (
+_MISSING_NUMBERS = (
     "", "-", "--", ".", "?", "#n/a", "#na", "<na>", "n/a", "na", "nan", "+nan", "-nan", "none",
     "null",
 )  # fmt: skip
 """Texts that stand for a missing number, in lower case and without spaces around them."""
 
-MISSING_TEXT = ("", "#n/a", "<na>", "nan", "null")
-"""Texts that stand for a missing category. The others, such as NA, may be the name of one."""
+_MISSING_CATEGORIES = ("", "#n/a", "<na>", "nan", "null")
 
 TRUE_FALSE = {"true": 1.0, "false": 0.0}
+"""The numbers that a column of these texts becomes, in lower case."""
 
 _CURRENCY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR)"
 _UNIT = (  # a single letter only after a space: 5A may be a class at school
@@ -22,7 +22,7 @@ _UNIT = (  # a single letter only after a space: 5A may be a class at school
 _DIGITS = r"\d(?:[\d.,'\u2019 \u00a0\u202f]*\d)?[.,]?"
 _SIGN = r"[-+\u2013\u2212]"  # typesetting has a minus and a dash, which float() refuses
 _EXPONENT = rf"(?:[eE]{_SIGN}?\d+)"
-_WRITTEN = re.compile(
+_FORMATTED = re.compile(
     rf"{_SIGN}?\s*(?:{_CURRENCY}\s*)?{_SIGN}?{_DIGITS}{_EXPONENT}?{_UNIT}?|\({_DIGITS}\)"
 )
 _DATE = re.compile(r"\s*(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{4})(?!\d)")
@@ -51,7 +51,12 @@ def number(text: str, decimal: str = ".") -> float | None:
 
 def is_missing(text: str) -> bool:
     """Whether a text among numbers stands for a missing one."""
-    return text.strip().lower() in MISSING
+    return text.strip().lower() in _MISSING_NUMBERS
+
+
+def is_missing_category(text: str) -> bool:
+    """Whether a text stands for a missing category; others, such as NA, may be the name of one."""
+    return text.strip().lower() in _MISSING_CATEGORIES
 
 
 def is_date(text: str) -> bool:
@@ -60,19 +65,19 @@ def is_date(text: str) -> bool:
 
 
 def is_time(text: str) -> bool:
-    """Whether a text is a date, or a time of the day such as 12:30."""
+    """Whether a text begins with a date, or is a time of day such as 12:30."""
     return is_date(text) or _TIME.fullmatch(text) is not None
 
 
-def is_written_number(text: str) -> bool:
+def is_formatted_number(text: str) -> bool:
     """Whether a text is a number with separators, a currency, a unit or a per cent sign.
 
     Examples
     --------
-    >>> [is_written_number(text) for text in ("1,000", "$5", "15 kg", "12%", "1st", "abc")]
+    >>> [is_formatted_number(text) for text in ("1,000", "$5", "15 kg", "12%", "1st", "abc")]
     [True, True, True, True, False, False]
     """
-    return _WRITTEN.fullmatch(text.strip()) is not None
+    return _FORMATTED.fullmatch(text.strip()) is not None
 
 
 def exceeds_float64(text: str, value: float) -> bool:
@@ -91,7 +96,7 @@ def advice(text: str, decimal: str) -> str:
     """Return what to do about a text that should be a number with this decimal sign."""
     if is_time(text):
         return "give dates and times as numbers, e.g. seconds since the first one"
-    if is_written_number(text):
+    if is_formatted_number(text):
         if decimal == ",":
             return "write numbers with a decimal comma, and without separators and units"
         return (

@@ -1,4 +1,4 @@
-"""Blocks of rows put together: in memory, or in a temporary file if they are too many."""
+"""Rows collected block by block: in memory, or in a temporary file if there are too many."""
 
 import math
 import os
@@ -11,25 +11,28 @@ from typing import Any
 import numpy as np
 
 from ...backends import resolve
+from ...common.checks import check_count
 
 _SHARE = 0.5
-"""The share of the free memory that the numbers of a table may take."""
+"""The share of the free memory that the features may take."""
 
 _GROWTH, _MARGIN = 1.25, 1.1
-"""By what factor an array grows at least, and how much larger it is than expected."""
+"""The least factor by which an array grows, and how much room it has beyond what is expected."""
 
 _PIECE = 1 << 18
-"""How many numbers are replaced at a time."""
+"""About how many numbers are looked at together when codes are replaced."""
 
 
-def default_limit() -> float:
-    """Return how many bytes the numbers of a table may take in memory."""
+def limit_of(memory_limit: int | None = None) -> float:
+    """Return how many bytes the features may take in memory; by default half of what is free."""
+    if memory_limit is not None:
+        return check_count("memory_limit", memory_limit)
     memory = resolve("cpu").memory()
     return math.inf if memory is None else _SHARE * memory.free
 
 
 class Gathered:
-    """Rows that come in blocks, with as many columns each.
+    """The rows of a table, added block by block.
 
     Used in a ``with`` block, which deletes the temporary file if reading fails.
 
@@ -59,13 +62,13 @@ class Gathered:
             _delete(self._file.name)
 
     def add(self, block: np.ndarray, share: float = 1.0) -> None:
-        """Add rows, an array of shape (k, n_columns).
+        """Add rows.
 
         Parameters
         ----------
-        block : array
+        block : array of shape (k, n_columns)
         share : float, default 1
-            Which share of all rows there will be after it, as far as is known.
+            An estimate of the share of all rows, up to 1, that have been added with this block.
         """
         start, self.n_rows = self.n_rows, self.n_rows + len(block)
         if self._file is None and self.n_rows * self._row_bytes > self._limit:
@@ -85,8 +88,8 @@ class Gathered:
     def _resize(self, n: int) -> None:
         """Give the array another number of rows.
 
-        Memory that is not written to takes no room, so some is left over until the end. It is
-        copied at the beginning, and later extended in place, where the system can do that.
+        Memory that has not been written to costs nothing, so the array may be too large until the
+        end. A small array is copied; a large one is extended in place where the system can do that.
         """
         if n < 4 * len(self._rows):
             self._rows.resize((n, self._n_columns), refcheck=False)
@@ -103,7 +106,7 @@ class Gathered:
         Parameters
         ----------
         mappings : mapping of int to array
-            For some columns, the number that replaces each code 0, 1, ...
+            For some columns, by position, the number that replaces each code 0, 1, ...
         """
         shape = self.n_rows, self._n_columns
         if self._file is None:
@@ -126,7 +129,7 @@ class Gathered:
 
 
 def replace_codes(rows: np.ndarray, mappings: Mapping[int, np.ndarray]) -> None:
-    """Replace the codes in some columns."""
+    """Replace the codes in some columns, in place; see `Gathered.finish`."""
     step = max(_PIECE // max(rows.shape[1], 1), 1)
     for start in range(0, len(rows), step) if mappings else ():
         piece = rows[start : start + step]

@@ -1,4 +1,4 @@
-"""Which columns of a table are features, and which are the label and the names of the rows."""
+"""Which columns of a table are the features, the label and the ids."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ...common.checks import check_distinct, check_texts
 
 
 class Request(NamedTuple):
-    """What is wanted of a table; see :meth:`xpnet.Dataset.from_csv`."""
+    """What to take of a table; see :meth:`xpnet.Dataset.from_csv`."""
 
     label: str | None = None
     columns: Sequence[str] | None = None
@@ -21,7 +21,7 @@ class Request(NamedTuple):
 
 
 def keeps_missing(missing: str) -> bool:
-    """Return whether cells that are missing are kept, of an argument ``missing``."""
+    """Return whether the argument ``missing`` asks to keep missing cells."""
     if missing not in ("error", "keep"):
         raise ValueError(f"missing={shown(missing)}: expected 'error' or 'keep'")
     return missing == "keep"
@@ -45,7 +45,7 @@ class Selection:
     places : list of int
         The position of each feature among the table's columns.
     label, id : int or None
-        The positions of the label and of the names of the rows.
+        The positions of the columns of the label and of the ids.
     """
 
     names: list[str]
@@ -59,11 +59,7 @@ class Selection:
         return sorted({*self.places, *(k for k in (self.label, self.id) if k is not None)})
 
 
-def select(
-    where: str,
-    header: Sequence[str],
-    request: Request,
-) -> Selection:
+def select(where: str, header: Sequence[str], request: Request) -> Selection:
     """Return the columns that are asked for.
 
     Parameters
@@ -91,7 +87,8 @@ def select(
         names = [name for name in header if name not in others]
     else:
         names = check_texts("columns", request.columns)
-        check_distinct("columns has", names)
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(f"columns has {twice[0]!r} more than once: name each column once")
     for name in (*names, *exclude, *(each for each in (label, id) if each is not None)):
         if name not in place:
             raise unknown_name("column", name, header)
@@ -104,7 +101,7 @@ def select(
     used = [*names, *(each for each in (label, id) if each is not None)]
     check_distinct(f"{where} has columns", [name for name in used for _ in range(count[name])])
     if not names:
-        raise ValueError(f"{where} has no column that is left as a feature: expected at least one")
+        raise ValueError(f"{where} has no column left for a feature: expected at least one")
     if "" in names:
         raise ValueError(
             f"{where}, column {place[''] + 1} has no name: give it one, or remove it if it numbers "

@@ -1,4 +1,4 @@
-"""What a table becomes before it is a data set."""
+"""The content of a table that has been read, from which a data set is made."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass
 class Table:
-    """The content of a table.
+    """The content of a table, read and checked.
 
     Attributes
     ----------
@@ -17,15 +17,15 @@ class Table:
     X : array of shape (n, n_features)
         Numbers, and the codes of categories.
     categories : dict of str to list
-        The names of the categories 0, 1, ... of each feature that has some. A last name None
-        stands for missing ones.
+        The names of the categories 0, 1, ... of each feature that has some. If the last one is
+        None, it stands for missing cells.
     y : array of shape (n,) or None
-        The label. Where it is missing, NaN.
+        The label, NaN where it is missing.
     label_name : str or None
     class_names : list of str or None
         The names of the classes 0, 1, ... in ``y``, if the label is text.
     ids : array of shape (n,) or None
-        The names of the rows.
+        What identifies each row: texts or integers.
     """
 
     names: list[str]

@@ -1,4 +1,4 @@
-"""Columns of text: as they are read, codes; in the end, numbers or categories."""
+"""Columns of text: read as codes, which become numbers or categories after the last row."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from .cells import (
-    MISSING_TEXT,
     TRUE_FALSE,
     advice,
     exceeds_float64,
+    is_formatted_number,
     is_missing,
+    is_missing_category,
     is_time,
-    is_written_number,
     number,
 )
 
 
 class CellError(Exception):
-    """A text that the column cannot have; :attr:`reason` says why, and what to do.
+    """A cell that its column cannot have; :attr:`reason` says why, and what to do.
 
     Parameters
     ----------
@@ -41,13 +41,14 @@ def missing_cell(text: str) -> CellError:
 
 
 class Texts:
-    """The distinct texts of a column, numbered in the order in which they come.
+    """The distinct texts of a column, coded 0, 1, ... in the order in which they come.
 
     Attributes
     ----------
     distinct : list of str
+        The texts in the order of their codes.
     counts : int array
-        How often each occurs.
+        In how many cells each occurs.
     """
 
     def __init__(self) -> None:
@@ -71,19 +72,24 @@ class Texts:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What the texts of a column stand for.
+    """What the codes of a column stand for.
 
     Attributes
     ----------
     values : array
-        For each distinct text, a number: the text's own, or that of its category. NaN if it stands
-        for a missing number or class.
+        The number that replaces each code 0, 1, ...: the one that the text spells, or the number of
+        its category. NaN for a missing number or class.
     names : list of str or None, or None
         The names of the categories; None if the column holds numbers.
     """
 
     values: np.ndarray
     names: list[str | None] | None
+
+    def label(self, codes: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
+        """Return the label of rows whose texts have these codes, and the names of its classes."""
+        names = None if self.names is None else [str(name) for name in self.names]
+        return self.values[codes], names
 
 
 def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
@@ -103,7 +109,7 @@ def feature_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
         A cell is missing and must not be. Or numbers and other texts are mixed, or the texts are
         dates, or numbers with separators or units.
     """
-    found = _Sorted(texts, decimal)
+    found = _Kinds(texts, decimal)
     if not found.others:
         return Meaning(found.all_numbers(keeps_missing), None)
     if not found.numbers and all(text.strip().lower() in TRUE_FALSE for text in found.others):
@@ -135,7 +141,7 @@ def label_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
     CellError
         As for features, but some numbers may be the names of classes.
     """
-    found = _Sorted(texts, decimal)
+    found = _Kinds(texts, decimal)
     if not found.others:
         return Meaning(found.all_numbers(keeps_missing, as_integers=True), None)
     found.refuse_mostly_numbers()
@@ -144,8 +150,8 @@ def label_meaning(texts: Texts, decimal: str, keeps_missing: bool) -> Meaning:
     return Meaning(values, [*names])
 
 
-class _Sorted:
-    """The distinct texts of a column: numbers, missing ones, and others."""
+class _Kinds:
+    """The distinct texts of a column, divided into numbers, missing cells and others."""
 
     def __init__(self, texts: Texts, decimal: str) -> None:
         self._decimal = decimal
@@ -187,28 +193,32 @@ class _Sorted:
         Numbers with separators, currencies or units count as numbers. With ``or_half``, half of
         them are enough.
         """
-        written = {text for text in self.others if is_written_number(text)}
-        numbers = [*self.numbers, *written]
-        others = [text for text in self.others if text not in written]
+        formatted = {text for text in self.others if is_formatted_number(text)}
+        numbers = [*self.numbers, *formatted]
+        others = [text for text in self.others if text not in formatted]
         count = dict(zip(self.distinct, self._counts.tolist(), strict=True))
         cells = sum(map(count.__getitem__, numbers)) - sum(map(count.__getitem__, others))
         distinct = len(numbers) - len(others)
-        if max(cells, distinct) > 0 or (or_half and max(cells, distinct) == 0):
-            text = self.others[0]
-            raise CellError(text, f"{text!r} is not a number: {advice(text, self._decimal)}")
+        margin = max(cells, distinct)
+        if margin > 0 or (or_half and margin == 0):
+            raise not_a_number(self.others[0], self._decimal)
 
     def refuse_times(self) -> None:
         """Refuse texts that are all dates or times."""
         if all(map(is_time, self.others)):
-            text = self.others[0]
-            raise CellError(text, f"{text!r} is not a number: {advice(text, self._decimal)}")
+            raise not_a_number(self.others[0], self._decimal)
 
     def categories(self, keeps_missing: bool) -> tuple[np.ndarray, list[str]]:
         """Return the code of each text, NaN for missing ones, and the sorted names."""
-        self.check_missing(_is_missing_text, keeps_missing)
-        names = sorted({text.strip() for text in self.distinct if not _is_missing_text(text)})
+        self.check_missing(is_missing_category, keeps_missing)
+        names = sorted({text.strip() for text in self.distinct if not is_missing_category(text)})
         code = {name: float(k) for k, name in enumerate(names)}
         return np.array([code.get(text.strip(), np.nan) for text in self.distinct]), names
+
+
+def not_a_number(text: str, decimal: str) -> CellError:
+    """Return the error for a text where a number is expected."""
+    return CellError(text, f"{text!r} is not a number: {advice(text, decimal)}")
 
 
 def not_in_float64(text: str) -> CellError:
@@ -217,9 +227,6 @@ def not_in_float64(text: str) -> CellError:
     problem = "is larger than float64 allows" if has_point else "has more digits than float64 holds"
     return CellError(
         text,
-        f"{text.strip()!r} {problem}: leave the column out (id= reads it as the names of the rows)",
+        f"{text.strip()!r} {problem}: leave the column out (or give it as id=, "
+        "if it identifies the rows)",
     )
-
-
-def _is_missing_text(text: str) -> bool:
-    return text.strip().lower() in MISSING_TEXT

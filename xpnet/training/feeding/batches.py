@@ -1,4 +1,4 @@
-"""Batches that the user makes as training goes on, each of which is one step."""
+"""Batches that a user's code makes as training goes on; each is one step."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -17,44 +17,44 @@ from .passes import Passes
 from .placing import place
 
 Read = Callable[[str, Any], tuple[Dataset, Array]]
-"""Checks a batch, whose name is given for messages; returns it with its targets for the loss."""
+"""Takes the name of a batch, for messages, and the batch; returns it, checked, and its targets."""
 
 
 @dataclass(frozen=True)
 class _Room:
-    """What the steps have room for: batches of a type, up to a size."""
+    """The largest batch that the steps can take, and the type of its features."""
 
     dtype: Any
     rows: int
     entries: int
-    """Stored numbers of sparse features."""
+    """How many numbers sparse features may store; 0 for dense ones."""
 
     def holds(self, other: "_Room") -> bool:
-        """Whether there is room for something that needs the room ``other``."""
+        """Whether there is room for a batch that needs ``other``."""
         fits = self.rows >= other.rows and self.entries >= other.entries
         return self.dtype == other.dtype and fits
 
 
 class Batches:
-    """A training set whose batches come one after another; each is a chunk of one step.
+    """A training set that comes batch by batch; each batch is a chunk of one step.
 
     Parameters
     ----------
     passes : Passes
     read : function
-        Checks a batch.
+        Checks a batch; see `Read`.
 
     Attributes
     ----------
     first : Dataset
         The first batch.
     y : array
-        Its targets, in the form that the loss takes.
+        The targets of the first batch, in the form that the loss takes.
 
     Raises
     ------
     ValueError, TypeError
-        The first batch, or on iteration another one, does not fit the network or the loss.
+        The first batch, or a later one in :meth:`chunks`, does not fit the network or the loss.
     """
 
     def __init__(self, passes: Passes, read: Read) -> None:
@@ -81,7 +81,7 @@ class Batches:
     def chunks(
         self, orders: Orders, epoch: int
     ) -> Generator[tuple[Arrays, np.ndarray], None, None]:
-        """Yield each batch of an epoch; its samples stay in order."""
+        """Yield each batch of an epoch, and the order of its samples, which is their own."""
         for name, item in self._passes.epoch():
             arrays, self._next = self._next, None
             if arrays is None:
@@ -96,17 +96,17 @@ class Batches:
         return self._room.holds(_needed(arrays))
 
     def make_room(self, arrays: Arrays) -> int:
-        """Let :meth:`sample` have room for a batch; return how many rows it then has."""
+        """Make room for a batch in :meth:`sample`; return how many rows there is room for."""
         needed, old = _needed(arrays), self._room
         entries = old.entries
-        if needed.entries > entries:  # other batches have more, if only a few
+        if needed.entries > entries:  # twice, so that slightly larger batches need no new steps
             entries = 2 * needed.entries
         self._room = _Room(needed.dtype, max(old.rows, needed.rows), entries)
         self._sample = arrays
         return self._room.rows
 
     def sample(self, own: bool = False) -> tuple[Arrays, int]:
-        """Return arrays with room for each batch, of their own; see :meth:`Arrays.sample`."""
+        """Return new arrays with room for any batch, and their bytes; see :meth:`Arrays.sample`."""
         rows, given = self._room.rows, self._sample
         y, weight = _padded(given.y, rows), _padded(given.sample_weight, rows)
         X = given.X
@@ -116,16 +116,16 @@ class Batches:
         elif isinstance(given, DenseArrays):
             X = _padded(X, rows)
             made = [y, weight, X]
-        else:  # no faster steps take these, whatever their number
+        else:  # steps that need room do not take these
             return given, 0
         arrays = replace(given, X=X, y=y, sample_weight=weight)
         return arrays, sum(each.nbytes for each in made if each is not None)
 
     def _placed(self, data: Dataset, y: Array) -> Arrays:
-        """Move a batch to the device, in the type that all batches have there."""
+        """Return a batch on the device, in the type that all batches have there."""
         arrays: Any = place(data, self._intake, y, read=True)
-        # A new array for each batch. Steps take the same array for the same numbers, but a user's
-        # code may write the next batch into the arrays of the last one.
+        # A new array object for each batch: steps assume that the same object holds the same
+        # numbers, but a user's code may write each batch into the arrays of the one before.
         arrays = replace(arrays, y=arrays.y[...])
         if isinstance(arrays, DenseArrays):
             backend = arrays.backend
@@ -137,7 +137,7 @@ class Batches:
         return placed
 
     def _check_kind(self, data: Dataset, y: Array) -> None:
-        """Refuse a batch that is of another kind than the first."""
+        """Refuse a batch of another kind than the first."""
         for (what, own), first in zip(_kind(data, y).items(), self._kind.values(), strict=True):
             if own != first:
                 raise ValueError(f"{what} {own}, but {first} in batches[0]: make all batches alike")
@@ -150,7 +150,7 @@ class Batches:
 
 
 def _kind(data: Dataset, y: Array) -> dict[str, str]:
-    """Return what must be the same for all batches, in words."""
+    """Return what must be alike in all batches, in the words of the message."""
     columns = f"of shape (n, {', '.join(map(str, y.shape[1:]))})" if y.ndim > 1 else "of shape (n,)"
     return {
         "its features are": "sparse" if isinstance(data.features, SparseRows) else "dense",
@@ -175,7 +175,7 @@ def _padded(array: Array | None, rows: int) -> Array | None:
 
 
 def _with_entries(X: Any, rows: int, entries: int) -> Any:
-    """Return a copy of a CSR matrix with empty rows below, and unused space behind its entries."""
+    """Return a copy of a CSR matrix with empty rows below, and room for more entries."""
     grown: Any = type(X)((rows, X.shape[1]), dtype=X.dtype)
     grown.data, grown.indices = _padded(X.data, entries), _padded(X.indices, entries)
     grown.indptr = _padded(X.indptr, rows + 1)

@@ -1,4 +1,4 @@
-"""Passes over an iterable of batches, which is begun anew for each."""
+"""Passes over an iterable of batches, which starts again for each pass."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
@@ -15,22 +15,22 @@ _NOTHING = object()
 
 
 class Passes:
-    """The batches that a user makes as training goes on, taken in order and one at a time.
+    """The batches that a user's code makes as training goes on, taken in order, one at a time.
 
-    Nothing is taken ahead of its step, except the first batch, which :meth:`first` shows. A thread
-    that makes the next batch would be faster, but the user's code may not be made for threads.
+    No batch is taken ahead of its step, except the first one, by :meth:`first`. Making the next
+    batch in a thread would be faster, but the user's code may not be safe in threads.
 
     Parameters
     ----------
     given : iterable, or function that returns one
-        A function is called anew for each pass.
+        A function is called again for each pass.
     steps_per_epoch : int, optional
         The number of batches in an epoch; by default, an epoch is one pass.
 
     Raises
     ------
     TypeError
-        ``given`` is neither, or holds data as a whole.
+        ``given`` is neither; or it is an array, a text or a mapping.
     """
 
     def __init__(self, given: Given, steps_per_epoch: int | None = None) -> None:
@@ -38,7 +38,7 @@ class Passes:
         if whole or not (hasattr(given, "__iter__") or callable(given)):
             raise TypeError(
                 f"batches={shown(given)}: expected an iterable of batches (X, y), or a function "
-                "that returns one. Data as a whole are given as the first argument, (X, y)"
+                "that returns one. To train on a whole data set, give (X, y) as the first argument"
             )
         self._given: Any = given
         self._steps: int | None = None
@@ -59,12 +59,12 @@ class Passes:
             return None
 
     def first(self) -> Any:
-        """Return the first batch, which the first epoch begins with.
+        """Take the first batch; the first epoch will begin with it.
 
         Raises
         ------
         ValueError
-            There is none.
+            There are no batches.
         """
         self._first = self._take()
         if self._first is _NOTHING:
@@ -72,12 +72,12 @@ class Passes:
         return self._first
 
     def epoch(self) -> Generator[tuple[str, Any], None, None]:
-        """Yield the batches of the next epoch, each after its name for messages.
+        """Yield the name, for messages, and the content of each batch of the next epoch.
 
         Raises
         ------
         ValueError
-            The batches have ended, and cannot be begun anew.
+            The batches have ended, and a new pass has none.
         """
         done = 0
         while done != self._steps:
@@ -92,20 +92,20 @@ class Passes:
             done += 1
 
     def close(self) -> None:
-        """Close the generator that makes the batches, if it is one."""
+        """End the present pass; if it is a generator, close it."""
         if isinstance(self._pass, Generator):
             self._pass.close()
         self._pass, self._first = None, _NOTHING
 
     def _take(self) -> Any:
-        """Return the next batch of the present pass."""
+        """Return the next batch of the present pass, or ``_NOTHING`` at its end."""
         if self._pass is None:
-            self._pass, self._taken = self._begun(), 0
+            self._pass, self._taken = self._start(), 0
         item = next(self._pass, _NOTHING)
         self._taken += item is not _NOTHING
         return item
 
-    def _begun(self) -> Iterator[Any]:
+    def _start(self) -> Iterator[Any]:
         """Return the iterator of a new pass."""
         given = self._given
         if hasattr(given, "__iter__") and not isinstance(given, type):
@@ -126,8 +126,8 @@ class Passes:
         if item is _NOTHING:
             steps = "" if self._steps is None else " or a smaller steps_per_epoch"
             raise ValueError(
-                f"batches ended after {n} batches, before training did, and cannot be begun anew: "
-                "give a function that returns a new iterable for each pass, or give fewer epochs"
-                f"{steps}"
+                f"batches ended after {n} batches, before training did, and gave none when started "
+                "again: give a function that returns a new iterable for each pass, or give fewer "
+                f"epochs{steps}"
             )
         return item

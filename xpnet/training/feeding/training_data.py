@@ -48,7 +48,7 @@ class TrainingData:
 
     @property
     def samples_kept(self) -> int:
-        """For how many samples steps must be able to keep results on the device."""
+        """How many samples' results steps must have room for on the device."""
         if not isinstance(self.training, Batches):
             return self.plan.n_samples
         size = self.plan.batch_size
@@ -60,7 +60,7 @@ class TrainingData:
         return not isinstance(self.training, Batches) or self.training.has_room(arrays)
 
     def with_room(self, arrays: Arrays, network: memory.NetworkSizes) -> "TrainingData":
-        """Return a copy from which steps with room for a batch can be made.
+        """Return a copy for making steps that have room for a larger batch.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class TrainingData:
 
 
 _KEPT_STEPS, _KEPT_SAMPLES = 256, 1 << 20
-"""For how many steps and samples results are kept at a time, where an epoch has no known end."""
+"""How many steps' and samples' results are kept at a time, if an epoch has no known end."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def place_training(
 ) -> TrainingData:
     """Check the targets, choose a memory plan, and move the data to the device accordingly.
 
-    Of batches, the plan is for the first one, and only that is moved.
+    Of :class:`Batches`, the plan is for the first batch, and only that is moved.
 
     Raises
     ------

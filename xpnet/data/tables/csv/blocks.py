@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .opening import Text
+from .opening import Utf8Stream
 
 _MOST_LINE = 1 << 30
 """The longest line that is read, in bytes."""
@@ -16,7 +16,7 @@ _MOST_WITHIN_QUOTES = 1 << 24
 """The longest quoted cell for which a block is extended, in bytes."""
 
 _TRIES = 100
-"""How many line ends are tried to find one that is not within quotes."""
+"""How many line ends, from the last one backwards, may turn out to be within quotes."""
 
 
 class Block(NamedTuple):
@@ -26,7 +26,7 @@ class Block(NamedTuple):
     ----------
     content : bytes
     line : int
-        The number of its first line, from 1.
+        The number of its first line; the file's first is 1.
     n_lines : int
     regular : bool
         Whether it has whole rows, and every quote in it begins or ends a quoted cell or is doubled
@@ -41,11 +41,11 @@ class Block(NamedTuple):
 
 
 class Lines:
-    """A file in pieces that end with the end of a line; the last one may not.
+    """Splits a file into pieces that end where a line ends; the last one may not.
 
     Parameters
     ----------
-    text : Text
+    text : Utf8Stream
     size : int
         About how many bytes a piece has; more if a line is longer. It may be changed.
 
@@ -55,7 +55,7 @@ class Lines:
         On iteration: the file has zero bytes or an endless line.
     """
 
-    def __init__(self, text: Text, size: int) -> None:
+    def __init__(self, text: Utf8Stream, size: int) -> None:
         self._text, self._rest, self.size = text, b"", size
 
     def __iter__(self) -> Iterator[bytes]:
@@ -70,7 +70,7 @@ class Lines:
                         f"{self._text.path} is a Parquet file: read it with Dataset.from_parquet"
                     )
                 raise ValueError(
-                    f"{self._text.path} has zero bytes: it is no text, or not in the encoding "
+                    f"{self._text.path} has zero bytes: it is not text, or not in the encoding "
                     f"{self._text.encoding!r} (encoding= names another, e.g. encoding='utf-16')"
                 )
             piece = self._rest + more
@@ -88,12 +88,12 @@ class Lines:
 
 
 def blocks(pieces: Iterable[bytes], line: int, delimiter: str) -> Iterator[Block]:
-    """Yield pieces of a file as blocks; after one that is not regular, none is.
+    """Yield the lines of a file in blocks; after one that is not regular, none is.
 
     Parameters
     ----------
     pieces : iterable of bytes
-        They end with the end of a line.
+        Each ends where a line ends.
     line : int
         The number of the first line.
     delimiter : str
@@ -119,7 +119,7 @@ def blocks(pieces: Iterable[bytes], line: int, delimiter: str) -> Iterator[Block
         )
 
 
-def first_lines(content: bytes, n: int) -> int:
+def end_of_lines(content: bytes, n: int) -> int:
     """Return where the first ``n`` lines end."""
     end = 0
     for found in itertools.islice(re.finditer(rb"\r\n|\n|\r", content), n):
@@ -128,14 +128,14 @@ def first_lines(content: bytes, n: int) -> int:
 
 
 def n_line_ends(content: bytes) -> int:
-    """Return how many lines end in some bytes."""
+    """Return how many line ends there are; a carriage return with a line feed is one."""
     if b"\r" not in content:
         return content.count(b"\n")
     return content.count(b"\n") + content.count(b"\r") - content.count(b"\r\n")
 
 
 def _end_of_rows(content: bytes) -> int:
-    """Return where the last line ends that is not within quotes, or 0 if there is none."""
+    """Return where the last line ends whose end is not within quotes, or 0 if there is none."""
     if b'"' not in content:  # much faster than counting
         return len(content)
     quotes, end = content.count(b'"'), len(content)

@@ -1,4 +1,4 @@
-"""The columns of a CSV file, as they are read, and what they are in the end."""
+"""The columns of a CSV file: collected as they are read, then made into a table."""
 
 from contextlib import ExitStack
 
@@ -15,7 +15,7 @@ _TEXT_BYTES = 64
 
 
 class ColumnError(Exception):
-    """A text that a column cannot have, found when all rows have been read.
+    """A cell that its column cannot have, found after the last row.
 
     Parameters
     ----------
@@ -30,14 +30,14 @@ class ColumnError(Exception):
 
 
 class Columns:
-    """Takes the content of a file, and makes a table of it; used in a ``with`` block.
+    """Collects the rows of a file and makes a table from them; used in a ``with`` block.
 
     Parameters
     ----------
     selection : Selection
     layout : Layout
     limit : float
-        See :class:`Gathered`.
+        The most bytes of features to keep in memory; see :class:`Gathered`.
     """
 
     def __init__(self, selection: Selection, layout: Layout, limit: float) -> None:
@@ -66,7 +66,7 @@ class Columns:
         return self._rows.n_rows
 
     def add(self, content: Content, share: float) -> None:
-        """Add some rows, after which this share of the file has been read."""
+        """Add rows; ``share`` is the share of the file that has been read, up to 1."""
         numbers, label = content.numbers, self._selection.label
         rows = numbers
         if not self._straight or numbers.shape[1] > len(self._to):
@@ -86,12 +86,12 @@ class Columns:
         self._rows.add(rows, share)
 
     def table(self, label_name: str | None) -> Table:
-        """Return what the columns are.
+        """Return the table, once all rows have been added.
 
         Raises
         ------
         ColumnError
-            A column has texts that it cannot have.
+            A column has a text that it cannot have.
         """
         selection, layout = self._selection, self._layout
         meanings: dict[int, Meaning] = {}
@@ -119,8 +119,7 @@ class Columns:
         y = np.concatenate(self._label)
         names = None
         if meaning is not None:
-            y = meaning.values[y]
-            names = None if meaning.names is None else [str(name) for name in meaning.names]
+            y, names = meaning.label(y)
         with np.errstate(invalid="ignore"):
             whole = y.astype(np.int64)
         # From 2**53 on, float64 has gaps.

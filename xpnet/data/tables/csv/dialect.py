@@ -81,7 +81,7 @@ def _counts(names: Sequence[str]) -> bool:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text has no bytes that were not UTF-8, which became surrogates."""
+    """Whether a text was UTF-8: other bytes have become surrogates; see `rows.lines_of`."""
     return text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
@@ -91,10 +91,10 @@ def is_blank(row: Sequence[str]) -> bool:
 
 
 def guess_delimiter(start: str, decimal: str = ".") -> str:
-    r"""Return the delimiter that splits the header and the lines after it alike.
+    r"""Return the delimiter that splits the header and the lines after it into equally many cells.
 
-    Among several, it is the one that makes the most columns. If none does, it is the one that
-    splits the most lines as it splits the header.
+    If several do, it is the one that makes the most cells. If none does, it is the one with which
+    the most lines have as many cells as the header.
 
     Examples
     --------
@@ -107,7 +107,11 @@ def guess_delimiter(start: str, decimal: str = ".") -> str:
 
 
 def _score(start: str, delimiter: str) -> tuple[bool, int, int]:
-    """Return whether all lines are alike and more than one cell; how many are; how many cells."""
+    """Return a sort key, larger for a better delimiter.
+
+    It is whether all lines have as many cells as the header, and more than one; then the number of
+    cells, or of such lines if not all are; then the number of cells.
+    """
     rows = []
     try:
         for row in csv.reader(io.StringIO(start, newline=""), delimiter=delimiter):

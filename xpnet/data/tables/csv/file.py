@@ -1,4 +1,4 @@
-"""Tables in CSV files."""
+"""Reading CSV files as tables."""
 
 import codecs
 import io
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..cells import is_missing, number
-from ..gathering import default_limit
+from ..gathering import limit_of
 from ..selection import Request, Selection, select
 from ..table import Table
-from .blocks import Lines, blocks, first_lines, n_line_ends
+from .blocks import Lines, blocks, end_of_lines, n_line_ends
 from .columns import ColumnError, Columns
 from .dialect import Header, read_header
 from .engines import engine_class
@@ -21,7 +21,10 @@ from .opening import opened
 from .rows import LineError, UnexpectedText, contents_of, lines_of, long_cells, rows_of
 
 _BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 22, 1 << 26, 1 << 16
-"""The bytes of a block: enough to keep a library busy, few enough for the processor's cache."""
+"""Bytes of a block: usual, for very long lines, and for ``csv``.
+
+A block is large enough for a library's threads, and small enough for the processor's cache.
+"""
 
 _SAMPLE_ROWS, _SAMPLE_CELLS = 100, 100_000
 """How much is read to find out which columns are numbers."""
@@ -48,11 +51,11 @@ def read_csv(
     format: Format,
     request: Request,
     engine: str = "auto",
-    memory_limit: float | None = None,
+    memory_limit: int | None = None,
 ) -> Table:
     """Read a CSV file; see :meth:`xpnet.Dataset.from_csv`."""
     kind = engine_class(engine)
-    limit = default_limit() if memory_limit is None else memory_limit
+    limit = limit_of(memory_limit)
     with long_cells():
         try:
             return _read(path, format, request, kind, limit, False)
@@ -78,7 +81,7 @@ def _read(
         layout, unsure = _layout(some, header, selection, format.decimal, request.keeps_missing)
         if unsure_as_text:
             layout = _with_text(layout, unsure)
-        body = start[first_lines(start, header.n_lines) :]
+        body = start[end_of_lines(start, header.n_lines) :]
         pieces.size = _SMALL_BLOCK if kind is None else _block_size(body)
         contents = _contents(itertools.chain([body], pieces), header, layout, kind, unsure)
         try:
@@ -134,7 +137,7 @@ def _layout(
 
 
 def _are_numbers(cells: list[str], decimal: str) -> bool:
-    """Whether some cells are numbers, and no other ones are missing."""
+    """Whether at least one cell is a number, and all others are numbers or missing."""
     some = False
     for cell in cells:
         if number(cell, decimal) is not None:
@@ -165,7 +168,7 @@ def _contents(
     kind: type[Engine] | None,
     unsure: Collection[int],
 ) -> Iterator[Content]:
-    """Yield the rows: by the library, or by ``csv`` where it refuses a block."""
+    """Yield the rows, read by an engine, or by ``csv`` where the engine refuses a block."""
     most_rows = max(_CELLS // layout.n_columns, 1)
     # Libraries do not agree what a blank line is, and need a delimiter of one byte.
     suited = 1 < layout.n_columns <= _MOST_COLUMNS and layout.delimiter.isascii()
@@ -208,7 +211,7 @@ def _line_of(
 
 
 def _named(path: Path, header: Header, error: LineError, request: Request) -> ValueError:
-    """Return an error for a line with the names of the file and the column."""
+    """Return an error that names the file, the line and the column."""
     where = f"{path}, line {error.line}"
     if error.place is None:
         guess = f" with the delimiter {header.delimiter!r} (a guess: delimiter= names another)"

@@ -1,4 +1,4 @@
-"""Opening text files: decompressed, and in UTF-8 whatever their encoding is."""
+"""Opening text files, compressed or not and in any encoding, as bytes in UTF-8."""
 
 import bz2
 import codecs
@@ -34,10 +34,10 @@ _BYTE_ORDER_MARKS = {  # UTF-32's begins with UTF-16's, so it comes first
 }
 
 _MOST_RATIO = 100
-"""How many times as large as a compressed file its content may be, even if that is over 1 GiB."""
+"""By what factor a compressed file may grow when decompressed, even if that is over 1 GiB."""
 
 
-class Text:
+class Utf8Stream:
     """The bytes of a text file in UTF-8, without a byte order mark, to be read once.
 
     Parameters
@@ -62,7 +62,7 @@ class Text:
         start = stream.read(4)
         for mark, marked in _BYTE_ORDER_MARKS.items():
             if start.startswith(mark):
-                # The codec of UTF-16 needs the mark; with the byte order named, it is a letter.
+                # The codec of UTF-16 needs the mark; that of UTF-16-LE takes it for a letter.
                 if marked == "utf-8" or codecs.lookup(encoding).name[-3:] in ("-le", "-be"):
                     start = start[len(mark) :]
                 if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
@@ -83,7 +83,7 @@ class Text:
         Raises
         ------
         ValueError
-            The file is damaged, in another encoding, or larger than expected.
+            The file is damaged, in another encoding, or larger than allowed when decompressed.
         """
         while True:
             raw, self._start = self._start + self._stream.read(size), b""
@@ -102,7 +102,7 @@ class Text:
 @contextmanager
 def opened(
     path: Path, encoding: str, compression: str | None, max_bytes: int | None
-) -> Iterator[Text]:
+) -> Iterator[Utf8Stream]:
     """Open a text file for reading.
 
     Parameters
@@ -134,7 +134,7 @@ def opened(
             first = file.peek(6)
             compression = next((n for magic, n in _MAGIC.items() if first.startswith(magic)), None)
         if compression is None:
-            yield Text(path, file, file, encoding)
+            yield Utf8Stream(path, file, file, encoding)
             return
         if max_bytes is None:
             max_bytes = max(MAX_BYTES, _MOST_RATIO * path.stat().st_size)
@@ -142,7 +142,7 @@ def opened(
             stream = _decompressed(path, file, compression, parts)
         except DAMAGED as error:
             raise DamagedFileError(f"{path} is damaged ({error}): get it again") from error
-        yield Text(path, file, Decompressed(path, stream, max_bytes), encoding)
+        yield Utf8Stream(path, file, Decompressed(path, stream, max_bytes), encoding)
 
 
 def _check_encoding(encoding: str) -> None:
@@ -177,7 +177,7 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> Any:
     members = [each for each in archive.infolist() if not each.is_dir()]
     members = [each for each in members if not each.filename.startswith("__MACOSX/")]
     if any(each.filename == "[Content_Types].xml" for each in members):
-        raise ValueError(f"{path} is a workbook or a document: export it as CSV in UTF-8")
+        raise ValueError(f"{path} is a workbook or a document: export it as a CSV file in UTF-8")
     if len(members) != 1:
         names = ", ".join(each.filename for each in members[:5])
         raise ValueError(f"{path} holds {len(members)} files ({names}): expected one")

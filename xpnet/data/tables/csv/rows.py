@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import advice, exceeds_float64, is_missing, number
-from ..texts import CellError, missing_cell, not_in_float64
+from ..cells import exceeds_float64, is_missing, number
+from ..texts import CellError, missing_cell, not_a_number, not_in_float64
 from .dialect import NOT_UTF8, is_blank, is_utf8
 from .engines.base import Content, Layout
 
 
 class LineError(ValueError):
-    """A line that cannot be read; the message is without the file's name.
+    """A line that cannot be read; the message does not name the file.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def rows_of(lines: Iterable[str], layout: Layout, first: int) -> Iterator[tuple[
             if not is_blank(row):  # of a single column
                 yield last, row
     except csv.Error as error:
-        what = f"no CSV ({error})"
+        what = f"not valid CSV ({error})"
         if "end of data" in str(error):
             what = "a quote is not closed"
         elif "field limit" in str(error):
@@ -191,7 +191,7 @@ def _number(cell: str, layout: Layout) -> float:
         return math.nan
     value = number(cell, layout.decimal)
     if value is None:
-        raise CellError(cell, f"{cell!r} is not a number: {advice(cell, layout.decimal)}")
+        raise not_a_number(cell, layout.decimal)
     if exceeds_float64(cell, value):
         raise not_in_float64(cell)
     return value

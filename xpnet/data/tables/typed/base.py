@@ -1,4 +1,4 @@
-"""What all columns of typed tables have in common."""
+"""What the readers of typed columns have in common."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..texts import Meaning
+
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is said about a table that is read, and what may be in it.
+    """How a table is called in messages, and what it may contain.
 
     Attributes
     ----------
@@ -23,7 +25,7 @@ class Rules:
     advice : str
         What to do about missing cells.
     is_whole : bool
-        Whether the table comes as one frame, so that all missing cells of a column can be counted.
+        Whether the table comes as one frame, so that the missing cells of a column can be counted.
     may_be_empty : bool, default False
         Whether it may have no rows.
     keeps_order : bool, default True
@@ -38,42 +40,35 @@ class Rules:
     keeps_order: bool = True
 
     def refuse_missing(self, what: str, missing: np.ndarray, start: int) -> None:
-        """Refuse missing cells unless they may be; ``missing`` has a boolean for each row."""
+        """Refuse missing cells unless they are to be kept.
+
+        Parameters
+        ----------
+        what : str
+            What the column is called in messages.
+        missing : bool array of shape (k,)
+            Whether each cell of a block is missing.
+        start : int
+            The number of the block's first row.
+        """
         if self.keeps_missing or not missing.any():
             return
-        has, first = "a missing value", "in"
+        has = "a missing value (NaN or None) in"
         if self.is_whole:
-            has, first = f"{np.count_nonzero(missing)} missing value(s)", "the first in"
-        separator = ", " if self.is_whole else " "
-        raise ValueError(
-            f"{what} has {has} (NaN or None){separator}{first} row "
-            f"{start + int(np.argmax(missing))}: {self.advice}"
-        )
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the numbers stand for that a column has given.
-
-    Attributes
-    ----------
-    values : array or None
-        The number that replaces each of them, if they are codes 0, 1, ...
-    names : list or None
-        The names of the categories, if it has some.
-    """
-
-    values: np.ndarray | None = None
-    names: list[str | None] | None = None
+            has = f"{np.count_nonzero(missing)} missing value(s) (NaN or None), the first in"
+        raise ValueError(f"{what} has {has} row {start + int(np.argmax(missing))}: {self.advice}")
 
 
 class Column(ABC):
-    """A column of a table that comes in blocks of rows.
+    """Reads a column block by block.
 
     Attributes
     ----------
     dtype : NumPy dtype
-        A type that holds the numbers of all blocks, and those that replace them in the end.
+        A type that holds what :meth:`read` returns for every block, and the numbers that replace
+        codes in the end.
+    is_code : bool
+        Whether :meth:`read` returns codes, whose meaning is known only after the last block.
     """
 
     is_code = False
@@ -84,12 +79,18 @@ class Column(ABC):
 
     @abstractmethod
     def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
-        """Return the numbers of a block whose first row has the number ``start``."""
+        """Return the numbers or codes of a block whose first row has the number ``start``."""
 
-    def feature(self) -> Result:
-        """Return what the numbers stand for if the column is a feature."""
-        return Result()
+    def feature(self) -> Meaning | None:
+        """Return what the codes of a feature stand for; None if they are the numbers themselves."""
+        return None
 
     @abstractmethod
     def label(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
-        """Return all of the column's numbers as a label, and the names of its classes or None."""
+        """Return the label, and the names of its classes or None.
+
+        Parameters
+        ----------
+        numbers : array of shape (n,)
+            What :meth:`read` has returned for all blocks.
+        """

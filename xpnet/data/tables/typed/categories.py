@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import Column, Result, Rules
+from ..texts import Meaning
+from .base import Column, Rules
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
 
 class CategoryColumn(Column):
-    """Values of a categorical type, numbered from 1; 0 stands for a missing one."""
+    """Values of a categorical type, coded from 1 by name; 0 stands for a missing one."""
 
     is_code = True
 
@@ -22,14 +23,14 @@ class CategoryColumn(Column):
         self._is_first, self._has_missing = True, False
 
     def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
-        """Return the number of each value among the names of all blocks."""
+        """Return the code of each value, which is the same in all blocks."""
         codes, names, is_ordered = categories_of(self.what, series)
         if self._is_first and is_ordered and self.rules.keeps_order:
             self._order = names
         elif self._order != names:
             self._order = None
         self._is_first = False
-        # The last one is that of -1, which stands for a missing value.
+        # The last number, 0, is that of -1, which stands for a missing value.
         numbers: np.ndarray = np.zeros(len(names) + 1, np.int64)
         for k, name in enumerate(names):
             numbers[k] = self._codes.setdefault(name, len(self._codes) + 1)
@@ -39,11 +40,11 @@ class CategoryColumn(Column):
         found: np.ndarray = numbers[codes]
         return found
 
-    def feature(self) -> Result:
-        """Return the names of the categories, with None at the end if some are missing."""
+    def feature(self) -> Meaning:
+        """Return the final codes and their names, with None at the end if some are missing."""
         names = self._names()
         values = self._values(names, len(names))
-        return Result(values, [*names, None] if self._has_missing else [*names])
+        return Meaning(values, [*names, None] if self._has_missing else [*names])
 
     def label(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
         """Return the classes, NaN where they are missing."""
@@ -59,6 +60,11 @@ class CategoryColumn(Column):
         values = np.full(len(names) + 1, missing, np.float64)
         values[[self._codes[name] for name in names]] = np.arange(len(names))
         return values
+
+
+def is_categorical(dtype: Any) -> bool:
+    """Whether a type of Narwhals is one of those that :func:`categories_of` reads."""
+    return str(dtype).startswith(("Categorical", "Enum"))
 
 
 def categories_of(what: str, series: "nw.Series[Any]") -> tuple[np.ndarray, list[str], bool]:
@@ -124,7 +130,7 @@ def _names(what: str, categories: list[Any]) -> list[str]:
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
         raise ValueError(
-            f"{what} has two categories that are written {double!r}, e.g. a number and a text: "
+            f"{what} has two categories that both read {double!r}, e.g. a number and a text: "
             "rename one"
         )
     return names

@@ -1,11 +1,11 @@
-"""Which kind of column a type has."""
+"""The reader for each type of column."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .base import Column, Rules
-from .categories import CategoryColumn
+from .categories import CategoryColumn, is_categorical
 from .numbers import NumberColumn
 from .objects import HINTS, are_texts, as_numbers, missing_cells
 from .texts import TextColumn
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 
 def column_for(name: str, series: "nw.Series[Any]", rules: Rules, may_be_missing: bool) -> Column:
-    """Return the column of a type that takes such values.
+    """Return a reader for a column of this type.
 
     Parameters
     ----------
     name : str
     series : narwhals.Series
-        All of the column, or an empty one of its type.
+        The whole column, or an empty one of the same type.
     rules : Rules
     may_be_missing : bool
-        Whether cells can be missing, of which ``series`` need not have one.
+        Whether any cell may turn out to be missing, even if none in ``series`` is.
 
     Raises
     ------
     TypeError
-        The values are no numbers, texts or categories; or some are numbers and others texts.
+        The values are not numbers, texts or categories; or some are numbers and others texts.
     """
     what, dtype = f"{rules.where}, column {name!r}", series.dtype
     kind = str(dtype)
     if kind == "String":
         return TextColumn(name, rules)
-    if kind.startswith(("Categorical", "Enum")):
+    if is_categorical(dtype):
         return CategoryColumn(name, rules)
     if dtype.is_decimal():
         return NumberColumn(name, rules, np.float64, may_be_missing)
@@ -49,14 +49,14 @@ def column_for(name: str, series: "nw.Series[Any]", rules: Rules, may_be_missing
         raise TypeError(f"{what} has the type {dtype}, expected numbers: {hint}")
     if dtype.is_nested() or kind == "Binary":
         raise TypeError(
-            f"{what} has the type {dtype}, expected numbers, texts or categories: make columns of "
-            "numbers of it, or leave it out"
+            f"{what} has the type {dtype}, expected numbers, texts or categories: turn it into "
+            "columns of numbers, or leave it out"
         )
     values = np.asarray(series.to_numpy())
     if values.dtype.kind in "biuf":  # a sparse column of pandas, say
         return NumberColumn(name, rules, values.dtype, may_be_missing)
     if values.dtype.kind != "O":
-        hint = HINTS.get(values.dtype.kind, "make numbers or texts of it, or leave it out")
+        hint = HINTS.get(values.dtype.kind, "turn it into numbers or texts, or leave it out")
         raise TypeError(f"{what} has the type {values.dtype}, expected numbers: {hint}")
     cells = series.to_list()
     if are_texts(what, cells, 0):

@@ -27,14 +27,14 @@ def column_names(X: Any) -> list[str] | None:
 
 
 def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":
-    """Return a data frame of any library in the form in which they are all alike.
+    """Return a data frame of any library as one of Narwhals.
 
     Raises
     ------
     TypeError
-        It is not a data frame of a library that is known, or it holds no data yet.
+        It is not a data frame of a known library, or it is lazy.
     ValueError
-        It has no columns, or two of one name.
+        It has no columns, or two of the same name.
     """
     import narwhals.stable.v2 as nw
 
@@ -64,6 +64,6 @@ def as_frame(where: str, X: Any) -> "nw.DataFrame[Any]":
 
 
 def is_lazy(X: Any) -> bool:
-    """Whether X has columns, but is neither a data frame nor an array: a LazyFrame, say."""
+    """Whether X has columns, but is neither a data frame nor an array, e.g. a LazyFrame."""
     known = hasattr(type(X), "columns") or hasattr(type(X), "collect_schema")
     return known and column_names(X) is None and not hasattr(X, "__array_namespace__")

@@ -1,4 +1,4 @@
-"""Reading data frames: a whole one, or those in which a file or a stream comes."""
+"""Reading a data frame, or the frames that are batches of a file or a stream."""
 
 import math
 import re
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....common.checks import check_count, check_texts
-from ..gathering import Gathered, default_limit, replace_codes
+from ....common.checks import check_texts
+from ..gathering import Gathered, replace_codes
 from ..selection import Request, Selection, check_name, select
 from ..table import Table
 from .base import Column, Rules
+from .categories import is_categorical
 from .choice import column_for
 from .frame_types import as_frame
 from .ids import IdColumn
@@ -25,7 +26,7 @@ _PIECE = 1 << 20
 """About how many numbers of a frame are read at a time where memory is limited."""
 
 _INDEX = re.compile(r"__index_level_\d+__")
-"""What pandas calls its index in the files that it writes, if the index has no name."""
+"""The column in which pandas writes an index without a name."""
 
 
 def read_frame(
@@ -51,7 +52,7 @@ def read_frame(
     may_be_empty : bool, default False
         Whether the frame may have no rows.
     limit : float, default infinity
-        The most bytes of numbers to keep in memory.
+        The most bytes that the features may take in memory.
     """
     whole = as_frame(where, frame)
     header = whole.columns
@@ -93,18 +94,20 @@ def read_batches(
     selection = _select(where, schema.columns, request)
     frames = (as_frame(where, batch) for batch in batches)
     may_be_missing = set(schema.columns).difference(never_missing)
-    # What is known of an order in a file or stream depends on the library that reads it.
+    # Libraries differ in whether they keep the order of categories in a file or stream.
     rules = replace(_rules(where, request, False), keeps_order=False)
     return _read(rules, schema.head(0), frames, selection, limit, may_be_missing)
 
 
 def check_same(used: Sequence[str], first: Any, its_name: str, other: Any, where: str) -> None:
-    """Refuse a table whose columns that are used are not those of the first one, by type."""
+    """Refuse a table in which a used column is missing, or has another type than in the first."""
     types, found = as_frame(its_name, first).schema, as_frame(where, other).schema
     for name in used:
         if name not in found:
             raise ValueError(f"{where} has no column {name!r}, which {its_name} has")
-        if types[name] != found[name] and not _are_categories(types[name], found[name]):
+        if types[name] != found[name] and not (
+            is_categorical(types[name]) and is_categorical(found[name])
+        ):
             raise ValueError(
                 f"{where}, column {name!r} has the type {found[name]}, but {its_name} has "
                 f"{types[name]}: expected one type"
@@ -115,11 +118,6 @@ def used_columns(where: str, header: Sequence[str], request: Request) -> list[st
     """Return the names of the columns that are read, in the order of the table."""
     selection = _select(where, header, request)
     return [header[k] for k in selection.used]
-
-
-def limit_of(memory_limit: int | None) -> float:
-    """Return the most bytes of numbers to keep in memory; by default half of what is free."""
-    return default_limit() if memory_limit is None else check_count("memory_limit", memory_limit)
 
 
 def _rules(
@@ -135,7 +133,7 @@ def _rules(
 
 
 def _select(where: str, header: Sequence[Any], request: Request) -> Selection:
-    """Return the columns that are used; pandas's index only if it is asked for."""
+    """Return the columns to take; an index of pandas without a name only if it is asked for."""
     names = [str(name) for name in header]
     exclude = check_texts("exclude", request.exclude)
     if request.columns is None:
@@ -158,7 +156,7 @@ def _read(
     limit: float,
     may_be_missing: Collection[Any],
 ) -> Table:
-    """Read the columns that are used of some frames."""
+    """Read the selected columns of frames whose rows follow each other."""
     own = schema.columns  # of pandas, not always texts
 
     def column(place: int) -> Column:
@@ -190,15 +188,15 @@ def _read(
                 gathered.add(block)
         if not start and not rules.may_be_empty:
             raise ValueError(f"{rules.where} has no rows: expected a row for each sample")
-        results = [each.feature() for each in features]
-        values = {k: each.values for k, each in enumerate(results) if each.values is not None}
+        meanings = [each.feature() for each in features]
+        values = {k: each.values for k, each in enumerate(meanings) if each is not None}
         if rules.is_whole:  # not copied, since it may be as large as memory allows
             replace_codes(block, values)
         X = block if rules.is_whole else gathered.finish(values)
     table = Table(selection.names, X)
-    for name, result in zip(selection.names, results, strict=False):
-        if result.names is not None:
-            table.categories[name] = result.names
+    for name, meaning in zip(selection.names, meanings, strict=False):
+        if meaning is not None and meaning.names is not None:
+            table.categories[name] = meaning.names
     if label is not None and selection.label is not None:
         all_labels = np.concatenate(labels) if labels else np.zeros(0, label.dtype)
         table.y, table.class_names = label.label(all_labels)
@@ -208,16 +206,16 @@ def _read(
 
 
 def _all_at_once(frame: "nw.DataFrame[Any]", places: list[int]) -> np.ndarray | None:
-    """Return columns that are numbers of one type, none missing; None if they are not.
+    """Return columns of numbers of one type, none of them missing; None if they are not that.
 
-    A frame of thousands of such columns takes much longer column by column.
+    Reading thousands of such columns one by one takes much longer.
     """
     all_types = list(frame.schema.values())
     types = {str(all_types[place]).lower() for place in places}
     if len(types) != 1 or (kind := types.pop()) not in _NUMBERS or not len(frame):
         return None
     numbers = frame[:, places].to_numpy()
-    # A type that can tell missing integers apart becomes another one, or objects.
+    # Nullable types may become another type, or objects.
     if numbers.dtype != kind or not np.isfinite(numbers).all():
         return None
     return np.array(numbers, order="C")
@@ -240,7 +238,3 @@ def _common_type(where: str, features: Sequence[Column]) -> np.dtype:
             f"{where} has columns of uint64 and of signed integers: cast them to one type"
         )
     return dtype
-
-
-def _are_categories(*types: Any) -> bool:
-    return all(str(dtype).startswith(("Categorical", "Enum")) for dtype in types)

@@ -21,7 +21,7 @@ class NumberColumn(Column):
     dtype : NumPy dtype
         The type of the cells.
     may_be_missing : bool
-        Whether a cell that may be missing could be.
+        Whether any cell may turn out to be missing.
     """
 
     def __init__(self, name: str, rules: Rules, dtype: Any, may_be_missing: bool) -> None:

@@ -49,7 +49,7 @@ def is_number(cell: Any) -> bool:
 
 
 def missing_cells(cells: Sequence[Any]) -> np.ndarray:
-    """Return which cells are missing, a boolean array."""
+    """Return a boolean array: whether each cell is missing."""
     return np.fromiter(map(is_missing, cells), bool, len(cells))
 
 
@@ -73,11 +73,13 @@ def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
     for row, cell in enumerate(cells, start):
         if isinstance(cell, str):
             text = text or (cell, row)
+        elif is_missing(cell):
+            continue
         elif is_number(cell) or isinstance(cell, Decimal):
-            number = number or (cell, row) if not is_missing(cell) else number
-        elif not is_missing(cell):
+            number = number or (cell, row)
+        else:
             kind = "c" if isinstance(cell, (complex, np.complexfloating)) else kind_of_time(cell)
-            advice = HINTS.get(kind, "make numbers or texts of them, or leave the column out")
+            advice = HINTS.get(kind, "turn them into numbers or texts, or leave the column out")
             raise TypeError(
                 f"{what} has {cell!r} ({type(cell).__name__}) in row {row}, not a number: {advice}"
             )
@@ -90,7 +92,7 @@ def are_texts(what: str, cells: Sequence[Any], start: int) -> bool:
 
 
 def as_numbers(what: str, cells: Sequence[Any], start: int = 0) -> np.ndarray:
-    """Return numbers as an array of booleans, integers or floats; none of them is missing.
+    """Return cells as an array of booleans, integers or floats; none may be missing.
 
     Raises
     ------
@@ -136,5 +138,5 @@ def not_exact(what: str, cell: Any, row: int, dtype: np.dtype) -> ValueError:
     """Return the error for an integer that the type of the numbers cannot hold."""
     return ValueError(
         f"{what} has {cell} in row {row}, but {dtype} cannot hold all of its digits: give the "
-        "column as id= if it names the rows, or leave it out"
+        "column as id= if it identifies the rows, or leave it out"
     )

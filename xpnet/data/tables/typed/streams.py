@@ -8,20 +8,21 @@ from typing import Any
 
 from ....backends import unknown_name
 from ....common.checks import check_path, check_text
+from ..gathering import limit_of
 from ..selection import Request
 from ..table import Table
 from .frame_types import column_names
-from .frames import check_same, limit_of, read_batches, read_frame, used_columns
+from .frames import check_same, read_batches, read_frame, used_columns
 
 _ROWS = 1 << 16
-"""How many rows pyarrow decodes at a time."""
+"""How many rows pyarrow decodes at a time, and polars at least."""
 
 _NUMBERS = 1 << 22
 """About how many numbers polars decodes at a time; it decodes whole groups of rows."""
 
 
 def read_arrow(data: Any, request: Request, memory_limit: int | None) -> Table:
-    """Read what gives Arrow data; see :meth:`xpnet.Dataset.from_arrow`."""
+    """Read Arrow data; see :meth:`xpnet.Dataset.from_arrow`."""
     limit = limit_of(memory_limit)
     if column_names(data) is not None:
         return read_frame(data, "data", request, limit=limit)
@@ -97,7 +98,7 @@ class _Arrow:
         """Yield the columns that are used of some rows at a time."""
         import pyarrow.parquet as pq
 
-        # Without a buffer of whole groups of rows, which may be as large as the file.
+        # A buffer would hold whole groups of rows, which may be as large as the file.
         with pq.ParquetFile(self.path, memory_map=True, pre_buffer=False) as file:
             yield from file.iter_batches(_ROWS, columns=list(used))
 
@@ -148,7 +149,7 @@ def _files(path: Any) -> list[Path]:
 
 
 def _engine(engine: str, reader: str) -> str:
-    """Return the library that reads, if it is installed."""
+    """Return the name of the library that is to read, which is installed."""
     if check_text("engine", engine) not in ("auto", "pyarrow", "polars"):
         raise unknown_name("engine", engine, ["auto", "pyarrow", "polars"])
     wanted = ("pyarrow", "polars") if engine == "auto" else (engine,)
@@ -160,10 +161,13 @@ def _engine(engine: str, reader: str) -> str:
 
 @contextmanager
 def _blaming(where: str) -> Iterator[None]:
-    """Begin the message of whatever a library raises with the name of the file or argument."""
+    """Turn a library's error about data that it cannot read into a ValueError that names them.
+
+    Missing rights, libraries and memory are not the data's fault.
+    """
     try:
         yield
-    except (ImportError, MemoryError):
+    except (ImportError, MemoryError, PermissionError):
         raise
     except BaseException as error:
         # A PanicException of polars is not an Exception.
@@ -177,7 +181,7 @@ def _blaming(where: str) -> Iterator[None]:
 
 
 def _guarded(batches: Iterable[Any], where: str) -> Iterator[Any]:
-    """Yield the batches; what happens to them afterwards is not blamed on the library."""
+    """Yield the batches; errors in the code that uses them are not turned into others."""
     with _blaming(where):
         iterator = iter(batches)
     while True:

@@ -1,12 +1,13 @@
 """Columns of text."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..cells import MISSING_TEXT, is_missing, number
-from ..texts import CellError, Texts, feature_meaning, label_meaning
-from .base import Column, Result, Rules
+from ..cells import is_missing, is_missing_category, number
+from ..texts import CellError, Meaning, Texts, feature_meaning, label_meaning
+from .base import Column, Rules
 from .objects import are_texts
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class TextColumn(Column):
-    """Texts, numbered from 0.
+    """Texts, coded from 0.
 
-    If cells may be missing and all are, or the others are "true" and "false", they become numbers
-    and NaN. So ``dtype`` is a type of floats then.
+    Where cells may be missing, ``dtype`` is float64: a column without any value becomes NaN, and
+    so do the missing cells of one of "true" and "false".
     """
 
     is_code = True
@@ -28,7 +29,7 @@ class TextColumn(Column):
         self._first_rows: list[int] = []
 
     def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
-        """Return the number of each text among all distinct ones; None counts as ''."""
+        """Return the code of each text; a missing cell counts as the text ""."""
         cells = series.to_list()
         missing = np.fromiter((not isinstance(cell, str) for cell in cells), bool, len(cells))
         if missing.any():
@@ -43,39 +44,36 @@ class TextColumn(Column):
             self._first_rows += first[-n_new:].tolist()
         return codes
 
-    def feature(self) -> Result:
-        """Return the names of the categories, sorted."""
-        self._check()
-        try:
-            meaning = feature_meaning(self._texts, ".", self.rules.keeps_missing)
-        except CellError as error:
-            raise self._refusal(error) from None
-        return Result(meaning.values, meaning.names)
+    def feature(self) -> Meaning:
+        """Return the codes and the names of the categories, sorted."""
+        return self._meaning(feature_meaning)
 
     def label(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
         """Return the classes, whose names are sorted."""
+        y, names = self._meaning(label_meaning).label(numbers.astype(np.int64))
+        return (y if np.isnan(y).any() else y.astype(np.int64)), names
+
+    def _meaning(self, meaning_of: Callable[[Texts, str, bool], Meaning]) -> Meaning:
         self._check()
         try:
-            meaning = label_meaning(self._texts, ".", self.rules.keeps_missing)
+            return meaning_of(self._texts, ".", self.rules.keeps_missing)
         except CellError as error:
-            raise self._refusal(error) from None
-        y = meaning.values[numbers.astype(np.int64)]
-        names = None if meaning.names is None else [str(name) for name in meaning.names]
-        return (y if np.isnan(y).any() else y.astype(np.int64)), names
+            row = self._row(error.text)
+            raise ValueError(f"{self.what}, row {row}: {error.reason}") from None
 
     def _check(self) -> None:
         """Refuse texts that stand for missing values, and columns of numbers written as text."""
         texts = self._texts.distinct
-        numbers = [each for each in texts if not is_missing(each) and number(each) is not None]
-        if numbers and all(is_missing(each) or number(each) is not None for each in texts):
+        there = [each for each in texts if not is_missing(each)]
+        numbers = [each for each in there if number(each) is not None]
+        if numbers and len(numbers) == len(there):
             raise TypeError(
                 f"{self.what} has numbers written as text, the first {numbers[0]!r} in row "
                 f"{self._row(numbers[0])}: convert the column with astype(float), or to a "
                 "categorical type if they are names"
             )
-        stand_for_missing = [each for each in texts if each.strip().lower() in MISSING_TEXT]
-        if stand_for_missing and not self.rules.keeps_missing:
-            text = stand_for_missing[0]
+        text = next(filter(is_missing_category, texts), None)
+        if text is not None and not self.rules.keeps_missing:
             raise ValueError(
                 f"{self.what} has {text!r} in row {self._row(text)}, which stands for a missing "
                 f"value: {self.rules.advice}"
@@ -83,6 +81,3 @@ class TextColumn(Column):
 
     def _row(self, text: str) -> int:
         return self._first_rows[self._texts.distinct.index(text)]
-
-    def _refusal(self, error: CellError) -> ValueError:
-        return ValueError(f"{self.what}, row {self._row(error.text)}: {error.reason}")

@@ -9,10 +9,10 @@ from .....common.checks import check_text
 from .base import Engine
 
 ENGINES = {"pyarrow": "PyArrow", "polars": "Polars", "pandas": "Pandas"}
-"""The class of each engine, by the library's name: those that refuse most of what is wrong first.
+"""The class of each engine, by the library's name, the strictest library first.
 
-Where a row has too few cells, polars and pandas fill it up in silence, so that more blocks have to
-be read again. All three are as fast as one another.
+Polars and pandas silently pad rows that have too few cells, so more blocks are in doubt and have to
+be read again. Otherwise, all three are about equally fast.
 """
 
 

@@ -30,7 +30,7 @@ class Pandas(Engine):
             "na_values": {place: list(self.MISSING) for place in layout.numbers},
             "encoding_errors": "strict",
         }
-        if int(pd.__version__.partition(".")[0]) < 3:  # whose default may be off by one digit
+        if int(pd.__version__.partition(".")[0]) < 3:  # its default may be wrong in the last digit
             self._options["float_precision"] = "round_trip"
 
     def read(self, block: bytes) -> Content | None:
@@ -39,11 +39,11 @@ class Pandas(Engine):
             return None
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # such as that rows with more cells are cut
+                warnings.simplefilter("error")  # e.g. about rows that were cut
                 table = pd.read_csv(io.BytesIO(block), **self._options)
         except (ValueError, Warning):  # its own errors are ValueErrors
             return None
-        # It fills rows up that have too few cells: then the last one is missing.
+        # A row with too few cells has been padded, so its last cell is missing.
         last = table[self.layout.n_columns - 1]
         if last.isna().any() or (last.dtype.kind != "f" and (last == "").any()):
             return None

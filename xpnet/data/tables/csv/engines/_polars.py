@@ -31,7 +31,7 @@ class Polars(Engine):
 
     def read(self, block: bytes) -> Content | None:
         """Return the cells of some rows, or None."""
-        if self.layout.decimal != "." and b"." in block:  # it would read both as decimal signs
+        if self.layout.decimal != "." and b"." in block:  # polars would read both as decimal signs
             return None
         if b"\r" in block:
             if b'"' in block:
@@ -41,7 +41,7 @@ class Polars(Engine):
             table = pl.read_csv(block, **self._options)
         except (pl.exceptions.PolarsError, UnicodeError):
             return None
-        # It fills rows up that have too few cells: then the last one is missing.
+        # A row with too few cells has been padded, so its last cell is missing.
         last = table[table.columns[-1]]
         if last.null_count() or (last.dtype == pl.String and (last == "").any()):
             return None

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Layout(NamedTuple):
-    """The columns of a CSV file and how they are written.
+    """The columns of a CSV file, and how its cells are written.
 
     Attributes
     ----------
@@ -52,8 +52,8 @@ class Content(NamedTuple):
 class Engine(ABC):
     """Reads blocks of a CSV file by a library.
 
-    It must not do better than Python's ``csv`` and ``float``, only faster. So it refuses a block
-    wherever it might understand it in another way, and ``csv`` reads that block instead.
+    The result must be that of Python's ``csv`` and ``float``. So an engine refuses every block that
+    it might read differently, and ``csv`` reads that block instead.
 
     Parameters
     ----------
@@ -61,24 +61,12 @@ class Engine(ABC):
     """
 
     MISSING = (
-        "",
-        "NaN",
-        "nan",
-        "NA",
-        "N/A",
-        "n/a",
-        "null",
-        "NULL",
-        "None",
-        "?",
-        "-",
-        "<NA>",
-        "#N/A",
-    )
-    """The usual texts for missing numbers; a block with others is left to ``csv``."""
+        "", "NaN", "nan", "NA", "N/A", "n/a", "null", "NULL", "None", "?", "-", "<NA>", "#N/A",
+    )  # fmt: skip
+    """The usual texts for missing numbers; blocks with others are left to ``csv``."""
 
     LEAST_ROWS = 40
-    """The fewest rows for which the library's costs of each column are worth their while."""
+    """With fewer rows, a library's overhead for each column costs more than it saves."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
