@@ -136,13 +136,15 @@ class Dataset(FromTables, WithCategories):
     def X(self) -> Any:
         """The features as an array, a CSR matrix or stored data; setting them reads others.
 
-        Features with categories must hold codes of the same categories again.
+        Features with categories must hold codes of the same categories again. The columns of a data
+        frame must be in the order of ``feature_names``.
         """
         return self._features.X
 
     @X.setter
     def X(self, X: Any) -> None:
-        features, _, found = reading.read_features(X)
+        features, columns, found = reading.read_features(X)
+        reading.check_order(columns, self.feature_names)
         check_same_categories(with_names(found, self.feature_names), self.categories)
         check_categories(self.categories, self.feature_names, features)
         self._features = features

@@ -230,6 +230,15 @@ def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | 
     return names
 
 
+def check_order(columns: list[str], names: list[str] | None) -> None:
+    """Refuse the columns of a data frame that are those of the features in another order."""
+    if names is not None and columns != names and sorted(columns) == sorted(names):
+        raise ValueError(
+            f"X has the columns {shown(columns)}: expected the order of feature_names, "
+            f"{shown(names)}"
+        )
+
+
 def move_beside(name: str, values: Array, features: Features, dimensions: tuple[int, ...]) -> Array:
     """Move labels or weights to the device of the features; to the host if those have none."""
     if values.ndim not in dimensions:
