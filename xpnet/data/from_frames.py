@@ -109,9 +109,9 @@ class FromFrames:
             A reader of record batches, a result of DuckDB, a data frame; also a data set or a
             scanner of pyarrow. It is read once.
         label, columns, exclude, id, missing
-            See `from_frame`; but the names of all categories are sorted. With ``missing="keep"``,
-            whole numbers and booleans that the stream allows to be missing become ``float64``,
-            since later batches may lack some.
+            See `from_frame`; but the names of all categories are sorted, without those that no row
+            has. With ``missing="keep"``, whole numbers and booleans that the stream allows to be
+            missing become ``float64``, since later batches may lack some.
         memory_limit : int, optional
             The most bytes of numbers to keep in memory; by default half of the free memory. If
             there are more, ``X`` is a memory map of a temporary file.
@@ -160,9 +160,10 @@ class FromFrames:
             A file; or a folder, whose files ``*.parquet`` are read in the order of their names. All
             files must have the same types in the columns that are read.
         label, columns, exclude, id, missing
-            See `from_frame`; but the names of all categories are sorted. With ``missing="keep"``,
-            whole numbers and booleans become ``float64``, since later rows may lack some. An index
-            of pandas without a name is a feature only if ``columns`` has it.
+            See `from_frame`; but the names of all categories are sorted, without those that no row
+            has. With ``missing="keep"``, whole numbers and booleans become ``float64``, since later
+            rows may lack some. An index of pandas without a name is a feature only if ``columns``
+            has it.
         engine : "auto", "pyarrow" or "polars", default "auto"
             The library that decodes the file: pyarrow if it is installed. Both give the same data
             set. Polars decodes more rows at a time.
