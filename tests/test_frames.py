@@ -666,6 +666,19 @@ def test_other_features_have_the_same_categories():
             without.X = frame
 
 
+@pytest.mark.parametrize("make", [Dataset, Dataset.from_frame, Dataset.from_arrow])
+def test_later_changes_of_a_frame_change_no_data_set(make):
+    frame = pd.DataFrame({"a": [1.5, 2.5], "y": [3.5, 4.5], "n": [5, 6]})
+    if make is Dataset:
+        data = Dataset(frame[["a"]], frame["y"], ids=frame["n"], sample_weight=frame["a"])
+    else:
+        data = make(frame, "y", id="n")
+    frame.loc[0] = [10, 20, 30]
+    assert (data.X.tolist(), data.y.tolist()) == ([[1.5], [2.5]], [3.5, 4.5])
+    assert data.ids.tolist() == [5, 6]
+    assert data.sample_weight is None or data.sample_weight.tolist() == [1.5, 2.5]
+
+
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
 def test_other_features_have_the_same_order(make):
     data = Dataset(make({"a": [1, 2], "b": [3, 4]}))
@@ -743,6 +756,15 @@ def test_a_column_that_the_schema_says_is_complete_stays_whole():
     schema = pa.schema([pa.field("a", pa.int64(), nullable=False)])
     given = pa.table({"a": [2**62 + 1]}, schema=schema)
     assert Dataset.from_arrow(reader(given), missing="keep").X.tolist() == [[2**62 + 1]]
+
+
+@pytest.mark.parametrize("cells", [[1, None], [True, None]], ids=str)
+@pytest.mark.parametrize("label", [None, "a"])
+def test_a_column_that_the_schema_wrongly_says_is_complete_is_refused(cells, label):
+    schema = pa.schema([pa.field("a", pa.array(cells).type, nullable=False), ("b", pa.int8())])
+    table = pa.Table.from_arrays([pa.array(cells), pa.array([1, 2], pa.int8())], schema=schema)
+    with pytest.raises(ValueError, match="column 'a' has a missing value in row 1, but its type"):
+        Dataset.from_arrow(table.to_reader(), label, missing="keep")
 
 
 def test_a_stream_that_fails_is_named():

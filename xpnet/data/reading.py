@@ -104,7 +104,8 @@ def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
     if names is None:
         own = getattr(frame, "name", None)
         what = f"{name} ({own!r})" if own else name
-        return _read_column(what, frame.to_numpy()), [str(own)] if own else []
+        # A copy, because the frame may change later.
+        return _read_column(what, np.array(frame.to_numpy())), [str(own)] if own else []
     parts = [
         _read_column(f"{name}, column {column!r}", series.to_numpy())
         for column, series in zip(names, as_frame(name, frame).iter_columns(), strict=True)
@@ -160,7 +161,8 @@ def refuse_times(name: str, values: Any) -> None:
     """
     # By column, because NumPy may convert a whole table of several types to floats.
     if hasattr(values, "columns"):
-        for column in values.columns:
+        # The columns of pyarrow's tables are arrays.
+        for column in getattr(values, "column_names", values.columns):
             refuse_times(f"{name}, column {str(column)!r},", np.asarray(values[column]))
         return
     try:

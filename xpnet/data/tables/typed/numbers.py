@@ -61,6 +61,11 @@ class NumberColumn(Column):
         self.rules.refuse_missing(self.what, missing, start)
         if not missing.any():
             return exact(self.what, numbers, self.dtype, range(start, start + len(numbers)))
+        if self.dtype.kind != "f":  # the table says of the column that it has no missing values
+            raise ValueError(
+                f"{self.what} has a missing value in row {start + int(np.argmax(missing))}, but "
+                "its type says that it has none: fill it in, or declare the column as nullable"
+            )
         found = exact(self.what, numbers, self.dtype, np.flatnonzero(~missing) + start)
         complete = np.full(len(missing), np.nan, self.dtype)
         complete[~missing] = found
