@@ -593,6 +593,15 @@ def test_labels_too_large_for_integers_stay_floats(read, value):
     assert data.y.dtype == np.float64
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_labels_of_two_bytes(make):
+    def read(*labels):
+        return Dataset.from_frame(make({"a": [1, 2], "y": np.array(labels, np.float16)}), "y").y
+
+    assert (read(3, 4).tolist(), read(3, 4).dtype) == ([3, 4], np.int64)
+    assert read(np.inf, 4).tolist() == [np.inf, 4]
+
+
 def test_names_that_are_not_texts_become_texts():
     frame = pd.DataFrame({1: [1, 2], ("a", 2): [3, 4], None: [5, 6]})
     data = Dataset.from_frame(frame)

@@ -74,8 +74,10 @@ class NumberColumn(Column):
     def label(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
         """Return whole numbers as int64, booleans as classes."""
         names = ["False", "True"] if self._is_flag else None
-        if numbers.dtype.kind == "f" and not _are_whole(numbers):
-            return numbers.astype(np.float64), names
+        if numbers.dtype.kind == "f":
+            numbers = numbers.astype(np.float64)  # float16 has no 2**53, only infinity
+            if not _are_whole(numbers):
+                return numbers, names
         return exact(self.what, numbers, np.dtype(np.int64), range(len(numbers))), names
 
 
