@@ -54,6 +54,19 @@ def test_names_of_columns_are_kept_and_held_to(frame, kind, settings):
         est.predict(frame[NAMES[::-1]])
 
 
+def test_tables_of_pyarrow_are_taken():
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({name: pa.array(X[:, k]) for k, name in enumerate(NAMES)})
+    est = made(ours, "MLPClassifier", early_stopping=True)
+    est.fit(table, CLASSES, validation_data=(table, CLASSES))
+    assert est.feature_names_in_.tolist() == NAMES
+    with pytest.raises(ValueError, match="must be in the same order as they were in fit"):
+        est.predict(table.select(NAMES[::-1]))
+    times = pa.table({"a": pa.array(X[:, 0]), "b": pa.array([0] * len(X), pa.timestamp("s"))})
+    with pytest.raises(TypeError, match="X, column 'b', has dates or durations"):
+        est.fit(times, CLASSES)
+
+
 def test_a_scorer_and_validation_data_of_frames_do_without_a_warning(frame):
     est = made(ours, "MLPClassifier", early_stopping=True, scoring="f1_macro")
     est.fit(frame, CLASSES)

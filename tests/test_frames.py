@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xpnet import Dataset, DenseLayer, NeuralNetwork, train_test_split
-from xpnet.data.tables.typed import streams
+from xpnet.data.tables.typed import categories, streams
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -225,7 +225,7 @@ CATEGORICAL = {
 }
 
 
-@pytest.mark.parametrize("make", [Dataset.from_frame, Dataset.from_arrow, Dataset])
+@pytest.mark.parametrize("make", [Dataset.from_frame, Dataset])
 @pytest.mark.parametrize("source", CATEGORICAL)
 def test_categorical_types_keep_their_order(source, make):
     library = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "pyarrow": pa.table}
@@ -233,6 +233,56 @@ def test_categorical_types_keep_their_order(source, make):
     data = make(frame)
     assert data.X.ravel().tolist() == [1, 0]
     assert data.categories == {"size": SIZES}
+
+
+@pytest.mark.parametrize("source", STREAMS)
+def test_streams_and_files_have_sorted_names_that_some_row_has(source, tmp_path):
+    sizes = pa.DictionaryArray.from_arrays([1, 0, 1], SIZES)
+    data = STREAMS[source](tmp_path, columns(size=sizes, y=sizes), "y")
+    assert (data.X.ravel().tolist(), data.y.tolist()) == ([0, 1, 0], [0, 1, 0])
+    assert data.categories == {"size": ["large", "small"]}
+    assert data.class_names == ["large", "small"]
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_a_dictionary_longer_than_its_batches_is_not_read_again_for_each(limit, monkeypatch):
+    read = []
+    monkeypatch.setattr(categories, "_name", lambda what, value: read.append(value) or value)
+    names = [f"name{k}" for k in range(1000)]
+    table = columns(a=pa.DictionaryArray.from_arrays(np.arange(1000), names))
+    data = Dataset.from_arrow(table.to_reader(max_chunksize=10), memory_limit=limit)
+    assert data.categories == {"a": sorted(names)}
+    assert len(read) == 1000
+
+
+@pytest.mark.parametrize("make", [Dataset.from_frame, Dataset.from_arrow])
+def test_numbers_in_dictionaries_that_are_missing_or_equal(make):
+    halves = pa.DictionaryArray.from_arrays([0, 1, 2, 3], [0.5, float("nan"), 0.0, -0.0])
+    frame = pa.concat_tables([columns(a=halves), columns(a=halves)])
+    data = make(frame, missing="keep")
+    assert sorted(data.categories["a"][:-1]) == ["0.0", "0.5"]
+    names = [data.categories["a"][k] for k in data.X[:, 0]]
+    assert names == 2 * ["0.5", None, "0.0", "0.0"]
+    with pytest.raises(ValueError, match=r"column 'a' has .* missing value.* in row 1"):
+        make(frame)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8()])
+def test_a_dictionary_as_long_as_its_codes_allow(kind):
+    names = [f"{k:03}" for k in range(128 if kind == pa.int8() else 256)]
+    codes = pa.array([1, None, len(names) - 1], kind)
+    data = Dataset.from_frame(
+        columns(a=pa.DictionaryArray.from_arrays(codes, names)), missing="keep"
+    )
+    assert data.X.ravel().tolist() == [1, len(names), len(names) - 1]
+
+
+@pytest.mark.parametrize("engine", ["pyarrow", "polars"])
+def test_binary_categories_are_refused(engine, tmp_path):
+    table = columns(a=pa.DictionaryArray.from_arrays([0, 1], [b"x", b"y"]))
+    for read in (from_parquet(engine), FRAMES["pandas"], FRAMES["pyarrow"]):
+        with pytest.raises(TypeError, match="column 'a' has the "):
+            read(tmp_path, table)
 
 
 @pytest.mark.parametrize("source", CATEGORICAL)
@@ -342,6 +392,11 @@ def test_a_column_without_values(read):
     with pytest.raises(ValueError, match=r"column 'b' has .*missing.*row 0"):
         read(table)
     np.testing.assert_array_equal(read(table, missing="keep").X, [[1, np.nan], [2, np.nan]])
+
+
+def test_a_column_of_no_type_is_of_float64(read):
+    data = read(columns(a=pa.nulls(3)), missing="keep")
+    assert (data.X.dtype, np.isnan(data.X).all()) == (np.float64, True)
 
 
 @pytest.mark.parametrize("source", [name for name in SOURCES if not name.endswith(LOSSY)])
@@ -487,6 +542,39 @@ def test_ids_are_texts_or_integers(read):
         read(columns(x=["a", "b", None], a=[1.0, 2.0, 3.0]), id="x", missing="keep")
 
 
+def test_ids_may_be_as_large_as_64_bits_allow(read):
+    large = 2**64 - 1
+    ids = read(columns(n=pa.array([large, 1, 3, 4], pa.uint64()), a=[1, 2, 3, 4]), id="n").ids
+    assert (ids.tolist(), ids.dtype) == ([large, 1, 3, 4], np.uint64)
+    ids = read(columns(n=pa.array([1, 3, 4, large], pa.uint64()), a=[1, 2, 3, 4]), id="n").ids
+    assert (ids.tolist(), ids.dtype) == ([1, 3, 4, large], np.uint64)
+
+
+def test_ids_keep_their_last_characters_and_take_little_room(read):
+    names = ["a\0", "a", "b" * 100_000, "c"]
+    ids = read(columns(n=names, a=[1, 2, 3, 4]), id="n").ids
+    assert ids.tolist() == names
+    assert ids.dtype == object
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([1, True], r"True \(bool\) in row 1: expected texts, or integers of at most 64"),
+        ([1.0, 2.0], r"1.0 \(float\) in row 0: expected texts, or integers of at most 64"),
+        ([1, 2**64], rf"{2**64} \(int\) in row 1: expected texts, or integers of at most 64"),
+        ([-1, 2**63], "negative integers, and others above"),
+        (["x", 1], "text"),
+    ],
+)
+@pytest.mark.parametrize("make", [Dataset.from_frame, Dataset.from_arrow])
+def test_other_ids_of_python_objects_are_refused(make, cells, words, monkeypatch):
+    monkeypatch.setattr("xpnet.data.tables.typed.frames._PIECE", 1)
+    frame = pd.DataFrame({"n": pd.Series(cells, dtype=object), "a": [1.5, 2.5]})
+    with pytest.raises(TypeError, match=f"id='n' has .*{words}"):
+        make(frame, id="n")
+
+
 def test_labels(read):
     whole = read(columns(a=[1, 2, 3], y=[1.0, 2.0, 3.0]), "y")
     assert (whole.y.dtype, whole.class_names) == (np.int64, None)
@@ -503,6 +591,15 @@ def test_labels_too_large_for_integers_stay_floats(read, value):
     data = read(columns(a=[1, 2], y=[value, 1.0]), "y")
     assert data.y.tolist() == [value, 1.0]
     assert data.y.dtype == np.float64
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_labels_of_two_bytes(make):
+    def read(*labels):
+        return Dataset.from_frame(make({"a": [1, 2], "y": np.array(labels, np.float16)}), "y").y
+
+    assert (read(3, 4).tolist(), read(3, 4).dtype) == ([3, 4], np.int64)
+    assert read(np.inf, 4).tolist() == [np.inf, 4]
 
 
 def test_names_that_are_not_texts_become_texts():
@@ -578,6 +675,29 @@ def test_other_features_have_the_same_categories():
             without.X = frame
 
 
+@pytest.mark.parametrize("make", [Dataset, Dataset.from_frame, Dataset.from_arrow])
+def test_later_changes_of_a_frame_change_no_data_set(make):
+    frame = pd.DataFrame({"a": [1.5, 2.5], "y": [3.5, 4.5], "n": [5, 6]})
+    if make is Dataset:
+        data = Dataset(frame[["a"]], frame["y"], ids=frame["n"], sample_weight=frame["a"])
+    else:
+        data = make(frame, "y", id="n")
+    frame.loc[0] = [10, 20, 30]
+    assert (data.X.tolist(), data.y.tolist()) == ([[1.5], [2.5]], [3.5, 4.5])
+    assert data.ids.tolist() == [5, 6]
+    assert data.sample_weight is None or data.sample_weight.tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_other_features_have_the_same_order(make):
+    data = Dataset(make({"a": [1, 2], "b": [3, 4]}))
+    with pytest.raises(ValueError, match=r"X has the columns \['b', 'a'\]: expected the order"):
+        data.X = make({"b": [30, 40], "a": [10, 20]})
+    assert data.X.tolist() == [[1, 3], [2, 4]]
+    data.X = make({"a": [10, 20], "b": [30, 40]})
+    assert data.X.tolist() == [[10, 30], [20, 40]]
+
+
 @pytest.mark.parametrize("make", [lambda t: t.to_pandas(), pl.from_arrow, lambda t: t])
 def test_the_constructor_says_what_to_do_about_missing_cells(make):
     frame = make(columns(a=[1.0, None, None]))
@@ -645,6 +765,15 @@ def test_a_column_that_the_schema_says_is_complete_stays_whole():
     schema = pa.schema([pa.field("a", pa.int64(), nullable=False)])
     given = pa.table({"a": [2**62 + 1]}, schema=schema)
     assert Dataset.from_arrow(reader(given), missing="keep").X.tolist() == [[2**62 + 1]]
+
+
+@pytest.mark.parametrize("cells", [[1, None], [True, None]], ids=str)
+@pytest.mark.parametrize("label", [None, "a"])
+def test_a_column_that_the_schema_wrongly_says_is_complete_is_refused(cells, label):
+    schema = pa.schema([pa.field("a", pa.array(cells).type, nullable=False), ("b", pa.int8())])
+    table = pa.Table.from_arrays([pa.array(cells), pa.array([1, 2], pa.int8())], schema=schema)
+    with pytest.raises(ValueError, match="column 'a' has a missing value in row 1, but its type"):
+        Dataset.from_arrow(table.to_reader(), label, missing="keep")
 
 
 def test_a_stream_that_fails_is_named():
@@ -764,3 +893,10 @@ def test_a_frame_in_place_of_data_is_told_how_to_name_its_label(convert):
     ):
         with pytest.raises(TypeError, match=r"Dataset\.from_frame\(frame, label=\.\.\.\)"):
             refused()
+
+
+def test_the_names_of_a_frame_are_not_swapped():
+    frame = pd.DataFrame({"b": [1], "a": [2]})
+    with pytest.raises(ValueError, match="order"):
+        Dataset(frame, feature_names=["a", "b"])
+    assert Dataset(frame, feature_names=["c", "d"]).feature_names == ["c", "d"]

@@ -124,27 +124,21 @@ class Dataset(FromTables, WithCategories):
     @classmethod
     def _from_table(cls, table: Table) -> "Dataset":
         """Return a data set with the content of a table."""
-        return cls(
-            table.X,
-            table.y,
-            table.names,
-            table.label_name,
-            class_names=table.class_names,
-            categories=table.categories,
-            ids=table.ids,
-        )
+        return cls(**vars(table))
 
     @property
     def X(self) -> Any:
         """The features as an array, a CSR matrix or stored data.
 
         They can be set to others. A feature with categories must then hold codes of the same ones.
+        The columns of a data frame must be in the order of ``feature_names``.
         """
         return self._features.X
 
     @X.setter
     def X(self, X: Any) -> None:
-        features, _, found = reading.read_features(X)
+        features, columns, found = reading.read_features(X)
+        reading.check_order(columns, self.feature_names)
         check_same_categories(with_names(found, self.feature_names), self.categories)
         check_categories(self.categories, self.feature_names, features)
         self._features = features

@@ -111,9 +111,9 @@ class FromFrames:
             E.g. a reader of record batches, a result of DuckDB or a data frame. A data set or a
             scanner of pyarrow is taken, too. The data are read once.
         label, columns, exclude, id, missing
-            See `from_frame`; but the names of all categories are sorted. With ``missing="keep"``,
-            integers and booleans become ``float64`` unless the schema says that none is missing,
-            since a later batch may lack some.
+            See `from_frame`; but the names of all categories are sorted, without those that no row
+            has. With ``missing="keep"``, integers and booleans become ``float64`` unless the schema
+            says that none is missing, since a later batch may lack some.
         memory_limit : int, optional
             The most bytes that the features may take in memory; by default, half of the free
             memory. Larger features are written to a temporary file, of which ``X`` is a memory map.
@@ -162,9 +162,10 @@ class FromFrames:
             A file; or a folder, whose files ``*.parquet`` are read in the order of their names. The
             columns that are read must have the same types in all files.
         label, columns, exclude, id, missing
-            See `from_frame`; but the names of all categories are sorted. With ``missing="keep"``,
-            integers and booleans become ``float64``, since later rows may lack some. An index of
-            pandas without a name is a feature only if ``columns`` has it.
+            See `from_frame`; but the names of all categories are sorted, without those that no row
+            has. With ``missing="keep"``, integers and booleans become ``float64``, since later rows
+            may lack some. An index of pandas without a name is a feature only if ``columns`` has
+            it.
         engine : {"auto", "pyarrow", "polars"}, default "auto"
             The library that decodes the files; by default, pyarrow if it is installed. Both give
             the same result. Polars decodes more rows at a time, which takes more memory.

@@ -29,7 +29,7 @@ def check_ids(given: Any, n: int) -> np.ndarray | None:
     elif is_array(given):
         ids = to_host(given)
     elif hasattr(given, "to_numpy"):  # a Series
-        ids = given.to_numpy()
+        ids = np.array(given.to_numpy())  # the frame of the Series may change later
     else:
         ids = np.asarray(given, dtype=object)
     if ids.shape != (n,):

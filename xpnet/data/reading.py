@@ -50,7 +50,7 @@ def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | Non
             raise _not_numbers("X", np.dtype(X.dtype))
     elif column_names(X) is not None or is_lazy(X):
         table = read_frame(X, "X", Request(), advice=_KEEP, may_be_empty=True)
-        rows, names = table.X, table.names
+        rows, names = table.X, table.feature_names
         categories = {names.index(name): found for name, found in table.categories.items()}
     else:
         rows, names = read_numbers("X", X)
@@ -102,7 +102,8 @@ def _read_frame(name: str, frame: Any) -> tuple[np.ndarray, list[str]]:
     if names is None:
         own = getattr(frame, "name", None)
         what = f"{name} ({own!r})" if own else name
-        return _read_column(what, frame.to_numpy()), [str(own)] if own else []
+        # A copy, because the frame may change later.
+        return _read_column(what, np.array(frame.to_numpy())), [str(own)] if own else []
     parts = [
         _read_column(f"{name}, column {column!r}", series.to_numpy())
         for column, series in zip(names, as_frame(name, frame).iter_columns(), strict=True)
@@ -158,7 +159,8 @@ def refuse_times(name: str, values: Any) -> None:
     """
     # By column, because NumPy may convert a whole table of several types to floats.
     if hasattr(values, "columns"):
-        for column in values.columns:
+        # The columns of pyarrow's tables are arrays.
+        for column in getattr(values, "column_names", values.columns):
             refuse_times(f"{name}, column {str(column)!r},", np.asarray(values[column]))
         return
     try:
@@ -227,7 +229,17 @@ def check_names(given: Any, columns: list[str], n_features: int) -> list[str] | 
     if len(names) != n_features:
         raise ValueError(f"feature_names has {len(names)} names for {n_features} columns of X")
     check_distinct("feature_names has", names)
+    check_order(columns, names)
     return names
+
+
+def check_order(columns: list[str], names: list[str] | None) -> None:
+    """Refuse the columns of a data frame that are those of the features in another order."""
+    if names is not None and columns != names and sorted(columns) == sorted(names):
+        raise ValueError(
+            f"X has the columns {shown(columns)}: expected the order of feature_names, "
+            f"{shown(names)}"
+        )
 
 
 def move_beside(name: str, values: Array, features: Features, dimensions: tuple[int, ...]) -> Array:

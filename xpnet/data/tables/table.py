@@ -8,11 +8,11 @@ import numpy as np
 
 @dataclass
 class Table:
-    """The content of a table, read and checked.
+    """The content of a table, read and checked: the arguments of a data set.
 
     Attributes
     ----------
-    names : list of str
+    feature_names : list of str
         The features.
     X : array of shape (n, n_features)
         Numbers, and the codes of categories.
@@ -28,7 +28,7 @@ class Table:
         What identifies each row: texts or integers.
     """
 
-    names: list[str]
+    feature_names: list[str]
     X: Any
     categories: dict[str, list[str | None]] = field(default_factory=dict)
     y: np.ndarray | None = None

@@ -18,6 +18,9 @@ from .cells import (
     number,
 )
 
+_TEXT_BYTES = 64
+"""About how many bytes a Python text takes besides its letters."""
+
 
 class CellError(Exception):
     """A cell that its column cannot have; :attr:`reason` says why, and what to do.
@@ -32,6 +35,17 @@ class CellError(Exception):
     def __init__(self, text: str, reason: str) -> None:
         super().__init__(text, reason)
         self.text, self.reason = text, reason
+
+
+def array_of_texts(texts: list[str]) -> np.ndarray:
+    """Return an array of text, or of objects if one long text would make all take much room.
+
+    NumPy's own type of text also loses NUL characters at the end.
+    """
+    lengths = list(map(len, texts))
+    fixed, objects = 4 * max(lengths) * len(texts), sum(lengths) + _TEXT_BYTES * len(texts)
+    as_objects = fixed > 2 * objects or any(text.endswith("\0") for text in texts)
+    return np.array(texts, object if as_objects else np.str_)
 
 
 def missing_cell(text: str) -> CellError:

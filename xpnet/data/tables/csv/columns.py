@@ -7,11 +7,15 @@ import numpy as np
 from ..gathering import Gathered
 from ..selection import Selection
 from ..table import Table
-from ..texts import CellError, Meaning, Texts, feature_meaning, label_meaning
+from ..texts import (
+    CellError,
+    Meaning,
+    Texts,
+    array_of_texts,
+    feature_meaning,
+    label_meaning,
+)
 from .engines.base import Content, Layout
-
-_TEXT_BYTES = 64
-"""About how many bytes a Python text takes besides its letters."""
 
 
 class ColumnError(Exception):
@@ -105,7 +109,7 @@ class Columns:
         if selection.label is not None:
             table.y, table.class_names = self._finished_label(meanings.get(selection.label))
         if selection.id is not None:
-            table.ids = _array_of(self._ids)
+            table.ids = array_of_texts(self._ids)
         mappings = {}
         for name, place in zip(selection.names, selection.places, strict=True):
             if (meaning := meanings.get(place)) is not None:
@@ -126,10 +130,3 @@ class Columns:
         if y.dtype.kind == "f" and np.array_equal(whole, y) and np.all(np.abs(y) < 2.0**53):
             y = whole
         return y, names
-
-
-def _array_of(texts: list[str]) -> np.ndarray:
-    """Return an array of text, or of objects if one long text would make all take much room."""
-    lengths = list(map(len, texts))
-    fixed, objects = 4 * max(lengths) * len(texts), sum(lengths) + _TEXT_BYTES * len(texts)
-    return np.array(texts, object if fixed > 2 * objects else np.str_)

@@ -25,11 +25,11 @@ class Rules:
     advice : str
         What to do about missing cells.
     is_whole : bool
-        Whether the table comes as one frame, so that the missing cells of a column can be counted.
+        Whether the table comes as one frame. Then all missing cells of a column can be counted, and
+        categorical types keep the order of their names, and those that no row has. Otherwise
+        both depend on the library that reads a file or stream: the names of all rows are sorted.
     may_be_empty : bool, default False
         Whether it may have no rows.
-    keeps_order : bool, default True
-        Whether categorical types keep the order of their names; otherwise they are sorted.
     """
 
     where: str
@@ -37,7 +37,6 @@ class Rules:
     advice: str
     is_whole: bool
     may_be_empty: bool = False
-    keeps_order: bool = True
 
     def refuse_missing(self, what: str, missing: np.ndarray, start: int) -> None:
         """Refuse missing cells unless they are to be kept.

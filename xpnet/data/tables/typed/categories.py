@@ -6,6 +6,7 @@ import numpy as np
 
 from ..texts import Meaning
 from .base import Column, Rules
+from .objects import is_missing
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -19,17 +20,13 @@ class CategoryColumn(Column):
     def __init__(self, name: str, rules: Rules) -> None:
         super().__init__(name, rules, np.uint32)
         self._codes: dict[str, int] = {}
-        self._order: list[str] | None = None  # of the categories, if all blocks have the same
-        self._is_first, self._has_missing = True, False
+        self._is_ordered, self._has_missing = False, False
 
     def read(self, series: "nw.Series[Any]", start: int) -> np.ndarray:
         """Return the code of each value, which is the same in all blocks."""
-        codes, names, is_ordered = categories_of(self.what, series)
-        if self._is_first and is_ordered and self.rules.keeps_order:
-            self._order = names
-        elif self._order != names:
-            self._order = None
-        self._is_first = False
+        whole = self.rules.is_whole
+        codes, names, is_ordered = categories_of(self.what, series, only_used=not whole)
+        self._is_ordered = is_ordered and whole
         # The last number, 0, is that of -1, which stands for a missing value.
         numbers: np.ndarray = np.zeros(len(names) + 1, np.int64)
         for k, name in enumerate(names):
@@ -53,7 +50,7 @@ class CategoryColumn(Column):
         return (y if self._has_missing else y.astype(np.int64)), names
 
     def _names(self) -> list[str]:
-        return sorted(self._codes) if self._order is None else self._order
+        return list(self._codes) if self._is_ordered else sorted(self._codes)
 
     def _values(self, names: list[str], missing: float) -> np.ndarray:
         """Return the code among ``names`` of each number."""
@@ -67,7 +64,9 @@ def is_categorical(dtype: Any) -> bool:
     return str(dtype).startswith(("Categorical", "Enum"))
 
 
-def categories_of(what: str, series: "nw.Series[Any]") -> tuple[np.ndarray, list[str], bool]:
+def categories_of(
+    what: str, series: "nw.Series[Any]", only_used: bool
+) -> tuple[np.ndarray, list[str], bool]:
     """Return a categorical column as codes and names.
 
     Parameters
@@ -77,6 +76,9 @@ def categories_of(what: str, series: "nw.Series[Any]") -> tuple[np.ndarray, list
     series : narwhals.Series
         Of pandas's categorical type, of the type Enum or Categorical of polars, or a column of
         pyarrow with a dictionary.
+    only_used : bool
+        Whether the names that no row has are left out. A stream may have a dictionary that is much
+        longer than each of its batches.
 
     Returns
     -------
@@ -88,45 +90,67 @@ def categories_of(what: str, series: "nw.Series[Any]") -> tuple[np.ndarray, list
 
     Raises
     ------
+    TypeError
+        The categories are binary.
     ValueError
         Two categories of the type have the same name once they are texts, e.g. 1 and "1".
     """
     native: Any = series.to_native()
     if hasattr(native, "combine_chunks"):
-        return _of_arrow(what, native)
+        return _of_arrow(what, native, only_used)
     if hasattr(native, "cat") and hasattr(native.cat, "codes"):
+        if only_used:
+            native = native.cat.remove_unused_categories()
         return native.cat.codes.to_numpy(), _names(what, list(native.cat.categories)), True
     if hasattr(getattr(native, "array", None), "__arrow_array__"):  # pandas, with data of pyarrow
         import pyarrow as pa
 
-        return _of_arrow(what, pa.chunked_array(native.array.__arrow_array__()))
+        return _of_arrow(what, pa.chunked_array(native.array.__arrow_array__()), only_used)
     texts = series.to_list()
-    fixed = getattr(series.dtype, "categories", None)
+    fixed = None if only_used else getattr(series.dtype, "categories", None)
     names = sorted({text for text in texts if text is not None}) if fixed is None else [*fixed]
     code = {name: k for k, name in enumerate(names)}
     codes = np.fromiter((code.get(text, -1) for text in texts), np.int64, len(texts))
     return codes, names, fixed is not None
 
 
-def _of_arrow(what: str, column: Any) -> tuple[np.ndarray, list[str], bool]:
+def _of_arrow(what: str, column: Any, only_used: bool) -> tuple[np.ndarray, list[str], bool]:
     """Return a chunked array of pyarrow, whose chunks may have different dictionaries."""
-    chunks = [chunk for chunk in column.chunks if len(chunk)]
-    dictionaries = [chunk.dictionary.to_pylist() for chunk in chunks]
-    same = all(each == dictionaries[0] for each in dictionaries)
-    values = list(dict.fromkeys(value for each in dictionaries for value in each))
-    there = [value for value in values if value is not None]
-    names = _names(what, there if same else sorted(there, key=str))
-    place = {name: k for k, name in enumerate(names)}
+    chunks = [_of_chunk(what, chunk, only_used) for chunk in column.chunks if len(chunk)]
+    same = all(names == chunks[0][1] for _, names in chunks)
+    # A dictionary may hold the same value twice, and a missing one.
+    there = dict.fromkeys(name for _, names in chunks for name in names if name is not None)
+    names = list(there) if same else sorted(there)
+    place: dict[str | None, int] = {name: k for k, name in enumerate(names)}
     codes = [np.zeros(0, np.int64)]
-    for chunk, dictionary in zip(chunks, dictionaries, strict=True):
-        # A dictionary may hold the same value twice, and a missing one.
-        codes_of = np.array([-1 if v is None else place[str(v)] for v in dictionary] + [-1])
-        codes.append(codes_of[chunk.indices.fill_null(len(dictionary)).to_numpy(False)])
+    for codes_of_chunk, its_names in chunks:
+        codes.append(np.array([*(place.get(name, -1) for name in its_names), -1])[codes_of_chunk])
     return np.concatenate(codes), names, same
 
 
+def _of_chunk(what: str, chunk: Any, only_used: bool) -> tuple[np.ndarray, list[str | None]]:
+    """Return the codes of a dictionary array, -1 for missing ones, and the names of all codes."""
+    codes = np.array(chunk.indices.cast("int64").fill_null(-1))
+    dictionary, known = chunk.dictionary, codes >= 0
+    if only_used:
+        used, codes[known] = np.unique(codes[known], return_inverse=True)
+        dictionary = dictionary.take(used)
+    values = dictionary.to_pylist()
+    return codes, [None if is_missing(value) else _name(what, value) for value in values]
+
+
+def _name(what: str, category: Any) -> str:
+    if isinstance(category, bytes):
+        raise TypeError(
+            f"{what} has the category {category!r} (bytes), expected texts, numbers or others with "
+            "a name: decode them, or leave the column out"
+        )
+    # 0.0 and -0.0 are the same number.
+    return str(category + 0.0 if isinstance(category, float) else category)
+
+
 def _names(what: str, categories: list[Any]) -> list[str]:
-    names = [str(category) for category in categories]
+    names = [_name(what, category) for category in categories]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
         raise ValueError(

@@ -52,6 +52,8 @@ def column_for(name: str, series: "nw.Series[Any]", rules: Rules, may_be_missing
             f"{what} has the type {dtype}, expected numbers, texts or categories: turn it into "
             "columns of numbers, or leave it out"
         )
+    if series.null_count() == len(series):  # each library has another type for nothing
+        return NumberColumn(name, rules, np.float64, may_be_missing)
     values = np.asarray(series.to_numpy())
     if values.dtype.kind in "biuf":  # a sparse column of pandas, say
         return NumberColumn(name, rules, values.dtype, may_be_missing)

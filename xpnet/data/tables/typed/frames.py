@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +35,7 @@ def read_frame(
     *,
     advice: str | None = None,
     may_be_empty: bool = False,
-    limit: float = math.inf,
+    limit: float | None = None,
 ) -> Table:
     """Read a data frame that is in memory.
 
@@ -52,11 +51,11 @@ def read_frame(
     may_be_empty : bool, default False
         Whether the frame may have no rows.
     limit : float, default infinity
-        The most bytes that the features may take in memory.
+        The most bytes that the features may take in memory. The frame is then read in pieces.
     """
     whole = as_frame(where, frame)
     header = whole.columns
-    rules = _rules(where, request, math.isinf(limit), advice, may_be_empty)
+    rules = _rules(where, request, limit is None, advice, may_be_empty)
     selection = _select(where, header, request)
     used = [header[k] for k in selection.used]
     pieces: Iterable[nw.DataFrame[Any]] = [whole]
@@ -65,7 +64,7 @@ def read_frame(
     missing_in: set[Any] = set()
     if rules.keeps_missing:
         missing_in = {name for name in used if whole.get_column(name).null_count()}
-    return _read(rules, whole, pieces, selection, limit, missing_in)
+    return _read(rules, whole, pieces, selection, math.inf if limit is None else limit, missing_in)
 
 
 def read_batches(
@@ -94,8 +93,7 @@ def read_batches(
     selection = _select(where, schema.columns, request)
     frames = (as_frame(where, batch) for batch in batches)
     may_be_missing = set(schema.columns).difference(never_missing)
-    # Libraries differ in whether they keep the order of categories in a file or stream.
-    rules = replace(_rules(where, request, False), keeps_order=False)
+    rules = _rules(where, request, False)
     return _read(rules, schema.head(0), frames, selection, limit, may_be_missing)
 
 

@@ -61,6 +61,11 @@ class NumberColumn(Column):
         self.rules.refuse_missing(self.what, missing, start)
         if not missing.any():
             return exact(self.what, numbers, self.dtype, range(start, start + len(numbers)))
+        if self.dtype.kind != "f":  # the table says of the column that it has no missing values
+            raise ValueError(
+                f"{self.what} has a missing value in row {start + int(np.argmax(missing))}, but "
+                "its type says that it has none: fill it in, or declare the column as nullable"
+            )
         found = exact(self.what, numbers, self.dtype, np.flatnonzero(~missing) + start)
         complete = np.full(len(missing), np.nan, self.dtype)
         complete[~missing] = found
@@ -69,8 +74,10 @@ class NumberColumn(Column):
     def label(self, numbers: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
         """Return whole numbers as int64, booleans as classes."""
         names = ["False", "True"] if self._is_flag else None
-        if numbers.dtype.kind == "f" and not _are_whole(numbers):
-            return numbers.astype(np.float64), names
+        if numbers.dtype.kind == "f":
+            numbers = numbers.astype(np.float64)  # float16 has no 2**53, only infinity
+            if not _are_whole(numbers):
+                return numbers, names
         return exact(self.what, numbers, np.dtype(np.int64), range(len(numbers))), names
 
 

@@ -14,6 +14,9 @@ from ..table import Table
 from .frame_types import column_names
 from .frames import check_same, read_batches, read_frame, used_columns
 
+_BUFFER = 1 << 20
+"""How many bytes of each column pyarrow reads at a time."""
+
 _ROWS = 1 << 16
 """How many rows pyarrow decodes at a time, and polars at least."""
 
@@ -98,8 +101,8 @@ class _Arrow:
         """Yield the columns that are used of some rows at a time."""
         import pyarrow.parquet as pq
 
-        # A buffer would hold whole groups of rows, which may be as large as the file.
-        with pq.ParquetFile(self.path, memory_map=True, pre_buffer=False) as file:
+        # By default, whole groups of rows are read ahead, which may be as large as the file.
+        with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BUFFER) as file:
             yield from file.iter_batches(_ROWS, columns=list(used))
 
 
