@@ -3,7 +3,9 @@
 import codecs
 import io
 import itertools
+from collections import deque
 from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +14,7 @@ from ..cells import is_missing, number
 from ..gathering import limit_of
 from ..selection import Request, Selection, select
 from ..table import Table
-from .blocks import Lines, blocks, end_of_lines, n_line_ends
+from .blocks import Block, Lines, blocks, end_of_lines, n_line_ends
 from .columns import ColumnError, Columns
 from .dialect import Header, read_header
 from .engines import engine_class
@@ -20,7 +22,7 @@ from .engines.base import Content, Engine, Layout
 from .opening import opened
 from .rows import LineError, UnexpectedText, contents_of, lines_of, long_cells, rows_of
 
-_BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 22, 1 << 26, 1 << 16
+_BLOCK, _LARGEST_BLOCK, _SMALL_BLOCK = 1 << 21, 1 << 26, 1 << 16
 """Bytes of a block: usual, for very long lines, and for ``csv``.
 
 A block is large enough for a library's threads, and small enough for the processor's cache.
@@ -177,21 +179,40 @@ def _contents(
         return
     engine = kind(layout)
     found = blocks(pieces, header.n_lines + 1, layout.delimiter)
-    for block in found:
-        if not block.regular:  # it may end within a cell, so the rest is read as one
-            rest = itertools.chain([block.content], (each.content for each in found))
-            yield from contents_of(lines_of(rest), layout, block.line, most_rows, unsure)
-            return
-        content = None
-        # Libraries would skip a byte order mark in any block.
-        marked = block.content.startswith(codecs.BOM_UTF8)
-        if block.n_lines >= engine.LEAST_ROWS and not marked:
-            content = engine.read(block.content)
+    for block, content in _read_ahead(engine, found):
         if content is not None:
             yield content
             continue
         lines = lines_of([block.content])
+        if not block.regular:  # it may end within a cell, so the rest is read as one
+            lines = lines_of(itertools.chain([block.content], (each.content for each in found)))
         yield from contents_of(lines, layout, block.line, most_rows, unsure)
+
+
+def _read_ahead(engine: Engine, found: Iterator[Block]) -> Iterator[tuple[Block, Content | None]]:
+    """Yield each block with what the library makes of it, while it reads the next ones.
+
+    No block is taken after the first that is not regular.
+    """
+    waiting: deque[tuple[Block, Future[Content | None]]] = deque()
+    with ThreadPoolExecutor(engine.BLOCKS, thread_name_prefix="xpnet-csv") as pool:
+        for block in found:
+            waiting.append((block, pool.submit(_read_block, engine, block)))
+            if not block.regular:
+                break
+            if len(waiting) > engine.BLOCKS:
+                first, content = waiting.popleft()
+                yield first, content.result()
+        for block, content in waiting:
+            yield block, content.result()
+
+
+def _read_block(engine: Engine, block: Block) -> Content | None:
+    # Libraries would skip a byte order mark in any block.
+    marked = block.content.startswith(codecs.BOM_UTF8)
+    if not block.regular or block.n_lines < engine.LEAST_ROWS or marked:
+        return None
+    return engine.read(block.content)
 
 
 def _line_of(

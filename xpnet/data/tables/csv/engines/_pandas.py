@@ -1,7 +1,6 @@
 """CSV by pandas."""
 
 import io
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from .base import Content, Engine, Layout
 
 
 class Pandas(Engine):
-    """Reads blocks by :func:`pandas.read_csv`."""
+    """Reads blocks by :func:`pandas.read_csv`, which uses one thread for each."""
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout)
@@ -19,7 +18,6 @@ class Pandas(Engine):
         self._options: dict[str, Any] = {
             "header": None,
             "names": range(layout.n_columns),
-            "index_col": False,
             "dtype": {
                 place: np.float64 if place in numbers else str for place in range(layout.n_columns)
             },
@@ -29,19 +27,22 @@ class Pandas(Engine):
             "na_filter": layout.keeps_missing,  # without it, empty cells are refused
             "na_values": {place: list(self.MISSING) for place in layout.numbers},
             "encoding_errors": "strict",
+            "low_memory": False,  # blocks are small enough
         }
         if int(pd.__version__.partition(".")[0]) < 3:  # its default may be wrong in the last digit
             self._options["float_precision"] = "round_trip"
 
     def read(self, block: bytes) -> Content | None:
         """Return the cells of some rows, or None."""
-        if b"\r" + self.layout.delimiter.encode() in block:  # it may lose the empty cell between
+        # It may lose the empty cell between the two. To look for one byte first is much faster.
+        if b"\r" in block and b"\r" + self.layout.delimiter.encode() in block:
             return None
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # e.g. about rows that were cut
-                table = pd.read_csv(io.BytesIO(block), **self._options)
-        except (ValueError, Warning):  # its own errors are ValueErrors
+            table = pd.read_csv(io.BytesIO(block), **self._options)
+        except ValueError:  # its own errors are ValueErrors
+            return None
+        # The first row has too many cells, which it takes for names of the rows.
+        if not isinstance(table.index, pd.RangeIndex):
             return None
         # A row with too few cells has been padded, so its last cell is missing.
         last = table[self.layout.n_columns - 1]
@@ -50,9 +51,9 @@ class Pandas(Engine):
         columns = [table[place].to_numpy() for place in self.layout.numbers]
         if _may_be_true_or_false(columns, block):
             return None
-        n_missing = int(sum(np.isnan(column).sum() for column in columns))
-        if n_missing and not self.layout.keeps_missing:
-            return None
+        n_missing = 0
+        if self.layout.keeps_missing:
+            n_missing = int(sum(np.isnan(column).sum() for column in columns))
         texts = [table[place].tolist() for place in self.layout.texts]
         if not all(isinstance(cell, str) for column in texts for cell in column):
             return None
@@ -62,7 +63,11 @@ class Pandas(Engine):
 def _may_be_true_or_false(columns: list[np.ndarray], block: bytes) -> bool:
     """Whether a column may have the texts true and false, which pandas reads as 1 and 0."""
     flags = (0.0, 1.0)
-    if not any(np.all(np.isin(column, flags) | np.isnan(column)) for column in columns):
+    if not any(
+        (column[0] in flags or np.isnan(column[0]))
+        and np.all(np.isin(column, flags) | np.isnan(column))
+        for column in columns
+    ):
         return False
     small = block.lower()
     return b"true" in small or b"false" in small

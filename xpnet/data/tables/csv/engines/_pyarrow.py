@@ -14,7 +14,8 @@ class PyArrow(Engine):
         names = [str(place) for place in range(layout.n_columns)]
         types = {str(place): pa.float64() for place in layout.numbers}
         types |= {str(place): pa.string() for place in layout.texts}
-        self._read = pa.csv.ReadOptions(column_names=names)
+        # In one piece and one thread: other blocks are read at the same time.
+        self._read = pa.csv.ReadOptions(column_names=names, use_threads=False, block_size=1 << 30)
         self._parse = pa.csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True)
         self._convert = pa.csv.ConvertOptions(
             column_types=types,

@@ -68,6 +68,9 @@ class Engine(ABC):
     LEAST_ROWS = 40
     """With fewer rows, a library's overhead for each column costs more than it saves."""
 
+    BLOCKS = 2
+    """How many blocks are read at the same time, while others become rows of the table."""
+
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
 
