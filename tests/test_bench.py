@@ -605,3 +605,17 @@ def test_a_name_for_results_is_refused_before_anything_is_measured(name, capsys)
     with pytest.raises(SystemExit):
         bench_ops.main(["--save", name])
     assert "expected a name without a folder" in capsys.readouterr().err
+
+
+def test_reading_tables_is_timed_beside_pandas(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("pandas")
+    from bench import tables
+
+    monkeypatch.setattr(
+        tables, "memory", lambda file, engine, folder: {"engine": engine, "peak": 1}
+    )
+    monkeypatch.setattr("sys.argv", ["tables", "--small", "--rounds", "1", "--engines", "csv"])
+    tables.main()
+    printed = capsys.readouterr().out
+    for word in ("long", "wide", "mixed", "pandas itself", "csv", "4 times the columns"):
+        assert word in printed
