@@ -451,6 +451,19 @@ def test_any_number_of_blank_lines_and_lines_in_quotes_may_come_first(table):
     assert table('"a' + "\n" * 300 + '",b\n1,2\n').X.tolist() == [[1, 2]]
 
 
+def test_a_block_may_have_blank_lines_only(table, monkeypatch):
+    monkeypatch.setattr(csv_file, "_BLOCK", 16)
+    monkeypatch.setattr(csv_file, "_LARGEST_BLOCK", 16)
+    text = "a,b\n" + "1,2\n" * 4 + "\n" * 16 + " \n" * 8 + "3,4\n" + "\r\n" * 20 + " \r \r"
+    assert table(text).X.tolist() == [[1, 2]] * 4 + [[3, 4]]
+
+
+def test_the_first_row_may_not_have_too_many_cells(table):
+    for row in ("1,2,3", "1,2,", "x,2,3,4"):
+        with pytest.raises(ValueError, match=r"line 2: \d cells, but the header has 2"):
+            table(f"a,b\n{row}\n1,2\n")
+
+
 def test_a_decimal_comma_is_not_taken_for_the_delimiter(table):
     assert table("x\n1,5\n2,5\n", decimal=",").X.tolist() == [[1.5], [2.5]]
 

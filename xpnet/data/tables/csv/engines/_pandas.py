@@ -41,8 +41,8 @@ class Pandas(Engine):
             table = pd.read_csv(io.BytesIO(block), **self._options)
         except ValueError:  # its own errors are ValueErrors
             return None
-        # The first row has too many cells, which it takes for names of the rows.
-        if not isinstance(table.index, pd.RangeIndex):
+        # Otherwise the first row has too many cells, which it takes for an index.
+        if not len(table) or not isinstance(table.index, pd.RangeIndex):
             return None
         # A row with too few cells has been padded, so its last cell is missing.
         last = table[self.layout.n_columns - 1]
