@@ -396,7 +396,7 @@ def test_a_network_refuses_codes_of_categories(door, monkeypatch):
 
 
 def test_every_file_that_takes_data_sets_of_users_refuses_categories():
-    """Whoever adds a door adds the check, or says here why there is no need for one."""
+    """Code that takes data sets makes the check, or is listed here with the reason."""
     no_need = {
         "estimators/_lbfgs.py",  # of arrays that scikit-learn has checked
         "training/objective.py",  # in a message

@@ -43,7 +43,7 @@ def read_idx(path: str | Path, *, max_bytes: int = MAX_BYTES) -> np.ndarray:
     Raises
     ------
     OSError
-        The file cannot be read: ``FileNotFoundError`` if there is none.
+        The file cannot be read: ``FileNotFoundError`` if it does not exist.
     TypeError
         ``path`` is not a path.
     ValueError

@@ -30,7 +30,16 @@ class CellError(Exception):
     text : str
         The text as it stands in the table.
     reason : str
+
+    Attributes
+    ----------
+    text, reason
+        As above.
+    place : int
+        The position of the column in a file, set where it is known.
     """
+
+    place: int
 
     def __init__(self, text: str, reason: str) -> None:
         super().__init__(text, reason)

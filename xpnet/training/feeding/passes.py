@@ -77,7 +77,7 @@ class Passes:
         Raises
         ------
         ValueError
-            The batches have ended, and a new pass has none.
+            The batches have ended, and a new pass yields no batch.
         """
         done = 0
         while done != self._steps:

@@ -135,7 +135,7 @@ def n_line_ends(content: bytes) -> int:
 
 
 def _end_of_rows(content: bytes) -> int:
-    """Return where the last line ends whose end is not within quotes, or 0 if there is none."""
+    """Return the position after the last line end outside quotes, or 0."""
     if b'"' not in content:  # much faster than counting
         return len(content)
     quotes, end = content.count(b'"'), len(content)

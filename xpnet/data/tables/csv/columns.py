@@ -1,7 +1,5 @@
 """The columns of a CSV file: collected as they are read, then made into a table."""
 
-from contextlib import ExitStack
-
 import numpy as np
 
 from ..gathering import Gathered
@@ -16,21 +14,6 @@ from ..texts import (
     label_meaning,
 )
 from .engines.base import Content, Layout
-
-
-class ColumnError(Exception):
-    """A cell that its column cannot have, found after the last row.
-
-    Parameters
-    ----------
-    place : int
-        The position of the column in the file.
-    error : CellError
-    """
-
-    def __init__(self, place: int, error: CellError) -> None:
-        super().__init__(place, error)
-        self.place, self.text, self.reason = place, error.text, error.reason
 
 
 class Columns:
@@ -54,15 +37,16 @@ class Columns:
         target = {place: k for k, place in enumerate(selection.places)}
         found = [(k, target[each]) for k, each in enumerate(layout.numbers) if each in target]
         self._from, self._to = [k for k, _ in found], [k for _, k in found]
-        self._straight = self._from == self._to == list(range(len(target)))
-        self._target, self._open = target, ExitStack()
+        self._straight = self._from == self._to == list(range(len(layout.numbers)))
+        self._straight &= len(self._to) == len(target)
+        self._target = target
 
     def __enter__(self) -> "Columns":
-        self._open.enter_context(self._rows)
+        self._rows.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._open.close()
+        self._rows.__exit__(*exception)
 
     @property
     def n_rows(self) -> int:
@@ -73,7 +57,7 @@ class Columns:
         """Add rows; ``share`` is the share of the file that has been read, up to 1."""
         numbers, label = content.numbers, self._selection.label
         rows = numbers
-        if not self._straight or numbers.shape[1] > len(self._to):
+        if not self._straight:
             rows = np.empty((len(numbers), len(self._target)))
             rows[:, self._to] = numbers[:, self._from]
         if label in self._layout.numbers:
@@ -94,8 +78,8 @@ class Columns:
 
         Raises
         ------
-        ColumnError
-            A column has a text that it cannot have.
+        CellError
+            A column has a text that it cannot have. The error has the column's ``place``.
         """
         selection, layout = self._selection, self._layout
         meanings: dict[int, Meaning] = {}
@@ -104,7 +88,8 @@ class Columns:
             try:
                 meanings[place] = meaning_of(texts, layout.decimal, layout.keeps_missing)
             except CellError as error:
-                raise ColumnError(place, error) from None
+                error.place = place
+                raise
         table = Table(selection.names, None, label_name=label_name)
         if selection.label is not None:
             table.y, table.class_names = self._finished_label(meanings.get(selection.label))

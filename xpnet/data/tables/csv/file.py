@@ -14,8 +14,9 @@ from ..cells import is_missing, number
 from ..gathering import limit_of
 from ..selection import Request, Selection, select
 from ..table import Table
+from ..texts import CellError
 from .blocks import Block, Lines, blocks, end_of_lines, n_line_ends
-from .columns import ColumnError, Columns
+from .columns import Columns
 from .dialect import Header, read_header
 from .engines import engine_class
 from .engines.base import Content, Engine, Layout
@@ -97,7 +98,7 @@ def _read(
                 return columns.table(request.label)
         except LineError as error:
             raise _named(path, header, error, request) from None
-        except ColumnError as error:
+        except CellError as error:
             place, cell, reason = error.place, error.text, error.reason
     line = _line_of(path, format, layout, header, place, cell)
     if line is None:
