@@ -67,7 +67,7 @@ FLOORS = {
     ],
     "xpnet.search": ["trials", "plan rates pruning", "result", "file space"],
     "xpnet.plots": ["confusion history images outputs sweep", "drawing"],
-    "xpnet.model_files": ["writing", "comparing container parts", "describing"],
+    "xpnet.model_files": ["writing", "comparing container parts", "describing tensors"],
     "xpnet.training": [
         "prediction planning",
         "fitting",
@@ -148,7 +148,7 @@ FLOORS = {
         "categories numbers texts",
         "base frame_types objects",
     ],
-    "xpnet.common": ["checks", "direction overrides readable replacing"],
+    "xpnet.common": ["checks", "direction overrides readable replacing", "temporary"],
     "xpnet.backends": [
         "_registry",
         "_cupy _numpy _strict _torch",
