@@ -39,6 +39,7 @@ FLOORS = {
     "xpnet": [
         "__main__",
         "cli",
+        "cli_files",
         "__init__",
         "search estimators",
         "callbacks saving testing",
@@ -54,7 +55,7 @@ FLOORS = {
         "data",
         "common",
         "config",
-        "backends",
+        "_starting backends",
     ],
     "xpnet.estimators": [
         "_classifier _regressor",
