@@ -39,6 +39,7 @@ FLOORS = {
     "xpnet": [
         "__main__",
         "cli",
+        "cli_files",
         "__init__",
         "search estimators",
         "callbacks saving testing",
@@ -54,7 +55,7 @@ FLOORS = {
         "data",
         "common",
         "config",
-        "backends",
+        "_starting backends",
     ],
     "xpnet.estimators": [
         "_classifier _regressor",
@@ -67,7 +68,7 @@ FLOORS = {
     ],
     "xpnet.search": ["trials", "plan rates pruning", "result", "file space"],
     "xpnet.plots": ["confusion history images outputs sweep", "drawing"],
-    "xpnet.model_files": ["writing", "comparing container parts", "describing"],
+    "xpnet.model_files": ["writing", "comparing container parts", "describing tensors"],
     "xpnet.training": [
         "prediction planning",
         "fitting",
@@ -148,7 +149,7 @@ FLOORS = {
         "categories numbers texts",
         "base frame_types objects",
     ],
-    "xpnet.common": ["checks", "direction overrides readable replacing"],
+    "xpnet.common": ["checks", "direction overrides readable replacing", "temporary"],
     "xpnet.backends": [
         "_registry",
         "_cupy _numpy _strict _torch",
