@@ -258,9 +258,9 @@ def files(folder):
         ({}, [6, 7]),
         ({"keep": 3}, [5, 6, 7]),
         ({"keep": 1}, [7]),
-        ({"every": 3, "keep": 9}, [3, 6, 7]),
-        ({"every_seconds": 1000.0}, [7]),
-        ({"every_seconds": 0.0, "keep": 9}, [1, 2, 3, 4, 5, 6, 7]),
+        ({"every": 3, "keep": 9}, [0, 3, 6, 7]),
+        ({"every_seconds": 1000.0}, [0, 7]),
+        ({"every_seconds": 0.0, "keep": 9}, [0, 1, 2, 3, 4, 5, 6, 7]),
     ],
 )
 def test_which_checkpoints_are_there_afterwards(options, expected, tmp_path):
@@ -541,6 +541,28 @@ def test_a_log_is_reconciled_with_the_checkpoint(tmp_path):
         assert path.read_bytes() == whole
 
 
+def test_a_training_that_ended_before_its_first_checkpoint_leaves_no_rows(tmp_path):
+    path = tmp_path / "log.csv"
+    plain().fit((X32, Y), epochs=2, callbacks=CSVLogger(path))  # of another training, and kept
+
+    def run(last=None):
+        called = [
+            Checkpoint(tmp_path / "run", every=3),
+            CSVLogger(path, append=True),
+            LambdaCallback(on_epoch_end=breaking_at(last)),
+        ]
+        net = plain(xpnet.Dropout(0.2), seed=None)
+        return net.fit((X32, Y), epochs=4, callbacks=called, resume=tmp_path / "run")
+
+    with pytest.raises(Broken):
+        run(2)
+    assert rows_of(path) == ["epoch", "1", "2", "1", "2"]
+    entropy = xpnet.load(tmp_path / "run" / "checkpoint-000000.safetensors").randomness.entropy
+    net = run()
+    assert rows_of(path) == ["epoch", "1", "2", "1", "2", "3", "4"]
+    assert net.randomness.entropy == entropy
+
+
 def test_the_best_network_is_known_again_from_the_history(tmp_path):
     path = tmp_path / "best"
     net = plain().fit((X32, Y), epochs=20, callbacks=ModelCheckpoint(path, "loss", True))
@@ -589,3 +611,53 @@ def test_a_layer_that_draws_from_its_stream_goes_on_too(tmp_path):
     one, other = run(tmp_path / "a"), run(tmp_path / "b")
     np.testing.assert_array_equal(parameters(one), parameters(other))
     assert isinstance(one, NeuralNetwork)
+
+
+# ---- other libraries, and captured steps
+
+
+def of_library(folder, last=None, **where):
+    """Train on a library, with all that is kept on a device."""
+    net = classifier(optimizer=Adam(0.02), **where)
+    net.add(DenseLayer(8, (6,))).add(xpnet.BatchNormalization()).add(ReLUActivation())
+    net.add(xpnet.Dropout(0.2)).add(DenseLayer(2))
+    called = [
+        Checkpoint(folder),
+        EarlyStopping(patience=1),
+        LambdaCallback(on_epoch_end=breaking_at(last)),
+    ]
+    data = {"dataset": (X32, Y), "validation": (X32[:40], Y[:40])}
+    return net.fit(**data, epochs=9, callbacks=called, resume=folder)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"backend": "torch"},
+        pytest.param({"device": "cuda", "steps": "captured"}, marks=pytest.mark.cuda),
+        pytest.param({"device": "cuda", "steps": "formulas"}, marks=pytest.mark.cuda),
+    ],
+    ids=lambda where: "-".join(where.values()),
+)
+def test_training_on_another_library_is_resumed(where, tmp_path, request):
+    if "backend" in where:
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    else:
+        request.getfixturevalue("cuda")
+    for epoch in (2, 5):
+        with pytest.raises(Broken):
+            of_library(tmp_path / "a", epoch, **where)
+    one, other = of_library(tmp_path / "a", **where), of_library(tmp_path / "b", **where)
+    np.testing.assert_array_equal(parameters(one), parameters(other))
+    np.testing.assert_array_equal(one.predict(X32), other.predict(X32))
+    assert one.history["loss"] == other.history["loss"]
+    assert one.backend == other.backend
+
+
+def test_other_steps_go_on_with_a_warning(tmp_path):
+    pytest.importorskip("numba", reason="Numba, which compiled steps need, is not installed")
+    plain(steps="formulas").fit((X32, Y), epochs=2, callbacks=Checkpoint(tmp_path))
+    net = plain(steps="compiled")
+    with pytest.warns(UserWarning, match=r"steps \(formula, now compiled\)"):
+        net.fit((X32, Y), epochs=4, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+    assert net.history.epochs == 4

@@ -117,8 +117,8 @@ class Checkpoint(Recorder):
     folder : str or path-like
         It is made if there is none. Each training needs its own.
     every : int, default 1
-        The number of epochs between checkpoints. The last epoch always gets one: that of the last
-        call's ``epochs``, that after which a callback ends training, or the last complete one
+        The number of epochs between checkpoints. There is one before the first epoch, and one after
+        the last: that of the last call's ``epochs``, that after which a callback ends training, or the last complete one
         before Ctrl-C or SIGTERM.
     every_seconds : float, optional
         The least time between two checkpoints; for fast epochs, of which each could be repeated.
@@ -160,7 +160,7 @@ class Checkpoint(Recorder):
         if every_seconds is not None:
             self.every_seconds = check_non_negative("every_seconds", every_seconds)
         self.keep = check_count("keep", keep)
-        self._written: int | None = None
+        self._written = 0
         self._time = 0.0
 
     def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
@@ -178,11 +178,10 @@ class Checkpoint(Recorder):
             )
         if run.origin is None:
             run.origin = origin_of(network, NeuralNetwork)
+        self._written, self._time = network.history.epochs, time.monotonic()
         if not is_resumed:
             run.note_states()
-            CheckpointContent(network, run, NeuralNetwork)  # refuses what a file cannot hold
-        self._written = network.history.epochs if is_resumed else None
-        self._time = time.monotonic()
+            self._write(network, run)
 
     def on_whole_epoch(self, network: NeuralNetwork, run: Run, is_last: bool) -> None:
         """Write a checkpoint if one is due."""

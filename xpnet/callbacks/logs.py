@@ -28,12 +28,12 @@ class CSVLogger(Callback):
         as a process leaves that is killed, is replaced by the history's row of its epoch.
     """
 
-    state_names = ("_first",)
+    state_names = ("_first", "_earlier")
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path, self.append = check_path("path", path), check_flag("append", append)
         self._columns: list[str] = []
-        self._first = 1
+        self._first, self._earlier = 1, 0  # the first epoch of the training, the rows before it
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Write the header, or compare it with that of the existing file."""
@@ -44,16 +44,17 @@ class CSVLogger(Callback):
             lines += self._rows(network, missing)
         if is_torn or not lines:
             self._replace(lines)
+        self._earlier = len(lines)
 
     def on_resume(
         self, network: NeuralNetwork, columns: Sequence[str], state: dict[str, Any]
     ) -> None:
         """Leave one row for each epoch so far."""
-        self._columns, self._first = list(columns), state["_first"]
+        self._columns = list(columns)
+        self._first, self._earlier = state["_first"], state["_earlier"]
         lines = self._lines()[0] if self.append else []
-        earlier = [line for line in lines if self._epoch(line) < self._first]
         epochs = range(self._first, network.history.epochs + 1)
-        self._replace([*earlier, *self._rows(network, epochs)])
+        self._replace([*lines[: self._earlier], *self._rows(network, epochs)])
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Write the epoch's row; missing values are empty cells."""

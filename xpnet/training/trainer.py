@@ -294,7 +294,10 @@ def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[
 def _way(network: TrainableModel, steps: Steps, training: Any) -> dict[str, Any]:
     """Return on what the rounding of results depends, and the order of streamed samples."""
     plan = steps.plan
-    way: dict[str, Any] = {"device": network.backend.device_name, "steps": type(steps).__name__}
+    way: dict[str, Any] = {
+        "device": network.backend.device_name,
+        "steps": type(steps).__name__.removesuffix("Steps").lower(),
+    }
     if not isinstance(training, Batches):
         way |= {"rows at a time": plan.rows, "samples in a chunk": plan.chunk}
     return way
