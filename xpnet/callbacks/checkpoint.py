@@ -118,8 +118,8 @@ class Checkpoint(Recorder):
         It is made if there is none. Each training needs its own.
     every : int, default 1
         The number of epochs between checkpoints. There is one before the first epoch, and one after
-        the last: that of the last call's ``epochs``, that after which a callback ends training, or the last complete one
-        before Ctrl-C or SIGTERM.
+        the last: that of the last call's ``epochs``, that after which a callback ends training, or
+        the last complete one before Ctrl-C or SIGTERM.
     every_seconds : float, optional
         The least time between two checkpoints; for fast epochs, of which each could be repeated.
     keep : int, default 2
