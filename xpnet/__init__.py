@@ -34,6 +34,7 @@ from .activations import (
 )
 from .backends import Backend, DeviceUnavailableError, UnknownNameError, array_namespace, resolve
 from .callbacks import (
+    Checkpoint,
     CSVLogger,
     EarlyStopping,
     LambdaCallback,
@@ -100,6 +101,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "CategoricalCrossEntropy",
+    "Checkpoint",
     "ConstantLearningRate",
     "CosineDecay",
     "Dataset",

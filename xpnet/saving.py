@@ -3,28 +3,17 @@
 import os
 from typing import Any
 
-import numpy as np
-
-from .backends import move, resolve
+from .backends import resolve
 from .backends._warnings import warn
 from .common.checks import check_path
-from .data.stored import numpy_type
-from .layers import Layer
 from .metrics import Metric
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
 from .model_files.container import read
-from .model_files.describing import KINDS, Tensors, UnsavedFunction, build, decode, find_class
-from .model_files.parts import (
-    expected_value,
-    is_tensor,
-    misfit,
-    names_of_state,
-    set_generator,
-    takes_any_float,
-)
+from .model_files.describing import Tensors, UnsavedFunction, build, decode, find_class
+from .model_files.giving import TRAINING, Giver
+from .model_files.parts import set_generator
 from .neuralnet import NeuralNetwork
-from .optimizers import Optimizer
 from .training.settings import MetricFunction, find_metric
 
 __all__ = ["ModelFileError", "load", "save"]
@@ -101,7 +90,7 @@ def load(
     return network
 
 
-class _Reader:
+class _Reader(Giver):
     """Builds a network from the content of a file.
 
     Parameters
@@ -111,7 +100,8 @@ class _Reader:
     """
 
     def __init__(self, content: dict[str, Any], tensors: Tensors) -> None:
-        self._content, self._tensors = content, tensors
+        super().__init__(tensors)
+        self._content = content
 
     def network(
         self, device: str | None, backend: str | None, metric: Metric | MetricFunction | None
@@ -152,55 +142,11 @@ class _Reader:
         self._give_part(network._new_optimizer, content[name], name, network)
         network.history.update(decode(content["history"], self._tensors))
         network.history.metric_name, network.history.metric_mode = content["history_metric"]
+        network.history.incomplete = tuple(content.get("history_incomplete", ()))
         for name, value in self._decoded(settings["attributes"]).items():
             setattr(network, name, value)
+        self._tensors.pass_over(TRAINING)  # of a checkpoint, which only fit(resume=...) needs
         self._tensors.check_used()
         if metric is not None:
             network.metric = metric
         return network
-
-    def _decoded(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: decode(value, self._tensors) for name, value in values.items()}
-
-    def _part(self, content: Any) -> Any:
-        """Return a part as its constructor makes it, or the None or function in its place."""
-        if isinstance(content, dict) and "kind" in content:
-            return build(content, self._tensors)
-        return decode(content, self._tensors)
-
-    def _give_part(self, part: Any, content: Any, prefix: str, network: Any) -> None:
-        """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
-        if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
-            return
-        self._give(part, content, prefix, network)
-        if isinstance(part, Optimizer):
-            self._give(part.schedule, content["schedule"], f"{prefix}.schedule", network)
-
-    def _give(self, part: Any, content: dict[str, Any], prefix: str, network: Any) -> None:
-        """Set a part's attributes and its state, after checking each."""
-        for name, value in self._decoded(content["attributes"]).items():
-            setattr(part, name, value)
-        backend, state, names = self._tensors.backend, dict(content["state"]), names_of_state(part)
-        without_float64 = backend.wide_dtype != "float64"
-        for name in names:
-            full = f"{prefix}.{name}"
-            if name in state:
-                value = decode(state.pop(name), self._tensors)
-            else:
-                value = self._tensors.take(full)
-            wide = name in getattr(part, "wide_names", ())
-            any_float = without_float64 or takes_any_float(part)
-            # A device without float64 had the network's type for these.
-            any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
-            reason = misfit(value, expected_value(part, name, value, network), full, any_float)
-            if reason is not None:
-                raise ModelFileError(f"the tensor {reason}")
-            if is_tensor(value):
-                narrow = without_float64 and value.dtype == np.float64
-                dtype = backend.wide_dtype if wide else backend.dtype if narrow else None
-                value = move(value, backend, dtype)
-            setattr(part, name, value)
-        if state:
-            raise ModelFileError(f"{prefix} has a state {sorted(state)} that its class does not")
-        if isinstance(part, (Layer, Optimizer)):
-            part.check_state()

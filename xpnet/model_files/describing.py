@@ -53,6 +53,10 @@ class Tensors:
         self._unused.discard(name)
         return self.arrays[name]
 
+    def pass_over(self, prefix: str) -> None:
+        """Mark all tensors of a part as used, whose names begin with ``prefix`` and a dot."""
+        self._unused -= {name for name in self._unused if name.startswith(f"{prefix}.")}
+
     def check_used(self) -> None:
         """Refuse tensors that no part of the network has used."""
         if self._unused:

@@ -1,0 +1,184 @@
+"""Brings a network back to the state of a checkpoint of its own training."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..model.parameters import Parameters
+from ..model.randomness import Randomness
+from ..training.trainable import TrainableModel
+from .container import checksum
+from .describing import KINDS, Tensors, decode
+from .giving import Giver
+from .parts import set_generator
+from .writing import Writer
+
+FREE = ("epochs", "memory_limit", "progress", "steps", "verbose")
+"""Settings of a network that may change when a training is resumed."""
+
+_PARTS = ("loss", "regularizer", "metric", "optimizer", "new_optimizer")
+"""The parts of a network besides layers."""
+
+
+def origin_of(network: TrainableModel, kind: type) -> dict[str, Any]:
+    """Return how a network is built, without what training changes.
+
+    Arrays are replaced by their checksums, so that two descriptions can be compared.
+
+    Parameters
+    ----------
+    network : TrainableModel
+    kind : type
+        See :func:`.writing.save`.
+
+    Raises
+    ------
+    TypeError
+        The network cannot be saved.
+    """
+    writer = Writer(network, kind)
+    description = Origin(writer.content(), writer.tensors).description()
+    plain: dict[str, Any] = json.loads(json.dumps(description))
+    return plain
+
+
+class Origin:
+    """Describes the network of a file without what training changes.
+
+    Parameters
+    ----------
+    content : dict
+    tensors : Tensors
+    """
+
+    def __init__(self, content: dict[str, Any], tensors: Tensors) -> None:
+        self._content, self._tensors = content, tensors
+
+    def description(self) -> dict[str, Any]:
+        """Return the description."""
+        content = self._content
+        parts = {name: self._part(content[name]) for name in _PARTS}
+        return {
+            "network": self._comparable(content["network"]["arguments"]),
+            "dtype": content["dtype"],
+            "layers": [
+                self._part(each) | {"input_shape": each["input_shape"]}
+                for each in content["layers"]
+            ],
+            **parts,
+        }
+
+    def _part(self, part: Any) -> Any:
+        if not isinstance(part, dict) or "kind" not in part:
+            return self._comparable(part)
+        return {"class": part["class"], "arguments": self._comparable(part["arguments"])}
+
+    def _comparable(self, value: Any) -> Any:
+        """Return a value of JSON with a checksum in place of each array's name."""
+        if isinstance(value, list):
+            return [self._comparable(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1 and (form := next(iter(value))) in ("array", "moved"):
+            return {form: checksum("", {"": self._tensors.arrays[value[form]]})}
+        return {key: self._comparable(each) for key, each in value.items()}
+
+
+class Restorer(Giver):
+    """Gives a network the state of a file, in place of all that training has changed.
+
+    The network's layers stay the same objects.
+
+    Parameters
+    ----------
+    content : dict
+    tensors : Tensors
+        Those of the file, on the network's backend.
+    origin : dict
+        What :func:`origin_of` returned when the file's training began. What differs from it was
+        changed by a callback, and is changed here too.
+    """
+
+    def __init__(self, content: dict[str, Any], tensors: Tensors, origin: dict[str, Any]) -> None:
+        super().__init__(tensors)
+        self._content, self._origin = content, origin
+        description = Origin(content, tensors).description()
+        self._now: dict[str, Any] = json.loads(json.dumps(description))
+
+    def restore(self, network: TrainableModel) -> None:
+        """Give the network everything.
+
+        Raises
+        ------
+        ModelFileError
+            A tensor does not fit. The network may be changed in part.
+        """
+        content, net = self._content, network
+        settings = content["network"]
+        self._set_changed(net, settings, self._now["network"], self._origin["network"])
+        net.randomness = Randomness(content["entropy"])  # before layers seed from it
+        for index, (layer, each) in enumerate(zip(net.layers, content["layers"], strict=True)):
+            now, then = (side["layers"][index]["arguments"] for side in (self._now, self._origin))
+            self._set_changed(layer, each, now, then)
+            net._initialize(layer, index)
+            self._give(layer, each, f"layers.{index}", net)
+            set_generator(layer, decode(each["rng"], self._tensors))
+        for name in ("loss", "regularizer", "metric"):
+            if isinstance(getattr(net, name), KINDS):  # a function stays
+                setattr(net, name, self._made(name, net))
+        net.parameters = Parameters(net.layers, net.regularizer)
+        _become(net, "optimizer", self._made("optimizer", net))
+        _become(net, "_new_optimizer", self._made("new_optimizer", net))
+        history = net.history
+        history.clear()
+        history.update(decode(content["history"], self._tensors))
+        history.metric_name, history.metric_mode = content["history_metric"]
+        history.incomplete = tuple(content["history_incomplete"])
+        for name, value in self._decoded(settings["attributes"]).items():
+            setattr(net, name, value)
+
+    def _set_changed(self, thing: Any, part: Any, now: Any, then: Any) -> None:
+        """Set the arguments that a callback has changed since the training began."""
+        for name, value in part["arguments"].items():
+            if now[name] != then.get(name):
+                setattr(thing, name, decode(value, self._tensors))
+
+    def _made(self, name: str, network: TrainableModel) -> Any:
+        """Return a new part with its state."""
+        part = self._part(self._content[name])
+        self._give_part(part, self._content[name], name, network)
+        return part
+
+
+def _become(network: TrainableModel, name: str, new: Any) -> None:
+    """Give an optimizer the content of another, or replace it by one of another class."""
+    old = getattr(network, name)
+    if type(old) is type(new):
+        vars(old).clear()
+        vars(old).update(vars(new))
+    else:
+        vars(network)[name] = new  # setattr would copy it
+
+
+@contextmanager
+def all_or_nothing(network: TrainableModel) -> Iterator[None]:
+    """Put a network back if the block fails."""
+    history, streams = network.history, [each.rng for each in network.layers]
+    things: list[Any] = [network, history, *network.layers]
+    things += [network.optimizer, network._new_optimizer]
+    attributes = [dict(vars(each)) for each in things]
+    columns = dict(history)
+    states: list[Any] = [each and each.bit_generator.state for each in streams]
+    try:
+        yield
+    except BaseException:
+        for thing, before in zip(things, attributes, strict=True):
+            vars(thing).clear()
+            vars(thing).update(before)
+        history.clear()
+        history.update(columns)
+        for stream, state in zip(streams, states, strict=True):
+            if stream is not None:
+                stream.bit_generator.state = state
+        raise
