@@ -123,8 +123,7 @@ def _lift_own() -> None:
 
 def _has_own_limits(library: Any) -> bool:
     return (
-        library.internal_api == "openblas"
-        and getattr(library, "threading_layer", None) == "openmp"
+        library.internal_api == "openblas" and getattr(library, "threading_layer", None) == "openmp"
     )
 
 
