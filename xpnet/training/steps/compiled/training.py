@@ -9,6 +9,7 @@ import numpy as np
 from ....data.features import SparseRows, kind_of
 from ....model import Model
 from ..translation import weights_of
+from .failing import needing_numba
 from .sharing import best_plan
 from .supported import targets as targets_of
 from .supported import translate
@@ -67,7 +68,8 @@ class CompiledTraining:
     ) -> None:
         self.model, self.batch_size = model, batch_size
         self.units = units = translate(model, X, y, sample_weight)
-        from .instructions import Builder  # needs Numba, which has been found
+        with needing_numba():
+            from .instructions import Builder
 
         self.outputs: np.ndarray | None = None
         self.penalties = np.zeros(0)
@@ -83,7 +85,8 @@ class CompiledTraining:
         plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
         self.threads = plan.threads
         self._builder = Builder(model, units, plan, X, targets, weights, batch_size)
-        self._engine = self._builder.engine()
+        with needing_numba():
+            self._engine = self._builder.engine()
         self._settings = self._builder.settings()
         parts = features.parts if isinstance(features, SparseRows) else (X,)
         given = [array for array in (*parts, y, sample_weight) if array is not None]
@@ -109,15 +112,26 @@ class CompiledTraining:
         self._builder.use(X, targets, weights)
         self._engine.data = self._builder.data
 
+    def renew(self) -> None:
+        """Make new instructions if settings were changed, which the old ones contain.
+
+        Raises
+        ------
+        UnsupportedError
+            Numba cannot compile what the new settings need.
+        """
+        if (settings := self._builder.settings()) != self._settings:
+            with needing_numba():
+                engine = self._builder.engine()
+            self._engine.close()
+            self._engine, self._settings = engine, settings
+
     def load(self) -> None:
         """Copy the parameters and the optimizer's state from the network."""
         optimizer = self.model.optimizer
         flats = [self.model.parameters.gather()]
         flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
-        if (settings := self._builder.settings()) != self._settings:
-            # They were changed, and the instructions contain the old ones.
-            self._engine.close()
-            self._engine, self._settings = self._builder.engine(), settings
+        self.renew()
         self._builder.load_parameters(flats)
         self._n_updates = self._loaded_updates = optimizer.n_updates
         # Each step draws one mask, so the count of updates also counts the draws.
