@@ -94,6 +94,7 @@ class CompiledTraining:
         self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
         self._n_updates = self._loaded_updates = 0
         self._used: tuple[Any, ...] = (X, y, sample_weight)
+        self._places = _places(self._used)
         self._out: list[np.ndarray] | None = None
 
     def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
@@ -104,8 +105,13 @@ class CompiledTraining:
         """
         used = (X, y, sample_weight)
         if all(map(operator.is_, used, self._used)):
+            if _places(used) != self._places:
+                raise ValueError(
+                    "the features, targets or weights were resized, or got another shape or type, "
+                    "while a network is trained on them: leave them as they are, or train on copies"
+                )
             return
-        self._used = used
+        self._used, self._places = used, _places(used)
         targets = targets_of(self.model, y)
         weights = weights_of(self.model, y, sample_weight)
         self._n_samples = X.shape[0]
@@ -188,3 +194,15 @@ class CompiledTraining:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _places(data: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Return the address, shape, strides and type of each array, which kernels rely on."""
+    arrays: list[Any] = []
+    for each in data:
+        if each is not None:
+            arrays += [each] if isinstance(each, np.ndarray) else SparseRows(each).parts
+    return [
+        (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
+        for array in arrays
+    ]
