@@ -60,8 +60,7 @@ class NeuralNetwork(TrainableModel):
         The type of the weights and of all computations with them. Features are rounded to it; if
         the first layer is :class:`~xpnet.Normalization`, only after that layer.
     seed : int, optional
-        Fixes the initial weights, the order of samples and dropout, which are then the same on
-        every backend. By default, they differ from run to run.
+        Fixes initial weights, order of samples and dropout, on every backend; by default, random.
     shuffle : bool, default True
         Whether to shuffle the samples for each epoch; streamed data by blocks, and in each chunk.
     progress : bool, default False
@@ -94,8 +93,7 @@ class NeuralNetwork(TrainableModel):
         training data; one pair for all outputs. The network is then trained on
         ``(y - mean) / scale``, computed in float64. Predictions, scores and the history's metric
         are in the unit of ``y``, in float64; the history's loss is not. Give it if the targets are
-        very large, very small, or far from 0 in comparison with their spread. It works with losses
-        whose targets are values, such as :class:`~xpnet.MeanSquaredError`.
+        very large, very small, or far from 0 in comparison with their spread.
 
     Attributes
     ----------
@@ -120,6 +118,7 @@ class NeuralNetwork(TrainableModel):
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
     that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
     with the next :meth:`reset`. After a new ``target_unit``, the network must be trained again.
+    Threads may :meth:`predict` and :meth:`score` beside a ``fit``; a second ``fit`` is refused.
 
     Examples
     --------
@@ -244,7 +243,7 @@ class NeuralNetwork(TrainableModel):
         return self
 
     def predict(self, dataset: Dataset | Any) -> Array:
-        """Return the network's outputs.
+        """Return the outputs; during a ``fit`` in another thread, by the weights of some moment.
 
         Parameters
         ----------
@@ -260,8 +259,8 @@ class NeuralNetwork(TrainableModel):
         ------
         NotFittedError
             The network has not been trained.
-        ValueError
-            The features differ from those that the network was trained on.
+        ValueError, RuntimeError
+            The features differ from those of the training, or from the device of a running ``fit``.
         """
         return prediction.predict(self, dataset)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..backends import Array
 from ..backends._warnings import warn
+from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
 from ..data.categories import refuse_categories
@@ -66,7 +67,7 @@ def fit(
     """
     before = {name: getattr(model, name) for name in _SET_FROM_DATA}
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
-    with trained_once(model), ended:
+    with trained_once(model), computing(), ended:
         placed = prepare(model, dataset, validation, restart, min_samples, warns_of_targets)
         done = model.history.epochs
         try:

@@ -248,19 +248,23 @@ class Trainer:
 @contextmanager
 def trained_once(network: TrainableModel) -> Iterator[None]:
     """Refuse to train a network that is being trained, by a callback's fit or another thread."""
-    if id(network) in _BEING_TRAINED:
+    if _BEING_TRAINED.setdefault(id(network), mine := object()) is not mine:  # in one operation
         raise RuntimeError(
             "this network is being trained already, by another thread or by the fit that has "
             "called this callback: wait until that fit ends, or train copy.deepcopy(net)"
         )
-    _BEING_TRAINED.add(id(network))
     try:
         yield
     finally:
-        _BEING_TRAINED.discard(id(network))
+        del _BEING_TRAINED[id(network)]
 
 
-_BEING_TRAINED: set[int] = set()
+def is_being_trained(network: TrainableModel) -> bool:
+    """Whether a ``fit`` of this network has begun and not ended, in any thread."""
+    return id(network) in _BEING_TRAINED
+
+
+_BEING_TRAINED: dict[int, object] = {}
 """The identities of networks that are being trained; an attribute would be copied with them."""
 
 
