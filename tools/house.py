@@ -39,6 +39,7 @@ FLOORS = {
     "xpnet": [
         "__main__",
         "cli",
+        "cli_files",
         "__init__",
         "search estimators",
         "callbacks saving testing",
@@ -54,7 +55,7 @@ FLOORS = {
         "data",
         "common",
         "config",
-        "backends",
+        "_starting backends",
     ],
     "xpnet.estimators": [
         "_classifier _regressor",
@@ -76,7 +77,7 @@ FLOORS = {
         "restoring states",
         "giving writing",
         "comparing container parts",
-        "describing",
+        "describing tensors",
     ],
     "xpnet.training": [
         "prediction planning",
@@ -158,7 +159,7 @@ FLOORS = {
         "categories numbers texts",
         "base frame_types objects",
     ],
-    "xpnet.common": ["checks", "direction overrides readable replacing"],
+    "xpnet.common": ["checks", "direction overrides readable replacing", "temporary"],
     "xpnet.backends": [
         "_registry",
         "_cupy _numpy _strict _torch",

@@ -20,7 +20,7 @@ if (_Path(__file__).parent / "backends").is_file():
         "run git config core.symlinks true and git checkout -- xpnet/backends, or pip install ."
     )
 
-from . import config
+from . import _starting, config  # noqa: F401 - _starting before what takes time
 from .activations import (
     ActivationLayer,
     LeakyReLUActivation,

@@ -383,7 +383,7 @@ class NeuralNetwork(TrainableModel):
             its constructor as an attribute of the same name, or a file cannot hold an attribute.
             The message names both. No file is written.
         OSError
-            The file cannot be written. An existing file at ``path`` is kept.
+            The file cannot be written. At any time ``path`` has the old or the new file, complete.
 
         Notes
         -----

@@ -1,12 +1,12 @@
 """Callbacks that save the network, or the whole training, while it goes on."""
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..common.checks import check_count, check_flag, check_non_negative, check_path
+from ..common.replacing import check_writable
 from ..model_files.checkpoints import CheckpointContent, checkpoints_in, path_of
 from ..model_files.restoring import origin_of
 from ..neuralnet import NeuralNetwork
@@ -56,7 +56,7 @@ class ModelCheckpoint(Monitor):
         self.saved: list[str] = []
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Refuse a path that cannot be filled in, or whose folder does not exist."""
+        """Refuse a path that cannot be filled in, or that cannot be written."""
         if self.best_only:
             super().on_train_begin(network, columns)
             self._know_best(network)
@@ -67,10 +67,7 @@ class ModelCheckpoint(Monitor):
                 f"path={self.path!r} cannot be filled in ({error}): the history will have "
                 f"{', '.join(columns)}"
             ) from error
-        if not path.parent.is_dir():
-            raise FileNotFoundError(
-                f"there is no folder {path.parent} to save networks in: make it first"
-            )
+        check_writable(path)
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Save the network if this epoch is due."""
@@ -166,8 +163,7 @@ class Checkpoint(Recorder):
     def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
         """Refuse what could not be written, before there is anything to lose."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self.folder):  # the folder can be written to
-            pass
+        check_writable(path_of(self.folder, network.history.epochs))
         is_resumed = run.source is not None and run.source.resolve() == self.folder.resolve()
         there = checkpoints_in(self.folder)
         if there and not is_resumed:
