@@ -241,6 +241,46 @@ def test_a_checkpoint_of_the_last_whole_epoch_is_there_after_a_signal(every, tmp
     assert again.history.incomplete == ()
 
 
+class Narrowing(Callback):
+    """Changes the network before each epoch, by what it was."""
+
+    def on_epoch_begin(self, network, epoch):
+        for layer in network.layers:
+            if isinstance(layer, xpnet.Dropout):
+                layer.rate *= 0.9
+
+
+class CountingSteps(LinearActivation):
+    """A user's layer whose output depends on a setting that every step changes."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def forward_propagation(self, input, training=True):
+        if training:
+            self.factor *= 0.999
+        return super().forward_propagation(input * input.dtype.type(self.factor), training)
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_a_checkpoint_has_nothing_of_the_epoch_that_was_cut(tmp_path, monkeypatch):
+    def training(folder):
+        layers = xpnet.Dropout(0.4), CountingSteps(), Signalling(steps=(34,))
+        net = plain(*layers, optimizer=Adam(0.01), steps="formulas")
+        called = [Checkpoint(folder, every=4), Narrowing()]
+        return net.fit((X32, Y), callbacks=called, resume=folder)
+
+    with pytest.raises(SystemExit):
+        training(tmp_path / "a")
+    assert files(tmp_path / "a") == [4, 6]
+    monkeypatch.setattr(signal, "raise_signal", lambda number: None)
+    one, other = training(tmp_path / "a"), training(tmp_path / "b")
+    assert one.history["loss"] == other.history["loss"]
+    np.testing.assert_array_equal(parameters(one), parameters(other))
+    assert one.layers[2].rate == other.layers[2].rate
+    assert one.layers[3].factor == other.layers[3].factor
+
+
 def parameters(net):
     return to_host(net.parameters.copy())
 

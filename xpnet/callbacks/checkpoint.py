@@ -158,6 +158,7 @@ class Checkpoint(Recorder):
         self.keep = check_count("keep", keep)
         self._written = 0
         self._time = 0.0
+        self._content: CheckpointContent | None = None  # of the last epoch, if it has no file
 
     def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
         """Refuse what could not be written, before there is anything to lose."""
@@ -174,6 +175,7 @@ class Checkpoint(Recorder):
         if run.origin is None:
             run.origin = origin_of(network, NeuralNetwork)
         self._written, self._time = network.history.epochs, time.monotonic()
+        self._content = None
         if not is_resumed:
             run.note_states()
             self._write(network, run)
@@ -184,19 +186,37 @@ class Checkpoint(Recorder):
         is_due = network.history.epochs % self.every == 0 and (
             self.every_seconds is None or waited >= self.every_seconds
         )
+        self._content = None
         if is_due or is_last:
             self._write(network, run)
+        elif _may_change_in_an_epoch(network, run):
+            self._content = CheckpointContent(network, run, NeuralNetwork)
 
     def on_cut(self, network: NeuralNetwork, run: Run) -> None:
         """Write a checkpoint of the last complete epoch, unless it has one."""
         if self._written != network.history.epochs:
-            self._write(network, run)
+            self._write(network, run, self._content)
 
-    def _write(self, network: NeuralNetwork, run: Run) -> None:
+    def _write(
+        self, network: NeuralNetwork, run: Run, content: CheckpointContent | None = None
+    ) -> None:
         epoch = network.history.epochs
-        CheckpointContent(network, run, NeuralNetwork).write(path_of(self.folder, epoch))
+        content = content or CheckpointContent(network, run, NeuralNetwork)
+        content.write(path_of(self.folder, epoch))
         self._written, self._time = epoch, time.monotonic()
         there = checkpoints_in(self.folder)
         kept = [each for each in there if each <= epoch][: self.keep]
         for each in there.keys() - set(kept):  # those after this epoch were damaged
             there[each].unlink(missing_ok=True)
+
+
+def _may_change_in_an_epoch(network: NeuralNetwork, run: Run) -> bool:
+    """Whether an epoch may change what a snapshot does not have, by code that is not ours."""
+    optimizer = network.optimizer
+    parts = (network, *network.layers, network.loss, network.regularizer, network.metric)
+    classes = [type(each) for each in (*parts, optimizer, optimizer.schedule) if each is not None]
+    functions = [each.on_epoch_begin for each in run.callbacks]
+    ours = __name__.partition(".")[0] + "."
+    return not all(
+        str(getattr(each, "__module__", "")).startswith(ours) for each in (*classes, *functions)
+    )
