@@ -428,6 +428,75 @@ def test_a_folder_with_another_training_is_not_written_to(tmp_path):
     assert files(tmp_path) == [3, 4]
 
 
+def test_a_refused_folder_leaves_the_log_as_it_was(tmp_path):
+    log = tmp_path / "log.csv"
+    plain().fit((X32, Y), epochs=2, callbacks=[CSVLogger(log), Checkpoint(tmp_path / "run")])
+    before = log.read_bytes()
+    with pytest.raises(FileExistsError, match="of another training"):
+        plain().fit((X32, Y), callbacks=[CSVLogger(log), Checkpoint(tmp_path / "run")])
+    assert log.read_bytes() == before
+
+
+def test_a_training_may_have_two_folders(tmp_path):
+    def run(epochs, resume, **arguments):
+        called = [Checkpoint(tmp_path / "a"), Checkpoint(tmp_path / "b", every=3, keep=9)]
+        net = plain(**arguments)
+        net.fit((X32, Y), epochs=epochs, callbacks=called, resume=tmp_path / resume)
+        return net
+
+    run(5, "a")
+    (tmp_path / "b" / "checkpoint-000005.safetensors").unlink()
+    expected = plain().fit((X32, Y), epochs=7)
+    np.testing.assert_array_equal(parameters(run(7, "a")), parameters(expected))
+    assert files(tmp_path / "b") == [0, 3, 6, 7]
+    for each in (6, 7):
+        (tmp_path / "a" / f"checkpoint-{each:06d}.safetensors").unlink()
+    plain().fit((X32, Y), epochs=4, callbacks=Checkpoint(tmp_path / "c"))
+    called = [Checkpoint(tmp_path / "c"), Checkpoint(tmp_path / "b")]
+    with pytest.raises(FileExistsError, match=r"b has 4 .* or of more epochs"):
+        plain().fit((X32, Y), epochs=7, callbacks=called, resume=tmp_path / "c")
+    plain(seed=4).fit((X32, Y), epochs=9, callbacks=Checkpoint(tmp_path / "d"))
+    called[0] = Checkpoint(tmp_path / "d")
+    with pytest.raises(FileExistsError, match=r"b has 4 .* of another training"):
+        plain(seed=4).fit((X32, Y), epochs=9, callbacks=called, resume=tmp_path / "d")
+    assert files(tmp_path / "b") == [0, 3, 6, 7]
+
+
+def test_what_only_has_the_name_of_a_checkpoint_is_passed_over(tmp_path):
+    plain().fit((X32, Y), epochs=2, callbacks=Checkpoint(tmp_path))
+    (tmp_path / "checkpoint-000007.safetensors").mkdir()
+    (tmp_path / "checkpoint-000008.safetensors").symlink_to(tmp_path / "nowhere")
+    net = plain().fit((X32, Y), epochs=3, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+    assert net.history.epochs == 3
+    assert files(tmp_path) == [2, 3, 7, 8]
+
+
+def test_a_checkpoint_that_another_process_removes_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    expected = plain().fit((X32, Y), epochs=5)
+    plain().fit((X32, Y), epochs=3, callbacks=Checkpoint(tmp_path))
+    from xpnet.model_files import checkpoints
+
+    whole = checkpoints.read
+
+    def read(path):
+        if path.name.endswith("3.safetensors") and path.exists():
+            path.unlink()
+        return whole(path)
+
+    monkeypatch.setattr(checkpoints, "read", read)
+    net = plain().fit((X32, Y), epochs=5, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+    np.testing.assert_array_equal(parameters(net), parameters(expected))
+
+
+def test_a_folder_that_is_a_file_is_refused_by_name(tmp_path):
+    path = tmp_path / "run"
+    path.write_text("notes")
+    with pytest.raises(FileExistsError, match=r"the folder .*run for checkpoints cannot be made: "):
+        plain().fit((X32, Y), callbacks=Checkpoint(path))
+    with pytest.raises(NotADirectoryError, match=r"run is a file: expected a folder"):
+        plain().fit((X32, Y), resume=path)
+
+
 def test_a_state_that_a_file_cannot_hold_is_refused_before_training(tmp_path):
     class Odd(Callback):
         state_names = ("thing",)

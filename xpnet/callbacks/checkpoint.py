@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from ..common.checks import check_count, check_flag, check_non_negative, check_path
 from ..common.replacing import check_writable
-from ..model_files.checkpoints import CheckpointContent, checkpoints_in, path_of
+from ..model_files.checkpoints import (
+    CheckpointContent,
+    checkpoints_in,
+    is_behind,
+    make_folder,
+    path_of,
+)
 from ..model_files.restoring import origin_of
 from ..neuralnet import NeuralNetwork
 from ..training.recording import Recorder
@@ -111,7 +117,8 @@ class Checkpoint(Recorder):
     Parameters
     ----------
     folder : str or path-like
-        It is made if there is none. Each training needs its own.
+        It is made if there is none. Each training needs its own. A training may have two of these
+        callbacks, with a folder each; resume it from the one with the newest checkpoint.
     every : int, default 1
         The number of epochs between checkpoints. There is one before the first epoch, and one after
         the last: that of the last call's ``epochs``, that after which a callback ends training, or
@@ -158,25 +165,33 @@ class Checkpoint(Recorder):
         self.keep = check_count("keep", keep)
         self._written = 0
         self._time = 0.0
+        self._is_resumed = False
         self._content: CheckpointContent | None = None  # of the last epoch, if it has no file
 
-    def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
+    def check(self, network: NeuralNetwork, run: Run) -> None:
         """Refuse what could not be written, before there is anything to lose."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         check_writable(path_of(self.folder, network.history.epochs))
-        is_resumed = run.source is not None and run.source.resolve() == self.folder.resolve()
         there = checkpoints_in(self.folder)
-        if there and not is_resumed:
+        self._is_resumed = run.source is not None and (
+            run.source.resolve() == self.folder.resolve()
+            or (bool(there) and is_behind(self.folder, network, run))
+        )
+        if there and not self._is_resumed:
             raise FileExistsError(
-                f"{self.folder} has {len(there)} checkpoint(s) of another training, the newest "
-                f"{next(iter(there.values())).name}: give fit resume={str(self.folder)!r} to go on "
-                "with it, or give Checkpoint another folder, or remove them"
+                f"{self.folder} has {len(there)} checkpoint(s) of another training, or of more "
+                f"epochs, the newest {next(iter(there.values())).name}: give fit "
+                f"resume={str(self.folder)!r} to go on with it, or give Checkpoint another folder, "
+                "or remove them"
             )
+
+    def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
+        """Write a first checkpoint, unless there are some."""
         if run.origin is None:
             run.origin = origin_of(network, NeuralNetwork)
         self._written, self._time = network.history.epochs, time.monotonic()
         self._content = None
-        if not is_resumed:
+        if not self._is_resumed:
             run.note_states()
             self._write(network, run)
 

@@ -29,8 +29,35 @@ def checkpoints_in(folder: Path) -> dict[int, Path]:
     """Return the checkpoints in a folder by epoch, the newest first; none if there is no folder."""
     if not folder.exists():
         return {}
-    found = {int(name[1]): path for path in folder.iterdir() if (name := _named(path))}
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: expected a folder of checkpoints")
+    found = {
+        int(name[1]): path
+        for path in folder.iterdir()
+        if (name := _named(path)) and path.is_file()  # what else has the name is not ours
+    }
     return dict(sorted(found.items(), reverse=True))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for checkpoints, unless it is there.
+
+    Raises
+    ------
+    OSError
+        It cannot be made; the message names it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it, or what should be a folder above it, is a file"
+        if not isinstance(error, (FileExistsError, NotADirectoryError)):
+            reason = str(error.strerror)
+        explained = type(error)(
+            f"the folder {folder} for checkpoints cannot be made: {reason}. Give another path"
+        )
+        explained.errno = error.errno
+        raise explained from error
 
 
 def _named(path: Path) -> re.Match[str] | None:
@@ -75,6 +102,55 @@ class CheckpointContent:
         write(path, self._content, self._tensors.arrays)
 
 
+def _newest(folder: Path) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
+    """Return path, content and tensors of the newest checkpoint that is whole; or None."""
+    paths = list(checkpoints_in(folder).values())
+    damaged = []
+    for path in paths:
+        try:
+            content, arrays = read(path)
+            if TRAINING not in content:
+                raise ModelFileError(f"{path}: a model file, but no checkpoint")
+        except FileNotFoundError:  # another process has just removed it, and has newer ones
+            return _newest(folder)
+        except ModelFileError as error:
+            damaged.append(str(error))
+            continue
+        if damaged:
+            warn(f"{'; '.join(damaged)}. Training is resumed from {path}")
+        return path, content, arrays
+    if damaged:
+        raise ModelFileError(
+            f"{folder}: no checkpoint is whole ({'; '.join(damaged)}). To begin afresh, remove them"
+        )
+    return None
+
+
+def is_behind(folder: Path, network: TrainableModel, run: Run) -> bool:
+    """Whether the newest checkpoint in another folder is of a resumed run, and not ahead of it.
+
+    Parameters
+    ----------
+    folder : Path
+        It has checkpoints.
+    network : TrainableModel
+    run : Run
+    """
+    newest = _newest(folder)
+    if newest is None:
+        return False
+    content = newest[1]
+    training = content[TRAINING]
+    saved = History(decode(content["history"], Tensors(network.backend)))
+    same = (
+        training["first"] == run.first
+        and training["origin"] == run.origin
+        and training["conditions"] == json.loads(json.dumps(run.conditions))
+        and content["entropy"] == network.randomness.entropy
+    )
+    return same and not _other_history(network.history, saved, run.first)
+
+
 class Resumption:
     """Goes on with the run whose checkpoints are in a folder.
 
@@ -117,7 +193,7 @@ class Resumption:
         ModelFileError
             No checkpoint is whole.
         """
-        newest = self._newest()
+        newest = _newest(self._folder)
         if newest is None:
             return
         path, content, tensors = newest[0], newest[1], Tensors(network.backend, newest[2])
@@ -136,28 +212,6 @@ class Resumption:
             raise ModelFileError(f"{path}: {error}") from error
         run.first, run.has_ended = training["first"], training["has_ended"]
         run.origin, run.way, run.source = training["origin"], training["way"], self._folder
-
-    def _newest(self) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
-        """Return path, content and tensors of the newest checkpoint that is whole; or None."""
-        paths = list(checkpoints_in(self._folder).values())
-        damaged = []
-        for path in paths:
-            try:
-                content, arrays = read(path)
-                if TRAINING not in content:
-                    raise ModelFileError(f"{path}: a model file, but no checkpoint")
-            except ModelFileError as error:
-                damaged.append(str(error))
-                continue
-            if damaged:
-                warn(f"{'; '.join(damaged)}. Training is resumed from {path}")
-            return path, content, arrays
-        if damaged:
-            raise ModelFileError(
-                f"{self._folder}: no checkpoint is whole ({'; '.join(damaged)}). To begin afresh, "
-                "remove them"
-            )
-        return None
 
     def _check(self, path: Path, content: Any, network: TrainableModel, run: Run) -> None:
         """Refuse a checkpoint of another training."""

@@ -13,6 +13,9 @@ from .trainable import TrainableModel
 class Recorder(Callback):
     """Base of callbacks that record a whole run; each is called after all other callbacks."""
 
+    def check(self, network: Any, run: Run) -> None:
+        """Refuse what could not be recorded, before any callback begins, or writes anything."""
+
     def on_run_begin(self, network: Any, run: Run) -> None:
         """Run after ``on_train_begin`` or ``on_resume`` of all callbacks."""
 
@@ -51,6 +54,8 @@ class Recording:
             How steps are taken; see :class:`Run`.
         """
         net, run = self._network, self._run
+        for recorder in self._recorders:
+            recorder.check(net, run)
         states = iter(run.states)
         for callback in self._callbacks:
             ends.callback(callback.on_train_end, net)
