@@ -595,6 +595,29 @@ def test_a_part_that_a_callback_replaced_is_restored(tmp_path):
     assert nets[0].history["loss"] == nets[1].history["loss"]
 
 
+@pytest.mark.parametrize("steps", ["formulas", "compiled"])
+@pytest.mark.parametrize("whose", ["network", "layer"])
+def test_a_regularizer_that_a_callback_gave_is_restored(whose, steps, tmp_path):
+    if steps == "compiled":
+        pytest.importorskip("numba", reason="Numba, which compiled steps need, is not installed")
+
+    def change(network, row):
+        if row["epoch"] == 2:
+            part = network if whose == "network" else network.layers[0]
+            part.regularizer = xpnet.regularizers.L2(0.1)
+
+    def run(epochs, folder):
+        called = [LambdaCallback(on_epoch_end=change), Checkpoint(folder)]
+        net = plain(optimizer=SGD(0.1), steps=steps)
+        return net.fit((X32, Y), epochs=epochs, callbacks=called, resume=folder)
+
+    run(3, tmp_path / "a")
+    nets = run(6, tmp_path / "a"), run(6, tmp_path / "b")
+    assert np.isnan(nets[1].history["penalty"]).tolist() == [True] * 2 + [False] * 4
+    np.testing.assert_array_equal(*map(parameters, nets))
+    assert nets[0].history["loss"] == nets[1].history["loss"]
+
+
 def test_a_failure_while_resuming_leaves_the_network_as_it_was(tmp_path, monkeypatch):
     plain().fit((X32, Y), epochs=3, callbacks=Checkpoint(tmp_path))
     net = plain()

@@ -7,7 +7,7 @@ norm sees the whole gradient.
 import math
 import operator
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 
 from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
@@ -160,6 +160,12 @@ class Parameters:
             layer.workspace = None
         self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
         self._pieces = 0
+
+    def renew_penalties(self, regularizer: Regularizer | None) -> None:
+        """Take the regularizers that the layers have now; ``regularizer`` is the network's."""
+        now = Penalties(self.layers, regularizer)
+        if [*map(id, chain(*now))] != [*map(id, chain(*self.penalties))]:
+            self.penalties = now
 
     def add_penalties(self, share: Array | float) -> None:
         """Add to the gradients what parameters cost, ``share`` of it where samples share it."""

@@ -9,7 +9,7 @@ from ..model.parameters import Parameters
 from ..model.randomness import Randomness
 from ..training.trainable import TrainableModel
 from .container import checksum
-from .describing import KINDS, Tensors, decode
+from .describing import Tensors, UnsavedFunction, decode
 from .giving import Giver
 from .parts import set_generator
 from .writing import Writer
@@ -125,8 +125,9 @@ class Restorer(Giver):
             self._give(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
         for name in ("loss", "regularizer", "metric"):
-            if isinstance(getattr(net, name), KINDS):  # a function stays
-                setattr(net, name, self._made(name, net))
+            part = self._made(name, net)
+            if not isinstance(part, UnsavedFunction):  # a function stays
+                setattr(net, name, part)
         net.parameters = Parameters(net.layers, net.regularizer)
         _become(net, "optimizer", self._made("optimizer", net))
         _become(net, "_new_optimizer", self._made("new_optimizer", net))

@@ -200,8 +200,10 @@ class Trainer:
         """Train on every batch once; return the epoch's loss and metric."""
         net = self.network
         sums = Sums(net.loss, net.metric, net.backend, net.target_unit)
-        if self._callbacks and not self.steps.are_current():  # a callback replaced a part
-            self._remake_steps()
+        if self._callbacks:  # which may have replaced a part
+            net.parameters.renew_penalties(net.regularizer)
+            if not self.steps.are_current():
+                self._remake_steps()
         try:
             self.steps.begin_epoch()
             taken, self._is_cut = 0, False
