@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xpnet import CSVLogger, DenseLayer, ModelCheckpoint, NeuralNetwork
 from xpnet.common import temporary
 from xpnet.common.replacing import NotAPlainFileError, check_writable, replacing
 
@@ -188,6 +189,20 @@ def test_what_is_no_plain_file_is_refused_and_stays(kind, tmp_path):
 
 
 @posix
+@pytest.mark.parametrize("there", [False, True])
+def test_a_path_that_ends_in_a_slash_names_a_folder(there, tmp_path):
+    if there:
+        (tmp_path / "out").write_bytes(b"old")
+    for write in (check_writable, lambda path: replacing(path).__enter__()):
+        with pytest.raises(NotAPlainFileError, match="out/ could not be written: it ends in a sla"):
+            write(f"{tmp_path}/out/")
+    assert os.listdir(tmp_path) == ["out"] * there
+    for make in (NeuralNetwork().add(DenseLayer(1, (1,))).save, ModelCheckpoint, CSVLogger):
+        with pytest.raises(ValueError, match=r"path='.*out/' ends in a slash.*that of a file"):
+            make(f"{tmp_path}/out/")
+    assert os.listdir(tmp_path) == ["out"] * there
+
+
 def test_what_becomes_a_pipe_meanwhile_is_refused(old):
     def become():
         with replacing(old) as file:

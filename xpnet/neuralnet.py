@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
 from .backends import Array
-from .common.checks import check_count, check_flag, check_path
+from .common.checks import check_count, check_flag, check_new_path
 from .common.overrides import remember
 from .data import Dataset
 from .inspection import Inspection, inspect
@@ -392,7 +392,7 @@ class NeuralNetwork(TrainableModel):
         have changed since are saved as well, except those that a training pass leaves behind.
         """
         self.check_layers()
-        save(self, check_path("path", path), NeuralNetwork)
+        save(self, check_new_path("path", path), NeuralNetwork)
 
 
 remember(NeuralNetwork)

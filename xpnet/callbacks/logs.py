@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..common.checks import check_flag, check_path
+from ..common.checks import check_flag, check_new_path, check_path
 from ..common.replacing import check_writable, replacing
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback
@@ -31,7 +31,7 @@ class CSVLogger(Callback):
     state_names = ("_first", "_earlier")
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
-        self.path, self.append = check_path("path", path), check_flag("append", append)
+        self.path, self.append = check_new_path("path", path), check_flag("append", append)
         self._columns: list[str] = []
         self._first, self._earlier = 1, 0  # the first epoch of the training, the rows before it
 

@@ -84,6 +84,20 @@ def check_path(name: str, value: Any) -> Path:
     return Path(value)
 
 
+def check_new_path(name: str, value: Any) -> Path:
+    """Return the path of a file to be written, as :func:`check_path`; refuse one like a folder's.
+
+    A ``Path`` has lost the slash at its end, and would name a file.
+    """
+    path = check_path(name, value)
+    if os.fspath(value).endswith(("/", os.sep)):
+        raise ValueError(
+            f"{name}={os.fspath(value)!r} ends in a slash, as the path of a folder: expected that "
+            "of a file"
+        )
+    return path
+
+
 def check_texts(name: str, values: Any) -> list[str]:
     """Return a list of names as strings, else raise ``TypeError``; a single string is refused."""
     is_text = isinstance(values, (str, bytes))

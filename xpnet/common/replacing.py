@@ -133,6 +133,8 @@ it first, or give another path
 def _target(path: str | os.PathLike[str]) -> Path:
     """Return the path of the file to replace, which is not a link; refuse what is no plain file."""
     with _explained(path):
+        if os.fspath(path).endswith(("/", os.sep)):
+            raise _FolderError("it ends in a slash, as the path of a folder: give that of a file")
         old = _status(Path(path))
         target = Path(os.path.realpath(path))
         if old is None and not target.parent.is_dir():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common.checks import check_path
+from ..common.checks import check_new_path, check_path
 from ..common.replacing import replacing
 from .describing import ModelFileError
 from .tensors import plain, write_tensors
@@ -24,7 +24,7 @@ def write(
     arrays = {name: plain(name, array) for name, array in arrays.items()}
     text = json.dumps(content)
     metadata = {KEY: json.dumps({"content": text, "sha256": checksum(text, arrays)})}
-    with replacing(check_path("path", path)) as file:
+    with replacing(check_new_path("path", path)) as file:
         write_tensors(file, arrays, metadata)
 
 
