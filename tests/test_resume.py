@@ -27,6 +27,7 @@ from xpnet import (
 )
 from xpnet.backends import to_host
 from xpnet.callbacks import Checkpoint, CSVLogger, ModelCheckpoint, TensorBoard
+from xpnet.common.replacing import replacing
 
 pytest.importorskip("tensorboardX", reason="tensorboardX, which a callback needs, is missing")
 
@@ -486,6 +487,32 @@ def test_a_checkpoint_that_another_process_removes_meanwhile_is_passed_over(tmp_
     monkeypatch.setattr(checkpoints, "read", read)
     net = plain().fit((X32, Y), epochs=5, callbacks=Checkpoint(tmp_path), resume=tmp_path)
     np.testing.assert_array_equal(parameters(net), parameters(expected))
+
+
+def test_a_killed_process_leaves_nothing_whatever_epoch_it_was_writing(tmp_path):
+    code = """
+import os, sys
+from pathlib import Path
+from tests.test_resume import X32, Y, Checkpoint, plain
+from xpnet.common.temporary import TemporaryFile
+
+move_to = TemporaryFile.move_to
+TemporaryFile.move_to = lambda self, target: (
+    os.kill(os.getpid(), 9) if "-000002" in target.name else move_to(self, target)
+)
+plain().fit((X32, Y), epochs=3, callbacks=Checkpoint(sys.argv[1], every=2))
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".part", ".safetensors"]
+    (tmp_path / ".xpnet-notes.part").write_text("a user's")
+    with replacing(tmp_path / "checkpoint-000003.safetensors") as file:  # of a living process
+        plain().fit((X32, Y), epochs=1, callbacks=Checkpoint(tmp_path, every=3), resume=tmp_path)
+        assert len([*tmp_path.glob(".xpnet-*-*.part")]) == 1
+        file.write(b"")
+    assert (tmp_path / ".xpnet-notes.part").exists()
+    assert [*tmp_path.glob(".xpnet-*-*.part")] == []
 
 
 def test_a_folder_that_is_a_file_is_refused_by_name(tmp_path):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..common.checks import check_count, check_flag, check_new_path, check_non_negative, check_path
 from ..common.replacing import check_writable
+from ..common.temporary import remove_leftovers
 from ..model_files.checkpoints import (
     CheckpointContent,
     checkpoints_in,
@@ -172,6 +173,7 @@ class Checkpoint(Recorder):
         """Refuse what could not be written, before there is anything to lose."""
         make_folder(self.folder)
         check_writable(path_of(self.folder, network.history.epochs))
+        remove_leftovers(self.folder)  # of epochs that may have no checkpoint this time
         there = checkpoints_in(self.folder)
         self._is_resumed = run.source is not None and (
             run.source.resolve() == self.folder.resolve()

@@ -6,8 +6,10 @@ killed leaves its temporary files behind; whoever writes a file of the same name
 
 import errno
 import io
+import math
 import os
 import platform
+import re
 import secrets
 import stat
 from contextlib import suppress
@@ -31,6 +33,7 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _TRIES = 100
+_NAME = re.compile(r"\.xpnet-[0-9a-f]{16}-([0-9a-f]{8})-[0-9a-f]{16}\.part")
 
 
 class TemporaryFile:
@@ -193,6 +196,15 @@ def _machine() -> str:
     except OSError:
         name = os.fsencode(platform.node())
     return sha256(name).hexdigest()[:8]
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes of this machine have left in a folder, whatever its target."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if (name := _NAME.fullmatch(entry.name)) is not None:
+                with suppress(OSError):
+                    _remove_if_left(Path(entry.path), name[1], -math.inf)
 
 
 def _remove_leftovers(folder: Path, prefix: str, now: float) -> None:
