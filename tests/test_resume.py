@@ -286,6 +286,25 @@ def parameters(net):
     return to_host(net.parameters.copy())
 
 
+@pytest.mark.usefixtures("usual_signals")
+def test_training_after_an_epoch_that_was_cut_is_resumed_too(tmp_path, monkeypatch):
+    net = plain(Signalling())
+    with pytest.raises(SystemExit):
+        net.fit((X32, Y))
+    net.save(tmp_path / "net")
+    monkeypatch.setattr(signal, "raise_signal", lambda number: None)
+
+    def run(epochs, folder):
+        again = xpnet.load(tmp_path / "net")
+        return again.fit((X32, Y), epochs=epochs, callbacks=Checkpoint(folder), resume=folder)
+
+    run(2, tmp_path / "a")
+    nets = run(4, tmp_path / "a"), run(4, tmp_path / "b")
+    assert nets[0].history.incomplete == (3,)
+    assert nets[0].history["loss"] == nets[1].history["loss"]
+    np.testing.assert_array_equal(*map(parameters, nets))
+
+
 # ---- which checkpoints stay, and damaged ones
 
 

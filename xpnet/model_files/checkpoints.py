@@ -236,8 +236,8 @@ class Resumption:
 def _other_history(saved: dict[str, list[float]], history: History, first: int) -> list[str]:
     """Return how a network's epochs differ from those of a checkpoint.
 
-    They may be the first of them: those before the run, or a part of it too. An epoch at the end
-    that was cut short does not count.
+    They may be the first of them: those before the run, or a part of it too. An epoch of the run
+    that was cut short, at the end, does not count.
 
     Parameters
     ----------
@@ -249,7 +249,7 @@ def _other_history(saved: dict[str, list[float]], history: History, first: int) 
         How many epochs there were before the run.
     """
     epochs = history.epochs
-    epochs -= epochs in history.incomplete
+    epochs -= epochs > first and epochs in history.incomplete
     most = max(map(len, saved.values()), default=0)
     if not first <= epochs <= most:
         return [
