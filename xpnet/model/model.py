@@ -208,12 +208,13 @@ class Model:
             layer.set_input_shape(shape)
         layer.input_shape()
         self._initialize(layer, len(self.layers))
+        self.check_layers()
+        # A derivative with respect to the input is of use only to earlier layers with parameters.
+        layer.needs_input_error = bool(self.parameters)
         # Before the layer is added, because this refuses a layer that lacks a parameter.
-        self.parameters = Parameters([*self.layers, layer], self.regularizer)
+        self.parameters = self.parameters.with_layer(layer)
         layer.in_network = True
         self.layers.append(layer)
-        # A derivative with respect to the input is of use only to earlier layers with parameters.
-        layer.needs_input_error = any(each.parameter_names for each in self.layers[:-1])
         self.optimizer = self._new_optimizer
 
     def _initialize(self, layer: Layer, index: int) -> None:
