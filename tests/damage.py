@@ -158,7 +158,7 @@ def _change(holder: Any, key: Any, content: Any, random: Random) -> None:
         if random.random() < 0.5:
             holder.pop(key, None)
     elif kind == "nest":
-        for _ in range(random.choice([1, 2, 50, 3000])):
+        for _ in range(random.choice([1, 2, 40, 150])):
             value = [value] if random.random() < 0.5 else {"tuple": [value]}
         holder[key] = value
     else:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from ..backends import Array, Backend, array_namespace, is_array, move_state, resolve
 from ..backends._errors import shown
 from ..common.overrides import remember
+from ..common.versioned import Versioned
 from ..layers import Layer
 from ..layers.checks import check_output
 from ..losses import LossFunction, MeanSquaredError
@@ -47,7 +48,7 @@ class Pass:
         return self.parameters.gradient()
 
 
-class Model:
+class Model(Versioned):
     """Layers, a loss and an optimizer, for those who write a training loop of their own.
 
     :class:`~xpnet.NeuralNetwork` is a model that also checks its data, trains and predicts.
