@@ -209,7 +209,8 @@ class Model(Versioned):
             layer.set_input_shape(shape)
         layer.input_shape()
         self._initialize(layer, len(self.layers))
-        self.check_layers()
+        if self.parameters.layers[-1:] != self.layers[-1:]:  # fit looks at all of them
+            self.check_layers()
         # A derivative with respect to the input is of use only to earlier layers with parameters.
         layer.needs_input_error = bool(self.parameters)
         # Before the layer is added, because this refuses a layer that lacks a parameter.

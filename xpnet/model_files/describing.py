@@ -48,6 +48,7 @@ class Tensors:
         self.arrays = dict(arrays or {})
         self.functions: list[UnsavedFunction] = []
         self._uses = dict.fromkeys(self.arrays, 0)
+        self._parameters: dict[type, list[Parameter]] = {}
 
     def put(self, name: str, value: Any) -> None:
         """Add a copy of an array: safetensors refuses tensors that share memory."""
@@ -65,6 +66,12 @@ class Tensors:
         if self._uses[name] > 2:
             raise ModelFileError(f"the tensor {shown(name)} is used more than twice")
         return self.arrays[name]
+
+    def parameters_of(self, cls: type) -> list[Parameter]:
+        """Return the parameters of a class's constructor; asking for them takes long."""
+        if cls not in self._parameters:
+            self._parameters[cls] = list(signature(cls).parameters.values())
+        return self._parameters[cls]
 
     def check_used(self, except_for: str = "training.") -> None:
         """Refuse tensors that no part of the network has used, except those of another reader."""
@@ -210,7 +217,7 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
         cls = tensors.classes.find(kind, description["class"], description["module"])
     arguments = {name: decode(value, tensors) for name, value in description["arguments"].items()}
     try:
-        return cls(*_positional(cls, arguments), **arguments)
+        return cls(*_positional(tensors.parameters_of(cls), arguments), **arguments)
     except (MemoryError, ModelFileError):
         raise
     except Exception as error:  # a user's constructor can raise anything
@@ -220,10 +227,9 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
         ) from error
 
 
-def _positional(cls: type, arguments: dict[str, Any]) -> list[Any]:
+def _positional(parameters: list[Parameter], arguments: dict[str, Any]) -> list[Any]:
     """Remove the arguments that have no names in a call from a dict, and return them."""
     positional: list[Any] = []
-    parameters = list(signature(cls).parameters.values())
     kinds = [parameter.kind for parameter in parameters]
     before = 0
     if Parameter.VAR_POSITIONAL in kinds:

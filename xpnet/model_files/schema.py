@@ -196,6 +196,13 @@ def _history(given: Any, place: str) -> None:
         lengths.add(len(column))
     if len(lengths) > 1:
         raise ModelFileError(f"{place} has columns of {len(lengths)} lengths: expected one length")
+    missing = _COLUMNS - {name for name, _ in given["dict"]}
+    if lengths - {0} and missing:
+        raise ModelFileError(f"{place} has no column {sorted(missing)[0]!r}")
+
+
+_COLUMNS = {"epoch", "loss", "learning_rate", "seconds"}
+"""What the history has of every epoch."""
 
 
 def _is_history_number(given: Any) -> bool:
