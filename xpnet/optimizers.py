@@ -9,8 +9,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
-
 from .backends import Array, array_namespace, ops, to_host
 from .backends._errors import shown
 from .common.checks import (
@@ -150,8 +148,8 @@ class Optimizer(Readable, ABC):
             if array is None:
                 continue
             numbers = to_host(array)
-            good = numbers >= 0 if name in self.square_names else np.isfinite(numbers)
-            if not good.all():
+            isfinite = array_namespace(numbers).isfinite
+            if not (numbers >= 0 if name in self.square_names else isfinite(numbers)).all():
                 raise ValueError(f"{name} has numbers that no training leaves")
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:

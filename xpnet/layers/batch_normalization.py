@@ -4,8 +4,6 @@ import math
 import operator
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from ..backends import Array, array_namespace, ops, to_host
 from ..common.checks import check_fraction, check_positive
 from ..common.overrides import remember
@@ -131,9 +129,10 @@ class BatchNormalization(Layer):
     def check_state(self) -> None:
         """Refuse running moments that are not finite, and a running variance below 0."""
         mean, variance = to_host(self.running_mean), to_host(self.running_variance)
-        if not np.isfinite(mean).all():
+        isfinite = array_namespace(mean).isfinite
+        if not isfinite(mean).all():
             raise ValueError("running_mean has numbers that are not finite")
-        if not (np.isfinite(variance) & (variance >= 0)).all():
+        if not (isfinite(variance) & (variance >= 0)).all():
             raise ValueError("running_variance has numbers below 0, or that are not finite")
 
     def numbers_per_sample(self) -> int:

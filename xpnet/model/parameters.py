@@ -56,26 +56,19 @@ class Parameters:
     def with_layer(self, layer: Layer) -> "Parameters":
         """Return the parameters of these layers and one more behind them.
 
-        Nobody has asked yet for those of a network that is being built, so they grow in place:
-        otherwise, building a network would take time in proportion to the square of its depth.
+        They grow in place until somebody asks for them. So networks are built in linear time.
 
         Raises
         ------
         ValueError
-            The layer has not made one of its parameters. Nothing has changed.
+            The layer has not made one of its parameters.
         """
-        names = layer.parameter_names
-        for name in names:
-            if not is_array(getattr(layer, name, None)):
-                raise ValueError(
-                    f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
-                    "make it in initialize()"
-                )
+        _check_arrays(layer)
         if self._flat is not None:
             return Parameters([*self.layers, layer], self.penalties.regularizer)
         self.penalties.append(layer)
         self.layers.append(layer)
-        for name in names:
+        for name in layer.parameter_names:
             shape = tuple(getattr(layer, name).shape)
             start, self._stop = self._stop, self._stop + math.prod(shape)
             self.places[layer, name] = slice(start, self._stop)
@@ -226,6 +219,16 @@ class Parameters:
         xp = array_namespace(flat)
         pairs = zip(self.places.values(), self._shapes, strict=True)
         return [xp.reshape(flat[place], shape) for place, shape in pairs]
+
+
+def _check_arrays(layer: Layer) -> None:
+    """Refuse a layer that has not made one of its parameters."""
+    for name in layer.parameter_names:
+        if not is_array(getattr(layer, name, None)):
+            raise ValueError(
+                f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
+                "make it in initialize()"
+            )
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

@@ -154,7 +154,7 @@ def _odd(given: Any, place: str) -> None:
         refuse(given, place, "an odd number")
 
 
-generator = record({
+_generator = record({
     "bit_generator": one_of("PCG64"),
     "state": record({"state": whole(0, 2**128 - 1), "inc": _odd}),
     "has_uint32": whole(0, 1),
@@ -162,7 +162,7 @@ generator = record({
 })  # fmt: skip
 """The state of a layer's random generator."""
 
-layer = part("Layer", {"input_shape": list_of(whole(1, 2**62)), "rng": either(nothing, generator)})
+layer = part("Layer", {"input_shape": list_of(whole(1, 2**62)), "rng": either(nothing, _generator)})
 optimizer = part("Optimizer", {"schedule": fields(_STATE)})
 
 
