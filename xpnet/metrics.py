@@ -90,7 +90,7 @@ class Accuracy(Metric):
     one_class_per_sample = True
 
     def __init__(self, threshold: float | None = None) -> None:
-        self.threshold = threshold
+        self.threshold = _check_threshold(threshold)
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the total weight of the correct samples, and of all samples."""
@@ -232,7 +232,7 @@ class _FromConfusion(Metric):
                 f"average={average!r}: expected 'auto', 'binary', 'macro' or 'weighted'"
             )
         self.average = average
-        self.threshold = threshold
+        self.threshold = _check_threshold(threshold)
 
     @abstractmethod
     def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
@@ -291,6 +291,13 @@ class F1(_FromConfusion):
     def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
         """Return 2 hits / (true + predicted)."""
         return _ratio(2.0 * hits, true + predicted)
+
+
+def _check_threshold(given: float | None) -> float | None:
+    """Return a threshold as it was given, if it is a finite number or None."""
+    if given is not None and not math.isfinite(number(given)):
+        raise ValueError(f"threshold={shown(given)}: expected a finite number or None")
+    return given
 
 
 def confusion_matrix(

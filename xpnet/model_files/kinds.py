@@ -4,7 +4,7 @@ Nothing is imported to find a class. A class of the library is never replaced by
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ..backends._errors import shown
@@ -21,7 +21,7 @@ from .forms import ModelFileError
 KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regularizer)
 """The bases of all classes whose objects can be described."""
 
-Custom = Mapping[str, type] | Iterable[type] | None
+Custom = Mapping[str, type] | Collection[type] | None
 """A user's classes: by the names that files have for them, or without."""
 
 _PACKAGE = __name__.partition(".")[0]
@@ -32,7 +32,7 @@ class Classes:
 
     Parameters
     ----------
-    custom : dict of str to class, or iterable of class, optional
+    custom : dict of str to class, or list of class, optional
         A user's classes, which come before others of the same name.
 
     Raises
@@ -133,7 +133,7 @@ def _checked(custom: Any) -> dict[str, type]:
     if custom is None:
         return {}
     expected = "expected a list of classes, or a dict from names to classes"
-    if isinstance(custom, (str, type)) or not isinstance(custom, Iterable):
+    if not isinstance(custom, (Mapping, list, tuple, set, frozenset)):
         raise TypeError(f"custom={shown(custom)}: {expected}")
     classes = list(custom.values() if isinstance(custom, Mapping) else custom)
     for cls in classes:
