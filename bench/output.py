@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from xpnet.common.replacing import replacing
+
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 END = "<!-- end -->"
@@ -57,13 +59,12 @@ def folder_of(options: argparse.Namespace) -> Path:
 def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -> None:
     """Write ``name.json`` with all results and ``name.md`` with the tables.
 
-    Each file is replaced atomically, so that an interrupted process leaves no partial file.
+    An interrupted process leaves the old files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for kind, content in (("json", json.dumps(result, indent=1)), ("md", text)):
-        unfinished = folder / f".{name}.{kind}"
-        unfinished.write_text(content + "\n", encoding="utf-8")
-        unfinished.replace(folder / f"{name}.{kind}")
+        with replacing(folder / f"{name}.{kind}") as file:
+            file.write(f"{content}\n".encode())
 
 
 def say_where(name: str, folder: Path = RESULTS) -> None:
@@ -84,4 +85,5 @@ def write_readme(module: str, text: str, readme: Path = README) -> None:
     _, ended, after = rest.partition(END)
     if not (found and ended):
         raise ValueError(f"{readme} lacks the marks {start} and {END}: put them where it belongs")
-    readme.write_text(f"{before}{start}\n{text}\n{END}{after}", encoding="utf-8")
+    with replacing(readme) as file:
+        file.write(f"{before}{start}\n{text}\n{END}{after}".encode())

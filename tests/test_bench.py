@@ -619,3 +619,27 @@ def test_reading_tables_is_timed_beside_pandas(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     for word in ("long", "wide", "mixed", "pandas itself", "csv", "4 times the columns"):
         assert word in printed
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="compiled steps need the extra numba")
+def test_training_in_two_threads_is_timed(capsys, monkeypatch):
+    pytest.importorskip("joblib")
+    import xpnet
+    from bench import threads
+
+    monkeypatch.setattr(threads, "N_NETWORKS", 2)
+    monkeypatch.setattr(
+        threads, "row", lambda steps, blas, rounds, samples: {
+            "steps": steps, "blas": str(blas), "alone": [2.0, 1.0, 3.0],
+            "together": threads.measure(steps, rounds, samples)[1] * 3, "ratio": [0.5, 0.4, 0.6],
+        }
+    )  # fmt: skip
+    before = xpnet.config.threads
+    monkeypatch.setattr("sys.argv", ["threads", "--rounds", "1", "--samples", "300"])
+    try:
+        threads.main()
+    finally:
+        xpnet.config.threads = before
+    printed = capsys.readouterr().out
+    for word in ("compiled", "formulas", "in two threads", "0.50 [0.40, 0.60]"):
+        assert word in printed

@@ -3,6 +3,7 @@
 import copy
 import re
 import threading
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -128,3 +129,27 @@ def test_a_search_refuses_one_network_for_several_trials():
     net = network(metric="rmse")
     with pytest.raises(ValueError, match="same network for the trials 0 and 1"):
         random_search(lambda a: net, {"a": [1, 2]}, (X, Y), (X, Y))
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="compiled steps need the extra numba")
+@pytest.mark.parametrize("which", ["features", "weights"])
+@pytest.mark.parametrize("what", ["resized", "reshaped"])
+def test_arrays_that_a_callback_resizes_do_not_reach_native_code(which, what):
+    """NumPy refuses to resize an array that is in use, unless it is told not to look."""
+    data = {
+        "features": X.astype(np.float32),
+        "targets": Y.astype(np.float32)[:, None],
+        "weights": np.ones(40, np.float32),
+    }
+
+    def change(net):
+        array = data[which]
+        if what == "resized":
+            array.resize((1,) * array.ndim, refcheck=False)
+        else:
+            array.shape = (1, -1)
+
+    net = network(steps="compiled")
+    with pytest.raises(ValueError, match="were resized, or got another shape"):
+        net.fit(tuple(data.values()), callbacks=once(change))
+    assert net.history["epoch"] == [1, 2]

@@ -296,9 +296,13 @@ def test_predict_reads_any_kind_of_output(end, capsys, tmp_path):
     [
         (
             ["--save", "none/m.safetensors"],
-            "--save none/m.safetensors: expected a file in a folder",
+            "--save none/m.safetensors could not be written: there is no folder none: make it",
         ),
-        (["--plot", "none/c.png"], "--plot none/c.png: expected a file in a folder that exists"),
+        (["--plot", "none/c.png"], "--plot none/c.png could not be written: there is no folder"),
+        (["--save", "."], "--save . could not be written: it is a folder: give the path of a file"),
+        (["--save", "x" * 300], "could not be written: its name is too long for this disk"),
+        (["--plot", "x" * 300 + ".png"], "could not be written: its name is too long"),
+        (["--save", "/dev/null"], "--save /dev/null could not be written: it is a device"),
         (["--plot", "c.xyz"], "--plot c.xyz: expected a name that ends in ."),
         (["--target", "y"], "--target does not go with digits"),
         (["--data", "."], "--data does not go with digits"),

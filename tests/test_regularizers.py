@@ -350,8 +350,12 @@ def test_regularizers_are_saved_with_the_network(tmp_path):
     assert isinstance(first.regularizer, L1)
     assert (first.regularizer.factor, first.bias_regularizer.factor) == (0.02, 0.01)
     assert first.max_norm == 2.0
+    np.testing.assert_array_equal(parameters(net), parameters(again))
+    retained = [to_host(each.optimizer.retained_gradient) for each in (net, again)]
+    np.testing.assert_array_equal(*retained)
     for each in (net, again):
         each.fit(samples(), epochs=2)
+    assert net.history["loss"] == again.history["loss"]
     np.testing.assert_array_equal(parameters(net), parameters(again))
 
 

@@ -217,6 +217,26 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         SearchFile(tmp_path, DRAWN, "rmse")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a test of POSIX systems")
+def test_what_is_no_file_is_refused_and_not_read_without_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for path, said in [
+        (tmp_path / "pipe", "it is a pipe"),
+        (Path("/dev/null"), "it is a device"),
+        (tmp_path / "loop", "leads back to itself"),
+        (tmp_path / ("x" * 300), "its name is too long"),
+    ]:
+        with pytest.raises(OSError, match=f"{path} could not be written: .*{said}"):
+            SearchFile(path, DRAWN, "rmse")
+
+
+def test_an_empty_file_is_there_before_the_first_trial(tmp_path):
+    SearchFile(tmp_path / "file", DRAWN, "rmse")
+    assert (tmp_path / "file").read_bytes() == b""
+    assert SearchFile(tmp_path / "file", DRAWN, "rmse").rows == {}
+
+
 # ---- whose it is
 
 

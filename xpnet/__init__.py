@@ -20,7 +20,7 @@ if (_Path(__file__).parent / "backends").is_file():
         "run git config core.symlinks true and git checkout -- xpnet/backends, or pip install ."
     )
 
-from . import config
+from . import _starting, config  # noqa: F401 - _starting before what takes time
 from .activations import (
     ActivationLayer,
     LeakyReLUActivation,
@@ -34,6 +34,7 @@ from .activations import (
 )
 from .backends import Backend, DeviceUnavailableError, UnknownNameError, array_namespace, resolve
 from .callbacks import (
+    Checkpoint,
     CSVLogger,
     EarlyStopping,
     LambdaCallback,
@@ -101,6 +102,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "CategoricalCrossEntropy",
+    "Checkpoint",
     "ConstantLearningRate",
     "CosineDecay",
     "Dataset",

@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import sys
-import tempfile
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,11 +26,21 @@ from . import (
     Normalization,
     ReLUActivation,
     __version__,
+    _starting,
     datasets,
     load,
     train_test_split,
 )
 from .backends import DeviceUnavailableError, available_backends, ops, resolve, to_host
+from .cli_files import (
+    INTERRUPTED,
+    TERMINATED,
+    StoppedError,
+    check_output_files,
+    plot,
+    save_interrupted,
+    sigterm_as_exit,
+)
 from .optimizers import OPTIMIZERS
 from .training.errors import DivergedError
 from .training.memory import MemoryPlanError
@@ -88,12 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status: 0 for success; 2 if an argument or the file that it names is wrong; 1 if
         this machine lacks something, training diverged or the output could not be written; 130
-        after Ctrl-C.
+        after Ctrl-C and 143 after SIGTERM, which both end training after the current step: then
+        the files that were asked for are written all the same.
     """
     # Overflow is reported once, for the result.
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.showwarning = _show_warning
         try:
+            _starting.started()
             options = make_parser().parse_args(arguments)
             options.command(options)
             if sys.stdout is not None:
@@ -102,7 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _give_up_output()
             return 1
         except KeyboardInterrupt:
-            return _fail("interrupted", 130)
+            return _fail("interrupted", INTERRUPTED)
+        except StoppedError as error:
+            return _fail(error, error.status)
         except (FileNotFoundError, IsADirectoryError, ValueError) as error:
             return _fail(error, 2)
         except (DeviceUnavailableError, DivergedError, ImportError, MemoryPlanError) as error:
@@ -275,10 +288,26 @@ def run_train(options: argparse.Namespace) -> None:
             f"{backend.name} on {backend.device_name}"
         )
     try:
+        fit(network, task)
+        with sigterm_as_exit():  # as `fit` has it, which has ended
+            finish(network, task, options)
+    except KeyboardInterrupt:
+        save_interrupted(network, options, INTERRUPTED)
+    except SystemExit:
+        save_interrupted(network, options, TERMINATED)
+
+
+def fit(network: NeuralNetwork, task: Task) -> None:
+    """Train a network; a message about divergence names an option."""
+    try:
         network.fit(task.training, task.test)
     except DivergedError as error:
         what_happened = str(error).partition(";")[0]
         raise DivergedError(f"{what_happened}: give a lower --learning-rate") from None
+
+
+def finish(network: NeuralNetwork, task: Task, options: argparse.Namespace) -> None:
+    """Score a trained network, save it, and print and plot its results."""
     scores = compute_scores(network, task)
     if options.save:
         network.save(options.save)
@@ -286,7 +315,7 @@ def run_train(options: argparse.Namespace) -> None:
     print(", ".join(f"test {name}: {score:{formats[name]}}" for name, score in scores.items()))
     warn_of_a_useless_network(scores, task)
     if options.plot:
-        network.history.plot()[0].figure.savefig(options.plot)
+        plot(network, options.plot)
 
 
 def compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
@@ -323,44 +352,6 @@ def warn_of_a_useless_network(scores: dict[str, float], task: Task) -> None:
             " give a lower --learning-rate or more --epochs, or check that the other columns tell "
             "the target"
         )
-
-
-def check_output_files(options: argparse.Namespace) -> None:
-    """Refuse files that could not be written, or would replace one another or the data."""
-    taken = {os.path.realpath(options.source): "the data to train on"}
-    for name in ("save", "plot"):
-        path = getattr(options, name)
-        folder = os.path.dirname(path or "") or "."
-        if path and (not os.path.isdir(folder) or os.path.isdir(path)):
-            raise ValueError(f"--{name} {path}: expected a file in a folder that exists")
-        if path and (other := taken.get(os.path.realpath(path))):
-            raise ValueError(f"--{name} {path} would replace {other}: give another file")
-        if path:
-            taken[os.path.realpath(path)] = f"the file of --{name}"
-    if options.plot:
-        check_image_format(options.plot)
-
-
-def check_image_format(path: str) -> None:
-    """Draw an empty plot to find out whether this machine can write the format."""
-    from .plots import pyplot
-
-    figure, _ = pyplot().subplots()
-    try:
-        known, ending = figure.canvas.get_supported_filetypes(), os.path.splitext(path)[1]
-        if ending[1:].lower() not in known:
-            raise ValueError(f"--plot {path}: expected a name that ends in .{', .'.join(known)}")
-        with tempfile.TemporaryDirectory() as folder:
-            figure.savefig(os.path.join(folder, f"plot{ending}"))
-    except ValueError:
-        raise
-    except Exception as error:  # a format may need a program such as LaTeX, and raise anything
-        raise ValueError(
-            f"--plot {path}: this machine cannot write {ending} files ({error}): give a name that "
-            "ends in .png"
-        ) from error
-    finally:
-        pyplot().close(figure)
 
 
 def refuse_unused(options: argparse.Namespace, *used: str) -> None:

@@ -10,11 +10,13 @@ callbacks read its attribute ``greater_is_better`` to find the best network. If 
 have it, ``mode="max"`` or ``mode="min"`` must be given.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from .backends import Array, array_namespace, ops, to_host
-from .common.checks import check_batch, class_indices
+from .backends._errors import shown
+from .common.checks import check_batch, class_indices, number
 from .common.readable import Readable
 
 

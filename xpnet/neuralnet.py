@@ -1,5 +1,6 @@
 """The network: layers, a loss and an optimizer, with training and prediction."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from .inspection import Inspection, inspect
 from .losses import LossFunction, MeanSquaredError
 from .metrics import Metric
 from .model_files import save
+from .model_files.checkpoints import Resumption
 from .optimizers import SGD, Optimizer
 from .regularizers import Regularizer
 from .schedules import Schedule
@@ -58,8 +60,7 @@ class NeuralNetwork(TrainableModel):
         The type of the weights and of all computations with them. Features are rounded to it; if
         the first layer is :class:`~xpnet.Normalization`, only after that layer.
     seed : int, optional
-        Fixes the initial weights, the order of samples and dropout, which are then the same on
-        every backend. By default, they differ from run to run.
+        Fixes initial weights, order of samples and dropout, on every backend; by default, random.
     shuffle : bool, default True
         Whether to shuffle the samples for each epoch; streamed data by blocks, and in each chunk.
     progress : bool, default False
@@ -92,8 +93,7 @@ class NeuralNetwork(TrainableModel):
         training data; one pair for all outputs. The network is then trained on
         ``(y - mean) / scale``, computed in float64. Predictions, scores and the history's metric
         are in the unit of ``y``, in float64; the history's loss is not. Give it if the targets are
-        very large, very small, or far from 0 in comparison with their spread. It works with losses
-        whose targets are values, such as :class:`~xpnet.MeanSquaredError`.
+        very large, very small, or far from 0 in comparison with their spread.
 
     Attributes
     ----------
@@ -118,6 +118,7 @@ class NeuralNetwork(TrainableModel):
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
     that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
     with the next :meth:`reset`. After a new ``target_unit``, the network must be trained again.
+    Threads may :meth:`predict` and :meth:`score` beside a ``fit``; a second ``fit`` is refused.
 
     Examples
     --------
@@ -172,6 +173,7 @@ class NeuralNetwork(TrainableModel):
         restart: bool = False,
         callbacks: Callback | Iterable[Callback] | None = None,
         eval_every: int = 1,
+        resume: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train on a data set, or on batches that are made as training goes on.
 
@@ -179,8 +181,7 @@ class NeuralNetwork(TrainableModel):
         ----------
         dataset : Dataset, (X, y) or (X, y, sample_weight), optional
         validation : the same, optional
-            Data whose loss and metric are recorded after each epoch. The network does not learn
-            from them.
+            Data whose loss and metric are recorded after each epoch; nothing is learned from them.
         batches : iterable, or function that returns one, optional
             In place of ``dataset``. Each item has one of the forms of ``dataset`` and is one batch,
             of any size, for one step; ``batch_size`` and ``shuffle`` are not used. Items are taken
@@ -189,9 +190,8 @@ class NeuralNetwork(TrainableModel):
             network's own predictions needs ``steps="formulas"``, since other steps do not update
             the network before an epoch ends.
         steps_per_epoch : int, optional
-            The number of batches in an epoch. The next epoch takes the batches that follow; when
-            they end, a new pass begins. By default an epoch is one pass, so endless batches make an
-            epoch that only Ctrl-C ends.
+            Batches in an epoch. The next epoch takes those that follow, and begins a new pass when
+            they end. By default an epoch is one pass, so only Ctrl-C ends one of endless batches.
         epochs : int, optional
             The number of epochs to train for; by default the network's ``epochs``.
         restart : bool, default False
@@ -199,50 +199,51 @@ class NeuralNetwork(TrainableModel):
         callbacks : Callback or iterable of Callback, optional
             Called during training (:mod:`xpnet.callbacks`), in this order.
         eval_every : int, default 1
-            The number of epochs between evaluations of the validation data. They are always
-            evaluated after the last epoch. For the other epochs the history has NaN.
+            Epochs between evaluations of the validation data, which are always evaluated after the
+            last epoch; for the other epochs the history has NaN.
+        resume : str or path-like, optional
+            A folder of a :class:`~xpnet.callbacks.Checkpoint`. If it has checkpoints, ``fit`` goes
+            on from the newest, and ``epochs`` counts from where the first call began.
 
         Returns
         -------
         NeuralNetwork
-            The network itself.
+            Itself.
 
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network or the loss, or nothing can be learned from them. The
-            network is unchanged. If a later batch is wrong, or ``batches`` ends too early, it is as
-            it was before that epoch.
-        DivergedError
-            The loss, or the total weight of a batch, became NaN or infinite. The network is as it
-            was before that epoch.
+            The data do not fit the network or the loss, nothing can be learned from them, or
+            ``resume`` has another training. The network is unchanged. If a later batch is wrong, or
+            ``batches`` ends too early, it is as it was before that epoch.
+        DivergedError, OSError
+            The loss, or the total weight of a batch, became NaN or infinite; or stored data cannot
+            be read. The network is as it was before that epoch.
         MemoryPlanError
-            Training does not fit into memory, even with streamed data and a batch split into
-            single samples. The message has the plan.
+            Training does not fit into memory, even streamed and with single samples.
         RuntimeError
-            The network is being trained already, in another thread or by a callback's ``fit``.
-        OSError
-            Stored data cannot be read. The network is as it was before that epoch.
-        KeyboardInterrupt
-            Ctrl-C was pressed; training ended after the current step. The network keeps what it
-            has learned, and ``history`` has a row for the incomplete epoch.
+            The network is being trained already, by another thread or by a callback.
+        KeyboardInterrupt, SystemExit
+            Ctrl-C was pressed, or SIGTERM came (status 143): training ended after the step. The
+            network keeps what it has learned, and ``history.incomplete`` has the epoch.
 
         Warns
         -----
         UserWarning
-            The network's type has too few digits for the targets or for a feature; the last batch
-            of each epoch has one sample, from which batch normalization learns nothing; the network
-            has no parameters; or it has learned little from targets that need a ``target_unit``.
+            The network's type has too few digits for the targets or a feature; batch normalization
+            learns nothing from the last batch of an epoch, which has one sample; the network has no
+            parameters; or it learned little from targets that need a ``target_unit``.
         """
         epochs = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
         again = check_flag("restart", restart)
+        resumed = Resumption.of(resume, NeuralNetwork, again)
         data = fitting.data_of(dataset, batches, steps_per_epoch)
-        fitting.fit(self, data, validation, epochs, again, called, every)
+        fitting.fit(self, data, validation, epochs, again, called, every, resume=resumed)
         return self
 
     def predict(self, dataset: Dataset | Any) -> Array:
-        """Return the network's outputs.
+        """Return the outputs; during a ``fit`` in another thread, by the weights of some moment.
 
         Parameters
         ----------
@@ -258,8 +259,8 @@ class NeuralNetwork(TrainableModel):
         ------
         NotFittedError
             The network has not been trained.
-        ValueError
-            The features differ from those that the network was trained on.
+        ValueError, RuntimeError
+            The features differ from those of the training, or from the device of a running ``fit``.
         """
         return prediction.predict(self, dataset)
 
@@ -368,10 +369,7 @@ class NeuralNetwork(TrainableModel):
         return inspect(self, dataset)
 
     def save(self, path: Any) -> None:
-        """Write the network to a ``.safetensors`` file; :func:`xpnet.load` reads it.
-
-        The file has the architecture, weights, running statistics, history and the optimizer's
-        state, so a loaded network can be trained further. It has no code and no callbacks.
+        """Write the network to a file, for :func:`xpnet.load`; it has no code and no callbacks.
 
         Parameters
         ----------
@@ -384,7 +382,7 @@ class NeuralNetwork(TrainableModel):
             its constructor as an attribute of the same name, or a file cannot hold an attribute.
             The message names both. No file is written.
         OSError
-            The file cannot be written. An existing file at ``path`` is kept.
+            The file cannot be written. At any time ``path`` has the old or the new file, complete.
 
         Notes
         -----

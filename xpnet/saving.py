@@ -3,18 +3,17 @@
 import os
 from typing import Any
 
-from .backends import DeviceUnavailableError, resolve
+from .backends import resolve
 from .backends._warnings import warn
 from .common.checks import check_path
 from .metrics import Metric
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
 from .model_files.describing import Tensors, UnsavedFunction, decode
+from .model_files.forms import is_of_machine
+from .model_files.giving import TRAINING, Giver
 from .model_files.kinds import Classes, Custom
-from .model_files.names import NAMES, check_names
-from .model_files.parts import check_attribute
 from .model_files.reading import read
-from .model_files.restoring import Restorer
 from .neuralnet import NeuralNetwork
 from .training.settings import MetricFunction, find_metric
 
@@ -89,12 +88,10 @@ def load(
         home = resolve(device, backend=backend, dtype=content["dtype"])
         tensors = Tensors(home, arrays, classes)
         network = _Reader(content, tensors).network(device, backend, metric)
-    except (MemoryError, OSError, DeviceUnavailableError):
-        raise
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
     except Exception as error:
-        if _is_of_machine(error):
+        if is_of_machine(error):
             raise
         raise ModelFileError(
             f"{path}: the network cannot be built: {type(error).__name__}: {error}"
@@ -108,12 +105,7 @@ def load(
     return network
 
 
-def _is_of_machine(error: Exception) -> bool:
-    """Whether an array library has raised an error, e.g. because a device has no memory left."""
-    return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends", "torch")
-
-
-class _Reader:
+class _Reader(Giver):
     """Builds a network from the content of a file.
 
     Parameters
@@ -124,29 +116,32 @@ class _Reader:
     """
 
     def __init__(self, content: dict[str, Any], tensors: Tensors) -> None:
-        self._content, self._tensors = content, tensors
-        self._restorer = Restorer(tensors)
+        super().__init__(tensors)
+        self._content = content
 
     def network(
         self, device: str | None, backend: str | None, metric: Metric | MetricFunction | None
     ) -> NeuralNetwork:
         """Return the network; a metric that was a function is an :class:`UnsavedFunction`."""
-        content, restorer = self._content, self._restorer
+        content = self._content
         network = self._without_layers(device, backend)
         network.randomness = Randomness(content["entropy"])  # before layers seed from it
         for index, each in enumerate(content["layers"]):
-            restorer.add_layer(each, index, network)
+            self._add_layer(each, index, network)
         fresh = network._new_optimizer
-        network.optimizer = restorer.part(content["optimizer"])
+        network.optimizer = self._part(content["optimizer"])
         network._new_optimizer = fresh
         for name in ("loss", "regularizer", "metric", "optimizer"):
-            restorer.give_part(getattr(network, name), content[name], name, network)
+            self._give_part(getattr(network, name), content[name], name, network)
         # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
-        restorer.give_part(network._new_optimizer, content[name], name, network)
+        self._give_part(network._new_optimizer, content[name], name, network)
         network.history.update(decode(content["history"], self._tensors))
         network.history.metric_name, network.history.metric_mode = content["history_metric"]
-        self._give_attributes(network)
+        network.history.incomplete = tuple(content.get("history_incomplete", ()))
+        self._give_attributes(network, content["network"]["attributes"])
+        if TRAINING in content:  # of a checkpoint, which only fit(resume=...) needs
+            self._tensors.pass_over(TRAINING)
         self._tensors.check_used()
         for function in self._tensors.functions:
             function.loading = False
@@ -158,25 +153,16 @@ class _Reader:
         content, settings = self._content, self._content["network"]
         cls = self._tensors.classes.find(NeuralNetwork, settings["class"], settings["module"])
         network: NeuralNetwork = object.__new__(cls)
-        part = self._restorer.part
         # Not cls(...): a subclass's constructor may take other arguments, and add layers.
         NeuralNetwork.__init__(
             network,
-            **self._restorer.decoded(settings["arguments"]),
-            optimizer=part(content["new_optimizer"]),
-            loss=part(content["loss"]),
-            regularizer=part(content["regularizer"]),
-            metric=part(content["metric"]),
+            **self._decoded(settings["arguments"]),
+            optimizer=self._part(content["new_optimizer"]),
+            loss=self._part(content["loss"]),
+            regularizer=self._part(content["regularizer"]),
+            metric=self._part(content["metric"]),
             dtype=content["dtype"],
             device=device,
             backend=backend,
         )
         return network
-
-    def _give_attributes(self, network: NeuralNetwork) -> None:
-        given = self._restorer.decoded(self._content["network"]["attributes"])
-        check_names(given, network.layers[0].input_shape())
-        for name, value in given.items():
-            if name not in NAMES:
-                check_attribute(network, name, value)
-            setattr(network, name, value)

@@ -13,7 +13,9 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 VARIABLE, EXPONENT = "OPENBLAS_THREAD_TIMEOUT", "20"
@@ -40,15 +42,44 @@ def let_threads_sleep() -> None:
         functions = thread_functions()
     if functions is None:
         _is_done = True
-    elif _others_wait():
-        _is_done = True
-        # Only for C code: os.environ, which other threads may read, does not change.
-        os.putenv(VARIABLE, EXPONENT)
-        try:
-            for function in functions:
-                function()
-        finally:
-            os.unsetenv(VARIABLE)
+    else:
+        with _nobody_else_runs():
+            _is_done = _others_wait()
+            if _is_done:
+                _restart(functions)
+
+
+def _restart(functions: list[Callable[[], object]]) -> None:
+    # Only for C code: os.environ, which other threads may read, does not change.
+    os.putenv(VARIABLE, EXPONENT)
+    try:
+        for function in functions:
+            function()
+    finally:
+        os.unsetenv(VARIABLE)
+
+
+@contextmanager
+def _nobody_else_runs() -> Iterator[None]:
+    """Keep other Python threads from running in the block, which must be short.
+
+    A thread that waited when it was looked at could otherwise begin a product before the threads of
+    BLAS have ended, and its product would lack what they had to compute.
+    """
+    before = sys.getswitchinterval()
+    if threading.active_count() == 1:
+        yield
+        return
+    sys.setswitchinterval(_NO_SWITCH)
+    try:
+        time.sleep(2 * before)  # for who waits for its turn and still counts by the old interval
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+_NO_SWITCH = 0.2
+"""Seconds within which a thread keeps its turn; the block takes about a millisecond."""
 
 
 def thread_functions() -> list[Callable[[], object]] | None:

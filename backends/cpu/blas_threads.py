@@ -1,44 +1,174 @@
-"""The number of threads that BLAS uses, limited while this package runs its own threads."""
+"""The number of threads that BLAS uses while several threads of this process compute.
 
+A BLAS with threads of its own shares each product among them and lets them wait for each other.
+If two Python threads compute at a time, these wait for threads that have no core, and everything
+takes several times as long. So BLAS is limited to one thread while two or more Python threads
+train or predict, and while this package runs compiled code on threads of its own.
+
+Most libraries have one limit for the whole process. It is set when the first reason for it comes
+and lifted when the last one goes, whichever threads those are. An OpenBLAS that is built with
+OpenMP has a limit for each thread, which that thread itself has to set.
+"""
+
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
-_lock = threading.Lock()
-_inside: list[Any] = []
+_lock = threading.RLock()  # garbage collection may end a training in the middle of a change
+
+_computing: dict[int, int] = {}
+"""For each thread that trains or predicts, how many such blocks it is in."""
+
+_n_reasons = 0
+"""How many blocks want BLAS to have one thread."""
+
+_limited: dict[str, tuple[Any, int]] = {}
+"""The libraries limited for the process, with the number of threads that each had; by file."""
+
+
+class _Own(threading.local):
+    """The limits of the libraries that have one for each thread."""
+
+    depth = 0
+    limited: tuple[tuple[Any, int], ...] = ()
+
+
+_own = _Own()
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Note that this thread trains or predicts.
+
+    While two or more threads are in such blocks, BLAS has one thread. A thread that is alone, in
+    one block or in several, leaves BLAS as it is.
+    """
+    thread = threading.get_ident()
+    with _lock:
+        _computing[thread] = _computing.get(thread, 0) + 1
+    try:
+        with _lock:
+            _set_or_lift()
+        yield
+    finally:
+        with _lock:
+            left = _computing.get(thread, 1) - 1  # a fork may have emptied it
+            if left:
+                _computing[thread] = left
+            else:
+                _computing.pop(thread, None)
+            _set_or_lift()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread within the block.
+    """Limit BLAS to one thread within the block; for the whole process, if BLAS has no other way.
 
-    The limit holds for the whole process. If several threads are in such a block, the first one
-    to enter sets the limit and the last one to leave lifts it.
+    If several threads are in such blocks, the first one to enter sets the limit and the last one
+    to leave lifts it.
     """
+    global _n_reasons
     with _lock:
-        _inside.append(_inside[0] if _inside else _blas().limit(limits=1))
+        _n_reasons += 1
+    _own.depth += 1
     try:
+        with _lock:
+            _set_or_lift()
+        if _own.depth == 1:
+            _limit_own()
         yield
     finally:
+        _own.depth -= 1
+        if _own.depth == 0:
+            _lift_own()
         with _lock:
-            limit = _inside.pop()
-            if not _inside:
-                limit.restore_original_limits()
+            _n_reasons = max(_n_reasons - 1, 0)
+            _set_or_lift()
 
 
 def blas_threads() -> int:
     """Return how many threads BLAS uses at present; 1 if threadpoolctl is not there to tell."""
-    try:
-        blas = _blas()
-    except ImportError:
-        return 1
-    return max((each.num_threads for each in blas.lib_controllers), default=1)
+    with _lock:
+        return max((each.num_threads for each in _libraries()), default=1)
 
 
-@cache
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController  # optional
+def _set_or_lift() -> None:
+    """Set or lift the limit of the process as the present blocks want it."""
+    if _n_reasons or len(_computing) > 1:
+        for each in _libraries():  # some may have been loaded since the limit was set
+            if not _has_own_limits(each) and each.filepath not in _limited:
+                _limited[each.filepath] = each, each.num_threads
+                _set(each, 1)
+    elif _limited:
+        for library, n in _limited.values():
+            _set(library, n)
+        _limited.clear()
 
-    return ThreadpoolController().select(user_api="blas")
+
+def _limit_own() -> None:
+    own = tuple((each, each.num_threads) for each in _libraries() if _has_own_limits(each))
+    _own.limited = own
+    for library, _ in own:
+        _set(library, 1)
+
+
+def _lift_own() -> None:
+    for library, n in _own.limited:
+        _set(library, n)
+    _own.limited = ()
+
+
+def _has_own_limits(library: Any) -> bool:
+    return (
+        library.internal_api == "openblas" and getattr(library, "threading_layer", None) == "openmp"
+    )
+
+
+def _set(library: Any, n: int) -> None:
+    """Set a library's number of threads, from whichever thread this is.
+
+    threadpoolctl 3.8 lets only the first thread that ever set a limit of OpenBLAS set
+    another, and silently does nothing in all others.
+    """
+    release = getattr(library, "clear_controlling_thread", None)
+    if release is not None:
+        release(force=True)
+    library.set_num_threads(n)
+    if release is not None:
+        release(force=True)
+
+
+_found: tuple[int, tuple[Any, ...]] = -1, ()
+
+
+def _libraries() -> tuple[Any, ...]:
+    """Return threadpoolctl's controllers of the BLAS libraries that are loaded.
+
+    It looks again if modules were imported since, because SciPy brings another BLAS than NumPy.
+    """
+    global _found
+    if _found[0] != len(sys.modules):
+        try:
+            from threadpoolctl import ThreadpoolController  # optional
+        except ImportError:
+            return ()
+        n = len(sys.modules)
+        _found = n, tuple(ThreadpoolController().select(user_api="blas").lib_controllers)
+    return _found[1]
+
+
+def _after_fork() -> None:
+    """Forget the other threads, which a child process does not have."""
+    global _lock, _n_reasons
+    _lock = threading.RLock()
+    own = threading.get_ident()
+    for thread in [each for each in _computing if each != own]:
+        del _computing[thread]
+    _n_reasons = min(_n_reasons, _own.depth)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -5,7 +5,7 @@ all else by offset or by address.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,14 +20,6 @@ _X86 = llvmlite.binding.get_process_triple().split("-")[0] in ("x86_64", "i386",
 
 INLINED = {"forceinline": True, "error_model": "numpy"}
 """Options for helper functions: the compiler does not vectorize a loop that calls a function."""
-
-
-def kept_on_disk(make: Callable[[bool], Any]) -> Any:
-    """Return ``make(cache=True)``, or ``make(cache=False)`` if no cache can be written."""
-    try:
-        return make(True)
-    except RuntimeError:
-        return make(False)
 
 
 @intrinsic

@@ -1,8 +1,9 @@
 """The compiled loop over steps and instructions, in which threads wait for each other."""
 
-from numba import njit
+from numba import int64, njit, types
 
-from .intrinsics import INLINED, call, call_plain, cycles, kept_on_disk, observe, publish, relax
+from .compiling import compiled_function
+from .intrinsics import INLINED, call, call_plain, cycles, observe, publish, relax
 from .kernels import ROWS, START, STEP, UPDATE
 from .program import ARRIVE, WAIT
 
@@ -57,5 +58,18 @@ def _run_steps(thread, threads, counters, programs, state, memory, data, plan, t
     return arrived
 
 
-run_steps = kept_on_disk(lambda cache: njit(nogil=True, cache=cache)(_run_steps))
+_SIGNATURE = int64(
+    int64,  # thread
+    int64,  # threads
+    int64,  # counters
+    int64[:, :, ::1],  # programs
+    int64[::1],  # state
+    int64,  # memory
+    int64,  # data
+    types.UniTuple(int64, 4),  # plan
+    int64[:, ::1],  # times
+)
+
+# Compiled when this file is imported, before a training begins.
+run_steps = compiled_function(_run_steps, _SIGNATURE, nogil=True)
 """The compiled loop, which releases the GIL."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401 - must be loaded before its functions are looked up
-from numba import cfunc, types
+from numba import types
 from numba.extending import get_cython_function_address
 
-from .intrinsics import kept_on_disk
+from .compiling import compiled_callback
 from .kernels import gemm
 from .product import IS_FAST, row_product
 
@@ -178,7 +178,7 @@ def _kernel(function: Callable[..., None], dtype: str, data: str) -> int:
     signature = numba_types.void(record, record, number, feature)
     # Fusing a·b + c changes only rounding; NaN and infinity are treated as usual.
     options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
-    compiled: Any = kept_on_disk(lambda cache: cfunc(signature, cache=cache, **options)(function))
+    compiled = compiled_callback(function, signature, **options)
     _alive.append(compiled)
     return int(compiled.address)
 

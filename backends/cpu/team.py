@@ -6,6 +6,7 @@ import threading
 from queue import SimpleQueue
 from typing import Any
 
+from .blas_threads import one_blas_thread
 from .loop import run_steps
 
 Job = tuple[Any, ...]
@@ -80,7 +81,8 @@ def _member(tasks: "SimpleQueue[Any]", failed: list[BaseException]) -> None:
             task.set()
             continue
         try:
-            run_steps(*task)
+            with one_blas_thread():  # of libraries with a limit for each thread
+                run_steps(*task)
         except BaseException as error:
             ctypes.c_int64.from_address(task[2]).value = 1  # stops threads that wait for this one
             failed.append(error)

@@ -1,30 +1,187 @@
-"""Replacing a file atomically."""
+"""Replacing a file: whole or not at all, whatever happens meanwhile."""
 
+import errno
 import os
-import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from .temporary import TemporaryFile
+
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_ADVICE = {
+    errno.EFBIG: ("no file may be that large here", "give a path on another disk"),
+    errno.ELOOP: ("it is a symbolic link that leads back to itself", "remove the link"),
+    errno.ENAMETOOLONG: ("its name is too long for this disk", "give a shorter one"),
+    errno.ENOTDIR: ("what should be its folder is a file", "give another path"),
+}
+"""What is wrong and what to do, by the number of the error."""
+
+_PROBE = bytes(4096)
+
+
+class NotAPlainFileError(OSError):
+    """The path is that of a folder, a device, a pipe or a socket: nothing that is replaced."""
+
+
+class _FolderError(NotAPlainFileError, IsADirectoryError):
+    """The path is that of a folder."""
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file for writing, which replaces ``path`` when the block ends.
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file for writing, which replaces ``path`` when the block ends.
 
-    Even if the process is killed, ``path`` has either its old or its new content, complete. An
-    exception in the block leaves the old file as it was. The new file has the old one's mode.
+    At any time, and even if the process is killed or the power fails, ``path`` has its old or its
+    new content, complete. An exception in the block leaves the old file as it was. Processes and
+    threads may write to one path at the same time: it then has the content of one of them.
+
+    The new file has the old one's permissions and, where the system allows it, its owner; without
+    an old file it has those that the umask gives. A symbolic link stays, and the file that it
+    names is replaced. Other names of the old file, hard links, keep the old content.
+
+    Parameters
+    ----------
+    path : str or path-like
+        It is looked up before the block begins: the block may change the current folder.
+
+    Yields
+    ------
+    binary file
+        A temporary file in the folder of ``path``, open for writing.
+
+    Raises
+    ------
+    NotAPlainFileError
+        It is a folder (then also an ``IsADirectoryError``), a device, a pipe or a socket.
+    PermissionError
+        The file there, or its folder, may not be written.
+    FileNotFoundError
+        Its folder does not exist.
+    OSError
+        It cannot be written, or its disk is full. The message names ``path``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "note.txt")
+    ...     with replacing(path) as file:
+    ...         _ = file.write(b"whole")
+    ...     path.read_bytes()
+    b'whole'
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    target = _target(path)
+    with _explained(path):
+        old = _status(target)
+        # Nobody may read it who may not read the old file.
+        temporary = TemporaryFile(target, 0o666 if old is None else 0o600)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield cast(BinaryIO, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        try:
+            yield cast(BinaryIO, temporary.file)
+        except Exception as error:
+            if temporary.failure is None:
+                raise
+            raise _explanation(path, temporary.failure) from error
+        with _explained(path):
+            old = _status(target) or old
+            if old is not None:
+                temporary.resemble(old)
+            temporary.sync()
+            temporary.move_to(target)
+    finally:
+        temporary.close()
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that :func:`replacing` would refuse, before there is anything to write.
+
+    Nothing changes at ``path``. A small file is written to its folder and removed again, since
+    permissions alone do not tell of full disks, quotas and disks that can only be read.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Raises
+    ------
+    OSError
+        As :func:`replacing`.
+
+    Examples
+    --------
+    >>> check_writable("none/net.safetensors")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: none/net.safetensors could not be written: there is no folder none: make \
+it first, or give another path
+    """
+    target = _target(path)
+    with _explained(path):
+        temporary = TemporaryFile(target, 0o600)
+        try:
+            temporary.file.write(_PROBE)
+            temporary.sync()
+        finally:
+            temporary.close()
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Return the path of the file to replace, which is not a link; refuse what is no plain file."""
+    with _explained(path):
+        old = _status(Path(path))
+        target = Path(os.path.realpath(path))
+        if old is None and not target.parent.is_dir():
+            # As it was given, unless a link leads to another folder.
+            folder = target.parent if os.path.islink(path) else Path(path).parent
+            raise FileNotFoundError(
+                f"there is no folder {folder}: make it first, or give another path"
+            )
+        if old is not None and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "the file there may not be written")
+    return target
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Return the status of the file behind a path; None if there is none."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise _FolderError("it is a folder: give the path of a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(status.st_mode), "a device")
+        raise NotAPlainFileError(f"it is {kind}: give the path of a file")
+    return status
+
+
+@contextmanager
+def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Give an OSError a message that names the path, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise _explanation(path, error) from error
+
+
+def _explanation(path: str | os.PathLike[str], error: OSError) -> OSError:
+    reason, advice = error.strerror, "look for a fault of the disk, or give another path"
+    if error.errno is None:  # an error of this file's own, which says what to do
+        reason, advice = str(error), ""
+    elif error.errno in _FULL:
+        folder = os.path.dirname(os.path.realpath(path))
+        reason, advice = "the disk is full", f"free space in {folder}, or give another path"
+    elif error.errno in _DENIED:
+        advice = "allow writing to it and to its folder, or give another path"
+    elif error.errno in _ADVICE:
+        reason, advice = _ADVICE[error.errno]
+    message = f"{os.fspath(path)} could not be written: {reason}"
+    explained = type(error)(f"{message}: {advice}" if advice else message)
+    explained.errno = error.errno  # without a strerror, str() gives the message alone
+    return explained

@@ -11,6 +11,7 @@ from .. import config
 from ..backends import Array
 from ..backends._warnings import warn
 from ..backends.cpu.blas_sleep import let_threads_sleep
+from ..backends.cpu.blas_threads import computing
 from ..data import Dataset
 from ..model.penalties import inverse
 from ..neuralnet import NeuralNetwork
@@ -88,7 +89,7 @@ def fit_lbfgs(est: Any, net: NeuralNetwork, X: Any, y: np.ndarray, weight: Any) 
     if config.blas_sleep:
         let_threads_sleep()
     backend = net.backend
-    with backend.active():
+    with computing(), backend.active():
         intake = Intake(backend, net.layers[0].takes_sparse)
         arrays = place(Dataset(X, y, sample_weight=weight), intake, y)
         batch = next(arrays.batches(X.shape[0]))  # one batch of all samples

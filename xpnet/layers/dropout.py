@@ -51,7 +51,9 @@ class Dropout(Layer):
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return ``input`` times the mask in training, otherwise ``input`` itself."""
         check_batch(self, input)
-        if not training or self.rate == 0.0:
+        if not training:
+            return input
+        if self.rate == 0.0:
             self.mask = None
             return input
         if self.key is None:

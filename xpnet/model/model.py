@@ -429,6 +429,7 @@ class Model(Versioned):
         optimizer = self.optimizer
         holders = [
             *((layer, layer.state_names) for layer in self.layers),
+            *((each.rng.bit_generator, ("state",)) for each in self.layers if each.rng is not None),
             (optimizer, (*optimizer.changing_names(), "schedule")),
         ]
         return Snapshot(self.parameters, holders, [(self, ("optimizer", "_new_optimizer"))])

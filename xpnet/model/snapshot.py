@@ -18,6 +18,13 @@ class Snapshot:
         Objects, and the attributes of each that are copied.
     kept : iterable of (object, sequence of str)
         The same for attributes that are only remembered, not copied.
+
+    Attributes
+    ----------
+    flat : array or None
+        All parameters.
+    states, kept : list of (object, str, value)
+        What :meth:`restore` sets.
     """
 
     def __init__(
@@ -27,23 +34,23 @@ class Snapshot:
         kept: Iterable[tuple[object, Sequence[str]]] = (),
     ) -> None:
         self._parameters = parameters
-        self._flat = parameters.copy() if parameters else None
-        self._states = [
+        self.flat = parameters.copy() if parameters else None
+        self.states = [
             (holder, name, _copy(getattr(holder, name)))
             for holder, names in holders
             for name in names
         ]
-        self._kept = [
+        self.kept = [
             (holder, name, getattr(holder, name)) for holder, names in kept for name in names
         ]
 
     def restore(self) -> None:
         """Set everything back to the state of the snapshot."""
-        if self._flat is not None:
-            self._parameters.scatter(self._flat)
-        for holder, name, value in self._kept:
+        if self.flat is not None:
+            self._parameters.scatter(self.flat)
+        for holder, name, value in self.kept:
             object.__setattr__(holder, name, value)  # setattr of a model would copy an optimizer
-        for holder, name, value in self._states:
+        for holder, name, value in self.states:
             setattr(holder, name, value)
 
 

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ..common.checks import check_path
+from ..common.replacing import replacing
+from .tensors import plain, write_tensors
 
 FORMAT = "xpnet-3"
 KEY = "xpnet"
@@ -15,29 +18,12 @@ KEY = "xpnet"
 def write(
     path: str | os.PathLike[str], content: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> None:
-    """Write a file; a failure leaves an older one at ``path`` as it was."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
-
+    """Write a file; see :func:`xpnet.common.replacing.replacing` for what it replaces."""
+    arrays = {name: plain(name, array) for name, array in arrays.items()}
     text = json.dumps(content)
     metadata = {KEY: json.dumps({"content": text, "sha256": checksum(text, arrays)})}
-    _check_place(Path(path))
-    temporary = Path(f"{os.fspath(path)}.part")  # so that a full disk does not destroy the old file
-    try:
-        save_file(arrays, temporary, metadata=metadata)
-        temporary.replace(path)
-    except SafetensorError as error:
-        raise OSError(f"{os.fspath(path)} could not be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _check_place(path: Path) -> None:
-    """Refuse a path that is a folder, or whose folder does not exist."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: a folder; give the path of a file in it")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} could not be written: there is no folder {path.parent}")
+    with replacing(check_path("path", path)) as file:
+        write_tensors(file, arrays, metadata)
 
 
 def checksum(text: str, arrays: dict[str, np.ndarray]) -> str:

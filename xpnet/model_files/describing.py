@@ -13,7 +13,7 @@ from ..backends import Backend, is_array, move, to_host
 from ..backends._errors import shown
 from ..layers import Layer
 from ..optimizers import Optimizer
-from .forms import ModelFileError
+from .forms import ModelFileError, is_of_machine
 from .kinds import KINDS, Classes
 
 _MOST_BITS = 3300
@@ -73,16 +73,17 @@ class Tensors:
             self._parameters[cls] = list(signature(cls).parameters.values())
         return self._parameters[cls]
 
-    def check_used(self, except_for: str = "training.") -> None:
-        """Refuse tensors that no part of the network has used, except those of another reader."""
-        unused = [
-            name
-            for name, uses in self._uses.items()
-            if uses == 0 and not name.startswith(except_for)
-        ]
-        if unused:
+    def pass_over(self, prefix: str) -> None:
+        """Mark all tensors of a part as used, whose names begin with ``prefix`` and a dot."""
+        for name in self._uses:
+            if name.startswith(f"{prefix}."):
+                self._uses[name] += 1
+
+    def check_used(self) -> None:
+        """Refuse tensors that no part of the network has used."""
+        if unused := sorted(name for name, uses in self._uses.items() if uses == 0):
             raise ModelFileError(
-                f"the tensors {shown(sorted(unused))[1:-1]} belong to no part of the network"
+                f"the tensors {shown(unused)[1:-1]} belong to no part of the network"
             )
 
 
@@ -218,9 +219,9 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
     arguments = {name: decode(value, tensors) for name, value in description["arguments"].items()}
     try:
         return cls(*_positional(tensors.parameters_of(cls), arguments), **arguments)
-    except (MemoryError, ModelFileError):
-        raise
     except Exception as error:  # a user's constructor can raise anything
+        if isinstance(error, ModelFileError) or is_of_machine(error):
+            raise
         raise ModelFileError(
             f"a {cls.__name__} cannot be made from the arguments in the file: "
             f"{type(error).__name__}: {error}"

@@ -7,13 +7,20 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from ..backends._errors import shown
+from ..backends._errors import DeviceUnavailableError, shown
 
 Check = Callable[[Any, str], None]
 
 
 class ModelFileError(ValueError):
     """The file is not a network that xpnet saved, or it was truncated or altered."""
+
+
+def is_of_machine(error: Exception) -> bool:
+    """Whether an error says nothing about the file, such as that a device has no memory left."""
+    libraries = ("cupy", "cupy_backends", "torch")
+    is_librarys = type(error).__module__.partition(".")[0] in libraries
+    return is_librarys or isinstance(error, (MemoryError, DeviceUnavailableError))
 
 
 def refuse(value: Any, place: str, expected: str) -> NoReturn:

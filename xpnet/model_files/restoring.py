@@ -1,151 +1,184 @@
-"""Giving parts of a network the state that a file has of them."""
+"""Brings a network back to the state of a checkpoint of its own training."""
 
-from collections import Counter
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
+from ..model.parameters import Parameters
+from ..model.randomness import Randomness
+from ..training.trainable import TrainableModel
+from .container import checksum
+from .describing import Tensors, decode
+from .giving import Giver
+from .kinds import KINDS
+from .parts import set_generator
+from .writing import Writer
 
-from ..backends import move
-from ..common.room import limited_room
-from ..data.stored import numpy_type
-from ..layers import Layer
-from ..model import Model
-from ..optimizers import Optimizer
-from .describing import Tensors, build, decode
-from .forms import ModelFileError
-from .kinds import KINDS, is_of_library
-from .parts import (
-    check_attribute,
-    check_numbers,
-    expected_value,
-    is_tensor,
-    misfit,
-    names_of_state,
-    set_generator,
-    takes_any_float,
-)
+FREE = ("epochs", "memory_limit", "progress", "steps", "verbose")
+"""Settings of a network that may change when a training is resumed."""
 
-_SPARE = 1_000_000
-"""How many numbers a layer may make more than its tensors have: small arrays that it does not keep.
-
-So a tensor that is too small is refused with its shape and the shape that is expected.
-"""
+_PARTS = ("loss", "regularizer", "metric", "optimizer", "new_optimizer")
+"""The parts of a network besides layers."""
 
 
-class Restorer:
-    """Makes the parts that a file describes, and gives them their state.
+def origin_of(network: TrainableModel, kind: type) -> dict[str, Any]:
+    """Return how a network is built, without what training changes.
+
+    Arrays are replaced by their checksums, so that two descriptions can be compared.
 
     Parameters
     ----------
+    network : TrainableModel
+    kind : type
+        See :func:`.writing.save`.
+
+    Raises
+    ------
+    TypeError
+        The network cannot be saved.
+    """
+    writer = Writer(network, kind)
+    description = Origin(writer.content(), writer.tensors).description()
+    plain: dict[str, Any] = json.loads(json.dumps(description))
+    return plain
+
+
+class Origin:
+    """Describes the network of a file without what training changes.
+
+    Parameters
+    ----------
+    content : dict
     tensors : Tensors
-        Those of the file.
     """
 
-    def __init__(self, tensors: Tensors) -> None:
-        self._tensors = tensors
-        self._sizes: Counter[str] = Counter()
-        for name, array in tensors.arrays.items():
-            self._sizes[_holder(name)] += array.size
+    def __init__(self, content: dict[str, Any], tensors: Tensors) -> None:
+        self._content, self._tensors = content, tensors
 
-    def decoded(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of some arguments or attributes."""
-        return {name: decode(value, self._tensors) for name, value in values.items()}
+    def description(self) -> dict[str, Any]:
+        """Return the description."""
+        content = self._content
+        parts = {name: self._part(content[name]) for name in _PARTS}
+        return {
+            "network": self._comparable(content["network"]["arguments"]),
+            "dtype": content["dtype"],
+            "layers": [
+                self._part(each) | {"input_shape": each["input_shape"]}
+                for each in content["layers"]
+            ],
+            **parts,
+        }
 
-    def part(self, content: Any) -> Any:
-        """Return a part as its constructor makes it, or the None or function in its place."""
-        if isinstance(content, dict) and "kind" in content:
-            return build(content, self._tensors)
-        return decode(content, self._tensors)
+    def _part(self, part: Any) -> Any:
+        if not isinstance(part, dict) or "kind" not in part:
+            return self._comparable(part)
+        return {"class": part["class"], "arguments": self._comparable(part["arguments"])}
 
-    def add_layer(self, content: dict[str, Any], index: int, model: Model) -> None:
-        """Make a layer, add it to a model and give it its state.
+    def _comparable(self, value: Any) -> Any:
+        """Return a value of JSON with a checksum in place of each array's name."""
+        if isinstance(value, list):
+            return [self._comparable(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1 and (form := next(iter(value))) in ("array", "moved"):
+            return {form: checksum("", {"": self._tensors.arrays[value[form]]})}
+        return {key: self._comparable(each) for key, each in value.items()}
 
-        The layer gets no more room for its initial weights than its tensors need.
-        """
-        layer: Layer = build(content, self._tensors)
-        layer.set_input_shape(tuple(content["input_shape"]))
-        # What a user's layer draws may depend on what it has drawn before.
-        draws = not is_of_library(type(layer))
-        size = self._sizes[f"layers.{index}"] * (2 if draws else 1)
-        try:
-            with limited_room(size + _SPARE, draws):
-                model.add(layer)
-        except (MemoryError, ModelFileError):
-            raise
-        except Exception as error:  # a user's initialize can raise anything
-            raise ModelFileError(
-                f"layers.{index}, a {layer.layer_name()}, cannot be added: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        self.give(layer, content, f"layers.{index}", model)
-        try:
-            set_generator(layer, decode(content["rng"], self._tensors))
-        except (ValueError, TypeError) as error:
-            raise ModelFileError(f"layers.{index}.rng does not fit: {error}") from error
 
-    def give_part(self, part: Any, content: Any, prefix: str, model: Model) -> None:
-        """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
-        if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
-            return
-        self.give(part, content, prefix, model)
-        if isinstance(part, Optimizer):
-            self.give(part.schedule, content["schedule"], f"{prefix}.schedule", model)
+class Restorer(Giver):
+    """Gives a network the state of a file, in place of all that training has changed.
 
-    def give(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:
-        """Set a part's attributes and its state, after checking each.
+    The network's layers stay the same objects.
 
-        Parameters
-        ----------
-        part : object
-            As its constructor made it, or a layer that has been added to the model.
-        content : dict
-            With the fields "attributes" and "state".
-        prefix : str
-            Of the names of the part's tensors.
-        model : Model
+    Parameters
+    ----------
+    content : dict
+    tensors : Tensors
+        Those of the file, on the network's backend.
+    origin : dict
+        What :func:`origin_of` returned when the file's training began. What differs from it was
+        changed by a callback, and is changed here too.
+    """
+
+    def __init__(self, content: dict[str, Any], tensors: Tensors, origin: dict[str, Any]) -> None:
+        super().__init__(tensors)
+        self._content, self._origin = content, origin
+        description = Origin(content, tensors).description()
+        self._now: dict[str, Any] = json.loads(json.dumps(description))
+
+    def restore(self, network: TrainableModel) -> None:
+        """Give the network everything.
 
         Raises
         ------
         ModelFileError
-            Something is missing, is left over, or cannot be a state of this part.
+            A tensor does not fit. The network may be changed in part.
         """
-        for name, value in self.decoded(content["attributes"]).items():
-            check_attribute(part, name, value)
-            setattr(part, name, value)
-        state = dict(content["state"])
-        for name in names_of_state(part):
-            full = f"{prefix}.{name}"
-            if name in state:
-                value = decode(state.pop(name), self._tensors)
-            else:
-                value = self._tensors.take(full)
-            setattr(part, name, self._fitting(part, name, value, full, model))
-        if state:
-            raise ModelFileError(f"{prefix} has a state {sorted(state)} that its class does not")
-        try:
-            check_numbers(part)
-        except ValueError as error:
-            raise ModelFileError(f"{prefix}, a {type(part).__name__}: {error}") from error
+        content, net = self._content, network
+        settings = content["network"]
+        self._set_changed(net, settings, self._now["network"], self._origin["network"])
+        net.randomness = Randomness(content["entropy"])  # before layers seed from it
+        for index, (layer, each) in enumerate(zip(net.layers, content["layers"], strict=True)):
+            now, then = (side["layers"][index]["arguments"] for side in (self._now, self._origin))
+            self._set_changed(layer, each, now, then)
+            net._initialize(layer, index)
+            self._give(layer, each, f"layers.{index}", net)
+            set_generator(layer, decode(each["rng"], self._tensors))
+        for name in ("loss", "regularizer", "metric"):
+            if isinstance(getattr(net, name), KINDS):  # a function stays
+                setattr(net, name, self._made(name, net))
+        net.parameters = Parameters(net.layers, net.regularizer)
+        _become(net, "optimizer", self._made("optimizer", net))
+        _become(net, "_new_optimizer", self._made("new_optimizer", net))
+        history = net.history
+        history.clear()
+        history.update(decode(content["history"], self._tensors))
+        history.metric_name, history.metric_mode = content["history_metric"]
+        history.incomplete = tuple(content.get("history_incomplete", ()))
+        self._give_attributes(net, settings["attributes"])
 
-    def _fitting(self, part: Any, name: str, value: Any, full: str, model: Model) -> Any:
-        """Return a value of a part's state on the model's device and in its type."""
-        backend = self._tensors.backend
-        without_float64 = backend.wide_dtype != "float64"
-        wide = name in getattr(part, "wide_names", ())
-        any_float = without_float64 or takes_any_float(part)
-        # A device without float64 had the network's type for these.
-        any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
-        reason = misfit(value, expected_value(part, name, value, model), full, any_float)
-        if reason is not None:
-            raise ModelFileError(f"the tensor {reason}")
-        if not is_tensor(value):
-            return value
-        narrow = without_float64 and value.dtype == np.float64
-        dtype = backend.wide_dtype if wide else backend.dtype if narrow else None
-        return move(value, backend, dtype)
+    def _set_changed(self, thing: Any, part: Any, now: Any, then: Any) -> None:
+        """Set the arguments that a callback has changed since the training began."""
+        for name, value in part["arguments"].items():
+            if now[name] != then.get(name):
+                setattr(thing, name, decode(value, self._tensors))
+
+    def _made(self, name: str, network: TrainableModel) -> Any:
+        """Return a new part with its state."""
+        part = self._part(self._content[name])
+        self._give_part(part, self._content[name], name, network)
+        return part
 
 
-def _holder(name: str) -> str:
-    """Return the part that a tensor belongs to, e.g. "layers.3" of "layers.3.weights"."""
-    return ".".join(name.split(".", 2)[:2])
+def _become(network: TrainableModel, name: str, new: Any) -> None:
+    """Give an optimizer the content of another, or replace it by one of another class."""
+    old = getattr(network, name)
+    if type(old) is type(new):
+        vars(old).clear()
+        vars(old).update(vars(new))
+    else:
+        vars(network)[name] = new  # setattr would copy it
+
+
+@contextmanager
+def all_or_nothing(network: TrainableModel) -> Iterator[None]:
+    """Put a network back if the block fails."""
+    history, streams = network.history, [each.rng for each in network.layers]
+    things: list[Any] = [network, history, *network.layers]
+    things += [network.optimizer, network._new_optimizer]
+    attributes = [dict(vars(each)) for each in things]
+    columns = dict(history)
+    states: list[Any] = [each and each.bit_generator.state for each in streams]
+    try:
+        yield
+    except BaseException:
+        for thing, before in zip(things, attributes, strict=True):
+            vars(thing).clear()
+            vars(thing).update(before)
+        history.clear()
+        history.update(columns)
+        for stream, state in zip(streams, states, strict=True):
+            if stream is not None:
+                stream.bit_generator.state = state
+        raise

@@ -14,6 +14,7 @@ from .forms import (
     ModelFileError,
     either,
     fields,
+    flag,
     is_number,
     list_of,
     named,
@@ -219,6 +220,56 @@ def _history_metric(given: Any, place: str) -> None:
         one_of("min", "max")(given[1], f"{place}[1]")
 
 
+# ---- the training of a checkpoint
+
+
+def _snapshot(given: Any, place: str) -> None:
+    """Accept what a callback has remembered of the network."""
+    fields({
+        "states": list_of(_name_and_value),
+        "has_parameters": flag,
+        "optimizer": optimizer,
+        "_new_optimizer": optimizer,
+    })(given, place)  # fmt: skip
+
+
+def _name_and_value(given: Any, place: str) -> None:
+    if type(given) is not list or len(given) != 2:
+        refuse(given, place, "a name and a value")
+    text(given[0], place)
+    value(given[1], place)
+
+
+def _callback_value(given: Any, place: str) -> None:
+    """Accept a value of a callback's state."""
+    is_snapshot = type(given) is dict and "snapshot" in given
+    (fields({"snapshot": _snapshot}) if is_snapshot else value)(given, place)
+
+
+def anything(given: Any, place: str) -> None:
+    """Accept what is only compared with what a network has."""
+
+
+_training = fields({
+    "first": whole(0),
+    "has_ended": flag,
+    "conditions": named(anything),
+    "origin": fields({
+        "network": named(anything),
+        "dtype": text,
+        "layers": list_of(
+            fields({"class": text, "arguments": named(anything), "input_shape": anything})
+        ),
+        "loss": anything,
+        "regularizer": anything,
+        "metric": anything,
+        "optimizer": anything,
+        "new_optimizer": anything,
+    }),
+    "way": named(anything),
+    "callbacks": list_of(named(_callback_value)),
+})  # fmt: skip
+
 # ---- the file
 
 network = fields({
@@ -245,7 +296,8 @@ FILE: Check = fields(
         "new_optimizer": optimizer,
     },
     {
-        "training": named(value),  # of a checkpoint
+        "history_incomplete": list_of(whole(1)),  # the epochs that were cut short
+        "training": _training,  # of a checkpoint
     },
 )
 """All of it; ``value`` accepts more than a part does, which checks its arguments itself."""

@@ -102,6 +102,7 @@ class Writer:
             "entropy": net.randomness.entropy,
             "history": self._encode(dict(net.history), "history", "the history"),
             "history_metric": [net.history.metric_name, net.history.metric_mode],
+            "history_incomplete": list(net.history.incomplete),
             "loss": self._part(net.loss, "loss"),
             "regularizer": self._part(net.regularizer, "regularizer"),
             "metric": self._part(net.metric, "metric"),
@@ -109,6 +110,14 @@ class Writer:
             "optimizer": self._part(net.optimizer, "optimizer"),
             "new_optimizer": self._part(net._new_optimizer, "new_optimizer"),
         }
+
+    def part(self, part: Any, name: str) -> Any:
+        """Return a part's description, state and attributes, after making it again.
+
+        ``name`` is the prefix of its tensors' names. None and, for the metric, a function are
+        encoded as values.
+        """
+        return self._part(part, name)
 
     def _settings(self) -> dict[str, Any]:
         """Return the network's class, its own arguments, and its other attributes."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..common.replacing import replacing
+from ..common.replacing import check_writable, replacing
 
 _START = b'{"trial": '
 _DEEPEST = 20
@@ -52,10 +52,12 @@ class SearchFile:
         The file is not a search file or belongs to another search, or a setting cannot be written.
     FileNotFoundError
         The folder does not exist.
+    OSError
+        The file cannot be written, or is a device or a pipe.
     """
 
     def __init__(self, path: Path, drawn: Sequence[Mapping[str, Any]], metric: str) -> None:
-        self._path = path.resolve()  # a link stays a link
+        self._path = Path(os.path.realpath(path))  # a link stays a link
         self._drawn, self._metric = drawn, metric
         self._settings = [
             {name: described(value, name) for name, value in each.items()} for each in drawn
@@ -65,12 +67,14 @@ class SearchFile:
         self.damaged: list[int] = []
         if not self._path.parent.is_dir():
             raise FileNotFoundError(f"path={os.fspath(path)!r}: its folder does not exist")
-        if self._path.is_dir():
+        if os.path.isdir(self._path):  # False for a name that is too long, unlike Path.is_dir
             raise ValueError(f"path={os.fspath(path)!r} is a folder: expected a file")
+        check_writable(path)  # before training, and before a pipe would be read without end
         if self._path.exists():
             self._read()
-        with self._path.open("ab"):  # fails before training if the file cannot be written
-            pass
+        else:
+            with replacing(self._path):  # so that its name is on the disk before the first trial
+                pass
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append a trial, and wait until it is on the disk."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..callbacks import check_watched, direction_of_column
+from ..callbacks.monitor import check_watched, direction_of_column
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback
 

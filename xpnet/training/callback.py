@@ -1,7 +1,7 @@
 """The base of all callbacks, which are called during training."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,7 +24,20 @@ class Callback:
 
     To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
     also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
+
+    An epoch that Ctrl-C or SIGTERM cuts short is not complete: ``on_epoch_end`` is not called for
+    it, and ``on_train_end`` is.
+
+    Attributes
+    ----------
+    state_names : tuple of str
+        The attributes that change during training, and that a
+        :class:`~xpnet.callbacks.Checkpoint` keeps: numbers, text, None, arrays, snapshots of the
+        network, and lists, tuples, sets and dicts of all but snapshots. A callback without them
+        is allowed; it begins anew when training is resumed.
     """
+
+    state_names: ClassVar[tuple[str, ...]] = ()
 
     def on_train_begin(self, network: Any, columns: Sequence[str]) -> None:
         """Run before the first epoch of a ``fit``.
@@ -36,11 +49,29 @@ class Callback:
             The columns that the history will have.
         """
 
+    def on_resume(self, network: Any, columns: Sequence[str], state: dict[str, Any]) -> None:
+        """Run in place of ``on_train_begin`` if ``fit(resume=...)`` goes on from a checkpoint.
+
+        By default, it runs ``on_train_begin``, and then sets the attributes in ``state``.
+
+        Parameters
+        ----------
+        network : NeuralNetwork
+            As it was at the end of the checkpoint's epoch, with the history.
+        columns : sequence of str
+            The columns that the history will have.
+        state : dict
+            The values of ``state_names`` at the end of that epoch.
+        """
+        self.on_train_begin(network, columns)
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def on_epoch_begin(self, network: Any, epoch: int) -> None:
         """Run before an epoch, counted from 0; its learning rate has been set."""
 
     def on_epoch_end(self, network: Any, row: dict[str, float]) -> None:
-        """Run after an epoch; ``row`` is its row in the history."""
+        """Run after a complete epoch; ``row`` is its row in the history."""
 
     def on_diverged(self, network: Any, error: DivergedError) -> bool:
         """Run when training has diverged and the epoch has been undone.

@@ -1,5 +1,6 @@
 """The evaluation of a model in batches: its outputs, its loss and metrics."""
 
+import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -10,7 +11,8 @@ import numpy as np
 
 from ..backends import Array
 from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
-from ..common.overrides import replaced
+from ..common.overrides import has_methods_of, is_defined_here, replaced
+from ..layers import Layer
 from ..metrics import Metric
 from ..model import Model
 from .feeding.arrays import Arrays
@@ -91,7 +93,8 @@ def outputs(
 ) -> Iterator[Array]:
     """Yield a model's outputs, batch by batch.
 
-    On a CPU, batches of many rows are computed in several threads.
+    On a CPU, batches of many rows are computed in several threads. The model may be in training or
+    predict in other threads meanwhile, since nothing is written to it.
 
     Parameters
     ----------
@@ -102,6 +105,7 @@ def outputs(
         Called if features in a batch are not finite in the model's type; it raises an error. Not
         given if that was checked before. NumPy arrays only.
     """
+    model = _that_is_only_read(model)
     if not isinstance(data, Arrays):
         with closing(data.batches(EVALUATION_ROWS)) as batches:
             for batch in batches:
@@ -123,10 +127,37 @@ def outputs(
         yield from map(output_from, starts)
 
 
+def _that_is_only_read(model: Model) -> Model:
+    """Return the model, or a copy of it whose layers may write to themselves in prediction.
+
+    The package's layers write nothing in prediction. Those of a user may, so each call has shallow
+    copies of these, which share their arrays.
+    """
+    copies = {id(each): copy.copy(each) for each in model.layers if _may_write(each)}
+    if not copies:
+        return model
+    read = object.__new__(type(model))
+    vars(read).update({name: copies.get(id(held), held) for name, held in vars(model).items()})
+    vars(read)["layers"] = [copies.get(id(each), each) for each in model.layers]
+    return read
+
+
+def _may_write(layer: Layer) -> bool:
+    """Whether the forward pass of a layer is not the package's own.
+
+    This is asked at each prediction, for which :func:`replaced` is too slow.
+    """
+    kind = type(layer)
+    if not is_defined_here(kind):
+        return True
+    names = [name for name in ("forward_propagation", "activation_function") if hasattr(kind, name)]
+    return not has_methods_of(kind, layer, *names)
+
+
 def _threads_for(model: Model, n: int) -> int:
     """Return how many threads should compute the outputs for ``n`` rows: as many as BLAS uses.
 
-    The package's layers write nothing in prediction that matters; those of a user may.
+    One thread if layers of a user may write to themselves.
     """
     if (
         n < _SEVERAL
@@ -143,8 +174,13 @@ def _in_threads(n_threads: int, output_from: Callable[[int], Array], starts: ran
 
     BLAS threads wait for each other at each matrix product, and wait long on a busy machine.
     """
+
+    def limited(start: int) -> Array:
+        with one_blas_thread():  # of libraries with a limit for each thread
+            return output_from(start)
+
     with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
-        done = [pool.submit(copy_context().run, output_from, start) for start in starts]
+        done = [pool.submit(copy_context().run, limited, start) for start in starts]
         try:
             return [each.result() for each in done]
         except BaseException:

@@ -2,12 +2,13 @@
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
 from ..backends import Array
 from ..backends._warnings import warn
+from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
 from ..data.categories import refuse_categories
@@ -26,6 +27,8 @@ from .feeding.batches import Batches
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
 from .purpose import objective_of, purpose_of
+from .recording import Recorder
+from .run import Run, conditions_of
 from .steps.choice import Explanation, choose
 from .target_unit import warn_of_size
 from .trainable import TrainableModel
@@ -53,21 +56,28 @@ def fit(
     *,
     min_samples: int = MIN_SAMPLES,
     warns_of_targets: bool = True,
+    resume: Callable[[TrainableModel, Run], None] | None = None,
 ) -> None:
     """Train a model; see :meth:`xpnet.NeuralNetwork.fit`.
 
-    ``dataset`` may be :class:`Passes` over batches, which are closed at the end.
+    ``dataset`` may be :class:`Passes` over batches, which are closed at the end. ``resume`` gives
+    the model and the run the state of a checkpoint, if there is one.
     ``warns_of_targets`` is whether to warn of targets that lose digits, or whose size prevents
     learning.
     """
     before = {name: getattr(model, name) for name in _SET_FROM_DATA}
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
-    with trained_once(model), ended:
+    with trained_once(model), computing(), ended:
         placed = prepare(model, dataset, validation, restart, min_samples, warns_of_targets)
         done = model.history.epochs
         try:
             with model.backend.active():
-                Trainer(model, placed, callbacks, eval_every).run(epochs)
+                run = _run(model, placed, callbacks, eval_every)
+                if resume is not None:
+                    resume(model, run)
+                if isinstance(placed.training, Batches):
+                    placed.training.pass_over(model.history.epochs - run.first)
+                Trainer(model, placed, callbacks, eval_every, run).run(epochs)
         finally:
             if model.history.epochs == done:  # no epoch is complete: the weights are unchanged
                 for name, value in before.items():
@@ -79,6 +89,18 @@ def fit(
         row = model.history.last
         reached = row["loss"] - row.get("penalty", 0.0)
         warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
+
+
+def _run(
+    model: TrainableModel, placed: TrainingData, callbacks: Sequence[Callback], eval_every: int
+) -> Run:
+    """Return a new run, with the conditions under which it may be resumed."""
+    in_batches = isinstance(placed.training, Batches)
+    others = [each for each in callbacks if not isinstance(each, Recorder)]
+    size = placed.n_steps if in_batches else placed.plan.batch_size
+    settings = {"steps of an epoch" if in_batches else "batch_size": size, "eval_every": eval_every}
+    conditions = conditions_of(placed.summaries, others, **settings)
+    return Run(model.history.epochs, conditions, others)
 
 
 def explain_steps(

@@ -12,6 +12,9 @@ class History(dict[str, list[float]]):
         The name of the metric in progress lines and plots.
     metric_mode : {"max", "min"} or None
         Whether large or small values of the metric are better; None where that is not known.
+    incomplete : tuple of int
+        The epochs, from 1, that Ctrl-C or SIGTERM cut short. Their rows are of the steps that were
+        taken, and have no validation.
 
     Notes
     -----
@@ -35,6 +38,7 @@ class History(dict[str, list[float]]):
 
     metric_name: str = "metric"
     metric_mode: str | None = None
+    incomplete: tuple[int, ...] = ()
 
     def __missing__(self, name: str) -> list[float]:
         """Say what columns there are."""

@@ -1,42 +1,56 @@
-"""Ctrl-C that waits for the end of the current training step."""
+"""Ctrl-C and SIGTERM that wait for the end of the current training step."""
 
 import signal
 import threading
 from contextlib import AbstractContextManager
 from typing import Any
 
+TERMINATED = 143
+"""The exit status of a process that SIGTERM has ended, as shells have it: 128 + 15."""
+
 
 class Interruption(AbstractContextManager["Interruption"]):
-    """A context in which the first Ctrl-C sets a flag, and the second raises KeyboardInterrupt.
+    """A context in which the first signal sets a flag, and the second ends training at once.
 
-    Training checks the flag between steps, so that no step is interrupted halfway. If the flag is
-    set after the last check, the end of the block raises. Nothing changes outside the main thread,
-    which alone gets signals, or if the user has installed a handler.
+    The signals are SIGINT (Ctrl-C), which ends in KeyboardInterrupt, and SIGTERM, with which
+    systems shut down and job schedulers end jobs: it ends in SystemExit. Training checks the flag
+    between steps, so that no step is interrupted halfway. If the flag is set after the last check,
+    the end of the block raises. Nothing changes outside the main thread, which alone gets signals,
+    or for a signal for which the user has installed a handler.
 
     Attributes
     ----------
     asked : bool
-        Whether Ctrl-C was pressed.
+        Whether a signal has come.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._handler: Any = None
+        self._signal: int = signal.SIGINT
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._handler = signal.signal(signal.SIGINT, self._note)
+        if threading.current_thread() is threading.main_thread():
+            usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+            for number, handler in usual.items():
+                if signal.getsignal(number) is handler:
+                    self._handlers[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._handler is not None:
-            signal.signal(signal.SIGINT, self._handler)
-            self._handler = None
-        if self.asked and exception[0] is None:  # Ctrl-C was pressed after the last check
-            raise KeyboardInterrupt
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+        if self.asked and exception[0] is None:  # the signal came after the last check
+            raise self.error("training ended")
 
-    def _note(self, *_: object) -> None:
+    def error(self, message: str) -> BaseException:
+        """Return the exception that ends training: KeyboardInterrupt, or SystemExit(143)."""
+        if self._signal == signal.SIGTERM:
+            return SystemExit(TERMINATED)
+        return KeyboardInterrupt(message)
+
+    def _note(self, number: int, frame: object) -> None:
+        self._signal = number
         if self.asked:
-            raise KeyboardInterrupt
+            raise self.error("training ended at once, by a second signal")
         self.asked = True

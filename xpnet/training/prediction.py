@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, Backend, backend_of, is_array, move, resolve
+from ..backends.cpu.blas_threads import computing
 from ..data import Dataset, as_dataset
 from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
@@ -19,6 +20,7 @@ from .purpose import intake_of
 from .settings import make_metric
 from .target_unit import in_float64, in_own_unit
 from .trainable import TrainableModel
+from .trainer import is_being_trained
 from .weighing import check_total_weight
 
 
@@ -54,9 +56,20 @@ def outputs(
         Raises an error if a feature is NaN or infinite. Not given if that was checked already.
     """
     data, refuse = _placed(model, X, backend, check)
-    with backend.active():
-        model.to(backend)
+    with computing(), backend.active():
+        _move(model, backend)
         return evaluation.predict(model, data, refuse)
+
+
+def _move(model: TrainableModel, backend: Backend) -> None:
+    """Move a model to the backend of data, unless it is being trained on another one."""
+    if backend != model.backend and is_being_trained(model):
+        raise RuntimeError(
+            f"this network is being trained on {model.backend.device_name}, and the data are on "
+            f"{backend.device_name} with {backend.name}: move the data there, wait until training "
+            "has ended, or use copy.deepcopy(net)"
+        )
+    model.to(backend)
 
 
 def _placed(
@@ -106,8 +119,8 @@ def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     check_total_weight("data set", *given, for_metric=chosen is not loss)
     backend, weight = model.backend_for(data.X), data.sample_weight
     placed, refuse = _placed(model, data.X, backend, None)
-    with backend.active():
-        model.to(backend)
+    with computing(), backend.active():
+        _move(model, backend)
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)
         unit = model.target_unit

@@ -3,6 +3,11 @@
 The trainer runs the epochs. It owns the data on the device and the steps that train on them.
 Nothing in an epoch waits for the device: the sums of loss and metric stay there, and are read once,
 at its end.
+
+Numbers in comments refer to the ten steps of mini-batch gradient descent, as counted in the courses
+that this library follows: (1) mini-batches, (2) forward pass, (3) derivative of the loss, (4)
+backward pass and update, (5) repeat for all batches, (6) loss, (7) metric, (8) history, (9) print,
+(10) repeat for all epochs.
 """
 
 import math
@@ -28,7 +33,10 @@ from .history import History
 from .interruption import Interruption
 from .memory import MemoryPlanError, fewer_rows
 from .purpose import sizes_of
+from .recording import Recording
+from .run import Run
 from .settings import name_of
+from .steps.base import Steps
 from .steps.choice import make_steps
 from .sums import Sums
 from .trainable import TrainableModel
@@ -46,6 +54,8 @@ class Trainer:
     eval_every : int
         The number of epochs between evaluations of the validation data. They are always evaluated
         after the last epoch.
+    run : Run, optional
+        The training of which this is a part; by default a new one.
     """
 
     def __init__(
@@ -54,9 +64,12 @@ class Trainer:
         placed: TrainingData,
         callbacks: Sequence[Callback] = (),
         eval_every: int = 1,
+        run: Run | None = None,
     ) -> None:
         self.network, self._placed, self._layers = network, placed, list(network.layers)
         self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
+        self._run = Run(network.history.epochs, {}) if run is None else run
+        self._recording, self._is_cut = Recording(network, self._run, callbacks), False
         self.training, self.validation = placed.training, placed.validation
         self.interruption, self._entered = Interruption(), ExitStack()
         self._make_steps()
@@ -71,47 +84,44 @@ class Trainer:
         self._entered.enter_context(self.steps)
 
     def run(self, epochs: int) -> None:
-        """Train for this number of further epochs.
-
-        Numbers in comments refer to the ten steps of mini-batch gradient descent, as counted in
-        the courses that this library follows: (1) mini-batches, (2) forward pass, (3) derivative of
-        the loss, (4) backward pass and update, (5) repeat for all batches, (6) loss, (7) metric,
-        (8) history, (9) print, (10) repeat for all epochs.
-        """
+        """Train until the run has had this number of epochs."""
         if config.blas_sleep:
             let_threads_sleep()
-        net = self.network
+        net, run = self.network, self._run
         done = net.history.epochs
+        end = max(run.first + epochs, done)
         n_steps = self._placed.n_steps
-        self._last = done + epochs - 1
+        self._last = end - 1
         net.stop_training = False
         net.history.set_metric(name_of(net.metric), direction_of(net.metric))
         with (
             net.backend.active(),
-            _progress_bar(n_steps and epochs * n_steps) if net.progress else _NoBar() as bar,
+            _progress_bar(n_steps and (end - done) * n_steps) if net.progress else _NoBar() as bar,
             self.interruption,
             ExitStack() as ends,
             self._entered,
         ):
             self._entered.enter_context(self.steps)  # left before on_train_end is called
-            for callback in self._callbacks:
-                ends.callback(callback.on_train_end, net)
-                callback.on_train_begin(net, _columns(net, self.validation is not None))
-            for epoch in range(done, done + epochs):  # (10) for all epochs
+            columns = _columns(net, self.validation is not None)
+            self._recording.begin(columns, ends, _way(net, self.steps, self.training))
+            for epoch in range(done, done if run.has_ended else end):  # (10) for all epochs
                 try:
                     self._run_epoch_in_memory(epoch, bar)
                 except DivergedError as error:
                     if any([each.on_diverged(net, error) for each in self._callbacks]):
                         return
                     raise
+                if self._is_cut:
+                    raise self.interruption.error(
+                        f"training ended in epoch {epoch + 1}, which is incomplete in the history"
+                    )
                 for callback in self._callbacks:
                     callback.on_epoch_end(net, net.history.last)
                 if net.verbose:  # (9) print
-                    print(_line(net.history, done + epochs))
+                    print(_line(net.history, end))
+                self._recording.note_epoch(self.interruption.asked or epoch == self._last)
                 if self.interruption.asked:
-                    raise KeyboardInterrupt(
-                        f"training ended in epoch {epoch + 1}, which is incomplete in the history"
-                    )
+                    raise self.interruption.error(f"training ended after epoch {epoch + 1}")
                 if net.stop_training:
                     return
 
@@ -139,6 +149,7 @@ class Trainer:
             self._entered.close()  # first of all, which frees memory
             self._placed = self._placed.in_pieces(sizes, rows)
             self._remake_steps()
+            self._run.way = _way(self.network, self.steps, self.training)
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""
@@ -153,8 +164,12 @@ class Trainer:
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
                 row |= self._validate(epoch, row.get("penalty", 0.0))
-            if not math.isnan(watched := row.get("val_loss", row["loss"])):
+            watched = math.nan if self._is_cut else row.get("val_loss", row["loss"])
+            if not math.isnan(watched):
                 net.optimizer.schedule.observe(watched)
+            if self._is_cut:
+                self._entered.close()  # no step is left to take
+                self._recording.note_cut(before)
         except BaseException:  # a second Ctrl-C, too
             before.restore()
             raise
@@ -164,13 +179,16 @@ class Trainer:
             learning_rate=net.optimizer.learning_rate,
             seconds=time.perf_counter() - start,
         )
+        if self._is_cut:
+            net.history.incomplete += (epoch + 1,)
         net.mark_fitted()
         if net.progress:
             bar.set_postfix(_shown(net.history), refresh=False)
 
     def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
         """Return loss and metric of the validation data, or NaN if this epoch skips them."""
-        if (epoch + 1) % self._eval_every and epoch != self._last:
+        due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
+        if self._is_cut or not due:
             metric = None if self.network.metric is None else math.nan
             return {"val_loss": math.nan, "val_metric": metric}
         net = self.network
@@ -186,29 +204,19 @@ class Trainer:
             self._remake_steps()
         try:
             self.steps.begin_epoch()
+            taken, self._is_cut = 0, False
             with closing(self._steps_of(epoch, sums)) as steps:
                 for done in steps:
                     bar.update(done)
-                    if self.interruption.asked:
+                    taken += done
+                    if self.interruption.asked and taken != self._placed.n_steps:
+                        self._is_cut = True
                         break
             self.steps.end_epoch()
             _check_finite(self.network, sums)
-            loss, metric = sums.read()  # (6) loss, (7) metric
-            row: dict[str, Any] = {"loss": loss, "metric": metric}
-            counted = sums.total_weight != 0  # it may be 0 if Ctrl-C ended the epoch
-            if not counted and not self.interruption.asked:
-                raise ValueError(
-                    f"no sample of epoch {epoch + 1} counts: the weights of all its batches are 0"
-                )
-            if net.parameters.penalties:
-                penalty = sums.read_penalty() + net.backend.scalar(net.parameters.penalties.cost())
-                row |= {"penalty": penalty, "loss": loss + penalty}
-            # A penalty, or the sum over the epoch, may overflow though each batch's loss is finite.
-            if counted and not math.isfinite(row["loss"]):
-                raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
+            return _row(net, sums, epoch, self._is_cut)
         except NotFiniteError as error:
             raise _diverged(net, error, epoch, self._placed.n_steps) from None
-        return row
 
     def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
         """Train on each chunk; from time to time, yield the number of steps taken since."""
@@ -240,19 +248,23 @@ class Trainer:
 @contextmanager
 def trained_once(network: TrainableModel) -> Iterator[None]:
     """Refuse to train a network that is being trained, by a callback's fit or another thread."""
-    if id(network) in _BEING_TRAINED:
+    if _BEING_TRAINED.setdefault(id(network), mine := object()) is not mine:  # in one operation
         raise RuntimeError(
             "this network is being trained already, by another thread or by the fit that has "
             "called this callback: wait until that fit ends, or train copy.deepcopy(net)"
         )
-    _BEING_TRAINED.add(id(network))
     try:
         yield
     finally:
-        _BEING_TRAINED.discard(id(network))
+        del _BEING_TRAINED[id(network)]
 
 
-_BEING_TRAINED: set[int] = set()
+def is_being_trained(network: TrainableModel) -> bool:
+    """Whether a ``fit`` of this network has begun and not ended, in any thread."""
+    return id(network) in _BEING_TRAINED
+
+
+_BEING_TRAINED: dict[int, object] = {}
 """The identities of networks that are being trained; an attribute would be copied with them."""
 
 
@@ -262,6 +274,37 @@ def _check_finite(network: TrainableModel, sums: Sums) -> None:
         raise NotFiniteError(*found)
     if not network.parameters.all_finite():
         raise NotFiniteError("weights that are not finite", sums.last_step)
+
+
+def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[str, Any]:
+    """Return an epoch's loss and metric; ``is_cut`` is whether it was cut short."""
+    loss, metric = sums.read()  # (6) loss, (7) metric
+    row: dict[str, Any] = {"loss": loss, "metric": metric}
+    counted = sums.total_weight != 0  # it may be 0 if the epoch was cut short
+    if not counted and not is_cut:
+        raise ValueError(
+            f"no sample of epoch {epoch + 1} counts: the weights of all its batches are 0"
+        )
+    if network.parameters.penalties:
+        cost = network.backend.scalar(network.parameters.penalties.cost())
+        penalty = sums.read_penalty() + cost
+        row |= {"penalty": penalty, "loss": loss + penalty}
+    # A penalty, or the sum over the epoch, may overflow though each batch's loss is finite.
+    if counted and not math.isfinite(row["loss"]):
+        raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
+    return row
+
+
+def _way(network: TrainableModel, steps: Steps, training: Any) -> dict[str, Any]:
+    """Return on what the rounding of results depends, and the order of streamed samples."""
+    plan = steps.plan
+    way: dict[str, Any] = {
+        "device": network.backend.device_name,
+        "steps": type(steps).__name__.removesuffix("Steps").lower(),
+    }
+    if not isinstance(training, Batches):
+        way |= {"rows at a time": plan.rows, "samples in a chunk": plan.chunk}
+    return way
 
 
 def _diverged(

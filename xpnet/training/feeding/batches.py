@@ -91,6 +91,12 @@ class Batches:
                     arrays = self._placed(data, y)
             yield arrays, np.arange(len(arrays))
 
+    def pass_over(self, epochs: int) -> None:
+        """Take the batches of some epochs, and drop them: a resumed training has had them."""
+        for _ in range(epochs):
+            for _ in self._passes.epoch():
+                self._next = None
+
     def has_room(self, arrays: Arrays) -> bool:
         """Whether the steps made from :meth:`sample` can take a batch."""
         return self._room.holds(_needed(arrays))

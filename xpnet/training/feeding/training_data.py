@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from .arrays import Arrays
 from .batches import Batches
 from .intake import Intake
 from .placing import Data, place
+from .summary import summary
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class TrainingData:
     available: float
     """Bytes that training may use."""
     sizes: memory.DataSizes
+    summaries: tuple[dict[str, Any], dict[str, Any] | None]
+    """Those of the training data, or of the first batch, and of the validation data."""
     memory_limit: int | None = None
     """The user's limit, if there is one."""
 
@@ -202,7 +206,8 @@ def _place_both(
     if held_out is not None:
         evaluated = place(held_out.data, intake, held_out.y, read=held_out.data in read)
     limit = purpose.request.memory_limit
-    return TrainingData(plan, placed, evaluated, loss, available, sizes, limit)
+    both = summary(data, batches is None), None if held_out is None else summary(held_out.data)
+    return TrainingData(plan, placed, evaluated, loss, available, sizes, both, limit)
 
 
 def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ...backends._warnings import warn
 from ..errors import UnsupportedError
 from ..feeding.training_data import TrainingData
 from ..settings import asked_steps
 from ..trainable import TrainableModel
 from .base import Steps
 from .captured.steps import make as captured
+from .compiled.failing import warning_of
 from .compiled.steps import make as compiled
 from .formulas import FormulaSteps
 
@@ -56,12 +58,17 @@ class Explanation:
 def make_steps(model: TrainableModel, placed: TrainingData) -> Steps:
     """Return the fastest kind of steps that the model supports and its setting ``steps`` allows.
 
+    If Numba is installed and does not work, a warning says why and what to do.
+
     Raises
     ------
     ValueError
         The required kind of steps, or the precision, does not work for this model or these data.
     """
-    return choose(model, placed)[0]
+    steps, explanation = choose(model, placed)
+    if (text := warning_of(explanation.reasons.get("compiled"))) is not None:
+        warn(text, RuntimeWarning)
+    return steps
 
 
 def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanation]:

@@ -35,6 +35,16 @@ class CompiledSteps(PreparedSteps):
     def _units(self) -> list[Unit]:
         return units(self._model)
 
+    def are_current(self) -> bool:
+        """Whether the steps are, or were made to be, those of the network as it is now."""
+        if not super().are_current():
+            return False
+        try:
+            self._training.renew()
+        except UnsupportedError:
+            return False
+        return True
+
     def end_epoch(self) -> None:
         """Copy the parameters to the network."""
         self._training.store()

@@ -9,6 +9,7 @@ import numpy as np
 from ....data.features import SparseRows, kind_of
 from ....model import Model
 from ..translation import weights_of
+from .failing import needing_numba
 from .sharing import best_plan
 from .supported import targets as targets_of
 from .supported import translate
@@ -67,7 +68,8 @@ class CompiledTraining:
     ) -> None:
         self.model, self.batch_size = model, batch_size
         self.units = units = translate(model, X, y, sample_weight)
-        from .instructions import Builder  # needs Numba, which has been found
+        with needing_numba():
+            from .instructions import Builder
 
         self.outputs: np.ndarray | None = None
         self.penalties = np.zeros(0)
@@ -83,7 +85,8 @@ class CompiledTraining:
         plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
         self.threads = plan.threads
         self._builder = Builder(model, units, plan, X, targets, weights, batch_size)
-        self._engine = self._builder.engine()
+        with needing_numba():
+            self._engine = self._builder.engine()
         self._settings = self._builder.settings()
         parts = features.parts if isinstance(features, SparseRows) else (X,)
         given = [array for array in (*parts, y, sample_weight) if array is not None]
@@ -91,6 +94,7 @@ class CompiledTraining:
         self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
         self._n_updates = self._loaded_updates = 0
         self._used: tuple[Any, ...] = (X, y, sample_weight)
+        self._places = _places(self._used)
         self._out: list[np.ndarray] | None = None
 
     def use(self, X: Any, y: Any, sample_weight: np.ndarray | None) -> None:
@@ -101,23 +105,39 @@ class CompiledTraining:
         """
         used = (X, y, sample_weight)
         if all(map(operator.is_, used, self._used)):
+            if _places(used) != self._places:
+                raise ValueError(
+                    "the features, targets or weights were resized, or got another shape or type, "
+                    "while a network is trained on them: leave them as they are, or train on copies"
+                )
             return
-        self._used = used
+        self._used, self._places = used, _places(used)
         targets = targets_of(self.model, y)
         weights = weights_of(self.model, y, sample_weight)
         self._n_samples = X.shape[0]
         self._builder.use(X, targets, weights)
         self._engine.data = self._builder.data
 
+    def renew(self) -> None:
+        """Make new instructions if settings were changed, which the old ones contain.
+
+        Raises
+        ------
+        UnsupportedError
+            Numba cannot compile what the new settings need.
+        """
+        if (settings := self._builder.settings()) != self._settings:
+            with needing_numba():
+                engine = self._builder.engine()
+            self._engine.close()
+            self._engine, self._settings = engine, settings
+
     def load(self) -> None:
         """Copy the parameters and the optimizer's state from the network."""
         optimizer = self.model.optimizer
         flats = [self.model.parameters.gather()]
         flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
-        if (settings := self._builder.settings()) != self._settings:
-            # They were changed, and the instructions contain the old ones.
-            self._engine.close()
-            self._engine, self._settings = self._builder.engine(), settings
+        self.renew()
         self._builder.load_parameters(flats)
         self._n_updates = self._loaded_updates = optimizer.n_updates
         # Each step draws one mask, so the count of updates also counts the draws.
@@ -174,3 +194,15 @@ class CompiledTraining:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _places(data: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Return the address, shape, strides and type of each array, which kernels rely on."""
+    arrays: list[Any] = []
+    for each in data:
+        if each is not None:
+            arrays += [each] if isinstance(each, np.ndarray) else SparseRows(each).parts
+    return [
+        (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)
+        for array in arrays
+    ]

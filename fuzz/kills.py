@@ -1,0 +1,110 @@
+"""Kills trainings at random moments, resumes them, and compares the results bit for bit.
+
+``python -m fuzz.kills --n 100`` runs 100 trainings. Each is killed up to three times, by SIGKILL,
+SIGTERM or SIGINT, then resumed to its end; its result must be that of a training without a break.
+All callbacks of the library take part. A failure leaves the folder of its training, prints the seed
+with which ``--seed`` repeats it, and ends with status 1.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from tests.resuming import KINDS, differences
+
+ROOT = Path(__file__).resolve().parent.parent
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+def start(kind: str, folder: Path) -> "subprocess.Popen[str]":
+    """Start a training in a folder, and wait until its imports are done."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.resuming", kind, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def finish(kind: str, folder: Path) -> tuple[float, str]:
+    """Train to the end; return the seconds after the imports, and what was wrong."""
+    process = start(kind, folder)
+    began = time.monotonic()
+    errors = process.communicate(timeout=600)[1]
+    return time.monotonic() - began, errors if process.returncode else ""
+
+
+def one(seed: int, whole: dict[str, tuple[Path, float]], folder: Path) -> tuple[str, Counter[str]]:
+    """Kill and resume one training; return what was wrong, and what was done."""
+    rng = np.random.default_rng(seed)
+    kind = str(rng.choice(list(KINDS)))
+    expected, seconds = whole[kind]
+    done: Counter[str] = Counter([kind])
+    for _ in range(rng.integers(1, 4)):
+        number = SIGNALS[rng.integers(len(SIGNALS))]
+        process = start(kind, folder)
+        time.sleep(rng.uniform(0, 1.1 * seconds))
+        process.send_signal(number)
+        errors = process.communicate(timeout=600)[1]
+        status = process.returncode
+        ended_by_it = status in (-number, 128 + number) or "KeyboardInterrupt" in errors
+        newest = max((path.stem for path in folder.glob("run/checkpoint-*")), default="none")
+        done[number.name if status else "ended before"] += 1
+        done[f"newest {newest}"] += 1
+        if status and not ended_by_it:
+            return f"{number.name}: status {status}\n{errors}", done
+    _, errors = finish(kind, folder)
+    if errors:
+        return f"could not be resumed:\n{errors}", done
+    with np.load(folder / "result.npz") as found, np.load(expected) as wanted:
+        different = differences(dict(found), dict(wanted))
+    return ", ".join(different) and f"{kind}: these differ: {different}", done
+
+
+def main() -> int:
+    """Run the trainings that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz.kills", description=__doc__)
+    parser.add_argument("--n", type=int, default=100, help="how many trainings")
+    parser.add_argument("--seed", type=int, default=0, help="that of the first one")
+    options = parser.parse_args()
+    failed, done = 0, Counter[str]()
+    with tempfile.TemporaryDirectory() as name:
+        whole = {}
+        for kind in KINDS:
+            folder = Path(name) / kind
+            folder.mkdir()
+            seconds, errors = finish(kind, folder)
+            if errors:
+                raise RuntimeError(errors)
+            whole[kind] = folder / "result.npz", seconds
+        for seed in range(options.seed, options.seed + options.n):
+            folder = Path(tempfile.mkdtemp(prefix=f"kills-{seed}-"))
+            wrong, what = one(seed, whole, folder)
+            done += what
+            if wrong:
+                failed += 1
+                print(f"seed {seed}, in {folder}: {wrong}", flush=True)
+            else:
+                shutil.rmtree(folder)
+    for what, times in sorted(done.items()):
+        print(f"{times:5} {what}")
+    print(f"{options.n} trainings, {failed} wrong")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,663 @@
+"""``fit(resume=...)``: a training that was broken off comes to the same result, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xpnet
+from tests.resuming import EPOCHS, KINDS, X32, N, Y, classifier, differences, result, train
+from xpnet import (
+    SGD,
+    Adam,
+    Callback,
+    DenseLayer,
+    EarlyStopping,
+    LambdaCallback,
+    LinearActivation,
+    ModelFileError,
+    NeuralNetwork,
+    ReLUActivation,
+    TanhActivation,
+)
+from xpnet.backends import to_host
+from xpnet.callbacks import Checkpoint, CSVLogger, ModelCheckpoint, TensorBoard
+
+pytest.importorskip("tensorboardX", reason="tensorboardX, which a callback needs, is missing")
+
+ROOT = Path(__file__).parent.parent
+
+
+class Broken(Exception):
+    """What a callback raises to break training off."""
+
+
+def breaking_at(epoch):
+    def between(network, row):
+        if row["epoch"] == epoch:
+            raise Broken
+
+    return between
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the results of trainings without a break, by kind."""
+    made = {}
+
+    def of(kind):
+        if kind not in made:
+            folder = tmp_path_factory.mktemp(kind)
+            made[kind] = result(*train(kind, folder), folder)
+        return made[kind]
+
+    return of
+
+
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_that_is_broken_off_again_and_again_ends_the_same(kind, every, whole, tmp_path):
+    for epoch in (1, 2, 4, 8, 9):
+        with pytest.raises(Broken):
+            train(kind, tmp_path, breaking_at(epoch), every)
+    net, callbacks = train(kind, tmp_path, None, every)
+    assert differences(result(net, callbacks, tmp_path), whole(kind)) == []
+    # Once more, with nothing left to do.
+    assert differences(result(*train(kind, tmp_path, None, every), tmp_path), whole(kind)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_epochs_go_on_further(kind, whole, tmp_path):
+    for epochs in (3, 7, EPOCHS):
+        net, callbacks = train(kind, tmp_path, epochs=epochs)
+        assert net.history.epochs <= epochs
+    if "eval_every" not in KINDS[kind](tmp_path)[1]:  # the last epoch of each is evaluated
+        assert differences(result(net, callbacks, tmp_path), whole(kind)) == []
+    assert train(kind, tmp_path, epochs=2)[0].history.epochs == net.history.epochs
+
+
+# ---- processes that are killed
+
+
+def start(kind, folder):
+    command = [sys.executable, "-m", "tests.resuming", kind, str(folder)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=environment,
+        text=True,
+    )
+    process.stdout.readline()  # "begun"
+    return process
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_process_that_is_killed_is_resumed(number, whole, tmp_path):
+    rng = np.random.default_rng(number)
+    kind = [*KINDS][number % len(KINDS)]
+    sent = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT][number % 3]
+    process = start(kind, tmp_path)
+    time.sleep(rng.uniform(0, 0.5))
+    process.send_signal(sent)
+    errors = process.communicate(timeout=100)[1]
+    if sent == signal.SIGTERM:
+        assert process.returncode in (143, -signal.SIGTERM, 0), errors
+    last = start(kind, tmp_path)
+    errors = last.communicate(timeout=100)[1]
+    assert last.returncode == 0, errors
+    with np.load(tmp_path / "result.npz") as found:
+        assert differences(dict(found), whole(kind)) == []
+
+
+# ---- SIGINT and SIGTERM
+
+
+class Signalling(LinearActivation):
+    """A layer that sends this process a signal in a certain training step."""
+
+    def __init__(self, number=signal.SIGTERM, steps=(12,)):
+        self.number, self.steps, self.passed = int(number), steps, 0
+
+    def forward_propagation(self, input, training=True):
+        self.passed += training
+        if training and self.passed in self.steps:
+            signal.raise_signal(self.number)
+        return super().forward_propagation(input, training)
+
+
+@pytest.fixture
+def usual_signals():
+    """The handlers that Python has by default."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Noting(Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_epoch_end(self, network, row):
+        self.calls.append(int(row["epoch"]))
+
+    def on_train_end(self, network):
+        self.calls.append("end")
+
+
+def plain(*layers, **arguments):
+    """Return a small network; ``layers`` come before the last one."""
+    net = classifier(**arguments).add(DenseLayer(4, (6,))).add(TanhActivation())
+    for layer in layers:
+        net.add(layer)
+    return net.add(DenseLayer(2))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.usefixtures("usual_signals")
+def test_a_signal_ends_training_after_the_step(number, tmp_path):
+    net, noting = plain(Signalling(number)), Noting()
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as raised:
+        net.fit((X32, Y), callbacks=[noting, CSVLogger(tmp_path / "log.csv")], validation=(X32, Y))
+    if number == signal.SIGTERM:
+        assert raised.value.code == 143
+    assert noting.calls == [1, 2, "end"]
+    assert net.optimizer.n_updates == 12  # of 5 in an epoch
+    assert net.history.incomplete == (3,)
+    assert np.isnan(net.history["val_loss"][2])
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+    net.save(tmp_path / "net")
+    again = xpnet.load(tmp_path / "net")
+    assert again.history.incomplete == (3,)
+    again.fit((X32, Y), epochs=1)
+    assert again.history.incomplete == (3,)
+    assert again.history["epoch"] == [1, 2, 3, 4]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_a_signal_in_the_last_step_leaves_a_whole_epoch():
+    net, noting = plain(Signalling(steps=(10,))), Noting()
+    with pytest.raises(SystemExit):
+        net.fit((X32, Y), callbacks=noting)
+    assert noting.calls == [1, 2, "end"]
+    assert net.history.incomplete == ()
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_a_second_signal_ends_training_at_once():
+    class Twice(Signalling):
+        def forward_propagation(self, input, training=True):
+            super().forward_propagation(input, training)
+            return super().forward_propagation(input, training)
+
+    net = plain(Twice(steps=(11, 12)))
+    with pytest.raises(SystemExit) as raised:
+        net.fit((X32, Y))
+    assert raised.value.code == 143
+    assert net.history.epochs == 1
+    assert net.optimizer.n_updates == 5
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_a_handler_of_the_users_for_sigterm_is_left_alone():
+    seen = []
+    signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
+    assert plain(Signalling()).fit((X32, Y), epochs=3).history.epochs == 3
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.usefixtures("usual_signals")
+def test_a_checkpoint_of_the_last_whole_epoch_is_there_after_a_signal(every, tmp_path, monkeypatch):
+    def training(*steps, folder=tmp_path):
+        net = plain(Signalling(steps=steps), optimizer=Adam(0.01))
+        stopping = EarlyStopping("loss", patience=9, restore_best_weights=False)
+        return net, {"callbacks": [Checkpoint(folder, every), stopping], "resume": folder}
+
+    net, arguments = training(34)
+    with pytest.raises(SystemExit):
+        net.fit((X32, Y), **arguments)
+    assert net.history.epochs == 7
+    assert net.optimizer.n_updates == 34  # the network in memory keeps its steps
+    newest = sorted(tmp_path.iterdir())[-1]
+    assert newest.name == "checkpoint-000006.safetensors"
+    assert xpnet.load(newest).optimizer.n_updates == 30
+    again, arguments = training(34)
+    monkeypatch.setattr(signal, "raise_signal", lambda number: None)
+    again.fit((X32, Y), **arguments)
+    other, arguments = training(folder=tmp_path / "other")
+    other.fit((X32, Y), **arguments)
+    np.testing.assert_array_equal(parameters(again), parameters(other))
+    assert again.history.incomplete == ()
+
+
+def parameters(net):
+    return to_host(net.parameters.copy())
+
+
+# ---- which checkpoints stay, and damaged ones
+
+
+def files(folder):
+    return [int(path.stem.rpartition("-")[2]) for path in sorted(folder.iterdir())]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [6, 7]),
+        ({"keep": 3}, [5, 6, 7]),
+        ({"keep": 1}, [7]),
+        ({"every": 3, "keep": 9}, [0, 3, 6, 7]),
+        ({"every_seconds": 1000.0}, [0, 7]),
+        ({"every_seconds": 0.0, "keep": 9}, [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_which_checkpoints_are_there_afterwards(options, expected, tmp_path):
+    plain().fit((X32, Y), epochs=7, callbacks=Checkpoint(tmp_path / "a" / "b", **options))
+    assert files(tmp_path / "a" / "b") == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every": 0}, "every=0"),
+        ({"keep": 0}, "keep=0"),
+        ({"every_seconds": -1.0}, "every_seconds=-1.0"),
+    ],
+)
+def test_settings_of_checkpoints_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Checkpoint("run", **options)
+
+
+def test_the_checkpoint_before_a_damaged_one_is_taken(tmp_path):
+    expected = plain().fit((X32, Y), epochs=8)
+    plain().fit((X32, Y), epochs=5, callbacks=Checkpoint(tmp_path))
+    newest = tmp_path / "checkpoint-000005.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-7])
+    net, arguments = plain(), {"callbacks": Checkpoint(tmp_path), "resume": tmp_path}
+    with pytest.warns(UserWarning, match=r"checkpoint-000005.* resumed from .*-000004"):
+        net.fit((X32, Y), epochs=8, **arguments)
+    np.testing.assert_array_equal(parameters(net), parameters(expected))
+    assert files(tmp_path) == [7, 8]
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(ModelFileError, match="no checkpoint is whole"):
+        net.fit((X32, Y), epochs=9, **arguments)
+
+
+def test_a_checkpoint_is_a_model_file(tmp_path):
+    net = plain().fit((X32, Y), epochs=3, callbacks=[Checkpoint(tmp_path), EarlyStopping("loss")])
+    again = xpnet.load(sorted(tmp_path.iterdir())[-1])
+    np.testing.assert_array_equal(again.predict(X32), net.predict(X32))
+    again.save(tmp_path / "again")
+    xpnet.load(tmp_path / "again").fit((X32, Y), epochs=1)
+
+
+# ---- what is refused
+
+
+def unlike(**arguments):
+    """Return what fit is given, changed."""
+    return {"dataset": (X32, Y), "epochs": 6, "validation": (X32[:40], Y[:40])} | arguments
+
+
+OTHERS = {
+    "samples": (plain, unlike(dataset=(X32[:100], Y[:100])), "samples: 150, now 100"),
+    "targets": (plain, unlike(dataset=(X32, Y[::-1])), "checksum of y"),
+    "weights": (plain, unlike(dataset=(X32, Y, np.ones(N))), "sample weights: None, now float64"),
+    "type": (plain, unlike(dataset=(X32.astype(float), Y)), "type of X: float32, now float64"),
+    "validation": (
+        plain,
+        unlike(validation=(X32[:9], Y[:9])),
+        "validation data.samples: 40, now 9",
+    ),
+    "eval_every": (plain, unlike(eval_every=2), "eval_every: 1, now 2"),
+    "seed": (lambda: plain(seed=4), unlike(), "network.seed: 3, now 4"),
+    "batch size": (lambda: plain(batch_size=31), unlike(), "batch_size: 32, now 31"),
+    "type of the network": (
+        lambda: plain(dtype="float64"),
+        unlike(),
+        "dtype: float32, now float64",
+    ),
+    "shuffle": (lambda: plain(shuffle=False), unlike(), "network.shuffle: True, now False"),
+    "optimizer": (lambda: plain(optimizer=Adam(0.1)), unlike(), "optimizer.class: SGD, now Adam"),
+    "rate": (lambda: plain(optimizer=SGD(0.2)), unlike(), "learning_rate.*0.1, now 0.2"),
+    "layer": (lambda: plain(ReLUActivation()), unlike(), "layers"),
+    "units": (
+        lambda: classifier().add(DenseLayer(5, (6,))).add(TanhActivation()).add(DenseLayer(2)),
+        unlike(),
+        r"layers\.0\.arguments\.n_units: 4, now 5",
+    ),
+    "callback": (plain, unlike(callbacks=[]), "callbacks"),
+    "order of callbacks": (
+        plain,
+        unlike(callbacks=[LambdaCallback(), EarlyStopping()]),
+        r"callbacks\.0: EarlyStopping, now LambdaCallback",
+    ),
+    "epochs": (
+        lambda: plain().fit((X32, Y), epochs=9),
+        unlike(),
+        "has been trained for 9 epochs, but .* the checkpoint has 4",
+    ),
+    "other epochs": (
+        lambda: plain().fit((X32[::-1], Y[::-1]), epochs=2),
+        unlike(),
+        "has been trained otherwise",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_training_is_refused_before_anything_changes(what, tmp_path):
+    make, arguments, message = OTHERS[what]
+    callbacks = [EarlyStopping(), LambdaCallback()]
+    first = plain(optimizer=SGD(0.1))
+    first.fit(**unlike(epochs=4), callbacks=[*callbacks, Checkpoint(tmp_path)])
+    net = make()
+    if what not in ("optimizer", "rate"):
+        net.optimizer = SGD(0.1) if net.history.epochs == 0 else net.optimizer
+    before, epochs = parameters(net), net.history.epochs
+    with pytest.raises(ValueError, match=rf"is of another training .*{message}.*Give fit what"):
+        net.fit(**{"callbacks": callbacks} | arguments, resume=tmp_path)
+    np.testing.assert_array_equal(parameters(net), before)
+    assert net.history.epochs == epochs
+    assert files(tmp_path) == [3, 4]
+
+
+def test_restart_and_resume_exclude_each_other(tmp_path):
+    with pytest.raises(ValueError, match="restart=True and resume="):
+        plain().fit((X32, Y), restart=True, resume=tmp_path)
+
+
+def test_a_folder_with_another_training_is_not_written_to(tmp_path):
+    plain().fit((X32, Y), epochs=4, callbacks=Checkpoint(tmp_path))
+    with pytest.raises(FileExistsError, match=r"checkpoint.* of another training, .*resume="):
+        plain().fit((X32, Y), epochs=4, callbacks=Checkpoint(tmp_path))
+    assert files(tmp_path) == [3, 4]
+
+
+def test_a_state_that_a_file_cannot_hold_is_refused_before_training(tmp_path):
+    class Odd(Callback):
+        state_names = ("thing",)
+        thing = object()
+
+    net = plain()
+    with pytest.raises(TypeError, match="Odd's state 'thing' cannot be saved"):
+        net.fit((X32, Y), callbacks=[Odd(), Checkpoint(tmp_path)])
+    assert net.history.epochs == 0
+
+
+# ---- going on in the same process, after other training, and without a seed
+
+
+def test_the_same_network_may_go_on(tmp_path):
+    expected = plain().fit((X32, Y), epochs=6)
+    net, called = plain(), [Checkpoint(tmp_path, every=2)]
+    with pytest.raises(Broken):
+        net.fit((X32, Y), epochs=6, callbacks=LambdaCallback(on_epoch_end=breaking_at(3)))
+    net = plain()
+    breaks = LambdaCallback(on_epoch_end=breaking_at(3))
+    with pytest.raises(Broken):
+        net.fit((X32, Y), epochs=6, callbacks=[*called, breaks])
+    with pytest.raises(ValueError, match=r"trained for 3 epochs, but .* the checkpoint has 2"):
+        net.fit((X32, Y), epochs=6, callbacks=[*called, LambdaCallback()], resume=tmp_path)
+    net = plain().fit((X32, Y), epochs=1)
+    net.fit((X32, Y), epochs=6, callbacks=[*called, LambdaCallback()], resume=tmp_path)
+    np.testing.assert_array_equal(parameters(net), parameters(expected))
+
+
+def test_epochs_count_from_where_the_first_call_began(tmp_path):
+    def train_twice(epochs, last=None):
+        net = plain().fit((X32, Y), epochs=3)
+        called = [Checkpoint(tmp_path), LambdaCallback(on_epoch_end=breaking_at(last))]
+        return net.fit((X32, Y), epochs=epochs, callbacks=called, resume=tmp_path)
+
+    expected = plain().fit((X32, Y), epochs=8)
+    with pytest.raises(Broken):
+        train_twice(5, 6)
+    net = train_twice(5)
+    assert net.history.epochs == 8
+    np.testing.assert_array_equal(parameters(net), parameters(expected))
+
+
+def test_without_a_seed_the_streams_of_the_first_network_go_on(tmp_path):
+    def make():
+        return plain(xpnet.Dropout(0.3), seed=None)
+
+    make().fit((X32, Y), epochs=3, callbacks=Checkpoint(tmp_path))
+    expected = xpnet.load(tmp_path / "checkpoint-000003.safetensors").fit((X32, Y), epochs=4)
+    net = make().fit((X32, Y), epochs=7, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+    np.testing.assert_array_equal(parameters(net), parameters(expected))
+    assert net.randomness.entropy == expected.randomness.entropy
+
+
+def test_a_generator_of_batches_is_taken_again_from_its_beginning(tmp_path):
+    def items():
+        rng = np.random.default_rng(4)
+        while True:
+            rows = rng.integers(0, N, 20)
+            yield X32[rows], Y[rows]
+
+    def run(epochs, folder):
+        called = Checkpoint(folder)
+        net = plain(optimizer=Adam(0.01))
+        return net.fit(
+            batches=items(), steps_per_epoch=4, epochs=epochs, callbacks=called, resume=folder
+        )
+
+    run(3, tmp_path / "a")
+    np.testing.assert_array_equal(
+        parameters(run(8, tmp_path / "a")), parameters(run(8, tmp_path / "b"))
+    )
+
+
+def test_a_part_that_a_callback_replaced_is_restored(tmp_path):
+    def change(network, row):
+        if row["epoch"] == 2:
+            network.optimizer = Adam(0.03)
+            network.loss = xpnet.SoftmaxCrossEntropy(class_weight=[1.0, 2.0])
+
+    def run(epochs, folder):
+        called = [
+            LambdaCallback(on_epoch_end=change),
+            EarlyStopping("loss", patience=0, min_delta=9.0),
+            Checkpoint(folder),
+        ]
+        called[1].patience = 3
+        net = plain(optimizer=SGD(0.1))
+        return net.fit((X32, Y), epochs=epochs, callbacks=called, resume=folder)
+
+    run(3, tmp_path / "a")
+    nets = run(8, tmp_path / "a"), run(8, tmp_path / "b")
+    assert [type(net.optimizer).__name__ for net in nets] == ["SGD", "SGD"]  # of the best epoch
+    np.testing.assert_array_equal(*map(parameters, nets))
+    assert nets[0].history["loss"] == nets[1].history["loss"]
+
+
+def test_a_failure_while_resuming_leaves_the_network_as_it_was(tmp_path, monkeypatch):
+    plain().fit((X32, Y), epochs=3, callbacks=Checkpoint(tmp_path))
+    net = plain()
+    before = parameters(net)
+    monkeypatch.setattr(TanhActivation, "check_state", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        net.fit((X32, Y), epochs=3, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+    np.testing.assert_array_equal(parameters(net), before)
+    assert net.history.epochs == 0
+    assert not net.is_fitted
+
+
+# ---- logs, and the best network
+
+
+def rows_of(path):
+    return [line.split(",")[0] for line in path.read_text().splitlines()]
+
+
+def test_a_torn_line_of_a_log_is_replaced(tmp_path):
+    path = tmp_path / "log.csv"
+    net = plain().fit((X32, Y), epochs=3, callbacks=CSVLogger(path))
+    whole = path.read_bytes()
+    for cut in (1, 3, 20, len(whole.splitlines(keepends=True)[-1]) - 1):
+        path.write_bytes(whole[:-cut])
+        again = xpnet.load(saved(net, tmp_path))
+        again.fit((X32, Y), epochs=1, callbacks=CSVLogger(path, append=True))
+        assert path.read_bytes().startswith(whole)
+        assert rows_of(path) == ["epoch", "1", "2", "3", "4"]
+    path.write_bytes(b"epoch,lo")
+    net.fit((X32, Y), epochs=1, callbacks=CSVLogger(path, append=True))
+    assert rows_of(path) == ["epoch", "4"]
+
+
+def saved(net, folder):
+    net.save(folder / "net")
+    return folder / "net"
+
+
+def test_a_log_is_reconciled_with_the_checkpoint(tmp_path):
+    path, folder = tmp_path / "log.csv", tmp_path / "run"
+
+    def run(epochs):
+        called = [Checkpoint(folder, every=2), CSVLogger(path, append=True)]
+        return plain().fit((X32, Y), epochs=epochs, callbacks=called, resume=folder)
+
+    run(4)
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    for content in (lines[:2], [*lines, b"5,0.1,0.2,0.3,1\r\n"], [*lines[:3], b"3,0."], [], lines):
+        path.write_bytes(b"".join(content))
+        run(4)
+        assert path.read_bytes() == whole
+
+
+def test_a_training_that_ended_before_its_first_checkpoint_leaves_no_rows(tmp_path):
+    path = tmp_path / "log.csv"
+    plain().fit((X32, Y), epochs=2, callbacks=CSVLogger(path))  # of another training, and kept
+
+    def run(last=None):
+        called = [
+            Checkpoint(tmp_path / "run", every=3),
+            CSVLogger(path, append=True),
+            LambdaCallback(on_epoch_end=breaking_at(last)),
+        ]
+        net = plain(xpnet.Dropout(0.2), seed=None)
+        return net.fit((X32, Y), epochs=4, callbacks=called, resume=tmp_path / "run")
+
+    with pytest.raises(Broken):
+        run(2)
+    assert rows_of(path) == ["epoch", "1", "2", "1", "2"]
+    entropy = xpnet.load(tmp_path / "run" / "checkpoint-000000.safetensors").randomness.entropy
+    net = run()
+    assert rows_of(path) == ["epoch", "1", "2", "1", "2", "3", "4"]
+    assert net.randomness.entropy == entropy
+
+
+def test_the_best_network_is_known_again_from_the_history(tmp_path):
+    path = tmp_path / "best"
+    net = plain().fit((X32, Y), epochs=20, callbacks=ModelCheckpoint(path, "loss", True))
+    before = path.read_bytes()
+    again = xpnet.load(path)
+    again.optimizer.schedule = xpnet.ConstantLearningRate(1e-9)
+    again.history["loss"][3] = 0.0
+    again.fit((X32, Y), epochs=2, callbacks=ModelCheckpoint(path, "loss", True))
+    assert path.read_bytes() == before
+    assert net.history.epochs == 20
+
+
+def test_tensorboard_hides_what_is_written_again(tmp_path):
+    called = []
+
+    class Writer:
+        def __init__(self, folder, **options):
+            called.append(options)
+
+    board, net = TensorBoard(tmp_path), plain().fit((X32, Y), epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tensorboardX.SummaryWriter", Writer)
+        board.on_train_begin(net, [])
+        board.on_resume(net, [], {})
+    assert called == [{}, {"purge_step": 3}]
+
+
+def test_a_layer_that_draws_from_its_stream_goes_on_too(tmp_path):
+    class Noise(LinearActivation):
+        def forward_propagation(self, input, training=True):
+            if training:
+                input = input + self.rng.standard_normal(input.shape).astype(input.dtype)
+            return super().forward_propagation(input, training)
+
+    def run(folder, last=None):
+        called = [
+            EarlyStopping("loss", patience=2),
+            Checkpoint(folder),
+            LambdaCallback(on_epoch_end=breaking_at(last)),
+        ]
+        net = plain(Noise(), optimizer=SGD(0.5))
+        return net.fit((X32, Y), epochs=8, callbacks=called, resume=folder)
+
+    with pytest.raises(Broken):
+        run(tmp_path / "a", 4)
+    one, other = run(tmp_path / "a"), run(tmp_path / "b")
+    np.testing.assert_array_equal(parameters(one), parameters(other))
+    assert isinstance(one, NeuralNetwork)
+
+
+# ---- other libraries, and captured steps
+
+
+def of_library(folder, last=None, **where):
+    """Train on a library, with all that is kept on a device."""
+    net = classifier(optimizer=Adam(0.02), **where)
+    net.add(DenseLayer(8, (6,))).add(xpnet.BatchNormalization()).add(ReLUActivation())
+    net.add(xpnet.Dropout(0.2)).add(DenseLayer(2))
+    called = [
+        Checkpoint(folder),
+        EarlyStopping(patience=1),
+        LambdaCallback(on_epoch_end=breaking_at(last)),
+    ]
+    data = {"dataset": (X32, Y), "validation": (X32[:40], Y[:40])}
+    return net.fit(**data, epochs=9, callbacks=called, resume=folder)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"backend": "torch"},
+        pytest.param({"device": "cuda", "steps": "captured"}, marks=pytest.mark.cuda),
+        pytest.param({"device": "cuda", "steps": "formulas"}, marks=pytest.mark.cuda),
+    ],
+    ids=lambda where: "-".join(where.values()),
+)
+def test_training_on_another_library_is_resumed(where, tmp_path, request):
+    if "backend" in where:
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    else:
+        request.getfixturevalue("cuda")
+    for epoch in (2, 5):
+        with pytest.raises(Broken):
+            of_library(tmp_path / "a", epoch, **where)
+    one, other = of_library(tmp_path / "a", **where), of_library(tmp_path / "b", **where)
+    np.testing.assert_array_equal(parameters(one), parameters(other))
+    np.testing.assert_array_equal(one.predict(X32), other.predict(X32))
+    assert one.history["loss"] == other.history["loss"]
+    assert one.backend == other.backend
+
+
+def test_other_steps_go_on_with_a_warning(tmp_path):
+    pytest.importorskip("numba", reason="Numba, which compiled steps need, is not installed")
+    plain(steps="formulas").fit((X32, Y), epochs=2, callbacks=Checkpoint(tmp_path))
+    net = plain(steps="compiled")
+    with pytest.warns(UserWarning, match=r"steps \(formula, now compiled\)"):
+        net.fit((X32, Y), epochs=4, callbacks=Checkpoint(tmp_path), resume=tmp_path)
+    assert net.history.epochs == 4

@@ -1,0 +1,26 @@
+"""Callbacks: objects that stop training, keep the best network, or record progress.
+
+A new callback is a subclass of :class:`Callback` with the methods that it needs.
+
+:class:`Checkpoint` keeps a training from which ``fit(resume=...)`` goes on, and with it the
+attributes that each callback's ``state_names`` has.
+"""
+
+from .base import Callback
+from .checkpoint import Checkpoint, ModelCheckpoint
+from .logs import CSVLogger, TensorBoard
+from .stopping import EarlyStopping, ReduceLROnPlateau, StopOnNaN
+from .watching import LambdaCallback, Watch
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "LambdaCallback",
+    "ModelCheckpoint",
+    "ReduceLROnPlateau",
+    "StopOnNaN",
+    "TensorBoard",
+    "Watch",
+]

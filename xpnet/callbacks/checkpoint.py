@@ -1,0 +1,204 @@
+"""Callbacks that save the network, or the whole training, while it goes on."""
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+
+from ..common.checks import check_count, check_flag, check_non_negative, check_path
+from ..common.replacing import check_writable
+from ..model_files.checkpoints import CheckpointContent, checkpoints_in, path_of
+from ..model_files.restoring import origin_of
+from ..neuralnet import NeuralNetwork
+from ..training.recording import Recorder
+from ..training.run import Run
+from .monitor import Monitor
+
+
+class ModelCheckpoint(Monitor):
+    """Saves the network to a file, every few epochs or when it is the best so far.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Columns of the history in braces are filled in: ``"net-{epoch:03d}-{val_loss:.4f}.xpnet"``.
+        The epoch is an integer; all other columns are floats.
+    monitor : str, default "val_loss"
+        The column of the history that ``best_only`` compares.
+    best_only : bool, default False
+        Whether to save the network only when it is better than in all earlier epochs, including
+        those that the history had before.
+    every : int, default 1
+        The number of epochs between files; not used with ``best_only``.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether small or large values are better; "auto" knows this for losses and most metrics.
+
+    Attributes
+    ----------
+    saved : list of str
+        The paths of the files that were written.
+    """
+
+    state_names = (*Monitor.state_names, "saved")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        best_only: bool = False,
+        every: int = 1,
+        mode: str = "auto",
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.path = os.fspath(check_path("path", path))
+        self.best_only = check_flag("best_only", best_only)
+        self.every = check_count("every", every)
+        self.saved: list[str] = []
+
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Refuse a path that cannot be filled in or written."""
+        if self.best_only:
+            super().on_train_begin(network, columns)
+            self._know_best(network)
+        try:
+            path = self._path_for(dict.fromkeys(columns, 1.0))
+        except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"path={self.path!r} cannot be filled in ({error}): the history will have "
+                f"{', '.join(columns)}"
+            ) from error
+        check_writable(path)
+
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
+        """Save the network if this epoch is due."""
+        epoch = int(row["epoch"])
+        if self._improves(row) if self.best_only else epoch % self.every == 0:
+            path = self._path_for(row)
+            network.save(path)
+            self.saved.append(path)
+
+    def _know_best(self, network: NeuralNetwork) -> None:
+        """Take the best value from the history, so that a worse network is not saved over it."""
+        history = network.history
+        for epoch, value in enumerate(history.get(self.monitor, []), 1):
+            if epoch not in history.incomplete:
+                self._improves({self.monitor: value})
+
+    def _path_for(self, row: dict[str, float]) -> str:
+        return self.path.format(**row | {"epoch": int(row["epoch"])})
+
+
+class Checkpoint(Recorder):
+    """Keeps a training in files, from which ``fit(resume=...)`` goes on after a break of any kind.
+
+    The process can be killed at any time. The resumed training comes to the same result, bit for
+    bit, as one without a break: weights, optimizer, history (except the seconds), the states of
+    callbacks, and predictions. Run the same script again:
+
+    ``net.fit(data, epochs=100, callbacks=[Checkpoint("run"), EarlyStopping()], resume="run")``
+
+    A checkpoint has weights, running statistics, the optimizer and its schedule, the random
+    streams, the history, and the attributes that each callback's ``state_names`` has. It is a model
+    file too, which :func:`xpnet.load` reads. It is written at the end of an epoch, after all other
+    callbacks. Its name is ``checkpoint-000012.safetensors``, say.
+
+    Data, network, settings and callbacks must be those of the first call: ``fit`` refuses what it
+    finds to differ, and says what. Only ``epochs`` may be larger, and settings that change no
+    result may be others. If memory, the device or the way of taking steps differ, so that results
+    agree only to rounding, ``fit`` warns. For ``fit(batches=...)``, all batches are made again from
+    the beginning and those already used are dropped, so the code that makes them must make the same
+    ones in each process. A training that a callback has ended is not continued by more epochs.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        It is made if there is none. Each training needs its own.
+    every : int, default 1
+        The number of epochs between checkpoints. There is one before the first epoch, and one after
+        the last: that of the last call's ``epochs``, that after which a callback ends training, or
+        the last complete one before Ctrl-C or SIGTERM.
+    every_seconds : float, optional
+        The least time between two checkpoints; for fast epochs, of which each could be repeated.
+    keep : int, default 2
+        How many of the newest checkpoints stay. If the newest is damaged, ``fit`` warns and goes on
+        from the one before it.
+
+    Raises
+    ------
+    FileExistsError
+        From ``fit``: the folder has checkpoints of another training.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> from xpnet.callbacks import Checkpoint
+    >>> X = np.random.default_rng(0).random((20, 2))
+    >>> def train(epochs, folder):
+    ...     net = NeuralNetwork(seed=1).add(DenseLayer(1, input_shape=(2,)))
+    ...     return net.fit((X, X[:, 0]), epochs=epochs, callbacks=Checkpoint(folder), resume=folder)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net = train(2, folder)
+    ...     net = train(5, folder)  # the script is run again, with more epochs
+    >>> net.history["epoch"]
+    [1, 2, 3, 4, 5]
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        every: int = 1,
+        every_seconds: float | None = None,
+        keep: int = 2,
+    ) -> None:
+        self.folder, self.every = check_path("folder", folder), check_count("every", every)
+        self.every_seconds = every_seconds
+        if every_seconds is not None:
+            self.every_seconds = check_non_negative("every_seconds", every_seconds)
+        self.keep = check_count("keep", keep)
+        self._written = 0
+        self._time = 0.0
+
+    def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
+        """Refuse what could not be written, before there is anything to lose."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.folder):  # the folder can be written to
+            pass
+        is_resumed = run.source is not None and run.source.resolve() == self.folder.resolve()
+        there = checkpoints_in(self.folder)
+        if there and not is_resumed:
+            raise FileExistsError(
+                f"{self.folder} has {len(there)} checkpoint(s) of another training, the newest "
+                f"{next(iter(there.values())).name}: give fit resume={str(self.folder)!r} to go on "
+                "with it, or give Checkpoint another folder, or remove them"
+            )
+        if run.origin is None:
+            run.origin = origin_of(network, NeuralNetwork)
+        self._written, self._time = network.history.epochs, time.monotonic()
+        if not is_resumed:
+            run.note_states()
+            self._write(network, run)
+
+    def on_whole_epoch(self, network: NeuralNetwork, run: Run, is_last: bool) -> None:
+        """Write a checkpoint if one is due."""
+        waited = time.monotonic() - self._time
+        is_due = network.history.epochs % self.every == 0 and (
+            self.every_seconds is None or waited >= self.every_seconds
+        )
+        if is_due or is_last:
+            self._write(network, run)
+
+    def on_cut(self, network: NeuralNetwork, run: Run) -> None:
+        """Write a checkpoint of the last complete epoch, unless it has one."""
+        if self._written != network.history.epochs:
+            self._write(network, run)
+
+    def _write(self, network: NeuralNetwork, run: Run) -> None:
+        epoch = network.history.epochs
+        CheckpointContent(network, run, NeuralNetwork).write(path_of(self.folder, epoch))
+        self._written, self._time = epoch, time.monotonic()
+        there = checkpoints_in(self.folder)
+        kept = [each for each in there if each <= epoch][: self.keep]
+        for each in there.keys() - set(kept):  # those after this epoch were damaged
+            there[each].unlink(missing_ok=True)

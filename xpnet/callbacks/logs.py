@@ -1,0 +1,174 @@
+"""Callbacks that write the numbers of each epoch to files."""
+
+import csv
+import io
+import math
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..common.checks import check_flag, check_path
+from ..common.replacing import replacing
+from ..neuralnet import NeuralNetwork
+from ..training.callback import Callback
+
+
+class CSVLogger(Callback):
+    """Writes a row to a CSV file after each complete epoch.
+
+    If ``fit(resume=...)`` goes on from a checkpoint, the file gets exactly one row for each epoch:
+    a torn last line is cut off, rows of epochs after the checkpoint are removed, and rows that are
+    missing are taken from the history.
+
+    Parameters
+    ----------
+    path : str or path-like
+    append : bool, default False
+        Whether to append to an existing file, e.g. when training is continued. A torn last line,
+        as a process leaves that is killed, is replaced by the history's row of its epoch.
+    """
+
+    state_names = ("_first", "_earlier")
+
+    def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
+        self.path, self.append = check_path("path", path), check_flag("append", append)
+        self._columns: list[str] = []
+        self._first, self._earlier = 1, 0  # the first epoch of the training, the rows before it
+
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Write the header, or compare it with that of the existing file."""
+        self._columns, self._first = list(columns), network.history.epochs + 1
+        lines, is_torn = self._lines() if self.append else ([], False)
+        if is_torn and lines:
+            missing = range(self._epoch(lines[-1]) + 1, self._first)
+            lines += self._rows(network, missing)
+        if is_torn or not lines:
+            self._replace(lines)
+        self._earlier = len(lines)
+
+    def on_resume(
+        self, network: NeuralNetwork, columns: Sequence[str], state: dict[str, Any]
+    ) -> None:
+        """Leave one row for each epoch so far."""
+        self._columns = list(columns)
+        self._first, self._earlier = state["_first"], state["_earlier"]
+        lines = self._lines()[0] if self.append else []
+        epochs = range(self._first, network.history.epochs + 1)
+        self._replace([*lines[: self._earlier], *self._rows(network, epochs)])
+
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
+        """Write the epoch's row; missing values are empty cells."""
+        with self.path.open("ab", buffering=0) as file:  # one write: no half of it can be there
+            file.write(self._line(row))
+
+    def _lines(self) -> tuple[list[bytes], bool]:
+        """Return the whole rows of the file, and whether a torn line is behind them.
+
+        Raises
+        ------
+        ValueError
+            The file has other columns.
+        """
+        if not self.path.exists():
+            return [], False
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        is_torn = bool(lines) and not lines[-1].endswith(b"\n")
+        if is_torn:
+            lines.pop()
+        if not lines:
+            return [], is_torn
+        found = next(csv.reader([lines[0].decode("utf-8")]))
+        if found != self._columns:
+            raise ValueError(
+                f"{self.path} has the columns {', '.join(found)}, but this training has "
+                f"{', '.join(self._columns)}: give another file, or append=False"
+            )
+        return lines[1:], is_torn
+
+    def _epoch(self, line: bytes) -> int:
+        """Return the epoch of a row."""
+        try:
+            return int(float(line.split(b",", 1)[0]))
+        except ValueError:
+            raise ValueError(
+                f"{self.path} has the line {line!r}, which does not begin with an epoch: give "
+                "another file, or append=False"
+            ) from None
+
+    def _rows(self, network: NeuralNetwork, epochs: Iterable[int]) -> list[bytes]:
+        """Return the rows that the history has of some epochs, as lines of the file."""
+        history = network.history
+        return [
+            self._line({name: column[epoch - 1] for name, column in history.items()})
+            for epoch in epochs
+            if epoch not in history.incomplete
+        ]
+
+    def _line(self, row: dict[str, float]) -> bytes:
+        values = [row.get(name, math.nan) for name in self._columns]
+        return _encoded("" if math.isnan(value) else value for value in values)
+
+    def _replace(self, lines: Iterable[bytes]) -> None:
+        """Write the file anew, in one piece."""
+        with replacing(self.path) as file:
+            file.write(_encoded(self._columns) + b"".join(lines))
+
+
+def _encoded(cells: Iterable[Any]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode("utf-8")
+
+
+class TensorBoard(Callback):
+    """Writes scalars for TensorBoard, with ``tensorboardX``.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        A separate folder for each run; give ``tensorboard --logdir`` their common parent. If
+        training is resumed, what an earlier process wrote of later epochs is hidden.
+
+    Raises
+    ------
+    ImportError
+        tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            import tensorboardX  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                "TensorBoard needs tensorboardX: pip install 'xpnet[tensorboard]'"
+            ) from error
+        self.folder = os.fspath(check_path("folder", folder))
+        self._writer: Any = None
+
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Open the run's file."""
+        self._open()
+
+    def on_resume(
+        self, network: NeuralNetwork, columns: Sequence[str], state: dict[str, Any]
+    ) -> None:
+        """Open another file of the run, which takes the place of epochs not yet done."""
+        self._open(purge_step=network.history.epochs + 1)
+
+    def _open(self, **options: Any) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(self.folder, **options)
+
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
+        """Write the epoch's numbers."""
+        for name, value in row.items():
+            if name != "epoch" and not math.isnan(value):
+                self._writer.add_scalar(name, value, int(row["epoch"]))
+        self._writer.flush()
+
+    def on_train_end(self, network: NeuralNetwork) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

@@ -1,0 +1,88 @@
+"""The base of callbacks that watch a column of the history."""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ..common.checks import check_non_negative
+from ..common.direction import check_mode, direction_of
+from ..neuralnet import NeuralNetwork
+from ..training.callback import Callback
+
+
+class Monitor(Callback):
+    """A callback that watches a column of the history.
+
+    Parameters
+    ----------
+    monitor : str
+    mode : {"auto", "min", "max"}
+        Whether small or large values are better. "auto" is "min" for losses and the penalty; for
+        a metric it is the metric's own direction (:attr:`xpnet.metrics.Metric.greater_is_better`).
+    min_delta : float
+        The smallest change that counts as an improvement. An infinite value never does.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ("best",)
+
+    def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
+        self.monitor, self.mode = monitor, check_mode(mode)
+        self.min_delta = check_non_negative("min_delta", min_delta)
+        self._sign = 1.0
+        self.best = math.inf
+
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Refuse a column that the history will not have."""
+        check_watched(self, self.monitor, columns, network)
+        self._sign = -1.0 if self._direction(network) == "max" else 1.0
+        self.best = math.inf
+
+    def _direction(self, network: NeuralNetwork) -> str:
+        found = direction_of_column(network, self.monitor) if self.mode == "auto" else self.mode
+        if found is None:
+            raise ValueError(
+                f"{type(self).__name__} watches {self.monitor!r}, but does not know whether small "
+                "or large values are better: give mode='min' or mode='max'"
+            )
+        return found
+
+    def _improves(self, row: dict[str, float]) -> bool | None:
+        """Return whether an epoch is the best so far, and remember it; None if it has no value."""
+        value = self._sign * row.get(self.monitor, math.nan)
+        if math.isnan(value):  # an epoch without validation
+            return None
+        if math.isfinite(value) and (value < self.best - self.min_delta):
+            self.best = value
+            return True
+        return False
+
+
+def direction_of_column(network: NeuralNetwork, column: str) -> str | None:
+    """Return "min" or "max" for a column of the history; None if its direction is unknown."""
+    column = column.removeprefix("val_")
+    if column == "metric":
+        return direction_of(network.metric)
+    return "min" if column in ("loss", "penalty") else None
+
+
+def check_watched(
+    callback: Callback, monitor: str, columns: Sequence[str], network: NeuralNetwork
+) -> None:
+    """Refuse a column that the history will not have.
+
+    Raises
+    ------
+    ValueError
+        The message lists the columns it will have.
+    """
+    if monitor in columns:
+        return
+    # Progress lines and plots show the metric's own name, so users may have given that.
+    column = str(monitor).replace(network.history.metric_name, "metric")
+    lacks_validation = column.startswith("val_") and "val_loss" not in columns
+    hint = " (give fit its validation data)" if lacks_validation else ""
+    advice = f"write {column!r}; " if column in ("metric", "val_metric") else ""
+    raise ValueError(
+        f"{type(callback).__name__} watches {monitor!r}, which the history will not have{hint}: "
+        f"{advice if column != monitor else ''}it will have {', '.join(columns)}"
+    )

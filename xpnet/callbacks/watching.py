@@ -1,0 +1,91 @@
+"""Callbacks that look at the network: a warning of dead units, and functions of the user's."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..backends._warnings import warn
+from ..common.checks import check_count, check_fraction
+from ..neuralnet import NeuralNetwork
+from ..training.callback import Callback
+
+
+class Watch(Callback):
+    """Warns of dead units, once for each layer, and of a loss that does not change.
+
+    Parameters
+    ----------
+    data : Dataset, (X, y) or (X, y, sample_weight)
+        Samples on which the layers are inspected after each epoch.
+    most_dead : float, default 0.3
+        The proportion of a layer's ReLU units that may output 0 for all of these samples.
+    patience : int, default 5
+        The number of epochs within which the loss must change by a thousandth.
+    """
+
+    state_names = ("_said", "_losses")
+
+    def __init__(self, data: Any, most_dead: float = 0.3, patience: int = 5) -> None:
+        self.data = data
+        self.most_dead = check_fraction("most_dead", most_dead)
+        self.patience = check_count("patience", patience)
+        self._said: set[str] = set()
+        self._losses: list[float] = []
+
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Begin anew."""
+        self._said, self._losses = set(), []
+
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
+        """Check the loss and the layers."""
+        epoch = int(row["epoch"])
+        self._losses = [*self._losses, row["loss"]][-self.patience - 1 :]
+        span = max(self._losses) - min(self._losses)
+        if len(self._losses) > self.patience and span < 1e-3 * abs(self._losses[-1]):
+            self._say(
+                "loss",
+                f"the loss has not changed for {self.patience} epochs ({row['loss']:.4g} in epoch "
+                f"{epoch}): try another learning rate (xpnet.search.find_learning_rate), "
+                "standardised features, or another initializer",
+            )
+        for number, layer in enumerate(network.inspect(self.data).layers, 1):
+            if "ReLU" in layer.layer and layer.dead > self.most_dead * layer.units:
+                self._say(
+                    f"layer {number}",
+                    f"{layer.dead} of {layer.units} units of layer {number} ({layer.layer}) output "
+                    f"0 for all samples in epoch {epoch}, so they cannot learn: lower the "
+                    "learning rate, or use LeakyReLUActivation or initializer='he_normal'",
+                )
+
+    def _say(self, what: str, text: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            warn(text, RuntimeWarning)
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions, which take the arguments of the methods that they replace.
+
+    Parameters
+    ----------
+    on_train_begin, on_epoch_begin, on_epoch_end, on_train_end : callable, optional
+    """
+
+    def __init__(
+        self,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+    ) -> None:
+        given = {
+            "on_train_begin": on_train_begin,
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_end": on_train_end,
+        }
+        for name, function in given.items():
+            if function is None:
+                continue
+            if not callable(function):
+                raise TypeError(f"{name}={function!r}: expected a function")
+            setattr(self, name, function)

@@ -1,0 +1,230 @@
+"""Temporary files that replace another file of the same folder.
+
+Each has a name of its own, whatever else is written there at the same time. A process that is
+killed leaves its temporary files behind; whoever writes a file of the same name next removes them.
+"""
+
+import errno
+import io
+import os
+import platform
+import secrets
+import stat
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # Windows has none
+
+OLD = 24 * 3600.0
+"""Seconds after which a file counts as left over, where no lock tells whether it is in use."""
+
+_FLAGS = (
+    os.O_RDWR
+    | os.O_CREAT
+    | os.O_EXCL  # fails at whatever has the name, a link too
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_TRIES = 100
+
+
+class TemporaryFile:
+    """A new file in a folder, to be moved to the place of another.
+
+    It is locked while it is open, as a sign that it is not left over.
+
+    Parameters
+    ----------
+    target : Path
+        The file that it shall replace. Files left over from killed processes that wrote to the same
+        target are removed.
+    mode : int
+        The permissions of the new file, from which the system takes the bits of the umask away.
+
+    Attributes
+    ----------
+    file : binary file
+        Open for writing.
+    """
+
+    def __init__(self, target: Path, mode: int) -> None:
+        prefix = _prefix(target)
+        self._handle, self._path = _opened(target.parent, prefix + f"-{_machine()}-", mode)
+        try:
+            _remove_leftovers(target.parent, prefix, os.fstat(self._handle).st_mtime)
+            self._raw = _Raw(self._handle, "w", closefd=False)
+            self.file = io.BufferedWriter(self._raw)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why something could not be written, whatever error the writing code has made of it."""
+        return self._raw.failure
+
+    def sync(self) -> None:
+        """Wait until everything that was written is on the disk."""
+        if not self.file.closed:
+            self.file.flush()
+        if self.failure is not None:
+            raise self.failure
+        _sync(self._handle)
+
+    def resemble(self, old: os.stat_result) -> None:
+        """Take the permissions of another file and, where the system allows it, its owner."""
+        if not hasattr(os, "fchown"):  # Windows
+            return
+        mine, mode = os.fstat(self._handle), stat.S_IMODE(old.st_mode)
+        if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
+            try:
+                os.fchown(self._handle, old.st_uid, old.st_gid)
+            except OSError:
+                mode &= 0o777  # nobody else's file runs with the rights of its owner
+                with suppress(OSError):
+                    os.fchown(self._handle, -1, old.st_gid)
+        with suppress(OSError):  # some file systems have no permissions
+            os.fchmod(self._handle, mode)
+
+    def move_to(self, target: Path) -> None:
+        """Put the file in the place of ``target``, and wait until the folder is on the disk."""
+        if fcntl is None:  # Windows moves no open file
+            self._close()
+        os.replace(self._path, target)
+        sync_folder(target.parent)
+
+    def close(self) -> None:
+        """Close the file; remove it unless it was moved."""
+        # Unlinked while it is locked, so that nobody else takes it for a file left over.
+        if fcntl is None:
+            self._close()
+        with suppress(OSError):
+            os.unlink(self._path)
+        self._close()
+
+    def _close(self) -> None:
+        if self._handle >= 0:
+            if hasattr(self, "file"):
+                with suppress(OSError):  # it may hold what could not be written
+                    self.file.close()
+            handle, self._handle = self._handle, -1
+            with suppress(OSError):
+                os.close(handle)
+
+
+class _Raw(io.FileIO):
+    """A file that remembers why something could not be written."""
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can tell."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders; others may not let us read it
+        return
+    try:
+        _sync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync(handle: int) -> None:
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # it cannot do that
+            raise
+
+
+def _opened(folder: Path, prefix: str, mode: int) -> tuple[int, Path]:
+    """Make a file that did not exist, and lock it."""
+    for _ in range(_TRIES):
+        path = folder / f"{prefix}{secrets.token_hex(8)}.part"
+        try:
+            handle = os.open(path, _FLAGS, mode)
+        except FileExistsError:
+            continue
+        # Before it was locked, another process may have taken it for a file left over.
+        if _lock(handle) is not False and os.fstat(handle).st_nlink:
+            return handle, path
+        with suppress(OSError):
+            os.unlink(path)
+        os.close(handle)
+    raise FileExistsError(errno.EEXIST, f"{_TRIES} temporary files could not be made")
+
+
+def _lock(handle: int) -> bool | None:
+    """Lock an open file: True if that worked, False if somebody has it, None if nobody can tell."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return None
+    return True
+
+
+def _prefix(target: Path) -> str:
+    """Return the beginning of the names for a target; short, however long the target's name is."""
+    return f".xpnet-{sha256(os.fsencode(target.name)).hexdigest()[:16]}"
+
+
+@cache
+def _machine() -> str:
+    """Return a name for this machine since it was started: locks hold among its processes only."""
+    try:
+        name = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        name = os.fsencode(platform.node())
+    return sha256(name).hexdigest()[:8]
+
+
+def _remove_leftovers(folder: Path, prefix: str, now: float) -> None:
+    """Remove the temporary files of processes that have ended.
+
+    ``now`` is the time by the clock of the file system, which may be another machine's.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(f"{prefix}-") and entry.name.endswith(".part"):
+                with suppress(OSError):
+                    _remove_if_left(Path(entry.path), entry.name.split("-")[2], now)
+
+
+def _remove_if_left(path: Path, machine: str, now: float) -> None:
+    # Not to wait for a pipe, nor to follow a link, which others may have put there.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return
+    handle = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            return
+        locked = _lock(handle)
+        if locked is False:
+            return
+        if (locked and machine == _machine()) or now - status.st_mtime > OLD:
+            if fcntl is None:
+                os.close(handle)
+                handle = -1
+            os.unlink(path)
+    finally:
+        if handle >= 0:
+            os.close(handle)

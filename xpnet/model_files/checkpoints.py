@@ -1,0 +1,211 @@
+"""Checkpoints: model files with the state of a training, from which it is resumed."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Self
+
+from ..backends._warnings import warn
+from ..common.checks import check_path
+from ..training.history import History
+from ..training.run import Run, differences
+from ..training.trainable import TrainableModel
+from .container import write
+from .describing import Tensors, decode
+from .forms import ModelFileError
+from .giving import TRAINING
+from .reading import read
+from .restoring import FREE, Restorer, all_or_nothing, origin_of
+from .states import StateReader, encode_state
+from .writing import Writer, check_content
+
+_NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
+
+
+def path_of(folder: Path, epoch: int) -> Path:
+    """Return the path of the checkpoint of an epoch, counted from 1."""
+    return folder / f"checkpoint-{epoch:06d}.safetensors"
+
+
+def checkpoints_in(folder: Path) -> dict[int, Path]:
+    """Return the checkpoints in a folder by epoch, the newest first; none if there is no folder."""
+    if not folder.exists():
+        return {}
+    found = {int(name[1]): path for path in folder.iterdir() if (name := _named(path))}
+    return dict(sorted(found.items(), reverse=True))
+
+
+def _named(path: Path) -> re.Match[str] | None:
+    return _NAME.fullmatch(path.name)
+
+
+class CheckpointContent:
+    """What a checkpoint holds: a network, and the run of which it is a part.
+
+    Parameters
+    ----------
+    network : TrainableModel
+    run : Run
+    kind : type
+        See :func:`.writing.save`.
+
+    Raises
+    ------
+    TypeError
+        A file cannot hold a part of the network, or of a callback's state.
+    """
+
+    def __init__(self, network: TrainableModel, run: Run, kind: type) -> None:
+        writer = Writer(network, kind)
+        self._content, self._tensors = writer.content(), writer.tensors
+        self._content[TRAINING] = {
+            "first": run.first,
+            "has_ended": run.has_ended,
+            "conditions": run.conditions,
+            "origin": run.origin,
+            "way": run.way,
+            "callbacks": [
+                encode_state(callback, state, f"{TRAINING}.{index}", writer)
+                for index, (callback, state) in enumerate(
+                    zip(run.callbacks, run.states, strict=True)
+                )
+            ],
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the file; a failure leaves an older one as it was."""
+        check_content(self._content)
+        write(path, self._content, self._tensors.arrays)
+
+
+class Resumption:
+    """Goes on with the run whose checkpoints are in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    kind : type
+        See :func:`.writing.save`.
+    restart : bool, default False
+        Whether ``fit`` was asked to begin anew.
+
+    Raises
+    ------
+    ValueError
+        ``fit`` was asked for both.
+    """
+
+    def __init__(self, folder: Path, kind: type, restart: bool = False) -> None:
+        if restart:
+            raise ValueError(
+                f"restart=True and resume={str(folder)!r}: expected one of them. To begin anew, "
+                "give another folder, or remove the checkpoints in it"
+            )
+        self._folder, self._kind = folder, kind
+
+    @classmethod
+    def of(cls, given: Any, kind: type, restart: bool) -> Self | None:
+        """Return one for the argument ``resume`` of ``fit``; None for None."""
+        return None if given is None else cls(check_path("resume", given), kind, restart)
+
+    def __call__(self, network: TrainableModel, run: Run) -> None:
+        """Give a network and its run the state of the newest checkpoint that is whole.
+
+        Without any checkpoint, nothing changes.
+
+        Raises
+        ------
+        ValueError
+            It is of another training.
+        ModelFileError
+            No checkpoint is whole.
+        """
+        newest = self._newest()
+        if newest is None:
+            return
+        path, content, tensors = newest[0], newest[1], Tensors(network.backend, newest[2])
+        training = content[TRAINING]
+        self._check(path, content, network, run)
+        try:
+            with all_or_nothing(network):
+                Restorer(content, tensors, training["origin"]).restore(network)
+                reader = StateReader(network, tensors)
+                run.states = [
+                    reader.state(each, f"{TRAINING}.{index}")
+                    for index, each in enumerate(training["callbacks"])
+                ]
+                tensors.check_used()
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}") from error
+        run.first, run.has_ended = training["first"], training["has_ended"]
+        run.origin, run.way, run.source = training["origin"], training["way"], self._folder
+
+    def _newest(self) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
+        """Return path, content and tensors of the newest checkpoint that is whole; or None."""
+        paths = list(checkpoints_in(self._folder).values())
+        damaged = []
+        for path in paths:
+            try:
+                content, arrays = read(path)
+                if TRAINING not in content:
+                    raise ModelFileError(f"{path}: a model file, but no checkpoint")
+            except ModelFileError as error:
+                damaged.append(str(error))
+                continue
+            if damaged:
+                warn(f"{'; '.join(damaged)}. Training is resumed from {path}")
+            return path, content, arrays
+        if damaged:
+            raise ModelFileError(
+                f"{self._folder}: no checkpoint is whole ({'; '.join(damaged)}). To begin afresh, "
+                "remove them"
+            )
+        return None
+
+    def _check(self, path: Path, content: Any, network: TrainableModel, run: Run) -> None:
+        """Refuse a checkpoint of another training."""
+        training = content[TRAINING]
+        found = differences(training["conditions"], json.loads(json.dumps(run.conditions)))
+        then, now = (
+            each | {"network": {k: v for k, v in each["network"].items() if k not in FREE}}
+            for each in (training["origin"], origin_of(network, self._kind))
+        )
+        found += differences(then, now)
+        saved = decode(content["history"], Tensors(network.backend))
+        found += _other_history(saved, network.history, training["first"])
+        if found:
+            raise ValueError(
+                f"resume={str(self._folder)!r}: {path.name} is of another training ("
+                f"{'; '.join(found)}). Give fit what the first call was given; or give another "
+                "folder, or none, to train anew; or xpnet.load the file, and train that network "
+                "without resume"
+            )
+
+
+def _other_history(saved: dict[str, list[float]], history: History, first: int) -> list[str]:
+    """Return how a network's epochs differ from those of a checkpoint.
+
+    They may be the first of them: those before the run, or a part of it too. An epoch at the end
+    that was cut short does not count.
+
+    Parameters
+    ----------
+    saved : dict
+        The history in the checkpoint.
+    history : History
+        That of the network.
+    first : int
+        How many epochs there were before the run.
+    """
+    epochs = history.epochs
+    epochs -= epochs in history.incomplete
+    most = max(map(len, saved.values()), default=0)
+    if not first <= epochs <= most:
+        return [
+            f"the network has been trained for {epochs} epochs, but the training began after "
+            f"{first}, and the checkpoint has {most}"
+        ]
+    for name in (saved.keys() & history.keys()) - {"seconds"}:
+        if differences(saved[name][:epochs], history[name][:epochs]):
+            return [f"the network has been trained otherwise: its {name} differs"]
+    return []

@@ -1,0 +1,67 @@
+"""Writing tensors in the format of safetensors, one after another.
+
+The library itself gives either a file of its own making, with permissions of its own, or the whole
+content in memory, twice. What is written here is its format to the byte, which tests compare.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import numpy as np
+
+_CODES = {
+    "uint64": "U64", "int64": "I64", "float64": "F64", "float32": "F32", "uint32": "U32",
+    "int32": "I32", "float16": "F16", "uint16": "U16", "int16": "I16", "int8": "I8", "uint8": "U8",
+    "bool": "BOOL",
+}  # fmt: skip
+"""The format's name of each type, the largest types first: then each number is aligned."""
+
+_ORDER = {name: place for place, name in enumerate(_CODES)}
+
+
+def plain(name: str, array: np.ndarray) -> np.ndarray:
+    """Return an array as the format stores it, contiguous and little-endian.
+
+    Raises
+    ------
+    TypeError
+        The format has no such type.
+    """
+    if array.dtype.name not in _CODES:
+        raise TypeError(
+            f"the tensor {name!r} has the type {array.dtype.name}, which a file cannot hold: "
+            f"expected one of {', '.join(_CODES)}"
+        )
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+
+
+def header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """Return what stands before the tensors."""
+    content: dict[str, object] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name in ordered(arrays):
+        array = arrays[name]
+        start, end = end, end + array.nbytes
+        content[name] = {
+            "dtype": _CODES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def ordered(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Return the names of the tensors in the order of the file."""
+    return sorted(arrays, key=lambda name: (_ORDER[arrays[name].dtype.name], name))
+
+
+def write_tensors(
+    file: BinaryIO, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> None:
+    """Write arrays from :func:`plain`, and the texts of the metadata, to a file."""
+    file.write(header(arrays, metadata))
+    for name in ordered(arrays):
+        file.write(arrays[name].data)

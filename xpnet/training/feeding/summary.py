@@ -1,0 +1,40 @@
+"""The sizes and types of a data set, by which another one is told from it."""
+
+import math
+import zlib
+from typing import Any
+
+import numpy as np
+
+from ...backends import to_host
+from ...data import Dataset
+from ...data.stored import numpy_type
+
+_COMPARED = 1 << 15
+"""About how many numbers of targets are compared, from all over the data."""
+
+
+def summary(data: Dataset, whole: bool = True) -> dict[str, Any]:
+    """Return the sizes and types of data, in types that JSON has.
+
+    Parameters
+    ----------
+    data : Dataset
+    whole : bool, default True
+        Whether these are all samples, and not a batch of them: then their number counts, and a
+        checksum of some of their targets.
+    """
+    weight, y = data.sample_weight, data.y
+    found: dict[str, Any] = {"samples": len(data)} if whole else {}
+    found |= {
+        "features": data.n_features,
+        "type of X": str(np.dtype(data.features.dtype)),
+        "type of sample weights": None if weight is None else str(numpy_type(weight)),
+    }
+    if y is not None:
+        found |= {"shape of a target": list(y.shape[1:]), "type of y": str(numpy_type(y))}
+        if whole:
+            rows = max(_COMPARED // max(math.prod(y.shape[1:]), 1), 1)
+            some = to_host(y[:: max(math.ceil(len(data) / rows), 1)])
+            found["checksum of y"] = f"{zlib.crc32(np.ascontiguousarray(some).tobytes()):08x}"
+    return found

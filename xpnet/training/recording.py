@@ -1,0 +1,85 @@
+"""Callbacks that record a whole run, and the moments at which they are called."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from ..model.snapshot import Snapshot
+from .callback import Callback
+from .run import Run
+from .trainable import TrainableModel
+
+
+class Recorder(Callback):
+    """Base of callbacks that record a whole run; each is called after all other callbacks."""
+
+    def on_run_begin(self, network: Any, run: Run) -> None:
+        """Run after ``on_train_begin`` or ``on_resume`` of all callbacks."""
+
+    def on_whole_epoch(self, network: Any, run: Run, is_last: bool) -> None:
+        """Run after ``on_epoch_end`` of all callbacks."""
+
+    def on_cut(self, network: Any, run: Run) -> None:
+        """Run when an epoch was cut short; the network is as the last whole epoch left it."""
+
+
+class Recording:
+    """The recorders among the callbacks of a training.
+
+    Parameters
+    ----------
+    network : TrainableModel
+    run : Run
+    callbacks : sequence of Callback
+        Recorders and others.
+    """
+
+    def __init__(self, network: TrainableModel, run: Run, callbacks: Sequence[Callback]) -> None:
+        self._network, self._run, self._callbacks = network, run, callbacks
+        self._recorders = [each for each in callbacks if isinstance(each, Recorder)]
+
+    def begin(self, columns: Sequence[str], ends: ExitStack, way: dict[str, Any]) -> None:
+        """Let the callbacks begin, or go on with the states that they had.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            The columns that the history will have.
+        ends : ExitStack
+            Gets the ``on_train_end`` of each callback.
+        way : dict
+            How steps are taken; see :class:`Run`.
+        """
+        net, run = self._network, self._run
+        states = iter(run.states)
+        for callback in self._callbacks:
+            ends.callback(callback.on_train_end, net)
+            if run.source is None:
+                callback.on_train_begin(net, columns)
+            else:
+                state = {} if isinstance(callback, Recorder) else next(states)
+                callback.on_resume(net, columns, state)
+        run.note_way(way)
+        for recorder in self._recorders:
+            recorder.on_run_begin(net, run)
+
+    def note_epoch(self, is_last: bool) -> None:
+        """Let the recorders record an epoch that is complete, also for all other callbacks."""
+        if self._recorders:
+            run, stopped = self._run, self._network.stop_training
+            run.has_ended = stopped
+            run.note_states()
+            for recorder in self._recorders:
+                recorder.on_whole_epoch(self._network, run, is_last or stopped)
+
+    def note_cut(self, before: Snapshot) -> None:
+        """Let the recorders record the last complete epoch, ``before`` the one that was cut."""
+        if not self._recorders or self._network.history.epochs == self._run.first:
+            return
+        now = self._network.snapshot()
+        before.restore()
+        try:
+            for recorder in self._recorders:
+                recorder.on_cut(self._network, self._run)
+        finally:
+            now.restore()

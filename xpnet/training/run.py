@@ -1,0 +1,110 @@
+"""One training as a whole, whichever calls of ``fit`` do its parts: what a checkpoint keeps."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..backends._warnings import warn
+from ..model.snapshot import Snapshot
+from .callback import Callback
+
+
+@dataclass
+class Run:
+    """A training from its first epoch on.
+
+    Attributes
+    ----------
+    first : int
+        How many epochs the history had when the run began.
+    conditions : dict
+        What must be the same when it is resumed, in types that JSON has.
+    callbacks : sequence of Callback
+        All but those that record the run.
+    origin : dict or None
+        How the network was built when the run began; the first recorder sets it.
+    way : dict
+        How steps are taken. If this differs, results agree only to rounding.
+    states : list of dict
+        The states of the callbacks at the end of the last whole epoch.
+    has_ended : bool
+        Whether a callback has ended the run before its last epoch.
+    source : Path or None
+        The folder from which it was resumed.
+    """
+
+    first: int
+    conditions: dict[str, Any]
+    callbacks: Sequence[Callback] = ()
+    origin: dict[str, Any] | None = None
+    way: dict[str, Any] = field(default_factory=dict)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    has_ended: bool = False
+    source: Path | None = None
+
+    def note_states(self) -> None:
+        """Copy the callbacks' states, as of the end of an epoch."""
+        self.states = [
+            {name: _copied(getattr(each, name)) for name in each.state_names}
+            for each in self.callbacks
+        ]
+
+    def note_way(self, now: dict[str, Any]) -> None:
+        """Note how steps are taken; warn if a resumed run took them differently."""
+        different = [f"{k} ({v}, now {now.get(k)})" for k, v in self.way.items() if now.get(k) != v]
+        if different:
+            warn(
+                "training is resumed under other conditions than before: "
+                f"{', '.join(different)}. The result will agree with that of a run without a "
+                "break only to rounding, or to the order of the samples if the chunks differ"
+            )
+        self.way = now
+
+
+def _copied(value: Any) -> Any:
+    return value if isinstance(value, Snapshot) else copy.deepcopy(value)
+
+
+def conditions_of(
+    data: tuple[dict[str, Any], dict[str, Any] | None],
+    callbacks: Sequence[Callback],
+    **settings: Any,
+) -> dict[str, Any]:
+    """Return what must be the same when a run is resumed.
+
+    Parameters
+    ----------
+    data : tuple of dict
+        The training data and the validation data; see :func:`.feeding.summary.summary`.
+    callbacks : sequence of Callback
+    **settings
+        Other arguments of ``fit``.
+    """
+    names = [type(each).__qualname__ for each in callbacks]
+    training, validation = data
+    given = {"training data": training, "validation data": validation, "callbacks": names}
+    return given | settings
+
+
+def differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """Return what differs between two descriptions, each as ``name: before, now ...``."""
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        before, now = dict(enumerate(before)), dict(enumerate(now))
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [] if _same(before, now) else [f"{name}: {_short(before)}, now {_short(now)}"]
+    found = []
+    for key in {**before, **now}:
+        inner = f"{name}.{key}" if name else str(key)
+        found += differences(before.get(key), now.get(key), inner)
+    return found
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a == b or (a != a and b != b))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
