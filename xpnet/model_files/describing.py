@@ -60,11 +60,16 @@ class Tensors:
 
         An argument and a state may have one tensor. More uses would make a small file large.
         """
-        if name not in self.arrays:
-            raise ModelFileError(f"the tensor {shown(name)} is missing")
+        array = self.array(name)
         self._uses[name] += 1
         if self._uses[name] > 2:
             raise ModelFileError(f"the tensor {shown(name)} is used more than twice")
+        return array
+
+    def array(self, name: str) -> np.ndarray:
+        """Return the tensor of this name, to compare it with another."""
+        if name not in self.arrays:
+            raise ModelFileError(f"the tensor {shown(name)} is missing")
         return self.arrays[name]
 
     def parameters_of(self, cls: type) -> list[Parameter]:
