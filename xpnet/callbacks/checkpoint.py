@@ -1,7 +1,6 @@
 """Callbacks that save the network, or the whole training, while it goes on."""
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 
@@ -163,8 +162,7 @@ class Checkpoint(Recorder):
     def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
         """Refuse what could not be written, before there is anything to lose."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=self.folder):  # the folder can be written to
-            pass
+        check_writable(path_of(self.folder, network.history.epochs))
         is_resumed = run.source is not None and run.source.resolve() == self.folder.resolve()
         there = checkpoints_in(self.folder)
         if there and not is_resumed:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..common.checks import check_flag, check_path
-from ..common.replacing import replacing
+from ..common.replacing import check_writable, replacing
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback
 
@@ -44,6 +44,8 @@ class CSVLogger(Callback):
             lines += self._rows(network, missing)
         if is_torn or not lines:
             self._replace(lines)
+        else:
+            check_writable(self.path)
         self._earlier = len(lines)
 
     def on_resume(
