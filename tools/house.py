@@ -59,7 +59,7 @@ FLOORS = {
     "xpnet.estimators": [
         "_classifier _regressor",
         "_base",
-        "_conversion _lbfgs _stochastic",
+        "_conversion _lbfgs _pickling _stochastic",
         "_parameters _policy _scoring _state",
         "_inputs",
         "_network",
@@ -148,7 +148,7 @@ FLOORS = {
         "categories numbers texts",
         "base frame_types objects",
     ],
-    "xpnet.common": ["checks", "direction overrides readable replacing"],
+    "xpnet.common": ["checks", "direction overrides readable replacing version"],
     "xpnet.backends": [
         "_registry",
         "_cupy _numpy _strict _torch",
