@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
+from types import FrameType
 from typing import Any, NamedTuple
 
 from .damage import MODULES
@@ -140,7 +141,9 @@ class Watch:
         self._path.write_bytes(content)
         tracemalloc.start()
         start = time.process_time()
-        found, error, result = None, None, "read"
+        found: Finding | None = None
+        error: BaseException | None = None
+        result = "read"
         with self._watched() as events:
             try:
                 made = self._target.read(self._path)
@@ -187,11 +190,11 @@ class Watch:
 
 def _importing() -> bool:
     """Whether a module is being imported, whose named tuples and the like are made from texts."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return False
 
 

@@ -102,12 +102,18 @@ def _files() -> list[bytes]:
 
 
 def _opened(content: bytes) -> tuple[dict[str, np.ndarray], Any]:
+    arrays, text = _parts(content)
+    return dict(arrays), json.loads(text)
+
+
+@cache
+def _parts(content: bytes) -> tuple[dict[str, np.ndarray], str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net"
         path.write_bytes(content)
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return arrays, json.loads(json.loads(file.metadata()[_KEY])["content"])
+            return arrays, json.loads(file.metadata()[_KEY])["content"]
 
 
 def _signed(text: str, arrays: dict[str, np.ndarray]) -> bytes:

@@ -65,8 +65,7 @@ class Worker:
                 return answer
             finding = Finding("hang", f"no answer for {MOST_WAITING:g} s")
         except (EOFError, ConnectionError):
-            self._wait()
-            finding = Finding("crash", f"the process ended with {self._process.exitcode}")
+            finding = Finding("crash", f"the process ended with {self._exit_status()}")
         self.stop()
         return Outcome("finding", finding, MOST_WAITING if finding.kind == "hang" else 0.0, 0)
 
@@ -81,9 +80,10 @@ class Worker:
             raise RuntimeError(f"the worker for {self._target.name} does not start")
         self._pipe.recv()
 
-    def _wait(self) -> None:
+    def _exit_status(self) -> int | None:
         assert self._process is not None
         self._process.join(5)
+        return self._process.exitcode
 
     def stop(self) -> None:
         """End the process; the next file starts another one."""

@@ -55,4 +55,5 @@ class Tables(Target):
 
     def check(self, result: xpnet.Dataset) -> None:
         """Check that there is a label for each row."""
+        assert result.y is not None
         assert len(result) == len(result.y)
