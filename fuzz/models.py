@@ -8,10 +8,10 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 from safetensors.numpy import save
 
 import xpnet
+from tests.damage import changed_json, changed_tensors, changed_text, contents
 from xpnet.model_files.container import checksum
 
 from .damage import damaged, damaged_json
@@ -57,7 +57,13 @@ class Description(_Models):
     def content(self, random: Random) -> bytes:
         """Return a file with another description."""
         arrays, tree = _opened(random.choice(_files()))
-        return _signed(damaged_json(tree, random), arrays)
+        match random.randrange(5):
+            case 0 | 1:
+                return _signed(damaged_json(tree, random), arrays)
+            case 2 | 3:
+                return _signed(json.dumps(changed_json(tree, random)), arrays)
+            case _:
+                return _signed(changed_text(tree, random), arrays)
 
 
 class Tensors(_Models):
@@ -69,7 +75,10 @@ class Tensors(_Models):
         """Return a file with other tensors."""
         arrays, tree = _opened(random.choice(_files()))
         for _ in range(random.choice((1, 1, 2))):
-            _change(arrays, random)
+            if arrays and random.random() < 0.5:
+                arrays = changed_tensors(arrays, random)
+            else:
+                _change(arrays, random)
         content = _signed(json.dumps(tree), arrays)
         return _with_header(content, random) if random.random() < 0.2 else content
 
@@ -111,14 +120,18 @@ def _parts(content: bytes) -> tuple[dict[str, np.ndarray], str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net"
         path.write_bytes(content)
-        with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return arrays, json.loads(file.metadata()[_KEY])["content"]
+        arrays, tree = contents(path)
+    return arrays, json.dumps(tree)
 
 
 def _signed(text: str, arrays: dict[str, np.ndarray]) -> bytes:
-    entry = json.dumps({"content": text, "sha256": checksum(text, arrays)})
+    digest = checksum(text, arrays) if _is_unicode(text) else ""
+    entry = json.dumps({"content": text, "sha256": digest})
     return bytes(save(arrays, metadata={_KEY: entry}))
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _change(arrays: dict[str, np.ndarray], random: Random) -> None:

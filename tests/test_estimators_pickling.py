@@ -12,7 +12,7 @@ import sklearn.exceptions
 
 from tests.estimators import BOTH, CLASSES, X, answer, fitted, made, ours, targets_for, weights
 from xpnet import LeakyReLUActivation, StepDecay
-from xpnet.common import version
+from xpnet.common.version import VERSION
 from xpnet.estimators import _pickling
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -124,7 +124,7 @@ def test_what_was_not_fitted_is_pickled_with_its_version():
     again = pickle.loads(pickle.dumps(made(ours, "MLPClassifier", alpha=0.5)))
     assert again.alpha == 0.5
     assert not hasattr(again, "coefs_")
-    assert "_xpnet_version" not in vars(again)
+    assert "_pickled_by_xpnet" not in vars(again)
 
 
 # ---- versions
@@ -132,9 +132,9 @@ def test_what_was_not_fitted_is_pickled_with_its_version():
 
 def test_another_version_is_warned_of(monkeypatch):
     content = pickle.dumps(fitted("MLPClassifier"))
-    monkeypatch.setattr(_pickling, "__version__", "99.0")
+    monkeypatch.setattr(_pickling, "VERSION", "99.0")
     expected = (
-        rf"this MLPClassifier was pickled by xpnet {version.__version__}, and this is xpnet 99.0: "
+        rf"this MLPClassifier was pickled by xpnet {VERSION}, and this is xpnet 99.0: "
         r".*network_\.save\(path\)"
     )
     kind = sklearn.exceptions.InconsistentVersionWarning
@@ -144,10 +144,11 @@ def test_another_version_is_warned_of(monkeypatch):
     np.testing.assert_array_equal(answer(again), answer(fitted("MLPClassifier")))
 
 
-def test_another_form_of_networks_is_refused(monkeypatch):
-    content = pickle.dumps(fitted("MLPClassifier"))
-    monkeypatch.setattr(_pickling, "FORMAT", "xpnet-99")
-    with pytest.raises(ValueError, match=r"network in the form 'xpnet-\d+', and xpnet .* reads"):
+def test_another_form_of_networks_is_refused():
+    content = pickle.dumps(fitted("MLPClassifier"), protocol=4)
+    content = content.replace(b'"format": "xpnet-', b'"format": "ypnet-')
+    expected = rf"this MLPClassifier was pickled by xpnet {VERSION}, and cannot.*format 'ypn"
+    with pytest.raises(ValueError, match=expected):
         pickle.loads(content)
 
 

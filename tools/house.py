@@ -67,7 +67,14 @@ FLOORS = {
     ],
     "xpnet.search": ["trials", "plan rates pruning", "result", "file space"],
     "xpnet.plots": ["confusion history images outputs sweep", "drawing"],
-    "xpnet.model_files": ["writing", "comparing container parts", "describing"],
+    "xpnet.model_files": [
+        "writing",
+        "comparing restoring reading",
+        "container parts",
+        "describing names",
+        "kinds schema strict_json",
+        "forms",
+    ],
     "xpnet.training": [
         "prediction planning",
         "fitting",
@@ -148,7 +155,7 @@ FLOORS = {
         "categories numbers texts",
         "base frame_types objects",
     ],
-    "xpnet.common": ["checks", "direction overrides readable replacing version"],
+    "xpnet.common": ["checks", "direction overrides readable replacing room version versioned"],
     "xpnet.backends": [
         "_registry",
         "_cupy _numpy _strict _torch",

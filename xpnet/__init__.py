@@ -44,7 +44,7 @@ from .callbacks import (
     Watch,
 )
 from .common.checks import NotFittedError
-from .common.version import __version__ as __version__
+from .common.version import VERSION
 from .data import Dataset, one_hot, train_test_split
 from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
 from .losses import (
@@ -83,6 +83,8 @@ if TYPE_CHECKING:  # at run time: __getattr__
     from . import plots as plots
     from . import search as search
     from . import testing as testing
+
+__version__ = VERSION
 
 __all__ = [
     "L1",

@@ -3,28 +3,19 @@
 import os
 from typing import Any
 
-import numpy as np
-
-from .backends import move, resolve
+from .backends import DeviceUnavailableError, resolve
 from .backends._warnings import warn
 from .common.checks import check_path
-from .data.stored import numpy_type
-from .layers import Layer
 from .metrics import Metric
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
-from .model_files.container import read
-from .model_files.describing import KINDS, Tensors, UnsavedFunction, build, decode, find_class
-from .model_files.parts import (
-    expected_value,
-    is_tensor,
-    misfit,
-    names_of_state,
-    set_generator,
-    takes_any_float,
-)
+from .model_files.describing import Tensors, UnsavedFunction, decode
+from .model_files.kinds import Classes, Custom
+from .model_files.names import NAMES, check_names
+from .model_files.parts import check_attribute
+from .model_files.reading import read
+from .model_files.restoring import Restorer
 from .neuralnet import NeuralNetwork
-from .optimizers import Optimizer
 from .training.settings import MetricFunction, find_metric
 
 __all__ = ["ModelFileError", "load", "save"]
@@ -36,8 +27,12 @@ def load(
     device: str | None = None,
     backend: str | None = None,
     metric: str | Metric | type[Metric] | MetricFunction | None = None,
+    custom: Custom = None,
 ) -> NeuralNetwork:
     """Read a network from a file that ``save`` wrote, on any device.
+
+    Files from strangers are safe to load. Nothing in a file is run or imported, and time and memory
+    are in proportion to the file's size; classes of your own get arguments from the file, though.
 
     Parameters
     ----------
@@ -47,6 +42,11 @@ def load(
     metric : str, Metric, subclass or function, optional
         Replaces the network's metric. A metric that was a function has to be given here, as a
         file cannot hold it.
+    custom : list of class, or dict of str to class, optional
+        Your own classes of layers, losses and so on that the file may have. With a dict, its keys
+        are the names in the file, with or without the module: ``{"Scale": NewScale}``. Classes that
+        are not given are looked for among those that the program has imported: by module and name,
+        or else by name if there is only one.
 
     Returns
     -------
@@ -59,36 +59,43 @@ def load(
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        There is no such file, or it cannot be opened.
     ModelFileError
-        The file was truncated or altered, or was not written by :meth:`NeuralNetwork.save
-        <xpnet.NeuralNetwork.save>`. Or a tensor is missing, belongs to no part of the network, or
-        has the wrong shape or type. Or a part's class is in a module that was not imported.
+        The file was truncated or altered, was not written by :meth:`NeuralNetwork.save
+        <xpnet.NeuralNetwork.save>`, or by a version of xpnet with another format. Or a tensor is
+        missing, belongs to no part of the network, has the wrong shape or type, or numbers that
+        training cannot leave, such as NaN. Or a part's class is not found, or its constructor
+        raised an error. The message begins with the path.
     DeviceUnavailableError, UnknownNameError, TypeError
-        The device, the backend or the metric is unknown or not available.
+        The device, the backend, the metric or a class in ``custom`` is unknown or not available.
+    MemoryError
+        There is no room for the network.
 
     Examples
     --------
-    Before loading a network with a layer of your own, import the module that defines it:
+    A network with a layer of your own:
 
     >>> import xpnet
     >>> from my_layers import Scale  # doctest: +SKIP
-    >>> net = xpnet.load("scaled.safetensors")  # doctest: +SKIP
+    >>> net = xpnet.load("scaled.safetensors", custom=[Scale])  # doctest: +SKIP
     """
     path = check_path("path", path)
     # Before the file is read, so that its errors do not name the file.
     resolve(device, backend=backend)
-    metric = find_metric(metric)
+    metric, classes = find_metric(metric), Classes(custom)
     content, arrays = read(path)
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
-        network = _Reader(content, Tensors(home, arrays)).network(device, backend, metric)
-    except (MemoryError, OSError, ImportError):
+        tensors = Tensors(home, arrays, classes)
+        network = _Reader(content, tensors).network(device, backend, metric)
+    except (MemoryError, OSError, DeviceUnavailableError):
         raise
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
-    except Exception as error:  # a user's constructor can raise anything
+    except Exception as error:
+        if _is_of_machine(error):
+            raise
         raise ModelFileError(
             f"{path}: the network cannot be built: {type(error).__name__}: {error}"
         ) from error
@@ -101,106 +108,75 @@ def load(
     return network
 
 
+def _is_of_machine(error: Exception) -> bool:
+    """Whether an array library has raised an error, e.g. because a device has no memory left."""
+    return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends", "torch")
+
+
 class _Reader:
     """Builds a network from the content of a file.
 
     Parameters
     ----------
     content : dict
+        As :data:`xpnet.model_files.schema.FILE` describes it.
     tensors : Tensors
     """
 
     def __init__(self, content: dict[str, Any], tensors: Tensors) -> None:
         self._content, self._tensors = content, tensors
+        self._restorer = Restorer(tensors)
 
     def network(
         self, device: str | None, backend: str | None, metric: Metric | MetricFunction | None
     ) -> NeuralNetwork:
         """Return the network; a metric that was a function is an :class:`UnsavedFunction`."""
-        content, settings = self._content, self._content["network"]
-        cls = find_class(NeuralNetwork, settings["class"], settings["module"])
-        network: NeuralNetwork = object.__new__(cls)
-        # Not cls(...): a subclass's constructor may take other arguments, and add layers.
-        NeuralNetwork.__init__(
-            network,
-            **self._decoded(settings["arguments"]),
-            optimizer=self._part(content["new_optimizer"]),
-            loss=self._part(content["loss"]),
-            regularizer=self._part(content["regularizer"]),
-            metric=self._part(content["metric"]),
-            dtype=content["dtype"],
-            device=device,
-            backend=backend,
-        )
+        content, restorer = self._content, self._restorer
+        network = self._without_layers(device, backend)
         network.randomness = Randomness(content["entropy"])  # before layers seed from it
         for index, each in enumerate(content["layers"]):
-            layer = build(each, self._tensors)
-            layer.set_input_shape(tuple(each["input_shape"]))
-            network.add(layer)
-            self._give(layer, each, f"layers.{index}", network)
-            set_generator(layer, decode(each["rng"], self._tensors))
-            for value in vars(layer).values():
-                if isinstance(value, UnsavedFunction):
-                    value.loading = False
+            restorer.add_layer(each, index, network)
         fresh = network._new_optimizer
-        network.optimizer = self._part(content["optimizer"])
+        network.optimizer = restorer.part(content["optimizer"])
         network._new_optimizer = fresh
         for name in ("loss", "regularizer", "metric", "optimizer"):
-            self._give_part(getattr(network, name), content[name], name, network)
+            restorer.give_part(getattr(network, name), content[name], name, network)
         # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
-        self._give_part(network._new_optimizer, content[name], name, network)
+        restorer.give_part(network._new_optimizer, content[name], name, network)
         network.history.update(decode(content["history"], self._tensors))
         network.history.metric_name, network.history.metric_mode = content["history_metric"]
-        for name, value in self._decoded(settings["attributes"]).items():
-            setattr(network, name, value)
+        self._give_attributes(network)
         self._tensors.check_used()
+        for function in self._tensors.functions:
+            function.loading = False
         if metric is not None:
             network.metric = metric
         return network
 
-    def _decoded(self, values: dict[str, Any]) -> dict[str, Any]:
-        return {name: decode(value, self._tensors) for name, value in values.items()}
+    def _without_layers(self, device: str | None, backend: str | None) -> NeuralNetwork:
+        content, settings = self._content, self._content["network"]
+        cls = self._tensors.classes.find(NeuralNetwork, settings["class"], settings["module"])
+        network: NeuralNetwork = object.__new__(cls)
+        part = self._restorer.part
+        # Not cls(...): a subclass's constructor may take other arguments, and add layers.
+        NeuralNetwork.__init__(
+            network,
+            **self._restorer.decoded(settings["arguments"]),
+            optimizer=part(content["new_optimizer"]),
+            loss=part(content["loss"]),
+            regularizer=part(content["regularizer"]),
+            metric=part(content["metric"]),
+            dtype=content["dtype"],
+            device=device,
+            backend=backend,
+        )
+        return network
 
-    def _part(self, content: Any) -> Any:
-        """Return a part as its constructor makes it, or the None or function in its place."""
-        if isinstance(content, dict) and "kind" in content:
-            return build(content, self._tensors)
-        return decode(content, self._tensors)
-
-    def _give_part(self, part: Any, content: Any, prefix: str, network: Any) -> None:
-        """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
-        if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
-            return
-        self._give(part, content, prefix, network)
-        if isinstance(part, Optimizer):
-            self._give(part.schedule, content["schedule"], f"{prefix}.schedule", network)
-
-    def _give(self, part: Any, content: dict[str, Any], prefix: str, network: Any) -> None:
-        """Set a part's attributes and its state, after checking each."""
-        for name, value in self._decoded(content["attributes"]).items():
-            setattr(part, name, value)
-        backend, state, names = self._tensors.backend, dict(content["state"]), names_of_state(part)
-        without_float64 = backend.wide_dtype != "float64"
-        for name in names:
-            full = f"{prefix}.{name}"
-            if name in state:
-                value = decode(state.pop(name), self._tensors)
-            else:
-                value = self._tensors.take(full)
-            wide = name in getattr(part, "wide_names", ())
-            any_float = without_float64 or takes_any_float(part)
-            # A device without float64 had the network's type for these.
-            any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
-            reason = misfit(value, expected_value(part, name, value, network), full, any_float)
-            if reason is not None:
-                raise ModelFileError(f"the tensor {reason}")
-            if is_tensor(value):
-                narrow = without_float64 and value.dtype == np.float64
-                dtype = backend.wide_dtype if wide else backend.dtype if narrow else None
-                value = move(value, backend, dtype)
-            setattr(part, name, value)
-        if state:
-            raise ModelFileError(f"{prefix} has a state {sorted(state)} that its class does not")
-        if isinstance(part, (Layer, Optimizer)):
-            part.check_state()
+    def _give_attributes(self, network: NeuralNetwork) -> None:
+        given = self._restorer.decoded(self._content["network"]["attributes"])
+        check_names(given, network.layers[0].input_shape())
+        for name, value in given.items():
+            if name not in NAMES:
+                check_attribute(network, name, value)
+            setattr(network, name, value)

@@ -1,3 +1,3 @@
 """The version of this package, which files and pickles name."""
 
-__version__ = "0.1.0"
+VERSION = "0.1.0"

@@ -12,15 +12,16 @@ from sklearn.exceptions import InconsistentVersionWarning
 from ..backends import resolve
 from ..backends._warnings import warn
 from ..common.overrides import is_defined_here
-from ..common.version import __version__
-from ..model_files.container import FORMAT
+from ..common.version import VERSION
 from ..model_files.describing import Tensors
+from ..model_files.kinds import Classes
+from ..model_files.reading import content_of
 from ..model_files.writing import Writer
 from ..neuralnet import NeuralNetwork
-from ..saving import _Reader
+from ..saving import ModelFileError, _Reader
 from ._network import RunningOrders
 
-_VERSION = "_xpnet_version"
+_KEY = "_pickled_by_xpnet"
 _IN_NETWORK = ("coefs_", "intercepts_", "_loaded", "history_")
 """Attributes that are made from the network again."""
 
@@ -41,7 +42,7 @@ def to_plain(state: dict[str, Any]) -> dict[str, Any]:
 
     A network with a part that a file cannot hold stays an object, which only pickle can hold.
     """
-    state = {**state, _VERSION: __version__}
+    state = {**state, _KEY: VERSION}
     net = state.get("network_")
     if not isinstance(net, NeuralNetwork) or state.get("history_") is not net.history:
         return state
@@ -63,22 +64,28 @@ def from_plain(state: dict[str, Any], kind: type) -> dict[str, Any]:
         The pickle is of a version of xpnet whose networks this one cannot read.
     """
     state = dict(state)
-    written_by = state.pop(_VERSION, None)
+    written_by = state.pop(_KEY, None)
     if written_by is None:
         raise ValueError(
             f"this {kind.__name__} was pickled by a version of xpnet that left no version number: "
-            f"fit it again with xpnet {__version__}"
+            f"fit it again with xpnet {VERSION}"
         )
-    if written_by != __version__:
+    if written_by != VERSION:
         warn(
             OtherVersionWarning(
                 estimator_name=kind.__name__,
-                current_sklearn_version=__version__,
+                current_sklearn_version=VERSION,
                 original_sklearn_version=written_by,
             )
         )
     if isinstance(plain := state.get("network_"), dict):
-        net = _made_again(plain, f"this {kind.__name__}, which xpnet {written_by} pickled,")
+        try:
+            net = _made_again(plain)
+        except ModelFileError as error:
+            raise ValueError(
+                f"this {kind.__name__} was pickled by xpnet {written_by}, and cannot be read by "
+                f"xpnet {VERSION}: its network {error}"
+            ) from error
         state |= {"network_": net, "history_": net.history, "_loaded": []}
     return state
 
@@ -96,18 +103,13 @@ def _described(net: NeuralNetwork) -> dict[str, Any]:
     }
 
 
-def _made_again(plain: dict[str, Any], what: str) -> NeuralNetwork:
-    content = json.loads(plain["content"])
-    if content["format"] != FORMAT:
-        raise ValueError(
-            f"{what} has a network in the form {content['format']!r}, and xpnet {__version__} "
-            f"reads {FORMAT!r}: fit it again. To keep a network from version to version, use "
-            "network_.save(path)"
-        )
+def _made_again(plain: dict[str, Any]) -> NeuralNetwork:
+    content = content_of(plain["content"])
     device, backend = plain["device"], plain["backend"]
     home = resolve(device, backend=backend, dtype=content["dtype"])
     # Copies: an unpickled array may be read-only memory that processes share.
-    tensors = Tensors(home, {name: array.copy() for name, array in plain["arrays"].items()})
+    arrays = {name: array.copy() for name, array in plain["arrays"].items()}
+    tensors = Tensors(home, arrays, Classes(plain["classes"]))
     net = _Reader(content, tensors).network(device, backend, None)
     net.orders = RunningOrders(net.randomness)
     return net

@@ -4,6 +4,8 @@ import math
 import operator
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+
 from ..backends import Array, array_namespace, ops, to_host
 from ..common.checks import check_fraction, check_positive
 from ..common.overrides import remember
@@ -127,9 +129,12 @@ class BatchNormalization(Layer):
         return input_error
 
     def check_state(self) -> None:
-        """Refuse a running variance below 0."""
-        if (to_host(self.running_variance) < 0).any():
-            raise ValueError("running_variance has numbers below 0")
+        """Refuse running moments that are not finite, and a running variance below 0."""
+        mean, variance = to_host(self.running_mean), to_host(self.running_variance)
+        if not np.isfinite(mean).all():
+            raise ValueError("running_mean has numbers that are not finite")
+        if not (np.isfinite(variance) & (variance >= 0)).all():
+            raise ValueError("running_variance has numbers below 0, or that are not finite")
 
     def numbers_per_sample(self) -> int:
         """Return the count of the base class plus the normalised input."""

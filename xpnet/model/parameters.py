@@ -7,7 +7,6 @@ norm sees the whole gradient.
 import math
 import operator
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
@@ -39,24 +38,50 @@ class Parameters:
     """
 
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
-        self.layers = list(layers)
-        self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
-        for layer, name in self._slots:
-            if not is_array(getattr(layer, name, None)):
-                raise ValueError(
-                    f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
-                    "make it in initialize()"
-                )
-        self._shapes = [tuple(getattr(layer, name).shape) for layer, name in self._slots]
-        stops = list(accumulate(map(math.prod, self._shapes), initial=0))
-        self.places = dict(zip(self._slots, map(slice, stops, stops[1:]), strict=True))
-        self.penalties = Penalties(layers, regularizer)
+        self.layers: list[Layer] = []
+        self._slots: list[tuple[Layer, str]] = []
+        self._shapes: list[tuple[int, ...]] = []
+        self.places: dict[tuple[Layer, str], slice] = {}
+        self._stop = 0
+        self.penalties = Penalties(regularizer)
         self._views: list[Array] = []
         self._flat: Array = None
         self._gradient_views: list[Array] = []
         self._flat_gradient: Array = None
         self._accumulated: Array = None
         self._pieces = 0
+        for layer in layers:
+            self.with_layer(layer)
+
+    def with_layer(self, layer: Layer) -> "Parameters":
+        """Return the parameters of these layers and one more behind them.
+
+        Nobody has asked yet for those of a network that is being built, so they grow in place:
+        otherwise, building a network would take time in proportion to the square of its depth.
+
+        Raises
+        ------
+        ValueError
+            The layer has not made one of its parameters. Nothing has changed.
+        """
+        names = layer.parameter_names
+        for name in names:
+            if not is_array(getattr(layer, name, None)):
+                raise ValueError(
+                    f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
+                    "make it in initialize()"
+                )
+        if self._flat is not None:
+            return Parameters([*self.layers, layer], self.penalties.regularizer)
+        self.penalties.append(layer)
+        self.layers.append(layer)
+        for name in names:
+            shape = tuple(getattr(layer, name).shape)
+            start, self._stop = self._stop, self._stop + math.prod(shape)
+            self.places[layer, name] = slice(start, self._stop)
+            self._slots.append((layer, name))
+            self._shapes.append(shape)
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the views: a copy of a view is no view of the copy."""

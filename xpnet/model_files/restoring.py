@@ -1,0 +1,151 @@
+"""Giving parts of a network the state that a file has of them."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..backends import move
+from ..common.room import limited_room
+from ..data.stored import numpy_type
+from ..layers import Layer
+from ..model import Model
+from ..optimizers import Optimizer
+from .describing import Tensors, build, decode
+from .forms import ModelFileError
+from .kinds import KINDS, is_of_library
+from .parts import (
+    check_attribute,
+    check_numbers,
+    expected_value,
+    is_tensor,
+    misfit,
+    names_of_state,
+    set_generator,
+    takes_any_float,
+)
+
+_SPARE = 1_000_000
+"""How many numbers a layer may make more than its tensors have: small arrays that it does not keep.
+
+So a tensor that is too small is refused with its shape and the shape that is expected.
+"""
+
+
+class Restorer:
+    """Makes the parts that a file describes, and gives them their state.
+
+    Parameters
+    ----------
+    tensors : Tensors
+        Those of the file.
+    """
+
+    def __init__(self, tensors: Tensors) -> None:
+        self._tensors = tensors
+        self._sizes: Counter[str] = Counter()
+        for name, array in tensors.arrays.items():
+            self._sizes[_holder(name)] += array.size
+
+    def decoded(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of some arguments or attributes."""
+        return {name: decode(value, self._tensors) for name, value in values.items()}
+
+    def part(self, content: Any) -> Any:
+        """Return a part as its constructor makes it, or the None or function in its place."""
+        if isinstance(content, dict) and "kind" in content:
+            return build(content, self._tensors)
+        return decode(content, self._tensors)
+
+    def add_layer(self, content: dict[str, Any], index: int, model: Model) -> None:
+        """Make a layer, add it to a model and give it its state.
+
+        The layer gets no more room for its initial weights than its tensors need.
+        """
+        layer: Layer = build(content, self._tensors)
+        layer.set_input_shape(tuple(content["input_shape"]))
+        # What a user's layer draws may depend on what it has drawn before.
+        draws = not is_of_library(type(layer))
+        size = self._sizes[f"layers.{index}"] * (2 if draws else 1)
+        try:
+            with limited_room(size + _SPARE, draws):
+                model.add(layer)
+        except (MemoryError, ModelFileError):
+            raise
+        except Exception as error:  # a user's initialize can raise anything
+            raise ModelFileError(
+                f"layers.{index}, a {layer.layer_name()}, cannot be added: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        self.give(layer, content, f"layers.{index}", model)
+        try:
+            set_generator(layer, decode(content["rng"], self._tensors))
+        except (ValueError, TypeError) as error:
+            raise ModelFileError(f"layers.{index}.rng does not fit: {error}") from error
+
+    def give_part(self, part: Any, content: Any, prefix: str, model: Model) -> None:
+        """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
+        if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
+            return
+        self.give(part, content, prefix, model)
+        if isinstance(part, Optimizer):
+            self.give(part.schedule, content["schedule"], f"{prefix}.schedule", model)
+
+    def give(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:
+        """Set a part's attributes and its state, after checking each.
+
+        Parameters
+        ----------
+        part : object
+            As its constructor made it, or a layer that has been added to the model.
+        content : dict
+            With the fields "attributes" and "state".
+        prefix : str
+            Of the names of the part's tensors.
+        model : Model
+
+        Raises
+        ------
+        ModelFileError
+            Something is missing, is left over, or cannot be a state of this part.
+        """
+        for name, value in self.decoded(content["attributes"]).items():
+            check_attribute(part, name, value)
+            setattr(part, name, value)
+        state = dict(content["state"])
+        for name in names_of_state(part):
+            full = f"{prefix}.{name}"
+            if name in state:
+                value = decode(state.pop(name), self._tensors)
+            else:
+                value = self._tensors.take(full)
+            setattr(part, name, self._fitting(part, name, value, full, model))
+        if state:
+            raise ModelFileError(f"{prefix} has a state {sorted(state)} that its class does not")
+        try:
+            check_numbers(part)
+        except ValueError as error:
+            raise ModelFileError(f"{prefix}, a {type(part).__name__}: {error}") from error
+
+    def _fitting(self, part: Any, name: str, value: Any, full: str, model: Model) -> Any:
+        """Return a value of a part's state on the model's device and in its type."""
+        backend = self._tensors.backend
+        without_float64 = backend.wide_dtype != "float64"
+        wide = name in getattr(part, "wide_names", ())
+        any_float = without_float64 or takes_any_float(part)
+        # A device without float64 had the network's type for these.
+        any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
+        reason = misfit(value, expected_value(part, name, value, model), full, any_float)
+        if reason is not None:
+            raise ModelFileError(f"the tensor {reason}")
+        if not is_tensor(value):
+            return value
+        narrow = without_float64 and value.dtype == np.float64
+        dtype = backend.wide_dtype if wide else backend.dtype if narrow else None
+        return move(value, backend, dtype)
+
+
+def _holder(name: str) -> str:
+    """Return the part that a tensor belongs to, e.g. "layers.3" of "layers.3.weights"."""
+    return ".".join(name.split(".", 2)[:2])
