@@ -70,7 +70,7 @@ def run(saves: int, folder: Path) -> Counter[str]:
     path, context = folder / "net.safetensors", multiprocessing.get_context("spawn")
     network(0).save(path)
     found: SimpleQueue[Counter[str]] = context.SimpleQueue()
-    each = max(1, saves // (PROCESSES * THREADS))
+    each = -(-saves // (PROCESSES * THREADS))
     children = [
         context.Process(target=save_many, args=(path, k * THREADS, each, found))
         for k in range(PROCESSES)

@@ -89,7 +89,7 @@ class BaseMLP(BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            An array of NumPy, CuPy, PyTorch or JAX, a list, or a table of pandas or polars.
+            An array of NumPy, CuPy, PyTorch, JAX or Dask, a list, or a table of pandas or polars.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
         validation_data : tuple of (X, y) or (X, y, sample_weight), optional
