@@ -60,7 +60,7 @@ FLOORS = {
     "xpnet.estimators": [
         "_classifier _regressor",
         "_base",
-        "_conversion _lbfgs _stochastic",
+        "_conversion _lbfgs _pickling _stochastic",
         "_parameters _policy _scoring _state",
         "_inputs",
         "_network",

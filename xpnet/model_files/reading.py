@@ -65,12 +65,23 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ModelFileError(f"was altered since it was saved ({error})") from error
     if entry["sha256"] != actual:
         raise ModelFileError("was altered since it was saved (its checksum differs)")
-    content = parse(content_text, "the description of the network")
+    return content_of(content_text), arrays
+
+
+def content_of(description: str) -> dict[str, Any]:
+    """Return the content that a text in JSON describes, with the fields of :data:`.schema.FILE`.
+
+    Raises
+    ------
+    ModelFileError
+        The text describes no network, or one of another format.
+    """
+    content: dict[str, Any] = parse(description, "the description of the network")
     _check_format(content)
     if content["format"] == FORMATS[0]:
         content.setdefault("xpnet", "0.1.0")  # the only version that wrote it
     FILE(content, "the network")
-    return content, arrays
+    return content
 
 
 def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
