@@ -78,7 +78,7 @@ FLOORS = {
         "giving writing",
         "comparing parts reading",
         "container describing names",
-        "kinds schema strict_json tensors",
+        "kinds schema strict_json",
         "forms",
     ],
     "xpnet.training": [

@@ -9,21 +9,54 @@ import numpy as np
 
 from ..common.checks import check_path
 from ..common.replacing import replacing
-from .tensors import plain, write_tensors
 
 FORMAT = "xpnet-3"
 KEY = "xpnet"
+
+TYPES = {
+    "BOOL": "bool",
+    "I8": "int8",
+    "I16": "int16",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+    "U16": "uint16",
+    "U32": "uint32",
+    "U64": "uint64",
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+}
+"""The types of tensors that a network can have, by their names in safetensors."""
 
 
 def write(
     path: str | os.PathLike[str], content: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> None:
-    """Write a file; see :func:`xpnet.common.replacing.replacing` for what it replaces."""
-    arrays = {name: plain(name, array) for name, array in arrays.items()}
+    """Write a file; see :func:`xpnet.common.replacing.replacing` for what it replaces.
+
+    Raises
+    ------
+    TypeError
+        The format has no type for an array.
+    """
+    from safetensors.numpy import save
+
+    arrays = {name: _plain(name, array) for name, array in arrays.items()}
     text = json.dumps(content)
     metadata = {KEY: json.dumps({"content": text, "sha256": checksum(text, arrays)})}
     with replacing(check_path("path", path)) as file:
-        write_tensors(file, arrays, metadata)
+        file.write(save(arrays, metadata))
+
+
+def _plain(name: str, array: np.ndarray) -> np.ndarray:
+    """Return an array as the file stores it, contiguous and little-endian."""
+    if array.dtype.name not in TYPES.values():
+        raise TypeError(
+            f"the tensor {name!r} has the type {array.dtype.name}, which a file cannot hold: "
+            f"expected one of {', '.join(TYPES.values())}"
+        )
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
 
 
 def checksum(text: str, arrays: dict[str, np.ndarray]) -> str:

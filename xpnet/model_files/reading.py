@@ -11,26 +11,10 @@ import numpy as np
 from ..backends._errors import shown
 from ..common.checks import check_path
 from ..common.version import VERSION
-from .container import KEY, checksum
+from .container import KEY, TYPES, checksum
 from .forms import ModelFileError, fields, text
 from .schema import FILE, FORMATS
 from .strict_json import parse
-
-_TYPES = {
-    "BOOL": "bool",
-    "I8": "int8",
-    "I16": "int16",
-    "I32": "int32",
-    "I64": "int64",
-    "U8": "uint8",
-    "U16": "uint16",
-    "U32": "uint32",
-    "U64": "uint64",
-    "F16": "float16",
-    "F32": "float32",
-    "F64": "float64",
-}
-"""The types of tensors that a network can have, by their names in safetensors."""
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -89,7 +73,7 @@ def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     if path.is_dir():
-        raise IsADirectoryError(f"{path}: there is no such file, but it is a folder")
+        raise IsADirectoryError(f"{path}: a folder; give the path of a file in it")
     if not path.is_file():
         raise ModelFileError("not a regular file")
     with path.open("rb") as file:  # once, as another process may replace the file meanwhile
@@ -134,7 +118,7 @@ def _tensors(raw: bytes) -> dict[str, np.ndarray]:
         raise _incomplete(error) from error
     arrays = {}
     for name, tensor in found:
-        shape, dtype = tensor["shape"], _TYPES.get(tensor["dtype"])
+        shape, dtype = tensor["shape"], TYPES.get(tensor["dtype"])
         if dtype is None:
             raise ModelFileError(
                 f"the tensor {shown(name)} has the type {tensor['dtype']}: expected a type of "
