@@ -44,8 +44,13 @@ def array_namespace(x: Array, *others: Array) -> Any:
 
 
 def is_array(x: Any) -> bool:
-    """Whether ``x`` is an array of a library that follows the array API."""
-    return bool(aac.is_array_api_obj(x)) and not is_sparse(x) and not isinstance(x, type)
+    """Whether ``x`` is an array of a library that follows the array API.
+
+    Dask's are not: they are lazy, and are read as data that ``numpy.asarray`` computes.
+    """
+    if not aac.is_array_api_obj(x) or is_sparse(x) or isinstance(x, type):
+        return False
+    return not aac.is_dask_array(x)
 
 
 def is_sparse(x: Any) -> bool:

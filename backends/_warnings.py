@@ -7,7 +7,7 @@ _PASSED_OVER = frozenset({"xpnet", "sklearn", "joblib", "tqdm", "functools", "co
 """Top-level packages whose frames may lie between the user's line and the warning."""
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
+def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Issue a warning as if the user's own line had issued it.
 
     The user's line is the innermost one outside this package, scikit-learn, joblib and the like. So
@@ -16,8 +16,8 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
     Parameters
     ----------
-    message : str
-        What happened, its consequence, and what to do about it.
+    message : str or Warning
+        What happened, its consequence, and what to do about it; or the warning itself.
     category : type of Warning, default UserWarning
     """
     frame = sys._getframe(1)

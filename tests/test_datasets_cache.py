@@ -4,6 +4,7 @@ import gzip
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from xpnet.datasets import imdb, load_imdb, load_mnist, text
@@ -221,3 +222,21 @@ def test_damaged_counts_are_made_anew_from_the_checked_archive(cache, web, archi
     check_imdb(load_imdb())
     assert text._read_cache(file)[0] == intact
     assert web.downloads == ["aclImdb_v1.tar.gz"]
+
+
+def test_counts_whose_rows_end_before_they_begin_are_counted_anew(tmp_path):
+    """SciPy's own check lets a negative last position through."""
+    pytest.importorskip("scipy")
+    source = make_archive(tmp_path / "reviews.tar.gz")
+    bags = text.load_bags(source, tmp_path / "cache")
+    (file,) = (tmp_path / "cache").glob("words-*.npz")
+    with np.load(file) as arrays:
+        content = dict(arrays)
+    content["test_indptr"][-1] = -1169489917
+    for name in ("test_indices", "test_data"):
+        content[name] = content[name][:0]
+    np.savez(file, **content)
+    again = text.load_bags(source, tmp_path / "cache")
+    assert again[0] == bags[0]
+    assert (again[2][0] != bags[2][0]).nnz == 0
+    assert again[2][0].nnz > 0

@@ -10,6 +10,7 @@ import stat
 import string
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -325,3 +326,26 @@ def repr_of(value):
     if isinstance(value, dict):
         return "dict" + repr(sorted((key, repr_of(part)) for key, part in value.items()))
     return repr(list(map(repr_of, value))) if isinstance(value, list) else repr(value)
+
+
+def with_another_row(path, change):
+    """Write the file of a search with one trial, whose checksum is right after a change."""
+    trial = {"trial": 1, "score": 0.5, "seconds": 1.0, "error": "no"}
+    SearchFile(path, DRAWN, "rmse").append(trial)
+    row = json.loads(path.read_text())
+    del row["crc32"]
+    change(row)
+    row["crc32"] = zlib.crc32(json.dumps(row).encode())
+    path.write_text('{"trial": 0}\n' + json.dumps(row) + "\n")
+
+
+@pytest.mark.parametrize("name", ["trial", "score", "seconds", "error"])
+def test_a_line_that_lacks_a_column_is_damaged_whatever_its_checksum(tmp_path, name):
+    with_another_row(tmp_path / "search", lambda row: row.pop(name))
+    file = SearchFile(tmp_path / "search", DRAWN, "rmse")
+    assert (file.rows, file.damaged) == ({}, [1, 2])
+
+
+def test_a_trial_that_is_a_truth_value_is_damaged(tmp_path):
+    with_another_row(tmp_path / "search", lambda row: row.update(trial=True))
+    assert SearchFile(tmp_path / "search", DRAWN, "rmse").rows == {}

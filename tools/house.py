@@ -60,7 +60,7 @@ FLOORS = {
     "xpnet.estimators": [
         "_classifier _regressor",
         "_base",
-        "_conversion _lbfgs _stochastic",
+        "_conversion _lbfgs _pickling _stochastic",
         "_parameters _policy _scoring _state",
         "_inputs",
         "_network",
@@ -76,8 +76,10 @@ FLOORS = {
         "checkpoints",
         "restoring states",
         "giving writing",
-        "comparing container parts",
-        "describing tensors",
+        "comparing parts reading",
+        "container describing names",
+        "kinds schema strict_json",
+        "forms",
     ],
     "xpnet.training": [
         "prediction planning",
@@ -159,7 +161,11 @@ FLOORS = {
         "categories numbers texts",
         "base frame_types objects",
     ],
-    "xpnet.common": ["checks", "direction overrides readable replacing", "temporary"],
+    "xpnet.common": [
+        "checks versioned",
+        "direction overrides readable replacing room version",
+        "temporary",
+    ],
     "xpnet.backends": [
         "_registry",
         "_cupy _numpy _strict _torch",

@@ -45,6 +45,7 @@ from .callbacks import (
     Watch,
 )
 from .common.checks import NotFittedError
+from .common.version import VERSION
 from .data import Dataset, one_hot, train_test_split
 from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
 from .losses import (
@@ -84,7 +85,7 @@ if TYPE_CHECKING:  # at run time: __getattr__
     from . import search as search
     from . import testing as testing
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "L1",

@@ -13,6 +13,7 @@ import numpy as np
 
 from .common.checks import check_positive, find, room_for
 from .common.readable import Readable
+from .common.room import draws
 
 InitializerFunction = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
@@ -127,7 +128,7 @@ def find_initializer(
 def draw(
     initializer: InitializerFunction, shape: tuple[int, ...], rng: np.random.Generator | None
 ) -> np.ndarray:
-    """Call an initializer and check what it returns.
+    """Call an initializer and check what it returns; return zeros if nothing is to be drawn.
 
     Raises
     ------
@@ -138,6 +139,8 @@ def draw(
     """
     rng = np.random.default_rng() if rng is None else rng
     with room_for("a parameter", shape):
+        if not draws():
+            return np.zeros(shape, np.float32)
         values = np.asarray(initializer(shape, rng))
     if values.shape != shape or not np.all(np.isfinite(values)):
         raise ValueError(

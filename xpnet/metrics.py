@@ -10,11 +10,13 @@ callbacks read its attribute ``greater_is_better`` to find the best network. If 
 have it, ``mode="max"`` or ``mode="min"`` must be given.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from .backends import Array, array_namespace, ops, to_host
-from .common.checks import check_batch, class_indices
+from .backends._errors import shown
+from .common.checks import check_batch, class_indices, number
 from .common.readable import Readable
 
 
@@ -90,7 +92,7 @@ class Accuracy(Metric):
     one_class_per_sample = True
 
     def __init__(self, threshold: float | None = None) -> None:
-        self.threshold = threshold
+        self.threshold = _check_threshold(threshold)
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the total weight of the correct samples, and of all samples."""
@@ -232,7 +234,7 @@ class _FromConfusion(Metric):
                 f"average={average!r}: expected 'auto', 'binary', 'macro' or 'weighted'"
             )
         self.average = average
-        self.threshold = threshold
+        self.threshold = _check_threshold(threshold)
 
     @abstractmethod
     def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
@@ -291,6 +293,13 @@ class F1(_FromConfusion):
     def of_classes(self, hits: Array, true: Array, predicted: Array) -> Array:
         """Return 2 hits / (true + predicted)."""
         return _ratio(2.0 * hits, true + predicted)
+
+
+def _check_threshold(given: float | None) -> float | None:
+    """Return a threshold as it was given, if it is a finite number or None."""
+    if given is not None and not math.isfinite(number(given)):
+        raise ValueError(f"threshold={shown(given)}: expected a finite number or None")
+    return given
 
 
 def confusion_matrix(

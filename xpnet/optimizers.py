@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from .backends import Array, array_namespace, ops
+from .backends import Array, array_namespace, ops, to_host
 from .backends._errors import shown
 from .common.checks import (
     check_count,
@@ -18,7 +18,7 @@ from .common.checks import (
     check_non_negative,
     check_positive,
 )
-from .common.overrides import remember
+from .common.overrides import is_defined_here, remember
 from .common.readable import Readable
 from .schedules import ConstantLearningRate, Schedule
 
@@ -60,9 +60,12 @@ class Optimizer(Readable, ABC):
         How many updates there were.
     state_names : tuple of str
         Attributes that hold what is remembered, arrays of the shape of the weights or None.
+    square_names : tuple of str
+        Those of them that hold squares.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
+    square_names: ClassVar[tuple[str, ...]] = ()
     n_updates: int = 0
     _clipped: Array = None
     _checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {
@@ -123,15 +126,31 @@ class Optimizer(Readable, ABC):
         return (*self.state_names, "n_updates", "learning_rate")
 
     def check_state(self) -> None:
-        """Refuse a number of updates or a learning rate that no training leaves, e.g. of a file.
+        """Refuse what no training leaves in the optimizer, e.g. of a file.
+
+        An optimizer of the library has either all arrays of ``state_names`` and some updates, or
+        none of both, and its arrays are finite. A mean of squares may be infinite, since the square
+        of a large gradient can be; it is never below 0.
 
         Raises
         ------
         ValueError
-            The message names it.
+            The message names the attribute.
         """
         check_count("n_updates", self.n_updates, least=0)
         check_non_negative("learning_rate", self.learning_rate)
+        if not is_defined_here(type(self)):
+            return
+        for name in self.state_names:
+            if ((array := getattr(self, name)) is None) != (self.n_updates == 0):
+                there = "no" if array is None else "an array"
+                raise ValueError(f"there is {there} {name} after {self.n_updates} updates")
+            if array is None:
+                continue
+            numbers = to_host(array)
+            isfinite = array_namespace(numbers).isfinite
+            if not (numbers >= 0 if name in self.square_names else isfinite(numbers)).all():
+                raise ValueError(f"{name} has numbers that no training leaves")
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the learning rate for one of ``epochs`` epochs, counted from 0."""
@@ -274,6 +293,7 @@ class RMSProp(Optimizer):
     """
 
     state_names = ("mean_square",)
+    square_names = ("mean_square",)
     _checks = Optimizer._checks | {"rho": check_fraction, "epsilon": check_positive}
 
     def __init__(
@@ -329,6 +349,7 @@ class Adam(Optimizer):
     """
 
     state_names = ("first_moment", "second_moment")
+    square_names = ("second_moment",)
     weight_decay: float = 0.0
     _checks = Optimizer._checks | {
         "beta_1": check_fraction,
@@ -445,6 +466,7 @@ class Adagrad(Optimizer):
     """
 
     state_names = ("sum_of_squares",)
+    square_names = ("sum_of_squares",)
     _checks = Optimizer._checks | {"epsilon": check_positive}
 
     def __init__(

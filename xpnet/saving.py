@@ -9,10 +9,11 @@ from .common.checks import check_path
 from .metrics import Metric
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
-from .model_files.container import read
-from .model_files.describing import Tensors, UnsavedFunction, build, decode, find_class
+from .model_files.describing import Tensors, UnsavedFunction, decode
+from .model_files.forms import is_of_machine
 from .model_files.giving import TRAINING, Giver
-from .model_files.parts import set_generator
+from .model_files.kinds import Classes, Custom
+from .model_files.reading import read
 from .neuralnet import NeuralNetwork
 from .training.settings import MetricFunction, find_metric
 
@@ -25,8 +26,12 @@ def load(
     device: str | None = None,
     backend: str | None = None,
     metric: str | Metric | type[Metric] | MetricFunction | None = None,
+    custom: Custom = None,
 ) -> NeuralNetwork:
     """Read a network from a file that ``save`` wrote, on any device.
+
+    Files from strangers are safe to load. Nothing in a file is run or imported, and time and memory
+    are in proportion to the file's size; classes of your own get arguments from the file, though.
 
     Parameters
     ----------
@@ -36,6 +41,11 @@ def load(
     metric : str, Metric, subclass or function, optional
         Replaces the network's metric. A metric that was a function has to be given here, as a
         file cannot hold it.
+    custom : list of class, or dict of str to class, optional
+        Your own classes of layers, losses and so on that the file may have. With a dict, its keys
+        are the names in the file, with or without the module: ``{"Scale": NewScale}``. Classes that
+        are not given are looked for among those that the program has imported: by module and name,
+        or else by name if there is only one.
 
     Returns
     -------
@@ -48,36 +58,41 @@ def load(
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file.
+    FileNotFoundError, IsADirectoryError, PermissionError
+        There is no such file, or it cannot be opened.
     ModelFileError
-        The file was truncated or altered, or was not written by :meth:`NeuralNetwork.save
-        <xpnet.NeuralNetwork.save>`. Or a tensor is missing, belongs to no part of the network, or
-        has the wrong shape or type. Or a part's class is in a module that was not imported.
+        The file was truncated or altered, was not written by :meth:`NeuralNetwork.save
+        <xpnet.NeuralNetwork.save>`, or by a version of xpnet with another format. Or a tensor is
+        missing, belongs to no part of the network, has the wrong shape or type, or numbers that
+        training cannot leave, such as NaN. Or a part's class is not found, or its constructor
+        raised an error. The message begins with the path.
     DeviceUnavailableError, UnknownNameError, TypeError
-        The device, the backend or the metric is unknown or not available.
+        The device, the backend, the metric or a class in ``custom`` is unknown or not available.
+    MemoryError
+        There is no room for the network.
 
     Examples
     --------
-    Before loading a network with a layer of your own, import the module that defines it:
+    A network with a layer of your own:
 
     >>> import xpnet
     >>> from my_layers import Scale  # doctest: +SKIP
-    >>> net = xpnet.load("scaled.safetensors")  # doctest: +SKIP
+    >>> net = xpnet.load("scaled.safetensors", custom=[Scale])  # doctest: +SKIP
     """
     path = check_path("path", path)
     # Before the file is read, so that its errors do not name the file.
     resolve(device, backend=backend)
-    metric = find_metric(metric)
+    metric, classes = find_metric(metric), Classes(custom)
     content, arrays = read(path)
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
-        network = _Reader(content, Tensors(home, arrays)).network(device, backend, metric)
-    except (MemoryError, OSError, ImportError):
-        raise
+        tensors = Tensors(home, arrays, classes)
+        network = _Reader(content, tensors).network(device, backend, metric)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
-    except Exception as error:  # a user's constructor can raise anything
+    except Exception as error:
+        if is_of_machine(error):
+            raise
         raise ModelFileError(
             f"{path}: the network cannot be built: {type(error).__name__}: {error}"
         ) from error
@@ -96,6 +111,7 @@ class _Reader(Giver):
     Parameters
     ----------
     content : dict
+        As :data:`xpnet.model_files.schema.FILE` describes it.
     tensors : Tensors
     """
 
@@ -107,8 +123,35 @@ class _Reader(Giver):
         self, device: str | None, backend: str | None, metric: Metric | MetricFunction | None
     ) -> NeuralNetwork:
         """Return the network; a metric that was a function is an :class:`UnsavedFunction`."""
+        content = self._content
+        network = self._without_layers(device, backend)
+        network.randomness = Randomness(content["entropy"])  # before layers seed from it
+        for index, each in enumerate(content["layers"]):
+            self._add_layer(each, index, network)
+        fresh = network._new_optimizer
+        network.optimizer = self._part(content["optimizer"])
+        network._new_optimizer = fresh
+        for name in ("loss", "regularizer", "metric", "optimizer"):
+            self._give_part(getattr(network, name), content[name], name, network)
+        # A restart begins with this one, which may differ from the current optimizer.
+        name = "new_optimizer"
+        self._give_part(network._new_optimizer, content[name], name, network)
+        network.history.update(decode(content["history"], self._tensors))
+        network.history.metric_name, network.history.metric_mode = content["history_metric"]
+        network.history.incomplete = tuple(content.get("history_incomplete", ()))
+        self._give_attributes(network, content["network"]["attributes"])
+        if TRAINING in content:  # of a checkpoint, which only fit(resume=...) needs
+            self._tensors.pass_over(TRAINING)
+        self._tensors.check_used()
+        for function in self._tensors.functions:
+            function.loading = False
+        if metric is not None:
+            network.metric = metric
+        return network
+
+    def _without_layers(self, device: str | None, backend: str | None) -> NeuralNetwork:
         content, settings = self._content, self._content["network"]
-        cls = find_class(NeuralNetwork, settings["class"], settings["module"])
+        cls = self._tensors.classes.find(NeuralNetwork, settings["class"], settings["module"])
         network: NeuralNetwork = object.__new__(cls)
         # Not cls(...): a subclass's constructor may take other arguments, and add layers.
         NeuralNetwork.__init__(
@@ -122,31 +165,4 @@ class _Reader(Giver):
             device=device,
             backend=backend,
         )
-        network.randomness = Randomness(content["entropy"])  # before layers seed from it
-        for index, each in enumerate(content["layers"]):
-            layer = build(each, self._tensors)
-            layer.set_input_shape(tuple(each["input_shape"]))
-            network.add(layer)
-            self._give(layer, each, f"layers.{index}", network)
-            set_generator(layer, decode(each["rng"], self._tensors))
-            for value in vars(layer).values():
-                if isinstance(value, UnsavedFunction):
-                    value.loading = False
-        fresh = network._new_optimizer
-        network.optimizer = self._part(content["optimizer"])
-        network._new_optimizer = fresh
-        for name in ("loss", "regularizer", "metric", "optimizer"):
-            self._give_part(getattr(network, name), content[name], name, network)
-        # A restart begins with this one, which may differ from the current optimizer.
-        name = "new_optimizer"
-        self._give_part(network._new_optimizer, content[name], name, network)
-        network.history.update(decode(content["history"], self._tensors))
-        network.history.metric_name, network.history.metric_mode = content["history_metric"]
-        network.history.incomplete = tuple(content.get("history_incomplete", ()))
-        for name, value in self._decoded(settings["attributes"]).items():
-            setattr(network, name, value)
-        self._tensors.pass_over(TRAINING)  # of a checkpoint, which only fit(resume=...) needs
-        self._tensors.check_used()
-        if metric is not None:
-            network.metric = metric
         return network

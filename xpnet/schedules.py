@@ -8,7 +8,14 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from .common.checks import check_count, check_fraction, check_non_negative, check_positive
+from .backends._errors import shown
+from .common.checks import (
+    check_count,
+    check_fraction,
+    check_non_negative,
+    check_positive,
+    number,
+)
 from .common.readable import Readable
 
 
@@ -38,6 +45,9 @@ class Schedule(Readable, ABC):
     def observe(self, loss: float) -> None:
         """Take note of the loss at the end of an epoch; most schedules do not care."""
         return
+
+    def check_state(self) -> None:
+        """Raise ValueError for values of ``state_names`` that training cannot have produced."""
 
 
 class ConstantLearningRate(Schedule):
@@ -199,6 +209,13 @@ class ReduceOnPlateau(Schedule):
         """Return the learning rate as reduced so far."""
         return self.current
 
+    def check_state(self) -> None:
+        """Refuse a loss that is NaN, a count below 0 and a rate that is not finite."""
+        if math.isnan(number(self.best)):
+            raise ValueError(f"best={shown(self.best)}: expected a number")
+        check_count("waited", self.waited, least=0)
+        check_non_negative("current", self.current)
+
     def observe(self, loss: float) -> None:
         """Count epochs without an improvement, and reduce after ``patience`` of them."""
         # Not best * (1 - min_delta): losses that can be negative would improve by getting worse.
@@ -259,6 +276,10 @@ class WarmUp(Schedule):
         if self._is_over:
             return self.schedule.learning_rate(epoch - self.epochs, later)
         return self.schedule.learning_rate(0, later) * (epoch + 1) / self.epochs
+
+    def check_state(self) -> None:
+        """Check the state of the schedule behind it."""
+        self.schedule.check_state()
 
     def observe(self, loss: float) -> None:
         """Let the schedule take note of losses from its own epochs on."""

@@ -15,6 +15,7 @@ from array_api_compat import device
 
 from ..backends import Array, array_namespace, is_array, unknown_name
 from ..backends._errors import shown
+from .room import take_room
 
 T = TypeVar("T")
 
@@ -148,10 +149,11 @@ def room_for(what: str, shape: tuple[int, ...]) -> Iterator[None]:
     MemoryError
         The message has the shape, and the size of such an array in float64.
     ValueError
-        The array is too large for any computer.
+        The array is too large for any computer, or for the file that is being read.
     """
     n_bytes = 8 * math.prod(shape)
     text = f"there is not enough memory for {what} of shape {shown(shape)}"
+    take_room(what, shape)
     if n_bytes > sys.maxsize:
         raise ValueError(f"{text}, nor on any computer: give fewer units, features or classes")
     try:

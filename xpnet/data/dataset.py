@@ -35,10 +35,10 @@ class Dataset(FromTables, WithCategories):
         An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
         as CSR; duplicate entries are summed), or nested lists, of booleans, integers or floats. Or
         a data frame, whose texts become categories; see `from_frame`.
-        A ``numpy.memmap``, an HDF5 or Zarr data set, or another object with a shape, a type and
-        slices of rows stays where it is stored, in any byte order. Training reads it into memory
-        once if it fits and the network has no ``memory_limit``. Otherwise it reads chunks, each
-        made of blocks of rows from all over the data. Prediction always reads chunks.
+        A ``numpy.memmap``, an HDF5 or Zarr data set, a Dask array, or another object with a shape,
+        a type and slices of rows stays where it is stored, in any byte order. Training reads it
+        into memory once if it fits and the network has no ``memory_limit``. Otherwise it reads
+        chunks, each made of blocks of rows from all over the data. Prediction always reads chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
         Labels. They are moved to the device of ``X``, or to the host if ``X`` is sparse. On a
         device without float64 they become float32, with a warning if float32 has too few digits to

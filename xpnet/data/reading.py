@@ -48,6 +48,10 @@ def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | Non
     elif kind is StoredRows:
         if np.dtype(X.dtype).kind not in "biuf":
             raise _not_numbers("X", np.dtype(X.dtype))
+        if any(size != size for size in X.shape):  # NaN, in Dask
+            raise ValueError(
+                f"X has the unknown shape {tuple(X.shape)}: call X.compute_chunk_sizes() first"
+            )
     elif column_names(X) is not None or is_lazy(X):
         table = read_frame(X, "X", Request(), advice=_KEEP, may_be_empty=True)
         rows, names = table.X, table.feature_names

@@ -1,4 +1,4 @@
-"""Reading data that are stored in files: memory maps, HDF5, Zarr, anything that can be sliced."""
+"""Reading data outside memory: memory maps, HDF5, Zarr, Dask, anything that can be sliced."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from .mapped import Read, mapped_rows
 
 
 def is_stored(X: Any) -> bool:
-    """Whether X is outside memory and is read by slices: a memory map, HDF5 or Zarr.
+    """Whether X is outside memory and is read by slices: a memory map, HDF5, Zarr or Dask.
 
     X is not a sparse matrix. Copies of a memory map, and results computed from it, have the same
     class but are in memory.
@@ -39,9 +39,11 @@ def numpy_type(values: Any) -> np.dtype:
 
 
 def rows_decoded_together(X: Any) -> int:
-    """Return the fewest rows that a file decodes, even if only one is read."""
-    chunks = getattr(X, "chunks", None)
-    return chunks[0] if chunks and isinstance(chunks[0], int) else 1
+    """Return how many rows are decoded, or computed, even if only one is read."""
+    rows = (getattr(X, "chunks", None) or [1])[0]
+    if isinstance(rows, tuple):  # Dask's chunks have sizes of their own
+        rows = max(rows, default=1)
+    return rows if isinstance(rows, int) else 1
 
 
 @contextmanager

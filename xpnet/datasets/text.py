@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends import check_structure
 from ..backends._warnings import warn
 from ..common.replacing import replacing
 from ..data.decompressing import MAX_BYTES, DamagedFileError
@@ -207,6 +208,7 @@ def _read_arrays(stream: Any) -> Bags:
             content = tuple(arrays[f"{name}_{key}"] for key in ("data", "indices", "indptr"))
             labels = arrays[f"{name}_labels"]
             counts = csr_array(content, shape=(len(labels), len(order)))
+            check_structure(counts)  # SciPy's own check lets a negative last position through
             counts.check_format(full_check=True)
             parts.append((counts, labels))
     return order, parts[0], parts[1]

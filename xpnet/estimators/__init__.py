@@ -12,6 +12,13 @@ category=sklearn.exceptions.ConvergenceWarning)``.
 
 A ``fit`` that raises an error leaves the estimator as it was before.
 
+A fitted estimator is pickled as plain values, with the version of xpnet. Another version warns with
+scikit-learn's ``InconsistentVersionWarning``, or raises ValueError if it cannot read the network.
+Pickles run code when they are loaded, so load none of a stranger's. ``skops.io`` runs no code, and
+asks which types to trust: of this package ``"xpnet.estimators.MLPClassifier"`` or
+``"xpnet.estimators.MLPRegressor"``, and the classes of the activations, schedules and callbacks
+that were given as objects. ``network_.save(path)`` saves the network alone.
+
 Examples
 --------
 In a pipeline, with a grid search:

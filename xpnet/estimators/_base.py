@@ -21,6 +21,7 @@ from ._inputs import Home, checked, checked_validation, features, on_host
 from ._lbfgs import fit_lbfgs
 from ._network import export_weights, load_weights
 from ._parameters import CONSTRAINTS
+from ._pickling import from_plain, to_plain
 from ._state import begin_curves, dtype_of, initialize, ready_network
 from ._stochastic import explained, fit_stochastic, multiply_weights, trial_of
 from ._undoing import all_or_nothing
@@ -88,7 +89,7 @@ class BaseMLP(BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            An array of NumPy, CuPy, PyTorch or JAX, a list, or a table of pandas or polars.
+            An array of NumPy, CuPy, PyTorch, JAX or Dask, a list, or a table of pandas or polars.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
         validation_data : tuple of (X, y) or (X, y, sample_weight), optional
@@ -232,11 +233,18 @@ class BaseMLP(BaseEstimator, ABC):
         """
         return from_sklearn(cls, estimator, parameters)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return plain values, with the version of xpnet."""
+        if hasattr(self, "network_") and not self._in_training:
+            load_weights(self.network_, self._parameters(), self._loaded)
+        return to_plain(super().__getstate__())
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make ``coefs_`` the network's own arrays again, as they were before pickling."""
-        super().__setstate__(state)
+        super().__setstate__(from_plain(state, type(self)))
         if hasattr(self, "network_"):
-            load_weights(self.network_, self._parameters(), self._loaded)
+            if hasattr(self, "coefs_"):
+                load_weights(self.network_, self._parameters(), self._loaded)
             self.network_.parameters.gather()
             self._export_weights()
 

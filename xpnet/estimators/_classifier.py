@@ -137,6 +137,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     True
     """
 
+    __module__ = __package__  # the public path, which pickles name
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "class_weight": [dict, StrOptions({"balanced"}), None],

@@ -53,6 +53,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     True
     """
 
+    __module__ = __package__  # the public path, which pickles name
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "loss": [StrOptions({"squared_error", "poisson"})],

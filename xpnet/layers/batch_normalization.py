@@ -127,9 +127,13 @@ class BatchNormalization(Layer):
         return input_error
 
     def check_state(self) -> None:
-        """Refuse a running variance below 0."""
-        if (to_host(self.running_variance) < 0).any():
-            raise ValueError("running_variance has numbers below 0")
+        """Refuse running moments that are not finite, and a running variance below 0."""
+        mean, variance = to_host(self.running_mean), to_host(self.running_variance)
+        isfinite = array_namespace(mean).isfinite
+        if not isfinite(mean).all():
+            raise ValueError("running_mean has numbers that are not finite")
+        if not (isfinite(variance) & (variance >= 0)).all():
+            raise ValueError("running_variance has numbers below 0, or that are not finite")
 
     def numbers_per_sample(self) -> int:
         """Return the count of the base class plus the normalised input."""

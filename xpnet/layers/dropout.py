@@ -72,8 +72,10 @@ class Dropout(Layer):
         return ops.rowwise(output_error, self.mask, function=operator.mul, out=out)
 
     def check_state(self) -> None:
-        """Refuse a number of masks that is not an integer, 0 or more."""
+        """Refuse a number of masks that is not an integer, 0 or more, and a key out of range."""
         check_count("n_masks", self.n_masks, least=0)
+        if self.key is not None and check_count("key", self.key, least=0) >= 2**63:
+            raise ValueError(f"key={self.key}: expected a whole number below 2**63")
 
     def numbers_per_sample(self) -> int:
         """Return the count of the base class plus the mask."""

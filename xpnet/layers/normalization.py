@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Any, Self
 
 from ..backends import Array, array_namespace, ops, to_host
-from ..common.checks import check_flag
+from ..common.checks import check_flag, room_for
 from ..common.overrides import remember
 from ..data import Dataset, moments
 from ..data.categories import refuse_categories
@@ -131,7 +131,9 @@ class Normalization(Layer):
         shape, dtype = self.input_shape(), self.backend.wide_dtype
         for name in self.state_names:
             numbers = moments.check_moment(name, to_host(self._numbers(name)), shape, dtype)
-            setattr(self, name, self.backend.zeros(shape, dtype) + self.backend.asarray(numbers))
+            with room_for(name, shape):
+                full = self.backend.zeros(shape, dtype) + self.backend.asarray(numbers)
+            setattr(self, name, full)
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:

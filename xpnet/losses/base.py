@@ -99,6 +99,9 @@ class LossFunction(Readable, ABC):
         """Refuse a number of outputs that the loss cannot take; called before training."""
         return
 
+    def check_state(self) -> None:
+        """Raise ValueError for values of ``state_names`` that training cannot have produced."""
+
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return :meth:`loss`."""
         return self.loss(y_true, y_pred, sample_weight)

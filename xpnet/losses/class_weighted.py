@@ -8,6 +8,7 @@ from typing import Self
 from array_api_compat import device
 
 from ..backends import Array, array_namespace
+from ..backends._errors import shown
 from .base import MeanLoss
 from .class_weights import balanced_weights, read_class_weight, weights_of_classes
 
@@ -83,6 +84,12 @@ class ClassWeightedLoss(MeanLoss):
         n_classes = self.n_classes(n_outputs)
         if self.class_weight is not None and not isinstance(self.class_weight, str):
             weights_of_classes(self.class_weight, n_classes)
+
+    def check_state(self) -> None:
+        """Refuse balanced weights that are no weights of classes."""
+        weights = self.balanced_weight
+        if weights is not None and read_class_weight(weights) != weights:
+            raise ValueError(f"balanced_weight={shown(weights)}: expected a list of numbers")
 
     def _weights_of_classes(self, n_outputs: int) -> list[float]:
         """Return the weight of each class.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from ..backends import Array, Backend, array_namespace, is_array, move_state, resolve
 from ..backends._errors import shown
 from ..common.overrides import remember
+from ..common.versioned import Versioned
 from ..layers import Layer
 from ..layers.checks import check_output
 from ..losses import LossFunction, MeanSquaredError
@@ -47,7 +48,7 @@ class Pass:
         return self.parameters.gradient()
 
 
-class Model:
+class Model(Versioned):
     """Layers, a loss and an optimizer, for those who write a training loop of their own.
 
     :class:`~xpnet.NeuralNetwork` is a model that also checks its data, trains and predicts.
@@ -208,12 +209,14 @@ class Model:
             layer.set_input_shape(shape)
         layer.input_shape()
         self._initialize(layer, len(self.layers))
+        if self.parameters.layers[-1:] != self.layers[-1:]:  # fit looks at all of them
+            self.check_layers()
+        # A derivative with respect to the input is of use only to earlier layers with parameters.
+        layer.needs_input_error = bool(self.parameters)
         # Before the layer is added, because this refuses a layer that lacks a parameter.
-        self.parameters = Parameters([*self.layers, layer], self.regularizer)
+        self.parameters = self.parameters.with_layer(layer)
         layer.in_network = True
         self.layers.append(layer)
-        # A derivative with respect to the input is of use only to earlier layers with parameters.
-        layer.needs_input_error = any(each.parameter_names for each in self.layers[:-1])
         self.optimizer = self._new_optimizer
 
     def _initialize(self, layer: Layer, index: int) -> None:

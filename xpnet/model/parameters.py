@@ -7,7 +7,7 @@ norm sees the whole gradient.
 import math
 import operator
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import chain
 from typing import Any
 
 from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
@@ -39,24 +39,43 @@ class Parameters:
     """
 
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
-        self.layers = list(layers)
-        self._slots = [(layer, name) for layer in layers for name in layer.parameter_names]
-        for layer, name in self._slots:
-            if not is_array(getattr(layer, name, None)):
-                raise ValueError(
-                    f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
-                    "make it in initialize()"
-                )
-        self._shapes = [tuple(getattr(layer, name).shape) for layer, name in self._slots]
-        stops = list(accumulate(map(math.prod, self._shapes), initial=0))
-        self.places = dict(zip(self._slots, map(slice, stops, stops[1:]), strict=True))
-        self.penalties = Penalties(layers, regularizer)
+        self.layers: list[Layer] = []
+        self._slots: list[tuple[Layer, str]] = []
+        self._shapes: list[tuple[int, ...]] = []
+        self.places: dict[tuple[Layer, str], slice] = {}
+        self._stop = 0
+        self.penalties = Penalties(regularizer)
         self._views: list[Array] = []
         self._flat: Array = None
         self._gradient_views: list[Array] = []
         self._flat_gradient: Array = None
         self._accumulated: Array = None
         self._pieces = 0
+        for layer in layers:
+            self.with_layer(layer)
+
+    def with_layer(self, layer: Layer) -> "Parameters":
+        """Return the parameters of these layers and one more behind them.
+
+        They grow in place until somebody asks for them. So networks are built in linear time.
+
+        Raises
+        ------
+        ValueError
+            The layer has not made one of its parameters.
+        """
+        _check_arrays(layer)
+        if self._flat is not None:
+            return Parameters([*self.layers, layer], self.penalties.regularizer)
+        self.penalties.append(layer)
+        self.layers.append(layer)
+        for name in layer.parameter_names:
+            shape = tuple(getattr(layer, name).shape)
+            start, self._stop = self._stop, self._stop + math.prod(shape)
+            self.places[layer, name] = slice(start, self._stop)
+            self._slots.append((layer, name))
+            self._shapes.append(shape)
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the views: a copy of a view is no view of the copy."""
@@ -163,7 +182,9 @@ class Parameters:
 
     def renew_penalties(self, regularizer: Regularizer | None) -> None:
         """Take the regularizers that the layers have now; ``regularizer`` is the network's."""
-        now = Penalties(self.layers, regularizer)
+        now = Penalties(regularizer)
+        for layer in self.layers:
+            now.append(layer)
         if [*map(id, chain(*now))] != [*map(id, chain(*self.penalties))]:
             self.penalties = now
 
@@ -207,6 +228,16 @@ class Parameters:
         xp = array_namespace(flat)
         pairs = zip(self.places.values(), self._shapes, strict=True)
         return [xp.reshape(flat[place], shape) for place, shape in pairs]
+
+
+def _check_arrays(layer: Layer) -> None:
+    """Refuse a layer that has not made one of its parameters."""
+    for name in layer.parameter_names:
+        if not is_array(getattr(layer, name, None)):
+            raise ValueError(
+                f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
+                "make it in initialize()"
+            )
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

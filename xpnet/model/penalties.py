@@ -1,6 +1,6 @@
 """What some parameters of a network cost, and how that changes their gradients."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ..backends import Array, array_namespace, is_array
 from ..layers import Layer
@@ -12,19 +12,21 @@ class Penalties:
 
     Parameters
     ----------
-    layers : sequence of Layer
     regularizer : Regularizer, optional
         For the weights of layers that have none of their own.
     """
 
-    def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
+    def __init__(self, regularizer: Regularizer | None = None) -> None:
+        self.regularizer = regularizer
         self._terms: list[tuple[Layer, str, Regularizer]] = []
-        for layer in layers:
-            own = layer.regularizers()
-            for name in layer.parameter_names:
-                of_network = regularizer if name in layer.weight_names else None
-                if (term := own.get(name, of_network)) is not None:
-                    self._terms.append((layer, name, term))
+
+    def append(self, layer: Layer) -> None:
+        """Add the penalties on one more layer's parameters."""
+        own = layer.regularizers()
+        for name in layer.parameter_names:
+            of_network = self.regularizer if name in layer.weight_names else None
+            if (term := own.get(name, of_network)) is not None:
+                self._terms.append((layer, name, term))
 
     def __iter__(self) -> Iterator[tuple[Layer, str, Regularizer]]:
         return iter(self._terms)

@@ -11,7 +11,7 @@ makes each part again from its class and arguments and compares; it refuses what
 Reading is in :mod:`xpnet.saving`, since it makes networks.
 """
 
-from .describing import ModelFileError
+from .forms import ModelFileError
 from .writing import save
 
 __all__ = ["ModelFileError", "save"]

@@ -10,12 +10,14 @@ from ..common.checks import check_path
 from ..training.history import History
 from ..training.run import Run, differences
 from ..training.trainable import TrainableModel
-from .container import read, write
-from .describing import ModelFileError, Tensors, decode
+from .container import write
+from .describing import Tensors, decode
+from .forms import ModelFileError
 from .giving import TRAINING
+from .reading import read
 from .restoring import FREE, Restorer, all_or_nothing, origin_of
 from .states import StateReader, encode_state
-from .writing import Writer
+from .writing import Writer, check_content
 
 _NAME = re.compile(r"checkpoint-(\d{6,})\.safetensors")
 
@@ -99,6 +101,7 @@ class CheckpointContent:
 
     def write(self, path: Path) -> None:
         """Write the file; a failure leaves an older one as it was."""
+        check_content(self._content)
         write(path, self._content, self._tensors.arrays)
 
 

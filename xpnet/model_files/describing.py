@@ -3,27 +3,21 @@
 A value is restored exactly, or is refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
 
 from ..backends import Backend, is_array, move, to_host
-from ..initializers import Initializer
+from ..backends._errors import shown
 from ..layers import Layer
-from ..losses import LossFunction
-from ..metrics import Metric
 from ..optimizers import Optimizer
-from ..regularizers import Regularizer
-from ..schedules import Schedule
+from .forms import ModelFileError, is_of_machine
+from .kinds import KINDS, Classes
 
-KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regularizer)
-"""The bases of all classes whose objects can be described."""
-
-
-class ModelFileError(ValueError):
-    """The file is not a network that xpnet saved, or it was truncated or altered."""
+_MOST_BITS = 3300
+"""Of a whole number in a file: :mod:`.strict_json` reads 1,000 digits."""
 
 
 class Tensors:
@@ -35,34 +29,66 @@ class Tensors:
         The backend of decoded arrays that were not NumPy arrays.
     arrays : mapping of str to NumPy array, optional
         The tensors of a file that was read.
+    classes : Classes, optional
+        Finds the classes of that file.
+
+    Attributes
+    ----------
+    functions : list of UnsavedFunction
+        All that stand in for functions which the file names.
     """
 
-    def __init__(self, backend: Backend, arrays: Mapping[str, np.ndarray] | None = None) -> None:
-        self.backend = backend
+    def __init__(
+        self,
+        backend: Backend,
+        arrays: Mapping[str, np.ndarray] | None = None,
+        classes: Classes | None = None,
+    ) -> None:
+        self.backend, self.classes = backend, classes or Classes()
         self.arrays = dict(arrays or {})
-        self._unused = set(self.arrays)
+        self.functions: list[UnsavedFunction] = []
+        self._uses = dict.fromkeys(self.arrays, 0)
+        self._parameters: dict[type, list[Parameter]] = {}
 
     def put(self, name: str, value: Any) -> None:
         """Add a copy of an array: safetensors refuses tensors that share memory."""
         self.arrays[name] = np.array(to_host(value), order="C")
+        self._uses[name] = 0
 
     def take(self, name: str) -> np.ndarray:
-        """Return the tensor of this name, and mark it as used."""
+        """Return the tensor of this name, and mark it as used.
+
+        An argument and a state may have one tensor. More uses would make a small file large.
+        """
+        array = self.array(name)
+        self._uses[name] += 1
+        if self._uses[name] > 2:
+            raise ModelFileError(f"the tensor {shown(name)} is used more than twice")
+        return array
+
+    def array(self, name: str) -> np.ndarray:
+        """Return the tensor of this name, to compare it with another."""
         if name not in self.arrays:
-            raise ModelFileError(f"the tensor {name!r} is missing")
-        self._unused.discard(name)
+            raise ModelFileError(f"the tensor {shown(name)} is missing")
         return self.arrays[name]
+
+    def parameters_of(self, cls: type) -> list[Parameter]:
+        """Return the parameters of a class's constructor; asking for them takes long."""
+        if cls not in self._parameters:
+            self._parameters[cls] = list(signature(cls).parameters.values())
+        return self._parameters[cls]
 
     def pass_over(self, prefix: str) -> None:
         """Mark all tensors of a part as used, whose names begin with ``prefix`` and a dot."""
-        self._unused -= {name for name in self._unused if name.startswith(f"{prefix}.")}
+        for name in self._uses:
+            if name.startswith(f"{prefix}."):
+                self._uses[name] += 1
 
     def check_used(self) -> None:
         """Refuse tensors that no part of the network has used."""
-        if self._unused:
+        if unused := sorted(name for name, uses in self._uses.items() if uses == 0):
             raise ModelFileError(
-                f"the tensors {', '.join(map(repr, sorted(self._unused)))} belong to no part of "
-                "the network"
+                f"the tensors {shown(unused)[1:-1]} belong to no part of the network"
             )
 
 
@@ -186,13 +212,30 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
     tensors : Tensors
     cls : type, optional
         The class; by default, it is looked up by its name.
+
+    Raises
+    ------
+    ModelFileError
+        The class is not found, or its constructor refuses the arguments.
     """
     if cls is None:
         kind = next(kind for kind in KINDS if kind.__name__ == description["kind"])
-        cls = find_class(kind, description["class"], description["module"])
+        cls = tensors.classes.find(kind, description["class"], description["module"])
     arguments = {name: decode(value, tensors) for name, value in description["arguments"].items()}
+    try:
+        return cls(*_positional(tensors.parameters_of(cls), arguments), **arguments)
+    except Exception as error:  # a user's constructor can raise anything
+        if isinstance(error, ModelFileError) or is_of_machine(error):
+            raise
+        raise ModelFileError(
+            f"a {cls.__name__} cannot be made from the arguments in the file: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _positional(parameters: list[Parameter], arguments: dict[str, Any]) -> list[Any]:
+    """Remove the arguments that have no names in a call from a dict, and return them."""
     positional: list[Any] = []
-    parameters = list(signature(cls).parameters.values())
     kinds = [parameter.kind for parameter in parameters]
     before = 0
     if Parameter.VAR_POSITIONAL in kinds:
@@ -204,49 +247,7 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
             positional.extend(arguments.pop(parameter.name))
         elif parameter.kind is Parameter.VAR_KEYWORD and parameter.name in arguments:
             arguments |= arguments.pop(parameter.name)
-    return cls(*positional, **arguments)
-
-
-def find_class(base: type, name: str, module: str) -> type[Any]:
-    """Return the subclass of ``base`` that a file names, if its module is imported.
-
-    A class of the same module and name comes first; of several, the last one defined. Otherwise a
-    class of the same name in another module is taken, because classes are moved, or defined in
-    scripts. But a class of this package is never replaced by a user's, nor the other way round.
-
-    Raises
-    ------
-    ModelFileError
-        There is no such class, or several in other modules.
-    """
-    known = list(dict.fromkeys(_subclasses(base)))
-    exact = [cls for cls in known if (cls.__module__, cls.__qualname__) == (module, name)]
-    if exact:
-        return exact[-1]
-    plain, ours = name.rpartition(".")[2], _is_ours(module)
-    alike = [cls for cls in known if cls.__name__ == plain and _is_ours(cls.__module__) == ours]
-    if not alike:
-        raise ModelFileError(
-            f"the file has a {plain}, which is not defined: import the module that defines the "
-            f"class (it was {module})"
-        )
-    if len(alike) > 1:
-        modules = ", ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in alike)
-        raise ModelFileError(
-            f"the file has a {module}.{name}, but there are several classes of that name "
-            f"({modules}): import the module that defines it"
-        )
-    return alike[0]
-
-
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == __name__.partition(".")[0]
-
-
-def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
-    yield cls
-    for subclass in cls.__subclasses__():
-        yield from _subclasses(subclass)
+    return positional
 
 
 # ---- values
@@ -282,6 +283,8 @@ def encode(
         return [encode(v, f"{name}.{k}", what, tensors) for k, v in enumerate(values)]
 
     kind = type(value)
+    if kind is int and value.bit_length() > _MOST_BITS:
+        raise TypeError(f"{what} cannot be saved: it is {shown(value)}, more than 1,000 digits")
     if value is None or kind in (bool, int, float, str):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
@@ -332,6 +335,7 @@ def decode(value: Any, tensors: Tensors) -> Any:
     if form == "dict":
         return {decode(key, tensors): decode(each, tensors) for key, each in content}
     if form == "function":
-        return UnsavedFunction(content)
+        tensors.functions.append(UnsavedFunction(content))
+        return tensors.functions[-1]
     makers = {"tuple": tuple, "set": set, "frozenset": frozenset}
     return makers[form](decode(each, tensors) for each in content)

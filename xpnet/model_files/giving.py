@@ -1,22 +1,44 @@
 """Gives a network what a file has: the state of a new network, or of one that is resumed."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..backends import move
+from ..common.room import limited_room
 from ..data.stored import numpy_type
 from ..layers import Layer
+from ..model import Model
 from ..optimizers import Optimizer
-from .describing import KINDS, ModelFileError, Tensors, build, decode
-from .parts import expected_value, is_tensor, misfit, names_of_state, takes_any_float
+from .describing import Tensors, build, decode
+from .forms import ModelFileError, is_of_machine
+from .kinds import KINDS, is_of_library
+from .names import NAMES, check_names
+from .parts import (
+    check_attribute,
+    check_numbers,
+    expected_value,
+    is_tensor,
+    misfit,
+    names_of_state,
+    set_generator,
+    takes_any_float,
+)
 
 TRAINING = "training"
 """The part of a checkpoint that a model file does not have, and the prefix of its tensors."""
 
+_SPARE = 1_000_000
+"""How many numbers a layer may make more than its tensors have: small arrays that it does not keep.
+
+So a tensor that is too small is refused with its shape and the shape that is expected.
+"""
+
 
 class Giver:
-    """Builds parts of a network from a file, and gives parts their state.
+    """Makes the parts that a file describes, and gives them their state.
 
     Parameters
     ----------
@@ -26,8 +48,12 @@ class Giver:
 
     def __init__(self, tensors: Tensors) -> None:
         self._tensors = tensors
+        self._sizes: Counter[str] = Counter()
+        for name, array in tensors.arrays.items():
+            self._sizes[_holder(name)] += array.size
 
-    def _decoded(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _decoded(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of some arguments or attributes."""
         return {name: decode(value, self._tensors) for name, value in values.items()}
 
     def _part(self, content: Any) -> Any:
@@ -36,39 +62,103 @@ class Giver:
             return build(content, self._tensors)
         return decode(content, self._tensors)
 
-    def _give_part(self, part: Any, content: Any, prefix: str, network: Any) -> None:
+    def _add_layer(self, content: dict[str, Any], index: int, model: Model) -> None:
+        """Make a layer, add it to a model and give it its state.
+
+        The layer gets no more room for its initial weights than its tensors need.
+        """
+        layer: Layer = build(content, self._tensors)
+        layer.set_input_shape(tuple(content["input_shape"]))
+        # What a user's layer draws may depend on what it has drawn before.
+        draws = not is_of_library(type(layer))
+        size = self._sizes[f"layers.{index}"] * (2 if draws else 1)
+        try:
+            with limited_room(size + _SPARE, draws):
+                model.add(layer)
+        except Exception as error:  # a user's initialize can raise anything
+            if isinstance(error, ModelFileError) or is_of_machine(error):
+                raise
+            raise ModelFileError(
+                f"layers.{index}, a {layer.layer_name()}, cannot be added: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        self._give(layer, content, f"layers.{index}", model)
+        try:
+            set_generator(layer, decode(content["rng"], self._tensors))
+        except (ValueError, TypeError) as error:
+            raise ModelFileError(f"layers.{index}.rng does not fit: {error}") from error
+
+    def _give_part(self, part: Any, content: Any, prefix: str, model: Model) -> None:
         """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
         if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
             return
-        self._give(part, content, prefix, network)
+        self._give(part, content, prefix, model)
         if isinstance(part, Optimizer):
-            self._give(part.schedule, content["schedule"], f"{prefix}.schedule", network)
+            self._give(part.schedule, content["schedule"], f"{prefix}.schedule", model)
 
-    def _give(self, part: Any, content: dict[str, Any], prefix: str, network: Any) -> None:
-        """Set a part's attributes and its state, after checking each."""
+    def _give(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:
+        """Set a part's attributes and its state, after checking each.
+
+        Parameters
+        ----------
+        part : object
+            As its constructor made it, or a layer that has been added to the model.
+        content : dict
+            With the fields "attributes" and "state".
+        prefix : str
+            Of the names of the part's tensors.
+        model : Model
+
+        Raises
+        ------
+        ModelFileError
+            Something is missing, is left over, or cannot be a state of this part.
+        """
         for name, value in self._decoded(content["attributes"]).items():
+            check_attribute(part, name, value)
             setattr(part, name, value)
-        backend, state, names = self._tensors.backend, dict(content["state"]), names_of_state(part)
-        without_float64 = backend.wide_dtype != "float64"
-        for name in names:
+        state = dict(content["state"])
+        for name in names_of_state(part):
             full = f"{prefix}.{name}"
             if name in state:
                 value = decode(state.pop(name), self._tensors)
             else:
                 value = self._tensors.take(full)
-            wide = name in getattr(part, "wide_names", ())
-            any_float = without_float64 or takes_any_float(part)
-            # A device without float64 had the network's type for these.
-            any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
-            reason = misfit(value, expected_value(part, name, value, network), full, any_float)
-            if reason is not None:
-                raise ModelFileError(f"the tensor {reason}")
-            if is_tensor(value):
-                narrow = without_float64 and value.dtype == np.float64
-                dtype = backend.wide_dtype if wide else backend.dtype if narrow else None
-                value = move(value, backend, dtype)
-            setattr(part, name, value)
+            setattr(part, name, self._fitting(part, name, value, full, model))
         if state:
             raise ModelFileError(f"{prefix} has a state {sorted(state)} that its class does not")
-        if isinstance(part, (Layer, Optimizer)):
-            part.check_state()
+        try:
+            check_numbers(part)
+        except ValueError as error:
+            raise ModelFileError(f"{prefix}, a {type(part).__name__}: {error}") from error
+
+    def _give_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
+        """Set a network's attributes: names of features and classes, and those of a user."""
+        given = self._decoded(attributes)
+        check_names(given, network.layers[0].input_shape())
+        for name, value in given.items():
+            if name not in NAMES:
+                check_attribute(network, name, value)
+            setattr(network, name, value)
+
+    def _fitting(self, part: Any, name: str, value: Any, full: str, model: Model) -> Any:
+        """Return a value of a part's state on the model's device and in its type."""
+        backend = self._tensors.backend
+        without_float64 = backend.wide_dtype != "float64"
+        wide = name in getattr(part, "wide_names", ())
+        any_float = without_float64 or takes_any_float(part)
+        # A device without float64 had the network's type for these.
+        any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
+        reason = misfit(value, expected_value(part, name, value, model), full, any_float)
+        if reason is not None:
+            raise ModelFileError(f"the tensor {reason}")
+        if not is_tensor(value):
+            return value
+        narrow = without_float64 and value.dtype == np.float64
+        dtype = backend.wide_dtype if wide else backend.dtype if narrow else None
+        return move(value, backend, dtype)
+
+
+def _holder(name: str) -> str:
+    """Return the part that a tensor belongs to, e.g. "layers.3" of "layers.3.weights"."""
+    return ".".join(name.split(".", 2)[:2])

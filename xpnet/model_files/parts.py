@@ -1,15 +1,22 @@
 """The state of a part of a network: a layer, the loss, the optimizer, ..."""
 
+import math
 from typing import Any, cast
 
 import numpy as np
 
-from ..backends import is_array
+from ..backends import is_array, to_host
+from ..backends._errors import shown
+from ..common.checks import number
 from ..common.overrides import is_defined_here
 from ..data.stored import numpy_type
 from ..layers import Layer
+from ..losses import LossFunction
 from ..model import Model
 from ..optimizers import Optimizer
+from ..schedules import Schedule
+from .forms import ModelFileError
+from .kinds import is_of_library
 
 
 def names_of_state(part: Any) -> tuple[str, ...]:
@@ -57,6 +64,67 @@ def expected_value(part: Any, name: str, value: Any, model: Model) -> Any:
         n = sum(place.stop - place.start for place in model.parameters.places.values())
         return np.broadcast_to(np.zeros((), model.backend.dtype), (n,))
     return getattr(part, name)
+
+
+_OF_NETWORK = frozenset([
+    "backend", "in_network", "needs_input_error", "parameter_names", "passing_names", "rng",
+    "state_names", "weight_names", "wide_names", "workspace",
+])  # fmt: skip
+"""Attributes that a network sets, or that say which attributes are saved."""
+
+
+def check_attribute(part: Any, name: str, value: Any) -> None:
+    """Refuse an attribute from a file that the part's class does not let users set.
+
+    Parameters
+    ----------
+    part : object
+        A part as its constructor made it, or a network.
+    name : str
+    value : object
+
+    Raises
+    ------
+    ModelFileError
+        The attribute is a method, a parameter or a state, is set by the network, or belongs to
+        Python. Or the part is one of the library, and has a value of another type there.
+    """
+    place = f"the attribute {shown(name)} of {type(part).__name__}"
+    of_class = getattr(type(part), name, None)
+    if name in _OF_NETWORK or name.startswith("__") or name in names_of_state(part):
+        raise ModelFileError(f"{place} cannot be set by a file")
+    if callable(of_class):
+        raise ModelFileError(f"{place} is a method, and the file has {shown(value)}")
+    if not is_of_library(type(part)):
+        return
+    if isinstance(of_class, property) or (name.startswith("_") and isinstance(part, Layer)):
+        raise ModelFileError(f"{place} cannot be set by a file")
+    if hasattr(part, name) and not _is_alike(value, getattr(part, name)):
+        raise ModelFileError(
+            f"{place} is {shown(value)}: expected a value like {shown(getattr(part, name))}"
+        )
+
+
+def _is_alike(value: Any, current: Any) -> bool:
+    """Whether a value has the type of another; whole and other numbers are alike."""
+    if type(current) in (int, float):
+        return type(value) is not bool and math.isfinite(number(value))
+    return type(value) is type(current)
+
+
+def check_numbers(part: Any) -> None:
+    """Refuse parameters that are not finite, and what else training cannot leave in a part.
+
+    Raises
+    ------
+    ValueError
+        The message names the attribute.
+    """
+    for name in getattr(part, "parameter_names", ()) if isinstance(part, Layer) else ():
+        if not np.isfinite(to_host(getattr(part, name))).all():
+            raise ValueError(f"{name} has numbers that are not finite")
+    if isinstance(part, (Layer, LossFunction, Optimizer, Schedule)):
+        part.check_state()
 
 
 def takes_any_float(part: Any) -> bool:

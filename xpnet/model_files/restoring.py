@@ -9,7 +9,7 @@ from ..model.parameters import Parameters
 from ..model.randomness import Randomness
 from ..training.trainable import TrainableModel
 from .container import checksum
-from .describing import Tensors, UnsavedFunction, decode
+from .describing import Tensors, UnsavedFunction, build, decode
 from .giving import Giver
 from .parts import set_generator
 from .writing import Writer
@@ -81,7 +81,7 @@ class Origin:
         if not isinstance(value, dict):
             return value
         if len(value) == 1 and (form := next(iter(value))) in ("array", "moved"):
-            return {form: checksum("", {"": self._tensors.arrays[value[form]]})}
+            return {form: checksum("", {"": self._tensors.array(value[form])})}
         return {key: self._comparable(each) for key, each in value.items()}
 
 
@@ -116,11 +116,18 @@ class Restorer(Giver):
         """
         content, net = self._content, network
         settings = content["network"]
-        self._set_changed(net, settings, self._now["network"], self._origin["network"])
+        for name, value in settings["arguments"].items():
+            if self._now["network"][name] != self._origin["network"].get(name):
+                setattr(net, name, decode(value, self._tensors))
         net.randomness = Randomness(content["entropy"])  # before layers seed from it
         for index, (layer, each) in enumerate(zip(net.layers, content["layers"], strict=True)):
             now, then = (side["layers"][index]["arguments"] for side in (self._now, self._origin))
-            self._set_changed(layer, each, now, then)
+            if now != then:
+                # Values that a constructor has checked; it leaves out what it does not keep.
+                made = build(each, self._tensors)
+                for key in filter(lambda key: now[key] != then.get(key), each["arguments"]):
+                    if key in vars(made):
+                        setattr(layer, key, vars(made)[key])
             net._initialize(layer, index)
             self._give(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
@@ -135,15 +142,8 @@ class Restorer(Giver):
         history.clear()
         history.update(decode(content["history"], self._tensors))
         history.metric_name, history.metric_mode = content["history_metric"]
-        history.incomplete = tuple(content["history_incomplete"])
-        for name, value in self._decoded(settings["attributes"]).items():
-            setattr(net, name, value)
-
-    def _set_changed(self, thing: Any, part: Any, now: Any, then: Any) -> None:
-        """Set the arguments that a callback has changed since the training began."""
-        for name, value in part["arguments"].items():
-            if now[name] != then.get(name):
-                setattr(thing, name, decode(value, self._tensors))
+        history.incomplete = tuple(content.get("history_incomplete", ()))
+        self._give_attributes(net, settings["attributes"])
 
     def _made(self, name: str, network: TrainableModel) -> Any:
         """Return a new part with its state."""

@@ -7,7 +7,8 @@ from ..backends import move
 from ..model.snapshot import Snapshot
 from ..training.callback import Callback
 from ..training.trainable import TrainableModel
-from .describing import ModelFileError, Tensors, decode, encode
+from .describing import Tensors, decode, encode
+from .forms import ModelFileError
 from .giving import Giver
 from .parts import misfit
 from .writing import Writer

@@ -6,13 +6,18 @@ from inspect import signature
 from typing import Any
 
 from ..common.overrides import is_defined_here
+from ..common.version import VERSION
 from ..layers import Layer
 from ..optimizers import Optimizer
 from ..training.trainable import TrainableModel
 from .comparing import Comparison, attributes, passes_are_alike
 from .container import FORMAT, write
-from .describing import KINDS, Tensors, build, describe, encode
+from .describing import Tensors, build, describe, encode
+from .forms import ModelFileError
+from .kinds import KINDS
 from .parts import (
+    check_attribute,
+    check_numbers,
     expected_value,
     generator_state,
     is_tensor,
@@ -21,6 +26,8 @@ from .parts import (
     set_generator,
     takes_any_float,
 )
+from .schema import FILE
+from .strict_json import parse
 
 _PLACE = ("device", "backend", "dtype")
 """Arguments of a network for its device and type; :func:`load` sets them itself."""
@@ -47,9 +54,26 @@ def save(network: TrainableModel, path: str | os.PathLike[str], kind: type) -> N
     kind : type
         The class that :func:`xpnet.load` makes, unless the network is of a user's subclass.
     """
+    if not network.layers:
+        raise ValueError("the network has no layers to save: add(DenseLayer(10, input_shape=(4,)))")
     writer = Writer(network, kind)
     content = writer.content()
+    check_content(content)
     write(path, content, writer.tensors.arrays)
+
+
+def check_content(content: dict[str, Any]) -> None:
+    """Refuse content that could not be read again, e.g. lists that are too deep.
+
+    Raises
+    ------
+    TypeError
+        The message names the place in the content.
+    """
+    try:
+        FILE(parse(json.dumps(content), "the network"), "the network")
+    except (ModelFileError, RecursionError) as error:
+        raise TypeError(f"the network cannot be saved: {error}") from error
 
 
 class Writer:
@@ -72,6 +96,7 @@ class Writer:
         net = self._network
         return {
             "format": FORMAT,
+            "xpnet": VERSION,
             "dtype": net.backend.dtype,
             "network": self._settings(),
             "entropy": net.randomness.entropy,
@@ -131,7 +156,8 @@ class Writer:
             set_generator(again, generator_state(layer))
 
         content = self._part(layer, f"layers.{index}", start)
-        rng = self._encode(generator_state(layer), "rng", "a layer's random generator")
+        name = f"layers.{index}.rng"
+        rng = self._encode(generator_state(layer), name, "a layer's random generator")
         return {**content, "input_shape": list(shape), "rng": rng}
 
     def _part(self, part: Any, name: str, start: Any = None) -> Any:
@@ -179,11 +205,10 @@ class Writer:
                 what = f"{type(part).__name__}'s {each!r}"
                 state[each] = self._encode(value, f"{name}.{each}", what)
             setattr(again, each, value)  # shared, not copied
-        if isinstance(part, (Layer, Optimizer)):
-            try:
-                part.check_state()
-            except ValueError as error:
-                raise _refusal(part, str(error)) from error
+        try:
+            check_numbers(part)
+        except ValueError as error:
+            raise _refusal(part, str(error)) from error
         return {"state": state, "attributes": self._beyond(part, again, name)}
 
     def _beyond(self, part: Any, again: Any, name: str) -> dict[str, Any]:
@@ -219,6 +244,7 @@ class Writer:
             value = attributes(part)[key]
             if _holds(value, lambda each: isinstance(each, KINDS)):
                 raise TypeError("a part of a network")
+            check_attribute(again, key, value)
             encoded = self._encode(value, f"{name}.attributes.{key}", key)
             setattr(again, key, value)
         except Exception as error:

@@ -164,7 +164,9 @@ def _is_trial(row: dict[str, Any]) -> bool:
     """Whether a line has the values that :meth:`SearchFile.append` writes."""
     trial, score, seconds, error = map(row.get, ("trial", "score", "seconds", "error"))
     return (
-        isinstance(trial, int)
+        "error" in row
+        and isinstance(trial, int)
+        and not isinstance(trial, bool)
         and trial >= 0
         and isinstance(score, float)
         and isinstance(seconds, float)

@@ -1,0 +1,128 @@
+"""Checks of the values in a file's JSON, from which :mod:`.schema` is made.
+
+A check is a function of a value and of its place in the file, for the message.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from ..backends._errors import DeviceUnavailableError, shown
+
+Check = Callable[[Any, str], None]
+
+
+class ModelFileError(ValueError):
+    """The file is not a network that xpnet saved, or it was truncated or altered."""
+
+
+def is_of_machine(error: Exception) -> bool:
+    """Whether an error says nothing about the file, such as that a device has no memory left."""
+    libraries = ("cupy", "cupy_backends", "torch")
+    is_librarys = type(error).__module__.partition(".")[0] in libraries
+    return is_librarys or isinstance(error, (MemoryError, DeviceUnavailableError))
+
+
+def refuse(value: Any, place: str, expected: str) -> NoReturn:
+    """Raise the error for a value that does not belong there."""
+    raise ModelFileError(f"{place} is {shown(value)}: expected {expected}")
+
+
+def text(value: Any, place: str) -> None:
+    """Accept a text that is not empty."""
+    if type(value) is not str or not value:
+        refuse(value, place, "a text")
+
+
+def flag(value: Any, place: str) -> None:
+    """Accept True or False."""
+    if type(value) is not bool:
+        refuse(value, place, "true or false")
+
+
+def whole(least: int, most: float = math.inf) -> Check:
+    """Return a check for a whole number in a range."""
+    limits = f"{least} or more" if most == math.inf else f"from {least} to {most}"
+
+    def check(value: Any, place: str) -> None:
+        if type(value) is not int or not least <= value <= most:
+            refuse(value, place, f"a whole number, {limits}")
+
+    return check
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; NaN and infinity are, True is not."""
+    return type(value) in (int, float)
+
+
+def one_of(*values: Any) -> Check:
+    """Return a check for one of a few values."""
+
+    def check(value: Any, place: str) -> None:
+        if type(value) is not str or value not in values:
+            refuse(value, place, f"one of {', '.join(map(repr, values))}")
+
+    return check
+
+
+def nothing(value: Any, place: str) -> None:
+    """Accept None."""
+    if value is not None:
+        refuse(value, place, "null")
+
+
+def either(first: Check, second: Check) -> Check:
+    """Return a check for a value that one of two checks accepts; the second one's error counts."""
+
+    def check(value: Any, place: str) -> None:
+        try:
+            first(value, place)
+        except ModelFileError:
+            second(value, place)
+
+    return check
+
+
+def list_of(each: Check) -> Check:
+    """Return a check for a list."""
+
+    def check(value: Any, place: str) -> None:
+        if type(value) is not list:
+            refuse(value, place, "a list")
+        for k, item in enumerate(value):
+            each(item, f"{place}[{k}]")
+
+    return check
+
+
+def fields(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
+    """Return a check for an object with these fields and no others."""
+    known = {**required, **(optional or {})}
+
+    def check(value: Any, place: str) -> None:
+        if type(value) is not dict:
+            refuse(value, place, "an object")
+        for name in required:
+            if name not in value:
+                raise ModelFileError(f"{place} has no {name!r}")
+        for name, item in value.items():
+            if name not in known:
+                raise ModelFileError(
+                    f"{place} has {shown(name)}: expected only {', '.join(map(repr, known))}"
+                )
+            known[name](item, f"{place}.{name}")
+
+    return check
+
+
+def named(each: Check) -> Check:
+    """Return a check for an object with any names."""
+
+    def check(value: Any, place: str) -> None:
+        if type(value) is not dict:
+            refuse(value, place, "an object")
+        for name, item in value.items():
+            each(item, f"{place}.{name}" if len(name) < 100 else f"{place}.{name[:100]}...")
+
+    return check
