@@ -10,7 +10,7 @@ from ..common.temporary import remove_leftovers
 from ..model_files.checkpoints import (
     CheckpointContent,
     checkpoints_in,
-    is_behind,
+    is_of_run,
     make_folder,
     path_of,
 )
@@ -119,7 +119,7 @@ class Checkpoint(Recorder):
     ----------
     folder : str or path-like
         It is made if there is none. Each training needs its own. A training may have two of these
-        callbacks, with a folder each; resume it from the one with the newest checkpoint.
+        callbacks, with a folder each; it is resumed from either.
     every : int, default 1
         The number of epochs between checkpoints. There is one before the first epoch, and one after
         the last: that of the last call's ``epochs``, that after which a callback ends training, or
@@ -177,12 +177,12 @@ class Checkpoint(Recorder):
         there = checkpoints_in(self.folder)
         self._is_resumed = run.source is not None and (
             run.source.resolve() == self.folder.resolve()
-            or (bool(there) and is_behind(self.folder, network, run))
+            or (bool(there) and is_of_run(self.folder, network, run))
         )
         if there and not self._is_resumed:
             raise FileExistsError(
-                f"{self.folder} has {len(there)} checkpoint(s) of another training, or of more "
-                f"epochs, the newest {next(iter(there.values())).name}: give fit "
+                f"{self.folder} has {len(there)} checkpoint(s) of another training, the "
+                f"newest {next(iter(there.values())).name}: give fit "
                 f"resume={str(self.folder)!r} to go on with it, or give Checkpoint another folder, "
                 "or remove them"
             )
@@ -223,8 +223,11 @@ class Checkpoint(Recorder):
         self._written, self._time = epoch, time.monotonic()
         there = checkpoints_in(self.folder)
         kept = [each for each in there if each <= epoch][: self.keep]
-        for each in there.keys() - set(kept):  # those after this epoch were damaged
-            there[each].unlink(missing_ok=True)
+        source = run.source
+        for each in there.keys() - set(kept):
+            # Those after this epoch were damaged; or, in another folder, they are ahead.
+            if each <= epoch or (source and source.resolve() == self.folder.resolve()):
+                there[each].unlink(missing_ok=True)
 
 
 def _may_change_in_an_epoch(network: NeuralNetwork, run: Run) -> bool:

@@ -129,8 +129,8 @@ def _newest(folder: Path) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
     return None
 
 
-def is_behind(folder: Path, network: TrainableModel, run: Run) -> bool:
-    """Whether the newest checkpoint in another folder is of a resumed run, and not ahead of it.
+def is_of_run(folder: Path, network: TrainableModel, run: Run) -> bool:
+    """Whether the newest checkpoint in another folder is of a resumed run, at whatever epoch.
 
     Parameters
     ----------
@@ -151,7 +151,8 @@ def is_behind(folder: Path, network: TrainableModel, run: Run) -> bool:
         and training["conditions"] == json.loads(json.dumps(run.conditions))
         and content["entropy"] == network.randomness.entropy
     )
-    return same and not _other_history(network.history, saved, run.first)
+    longer, shorter = sorted((network.history, saved), key=lambda each: -each.epochs)
+    return same and not _other_history(longer, shorter, run.first)
 
 
 class Resumption:
