@@ -388,6 +388,17 @@ def test_a_folder_with_another_training_is_not_written_to(tmp_path):
     assert files(tmp_path) == [3, 4]
 
 
+def test_a_training_that_is_refused_leaves_the_log_of_the_other(tmp_path):
+    def parts():
+        return [CSVLogger(tmp_path / "log.csv"), Checkpoint(tmp_path / "run")]
+
+    plain().fit((X32, Y), epochs=4, callbacks=parts())
+    log = (tmp_path / "log.csv").read_bytes()
+    with pytest.raises(FileExistsError, match="resume="):  # the argument was forgotten
+        plain().fit((X32, Y), epochs=4, callbacks=parts())
+    assert (tmp_path / "log.csv").read_bytes() == log
+
+
 def test_a_state_that_a_file_cannot_hold_is_refused_before_training(tmp_path):
     class Odd(Callback):
         state_names = ("thing",)

@@ -159,22 +159,24 @@ class Checkpoint(Recorder):
         self._written = 0
         self._time = 0.0
 
-    def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
+    def check_run(self, network: NeuralNetwork, run: Run) -> None:
         """Refuse what could not be written, before there is anything to lose."""
         self.folder.mkdir(parents=True, exist_ok=True)
         check_writable(path_of(self.folder, network.history.epochs))
-        is_resumed = run.source is not None and run.source.resolve() == self.folder.resolve()
         there = checkpoints_in(self.folder)
-        if there and not is_resumed:
+        if there and not self._is_resumed(run):
             raise FileExistsError(
                 f"{self.folder} has {len(there)} checkpoint(s) of another training, the newest "
                 f"{next(iter(there.values())).name}: give fit resume={str(self.folder)!r} to go on "
                 "with it, or give Checkpoint another folder, or remove them"
             )
+
+    def on_run_begin(self, network: NeuralNetwork, run: Run) -> None:
+        """Write a checkpoint of the beginning, unless there is one."""
         if run.origin is None:
             run.origin = origin_of(network, NeuralNetwork)
         self._written, self._time = network.history.epochs, time.monotonic()
-        if not is_resumed:
+        if not self._is_resumed(run):
             run.note_states()
             self._write(network, run)
 
@@ -191,6 +193,10 @@ class Checkpoint(Recorder):
         """Write a checkpoint of the last complete epoch, unless it has one."""
         if self._written != network.history.epochs:
             self._write(network, run)
+
+    def _is_resumed(self, run: Run) -> bool:
+        """Return whether the run goes on from this folder."""
+        return run.source is not None and run.source.resolve() == self.folder.resolve()
 
     def _write(self, network: NeuralNetwork, run: Run) -> None:
         epoch = network.history.epochs

@@ -13,6 +13,9 @@ from .trainable import TrainableModel
 class Recorder(Callback):
     """Base of callbacks that record a whole run; each is called after all other callbacks."""
 
+    def check_run(self, network: Any, run: Run) -> None:
+        """Refuse a run that cannot be recorded, before any callback has replaced a file."""
+
     def on_run_begin(self, network: Any, run: Run) -> None:
         """Run after ``on_train_begin`` or ``on_resume`` of all callbacks."""
 
@@ -52,6 +55,8 @@ class Recording:
         """
         net, run = self._network, self._run
         states = iter(run.states)
+        for recorder in self._recorders:
+            recorder.check_run(net, run)
         for callback in self._callbacks:
             ends.callback(callback.on_train_end, net)
             if run.source is None:
