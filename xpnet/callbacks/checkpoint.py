@@ -99,7 +99,9 @@ class Checkpoint(Recorder):
     A checkpoint has weights, running statistics, the optimizer and its schedule, the random
     streams, the history, and the attributes that each callback's ``state_names`` has. It is a model
     file too, which :func:`xpnet.load` reads. It is written at the end of an epoch, after all other
-    callbacks. Its name is ``checkpoint-000012.safetensors``, say.
+    callbacks. Its name is ``checkpoint-000012.safetensors``, say. It has the weights of that epoch,
+    not of the best one: for these, use the network after ``fit`` with :class:`EarlyStopping`, or
+    ``ModelCheckpoint(path, best_only=True)``.
 
     Data, network, settings and callbacks must be those of the first call: ``fit`` refuses what it
     finds to differ, and says what. Only ``epochs`` may be larger, and settings that change no
@@ -126,6 +128,8 @@ class Checkpoint(Recorder):
     ------
     FileExistsError
         From ``fit``: the folder has checkpoints of another training.
+    NotADirectoryError
+        From ``fit``: ``folder`` is a file.
 
     Examples
     --------
@@ -161,9 +165,9 @@ class Checkpoint(Recorder):
 
     def check_run(self, network: NeuralNetwork, run: Run) -> None:
         """Refuse what could not be written, before there is anything to lose."""
+        there = checkpoints_in(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         check_writable(path_of(self.folder, network.history.epochs))
-        there = checkpoints_in(self.folder)
         if there and not self._is_resumed(run):
             raise FileExistsError(
                 f"{self.folder} has {len(there)} checkpoint(s) of another training, the newest "
