@@ -388,6 +388,23 @@ def test_a_folder_with_another_training_is_not_written_to(tmp_path):
     assert files(tmp_path) == [3, 4]
 
 
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    plain().fit((X32, Y), epochs=2, callbacks=Checkpoint(tmp_path))
+    newest = tmp_path / "checkpoint-000002.safetensors"
+    with pytest.raises(NotADirectoryError, match=r"is a file: .* give its folder, "):
+        plain().fit((X32, Y), epochs=2, resume=newest)
+    other = tmp_path / "log.csv"
+    other.touch()
+    with pytest.raises(NotADirectoryError, match=r"log.csv is a file: .* give another path"):
+        plain().fit((X32, Y), epochs=2, callbacks=Checkpoint(other))
+
+
+def test_load_names_the_newest_checkpoint_of_a_folder(tmp_path):
+    plain().fit((X32, Y), epochs=2, callbacks=Checkpoint(tmp_path))
+    with pytest.raises(IsADirectoryError, match=r"newest .* is .*checkpoint-000002\.safetensors"):
+        xpnet.load(tmp_path)
+
+
 def test_a_training_that_is_refused_leaves_the_log_of_the_other(tmp_path):
     def parts():
         return [CSVLogger(tmp_path / "log.csv"), Checkpoint(tmp_path / "run")]

@@ -1,7 +1,5 @@
 """Saved networks: the same predictions, the same training on; files that are not right."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -314,7 +312,7 @@ def test_a_metric_function_that_is_given_again_is_no_other_metric(data, path, na
     net = NeuralNetwork(1, 16, loss="softmax_cross_entropy", metric=size)
     net.add(DenseLayer(3, (4,))).fit(data).save(path)
     assert xpnet.load(path, metric=size).score(data) == 60
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="which a file does not hold") as warned:
         xpnet.load(path)
     assert len(warned) == 1
 
