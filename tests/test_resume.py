@@ -315,6 +315,7 @@ def unlike(**arguments):
 
 OTHERS = {
     "samples": (plain, unlike(dataset=(X32[:100], Y[:100])), "samples: 150, now 100"),
+    "features": (plain, unlike(dataset=(2 * X32, Y)), "training data.checksum of X"),
     "targets": (plain, unlike(dataset=(X32, Y[::-1])), "checksum of y"),
     "weights": (plain, unlike(dataset=(X32, Y, np.ones(N))), "sample weights: None, now float64"),
     "type": (plain, unlike(dataset=(X32.astype(float), Y)), "type of X: float32, now float64"),
