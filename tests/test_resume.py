@@ -400,6 +400,14 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
         plain().fit((X32, Y), epochs=2, callbacks=Checkpoint(other))
 
 
+def test_a_state_that_a_callback_does_not_have_is_named(tmp_path):
+    class Odd(Callback):
+        state_names = ("count",)
+
+    with pytest.raises(AttributeError, match=r"Odd\.state_names has 'count', .* on_train_begin"):
+        plain().fit((X32, Y), epochs=1, callbacks=[Odd(), Checkpoint(tmp_path)])
+
+
 def test_load_names_the_newest_checkpoint_of_a_folder(tmp_path):
     plain().fit((X32, Y), epochs=2, callbacks=Checkpoint(tmp_path))
     with pytest.raises(IsADirectoryError, match=r"newest .* is .*checkpoint-000002\.safetensors"):

@@ -105,11 +105,12 @@ class Checkpoint(Recorder):
 
     Data, network, settings and callbacks must be those of the first call: ``fit`` refuses what it
     finds to differ, and says what; of the data, it compares sizes, types, many targets and the
-    features of the first and last rows, unless they are on a disk. Only ``epochs`` may be larger, and settings that change no
-    result may be others. If memory, the device or the way of taking steps differ, so that results
-    agree only to rounding, ``fit`` warns. For ``fit(batches=...)``, all batches are made again from
-    the beginning and those already used are dropped, so the code that makes them must make the same
-    ones in each process. A training that a callback has ended is not continued by more epochs.
+    features of the first and last rows, unless they are on a disk. Only ``epochs`` may be larger,
+    and settings that change no result may be others. If memory, the device or the way of taking
+    steps differ, so that results agree only to rounding, ``fit`` warns. For ``fit(batches=...)``,
+    all batches are made again from the beginning and those already used are dropped, so the code
+    that makes them must make the same ones in each process. A training that a callback has ended is
+    not continued by more epochs.
 
     Parameters
     ----------
