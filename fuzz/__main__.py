@@ -1,10 +1,11 @@
-"""``python -m fuzz``: see the package's docstring."""
+"""``python -m fuzz``: fuzz for some seconds, or read one file once more."""
 
 import argparse
 import platform
 import sys
 from pathlib import Path
 
+from . import __doc__ as manual
 from . import idx, models, reviews, searches, tables, words
 from .reporting import as_data, as_page, as_table, findings
 from .running import Worker, fuzz
@@ -27,18 +28,28 @@ TARGETS: dict[str, type[Target]] = {
 
 def main() -> int:
     """Fuzz, or repeat; return 1 if there are findings."""
-    parser = argparse.ArgumentParser("python -m fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m fuzz", description=manual, formatter_class=argparse.RawTextHelpFormatter
+    )
     add = parser.add_argument
     add("--seconds", type=float, default=60.0, help="for all targets together (default: 60)")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of the damage (default: 0)")
     add("--target", action="append", choices=TARGETS, help="default: all of them")
     add("--most", type=int, help="the most files of each target")
-    add("--keep", type=Path, default=Path("fuzz-findings"), help="default: fuzz-findings")
+    add(
+        "--keep",
+        type=Path,
+        default=Path("fuzz-findings"),
+        help="the folder for findings (default: fuzz-findings)",
+    )
     add("--report", type=Path, help="write PATH.md and PATH.json")
-    add("--repeat", type=Path, help="read this file once more, and print what comes of it")
+    add("--repeat", type=Path, help="read this file, and print what comes of it")
     options = parser.parse_args()
     if options.repeat:
-        return _repeat(options.repeat)
+        try:
+            return _repeat(options.repeat, options.target)
+        except (OSError, ValueError) as error:
+            parser.error(f"--repeat {options.repeat}: {error}")
     names = options.target or list(TARGETS)
     tallies = []
     for name in names:
@@ -55,12 +66,17 @@ def main() -> int:
     return int(any(each.results["finding"] for each in tallies))
 
 
-def _repeat(path: Path) -> int:
-    name = next(
-        name for name in sorted(TARGETS, key=len, reverse=True) if path.name.startswith(name)
-    )
-    worker = Worker(TARGETS[name](), 0)
-    outcome = worker.outcome(path.read_bytes())
+def _repeat(path: Path, targets: list[str] | None) -> int:
+    content = path.read_bytes()
+    longest_first = sorted(TARGETS, key=len, reverse=True)
+    names = targets or [name for name in longest_first if path.name.startswith(name)]
+    if not names:
+        raise ValueError(
+            "the name of a finding's file begins with its target; for another file give --target, "
+            "model-raw for a model file, say"
+        )
+    worker = Worker(TARGETS[names[0]](), 0)
+    outcome = worker.outcome(content)
     worker.stop()
     print(outcome.details)
     print(f"{outcome.result}: {outcome.seconds:.3f} s, {outcome.peak / 1e6:.1f} MB")

@@ -92,6 +92,8 @@ class Watch:
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self._events is None:
             return
+        if event == "os.chmod" and isinstance(arguments[0], int):  # it was opened, by its name
+            return
         if event == "import":
             if str(arguments[0]).partition(".")[0] in MODULES:
                 self._events.append(f"import {arguments[0]}")

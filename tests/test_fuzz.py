@@ -102,6 +102,26 @@ def test_a_file_is_read_again(tmp_path):
     assert "expected '00 00'" in done.stdout
 
 
+def test_any_file_is_read_if_its_target_is_given(tmp_path):
+    path = tmp_path / "downloaded.safetensors"
+    path.write_bytes(b"nonsense")
+    command = [sys.executable, "-m", "fuzz", "--repeat", str(path)]
+    run = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 120}
+    refused = subprocess.run(command, **run)
+    assert refused.returncode == 2
+    assert "give --target, model-raw for a model file" in refused.stderr
+    done = subprocess.run([*command, "--target", "model-raw"], **run)
+    assert done.returncode == 0, done.stderr
+    assert "refused" in done.stdout
+
+
+def test_a_search_and_a_vocabulary_may_be_written_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for name in ("search", "words"):
+        tally = fuzz(TARGETS[name](), 60.0, 0, tmp_path, most=3)
+        assert tally.results["finding"] == 0, findings([tally])
+
+
 def test_a_network_that_is_half_anothers_is_seen():
     net = network(2)
     assert is_whole(net)

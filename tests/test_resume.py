@@ -375,6 +375,7 @@ def unlike(**arguments):
 
 OTHERS = {
     "samples": (plain, unlike(dataset=(X32[:100], Y[:100])), "samples: 150, now 100"),
+    "features": (plain, unlike(dataset=(2 * X32, Y)), "training data.checksum of X"),
     "targets": (plain, unlike(dataset=(X32, Y[::-1])), "checksum of y"),
     "weights": (plain, unlike(dataset=(X32, Y, np.ones(N))), "sample weights: None, now float64"),
     "type": (plain, unlike(dataset=(X32.astype(float), Y)), "type of X: float32, now float64"),
@@ -541,6 +542,31 @@ def test_a_folder_that_is_a_file_is_refused_by_name(tmp_path):
         plain().fit((X32, Y), callbacks=Checkpoint(path))
     with pytest.raises(NotADirectoryError, match=r"run is a file: expected a folder"):
         plain().fit((X32, Y), resume=path)
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
+    plain().fit((X32, Y), epochs=2, callbacks=Checkpoint(tmp_path))
+    newest = tmp_path / "checkpoint-000002.safetensors"
+    with pytest.raises(NotADirectoryError, match=r"is a file: .* give its folder, "):
+        plain().fit((X32, Y), epochs=2, resume=newest)
+    other = tmp_path / "log.csv"
+    other.touch()
+    with pytest.raises(NotADirectoryError, match=r"log.csv is a file: .* give another path"):
+        plain().fit((X32, Y), epochs=2, resume=other)
+
+
+def test_a_state_that_a_callback_does_not_have_is_named(tmp_path):
+    class Odd(Callback):
+        state_names = ("count",)
+
+    with pytest.raises(AttributeError, match=r"Odd\.state_names has 'count', .* on_train_begin"):
+        plain().fit((X32, Y), epochs=1, callbacks=[Odd(), Checkpoint(tmp_path)])
+
+
+def test_load_names_the_newest_checkpoint_of_a_folder(tmp_path):
+    plain().fit((X32, Y), epochs=2, callbacks=Checkpoint(tmp_path))
+    with pytest.raises(IsADirectoryError, match=r"newest .* is .*checkpoint-000002\.safetensors"):
+        xpnet.load(tmp_path)
 
 
 def test_a_state_that_a_file_cannot_hold_is_refused_before_training(tmp_path):

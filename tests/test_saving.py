@@ -303,6 +303,20 @@ def test_a_metric_function_is_asked_for_when_loading(data, path):
     assert xpnet.load(path, metric=size).score(data) == 60
 
 
+@pytest.mark.parametrize("name", ["size", "metric"])
+def test_a_metric_function_that_is_given_again_is_no_other_metric(data, path, name):
+    def size(y_true, y_pred):
+        return len(y_true)
+
+    size.__name__ = size.__qualname__ = name  # as of a function of a module
+    net = NeuralNetwork(1, 16, loss="softmax_cross_entropy", metric=size)
+    net.add(DenseLayer(3, (4,))).fit(data).save(path)
+    assert xpnet.load(path, metric=size).score(data) == 60
+    with pytest.warns(UserWarning, match="which a file does not hold") as warned:
+        xpnet.load(path)
+    assert len(warned) == 1
+
+
 class Normal(xpnet.ActivationLayer):
     """A layer named like one of the library's initializers."""
 

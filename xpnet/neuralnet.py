@@ -203,7 +203,8 @@ class NeuralNetwork(TrainableModel):
             last epoch; for the other epochs the history has NaN.
         resume : str or path-like, optional
             A folder of a :class:`~xpnet.callbacks.Checkpoint`. If it has checkpoints, ``fit`` goes
-            on from the newest, and ``epochs`` counts from where the first call began.
+            on from the newest, and ``epochs`` counts from where the first call began. Otherwise
+            it begins. To write checkpoints, give a ``Checkpoint`` too.
 
         Returns
         -------

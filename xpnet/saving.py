@@ -146,6 +146,8 @@ class _Reader(Giver):
         for function in self._tensors.functions:
             function.loading = False
         if metric is not None:
+            if isinstance(network.metric, UnsavedFunction) and callable(metric):
+                network.metric = None  # the function that is given takes its place: no other metric
             network.metric = metric
         return network
 

@@ -106,14 +106,18 @@ class Checkpoint(Recorder):
     A checkpoint has weights, running statistics, the optimizer and its schedule, the random
     streams, the history, and the attributes that each callback's ``state_names`` has. It is a model
     file too, which :func:`xpnet.load` reads. It is written at the end of an epoch, after all other
-    callbacks. Its name is ``checkpoint-000012.safetensors``, say.
+    callbacks. Its name is ``checkpoint-000012.safetensors``, say. It has the weights of that epoch,
+    not of the best one: for these, use the network after ``fit`` with :class:`EarlyStopping`, or
+    ``ModelCheckpoint(path, best_only=True)``.
 
     Data, network, settings and callbacks must be those of the first call: ``fit`` refuses what it
-    finds to differ, and says what. Only ``epochs`` may be larger, and settings that change no
-    result may be others. If memory, the device or the way of taking steps differ, so that results
-    agree only to rounding, ``fit`` warns. For ``fit(batches=...)``, all batches are made again from
-    the beginning and those already used are dropped, so the code that makes them must make the same
-    ones in each process. A training that a callback has ended is not continued by more epochs.
+    finds to differ, and says what; of the data, it compares sizes, types, many targets and the
+    features of the first and last rows. Only ``epochs`` may be larger,
+    and settings that change no result may be others. If memory, the device or the way of taking
+    steps differ, so that results agree only to rounding, ``fit`` warns. For ``fit(batches=...)``,
+    all batches are made again from the beginning and those already used are dropped, so the code
+    that makes them must make the same ones in each process. A training that a callback has ended is
+    not continued by more epochs.
 
     Parameters
     ----------
@@ -134,6 +138,8 @@ class Checkpoint(Recorder):
     ------
     FileExistsError
         From ``fit``: the folder has checkpoints of another training.
+    NotADirectoryError
+        From ``fit``: ``folder`` is a file.
 
     Examples
     --------

@@ -28,11 +28,18 @@ def path_of(folder: Path, epoch: int) -> Path:
 
 
 def checkpoints_in(folder: Path) -> dict[int, Path]:
-    """Return the checkpoints in a folder by epoch, the newest first; none if there is no folder."""
+    """Return the checkpoints in a folder by epoch, the newest first; none if there is no folder.
+
+    Raises
+    ------
+    NotADirectoryError
+        It is a file.
+    """
     if not folder.exists():
         return {}
     if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: expected a folder of checkpoints")
+        advice = f"give its folder, {folder.parent}" if _named(folder) else "give another path"
+        raise NotADirectoryError(f"{folder} is a file: expected a folder of checkpoints: {advice}")
     found = {
         int(name[1]): path
         for path in folder.iterdir()

@@ -73,7 +73,13 @@ def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     if path.is_dir():
-        raise IsADirectoryError(f"{path}: a folder; give the path of a file in it")
+        inside = sorted(each.name for each in path.glob("checkpoint-*.safetensors"))
+        advice = (
+            f"the newest checkpoint in it is {path / inside[-1]}"
+            if inside
+            else "give the path of a file in it"
+        )
+        raise IsADirectoryError(f"{path}: a folder: {advice}")
     if not path.is_file():
         raise ModelFileError("not a regular file")
     with path.open("rb") as file:  # once, as another process may replace the file meanwhile

@@ -46,6 +46,14 @@ class Run:
 
     def note_states(self) -> None:
         """Copy the callbacks' states, as of the end of an epoch."""
+        for each in self.callbacks:
+            for name in each.state_names:
+                if not hasattr(each, name):
+                    kind = type(each).__name__
+                    raise AttributeError(
+                        f"{kind}.state_names has {name!r}, but the {kind} has no such attribute: "
+                        "set it in the constructor or in on_train_begin"
+                    )
         self.states = [
             {name: _copied(getattr(each, name)) for name in each.state_names}
             for each in self.callbacks

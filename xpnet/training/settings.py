@@ -68,6 +68,8 @@ def warn_of_same_name(
     old: Metric | MetricFunction | None, new: Metric | MetricFunction | None
 ) -> None:
     """Warn of another metric that the history cannot tell from the old one."""
+    if old is None or new is None:
+        return
     is_same = old is new or (type(old) is type(new) and isinstance(old, Metric))
     if is_same and getattr(old, "__dict__", None) == getattr(new, "__dict__", None):
         return

@@ -12,6 +12,8 @@ from ...data.stored import numpy_type
 
 _COMPARED = 1 << 15
 """About how many numbers of targets are compared, from all over the data."""
+_ENDS = 4
+"""How many rows of features are compared, at either end of the data."""
 
 
 def summary(data: Dataset, whole: bool = True) -> dict[str, Any]:
@@ -21,8 +23,8 @@ def summary(data: Dataset, whole: bool = True) -> dict[str, Any]:
     ----------
     data : Dataset
     whole : bool, default True
-        Whether these are all samples, and not a batch of them: then their number counts, and a
-        checksum of some of their targets.
+        Whether these are all samples, and not a batch of them: then their number counts, and
+        checksums of some of their targets and features.
     """
     weight, y = data.sample_weight, data.y
     found: dict[str, Any] = {"samples": len(data)} if whole else {}
@@ -31,10 +33,21 @@ def summary(data: Dataset, whole: bool = True) -> dict[str, Any]:
         "type of X": str(np.dtype(data.features.dtype)),
         "type of sample weights": None if weight is None else str(numpy_type(weight)),
     }
+    if whole:
+        ends = [data.X[:_ENDS], data.X[max(len(data) - _ENDS, 0) : len(data)]]
+        dense = [each.toarray() if hasattr(each, "toarray") else each for each in ends]
+        found["checksum of X"] = _checksum([np.asarray(to_host(each)) for each in dense])
     if y is not None:
         found |= {"shape of a target": list(y.shape[1:]), "type of y": str(numpy_type(y))}
         if whole:
             rows = max(_COMPARED // max(math.prod(y.shape[1:]), 1), 1)
             some = to_host(y[:: max(math.ceil(len(data) / rows), 1)])
-            found["checksum of y"] = f"{zlib.crc32(np.ascontiguousarray(some).tobytes()):08x}"
+            found["checksum of y"] = _checksum([some])
     return found
+
+
+def _checksum(arrays: list[np.ndarray]) -> str:
+    found = 0
+    for array in arrays:
+        found = zlib.crc32(np.ascontiguousarray(array).tobytes(), found)
+    return f"{found:08x}"
