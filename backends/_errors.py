@@ -64,3 +64,25 @@ def shown(value: Any) -> str:
         return f"a whole number of {value.bit_length():,} bits"
     text = " ".join(text.split())
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-50:]}"
+
+
+def printable(message: object, longest: int | None = None) -> str:
+    r"""Return a message on one line, with escapes in place of what controls a terminal.
+
+    It may repeat names that come from a file.
+
+    Parameters
+    ----------
+    message : object
+    longest : int, optional
+        How many characters are kept.
+
+    Examples
+    --------
+    >>> printable("no\x07 column")
+    'no\\x07 column'
+    """
+    line = " ".join(str(message).split())
+    if longest is not None and len(line) > longest:
+        line = f"{line[:longest]} ..."
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)

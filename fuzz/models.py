@@ -14,7 +14,7 @@ import xpnet
 from tests.damage import changed_json, changed_tensors, changed_text, contents
 from xpnet.model_files.container import checksum
 
-from .damage import damaged, damaged_json
+from .damage import MODULES, damaged, damaged_json
 from .target import Target
 
 _KEY = "xpnet"
@@ -57,11 +57,14 @@ class Description(_Models):
     def content(self, random: Random) -> bytes:
         """Return a file with another description."""
         arrays, tree = _opened(random.choice(_files()))
-        match random.randrange(5):
+        match random.randrange(6):
             case 0 | 1:
                 return _signed(damaged_json(tree, random), arrays)
             case 2 | 3:
                 return _signed(json.dumps(changed_json(tree, random)), arrays)
+            case 4:
+                _aim(tree, random)
+                return _signed(json.dumps(tree), arrays)
             case _:
                 return _signed(changed_text(tree, random), arrays)
 
@@ -81,6 +84,25 @@ class Tensors(_Models):
                 _change(arrays, random)
         content = _signed(json.dumps(tree), arrays)
         return _with_header(content, random) if random.random() < 0.2 else content
+
+
+def _aim(tree: Any, random: Random) -> None:
+    """Change what chance alone hardly finds: a module, a method, or all sizes of a layer."""
+    layer = random.choice(tree["layers"])
+    part = random.choice([layer, tree["loss"], tree["optimizer"], tree["network"]])
+    match random.randrange(3):
+        case 0:
+            part["module"], part["class"] = random.choice(MODULES), random.choice(("x", "Layer"))
+        case 1:
+            part.setdefault("attributes", {})[random.choice(_METHODS)] = 1
+        case _:
+            n = random.choice((12_000, 10**9, 2**62))
+            layer = next(each for each in tree["layers"] if each["class"] == "DenseLayer")
+            layer["arguments"] |= {"n_units": n, "input_shape": {"tuple": [n]}}
+            tree["layers"], layer["input_shape"] = [layer], [n]
+
+
+_METHODS = ("forward_propagation", "predict", "loss_and_derivative", "layers", "backend")
 
 
 @cache

@@ -262,6 +262,15 @@ def test_bad_files_are_one_line_and_status_2(flowers, capsys, tmp_path):
         assert message in errors
 
 
+def test_messages_leave_the_terminal_alone(flowers, capsys, tmp_path):
+    path = tmp_path / "hostile.csv"
+    path.write_text("a\x1b[2J,b\u202e\n1,2\n", encoding="utf-8")
+    status, _, error = run(capsys, "train", str(path), "--target", "c")
+    assert status == 2
+    assert "a\\x1b[2J" in error
+    assert error.rstrip("\n").isprintable()
+
+
 def test_a_machine_without_the_device_is_one_line_and_status_1(capsys, monkeypatch):
     monkeypatch.setattr("xpnet.backends._cupy.find_spec", lambda name: None)
     status, output, errors = run(capsys, "train", "digits", "--device", "cuda")

@@ -74,6 +74,13 @@ def test_the_same_seed_makes_the_same_files(name):
     assert input_of(target, 8, 0) != files[0]
 
 
+@pytest.mark.parametrize("words", ['"module": "antigravity"', '"predict": 1', '"n_units": 12000'])
+def test_some_files_are_aimed_at_what_chance_hardly_finds(words):
+    target = TARGETS["model-json"]()
+    files = (input_of(target, 0, number).replace(b"\\", b"") for number in range(400))
+    assert sum(words.encode() in content for content in files) > 1
+
+
 def test_findings_are_counted_and_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     tally = fuzz(Failing(), 60.0, 0, tmp_path, most=20)

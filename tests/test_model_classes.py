@@ -180,3 +180,57 @@ def test_pickles_and_copies_name_the_version(monkeypatch, recwarn):
     with pytest.warns(UserWarning, match=r"pickled by xpnet 0\.\d+\.\d+, and this is xpnet 9\.9"):
         other = pickle.loads(raw)
     np.testing.assert_array_equal(other.predict(X), net.predict(X))
+
+
+# ---- attributes of a user's network that are layers
+
+
+class WithNamedLayers(NeuralNetwork):
+    """Keeps its layers under names of its own, too."""
+
+    def __init__(self, width):
+        super().__init__(2, 4, seed=0)
+        self.head, self.schedule = DenseLayer(1), xpnet.ReduceOnPlateau(0.1)
+        self.body = [DenseLayer(width, (3,)), xpnet.ReLUActivation()]
+        for layer in (*self.body, self.head):
+            self.add(layer)
+
+
+def test_attributes_that_are_layers_of_the_network_are_the_same_ones_again(tmp_path):
+    net = WithNamedLayers(5).fit((X, X[:, :1]))
+    net.save(tmp_path / "net")
+    again = xpnet.load(tmp_path / "net")
+    assert again.head is again.layers[2]
+    assert all(a is b for a, b in zip(again.body, again.layers[:2], strict=True))
+    np.testing.assert_array_equal(again.head.weights, net.head.weights)
+    again.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "net").read_bytes()
+
+
+def test_such_a_network_is_resumed(tmp_path):
+    net = WithNamedLayers(5).fit((X, X[:, :1]), callbacks=[xpnet.Checkpoint(tmp_path)])
+    again = WithNamedLayers(5)
+    again.fit((X, X[:, :1]), callbacks=[xpnet.Checkpoint(tmp_path)], resume=tmp_path)
+    assert again.head is again.layers[2]
+    np.testing.assert_array_equal(again.head.weights, net.head.weights)
+
+
+@pytest.mark.parametrize("kind", ["layer", "schedule"])
+def test_a_part_beside_the_network_that_has_learned_is_not_lost_without_a_word(kind, tmp_path):
+    net = WithNamedLayers(5)
+    if kind == "layer":
+        net.aside = WithNamedLayers(5).layers[0]
+    else:
+        net.schedule.observe(1.0)
+    with pytest.raises(TypeError, match="that has learned something"):
+        net.save(tmp_path / "net")
+
+
+def test_a_file_cannot_refer_to_layers_that_are_not_there(tmp_path):
+    path = tmp_path / "net"
+    WithNamedLayers(5).save(path)
+    for place, index in (("network", 3), ("loss", 0)):
+        arrays, content = contents(path)
+        content[place]["attributes"]["head"] = {"layer": index}
+        with pytest.raises(ModelFileError, match=f"no layer {index} to refer to"):
+            xpnet.load(write_signed(tmp_path / "changed", arrays, content))

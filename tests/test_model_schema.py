@@ -165,6 +165,40 @@ def test_what_the_schema_refuses(name, sound, tmp_path):
     assert words in str(caught.value)
 
 
+ODD = "\x1b[2J\n\u202e" + "x" * 10_000
+"""A name that clears a terminal, turns the text around and is very long."""
+
+ODDLY_NAMED = {
+    "argument": put("layers", 1, "arguments", ODD, value=1),
+    "argument of the network": put(*ARGUMENTS, ODD, value=1),
+    "value": put("layers", 1, "arguments", ODD, value={"bad": 1}),
+    "state": put("layers", 1, "state", ODD, value=1),
+    "column": put("history", "dict", 0, value=[ODD, ["x"]]),
+    "class": put("loss", "class", value=ODD),
+    "field": put(ODD, value=1),
+}
+
+
+@pytest.mark.parametrize("name", ODDLY_NAMED)
+def test_messages_are_short_and_leave_terminals_alone(name, sound, tmp_path):
+    arrays, content = changed(sound, ODDLY_NAMED[name])
+    path = write_signed(tmp_path / "net", arrays, content)
+    with pytest.raises(ModelFileError) as caught:
+        xpnet.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1200
+
+
+def test_the_warning_about_a_function_is_short_and_leaves_terminals_alone(sound, tmp_path):
+    arrays, content = changed(sound, put("metric", value={"function": ODD}))
+    path = write_signed(tmp_path / "net", arrays, content)
+    with pytest.warns(UserWarning, match="which a file does not hold") as caught:
+        xpnet.load(path)
+    assert str(caught[0].message).isprintable()
+    assert len(str(caught[0].message)) < 1200
+
+
 def large(kind):
     """Return a change that makes the first layer very large."""
 

@@ -32,6 +32,7 @@ from . import (
     train_test_split,
 )
 from .backends import DeviceUnavailableError, available_backends, ops, resolve, to_host
+from .backends._errors import printable
 from .cli_files import (
     INTERRUPTED,
     TERMINATED,
@@ -147,7 +148,7 @@ def _print_message(message: str) -> None:
     """Print a message in one line on standard error, with options in place of arguments."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(f"xpnet: {' '.join(with_option_names(message).split())}", file=sys.stderr)
+            print(f"xpnet: {printable(with_option_names(message))}", file=sys.stderr)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

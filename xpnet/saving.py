@@ -4,13 +4,14 @@ import os
 from typing import Any
 
 from .backends import resolve
+from .backends._errors import printable, shown
 from .backends._warnings import warn
 from .common.checks import check_path
 from .metrics import Metric
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
 from .model_files.describing import Tensors, UnsavedFunction, decode
-from .model_files.forms import is_of_machine
+from .model_files.forms import MOST_TOLD, is_of_machine
 from .model_files.giving import TRAINING, Giver
 from .model_files.kinds import Classes, Custom
 from .model_files.reading import read
@@ -89,17 +90,16 @@ def load(
         tensors = Tensors(home, arrays, classes)
         network = _Reader(content, tensors).network(device, backend, metric)
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from error
+        raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
     except Exception as error:
         if is_of_machine(error):
             raise
-        raise ModelFileError(
-            f"{path}: the network cannot be built: {type(error).__name__}: {error}"
-        ) from error
+        reason = f"{type(error).__name__}: {printable(error, MOST_TOLD)}"
+        raise ModelFileError(f"{path}: the network cannot be built: {reason}") from error
     if isinstance(network.metric, UnsavedFunction):
         name, network.metric = network.metric.name, None
         warn(
-            f"the network's metric was the function {name!r}, which a file does not hold: "
+            f"the network's metric was the function {shown(name)}, which a file does not hold: "
             "give it with load(path, metric=...)"
         )
     return network

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any, Self
 
+from ..backends._errors import printable
 from ..backends._warnings import warn
 from ..common.checks import check_path
 from ..training.history import History
@@ -12,7 +13,7 @@ from ..training.run import Run, differences
 from ..training.trainable import TrainableModel
 from .container import write
 from .describing import Tensors, decode
-from .forms import ModelFileError
+from .forms import MOST_TOLD, ModelFileError
 from .giving import TRAINING
 from .reading import read
 from .restoring import FREE, Restorer, all_or_nothing, origin_of
@@ -220,7 +221,7 @@ class Resumption:
                 ]
                 tensors.check_used()
         except ModelFileError as error:
-            raise ModelFileError(f"{path}: {error}") from error
+            raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
         run.first, run.has_ended = training["first"], training["has_ended"]
         run.origin, run.way, run.source = training["origin"], training["way"], self._folder
 

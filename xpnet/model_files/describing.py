@@ -36,6 +36,9 @@ class Tensors:
     ----------
     functions : list of UnsavedFunction
         All that stand in for functions which the file names.
+    layers : list of Layer
+        Those of the network, while its own attributes are encoded or decoded: these may refer to
+        them.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Tensors:
         self.backend, self.classes = backend, classes or Classes()
         self.arrays = dict(arrays or {})
         self.functions: list[UnsavedFunction] = []
+        self.layers: list[Layer] = []
         self._uses = dict.fromkeys(self.arrays, 0)
         self._parameters: dict[type, list[Parameter]] = {}
 
@@ -111,7 +115,7 @@ class UnsavedFunction:
         if self.loading:
             return np.zeros(shape)
         raise ValueError(
-            f"the initializer was the function {self.name!r}, which a file cannot hold: set "
+            f"the initializer was the function {shown(self.name)}, which a file cannot hold: set "
             "layer.initializer before the layer is initialised again"
         )
 
@@ -297,6 +301,9 @@ def encode(
         return {kind.__name__: each(value)}
     if kind is dict:
         return {"dict": list(zip(each(value), each(value.values()), strict=True))}
+    for index, layer in enumerate(tensors.layers):
+        if value is layer:
+            return {"layer": index}
     if isinstance(value, KINDS):
         return {"part": describe(value, name, tensors)}
     if is_array(value) and not isinstance(value, np.generic) and _can_be_stored(value):
@@ -330,6 +337,10 @@ def decode(value: Any, tensors: Tensors) -> Any:
         return np.dtype(content[0]).type(content[1])
     if form == "bytes":
         return bytes.fromhex(content)
+    if form == "layer":
+        if content >= len(tensors.layers):
+            raise ModelFileError(f"there is no layer {shown(content)} to refer to")
+        return tensors.layers[content]
     if form == "part":
         return build(content, tensors)
     if form == "dict":

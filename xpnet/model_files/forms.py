@@ -11,6 +11,9 @@ from ..backends._errors import DeviceUnavailableError, shown
 
 Check = Callable[[Any, str], None]
 
+MOST_TOLD = 1000
+"""How many characters a message says about a file."""
+
 
 class ModelFileError(ValueError):
     """The file is not a network that xpnet saved, or it was truncated or altered."""

@@ -134,6 +134,7 @@ class Giver:
 
     def _give_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
         """Set a network's attributes: names of features and classes, and those of a user."""
+        self._tensors.layers = network.layers
         given = self._decoded(attributes)
         check_names(given, network.layers[0].input_shape())
         for name, value in given.items():

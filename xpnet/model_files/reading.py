@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..backends._errors import shown
+from ..backends._errors import printable, shown
 from ..common.checks import check_path
 from ..common.version import VERSION
 from .container import KEY, TYPES, checksum
-from .forms import ModelFileError, fields, text
+from .forms import MOST_TOLD, ModelFileError, fields, text
 from .schema import FILE, FORMATS
 from .strict_json import parse
 
@@ -35,7 +35,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     try:
         return _read(path)
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from error
+        raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -120,6 +120,7 @@ VALUES: dict[str, Check] = {
     "frozenset": list_of(_key),
     "dict": _pairs,
     "part": fields(_DESCRIPTION),
+    "layer": whole(0),  # one of the network's, to which an attribute of a user's network refers
     "function": text,  # its name
 }
 """For each form of a value that JSON lacks, the check of its content."""

@@ -130,17 +130,39 @@ class Writer:
             if name not in _MADE_ANEW
         }
         more = {}
+        self.tensors.layers = net.layers
         for name, value in vars(net).items():
             if name in arguments or name in _MADE_ANEW:
                 continue
             # A NeuralNetwork does not need attributes that a user put on it: skip complex ones.
             if cls is self._kind and not hasattr(cls, name) and not _is_plain(value):
                 continue
+            if _holds(value, self._would_lose_its_state):
+                raise TypeError(
+                    f"{type(net).__name__} cannot be saved: its attribute {name!r} holds a layer "
+                    "or another part that has learned something, but is not among the network's "
+                    "layers. Add it to the network, or set the attribute to None before you save"
+                )
             more[name] = self._encode(
                 value, f"network.{name}", f"{type(net).__name__}'s attribute {name!r}"
             )
+        self.tensors.layers = []
         names = {"class": cls.__qualname__, "module": cls.__module__}
         return {**names, "arguments": arguments, "attributes": more}
+
+    def _would_lose_its_state(self, value: Any) -> bool:
+        """Whether a value is a part whose state would not be in the file."""
+        if not isinstance(value, KINDS) or any(value is layer for layer in self._network.layers):
+            return False
+        names = names_of_state(value)
+        tensors, comparison = Tensors(self._network.backend), Comparison()
+        description = json.loads(json.dumps(describe(value, "", tensors)))
+        try:
+            again = build(description, tensors, type(value))
+        except ModelFileError:
+            return True
+        then, now = ({each: getattr(part, each, None) for each in names} for part in (again, value))
+        return comparison.difference(then, now, "") is not None
 
     def _encode(self, value: Any, name: str, what: str) -> Any:
         return encode(value, name, what, self.tensors)
