@@ -1,9 +1,6 @@
 """``fit(resume=...)``: a training that was broken off comes to the same result, bit for bit."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,7 +8,18 @@ import numpy as np
 import pytest
 
 import xpnet
-from tests.resuming import EPOCHS, KINDS, X32, N, Y, classifier, differences, result, train
+from tests.resuming import (
+    EPOCHS,
+    KINDS,
+    X32,
+    N,
+    Y,
+    classifier,
+    differences,
+    result,
+    start,
+    train,
+)
 from xpnet import (
     SGD,
     Adam,
@@ -82,21 +90,6 @@ def test_more_epochs_go_on_further(kind, whole, tmp_path):
 
 
 # ---- processes that are killed
-
-
-def start(kind, folder):
-    command = [sys.executable, "-m", "tests.resuming", kind, str(folder)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        env=environment,
-        text=True,
-    )
-    process.stdout.readline()  # "begun"
-    return process
 
 
 @pytest.mark.parametrize("number", range(12))
