@@ -226,7 +226,7 @@ class TestFilesThatAreNotRight:
             xpnet.load(tmp_path / "none.safetensors")
 
     def test_a_folder(self, tmp_path):
-        with pytest.raises(IsADirectoryError, match="there is no such file, but it is a folder"):
+        with pytest.raises(IsADirectoryError, match="a folder, not a file"):
             xpnet.load(tmp_path)
 
     def test_no_path(self):

@@ -12,7 +12,7 @@ import pytest
 import xpnet
 from xpnet.common.replacing import NotAPlainFileError
 from xpnet.model_files.container import write
-from xpnet.model_files.tensors import _CODES, plain, write_tensors
+from xpnet.model_files.tensors import CODES, plain, write_tensors
 
 posix = pytest.mark.skipif(os.name != "posix", reason="a test of POSIX systems")
 
@@ -31,7 +31,7 @@ def test_tensors_are_written_as_the_library_writes_them(seed):
     for _ in range(choose.randint(1, 8)):
         name = "".join(choose.choices('abé."\\\n0_\u2028\x7f\x01', k=choose.randint(1, 6)))
         shape = [choose.randint(0, 3) for _ in range(choose.randint(0, 3))]
-        arrays[name] = rng.integers(0, 2, shape).astype(choose.choice(list(_CODES)))
+        arrays[name] = rng.integers(0, 2, shape).astype(choose.choice(list(CODES)))
     metadata = {"xpnet": choose.choice(["", 'é{"x": "\\n"}'])}
     file = io.BytesIO()
     write_tensors(file, arrays, metadata)

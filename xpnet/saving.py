@@ -9,7 +9,7 @@ from .common.checks import check_path
 from .metrics import Metric
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
-from .model_files.describing import Tensors, UnsavedFunction, decode
+from .model_files.describing import Tensors, UnsavedFunction
 from .model_files.forms import is_of_machine
 from .model_files.giving import TRAINING, Giver
 from .model_files.kinds import Classes, Custom
@@ -30,8 +30,8 @@ def load(
 ) -> NeuralNetwork:
     """Read a network from a file that ``save`` wrote, on any device.
 
-    Files from strangers are safe to load. Nothing in a file is run or imported, and time and memory
-    are in proportion to the file's size; classes of your own get arguments from the file, though.
+    Files from strangers are safe to load: nothing in a file is run or imported, and time and memory
+    are in proportion to its size. But your own classes get arguments from the file.
 
     Parameters
     ----------
@@ -42,10 +42,10 @@ def load(
         Replaces the network's metric. A metric that was a function has to be given here, as a
         file cannot hold it.
     custom : list of class, or dict of str to class, optional
-        Your own classes of layers, losses and so on that the file may have. With a dict, its keys
-        are the names in the file, with or without the module: ``{"Scale": NewScale}``. Classes that
-        are not given are looked for among those that the program has imported: by module and name,
-        or else by name if there is only one.
+        Your own classes of layers, losses and so on that the file may name. The keys of a dict are
+        the names in the file, with or without the module: ``{"Scale": NewScale}``. A class that is
+        not given is looked up among those that the program has defined: by module and name, or by
+        name alone if there is only one.
 
     Returns
     -------
@@ -136,9 +136,7 @@ class _Reader(Giver):
         # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
         self._give_part(network._new_optimizer, content[name], name, network)
-        network.history.update(decode(content["history"], self._tensors))
-        network.history.metric_name, network.history.metric_mode = content["history_metric"]
-        network.history.incomplete = tuple(content.get("history_incomplete", ()))
+        self._give_history(network.history, content)
         self._give_attributes(network, content["network"]["attributes"])
         if TRAINING in content:  # of a checkpoint, which only fit(resume=...) needs
             self._tensors.pass_over(TRAINING)

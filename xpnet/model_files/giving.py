@@ -1,4 +1,4 @@
-"""Gives a network what a file has: the state of a new network, or of one that is resumed."""
+"""Makes the parts of a network from a file and sets their state, for `load` and for resuming."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from ..data.stored import numpy_type
 from ..layers import Layer
 from ..model import Model
 from ..optimizers import Optimizer
+from ..training.history import History
 from .describing import Tensors, build, decode
 from .forms import ModelFileError, is_of_machine
 from .kinds import KINDS, is_of_library
@@ -28,12 +29,12 @@ from .parts import (
 )
 
 TRAINING = "training"
-"""The part of a checkpoint that a model file does not have, and the prefix of its tensors."""
+"""The field that only checkpoints have, and the prefix of the names of its tensors."""
 
 _SPARE = 1_000_000
-"""How many numbers a layer may make more than its tensors have: small arrays that it does not keep.
+"""How many more numbers than its tensors have a layer may make, e.g. in arrays it does not keep.
 
-So a tensor that is too small is refused with its shape and the shape that is expected.
+This also lets a small layer with a wrong tensor be refused with the actual and expected shapes.
 """
 
 
@@ -126,11 +127,18 @@ class Giver:
                 value = self._tensors.take(full)
             setattr(part, name, self._fitting(part, name, value, full, model))
         if state:
-            raise ModelFileError(f"{prefix} has a state {sorted(state)} that its class does not")
+            raise ModelFileError(f"{prefix} has the state {sorted(state)}, which its class lacks")
         try:
             check_numbers(part)
         except ValueError as error:
             raise ModelFileError(f"{prefix}, a {type(part).__name__}: {error}") from error
+
+    def _give_history(self, history: History, content: Mapping[str, Any]) -> None:
+        """Replace a history's columns and metric by those of a file."""
+        history.clear()
+        history.update(decode(content["history"], self._tensors))
+        history.metric_name, history.metric_mode = content["history_metric"]
+        history.incomplete = tuple(content.get("history_incomplete", ()))
 
     def _give_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
         """Set a network's attributes: names of features and classes, and those of a user."""
@@ -147,7 +155,7 @@ class Giver:
         without_float64 = backend.wide_dtype != "float64"
         wide = name in getattr(part, "wide_names", ())
         any_float = without_float64 or takes_any_float(part)
-        # A device without float64 had the network's type for these.
+        # A device without float64 keeps these in the network's type.
         any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
         reason = misfit(value, expected_value(part, name, value, model), full, any_float)
         if reason is not None:

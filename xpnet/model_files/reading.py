@@ -1,4 +1,4 @@
-"""Reading a file: its header, its JSON and its tensors, from bytes that nobody vouches for."""
+"""Reading a file that cannot be trusted: its header, its JSON and its tensors."""
 
 import os
 import stat
@@ -15,22 +15,10 @@ from .container import KEY, checksum
 from .forms import ModelFileError, fields, text
 from .schema import FILE, FORMATS
 from .strict_json import parse
+from .tensors import CODES
 
-_TYPES = {
-    "BOOL": "bool",
-    "I8": "int8",
-    "I16": "int16",
-    "I32": "int32",
-    "I64": "int64",
-    "U8": "uint8",
-    "U16": "uint16",
-    "U32": "uint32",
-    "U64": "uint64",
-    "F16": "float16",
-    "F32": "float32",
-    "F64": "float64",
-}
-"""The types of tensors that a network can have, by their names in safetensors."""
+_TYPES = {code: name for name, code in CODES.items()}
+"""The NumPy types of tensors that a network can have, by their names in safetensors."""
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -42,7 +30,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
-        Of the path itself.
+        There is no such file, or it cannot be opened.
     ModelFileError
         The file is not one that xpnet wrote, or not as it was written. The message begins with the
         path.
@@ -89,7 +77,7 @@ def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     if path.is_dir():
-        raise IsADirectoryError(f"{path}: there is no such file, but it is a folder")
+        raise IsADirectoryError(f"{path}: a folder, not a file")
     if not path.is_file():
         raise ModelFileError("not a regular file")
     with path.open("rb") as file:  # once, as another process may replace the file meanwhile
@@ -113,7 +101,7 @@ def _entry(raw: bytes) -> dict[str, Any]:
         raise _incomplete(error) from error
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(header, dict) or not isinstance(metadata, dict | None):
-        raise _incomplete("its header is no list of tensors")
+        raise _incomplete("its header does not list tensors")
     if metadata is None or type(metadata.get(KEY)) is not str:
         raise ModelFileError("a safetensors file, but not one that xpnet wrote")
     try:
@@ -137,8 +125,8 @@ def _tensors(raw: bytes) -> dict[str, np.ndarray]:
         shape, dtype = tensor["shape"], _TYPES.get(tensor["dtype"])
         if dtype is None:
             raise ModelFileError(
-                f"the tensor {shown(name)} has the type {tensor['dtype']}: expected a type of "
-                f"NumPy, such as F32"
+                f"the tensor {shown(name)} has the type {tensor['dtype']}: expected one of "
+                f"{', '.join(_TYPES)}"
             )
         try:
             arrays[name] = np.frombuffer(tensor["data"], dtype).reshape(shape)

@@ -87,7 +87,7 @@ class Origin:
 
 
 class Restorer(Giver):
-    """Gives a network the state of a file, in place of all that training has changed.
+    """Gives a network the state in a file, in place of everything that training changes.
 
     The network's layers stay the same objects.
 
@@ -97,8 +97,8 @@ class Restorer(Giver):
     tensors : Tensors
         Those of the file, on the network's backend.
     origin : dict
-        What :func:`origin_of` returned when the file's training began. What differs from it was
-        changed by a callback, and is changed here too.
+        What :func:`origin_of` returned when the file's training began. A callback has changed what
+        differs from it, and it is changed here too.
     """
 
     def __init__(self, content: dict[str, Any], tensors: Tensors, origin: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ class Restorer(Giver):
         self._now: dict[str, Any] = json.loads(json.dumps(description))
 
     def restore(self, network: TrainableModel) -> None:
-        """Give the network everything.
+        """Give the network the file's state.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Restorer(Giver):
         for index, (layer, each) in enumerate(zip(net.layers, content["layers"], strict=True)):
             now, then = (side["layers"][index]["arguments"] for side in (self._now, self._origin))
             if now != then:
-                # Values that a constructor has checked; it leaves out what it does not keep.
+                # The constructor checks the values; those that it does not keep are skipped.
                 made = build(each, self._tensors)
                 for key in filter(lambda key: now[key] != then.get(key), each["arguments"]):
                     if key in vars(made):
@@ -138,11 +138,7 @@ class Restorer(Giver):
         net.parameters = Parameters(net.layers, net.regularizer)
         _become(net, "optimizer", self._made("optimizer", net))
         _become(net, "_new_optimizer", self._made("new_optimizer", net))
-        history = net.history
-        history.clear()
-        history.update(decode(content["history"], self._tensors))
-        history.metric_name, history.metric_mode = content["history_metric"]
-        history.incomplete = tuple(content.get("history_incomplete", ()))
+        self._give_history(net.history, content)
         self._give_attributes(net, settings["attributes"])
 
     def _made(self, name: str, network: TrainableModel) -> Any:
@@ -153,7 +149,7 @@ class Restorer(Giver):
 
 
 def _become(network: TrainableModel, name: str, new: Any) -> None:
-    """Give an optimizer the content of another, or replace it by one of another class."""
+    """Give an optimizer the attributes of another; replace it if their classes differ."""
     old = getattr(network, name)
     if type(old) is type(new):
         vars(old).clear()

@@ -1,7 +1,8 @@
 """Writing tensors in the format of safetensors, one after another.
 
-The library itself gives either a file of its own making, with permissions of its own, or the whole
-content in memory, twice. What is written here is its format to the byte, which tests compare.
+The safetensors library either creates the file itself, with its own permissions, or returns the
+whole content, which takes the memory twice. What is written here is the same to the byte; tests
+compare the two.
 """
 
 import json
@@ -10,14 +11,14 @@ from typing import BinaryIO
 
 import numpy as np
 
-_CODES = {
+CODES = {
     "uint64": "U64", "int64": "I64", "float64": "F64", "float32": "F32", "uint32": "U32",
     "int32": "I32", "float16": "F16", "uint16": "U16", "int16": "I16", "int8": "I8", "uint8": "U8",
     "bool": "BOOL",
 }  # fmt: skip
-"""The format's name of each type, the largest types first: then each number is aligned."""
+"""The format's name of each NumPy type; the largest come first, so that each number is aligned."""
 
-_ORDER = {name: place for place, name in enumerate(_CODES)}
+_ORDER = {name: place for place, name in enumerate(CODES)}
 
 
 def plain(name: str, array: np.ndarray) -> np.ndarray:
@@ -28,10 +29,10 @@ def plain(name: str, array: np.ndarray) -> np.ndarray:
     TypeError
         The format has no such type.
     """
-    if array.dtype.name not in _CODES:
+    if array.dtype.name not in CODES:
         raise TypeError(
             f"the tensor {name!r} has the type {array.dtype.name}, which a file cannot hold: "
-            f"expected one of {', '.join(_CODES)}"
+            f"expected one of {', '.join(CODES)}"
         )
     return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
 
@@ -44,7 +45,7 @@ def header(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> byt
         array = arrays[name]
         start, end = end, end + array.nbytes
         content[name] = {
-            "dtype": _CODES[array.dtype.name],
+            "dtype": CODES[array.dtype.name],
             "shape": list(array.shape),
             "data_offsets": [start, end],
         }
