@@ -55,7 +55,7 @@ def breaking_at(epoch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Return the results of trainings without a break, by kind."""
+    """Return the results of trainings without an interruption, by kind."""
     made = {}
 
     def of(kind):
@@ -286,7 +286,7 @@ def test_the_checkpoint_before_a_damaged_one_is_taken(tmp_path):
     assert files(tmp_path) == [7, 8]
     for path in tmp_path.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(ModelFileError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFileError, match="all checkpoints are damaged"):
         net.fit((X32, Y), epochs=9, **arguments)
 
 
@@ -362,7 +362,7 @@ def test_another_training_is_refused_before_anything_changes(what, tmp_path):
     if what not in ("optimizer", "rate"):
         net.optimizer = SGD(0.1) if net.history.epochs == 0 else net.optimizer
     before, epochs = parameters(net), net.history.epochs
-    with pytest.raises(ValueError, match=rf"is of another training .*{message}.*Give fit what"):
+    with pytest.raises(ValueError, match=rf"is of another training .*{message}.*give fit what"):
         net.fit(**{"callbacks": callbacks} | arguments, resume=tmp_path)
     np.testing.assert_array_equal(parameters(net), before)
     assert net.history.epochs == epochs

@@ -1,4 +1,4 @@
-"""Checkpoints: model files with the state of a training, from which it is resumed."""
+"""Checkpoints: model files that also hold the state of a training, to resume it."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def path_of(folder: Path, epoch: int) -> Path:
 
 
 def checkpoints_in(folder: Path) -> dict[int, Path]:
-    """Return the checkpoints in a folder by epoch, the newest first; none if there is no folder."""
+    """Return the checkpoints in a folder by epoch, the newest first; a folder need not exist."""
     if not folder.exists():
         return {}
     found = {int(name[1]): path for path in folder.iterdir() if (name := _named(path))}
@@ -40,7 +40,7 @@ def _named(path: Path) -> re.Match[str] | None:
 
 
 class CheckpointContent:
-    """What a checkpoint holds: a network, and the run of which it is a part.
+    """What a checkpoint holds: a network, and its run.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class CheckpointContent:
 
 
 class Resumption:
-    """Goes on with the run whose checkpoints are in a folder.
+    """Restores the run whose checkpoints are in a folder.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Resumption:
     Raises
     ------
     ValueError
-        ``fit`` was asked for both.
+        ``restart`` is True.
     """
 
     def __init__(self, folder: Path, kind: type, restart: bool = False) -> None:
@@ -109,22 +109,20 @@ class Resumption:
         return None if given is None else cls(check_path("resume", given), kind, restart)
 
     def __call__(self, network: TrainableModel, run: Run) -> None:
-        """Give a network and its run the state of the newest checkpoint that is whole.
-
-        Without any checkpoint, nothing changes.
+        """Give a network and its run the state of the newest undamaged checkpoint, if any.
 
         Raises
         ------
         ValueError
-            It is of another training.
+            It belongs to another training.
         ModelFileError
-            No checkpoint is whole.
+            All checkpoints are damaged.
         """
         newest = self._newest()
         if newest is None:
             return
-        path, content, tensors = newest[0], newest[1], Tensors(network.backend, newest[2])
-        training = content[TRAINING]
+        path, content, arrays = newest
+        tensors, training = Tensors(network.backend, arrays), content[TRAINING]
         self._check(path, content, network, run)
         try:
             with all_or_nothing(network):
@@ -141,14 +139,13 @@ class Resumption:
         run.origin, run.way, run.source = training["origin"], training["way"], self._folder
 
     def _newest(self) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
-        """Return path, content and tensors of the newest checkpoint that is whole; or None."""
-        paths = list(checkpoints_in(self._folder).values())
+        """Return path, content and tensors of the newest undamaged checkpoint, if any."""
         damaged = []
-        for path in paths:
+        for path in checkpoints_in(self._folder).values():
             try:
                 content, arrays = read(path)
                 if TRAINING not in content:
-                    raise ModelFileError(f"{path}: a model file, but no checkpoint")
+                    raise ModelFileError(f"{path}: a model file, but not a checkpoint")
             except ModelFileError as error:
                 damaged.append(str(error))
                 continue
@@ -157,8 +154,8 @@ class Resumption:
             return path, content, arrays
         if damaged:
             raise ModelFileError(
-                f"{self._folder}: no checkpoint is whole ({'; '.join(damaged)}). To begin afresh, "
-                "remove them"
+                f"{self._folder}: all checkpoints are damaged ({'; '.join(damaged)}). To begin "
+                "anew, remove them"
             )
         return None
 
@@ -176,17 +173,17 @@ class Resumption:
         if found:
             raise ValueError(
                 f"resume={str(self._folder)!r}: {path.name} is of another training ("
-                f"{'; '.join(found)}). Give fit what the first call was given; or give another "
-                "folder, or none, to train anew; or xpnet.load the file, and train that network "
-                "without resume"
+                f"{'; '.join(found)}). To go on with it, give fit what the first call was given. "
+                "To begin anew, give another folder, or none. To train its network in another way, "
+                "xpnet.load the file, and fit without resume"
             )
 
 
 def _other_history(saved: dict[str, list[float]], history: History, first: int) -> list[str]:
     """Return how a network's epochs differ from those of a checkpoint.
 
-    They may be the first of them: those before the run, or a part of it too. An epoch at the end
-    that was cut short does not count.
+    A network may have fewer epochs, but at least those before the run. A last epoch that was cut
+    short does not count.
 
     Parameters
     ----------
@@ -195,7 +192,7 @@ def _other_history(saved: dict[str, list[float]], history: History, first: int) 
     history : History
         That of the network.
     first : int
-        How many epochs there were before the run.
+        The number of epochs before the run.
     """
     epochs = history.epochs
     epochs -= epochs in history.incomplete

@@ -33,7 +33,7 @@ def encode_state(
     Raises
     ------
     TypeError
-        A file cannot hold an attribute that the callback's ``state_names`` has.
+        A file cannot hold an attribute in the callback's ``state_names``.
     """
     content = {}
     for key, value in state.items():

@@ -1,4 +1,4 @@
-"""Callbacks that record a whole run, and the moments at which they are called."""
+"""Callbacks that record a whole run, and when they are called."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -64,7 +64,7 @@ class Recording:
             recorder.on_run_begin(net, run)
 
     def note_epoch(self, is_last: bool) -> None:
-        """Let the recorders record an epoch that is complete, also for all other callbacks."""
+        """Let the recorders record a complete epoch, after all other callbacks."""
         if self._recorders:
             run, stopped = self._run, self._network.stop_training
             run.has_ended = stopped

@@ -1,4 +1,4 @@
-"""One training as a whole, whichever calls of ``fit`` do its parts: what a checkpoint keeps."""
+"""A training as a whole, whether one call of ``fit`` does it or several that resume it."""
 
 import copy
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ class Run:
     first : int
         How many epochs the history had when the run began.
     conditions : dict
-        What must be the same when it is resumed, in types that JSON has.
+        What must be the same when it is resumed, as values of JSON.
     callbacks : sequence of Callback
-        All but those that record the run.
+        All except the recorders.
     origin : dict or None
         How the network was built when the run began; the first recorder sets it.
     way : dict
@@ -56,9 +56,9 @@ class Run:
         different = [f"{k} ({v}, now {now.get(k)})" for k, v in self.way.items() if now.get(k) != v]
         if different:
             warn(
-                "training is resumed under other conditions than before: "
-                f"{', '.join(different)}. The result will agree with that of a run without a "
-                "break only to rounding, or to the order of the samples if the chunks differ"
+                f"training is resumed under different conditions: {', '.join(different)}. The "
+                "result will agree with that of an uninterrupted run only to rounding; if the "
+                "chunks differ, the order of the samples does too"
             )
         self.way = now
 
