@@ -1,9 +1,9 @@
 """Kills trainings at random moments, resumes them, and compares the results bit for bit.
 
 ``python -m fuzz.kills --n 100`` runs 100 trainings. Each is killed up to three times, by SIGKILL,
-SIGTERM or SIGINT, then resumed to its end. The result must be that of an uninterrupted training. All
-callbacks of the library take part. For a failure, the folder of the training is kept, its seed is
-printed (repeat it with ``--seed``), and the exit status is 1.
+SIGTERM or SIGINT, then resumed to its end. The result must be that of an uninterrupted training.
+All callbacks of the library take part. For a failure, the folder of the training is kept, its seed
+is printed (repeat it with ``--seed``), and the exit status is 1.
 """
 
 import argparse
