@@ -214,8 +214,8 @@ class NeuralNetwork(TrainableModel):
         ------
         ValueError, TypeError
             The data do not fit the network or the loss, nothing can be learned from them, or
-            ``resume`` holds another training. The network is unchanged. If a later batch is wrong, or
-            ``batches`` ends too early, it is as it was before that epoch.
+            ``resume`` holds another training. The network is unchanged; if a later batch is wrong,
+            or ``batches`` ends too early, it is as it was before that epoch.
         DivergedError, OSError
             The loss, or the total weight of a batch, became NaN or infinite; or stored data cannot
             be read. The network is as it was before that epoch.
@@ -260,7 +260,7 @@ class NeuralNetwork(TrainableModel):
         NotFittedError
             The network has not been trained.
         ValueError, RuntimeError
-            The features differ from those of the training, or a running ``fit`` is on another device.
+            The features differ from those of the training, or ``fit`` runs on another device.
         """
         return prediction.predict(self, dataset)
 

@@ -63,7 +63,7 @@ class CheckpointContent:
             "has_ended": run.has_ended,
             "conditions": run.conditions,
             "origin": run.origin,
-            "way": run.way,
+            "execution": run.execution,
             "callbacks": [
                 encode_state(callback, state, f"{TRAINING}.{index}", writer)
                 for index, (callback, state) in enumerate(
@@ -136,7 +136,8 @@ class Resumption:
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from error
         run.first, run.has_ended = training["first"], training["has_ended"]
-        run.origin, run.way, run.source = training["origin"], training["way"], self._folder
+        run.origin, run.execution = training["origin"], training["execution"]
+        run.source = self._folder
 
     def _newest(self) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
         """Return path, content and tensors of the newest undamaged checkpoint, if any."""

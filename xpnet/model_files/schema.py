@@ -266,7 +266,7 @@ _training = fields({
         "optimizer": anything,
         "new_optimizer": anything,
     }),
-    "way": named(anything),
+    "execution": named(anything),
     "callbacks": list_of(named(_callback_value)),
 })  # fmt: skip
 

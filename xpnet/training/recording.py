@@ -38,7 +38,7 @@ class Recording:
         self._network, self._run, self._callbacks = network, run, callbacks
         self._recorders = [each for each in callbacks if isinstance(each, Recorder)]
 
-    def begin(self, columns: Sequence[str], ends: ExitStack, way: dict[str, Any]) -> None:
+    def begin(self, columns: Sequence[str], ends: ExitStack, execution: dict[str, Any]) -> None:
         """Let the callbacks begin, or go on with the states that they had.
 
         Parameters
@@ -47,7 +47,7 @@ class Recording:
             The columns that the history will have.
         ends : ExitStack
             Gets the ``on_train_end`` of each callback.
-        way : dict
+        execution : dict
             How steps are taken; see :class:`Run`.
         """
         net, run = self._network, self._run
@@ -59,7 +59,7 @@ class Recording:
             else:
                 state = {} if isinstance(callback, Recorder) else next(states)
                 callback.on_resume(net, columns, state)
-        run.note_way(way)
+        run.note_execution(execution)
         for recorder in self._recorders:
             recorder.on_run_begin(net, run)
 

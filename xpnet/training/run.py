@@ -25,7 +25,7 @@ class Run:
         All except the recorders.
     origin : dict or None
         How the network was built when the run began; the first recorder sets it.
-    way : dict
+    execution : dict
         How steps are taken. If this differs, results agree only to rounding.
     states : list of dict
         The states of the callbacks at the end of the last whole epoch.
@@ -39,7 +39,7 @@ class Run:
     conditions: dict[str, Any]
     callbacks: Sequence[Callback] = ()
     origin: dict[str, Any] | None = None
-    way: dict[str, Any] = field(default_factory=dict)
+    execution: dict[str, Any] = field(default_factory=dict)
     states: list[dict[str, Any]] = field(default_factory=list)
     has_ended: bool = False
     source: Path | None = None
@@ -51,16 +51,18 @@ class Run:
             for each in self.callbacks
         ]
 
-    def note_way(self, now: dict[str, Any]) -> None:
+    def note_execution(self, now: dict[str, Any]) -> None:
         """Note how steps are taken; warn if a resumed run took them differently."""
-        different = [f"{k} ({v}, now {now.get(k)})" for k, v in self.way.items() if now.get(k) != v]
+        different = [
+            f"{k} ({v}, now {now.get(k)})" for k, v in self.execution.items() if now.get(k) != v
+        ]
         if different:
             warn(
                 f"training is resumed under different conditions: {', '.join(different)}. The "
                 "result will agree with that of an uninterrupted run only to rounding; if the "
                 "chunks differ, the order of the samples does too"
             )
-        self.way = now
+        self.execution = now
 
 
 def _copied(value: Any) -> Any:
