@@ -1,4 +1,4 @@
-"""Networks from files; :mod:`xpnet.model_files` says what is in them."""
+"""Loading networks; :mod:`xpnet.model_files` describes the files."""
 
 import os
 from typing import Any
@@ -11,8 +11,8 @@ from .model.randomness import Randomness
 from .model_files import ModelFileError, save
 from .model_files.describing import Tensors, UnsavedFunction
 from .model_files.forms import is_of_machine
-from .model_files.giving import TRAINING, Giver
 from .model_files.kinds import Classes, Custom
+from .model_files.loading import TRAINING, PartLoader
 from .model_files.reading import read
 from .neuralnet import NeuralNetwork
 from .training.settings import MetricFunction, find_metric
@@ -87,7 +87,7 @@ def load(
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
         tensors = Tensors(home, arrays, classes)
-        network = _Reader(content, tensors).network(device, backend, metric)
+        network = NetworkLoader(content, tensors).network(device, backend, metric)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from error
     except Exception as error:
@@ -105,7 +105,7 @@ def load(
     return network
 
 
-class _Reader(Giver):
+class NetworkLoader(PartLoader):
     """Builds a network from the content of a file.
 
     Parameters
@@ -132,12 +132,12 @@ class _Reader(Giver):
         network.optimizer = self._part(content["optimizer"])
         network._new_optimizer = fresh
         for name in ("loss", "regularizer", "metric", "optimizer"):
-            self._give_part(getattr(network, name), content[name], name, network)
+            self._set_part_state(getattr(network, name), content[name], name, network)
         # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
-        self._give_part(network._new_optimizer, content[name], name, network)
-        self._give_history(network.history, content)
-        self._give_attributes(network, content["network"]["attributes"])
+        self._set_part_state(network._new_optimizer, content[name], name, network)
+        self._set_history(network.history, content)
+        self._set_attributes(network, content["network"]["attributes"])
         if TRAINING in content:  # of a checkpoint, which only fit(resume=...) needs
             self._tensors.pass_over(TRAINING)
         self._tensors.check_used()

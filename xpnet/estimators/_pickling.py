@@ -19,7 +19,7 @@ from ..model_files.kinds import Classes
 from ..model_files.reading import content_of
 from ..model_files.writing import Writer
 from ..neuralnet import NeuralNetwork
-from ..saving import ModelFileError, _Reader
+from ..saving import ModelFileError, NetworkLoader
 from ._network import RunningOrders
 
 _IN_NETWORK = ("coefs_", "intercepts_", "_loaded", "history_")
@@ -110,6 +110,6 @@ def _made_again(plain: dict[str, Any]) -> NeuralNetwork:
     # Copies: an unpickled array may be read-only memory that processes share.
     arrays = {name: array.copy() for name, array in plain["arrays"].items()}
     tensors = Tensors(home, arrays, Classes(plain["classes"]))
-    net = _Reader(content, tensors).network(device, backend, None)
+    net = NetworkLoader(content, tensors).network(device, backend, None)
     net.orders = RunningOrders(net.randomness)
     return net

@@ -13,7 +13,7 @@ from ..training.trainable import TrainableModel
 from .container import write
 from .describing import Tensors, decode
 from .forms import ModelFileError
-from .giving import TRAINING
+from .loading import TRAINING
 from .reading import read
 from .restoring import FREE, Restorer, all_or_nothing, origin_of
 from .states import StateReader, encode_state

@@ -10,8 +10,8 @@ from ..model.randomness import Randomness
 from ..training.trainable import TrainableModel
 from .container import checksum
 from .describing import Tensors, build, decode
-from .giving import Giver
 from .kinds import KINDS
+from .loading import PartLoader
 from .parts import set_generator
 from .writing import Writer
 
@@ -86,7 +86,7 @@ class Origin:
         return {key: self._comparable(each) for key, each in value.items()}
 
 
-class Restorer(Giver):
+class Restorer(PartLoader):
     """Gives a network the state in a file, in place of everything that training changes.
 
     The network's layers stay the same objects.
@@ -130,7 +130,7 @@ class Restorer(Giver):
                     if key in vars(made):
                         setattr(layer, key, vars(made)[key])
             net._initialize(layer, index)
-            self._give(layer, each, f"layers.{index}", net)
+            self._set_state(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
         for name in ("loss", "regularizer", "metric"):
             if isinstance(getattr(net, name), KINDS):  # a function stays
@@ -138,13 +138,13 @@ class Restorer(Giver):
         net.parameters = Parameters(net.layers, net.regularizer)
         _become(net, "optimizer", self._made("optimizer", net))
         _become(net, "_new_optimizer", self._made("new_optimizer", net))
-        self._give_history(net.history, content)
-        self._give_attributes(net, settings["attributes"])
+        self._set_history(net.history, content)
+        self._set_attributes(net, settings["attributes"])
 
     def _made(self, name: str, network: TrainableModel) -> Any:
         """Return a new part with its state."""
         part = self._part(self._content[name])
-        self._give_part(part, self._content[name], name, network)
+        self._set_part_state(part, self._content[name], name, network)
         return part
 
 

@@ -2,7 +2,7 @@
 
 The checks here are made of those in :mod:`.forms`. The classes of parts, their arguments and the
 shapes of tensors depend on one another, so they are checked when the parts are made, in
-:mod:`.describing` and :mod:`.giving`.
+:mod:`.describing` and :mod:`.loading`.
 """
 
 from typing import Any

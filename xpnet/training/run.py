@@ -53,9 +53,8 @@ class Run:
 
     def note_execution(self, now: dict[str, Any]) -> None:
         """Note how steps are taken; warn if a resumed run took them differently."""
-        different = [
-            f"{k} ({v}, now {now.get(k)})" for k, v in self.execution.items() if now.get(k) != v
-        ]
+        before = self.execution
+        different = [f"{k} ({v}, now {now.get(k)})" for k, v in before.items() if now.get(k) != v]
         if different:
             warn(
                 f"training is resumed under different conditions: {', '.join(different)}. The "

@@ -38,8 +38,8 @@ This also lets a small layer with a wrong tensor be refused with the actual and 
 """
 
 
-class Giver:
-    """Makes the parts that a file describes, and gives them their state.
+class PartLoader:
+    """Makes the parts that a file describes, and sets their state.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ class Giver:
         return decode(content, self._tensors)
 
     def _add_layer(self, content: dict[str, Any], index: int, model: Model) -> None:
-        """Make a layer, add it to a model and give it its state.
+        """Make a layer, add it to a model and set its state.
 
-        The layer gets no more room for its initial weights than its tensors need.
+        The layer may not make much larger arrays than its tensors.
         """
         layer: Layer = build(content, self._tensors)
         layer.set_input_shape(tuple(content["input_shape"]))
@@ -83,21 +83,21 @@ class Giver:
                 f"layers.{index}, a {layer.layer_name()}, cannot be added: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        self._give(layer, content, f"layers.{index}", model)
+        self._set_state(layer, content, f"layers.{index}", model)
         try:
             set_generator(layer, decode(content["rng"], self._tensors))
         except (ValueError, TypeError) as error:
             raise ModelFileError(f"layers.{index}.rng does not fit: {error}") from error
 
-    def _give_part(self, part: Any, content: Any, prefix: str, model: Model) -> None:
+    def _set_part_state(self, part: Any, content: Any, prefix: str, model: Model) -> None:
         """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
         if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
             return
-        self._give(part, content, prefix, model)
+        self._set_state(part, content, prefix, model)
         if isinstance(part, Optimizer):
-            self._give(part.schedule, content["schedule"], f"{prefix}.schedule", model)
+            self._set_state(part.schedule, content["schedule"], f"{prefix}.schedule", model)
 
-    def _give(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:
+    def _set_state(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:
         """Set a part's attributes and its state, after checking each.
 
         Parameters
@@ -133,14 +133,14 @@ class Giver:
         except ValueError as error:
             raise ModelFileError(f"{prefix}, a {type(part).__name__}: {error}") from error
 
-    def _give_history(self, history: History, content: Mapping[str, Any]) -> None:
+    def _set_history(self, history: History, content: Mapping[str, Any]) -> None:
         """Replace a history's columns and metric by those of a file."""
         history.clear()
         history.update(decode(content["history"], self._tensors))
         history.metric_name, history.metric_mode = content["history_metric"]
         history.incomplete = tuple(content.get("history_incomplete", ()))
 
-    def _give_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
+    def _set_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
         """Set a network's attributes: names of features and classes, and those of a user."""
         given = self._decoded(attributes)
         check_names(given, network.layers[0].input_shape())
