@@ -1,16 +1,14 @@
 """Kills trainings at random moments, resumes them, and compares the results bit for bit.
 
 ``python -m fuzz.kills --n 100`` runs 100 trainings. Each is killed up to three times, by SIGKILL,
-SIGTERM or SIGINT, then resumed to its end; its result must be that of a training without a break.
-All callbacks of the library take part. A failure leaves the folder of its training, prints the seed
-with which ``--seed`` repeats it, and ends with status 1.
+SIGTERM or SIGINT, then resumed to its end. The result must be that of an uninterrupted training.
+All callbacks of the library take part. For a failure, the folder of the training is kept, its seed
+is printed (repeat it with ``--seed``), and the exit status is 1.
 """
 
 import argparse
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,25 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.resuming import KINDS, differences
+from tests.resuming import KINDS, differences, start
 
-ROOT = Path(__file__).resolve().parent.parent
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-
-
-def start(kind: str, folder: Path) -> "subprocess.Popen[str]":
-    """Start a training in a folder, and wait until its imports are done."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.resuming", kind, str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
 
 
 def finish(kind: str, folder: Path) -> tuple[float, str]:

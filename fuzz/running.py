@@ -4,8 +4,8 @@ import multiprocessing
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from .measuring import Finding, Outcome, bucket, input_of, work
@@ -95,13 +95,6 @@ class Worker:
             self._process = None
 
 
-def numbered(first: int = 0) -> Iterator[int]:
-    """Yield the numbers of files without end."""
-    while True:
-        yield first
-        first += 1
-
-
 def fuzz(target: Target, seconds: float, seed: int, keep: Path, most: int | None = None) -> Tally:
     """Read a target's files for some seconds; keep a few of each kind of finding.
 
@@ -119,7 +112,7 @@ def fuzz(target: Target, seconds: float, seed: int, keep: Path, most: int | None
     worker.outcome(input_of(target, seed, -1))  # the process has started
     start = time.monotonic()
     try:
-        for number in numbered():
+        for number in count():
             if number == most or time.monotonic() - start >= seconds:
                 break
             content = input_of(target, seed, number)

@@ -1,10 +1,12 @@
-"""Trainings that are broken off and resumed, in this process or in one that is killed.
+"""Trainings that are interrupted and resumed, in this process or in one that is killed.
 
-``python -m tests.resuming KIND FOLDER`` trains in a folder, goes on with what is there already, and
-writes what came of it to ``FOLDER/result.npz``.
+``python -m tests.resuming KIND FOLDER`` trains in a folder, resumes from the checkpoints there, and
+writes the result to ``FOLDER/result.npz``.
 """
 
 import csv
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,6 +44,7 @@ from xpnet.callbacks import (
     Watch,
 )
 
+ROOT = Path(__file__).resolve().parent.parent
 N, K, EPOCHS = 150, 6, 12
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((N, K))
@@ -225,8 +228,23 @@ def differences(one, other):
     ]
 
 
+def start(kind, folder) -> "subprocess.Popen[str]":
+    """Start a training in a new process; return when its imports are done."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.resuming", kind, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()  # "begun"
+    return process
+
+
 def main(kind, folder):
-    """Train in a folder, and write what came of it."""
+    """Train in a folder, and write the result there."""
     folder = Path(folder)
     print("begun", flush=True)
     net, callbacks = train(kind, folder)

@@ -72,7 +72,7 @@ def test_what_was_asked_for_is_saved(error, status, where, tmp_path, monkeypatch
     epochs = 2 if where == "fit" else 9
     assert (output, errors) == (
         "",
-        f"xpnet: interrupted in epoch {epochs} of 9: the network as it is was saved to {model}, "
+        f"xpnet: interrupted in epoch {epochs} of 9: the network was saved to {model}, "
         f"and its curves were drawn to {picture}\n",
     )
     assert xpnet.load(model).history.epochs == epochs
@@ -120,7 +120,7 @@ def test_a_second_ctrl_c_while_saving_keeps_the_old_file(tmp_path, monkeypatch, 
     monkeypatch.setattr(os, "fsync", fail)  # in the middle of the writing
     monkeypatch.setattr("xpnet.cli.check_output_files", lambda _: None)
     assert main([*SHORT, "--save", str(path)]) == 130
-    assert "interrupted again, so the rest was not written\n" in capsys.readouterr().err
+    assert "a second interruption left the rest unwritten\n" in capsys.readouterr().err
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -139,7 +139,7 @@ def test_a_signal_between_training_and_saving(number, tmp_path, monkeypatch, cap
     before = signal.getsignal(signal.SIGTERM)
     assert main([*SHORT, "--save", str(tmp_path / "m")]) == STATUS[number]
     assert signal.getsignal(signal.SIGTERM) is before
-    assert "interrupted in epoch 9 of 9: the network as it is was" in capsys.readouterr().err
+    assert "interrupted in epoch 9 of 9: the network was" in capsys.readouterr().err
     assert xpnet.load(tmp_path / "m").history.epochs == 9
 
 
@@ -158,7 +158,7 @@ def test_ctrl_c_in_a_process_saves_and_exits_130(tmp_path):
     assert process.returncode == 130
     last = errors.splitlines()[-1]
     found = re.fullmatch(
-        r"xpnet: interrupted in epoch (\d+) of 1000000: the network as it is was saved to m", last
+        r"xpnet: interrupted in epoch (\d+) of 1000000: the network was saved to m", last
     )
     assert found
     network = xpnet.load(tmp_path / "m")

@@ -150,7 +150,7 @@ def test_an_error_of_the_machine_is_none_of_the_file(error, tmp_path, monkeypatc
     def fails(*_):
         raise error
 
-    monkeypatch.setattr("xpnet.model_files.giving.move", fails)
+    monkeypatch.setattr("xpnet.model_files.loading.move", fails)
     with pytest.raises(type(error)) as caught:
         xpnet.load(path)
     assert caught.value is error

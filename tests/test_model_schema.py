@@ -150,7 +150,10 @@ REFUSED = {
     ),
     "epochs": (put(*ARGUMENTS, "epochs", value=0), "epochs"),
     "layers that do not fit": (put("layers", 1, "input_shape", value=[3]), "layers.1"),
-    "deep": (put(*ATTRIBUTES, "x", value=json.loads("[" * 150 + "]" * 150)), "inside one another"),
+    "deep": (
+        put(*ATTRIBUTES, "x", value=json.loads("[" * 150 + "]" * 150)),
+        "nested more than 100 deep",
+    ),
 }
 
 
@@ -278,12 +281,21 @@ def test_no_network_without_layers_is_saved(tmp_path):
 def test_what_could_not_be_read_is_not_saved(tmp_path):
     net = xpnet.NeuralNetwork().add(xpnet.DenseLayer(1, (2,)))
     net.note = json.loads("[" * 150 + "]" * 150)
-    with pytest.raises(TypeError, match="inside one another"):
+    with pytest.raises(TypeError, match="nested more than 100 deep"):
         net.save(tmp_path / "net")
-    net.note = 10**2000
-    with pytest.raises(TypeError, match="more than 1,000 digits"):
-        net.save(tmp_path / "net")
+    for number in (10**1000, -(10**1000), 10**2000):
+        net.note = number
+        with pytest.raises(TypeError, match="more than 1,000 digits"):
+            net.save(tmp_path / "net")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [10**1000 - 1, 1 - 10**1000], ids=["above 0", "below 0"])
+def test_whole_numbers_of_1000_digits_are_saved(number, tmp_path):
+    net = xpnet.NeuralNetwork().add(xpnet.DenseLayer(1, (2,)))
+    net.note = number
+    net.save(tmp_path / "net")
+    assert xpnet.load(tmp_path / "net").note == number
 
 
 def test_the_schema_knows_every_kind():

@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 
 import xpnet
-from tests.resuming import EPOCHS, KINDS, X32, N, Y, classifier, differences, result, train
+from tests.resuming import (
+    EPOCHS,
+    KINDS,
+    X32,
+    N,
+    Y,
+    classifier,
+    differences,
+    result,
+    start,
+    train,
+)
 from xpnet import (
     SGD,
     Adam,
@@ -48,7 +59,7 @@ def breaking_at(epoch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Return the results of trainings without a break, by kind."""
+    """Return the results of trainings without an interruption, by kind."""
     made = {}
 
     def of(kind):
@@ -83,21 +94,6 @@ def test_more_epochs_go_on_further(kind, whole, tmp_path):
 
 
 # ---- processes that are killed
-
-
-def start(kind, folder):
-    command = [sys.executable, "-m", "tests.resuming", kind, str(folder)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        env=environment,
-        text=True,
-    )
-    process.stdout.readline()  # "begun"
-    return process
 
 
 @pytest.mark.parametrize("number", range(12))
@@ -353,7 +349,7 @@ def test_the_checkpoint_before_a_damaged_one_is_taken(tmp_path):
     assert files(tmp_path) == [7, 8]
     for path in tmp_path.iterdir():
         path.write_bytes(b"")
-    with pytest.raises(ModelFileError, match="no checkpoint is whole"):
+    with pytest.raises(ModelFileError, match="all checkpoints are damaged"):
         net.fit((X32, Y), epochs=9, **arguments)
 
 
@@ -430,7 +426,7 @@ def test_another_training_is_refused_before_anything_changes(what, tmp_path):
     if what not in ("optimizer", "rate"):
         net.optimizer = SGD(0.1) if net.history.epochs == 0 else net.optimizer
     before, epochs = parameters(net), net.history.epochs
-    with pytest.raises(ValueError, match=rf"is of another training .*{message}.*Give fit what"):
+    with pytest.raises(ValueError, match=rf"is of another training .*{message}.*give fit what"):
         net.fit(**{"callbacks": callbacks} | arguments, resume=tmp_path)
     np.testing.assert_array_equal(parameters(net), before)
     assert net.history.epochs == epochs

@@ -226,7 +226,7 @@ class TestFilesThatAreNotRight:
             xpnet.load(tmp_path / "none.safetensors")
 
     def test_a_folder(self, tmp_path):
-        with pytest.raises(IsADirectoryError, match="a folder; give the path of a file in it"):
+        with pytest.raises(IsADirectoryError, match="a folder: give the path of a file in it"):
             xpnet.load(tmp_path)
 
     def test_no_path(self):

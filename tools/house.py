@@ -75,7 +75,7 @@ FLOORS = {
     "xpnet.model_files": [
         "checkpoints",
         "restoring states",
-        "giving writing",
+        "loading writing",
         "comparing parts reading",
         "container describing names",
         "kinds schema strict_json",

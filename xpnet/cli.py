@@ -35,7 +35,6 @@ from .backends import DeviceUnavailableError, available_backends, ops, resolve, 
 from .backends._errors import printable
 from .cli_files import (
     INTERRUPTED,
-    TERMINATED,
     StoppedError,
     check_output_files,
     plot,
@@ -44,6 +43,7 @@ from .cli_files import (
 )
 from .optimizers import OPTIMIZERS
 from .training.errors import DivergedError
+from .training.interruption import TERMINATED
 from .training.memory import MemoryPlanError
 from .training.target_unit import suggested_unit
 
@@ -98,8 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         The exit status: 0 for success; 2 if an argument or the file that it names is wrong; 1 if
         this machine lacks something, training diverged or the output could not be written; 130
-        after Ctrl-C and 143 after SIGTERM, which both end training after the current step: then
-        the files that were asked for are written all the same.
+        after Ctrl-C and 143 after SIGTERM. Both end training after the current step, and the
+        requested files are still written.
     """
     # Overflow is reported once, for the result.
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
@@ -290,7 +290,7 @@ def run_train(options: argparse.Namespace) -> None:
         )
     try:
         fit(network, task)
-        with sigterm_as_exit():  # as `fit` has it, which has ended
+        with sigterm_as_exit():  # fit handles SIGTERM only while it runs
             finish(network, task, options)
     except KeyboardInterrupt:
         save_interrupted(network, options, INTERRUPTED)

@@ -1,4 +1,4 @@
-"""The files that ``xpnet train`` writes, after training or when it is interrupted."""
+"""The files that ``xpnet train`` writes after training, or when it is interrupted."""
 
 import argparse
 import io
@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 
 from . import NeuralNetwork
 from .common.replacing import check_writable, replacing
+from .training.interruption import TERMINATED
 
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit statuses after Ctrl-C and after SIGTERM, as shells have them."""
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as in shells: 128 + 2."""
 
 
 class StoppedError(Exception):
@@ -84,12 +85,12 @@ def plot(network: NeuralNetwork, path: str) -> None:
 
 
 def save_interrupted(network: NeuralNetwork, options: argparse.Namespace, status: int) -> NoReturn:
-    """Write the files that were asked for, of a network whose training was interrupted.
+    """Write the requested files for a network whose training was interrupted.
 
     Parameters
     ----------
     network : NeuralNetwork
-        As it is after its last step.
+        As its last step left it.
     options : argparse.Namespace
     status : int
         The exit status.
@@ -97,7 +98,7 @@ def save_interrupted(network: NeuralNetwork, options: argparse.Namespace, status
     Raises
     ------
     StoppedError
-        In any case; the message says what was written.
+        Always; the message says what was written.
     """
     epochs = network.history.epochs
     said = f"interrupted in epoch {epochs} of {network.epochs}" if epochs else "interrupted"
@@ -109,20 +110,20 @@ def save_interrupted(network: NeuralNetwork, options: argparse.Namespace, status
     try:
         if options.save:
             network.save(options.save)
-            done.append(f"the network as it is was saved to {options.save}")
+            done.append(f"the network was saved to {options.save}")
         if options.plot:
             plot(network, options.plot)
             done.append(f"its curves were drawn to {options.plot}")
     except OSError as error:
         done.append(str(error))
     except KeyboardInterrupt:
-        done.append("interrupted again, so the rest was not written")
+        done.append("a second interruption left the rest unwritten")
     raise StoppedError(f"{said}: {', and '.join(done)}", status)
 
 
 @contextmanager
 def sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM raise SystemExit in the block, unless the process handles it in its own way."""
+    """Let SIGTERM raise SystemExit in the block, unless the process has a handler of its own."""
     is_ours = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

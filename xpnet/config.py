@@ -6,8 +6,8 @@ threads : int or None
     How many threads compiled steps take, or fewer where layers are too narrow to share; None for
     what is fastest, and at most one for each core. The environment variable ``XPNET_THREADS``
     gives the first value, if it is not empty. While two or more Python threads train or predict,
-    BLAS has one thread, and steps by formulas may round otherwise than they do alone; compiled
-    steps always have one BLAS thread for each of theirs.
+    BLAS has one thread, and steps by formulas may round differently than they do alone; compiled
+    steps always use one BLAS thread for each of theirs.
 blas_sleep : bool
     Whether the first training of a process lets OpenBLAS's threads sleep after less than a
     millisecond without work. Otherwise they look for work for some ten milliseconds, which slows

@@ -118,7 +118,7 @@ class NeuralNetwork(TrainableModel):
     Every argument except ``device``, ``dtype``, ``learning_rate`` and ``momentum`` is an attribute
     that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
     with the next :meth:`reset`. After a new ``target_unit``, the network must be trained again.
-    Threads may :meth:`predict` and :meth:`score` beside a ``fit``; a second ``fit`` is refused.
+    Other threads may :meth:`predict` and :meth:`score` during a ``fit``, but not ``fit``.
 
     Examples
     --------
@@ -215,8 +215,8 @@ class NeuralNetwork(TrainableModel):
         ------
         ValueError, TypeError
             The data do not fit the network or the loss, nothing can be learned from them, or
-            ``resume`` has another training. The network is unchanged. If a later batch is wrong, or
-            ``batches`` ends too early, it is as it was before that epoch.
+            ``resume`` holds another training. The network is unchanged; if a later batch is wrong,
+            or ``batches`` ends too early, it is as it was before that epoch.
         DivergedError, OSError
             The loss, or the total weight of a batch, became NaN or infinite; or stored data cannot
             be read. The network is as it was before that epoch.
@@ -244,7 +244,7 @@ class NeuralNetwork(TrainableModel):
         return self
 
     def predict(self, dataset: Dataset | Any) -> Array:
-        """Return the outputs; during a ``fit`` in another thread, by the weights of some moment.
+        """Return the outputs; during a ``fit`` in another thread, with its weights at some moment.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class NeuralNetwork(TrainableModel):
         NotFittedError
             The network has not been trained.
         ValueError, RuntimeError
-            The features differ from those of the training, or from the device of a running ``fit``.
+            The features differ from those of the training, or ``fit`` runs on another device.
         """
         return prediction.predict(self, dataset)
 
@@ -383,7 +383,7 @@ class NeuralNetwork(TrainableModel):
             its constructor as an attribute of the same name, or a file cannot hold an attribute.
             The message names both. No file is written.
         OSError
-            The file cannot be written. At any time ``path`` has the old or the new file, complete.
+            The file cannot be written. ``path`` always has the old or the new file, complete.
 
         Notes
         -----

@@ -1,4 +1,4 @@
-"""Networks from files; :mod:`xpnet.model_files` says what is in them."""
+"""Loading networks; :mod:`xpnet.model_files` describes the files."""
 
 import os
 from typing import Any
@@ -10,10 +10,10 @@ from .common.checks import check_path
 from .metrics import Metric
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
-from .model_files.describing import Tensors, UnsavedFunction, decode
+from .model_files.describing import Tensors, UnsavedFunction
 from .model_files.forms import MOST_TOLD, is_of_machine
-from .model_files.giving import TRAINING, Giver
 from .model_files.kinds import Classes, Custom
+from .model_files.loading import TRAINING, PartLoader
 from .model_files.reading import read
 from .neuralnet import NeuralNetwork
 from .training.settings import MetricFunction, find_metric
@@ -31,8 +31,8 @@ def load(
 ) -> NeuralNetwork:
     """Read a network from a file that ``save`` wrote, on any device.
 
-    Files from strangers are safe to load. Nothing in a file is run or imported, and time and memory
-    are in proportion to the file's size; classes of your own get arguments from the file, though.
+    Files from strangers are safe to load: nothing in a file is run or imported, and time and memory
+    are in proportion to its size. But your own classes get arguments from the file.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ def load(
         Replaces the network's metric. A metric that was a function has to be given here, as a
         file cannot hold it.
     custom : list of class, or dict of str to class, optional
-        Your own classes of layers, losses and so on that the file may have. With a dict, its keys
-        are the names in the file, with or without the module: ``{"Scale": NewScale}``. Classes that
-        are not given are looked for among those that the program has imported: by module and name,
-        or else by name if there is only one.
+        Your own classes of layers, losses and so on that the file may name. The keys of a dict are
+        the names in the file, with or without the module: ``{"Scale": NewScale}``. A class that is
+        not given is looked up among those that the program has defined: by module and name, or by
+        name alone if there is only one.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def load(
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
         tensors = Tensors(home, arrays, classes)
-        network = _Reader(content, tensors).network(device, backend, metric)
+        network = NetworkLoader(content, tensors).network(device, backend, metric)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
     except Exception as error:
@@ -105,7 +105,7 @@ def load(
     return network
 
 
-class _Reader(Giver):
+class NetworkLoader(PartLoader):
     """Builds a network from the content of a file.
 
     Parameters
@@ -132,14 +132,12 @@ class _Reader(Giver):
         network.optimizer = self._part(content["optimizer"])
         network._new_optimizer = fresh
         for name in ("loss", "regularizer", "metric", "optimizer"):
-            self._give_part(getattr(network, name), content[name], name, network)
+            self._set_part_state(getattr(network, name), content[name], name, network)
         # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
-        self._give_part(network._new_optimizer, content[name], name, network)
-        network.history.update(decode(content["history"], self._tensors))
-        network.history.metric_name, network.history.metric_mode = content["history_metric"]
-        network.history.incomplete = tuple(content.get("history_incomplete", ()))
-        self._give_attributes(network, content["network"]["attributes"])
+        self._set_part_state(network._new_optimizer, content[name], name, network)
+        self._set_history(network.history, content)
+        self._set_attributes(network, content["network"]["attributes"])
         if TRAINING in content:  # of a checkpoint, which only fit(resume=...) needs
             self._tensors.pass_over(TRAINING)
         self._tensors.check_used()

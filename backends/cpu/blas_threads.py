@@ -1,13 +1,13 @@
 """The number of threads that BLAS uses while several threads of this process compute.
 
-A BLAS with threads of its own shares each product among them and lets them wait for each other.
-If two Python threads compute at a time, these wait for threads that have no core, and everything
-takes several times as long. So BLAS is limited to one thread while two or more Python threads
-train or predict, and while this package runs compiled code on threads of its own.
+BLAS shares each product among threads of its own, which wait for each other. If two Python threads
+compute at the same time, there are more BLAS threads than cores: they wait for threads that do not
+run, and everything takes several times as long. So BLAS is limited to one thread while two or more
+Python threads train or predict, and while this package runs compiled code on its own threads.
 
-Most libraries have one limit for the whole process. It is set when the first reason for it comes
-and lifted when the last one goes, whichever threads those are. An OpenBLAS that is built with
-OpenMP has a limit for each thread, which that thread itself has to set.
+Most libraries have one limit for the whole process. The first block that needs it sets it, and the
+last one lifts it, in whichever threads they are. An OpenBLAS built with OpenMP has a limit for each
+thread, which only that thread can set.
 """
 
 import os
@@ -23,7 +23,7 @@ _computing: dict[int, int] = {}
 """For each thread that trains or predicts, how many such blocks it is in."""
 
 _n_reasons = 0
-"""How many blocks want BLAS to have one thread."""
+"""How many blocks need BLAS to use one thread."""
 
 _limited: dict[str, tuple[Any, int]] = {}
 """The libraries limited for the process, with the number of threads that each had; by file."""
@@ -65,7 +65,7 @@ def computing() -> Iterator[None]:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread within the block; for the whole process, if BLAS has no other way.
+    """Limit BLAS to one thread within the block, for the whole process unless it has own limits.
 
     If several threads are in such blocks, the first one to enter sets the limit and the last one
     to leave lifts it.
@@ -90,13 +90,13 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def blas_threads() -> int:
-    """Return how many threads BLAS uses at present; 1 if threadpoolctl is not there to tell."""
+    """Return how many threads BLAS uses now; 1 if threadpoolctl is not installed."""
     with _lock:
         return max((each.num_threads for each in _libraries()), default=1)
 
 
 def _set_or_lift() -> None:
-    """Set or lift the limit of the process as the present blocks want it."""
+    """Set or lift the limit of the process, as the blocks that are running need it."""
     if _n_reasons or len(_computing) > 1:
         for each in _libraries():  # some may have been loaded since the limit was set
             if not _has_own_limits(each) and each.filepath not in _limited:
@@ -147,7 +147,7 @@ _found: tuple[int, tuple[Any, ...]] = -1, ()
 def _libraries() -> tuple[Any, ...]:
     """Return threadpoolctl's controllers of the BLAS libraries that are loaded.
 
-    It looks again if modules were imported since, because SciPy brings another BLAS than NumPy.
+    It looks again if modules were imported since, because SciPy brings a BLAS of its own.
     """
     global _found
     if _found[0] != len(sys.modules):

@@ -1,13 +1,12 @@
 """Compilation by Numba, with a cache on disk whose files are checked before they are used.
 
-Numba keeps machine code in files and runs what it finds there. It does not notice that a file is
-damaged: a cut one raises an error at every call, and a changed one may crash the process. Its files
-are also numbered by each process for itself, so that two processes may write different functions
-under one name. The cache here writes a checksum and the key into each file. A file that is not as
-it was written is not used, and is replaced; a file that cannot be written is done without.
+Numba's own cache does not notice damage: a truncated file raises an error at every call, and an
+altered one may crash the process. Each process also numbers its files on its own, so two processes
+may write different functions under one name. The cache here writes a checksum and the key into each
+file. A file that fails these checks is replaced; if no file can be written, there is no cache.
 
-This does not protect from others who may write to the folder: files of Numba are pickles, and
-reading one may run any code. Only the folder's permissions do.
+This does not protect against others who can write to the folder: Numba's files are pickles, and
+reading one may run any code. Only the folder's permissions protect it.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ from typing import Any
 
 
 def compiled_function(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
-    """Compile a function for a signature now, or take it from the cache; a Numba dispatcher.
+    """Return a Numba dispatcher of a function, compiled for a signature or taken from the cache.
 
     Parameters
     ----------
@@ -39,7 +38,7 @@ def compiled_function(function: Callable[..., Any], signature: Any, **options: A
 def compiled_callback(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
     """Compile a function as ``numba.cfunc`` does, or take it from the cache.
 
-    Its attribute ``address`` is where the machine code begins, as long as the object lives.
+    The machine code is at its attribute ``address`` for as long as the object lives.
     """
     of_numba: Any = import_module("numba.core.ccallback")
     signatures: Any = import_module("numba.core.sigutils")
@@ -94,7 +93,7 @@ def _classes() -> Any:
                 file.write(hashlib.sha256(written).digest() + written)
 
     class CheckedCache(caching.FunctionCache):  # type: ignore[misc]
-        """A cache that is never the reason why compilation fails."""
+        """A cache whose errors never make compilation fail."""
 
         def __init__(self, function: Callable[..., Any]) -> None:
             super().__init__(function)
@@ -105,13 +104,13 @@ def _classes() -> Any:
             try:
                 return super().load_overload(sig, target_context)
             except Exception:
-                return None  # what was read cannot be used here: it is compiled, and replaced
+                return None  # not usable here: the function is compiled, and the file replaced
 
         def save_overload(self, sig: Any, data: Any) -> None:
             try:
                 super().save_overload(sig, data)
             except Exception:
-                return  # a full disk, or a folder that was made read-only meanwhile
+                return  # e.g. the disk is full
 
     return CheckedCache
 

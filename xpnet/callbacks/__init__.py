@@ -2,8 +2,8 @@
 
 A new callback is a subclass of :class:`Callback` with the methods that it needs.
 
-:class:`Checkpoint` keeps a training from which ``fit(resume=...)`` goes on, and with it the
-attributes that each callback's ``state_names`` has.
+:class:`Checkpoint` saves a training so that ``fit(resume=...)`` can go on with it, with the
+attributes that each callback lists in ``state_names``.
 """
 
 from .base import Callback

@@ -95,44 +95,43 @@ class ModelCheckpoint(Monitor):
 
 
 class Checkpoint(Recorder):
-    """Keeps a training in files, from which ``fit(resume=...)`` goes on after a break of any kind.
+    """Saves a training in files, from which ``fit(resume=...)`` goes on after any interruption.
 
-    The process can be killed at any time. The resumed training comes to the same result, bit for
-    bit, as one without a break: weights, optimizer, history (except the seconds), the states of
+    The process may be killed at any time. A resumed training has the same results, bit for bit, as
+    one without an interruption: weights, optimizer, history (except the seconds), the states of
     callbacks, and predictions. Run the same script again:
 
     ``net.fit(data, epochs=100, callbacks=[Checkpoint("run"), EarlyStopping()], resume="run")``
 
-    A checkpoint has weights, running statistics, the optimizer and its schedule, the random
-    streams, the history, and the attributes that each callback's ``state_names`` has. It is a model
-    file too, which :func:`xpnet.load` reads. It is written at the end of an epoch, after all other
-    callbacks. Its name is ``checkpoint-000012.safetensors``, say. It has the weights of that epoch,
-    not of the best one: for these, use the network after ``fit`` with :class:`EarlyStopping`, or
-    ``ModelCheckpoint(path, best_only=True)``.
+    A checkpoint holds weights, running statistics, the optimizer and its schedule, the random
+    streams, the history, and the attributes that each callback lists in ``state_names``. It is also
+    a model file, which :func:`xpnet.load` reads. It is written at the end of an epoch, after all
+    other callbacks have been called; that of epoch 12 is ``checkpoint-000012.safetensors``. It has
+    the weights of its epoch, not those of the best one: for these, use the network after ``fit``
+    with :class:`EarlyStopping`, or ``ModelCheckpoint(path, best_only=True)``.
 
-    Data, network, settings and callbacks must be those of the first call: ``fit`` refuses what it
-    finds to differ, and says what; of the data, it compares sizes, types, many targets and the
-    features of the first and last rows. Only ``epochs`` may be larger,
-    and settings that change no result may be others. If memory, the device or the way of taking
-    steps differ, so that results agree only to rounding, ``fit`` warns. For ``fit(batches=...)``,
-    all batches are made again from the beginning and those already used are dropped, so the code
-    that makes them must make the same ones in each process. A training that a callback has ended is
-    not continued by more epochs.
+    Data, network, settings and callbacks must be those of the first call: ``fit`` refuses any
+    difference that it finds, and names it. Of the data, it compares sizes, types, some of the
+    targets, and some of the features. ``epochs`` may be larger, and settings that do not
+    change results may differ. If the free memory, the device or the kind of steps differ, so that
+    results agree only to rounding, ``fit`` warns. For ``fit(batches=...)``, all batches are made
+    again from the beginning and those already used are dropped, so the code must make the same ones
+    in each process. If a callback ended the training, more epochs do not continue it.
 
     Parameters
     ----------
     folder : str or path-like
-        It is made if there is none. Each training needs its own. A training may have two of these
-        callbacks, with a folder each; it is resumed from either.
+        Made if it does not exist. Each training needs its own. A training may have two of these
+        callbacks, each with a folder; it is resumed from either.
     every : int, default 1
-        The number of epochs between checkpoints. There is one before the first epoch, and one after
-        the last: that of the last call's ``epochs``, that after which a callback ends training, or
-        the last complete one before Ctrl-C or SIGTERM.
+        The number of epochs between checkpoints. There is also one before the first epoch, and one
+        of the last complete epoch when training ends: after all epochs, by a callback, or by Ctrl-C
+        or SIGTERM.
     every_seconds : float, optional
-        The least time between two checkpoints; for fast epochs, of which each could be repeated.
+        The least time between two checkpoints, for epochs that take less time than a checkpoint.
     keep : int, default 2
-        How many of the newest checkpoints stay. If the newest is damaged, ``fit`` warns and goes on
-        from the one before it.
+        How many checkpoints to keep, the newest ones. If the newest is damaged, ``fit`` warns and
+        resumes from the one before it.
 
     Raises
     ------

@@ -16,16 +16,16 @@ from ..training.callback import Callback
 class CSVLogger(Callback):
     """Writes a row to a CSV file after each complete epoch.
 
-    If ``fit(resume=...)`` goes on from a checkpoint, the file gets exactly one row for each epoch:
-    a torn last line is cut off, rows of epochs after the checkpoint are removed, and rows that are
-    missing are taken from the history.
+    After ``fit(resume=...)`` the file has exactly one row for each epoch: an incomplete last line
+    and rows of epochs after the checkpoint are removed, and missing rows are taken from the
+    history.
 
     Parameters
     ----------
     path : str or path-like
     append : bool, default False
-        Whether to append to an existing file, e.g. when training is continued. A torn last line,
-        as a process leaves that is killed, is replaced by the history's row of its epoch.
+        Whether to append to an existing file, e.g. when training is continued. An incomplete last
+        line, left by a killed process, is replaced by the history's row of its epoch.
     """
 
     state_names = ("_first", "_earlier")
@@ -60,11 +60,11 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Write the epoch's row; missing values are empty cells."""
-        with self.path.open("ab", buffering=0) as file:  # one write: no half of it can be there
+        with self.path.open("ab", buffering=0) as file:  # in one write
             file.write(self._line(row))
 
     def _lines(self) -> tuple[list[bytes], bool]:
-        """Return the whole rows of the file, and whether a torn line is behind them.
+        """Return the complete rows of the file, and whether an incomplete line follows them.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class CSVLogger(Callback):
         return _encoded("" if math.isnan(value) else value for value in values)
 
     def _replace(self, lines: Iterable[bytes]) -> None:
-        """Write the file anew, in one piece."""
+        """Replace the file by the header and these lines."""
         with replacing(self.path) as file:
             file.write(_encoded(self._columns) + b"".join(lines))
 
@@ -128,8 +128,8 @@ class TensorBoard(Callback):
     Parameters
     ----------
     folder : str or path-like
-        A separate folder for each run; give ``tensorboard --logdir`` their common parent. If
-        training is resumed, what an earlier process wrote of later epochs is hidden.
+        A separate folder for each run; give ``tensorboard --logdir`` their common parent. When
+        training is resumed, TensorBoard hides the earlier points of epochs that are repeated.
 
     Raises
     ------
@@ -154,7 +154,7 @@ class TensorBoard(Callback):
     def on_resume(
         self, network: NeuralNetwork, columns: Sequence[str], state: dict[str, Any]
     ) -> None:
-        """Open another file of the run, which takes the place of epochs not yet done."""
+        """Open another file of the run, which replaces the epochs after the checkpoint."""
         self._open(purge_step=network.history.epochs + 1)
 
     def _open(self, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""Replacing a file: whole or not at all, whatever happens meanwhile."""
+"""Replacing a file, completely or not at all, whatever happens meanwhile."""
 
 import errno
 import os
@@ -18,13 +18,13 @@ _ADVICE = {
     errno.ENAMETOOLONG: ("its name is too long for this disk", "give a shorter one"),
     errno.ENOTDIR: ("what should be its folder is a file", "give another path"),
 }
-"""What is wrong and what to do, by the number of the error."""
+"""What is wrong and what to do, by error number."""
 
 _PROBE = bytes(4096)
 
 
 class NotAPlainFileError(OSError):
-    """The path is that of a folder, a device, a pipe or a socket: nothing that is replaced."""
+    """The path is that of a folder, a device, a pipe or a socket, which are not replaced."""
 
 
 class _FolderError(NotAPlainFileError, IsADirectoryError):
@@ -35,18 +35,18 @@ class _FolderError(NotAPlainFileError, IsADirectoryError):
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing, which replaces ``path`` when the block ends.
 
-    At any time, and even if the process is killed or the power fails, ``path`` has its old or its
-    new content, complete. An exception in the block leaves the old file as it was. Processes and
-    threads may write to one path at the same time: it then has the content of one of them.
+    Even if the process is killed or the power fails, ``path`` has either its old or its new
+    content, complete. An exception in the block leaves the old file as it was. If several processes
+    or threads write to a path at the same time, it gets the content of one of them.
 
-    The new file has the old one's permissions and, where the system allows it, its owner; without
-    an old file it has those that the umask gives. A symbolic link stays, and the file that it
-    names is replaced. Other names of the old file, hard links, keep the old content.
+    The new file gets the old one's permissions and, where the system allows it, its owner; without
+    an old file, the permissions that the umask allows. A symbolic link stays, and the file that it
+    points to is replaced. Hard links to the old file keep the old content.
 
     Parameters
     ----------
     path : str or path-like
-        It is looked up before the block begins: the block may change the current folder.
+        Resolved before the block begins, so the block may change the current folder.
 
     Yields
     ------
@@ -78,7 +78,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = _target(path)
     with _explained(path):
         old = _status(target)
-        # Nobody may read it who may not read the old file.
+        # So that nobody can read it who cannot read the old file.
         temporary = TemporaryFile(target, 0o666 if old is None else 0o600)
     try:
         try:
@@ -100,8 +100,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse a path that :func:`replacing` would refuse, before there is anything to write.
 
-    Nothing changes at ``path``. A small file is written to its folder and removed again, since
-    permissions alone do not tell of full disks, quotas and disks that can only be read.
+    The file at ``path`` does not change. A small file is written to its folder and removed again,
+    because permissions alone do not show full disks, quotas and read-only disks.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ it first, or give another path
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
-    """Return the path of the file to replace, which is not a link; refuse what is no plain file."""
+    """Return the path with links resolved; refuse what :func:`replacing` cannot replace."""
     with _explained(path):
         if os.fspath(path).endswith(("/", os.sep)):
             raise _FolderError("it ends in a slash, as the path of a folder: give that of a file")
@@ -144,7 +144,7 @@ def _target(path: str | os.PathLike[str]) -> Path:
                 f"there is no folder {folder}: make it first, or give another path"
             )
         if old is not None and not os.access(target, os.W_OK):
-            raise PermissionError(errno.EACCES, "the file there may not be written")
+            raise PermissionError(errno.EACCES, "the file there is write-protected")
     return target
 
 
@@ -165,7 +165,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 @contextmanager
 def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give an OSError a message that names the path, and what to do."""
+    """Give an OSError a message that names the path and says what to do."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
 """A limit on the arrays that layers make while a network is read from a file.
 
-A small file can describe layers of any size. While :func:`xpnet.load` makes them, they get no more
-room than the file's own tensors need.
+A small file can describe layers of any size. So :func:`xpnet.load` does not let them make much
+larger arrays than the tensors in the file.
 """
 
 import math
@@ -11,11 +11,11 @@ from contextvars import ContextVar
 
 
 class TooLargeError(ValueError):
-    """A layer needs larger arrays than the file has."""
+    """A layer makes larger arrays than the file has."""
 
 
 class _Room:
-    """How many numbers arrays may still have, and whether they are drawn or left 0."""
+    """How many numbers may still be made, and whether initial weights are drawn."""
 
     def __init__(self, numbers: int, draws: bool) -> None:
         self.numbers, self.draws = numbers, draws
@@ -31,9 +31,10 @@ def limited_room(numbers: int, draws: bool) -> Iterator[None]:
     Parameters
     ----------
     numbers : int
-        The most numbers that all arrays may have together.
+        The most numbers in all arrays together.
     draws : bool
-        Whether initial weights are drawn. Otherwise they are 0, since others replace them.
+        Whether initial weights are drawn. Otherwise they are 0, since those in the file replace
+        them.
     """
     token = _ROOM.set(_Room(numbers, draws))
     try:
@@ -43,11 +44,18 @@ def limited_room(numbers: int, draws: bool) -> Iterator[None]:
 
 
 def take_room(what: str, shape: tuple[int, ...]) -> None:
-    """Refuse an array that exceeds the limit, if there is one.
+    """Count an array towards the limit, if there is one.
+
+    Parameters
+    ----------
+    what : str
+        What the message calls the array.
+    shape : tuple of int
 
     Raises
     ------
     TooLargeError
+        The limit is exceeded.
     """
     room = _ROOM.get()
     if room is None:

@@ -1,7 +1,7 @@
 """Temporary files that replace another file of the same folder.
 
-Each has a name of its own, whatever else is written there at the same time. A process that is
-killed leaves its temporary files behind; whoever writes a file of the same name next removes them.
+Each has a unique name, so that several may be written at the same time. A process that is killed
+leaves its temporary files behind; the next one that writes the same target removes them.
 """
 
 import errno
@@ -23,7 +23,7 @@ from typing import Any
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # Windows has none
 
 OLD = 24 * 3600.0
-"""Seconds after which a file counts as left over, where no lock tells whether it is in use."""
+"""Seconds after which a file counts as left over, if no lock shows whether it is in use."""
 
 _FLAGS = (
     os.O_RDWR
@@ -37,17 +37,17 @@ _NAME = re.compile(r"\.xpnet-[0-9a-f]{16}-([0-9a-f]{8})-[0-9a-f]{16}\.part")
 
 
 class TemporaryFile:
-    """A new file in a folder, to be moved to the place of another.
+    """A new file that will replace another one of its folder.
 
-    It is locked while it is open, as a sign that it is not left over.
+    It is locked while it is open, to show that it is in use.
 
     Parameters
     ----------
     target : Path
-        The file that it shall replace. Files left over from killed processes that wrote to the same
-        target are removed.
+        The file to replace. Temporary files that killed processes left behind for the same target
+        are removed.
     mode : int
-        The permissions of the new file, from which the system takes the bits of the umask away.
+        The permissions of the new file, before the umask is applied.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class TemporaryFile:
 
     @property
     def failure(self) -> OSError | None:
-        """Why something could not be written, whatever error the writing code has made of it."""
+        """The error of the last failed write, even if the writing code has hidden it."""
         return self._raw.failure
 
     def sync(self) -> None:
@@ -88,7 +88,7 @@ class TemporaryFile:
             try:
                 os.fchown(self._handle, old.st_uid, old.st_gid)
             except OSError:
-                mode &= 0o777  # nobody else's file runs with the rights of its owner
+                mode &= 0o777  # setuid would now run it with another user's rights
                 with suppress(OSError):
                     os.fchown(self._handle, -1, old.st_gid)
         with suppress(OSError):  # some file systems have no permissions
@@ -103,7 +103,7 @@ class TemporaryFile:
 
     def close(self) -> None:
         """Close the file; remove it unless it was moved."""
-        # Unlinked while it is locked, so that nobody else takes it for a file left over.
+        # Unlinked while it is locked: afterwards, another process may remove it as left over.
         if fcntl is None:
             self._close()
         with suppress(OSError):
@@ -121,7 +121,7 @@ class TemporaryFile:
 
 
 class _Raw(io.FileIO):
-    """A file that remembers why something could not be written."""
+    """A file that remembers why a write failed."""
 
     failure: OSError | None = None
 
@@ -149,7 +149,7 @@ def _sync(handle: int) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # it cannot do that
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # not supported
             raise
 
 
@@ -161,7 +161,7 @@ def _opened(folder: Path, prefix: str, mode: int) -> tuple[int, Path]:
             handle = os.open(path, _FLAGS, mode)
         except FileExistsError:
             continue
-        # Before it was locked, another process may have taken it for a file left over.
+        # Before it was locked, another process may have removed it as left over.
         if _lock(handle) is not False and os.fstat(handle).st_nlink:
             return handle, path
         with suppress(OSError):
@@ -171,7 +171,7 @@ def _opened(folder: Path, prefix: str, mode: int) -> tuple[int, Path]:
 
 
 def _lock(handle: int) -> bool | None:
-    """Lock an open file: True if that worked, False if somebody has it, None if nobody can tell."""
+    """Lock an open file: True if it worked, False if another has the lock, None without locks."""
     if fcntl is None:
         return None
     try:
@@ -184,13 +184,13 @@ def _lock(handle: int) -> bool | None:
 
 
 def _prefix(target: Path) -> str:
-    """Return the beginning of the names for a target; short, however long the target's name is."""
+    """Return the start of a target's temporary names; short, even if the target's name is long."""
     return f".xpnet-{sha256(os.fsencode(target.name)).hexdigest()[:16]}"
 
 
 @cache
 def _machine() -> str:
-    """Return a name for this machine since it was started: locks hold among its processes only."""
+    """Return a name for this boot of this machine: locks only work between its processes."""
     try:
         name = Path("/proc/sys/kernel/random/boot_id").read_bytes()
     except OSError:
@@ -220,7 +220,7 @@ def _remove_leftovers(folder: Path, prefix: str, now: float) -> None:
 
 
 def _remove_if_left(path: Path, machine: str, now: float) -> None:
-    # Not to wait for a pipe, nor to follow a link, which others may have put there.
+    # Others may have put a pipe or a link there: do not wait for it or follow it.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     if not stat.S_ISREG(os.lstat(path).st_mode):
         return

@@ -1,24 +1,25 @@
-"""Pickles that say which version of the package wrote them."""
+"""Pickles that name the version of xpnet that wrote them."""
 
 from typing import Any
 
 from ..backends._warnings import warn
 from .version import VERSION
 
-_KEY = "_pickled_by_xpnet"
+KEY = "_pickled_by_xpnet"
+"""The name of the version in a pickled state."""
 
 
 class Versioned:
     """Base of objects whose pickles name the version of xpnet.
 
-    A pickle holds the attributes of an object and the names of its classes' modules, which may
-    differ in another version. Files written by ``save`` do not have this limit.
+    A pickle holds attributes and the names of modules, which may differ in another version. Files
+    written by ``save`` hold neither.
     """
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, and the version of xpnet."""
         state: Any = super().__getstate__()
-        return {**state, _KEY: VERSION}
+        return {**state, KEY: VERSION}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set the attributes; warn if another version of xpnet has pickled them.
@@ -29,7 +30,7 @@ class Versioned:
             The versions differ.
         """
         state = dict(state)
-        version = state.pop(_KEY, "an unknown version")
+        version = state.pop(KEY, "an unknown version")
         vars(self).update(state)
         if version != VERSION:
             name = type(self).__name__

@@ -13,17 +13,17 @@ from ..backends import resolve
 from ..backends._warnings import warn
 from ..common.overrides import is_defined_here
 from ..common.version import VERSION
+from ..common.versioned import KEY
 from ..model_files.describing import Tensors
 from ..model_files.kinds import Classes
 from ..model_files.reading import content_of
 from ..model_files.writing import Writer
 from ..neuralnet import NeuralNetwork
-from ..saving import ModelFileError, _Reader
+from ..saving import ModelFileError, NetworkLoader
 from ._network import RunningOrders
 
-_KEY = "_pickled_by_xpnet"
 _IN_NETWORK = ("coefs_", "intercepts_", "_loaded", "history_")
-"""Attributes that are made from the network again."""
+"""Attributes that are left out, as they are made again from the network."""
 
 
 class OtherVersionWarning(InconsistentVersionWarning):
@@ -32,7 +32,7 @@ class OtherVersionWarning(InconsistentVersionWarning):
     def __str__(self) -> str:
         return (
             f"this {self.estimator_name} was pickled by xpnet {self.original_sklearn_version}, and "
-            f"this is xpnet {self.current_sklearn_version}: it may predict otherwise, or break. "
+            f"this is xpnet {self.current_sklearn_version}: it may predict differently, or fail. "
             "Fit it again; to keep a network from version to version, use network_.save(path)"
         )
 
@@ -42,7 +42,7 @@ def to_plain(state: dict[str, Any]) -> dict[str, Any]:
 
     A network with a part that a file cannot hold stays an object, which only pickle can hold.
     """
-    state = {**state, _KEY: VERSION}
+    state = {**state, KEY: VERSION}
     net = state.get("network_")
     if not isinstance(net, NeuralNetwork) or state.get("history_") is not net.history:
         return state
@@ -56,7 +56,7 @@ def to_plain(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def from_plain(state: dict[str, Any], kind: type) -> dict[str, Any]:
-    """Return the state of an estimator from that in a pickle; without weights if it has a network.
+    """Return an estimator's state from what :func:`to_plain` returned, without ``coefs_``.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def from_plain(state: dict[str, Any], kind: type) -> dict[str, Any]:
         The pickle is of a version of xpnet whose networks this one cannot read.
     """
     state = dict(state)
-    written_by = state.pop(_KEY, None)
+    written_by = state.pop(KEY, None)
     if written_by is None:
         raise ValueError(
             f"this {kind.__name__} was pickled by a version of xpnet that left no version number: "
@@ -110,6 +110,6 @@ def _made_again(plain: dict[str, Any]) -> NeuralNetwork:
     # Copies: an unpickled array may be read-only memory that processes share.
     arrays = {name: array.copy() for name, array in plain["arrays"].items()}
     tensors = Tensors(home, arrays, Classes(plain["classes"]))
-    net = _Reader(content, tensors).network(device, backend, None)
+    net = NetworkLoader(content, tensors).network(device, backend, None)
     net.orders = RunningOrders(net.randomness)
     return net

@@ -8,7 +8,7 @@ A part of a network (a layer, the loss, the optimizer, ...) is saved as its clas
 its constructor, its state, and its other attributes that differ from those of a new part. ``save``
 makes each part again from its class and arguments and compares; it refuses what would be lost.
 
-Reading is in :mod:`xpnet.saving`, since it makes networks.
+:func:`xpnet.load` is in :mod:`xpnet.saving`, since it makes networks.
 """
 
 from .forms import ModelFileError

@@ -1,4 +1,4 @@
-"""Checkpoints: model files with the state of a training, from which it is resumed."""
+"""Checkpoints: model files that also hold the state of a training, to resume it."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from ..training.trainable import TrainableModel
 from .container import write
 from .describing import Tensors, decode
 from .forms import MOST_TOLD, ModelFileError
-from .giving import TRAINING
+from .loading import TRAINING
 from .reading import read
 from .restoring import FREE, Restorer, all_or_nothing, origin_of
 from .states import StateReader, encode_state
@@ -29,7 +29,7 @@ def path_of(folder: Path, epoch: int) -> Path:
 
 
 def checkpoints_in(folder: Path) -> dict[int, Path]:
-    """Return the checkpoints in a folder by epoch, the newest first; none if there is no folder.
+    """Return the checkpoints in a folder by epoch, the newest first; a folder need not exist.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def _named(path: Path) -> re.Match[str] | None:
 
 
 class CheckpointContent:
-    """What a checkpoint holds: a network, and the run of which it is a part.
+    """What a checkpoint holds: a network, and its run.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class CheckpointContent:
             "has_ended": run.has_ended,
             "conditions": run.conditions,
             "origin": run.origin,
-            "way": run.way,
+            "execution": run.execution,
             "callbacks": [
                 encode_state(callback, state, f"{TRAINING}.{index}", writer)
                 for index, (callback, state) in enumerate(
@@ -113,26 +113,27 @@ class CheckpointContent:
         write(path, self._content, self._tensors.arrays)
 
 
-def _newest(folder: Path) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
-    """Return path, content and tensors of the newest checkpoint that is whole; or None."""
+def _newest(folder: Path, warns: bool) -> tuple[Path, dict[str, Any], dict[str, Any]] | None:
+    """Return path, content and tensors of the newest undamaged checkpoint, if any."""
     paths = list(checkpoints_in(folder).values())
     damaged = []
     for path in paths:
         try:
             content, arrays = read(path)
             if TRAINING not in content:
-                raise ModelFileError(f"{path}: a model file, but no checkpoint")
+                raise ModelFileError(f"{path}: a model file, but not a checkpoint")
         except FileNotFoundError:  # another process has just removed it, and has newer ones
-            return _newest(folder)
+            return _newest(folder, warns)
         except ModelFileError as error:
             damaged.append(str(error))
             continue
-        if damaged:
+        if damaged and warns:
             warn(f"{'; '.join(damaged)}. Training is resumed from {path}")
         return path, content, arrays
     if damaged:
         raise ModelFileError(
-            f"{folder}: no checkpoint is whole ({'; '.join(damaged)}). To begin afresh, remove them"
+            f"{folder}: all checkpoints are damaged ({'; '.join(damaged)}). To begin anew, remove "
+            "them"
         )
     return None
 
@@ -147,7 +148,7 @@ def is_of_run(folder: Path, network: TrainableModel, run: Run) -> bool:
     network : TrainableModel
     run : Run
     """
-    newest = _newest(folder)
+    newest = _newest(folder, warns=False)
     if newest is None:
         return False
     content = newest[1]
@@ -164,7 +165,7 @@ def is_of_run(folder: Path, network: TrainableModel, run: Run) -> bool:
 
 
 class Resumption:
-    """Goes on with the run whose checkpoints are in a folder.
+    """Restores the run whose checkpoints are in a folder.
 
     Parameters
     ----------
@@ -177,7 +178,7 @@ class Resumption:
     Raises
     ------
     ValueError
-        ``fit`` was asked for both.
+        ``restart`` is True.
     """
 
     def __init__(self, folder: Path, kind: type, restart: bool = False) -> None:
@@ -194,22 +195,20 @@ class Resumption:
         return None if given is None else cls(check_path("resume", given), kind, restart)
 
     def __call__(self, network: TrainableModel, run: Run) -> None:
-        """Give a network and its run the state of the newest checkpoint that is whole.
-
-        Without any checkpoint, nothing changes.
+        """Give a network and its run the state of the newest undamaged checkpoint, if any.
 
         Raises
         ------
         ValueError
-            It is of another training.
+            It belongs to another training.
         ModelFileError
-            No checkpoint is whole.
+            All checkpoints are damaged.
         """
-        newest = _newest(self._folder)
+        newest = _newest(self._folder, warns=True)
         if newest is None:
             return
-        path, content, tensors = newest[0], newest[1], Tensors(network.backend, newest[2])
-        training = content[TRAINING]
+        path, content, arrays = newest
+        tensors, training = Tensors(network.backend, arrays), content[TRAINING]
         self._check(path, content, network, run)
         try:
             with all_or_nothing(network):
@@ -223,7 +222,8 @@ class Resumption:
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {printable(error, MOST_TOLD)}") from error
         run.first, run.has_ended = training["first"], training["has_ended"]
-        run.origin, run.way, run.source = training["origin"], training["way"], self._folder
+        run.origin, run.execution = training["origin"], training["execution"]
+        run.source = self._folder
 
     def _check(self, path: Path, content: Any, network: TrainableModel, run: Run) -> None:
         """Refuse a checkpoint of another training."""
@@ -239,17 +239,17 @@ class Resumption:
         if found:
             raise ValueError(
                 f"resume={str(self._folder)!r}: {path.name} is of another training ("
-                f"{'; '.join(found)}). Give fit what the first call was given; or give another "
-                "folder, or none, to train anew; or xpnet.load the file, and train that network "
-                "without resume"
+                f"{'; '.join(found)}). To go on with it, give fit what the first call was given. "
+                "To begin anew, give another folder, or none. To train its network in another way, "
+                "xpnet.load the file, and fit without resume"
             )
 
 
 def _other_history(saved: dict[str, list[float]], history: History, first: int) -> list[str]:
     """Return how a network's epochs differ from those of a checkpoint.
 
-    They may be the first of them: those before the run, or a part of it too. An epoch of the run
-    that was cut short, at the end, does not count.
+    A network may have fewer epochs, but at least those before the run. An epoch of the run that
+    was cut short, at the end, does not count.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def _other_history(saved: dict[str, list[float]], history: History, first: int) 
     history : History
         That of the network.
     first : int
-        How many epochs there were before the run.
+        The number of epochs before the run.
     """
     epochs = history.epochs
     epochs -= epochs > first and epochs in history.incomplete

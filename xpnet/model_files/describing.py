@@ -15,9 +15,7 @@ from ..layers import Layer
 from ..optimizers import Optimizer
 from .forms import ModelFileError, is_of_machine
 from .kinds import KINDS, Classes
-
-_MOST_BITS = 3300
-"""Of a whole number in a file: :mod:`.strict_json` reads 1,000 digits."""
+from .strict_json import MOST_DIGITS
 
 
 class Tensors:
@@ -35,7 +33,7 @@ class Tensors:
     Attributes
     ----------
     functions : list of UnsavedFunction
-        All that stand in for functions which the file names.
+        The stand-ins for the functions that the file names.
     layers : list of Layer
         Those of the network, while its own attributes are encoded or decoded: these may refer to
         them.
@@ -62,7 +60,8 @@ class Tensors:
     def take(self, name: str) -> np.ndarray:
         """Return the tensor of this name, and mark it as used.
 
-        An argument and a state may have one tensor. More uses would make a small file large.
+        An argument and a state may share a tensor. With more uses, a small file could take much
+        memory.
         """
         array = self.array(name)
         self._uses[name] += 1
@@ -77,7 +76,7 @@ class Tensors:
         return self.arrays[name]
 
     def parameters_of(self, cls: type) -> list[Parameter]:
-        """Return the parameters of a class's constructor; asking for them takes long."""
+        """Return the parameters of a class's constructor, which are slow to find."""
         if cls not in self._parameters:
             self._parameters[cls] = list(signature(cls).parameters.values())
         return self._parameters[cls]
@@ -271,7 +270,7 @@ def encode(
     name : str
         The prefix of the names of its tensors.
     what : str
-        The name of the value in the message.
+        What the message calls the value.
     tensors : Tensors
         Receives arrays.
     function_allowed : bool, default False
@@ -287,8 +286,8 @@ def encode(
         return [encode(v, f"{name}.{k}", what, tensors) for k, v in enumerate(values)]
 
     kind = type(value)
-    if kind is int and value.bit_length() > _MOST_BITS:
-        raise TypeError(f"{what} cannot be saved: it is {shown(value)}, more than 1,000 digits")
+    if kind is int and abs(value) >= 10**MOST_DIGITS:
+        raise TypeError(f"{what} cannot be saved: it has more than {MOST_DIGITS:,} digits")
     if value is None or kind in (bool, int, float, str):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:

@@ -1,6 +1,7 @@
-"""Checks of the values in a file's JSON, from which :mod:`.schema` is made.
+"""Checks of the values in a file's JSON, of which :mod:`.schema` is made.
 
-A check is a function of a value and of its place in the file, for the message.
+A check takes a value and its place in the file, and raises a :class:`ModelFileError` that names the
+place if the value does not belong there.
 """
 
 import math
@@ -20,10 +21,10 @@ class ModelFileError(ValueError):
 
 
 def is_of_machine(error: Exception) -> bool:
-    """Whether an error says nothing about the file, such as that a device has no memory left."""
+    """Whether an error comes from the machine, e.g. from full memory, and not from the file."""
     libraries = ("cupy", "cupy_backends", "torch")
-    is_librarys = type(error).__module__.partition(".")[0] in libraries
-    return is_librarys or isinstance(error, (MemoryError, DeviceUnavailableError))
+    is_from_library = type(error).__module__.partition(".")[0] in libraries
+    return is_from_library or isinstance(error, (MemoryError, DeviceUnavailableError))
 
 
 def refuse(value: Any, place: str, expected: str) -> NoReturn:
@@ -59,8 +60,8 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float)
 
 
-def one_of(*values: Any) -> Check:
-    """Return a check for one of a few values."""
+def one_of(*values: str) -> Check:
+    """Return a check for one of some texts."""
 
     def check(value: Any, place: str) -> None:
         if type(value) is not str or value not in values:
@@ -76,7 +77,7 @@ def nothing(value: Any, place: str) -> None:
 
 
 def either(first: Check, second: Check) -> Check:
-    """Return a check for a value that one of two checks accepts; the second one's error counts."""
+    """Return a check for what either check accepts; otherwise the error is the second one's."""
 
     def check(value: Any, place: str) -> None:
         try:

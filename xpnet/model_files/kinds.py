@@ -22,7 +22,7 @@ KINDS = (Layer, LossFunction, Metric, Optimizer, Schedule, Initializer, Regulari
 """The bases of all classes whose objects can be described."""
 
 Custom = Mapping[str, type] | Collection[type] | None
-"""A user's classes: by the names that files have for them, or without."""
+"""A user's classes, or a dict from their names in files to the classes."""
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -38,7 +38,9 @@ class Classes:
     Raises
     ------
     TypeError
-        ``custom`` has something that is no class of a network or of a part.
+        ``custom`` has something other than classes of networks or of their parts.
+    ValueError
+        Two classes in a list have the same name.
     """
 
     def __init__(self, custom: Custom = None) -> None:
@@ -67,7 +69,7 @@ class Classes:
         return self._found[key]
 
     def _of_user(self, base: type, name: str, module: str) -> type:
-        """Return a given class, or one of the same module and name, or the only one of the name."""
+        """Return a class of ``custom``, one of that module and name, or the only one so named."""
         plain = name.rpartition(".")[2]
         for each in (f"{module}.{name}", name, plain):
             given = self._custom.get(each)
@@ -75,7 +77,7 @@ class Classes:
                 return given
         alike = [cls for cls in _known(base) if cls.__name__ == plain and not is_of_library(cls)]
         exact = [cls for cls in alike if (cls.__module__, cls.__qualname__) == (module, name)]
-        # A class that was defined again, as in a notebook, has taken the place of the older one.
+        # A class that was defined again, as in a notebook, replaces the older one.
         found = [cls for cls in exact if _at_its_name(cls)] or exact or alike
         if not found:
             raise ModelFileError(

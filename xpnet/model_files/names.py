@@ -1,4 +1,4 @@
-"""The attributes of a network that have names from its data."""
+"""The names that a network keeps of its data: of features, classes and the label."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from .forms import ModelFileError, either, flag, list_of, nothing, text
 
 
 def _name(value: Any, place: str) -> None:
-    """Accept any text, also an empty one."""
+    """Accept any text, even an empty one."""
     if value != "":
         text(value, place)
 
@@ -18,7 +18,7 @@ NAMES = {
     "label_name": either(nothing, _name),
     "class_names": either(nothing, list_of(_name)),
 }
-"""For each attribute that every network has, the check of its value."""
+"""The checks of the attributes that every network has."""
 
 
 def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> None:

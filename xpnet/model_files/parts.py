@@ -113,7 +113,7 @@ def _is_alike(value: Any, current: Any) -> bool:
 
 
 def check_numbers(part: Any) -> None:
-    """Refuse parameters that are not finite, and what else training cannot leave in a part.
+    """Refuse parameters that are not finite, and other values that training cannot produce.
 
     Raises
     ------

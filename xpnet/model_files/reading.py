@@ -1,4 +1,4 @@
-"""Reading a file: its header, its JSON and its tensors, from bytes that nobody vouches for."""
+"""Reading a file that cannot be trusted: its header, its JSON and its tensors."""
 
 import os
 import stat
@@ -26,7 +26,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     Raises
     ------
     FileNotFoundError, IsADirectoryError, PermissionError
-        Of the path itself.
+        There is no such file, or it cannot be opened.
     ModelFileError
         The file is not one that xpnet wrote, or not as it was written. The message begins with the
         path.
@@ -103,7 +103,7 @@ def _entry(raw: bytes) -> dict[str, Any]:
         raise _incomplete(error) from error
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(header, dict) or not isinstance(metadata, dict | None):
-        raise _incomplete("its header is no list of tensors")
+        raise _incomplete("its header does not list tensors")
     if metadata is None or type(metadata.get(KEY)) is not str:
         raise ModelFileError("a safetensors file, but not one that xpnet wrote")
     try:
@@ -127,8 +127,8 @@ def _tensors(raw: bytes) -> dict[str, np.ndarray]:
         shape, dtype = tensor["shape"], TYPES.get(tensor["dtype"])
         if dtype is None:
             raise ModelFileError(
-                f"the tensor {shown(name)} has the type {tensor['dtype']}: expected a type of "
-                f"NumPy, such as F32"
+                f"the tensor {shown(name)} has the type {tensor['dtype']}: expected one of "
+                f"{', '.join(TYPES)}"
             )
         try:
             arrays[name] = np.frombuffer(tensor["data"], dtype).reshape(shape)

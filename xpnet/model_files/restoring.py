@@ -10,7 +10,7 @@ from ..model.randomness import Randomness
 from ..training.trainable import TrainableModel
 from .container import checksum
 from .describing import Tensors, UnsavedFunction, build, decode
-from .giving import Giver
+from .loading import PartLoader
 from .parts import set_generator
 from .writing import Writer
 
@@ -85,8 +85,8 @@ class Origin:
         return {key: self._comparable(each) for key, each in value.items()}
 
 
-class Restorer(Giver):
-    """Gives a network the state of a file, in place of all that training has changed.
+class Restorer(PartLoader):
+    """Gives a network the state in a file, in place of everything that training changes.
 
     The network's layers stay the same objects.
 
@@ -96,8 +96,8 @@ class Restorer(Giver):
     tensors : Tensors
         Those of the file, on the network's backend.
     origin : dict
-        What :func:`origin_of` returned when the file's training began. What differs from it was
-        changed by a callback, and is changed here too.
+        What :func:`origin_of` returned when the file's training began. A callback has changed what
+        differs from it, and it is changed here too.
     """
 
     def __init__(self, content: dict[str, Any], tensors: Tensors, origin: dict[str, Any]) -> None:
@@ -107,7 +107,7 @@ class Restorer(Giver):
         self._now: dict[str, Any] = json.loads(json.dumps(description))
 
     def restore(self, network: TrainableModel) -> None:
-        """Give the network everything.
+        """Give the network the file's state.
 
         Raises
         ------
@@ -123,13 +123,13 @@ class Restorer(Giver):
         for index, (layer, each) in enumerate(zip(net.layers, content["layers"], strict=True)):
             now, then = (side["layers"][index]["arguments"] for side in (self._now, self._origin))
             if now != then:
-                # Values that a constructor has checked; it leaves out what it does not keep.
+                # The constructor checks the values; those that it does not keep are skipped.
                 made = build(each, self._tensors)
                 for key in filter(lambda key: now[key] != then.get(key), each["arguments"]):
                     if key in vars(made):
                         setattr(layer, key, vars(made)[key])
             net._initialize(layer, index)
-            self._give(layer, each, f"layers.{index}", net)
+            self._set_state(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
         for name in ("loss", "regularizer", "metric"):
             part = self._made(name, net)
@@ -138,22 +138,18 @@ class Restorer(Giver):
         net.parameters = Parameters(net.layers, net.regularizer)
         _become(net, "optimizer", self._made("optimizer", net))
         _become(net, "_new_optimizer", self._made("new_optimizer", net))
-        history = net.history
-        history.clear()
-        history.update(decode(content["history"], self._tensors))
-        history.metric_name, history.metric_mode = content["history_metric"]
-        history.incomplete = tuple(content.get("history_incomplete", ()))
-        self._give_attributes(net, settings["attributes"])
+        self._set_history(net.history, content)
+        self._set_attributes(net, settings["attributes"])
 
     def _made(self, name: str, network: TrainableModel) -> Any:
         """Return a new part with its state."""
         part = self._part(self._content[name])
-        self._give_part(part, self._content[name], name, network)
+        self._set_part_state(part, self._content[name], name, network)
         return part
 
 
 def _become(network: TrainableModel, name: str, new: Any) -> None:
-    """Give an optimizer the content of another, or replace it by one of another class."""
+    """Give an optimizer the attributes of another; replace it if their classes differ."""
     old = getattr(network, name)
     if type(old) is type(new):
         vars(old).clear()

@@ -1,8 +1,8 @@
 """What the JSON of a file may hold: checked before anything is built.
 
-Each name here in capitals or in lower case is a check, made of those in :mod:`.forms`. The classes
-of parts, their arguments and the shapes of tensors depend on one another, and are checked when the
-parts are made: :mod:`.describing` and :mod:`.restoring`.
+The checks here are made of those in :mod:`.forms`. The classes of parts, their arguments and the
+shapes of tensors depend on one another, so they are checked when the parts are made, in
+:mod:`.describing` and :mod:`.loading`.
 """
 
 from typing import Any
@@ -169,7 +169,7 @@ optimizer = part("Optimizer", {"schedule": fields(_STATE)})
 
 
 def function(given: Any, place: str) -> None:
-    """Accept the name of a function of a user's, which a file cannot hold."""
+    """Accept the name of a user's function, which a file cannot hold."""
     fields({"function": text})(given, place)
 
 
@@ -248,7 +248,7 @@ def _callback_value(given: Any, place: str) -> None:
 
 
 def anything(given: Any, place: str) -> None:
-    """Accept what is only compared with what a network has."""
+    """Accept anything: it is only compared with the network that is resumed."""
 
 
 _training = fields({
@@ -267,7 +267,7 @@ _training = fields({
         "optimizer": anything,
         "new_optimizer": anything,
     }),
-    "way": named(anything),
+    "execution": named(anything),
     "callbacks": list_of(named(_callback_value)),
 })  # fmt: skip
 
@@ -301,4 +301,4 @@ FILE: Check = fields(
         "training": _training,  # of a checkpoint
     },
 )
-"""All of it; ``value`` accepts more than a part does, which checks its arguments itself."""
+"""The check of a whole file. Parts check the values of their arguments themselves."""

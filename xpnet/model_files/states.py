@@ -9,7 +9,7 @@ from ..training.callback import Callback
 from ..training.trainable import TrainableModel
 from .describing import Tensors, decode, encode
 from .forms import ModelFileError
-from .giving import Giver
+from .loading import PartLoader
 from .parts import misfit
 from .writing import Writer
 
@@ -33,7 +33,7 @@ def encode_state(
     Raises
     ------
     TypeError
-        A file cannot hold an attribute that the callback's ``state_names`` has.
+        A file cannot hold an attribute in the callback's ``state_names``.
     """
     content = {}
     for key, value in state.items():
@@ -63,7 +63,7 @@ def _encode_snapshot(snapshot: Snapshot, name: str, writer: Writer) -> dict[str,
     return content | {key: writer.part(part, f"{name}.{key}") for key, part in parts.items()}
 
 
-class StateReader(Giver):
+class StateReader(PartLoader):
     """Decodes what :func:`encode_state` returned, for a network of the file's architecture.
 
     Parameters
@@ -102,6 +102,6 @@ class StateReader(Giver):
         snapshot.kept = []
         for key in ("optimizer", "_new_optimizer"):
             part = self._part(content[key])
-            self._give_part(part, content[key], f"{name}.{key}", self._network)
+            self._set_part_state(part, content[key], f"{name}.{key}", self._network)
             snapshot.kept.append((self._network, key, part))
         return snapshot

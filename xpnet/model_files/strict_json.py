@@ -1,4 +1,4 @@
-"""JSON from files that nobody vouches for: what Python's parser lets pass is refused."""
+"""JSON from files that cannot be trusted: stricter than Python's parser."""
 
 import json
 from collections import Counter
@@ -9,10 +9,10 @@ from ..backends._errors import shown
 from .forms import ModelFileError
 
 DEEPEST = 100
-"""How many lists and objects may be inside one another."""
+"""How deeply lists and objects may be nested."""
 
 MOST_DIGITS = 1000
-"""Of a whole number: converting it takes time in proportion to the square."""
+"""The most digits of a whole number, which take quadratic time to convert."""
 
 
 def parse(text: str, what: str) -> Any:
@@ -24,13 +24,13 @@ def parse(text: str, what: str) -> Any:
     ----------
     text : str
     what : str
-        The name of the text in the message.
+        What the message calls the text.
 
     Raises
     ------
     ModelFileError
-        The text is no JSON, an object has two fields of one name, a whole number has more than
-        1,000 digits, or there are too many lists and objects, or too deep ones.
+        The text is not JSON, an object has two fields of one name, a whole number has more than
+        1,000 digits, or there are too many lists and objects, or too deeply nested ones.
     """
     # An empty list takes 2 characters of the text, but 64 bytes of memory.
     if text.count("[") + text.count("{") > 100_000 + len(text) // 6:
@@ -48,13 +48,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         [(double, _), *_] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the field {shown(double)} is there twice")
+        raise ValueError(f"the field {shown(double)} occurs twice")
     return found
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"a whole number has {len(digits):,} digits")
+    n = len(digits.lstrip("-"))
+    if n > MOST_DIGITS:
+        raise ValueError(f"a whole number has {n:,} digits: expected at most {MOST_DIGITS:,}")
     return int(digits)
 
 
@@ -64,7 +65,7 @@ def _check_depth(value: Any, what: str) -> None:
         level = [inner for each in level for inner in _inside(each)]
         if not level:
             return
-    raise ModelFileError(f"{what} is damaged: it has more than {DEEPEST} lists inside one another")
+    raise ModelFileError(f"{what} is damaged: its lists are nested more than {DEEPEST} deep")
 
 
 def _inside(value: Any) -> Iterator[Any]:

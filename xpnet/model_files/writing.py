@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
@@ -103,21 +104,13 @@ class Writer:
             "history": self._encode(dict(net.history), "history", "the history"),
             "history_metric": [net.history.metric_name, net.history.metric_mode],
             "history_incomplete": list(net.history.incomplete),
-            "loss": self._part(net.loss, "loss"),
-            "regularizer": self._part(net.regularizer, "regularizer"),
-            "metric": self._part(net.metric, "metric"),
+            "loss": self.part(net.loss, "loss"),
+            "regularizer": self.part(net.regularizer, "regularizer"),
+            "metric": self.part(net.metric, "metric"),
             "layers": [self._layer(layer, index) for index, layer in enumerate(net.layers)],
-            "optimizer": self._part(net.optimizer, "optimizer"),
-            "new_optimizer": self._part(net._new_optimizer, "new_optimizer"),
+            "optimizer": self.part(net.optimizer, "optimizer"),
+            "new_optimizer": self.part(net._new_optimizer, "new_optimizer"),
         }
-
-    def part(self, part: Any, name: str) -> Any:
-        """Return a part's description, state and attributes, after making it again.
-
-        ``name`` is the prefix of its tensors' names. None and, for the metric, a function are
-        encoded as values.
-        """
-        return self._part(part, name)
 
     def _settings(self) -> dict[str, Any]:
         """Return the network's class, its own arguments, and its other attributes."""
@@ -177,15 +170,22 @@ class Writer:
                 again.initialize()
             set_generator(again, generator_state(layer))
 
-        content = self._part(layer, f"layers.{index}", start)
+        content = self.part(layer, f"layers.{index}", start)
         name = f"layers.{index}.rng"
         rng = self._encode(generator_state(layer), name, "a layer's random generator")
         return {**content, "input_shape": list(shape), "rng": rng}
 
-    def _part(self, part: Any, name: str, start: Any = None) -> Any:
+    def part(self, part: Any, name: str, start: Callable[[Any], None] | None = None) -> Any:
         """Return a part's description, state and attributes, after making it again.
 
-        None and, for the metric, a function are encoded as values.
+        Parameters
+        ----------
+        part : object
+            None and, for the metric, a function are encoded as values.
+        name : str
+            The prefix of its tensors' names.
+        start : function of a part, optional
+            Prepares the part that was made again, for the comparison.
         """
         if not isinstance(part, KINDS):
             return encode(part, name, name, self.tensors, function_allowed=True)

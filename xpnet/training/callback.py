@@ -25,16 +25,16 @@ class Callback:
     To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
     also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
 
-    An epoch that Ctrl-C or SIGTERM cuts short is not complete: ``on_epoch_end`` is not called for
-    it, and ``on_train_end`` is.
+    For an epoch that Ctrl-C or SIGTERM cuts short, ``on_epoch_end`` is not called; ``on_train_end``
+    is.
 
     Attributes
     ----------
     state_names : tuple of str
-        The attributes that change during training, and that a
-        :class:`~xpnet.callbacks.Checkpoint` keeps: numbers, text, None, arrays, snapshots of the
-        network, and lists, tuples, sets and dicts of all but snapshots. A callback without them
-        is allowed; it begins anew when training is resumed.
+        The attributes that change during training, which a :class:`~xpnet.callbacks.Checkpoint`
+        saves. Each may be a number, text, None, an array, a list, tuple, set or dict of these, or a
+        snapshot of the network. By default there are none, and the callback begins anew when
+        training is resumed.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()

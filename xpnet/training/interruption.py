@@ -6,17 +6,16 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 TERMINATED = 143
-"""The exit status of a process that SIGTERM has ended, as shells have it: 128 + 15."""
+"""The exit status after SIGTERM, as in shells: 128 + 15."""
 
 
 class Interruption(AbstractContextManager["Interruption"]):
     """A context in which the first signal sets a flag, and the second ends training at once.
 
-    The signals are SIGINT (Ctrl-C), which ends in KeyboardInterrupt, and SIGTERM, with which
-    systems shut down and job schedulers end jobs: it ends in SystemExit. Training checks the flag
-    between steps, so that no step is interrupted halfway. If the flag is set after the last check,
-    the end of the block raises. Nothing changes outside the main thread, which alone gets signals,
-    or for a signal for which the user has installed a handler.
+    SIGINT (Ctrl-C) leads to KeyboardInterrupt. SIGTERM, which shutdowns and job schedulers send,
+    leads to SystemExit. Training checks the flag between steps, so that no step is interrupted
+    halfway. If the flag is set after the last check, the end of the block raises. Outside the main
+    thread, which alone handles signals, nothing changes; nor for a signal that has another handler.
 
     Attributes
     ----------
@@ -52,5 +51,5 @@ class Interruption(AbstractContextManager["Interruption"]):
     def _note(self, number: int, frame: object) -> None:
         self._signal = number
         if self.asked:
-            raise self.error("training ended at once, by a second signal")
+            raise self.error("a second signal ended training at once")
         self.asked = True

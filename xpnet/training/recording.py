@@ -1,4 +1,4 @@
-"""Callbacks that record a whole run, and the moments at which they are called."""
+"""Callbacks that record a whole run, and when they are called."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -41,7 +41,7 @@ class Recording:
         self._network, self._run, self._callbacks = network, run, callbacks
         self._recorders = [each for each in callbacks if isinstance(each, Recorder)]
 
-    def begin(self, columns: Sequence[str], ends: ExitStack, way: dict[str, Any]) -> None:
+    def begin(self, columns: Sequence[str], ends: ExitStack, execution: dict[str, Any]) -> None:
         """Let the callbacks begin, or go on with the states that they had.
 
         Parameters
@@ -50,7 +50,7 @@ class Recording:
             The columns that the history will have.
         ends : ExitStack
             Gets the ``on_train_end`` of each callback.
-        way : dict
+        execution : dict
             How steps are taken; see :class:`Run`.
         """
         net, run = self._network, self._run
@@ -64,12 +64,12 @@ class Recording:
             else:
                 state = {} if isinstance(callback, Recorder) else next(states)
                 callback.on_resume(net, columns, state)
-        run.note_way(way)
+        run.note_execution(execution)
         for recorder in self._recorders:
             recorder.on_run_begin(net, run)
 
     def note_epoch(self, is_last: bool) -> None:
-        """Let the recorders record an epoch that is complete, also for all other callbacks."""
+        """Let the recorders record a complete epoch, after all other callbacks."""
         if self._recorders:
             run, stopped = self._run, self._network.stop_training
             run.has_ended = stopped

@@ -1,4 +1,4 @@
-"""One training as a whole, whichever calls of ``fit`` do its parts: what a checkpoint keeps."""
+"""A training as a whole, whether one call of ``fit`` does it or several that resume it."""
 
 import copy
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ class Run:
     first : int
         How many epochs the history had when the run began.
     conditions : dict
-        What must be the same when it is resumed, in types that JSON has.
+        What must be the same when it is resumed, as values of JSON.
     callbacks : sequence of Callback
-        All but those that record the run.
+        All except the recorders.
     origin : dict or None
         How the network was built when the run began; the first recorder sets it.
-    way : dict
+    execution : dict
         How steps are taken. If this differs, results agree only to rounding.
     states : list of dict
         The states of the callbacks at the end of the last whole epoch.
@@ -39,7 +39,7 @@ class Run:
     conditions: dict[str, Any]
     callbacks: Sequence[Callback] = ()
     origin: dict[str, Any] | None = None
-    way: dict[str, Any] = field(default_factory=dict)
+    execution: dict[str, Any] = field(default_factory=dict)
     states: list[dict[str, Any]] = field(default_factory=list)
     has_ended: bool = False
     source: Path | None = None
@@ -59,16 +59,17 @@ class Run:
             for each in self.callbacks
         ]
 
-    def note_way(self, now: dict[str, Any]) -> None:
+    def note_execution(self, now: dict[str, Any]) -> None:
         """Note how steps are taken; warn if a resumed run took them differently."""
-        different = [f"{k} ({v}, now {now.get(k)})" for k, v in self.way.items() if now.get(k) != v]
+        before = self.execution
+        different = [f"{k} ({v}, now {now.get(k)})" for k, v in before.items() if now.get(k) != v]
         if different:
             warn(
-                "training is resumed under other conditions than before: "
-                f"{', '.join(different)}. The result will agree with that of a run without a "
-                "break only to rounding, or to the order of the samples if the chunks differ"
+                f"training is resumed under different conditions: {', '.join(different)}. The "
+                "result will agree with that of an uninterrupted run only to rounding; if the "
+                "chunks differ, the order of the samples does too"
             )
-        self.way = now
+        self.execution = now
 
 
 def _copied(value: Any) -> Any:

@@ -103,7 +103,7 @@ class Trainer:
         ):
             self._entered.enter_context(self.steps)  # left before on_train_end is called
             columns = _columns(net, self.validation is not None)
-            self._recording.begin(columns, ends, _way(net, self.steps, self.training))
+            self._recording.begin(columns, ends, _execution(net, self.steps, self.training))
             for epoch in range(done, done if run.has_ended else end):  # (10) for all epochs
                 try:
                     self._run_epoch_in_memory(epoch, bar)
@@ -149,7 +149,7 @@ class Trainer:
             self._entered.close()  # first of all, which frees memory
             self._placed = self._placed.in_pieces(sizes, rows)
             self._remake_steps()
-            self._run.way = _way(self.network, self.steps, self.training)
+            self._run.execution = _execution(self.network, self.steps, self.training)
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""
@@ -297,16 +297,16 @@ def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[
     return row
 
 
-def _way(network: TrainableModel, steps: Steps, training: Any) -> dict[str, Any]:
-    """Return on what the rounding of results depends, and the order of streamed samples."""
+def _execution(network: TrainableModel, steps: Steps, training: Any) -> dict[str, Any]:
+    """Return what the rounding of results depends on, and the order of streamed samples."""
     plan = steps.plan
-    way: dict[str, Any] = {
+    execution: dict[str, Any] = {
         "device": network.backend.device_name,
         "steps": type(steps).__name__.removesuffix("Steps").lower(),
     }
     if not isinstance(training, Batches):
-        way |= {"rows at a time": plan.rows, "samples in a chunk": plan.chunk}
-    return way
+        execution |= {"rows at a time": plan.rows, "samples in a chunk": plan.chunk}
+    return execution
 
 
 def _diverged(

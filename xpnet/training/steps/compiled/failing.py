@@ -1,4 +1,4 @@
-"""What happens if Numba does not work here: its import, its compiler, or the processor's code."""
+"""What happens if Numba is installed but does not work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +15,9 @@ _reasons: list[str] = []
 
 @contextmanager
 def needing_numba() -> Iterator[None]:
-    """Turn any error of Numba within the block into an UnsupportedError.
+    """Turn any error of Numba within the block, except MemoryError, into an UnsupportedError.
 
-    Memory that has run out stays a MemoryError. What has failed once is not tried again in this
-    process, because each attempt may take seconds.
+    After a failure, Numba is not tried again in this process: each attempt may take seconds.
     """
     if _reasons:
         raise UnsupportedError(_reasons[0])
@@ -35,7 +34,7 @@ def needing_numba() -> Iterator[None]:
 
 
 def warning_of(reason: str | None) -> str | None:
-    """Return what to tell a user who asked for the fastest way; None if all is in order.
+    """Return the warning for a user who asked for the fastest steps; None if none is needed.
 
     Parameters
     ----------
@@ -45,8 +44,8 @@ def warning_of(reason: str | None) -> str | None:
     if reason is None or not (reason in _reasons or "NUMBA_DISABLE_JIT" in reason):
         return None
     return (
-        f"Compiled steps do not work here, so this network is trained by its formulas, which "
-        f"takes longer: {reason}. With steps='formulas' this warning does not come"
+        "Compiled steps do not work here, so this network is trained by its formulas, which takes "
+        f"longer: {reason}. To avoid this warning, give steps='formulas'"
     )
 
 

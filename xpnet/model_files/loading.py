@@ -1,4 +1,4 @@
-"""Gives a network what a file has: the state of a new network, or of one that is resumed."""
+"""Makes the parts of a network from a file and sets their state, for `load` and for resuming."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from ..data.stored import numpy_type
 from ..layers import Layer
 from ..model import Model
 from ..optimizers import Optimizer
+from ..training.history import History
 from .describing import Tensors, build, decode
 from .forms import ModelFileError, is_of_machine
 from .kinds import KINDS, is_of_library
@@ -28,17 +29,17 @@ from .parts import (
 )
 
 TRAINING = "training"
-"""The part of a checkpoint that a model file does not have, and the prefix of its tensors."""
+"""The field that only checkpoints have, and the prefix of the names of its tensors."""
 
 _SPARE = 1_000_000
-"""How many numbers a layer may make more than its tensors have: small arrays that it does not keep.
+"""How many more numbers than its tensors have a layer may make, e.g. in arrays it does not keep.
 
-So a tensor that is too small is refused with its shape and the shape that is expected.
+This also lets a small layer with a wrong tensor be refused with the actual and expected shapes.
 """
 
 
-class Giver:
-    """Makes the parts that a file describes, and gives them their state.
+class PartLoader:
+    """Makes the parts that a file describes, and sets their state.
 
     Parameters
     ----------
@@ -63,9 +64,9 @@ class Giver:
         return decode(content, self._tensors)
 
     def _add_layer(self, content: dict[str, Any], index: int, model: Model) -> None:
-        """Make a layer, add it to a model and give it its state.
+        """Make a layer, add it to a model and set its state.
 
-        The layer gets no more room for its initial weights than its tensors need.
+        The layer may not make much larger arrays than its tensors.
         """
         layer: Layer = build(content, self._tensors)
         layer.set_input_shape(tuple(content["input_shape"]))
@@ -82,21 +83,21 @@ class Giver:
                 f"layers.{index}, a {layer.layer_name()}, cannot be added: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        self._give(layer, content, f"layers.{index}", model)
+        self._set_state(layer, content, f"layers.{index}", model)
         try:
             set_generator(layer, decode(content["rng"], self._tensors))
         except (ValueError, TypeError) as error:
             raise ModelFileError(f"layers.{index}.rng does not fit: {error}") from error
 
-    def _give_part(self, part: Any, content: Any, prefix: str, model: Model) -> None:
+    def _set_part_state(self, part: Any, content: Any, prefix: str, model: Model) -> None:
         """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
         if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
             return
-        self._give(part, content, prefix, model)
+        self._set_state(part, content, prefix, model)
         if isinstance(part, Optimizer):
-            self._give(part.schedule, content["schedule"], f"{prefix}.schedule", model)
+            self._set_state(part.schedule, content["schedule"], f"{prefix}.schedule", model)
 
-    def _give(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:
+    def _set_state(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:
         """Set a part's attributes and its state, after checking each.
 
         Parameters
@@ -126,13 +127,20 @@ class Giver:
                 value = self._tensors.take(full)
             setattr(part, name, self._fitting(part, name, value, full, model))
         if state:
-            raise ModelFileError(f"{prefix} has a state {sorted(state)} that its class does not")
+            raise ModelFileError(f"{prefix} has the state {sorted(state)}, which its class lacks")
         try:
             check_numbers(part)
         except ValueError as error:
             raise ModelFileError(f"{prefix}, a {type(part).__name__}: {error}") from error
 
-    def _give_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
+    def _set_history(self, history: History, content: Mapping[str, Any]) -> None:
+        """Replace a history's columns and metric by those of a file."""
+        history.clear()
+        history.update(decode(content["history"], self._tensors))
+        history.metric_name, history.metric_mode = content["history_metric"]
+        history.incomplete = tuple(content.get("history_incomplete", ()))
+
+    def _set_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
         """Set a network's attributes: names of features and classes, and those of a user."""
         self._tensors.layers = network.layers
         given = self._decoded(attributes)
@@ -148,7 +156,7 @@ class Giver:
         without_float64 = backend.wide_dtype != "float64"
         wide = name in getattr(part, "wide_names", ())
         any_float = without_float64 or takes_any_float(part)
-        # A device without float64 had the network's type for these.
+        # A device without float64 keeps these in the network's type.
         any_float |= wide and is_tensor(value) and numpy_type(value) == backend.dtype
         reason = misfit(value, expected_value(part, name, value, model), full, any_float)
         if reason is not None:
