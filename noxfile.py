@@ -11,7 +11,7 @@ OLDEST, NEWEST = "3.11", "3.14"  # of Python
 OLDEST_DEPENDENCIES = {
     "numpy": "2.0",
     "array-api-compat": "1.12",
-    "safetensors": "0.4",
+    "safetensors": "0.4.5",
     "tqdm": "4.60",
     "tabulate": "0.9",
     "narwhals": "2.0",

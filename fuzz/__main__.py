@@ -5,6 +5,8 @@ import platform
 import sys
 from pathlib import Path
 
+from xpnet.common.replacing import check_writable
+
 from . import __doc__ as manual
 from . import idx, models, reviews, searches, tables, words
 from .reporting import as_data, as_page, as_table, findings
@@ -50,6 +52,8 @@ def main() -> int:
             return _repeat(options.repeat, options.target)
         except (OSError, ValueError) as error:
             parser.error(f"--repeat {options.repeat}: {error}")
+    if options.report:  # before the time is spent
+        check_writable(options.report.with_suffix(".json"))
     names = options.target or list(TARGETS)
     tallies = []
     for name in names:

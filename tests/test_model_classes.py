@@ -52,7 +52,7 @@ def test_a_users_class_does_not_take_the_place_of_the_librarys(tmp_path):
         {"__module__": "xpnet.layers.dense", "__qualname__": "DenseLayer"},
     )
     given = {"DenseLayer": pretender, "xpnet.layers.dense.DenseLayer": pretender}
-    for custom in (None, [DenseLayer], given):
+    for custom in (None, [DenseLayer], [DenseLayer, DenseLayer], given):
         assert type(xpnet.load(path, custom=custom).layers[0]) is xpnet.DenseLayer
 
 
@@ -92,7 +92,9 @@ def test_a_class_that_was_defined_again_has_replaced_the_older_one(tmp_path, mon
     assert type(xpnet.load(path, custom=[older]).layers[1]) is older
 
 
-@pytest.mark.parametrize("custom", [5, "Scale", Factor, [5], {"Scale": "Scale"}, [int]])
+@pytest.mark.parametrize(
+    "custom", [5, "Scale", Factor, [5], {"Scale": "Scale"}, [int], {1: DenseLayer}]
+)
 def test_what_is_no_class_of_a_part_is_refused(custom, tmp_path):
     with pytest.raises(TypeError, match="custom"):
         xpnet.load(tmp_path / "none", custom=custom)

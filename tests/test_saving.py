@@ -229,6 +229,10 @@ class TestFilesThatAreNotRight:
         with pytest.raises(IsADirectoryError, match="a folder: give the path of a file in it"):
             xpnet.load(tmp_path)
 
+    def test_a_path_that_none_can_be(self, saved):
+        with pytest.raises(ValueError, match="has a null character"):
+            xpnet.load(f"{saved}\0")
+
     def test_no_path(self):
         with pytest.raises(TypeError, match="path=None: expected the path of a file"):
             xpnet.load(None)

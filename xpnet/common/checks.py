@@ -82,6 +82,8 @@ def check_path(name: str, value: Any) -> Path:
         raise TypeError(f"{name}={shown(value)}: expected the path of a file, as text or Path")
     if not os.fspath(value):
         raise ValueError(f"{name} is empty: expected the path of a file")
+    if "\0" in os.fspath(value):
+        raise ValueError(f"{name}={shown(value)} has a null character, which no path can have")
     return Path(value)
 
 

@@ -7,7 +7,6 @@ norm sees the whole gradient.
 import math
 import operator
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
@@ -122,11 +121,7 @@ class Parameters:
         gradients = [getattr(layer, f"{name}_gradient", None) for layer, name in self._slots]
         for (layer, name), gradient in zip(self._slots, gradients, strict=True):
             if gradient is None:
-                raise ValueError(
-                    f"{layer.layer_name()} has no {name}_gradient, so there is no gradient yet: "
-                    "call loss_and_gradient(X, y) first. Each layer's backward_propagation must "
-                    "set it"
-                )
+                raise _no_gradient(layer, name)
         places = self._gradient_views
         if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
             return self._flat_gradient  # every layer has written into its place
@@ -182,11 +177,7 @@ class Parameters:
 
     def renew_penalties(self, regularizer: Regularizer | None) -> None:
         """Take the regularizers that the layers have now; ``regularizer`` is the network's."""
-        now = Penalties(regularizer)
-        for layer in self.layers:
-            now.append(layer)
-        if [*map(id, chain(*now))] != [*map(id, chain(*self.penalties))]:
-            self.penalties = now
+        self.penalties = self.penalties.renewed(self.layers, regularizer)
 
     def add_penalties(self, share: Array | float) -> None:
         """Add to the gradients what parameters cost, ``share`` of it where samples share it."""
@@ -238,6 +229,13 @@ def _check_arrays(layer: Layer) -> None:
                 f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: "
                 "make it in initialize()"
             )
+
+
+def _no_gradient(layer: Layer, name: str) -> ValueError:
+    return ValueError(
+        f"{layer.layer_name()} has no {name}_gradient, so there is no gradient yet: call "
+        "loss_and_gradient(X, y) first. Each layer's backward_propagation must set it"
+    )
 
 
 def _flat(arrays: Sequence[Array]) -> Array:

@@ -1,6 +1,7 @@
 """What some parameters of a network cost, and how that changes their gradients."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from ..backends import Array, array_namespace, is_array
 from ..layers import Layer
@@ -27,6 +28,13 @@ class Penalties:
             of_network = self.regularizer if name in layer.weight_names else None
             if (term := own.get(name, of_network)) is not None:
                 self._terms.append((layer, name, term))
+
+    def renewed(self, layers: Sequence[Layer], regularizer: Regularizer | None) -> "Penalties":
+        """Return the penalties on these layers as they are now: this object if none differs."""
+        now = Penalties(regularizer)
+        for layer in layers:
+            now.append(layer)
+        return now if [*map(id, chain(*now))] != [*map(id, chain(*self))] else self
 
     def __iter__(self) -> Iterator[tuple[Layer, str, Regularizer]]:
         return iter(self._terms)

@@ -21,10 +21,10 @@ class ModelFileError(ValueError):
 
 
 def is_of_machine(error: Exception) -> bool:
-    """Whether an error comes from the machine, e.g. from full memory, and not from the file."""
+    """Whether an error is none of the file's, but e.g. of full memory, or a warning made one."""
     libraries = ("cupy", "cupy_backends", "torch")
     is_from_library = type(error).__module__.partition(".")[0] in libraries
-    return is_from_library or isinstance(error, (MemoryError, DeviceUnavailableError))
+    return is_from_library or isinstance(error, (MemoryError, DeviceUnavailableError, Warning))
 
 
 def refuse(value: Any, place: str, expected: str) -> NoReturn:

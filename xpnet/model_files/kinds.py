@@ -144,7 +144,10 @@ def _checked(custom: Any) -> dict[str, type]:
                 f"custom has {shown(cls)}: {expected} of layers, losses or other parts of networks"
             )
     named = custom if isinstance(custom, Mapping) else {cls.__name__: cls for cls in classes}
-    if len(named) < len(classes):
+    for name in named:
+        if not isinstance(name, str):
+            raise TypeError(f"custom has the key {shown(name)}: {expected}")
+    if len(named) < len(set(classes)) and not isinstance(custom, Mapping):
         raise ValueError(
             f"custom={shown(classes)} has two classes of one name: give a dict from the names "
             "in the file, such as 'module_a.Scale', to classes"

@@ -164,12 +164,11 @@ class Trainer:
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
                 row |= self._validate(epoch, row.get("penalty", 0.0))
-            watched = math.nan if self._is_cut else row.get("val_loss", row["loss"])
-            if not math.isnan(watched):
-                net.optimizer.schedule.observe(watched)
             if self._is_cut:
                 self._entered.close()  # no step is left to take
                 self._recording.note_cut(before)
+            elif not math.isnan(watched := row.get("val_loss", row["loss"])):
+                net.optimizer.schedule.observe(watched)
         except BaseException:  # a second Ctrl-C, too
             before.restore()
             raise
