@@ -174,7 +174,7 @@ def _change(arrays: dict[str, np.ndarray], random: Random) -> None:
                 arrays[name] = array.astype(kind)
         case 4:
             arrays[name] = np.ascontiguousarray(
-                random.choice((array.T, array[None], array.ravel(), array[:0], array[:1]))
+                random.choice((array.T, array[None], array.ravel(), *_cut(array)))
             )
         case 5:
             arrays[name] = np.zeros(random.choice(((1,), (0,), (3, 3), (), (2,) * 12)), array.dtype)
@@ -184,6 +184,10 @@ def _change(arrays: dict[str, np.ndarray], random: Random) -> None:
             arrays[name].flat[random.randrange(array.size)] = random.choice(values)
         case _:
             arrays[name] = np.full_like(array, random.choice((0, 1, 127)))
+
+
+def _cut(array: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (array[:0], array[:1]) if array.ndim else ()
 
 
 def _with_header(content: bytes, random: Random) -> bytes:

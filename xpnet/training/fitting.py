@@ -72,7 +72,7 @@ def fit(
         done = model.history.epochs
         try:
             with model.backend.active():
-                run = _run(model, placed, callbacks, eval_every)
+                run = _run(model, placed, callbacks, eval_every, resume is not None)
                 if resume is not None:
                     resume(model, run)
                 if isinstance(placed.training, Batches):
@@ -92,14 +92,20 @@ def fit(
 
 
 def _run(
-    model: TrainableModel, placed: TrainingData, callbacks: Sequence[Callback], eval_every: int
+    model: TrainableModel,
+    placed: TrainingData,
+    callbacks: Sequence[Callback],
+    eval_every: int,
+    resumes: bool,
 ) -> Run:
-    """Return a new run, with the conditions under which it may be resumed."""
+    """Return a new run, with the conditions under which it may be resumed if that is asked for."""
     in_batches = isinstance(placed.training, Batches)
     others = [each for each in callbacks if not isinstance(each, Recorder)]
+    if len(others) == len(callbacks) and not resumes:  # describing the data may wait for a device
+        return Run(model.history.epochs, {}, others)
     size = placed.n_steps if in_batches else placed.plan.batch_size
     settings = {"steps of an epoch" if in_batches else "batch_size": size, "eval_every": eval_every}
-    conditions = conditions_of(placed.summaries, others, **settings)
+    conditions = conditions_of(placed.summaries(), others, **settings)
     return Run(model.history.epochs, conditions, others)
 
 

@@ -34,14 +34,14 @@ def summary(data: Dataset, whole: bool = True) -> dict[str, Any]:
         "type of sample weights": None if weight is None else str(numpy_type(weight)),
     }
     if whole:
-        ends = [data.X[:_ENDS], data.X[max(len(data) - _ENDS, 0) : len(data)]]
+        ends = [data.X[:_ENDS, ...], data.X[max(len(data) - _ENDS, 0) : len(data), ...]]
         dense = [each.toarray() if hasattr(each, "toarray") else each for each in ends]
         found["checksum of X"] = _checksum([np.asarray(to_host(each)) for each in dense])
     if y is not None:
         found |= {"shape of a target": list(y.shape[1:]), "type of y": str(numpy_type(y))}
         if whole:
             rows = max(_COMPARED // max(math.prod(y.shape[1:]), 1), 1)
-            some = to_host(y[:: max(math.ceil(len(data) / rows), 1)])
+            some = to_host(y[:: max(math.ceil(len(data) / rows), 1), ...])
             found["checksum of y"] = _checksum([some])
     return found
 

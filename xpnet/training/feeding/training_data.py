@@ -1,9 +1,10 @@
 """The data of one training: checked, planned for and placed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class TrainingData:
     available: float
     """Bytes that training may use."""
     sizes: memory.DataSizes
-    summaries: tuple[dict[str, Any], dict[str, Any] | None]
-    """Those of the training data, or of the first batch, and of the validation data."""
+    summaries: Callable[[], tuple[dict[str, Any], dict[str, Any] | None]]
+    """Describes the training data, or the first batch, and the validation data (:func:`summary`)."""
     memory_limit: int | None = None
     """The user's limit, if there is one."""
 
@@ -206,8 +207,14 @@ def _place_both(
     if held_out is not None:
         evaluated = place(held_out.data, intake, held_out.y, read=held_out.data in read)
     limit = purpose.request.memory_limit
-    both = summary(data, batches is None), None if held_out is None else summary(held_out.data)
-    return TrainingData(plan, placed, evaluated, loss, available, sizes, both, limit)
+    described = partial(_summaries, data, held_out, batches is None)
+    return TrainingData(plan, placed, evaluated, loss, available, sizes, described, limit)
+
+
+def _summaries(
+    data: Dataset, held_out: _Given | None, whole: bool
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    return summary(data, whole), None if held_out is None else summary(held_out.data)
 
 
 def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:
