@@ -40,7 +40,7 @@ class TrainingData:
     """Bytes that training may use."""
     sizes: memory.DataSizes
     summaries: Callable[[], tuple[dict[str, Any], dict[str, Any] | None]]
-    """Describes the training data, or the first batch, and the validation data (:func:`summary`)."""
+    """Describes the training data (or the first batch) and the validation data: :func:`summary`."""
     memory_limit: int | None = None
     """The user's limit, if there is one."""
 
