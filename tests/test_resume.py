@@ -39,10 +39,17 @@ from xpnet import (
 from xpnet.backends import to_host
 from xpnet.callbacks import Checkpoint, CSVLogger, ModelCheckpoint, TensorBoard
 from xpnet.common.replacing import replacing
+from xpnet.training import memory
 
 pytest.importorskip("tensorboardX", reason="tensorboardX, which a callback needs, is missing")
 
 ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def chunks_as_before(monkeypatch):
+    """Undo what ``tests.resuming.streamed`` sets in the process that calls it."""
+    monkeypatch.setattr(memory, "CHUNK_BYTES", memory.CHUNK_BYTES)
 
 
 class Broken(Exception):

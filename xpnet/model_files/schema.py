@@ -180,8 +180,9 @@ def _layers(given: Any, place: str) -> None:
 
 
 def _metric(given: Any, place: str) -> None:
-    is_function = type(given) is dict and "function" in given
-    (function if is_function else either(nothing, part("Metric")))(given, place)
+    said = given if type(given) is dict else {}
+    kind = "LossFunction" if said.get("kind") == "LossFunction" else "Metric"  # losses are metrics
+    (function if "function" in said else either(nothing, part(kind)))(given, place)
 
 
 # ---- the history

@@ -191,8 +191,7 @@ class Trainer:
             metric = None if self.network.metric is None else math.nan
             return {"val_loss": math.nan, "val_metric": metric}
         net = self.network
-        data = cast(Data, self.validation)
-        loss, metric = evaluate(net, data, net.metric, net.target_unit)
+        loss, metric = evaluate(net, cast(Data, self.validation), net.metric, net.target_unit)
         return {"val_loss": loss + penalty, "val_metric": metric}
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
