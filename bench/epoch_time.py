@@ -56,10 +56,8 @@ def main() -> None:
     result: dict[str, Any] = {"command": output.command("epoch_time")}
     result |= {"machine": machine.describe(), "samples": len(data), "rows": rows}
     text = report(result)
-    print(text)
+    output.show(text, options.save, result)
     if options.save:
-        output.save(options.save, result, text)
-        output.say_where(options.save)
         pictures.epoch_times(rows, output.RESULTS / f"{options.save}.png")
     if options.write_readme:
         output.write_readme("epoch_time", text)

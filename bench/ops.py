@@ -52,11 +52,7 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
         "threads": cores(),
         "rows": rows,
     }
-    text = report(result)
-    print(text)
-    if options.save:
-        output.save(options.save, result, text)
-        output.say_where(options.save)
+    output.show(report(result), options.save, result)
     return result
 
 

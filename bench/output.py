@@ -72,6 +72,14 @@ def say_where(name: str, folder: Path = RESULTS) -> None:
     print(f"written: {folder / name}.json and .md", file=sys.stderr)
 
 
+def show(text: str, name: str | None, result: dict[str, Any]) -> None:
+    """Print a report; if a name is given, also write it and all results to files."""
+    print(text)
+    if name:
+        save(name, result, text)
+        say_where(name)
+
+
 def write_readme(module: str, text: str, readme: Path = README) -> None:
     """Put a text into the README, between the markers of ``python -m bench.<module>``.
 

@@ -64,11 +64,7 @@ def main() -> None:
         "machine": machine.describe((*machine.LIBRARIES, "numba", "scipy")),
         "rows": rows,
     }
-    text = report(result)
-    print(text)
-    if options.save:
-        output.save(options.save, result, text)
-        output.say_where(options.save)
+    output.show(report(result), options.save, result)
 
 
 def measure(options: argparse.Namespace, data: Dataset, folder: Path) -> list[dict[str, Any]]:

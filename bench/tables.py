@@ -59,11 +59,7 @@ def main() -> None:
             "growth": [growth(files, engine, options.rounds) for engine in options.engines],
             "memory": [memory(files[0], engine, Path(folder)) for engine in options.engines],
         }
-    text = report(result)
-    print(text)
-    if options.save:
-        output.save(options.save, result, text)
-        output.say_where(options.save)
+    output.show(report(result), options.save, result)
 
 
 def write_files(folder: Path, divisor: int) -> list[File]:

@@ -49,11 +49,7 @@ def main() -> None:
         "machine": machine.describe(("xpnet", "numpy", "numba", "scipy", "threadpoolctl")),
         "rows": rows,
     }
-    text = report(result)
-    print(text)
-    if options.save:
-        output.save(options.save, result, text)
-        output.say_where(options.save)
+    output.show(report(result), options.save, result)
 
 
 def row(steps: str, blas: int | None, rounds: int, samples: int) -> dict[str, Any]:

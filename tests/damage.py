@@ -1,6 +1,6 @@
 """Ways to damage files: raw bytes for Hypothesis, and model files that are signed again.
 
-Whoever writes a model file can also write its checksum. So most tests of loading change the JSON or
+The author of a model file can also write its checksum. So most tests of loading change the JSON or
 the tensors of a sound file and sign the result: :func:`contents` takes a file apart,
 :func:`changed_json`, :func:`changed_tensors` and :func:`changed_text` change it, and
 :func:`write_signed` and :func:`write_signed_text` put it together.

@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all, whatever happens meanwhile."""
+"""Files are replaced completely or not at all, even if the process is killed."""
 
 import errno
 import io
@@ -274,7 +274,7 @@ def test_a_file_keeps_its_permissions(mask, before, old):
     with umask(mask), replacing(old) as file:
         file.write(b"new")
         unfinished = next(each for each in old.parent.iterdir() if each != old)
-        assert mode(unfinished) & ~before == 0  # nobody else reads it meanwhile
+        assert mode(unfinished) & ~before == 0  # nobody else can read it
     assert mode(old) == before
     assert old.read_bytes() == b"new"
 

@@ -290,7 +290,7 @@ def test_who_computes_alone_leaves_blas_its_threads(blas):
     assert not blas[0].asked
 
 
-def test_blas_has_one_thread_while_two_compute_whoever_ends_first(blas):
+def test_blas_has_one_thread_while_two_compute_in_whatever_order_they_end(blas):
     one, inside, leave = blas[0], threading.Event(), threading.Event()
 
     def other():

@@ -171,7 +171,7 @@ class Checkpoint(Recorder):
         self.keep = check_count("keep", keep)
         self._written = 0
         self._time = 0.0
-        self._is_resumed = False
+        self._is_source = self._is_resumed = False
         self._content: CheckpointContent | None = None  # of the last epoch, if it has no file
 
     def check(self, network: NeuralNetwork, run: Run) -> None:
@@ -180,9 +180,9 @@ class Checkpoint(Recorder):
         check_writable(path_of(self.folder, network.history.epochs))
         remove_leftovers(self.folder)  # of epochs that may have no checkpoint this time
         there = checkpoints_in(self.folder)
-        self._is_resumed = run.source is not None and (
-            run.source.resolve() == self.folder.resolve()
-            or (bool(there) and is_of_run(self.folder, network, run))
+        self._is_source = run.source is not None and run.source.resolve() == self.folder.resolve()
+        self._is_resumed = self._is_source or (
+            run.source is not None and bool(there) and is_of_run(self.folder, network, run)
         )
         if there and not self._is_resumed:
             raise FileExistsError(
@@ -228,10 +228,9 @@ class Checkpoint(Recorder):
         self._written, self._time = epoch, time.monotonic()
         there = checkpoints_in(self.folder)
         kept = [each for each in there if each <= epoch][: self.keep]
-        source = run.source
         for each in there.keys() - set(kept):
             # Those after this epoch were damaged; or, in another folder, they are ahead.
-            if each <= epoch or (source and source.resolve() == self.folder.resolve()):
+            if each <= epoch or self._is_source:
                 there[each].unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Replacing a file, completely or not at all, whatever happens meanwhile."""
+"""Replacing a file completely or not at all, even if the process is killed."""
 
 import errno
 import os
@@ -149,7 +149,7 @@ def _target(path: str | os.PathLike[str]) -> Path:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Return the status of the file behind a path; None if there is none."""
+    """Return the status of the file behind a path, or None if nothing is there."""
     try:
         status = os.stat(path)
     except FileNotFoundError:

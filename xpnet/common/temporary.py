@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # Windows has none
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # missing on Windows
 
 OLD = 24 * 3600.0
 """Seconds after which a file counts as left over, if no lock shows whether it is in use."""
@@ -95,7 +95,7 @@ class TemporaryFile:
             os.fchmod(self._handle, mode)
 
     def move_to(self, target: Path) -> None:
-        """Put the file in the place of ``target``, and wait until the folder is on the disk."""
+        """Rename the file to ``target``, and wait until the new name is on the disk."""
         if fcntl is None:  # Windows moves no open file
             self._close()
         os.replace(self._path, target)

@@ -97,7 +97,7 @@ class Layer(KeepsPasses, Readable, ABC):
             It must not be changed, because it is another layer's output or the user's data.
         training : bool, default True
             Whether a backward pass follows. For prediction it is False, and the layer keeps
-            nothing of the pass, since other threads may train or predict meanwhile. In case a
+            nothing of the pass, since other threads may train or predict then. In case a
             user's layer does, ``predict`` and ``score`` take a shallow copy of it for each call.
 
         Returns

@@ -1,6 +1,5 @@
 """Checkpoints: model files that also hold the state of a training, to resume it."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Self
@@ -157,7 +156,7 @@ def is_of_run(folder: Path, network: TrainableModel, run: Run) -> bool:
     same = (
         training["first"] == run.first
         and training["origin"] == run.origin
-        and training["conditions"] == json.loads(json.dumps(run.conditions))
+        and training["conditions"] == run.conditions
         and content["entropy"] == network.randomness.entropy
     )
     longer, shorter = sorted((network.history, saved), key=lambda each: -each.epochs)
@@ -228,7 +227,7 @@ class Resumption:
     def _check(self, path: Path, content: Any, network: TrainableModel, run: Run) -> None:
         """Refuse a checkpoint of another training."""
         training = content[TRAINING]
-        found = differences(training["conditions"], json.loads(json.dumps(run.conditions)))
+        found = differences(training["conditions"], run.conditions)
         then, now = (
             each | {"network": {k: v for k, v in each["network"].items() if k not in FREE}}
             for each in (training["origin"], origin_of(network, self._kind))

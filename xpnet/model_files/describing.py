@@ -13,7 +13,7 @@ from ..backends import Backend, is_array, move, to_host
 from ..backends._errors import shown
 from ..layers import Layer
 from ..optimizers import Optimizer
-from .forms import ModelFileError, is_of_machine
+from .forms import ModelFileError, reporting
 from .kinds import KINDS, Classes
 from .strict_json import MOST_DIGITS
 
@@ -225,15 +225,8 @@ def build(description: dict[str, Any], tensors: Tensors, cls: type | None = None
         kind = next(kind for kind in KINDS if kind.__name__ == description["kind"])
         cls = tensors.classes.find(kind, description["class"], description["module"])
     arguments = {name: decode(value, tensors) for name, value in description["arguments"].items()}
-    try:
+    with reporting(f"a {cls.__name__} cannot be made from the arguments in the file"):
         return cls(*_positional(tensors.parameters_of(cls), arguments), **arguments)
-    except Exception as error:  # a user's constructor can raise anything
-        if isinstance(error, ModelFileError) or is_of_machine(error):
-            raise
-        raise ModelFileError(
-            f"a {cls.__name__} cannot be made from the arguments in the file: "
-            f"{type(error).__name__}: {error}"
-        ) from error
 
 
 def _positional(parameters: list[Parameter], arguments: dict[str, Any]) -> list[Any]:

@@ -5,7 +5,8 @@ place if the value does not belong there.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from ..backends._errors import DeviceUnavailableError, shown
@@ -25,6 +26,23 @@ def is_of_machine(error: Exception) -> bool:
     libraries = ("cupy", "cupy_backends", "torch")
     is_from_library = type(error).__module__.partition(".")[0] in libraries
     return is_from_library or isinstance(error, (MemoryError, DeviceUnavailableError, Warning))
+
+
+@contextmanager
+def reporting(what: str) -> Iterator[None]:
+    """Raise an error of a user's class in the block, which may be any, as a ModelFileError.
+
+    Parameters
+    ----------
+    what : str
+        What has failed, e.g. "a Scale cannot be made".
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, ModelFileError) or is_of_machine(error):
+            raise
+        raise ModelFileError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def refuse(value: Any, place: str, expected: str) -> NoReturn:

@@ -14,7 +14,7 @@ from ..model import Model
 from ..optimizers import Optimizer
 from ..training.history import History
 from .describing import Tensors, build, decode
-from .forms import ModelFileError, is_of_machine
+from .forms import ModelFileError, reporting
 from .kinds import KINDS, is_of_library
 from .names import NAMES, check_names
 from .parts import (
@@ -73,16 +73,9 @@ class PartLoader:
         # What a user's layer draws may depend on what it has drawn before.
         draws = not is_of_library(type(layer))
         size = self._sizes[f"layers.{index}"] * (2 if draws else 1)
-        try:
-            with limited_room(size + _SPARE, draws):
-                model.add(layer)
-        except Exception as error:  # a user's initialize can raise anything
-            if isinstance(error, ModelFileError) or is_of_machine(error):
-                raise
-            raise ModelFileError(
-                f"layers.{index}, a {layer.layer_name()}, cannot be added: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+        what = f"layers.{index}, a {type(layer).__name__}, cannot be added"
+        with reporting(what), limited_room(size + _SPARE, draws):
+            model.add(layer)
         self._set_state(layer, content, f"layers.{index}", model)
         try:
             set_generator(layer, decode(content["rng"], self._tensors))

@@ -103,8 +103,7 @@ class Restorer(PartLoader):
     def __init__(self, content: dict[str, Any], tensors: Tensors, origin: dict[str, Any]) -> None:
         super().__init__(tensors)
         self._content, self._origin = content, origin
-        description = Origin(content, tensors).description()
-        self._now: dict[str, Any] = json.loads(json.dumps(description))
+        self._now = Origin(content, tensors).description()
 
     def restore(self, network: TrainableModel) -> None:
         """Give the network the file's state.

@@ -93,8 +93,8 @@ def outputs(
 ) -> Iterator[Array]:
     """Yield a model's outputs, batch by batch.
 
-    On a CPU, batches of many rows are computed in several threads. The model may be in training or
-    predict in other threads meanwhile, since nothing is written to it.
+    On a CPU, batches of many rows are computed in several threads. Other threads may train
+    the model or predict with it at the same time, since nothing is written to it.
 
     Parameters
     ----------

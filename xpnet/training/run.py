@@ -1,6 +1,7 @@
 """A training as a whole, whether one call of ``fit`` does it or several that resume it."""
 
 import copy
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +95,8 @@ def conditions_of(
     names = [type(each).__qualname__ for each in callbacks]
     training, validation = data
     given = {"training data": training, "validation data": validation, "callbacks": names}
-    return given | settings
+    plain: dict[str, Any] = json.loads(json.dumps(given | settings))  # as a checkpoint has them
+    return plain
 
 
 def differences(before: Any, now: Any, name: str = "") -> list[str]:
