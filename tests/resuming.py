@@ -6,6 +6,7 @@ writes the result to ``FOLDER/result.npz``.
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -246,6 +247,8 @@ def start(kind, folder) -> "subprocess.Popen[str]":
 def main(kind, folder):
     """Train in a folder, and write the result there."""
     folder = Path(folder)
+    # A shell's background processes inherit that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print("begun", flush=True)
     net, callbacks = train(kind, folder)
     part = folder / "part.npz"
