@@ -1,7 +1,8 @@
 """Kills trainings at random moments, resumes them, and compares the results bit for bit.
 
 ``python -m fuzz.kills --n 100`` runs 100 trainings. Each is killed up to three times, by SIGKILL,
-SIGTERM or SIGINT, then resumed to its end. The result must be that of an uninterrupted training.
+SIGTERM or SIGINT, then resumed to its end. The moment is drawn from the whole time, or it is just
+after one of the epochs is saved. The result must be that of an uninterrupted training.
 All callbacks of the library take part. For a failure, the folder of the training is kept, its seed
 is printed (repeat it with ``--seed``), and the exit status is 1.
 """
@@ -14,10 +15,11 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from subprocess import Popen
 
 import numpy as np
 
-from tests.resuming import KINDS, differences, start
+from tests.resuming import EPOCHS, KINDS, differences, start
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
@@ -30,6 +32,19 @@ def finish(kind: str, folder: Path) -> tuple[float, str]:
     return time.monotonic() - began, errors if process.returncode else ""
 
 
+def _wait_for_checkpoint(folder: Path, at_least: int, process: "Popen[str]") -> None:
+    """Wait until an epoch is saved, or the process has ended.
+
+    Most of the time passes before the first epoch and after the last one: a moment drawn from all
+    of it is rarely within an epoch or while a checkpoint is written.
+    """
+    while process.poll() is None:
+        newest = max((path.stem for path in folder.glob("run/checkpoint-*")), default="")
+        if newest >= f"checkpoint-{at_least:06}":
+            return
+        time.sleep(0.0005)
+
+
 def one(seed: int, whole: dict[str, tuple[Path, float]], folder: Path) -> tuple[str, Counter[str]]:
     """Kill and resume one training; return what was wrong, and what was done."""
     rng = np.random.default_rng(seed)
@@ -39,7 +54,11 @@ def one(seed: int, whole: dict[str, tuple[Path, float]], folder: Path) -> tuple[
     for _ in range(rng.integers(1, 4)):
         number = SIGNALS[rng.integers(len(SIGNALS))]
         process = start(kind, folder)
-        time.sleep(rng.uniform(0, 1.1 * seconds))
+        if rng.integers(2):
+            time.sleep(rng.uniform(0, 1.1 * seconds))
+        else:
+            _wait_for_checkpoint(folder, int(rng.integers(EPOCHS)), process)
+            time.sleep(rng.uniform(0, 0.02))
         process.send_signal(number)
         errors = process.communicate(timeout=600)[1]
         status = process.returncode
