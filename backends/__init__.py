@@ -13,7 +13,10 @@ backends by an entry point in the group ``xpnet.backends``.
 if __name__ != "xpnet.backends":  # `import backends` in a checkout would load a second copy
     raise ImportError("import this package as xpnet.backends, not as " + __name__)
 
-from . import _numpy_kernels  # noqa: F401 - registers NumPy's versions of the operations
+from . import (  # register NumPy's versions of the operations
+    _numpy_formulas,  # noqa: F401
+    _numpy_kernels,  # noqa: F401
+)
 from ._backend import Array, Backend, Memory, array_namespace, is_array, is_sparse
 from ._errors import DeviceUnavailableError, UnknownNameError, unknown_name
 from ._registry import available_backends, backend_of, move, move_state, on_gpu, resolve, to_host

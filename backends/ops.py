@@ -142,6 +142,7 @@ def clip(x: Array, least: float, most: float, out: Array | None = None) -> Array
     return xp.minimum(xp.maximum(x, least), most)
 
 
+@operation
 def sigmoid(x: Array) -> Array:
     r"""Logistic function :math:`1 / (1 + e^{-x})`, without overflow.
 
@@ -151,6 +152,84 @@ def sigmoid(x: Array) -> Array:
     xp = array_namespace(x)
     e = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+@operation
+def softplus(x: Array) -> Array:
+    r"""Smooth maximum of 0 and x, :math:`\log(1 + e^{x})`, without overflow.
+
+    Computed as :math:`\max(x, 0) + \log(1 + e^{-|x|})`. Dugas et al. 2001.
+    """
+    xp = array_namespace(x)
+    return xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+@operation
+def erf(x: Array) -> Array:
+    r"""Error function, :math:`\frac{2}{\sqrt{\pi}} \int_0^x e^{-t^2} dt`.
+
+    By rational functions on three intervals: Cody 1969, "Rational Chebyshev approximations for the
+    error function". The relative error is below 4e-16 in float64 and 3e-7 in float32.
+    """
+    xp = array_namespace(x)
+    size = xp.abs(x)
+    square = x * x
+    near = x * _rational(square, _ERF_NEAR)
+    middle = 1.0 - xp.exp(-square) * _rational(xp.minimum(size, 4.0), _ERF_MIDDLE)
+    # From 4 on it is 1 within 2e-8, and from 6 on in every type.
+    inverse = 1.0 / xp.maximum(square, 16.0)
+    tail = (_ERF_LIMIT - inverse * _rational(inverse, _ERF_FAR)) / xp.maximum(size, 4.0)
+    far = 1.0 - xp.exp(-square) * tail
+    outer = xp.where(size <= 4.0, middle, far)
+    return xp.where(size <= 0.46875, near, xp.sign(x) * outer)
+
+
+def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
+    """Return a quotient of polynomials, by their coefficients from the highest power down."""
+    above, below = (_polynomial(x, each) for each in coefficients)
+    return above / below
+
+
+def _polynomial(x: Array, coefficients: tuple[float, ...]) -> Array:
+    total = coefficients[0] * x + coefficients[1]
+    for each in coefficients[2:]:
+        total = total * x + each
+    return total
+
+
+_ERF_NEAR = (
+    (
+        1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2,
+        3.77485237685302021e2, 3.20937758913846947e3,
+    ),
+    (
+        1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3,
+        2.84423683343917062e3,
+    ),
+)  # fmt: skip
+_ERF_MIDDLE = (
+    (
+        2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0,
+        6.61191906371416295e1, 2.98635138197400131e2, 8.81952221241769090e2,
+        1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3,
+    ),
+    (
+        1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2,
+        1.62138957456669019e3, 3.29079923573345963e3, 4.36261909014324716e3,
+        3.43936767414372164e3, 1.23033935480374942e3,
+    ),
+)  # fmt: skip
+_ERF_FAR = (
+    (
+        1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1,
+        1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4,
+    ),
+    (
+        1.0, 2.56852019228982242e0, 1.87295284992346725e0, 5.27905102951428412e-1,
+        6.05183413124413191e-2, 2.33520497626869185e-3,
+    ),
+)  # fmt: skip
+_ERF_LIMIT = 1.0 / math.sqrt(math.pi)
 
 
 def log_softmax(x: Array) -> Array:

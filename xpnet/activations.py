@@ -1,23 +1,36 @@
 """Activation layers: a function of each number (or of each row), without parameters.
 
-A new one is a subclass of :class:`ActivationLayer` with ``activation_function`` and
-``derivative``; the passes forward and backward are given.
+A new one is a subclass of :class:`ActivationLayer` with ``activation_function``; all else follows.
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 from array_api_compat import device
 
 from .backends import Array, array_namespace, ops
 from .common.checks import check_non_negative, check_positive
 from .common.overrides import remember
+from .common.traceable import Traceable, slope
 from .layers import Layer
 from .layers.checks import check_batch
 
 
-class ActivationLayer(Layer):
-    """Base of the activations."""
+class ActivationLayer(Traceable, Layer):
+    """Base of the activations.
 
+    Attributes
+    ----------
+    derivative_of_output : callable or None
+        A method that returns the derivative from the activation itself, if there is a formula for
+        that: then a training step need not keep the derivative. None if there is none.
+    numbers : tuple of str
+        See :class:`~xpnet.common.traceable.Traceable`.
+    """
+
+    formula_names = ("activation_function", "derivative", "derivative_of_output")
+    derivative_of_output: ClassVar[Callable[..., Array] | None] = None
     input: Array = None
     output: Array = None
 
@@ -25,9 +38,17 @@ class ActivationLayer(Layer):
     def activation_function(self, input: Array) -> Array:
         """Return the activation of ``input``, of the same shape."""
 
-    @abstractmethod
     def derivative(self, input: Array) -> Array:
-        """Return the derivative of the activation at ``input``, of the same shape."""
+        """Return the derivative of the activation at ``input``, of the same shape.
+
+        By default it is derived from :meth:`activation_function`.
+
+        Raises
+        ------
+        UntraceableError
+            That is not a formula of single numbers.
+        """
+        return slope(self, "activation_function", (input,), by=0)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return the activation of ``input``."""
@@ -61,6 +82,8 @@ class LinearActivation(ActivationLayer):
         """Return 1."""
         return array_namespace(input).ones_like(input)
 
+    derivative_of_output = derivative
+
 
 class ReLUActivation(ActivationLayer):
     """Rectified linear unit, max(x, 0). Nair and Hinton 2010; its derivative at 0 is taken as 0."""
@@ -75,6 +98,8 @@ class ReLUActivation(ActivationLayer):
         """Return 1 where x > 0, else 0."""
         return array_namespace(input).astype(input > 0, input.dtype)
 
+    derivative_of_output = derivative
+
 
 class LeakyReLUActivation(ActivationLayer):
     """x where x > 0, else αx, so that no unit goes silent for good. Maas et al. 2013.
@@ -86,6 +111,7 @@ class LeakyReLUActivation(ActivationLayer):
     """
 
     output_kind = "real"
+    numbers = ("alpha",)
 
     def __init__(self, alpha: float = 0.01) -> None:
         self.alpha = check_non_negative("alpha", alpha)
@@ -98,6 +124,8 @@ class LeakyReLUActivation(ActivationLayer):
         """Return 1 where x > 0, else α."""
         xp = array_namespace(input)
         return xp.where(input > 0, xp.ones_like(input), self.alpha)
+
+    derivative_of_output = derivative
 
 
 class ReLU6Activation(ActivationLayer):
@@ -113,6 +141,8 @@ class ReLU6Activation(ActivationLayer):
         """Return 1 where 0 < x < 6, else 0."""
         return array_namespace(input).astype((input > 0) & (input < 6), input.dtype)
 
+    derivative_of_output = derivative
+
 
 class SigmoidActivation(ActivationLayer):
     r"""Logistic function, :math:`\sigma(\lambda x) = 1 / (1 + e^{-\lambda x})`.
@@ -124,6 +154,7 @@ class SigmoidActivation(ActivationLayer):
     """
 
     output_kind = "probability"
+    numbers = ("slope",)
 
     def __init__(self, slope: float = 1.0) -> None:
         self.slope = check_positive("slope", slope)
@@ -148,7 +179,11 @@ class TanhActivation(ActivationLayer):
 
     def derivative(self, input: Array) -> Array:
         """Return 1 - tanh²(x)."""
-        return 1.0 - array_namespace(input).tanh(input) ** 2
+        return self.derivative_of_output(array_namespace(input).tanh(input))
+
+    def derivative_of_output(self, output: Array) -> Array:
+        """Return 1 - y², y being the activation."""
+        return 1.0 - output * output
 
 
 class SoftmaxActivation(ActivationLayer):

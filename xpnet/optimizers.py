@@ -2,10 +2,10 @@
 
 ``update(w, grad_loss_w)`` returns the updated weights and keeps what it has to remember: one
 optimizer serves one array, and a network hands it all of its parameters as one. A new optimizer is
-a subclass of :class:`Optimizer` with ``update``; arrays that it keeps are named in ``state_names``.
+a subclass of :class:`Optimizer` with ``rule``, the formula of one weight; arrays that it keeps are
+named in ``state_names``. One that needs more than a weight and its gradient has its own ``update``.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from .common.checks import (
 )
 from .common.overrides import is_defined_here, remember
 from .common.readable import Readable
+from .common.traceable import Traceable, apply
 from .schedules import ConstantLearningRate, Schedule
 
 
@@ -35,7 +36,7 @@ def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     return lambda name, value: None if value is None else check(name, value)
 
 
-class Optimizer(Readable, ABC):
+class Optimizer(Traceable, Readable):
     """Base of the optimizers.
 
     Parameters
@@ -66,6 +67,7 @@ class Optimizer(Readable, ABC):
 
     state_names: ClassVar[tuple[str, ...]] = ()
     square_names: ClassVar[tuple[str, ...]] = ()
+    formula_names = ("rule",)
     n_updates: int = 0
     _clipped: Array = None
     _checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {
@@ -94,9 +96,32 @@ class Optimizer(Readable, ABC):
         check = self._checks.get(name)
         super().__setattr__(name, value if check is None else check(name, value))
 
-    @abstractmethod
+    def rule(self, w: Array, g: Array, *state: Array, rate: float, t: float) -> tuple[Array, ...]:
+        """Return the new weights and the new state; a formula of one weight.
+
+        Parameters
+        ----------
+        w, g : array
+            The weights and their gradient, clipped if that is asked for.
+        *state : array of the shape of w
+            The attributes of ``state_names``, in their order; zeros at the first update.
+        rate : float
+            The learning rate.
+        t : float
+            The number of the update, from 1.
+
+        Returns
+        -------
+        tuple of array
+            The weights, then the state.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a method: rule(w, g, *state, rate, t), which returns the "
+            "new weights and the new state, or update(w, grad_loss_w)"
+        )
+
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
-        """Return the weights after one step.
+        """Return the weights after one step, by :meth:`rule`.
 
         Parameters
         ----------
@@ -114,6 +139,16 @@ class Optimizer(Readable, ABC):
         ValueError
             The state kept is of weights of another shape.
         """
+        states = {name: self.remembered(name, w) for name in self.state_names}
+        gradient = self.clip(grad_loss_w, keep=out is not None)
+        arrays = {"w": w, "g": gradient, **states}
+        outs = (array_namespace(w).empty_like(w) if out is None else out, *states.values())
+        numbers = {"rate": self.learning_rate, "t": float(self.n_updates + 1)}
+        w, *kept = apply(self, _ruled, arrays, numbers, outs, ("w", *states))
+        for name, array in zip(states, kept, strict=True):
+            setattr(self, name, array)
+        self.n_updates += 1
+        return w
 
     def _argument(self, name: str) -> Any:
         if name != "learning_rate":
@@ -231,6 +266,7 @@ class SGD(Optimizer):
     """
 
     state_names = ("retained_gradient",)
+    numbers = ("momentum",)
     _checks = Optimizer._checks | {
         "momentum": check_fraction,
         "dampening": check_fraction,
@@ -258,20 +294,11 @@ class SGD(Optimizer):
             )
         self.retained_gradient: Array = None
 
-    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
+    def rule(self, w: Array, g: Array, v: Array, *, rate: float, t: float) -> tuple[Array, ...]:
         """Return w - αv, or with Nesterov's form w - α(μv + g)."""
-        w, self.retained_gradient = ops.sgd(
-            w,
-            self.clip(grad_loss_w, keep=out is not None),
-            self.remembered("retained_gradient", w),
-            self.learning_rate,
-            self.momentum,
-            self.dampening,
-            self.nesterov,
-            out=out,
-        )
-        self.n_updates += 1
-        return w
+        v = self.momentum * v + (g if self.dampening == 0.0 else (1.0 - self.dampening) * g)
+        step = self.momentum * v + g if self.nesterov else v
+        return w - rate * step, v
 
 
 class RMSProp(Optimizer):
@@ -293,6 +320,7 @@ class RMSProp(Optimizer):
     """
 
     state_names = ("mean_square",)
+    numbers = ("rho", "epsilon")
     square_names = ("mean_square",)
     _checks = Optimizer._checks | {"rho": check_fraction, "epsilon": check_positive}
 
@@ -310,17 +338,10 @@ class RMSProp(Optimizer):
         self.epsilon = epsilon
         self.mean_square: Array = None
 
-    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
+    def rule(self, w: Array, g: Array, s: Array, *, rate: float, t: float) -> tuple[Array, ...]:
         """Return w - αg / (√s + ε)."""
-        gradient, s = (
-            self.clip(grad_loss_w, keep=out is not None),
-            self.remembered("mean_square", w),
-        )
-        w, self.mean_square = ops.rmsprop(
-            w, gradient, s, self.learning_rate, self.rho, self.epsilon, out=out
-        )
-        self.n_updates += 1
-        return w
+        s = self.rho * s + (1.0 - self.rho) * (g * g)
+        return w - rate * (g / (array_namespace(w).sqrt(s) + self.epsilon)), s
 
 
 class Adam(Optimizer):
@@ -349,13 +370,12 @@ class Adam(Optimizer):
     """
 
     state_names = ("first_moment", "second_moment")
+    numbers = ("beta_1", "beta_2", "epsilon")
     square_names = ("second_moment",)
-    weight_decay: float = 0.0
     _checks = Optimizer._checks | {
         "beta_1": check_fraction,
         "beta_2": check_fraction,
         "epsilon": check_positive,
-        "weight_decay": check_non_negative,
         "corrects_epsilon": check_flag,
     }
 
@@ -378,27 +398,17 @@ class Adam(Optimizer):
         self.first_moment: Array = None
         self.second_moment: Array = None
 
-    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
+    def rule(
+        self, w: Array, g: Array, m: Array, v: Array, *, rate: float, t: float
+    ) -> tuple[Array, ...]:
         """Return w - αm̂ / (√v̂ + ε)."""
-        first, second = self.remembered("first_moment", w), self.remembered("second_moment", w)
-        self.n_updates += 1
-        epsilon = self.epsilon
-        if not self.corrects_epsilon:  # one that is, once √v has been
-            _, unbias = ops.adam_factors(1.0, self.beta_1, self.beta_2, self.n_updates)
-            epsilon *= unbias
-        w, self.first_moment, self.second_moment = ops.adam(
-            w,
-            self.clip(grad_loss_w, keep=out is not None),
-            first,
-            second,
-            self.learning_rate,
-            self.beta_1,
-            self.beta_2,
-            epsilon,
-            self.n_updates,
-            out=out,
-        )
-        return w
+        m = self.beta_1 * m + (1.0 - self.beta_1) * g
+        v = self.beta_2 * v + (1.0 - self.beta_2) * (g * g)
+        # αm̂ / (√v̂ + ε), with the corrections of the bias moved into the factor and ε
+        root = (1.0 - self.beta_2**t) ** 0.5
+        epsilon = root * self.epsilon if self.corrects_epsilon else self.epsilon
+        factor = rate * root / (1.0 - self.beta_1**t)
+        return w - factor * (m / (array_namespace(w).sqrt(v) + epsilon)), m, v
 
 
 class AdamW(Adam):
@@ -419,6 +429,9 @@ class AdamW(Adam):
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
     """
+
+    numbers = (*Adam.numbers, "weight_decay")
+    _checks = Adam._checks | {"weight_decay": check_non_negative}
 
     def __init__(
         self,
@@ -443,11 +456,11 @@ class AdamW(Adam):
         )
         self.weight_decay = weight_decay
 
-    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
+    def rule(
+        self, w: Array, g: Array, m: Array, v: Array, *, rate: float, t: float
+    ) -> tuple[Array, ...]:
         """Return Adam's update of the decayed weights."""
-        self.remembered("first_moment", w)  # refuses other weights before these are changed
-        decayed = ops.scale(w, 1.0 - self.learning_rate * self.weight_decay, out=out)
-        return super().update(decayed, grad_loss_w, out=out)
+        return super().rule((1.0 - rate * self.weight_decay) * w, g, m, v, rate=rate, t=t)
 
 
 class Adagrad(Optimizer):
@@ -466,6 +479,7 @@ class Adagrad(Optimizer):
     """
 
     state_names = ("sum_of_squares",)
+    numbers = ("epsilon",)
     square_names = ("sum_of_squares",)
     _checks = Optimizer._checks | {"epsilon": check_positive}
 
@@ -481,17 +495,16 @@ class Adagrad(Optimizer):
         self.epsilon = epsilon
         self.sum_of_squares: Array = None
 
-    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
+    def rule(self, w: Array, g: Array, s: Array, *, rate: float, t: float) -> tuple[Array, ...]:
         """Return w - αg / (√s + ε)."""
-        gradient, s = (
-            self.clip(grad_loss_w, keep=out is not None),
-            self.remembered("sum_of_squares", w),
-        )
-        w, self.sum_of_squares = ops.adagrad(
-            w, gradient, s, self.learning_rate, self.epsilon, out=out
-        )
-        self.n_updates += 1
-        return w
+        s = s + g * g
+        return w - rate * (g / (array_namespace(w).sqrt(s) + self.epsilon)), s
+
+
+def _ruled(
+    optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
+) -> tuple[Array, ...]:
+    return optimizer.rule(w, g, *state, rate=rate, t=t)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

@@ -5,15 +5,17 @@ derivative to the gradient. Decoupled weight decay (:class:`xpnet.AdamW`) is dif
 the weights separately from the gradient, so that Adam does not divide it by the gradient's size.
 For gradient descent without momentum, the two are the same.
 
-A new regularizer is a subclass of :class:`Regularizer` with ``penalty`` and ``derivative``.
+A new one that is a sum over weights is a subclass of :class:`ElementwisePenalty` with
+``element_penalty``; all else follows. Any other is a subclass of :class:`Regularizer`.
 """
 
 from abc import ABC, abstractmethod
 
-from .backends import Array, array_namespace, ops
+from .backends import Array, array_namespace
 from .common.checks import check_flag, check_non_negative, find
 from .common.overrides import remember
 from .common.readable import Readable
+from .common.traceable import Traceable, apply, slope
 
 
 class Regularizer(Readable, ABC):
@@ -46,7 +48,45 @@ class Regularizer(Readable, ABC):
         return gradient + share * self.derivative(w)
 
 
-class L1L2(Regularizer):
+class ElementwisePenalty(Traceable, Regularizer):
+    """A penalty that is the sum of a formula of each weight.
+
+    Attributes
+    ----------
+    numbers : tuple of str
+        See :class:`~xpnet.common.traceable.Traceable`.
+    """
+
+    formula_names = ("element_penalty", "derivative")
+
+    @abstractmethod
+    def element_penalty(self, w: Array) -> Array:
+        """Return the penalty on each weight, of the shape of ``w``."""
+
+    def penalty(self, w: Array) -> Array:
+        """Return the sum of the penalties."""
+        return array_namespace(w).sum(self.element_penalty(w))
+
+    def derivative(self, w: Array) -> Array:
+        """Return the derivative of the penalty on each weight; by default derived from it."""
+        return slope(self, "element_penalty", (w,), by=0)
+
+    def add_to(
+        self, gradient: Array, w: Array, share: Array | float = 1.0, out: Array | None = None
+    ) -> Array:
+        """Return the sum of the gradient and the derivative times ``share``."""
+        outs = None if out is None else (out,)
+        (added,) = apply(
+            self, _added, {"g": gradient, "w": w}, {"share": share}, outs, overwrites=("g",)
+        )
+        return added
+
+
+def _added(penalty: ElementwisePenalty, g: Array, w: Array, share: Array | float) -> tuple[Array]:
+    return (g + share * penalty.derivative(w),)
+
+
+class L1L2(ElementwisePenalty):
     r"""The elastic net, :math:`\lambda_1 \sum |w| + \lambda_2 \sum w^2`. Zou and Hastie 2005.
 
     Parameters
@@ -59,24 +99,19 @@ class L1L2(Regularizer):
         ``alpha`` is.
     """
 
+    numbers = ("l1", "l2")
+
     def __init__(self, l1: float = 0.0, l2: float = 0.0, per_sample: bool = False) -> None:
         self.l1, self.l2 = check_non_negative("l1", l1), check_non_negative("l2", l2)
         self.per_sample = check_flag("per_sample", per_sample)
 
-    def penalty(self, w: Array) -> Array:
-        """Return λ₁ Σ|w| + λ₂ Σw²."""
-        xp = array_namespace(w)
-        return self.l1 * xp.sum(xp.abs(w)) + self.l2 * xp.sum(w * w)
+    def element_penalty(self, w: Array) -> Array:
+        """Return λ₁ |w| + λ₂ w²."""
+        return self.l1 * array_namespace(w).abs(w) + self.l2 * (w * w)
 
     def derivative(self, w: Array) -> Array:
         """Return λ₁ sign(w) + 2 λ₂ w; of |w| it is taken as 0 at 0."""
         return self.l1 * array_namespace(w).sign(w) + (2.0 * self.l2) * w
-
-    def add_to(
-        self, gradient: Array, w: Array, share: Array | float = 1.0, out: Array | None = None
-    ) -> Array:
-        """Return the gradient and the derivative times ``share`` together."""
-        return ops.penalized(gradient, w, self.l1 * share, self.l2 * share, out=out)
 
 
 class L1(L1L2):

@@ -4,12 +4,13 @@
 of exactly that number with respect to ``y_pred``. With sample weights w the mean is
 Σ wᵢ lᵢ / Σ wᵢ. It is 0 if the total weight is 0, e.g. for an empty batch.
 
-A new loss is a subclass of :class:`LossFunction` with those two methods. Or it is a subclass of
-:class:`MeanLoss` with the loss and the derivative of each sample; the base class applies the
-weights.
+A new loss that is a formula of one target and one output is a subclass of :class:`ElementwiseLoss`
+with ``element_loss``; all else follows. One that couples the outputs of a sample is a subclass of
+:class:`MeanLoss`, with the loss and the derivative of each sample; the base class applies the
+weights. Any other is a subclass of :class:`LossFunction`.
 """
 
-from .base import LossFunction, MeanLoss
+from .base import ElementwiseLoss, LossFunction, MeanLoss
 from .binary import BinaryCrossEntropy
 from .class_weighted import ClassWeightedLoss
 from .classes import (
@@ -26,6 +27,7 @@ __all__ = [
     "CategoricalCrossEntropy",
     "ClassLoss",
     "ClassWeightedLoss",
+    "ElementwiseLoss",
     "LossFunction",
     "MeanLoss",
     "MeanSquaredError",

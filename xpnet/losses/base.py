@@ -1,5 +1,6 @@
-"""The base classes: any loss, and the mean of a loss for each sample."""
+"""The base classes: any loss, and the mean of a loss for each sample or of each number."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -7,6 +8,8 @@ from ..backends import Array, array_namespace, ops
 from ..common.checks import check_batch
 from ..common.overrides import has_methods_of
 from ..common.readable import Readable
+from ..common.traceable import Traceable, slope
+from .finite import at_most
 
 
 class LossFunction(Readable, ABC):
@@ -227,3 +230,54 @@ class MeanLoss(LossFunction):
         if self.targets == "classes" and n_outputs > 1:
             return f"({n},), class indices, or {shapes}, one-hot rows"
         return shapes
+
+
+class ElementwiseLoss(Traceable, MeanLoss):
+    """A loss that is a formula of one target and one output; a sample's is the mean over outputs.
+
+    Attributes
+    ----------
+    factor : float
+        Multiplies the loss and its derivative.
+    most : float
+        The upper limit of the reported loss of each output. It does not change the derivative.
+    numbers : tuple of str
+        See :class:`~xpnet.common.traceable.Traceable`. ``factor`` and ``most`` are not among them.
+    sums_outputs : bool
+        Whether a sample's loss is the sum over its outputs instead of their mean.
+    """
+
+    formula_names = ("element_loss", "element_derivative")
+    targets = "values"
+    factor: float = 1.0
+    most: float = math.inf
+    sums_outputs: ClassVar[bool] = False
+
+    @abstractmethod
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the loss of each output, of the shape of both arguments."""
+
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the derivative of :meth:`element_loss` with respect to ``y_pred``.
+
+        By default it is derived from the formula.
+
+        Raises
+        ------
+        UntraceableError
+            That is not a formula of single numbers.
+        """
+        return slope(self, "element_loss", (y_true, y_pred), by=1)
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the loss of each sample."""
+        losses = at_most(self.element_loss(y_true, y_pred), self.most)
+        return self.factor_of(y_pred.shape[1]) * array_namespace(losses).sum(losses, axis=1)
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the derivative of each sample's own loss."""
+        return self.factor_of(y_pred.shape[1]) * self.element_derivative(y_true, y_pred)
+
+    def factor_of(self, n_outputs: int) -> float:
+        """Return the number that multiplies the loss of each of ``n_outputs`` outputs."""
+        return self.factor if self.sums_outputs else self.factor / n_outputs

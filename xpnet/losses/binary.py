@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_flag, check_positive
 from ..common.overrides import remember
+from .base import ElementwiseLoss
 from .class_weighted import ClassWeightedLoss
-from .finite import at_most, check_most, epsilon_of, finite_log, finite_log_slope
+from .finite import check_most, epsilon_of, finite_log, finite_log_slope
 
 
-class BinaryCrossEntropy(ClassWeightedLoss):
+class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
     r"""Two classes, or several independent yes-or-no outputs (their mean).
 
     From probabilities p: :math:`-y \log p - (1-y) \log(1-p)`. From logits z, p = σ(z), the same
@@ -27,8 +28,7 @@ class BinaryCrossEntropy(ClassWeightedLoss):
         Multiplies the loss. With the number of outputs k, it is the sum over a sample's outputs
         instead of their mean.
     most : float, default infinity
-        The upper limit of the reported loss of each output, from logits. It does not change the
-        derivative.
+        The upper limit of the reported loss of each output. It does not change the derivative.
     class_weight : sequence of 2 float, dict or "balanced", optional
         The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`. A target y between 0
         and 1 has the weight c₀ (1 - y) + c₁ y. For one output only: with several outputs, a sample
@@ -81,26 +81,21 @@ class BinaryCrossEntropy(ClassWeightedLoss):
         y = self.match(y_true, y_pred)
         return array_namespace(y).concat([1.0 - y, y], axis=1)
 
-    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the cross-entropy of each row, the mean over its outputs."""
-        xp = array_namespace(y_pred)
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the cross-entropy of each output."""
         if self.from_logits:
-            tail = xp.log1p(xp.exp(-xp.abs(y_pred)))
-            losses = xp.maximum(y_pred, 0.0) - y_true * y_pred + tail
-            return self.factor * xp.mean(at_most(losses, self.most), axis=1)
+            return ops.softplus(y_pred) - y_true * y_pred
         epsilon = epsilon_of(y_pred)
         log_p, log_q = finite_log(y_pred, epsilon**2), finite_log(1.0 - y_pred, epsilon)
-        return -self.factor * xp.mean(y_true * log_p + (1.0 - y_true) * log_q, axis=1)
+        return -(y_true * log_p + (1.0 - y_true) * log_q)
 
-    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return factor / k times σ(z) - y from logits, or (1-y)/(1-p) - y/p otherwise."""
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return σ(z) - y from logits, or (1-y)/(1-p) - y/p otherwise."""
         if self.from_logits:
-            difference = ops.sigmoid(y_pred) - y_true
-        else:
-            epsilon = epsilon_of(y_pred)
-            of_no = (1.0 - y_true) * finite_log_slope(1.0 - y_pred, epsilon)
-            difference = of_no - y_true * finite_log_slope(y_pred, epsilon**2)
-        return difference * (self.factor / y_pred.shape[1])
+            return ops.sigmoid(y_pred) - y_true
+        epsilon = epsilon_of(y_pred)
+        of_no = (1.0 - y_true) * finite_log_slope(1.0 - y_pred, epsilon)
+        return of_no - y_true * finite_log_slope(y_pred, epsilon**2)
 
 
 remember(BinaryCrossEntropy)

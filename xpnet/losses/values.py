@@ -3,10 +3,10 @@
 from ..backends import Array, array_namespace
 from ..common.checks import check_positive
 from ..common.overrides import remember
-from .base import MeanLoss
+from .base import ElementwiseLoss
 
 
-class MeanSquaredError(MeanLoss):
+class MeanSquaredError(ElementwiseLoss):
     r"""Mean over samples and outputs, :math:`\frac{1}{nk}\sum_{ij}(\hat y_{ij} - y_{ij})^2`.
 
     Texts that divide only by the number of samples n have a loss and a gradient that are k times as
@@ -24,16 +24,17 @@ class MeanSquaredError(MeanLoss):
     def __init__(self, factor: float = 1.0) -> None:
         self.factor = check_positive("factor", factor)
 
-    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the mean squared difference of each row."""
-        return self.factor * array_namespace(y_pred).mean((y_pred - y_true) ** 2, axis=1)
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the squared difference."""
+        difference = y_pred - y_true
+        return difference * difference
 
-    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return 2 (ŷ - y) / k, times the factor."""
-        return (2.0 * self.factor / y_pred.shape[1]) * (y_pred - y_true)
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return 2 (ŷ - y)."""
+        return 2.0 * (y_pred - y_true)
 
 
-class PoissonLoss(MeanLoss):
+class PoissonLoss(ElementwiseLoss):
     r"""Half the Poisson deviance, for counts; outputs are the logarithm z of the rate μ.
 
     It is the mean of :math:`y \log(y / \mu) - y + \mu` with :math:`\mu = e^z`, over samples and
@@ -54,17 +55,15 @@ class PoissonLoss(MeanLoss):
     def __init__(self, factor: float = 1.0) -> None:
         self.factor = check_positive("factor", factor)
 
-    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the mean half deviance of each row; 0 log 0 is 0."""
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return half the deviance; 0 log 0 is 0."""
         xp = array_namespace(y_pred)
         log_y = xp.log(xp.where(y_true > 0, y_true, 1.0))
-        losses = y_true * (log_y - y_pred) - y_true + xp.exp(y_pred)
-        return self.factor * xp.mean(losses, axis=1)
+        return y_true * (log_y - y_pred) - y_true + xp.exp(y_pred)
 
-    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
-        """Return (e^z - y) / k, times the factor."""
-        rate = array_namespace(y_pred).exp(y_pred)
-        return (rate - y_true) * (self.factor / y_pred.shape[1])
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return e^z - y."""
+        return array_namespace(y_pred).exp(y_pred) - y_true
 
 
 remember(MeanSquaredError, PoissonLoss)

@@ -1,0 +1,274 @@
+"""Formulas on NumPy, block by block and without temporary arrays.
+
+A :class:`~xpnet.backends.formula.Listing` is written down as calls of NumPy's functions with
+``out=``. Applied to one block at a time, which stays in the processor's cache, they are limited by
+arithmetic and not by memory.
+"""
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import ops
+from ._backend import Array
+from .formula.evaluation import number_of
+from .formula.listing import Listing, Statement, listing
+from .formula.python import assignments
+from .formula.running import run
+from .formula.tracing import Formula
+
+BLOCK = 65_536
+"""Numbers in a block: five float32 arrays of this size take little more than 1 MiB of cache."""
+
+KEPT = ("sign",)
+"""Operations that need not be written out in simpler ones, because NumPy has a function."""
+
+
+@run.register(np.ndarray)
+def compute_formula(
+    first: np.ndarray,
+    *others: Array,
+    formula: Formula,
+    numbers: Mapping[str, float],
+    outs: Sequence[Array] | None = None,
+    overwrites: tuple[str | None, ...] = (),
+) -> tuple[Array, ...]:
+    """See :func:`xpnet.backends.formula.run`."""
+    inputs = (first, *others)
+    fits = first.dtype.kind == "f" and all(
+        each.dtype == first.dtype and each.shape == first.shape for each in others
+    )
+    if not fits:
+        return run.dispatch(object)(*inputs, formula=formula, numbers=numbers)  # type: ignore[no-any-return]
+    if outs is None:
+        outs = [np.empty_like(first) for _ in formula.outputs]
+        overwrites = (None,) * len(outs)
+    compute(_listing(formula), inputs, numbers, outs, overwrites)
+    return tuple(outs)
+
+
+@lru_cache(maxsize=256)
+def _listing(formula: Formula) -> Listing:
+    return listing(formula, KEPT)
+
+
+def compute(
+    listing: Listing,
+    inputs: Sequence[Array],
+    numbers: Mapping[str, float],
+    outs: Sequence[Array],
+    overwrites: tuple[str | None, ...],
+) -> None:
+    """Compute a formula into arrays.
+
+    Parameters
+    ----------
+    listing : Listing
+        Made with ``KEPT``.
+    inputs : sequence of array
+        In the order of the formula's arguments; of one shape and type.
+    numbers : mapping of str to float
+    outs : sequence of array
+        An array for each output, of the same shape and type.
+    overwrites : tuple of str or None
+        For each of them, the input that may be the same array.
+    """
+    program = _program(listing, overwrites)
+    dtype, whole = outs[0].dtype, outs[0].size
+    fixed = program.fixed(numbers)
+    arrays, step, shape = [*inputs, *outs], whole, outs[0].shape
+    if all(array.flags.c_contiguous for array in arrays):
+        # Others cannot be flattened without a copy, and are computed as one block.
+        step = min(whole, BLOCK)
+        arrays, shape = [array.reshape(-1) for array in arrays], (step,)
+    scratch = [_scratch(dtype, k, shape) for k in range(program.n_scratch)]
+    scratch += [_scratch(_BOOL, k, shape) for k in range(program.n_bools)]
+    if step == whole:
+        program.block(*arrays, *scratch, *fixed)
+        return
+    for start in range(0, whole, step):
+        pieces = [array[start : start + step] for array in arrays]
+        size = pieces[0].size
+        spare = scratch if size == step else [array[:size] for array in scratch]
+        program.block(*pieces, *spare, *fixed)
+
+
+class _Program(NamedTuple):
+    """A listing in Python.
+
+    Attributes
+    ----------
+    listing : Listing
+    block : callable
+        Computes a block; its arguments are the inputs, the outputs, the scratch arrays and
+        :meth:`fixed`.
+    before : callable
+        Returns what depends on numbers alone.
+    n_scratch, n_bools : int
+        How many scratch arrays it needs, of the numbers' type and of truth values.
+    """
+
+    listing: Listing
+    block: Callable[..., None]
+    before: Callable[..., list[Any]]
+    n_scratch: int
+    n_bools: int
+
+    def fixed(self, numbers: Mapping[str, float]) -> list[Any]:
+        """Return the constants, and what depends on numbers alone.
+
+        They stay Python's numbers, to which NumPy gives the type of the arrays.
+        """
+        values = [value for _, value in self.listing.constants]
+        try:
+            values += self.before(*[numbers[name] for name in self.listing.numbers])
+        except (ArithmeticError, ValueError):  # e.g. a division by 0
+            values += _before(self.listing, numbers)
+        return values
+
+
+def _before(listing: Listing, numbers: Mapping[str, float]) -> list[Any]:
+    """Return what ``before`` of a program does, with infinity and NaN in place of errors."""
+    values: dict[str, Any] = dict(listing.constants)
+    values |= {f"n_{name}": numbers[name] for name in listing.numbers}
+    for name, operation, operands, _ in listing.before:
+        values[name] = number_of(operation, *(values[each] for each in operands))
+    return [values[name] for name in listing.shared]
+
+
+@lru_cache(maxsize=256)
+def _program(listing: Listing, overwrites: tuple[str | None, ...]) -> _Program:
+    """Return the program of a listing whose outputs may have the memory of some inputs."""
+    listing = _with_own_results(listing)
+    places = _Places(listing, overwrites)
+    outputs = [f"o{k}" for k in range(len(listing.results))]
+    names = [*(f"in_{name}" for name in listing.inputs), *outputs, *places.scratch()]
+    names += [*(name for name, _ in listing.constants), *listing.shared]
+    lines = [f"def block({', '.join(names)}):"]
+    for name, operation, operands, _ in listing.inside:
+        given = "".join(f"{places.of.get(each, each)}, " for each in operands)
+        lines.append(f"    {operation}({given}out={places.of[name]})")
+    for output, name in zip(outputs, listing.results, strict=True):
+        if places.of[name] != output:
+            lines.append(f"    {output}[...] = {places.of[name]}")
+    lines.append(f"def before({', '.join(f'n_{name}' for name in listing.numbers)}):")
+    lines += [f"    {line}" for line in assignments(listing)]
+    lines.append(f"    return [{', '.join(listing.shared)}]")
+    made: dict[str, Any] = {each.operation: _function(each.operation) for each in listing.inside}
+    made["math"] = math
+    exec("\n".join(lines), made)
+    return _Program(listing, made["block"], made["before"], places.n_scratch, places.n_bools)
+
+
+def _with_own_results(listing: Listing) -> Listing:
+    """Return a listing each of whose outputs is made by a statement of its own."""
+    made = {statement.name for statement in listing.inside}
+    inside, results = list(listing.inside), list(listing.results)
+    for k, name in enumerate(listing.results):
+        if name not in made or name in listing.results[:k]:
+            results[k] = f"r{k}"
+            inside.append(Statement(results[k], "positive", (name,), False))
+    return listing._replace(inside=tuple(inside), results=tuple(results))
+
+
+class _Places:
+    """The arrays that hold the results of a listing's statements.
+
+    An output's memory is also used as scratch, from the last use of the input that it may have
+    shared with, to the statement that computes the output.
+
+    Attributes
+    ----------
+    of : dict of str to str
+        For each statement, the name of its array.
+    n_scratch, n_bools : int
+    """
+
+    def __init__(self, listing: Listing, overwrites: tuple[str | None, ...]) -> None:
+        self.of: dict[str, str] = {}
+        self.n_scratch = self.n_bools = 0
+        inside, results = listing.inside, listing.results
+        self._last = {name: k for k, each in enumerate(inside) for name in each.operands}
+        made = {each.name: k for k, each in enumerate(inside)}
+        self._ready = [
+            -1 if name is None else self._last.get(f"in_{name}", -1) for name in overwrites
+        ]
+        # Written to directly by the statement that makes it, or copied at the end.
+        direct = {name: k for k, name in enumerate(results) if made[name] >= self._ready[k]}
+        self._end = [made[name] if name in direct else -1 for name in results]
+        self._lent = [-1] * len(results)
+        self._free: list[str] = []
+        for k, statement in enumerate(inside):
+            done = [
+                self.of[name]
+                for name in dict.fromkeys(statement.operands)
+                if name in self.of and self._last[name] == k and name not in results
+            ]
+            # Functions of NumPy may write over an operand, except of another type.
+            self._free += [place for place in done if place[0] == "s"]
+            if statement.name in direct:
+                self.of[statement.name] = f"o{direct[statement.name]}"
+            else:
+                self.of[statement.name] = self._take(k, statement, statement.name in results)
+            self._free += [place for place in done if place[0] == "b"]
+
+    def scratch(self) -> list[str]:
+        """Return the names of the scratch arrays: those of numbers, then those of truth values."""
+        names = [f"s{k}" for k in range(self.n_scratch)]
+        return names + [f"b{k}" for k in range(self.n_bools)]
+
+    def _take(self, k: int, statement: Statement, is_result: bool) -> str:
+        letter = "b" if statement.is_bool else "s"
+        until = self._last.get(statement.name, k)
+        if letter == "s" and not is_result:
+            for output, end in enumerate(self._end):
+                if self._ready[output] <= k and self._lent[output] <= k and until <= end:
+                    self._lent[output] = until
+                    return f"o{output}"
+        for place in reversed(self._free):
+            if place[0] == letter:
+                self._free.remove(place)
+                return place
+        if letter == "b":
+            self.n_bools += 1
+            return f"b{self.n_bools - 1}"
+        self.n_scratch += 1
+        return f"s{self.n_scratch - 1}"
+
+
+def _erf(x: Array, out: Array) -> None:
+    out[...] = ops.erf(x)
+
+
+def _where(condition: Array, a: Array, b: Array, out: Array) -> None:
+    if a is out:
+        np.copyto(out, b, where=np.logical_not(condition))
+        return
+    if b is not out:
+        np.copyto(out, b)
+    np.copyto(out, a, where=condition)
+
+
+def _function(operation: str) -> Callable[..., Any]:
+    own = {"erf": _erf, "where": _where, "pow": np.power}
+    return own.get(operation) or getattr(np, operation)  # type: ignore[no-any-return]
+
+
+_BOOL = np.dtype(bool)
+_held = threading.local()
+
+
+def _scratch(dtype: np.dtype, index: int, shape: tuple[int, ...]) -> Array:
+    """Return this thread's scratch memory number ``index`` of a type."""
+    held: dict[tuple[np.dtype, int], Array] = _held.__dict__.setdefault("arrays", {})
+    size = math.prod(shape)
+    kept = held.get((dtype, index))
+    if kept is None or kept.size < size:
+        kept = np.empty(size, dtype)
+        if size <= BLOCK:
+            held[dtype, index] = kept
+    return kept[:size].reshape(shape)

@@ -1,0 +1,139 @@
+"""The array API namespace of expressions: the functions that formulas of one number use.
+
+``array_namespace(x)`` returns this module if ``x`` is a symbol. Each function makes a node instead
+of computing. Functions of the standard that need more than one number, such as sums, are refused.
+"""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+from .. import ops
+from .errors import UntraceableAttributeError, UntraceableError
+from .expressions import Expression, Graph
+
+e, pi, inf, nan = np.e, np.pi, np.inf, np.nan
+bool = np.bool_
+float32, float64, int32, int64 = np.float32, np.float64, np.int32, np.int64
+newaxis = None
+finfo, isdtype = np.finfo, np.isdtype
+
+
+def _graph(*values: Any) -> Graph:
+    for value in values:
+        if isinstance(value, Expression):
+            return value.graph
+    raise UntraceableError("a function of numbers alone: its arguments need an array among them")
+
+
+def _function(name: str, n: int) -> Callable[..., Expression]:
+    """Return the function that makes nodes of an operation with ``n`` operands."""
+
+    def function(*operands: Any, **options: Any) -> Expression:
+        if len(operands) != n or options:
+            raise UntraceableError(f"{name} with other arguments than {n} array(s)")
+        return _graph(*operands).make(name, *operands)
+
+    function.__name__, function.__doc__ = name, f"Make a node of the operation {name}."
+    return function
+
+
+# Every operation but where and astype, by the number of operands.
+ONE = (
+    "abs", "exp", "expm1", "log", "log1p", "sqrt", "sign", "tanh", "sinh", "cosh", "sin", "cos",
+    "negative", "logical_not", "isfinite", "isinf", "isnan",
+)  # fmt: skip
+TWO = (
+    "add", "subtract", "multiply", "divide", "pow", "maximum", "minimum", "less", "less_equal",
+    "greater", "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_xor",
+)  # fmt: skip
+OF_OPS = ("sigmoid", "softplus", "erf")
+"""The functions of :mod:`~xpnet.backends.ops` that are operations themselves."""
+
+globals().update({name: _function(name, 1) for name in ONE})
+globals().update({name: _function(name, 2) for name in TWO})
+for _name in OF_OPS:
+    getattr(ops, _name).register(Expression)(_function(_name, 1))
+
+
+def where(condition: Any, x1: Any, x2: Any, /) -> Expression:
+    """Make the node that is ``x1`` where the condition holds, else ``x2``."""
+    graph = _graph(condition, x1, x2)
+    if not (isinstance(condition, Expression) and condition.is_bool):
+        raise UntraceableError("where with a condition that is not a comparison of arrays")
+    return graph.make("where", condition, x1, x2)
+
+
+def astype(x: Expression, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Expression:
+    """Make 1 and 0 of a truth value; leave a number, whose type stays that of the formula.
+
+    Raises
+    ------
+    UntraceableError
+        The type is neither the formula's nor bool.
+    """
+    kind = np.dtype(dtype)
+    if kind == x.dtype:
+        return x
+    if kind.kind == "b":
+        return x.graph.make("not_equal", x, 0.0)
+    if kind != x.graph.dtype:
+        raise UntraceableError(f"a number of the type {kind}: a formula has the type of its input")
+    return x.graph.make("where", x, 1.0, 0.0)
+
+
+def square(x: Expression, /) -> Expression:
+    """Return x times x."""
+    return x * x  # type: ignore[operator, no-any-return]
+
+
+def positive(x: Expression, /) -> Expression:
+    """Return x."""
+    return x
+
+
+def reciprocal(x: Expression, /) -> Expression:
+    """Return 1 / x."""
+    return x.graph.make("divide", 1.0, x)
+
+
+def clip(x: Expression, /, min: Any = None, max: Any = None) -> Expression:
+    """Return x limited to a range; None is no limit."""
+    if min is not None:
+        x = x.graph.make("maximum", x, min)
+    return x if max is None else x.graph.make("minimum", x, max)
+
+
+def ones_like(x: Expression, /, **_: Any) -> Expression:
+    """Return 1."""
+    return x.graph.constant(1.0)
+
+
+def zeros_like(x: Expression, /, **_: Any) -> Expression:
+    """Return 0."""
+    return x.graph.constant(0.0)
+
+
+def full_like(x: Expression, fill_value: Any, /, **_: Any) -> Expression:
+    """Return the value."""
+    return fill_value if isinstance(fill_value, Expression) else x.graph.constant(fill_value)
+
+
+_REDUCTIONS = frozenset(
+    "all any argmax argmin count_nonzero cumulative_prod cumulative_sum max mean min prod sort "
+    "std sum var matmul tensordot vecdot linalg".split()
+)
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    if name in _REDUCTIONS:
+        raise UntraceableAttributeError(
+            f"{name}, which needs several numbers of an array: a formula has one number of each "
+            "argument"
+        )
+    raise UntraceableAttributeError(
+        f"{name}, which is not among the functions of one number that formulas can have"
+    )

@@ -1,0 +1,55 @@
+"""Statements in Python, for what depends on numbers alone."""
+
+import math
+from collections.abc import Mapping
+
+from .listing import Listing, Statement
+
+_FORMATS = {
+    "add": "{} + {}",
+    "subtract": "{} - {}",
+    "multiply": "{} * {}",
+    "divide": "{} / {}",
+    "pow": "{} ** {}",
+    "negative": "-{}",
+    "abs": "abs({})",
+    "less": "{} < {}",
+    "less_equal": "{} <= {}",
+    "greater": "{} > {}",
+    "greater_equal": "{} >= {}",
+    "equal": "{} == {}",
+    "not_equal": "{} != {}",
+    "logical_and": "{} & {}",
+    "logical_or": "{} | {}",
+    "logical_xor": "{} ^ {}",
+    "logical_not": "not {}",
+    "maximum": "max({}, {})",
+    "minimum": "min({}, {})",
+    "where": "{1} if {0} else {2}",
+}
+
+
+def assignments(listing: Listing) -> list[str]:
+    """Return ``before`` of a listing as lines of Python, which need the module ``math``.
+
+    Numbers have the names that they have in the listing, and constants are written out.
+    """
+    literals = {name: literal(value) for name, value in listing.constants}
+    return [_assignment(statement, literals) for statement in listing.before]
+
+
+def _assignment(statement: Statement, literals: Mapping[str, str]) -> str:
+    operands = [literals.get(name, name) for name in statement.operands]
+    form = _FORMATS.get(statement.operation)
+    if form is None:
+        form = f"math.{statement.operation}({', '.join(['{}'] * len(operands))})"
+    return f"{statement.name} = {form.format(*operands)}"
+
+
+def literal(value: float | bool) -> str:
+    """Return a constant as Python writes it."""
+    if value != value:
+        return "math.nan"
+    if value in (math.inf, -math.inf):
+        return "math.inf" if value > 0 else "(-math.inf)"
+    return repr(value) if value >= 0 and not math.copysign(1.0, value) < 0 else f"({value!r})"

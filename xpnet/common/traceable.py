@@ -1,0 +1,211 @@
+"""Parts of a network whose mathematics is a formula of single numbers.
+
+Such a formula can be traced (:mod:`xpnet.backends.formula`): its derivative is derived from it, and
+compiled and captured steps are made of it. What was traced is what runs, so a user's own formula is
+as good as the library's.
+"""
+
+from collections.abc import Callable, Hashable
+from functools import cache, lru_cache
+from inspect import signature
+from typing import Any, ClassVar
+
+from ..backends import Array
+from ..backends.formula import (
+    Expression,
+    Formula,
+    Listing,
+    UntraceableError,
+    derivative,
+    listing,
+    run,
+    trace_part,
+)
+from .overrides import is_defined_here
+
+
+class Traceable:
+    """Base of parts that are formulas.
+
+    Attributes
+    ----------
+    numbers : tuple of str
+        Attributes that compiled steps take as numbers at run time, so that changing one compiles
+        nothing. All others that the formula uses are constants of the compiled code.
+    formula_names : tuple of str
+        The methods that are the formula, and those that follow from it: the first ones decide.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ()
+    formula_names: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take back inherited methods that belong to another formula than the class's own.
+
+        A class that defines a method of ``formula_names`` gets the defaults of those after it,
+        unless it defines them too: the derivative of another function would be wrong.
+        """
+        super().__init_subclass__(**options)
+        names = cls.formula_names
+        first = next((k for k, name in enumerate(names) if name in vars(cls)), len(names))
+        for name in names[first + 1 :]:
+            if name not in vars(cls):
+                base = next(each for each in reversed(cls.__mro__) if name in vars(each))
+                if base is not cls:
+                    setattr(cls, name, vars(base)[name])
+
+
+Outputs = Callable[..., Any]
+"""``outputs(part, *symbols, **arguments)`` returns expressions; it is called with a copy of the part."""
+
+
+def formula_of(
+    part: Traceable,
+    outputs: Outputs,
+    inputs: tuple[str, ...],
+    dtype: str,
+    arguments: tuple[str, ...] = (),
+) -> Formula:
+    """Return the formula of a part; see :func:`xpnet.backends.formula.trace_part`.
+
+    That of one of the library's own classes is kept, since it depends only on the part's settings.
+    """
+    key = _key(part)
+    if key is not None:
+        key = key, outputs, inputs, dtype
+        if key in _kept:
+            return _kept[key]
+    found = trace_part(part, outputs, inputs, dtype, part.numbers, arguments)
+    if key is not None:
+        if len(_kept) > _MOST_KEPT:
+            _kept.clear()
+        _kept[key] = found
+    return found
+
+
+_kept: dict[Hashable, Formula] = {}
+_MOST_KEPT = 1000
+
+
+def _key(part: Traceable) -> Hashable | None:
+    """Return what the formula of a part depends on, or None if that is not known."""
+    kind, own = type(part), vars(part)
+    if not is_defined_here(kind) or any(name in own for name in part.formula_names):
+        return None
+    methods = tuple(getattr(kind, name) for name in part.formula_names)
+    settings = tuple(own.get(name) for name in _settings_of(kind))
+    try:
+        hash(settings)
+    except TypeError:
+        return None
+    return kind, methods, settings
+
+
+@cache
+def _settings_of(kind: type[Traceable]) -> tuple[str, ...]:
+    """Return the arguments of a class's constructor that are not numbers of its formula."""
+    names = signature(kind).parameters
+    return tuple(name for name in names if name not in (*kind.numbers, *_NOT_READ))
+
+
+_NOT_READ = ("learning_rate", "clip_norm", "clip_value")
+"""Arguments of optimizers' constructors that no rule reads; the rate is an argument of it."""
+
+
+def numbers_of(part: Traceable) -> dict[str, float]:
+    """Return the current numbers of a part's formula."""
+    return {name: float(getattr(part, name)) for name in part.numbers}
+
+
+def slope(part: Traceable, method: str, arguments: tuple[Array, ...], by: int) -> Array:
+    """Return the derivative of a method's formula with respect to one of its arguments.
+
+    Parameters
+    ----------
+    part : Traceable
+    method : str
+        A method that takes arrays of one shape, and returns another.
+    arguments : tuple of array
+        Arrays, or symbols.
+    by : int
+        The index of the argument.
+
+    Raises
+    ------
+    UntraceableError
+        The derivative cannot be derived; the message says why.
+    """
+    if isinstance(arguments[by], Expression):
+        value = getattr(part, method)(*arguments)
+        if not isinstance(value, Expression):
+            return arguments[by].graph.constant(0.0)
+        return derivative(value, arguments[by])
+    names = tuple(f"a{k}" for k in range(len(arguments)))
+    like = arguments[by]
+    dtype = "float32" if str(like.dtype).endswith("float32") else "float64"
+    try:
+        formula = formula_of(part, _slope_function(method, by), names, dtype)
+    except UntraceableError as error:
+        raise UntraceableError(
+            f"{type(part).__name__} defines no derivative of {method}, and none can be derived: it "
+            f"has {error}. Or define the derivative, as the documentation of its base class says"
+        ) from error
+    (found,) = run(*arguments, formula=formula, numbers=numbers_of(part))
+    return found
+
+
+@cache
+def _slope_function(method: str, by: int) -> Outputs:
+    def function(part: Traceable, *symbols: Expression) -> Expression:
+        return slope(part, method, symbols, by)  # type: ignore[no-any-return]
+
+    return function
+
+
+def listing_of(
+    part: Traceable,
+    outputs: Outputs,
+    inputs: tuple[str, ...],
+    dtype: str,
+    arguments: tuple[str, ...] = (),
+) -> Listing:
+    """Return the formula of a part as a program for compilers."""
+    return _listing(formula_of(part, outputs, inputs, dtype, arguments))
+
+
+@lru_cache(maxsize=256)
+def _listing(formula: Formula) -> Listing:
+    return listing(formula)
+
+
+def apply(
+    part: Traceable,
+    outputs: Outputs,
+    arrays: dict[str, Array],
+    arguments: dict[str, float],
+    outs: tuple[Array, ...] | None = None,
+    overwrites: tuple[str | None, ...] = (),
+) -> tuple[Array, ...]:
+    """Return what a part's formula gives for arrays.
+
+    For the library's own parts, a fast version of :func:`xpnet.backends.formula.run` is used if
+    there is one. The formula of a user's part is called itself.
+
+    Parameters
+    ----------
+    part : Traceable
+    outputs : callable
+        As for :func:`formula_of`; it also takes arrays.
+    arrays : dict of str to array
+    arguments : dict of str to float
+    outs, overwrites
+        As for :func:`xpnet.backends.formula.run`.
+    """
+    given = tuple(arrays.values())
+    kind = type(given[0])
+    if run.dispatch(kind) is not run.dispatch(object) and _key(part) is not None:
+        dtype = "float32" if str(given[0].dtype).endswith("float32") else "float64"
+        formula = formula_of(part, outputs, tuple(arrays), dtype, tuple(arguments))
+        numbers = numbers_of(part) | arguments
+        return run(*given, formula=formula, numbers=numbers, outs=outs, overwrites=overwrites)
+    return outputs(part, *given, **arguments)  # type: ignore[no-any-return]
