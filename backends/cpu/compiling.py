@@ -116,10 +116,10 @@ def _classes() -> Any:
 
 
 @cache
-def _sources() -> list[tuple[str, int, int]]:
-    """Return name, time and size of this folder's files, from which a kernel may take functions."""
+def _sources() -> bytes:
+    """Return a hash of this folder's files, from which a kernel may take functions."""
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return [(each.name, each.stat().st_mtime_ns, each.stat().st_size) for each in files]
+    return hashlib.sha256(b"".join(each.read_bytes() for each in files)).digest()
 
 
 def _read(path: str) -> Any:

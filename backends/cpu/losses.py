@@ -1,8 +1,9 @@
-"""Compiled losses and their derivatives; kernels as in ``kernels.py``.
+"""Compiled losses that couple the outputs of a sample; kernels as in ``kernels.py``.
 
-All take the same record: (columns, z, stride of z, e, stride of e, address of the targets, address
-of the weights or 0, whether to report the loss, whether to keep log-probabilities as outputs, ε,
-factor of the loss, largest loss that is reported for one output). The kernel writes the derivative
+Losses of each output are written by ``formulas.py``. All take the same record: (columns, z, stride
+of z, e, stride of e, address of the targets, address of the weights or 0, whether to report the
+loss, whether to keep log-probabilities as outputs, unused, factor of the loss, largest loss that is
+reported for one output). The kernel writes the derivative
 of the weighted mean of the samples' losses to e. One thread reports this mean and the total weight.
 """
 
@@ -37,7 +38,7 @@ def total_weight(record, state, memory):
 
 
 @njit(**INLINED)
-def _share(record, state, memory, r, total):
+def share_of(record, state, memory, r, total):
     """Return the sample's share of the mean, times the loss's factor; 0 if all weights are 0."""
     factor = float64_of(record[10])
     if record[6] == 0:
@@ -47,14 +48,14 @@ def _share(record, state, memory, r, total):
 
 
 @njit(**INLINED)
-def _at_most(loss, bits):
+def at_most(loss, bits):
     """Return the smaller of a loss and a limit; NaN stays NaN."""
     limit = float64_of(bits)
     return limit if loss > limit else loss
 
 
 @njit(**INLINED)
-def _report(record, state, loss, total):
+def report(record, state, loss, total):
     if record[7]:
         pointer_to_float64(state[LOSSES])[state[STEP]] = loss
         pointer_to_float64(state[WEIGHTS])[state[STEP]] = total
@@ -85,7 +86,7 @@ def softmax_classes(record, state, memory, data):
     _exponentials(record, state, memory)
     for r in range(rows):
         label = labels[order[state[START] + r]]
-        share = _share(record, state, memory, r, total)
+        share = share_of(record, state, memory, r, total)
         mass = number(memory, 0)
         for c in range(n):
             mass += e[r, c]
@@ -93,7 +94,7 @@ def softmax_classes(record, state, memory, data):
         factor = number(memory, share / mass if known else 0.0)
         most = _maximum(z, r, n)
         if known:
-            loss += share * _at_most(math.log(mass) + (most - z[r, label]), record[11])
+            loss += share * at_most(math.log(mass) + (most - z[r, label]), record[11])
         for c in range(n):
             e[r, c] *= factor
         for c in range(n, record[4]):
@@ -101,7 +102,7 @@ def softmax_classes(record, state, memory, data):
         if known:
             e[r, label] -= number(memory, share)
         _keep_log(record, state, memory, r, most, math.log(mass))
-    _report(record, state, loss, total)
+    report(record, state, loss, total)
 
 
 def softmax_rows(record, state, memory, data):
@@ -113,7 +114,7 @@ def softmax_rows(record, state, memory, data):
     _exponentials(record, state, memory)
     for r in range(rows):
         y = vector(targets, order[state[START] + r] * n, n)
-        share = _share(record, state, memory, r, total)
+        share = share_of(record, state, memory, r, total)
         mass, parts = number(memory, 0), number(memory, 0)
         for c in range(n):
             mass += e[r, c]
@@ -127,9 +128,9 @@ def softmax_rows(record, state, memory, data):
             e[r, c] = e[r, c] * factor - y[c] * part
         for c in range(n, record[4]):
             e[r, c] = 0
-        loss += share * _at_most(own, record[11])
+        loss += share * at_most(own, record[11])
         _keep_log(record, state, memory, r, most, log_mass)
-    _report(record, state, loss, total)
+    report(record, state, loss, total)
 
 
 @njit(**INLINED)
@@ -149,69 +150,3 @@ def _keep_log(record, state, memory, r, most, log_mass):
         kept = vector(pointer(state[OUTPUTS], memory), place * n, n)
         for c in range(n):
             kept[c] = z[r, c] - most - log_mass
-
-
-def squares(record, state, memory, data):
-    """Squared error, the mean over the columns."""
-    n, rows = record[0], state[ROWS]
-    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
-    targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
-    total, loss = total_weight(record, state, memory), 0.0
-    for r in range(rows):
-        y = vector(targets, order[state[START] + r] * n, n)
-        share = _share(record, state, memory, r, total)
-        factor, own = number(memory, 2.0 / n * share), number(memory, 0)
-        for c in range(n):
-            difference = z[r, c] - y[c]
-            own += difference * difference
-            e[r, c] = factor * difference
-        loss += share * (own / n)
-    _report(record, state, loss, total)
-
-
-def binary_logits(record, state, memory, data):
-    """Binary cross-entropy of logits, the mean over the columns."""
-    n, rows = record[0], state[ROWS]
-    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
-    targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
-    total, loss = total_weight(record, state, memory), 0.0
-    zero, one = number(memory, 0), number(memory, 1)
-    for r in range(rows):
-        y = vector(targets, order[state[START] + r] * n, n)
-        share = _share(record, state, memory, r, total)
-        factor, own = number(memory, share / n), 0.0
-        for c in range(n):
-            value = z[r, c]
-            tail = exp(-abs(value))
-            wrong = (zero if value < zero else value) - y[c] * value + math.log1p(tail)
-            own += _at_most(wrong, record[11])
-            p = (tail if value < zero else one) / (one + tail)
-            e[r, c] = (p - y[c]) * factor
-        loss += share * (own / n)
-    _report(record, state, loss, total)
-
-
-def binary_probabilities(record, state, memory, data):
-    """Binary cross-entropy of probabilities, the mean over the columns.
-
-    Below ε², log p continues as its tangent; so does log(1 - p) where 1 - p is below ε.
-    """
-    n, rows = record[0], state[ROWS]
-    z, e = matrix(memory, record[1], rows, record[2]), matrix(memory, record[3], rows, record[4])
-    targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])
-    total, loss = total_weight(record, state, memory), 0.0
-    one, epsilon = number(memory, 1), number(memory, float64_of(record[9]))
-    least = epsilon * epsilon
-    for r in range(rows):
-        y = vector(targets, order[state[START] + r] * n, n)
-        share = _share(record, state, memory, r, total)
-        factor, own = number(memory, share / n), 0.0
-        for c in range(n):
-            p, q, yes = z[r, c], one - z[r, c], y[c]
-            p_, q_ = (least if p < least else p), (epsilon if q < epsilon else q)
-            log_p = math.log(p_) + ((least if p > least else p) / least - one)
-            log_q = math.log(q_) + ((epsilon if q > epsilon else q) / epsilon - one)
-            own -= yes * log_p + (one - yes) * log_q
-            e[r, c] = ((one - yes) / q_ - yes / p_) * factor
-        loss += share * (own / n)
-    _report(record, state, loss, total)

@@ -14,7 +14,7 @@ from .kernels import gemm
 from .product import IS_FAST, row_product
 
 RECORD = 16
-"""Integers in an instruction's record."""
+"""Integers in an instruction's record, or more if one needs more."""
 
 ARRIVE, WAIT = 1, 2
 """Marks of an instruction: signal its end to the other threads; wait until all have signalled."""
@@ -139,7 +139,8 @@ class Program:
 
     def finished(self) -> np.ndarray:
         """Return the instructions as an array of shape (n, 3): kernel and record address, mark."""
-        self._records = np.zeros((len(self._lines), RECORD), np.int64)
+        width = max([RECORD, *(len(values) for _, values, _ in self._lines)])
+        self._records = np.zeros((len(self._lines), width), np.int64)
         table = np.zeros((len(self._lines), 3), np.int64)
         start, item = self.memory.array.ctypes.data, self.memory.dtype.itemsize
         for k, (function, values, mark) in enumerate(self._lines):

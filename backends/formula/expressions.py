@@ -1,11 +1,11 @@
-"""Expressions of one number: symbols that take part in arithmetic as an array does.
+r"""Expressions of one number: symbols that take part in arithmetic as an array does.
 
 An :class:`Expression` is a node of a :class:`Graph`. Its operators and the functions of
 :mod:`.namespace` make new nodes in the same graph instead of computing. Equal nodes are one object,
 so what a formula writes twice is computed once.
 
 Some forms are replaced by more accurate ones when they are made: :math:`1 / (1 + e^{-x})` becomes
-the operation ``sigmoid``, which does not overflow, and :math:`\\log(1 + e^x)` becomes ``softplus``.
+the operation ``sigmoid``, which does not overflow, and :math:`\log(1 + e^x)` becomes ``softplus``.
 """
 
 import math

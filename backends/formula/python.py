@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from .listing import Listing, Statement
 
-_FORMATS = {
+FORMATS = {
     "add": "{} + {}",
     "subtract": "{} - {}",
     "multiply": "{} * {}",
@@ -27,6 +27,7 @@ _FORMATS = {
     "minimum": "min({}, {})",
     "where": "{1} if {0} else {2}",
 }
+"""Operations that are not functions of the module ``math``."""
 
 
 def assignments(listing: Listing) -> list[str]:
@@ -40,7 +41,7 @@ def assignments(listing: Listing) -> list[str]:
 
 def _assignment(statement: Statement, literals: Mapping[str, str]) -> str:
     operands = [literals.get(name, name) for name in statement.operands]
-    form = _FORMATS.get(statement.operation)
+    form = FORMATS.get(statement.operation)
     if form is None:
         form = f"math.{statement.operation}({', '.join(['{}'] * len(operands))})"
     return f"{statement.name} = {form.format(*operands)}"

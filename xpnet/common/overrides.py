@@ -12,8 +12,9 @@ Functions that are not methods, such as those of ``xpnet.backends.ops``, are not
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
+from inspect import getattr_static
 from typing import Any
 
 _DEFINED: dict[type, dict[str, Any]] = {}
@@ -76,6 +77,35 @@ def replaced(thing: object, names: Iterable[str] | None = None) -> str | None:
         if name in own and (_is_method(now) or name in _DECLARED):
             return name
     return None
+
+
+def replaced_of(base: type, thing: object, allowed: Collection[str]) -> str | None:
+    """Return the name of the first attribute that differs from that of a recorded base class.
+
+    Parameters
+    ----------
+    base : type
+        A class of the package, from which that of ``thing`` is derived.
+    thing : object
+    allowed : collection of str
+        Attributes that may differ. Attributes that the base does not have may be anything.
+    """
+    kind, own = type(thing), getattr(thing, "__dict__", {})
+    for name in _attributes(base):
+        if name in allowed:
+            continue
+        original = _original(base, name)
+        if getattr_static(kind, name) is not original or (name in own and _is_method(original)):
+            return name
+    return None
+
+
+@cache
+def _attributes(base: type) -> list[str]:
+    """Return the names of the attributes of a recorded class that a subclass may override."""
+    names = {name for each in base.__mro__ for name in _DEFINED[each]}
+    special = {"__getattribute__", "__getattr__", "__setattr__"}
+    return sorted(name for name in names if not name.startswith(("__", "_abc_")) or name in special)
 
 
 def _is_untouched(kind: type) -> bool:

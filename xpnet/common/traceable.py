@@ -162,20 +162,16 @@ def _slope_function(method: str, by: int) -> Outputs:
     return function
 
 
-def listing_of(
-    part: Traceable,
-    outputs: Outputs,
-    inputs: tuple[str, ...],
-    dtype: str,
-    arguments: tuple[str, ...] = (),
-) -> Listing:
-    """Return the formula of a part as a program for compilers."""
-    return _listing(formula_of(part, outputs, inputs, dtype, arguments))
-
-
 @lru_cache(maxsize=256)
-def _listing(formula: Formula) -> Listing:
-    return listing(formula)
+def listing_of(formula: Formula, *outputs: int) -> Listing:
+    """Return a formula, or some of its outputs, as a program for compilers.
+
+    Inputs that are not in use are left out if only some of the outputs are asked for.
+    """
+    if not outputs:
+        return listing(formula)
+    chosen = tuple(formula.outputs[k] for k in outputs)
+    return listing(Formula(formula.inputs, chosen))
 
 
 def apply(

@@ -18,17 +18,6 @@ def named_folder(folder: str | Path | None, name: str) -> Path | None:
     return Path(data) / name if data else None
 
 
-def cache_folder() -> Path:
-    """Return the user's cache folder; pooch knows the place on each operating system."""
-    if named := os.environ.get("XPNET_CACHE"):
-        return Path(named)
-    if find_spec("pooch") is None:
-        return Path.home() / ".cache" / "xpnet"
-    import pooch
-
-    return Path(pooch.os_cache("xpnet"))
-
-
 def download(url: str, file: str, sha256: str, folder: Path) -> Path:
     """Download a file into a folder and check it; errors say how to get it by hand."""
     by_hand = f"put {file} from {url} into {folder} by hand"

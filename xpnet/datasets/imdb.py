@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..backends._cache_folder import cache_folder
 from ..common.checks import check_count
 from ..data import Dataset
 from ..data.decompressing import MAX_BYTES, DamagedFileError
-from .files import EXTRA, cache_folder, download, download_again, named_folder
+from .files import EXTRA, download, download_again, named_folder
 from .text import Bags, load_bags
 
 _URL = "https://ai.stanford.edu/~amaas/data/sentiment/"

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..backends._cache_folder import cache_folder
 from ..common.checks import check_count, check_text
 from ..data import Dataset, read_idx
 from ..data.decompressing import MAX_BYTES, DamagedFileError
 from .digits import DIGITS
-from .files import cache_folder, check_checksum, download, download_again, named_folder
+from .files import check_checksum, download, download_again, named_folder
 from .layouts import NAMES, find_files, spellings
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..backends import Array, array_namespace, ops, to_host
 from ..common.checks import (
@@ -55,6 +55,8 @@ class ClassLoss(ClassWeightedLoss):
     """
 
     targets = "classes"
+    row_kernel: ClassVar[str | None] = None
+    """The name of the kernels that compute the loss of a whole row, if there are some."""
 
     def __init__(
         self,
@@ -161,6 +163,7 @@ class SoftmaxCrossEntropy(ClassLoss):
 
     accepts = frozenset(["real"])
     advice = "It applies the softmax itself: end with DenseLayer or LinearActivation."
+    row_kernel = "softmax"
     decision_threshold = 0.0
 
     def __init__(
@@ -204,6 +207,7 @@ class NegativeLogLikelihood(ClassLoss):
 
     accepts = frozenset(["log-distribution"])
     advice = "End with LogSoftmaxActivation."
+    row_kernel = "softmax"
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return -Σ y log p: for one-hot rows, minus the log-probability of the class."""

@@ -1,50 +1,54 @@
-"""Translation of networks for kernels: layers as dense units, targets as classes or rows, weights.
+"""Translation of networks for kernels: layers as dense units, formulas as listings, targets.
 
 Anything that has no translation is refused with the reason; the network is trained by its formulas.
 """
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from ...activations import (
-    LeakyReLUActivation,
-    LinearActivation,
-    LogSoftmaxActivation,
-    SigmoidActivation,
-)
+from ...activations import ActivationLayer, LinearActivation, LogSoftmaxActivation
 from ...backends import Array, array_namespace, ops
-from ...common.overrides import replaced
+from ...backends.formula import Formula, Listing, UntraceableError
+from ...common.overrides import has_methods_of, is_defined_here, replaced, replaced_of
+from ...common.traceable import Outputs, Traceable, formula_of, listing_of
 from ...layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
-from ...losses import ClassLoss, LossFunction, MeanLoss, NegativeLogLikelihood
+from ...losses import ClassLoss, ElementwiseLoss, LossFunction, MeanLoss, NegativeLogLikelihood
 from ...model import Model
-from ...optimizers import SGD, Optimizer
-from ...regularizers import L1, L1L2, L2
+from ...optimizers import Optimizer
+from ...regularizers import ElementwisePenalty
 from ..errors import UnsupportedError
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A dense layer with the normalization, the activation and the dropout that follow it."""
+    """A dense layer with the normalization, the activation and the dropout that follow it.
+
+    Attributes
+    ----------
+    forward : Listing
+        The activation f(x), and its derivative if that is kept.
+    back : Listing or None
+        The derivative from the activation, or None if it is kept.
+    """
 
     layer: DenseLayer
-    activation: Layer
+    activation: ActivationLayer
     n_inputs: int
     n_units: int
+    forward: Listing
+    back: Listing | None
     norm: BatchNormalization | None = None
     dropout: Dropout | None = None
 
     @property
     def keeps_derivative(self) -> bool:
         """Whether the forward pass computes the derivative of the activation and keeps it."""
-        return self.dropout is not None or type(self.activation) is SigmoidActivation
+        return self.back is None
 
 
 _NO_ACTIVATION = LinearActivation()
 """Shared by all units without an activation, so that units of the same layers are equal."""
-
-REGULARIZERS = (L1, L2, L1L2)
 
 _PASSES = (
     "__getattribute__", "forward_propagation", "propagate_loss", "backward_propagation",
@@ -52,33 +56,50 @@ _PASSES = (
 )  # fmt: skip
 """The methods of a network that steps by formulas call."""
 
+_OF_LOSS = frozenset([
+    "accepts", "advice", "check_outputs", "check_state", "decision_threshold", "element_derivative",
+    "element_loss", "factor", "greater_is_better", "makes_weights", "metric_weight", "most",
+    "numbers", "sample_weight", "state_names", "sums_outputs", "targets",
+])  # fmt: skip
+"""What an elementwise loss may define itself."""
 
-def check_parts(
-    model: Model,
-    optimizers: Collection[type[Optimizer]],
-    losses: Collection[type[LossFunction]],
-) -> None:
-    """Refuse other optimizers or losses than these, and overridden methods."""
-    optimizer, loss = model.optimizer, model.loss
-    if type(optimizer) not in optimizers:
-        raise UnsupportedError(f"the optimizer {type(optimizer).__name__}")
-    if isinstance(optimizer, SGD) and optimizer.nesterov and optimizer.dampening:
-        raise UnsupportedError("SGD with Nesterov's momentum and dampening")
-    if type(loss) not in losses:
-        raise UnsupportedError(f"the loss {type(loss).__name__}")
+_OF_ACTIVATION = frozenset([
+    "activation_function", "derivative", "derivative_of_output", "numbers", "output_kind",
+])  # fmt: skip
+_OF_PENALTY = frozenset(["derivative", "element_penalty", "numbers", "per_sample"])
+_OF_OPTIMIZER = frozenset(["_checks", "numbers", "rule", "square_names", "state_names"])
+
+
+def check_parts(model: Model) -> None:
+    """Refuse parts that are no formulas, and overridden methods."""
+    loss = model.loss
     if (name := replaced(model, _PASSES)) is not None:
         raise UnsupportedError(f"{type(model).__name__} overrides {name}")
-    for thing in (optimizer, loss, model.parameters, model.parameters.penalties):
+    for thing in (model.parameters, model.parameters.penalties):
         _check_methods(thing)
+    _check_formula(Optimizer, model.optimizer, _OF_OPTIMIZER)
+    if isinstance(loss, ElementwiseLoss):
+        _check_formula(ElementwiseLoss, loss, _OF_LOSS)
+    elif row_kernel(loss) is None:
+        raise UnsupportedError(f"the loss {type(loss).__name__}, which is no ElementwiseLoss")
+    else:
+        _check_methods(loss)
     for _, name, regularizer in model.parameters.penalties:
-        if type(regularizer) not in REGULARIZERS:
-            raise UnsupportedError(f"the regularizer {type(regularizer).__name__} of {name}")
-        _check_methods(regularizer)
+        if not isinstance(regularizer, ElementwisePenalty):
+            kind = type(regularizer).__name__
+            raise UnsupportedError(f"the regularizer {kind} of {name}, no ElementwisePenalty")
+        _check_formula(ElementwisePenalty, regularizer, _OF_PENALTY)
     ends_in_logarithms = bool(model.layers) and type(model.layers[-1]) is LogSoftmaxActivation
     if isinstance(loss, NegativeLogLikelihood) and not ends_in_logarithms:
         raise UnsupportedError("NegativeLogLikelihood after anything but LogSoftmaxActivation")
     if ends_in_logarithms and not isinstance(loss, NegativeLogLikelihood):
         raise UnsupportedError("LogSoftmaxActivation before anything but NegativeLogLikelihood")
+
+
+def row_kernel(loss: LossFunction) -> str | None:
+    """Return the kernel of a loss that couples the outputs of a sample, or None."""
+    kind = type(loss)
+    return getattr(kind, "row_kernel", None) if is_defined_here(kind) else None
 
 
 def _check_methods(thing: object) -> None:
@@ -87,27 +108,113 @@ def _check_methods(thing: object) -> None:
         raise UnsupportedError(f"a {type(thing).__name__} overrides {name}")
 
 
-def factor_and_most(loss: LossFunction) -> tuple[float, float]:
-    """Return the factor of a loss, and the upper limit of its reported value."""
-    return float(getattr(loss, "factor", 1.0)), float(getattr(loss, "most", math.inf))
+def _check_formula(base: type, part: object, own: frozenset[str]) -> None:
+    """Refuse a part that overrides more than its formula."""
+    if (name := replaced_of(base, part, own)) is not None:
+        raise UnsupportedError(f"{type(part).__name__} overrides {name}")
 
 
-def units_of(
-    layers: list[Layer], activations: Collection[type[Layer]], most_dropouts: int
-) -> list[Unit]:
+# ---- formulas
+
+
+def _of_activation(part: ActivationLayer, x: Any, a: Any) -> tuple[Any, ...]:
+    value, slope = part.activation_function(x), part.derivative(x)
+    of_output = part.derivative_of_output
+    return (value, slope) if of_output is None else (value, slope, of_output(a))
+
+
+def _of_loss(part: ElementwiseLoss, y: Any, p: Any) -> tuple[Any, ...]:
+    return part.element_loss(y, p), part.element_derivative(y, p)
+
+
+def _of_penalty(part: ElementwisePenalty, w: Any) -> tuple[Any, ...]:
+    return part.element_penalty(w), part.derivative(w)
+
+
+def _of_rule(part: Optimizer, w: Any, g: Any, *state: Any, rate: Any, t: Any) -> tuple[Any, ...]:
+    return part.rule(w, g, *state, rate=rate, t=t)
+
+
+def traced(
+    part: Traceable,
+    outputs: Outputs,
+    inputs: tuple[str, ...],
+    dtype: str,
+    arguments: tuple[str, ...] = (),
+) -> Formula:
+    """Return the formula of a part; an error of tracing becomes the reason to refuse it."""
+    try:
+        return formula_of(part, outputs, inputs, dtype, arguments)
+    except UntraceableError as error:
+        raise UnsupportedError(f"{type(part).__name__}: {error}") from error
+
+
+def listing_of_loss(model: Model) -> Listing:
+    """Return the loss of each output and its derivative."""
+    return listing_of(traced(cast(Any, model.loss), _of_loss, ("y", "p"), model.backend.dtype))
+
+
+def listing_of_penalty(regularizer: Any, dtype: str) -> Listing:
+    """Return the penalty on a weight and its derivative."""
+    return listing_of(traced(regularizer, _of_penalty, ("w",), dtype))
+
+
+def listing_of_rule(model: Model) -> Listing:
+    """Return the new weight and the new state."""
+    optimizer = model.optimizer
+    states = tuple(f"s{k}" for k in range(len(optimizer.state_names)))
+    inputs, dtype = ("w", "g", *states), model.backend.dtype
+    formula = traced(optimizer, _of_rule, inputs, dtype, ("rate", "t"))
+    if len(formula.outputs) != 1 + len(states):
+        raise UnsupportedError(
+            f"the rule of {type(optimizer).__name__} returns {len(formula.outputs)} arrays: "
+            f"expected the weights and {len(states)} of state_names"
+        )
+    return listing_of(formula)
+
+
+def numbers_in(part: Any, listing: Listing) -> list[float]:
+    """Return the current values of a listing's numbers, except those of the step."""
+    return [float(getattr(part, name)) for name in listing.numbers if name not in ("rate", "t")]
+
+
+def scale_of_loss(model: Model) -> tuple[float, float]:
+    """Return the factor of the loss of each output, and the upper limit of its reported value."""
+    loss: Any = model.loss
+    most = float(getattr(loss, "most", math.inf))
+    if not isinstance(loss, ElementwiseLoss):
+        return 1.0, most
+    return float(loss.factor_of(model.layers[-1].output_shape()[0])), most
+
+
+def check_translation(model: Model) -> None:
+    """Refuse a loss, an optimizer or a penalty whose formula cannot be traced."""
+    listing_of_rule(model)
+    if isinstance(model.loss, ElementwiseLoss):
+        listing_of_loss(model)
+    for _, _, regularizer in model.parameters.penalties:
+        listing_of_penalty(regularizer, model.backend.dtype)
+
+
+def units_of(model: Model, most_dropouts: int) -> list[Unit]:
     """Return a unit for each dense layer, with the layers that follow it."""
     units: list[Unit] = []
-    for k, layer in enumerate(layers):
-        _check_methods(layer)
+    dtype, last = model.backend.dtype, len(model.layers) - 1
+    for k, layer in enumerate(model.layers):
+        if isinstance(layer, ActivationLayer) and not is_defined_here(type(layer)):
+            _check_formula(ActivationLayer, layer, _OF_ACTIVATION)
+        else:
+            _check_methods(layer)
         if layer.own_optimizers:
             raise UnsupportedError(f"a {layer.layer_name()} has its own optimizer")
         if type(layer) is DenseLayer:
             if layer.max_norm is not None:
                 raise UnsupportedError("max_norm")
             n_inputs = layer.input_shape()[0]
-            units.append(Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units))
+            formulas = _formulas(_NO_ACTIVATION, dtype)
+            units.append(Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units, *formulas))
         elif units and type(layer) is not Normalization:
-            units[-1] = _extend(units[-1], layer, activations, is_last=k == len(layers) - 1)
+            units[-1] = _extend(units[-1], layer, dtype, is_last=k == last)
         elif type(layer) is not Normalization or k > 0:
             raise UnsupportedError(f"{layer.layer_name()} as layer {k + 1}")
     if not units:
@@ -117,25 +224,38 @@ def units_of(
     return units
 
 
-def _extend(unit: Unit, layer: Layer, activations: Collection[type[Layer]], is_last: bool) -> Unit:
+def _is_elementwise(layer: ActivationLayer) -> bool:
+    """Whether an activation works number by number, unlike a softmax."""
+    return has_methods_of(ActivationLayer, layer, "forward_propagation", "backward_propagation")
+
+
+def _formulas(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | None]:
+    """Return ``forward`` and ``back`` of a unit with this activation, and without dropout."""
+    formula = traced(layer, _of_activation, ("x", "a"), dtype)
+    if len(formula.outputs) == 2:
+        return listing_of(formula), None
+    return listing_of(formula, 0), listing_of(formula, 2)
+
+
+def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
     """Return a unit extended by the next layer; only one order of layers is supported."""
     kind, is_linear = type(layer), type(unit.activation) is LinearActivation
     if kind is LinearActivation:
         return unit
-    if kind in activations:
+    if isinstance(layer, ActivationLayer) and _is_elementwise(layer):
         if unit.dropout is not None:
             raise UnsupportedError("an activation after Dropout")
         if not is_linear:
             raise UnsupportedError("an activation after another one")
-        if isinstance(layer, LeakyReLUActivation) and layer.alpha < 0:
-            raise UnsupportedError("LeakyReLUActivation with a negative slope")
-        return replace(unit, activation=layer)
+        forward, back = _formulas(layer, dtype)
+        return replace(unit, activation=layer, forward=forward, back=back)
     if isinstance(layer, Dropout) and kind is Dropout:
         if layer.rate == 0.0:
             return unit
         if unit.dropout is not None or layer.key is None:
             raise UnsupportedError("Dropout after Dropout, or before it is initialised")
-        return replace(unit, dropout=layer)
+        kept = listing_of(traced(unit.activation, _of_activation, ("x", "a"), dtype), 0, 1)
+        return replace(unit, dropout=layer, forward=kept, back=None)
     if isinstance(layer, BatchNormalization) and kind is BatchNormalization:
         if unit.norm is not None or unit.dropout is not None or not is_linear:
             raise UnsupportedError("BatchNormalization after anything but DenseLayer")
@@ -179,3 +299,8 @@ def weights_of(model: Model, y: Array, given: Array | None) -> Array | None:
         return None
     arrays = () if given is None else (backend.asarray(given, backend.dtype),)
     return ops.rowwise(y, *arrays, function=of_rows, out=backend.zeros((y.shape[0],)))
+
+
+def factor_and_most(loss: LossFunction) -> tuple[float, float]:
+    """Go: captured steps use scale_of_loss."""
+    return float(getattr(loss, "factor", 1.0)), float(getattr(loss, "most", math.inf))

@@ -1,21 +1,23 @@
 """A compiled step's instructions, one list for each thread and for even and odd steps."""
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from ....activations import LinearActivation, LogSoftmaxActivation, SigmoidActivation
-from ....backends.cpu import kernels, losses, random, sparse, updates
+from ....activations import LogSoftmaxActivation
+from ....backends.cpu import formulas, kernels, losses, random, sparse
 from ....backends.cpu.engine import Engine
 from ....backends.cpu.program import ARRIVE, ROWS_OF_BATCH, WAIT, Program
-from ....losses import BinaryCrossEntropy, MeanSquaredError
-from ....optimizers import SGD
-from ....regularizers import L1L2
-from ..translation import factor_and_most
+from ....losses import ElementwiseLoss
+from ..translation import (
+    Unit,
+    listing_of_loss,
+    listing_of_penalty,
+    listing_of_rule,
+    numbers_in,
+    scale_of_loss,
+)
 from .layout import Layout
-from .supported import OPTIMIZERS
-from .supported import kernels as kernels_of
-from .supported import number as number_of
 
 _BATCH = ROWS_OF_BATCH
 
@@ -31,22 +33,24 @@ class Builder(Layout):
         ]
         return Engine(self.memory, programs, self.data)
 
-    def settings(self) -> list[float]:
-        """Return the numbers in the instructions that a user may change."""
-        numbers = [*self._hyperparameters(), *factor_and_most(self.model.loss)]
-        numbers.append(float(self.standardizes_wide))
-        for _, _, regularizer in self.model.parameters.penalties:
-            costs = cast(L1L2, regularizer)
-            numbers += [costs.l1, costs.l2, float(costs.per_sample)]
-        if isinstance(self.model.optimizer, SGD):
-            numbers.append(float(self.model.optimizer.nesterov))
+    def settings(self) -> list[Any]:
+        """Return the numbers and the formulas in the instructions that a user may change."""
+        model, rule = self.model, listing_of_rule(self.model)
+        found: list[Any] = [rule, *numbers_in(model.optimizer, rule), *scale_of_loss(model)]
+        found.append(self.standardizes_wide)
+        if isinstance(model.loss, ElementwiseLoss):
+            of_loss = listing_of_loss(model)
+            found += [of_loss, *numbers_in(model.loss, of_loss)]
+        for _, _, regularizer in model.parameters.penalties:
+            cost = listing_of_penalty(regularizer, model.backend.dtype)
+            found += [cost, *numbers_in(regularizer, cost), regularizer.per_sample]
         for unit in self.units:
-            numbers += [number_of(unit), 0.0 if unit.dropout is None else unit.dropout.rate]
-        return numbers
+            found += self._numbers(unit) + [0.0 if unit.dropout is None else unit.dropout.rate]
+        return found
 
-    def _hyperparameters(self) -> list[float]:
-        optimizer = self.model.optimizer
-        return [float(getattr(optimizer, name)) for name in OPTIMIZERS[type(optimizer)][1]]
+    def _numbers(self, unit: Unit) -> list[float]:
+        listings = [each for each in (unit.forward, unit.back) if each is not None]
+        return [value for each in listings for value in numbers_in(unit.activation, each)]
 
     def _program(self, thread: int, parity: int) -> Program:
         program = Program(self.memory, self.data.dtype.name)
@@ -81,8 +85,9 @@ class Builder(Layout):
             else:
                 a = self._input(thread, parity, k)
                 program.gemm((_BATCH, n, unit.n_inputs), a, (w, self._stride(k, n)), (z, stride))
-            function = getattr(kernels, kernels_of(unit)[0])
-            program.add(function, n, z, stride, b, number_of(unit), arena["kept"][k], pad(n))
+            function = formulas.activation(unit.forward)
+            numbers = numbers_in(unit.activation, unit.forward)
+            program.add(function, n, z, stride, b, arena["kept"][k], pad(n), *numbers)
             if unit.dropout is not None:
                 self._dropout(program, thread, k, (z, stride))
             if k < self.plan.shared:
@@ -92,12 +97,6 @@ class Builder(Layout):
         """Drop some outputs of a layer, and keep the derivatives of the others."""
         arena, unit, (first, n) = self.arenas[thread], self.units[k], self.places[thread][k]
         d = arena["kept"][k], self.memory.padded(n)
-        if type(unit.activation) is not SigmoidActivation:  # its kernel keeps the derivative
-            program.add(random.ones, n, *d)
-            back = getattr(kernels, kernels_of(unit)[1])
-            # The kernel also writes column sums; the gradient of the biases is not in use yet.
-            spare = arena["arrays"][1] + arena["biases"][k]
-            program.add(back, n, *d, *z, spare, number_of(unit))
         layer: Any = unit.dropout
         number = sum(each.dropout is not None for each in self.units[:k])
         key = int(np.uint64(layer.key).astype(np.int64))
@@ -118,20 +117,17 @@ class Builder(Layout):
         arena, pad = self.arenas[thread], self.memory.padded
         n = self.units[-1].n_units
         z, e = self.activations[thread][-1][parity], arena["errors"][-1]
-        loss = self.model.loss
-        if isinstance(loss, MeanSquaredError):
-            function = losses.squares
-        elif isinstance(loss, BinaryCrossEntropy):
-            logits = loss.from_logits
-            function = losses.binary_logits if logits else losses.binary_probabilities
+        loss, numbers = self.model.loss, list[float]()
+        if isinstance(loss, ElementwiseLoss):
+            listing = listing_of_loss(self.model)
+            function, numbers = formulas.loss(listing), numbers_in(loss, listing)
         else:
             function = losses.softmax_classes if self.y.ndim == 1 else losses.softmax_rows
         logarithms = type(self.model.layers[-1]) is LogSoftmaxActivation
         weights = 0 if self.weights is None else self.weights.ctypes.data
-        epsilon = float(np.finfo(self.memory.dtype).eps)
         program.add(
             function, n, z, pad(n), e, pad(n), self.y.ctypes.data, weights, thread == 0,
-            logarithms, epsilon, *factor_and_most(loss),
+            logarithms, 0, *scale_of_loss(self.model), *numbers,
         )  # fmt: skip
         if thread == 0 and not logarithms:
             program.add(kernels.keep_outputs, n, z, pad(n))
@@ -151,12 +147,14 @@ class Builder(Layout):
                 parts = self.parts[k + 1] + first
                 n_parts = self.plan.threads
                 program.add(kernels.add_parts, n, e, stride, parts, width, size, n_parts)
-            slope = self._slope(thread, parity, k)
-            name = "back_kept" if unit.keeps_derivative else kernels_of(unit)[1]
-            function = getattr(kernels, name)
-            program.add(
-                function, n, e, stride, *slope, gradients + arena["biases"][k], number_of(unit)
-            )
+            sums = gradients + arena["biases"][k]
+            if unit.back is None:
+                kept = arena["kept"][k], pad(n)
+                program.add(kernels.back_kept, n, e, stride, *kept, sums)
+            else:
+                a = self.activations[thread][k][parity] + first, pad(unit.n_units)
+                numbers = numbers_in(unit.activation, unit.back)
+                program.add(formulas.back(unit.back), n, e, stride, *a, sums, *numbers)
             w, g = home + arena["weights"][k], gradients + arena["weights"][k]
             if k > 0:
                 self._error_below(program, thread, k, (e, stride), (w, self._stride(k, n)))
@@ -169,15 +167,6 @@ class Builder(Layout):
                 program.gemm((unit.n_inputs, n, _BATCH), a, (e, stride), place, "TN")
             if k > 0 and k < shared:  # for the parts of the error below, written before this
                 program.mark(WAIT)
-
-    def _slope(self, thread: int, parity: int, k: int) -> tuple[int, int]:
-        """Return offset and stride of the array that determines an activation's derivative."""
-        unit, (first, n) = self.units[k], self.places[thread][k]
-        if unit.keeps_derivative:
-            return self.arenas[thread]["kept"][k], self.memory.padded(n)
-        if type(unit.activation) is LinearActivation:
-            return 0, 0
-        return self.activations[thread][k][parity] + first, self.memory.padded(unit.n_units)
 
     def _error_below(
         self, program: Program, thread: int, k: int, e: tuple[int, int], w: tuple[int, int]
@@ -203,20 +192,20 @@ class Builder(Layout):
             (k,) = (k for k, unit in enumerate(self.units) if unit.layer is layer)
             n = self.places[thread][k][1]
             size = n if name == "biases" else self.units[k].n_inputs * self._stride(k, n)
-            costs = cast(L1L2, regularizer)
             place = arena[name][k]
-            numbers = gradients + place, home + place, float(costs.l1), float(costs.l2)
             weights = 0 if self.weights is None else self.weights.ctypes.data
             # All threads have a copy of the layers that are not shared: only one reports them.
-            reported = costs.per_sample and (thread == 0 or k < self.plan.shared)
-            program.add(updates.penalize, size, *numbers, costs.per_sample, weights, reported)
+            reported = regularizer.per_sample and (thread == 0 or k < self.plan.shared)
+            cost = listing_of_penalty(regularizer, self.model.backend.dtype)
+            program.add(
+                formulas.penalty(cost), size, gradients + place, home + place,
+                regularizer.per_sample, 0, 0, weights, reported, *numbers_in(regularizer, cost),
+            )  # fmt: skip
 
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.model.optimizer
-        name, numbers = OPTIMIZERS[type(optimizer)][0], self._hyperparameters()
-        if isinstance(optimizer, SGD):
-            numbers[1] = 1.0 - numbers[1]  # the kernel takes 1 - dampening
-            name = "sgd_nesterov" if optimizer.nesterov else name
         self._penalize(program, thread)
-        arrays = (arena["arrays"] + [0])[:4]
-        program.add(getattr(updates, name), arena["size"], *arrays, *numbers)
+        rule = listing_of_rule(self.model)
+        program.add(
+            formulas.update(rule), arena["size"], *arena["arrays"], *numbers_in(optimizer, rule)
+        )

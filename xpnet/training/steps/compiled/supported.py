@@ -5,56 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ....activations import (
-    LeakyReLUActivation,
-    LinearActivation,
-    ReLU6Activation,
-    ReLUActivation,
-    SigmoidActivation,
-    TanhActivation,
-)
 from ....backends import check_structure
 from ....backends._feature_types import FEATURE_TYPES
 from ....data.features import SparseRows, kind_of
-from ....layers import DenseLayer, Layer
-from ....losses import (
-    BinaryCrossEntropy,
-    LossFunction,
-    MeanSquaredError,
-    NegativeLogLikelihood,
-    SoftmaxCrossEntropy,
-)
+from ....layers import DenseLayer
 from ....model import Model
-from ....optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from ...errors import UnsupportedError
-from ..translation import Unit, check_parts, targets_of, units_of
-
-ACTIVATIONS: dict[type[Layer], tuple[str, str, str | None]] = {
-    LinearActivation: ("add_bias", "sum_columns", None),
-    ReLUActivation: ("relu", "back_relu", None),
-    LeakyReLUActivation: ("leaky_relu", "back_leaky_relu", "alpha"),
-    ReLU6Activation: ("relu6", "back_relu6", None),
-    SigmoidActivation: ("sigmoid", "back_kept", "slope"),
-    TanhActivation: ("tanh_", "back_tanh", None),
-}
-"""For each activation, the kernels of both passes, and the attribute that they need."""
-
-OPTIMIZERS: dict[type[Optimizer], tuple[str, tuple[str, ...]]] = {
-    SGD: ("sgd", ("momentum", "dampening")),
-    RMSProp: ("rmsprop", ("rho", "epsilon")),
-    Adagrad: ("adagrad", ("epsilon", "epsilon")),  # the kernel ignores the first
-    Adam: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay", "corrects_epsilon")),
-    AdamW: ("adam", ("beta_1", "beta_2", "epsilon", "weight_decay", "corrects_epsilon")),
-}
-"""For each optimizer, the kernel and the attributes that it needs."""
-
-LOSSES: tuple[type[LossFunction], ...] = (
-    BinaryCrossEntropy,
-    MeanSquaredError,
-    NegativeLogLikelihood,
-    SoftmaxCrossEntropy,
-)
-
+from ..translation import Unit, check_parts, check_translation, targets_of, units_of
 
 _MOST_DROPOUTS = 16
 """The largest number of Dropout layers: ``STATE - DRAWS`` of ``kernels.py``."""
@@ -92,22 +49,12 @@ def units(model: Model) -> list[Unit]:
     optimizer = model.optimizer
     if optimizer.clip_norm is not None or optimizer.clip_value is not None:
         raise UnsupportedError("clipping of the gradient")
-    check_parts(model, OPTIMIZERS, LOSSES)
-    found = units_of(model.layers, ACTIVATIONS, _MOST_DROPOUTS)
+    check_parts(model)
+    found = units_of(model, _MOST_DROPOUTS)
+    check_translation(model)
     if any(unit.norm is not None for unit in found):
         raise UnsupportedError("BatchNormalization")
     return found
-
-
-def kernels(unit: Unit) -> tuple[str, str]:
-    """Return the kernels of a unit's activation for the forward and the backward pass."""
-    return ACTIVATIONS[type(unit.activation)][:2]
-
-
-def number(unit: Unit) -> float:
-    """Return the number that the kernels of a unit's activation need, or 0."""
-    name = ACTIVATIONS[type(unit.activation)][2]
-    return 0.0 if name is None else float(getattr(unit.activation, name))
 
 
 def check_features(model: Model, X: Any) -> None:
