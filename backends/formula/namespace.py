@@ -120,10 +120,11 @@ def full_like(x: Expression, fill_value: Any, /, **_: Any) -> Expression:
     return fill_value if isinstance(fill_value, Expression) else x.graph.constant(fill_value)
 
 
-_REDUCTIONS = frozenset(
-    "all any argmax argmin count_nonzero cumulative_prod cumulative_sum max mean min prod sort "
-    "std sum var matmul tensordot vecdot linalg".split()
-)
+_REDUCTIONS = frozenset([
+    "all", "any", "argmax", "argmin", "count_nonzero", "cumulative_prod", "cumulative_sum",
+    "linalg", "matmul", "max", "mean", "min", "prod", "sort", "std", "sum", "tensordot", "var",
+    "vecdot",
+])  # fmt: skip
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -37,6 +37,8 @@ class Traceable:
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
+    _checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
+    """For settings that may be set later: the function that returns the checked value."""
     formula_names: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -54,9 +56,14 @@ class Traceable:
                 if base is not cls:
                     setattr(cls, name, vars(base)[name])
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a setting is checked as in the constructor."""
+        check = self._checks.get(name)
+        super().__setattr__(name, value if check is None else check(name, value))
+
 
 Outputs = Callable[..., Any]
-"""``outputs(part, *symbols, **arguments)`` returns expressions; it is called with a copy of the part."""
+"""``outputs(part, *symbols, **arguments)`` returns expressions; it is given a copy of the part."""
 
 
 def formula_of(
