@@ -131,7 +131,12 @@ FLOORS = {
         "base",
         "passes workspace",
     ],
-    "xpnet.losses": ["binary classes function values", "class_weighted", "base", "class_weights finite"],
+    "xpnet.losses": [
+        "binary classes function values",
+        "class_weighted",
+        "base",
+        "class_weights finite",
+    ],
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
         "dataset",
