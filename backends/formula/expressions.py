@@ -67,6 +67,10 @@ class Graph:
             )
         return self._make("constant", float(value))
 
+    def structure(self) -> tuple[Any, ...]:
+        """Return what the nodes are made of, in their order."""
+        return tuple(self._nodes)
+
     def make(self, operation: str, *operands: Any) -> "Expression":
         """Return the node of an operation on nodes or numbers."""
         nodes = tuple(
