@@ -200,7 +200,7 @@ FLOORS = {
         "intrinsics",
         "blas_sleep blas_threads compiling",
     ],
-    "xpnet.backends.cuda": ["machine upload", "cublas kernels"],
+    "xpnet.backends.cuda": ["formulas machine upload", "cublas kernels"],
 }
 
 # Imports that may run upwards or close a circle, with the reason. At most two.

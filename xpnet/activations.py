@@ -165,7 +165,8 @@ class SigmoidActivation(ActivationLayer):
 
     def derivative(self, input: Array) -> Array:
         """Return λ s (1 - s), s being the activation; 1 - s is taken as σ(-λx), which is exact."""
-        return self.slope * ops.sigmoid(self.slope * input) * ops.sigmoid(-self.slope * input)
+        scaled = self.slope * input  # of it and of its negative, one exponential serves both
+        return self.slope * ops.sigmoid(scaled) * ops.sigmoid(-scaled)
 
 
 class TanhActivation(ActivationLayer):
