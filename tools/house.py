@@ -126,12 +126,18 @@ FLOORS = {
     ],
     "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
     "xpnet.layers": [
-        "batch_normalization dense dropout normalization",
+        "batch_normalization dense dropout normalization prelu",
         "checks",
         "base",
         "passes workspace",
     ],
-    "xpnet.losses": ["binary classes values", "class_weighted", "base", "class_weights finite"],
+    "xpnet.activations": ["rectified rows sigmoidal smooth", "base"],
+    "xpnet.losses": [
+        "binary classes deviances divergence focal function margin quantile regression",
+        "class_weighted",
+        "base",
+        "class_weights finite",
+    ],
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
         "dataset",
