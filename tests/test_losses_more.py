@@ -389,6 +389,12 @@ def test_another_number_of_outputs_than_quantiles_is_refused():
         QuantileLoss([0.2, 0.8])(np.ones(4), np.ones((4, 3)))
 
 
+def test_columns_of_targets_for_quantiles_that_share_one_are_refused():
+    message = r"y has shape \(4, 2\): QuantileLoss expects one column of targets, which all 2"
+    with pytest.raises(ValueError, match=message):
+        network(QuantileLoss([0.2, 0.8]), 2).fit((np.ones((4, 2)), np.ones((4, 2))))
+
+
 def test_several_quantiles_train_by_formulas_and_explain_steps_says_why(rng):
     data = rng.standard_normal((200, 2)), rng.standard_normal(200)
     net = network(QuantileLoss([0.2, 0.8]), 2, epochs=20)

@@ -202,6 +202,11 @@ def prepare_targets(
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
     if loss.targets == "classes" and column:
         return class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
+    if loss.repeats_targets and not column:
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}: {name} expects one column of targets, which all "
+            f"{n_outputs} outputs share"
+        )
     if column and (n_outputs == 1 or loss.repeats_targets):
         host = np.repeat(host.reshape(n, 1), n_outputs, axis=1)
     if host.shape != (n, n_outputs):
