@@ -179,7 +179,7 @@ CASES = {
         bits_and_logits,
         lambda y, z: _binary_focal(y, z, 1.5, 0.25),
     ),
-    "FocalLoss": (FocalLoss(1.5), labels_and_logits, lambda y, z: _focal(y, z, 1.5)),
+    "FocalLoss": (FocalLoss(gamma=1.5), labels_and_logits, lambda y, z: _focal(y, z, 1.5)),
     "KLDivergence": (
         KLDivergence(),
         distributions,

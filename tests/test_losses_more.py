@@ -89,7 +89,7 @@ PYTORCHS = {
     ),
     "FocalLoss": (FocalLoss(), LABELS, lambda t, y, z: focal_of_classes(t, y, z, 2.0, None)),
     "FocalLoss, weights": (
-        FocalLoss(0.5, [0.5, 1.0, 2.0, 3.0]),
+        FocalLoss([0.5, 1.0, 2.0, 3.0], gamma=0.5),
         LABELS,
         lambda t, y, z: focal_of_classes(t, y, z, 0.5, [0.5, 1.0, 2.0, 3.0]),
     ),
@@ -166,7 +166,7 @@ def test_focal_losses_without_focus_are_cross_entropies(rng):
         {"class_weight": [1, 2, 3, 4]},
         {"ignore_index": 2, "label_smoothing": 0.2},
     ):
-        ours, theirs = FocalLoss(0, **arguments), SoftmaxCrossEntropy(**arguments)
+        ours, theirs = FocalLoss(gamma=0, **arguments), SoftmaxCrossEntropy(**arguments)
         np.testing.assert_allclose(ours(y, z), theirs(y, z), rtol=1e-12)
         np.testing.assert_allclose(ours.derivative(y, z), theirs.derivative(y, z), atol=1e-15)
     y, z = batch(BITS, rng)
@@ -227,11 +227,11 @@ def test_focal_loss_of_classes_is_finite_far_out(size):
     z = np.array([[size, -size, 0.0, 0.0]])
     for label, expected in ((0, 0.0), (1, 2 * size), (2, size)):
         y = np.array([label])
-        assert FocalLoss(1.5)(y, z) == pytest.approx(expected)
+        assert FocalLoss(gamma=1.5)(y, z) == pytest.approx(expected)
         slopes = np.zeros((1, K))
         slopes[0, 0] += label > 0
         slopes[0, label] -= label > 0
-        np.testing.assert_allclose(FocalLoss(0.5).derivative(y, z), slopes, atol=1e-12)
+        np.testing.assert_allclose(FocalLoss(gamma=0.5).derivative(y, z), slopes, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -336,7 +336,7 @@ def test_focal_loss_tells_classes_apart(rng):
         (lambda: GammaLoss(-1), "factor=-1: expected a finite number above 0"),
         (lambda: BinaryFocalLoss(-1), "gamma=-1: expected a finite number, 0 or more"),
         (lambda: BinaryFocalLoss(alpha=1.5), r"alpha=1\.5: expected a number between 0 and 1"),
-        (lambda: FocalLoss(-1), "gamma=-1: expected a finite number, 0 or more"),
+        (lambda: FocalLoss(gamma=-1), "gamma=-1: expected a finite number, 0 or more"),
     ],
 )
 def test_settings_that_make_no_loss_are_refused(make, message):

@@ -4,6 +4,7 @@
 of computing. Functions of the standard that need more than one number, such as sums, are refused.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -138,3 +139,6 @@ def __getattr__(name: str) -> NoReturn:
     raise UntraceableAttributeError(
         f"{name}, which is not among the functions of one number that formulas can have"
     )
+
+
+Expression.namespace = sys.modules[__name__]

@@ -44,7 +44,8 @@ class TanhActivation(ActivationLayer):
 
     def derivative(self, input: Array) -> Array:
         """Return 1 - tanh²(x)."""
-        return self.derivative_of_output(array_namespace(input).tanh(input))
+        output = array_namespace(input).tanh(input)
+        return 1.0 - output * output
 
     def derivative_of_output(self, output: Array) -> Array:
         """Return 1 - y², y being the activation."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
-from ..common.checks import check_non_negative, check_positive
+from ..common.checks import check_non_negative, check_positive, check_text
 from ..common.overrides import remember
 from .base import ActivationLayer
 
@@ -147,9 +147,9 @@ class GELUActivation(ActivationLayer):
     output_kind = "real"
 
     def __init__(self, approximate: str = "none") -> None:
+        self.approximate = check_text("approximate", approximate)
         if approximate not in ("none", "tanh"):
             raise ValueError(f"approximate={shown(approximate)}: expected 'none' or 'tanh'")
-        self.approximate = approximate
 
     def activation_function(self, input: Array) -> Array:
         """Return x Φ(x)."""

@@ -6,7 +6,7 @@ as good as the library's.
 """
 
 from collections.abc import Callable, Hashable
-from functools import cache, lru_cache
+from functools import cache
 from inspect import getattr_static, signature
 from typing import Any, ClassVar
 
@@ -191,16 +191,18 @@ def _slope_function(method: str, by: int) -> Outputs:
     return function
 
 
-@lru_cache(maxsize=256)
 def listing_of(formula: Formula, *outputs: int) -> Listing:
-    """Return a formula, or some of its outputs, as a program for compilers.
+    """Return a formula, or some of its outputs, as a program for compilers."""
+    key = formula.structure, outputs
+    if key not in _listings:
+        if len(_listings) > _MOST_KEPT:
+            _listings.clear()
+        chosen = tuple(formula.outputs[k] for k in outputs) or formula.outputs
+        _listings[key] = listing(Formula(formula.inputs, chosen))
+    return _listings[key]
 
-    Inputs that are not in use are left out if only some of the outputs are asked for.
-    """
-    if not outputs:
-        return listing(formula)
-    chosen = tuple(formula.outputs[k] for k in outputs)
-    return listing(Formula(formula.inputs, chosen))
+
+_listings: dict[Hashable, Listing] = {}
 
 
 def apply(

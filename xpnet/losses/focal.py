@@ -65,10 +65,10 @@ class FocalLoss(ClassLoss):
 
     Parameters
     ----------
-    gamma : float, default 2.0
-        γ, 0 or more; 0 is :class:`SoftmaxCrossEntropy`.
     class_weight, ignore_index, label_smoothing
         See :class:`ClassLoss`.
+    gamma : float, default 2.0
+        γ, 0 or more; 0 is :class:`SoftmaxCrossEntropy`.
     """
 
     accepts = frozenset(["real"])
@@ -77,10 +77,10 @@ class FocalLoss(ClassLoss):
 
     def __init__(
         self,
-        gamma: float = 2.0,
         class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        gamma: float = 2.0,
     ) -> None:
         super().__init__(class_weight, ignore_index, label_smoothing)
         self.gamma = check_non_negative("gamma", gamma)
