@@ -57,14 +57,16 @@ _PASSES = (
 """The methods of a network that steps by formulas call."""
 
 _OF_LOSS = frozenset([
-    "accepts", "advice", "check_outputs", "check_state", "decision_threshold", "element_derivative",
-    "element_loss", "factor", "greater_is_better", "makes_weights", "metric_weight", "most",
-    "numbers", "sample_weight", "state_names", "sums_outputs", "targets",
+    "_checks", "accepts", "advice", "check_outputs", "check_state", "decision_threshold",
+    "element_derivative", "element_loss", "factor", "greater_is_better", "makes_weights",
+    "metric_weight", "most", "numbers", "repeats_targets", "sample_weight", "state_names",
+    "sums_outputs", "targets",
 ])  # fmt: skip
 """What an elementwise loss may define itself."""
 
 _OF_ACTIVATION = frozenset([
-    "activation_function", "derivative", "derivative_of_output", "numbers", "output_kind",
+    "_checks", "activation_function", "derivative", "derivative_of_output", "numbers",
+    "output_kind",
 ])  # fmt: skip
 _OF_PENALTY = frozenset(["derivative", "element_penalty", "numbers", "per_sample"])
 _OF_OPTIMIZER = frozenset(["_checks", "numbers", "rule", "square_names", "state_names"])
