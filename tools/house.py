@@ -131,7 +131,7 @@ FLOORS = {
         "base",
         "passes workspace",
     ],
-    "xpnet.activations": ["rectified rows sigmoidal smooth", "base"],
+    "xpnet.activations": ["function rectified rows sigmoidal smooth", "base"],
     "xpnet.losses": [
         "binary classes deviances divergence focal function margin quantile regression",
         "class_weighted",

@@ -5,6 +5,7 @@ An activation with a slope that is learned is :class:`xpnet.PReLULayer`.
 """
 
 from .base import ActivationLayer
+from .function import FunctionActivation
 from .rectified import (
     HardTanhActivation,
     LeakyReLUActivation,
@@ -38,6 +39,7 @@ __all__ = [
     "CELUActivation",
     "ELUActivation",
     "ExponentialActivation",
+    "FunctionActivation",
     "GELUActivation",
     "HardSigmoidActivation",
     "HardSwishActivation",
