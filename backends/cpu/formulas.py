@@ -193,7 +193,10 @@ def _outside(listing: Listing, first: int, known: Mapping[str, str] | None = Non
             lines.append(
                 f"{name} = {text if isinstance(value, bool) else f'number(memory, {text})'}"
             )
-    return lines + [f"s_{name} = number(memory, {name})" for name in listing.shared]
+    truth = {statement.name for statement in listing.before if statement.is_bool}
+    for name in listing.shared:
+        lines.append(f"s_{name} = {name if name in truth else f'number(memory, {name})'}")
+    return lines
 
 
 def _inside(listing: Listing) -> list[str]:
@@ -228,6 +231,7 @@ _WITH_CONSTANT = {"maximum": "{1} if {0} < {1} else {0}", "minimum": "{1} if {0}
 _FORMATS = {
     "exp": "exp({})",
     "tanh": "tanh({})",
+    "pow": "{} ** {}",
     # NaN in the second operand is not equal to itself.
     "maximum": "{1} if ({0} < {1}) | ({1} != {1}) else {0}",
     "minimum": "{1} if ({0} > {1}) | ({1} != {1}) else {0}",

@@ -142,10 +142,17 @@ def _of_quotient(node: Expression, operands: Nodes, inner: Slopes) -> Slope:
 
 def _of_power(node: Expression, operands: Nodes, inner: Slopes) -> Slope:
     (a, b), (da, db), make = operands, inner, node.graph.make
-    of_base = None
+    of_base = of_exponent = None
     if da is not None:
-        of_base = _times(_times(b, make("pow", a, make("subtract", b, 1.0))), da)
-    return _plus(of_base, None if db is None else _times(_times(node, make("log", a)), db))
+        of_base = _times(b, make("pow", a, make("subtract", b, 1.0)))
+        if b.value is None:  # at 0 to the power of 0, this would be 0 times infinity
+            of_base = _where(make("equal", b, 0.0), None, of_base)
+        of_base = _times(of_base, da)
+    if db is not None:
+        of_exponent = _times(node, make("log", a))
+        is_zero = make("logical_and", make("equal", a, 0.0), make("greater_equal", b, 0.0))
+        of_exponent = _times(_where(is_zero, None, of_exponent), db)
+    return _plus(of_base, of_exponent)
 
 
 def _of_maximum(node: Expression, operands: Nodes, inner: Slopes) -> Slope:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from .derivatives import ordered
@@ -95,6 +96,8 @@ def trace_part(
         As for :func:`trace`. Or the function changes the object.
     """
     names, given = tuple(attributes), tuple(arguments)
+    for name in names:
+        _check_number(part, name, given)
 
     def prepared(graph: Graph) -> tuple[Callable[..., Any], dict[str, Any]]:
         own = _stand_in(part, {name: graph.number(name) for name in names})
@@ -112,6 +115,25 @@ def trace_part(
     return _same_twice(prepared, inputs, dtype)
 
 
+def _check_number(part: object, name: str, arguments: tuple[str, ...]) -> None:
+    kind = type(part).__name__
+    if name in arguments:
+        raise UntraceableError(
+            f"{name!r} among its numbers, which is an argument already: give the attribute another "
+            "name"
+        )
+    value = getattr(part, name, _NOTHING)
+    if not isinstance(value, Real):
+        found = "there is none" if value is _NOTHING else f"it is a {type(value).__name__}"
+        raise UntraceableError(
+            f"{name!r} among its numbers: expected an attribute of {kind} that is a number, but "
+            f"{found}; numbers is a tuple of names, e.g. ('alpha',)"
+        )
+
+
+_NOTHING = object()
+
+
 def _stand_in(part: object, replaced: dict[str, Any]) -> Any:
     """Return a shallow copy of an object with other attributes, past its checks of them."""
     copied = copy.copy(part)
@@ -125,7 +147,7 @@ Prepare = Callable[[Graph], tuple[Callable[..., Any], dict[str, Any]]]
 def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     """Trace twice; refuse a function whose formula depends on chance or on the number of calls."""
     first, second = (_traced(prepare, inputs, dtype) for _ in range(2))
-    if repr(first.outputs) != repr(second.outputs):
+    if _structure(first) != _structure(second):
         raise UntraceableError(
             "a formula that differs from call to call, e.g. by random numbers: a formula may "
             "depend on its arguments and on attributes alone"
@@ -133,15 +155,37 @@ def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     return first
 
 
+def _structure(formula: Formula) -> list[tuple[Any, ...]]:
+    """Return what is equal for two tracings of the same formula."""
+    nodes = ordered(*formula.outputs)
+    found: list[tuple[Any, ...]] = [tuple(each.index for each in formula.outputs)]
+    for node in nodes:
+        leaf = not isinstance(node.operands[0], Expression)
+        # Constants by their digits, because -0.0 equals 0.0, and True equals 1.0.
+        operands = repr(node.operands[0]) if leaf else tuple(each.index for each in node.operands)
+        found.append((node.index, node.operation, operands))
+    return found
+
+
 def _traced(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     graph = Graph(dtype)
     symbols = tuple(graph.input(name) for name in inputs)
-    function, options = prepare(graph)
-    result = function(*symbols, **options)
-    results = result if isinstance(result, tuple) else (result,)
+    try:
+        function, options = prepare(graph)
+        result = function(*symbols, **options)
+    except UntraceableError as error:
+        raise graph.refusal or error from None
+    except Exception as error:
+        # It may work on arrays all the same: what fails is a call with symbols.
+        raise graph.refusal or UntraceableError(
+            f"what symbols cannot follow ({type(error).__name__}: {error})"
+        ) from error
+    if graph.refusal is not None:
+        raise graph.refusal  # the formula caught it
+    results = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     outputs = tuple(
         each if isinstance(each, Expression) else graph.constant(each) for each in results
     )
     if any(output.graph is not graph for output in outputs):
         raise UntraceableError("symbols that were kept from another call")
-    return Formula(symbols, outputs)
+    return Formula(symbols, tuple(graph.as_number(output) for output in outputs))

@@ -42,21 +42,22 @@ class Traceable:
     def __init_subclass__(cls, **options: Any) -> None:
         """Take back inherited methods that belong to another formula than the class's own.
 
-        A class that defines a method of ``formula_names`` gets the defaults of those after it,
-        unless it defines them too: the derivative of another function would be wrong.
+        A class that defines a method of ``formula_names``, or has it from a base that comes first,
+        gets the defaults of those after it that are defined further up: the derivative of another
+        function would be wrong.
         """
         super().__init_subclass__(**options)
-        names = cls.formula_names
-        first = next((k for k, name in enumerate(names) if name in vars(cls)), len(names))
-        for name in names[first + 1 :]:
-            if name not in vars(cls):
-                base = next(each for each in reversed(cls.__mro__) if name in vars(each))
-                if base is not cls:
-                    setattr(cls, name, vars(base)[name])
+        nearest = len(cls.__mro__)
+        for name in cls.formula_names:
+            places = [k for k, each in enumerate(cls.__mro__) if name in vars(each)]
+            if places and places[0] > nearest:
+                setattr(cls, name, vars(cls.__mro__[places[-1]])[name])
+            elif places:
+                nearest = places[0]
 
 
 Outputs = Callable[..., Any]
-"""``outputs(part, *symbols, **arguments)`` returns expressions; it is called with a copy of the part."""
+"""``outputs(part, *symbols, **arguments)`` returns expressions; ``part`` is a copy of the part."""
 
 
 def formula_of(
@@ -73,8 +74,9 @@ def formula_of(
     key = _key(part)
     if key is not None:
         key = key, outputs, inputs, dtype
-        if key in _kept:
-            return _kept[key]
+        kept = _kept.get(key)
+        if kept is not None:
+            return kept
     found = trace_part(part, outputs, inputs, dtype, part.numbers, arguments)
     if key is not None:
         if len(_kept) > _MOST_KEPT:
@@ -92,13 +94,19 @@ def _key(part: Traceable) -> Hashable | None:
     kind, own = type(part), vars(part)
     if not is_defined_here(kind) or any(name in own for name in part.formula_names):
         return None
-    methods = tuple(getattr(kind, name) for name in part.formula_names)
+    methods = tuple(vars(each).get(name) for each, name in _methods_of(kind))
     settings = tuple(own.get(name) for name in _settings_of(kind))
     try:
         hash(settings)
     except TypeError:
         return None
     return kind, methods, settings
+
+
+@cache
+def _methods_of(kind: type[Traceable]) -> list[tuple[type, str]]:
+    """Return where a method of the formula may be defined: ``rule`` may call ``super().rule``."""
+    return [(each, name) for each in kind.__mro__[:-1] for name in kind.formula_names]
 
 
 @cache

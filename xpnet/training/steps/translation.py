@@ -175,7 +175,8 @@ def listing_of_rule(model: Model) -> Listing:
 
 def numbers_in(part: Any, listing: Listing) -> list[float]:
     """Return the current values of a listing's numbers, except those of the step."""
-    return [float(getattr(part, name)) for name in listing.numbers if name not in ("rate", "t")]
+    of_step = ("rate", "t") if isinstance(part, Optimizer) else ()
+    return [float(getattr(part, name)) for name in listing.numbers if name not in of_step]
 
 
 def scale_of_loss(model: Model) -> tuple[float, float]:
