@@ -264,8 +264,9 @@ def _where_not(condition: Array, a: Array, b: Array, out: Array) -> None:
 
 
 def _function(operation: str) -> Callable[..., Any]:
-    own = {"erf": _erf, "where": _where, "pow": np.power}
-    return own.get(operation) or getattr(np, operation)  # type: ignore[no-any-return]
+    own: dict[str, Any] = {"erf": _erf, "where": _where, "pow": np.power}
+    found: Callable[..., Any] = own.get(operation) or getattr(np, operation)
+    return found
 
 
 _BOOL = np.dtype(bool)

@@ -9,12 +9,14 @@ disk works for it as for any other function. Without such a folder, it is compil
 
 import hashlib
 import os
+import stat
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from .._cache_folder import cache_folder
 from ..formula.listing import Listing, Statement
@@ -255,9 +257,11 @@ def _function(kind: str, lines: str) -> Kernel:
     name = f"{kind}_{hashlib.sha256(lines.encode() + _helpers()).hexdigest()[:20]}"
     text = f"{_IMPORTS}\n\ndef {name}(record, state, memory, data):\n{lines}\n"
     path = _written(f"{name}.py", text)
-    scope: dict[str, Any] = {"__name__": f"xpnet.backends.cpu.formulas.{name}"}
-    exec(compile(text, name if path is None else str(path), "exec"), scope)
-    kernel: Kernel = scope[name]
+    # Numba's cache finds the function's module by its name; without one, it loads nothing.
+    module = ModuleType(f"{__name__}.{name}")
+    sys.modules[module.__name__] = module
+    exec(compile(text, name if path is None else str(path), "exec"), vars(module))
+    kernel: Kernel = vars(module)[name]
     return kernel
 
 
@@ -282,22 +286,40 @@ def _written(name: str, text: str) -> Path | None:
         if not _is_own(folder):
             return None
         path = folder / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
+        if _holds(path, text):
             return path
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(temporary).replace(path)
+        # Not replaced if another process was faster: Numba's cache goes by the time of the file.
+        with suppress(OSError):
+            os.link(temporary, path)
+        if not _holds(path, text):
+            Path(temporary).replace(path)
         return path
-    except (OSError, RuntimeError, UnicodeDecodeError):
+    except (OSError, RuntimeError):
+        return None
+    finally:
         if temporary is not None:
             with suppress(OSError):
                 Path(temporary).unlink()
-        return None
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file has just this text."""
+    try:
+        return path.is_file() and path.read_text(encoding="utf-8") == text
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_own(folder: Path) -> bool:
+    """Whether nobody else can write to a folder, nor put another one in its place."""
     if not hasattr(os, "getuid"):
         return True  # on Windows, a user's folders are their own
-    found = folder.stat()
-    return found.st_uid == os.getuid() and not found.st_mode & 0o022
+    found, above = folder.lstat(), folder.parent.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
+        return False
+    # Who can write to the folder above can rename those in it, except in one like /tmp.
+    is_sticky = above.st_mode & stat.S_ISVTX
+    return above.st_uid in (os.getuid(), 0) and bool(is_sticky or not above.st_mode & 0o022)

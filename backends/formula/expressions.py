@@ -12,7 +12,7 @@ import math
 import operator
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -300,7 +300,16 @@ class Expression:
         return f"{self.operation}({', '.join(each._shown(depth - 1) for each in self.operands)})"
 
     __hash__ = object.__hash__
-    __eq__: Callable[[Any, Any], Any]  # type: ignore[assignment]
+
+    if TYPE_CHECKING:  # what _set_operators sets
+
+        def __add__(self, other: Any) -> "Expression": ...
+        def __neg__(self) -> "Expression": ...
+        def __eq__(self, other: object) -> "Expression": ...  # type: ignore[override]
+
+        __sub__ = __mul__ = __truediv__ = __pow__ = __add__
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rpow__ = __add__
+        __lt__ = __le__ = __gt__ = __ge__ = __add__
 
 
 _NUMPY_NAMES = {"absolute": "abs", "true_divide": "divide", "power": "pow", "fabs": "abs"}
@@ -338,7 +347,7 @@ def _set_operators() -> None:
         setattr(Expression, f"__{name}__", both(operation)[0])
     for name, operation in {"neg": "negative", "abs": "abs", "invert": "logical_not"}.items():
         setattr(Expression, f"__{name}__", _unary(operation))
-    Expression.__pos__ = lambda self: self  # type: ignore[attr-defined]
+    setattr(Expression, "__pos__", lambda self: self)  # noqa: B010 - as the others
 
 
 def _unary(operation: str) -> Callable[[Expression], Expression]:

@@ -50,10 +50,10 @@ class Traceable:
         nearest = len(cls.__mro__)
         for name in cls.formula_names:
             places = [k for k, each in enumerate(cls.__mro__) if name in vars(each)]
-            if places and places[0] > nearest:
-                setattr(cls, name, vars(cls.__mro__[places[-1]])[name])
-            elif places:
+            if places and places[0] <= nearest:
                 nearest = places[0]
+            elif len(places) > 1:
+                setattr(cls, name, vars(cls.__mro__[places[-1]])[name])
 
 
 Outputs = Callable[..., Any]
@@ -91,7 +91,8 @@ _MOST_KEPT = 1000
 
 def _key(part: Traceable) -> Hashable | None:
     """Return what the formula of a part depends on, or None if that is not known."""
-    kind, own = type(part), vars(part)
+    own = vars(part)
+    kind: Any = type(part)
     if not is_defined_here(kind) or any(name in own for name in part.formula_names):
         return None
     methods = tuple(vars(each).get(name) for each, name in _methods_of(kind))
