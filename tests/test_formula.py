@@ -1,6 +1,7 @@
 """Formulas as programs: what is followed, what is refused, and what numbers do."""
 
 import copy
+import dataclasses
 import functools
 import math
 import threading
@@ -426,7 +427,35 @@ def test_a_patched_rule_of_a_base_counts(monkeypatch):
     np.testing.assert_allclose(step() - 1, 2 * (before - 1))
 
 
-def test_an_optimizers_derivative_uses_its_current_settings():
+class OneArray(Optimizer):
+    """Returns an array where a tuple of one is expected, as anyone may who has no state."""
+
+    def rule(self, w, g, *, rate, t):
+        return w - rate * g
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_rule_without_state_may_return_its_array(n):
+    found = OneArray(0.5).update(np.ones(n), np.ones(n))
+    np.testing.assert_array_equal(found, [0.5] * n)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_rule_that_returns_too_few_arrays_is_refused(n):
+    class Forgets(OneArray):
+        state_names = ("moment",)
+        moment = None
+
+        def rule(self, w, g, moment, *, rate, t):
+            return w - rate * g
+
+    with pytest.raises(
+        ValueError, match=r"rule of Forgets returned 1 arrays: .* 1 for state_names"
+    ):
+        Forgets(0.5).update(np.ones(n), np.ones(n))
+
+
+def test_an_optimizer_uses_its_current_settings():
     optimizer = SGD(0.5, momentum=0.5)
     w = optimizer.update(np.ones(2), np.ones(2))
     optimizer.momentum, optimizer.learning_rate = 0.0, 0.25
@@ -482,7 +511,16 @@ class Unhashable(Times):
     __hash__ = None
 
 
-@pytest.mark.parametrize("kind", [Times, Slots, Property, Unhashable])
+@dataclasses.dataclass
+class Data(ActivationLayer):
+    alpha: float = 1.0
+    numbers = ("alpha",)
+
+    def activation_function(self, x):
+        return self.alpha * x
+
+
+@pytest.mark.parametrize("kind", [Times, Slots, Property, Unhashable, Data])
 def test_unusual_classes(kind):
     for alpha in (4.0, 9.0):
         part = kind(alpha)

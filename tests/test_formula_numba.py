@@ -109,6 +109,26 @@ def test_a_truth_value_of_numbers_alone():
         assert value.tolist() == expected
 
 
+def test_nan_is_the_largest_and_the_smallest_of_all():
+    def of(name, *operands):
+        def function(w, g, a):
+            given = {"w": w, "a": a, "nan": float("nan"), "1": 1.0}
+            return getattr(array_namespace(w), name)(*(given[each] for each in operands))
+
+        return function
+
+    cases = [("w", "1"), ("1", "w"), ("w", "nan"), ("nan", "w"), ("w", "a"), ("a", "w")]
+    cases = [(name, *each) for name in ("maximum", "minimum") for each in cases]
+    found = listing_of_rule([of(*each) for each in cases], ("a",))
+    w = np.array([0.5, 2.0, np.nan])
+    for a in (1.0, np.nan):
+        got = on_numba.update(found, [w, w, *[w] * len(cases)], [a])[1:]
+        for (name, *operands), value in zip(cases, got, strict=True):
+            given = {"w": w, "a": a, "nan": np.nan, "1": 1.0}
+            expected = getattr(np, name)(*(given[each] for each in operands))
+            np.testing.assert_array_equal(value, expected, err_msg=f"{name} {operands} {a}")
+
+
 # ---- random formulas, many in one kernel
 
 

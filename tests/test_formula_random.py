@@ -179,7 +179,7 @@ def test_outputs_in_the_memory_of_inputs(strided, monkeypatch):
                     np.testing.assert_array_equal(now, before)
 
     check()
-    assert count["patterns"] > 2000
+    assert count["patterns"] > 1500
 
 
 def layout(array, strided):

@@ -217,7 +217,8 @@ def _results(listing: Listing) -> list[str]:
 
 def _line(listing: Listing, statement: Statement) -> str:
     operands = [_name(listing, each) for each in statement.operands]
-    operation, constants = statement.operation, {name for name, _ in listing.constants}
+    operation = statement.operation
+    constants = {name for name, value in listing.constants if value == value}
     if operation in _WITH_CONSTANT and statement.operands[1] in constants:
         form: str | None = _WITH_CONSTANT[operation]
     else:

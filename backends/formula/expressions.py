@@ -25,6 +25,7 @@ TESTS = frozenset(["isfinite", "isinf", "isnan"])
 COMMUTATIVE = frozenset(["add", "multiply", "equal", "not_equal", "logical_and", "logical_or"])
 """Operations whose result does not depend on the order of the operands, not even by a bit."""
 
+_BOOLS = COMPARISONS | LOGICAL | TESTS
 _OF_BOOLS = frozenset(["equal", "not_equal", "where"])
 """Operations that take truth values as well as numbers."""
 
@@ -139,17 +140,16 @@ class Graph:
         return self._make(operation, *nodes)
 
     def _make(self, operation: str, *operands: Any) -> "Expression":
-        key = operation, *(_key(each) for each in operands)
-        if key not in self._nodes:
-            self._nodes[key] = Expression(self, operation, operands, len(self._nodes))
-        return self._nodes[key]
-
-
-def _key(operand: Any) -> Any:
-    if isinstance(operand, Expression):
-        return operand.index
-    # By its digits: 0.0 and -0.0 are equal, but not the same constant; NaN is not equal to itself.
-    return float.hex(operand) if type(operand) is float else operand
+        key: tuple[Any, ...]
+        if operation in _LEAVES:
+            # By its digits: 0.0 equals -0.0, and 1.0 equals True, but they are not the same.
+            key = operation, repr(operands[0])
+        else:
+            key = operation, *[each.index for each in operands]
+        found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = Expression(self, operation, operands, len(self._nodes))
+        return found
 
 
 class Expression:
@@ -182,10 +182,8 @@ class Expression:
             self.varies = operation == "input"
             self.is_bool = isinstance(operands[0], bool)
             return
-        self.varies = any(each.varies for each in operands)
-        self.is_bool = operation in COMPARISONS | LOGICAL | TESTS or (
-            operation == "where" and operands[1].is_bool
-        )
+        self.varies = any([each.varies for each in operands])
+        self.is_bool = operation in _BOOLS or (operation == "where" and operands[1].is_bool)
 
     @property
     def value(self) -> float | bool | None:

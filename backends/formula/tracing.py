@@ -1,7 +1,7 @@
 """Tracing: calling a formula once with symbols, which gives it as an expression."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -44,7 +44,8 @@ def trace(
     Parameters
     ----------
     function : callable
-        It is called twice, with a symbol for each argument; both calls must give the same formula.
+        It is called with a symbol for each argument, twice unless the formula is known from an
+        earlier call; both calls must give the same one.
     inputs : sequence of str
         The names of its positional arguments.
     dtype : {"float32", "float64"}
@@ -145,26 +146,40 @@ Prepare = Callable[[Graph], tuple[Callable[..., Any], dict[str, Any]]]
 
 
 def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
-    """Trace twice; refuse a function whose formula depends on chance or on the number of calls."""
-    first, second = (_traced(prepare, inputs, dtype) for _ in range(2))
-    if _structure(first) != _structure(second):
+    """Trace twice; refuse a function whose formula depends on chance or on the number of calls.
+
+    A formula that was found before is returned again, so that its programs are made once. It was
+    traced twice then.
+    """
+    formula = _traced(prepare, inputs, dtype)
+    structure = _structure(formula)
+    known = _found.get(structure)
+    if known is not None:
+        return known
+    if structure != _structure(_traced(prepare, inputs, dtype)):
         raise UntraceableError(
             "a formula that differs from call to call, e.g. by random numbers: a formula may "
             "depend on its arguments and on attributes alone"
         )
-    return first
+    if len(_found) >= _MOST_FOUND:
+        _found.clear()
+    _found[structure] = formula
+    return formula
 
 
-def _structure(formula: Formula) -> list[tuple[Any, ...]]:
-    """Return what is equal for two tracings of the same formula."""
-    nodes = ordered(*formula.outputs)
-    found: list[tuple[Any, ...]] = [tuple(each.index for each in formula.outputs)]
-    for node in nodes:
+def _structure(formula: Formula) -> Hashable:
+    """Return what is equal for equal formulas alone."""
+    nodes: list[Hashable] = [formula.dtype, *(each.operands[0] for each in formula.inputs)]
+    for node in ordered(*formula.outputs):
         leaf = not isinstance(node.operands[0], Expression)
         # Constants by their digits, because -0.0 equals 0.0, and True equals 1.0.
         operands = repr(node.operands[0]) if leaf else tuple(each.index for each in node.operands)
-        found.append((node.index, node.operation, operands))
-    return found
+        nodes.append((node.index, node.operation, operands))
+    return tuple(nodes), tuple(each.index for each in formula.outputs)
+
+
+_found: dict[Hashable, Formula] = {}
+_MOST_FOUND = 256
 
 
 def _traced(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
