@@ -39,16 +39,17 @@ def compute_formula(
 ) -> tuple[Array, ...]:
     """See :func:`xpnet.backends.formula.run`."""
     inputs = (first, *others)
-    fits = first.dtype.kind == "f" and all(
-        each.dtype == first.dtype and each.shape == first.shape for each in others
-    )
-    if not fits:
+    if first.dtype.kind != "f" or not _are_like(first, others):
         return run.dispatch(object)(*inputs, formula=formula, numbers=numbers)  # type: ignore[no-any-return]
-    if outs is None:
+    if outs is None or not _are_like(first, outs):
         outs = [np.empty_like(first) for _ in formula.outputs]
         overwrites = (None,) * len(outs)
     compute(_listing(formula), inputs, numbers, outs, overwrites)
     return tuple(outs)
+
+
+def _are_like(first: Array, others: Sequence[Array]) -> bool:
+    return all(each.dtype == first.dtype and each.shape == first.shape for each in others)
 
 
 @lru_cache(maxsize=256)
@@ -148,10 +149,15 @@ def _program(listing: Listing, overwrites: tuple[str | None, ...]) -> _Program:
     outputs = [f"o{k}" for k in range(len(listing.results))]
     names = [*(f"in_{name}" for name in listing.inputs), *outputs, *places.scratch()]
     names += [*(name for name, _ in listing.constants), *listing.shared]
+    shared = {(f"o{k}", f"in_{name}") for k, name in enumerate(overwrites) if name is not None}
     lines = [f"def block({', '.join(names)}):"]
     for name, operation, operands, _ in listing.inside:
         given = "".join(f"{places.of.get(each, each)}, " for each in operands)
-        lines.append(f"    {operation}({given}out={places.of[name]})")
+        out = places.of[name]
+        keeps = operation == "where" and (
+            (out, operands[1]) in shared or out == places.of.get(operands[1])
+        )
+        lines.append(f"    {'where_not' if keeps else operation}({given}out={out})")
     for output, name in zip(outputs, listing.results, strict=True):
         if places.of[name] != output:
             lines.append(f"    {output}[...] = {places.of[name]}")
@@ -159,7 +165,7 @@ def _program(listing: Listing, overwrites: tuple[str | None, ...]) -> _Program:
     lines += [f"    {line}" for line in assignments(listing)]
     lines.append(f"    return [{', '.join(listing.shared)}]")
     made: dict[str, Any] = {each.operation: _function(each.operation) for each in listing.inside}
-    made["math"] = math
+    made |= {"math": math, "where_not": _where_not}
     exec("\n".join(lines), made)
     return _Program(listing, made["block"], made["before"], places.n_scratch, places.n_bools)
 
@@ -245,17 +251,22 @@ def _erf(x: Array, out: Array) -> None:
 
 
 def _where(condition: Array, a: Array, b: Array, out: Array) -> None:
-    if a is out:
-        np.copyto(out, b, where=np.logical_not(condition))
-        return
     if b is not out:
         np.copyto(out, b)
     np.copyto(out, a, where=condition)
 
 
+def _where_not(condition: Array, a: Array, b: Array, out: Array) -> None:
+    """Do the same where ``a`` may be in the memory of ``out``, which must not be lost first."""
+    if a is not out:
+        np.copyto(out, a)
+    np.copyto(out, b, where=np.logical_not(condition))
+
+
 def _function(operation: str) -> Callable[..., Any]:
-    own = {"erf": _erf, "where": _where, "pow": np.power}
-    return own.get(operation) or getattr(np, operation)  # type: ignore[no-any-return]
+    own: dict[str, Any] = {"erf": _erf, "where": _where, "pow": np.power}
+    found: Callable[..., Any] = own.get(operation) or getattr(np, operation)
+    return found
 
 
 _BOOL = np.dtype(bool)

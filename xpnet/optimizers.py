@@ -505,7 +505,14 @@ def ruled(
     optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
 ) -> tuple[Array, ...]:
     """Return what an optimizer's rule gives; a function, so that its formula can be kept."""
-    return optimizer.rule(w, g, *state, rate=rate, t=t)
+    result = optimizer.rule(w, g, *state, rate=rate, t=t)
+    found = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    if len(found) != 1 + len(state):
+        raise ValueError(
+            f"the rule of {type(optimizer).__name__} returned {len(found)} arrays: expected the "
+            f"new weights and {len(state)} for state_names={optimizer.state_names!r}"
+        )
+    return found
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

@@ -9,6 +9,7 @@ disk works for it as for any other function. Without such a folder, it is compil
 
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -194,7 +195,10 @@ def _outside(listing: Listing, first: int, known: Mapping[str, str] | None = Non
             lines.append(
                 f"{name} = {text if isinstance(value, bool) else f'number(memory, {text})'}"
             )
-    return lines + [f"s_{name} = number(memory, {name})" for name in listing.shared]
+    truth = {statement.name for statement in listing.before if statement.is_bool}
+    for name in listing.shared:
+        lines.append(f"s_{name} = {name if name in truth else f'number(memory, {name})'}")
+    return lines
 
 
 def _inside(listing: Listing) -> list[str]:
@@ -213,7 +217,8 @@ def _results(listing: Listing) -> list[str]:
 
 def _line(listing: Listing, statement: Statement) -> str:
     operands = [_name(listing, each) for each in statement.operands]
-    operation, constants = statement.operation, {name for name, _ in listing.constants}
+    operation = statement.operation
+    constants = {name for name, value in listing.constants if value == value}
     if operation in _WITH_CONSTANT and statement.operands[1] in constants:
         form: str | None = _WITH_CONSTANT[operation]
     else:
@@ -229,6 +234,7 @@ _WITH_CONSTANT = {"maximum": "{1} if {0} < {1} else {0}", "minimum": "{1} if {0}
 _FORMATS = {
     "exp": "exp({})",
     "tanh": "tanh({})",
+    "pow": "{} ** {}",
     # NaN in the second operand is not equal to itself.
     "maximum": "{1} if ({0} < {1}) | ({1} != {1}) else {0}",
     "minimum": "{1} if ({0} > {1}) | ({1} != {1}) else {0}",
@@ -252,11 +258,11 @@ def _function(kind: str, lines: str) -> Kernel:
     name = f"{kind}_{hashlib.sha256(lines.encode() + _helpers()).hexdigest()[:20]}"
     text = f"{_IMPORTS}\n\ndef {name}(record, state, memory, data):\n{lines}\n"
     path = _written(f"{name}.py", text)
-    # Numba's cache finds a function's globals by the name of its module.
+    # Numba's cache finds the function's module by its name; without one, it loads nothing.
     module = ModuleType(f"{__name__}.{name}")
     sys.modules[module.__name__] = module
     exec(compile(text, name if path is None else str(path), "exec"), vars(module))
-    kernel: Kernel = getattr(module, name)
+    kernel: Kernel = vars(module)[name]
     return kernel
 
 
@@ -281,22 +287,40 @@ def _written(name: str, text: str) -> Path | None:
         if not _is_own(folder):
             return None
         path = folder / name
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
+        if _holds(path, text):
             return path
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(temporary).replace(path)
+        # Not replaced if another process was faster: Numba's cache goes by the time of the file.
+        with suppress(OSError):
+            os.link(temporary, path)
+        if not _holds(path, text):
+            Path(temporary).replace(path)
         return path
-    except (OSError, RuntimeError, UnicodeDecodeError):
+    except (OSError, RuntimeError):
+        return None
+    finally:
         if temporary is not None:
             with suppress(OSError):
                 Path(temporary).unlink()
-        return None
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Whether a file has just this text."""
+    try:
+        return path.is_file() and path.read_text(encoding="utf-8") == text
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_own(folder: Path) -> bool:
+    """Whether nobody else can write to a folder, nor put another one in its place."""
     if not hasattr(os, "getuid"):
         return True  # on Windows, a user's folders are their own
-    found = folder.stat()
-    return found.st_uid == os.getuid() and not found.st_mode & 0o022
+    found, above = folder.lstat(), folder.parent.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
+        return False
+    # Who can write to the folder above can rename those in it, except in one like /tmp.
+    is_sticky = above.st_mode & stat.S_ISVTX
+    return above.st_uid in (os.getuid(), 0) and bool(is_sticky or not above.st_mode & 0o022)

@@ -63,7 +63,7 @@ def _times(a: Slope, b: Slope) -> Slope:
     if a is None or b is None:
         return None
     if a.value == -1.0 or b.value == -1.0:
-        return -(b if a.value == -1.0 else a)  # type: ignore[operator, no-any-return]
+        return -(b if a.value == -1.0 else a)
     return a.graph.make("multiply", a, b)
 
 
@@ -97,19 +97,17 @@ _OF_ONE: dict[str, Callable[[Expression, Expression], Expression]] = {
     "abs": lambda node, a: a.graph.make("sign", a),
     "exp": lambda node, a: node,
     "expm1": lambda node, a: a.graph.make("exp", a),
-    "log": lambda node, a: 1.0 / a,  # type: ignore[operator]
-    "log1p": lambda node, a: 1.0 / (1.0 + a),  # type: ignore[operator]
-    "sqrt": lambda node, a: 0.5 / node,  # type: ignore[operator]
-    "tanh": lambda node, a: 1.0 - node * node,  # type: ignore[operator]
+    "log": lambda node, a: 1.0 / a,
+    "log1p": lambda node, a: 1.0 / (1.0 + a),
+    "sqrt": lambda node, a: 0.5 / node,
+    "tanh": lambda node, a: 1.0 - node * node,
     "sinh": lambda node, a: a.graph.make("cosh", a),
     "cosh": lambda node, a: a.graph.make("sinh", a),
     "sin": lambda node, a: a.graph.make("cos", a),
-    "cos": lambda node, a: -a.graph.make("sin", a),  # type: ignore[operator]
-    "sigmoid": lambda node, a: node * a.graph.make("sigmoid", -a),  # type: ignore[operator]
+    "cos": lambda node, a: -a.graph.make("sin", a),
+    "sigmoid": lambda node, a: node * a.graph.make("sigmoid", -a),
     "softplus": lambda node, a: a.graph.make("sigmoid", a),
-    "erf": lambda node, a: (
-        (2.0 / math.sqrt(math.pi)) * a.graph.make("exp", -(a * a))  # type: ignore[operator]
-    ),
+    "erf": lambda node, a: (2.0 / math.sqrt(math.pi)) * a.graph.make("exp", -(a * a)),
 }
 
 
@@ -142,10 +140,17 @@ def _of_quotient(node: Expression, operands: Nodes, inner: Slopes) -> Slope:
 
 def _of_power(node: Expression, operands: Nodes, inner: Slopes) -> Slope:
     (a, b), (da, db), make = operands, inner, node.graph.make
-    of_base = None
+    of_base = of_exponent = None
     if da is not None:
-        of_base = _times(_times(b, make("pow", a, make("subtract", b, 1.0))), da)
-    return _plus(of_base, None if db is None else _times(_times(node, make("log", a)), db))
+        of_base = _times(b, make("pow", a, make("subtract", b, 1.0)))
+        if b.value is None:  # at 0 to the power of 0, this would be 0 times infinity
+            of_base = _where(make("equal", b, 0.0), None, of_base)
+        of_base = _times(of_base, da)
+    if db is not None:
+        of_exponent = _times(node, make("log", a))
+        is_zero = make("logical_and", make("equal", a, 0.0), make("greater_equal", b, 0.0))
+        of_exponent = _times(_where(is_zero, None, of_exponent), db)
+    return _plus(of_base, of_exponent)
 
 
 def _of_maximum(node: Expression, operands: Nodes, inner: Slopes) -> Slope:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from .. import ops
 from .._backend import Array, array_namespace
 from .derivatives import ordered
@@ -30,17 +32,19 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "logical_not": lambda a: ~a,
 }
 
+
+def _sigmoid(a: Any) -> Any:
+    e = np.exp(-abs(a))
+    return (1.0 if a >= 0 else e) / (1.0 + e)
+
+
 _NUMBERS: dict[str, Callable[..., Any]] = {
-    "abs": abs,
-    "maximum": max,
-    "minimum": min,
-    "sign": lambda a: (a > 0) - (a < 0),
     "where": lambda condition, a, b: a if condition else b,
-    "logical_not": lambda a: not a,
-    "sigmoid": lambda a: 0.5 * (1.0 + math.tanh(0.5 * a)),
-    "softplus": lambda a: max(a, 0.0) + math.log1p(math.exp(-abs(a))),
+    "sigmoid": _sigmoid,
+    "softplus": lambda a: np.maximum(a, 0.0) + np.log1p(np.exp(-abs(a))),
+    "erf": math.erf,
 }
-"""Operations on Python's numbers that are neither operators nor functions of the module math."""
+"""Operations on single numbers that are not functions of NumPy."""
 
 
 def evaluate(
@@ -62,6 +66,10 @@ def evaluate(
     """
     like = next(iter(inputs.values()))
     xp = array_namespace(like)
+    if not xp.isdtype(like.dtype, "real floating"):
+        dtype = getattr(xp, str(outputs[0].graph.dtype))
+        inputs = {name: xp.astype(array, dtype) for name, array in inputs.items()}
+        like = next(iter(inputs.values()))
     values: dict[int, Any] = {}
     for node in ordered(*outputs):
         values[node.index] = _value(node, values, inputs, numbers, xp, like)
@@ -87,26 +95,24 @@ def _value(
     if operation == "constant":
         return first
     operands = [values[each.index] for each in node.operands]
-    if not node.varies:
+    if not node.varies and all(isinstance(each, (int, float)) for each in operands):
         return number_of(operation, *operands)
     if operation in _OPERATORS:
         return _OPERATORS[operation](*operands)
     if operation in OF_OPS:
         return getattr(ops, operation)(*operands)
-    if operation == "where" and not any(each.varies for each in node.operands[1:]):
-        operands[1] = xp.full_like(like, operands[1])
+    if operation == "where":
+        if isinstance(operands[0], int):
+            operands[0] = xp.full_like(like, operands[0], dtype=xp.bool)
+        if all(isinstance(each, (int, float)) for each in operands[1:]):
+            dtype = xp.bool if node.is_bool else like.dtype
+            operands[1] = xp.full_like(like, operands[1], dtype=dtype)
     return getattr(xp, operation)(*operands)
 
 
 def number_of(operation: str, *operands: Any) -> Any:
     """Return the value of an operation on Python's numbers; NaN or infinity where it has none."""
-    function = _NUMBERS.get(operation) or _OPERATORS.get(operation) or getattr(math, operation)
-    try:
-        return function(*operands)
-    except ZeroDivisionError:
-        a = operands[0]
-        return math.nan if a == 0 or a != a else math.copysign(math.inf, a)
-    except OverflowError:
-        return math.inf
-    except ValueError:
-        return math.nan
+    function = _NUMBERS.get(operation) or getattr(np, operation)
+    values = [each if isinstance(each, (bool, np.bool_)) else np.float64(each) for each in operands]
+    with np.errstate(all="ignore"):
+        return np.asarray(function(*values)).item()

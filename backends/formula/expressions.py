@@ -12,7 +12,7 @@ import math
 import operator
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -25,6 +25,10 @@ TESTS = frozenset(["isfinite", "isinf", "isnan"])
 COMMUTATIVE = frozenset(["add", "multiply", "equal", "not_equal", "logical_and", "logical_or"])
 """Operations whose result does not depend on the order of the operands, not even by a bit."""
 
+_BOOLS = COMPARISONS | LOGICAL | TESTS
+_OF_BOOLS = frozenset(["equal", "not_equal", "where"])
+"""Operations that take truth values as well as numbers."""
+
 _LEAVES = frozenset(["input", "number", "constant"])
 
 
@@ -34,11 +38,22 @@ class Graph:
     Parameters
     ----------
     dtype : {"float32", "float64"}
+
+    Attributes
+    ----------
+    refusal : UntraceableError or None
+        The first error that was raised because a symbol cannot follow the formula.
     """
 
     def __init__(self, dtype: str = "float64") -> None:
         self.dtype = np.dtype(dtype)
+        self.refusal: UntraceableError | None = None
         self._nodes: dict[tuple[Any, ...], Expression] = {}
+
+    def refuse(self, error: UntraceableError) -> NoReturn:
+        """Raise an error, and keep it: the formula may catch it and go another way."""
+        self.refusal = self.refusal or error
+        raise error
 
     def input(self, name: str) -> "Expression":
         """Return the symbol of an argument that differs from element to element."""
@@ -61,15 +76,15 @@ class Graph:
         if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf":
             value = value[()]
         if not isinstance(value, Real):
-            raise UntraceableError(
-                f"a {type(value).__name__} in a formula of single numbers: use numbers, and arrays "
-                "that are arguments of the formula"
+            self.refuse(
+                UntraceableError(
+                    f"a {type(value).__name__} in a formula of single numbers: use numbers, and "
+                    "arrays that are arguments of the formula"
+                )
             )
-        return self._make("constant", float(value))
-
-    def structure(self) -> tuple[Any, ...]:
-        """Return what the nodes are made of, in their order."""
-        return tuple(self._nodes)
+        number = float(value)
+        # One object for all NaN, because equal formulas must have equal constants.
+        return self._make("constant", number if number == number else math.nan)
 
     def make(self, operation: str, *operands: Any) -> "Expression":
         """Return the node of an operation on nodes or numbers."""
@@ -77,10 +92,46 @@ class Graph:
             each if isinstance(each, Expression) else self.constant(each) for each in operands
         )
         if any(node.graph is not self for node in nodes):
-            raise UntraceableError("symbols of different formulas in one expression")
+            self.refuse(UntraceableError("symbols of different formulas in one expression"))
+        nodes = self._of_right_types(operation, nodes)
         better = _BETTER.get(operation)
         found = None if better is None else better(self, *nodes)
         return self.exactly(operation, *nodes) if found is None else found
+
+    def _of_right_types(
+        self, operation: str, nodes: "tuple[Expression, ...]"
+    ) -> "tuple[Expression, ...]":
+        """Return operands with truth values as numbers where the other operands are numbers.
+
+        Libraries differ in arithmetic with truth values alone, e.g. + may be "or". So it is
+        refused.
+        """
+        if operation in LOGICAL:
+            if not all(node.is_bool for node in nodes):
+                self.refuse(
+                    UntraceableError(f"{operation} of numbers: compare them first, e.g. x != 0.0")
+                )
+            return nodes
+        first = 1 if operation == "where" else 0
+        kinds = {node.is_bool for node in nodes[first:]}
+        if kinds == {False} or (kinds == {True} and operation in _OF_BOOLS):
+            return nodes
+        if kinds == {True}:
+            self.refuse(
+                UntraceableError(
+                    f"{operation} of truth values: make numbers of them, e.g. "
+                    "xp.astype(x > 0, x.dtype)"
+                )
+            )
+        return (*nodes[:first], *(self.as_number(node) for node in nodes[first:]))
+
+    def as_number(self, node: "Expression") -> "Expression":
+        """Return 1 and 0 for a truth value; a number as it is."""
+        if not node.is_bool:
+            return node
+        if node.value is not None:
+            return self.constant(float(node.value))
+        return self.make("where", node, 1.0, 0.0)
 
     def exactly(self, operation: str, *nodes: Any) -> "Expression":
         """Return the node of an operation on nodes, or a leaf, in just this form."""
@@ -89,17 +140,16 @@ class Graph:
         return self._make(operation, *nodes)
 
     def _make(self, operation: str, *operands: Any) -> "Expression":
-        key = operation, *(_key(each) for each in operands)
-        if key not in self._nodes:
-            self._nodes[key] = Expression(self, operation, operands, len(self._nodes))
-        return self._nodes[key]
-
-
-def _key(operand: Any) -> Any:
-    if isinstance(operand, Expression):
-        return operand.index
-    # By its digits: 0.0 and -0.0 are equal, but not the same constant; NaN is not equal to itself.
-    return float.hex(operand) if type(operand) is float else operand
+        key: tuple[Any, ...]
+        if operation in _LEAVES:
+            # By its digits: 0.0 equals -0.0, and 1.0 equals True, but they are not the same.
+            key = operation, repr(operands[0])
+        else:
+            key = operation, *[each.index for each in operands]
+        found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = Expression(self, operation, operands, len(self._nodes))
+        return found
 
 
 class Expression:
@@ -121,8 +171,8 @@ class Expression:
         Whether it depends on an input. All others are computed once, not for each element.
     """
 
-    namespace: ClassVar[Any]
-    """The module :mod:`.namespace`, which registers itself."""
+    namespace: ClassVar[Any] = None
+    """The module :mod:`.namespace`, which sets it itself."""
 
     __slots__ = ("__weakref__", "graph", "index", "is_bool", "operands", "operation", "varies")
 
@@ -132,10 +182,8 @@ class Expression:
             self.varies = operation == "input"
             self.is_bool = isinstance(operands[0], bool)
             return
-        self.varies = any(each.varies for each in operands)
-        self.is_bool = operation in COMPARISONS | LOGICAL | TESTS or (
-            operation == "where" and operands[1].is_bool
-        )
+        self.varies = any([each.varies for each in operands])
+        self.is_bool = operation in _BOOLS or (operation == "where" and operands[1].is_bool)
 
     @property
     def value(self) -> float | bool | None:
@@ -151,8 +199,18 @@ class Expression:
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Follow NumPy's own functions too, as if they were those of the namespace."""
         if method != "__call__" or options:
-            raise UntraceableError(f"numpy.{ufunc.__name__} with {method} or options")
-        return getattr(self.namespace, _NUMPY_NAMES.get(ufunc.__name__, ufunc.__name__))(*inputs)
+            self.graph.refuse(
+                UntraceableError(
+                    f"numpy.{ufunc.__name__}{'' if method == '__call__' else '.' + method}"
+                    f"{' with options' if options else ''}: a formula has one number of each "
+                    "argument, and makes new arrays"
+                )
+            )
+        try:
+            function = getattr(self.namespace, _NUMPY_NAMES.get(ufunc.__name__, ufunc.__name__))
+        except UntraceableError as error:
+            self.graph.refuse(error)
+        return function(*inputs)
 
     @property
     def dtype(self) -> Any:
@@ -161,14 +219,20 @@ class Expression:
 
     # ---- what they cannot follow
 
+    def _refuse(self, message: str) -> NoReturn:
+        self.graph.refuse(UntraceableError(message))
+
     def __bool__(self) -> NoReturn:
-        raise UntraceableError(
+        self._refuse(
             "a branch on a number of an array (if, and, or, not, min, max): use where, "
             "logical_and, minimum, ... of the array's namespace"
+            if self.varies
+            else "a branch on one of its numbers (if, and, or, not, min, max): use where, or leave "
+            "the attribute out of `numbers`"
         )
 
     def _to_number(self) -> NoReturn:
-        raise UntraceableError(
+        self._refuse(
             "float(), int() or a function of the module math: use the function of the array's "
             "namespace, and ** 0.5 for a square root"
         )
@@ -177,33 +241,73 @@ class Expression:
     __floor__ = __ceil__ = __trunc__ = _to_number
 
     def _no_elements(self, *_: Any) -> NoReturn:
-        raise UntraceableError(
+        self._refuse(
             "an index, a loop or the length of an array: a formula has one number of each argument"
         )
 
     __getitem__ = __setitem__ = __len__ = __iter__ = __contains__ = _no_elements
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise UntraceableError(
+        self._refuse(
             "a function that makes a NumPy array of its argument: use the functions of the "
             "array's namespace"
         )
 
+    def _in_place(self, *_: Any) -> NoReturn:
+        self._refuse(
+            "+=, *= or the like, which changes an array that may have other names too: write "
+            "x = x + y"
+        )
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __ifloordiv__ = __imod__ = _in_place
+    __iand__ = __ior__ = __ixor__ = __imatmul__ = _in_place
+
+    def _no_such_operator(self, *_: Any) -> NoReturn:
+        self._refuse("//, %, @, << or >>, which are not among the operations of formulas")
+
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _no_such_operator
+    __matmul__ = __rmatmul__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = (
+        _no_such_operator
+    )
+
+    def __copy__(self) -> "Expression":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Expression":
+        return self
+
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise UntraceableAttributeError(
-            f".{name} of an array: a formula has one number of each argument, with operators and "
-            "the functions of its namespace"
+        self.graph.refuse(
+            UntraceableAttributeError(
+                f".{name} of an array: a formula has one number of each argument, with operators "
+                "and the functions of its namespace"
+            )
         )
 
     def __repr__(self) -> str:
+        return self._shown(8)
+
+    def _shown(self, depth: int) -> str:
+        """Return it as text; inner parts as dots, since a common part would be written often."""
         if self.operation in _LEAVES:
             return str(self.operands[0])
-        return f"{self.operation}({', '.join(map(repr, self.operands))})"
+        if depth == 0:
+            return "..."
+        return f"{self.operation}({', '.join(each._shown(depth - 1) for each in self.operands)})"
 
     __hash__ = object.__hash__
-    __eq__: Callable[[Any, Any], Any]  # type: ignore[assignment]
+
+    if TYPE_CHECKING:  # what _set_operators sets
+
+        def __add__(self, other: Any) -> "Expression": ...
+        def __neg__(self) -> "Expression": ...
+        def __eq__(self, other: object) -> "Expression": ...  # type: ignore[override]
+
+        __sub__ = __mul__ = __truediv__ = __pow__ = __add__
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rpow__ = __add__
+        __lt__ = __le__ = __gt__ = __ge__ = __add__
 
 
 _NUMPY_NAMES = {"absolute": "abs", "true_divide": "divide", "power": "pow", "fabs": "abs"}
@@ -241,7 +345,7 @@ def _set_operators() -> None:
         setattr(Expression, f"__{name}__", both(operation)[0])
     for name, operation in {"neg": "negative", "abs": "abs", "invert": "logical_not"}.items():
         setattr(Expression, f"__{name}__", _unary(operation))
-    Expression.__pos__ = lambda self: self  # type: ignore[attr-defined]
+    setattr(Expression, "__pos__", lambda self: self)  # noqa: B010 - as the others
 
 
 def _unary(operation: str) -> Callable[[Expression], Expression]:

@@ -1,5 +1,6 @@
 """Expressions as statements, from which the writers for each language make programs."""
 
+import math
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ def listing(formula: Formula, kept: Collection[str] = ()) -> Listing:
             numbers.append(first)
             names[node.index] = f"n_{first}"
         elif operation == "constant":
-            names[node.index] = f"c{len(constants)}"
+            names[node.index] = f"{_letter(first)}{len(constants)}"
             constants.append((names[node.index], first))
         else:
             name = f"v{len(before) + len(inside)}"
@@ -97,6 +98,17 @@ def listing(formula: Formula, kept: Collection[str] = ()) -> Listing:
         tuple(inside),
         results,
     )
+
+
+def _letter(value: float | bool) -> str:
+    """Return the first letter of a constant's name.
+
+    Listings are compared, so the names of constants differ that are equal in Python but not the
+    same: -0.0 and 0.0, True and 1.0.
+    """
+    if isinstance(value, bool):
+        return "t"
+    return "z" if value == 0.0 and math.copysign(1.0, value) < 0 else "c"
 
 
 def lowered(outputs: tuple[Expression, ...], kept: Collection[str] = ()) -> tuple[Expression, ...]:

@@ -61,8 +61,10 @@ for _name in OF_OPS:
 def where(condition: Any, x1: Any, x2: Any, /) -> Expression:
     """Make the node that is ``x1`` where the condition holds, else ``x2``."""
     graph = _graph(condition, x1, x2)
-    if not (isinstance(condition, Expression) and condition.is_bool):
-        raise UntraceableError("where with a condition that is not a comparison of arrays")
+    if not isinstance(condition, Expression):
+        condition = graph.constant(condition)
+    if not condition.is_bool:
+        graph.refuse(UntraceableError("where with a condition that is a number: compare it first"))
     return graph.make("where", condition, x1, x2)
 
 
@@ -81,12 +83,12 @@ def astype(x: Expression, dtype: Any, /, *, copy: Any = True, device: Any = None
         return x.graph.make("not_equal", x, 0.0)
     if kind != x.graph.dtype:
         raise UntraceableError(f"a number of the type {kind}: a formula has the type of its input")
-    return x.graph.make("where", x, 1.0, 0.0)
+    return x.graph.as_number(x)
 
 
 def square(x: Expression, /) -> Expression:
     """Return x times x."""
-    return x * x  # type: ignore[operator, no-any-return]
+    return x * x
 
 
 def positive(x: Expression, /) -> Expression:
@@ -106,19 +108,23 @@ def clip(x: Expression, /, min: Any = None, max: Any = None) -> Expression:
     return x if max is None else x.graph.make("minimum", x, max)
 
 
-def ones_like(x: Expression, /, **_: Any) -> Expression:
+def full_like(
+    x: Expression, fill_value: Any, /, *, dtype: Any = None, device: Any = None
+) -> Expression:
+    """Return the value, as a number or as a truth value."""
+    if not isinstance(fill_value, Expression):
+        fill_value = x.graph.constant(fill_value)
+    return astype(fill_value, x.dtype if dtype is None else dtype)
+
+
+def ones_like(x: Expression, /, *, dtype: Any = None, device: Any = None) -> Expression:
     """Return 1."""
-    return x.graph.constant(1.0)
+    return full_like(x, 1.0, dtype=dtype)
 
 
-def zeros_like(x: Expression, /, **_: Any) -> Expression:
+def zeros_like(x: Expression, /, *, dtype: Any = None, device: Any = None) -> Expression:
     """Return 0."""
-    return x.graph.constant(0.0)
-
-
-def full_like(x: Expression, fill_value: Any, /, **_: Any) -> Expression:
-    """Return the value."""
-    return fill_value if isinstance(fill_value, Expression) else x.graph.constant(fill_value)
+    return full_like(x, 0.0, dtype=dtype)
 
 
 _REDUCTIONS = frozenset([
@@ -126,6 +132,8 @@ _REDUCTIONS = frozenset([
     "linalg", "matmul", "max", "mean", "min", "prod", "sort", "std", "sum", "tensordot", "var",
     "vecdot",
 ])  # fmt: skip
+
+Expression.namespace = sys.modules[__name__]
 
 
 def __getattr__(name: str) -> NoReturn:
@@ -139,6 +147,3 @@ def __getattr__(name: str) -> NoReturn:
     raise UntraceableAttributeError(
         f"{name}, which is not among the functions of one number that formulas can have"
     )
-
-
-Expression.namespace = sys.modules[__name__]

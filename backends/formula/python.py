@@ -10,7 +10,7 @@ FORMATS = {
     "subtract": "{} - {}",
     "multiply": "{} * {}",
     "divide": "{} / {}",
-    "pow": "{} ** {}",
+    "pow": "math.pow({}, {})",  # ** would make complex numbers of negative ones
     "negative": "-{}",
     "abs": "abs({})",
     "less": "{} < {}",
@@ -23,8 +23,10 @@ FORMATS = {
     "logical_or": "{} | {}",
     "logical_xor": "{} ^ {}",
     "logical_not": "not {}",
-    "maximum": "max({}, {})",
-    "minimum": "min({}, {})",
+    # NaN is not equal to itself, and no comparison with it is true.
+    "maximum": "{0} if {0} >= {1} or {0} != {0} else {1}",
+    "minimum": "{0} if {0} <= {1} or {0} != {0} else {1}",
+    "sign": "math.copysign(1.0, {0}) if {0} < 0.0 or {0} > 0.0 else {0}",
     "where": "{1} if {0} else {2}",
 }
 """Operations that are not functions of the module ``math``."""

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from numbers import Real
 from typing import Any
 
 from .derivatives import ordered
@@ -25,12 +25,6 @@ class Formula:
     inputs: tuple[Expression, ...]
     outputs: tuple[Expression, ...]
 
-    @cached_property
-    def structure(self) -> Hashable:
-        """What the formula is, equal for formulas that compute the same in the same way."""
-        indices = tuple(each.index for each in (*self.inputs, *self.outputs))
-        return self.dtype, self.outputs[0].graph.structure(), indices
-
     @property
     def dtype(self) -> str:
         """The type of its numbers, ``"float32"`` or ``"float64"``."""
@@ -50,7 +44,8 @@ def trace(
     Parameters
     ----------
     function : callable
-        It is called twice, with a symbol for each argument; both calls must give the same formula.
+        It is called with a symbol for each argument, twice unless the formula is known from an
+        earlier call; both calls must give the same one.
     inputs : sequence of str
         The names of its positional arguments.
     dtype : {"float32", "float64"}
@@ -102,6 +97,8 @@ def trace_part(
         As for :func:`trace`. Or the function changes the object.
     """
     names, given = tuple(attributes), tuple(arguments)
+    for name in names:
+        _check_number(part, name, given)
 
     def prepared(graph: Graph) -> tuple[Callable[..., Any], dict[str, Any]]:
         own = _stand_in(part, {name: graph.number(name) for name in names})
@@ -119,6 +116,25 @@ def trace_part(
     return _same_twice(prepared, inputs, dtype)
 
 
+def _check_number(part: object, name: str, arguments: tuple[str, ...]) -> None:
+    kind = type(part).__name__
+    if name in arguments:
+        raise UntraceableError(
+            f"{name!r} among its numbers, which is an argument already: give the attribute another "
+            "name"
+        )
+    value = getattr(part, name, _NOTHING)
+    if not isinstance(value, Real):
+        found = "there is none" if value is _NOTHING else f"it is a {type(value).__name__}"
+        raise UntraceableError(
+            f"{name!r} among its numbers: expected an attribute of {kind} that is a number, but "
+            f"{found}; numbers is a tuple of names, e.g. ('alpha',)"
+        )
+
+
+_NOTHING = object()
+
+
 def _stand_in(part: object, replaced: dict[str, Any]) -> Any:
     """Return a shallow copy of an object with other attributes, past its checks of them."""
     copied = copy.copy(part)
@@ -130,43 +146,61 @@ Prepare = Callable[[Graph], tuple[Callable[..., Any], dict[str, Any]]]
 
 
 def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
-    """Trace twice; refuse a function whose formula depends on chance or on the number of calls."""
-    first = _traced(prepare, inputs, dtype)
-    if first.structure not in _CERTAIN:
-        if _traced(prepare, inputs, dtype).structure != first.structure:
-            raise UntraceableError(
-                "a formula that differs from call to call, e.g. by random numbers: a formula may "
-                "depend on its arguments and on attributes alone"
-            )
-        if len(_CERTAIN) > _MOST_CERTAIN:
-            _CERTAIN.clear()
-        _CERTAIN.add(first.structure)
-    return first
+    """Trace twice; refuse a function whose formula depends on chance or on the number of calls.
+
+    A formula that was found before is returned again, so that its programs are made once. It was
+    traced twice then.
+    """
+    formula = _traced(prepare, inputs, dtype)
+    structure = _structure(formula)
+    known = _found.get(structure)
+    if known is not None:
+        return known
+    if structure != _structure(_traced(prepare, inputs, dtype)):
+        raise UntraceableError(
+            "a formula that differs from call to call, e.g. by random numbers: a formula may "
+            "depend on its arguments and on attributes alone"
+        )
+    if len(_found) >= _MOST_FOUND:
+        _found.clear()
+    _found[structure] = formula
+    return formula
 
 
-_CERTAIN: set[Hashable] = set()
-"""Formulas that were the same twice: a random number would hardly give the same one again."""
+def _structure(formula: Formula) -> Hashable:
+    """Return what is equal for equal formulas alone."""
+    nodes: list[Hashable] = [formula.dtype, *(each.operands[0] for each in formula.inputs)]
+    for node in ordered(*formula.outputs):
+        leaf = not isinstance(node.operands[0], Expression)
+        # Constants by their digits, because -0.0 equals 0.0, and True equals 1.0.
+        operands = repr(node.operands[0]) if leaf else tuple(each.index for each in node.operands)
+        nodes.append((node.index, node.operation, operands))
+    return tuple(nodes), tuple(each.index for each in formula.outputs)
 
-_MOST_CERTAIN = 1000
+
+_found: dict[Hashable, Formula] = {}
+_MOST_FOUND = 256
 
 
 def _traced(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     graph = Graph(dtype)
     symbols = tuple(graph.input(name) for name in inputs)
-    function, options = prepare(graph)
     try:
+        function, options = prepare(graph)
         result = function(*symbols, **options)
-    except UntraceableError:
-        raise
+    except UntraceableError as error:
+        raise graph.refusal or error from None
     except Exception as error:
-        # If the formula itself is wrong, calling it with arrays says so.
-        raise UntraceableError(f"what fails with symbols ({error!r})") from error
-    results = result if isinstance(result, tuple) else (result,)
+        # It may work on arrays all the same: what fails is a call with symbols.
+        raise graph.refusal or UntraceableError(
+            f"what symbols cannot follow ({type(error).__name__}: {error})"
+        ) from error
+    if graph.refusal is not None:
+        raise graph.refusal  # the formula caught it
+    results = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     outputs = tuple(
         each if isinstance(each, Expression) else graph.constant(each) for each in results
     )
     if any(output.graph is not graph for output in outputs):
         raise UntraceableError("symbols that were kept from another call")
-    formula = Formula(symbols, outputs)
-    _ = formula.structure  # before derivatives add nodes to the graph
-    return formula
+    return Formula(symbols, tuple(graph.as_number(output) for output in outputs))

@@ -6,7 +6,7 @@ as good as the library's.
 """
 
 from collections.abc import Callable, Hashable
-from functools import cache
+from functools import cache, lru_cache
 from inspect import getattr_static, signature
 from typing import Any, ClassVar
 
@@ -45,15 +45,18 @@ class Traceable:
     def __init_subclass__(cls, **options: Any) -> None:
         """Take back inherited methods that belong to another formula than the class's own.
 
-        A class that defines a method of ``formula_names`` gets the defaults of those after it,
-        unless it defines them too: the derivative of another function would be wrong.
+        A class that defines a method of ``formula_names``, or has it from a base that comes first,
+        gets the defaults of those after it that are defined further up: the derivative of another
+        function would be wrong.
         """
         super().__init_subclass__(**options)
-        names = cls.formula_names
-        first = next((k for k, name in enumerate(names) if name in vars(cls)), len(names))
+        nearest = len(cls.__mro__)
         base = next(each for each in cls.__mro__ if "formula_names" in vars(each))
-        for name in names[first + 1 :]:
-            if name not in vars(cls):
+        for name in cls.formula_names:
+            places = [k for k, each in enumerate(cls.__mro__) if name in vars(each)]
+            if places and places[0] <= nearest:
+                nearest = places[0]
+            elif len(places) > 1:
                 setattr(cls, name, getattr_static(base, name))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -102,8 +105,9 @@ def formula_of(
     key = _key(part)
     if key is not None:
         key = key, outputs, inputs, dtype
-        if key in _kept:
-            return _kept[key]
+        kept = _kept.get(key)
+        if kept is not None:
+            return kept
     found = trace_part(part, outputs, inputs, dtype, part.numbers, arguments)
     if key is not None:
         if len(_kept) > _MOST_KEPT:
@@ -118,16 +122,23 @@ _MOST_KEPT = 1000
 
 def _key(part: Traceable) -> Hashable | None:
     """Return what the formula of a part depends on, or None if that is not known."""
-    kind, own = type(part), vars(part)
+    own = vars(part)
+    kind: Any = type(part)
     if not is_defined_here(kind) or any(name in own for name in part.formula_names):
         return None
-    methods = tuple(getattr(kind, name) for name in part.formula_names)
+    methods = tuple(vars(each).get(name) for each, name in _methods_of(kind))
     settings = tuple(own.get(name) for name in _settings_of(kind))
     try:
         hash(settings)
     except TypeError:
         return None
     return kind, methods, settings
+
+
+@cache
+def _methods_of(kind: type[Traceable]) -> list[tuple[type, str]]:
+    """Return where a method of the formula may be defined: ``rule`` may call ``super().rule``."""
+    return [(each, name) for each in kind.__mro__[:-1] for name in kind.formula_names]
 
 
 @cache
@@ -191,18 +202,11 @@ def _slope_function(method: str, by: int) -> Outputs:
     return function
 
 
+@lru_cache(maxsize=256)
 def listing_of(formula: Formula, *outputs: int) -> Listing:
     """Return a formula, or some of its outputs, as a program for compilers."""
-    key = formula.structure, outputs
-    if key not in _listings:
-        if len(_listings) > _MOST_KEPT:
-            _listings.clear()
-        chosen = tuple(formula.outputs[k] for k in outputs) or formula.outputs
-        _listings[key] = listing(Formula(formula.inputs, chosen))
-    return _listings[key]
-
-
-_listings: dict[Hashable, Listing] = {}
+    chosen = tuple(formula.outputs[k] for k in outputs) or formula.outputs
+    return listing(Formula(formula.inputs, chosen))
 
 
 def apply(
