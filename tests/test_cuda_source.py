@@ -86,15 +86,15 @@ def test_written_kernels_compile_without_a_warning_and_spill_nothing(real, arch)
     assert text.isascii()
     rows = nvrtc.resources(text, [real], [arch])
     assert sorted(row.kernel for row in rows) == sorted(kernel.name for kernel in kernels)
-    assert [row for row in rows if row.spill_stores or row.spill_loads or row.stack] == []
+    assert [row for row in rows if row.spill_stores or row.spill_loads] == []
 
 
 @needs_nvrtc
 @pytest.mark.parametrize("real", nvrtc.REALS)
 def test_functions_are_those_of_the_type(real):
     """Those of double take many times as long."""
-    names = "exp expm1 log log1p sqrt tanh sinh cosh sin cos erf fabs".split()
-    sizes = [f"sizeof({name}(x)) == sizeof(REAL)" for name in names]
+    names = ["exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "cosh", "sin", "cos", "erf"]
+    sizes = [f"sizeof({name}(x)) == sizeof(REAL)" for name in (*names, "fabs")]
     check = " && ".join([*sizes, "sizeof(pow(x, x)) == sizeof(REAL)"])
     kernel = Kernel(
         "one", "rp", f'KERNEL one(REAL x, REAL* y) {{ static_assert({check}, ""); *y = x; }}'

@@ -1,0 +1,267 @@
+"""Every part of the library that is a formula, and users' own, trained by captured steps.
+
+The kernels are run on the CPU; the results are those of steps by formulas.
+"""
+
+import copy
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from bench import written
+from tests.cuda.machine import EmulatedMachine
+from tests.test_captured import K, assert_same, by_formulas_alone, classifier, network
+from tests.training import BATCH, N
+from xpnet import (
+    SGD,
+    BatchNormalization,
+    DenseLayer,
+    Dropout,
+    LinearActivation,
+    SigmoidActivation,
+    TanhActivation,
+)
+from xpnet.activations import ActivationLayer
+from xpnet.backends import array_namespace
+from xpnet.losses import ElementwiseLoss
+from xpnet.optimizers import Optimizer
+from xpnet.regularizers import ElementwisePenalty
+from xpnet.training.errors import UnsupportedError
+from xpnet.training.steps.captured import CapturedTraining
+
+from .steps import why_not_captured
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
+
+
+@pytest.fixture
+def data(rng):
+    return rng.standard_normal((N, K)), rng.integers(0, 5, N)
+
+
+@pytest.fixture
+def values(data, rng):
+    return data[0], rng.uniform(0.1, 0.9, (N, 5))
+
+
+# ---- the library's
+
+
+@pytest.mark.parametrize("part", written.parts(ActivationLayer), ids=repr)
+def test_activations(part, data):
+    assert_same(lambda: network(classifier(lambda: copy.deepcopy(part))), *data)
+
+
+@pytest.mark.parametrize("part", written.parts(ElementwiseLoss), ids=repr)
+def test_losses(part, values):
+    end = [] if "real" in (part.accepts or ()) else [SigmoidActivation]
+    assert_same(
+        lambda: network(classifier(TanhActivation, end=end), loss=copy.deepcopy(part)), *values
+    )
+
+
+@pytest.mark.parametrize("part", written.parts(ElementwisePenalty), ids=repr)
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_penalties(part, per_sample, data):
+    def make():
+        penalty = copy.deepcopy(part)
+        penalty.per_sample = per_sample
+        return network(classifier(TanhActivation), regularizer=penalty)
+
+    assert_same(make, *data)
+
+
+@pytest.mark.parametrize("part", written.parts(Optimizer), ids=repr)
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_optimizers(part, clip, data):
+    def make():
+        optimizer = copy.deepcopy(part)
+        optimizer.clip_norm = clip
+        return network(classifier(TanhActivation), optimizer=optimizer)
+
+    # Dividing by the square root of a small square enlarges the rounding.
+    assert_same(make, *data, tolerance=1e-6)
+
+
+# ---- users' own
+
+
+class Swish(ActivationLayer):
+    """x σ(x)."""
+
+    def activation_function(self, input):
+        return input / (1 + array_namespace(input).exp(-input))
+
+
+class Bent(ActivationLayer):
+    """Numbers, a constant, and a derivative from the output."""
+
+    numbers = ("slope", "rate")
+
+    def __init__(self, slope=0.3, rate=0.2, most=2.0):
+        self.slope, self.rate, self.most = slope, rate, most
+
+    def activation_function(self, input):
+        xp = array_namespace(input)
+        above = xp.where(input > self.most, self.most + self.rate * (input - self.most), input)
+        return xp.where(input > 0, above, self.slope * input)
+
+    def derivative_of_output(self, output):
+        xp = array_namespace(output)
+        above = xp.where(output > self.most, self.rate, xp.ones_like(output))
+        return xp.where(output > 0, above, self.slope)
+
+
+class LogCosh(ElementwiseLoss):
+    """log cosh(p - y), by a formula that overflows nowhere."""
+
+    def element_loss(self, y_true, y_pred):
+        xp, gap = array_namespace(y_pred), y_pred - y_true
+        return xp.abs(gap) + xp.log1p(xp.exp(-2.0 * xp.abs(gap))) - np.log(2.0)
+
+
+class SignSGD(Optimizer):
+    """A step of the learning rate, whatever the size of the gradient."""
+
+    def rule(self, w, g, *, rate, t):
+        return (w - rate * array_namespace(w).sign(g),)
+
+
+class Slowing(Optimizer):
+    """Numbers, a state, and steps that become shorter."""
+
+    state_names = ("mean", "largest")
+    numbers = ("decay",)
+
+    def __init__(self, learning_rate=0.05, decay=0.8):
+        super().__init__(learning_rate)
+        self.decay = decay
+        self.mean = self.largest = None
+
+    def rule(self, w, g, mean, largest, *, rate, t):
+        xp = array_namespace(w)
+        mean = self.decay * mean + (1.0 - self.decay) * g
+        largest = xp.maximum(self.decay * largest, xp.abs(g))
+        return w - (rate / t**0.5) * mean / (1e-3 + largest), mean, largest
+
+
+class Smooth(ElementwisePenalty):
+    """About the absolute value."""
+
+    numbers = ("factor",)
+
+    def __init__(self, factor=0.1):
+        self.factor = factor
+
+    def element_penalty(self, w):
+        return self.factor * array_namespace(w).sqrt(w * w + 1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", [Swish, Bent])
+@pytest.mark.parametrize("optimizer", [lambda: SignSGD(0.003), Slowing])
+def test_own_parts(values, activation, optimizer, dtype):
+    def make():
+        return network(classifier(activation), LogCosh(), optimizer(), dtype, regularizer=Smooth())
+
+    # In float32, a gradient of about 0 may have either sign.
+    signed = dtype == "float32" and optimizer is not Slowing
+    assert_same(make, *values, tolerance=1e-2 if signed else None)
+
+
+@pytest.mark.parametrize("activation", [Swish, Bent, LinearActivation])
+@pytest.mark.parametrize("normalized", [False, True])
+def test_own_activations_before_dropout_and_after_normalization(data, activation, normalized):
+    def layers():
+        yield DenseLayer(37, (K,))
+        if normalized:
+            yield BatchNormalization()
+        yield activation()
+        yield Dropout(0.4)
+        yield DenseLayer(5)
+
+    assert_same(lambda: network(layers()), *data)
+
+
+def test_a_network_of_own_parts_is_captured_by_fit(values, emulated):
+    def fitted():
+        net = network(classifier(Bent), LogCosh(), Slowing(), regularizer=Smooth(), epochs=3)
+        return net.fit(values)
+
+    net, expected = fitted(), by_formulas_alone(fitted)
+    assert len(emulated) == 1
+    np.testing.assert_allclose(net.parameters.copy(), expected.parameters.copy(), rtol=1e-9)
+    assert net.optimizer.mean is not None
+
+
+def _slope(net):
+    net.layers[1].slope += 0.2
+
+
+def _most(net):
+    """A constant of the formula, with which another kernel is written."""
+    net.layers[1].most *= 0.5
+
+
+def _decay(net):
+    net.optimizer.decay *= 0.5
+
+
+def _penalty(net):
+    for _, _, penalty in net.parameters.penalties:
+        penalty.factor += 0.1
+
+
+@pytest.mark.parametrize("change", [_slope, _most, _decay, _penalty])
+def test_what_users_change_between_epochs_counts(values, emulated, change):
+    def trained(changes=True):
+        penalty = Smooth()
+        net = network(classifier(Bent), LogCosh(), Slowing(), regularizer=penalty, epochs=4)
+        observe = net.optimizer.schedule.observe
+
+        def and_change(loss):
+            if changes:
+                change(net)
+            observe(loss)
+
+        net.optimizer.schedule.observe = and_change
+        return net.fit(values).parameters.copy()
+
+    found, without = trained(), trained(changes=False)
+    assert not np.allclose(found, without, rtol=1e-3)
+    np.testing.assert_allclose(found, by_formulas_alone(trained), rtol=1e-9, atol=1e-12)
+
+
+class Branching(ActivationLayer):
+    def activation_function(self, input):
+        return input if input > 0 else 0.1 * input
+
+
+class OwnUpdate(SGD):
+    def update(self, w, grad_loss_w, out=None):
+        return w - self.learning_rate * grad_loss_w
+
+
+class NamedAsAnArgument(SGD):
+    numbers = ("rate",)
+    rate = 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"activation": Branching}, "Branching: .*where"),
+        ({"optimizer": OwnUpdate(0.1)}, "OwnUpdate overrides update"),
+        ({"optimizer": NamedAsAnArgument(0.1)}, "NamedAsAnArgument.numbers has 'rate' or 't'"),
+    ],
+)
+def test_what_is_no_formula_is_refused_with_the_reason(data, options, reason):
+    net = network(
+        classifier(options.get("activation", TanhActivation)),
+        optimizer=options.get("optimizer", "sgd"),
+    )
+    assert re.search(reason, why_not_captured(net, *data))
+    with pytest.raises(UnsupportedError, match=reason):
+        CapturedTraining(net, *data, None, BATCH, EmulatedMachine("float64"))
