@@ -16,21 +16,37 @@ from xpnet import (
     SigmoidActivation,
 )
 from xpnet.activations import ActivationLayer
+from xpnet.backends import array_namespace
 from xpnet.backends.cuda import formulas
 from xpnet.backends.cuda.kernels import Kernel, source
 from xpnet.backends.formula import Listing
 from xpnet.common.overrides import has_methods_of
 from xpnet.losses import ElementwiseLoss
+from xpnet.losses.function import FunctionLoss
 from xpnet.optimizers import Optimizer
-from xpnet.regularizers import ElementwisePenalty
+from xpnet.regularizers import ElementwisePenalty, FunctionPenalty
 from xpnet.training.steps.translation import (
     listing_of_loss,
     listing_of_rule,
+    listing_with_derivative,
     listings_of_activation,
     slope_of_penalty,
 )
 
+
+def fourth_power(y: Any, p: Any) -> Any:
+    """Return a loss, as a user may give it."""
+    return (y - p) ** 4
+
+
+def cubes(w: Any) -> Any:
+    """Return a penalty, as a user may give it."""
+    return array_namespace(w).abs(w) ** 3
+
+
 OTHERS: list[Any] = [
+    FunctionLoss(fourth_power),
+    FunctionPenalty(cubes),
     LeakyReLUActivation(0.1),
     SigmoidActivation(1.5),
     BinaryCrossEntropy(from_logits=True),
@@ -52,10 +68,18 @@ def kinds_of(base: type) -> Iterator[type]:
             yield kind
 
 
+def _has_defaults(kind: type) -> bool:
+    given = inspect.signature(kind).parameters.values()
+    return all(each.default is not each.empty for each in given)
+
+
 @cache
 def parts(base: type) -> tuple[Any, ...]:
     """Return the library's parts of a kind, by default settings and by some others."""
-    made = [kind() for kind in kinds_of(base)] + [each for each in OTHERS if isinstance(each, base)]
+    others = [each for each in OTHERS if isinstance(each, base)]
+    given = {type(each) for each in others}
+    # A class that needs arguments fails here, unless there is one with arguments.
+    made = [kind() for kind in kinds_of(base) if kind not in given or _has_defaults(kind)] + others
     if base is ActivationLayer:
         passes = "forward_propagation", "backward_propagation"
         made = [each for each in made if has_methods_of(base, each, *passes)]
@@ -92,9 +116,10 @@ def kernels(kind: str, real: str) -> tuple[Kernel, ...]:
     made: list[Kernel] = []
     if kind in ("activation", "back"):
         for layer in parts(ActivationLayer):
-            alone, both, back = listings_of_activation(layer, real)
+            forward, back = listings_of_activation(layer, real)
+            kept = listing_with_derivative(layer, real)
             if kind == "activation":
-                made += [formulas.activation(alone), formulas.activation(both)]
+                made += [formulas.activation(forward), formulas.activation(kept)]
             elif back is not None:
                 made.append(formulas.back(back))
     elif kind == "loss":

@@ -17,6 +17,7 @@ from tests.training import BATCH, N
 from xpnet import (
     SGD,
     BatchNormalization,
+    Callback,
     DenseLayer,
     Dropout,
     LinearActivation,
@@ -215,19 +216,16 @@ def _penalty(net):
 
 
 @pytest.mark.parametrize("change", [_slope, _most, _decay, _penalty])
-def test_what_users_change_between_epochs_counts(values, emulated, change):
+def test_what_a_callback_changes_counts(values, emulated, change):
+    class Changes(Callback):
+        def on_epoch_end(self, network, epoch):
+            change(network)
+
     def trained(changes=True):
-        penalty = Smooth()
-        net = network(classifier(Bent), LogCosh(), Slowing(), regularizer=penalty, epochs=4)
-        observe = net.optimizer.schedule.observe
-
-        def and_change(loss):
-            if changes:
-                change(net)
-            observe(loss)
-
-        net.optimizer.schedule.observe = and_change
-        return net.fit(values).parameters.copy()
+        layers, options = classifier(lambda: Bent(most=0.6)), {"regularizer": Smooth()}
+        net = network(layers, LogCosh(), Slowing(), epochs=4, **options)
+        net.fit(values, callbacks=[Changes()] if changes else None)
+        return net.parameters.copy()
 
     found, without = trained(), trained(changes=False)
     assert not np.allclose(found, without, rtol=1e-3)

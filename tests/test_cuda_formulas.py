@@ -21,7 +21,11 @@ from xpnet.backends.formula import evaluate, listing, namespace, trace_part
 from xpnet.losses import ElementwiseLoss
 from xpnet.optimizers import Optimizer
 from xpnet.regularizers import ElementwisePenalty
-from xpnet.training.steps.translation import listings_of_activation, slope_of_penalty
+from xpnet.training.steps.translation import (
+    listing_with_derivative,
+    listings_of_activation,
+    slope_of_penalty,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
 
@@ -94,12 +98,12 @@ def state_of(**values):
 @each(ActivationLayer)
 @real
 def test_activations(part, real):
-    alone, both, back = listings_of_activation(part, real)
+    (alone, back), both = listings_of_activation(part, real), listing_with_derivative(part, real)
     x = special(real, both, *([back] if back else []))
     wanted, slope = quiet(part.activation_function, x), quiet(part.derivative, x)
     for program in (alone, both):
         kernel = formulas.activation(program)
-        z, d = x.copy(), [np.zeros_like(x)] * (program is both)
+        z, d = x.copy(), [np.zeros_like(x)] * (len(program.results) - 1)
         launch(kernel, real, 2, 32, z, None, *d, 1, x.size, *values_of(part, program))
         assert_near(z, wanted, real)
         for kept in d:
@@ -116,7 +120,8 @@ def test_activations(part, real):
 @real
 @pytest.mark.parametrize("shape", [(1, 1), (33, 70), (300, 40), (0, 3)], ids=str)
 def test_activations_of_a_batch(part, real, shape, rng):
-    (rows, n), (_, both, back) = shape, listings_of_activation(part, real)
+    (rows, n), both = shape, listing_with_derivative(part, real)
+    _, back = listings_of_activation(part, real)
     z, b, e = (rng.standard_normal(size).astype(real) for size in (shape, n, shape))
     d, x = np.zeros_like(z), z + b
     numbers = values_of(part, both)
@@ -447,10 +452,10 @@ def launches():
         return rng.uniform(0.1, 0.9, shape).astype(np.float32)
 
     for part in written.parts(ActivationLayer):
-        alone, both, back = listings_of_activation(part, "float32")
+        alone, back = listings_of_activation(part, "float32")
         z = new(rows, n)
-        for program in (alone, both):
-            d = [new(rows, n)] * (program is both)
+        for program in (alone, listing_with_derivative(part, "float32")):
+            d = [new(rows, n)] * (len(program.results) - 1)
             arguments = [z, new(n), *d, rows, n, *values_of(part, program)]
             yield formulas.activation(program), 3, 64, *arguments
         if back is not None:
