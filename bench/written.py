@@ -28,7 +28,6 @@ from xpnet.regularizers import ElementwisePenalty, FunctionPenalty
 from xpnet.training.steps.translation import (
     listing_of_loss,
     listing_of_rule,
-    listing_with_derivative,
     listings_of_activation,
     slope_of_penalty,
 )
@@ -64,22 +63,15 @@ def kinds_of(base: type) -> Iterator[type]:
     """Yield the library's own classes of parts: those that are formulas."""
     for kind in base.__subclasses__():
         yield from kinds_of(kind)
-        if kind.__module__.startswith("xpnet.") and not inspect.isabstract(kind):
+        of_library = kind.__module__.startswith("xpnet.") and not inspect.isabstract(kind)
+        if of_library and not hasattr(kind, "instead"):  # not those that hold a user's function
             yield kind
-
-
-def _has_defaults(kind: type) -> bool:
-    given = inspect.signature(kind).parameters.values()
-    return all(each.default is not each.empty for each in given)
 
 
 @cache
 def parts(base: type) -> tuple[Any, ...]:
     """Return the library's parts of a kind, by default settings and by some others."""
-    others = [each for each in OTHERS if isinstance(each, base)]
-    given = {type(each) for each in others}
-    # A class that needs arguments fails here, unless there is one with arguments.
-    made = [kind() for kind in kinds_of(base) if kind not in given or _has_defaults(kind)] + others
+    made = [kind() for kind in kinds_of(base)] + [each for each in OTHERS if isinstance(each, base)]
     if base is ActivationLayer:
         passes = "forward_propagation", "backward_propagation"
         made = [each for each in made if has_methods_of(base, each, *passes)]
@@ -116,10 +108,9 @@ def kernels(kind: str, real: str) -> tuple[Kernel, ...]:
     made: list[Kernel] = []
     if kind in ("activation", "back"):
         for layer in parts(ActivationLayer):
-            forward, back = listings_of_activation(layer, real)
-            kept = listing_with_derivative(layer, real)
+            alone, both, back = listings_of_activation(layer, real)
             if kind == "activation":
-                made += [formulas.activation(forward), formulas.activation(kept)]
+                made += [formulas.activation(alone), formulas.activation(both)]
             elif back is not None:
                 made.append(formulas.back(back))
     elif kind == "loss":

@@ -52,15 +52,35 @@ def values(data, rng):
 
 @pytest.mark.parametrize("part", written.parts(ActivationLayer), ids=repr)
 def test_activations(part, data):
-    assert_same(lambda: network(classifier(lambda: copy.deepcopy(part))), *data)
+    def layers():
+        yield DenseLayer(37, (K,))
+        yield copy.deepcopy(part)
+        yield DenseLayer(34)
+        yield TanhActivation()
+        yield DenseLayer(5)
+
+    assert_same(lambda: network(layers()), *data)
+
+
+def targets_for(part, rng):
+    """Return targets that a loss takes: numbers from 0 to 1, none of them 0 where that counts."""
+    if part.targets == "binary":
+        return rng.integers(0, 2, (N, 5)).astype(float)
+    if part.targets in ("classes", "distributions"):
+        return rng.dirichlet(np.ones(5), N)
+    return rng.uniform(0.1, 0.9, (N, 5))
 
 
 @pytest.mark.parametrize("part", written.parts(ElementwiseLoss), ids=repr)
-def test_losses(part, values):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses(part, data, weighted, rng):
     end = [] if "real" in (part.accepts or ()) else [SigmoidActivation]
-    assert_same(
-        lambda: network(classifier(TanhActivation, end=end), loss=copy.deepcopy(part)), *values
-    )
+    weight = rng.uniform(0, 2, N) if weighted else None
+
+    def make():
+        return network(classifier(TanhActivation, end=end), loss=copy.deepcopy(part))
+
+    assert_same(make, data[0], targets_for(part, rng), weight)
 
 
 @pytest.mark.parametrize("part", written.parts(ElementwisePenalty), ids=repr)

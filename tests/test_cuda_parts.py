@@ -15,7 +15,7 @@ from xpnet.backends.formula import Formula, run
 from xpnet.common.traceable import formula_of
 from xpnet.optimizers import Optimizer, ruled
 from xpnet.training.steps.captured import graphs
-from xpnet.training.steps.translation import listing_with_derivative
+from xpnet.training.steps.translation import listings_of_activation
 
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
@@ -98,7 +98,7 @@ def assert_near(got, wanted, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("part", written.parts(ActivationLayer), ids=repr)
 def test_activations_at_unusual_numbers(part, dtype, cuda):
-    program = listing_with_derivative(part, dtype)
+    _, program, _ = listings_of_activation(part, dtype)
     machine, x = machine_of(cuda, dtype), unusual(dtype)
     z, d = machine.zeros(x.shape), machine.zeros(x.shape)
     machine.write(z, x)

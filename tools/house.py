@@ -126,13 +126,14 @@ FLOORS = {
     ],
     "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
     "xpnet.layers": [
-        "batch_normalization dense dropout normalization",
+        "batch_normalization dense dropout normalization prelu",
         "checks",
         "base",
         "passes workspace",
     ],
+    "xpnet.activations": ["function rectified rows sigmoidal smooth", "base"],
     "xpnet.losses": [
-        "binary classes function values",
+        "binary classes deviances divergence focal function margin quantile regression",
         "class_weighted",
         "base",
         "class_weights finite",

@@ -57,14 +57,16 @@ _PASSES = (
 """The methods of a network that steps by formulas call."""
 
 _OF_LOSS = frozenset([
-    "accepts", "advice", "check_outputs", "check_state", "decision_threshold", "element_derivative",
-    "element_loss", "factor", "greater_is_better", "makes_weights", "metric_weight", "most",
-    "numbers", "sample_weight", "state_names", "sums_outputs", "targets",
+    "_checks", "accepts", "advice", "check_outputs", "check_state", "decision_threshold",
+    "element_derivative", "element_loss", "factor", "greater_is_better", "makes_weights",
+    "metric_weight", "most", "numbers", "repeats_targets", "sample_weight", "state_names",
+    "sums_outputs", "targets",
 ])  # fmt: skip
 """What an elementwise loss may define itself."""
 
 _OF_ACTIVATION = frozenset([
-    "activation_function", "derivative", "derivative_of_output", "numbers", "output_kind",
+    "_checks", "activation_function", "derivative", "derivative_of_output", "numbers",
+    "output_kind",
 ])  # fmt: skip
 _OF_PENALTY = frozenset(["derivative", "element_penalty", "numbers", "per_sample"])
 _OF_OPTIMIZER = frozenset(["_checks", "numbers", "rule", "square_names", "state_names"])
@@ -225,7 +227,7 @@ def units_of(model: Model, most_dropouts: int) -> list[Unit]:
             if layer.max_norm is not None:
                 raise UnsupportedError("max_norm")
             n_inputs = layer.input_shape()[0]
-            formulas = listings_of_activation(_NO_ACTIVATION, dtype)
+            formulas = _formulas(_NO_ACTIVATION, dtype)
             units.append(Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units, *formulas))
         elif units and type(layer) is not Normalization:
             units[-1] = _extend(units[-1], layer, dtype, is_last=k == last)
@@ -243,17 +245,19 @@ def _is_elementwise(layer: ActivationLayer) -> bool:
     return has_methods_of(ActivationLayer, layer, "forward_propagation", "backward_propagation")
 
 
-def listings_of_activation(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | None]:
-    """Return ``forward`` and ``back`` of a unit with this activation, and without dropout."""
+def listings_of_activation(
+    layer: ActivationLayer, dtype: str
+) -> tuple[Listing, Listing, Listing | None]:
+    """Return f(x), then f(x) and f'(x), then f' from the activation if there is a formula."""
     formula = traced(layer, _of_activation, ("x", "a"), dtype)
-    if len(formula.outputs) == 2:
-        return listing_of(formula), None
-    return listing_of(formula, 0), listing_of(formula, 2)
+    back = listing_of(formula, 2) if len(formula.outputs) > 2 else None
+    return listing_of(formula, 0), listing_of(formula, 0, 1), back
 
 
-def listing_with_derivative(layer: ActivationLayer, dtype: str) -> Listing:
-    """Return an activation and its derivative."""
-    return listing_of(traced(layer, _of_activation, ("x", "a"), dtype), 0, 1)
+def _formulas(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | None]:
+    """Return ``forward`` and ``back`` of a unit with this activation, and without dropout."""
+    alone, both, back = listings_of_activation(layer, dtype)
+    return (both, None) if back is None else (alone, back)
 
 
 def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
@@ -266,14 +270,14 @@ def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
             raise UnsupportedError("an activation after Dropout")
         if not is_linear:
             raise UnsupportedError("an activation after another one")
-        forward, back = listings_of_activation(layer, dtype)
+        forward, back = _formulas(layer, dtype)
         return replace(unit, activation=layer, forward=forward, back=back)
     if isinstance(layer, Dropout) and kind is Dropout:
         if layer.rate == 0.0:
             return unit
         if unit.dropout is not None or layer.key is None:
             raise UnsupportedError("Dropout after Dropout, or before it is initialised")
-        kept = listing_with_derivative(unit.activation, dtype)
+        _, kept, _ = listings_of_activation(unit.activation, dtype)
         return replace(unit, dropout=layer, forward=kept, back=None)
     if isinstance(layer, BatchNormalization) and kind is BatchNormalization:
         if unit.norm is not None or unit.dropout is not None or not is_linear:
