@@ -16,13 +16,15 @@ from xpnet import (
     SigmoidActivation,
 )
 from xpnet.activations import ActivationLayer
+from xpnet.backends import array_namespace
 from xpnet.backends.cuda import formulas
 from xpnet.backends.cuda.kernels import Kernel, source
 from xpnet.backends.formula import Listing
 from xpnet.common.overrides import has_methods_of
 from xpnet.losses import ElementwiseLoss
+from xpnet.losses.function import FunctionLoss
 from xpnet.optimizers import Optimizer
-from xpnet.regularizers import ElementwisePenalty
+from xpnet.regularizers import ElementwisePenalty, FunctionPenalty
 from xpnet.training.steps.translation import (
     listing_of_loss,
     listing_of_rule,
@@ -30,7 +32,20 @@ from xpnet.training.steps.translation import (
     slope_of_penalty,
 )
 
+
+def fourth_power(y: Any, p: Any) -> Any:
+    """Return a loss, as a user may give it."""
+    return (y - p) ** 4
+
+
+def cubes(w: Any) -> Any:
+    """Return a penalty, as a user may give it."""
+    return array_namespace(w).abs(w) ** 3
+
+
 OTHERS: list[Any] = [
+    FunctionLoss(fourth_power),
+    FunctionPenalty(cubes),
     LeakyReLUActivation(0.1),
     SigmoidActivation(1.5),
     BinaryCrossEntropy(from_logits=True),
