@@ -12,8 +12,16 @@ from xpnet import (
     Adam,
     AdamW,
     BinaryCrossEntropy,
+    BinaryFocalLoss,
+    CELUActivation,
+    ELUActivation,
+    GELUActivation,
+    HuberLoss,
     LeakyReLUActivation,
+    QuantileLoss,
     SigmoidActivation,
+    SoftplusActivation,
+    TweedieLoss,
 )
 from xpnet.activations import ActivationLayer
 from xpnet.backends.cuda import formulas
@@ -33,7 +41,16 @@ from xpnet.training.steps.translation import (
 OTHERS: list[Any] = [
     LeakyReLUActivation(0.1),
     SigmoidActivation(1.5),
+    ELUActivation(0.7),
+    CELUActivation(0.7),
+    GELUActivation("tanh"),
+    SoftplusActivation(1.7),
     BinaryCrossEntropy(from_logits=True),
+    BinaryFocalLoss(1.5, alpha=0.25),
+    HuberLoss(0.3),
+    QuantileLoss(0.8),
+    TweedieLoss(1.0),
+    TweedieLoss(3.0),
     L1L2(0.3, 0.7),
     SGD(momentum=0.9, dampening=0.3),
     SGD(momentum=0.9, nesterov=True),
