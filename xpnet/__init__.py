@@ -60,7 +60,20 @@ from .losses import (
 from .metrics import accuracy, confusion_matrix, f1, mae, mse, precision, r2, recall, rmse
 from .model import Model
 from .neuralnet import NeuralNetwork
-from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from .optimizers import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSProp,
+    Rprop,
+)
 from .regularizers import L1, L1L2, L2, Regularizer
 from .saving import ModelFileError, load
 from .schedules import (
@@ -93,9 +106,11 @@ __all__ = [
     "L2",
     "SGD",
     "ActivationLayer",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Backend",
     "BatchNormalization",
     "BinaryCrossEntropy",
@@ -118,6 +133,7 @@ __all__ = [
     "LeakyReLUActivation",
     "LinearActivation",
     "LinearDecay",
+    "Lion",
     "LogSoftmaxActivation",
     "LossFunction",
     "MeanSquaredError",
@@ -126,18 +142,21 @@ __all__ = [
     "Model",
     "ModelCheckpoint",
     "ModelFileError",
+    "NAdam",
     "NegativeLogLikelihood",
     "NeuralNetwork",
     "Normalization",
     "NotFittedError",
     "Optimizer",
     "PoissonLoss",
+    "RAdam",
     "RMSProp",
     "ReLU6Activation",
     "ReLUActivation",
     "ReduceLROnPlateau",
     "ReduceOnPlateau",
     "Regularizer",
+    "Rprop",
     "Schedule",
     "SigmoidActivation",
     "SoftmaxActivation",

@@ -93,6 +93,11 @@ def _value(
         return _OPERATORS[operation](*operands)
     if operation in OF_OPS:
         return getattr(ops, operation)(*operands)
+    if operation == "where" and not node.operands[0].varies:
+        # One branch for all elements: libraries take no condition that is a number.
+        chosen = 1 if operands[0] else 2
+        value = operands[chosen]
+        return value if node.operands[chosen].varies else xp.full_like(like, value)
     if operation == "where" and not any(each.varies for each in node.operands[1:]):
         operands[1] = xp.full_like(like, operands[1])
     return getattr(xp, operation)(*operands)
