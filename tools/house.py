@@ -132,7 +132,7 @@ FLOORS = {
         "passes workspace",
     ],
     "xpnet.losses": ["binary classes values", "class_weighted", "base", "class_weights finite"],
-    "xpnet.optimizers": ["adam adamax adaptive nadam radam rmsprop sgd sign", "base"],
+    "xpnet.optimizers": ["adam adamax adaptive nadam radam rmsprop sgd sign", "base", "settings"],
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
         "dataset",

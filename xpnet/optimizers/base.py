@@ -1,31 +1,17 @@
 """The base of all optimizers: settings, clipping, what is remembered, an update by a rule."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..backends import Array, array_namespace, ops, to_host
-from ..backends._errors import shown
 from ..common.checks import check_count, check_non_negative, check_positive
 from ..common.overrides import is_defined_here
 from ..common.readable import Readable
 from ..common.traceable import Traceable, apply
 from ..schedules import ConstantLearningRate, Schedule
+from .settings import Check, Settings, check_schedule, or_none
 
 
-def check_schedule(name: str, value: Any) -> Schedule:
-    """Return a schedule; refuse anything else."""
-    if not isinstance(value, Schedule):
-        raise TypeError(
-            f"{name}={shown(value)}: expected a schedule, e.g. ConstantLearningRate(0.1)"
-        )
-    return value
-
-
-def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    return lambda name, value: None if value is None else check(name, value)
-
-
-class Optimizer(Traceable, Readable):
+class Optimizer(Settings, Traceable, Readable):
     """Base of the optimizers.
 
     Parameters
@@ -54,18 +40,15 @@ class Optimizer(Traceable, Readable):
         Those of them that are never below 0, and may be infinite, since squares may overflow.
     """
 
-    state_names: ClassVar[tuple[str, ...]] = ()
     square_names: ClassVar[tuple[str, ...]] = ()
     formula_names = ("rule",)
-    n_updates: int = 0
     _clipped: Array = None
-    _checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {
+    _checks: ClassVar[dict[str, Check]] = {
         "learning_rate": check_non_negative,
         "schedule": check_schedule,
-        "clip_norm": _or_none(check_positive),
-        "clip_value": _or_none(check_positive),
+        "clip_norm": or_none(check_positive),
+        "clip_value": or_none(check_positive),
     }
-    """For settings that may be set later: the function that returns the checked value."""
 
     def __init__(
         self,
@@ -79,26 +62,6 @@ class Optimizer(Traceable, Readable):
         self.schedule = learning_rate
         self.clip_norm, self.clip_value = clip_norm, clip_value  # checked, as all settings
         self.begin_epoch(0, 1)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; a setting is checked as in the constructor.
-
-        Raises
-        ------
-        ValueError
-            The setting decides what is remembered, and there were updates.
-        """
-        if (check := self._checks.get(name)) is None:
-            super().__setattr__(name, value)
-            return
-        before, names = vars(self).get(name), self.state_names if self.n_updates else ()
-        super().__setattr__(name, check(name, value))
-        if self.n_updates and self.state_names != names:
-            super().__setattr__(name, before)
-            raise ValueError(
-                f"{name}={shown(value)} after {self.n_updates} updates, which remembered other "
-                f"arrays: make a new {type(self).__name__}({name}={shown(value)})"
-            )
 
     # Declared so that mypy accepts a rule with any number of arrays: rule(w, g, *state, rate, t).
     def rule(self, *arrays: Any, **numbers: Any) -> tuple[Array, ...]:

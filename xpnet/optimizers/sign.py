@@ -8,7 +8,8 @@ from ..backends.formula import scalars
 from ..common.checks import check_fraction, check_non_negative, check_positive
 from ..common.overrides import remember
 from ..schedules import ConstantLearningRate, Schedule
-from .base import Optimizer, check_schedule
+from .base import Optimizer
+from .settings import check_schedule
 
 
 class Lion(Optimizer):
