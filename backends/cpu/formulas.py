@@ -9,12 +9,13 @@ disk works for it as for any other function. Without such a folder, it is compil
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from .._cache_folder import cache_folder
 from ..formula.listing import Listing, Statement
@@ -251,9 +252,11 @@ def _function(kind: str, lines: str) -> Kernel:
     name = f"{kind}_{hashlib.sha256(lines.encode() + _helpers()).hexdigest()[:20]}"
     text = f"{_IMPORTS}\n\ndef {name}(record, state, memory, data):\n{lines}\n"
     path = _written(f"{name}.py", text)
-    scope: dict[str, Any] = {"__name__": f"xpnet.backends.cpu.formulas.{name}"}
-    exec(compile(text, name if path is None else str(path), "exec"), scope)
-    kernel: Kernel = scope[name]
+    # Numba's cache finds a function's globals by the name of its module.
+    module = ModuleType(f"{__name__}.{name}")
+    sys.modules[module.__name__] = module
+    exec(compile(text, name if path is None else str(path), "exec"), vars(module))
+    kernel: Kernel = getattr(module, name)
     return kernel
 
 

@@ -12,7 +12,7 @@ import math
 import operator
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -67,6 +67,10 @@ class Graph:
             )
         return self._make("constant", float(value))
 
+    def structure(self) -> tuple[Any, ...]:
+        """Return what the nodes are made of, in their order."""
+        return tuple(self._nodes)
+
     def make(self, operation: str, *operands: Any) -> "Expression":
         """Return the node of an operation on nodes or numbers."""
         nodes = tuple(
@@ -117,6 +121,9 @@ class Expression:
         Whether it depends on an input. All others are computed once, not for each element.
     """
 
+    namespace: ClassVar[Any]
+    """The module :mod:`.namespace`, which registers itself."""
+
     __slots__ = ("__weakref__", "graph", "index", "is_bool", "operands", "operation", "varies")
 
     def __init__(self, graph: Graph, operation: str, operands: tuple[Any, ...], index: int) -> None:
@@ -139,17 +146,13 @@ class Expression:
     # ---- what arrays have
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
-        from . import namespace
-
-        return namespace
+        return self.namespace
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Follow NumPy's own functions too, as if they were those of the namespace."""
-        from . import namespace
-
         if method != "__call__" or options:
             raise UntraceableError(f"numpy.{ufunc.__name__} with {method} or options")
-        return getattr(namespace, _NUMPY_NAMES.get(ufunc.__name__, ufunc.__name__))(*inputs)
+        return getattr(self.namespace, _NUMPY_NAMES.get(ufunc.__name__, ufunc.__name__))(*inputs)
 
     @property
     def dtype(self) -> Any:

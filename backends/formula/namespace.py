@@ -4,6 +4,7 @@
 of computing. Functions of the standard that need more than one number, such as sums, are refused.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -120,10 +121,11 @@ def full_like(x: Expression, fill_value: Any, /, **_: Any) -> Expression:
     return fill_value if isinstance(fill_value, Expression) else x.graph.constant(fill_value)
 
 
-_REDUCTIONS = frozenset(
-    "all any argmax argmin count_nonzero cumulative_prod cumulative_sum max mean min prod sort "
-    "std sum var matmul tensordot vecdot linalg".split()
-)
+_REDUCTIONS = frozenset([
+    "all", "any", "argmax", "argmin", "count_nonzero", "cumulative_prod", "cumulative_sum",
+    "linalg", "matmul", "max", "mean", "min", "prod", "sort", "std", "sum", "tensordot", "var",
+    "vecdot",
+])  # fmt: skip
 
 
 def __getattr__(name: str) -> NoReturn:
@@ -137,3 +139,6 @@ def __getattr__(name: str) -> NoReturn:
     raise UntraceableAttributeError(
         f"{name}, which is not among the functions of one number that formulas can have"
     )
+
+
+Expression.namespace = sys.modules[__name__]

@@ -1,8 +1,9 @@
 """Tracing: calling a formula once with symbols, which gives it as an expression."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .derivatives import ordered
@@ -23,6 +24,12 @@ class Formula:
 
     inputs: tuple[Expression, ...]
     outputs: tuple[Expression, ...]
+
+    @cached_property
+    def structure(self) -> Hashable:
+        """What the formula is, equal for formulas that compute the same in the same way."""
+        indices = tuple(each.index for each in (*self.inputs, *self.outputs))
+        return self.dtype, self.outputs[0].graph.structure(), indices
 
     @property
     def dtype(self) -> str:
@@ -124,24 +131,42 @@ Prepare = Callable[[Graph], tuple[Callable[..., Any], dict[str, Any]]]
 
 def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     """Trace twice; refuse a function whose formula depends on chance or on the number of calls."""
-    first, second = (_traced(prepare, inputs, dtype) for _ in range(2))
-    if repr(first.outputs) != repr(second.outputs):
-        raise UntraceableError(
-            "a formula that differs from call to call, e.g. by random numbers: a formula may "
-            "depend on its arguments and on attributes alone"
-        )
+    first = _traced(prepare, inputs, dtype)
+    if first.structure not in _CERTAIN:
+        if _traced(prepare, inputs, dtype).structure != first.structure:
+            raise UntraceableError(
+                "a formula that differs from call to call, e.g. by random numbers: a formula may "
+                "depend on its arguments and on attributes alone"
+            )
+        if len(_CERTAIN) > _MOST_CERTAIN:
+            _CERTAIN.clear()
+        _CERTAIN.add(first.structure)
     return first
+
+
+_CERTAIN: set[Hashable] = set()
+"""Formulas that were the same twice: a random number would hardly give the same one again."""
+
+_MOST_CERTAIN = 1000
 
 
 def _traced(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     graph = Graph(dtype)
     symbols = tuple(graph.input(name) for name in inputs)
     function, options = prepare(graph)
-    result = function(*symbols, **options)
+    try:
+        result = function(*symbols, **options)
+    except UntraceableError:
+        raise
+    except Exception as error:
+        # If the formula itself is wrong, calling it with arrays says so.
+        raise UntraceableError(f"what fails with symbols ({error!r})") from error
     results = result if isinstance(result, tuple) else (result,)
     outputs = tuple(
         each if isinstance(each, Expression) else graph.constant(each) for each in results
     )
     if any(output.graph is not graph for output in outputs):
         raise UntraceableError("symbols that were kept from another call")
-    return Formula(symbols, outputs)
+    formula = Formula(symbols, outputs)
+    _ = formula.structure  # before derivatives add nodes to the graph
+    return formula

@@ -19,6 +19,7 @@ from .classes import (
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
 )
+from .function import FunctionLoss
 from .values import MeanSquaredError, PoissonLoss
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ClassLoss",
     "ClassWeightedLoss",
     "ElementwiseLoss",
+    "FunctionLoss",
     "LossFunction",
     "MeanLoss",
     "MeanSquaredError",

@@ -99,9 +99,9 @@ class Rprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
-        The length of each weight's first step. A later change has no effect, so that a schedule is
-        refused.
+    learning_rate : float or ConstantLearningRate, default 0.01
+        The length of each weight's first step. A later change has no effect, so that other
+        schedules are refused.
     eta_minus, eta_plus : float, default 0.5 and 1.2
         η⁻ in (0, 1) and η⁺ > 1.
     step_min, step_max : float, default 1e-6 and 50
@@ -138,7 +138,7 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: float | Schedule = 0.01,
         eta_minus: float = 0.5,
         eta_plus: float = 1.2,
         step_min: float = 1e-6,

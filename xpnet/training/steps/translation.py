@@ -211,7 +211,7 @@ def units_of(model: Model, most_dropouts: int) -> list[Unit]:
             if layer.max_norm is not None:
                 raise UnsupportedError("max_norm")
             n_inputs = layer.input_shape()[0]
-            formulas = _formulas(_NO_ACTIVATION, dtype)
+            formulas = listings_of_activation(_NO_ACTIVATION, dtype)
             units.append(Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units, *formulas))
         elif units and type(layer) is not Normalization:
             units[-1] = _extend(units[-1], layer, dtype, is_last=k == last)
@@ -229,7 +229,7 @@ def _is_elementwise(layer: ActivationLayer) -> bool:
     return has_methods_of(ActivationLayer, layer, "forward_propagation", "backward_propagation")
 
 
-def _formulas(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | None]:
+def listings_of_activation(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | None]:
     """Return ``forward`` and ``back`` of a unit with this activation, and without dropout."""
     formula = traced(layer, _of_activation, ("x", "a"), dtype)
     if len(formula.outputs) == 2:
@@ -247,7 +247,7 @@ def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
             raise UnsupportedError("an activation after Dropout")
         if not is_linear:
             raise UnsupportedError("an activation after another one")
-        forward, back = _formulas(layer, dtype)
+        forward, back = listings_of_activation(layer, dtype)
         return replace(unit, activation=layer, forward=forward, back=back)
     if isinstance(layer, Dropout) and kind is Dropout:
         if layer.rate == 0.0:
