@@ -186,7 +186,8 @@ def of_penalty(penalty):
 FAST = {
     f"{name}{numbers}": of_operation(name, numbers) for name in CASES for _, numbers in CASES[name]
 }
-FAST |= {repr(kind()): of_rule(kind()) for kind in OPTIMIZERS.values()}
+BY_RULES = [kind for kind in OPTIMIZERS.values() if not kind.takes_all_samples]
+FAST |= {repr(kind()): of_rule(kind()) for kind in BY_RULES}
 FAST |= {
     repr(each): of_rule(each)
     for each in (

@@ -61,6 +61,7 @@ from .metrics import accuracy, confusion_matrix, f1, mae, mse, precision, r2, re
 from .model import Model
 from .neuralnet import NeuralNetwork
 from .optimizers import (
+    LBFGS,
     SGD,
     Adadelta,
     Adagrad,
@@ -104,6 +105,7 @@ __all__ = [
     "L1",
     "L1L2",
     "L2",
+    "LBFGS",
     "SGD",
     "ActivationLayer",
     "Adadelta",

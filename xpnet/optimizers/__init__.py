@@ -10,6 +10,7 @@ from .adam import Adam, AdamW
 from .adamax import Adamax
 from .adaptive import Adadelta, Adagrad
 from .base import Optimizer
+from .lbfgs import LBFGS
 from .nadam import NAdam
 from .radam import RAdam
 from .rmsprop import RMSProp
@@ -17,6 +18,7 @@ from .sgd import SGD
 from .sign import Lion, Rprop
 
 __all__ = [
+    "LBFGS",
     "OPTIMIZERS",
     "SGD",
     "Adadelta",
@@ -44,4 +46,5 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "radam": RAdam,
     "lion": Lion,
     "rprop": Rprop,
+    "lbfgs": LBFGS,
 }

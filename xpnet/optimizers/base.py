@@ -38,9 +38,12 @@ class Optimizer(Settings, Traceable, Readable):
         Attributes that hold what is remembered, arrays of the shape of the weights or None.
     square_names : tuple of str
         Those of them that are never below 0, and may be infinite, since squares may overflow.
+    takes_all_samples : bool
+        Whether ``fit`` gives it the loss of all samples as a function, instead of gradients.
     """
 
     square_names: ClassVar[tuple[str, ...]] = ()
+    takes_all_samples: ClassVar[bool] = False
     formula_names = ("rule",)
     _clipped: Array = None
     _checks: ClassVar[dict[str, Check]] = {
