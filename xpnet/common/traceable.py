@@ -24,6 +24,9 @@ from ..backends.formula import (
 )
 from .overrides import is_defined_here
 
+Check = Callable[[str, Any], Any]
+"""``check(name, value)`` returns the checked value, or raises an error."""
+
 
 class Traceable:
     """Base of parts that are formulas.
@@ -38,7 +41,7 @@ class Traceable:
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
-    _checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
+    _checks: ClassVar[dict[str, Check]] = {}
     """For settings that may be set later: the function that returns the checked value."""
     formula_names: ClassVar[tuple[str, ...]] = ()
 
