@@ -215,8 +215,8 @@ def slope_function(
         formula = formula_of(part, _slope_function(method, by), names, dtype)
     except UntraceableError as error:
         raise UntraceableError(
-            f"{named(part)} has no derivative of its own, and none can be derived from {method}, "
-            f"which has {error}. Or define a derivative"
+            f"{named(part)} has no derivative of its own, and none can be derived, because its "
+            f"{method} has {error}. Or define the derivative yourself"
         ) from error
     numbers = numbers_of(part)
 

@@ -11,7 +11,7 @@ from ...activations import ActivationLayer, LinearActivation, LogSoftmaxActivati
 from ...backends import Array, array_namespace, ops
 from ...backends.formula import Formula, Listing, UntraceableError
 from ...common.overrides import has_methods_of, is_defined_here, replaced, replaced_of
-from ...common.traceable import Outputs, Traceable, formula_of, listing_of
+from ...common.traceable import Outputs, Traceable, formula_of, listing_of, named
 from ...layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
 from ...losses import ClassLoss, ElementwiseLoss, LossFunction, MeanLoss, NegativeLogLikelihood
 from ...model import Model
@@ -148,7 +148,7 @@ def traced(
     try:
         return formula_of(part, outputs, inputs, dtype, arguments)
     except UntraceableError as error:
-        raise UnsupportedError(f"{type(part).__name__}: {error}") from error
+        raise UnsupportedError(f"the formula of {named(part)} has {error}") from error
 
 
 def listing_of_loss(model: Model) -> Listing:
