@@ -46,4 +46,6 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
     a, b : float or array
         Both are computed.
     """
-    return _chosen(condition, a, b)
+    if any(isinstance(each, Expression) for each in (condition, a, b)):
+        return _chosen(condition, a, b)
+    return a if condition else b
