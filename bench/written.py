@@ -18,7 +18,9 @@ from xpnet import (
     GELUActivation,
     HuberLoss,
     LeakyReLUActivation,
+    NAdam,
     QuantileLoss,
+    RMSProp,
     SigmoidActivation,
     SoftplusActivation,
     TweedieLoss,
@@ -70,6 +72,9 @@ OTHERS: list[Any] = [
     SGD(momentum=0.9, dampening=0.3),
     SGD(momentum=0.9, nesterov=True),
     Adam(corrects_epsilon=False),
+    Adam(amsgrad=True),
+    NAdam(weight_decay=0.1, decoupled=True),
+    RMSProp(momentum=0.5, centered=True),
     AdamW(weight_decay=0.1, corrects_epsilon=False),
 ]
 """Parts with other settings than the default ones: those for which another kernel is written, and
