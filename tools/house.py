@@ -129,13 +129,14 @@ FLOORS = {
     ],
     "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
     "xpnet.layers": [
-        "batch_normalization dense dropout normalization",
+        "batch_normalization dense dropout normalization prelu",
         "checks",
         "base",
         "passes workspace",
     ],
+    "xpnet.activations": ["function rectified rows sigmoidal smooth", "base"],
     "xpnet.losses": [
-        "binary classes function values",
+        "binary classes deviances divergence focal function margin quantile regression",
         "class_weighted",
         "base",
         "class_weights finite",
@@ -209,7 +210,7 @@ FLOORS = {
         "intrinsics",
         "blas_sleep blas_threads compiling",
     ],
-    "xpnet.backends.cuda": ["machine upload", "cublas kernels"],
+    "xpnet.backends.cuda": ["formulas machine upload", "cublas kernels"],
 }
 
 # Imports that may run upwards or close a circle, with the reason. At most two.

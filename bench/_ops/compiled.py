@@ -198,7 +198,8 @@ def _addresses(kit, x):
 
 def _activate(kit, activation, z, b):
     kept = kit.space(*z.shape)
-    listing = listings_of_activation(activation, b.dtype.name)[0]
+    alone, both, back = listings_of_activation(activation, b.dtype.name)
+    listing = both if back is None else alone
     numbers = numbers_in(activation, listing)
     kernel = formulas.activation(listing)
     kit.add(kernel, len(b), *z[:2], kit.put(b).offset, *kept[:2], *numbers)
@@ -230,7 +231,7 @@ def _sigmoid(kit, x, function):
 def _back(activation):
     def build(kit, e, a):
         error, out = kit.put(e), kit.space(e.shape[1])
-        kernel = formulas.back(listings_of_activation(activation, e.dtype.name)[1])
+        kernel = formulas.back(listings_of_activation(activation, e.dtype.name)[2])
         kit.add(kernel, e.shape[1], *error[:2], *kit.put(a)[:2], out.offset)
         return {0: error, 1: out}
 
