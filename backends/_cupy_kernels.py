@@ -1,10 +1,12 @@
-"""Fast CuPy versions of the operations in :mod:`ops`, for steps that are not captured.
+"""Fast CuPy versions of operations and of formulas, for steps that are not captured.
 
-Matrix products are left to cuBLAS. The other operations launch one kernel of
-``cuda/kernels.cu``, where CuPy would launch about a dozen.
+Matrix products are left to cuBLAS. The others launch one kernel, of ``cuda/kernels.cu`` or written
+from the formula, where CuPy would launch about a dozen.
 """
 
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from numbers import Real
 from typing import Any
 
 import cupy
@@ -12,22 +14,26 @@ import numpy as np
 
 from . import ops
 from ._backend import Array
-from .cuda.kernels import LINEAR, new_state, pack
-from .cuda.machine import kernels_of
+from .cuda import formulas
+from .cuda.kernels import Kernel, new_state, pack
+from .cuda.machine import function_of
+from .formula.listing import Listing, listing
+from .formula.running import run
+from .formula.tracing import Formula
 
 _THREADS = 256
 
 
-def _launch(name: str, like: Array, n: int, *arguments: Any, block: int = _THREADS) -> None:
+def _launch(
+    kernel: str | Kernel, like: Array, n: int, *arguments: Any, block: int = _THREADS
+) -> None:
     """Launch a kernel over ``n`` numbers, for the device and type of ``like``."""
-    function = _function(like.device.id, like.dtype.name, name)
+    function = _function(like.device.id, like.dtype.name, kernel)
     blocks = max(min(-(-n // block), 2048), 1)
-    function((blocks,), (block,), pack(name, like.dtype, arguments))
+    function((blocks,), (block,), pack(kernel, like.dtype, arguments))
 
 
-@cache
-def _function(device: int, dtype: str, name: str) -> Any:
-    return kernels_of(device, dtype).get_function(name)
+_function = lru_cache(maxsize=1024)(function_of)
 
 
 def _suits(*arrays: Array) -> bool:
@@ -48,10 +54,7 @@ def matmul(a: Any, b: Array, out: Array | None = None) -> Array:
 def affine(x: Any, w: Array, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.affine`."""
     z = cupy.matmul(x, w, out=out)
-    if not _suits(z, b):
-        z += b
-        return z
-    _launch("bias_activation", z, z.size, z, b, None, *z.shape, LINEAR, 0.0)
+    z += b
     return z
 
 
@@ -80,86 +83,31 @@ def softmax_cross_entropy(z: Any, labels: Array) -> tuple[Array, Array]:
     return (losses * rows).astype(z.dtype), errors * rows
 
 
-def _update(
-    name: str,
-    w: Any,
-    g: Array,
-    states: tuple[Array, ...],
-    out: Array | None,
-    rate: float,
-    t: int,
-    numbers: tuple[float, ...],
-) -> tuple[Array, ...] | None:
-    """Return new weights and states by a kernel, or None if it does not take the arrays."""
-    if not _suits(w, g, *states):
-        return None
-    if out is None:
-        out = w.copy()
-    elif out is not w:
-        cupy.copyto(out, w)
-    state = cupy.asarray(new_state([], rate=rate, update=t))
-    _launch(name, w, w.size, out, g, *states, state, w.size, *numbers)
-    return (out, *states)
-
-
-@ops.sgd.register(cupy.ndarray)
-def sgd(
-    w: Any,
-    g: Array,
-    v: Array,
-    learning_rate: float,
-    momentum: float,
-    dampening: float,
-    nesterov: bool,
-    out: Array | None = None,
+@run.register(cupy.ndarray)
+def compute_formula(
+    first: Any,
+    *others: Array,
+    formula: Formula,
+    numbers: Mapping[str, float],
+    outs: Sequence[Array] | None = None,
+    overwrites: tuple[str | None, ...] = (),
 ) -> tuple[Array, ...]:
-    """See :func:`ops.sgd`."""
-    done = None
-    if not (nesterov and dampening):  # the kernel does not support both together
-        numbers = momentum, 1.0 - dampening, nesterov
-        done = _update("sgd", w, g, (v,), out, learning_rate, 1, numbers)
-    plain = ops.sgd.dispatch(object)
-    return done or plain(w, g, v, learning_rate, momentum, dampening, nesterov)
+    """See :func:`xpnet.backends.formula.run`."""
+    inputs = (first, *others)
+    if outs is None:
+        outs = [cupy.empty_like(first, order="C") for _ in formula.outputs]
+    fits = _suits(*inputs, *outs) and all(each.shape == first.shape for each in (*others, *outs))
+    # A number on the device is left there.
+    if not fits or not all(isinstance(value, Real) for value in numbers.values()):
+        return run.dispatch(object)(*inputs, formula=formula, numbers=numbers)  # type: ignore[no-any-return]
+    program, kernel = _written(formula)
+    values = formulas.fixed(program, numbers)
+    _launch(kernel, first, first.size, *inputs, *outs, first.size, *values)
+    return tuple(outs)
 
 
-@ops.rmsprop.register(cupy.ndarray)
-def rmsprop(
-    w: Any,
-    g: Array,
-    s: Array,
-    learning_rate: float,
-    rho: float,
-    epsilon: float,
-    out: Array | None = None,
-) -> tuple[Array, ...]:
-    """See :func:`ops.rmsprop`."""
-    done = _update("rmsprop", w, g, (s,), out, learning_rate, 1, (rho, 1.0 - rho, epsilon))
-    return done or ops.rmsprop.dispatch(object)(w, g, s, learning_rate, rho, epsilon)
-
-
-@ops.adagrad.register(cupy.ndarray)
-def adagrad(
-    w: Any, g: Array, s: Array, learning_rate: float, epsilon: float, out: Array | None = None
-) -> tuple[Array, ...]:
-    """See :func:`ops.adagrad`."""
-    done = _update("adagrad", w, g, (s,), out, learning_rate, 1, (epsilon,))
-    return done or ops.adagrad.dispatch(object)(w, g, s, learning_rate, epsilon)
-
-
-@ops.adam.register(cupy.ndarray)
-def adam(
-    w: Any,
-    g: Array,
-    m: Array,
-    v: Array,
-    learning_rate: float,
-    beta_1: float,
-    beta_2: float,
-    epsilon: float,
-    t: int,
-    out: Array | None = None,
-) -> tuple[Array, ...]:
-    """See :func:`ops.adam`."""
-    numbers = beta_1, beta_2, epsilon, 0.0, True
-    done = _update("adam", w, g, (m, v), out, learning_rate, t, numbers)
-    return done or ops.adam.dispatch(object)(w, g, m, v, learning_rate, beta_1, beta_2, epsilon, t)
+@lru_cache(maxsize=256)
+def _written(formula: Formula) -> tuple[Listing, Kernel]:
+    """Return a formula as a program, and the kernel that runs it."""
+    program = listing(formula)
+    return program, formulas.elementwise(program)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet import NeuralNetwork
+from xpnet.backends.cuda.kernels import Kernel
 from xpnet.training.errors import UnsupportedError
 from xpnet.training.steps.captured import CapturedTraining, graphs
 
@@ -57,9 +58,10 @@ class NamingMachine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._machine, name)
 
-    def kernel(self, name: str, *arguments: Any) -> Call:
-        """Return the launch of a kernel, named after it."""
-        return Call(name, False, self._machine.kernel(name, *arguments))
+    def kernel(self, kernel: str | Kernel, *arguments: Any) -> Call:
+        """Return the launch of a kernel, named after it, or after the kind of its formula."""
+        name = kernel if isinstance(kernel, str) else kernel.name.rpartition("_")[0]
+        return Call(name, False, self._machine.kernel(kernel, *arguments))
 
     def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
         """Return the call of a product, named by its rows, columns and terms per sum."""

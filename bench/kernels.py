@@ -9,9 +9,9 @@ It covers float32 and float64 on seven GPU architectures. It needs no GPU, only 
 import argparse
 import sys
 
-from xpnet.backends.cuda.kernels import SOURCE
+from xpnet.backends.cuda.kernels import source
 
-from . import machine, nvrtc, output
+from . import machine, nvrtc, output, written
 
 
 def main() -> int:
@@ -27,7 +27,10 @@ def main() -> int:
     if nvrtc.find_library() is None:
         print("NVRTC is not installed: pip install nvidia-cuda-nvrtc", file=sys.stderr)
         return 1
-    rows = nvrtc.resources(SOURCE.read_text(encoding="utf-8"))
+    rows = nvrtc.resources(source())
+    for real, dtype in zip(nvrtc.REALS, ("float32", "float64"), strict=True):
+        for kind in written.KINDS:
+            rows += nvrtc.resources(written.text_of(written.kernels(kind, dtype)), [real])
     about = machine.describe(("xpnet", "nvidia-cuda-nvrtc"))
     command = output.command("kernels")
     text = "\n".join(

@@ -103,8 +103,8 @@ def _registered(function: Any) -> dict[str, Callable[..., Any]]:
     """Return the fast versions of an operation on the CPU, by library."""
     found = {}
     for kind, version in getattr(function, "registry", {}).items():
-        library = version.__module__.split(".")[-1].strip("_").removesuffix("_kernels")
-        if kind is not object and library != "cupy":  # the version for object is the definition
+        library = kind.__module__.split(".")[0]
+        if library in ("numpy", "scipy"):  # the version for object is the definition
             found[library] = version
     return found
 
@@ -137,7 +137,8 @@ def definition_of(name: str) -> Callable[..., Any]:
 def fast_version(name: str, given: tuple[Any, ...]) -> dict[str, Callable[..., Any]]:
     """Return an operation's fast version for its arguments, under the name of its library."""
     if ROWS[name].definition is not None:
-        return {}
+        formula = ROWS[name].formula
+        return {} if formula is None else {"numpy": formula}
     operation = getattr(ops, ROWS[name].of or name)
     version = operation.dispatch(type(given[0]))
     return {label: each for label, each in _registered(operation).items() if each is version}

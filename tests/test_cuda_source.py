@@ -4,13 +4,13 @@ import pytest
 
 from bench import nvrtc
 from tests.cuda.emulator import differences
-from xpnet.backends.cuda.kernels import SIGNATURES, SOURCE
+from xpnet.backends.cuda.kernels import SIGNATURES, source
 
 needs_nvrtc = pytest.mark.skipif(
     nvrtc.find_library() is None, reason="compiling kernels needs libnvrtc: nvidia-cuda-nvrtc"
 )
 
-TEXT = SOURCE.read_text(encoding="utf-8")
+TEXT = source()
 
 TINY = """
 extern "C" __global__ void tiny(REAL* x, int n) {

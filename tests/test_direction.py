@@ -21,7 +21,7 @@ from xpnet import (
     load,
 )
 from xpnet.common.direction import best_of, direction_of
-from xpnet.losses import LOSSES
+from xpnet.losses import LOSSES, GammaLoss, KLDivergence
 from xpnet.metrics import METRICS, Metric
 from xpnet.search import OptunaPruning, find_learning_rate, random_search
 
@@ -60,12 +60,15 @@ def user_function(y_true, y_pred):
     return 0.5
 
 
+# Losses that do not take the targets of `samples`, 0 and 1.
+OF_OTHER_TARGETS = GammaLoss, KLDivergence
+
 # What networks are scored by, the mode that is given, and the direction that follows.
 CASES = [
     *((name, "auto", "max" if cls.greater_is_better else "min") for name, cls in METRICS.items()),
     *((name, mode, mode) for name in ("rmse", "accuracy") for mode in ("max", "min")),
     *((Weighted(), "auto", "max"), (Cost(), "auto", "min")),
-    *((cls(), "auto", "min") for cls in LOSSES.values()),
+    *((cls(), "auto", "min") for cls in LOSSES.values() if cls not in OF_OTHER_TARGETS),
     *((given, mode, mode) for given in (user_function, Unsaid()) for mode in ("max", "min")),
 ]
 ERRORS = {"mse", "mae", "rmse"}

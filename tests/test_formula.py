@@ -22,7 +22,7 @@ from xpnet.backends import array_namespace, ops
 from xpnet.backends.formula import UntraceableError, evaluate, listing, run, trace, trace_part
 from xpnet.backends.formula.evaluation import number_of
 from xpnet.common import traceable
-from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
+from xpnet.optimizers import SGD, Adam, AdamW, Optimizer, ruled
 from xpnet.regularizers import L2
 from xpnet.training.steps import translation
 
@@ -199,7 +199,7 @@ def test_numbers_that_are_arguments_too_are_refused():
             return (w - rate * g * t * self.t,)
 
     with pytest.raises(UntraceableError, match="'t' among its numbers, which is an argument"):
-        trace_part(Own(), translation._of_rule, ["w", "g"], "float64", Own.numbers, ("rate", "t"))
+        trace_part(Own(), ruled, ["w", "g"], "float64", Own.numbers, ("rate", "t"))
 
 
 def test_the_numbers_of_an_activation_may_be_called_as_those_of_a_step():
@@ -649,9 +649,7 @@ def test_speed(capsys):
     numbers = traceable.numbers_of(optimizer) | {"rate": 0.01, "t": 3.0}
 
     def traced():
-        return trace_part(
-            optimizer, translation._of_rule, names, "float32", optimizer.numbers, ("rate", "t")
-        )
+        return trace_part(optimizer, ruled, names, "float32", optimizer.numbers, ("rate", "t"))
 
     formula = traced()
     tracing = best(traced)

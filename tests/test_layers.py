@@ -1,6 +1,7 @@
 """Layers and activations: shape, value and gradient, on every backend."""
 
 import copy
+import math
 import re
 
 import numpy as np
@@ -9,17 +10,31 @@ import pytest
 from xpnet import (
     SGD,
     BatchNormalization,
+    CELUActivation,
     DenseLayer,
     Dropout,
+    ELUActivation,
+    ExponentialActivation,
+    GELUActivation,
+    HardSigmoidActivation,
+    HardSwishActivation,
+    HardTanhActivation,
     LeakyReLUActivation,
     LinearActivation,
+    LogSigmoidActivation,
     LogSoftmaxActivation,
+    MishActivation,
     NeuralNetwork,
     Normalization,
+    PReLULayer,
     ReLU6Activation,
     ReLUActivation,
+    SELUActivation,
     SigmoidActivation,
+    SiLUActivation,
     SoftmaxActivation,
+    SoftplusActivation,
+    SoftsignActivation,
     TanhActivation,
 )
 from xpnet.activations import ActivationLayer
@@ -46,6 +61,8 @@ def _frozen_dropout():
     return Frozen(0.4)
 
 
+_erf = np.vectorize(math.erf, otypes=[float])
+
 # Layer class -> how to make one, and its value in plain NumPy (None: tested by itself below)
 CASES = {
     DenseLayer: (lambda: DenseLayer(3), None),
@@ -67,6 +84,35 @@ CASES = {
         lambda x: 1 / (1 + np.exp(-1.7 * x)),
     ),
     TanhActivation: (TanhActivation, np.tanh),
+    HardTanhActivation: (HardTanhActivation, lambda x: np.clip(x, -1, 1)),
+    SoftsignActivation: (SoftsignActivation, lambda x: x / (1 + np.abs(x))),
+    HardSigmoidActivation: (HardSigmoidActivation, lambda x: np.clip(x + 3, 0, 6) / 6),
+    LogSigmoidActivation: (LogSigmoidActivation, lambda x: -np.log(1 + np.exp(-x))),
+    ELUActivation: (
+        lambda: ELUActivation(0.7),
+        lambda x: np.where(x > 0, x, 0.7 * (np.exp(x) - 1)),
+    ),
+    SELUActivation: (
+        SELUActivation,
+        lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * (np.exp(x) - 1)),
+    ),
+    CELUActivation: (
+        lambda: CELUActivation(0.7),
+        lambda x: np.where(x > 0, x, 0.7 * (np.exp(x / 0.7) - 1)),
+    ),
+    SoftplusActivation: (
+        lambda: SoftplusActivation(1.7),
+        lambda x: np.log(1 + np.exp(1.7 * x)) / 1.7,
+    ),
+    GELUActivation: (
+        GELUActivation,
+        lambda x: x * (1 + np.vectorize(math.erf, otypes=[float])(x / 2**0.5)) / 2,
+    ),
+    SiLUActivation: (SiLUActivation, lambda x: x / (1 + np.exp(-x))),
+    MishActivation: (MishActivation, lambda x: x * np.tanh(np.log(1 + np.exp(x)))),
+    HardSwishActivation: (HardSwishActivation, lambda x: x * np.clip(x + 3, 0, 6) / 6),
+    ExponentialActivation: (ExponentialActivation, np.exp),
+    PReLULayer: (lambda: PReLULayer(0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
     SoftmaxActivation: (SoftmaxActivation, _softmax),
     LogSoftmaxActivation: (LogSoftmaxActivation, lambda x: np.log(_softmax(x))),
 }
@@ -92,10 +138,10 @@ def make(cls, backend):
 
 
 def inputs(n, rng):
-    """Numbers whose distance from 0 and 6, where some activations have a kink, is over 0.01."""
+    """Numbers whose distance from points where some activations have a kink is over 0.01."""
     x = 3.0 * rng.standard_normal((n, N_INPUTS))
-    x[np.abs(x) < 0.01] = 0.5
-    x[np.abs(x - 6) < 0.01] = 6.5
+    for kink in (-3, -1, 0, 1, 3, 6):
+        x[np.abs(x - kink) < 0.01] = kink + 0.5
     return x
 
 

@@ -7,15 +7,26 @@ import pytest
 
 from xpnet import (
     BinaryCrossEntropy,
+    BinaryFocalLoss,
     CategoricalCrossEntropy,
     DenseLayer,
+    FocalLoss,
+    GammaLoss,
+    HingeLoss,
+    HuberLoss,
+    KLDivergence,
+    LogCoshLoss,
+    MeanAbsoluteError,
     MeanSquaredError,
     NegativeLogLikelihood,
     NeuralNetwork,
     PoissonLoss,
+    QuantileLoss,
     SigmoidActivation,
     SoftmaxActivation,
     SoftmaxCrossEntropy,
+    SquaredHingeLoss,
+    TweedieLoss,
 )
 from xpnet.backends import ops, to_host
 from xpnet.losses import LossFunction
@@ -66,6 +77,55 @@ def _poisson(y, z):
     return (y * np.log(np.maximum(y, 1)) - y * z - y + np.exp(z)).mean(axis=1)
 
 
+def columns_and_quantiles(n, rng):
+    return rng.standard_normal((n, 1)), rng.standard_normal((n, K))
+
+
+def positives_and_log_means(n, rng):
+    return rng.gamma(2.0, size=(n, K)), rng.standard_normal((n, K))
+
+
+def claims_and_log_means(n, rng):
+    """Numbers of which some are 0."""
+    return rng.gamma(2.0, size=(n, K)) * rng.integers(0, 2, (n, K)), rng.standard_normal((n, K))
+
+
+def bits_and_scores(n, rng):
+    """Scores whose margin is not near 1, where the hinge loss has a kink."""
+    y, z = bits_and_logits(n, rng)
+    margin = (2 * y - 1) * z
+    return y, np.where(np.abs(margin - 1) < 0.01, z + 0.5, z)
+
+
+def distributions(n, rng):
+    y, p = softmax(rng.standard_normal((n, K))), softmax(rng.standard_normal((n, K)))
+    y[::2, 0] = 0.0
+    return y / y.sum(axis=1, keepdims=True), p
+
+
+def _pinball(y, p, tau):
+    return np.where(y > p, tau * (y - p), (1 - tau) * (p - y)).mean(axis=1)
+
+
+def _tweedie(y, z, p):
+    mean = np.exp(z)
+    of_target = y ** (2 - p) / ((1 - p) * (2 - p))
+    return (of_target - y * mean ** (1 - p) / (1 - p) + mean ** (2 - p) / (2 - p)).mean(axis=1)
+
+
+def _binary_focal(y, z, gamma, alpha):
+    q = 1 / (1 + np.exp(-(2 * y - 1) * z))
+    weight = np.where(y == 1, alpha, 1 - alpha)
+    return -(weight * (1 - q) ** gamma * np.log(q)).mean(axis=1)
+
+
+def _focal(y, z, gamma):
+    s = softmax(z)[np.arange(len(y)), y]
+    return -((1 - s) ** gamma) * np.log(s)
+
+
+QUANTILES = [0.9, 0.1, 0.5, 0.25]
+
 # name -> (loss, random targets and outputs, loss of each sample in plain NumPy)
 CASES = {
     "MeanSquaredError": (MeanSquaredError(), values, lambda y, p: ((p - y) ** 2).mean(axis=1)),
@@ -81,6 +141,50 @@ CASES = {
         lambda y, p: -(y * np.log(p)).sum(axis=1),
     ),
     "PoissonLoss": (PoissonLoss(), counts_and_log_rates, _poisson),
+    "MeanAbsoluteError": (MeanAbsoluteError(), values, lambda y, p: np.abs(p - y).mean(axis=1)),
+    "HuberLoss": (
+        HuberLoss(0.8),
+        values,
+        lambda y, p: np.where(
+            np.abs(p - y) <= 0.8, (p - y) ** 2 / 2, 0.8 * (np.abs(p - y) - 0.4)
+        ).mean(axis=1),
+    ),
+    "LogCoshLoss": (LogCoshLoss(), values, lambda y, p: np.log(np.cosh(p - y)).mean(axis=1)),
+    "QuantileLoss": (QuantileLoss(0.8), values, lambda y, p: _pinball(y, p, 0.8)),
+    "QuantileLoss, several": (
+        QuantileLoss(QUANTILES),
+        columns_and_quantiles,
+        lambda y, p: _pinball(y, p, np.array(QUANTILES)),
+    ),
+    "GammaLoss": (
+        GammaLoss(),
+        positives_and_log_means,
+        lambda y, z: (z - np.log(y) + y / np.exp(z) - 1).mean(axis=1),
+    ),
+    "TweedieLoss": (TweedieLoss(1.3), claims_and_log_means, lambda y, z: _tweedie(y, z, 1.3)),
+    "TweedieLoss, 1": (TweedieLoss(1), counts_and_log_rates, _poisson),
+    "TweedieLoss, 3": (TweedieLoss(3), positives_and_log_means, lambda y, z: _tweedie(y, z, 3)),
+    "HingeLoss": (
+        HingeLoss(),
+        bits_and_scores,
+        lambda y, z: np.maximum(1 - (2 * y - 1) * z, 0).mean(axis=1),
+    ),
+    "SquaredHingeLoss": (
+        SquaredHingeLoss(),
+        bits_and_logits,
+        lambda y, z: (np.maximum(1 - (2 * y - 1) * z, 0) ** 2).mean(axis=1),
+    ),
+    "BinaryFocalLoss": (
+        BinaryFocalLoss(1.5, alpha=0.25),
+        bits_and_logits,
+        lambda y, z: _binary_focal(y, z, 1.5, 0.25),
+    ),
+    "FocalLoss": (FocalLoss(gamma=1.5), labels_and_logits, lambda y, z: _focal(y, z, 1.5)),
+    "KLDivergence": (
+        KLDivergence(),
+        distributions,
+        lambda y, p: (y * np.log(np.where(y > 0, y, 1) / p)).sum(axis=1),
+    ),
     "SoftmaxCrossEntropy": (
         SoftmaxCrossEntropy(),
         labels_and_logits,
@@ -316,6 +420,8 @@ FACTORS = {
         BinaryCrossEntropy(from_logits=True, factor=2.5),
     ),
     "PoissonLoss": (PoissonLoss(), PoissonLoss(factor=2.5)),
+    "GammaLoss": (GammaLoss(), GammaLoss(factor=2.5)),
+    "TweedieLoss": (TweedieLoss(1.3), TweedieLoss(1.3, factor=2.5)),
 }
 
 

@@ -43,11 +43,16 @@ TARGETS = {
     "classes": LABELS,
     "values": np.random.default_rng(8).standard_normal((40, OUTPUTS)),
     "probabilities": np.eye(OUTPUTS)[LABELS],
+    "binary": np.eye(OUTPUTS)[LABELS],
     "counts": np.arange(120).reshape(40, OUTPUTS) % 5,
+    "positive": 1.0 + np.arange(120).reshape(40, OUTPUTS) % 5,
+    "distributions": 0.7 * np.eye(OUTPUTS)[LABELS] + 0.1,
 }
 
 
 def targets_of(loss):
+    if loss.repeats_targets:
+        return TARGETS["values"][:, 0]
     return TARGETS.get(loss.targets, TARGETS["values"])
 
 
@@ -96,6 +101,7 @@ def comes_back(net, path, y=LABELS, fitted=True):
 
 
 BY_NAME = {
+    "approximate": st.sampled_from(["none", "tanh"]),
     "class_weight": st.none() | st.lists(st.floats(0.1, 5.0), min_size=OUTPUTS, max_size=OUTPUTS),
     "clip_norm": st.none() | st.floats(0.1, 5.0),
     "clip_value": st.none() | st.floats(0.1, 5.0),
@@ -109,6 +115,8 @@ BY_NAME = {
     "max_norm": st.none() | st.floats(0.1, 5.0),
     "mean": st.floats(-3.0, 3.0) | st.just(np.linspace(-1.0, 1.0, 5)),
     "n_units": st.integers(1, 6),
+    "power": st.floats(1.0, 3.0),
+    "quantiles": st.floats(0.1, 0.9) | st.just([0.1, 0.5, 0.9]),
     "regularizer": st.none() | st.sampled_from(sorted(REGULARIZERS)),
     "bias_regularizer": st.none() | st.sampled_from(sorted(REGULARIZERS)),
     "scale": st.floats(0.5, 3.0) | st.just(np.linspace(0.5, 1.5, 5)),

@@ -1,5 +1,7 @@
 """Fifty steps of training, side by side with PyTorch's autograd and optimizers."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -11,21 +13,32 @@ from xpnet import (
     AdamW,
     BatchNormalization,
     BinaryCrossEntropy,
+    BinaryFocalLoss,
     CategoricalCrossEntropy,
     DenseLayer,
+    FocalLoss,
+    GammaLoss,
+    HingeLoss,
+    HuberLoss,
+    KLDivergence,
     LeakyReLUActivation,
+    LogCoshLoss,
     LogSoftmaxActivation,
+    MeanAbsoluteError,
     MeanSquaredError,
     NegativeLogLikelihood,
     NeuralNetwork,
     PoissonLoss,
+    QuantileLoss,
     ReLU6Activation,
     ReLUActivation,
     RMSProp,
     SigmoidActivation,
     SoftmaxActivation,
     SoftmaxCrossEntropy,
+    SquaredHingeLoss,
     TanhActivation,
+    TweedieLoss,
 )
 from xpnet.losses import LOSSES
 from xpnet.optimizers import OPTIMIZERS
@@ -123,6 +136,75 @@ LOSS_PAIRS = {
 }
 
 
+def positives(rng, n):
+    return rng.gamma(2.0, size=(n, N_OUTPUTS))
+
+
+def distributions(rng, n):
+    return rng.dirichlet(np.ones(N_OUTPUTS), n)
+
+
+def column(rng, n):
+    return rng.standard_normal((n, 1))
+
+
+def _margin(z, y):
+    return torch.clamp(1 - (2 * y - 1) * z, min=0)
+
+
+def _binary_focal(z, y):
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(z, y, reduction="none")
+    return (entropy * torch.abs(y - torch.sigmoid(z)) ** 2).mean()
+
+
+def _focal(z, y):
+    log_s = torch.log_softmax(z, dim=1)[torch.arange(len(y)), y]
+    return -((1 - torch.exp(log_s)) ** 2 * log_s).mean()
+
+
+def _tweedie(z, y):
+    return (4 * torch.sqrt(y) * -1 + 2 * y * torch.exp(-z / 2) + 2 * torch.exp(z / 2)).mean()
+
+
+def _pinball(p, y):
+    tau = torch.tensor(QUANTILES, dtype=p.dtype)
+    return torch.maximum(tau * (y - p), (tau - 1) * (y - p)).mean()
+
+
+QUANTILES = [0.1, 0.3, 0.5, 0.9]
+
+MORE_LOSS_PAIRS = {
+    "MeanAbsoluteError": (MeanAbsoluteError(), None, values, torch.nn.L1Loss(), None),
+    "HuberLoss": (HuberLoss(0.8), None, values, torch.nn.HuberLoss(delta=0.8), None),
+    "LogCoshLoss": (
+        LogCoshLoss(), None, values, lambda p, y: torch.log(torch.cosh(p - y)).mean(), None
+    ),
+    "QuantileLoss": (QuantileLoss(QUANTILES), None, column, _pinball, None),
+    "GammaLoss": (
+        GammaLoss(),
+        None,
+        positives,
+        lambda z, y: (z - torch.log(y) + y * torch.exp(-z) - 1).mean(),
+        None,
+    ),
+    "TweedieLoss": (TweedieLoss(1.5), None, positives, _tweedie, None),
+    "HingeLoss": (HingeLoss(), None, bits, lambda z, y: _margin(z, y).mean(), None),
+    "SquaredHingeLoss": (
+        SquaredHingeLoss(), None, bits, lambda z, y: (_margin(z, y) ** 2).mean(), None
+    ),
+    "BinaryFocalLoss": (BinaryFocalLoss(), None, bits, _binary_focal, None),
+    "FocalLoss": (FocalLoss(), None, labels, _focal, None),
+    "KLDivergence": (
+        KLDivergence(),
+        SoftmaxActivation,
+        distributions,
+        lambda p, y: torch.nn.functional.kl_div(torch.log(p), y, reduction="batchmean"),
+        lambda: torch.nn.Softmax(dim=1),
+    ),
+}  # fmt: skip
+ALL_LOSS_PAIRS = LOSS_PAIRS | MORE_LOSS_PAIRS
+
+
 def shallow():
     return [DenseLayer(8, input_shape=(N_INPUTS,)), TanhActivation(), DenseLayer(N_OUTPUTS)], [
         torch.nn.Linear(N_INPUTS, 8),
@@ -164,7 +246,7 @@ def deep():
 def build(make_layers, loss_name, optimizer_name, dtype):
     """Return our network and PyTorch's, from the same weights."""
     our_layers, their_layers = make_layers()
-    loss, end, _, _, their_end = LOSS_PAIRS[loss_name]
+    loss, end, _, _, their_end = ALL_LOSS_PAIRS[loss_name]
     net = NeuralNetwork(
         optimizer=OPTIMIZER_PAIRS[optimizer_name][0](), loss=loss, dtype=dtype, seed=3
     )
@@ -190,11 +272,13 @@ def clip_by_norm(model, limit):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("make_layers", [shallow, deep], ids=["shallow", "deep"])
-@pytest.mark.parametrize("loss_name", LOSS_PAIRS)
-@pytest.mark.parametrize("optimizer_name", OPTIMIZER_PAIRS)
+@pytest.mark.parametrize(
+    ("optimizer_name", "loss_name"),
+    [*product(OPTIMIZER_PAIRS, LOSS_PAIRS), *product(["SGD", "Adam"], MORE_LOSS_PAIRS)],
+)
 def test_fifty_steps_agree(optimizer_name, loss_name, make_layers, dtype, rng):
     net, model = build(make_layers, loss_name, optimizer_name, dtype)
-    targets, their_loss = LOSS_PAIRS[loss_name][2:4]
+    targets, their_loss = ALL_LOSS_PAIRS[loss_name][2:4]
     if isinstance(their_loss, torch.nn.Module):
         their_loss.to(getattr(torch, dtype))
     optimizer = OPTIMIZER_PAIRS[optimizer_name][1](model.parameters())
@@ -232,7 +316,7 @@ def test_fifty_steps_agree(optimizer_name, loss_name, make_layers, dtype, rng):
 
 def test_every_optimizer_and_loss_of_the_library_takes_part():
     assert {type(make()) for make, _ in OPTIMIZER_PAIRS.values()} == set(OPTIMIZERS.values())
-    assert {type(pair[0]) for pair in LOSS_PAIRS.values()} == set(LOSSES.values())
+    assert {type(pair[0]) for pair in ALL_LOSS_PAIRS.values()} == set(LOSSES.values())
 
 
 def test_predictions_agree_with_the_running_moments_in_use(rng):

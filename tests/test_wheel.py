@@ -44,7 +44,8 @@ def contents(wheel):
 
 def expected():
     """Return the files that the wheel must have."""
-    found = {"xpnet/py.typed", "xpnet/backends/cuda/kernels.cu"}
+    cuda = {f"xpnet/backends/cuda/{name}" for name in ("common.cuh", "kernels.cu")}
+    found = {"xpnet/py.typed", *cuda}
     for folder, name in ((ROOT / "xpnet", "xpnet"), (ROOT / "backends", "xpnet/backends")):
         for path in folder.rglob("*.py"):
             if folder.name == "backends" or "backends" not in path.relative_to(folder).parts[:1]:

@@ -101,6 +101,7 @@ SPECIAL = {
 }  # fmt: skip
 EACH_STEP = {
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer", "clip",
+    "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
     "derivative", "forward_propagation", "initialize", "learning_rate", "loss_and_gradient",
     "mark_fitted", "merge", "new_parameter", "numbers_per_sample", "observe", "penalty",
     "propagate_loss", "remembered", "result",

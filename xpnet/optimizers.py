@@ -144,7 +144,7 @@ class Optimizer(Traceable, Readable):
         arrays = {"w": w, "g": gradient, **states}
         outs = (array_namespace(w).empty_like(w) if out is None else out, *states.values())
         numbers = {"rate": self.learning_rate, "t": float(self.n_updates + 1)}
-        w, *kept = apply(self, _ruled, arrays, numbers, outs, ("w", *states))
+        w, *kept = apply(self, ruled, arrays, numbers, outs, ("w", *states))
         for name, array in zip(states, kept, strict=True):
             setattr(self, name, array)
         self.n_updates += 1
@@ -501,9 +501,10 @@ class Adagrad(Optimizer):
         return w - rate * (g / (array_namespace(w).sqrt(s) + self.epsilon)), s
 
 
-def _ruled(
+def ruled(
     optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
 ) -> tuple[Array, ...]:
+    """Return what an optimizer's rule gives; a function, so that its formula can be kept."""
     result = optimizer.rule(w, g, *state, rate=rate, t=t)
     found = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     if len(found) != 1 + len(state):

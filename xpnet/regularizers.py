@@ -10,12 +10,14 @@ A new one that is a sum over weights is a subclass of :class:`ElementwisePenalty
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 from .backends import Array, array_namespace
 from .common.checks import check_flag, check_non_negative, find
 from .common.overrides import remember
 from .common.readable import Readable
-from .common.traceable import Traceable, apply, slope
+from .common.traceable import Traceable, apply, slope, values_of
 
 
 class Regularizer(Readable, ABC):
@@ -144,11 +146,36 @@ class L2(L1L2):
         super().__init__(l2=factor, per_sample=per_sample)
 
 
+class FunctionPenalty(ElementwisePenalty):
+    """A penalty given as a function; layers and networks make one of a function that they get.
+
+    Its derivative is derived from the function. It is not saved: for that, define a subclass of
+    :class:`ElementwisePenalty`.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(w)`` returns the penalty on each weight, of the shape of ``w``. It uses operators
+        and the functions of ``array_namespace(w)``.
+    """
+
+    instead = "define a subclass of ElementwisePenalty with element_penalty(w)"
+
+    def __init__(self, function: Callable[[Array], Array]) -> None:
+        self.function = function
+
+    def element_penalty(self, w: Array) -> Array:
+        """Return what the function does."""
+        return values_of(self.function, w)
+
+
 REGULARIZERS: dict[str, type[Regularizer]] = {"l1": L1, "l2": L2, "l1_l2": L1L2}
 
-remember(*REGULARIZERS.values())
+remember(*REGULARIZERS.values())  # not FunctionPenalty, whose function may change at any time
 
 
-def find_regularizer(given: str | Regularizer | None) -> Regularizer | None:
-    """Return a regularizer from a name or an object; None is none."""
-    return None if given is None else find("regularizer", given, Regularizer, REGULARIZERS)
+def find_regularizer(given: Any) -> Regularizer | None:
+    """Return a regularizer from a name, an object or a function of each weight; None is none."""
+    if given is None:
+        return None
+    return find("regularizer", given, Regularizer, REGULARIZERS, of_function=FunctionPenalty)

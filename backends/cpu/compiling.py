@@ -123,19 +123,23 @@ def _sources() -> bytes:
 
 
 def _read(path: str) -> Any:
-    """Return the content of a file of the cache; None if it is missing, unreadable or damaged."""
+    """Return what a file of the cache holds; None if it is missing, unreadable or damaged."""
+    content = intact_content(path)
+    try:
+        return None if content is None else pickle.loads(content)
+    except Exception:  # it names something that this Numba does not have
+        return None
+
+
+def intact_content(path: str) -> bytes | None:
+    """Return the content of a file without its checksum; None if it does not fit or is missing."""
     try:
         with open(path, "rb") as file:
             written = file.read()
     except OSError:
         return None
     checksum, content = written[:_CHECKSUM], written[_CHECKSUM:]
-    if hashlib.sha256(content).digest() != checksum:
-        return None
-    try:
-        return pickle.loads(content)
-    except Exception:  # it names something that this Numba does not have
-        return None
+    return content if hashlib.sha256(content).digest() == checksum else None
 
 
 _CHECKSUM = hashlib.sha256().digest_size

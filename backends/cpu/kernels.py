@@ -22,15 +22,12 @@ from numba import carray
 
 from .intrinsics import (
     call_gemm,
-    exp,
-    float64_of,
     matrix,
     number,
     pointer,
     pointer_to_float64,
     pointer_to_int32,
     pointer_to_int64,
-    tanh,
     vector,
 )
 

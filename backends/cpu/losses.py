@@ -56,6 +56,7 @@ def at_most(loss, bits):
 
 @njit(**INLINED)
 def report(record, state, loss, total):
+    """Report the loss of a step and the total weight of its samples, if this thread does that."""
     if record[7]:
         pointer_to_float64(state[LOSSES])[state[STEP]] = loss
         pointer_to_float64(state[WEIGHTS])[state[STEP]] = total

@@ -1,57 +1,9 @@
-// Training steps on a GPU, except for the matrix products.
-//
-// This source has three uses: CuPy compiles it on a machine with a GPU, NVRTC alone compiles it in
-// the tests, and in the tests a small header makes it run on the CPU. So it includes nothing, and
-// uses only what that header supports: one-dimensional blocks of whole warps, barriers, shuffles
-// and atomics. It is pure ASCII, since CuPy writes it to a file in the encoding of the locale.
-//
-// REAL is float or double, the type of the network. Matrices are stored row by row. Values that
-// change from step to step are in a State on the device, which captured steps read at each replay.
-// Sums over a batch are computed in double, or always in the same order, so that the same step
-// gives the same bits; a comment marks the one exception.
-
-#ifndef SIMT_EMULATED
-#define SHARED(T, name, n) __shared__ T name[n]
-#endif
-#ifndef REAL
-#define REAL float
-#endif
-
-#define KERNEL extern "C" __global__ void
-
-typedef long long int64;
-typedef unsigned long long uint64;
-
-// Words of 64 bits; `kernels.py` has the same names in the same order.
-struct State {
-    int64 step;       // the step in this run, from 0
-    int64 start;      // index of the batch's first sample in the order
-    int64 update;     // the number of the update, from 1
-    int64 batch;      // samples in a whole batch
-    int64 skipped;    // whether the gradient has overflowed, so that nothing is updated
-    int64 good;       // updates since the loss scale changed
-    double rate;      // the learning rate
-    double total;     // total weight of the batch's samples
-    double scale;     // loss scale, so that float16 products do not underflow
-    double factor;    // factor of the gradient, for clipping and for undoing the loss scale
-    double hits;      // weight of this run's samples that were classified correctly
-    double counted;   // weight of this run's samples that count
-    int64 draws[20];  // number of masks that each dropout drew before this run
-};
-
-enum { LINEAR, RELU, LEAKY_RELU, RELU6, SIGMOID, TANH, KEPT };
+// The kernels of a training step that no formula of one number describes. `common.cuh` comes before
+// them.
 
 // ---- reductions over threads
 
-#define WARP 0xffffffffu
-
-template <typename T>
-static __device__ __forceinline__ T warp_sum(T value) {
-    for (int offset = 16; offset; offset >>= 1) value += __shfl_xor_sync(WARP, value, offset);
-    return value;
-}
-
-static __device__ __forceinline__ REAL warp_max(REAL value) {
+DEVICE REAL warp_max(REAL value) {
     for (int offset = 16; offset; offset >>= 1) {
         const REAL other = __shfl_xor_sync(WARP, value, offset);
         value = other > value ? other : value;
@@ -60,7 +12,7 @@ static __device__ __forceinline__ REAL warp_max(REAL value) {
 }
 
 // Returns the sum over a block, valid in its first thread; `shared` has a number for each warp.
-static __device__ __forceinline__ double block_sum(double value, double* shared) {
+DEVICE double block_sum(double value, double* shared) {
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, warps = blockDim.x >> 5;
     value = warp_sum(value);
     __syncthreads();  // earlier reads of `shared` are done
@@ -68,12 +20,6 @@ static __device__ __forceinline__ double block_sum(double value, double* shared)
     __syncthreads();
     return warp == 0 ? warp_sum(lane < warps ? shared[lane] : 0.0) : 0.0;
 }
-
-static __device__ __forceinline__ int64 first_index() {
-    return blockIdx.x * (int64)blockDim.x + threadIdx.x;
-}
-
-static __device__ __forceinline__ int64 stride() { return gridDim.x * (int64)blockDim.x; }
 
 // ---- before a step
 
@@ -104,7 +50,7 @@ KERNEL fill(REAL* x, int64 n, REAL value) {
 // in double, are the mean and the scale. The unused one is null.
 
 template <typename T>
-static __device__ __forceinline__ void gather(
+DEVICE void gather(
     const T* data, const int64* order, const State* state, REAL* x, int rows, int columns,
     const REAL* split, const double* wide) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
@@ -185,72 +131,16 @@ KERNEL csr_gradient(
     }
 }
 
-// ---- activations, forward and backward
+// ---- errors of layers; the derivative of most activations is in a written kernel
 
-// f'(z) from f(z). A sigmoid's derivative is kept in the forward pass, where both tails are exact.
-static __device__ __forceinline__ REAL slope_of(REAL a, int kind, REAL number) {
-    switch (kind) {
-        case RELU: return a > 0 ? 1 : 0;
-        case LEAKY_RELU: return a > 0 ? 1 : number;
-        case RELU6: return a > 0 && a < 6 ? 1 : 0;
-        case TANH: return 1 - a * a;
-        default: return 1;
-    }
+// `parts` gets the sums of e's columns; see `back_columns`.
+KERNEL column_sums(const REAL* e, REAL* parts, int rows, int n) {
+    back_columns(parts, rows, n, [&](int64 i) { return e[i]; });
 }
 
-// z becomes f(z + b), and `d`, if not null, f'(z + b). `number` is leaky ReLU's or sigmoid's slope.
-KERNEL bias_activation(REAL* z, const REAL* b, REAL* d, int rows, int n, int kind, REAL number) {
-    const unsigned total = (unsigned)rows * (unsigned)n;  // below 2**31: its remainder is cheap
-    for (unsigned i = (unsigned)first_index(); i < total; i += (unsigned)stride()) {
-        REAL value = z[i];
-        if (b) value += b[i % (unsigned)n];
-        REAL slope = 1;
-        switch (kind) {
-            case RELU: value = value < 0 ? 0 : value; break;  // NaN stays NaN
-            case LEAKY_RELU: value = value > 0 ? value : number * value; break;
-            case RELU6: value = value < 0 ? 0 : value > 6 ? 6 : value; break;
-            case TANH: value = tanh(value); break;
-            case SIGMOID: {
-                value *= number;
-                const REAL e = exp(-fabs(value));  // of numbers below 0 alone: no overflow
-                slope = number * e / ((1 + e) * (1 + e));
-                value = (value < 0 ? e : 1) / (1 + e);
-                break;
-            }
-            default: break;
-        }
-        z[i] = value;
-        if (d) d[i] = kind == SIGMOID ? slope : slope_of(value, kind, number);
-    }
-}
-
-// e becomes e f', and `parts` gets its sums over each of gridDim.y groups of rows. `a` is the
-// activation, or for KEPT the derivative. A block has 32 columns.
-KERNEL back_activation(
-    REAL* e, const REAL* a, REAL* parts, int rows, int n, int kind, REAL number) {
-    SHARED(REAL, sums, 1024);
-    const int lane = threadIdx.x & 31, group = threadIdx.x >> 5, groups = blockDim.x >> 5;
-    const int c = blockIdx.x * 32 + lane;
-    const int piece = (rows + gridDim.y - 1) / gridDim.y, first = blockIdx.y * piece;
-    const int stop = first + piece < rows ? first + piece : rows;
-    REAL sum = 0;
-    if (c < n) {
-        for (int r = first + group; r < stop; r += groups) {
-            const int64 i = r * (int64)n + c;
-            REAL value = e[i];
-            if (kind != LINEAR) {
-                value *= kind == KEPT ? a[i] : slope_of(a[i], kind, number);
-                e[i] = value;
-            }
-            sum += value;
-        }
-    }
-    sums[threadIdx.x] = sum;
-    __syncthreads();
-    if (group == 0 && c < n) {
-        for (int k = 1; k < groups; ++k) sum += sums[k * 32 + lane];
-        parts[blockIdx.y * n + c] = sum;
-    }
+// e becomes e d, and `parts` gets the sums of its columns.
+KERNEL back_kept(REAL* e, const REAL* d, REAL* parts, int rows, int n) {
+    back_columns(parts, rows, n, [&](int64 i) { return e[i] *= d[i]; });
 }
 
 KERNEL sum_parts(const REAL* parts, REAL* out, int n_parts, int n) {
@@ -267,7 +157,7 @@ struct Words {
     uint64 of[4];
 };
 
-static __device__ __forceinline__ Words philox(uint64 block, uint64 draw, uint64 key) {
+DEVICE Words philox(uint64 block, uint64 draw, uint64 key) {
     const uint64 m0 = 0xD2E7470EE14C6C93ull, m1 = 0xCA5A826395121157ull;
     uint64 c0 = block + 1, c1 = 0, c2 = 0, c3 = draw, k0 = key, k1 = 0;
     for (int round = 0; round < 10; ++round) {
@@ -284,7 +174,7 @@ static __device__ __forceinline__ Words philox(uint64 block, uint64 draw, uint64
 }
 
 // Returns 0 or 1 / (1 - rate), depending on number k of a block.
-static __device__ __forceinline__ REAL mask_of(const Words& words, int k, REAL rate) {
+DEVICE REAL mask_of(const Words& words, int k, REAL rate) {
     const uint64 bits = k & 1 ? words.of[k >> 1] >> 32 : words.of[k >> 1] & 0xffffffffull;
     const REAL drawn = (REAL)((float)(unsigned int)(bits >> 8) * (1.0f / 16777216.0f));
     return drawn >= rate ? (REAL)1 / ((REAL)1 - rate) : 0;
@@ -299,11 +189,9 @@ KERNEL dropout_mask(REAL* mask, uint64 key, uint64 draw, int64 n, REAL rate) {
     }
 }
 
-// z becomes 0 or z / (1 - rate). `d` becomes the derivative of that and of the activation before
-// it; for KEPT, `d` has the activation's derivative already.
+// z becomes 0 or z / (1 - rate), and d, the derivative of what was before, that of both.
 KERNEL dropout(
-    REAL* z, REAL* d, const State* state, int place, uint64 key, int64 n, REAL rate, int kind,
-    REAL number) {
+    REAL* z, REAL* d, const State* state, int place, uint64 key, int64 n, REAL rate) {
     const uint64 draw = (uint64)(state->draws[place] + state->step);
     for (int64 block = first_index(); block * 8 < n; block += stride()) {
         const Words words = philox(block, draw, key);
@@ -312,7 +200,7 @@ KERNEL dropout(
             const int64 i = block * 8 + k;
             if (i >= n) continue;
             const REAL mask = mask_of(words, k, rate);
-            d[i] = mask * (kind == KEPT ? d[i] : slope_of(z[i], kind, number));
+            d[i] *= mask;
             z[i] *= mask;
         }
     }
@@ -321,7 +209,7 @@ KERNEL dropout(
 // ---- batch normalization: each block has 32 columns, whose rows are divided among its threads
 
 // Returns the sum of a column to all threads that work on it.
-static __device__ __forceinline__ REAL column_total(REAL value, REAL* sums) {
+DEVICE REAL column_total(REAL value, REAL* sums) {
     const int lane = threadIdx.x & 31, groups = blockDim.x >> 5;
     __syncthreads();
     sums[threadIdx.x] = value;
@@ -397,38 +285,16 @@ KERNEL back_batch_norm(
     }
 }
 
-// ---- losses: one warp per row. The error is the derivative of the weighted mean of the samples'
-//      losses, times the loss scale. `report` sums the samples' parts of the loss and of the hits.
+// ---- losses that couple the outputs of a sample; see `Row`. All others are written kernels.
 
-struct Row {
-    int64 sample;
-    REAL share;  // the sample's share of the mean
-    double weight;
-};
-
-static __device__ __forceinline__ Row row_of(
-    int r, int rows, const int64* order, const REAL* weights, const State* state) {
-    Row row;
-    row.sample = order[state->start + r];
-    row.weight = weights ? (double)weights[row.sample] : 1;
-    const double total = weights ? (state->total > 0 ? state->total : 1) : rows;
-    row.share = (REAL)(row.weight / total);
-    return row;
-}
-
-#define FOR_ROWS(r)                                                                 \
-    const int lane = threadIdx.x & 31;                                              \
-    const int warps = (int)(gridDim.x * (blockDim.x >> 5));                         \
-    for (int r = (int)(blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5)); r < rows; r += warps)
-
-static __device__ __forceinline__ REAL row_max(const REAL* z, int n, int lane) {
+DEVICE REAL row_max(const REAL* z, int n, int lane) {
     REAL most = z[0];
     for (int c = lane; c < n; c += 32) most = z[c] > most ? z[c] : most;
     return warp_max(most);
 }
 
 // Returns the column of a row's largest number, or the first column if there are several.
-static __device__ __forceinline__ int row_argmax(const REAL* z, REAL most, int n, int lane) {
+DEVICE int row_argmax(const REAL* z, REAL most, int n, int lane) {
     int place = n;
     for (int c = lane; c < n && place == n; c += 32)
         if (z[c] == most) place = c;
@@ -437,11 +303,6 @@ static __device__ __forceinline__ int row_argmax(const REAL* z, REAL most, int n
         place = other < place ? other : place;
     }
     return place;
-}
-
-// Returns the smaller of a loss and a limit; NaN stays NaN.
-static __device__ __forceinline__ double at_most(double loss, double limit) {
-    return loss > limit ? limit : loss;
 }
 
 // Cross-entropy of the softmax, for class labels; a label out of range has loss 0. `logs`, if not
@@ -507,70 +368,6 @@ KERNEL softmax_rows(
     }
 }
 
-// Squared error, the mean over the columns, times a factor.
-KERNEL squares(
-    const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
-    const State* state, double* losses, int rows, int n, REAL factor) {
-    FOR_ROWS(r) {
-        const Row row = row_of(r, rows, order, weights, state);
-        const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
-        const REAL share = factor * row.share;
-        const REAL scale = (REAL)state->scale * share * ((REAL)2 / n);
-        REAL loss = 0;
-        for (int c = lane; c < n; c += 32) {
-            const REAL difference = own[c] - y[c];
-            loss += difference * difference;
-            e[r * (int64)n + c] = scale * difference;
-        }
-        loss = warp_sum(loss);
-        if (lane == 0) losses[r] = (double)share * ((double)loss / n);
-    }
-}
-
-// Binary cross-entropy of logits, the mean over the columns, times a factor. `limit` is the largest
-// loss reported for one column.
-KERNEL binary_logits(
-    const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
-    const State* state, double* losses, int rows, int n, REAL factor, double limit) {
-    FOR_ROWS(r) {
-        const Row row = row_of(r, rows, order, weights, state);
-        const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
-        const REAL share = factor * row.share, scale = (REAL)state->scale * share / n;
-        double loss = 0;
-        for (int c = lane; c < n; c += 32) {
-            const REAL value = own[c], tail = exp(-fabs(value));
-            loss += at_most((value < 0 ? 0 : value) - y[c] * value + log1p(tail), limit);
-            e[r * (int64)n + c] = scale * ((value < 0 ? tail : 1) / (1 + tail) - y[c]);
-        }
-        loss = warp_sum(loss);
-        if (lane == 0) losses[r] = (double)share * (loss / n);
-    }
-}
-
-// Binary cross-entropy of probabilities, times a factor. Below epsilon^2, log p continues as its
-// tangent; so does log(1 - p) where 1 - p is below epsilon.
-KERNEL binary_probabilities(
-    const REAL* z, REAL* e, const REAL* targets, const int64* order, const REAL* weights,
-    const State* state, double* losses, int rows, int n, REAL factor, REAL epsilon) {
-    const REAL least = epsilon * epsilon;
-    FOR_ROWS(r) {
-        const Row row = row_of(r, rows, order, weights, state);
-        const REAL *own = z + r * (int64)n, *y = targets + row.sample * n;
-        const REAL share = factor * row.share, scale = (REAL)state->scale * share / n;
-        double loss = 0;
-        for (int c = lane; c < n; c += 32) {
-            const REAL p = own[c], q = 1 - p, yes = y[c];
-            const REAL most_p = p < least ? least : p, most_q = q < epsilon ? epsilon : q;
-            const REAL log_p = log(most_p) + ((p < least ? p : least) / least - 1);
-            const REAL log_q = log(most_q) + ((q < epsilon ? q : epsilon) / epsilon - 1);
-            loss -= (double)(yes * log_p + (1 - yes) * log_q);
-            e[r * (int64)n + c] = scale * ((1 - yes) / most_q - yes / most_p);
-        }
-        loss = warp_sum(loss);
-        if (lane == 0) losses[r] = (double)share * (loss / n);
-    }
-}
-
 // One block: the step's loss, the total weight, and the hits, if they are counted.
 KERNEL report(
     const double* row_losses, const double* row_hits, State* state, double* losses,
@@ -598,19 +395,7 @@ KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int
     for (int64 i = first_index(); i < total; i += stride()) kept[state->start * n + i] = z[i];
 }
 
-// ---- penalties and clipping of the gradient
-
-// Adds the derivative of l1 sum|w| + l2 sum(w^2) to g, times the loss scale. If `weighted`, the
-// batch's samples share the penalty: it is divided by their total weight, and is 0 if that is 0.
-KERNEL penalize(
-    REAL* g, const REAL* w, const State* state, int64 n, REAL l1, REAL l2, int weighted) {
-    REAL scale = (REAL)state->scale;
-    if (weighted) scale = state->total > 0 ? scale / (REAL)state->total : 0;
-    for (int64 i = first_index(); i < n; i += stride()) {
-        const REAL sign = w[i] > 0 ? 1 : w[i] < 0 ? -1 : 0;
-        g[i] += scale * (l1 * sign + 2 * l2 * w[i]);
-    }
-}
+// ---- clipping of the gradient. Penalties and updates are written kernels.
 
 // If the loss is scaled, numbers that are not finite are left for `judge` to find.
 KERNEL clip_values(REAL* g, const State* state, int64 n, REAL most, int scaled) {
@@ -653,70 +438,5 @@ KERNEL judge(const double* parts, State* state, int n_parts, double most, int sc
     } else if (state->good == 2000) {
         state->good = 0;
         state->scale = scale < 16777216 ? scale * 2 : scale;
-    }
-}
-
-// ---- updates, by the formulas of ops.py. `decay` is AdamW's weight decay, otherwise 0.
-
-KERNEL sgd(
-    REAL* w, const REAL* g, REAL* v, const State* state, int64 n, REAL momentum, REAL part,
-    int nesterov) {
-    if (state->skipped) return;
-    const REAL rate = (REAL)state->rate, factor = (REAL)state->factor;
-    for (int64 i = first_index(); i < n; i += stride()) {
-        const REAL gradient = factor * g[i], step = momentum * v[i] + part * gradient;
-        v[i] = step;
-        w[i] -= rate * (nesterov ? momentum * step + gradient : step);
-    }
-}
-
-KERNEL rmsprop(
-    REAL* w, const REAL* g, REAL* s, const State* state, int64 n, REAL rho, REAL rest,
-    REAL epsilon) {
-    if (state->skipped) return;
-    const REAL rate = (REAL)state->rate, factor = (REAL)state->factor;
-    for (int64 i = first_index(); i < n; i += stride()) {
-        const REAL gradient = factor * g[i], mean = rho * s[i] + rest * gradient * gradient;
-        s[i] = mean;
-        w[i] -= rate * gradient / (sqrt(mean) + epsilon);
-    }
-}
-
-KERNEL adagrad(REAL* w, const REAL* g, REAL* s, const State* state, int64 n, REAL epsilon) {
-    if (state->skipped) return;
-    const REAL rate = (REAL)state->rate, factor = (REAL)state->factor;
-    for (int64 i = first_index(); i < n; i += stride()) {
-        const REAL gradient = factor * g[i], sum = s[i] + gradient * gradient;
-        s[i] = sum;
-        w[i] -= rate * gradient / (sqrt(sum) + epsilon);
-    }
-}
-
-// If `corrected`, epsilon is added to the bias-corrected sqrt(v). Otherwise it is added to sqrt(v)
-// before the correction.
-KERNEL adam(
-    REAL* w, const REAL* g, REAL* m, REAL* v, const State* state, int64 n, double beta_1,
-    double beta_2, double epsilon, double decay, int corrected) {
-    SHARED(REAL, numbers, 4);
-    if (state->skipped) return;
-    if (threadIdx.x == 0) {  // once per block, since powers of doubles are slow on GPUs
-        const double t = (double)state->update, rate = state->rate;
-        const double unbias = 1 / sqrt(1 - pow(beta_2, t));
-        numbers[0] = (REAL)(rate / (1 - pow(beta_1, t)));
-        numbers[1] = (REAL)unbias;
-        numbers[2] = (REAL)(1 - rate * decay);
-        numbers[3] = (REAL)(corrected ? epsilon : unbias * epsilon);
-    }
-    __syncthreads();
-    const REAL step = numbers[0], root = numbers[1], kept = numbers[2], eps = numbers[3];
-    const REAL b1 = (REAL)beta_1, rest_1 = (REAL)(1 - beta_1), b2 = (REAL)beta_2;
-    const REAL rest_2 = (REAL)(1 - beta_2), factor = (REAL)state->factor;
-    for (int64 i = first_index(); i < n; i += stride()) {
-        const REAL gradient = factor * g[i];
-        const REAL first = b1 * m[i] + rest_1 * gradient;
-        const REAL second = b2 * v[i] + rest_2 * gradient * gradient;
-        m[i] = first;
-        v[i] = second;
-        w[i] = kept * w[i] - step * first / (root * sqrt(second) + eps);
     }
 }

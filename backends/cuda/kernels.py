@@ -1,18 +1,48 @@
-"""The signatures of the kernels in ``kernels.cu``, and the state of training on the device.
+"""The kernels' texts, their signatures, and the state of training on the device.
 
 A signature has one letter for each argument: ``p`` pointer, ``i`` int, ``l`` long long, ``u``
 unsigned long long, ``r`` the network's type, ``d`` double.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._feature_types import FEATURE_TYPES
 
-SOURCE = Path(__file__).with_name("kernels.cu")
+
+class Kernel(NamedTuple):
+    """A kernel that was written from a formula.
+
+    Attributes
+    ----------
+    name : str
+        It contains a hash of the text.
+    signature : str
+        A letter for each argument.
+    text : str
+        CUDA C++, to be compiled after ``common.cuh``.
+    """
+
+    name: str
+    signature: str
+    text: str
+
+
+@cache
+def source(kernel: Kernel | None = None) -> str:
+    """Return the source of the module with a written kernel, or of that with the fixed ones."""
+    text = _read("kernels.cu") if kernel is None else kernel.text
+    return _read("common.cuh") + "\n" + text
+
+
+@cache
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
 
 SIGNATURES = {
     "tick": "p",
@@ -22,34 +52,26 @@ SIGNATURES = {
     "csr_rows": "ppppppii",
     "csr_product": "pppppppii",
     "csr_gradient": "pppppppii",
-    "bias_activation": "pppiiir",
-    "back_activation": "pppiiir",
+    "column_sums": "ppii",
+    "back_kept": "pppii",
     "sum_parts": "ppii",
-    "dropout": "pppiulrir",
+    "dropout": "pppiulr",
     "dropout_mask": "puulr",
     "batch_norm": "ppppppppiirr",
     "back_batch_norm": "ppppppii",
     "softmax_classes": "pppppppppiid",
     "softmax_rows": "pppppppppiid",
-    "squares": "pppppppiir",
-    "binary_logits": "pppppppiird",
-    "binary_probabilities": "pppppppiirr",
     "report": "pppppii",
     "keep_outputs": "pppii",
-    "penalize": "ppplrri",
     "clip_values": "pplri",
     "square_sum": "ppl",
     "judge": "ppidi",
-    "sgd": "pppplrri",
-    "rmsprop": "pppplrrr",
-    "adagrad": "pppplr",
-    "adam": "ppppplddddi",
 }
 
 _KINDS: dict[str, type] = {"i": np.int32, "l": np.int64, "u": np.uint64, "d": np.float64}
 
 
-def pack(name: str, dtype: np.dtype, arguments: Sequence[Any]) -> tuple[Any, ...]:
+def pack(kernel: str | Kernel, dtype: np.dtype, arguments: Sequence[Any]) -> tuple[Any, ...]:
     """Cast the arguments of a kernel to the types of its signature; None is a null pointer.
 
     Raises
@@ -59,7 +81,7 @@ def pack(name: str, dtype: np.dtype, arguments: Sequence[Any]) -> tuple[Any, ...
     ValueError
         An array is not C-contiguous, as the kernels expect.
     """
-    letters = SIGNATURES[name]
+    name, letters = (kernel, SIGNATURES[kernel]) if isinstance(kernel, str) else kernel[:2]
     if len(letters) != len(arguments):
         raise TypeError(f"{name} got {len(arguments)} arguments: expected {len(letters)}")
     return tuple(
@@ -75,9 +97,6 @@ def _pointer(name: str, array: Any) -> Any:
         raise ValueError(f"{name} got an array that is not C-contiguous")
     return array
 
-
-LINEAR, RELU, LEAKY_RELU, RELU6, SIGMOID, TANH, KEPT = range(7)
-"""The kinds of activations; KEPT stands for a derivative stored in the forward pass."""
 
 STATE = (
     "step", "start", "update", "batch", "skipped", "good", "rate", "total", "scale", "factor",

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from .cublas import Cublas
-from .kernels import SOURCE, pack
+from .kernels import Kernel, pack, source
 
 Call = Callable[[], None]
 
@@ -28,11 +28,11 @@ class CudaMachine:
 
         self._cupy, self.dtype = cupy, np.dtype(dtype)
         self.stream = cupy.cuda.Stream(non_blocking=True)
-        self._module = kernels_of(cupy.cuda.Device().id, dtype)
+        self._device = cupy.cuda.Device().id
+        kernels_of(self._device, dtype)  # compiled now, not while training is timed
         self._cublas = Cublas(self.stream.ptr, precision)
         self.nbytes = self._cublas.nbytes
         self._sent: list[np.ndarray] = []
-        self.epsilon = float(np.finfo(self.dtype).eps)
         self.scales_loss = precision == "float16"
 
     def zeros(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
@@ -70,9 +70,22 @@ class CudaMachine:
         self._sent.clear()
         return host
 
-    def kernel(self, name: str, grid: tuple[int, int], block: int, *arguments: Any) -> Call:
-        """Return a function that launches a kernel; an argument None is a null pointer."""
-        function, packed = self._module.get_function(name), pack(name, self.dtype, arguments)
+    def kernel(
+        self, kernel: str | Kernel, grid: tuple[int, int], block: int, *arguments: Any
+    ) -> Call:
+        """Return a function that launches a kernel; an argument None is a null pointer.
+
+        Parameters
+        ----------
+        kernel : str or Kernel
+            The name of a fixed kernel, or one that was written from a formula.
+        grid, block : tuple of int, int
+            The number of blocks, and of threads in a block.
+        *arguments
+            As the kernel's signature says.
+        """
+        function = function_of(self._device, self.dtype.name, kernel)
+        packed = pack(kernel, self.dtype, arguments)
         return lambda: function(grid, (block,), packed)
 
     def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
@@ -144,9 +157,13 @@ class CudaMachine:
         self._cublas.close()
 
 
-@cache
-def kernels_of(device: int, dtype: str) -> Any:
-    """Return the kernels, compiled once per process for each device and type.
+@lru_cache(maxsize=1024)
+def kernels_of(device: int, dtype: str, kernel: Kernel | None = None) -> Any:
+    """Return the fixed kernels, or a written one, compiled once per process, device and type.
+
+    Each written kernel is a module of its own. NVRTC takes about 0.1 s for one, and more than 1 s
+    for the fixed ones; and what one network has compiled serves all others. CuPy keeps the machine
+    code on disk.
 
     CuPy adds ``-ftz=true``, which flushes subnormal float32 numbers (below 1.2e-38) to 0.
     """
@@ -154,6 +171,13 @@ def kernels_of(device: int, dtype: str) -> Any:
 
     real = "float" if dtype == "float32" else "double"
     options = (f"-DREAL={real}", "--std=c++17")
-    module = cupy.RawModule(code=SOURCE.read_text(encoding="utf-8"), options=options)
+    module = cupy.RawModule(code=source(kernel), options=options)
     module.compile()
     return module
+
+
+def function_of(device: int, dtype: str, kernel: str | Kernel) -> Any:
+    """Return a compiled kernel, fixed or written."""
+    if isinstance(kernel, str):
+        return kernels_of(device, dtype).get_function(kernel)
+    return kernels_of(device, dtype, kernel).get_function(kernel.name)

@@ -11,10 +11,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnet import (
+    L2,
+    SGD,
+    Adagrad,
+    Adam,
+    LinearActivation,
+    ReLUActivation,
+    RMSProp,
+    SigmoidActivation,
+    TanhActivation,
+)
 from xpnet.backends import ops
-from xpnet.backends.cpu import kernels, losses, random, sparse, updates
+from xpnet.backends.cpu import formulas, kernels, losses, random, sparse
 from xpnet.backends.cpu.engine import Engine
 from xpnet.backends.cpu.program import ROWS_OF_BATCH, Memory, Program
+from xpnet.common.traceable import formula_of, listing_of
+from xpnet.optimizers import ruled
+from xpnet.training.steps.translation import (
+    listing_of_penalty,
+    listings_of_activation,
+    numbers_in,
+)
+
+from .operations import EPSILON, RATE
 
 BUILDERS: dict[str, Callable[..., dict[int, "Place"]]] = {}
 """For each operation, a function that adds its instructions to a :class:`Kit`.
@@ -151,7 +171,7 @@ def _matmul(kit, a, b):
 def _affine(kit, x, w, b):
     out = kit.space(len(x), len(b))
     kit.gemm((ROWS_OF_BATCH, len(b), len(w)), kit.put(x), kit.put(w), out)
-    kit.add(kernels.add_bias, len(b), *out[:2], kit.put(b).offset)
+    _activate(kit, LinearActivation(), out, b)
     return {0: out}
 
 
@@ -159,7 +179,7 @@ def _affine(kit, x, w, b):
 def _sparse_affine(kit, x, w, b):
     out, flat = kit.space(x.shape[0], len(b)), kit.put(w.reshape(-1))
     kit.add(sparse.sparse_product, len(b), *out[:2], flat.offset, *_addresses(kit, x))
-    kit.add(kernels.add_bias, len(b), *out[:2], kit.put(b).offset)
+    _activate(kit, LinearActivation(), out, b)
     return {0: out}
 
 
@@ -176,42 +196,50 @@ def _addresses(kit, x):
     return [array.ctypes.data for array in kit.kept]
 
 
+def _activate(kit, activation, z, b):
+    kept = kit.space(*z.shape)
+    alone, both, back = listings_of_activation(activation, b.dtype.name)
+    listing = both if back is None else alone
+    numbers = numbers_in(activation, listing)
+    kernel = formulas.activation(listing)
+    kit.add(kernel, len(b), *z[:2], kit.put(b).offset, *kept[:2], *numbers)
+
+
 @builder("column_sum")
 def _column_sum(kit, x):
-    e, out = kit.put(x), kit.space(x.shape[1])
-    kit.add(kernels.sum_columns, x.shape[1], *e[:2], 0, 0, out.offset, 0.0)
-    return {0: out}
+    return {0: _back(LinearActivation())(kit, x, x)[1]}
 
 
-def _forward(kernel):
+def _forward(activation):
     def build(kit, z, b):
-        out, kept = kit.put(z), kit.space(*z.shape)
-        kit.add(kernel, len(b), *out[:2], kit.put(b).offset, 1.0, *kept[:2])
+        out = kit.put(z)
+        _activate(kit, activation, out, b)
         return {0: out}
 
     return build
 
 
-BUILDERS["bias and ReLU"] = _forward(kernels.relu)
-BUILDERS["bias and tanh"] = _forward(kernels.tanh_)
+BUILDERS["bias and ReLU"] = _forward(ReLUActivation())
+BUILDERS["bias and tanh"] = _forward(TanhActivation())
 
 
 @builder("rowwise")
 def _sigmoid(kit, x, function):
-    return _forward(kernels.sigmoid)(kit, x, np.zeros(x.shape[1], x.dtype))
+    return _forward(SigmoidActivation())(kit, x, np.zeros(x.shape[1], x.dtype))
 
 
-def _back(kernel):
+def _back(activation):
     def build(kit, e, a):
         error, out = kit.put(e), kit.space(e.shape[1])
-        kit.add(kernel, e.shape[1], *error[:2], *kit.put(a)[:2], out.offset, 0.0)
+        kernel = formulas.back(listings_of_activation(activation, e.dtype.name)[2])
+        kit.add(kernel, e.shape[1], *error[:2], *kit.put(a)[:2], out.offset)
         return {0: error, 1: out}
 
     return build
 
 
-BUILDERS["ReLU, back"] = _back(kernels.back_relu)
-BUILDERS["tanh, back"] = _back(kernels.back_tanh)
+BUILDERS["ReLU, back"] = _back(ReLUActivation())
+BUILDERS["tanh, back"] = _back(TanhActivation())
 
 
 @builder("softmax_cross_entropy")
@@ -233,30 +261,32 @@ def _dropout_mask(kit, like, rate, key, counter):
     return {0: out}
 
 
-@builder("penalized")
-def _penalized(kit, g, w, l1, l2):
-    out = kit.put(g)
-    numbers = float(l1), float(l2), False, 0, False  # no sample's, and not reported
-    kit.add(updates.penalize, len(w), out.offset, kit.put(w).offset, *numbers)
+@builder("L2, derivative")
+def _penalized(kit, g, w):
+    out, cost = kit.put(g), L2(0.01)
+    listing = listing_of_penalty(cost, w.dtype.name)
+    shared = False, 0, 0, 0, False  # no sample's, and not reported
+    kernel = formulas.penalty(listing)
+    kit.add(kernel, len(w), out.offset, kit.put(w).offset, *shared, *numbers_in(cost, listing))
     return {0: out}
 
 
-def _update(kernel, n_states, settings):
-    def build(kit, w, g, *others):
-        states, (rate, *numbers) = others[:n_states], others[n_states:]
+def _update(optimizer):
+    def build(kit, w, g, *states):
+        names = ("w", "g", *optimizer.state_names)
+        formula = formula_of(optimizer, ruled, names, w.dtype.name, ("rate", "t"))
+        listing = listing_of(formula)
         places = [kit.put(array) for array in (w, g, *states)]
-        kit.learning_rate = rate
-        kit.n_updates, numbers = settings(numbers)
-        offsets = [*(place.offset for place in places), 0][:4]
-        kit.add(kernel, len(w), *offsets, *(numbers + [0.0] * 4)[:5])
+        kit.learning_rate, kit.n_updates = RATE, 9
+        offsets = [place.offset for place in places]
+        kernel = formulas.update(listing)
+        kit.add(kernel, len(w), *offsets, *numbers_in(optimizer, listing))
         return dict(enumerate([places[0], *places[2:]]))
 
     return build
 
 
-BUILDERS["sgd"] = _update(updates.sgd, 1, lambda numbers: (0, [numbers[0], 1.0 - numbers[1]]))
-BUILDERS["rmsprop"] = _update(updates.rmsprop, 1, lambda numbers: (0, numbers))
-BUILDERS["adagrad"] = _update(updates.adagrad, 1, lambda numbers: (0, numbers * 2))
-BUILDERS["adam"] = _update(
-    updates.adam, 2, lambda numbers: (numbers[3] - 1, [*numbers[:3], 0.0, 1.0])
-)
+BUILDERS["sgd"] = _update(SGD(RATE, 0.9))
+BUILDERS["rmsprop"] = _update(RMSProp(RATE, epsilon=EPSILON))
+BUILDERS["adagrad"] = _update(Adagrad(RATE, epsilon=EPSILON))
+BUILDERS["adam"] = _update(Adam(RATE, epsilon=EPSILON))

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from xpnet import ReLUActivation, TanhActivation
+from xpnet import L2, SGD, Adagrad, Adam, Optimizer, ReLUActivation, RMSProp, TanhActivation
 from xpnet.activations import ActivationLayer
 from xpnet.backends import ops
+from xpnet.common.traceable import apply
+from xpnet.optimizers import ruled
+from xpnet.regularizers import ElementwisePenalty
 
 EPSILON, RATE = 1e-8, 1e-3
 
@@ -71,8 +74,9 @@ class Operation(NamedTuple):
     of : str, optional
         Its name in :mod:`xpnet.backends.ops`; by default that in the table.
     definition : function, optional
-        By default that of :mod:`xpnet.backends.ops`. What has another has no operation there, only
-        compiled kernels.
+        By default that of :mod:`xpnet.backends.ops`. What has another has no operation there.
+    formula : function, optional
+        Of what has no operation there: the NumPy version that is written from its formula.
     out : function ``Size -> shape`` or None
         Of the result; None writes it over the first argument, as optimizers do, where the
         operation takes an ``out``.
@@ -90,6 +94,7 @@ class Operation(NamedTuple):
     plain: Callable[..., Any]
     of: str | None = None
     definition: Callable[..., Any] | None = None
+    formula: Callable[..., Any] | None = None
     out: Callable[[Size], tuple[int, ...]] | None = None
     moved: Callable[[Size], int] | None = None
     flops: Callable[[Size], int] | None = None
@@ -97,12 +102,42 @@ class Operation(NamedTuple):
     sizes: tuple[Size, ...] = ()
 
 
-def update(states: int, numbers: tuple[Any, ...], plain: Callable[..., Any]) -> Operation:
-    """Return the row of an optimizer with this number of state arrays besides w and g."""
+def update(optimizer: Optimizer, plain: Callable[..., Any]) -> Operation:
+    """Return the row of an optimizer's rule, at update 10."""
+    names = optimizer.state_names
+
+    def definition(w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> tuple[np.ndarray, ...]:
+        return optimizer.rule(w, g, *state, rate=RATE, t=10.0)
+
+    def formula(
+        w: np.ndarray, g: np.ndarray, *state: np.ndarray, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, ...]:
+        arrays = dict(zip(("w", "g", *names), (w, g, *state), strict=True))
+        outs = (np.empty_like(w) if out is None else out, *state)
+        numbers = {"rate": RATE, "t": 10.0}
+        return apply(optimizer, ruled, arrays, numbers, outs, ("w", *names))
+
     return Operation(
-        lambda size, new: (*(new(size.parameters) for _ in range(2 + states)), *numbers),
+        lambda size, new: tuple(new(size.parameters) for _ in range(2 + len(names))),
         plain,
-        moved=lambda size: (3 + 2 * states) * size.parameters,  # w and states twice, g once
+        definition=definition,
+        formula=formula,
+        moved=lambda size: (3 + 2 * len(names)) * size.parameters,  # w and states twice, g once
+    )
+
+
+def penalty(regularizer: ElementwisePenalty, plain: Callable[..., Any]) -> Operation:
+    """Return the row of a penalty's derivative, added to the gradient."""
+
+    def formula(g: np.ndarray, w: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        return regularizer.add_to(g, w, out=out)
+
+    return Operation(
+        lambda size, new: (new(size.parameters), new(size.parameters)),
+        plain,
+        definition=lambda g, w, out=None: g + regularizer.derivative(w),
+        formula=formula,
+        moved=lambda size: 3 * size.parameters,
     )
 
 
@@ -135,25 +170,25 @@ def _with_sum(error):
     return error, error.sum(axis=0)
 
 
-def plain_sgd(w, g, v, rate, momentum, dampening, nesterov):
-    v = momentum * v + (1 - dampening) * g
-    return w - rate * v, v
+def plain_sgd(w, g, v):
+    v = 0.9 * v + g
+    return w - RATE * v, v
 
 
-def plain_rmsprop(w, g, s, rate, rho, epsilon):
-    s = rho * s + (1 - rho) * g**2
-    return w - rate * g / (np.sqrt(s) + epsilon), s
+def plain_rmsprop(w, g, s):
+    s = 0.9 * s + 0.1 * g**2
+    return w - RATE * g / (np.sqrt(s) + EPSILON), s
 
 
-def plain_adagrad(w, g, s, rate, epsilon):
+def plain_adagrad(w, g, s):
     s = s + g**2
-    return w - rate * g / (np.sqrt(s) + epsilon), s
+    return w - RATE * g / (np.sqrt(s) + EPSILON), s
 
 
-def plain_adam(w, g, m, v, rate, beta_1, beta_2, epsilon, t):
-    m = beta_1 * m + (1 - beta_1) * g
-    v = beta_2 * v + (1 - beta_2) * g**2
-    return w - rate * (m / (1 - beta_1**t)) / (np.sqrt(v / (1 - beta_2**t)) + epsilon), m, v
+def plain_adam(w, g, m, v):
+    m = 0.9 * m + 0.1 * g
+    v = 0.999 * v + 0.001 * g**2
+    return w - RATE * (m / (1 - 0.9**10)) / (np.sqrt(v / (1 - 0.999**10)) + EPSILON), m, v
 
 
 def plain_softmax_cross_entropy(z, labels):
@@ -267,17 +302,13 @@ ROWS = {
         np.clip,
         moved=lambda size: 2 * size.parameters,
     ),
-    "penalized": Operation(
-        lambda size, new: (new(size.parameters), new(size.parameters), 0.0, 0.01),
-        lambda g, w, l1, l2: g + l1 * np.sign(w) + 2 * l2 * w,
-        moved=lambda size: 3 * size.parameters,
-    ),
+    "L2, derivative": penalty(L2(0.01), lambda g, w: g + 0.02 * w),
     "bias and ReLU": forward(ReLUActivation(), lambda z, b: np.maximum(z + b, 0)),
     "bias and tanh": forward(TanhActivation(), lambda z, b: np.tanh(z + b)),
     "ReLU, back": back(ReLUActivation(), lambda e, a: _with_sum(e * (a > 0))),
     "tanh, back": back(TanhActivation(), lambda e, a: _with_sum(e * (1 - a**2))),
-    "sgd": update(1, (RATE, 0.9, 0.0, False), plain_sgd),
-    "rmsprop": update(1, (RATE, 0.9, EPSILON), plain_rmsprop),
-    "adagrad": update(1, (RATE, EPSILON), plain_adagrad),
-    "adam": update(2, (RATE, 0.9, 0.999, EPSILON, 10), plain_adam),
+    "sgd": update(SGD(RATE, 0.9), plain_sgd),
+    "rmsprop": update(RMSProp(RATE, epsilon=EPSILON), plain_rmsprop),
+    "adagrad": update(Adagrad(RATE, epsilon=EPSILON), plain_adagrad),
+    "adam": update(Adam(RATE, epsilon=EPSILON), plain_adam),
 }

@@ -21,8 +21,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xpnet.backends.cuda.kernels import SIGNATURES, SOURCE
+from xpnet.backends.cuda.kernels import SIGNATURES, source
 
+SOURCE = source()
 HEADER = Path(__file__).with_name("simt.h")
 COMPILER = "g++"
 
@@ -172,7 +173,7 @@ def cache_folder() -> Path:
     return folder
 
 
-def _compiled(source: Path | str, code: str, flags: Sequence[str], result: str) -> Path:
+def _compiled(source: str, code: str, flags: Sequence[str], result: str) -> Path:
     """Return the path of what g++ makes of the kernels with some code behind them.
 
     It is made once for the same input, also when several processes want it at the same time.
@@ -180,19 +181,15 @@ def _compiled(source: Path | str, code: str, flags: Sequence[str], result: str) 
     if not compiler_version():
         raise EmulationError("no g++ on this machine")
     flags = (*FLAGS, *flags)
-    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-    place = str(source.resolve()) if isinstance(source, Path) else ""
-    parts = (compiler_version(), HEADER.read_text(encoding="utf-8"), text, place, code, *flags)
+    parts = (compiler_version(), HEADER.read_text(encoding="utf-8"), source, code, *flags)
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     final = cache_folder() / key
     if (final / result).exists():
         return final / result
     with tempfile.TemporaryDirectory(dir=cache_folder()) as name:
         folder = Path(name)
-        if not place:
-            (folder / "kernels.cu").write_text(text, encoding="utf-8")
-        lines = (f'#include "{place or "kernels.cu"}"', code)
-        (folder / "code.cpp").write_text("\n".join(lines), encoding="utf-8")
+        (folder / "kernels.cu").write_text(source, encoding="utf-8")
+        (folder / "code.cpp").write_text(f'#include "kernels.cu"\n{code}', encoding="utf-8")
         command = [COMPILER, *flags, "-include", str(HEADER), "code.cpp", "-o", result]
         done = subprocess.run(
             command, cwd=folder, env=os.environ | {"LC_ALL": "C"}, capture_output=True, text=True
@@ -302,7 +299,7 @@ class Emulator:
     real
         What ``REAL`` is in them: ``"float32"`` or ``"float64"``.
     source
-        The file with the kernels, or their text.
+        The text of the kernels.
     signatures
         The letters of each kernel's arguments, as in ``xpnet.backends.cuda.kernels``.
 
@@ -319,7 +316,7 @@ class Emulator:
         self,
         real: str = "float32",
         *,
-        source: Path | str = SOURCE,
+        source: str = SOURCE,
         signatures: Mapping[str, str] = SIGNATURES,
     ) -> None:
         self.real = real
@@ -374,11 +371,10 @@ class Emulator:
             raise EmulationError(error.decode())
 
 
-def _agreed(source: Path | str, signatures: Mapping[str, str]) -> dict[str, list[Parameter]]:
-    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-    if found := differences(text, signatures):
+def _agreed(source: str, signatures: Mapping[str, str]) -> dict[str, list[Parameter]]:
+    if found := differences(source, signatures):
         raise ValueError("; ".join(found))
-    return parameter_lists(text)
+    return parameter_lists(source)
 
 
 # ---- sanitizers
@@ -407,7 +403,7 @@ def run_program(
     sanitizer: str,
     *arguments: str,
     real: str = "float32",
-    source: Path | str = SOURCE,
+    source: str = SOURCE,
     signatures: Mapping[str, str] = SIGNATURES,
     timeout: float = 120,
 ) -> Outcome:
@@ -466,7 +462,7 @@ def sanitized(
     sanitizer: str,
     *,
     real: str = "float32",
-    source: Path | str = SOURCE,
+    source: str = SOURCE,
     signatures: Mapping[str, str] = SIGNATURES,
     timeout: float = 120,
 ) -> Outcome:

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from .emulator import Emulator
+from .written import emulator_of
 
 
 class EmulatedMachine:
@@ -17,7 +18,6 @@ class EmulatedMachine:
 
     def __init__(self, dtype, precision="float32"):
         self.dtype = np.dtype(dtype)
-        self.epsilon = float(np.finfo(self.dtype).eps)
         self.scales_loss = precision == "float16"
         self.nbytes = 0
         self.counts = Counter()
@@ -53,11 +53,15 @@ class EmulatedMachine:
         self._count("copy")
         return np.concatenate(parts)
 
-    def kernel(self, name, grid, block, *arguments):
+    def kernel(self, kernel, grid, block, *arguments):
+        is_fixed = isinstance(kernel, str)
+        name = kernel if is_fixed else kernel.name
+        emulator = self._emulator if is_fixed else emulator_of(kernel, self.dtype.name)
+
         def call():
             self.counts["kernel"] += not self._recording
             if not self._recording:
-                self._emulator.launch(name, grid, block, *arguments)
+                emulator.launch(name, grid, block, *arguments)
 
         return call
 

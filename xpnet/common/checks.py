@@ -276,8 +276,9 @@ def find(
     base: type[T],
     names: Mapping[str, type[T]],
     make: Callable[[type[T]], T] = lambda cls: cls(),
+    of_function: Callable[[Any], T] | None = None,
 ) -> T:
-    """Return an instance of ``base`` from an instance, a class or a name.
+    """Return an instance of ``base`` from an instance, a class, a name or a function.
 
     Parameters
     ----------
@@ -292,6 +293,8 @@ def find(
         The known names.
     make : function, optional
         Returns an instance of a class; by default calls it without arguments.
+    of_function : function, optional
+        Returns an instance made of a plain function; by default functions are refused.
 
     Raises
     ------
@@ -310,6 +313,8 @@ def find(
         given = known[_plain(given)]
     if isinstance(given, type) and issubclass(given, base):
         return make(given)
+    if of_function is not None and callable(given) and not isinstance(given, type):
+        return of_function(given)
     raise TypeError(
         f"{kind}={shown(given)}: expected a name ({', '.join(sorted(names))}), "
         f"a subclass of {base.__name__} or an instance of one"

@@ -6,11 +6,12 @@ as good as the library's.
 """
 
 from collections.abc import Callable, Hashable
-from functools import cache, lru_cache
-from inspect import signature
+from functools import cache
+from inspect import getattr_static, signature
 from typing import Any, ClassVar
 
-from ..backends import Array
+from ..backends import Array, is_array
+from ..backends._errors import shown
 from ..backends.formula import (
     Expression,
     Formula,
@@ -37,6 +38,8 @@ class Traceable:
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
+    _checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
+    """For settings that may be set later: the function that returns the checked value."""
     formula_names: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -48,12 +51,39 @@ class Traceable:
         """
         super().__init_subclass__(**options)
         nearest = len(cls.__mro__)
+        base = next(each for each in cls.__mro__ if "formula_names" in vars(each))
         for name in cls.formula_names:
-            places = [k for k, each in enumerate(cls.__mro__) if name in vars(each)]
-            if places and places[0] <= nearest:
-                nearest = places[0]
-            elif len(places) > 1:
-                setattr(cls, name, vars(cls.__mro__[places[-1]])[name])
+            place = next((k for k, each in enumerate(cls.__mro__) if name in vars(each)), nearest)
+            if place > nearest and cls.__mro__[place] is not base:
+                setattr(cls, name, getattr_static(base, name))
+            nearest = min(nearest, place)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a setting is checked as in the constructor."""
+        check = self._checks.get(name)
+        super().__setattr__(name, value if check is None else check(name, value))
+
+
+def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
+    """Return what a user's function gives for arrays, or for symbols.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is not an array of their shape, e.g. a mean.
+    """
+    result = function(*arrays)
+    if isinstance(arrays[0], Expression):
+        return result
+    shape, name = arrays[-1].shape, getattr(function, "__name__", repr(function))
+    if not is_array(result):
+        raise TypeError(f"{name} returned {shown(result)}: expected an array of shape {shape}")
+    if result.shape != shape:
+        raise ValueError(
+            f"{name} returned an array of shape {result.shape}: expected {shape}, a value for each "
+            "number, without a sum or a mean"
+        )
+    return result
 
 
 Outputs = Callable[..., Any]
@@ -171,16 +201,19 @@ def _slope_function(method: str, by: int) -> Outputs:
     return function
 
 
-@lru_cache(maxsize=256)
 def listing_of(formula: Formula, *outputs: int) -> Listing:
-    """Return a formula, or some of its outputs, as a program for compilers.
+    """Return a formula, or some of its outputs, as a program for compilers."""
+    key = formula.structure, outputs
+    found = _listings.get(key)
+    if found is None:
+        if len(_listings) > _MOST_KEPT:
+            _listings.clear()
+        chosen = tuple(formula.outputs[k] for k in outputs) or formula.outputs
+        found = _listings[key] = listing(Formula(formula.inputs, chosen))
+    return found
 
-    Inputs that are not in use are left out if only some of the outputs are asked for.
-    """
-    if not outputs:
-        return listing(formula)
-    chosen = tuple(formula.outputs[k] for k in outputs)
-    return listing(Formula(formula.inputs, chosen))
+
+_listings: dict[Hashable, Listing] = {}
 
 
 def apply(

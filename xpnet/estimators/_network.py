@@ -7,19 +7,18 @@ outputs (:func:`apply_output_activation`).
 import copy
 import operator
 from collections.abc import Callable, Sequence
+from inspect import Parameter, signature
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from ..activations import ACTIVATIONS as NAMED
 from ..activations import (
     ActivationLayer,
-    LeakyReLUActivation,
-    LinearActivation,
-    ReLU6Activation,
-    ReLUActivation,
-    SigmoidActivation,
-    TanhActivation,
+    FunctionActivation,
+    LogSoftmaxActivation,
+    SoftmaxActivation,
 )
 from ..backends import Array, array_namespace, is_array, move, ops, to_host
 from ..common.checks import room_for
@@ -32,12 +31,9 @@ from ..regularizers import L1L2
 from ..schedules import Schedule
 
 ACTIVATIONS: dict[str, type[ActivationLayer]] = {
-    "identity": LinearActivation,
-    "logistic": SigmoidActivation,
-    "tanh": TanhActivation,
-    "relu": ReLUActivation,
-    "leaky_relu": LeakyReLUActivation,
-    "relu6": ReLU6Activation,
+    name: kind
+    for name, kind in NAMED.items()
+    if not issubclass(kind, (SoftmaxActivation, LogSoftmaxActivation))  # for the end of a network
 }
 
 _ALMOST_1 = float(np.nextafter(1.0, 0.0))
@@ -153,14 +149,28 @@ def _activation(given: Any, k: int, n_hidden: int) -> ActivationLayer | None:
         if chosen not in ACTIVATIONS:
             raise ValueError(f"activation {chosen!r}: expected one of {', '.join(ACTIVATIONS)}")
         return None if chosen == "identity" else ACTIVATIONS[chosen]()
-    made = chosen() if callable(chosen) and not isinstance(chosen, ActivationLayer) else chosen
+    made = chosen
+    if callable(chosen) and not isinstance(chosen, ActivationLayer):
+        made = FunctionActivation(chosen) if _takes_an_array(chosen) else chosen()
     if not isinstance(made, ActivationLayer):
         raise ValueError(
             f"activation {chosen!r}: expected a name ({', '.join(ACTIVATIONS)}), a subclass of "
-            "ActivationLayer, or a function that returns an instance of one"
+            "ActivationLayer, a function that returns an instance of one, or a function of an array"
         )
     # Layers and networks must not share an instance.
     return copy.copy(made) if made is chosen else made
+
+
+def _takes_an_array(function: Callable[..., Any]) -> bool:
+    """Whether a function needs an argument, unlike one that makes an activation."""
+    if isinstance(function, type):
+        return False
+    try:
+        given = signature(function).parameters.values()
+    except ValueError:  # some functions in C, e.g. NumPy's
+        return True
+    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return any(each.kind in positional and each.default is Parameter.empty for each in given)
 
 
 def draw_weights(

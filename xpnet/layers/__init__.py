@@ -11,5 +11,13 @@ from .batch_normalization import BatchNormalization
 from .dense import DenseLayer
 from .dropout import Dropout
 from .normalization import Normalization
+from .prelu import PReLULayer
 
-__all__ = ["BatchNormalization", "DenseLayer", "Dropout", "Layer", "Normalization"]
+__all__ = [
+    "BatchNormalization",
+    "DenseLayer",
+    "Dropout",
+    "Layer",
+    "Normalization",
+    "PReLULayer",
+]

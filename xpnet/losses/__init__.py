@@ -19,30 +19,60 @@ from .classes import (
     NegativeLogLikelihood,
     SoftmaxCrossEntropy,
 )
-from .values import MeanSquaredError, PoissonLoss
+from .deviances import GammaLoss, PoissonLoss, TweedieLoss
+from .divergence import KLDivergence
+from .focal import BinaryFocalLoss, FocalLoss
+from .function import FunctionLoss
+from .margin import HingeLoss, SquaredHingeLoss
+from .quantile import QuantileLoss
+from .regression import HuberLoss, LogCoshLoss, MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
     "LOSSES",
     "BinaryCrossEntropy",
+    "BinaryFocalLoss",
     "CategoricalCrossEntropy",
     "ClassLoss",
     "ClassWeightedLoss",
     "ElementwiseLoss",
+    "FocalLoss",
+    "FunctionLoss",
+    "GammaLoss",
+    "HingeLoss",
+    "HuberLoss",
+    "KLDivergence",
+    "LogCoshLoss",
     "LossFunction",
+    "MeanAbsoluteError",
     "MeanLoss",
     "MeanSquaredError",
     "NegativeLogLikelihood",
     "PoissonLoss",
+    "QuantileLoss",
     "SoftmaxCrossEntropy",
+    "SquaredHingeLoss",
+    "TweedieLoss",
 ]
 
 LOSSES: dict[str, type[LossFunction]] = {
     "mse": MeanSquaredError,
     "mean_squared_error": MeanSquaredError,
-    "binary_cross_entropy": BinaryCrossEntropy,
+    "mae": MeanAbsoluteError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "huber": HuberLoss,
+    "log_cosh": LogCoshLoss,
+    "quantile": QuantileLoss,
     "poisson": PoissonLoss,
+    "gamma": GammaLoss,
+    "tweedie": TweedieLoss,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "binary_focal": BinaryFocalLoss,
+    "hinge": HingeLoss,
+    "squared_hinge": SquaredHingeLoss,
     "categorical_cross_entropy": CategoricalCrossEntropy,
     "softmax_cross_entropy": SoftmaxCrossEntropy,
     "nll": NegativeLogLikelihood,
     "negative_log_likelihood": NegativeLogLikelihood,
+    "focal": FocalLoss,
+    "kl_divergence": KLDivergence,
 }

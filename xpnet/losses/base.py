@@ -23,8 +23,11 @@ class LossFunction(Readable, ABC):
         What to do if the outputs are of another kind, for the error message.
     targets : str or None
         The kind of targets: ``"values"`` (numbers, one per output), ``"probabilities"`` (the same,
-        in [0, 1]), ``"counts"`` (the same, 0 or more) or ``"classes"`` (indices from 0 or one-hot
-        rows). With None, targets are not checked.
+        in [0, 1]), ``"binary"`` (0 or 1), ``"counts"`` (0 or more), ``"positive"`` (above 0),
+        ``"classes"`` (indices from 0 or one-hot rows) or ``"distributions"`` (rows that sum to 1).
+        With None, targets are not checked.
+    repeats_targets : bool
+        Whether several outputs have the same target, so that targets may be one column.
     makes_weights : bool
         Whether samples get weights even if the data have none.
     state_names : tuple of str
@@ -40,6 +43,7 @@ class LossFunction(Readable, ABC):
     targets: ClassVar[str | None] = None
     state_names: ClassVar[tuple[str, ...]] = ()
     makes_weights: bool = False
+    repeats_targets: bool = False
     decision_threshold: float = 0.5
     greater_is_better: ClassVar[bool] = False
 
@@ -177,8 +181,11 @@ class MeanLoss(LossFunction):
         one_column = y_true.shape in ((n,), (n, 1))
         if self.targets == "classes" and one_column and n_outputs > 1:
             return self.one_hot(y_true, y_pred)
-        if one_column and n_outputs == 1:
-            y_true = array_namespace(y_true).reshape(y_true, (n, 1))
+        if one_column and (n_outputs == 1 or self.repeats_targets):
+            xp = array_namespace(y_true)
+            y_true = xp.reshape(y_true, (n, 1))
+            if n_outputs > 1:
+                y_true = xp.broadcast_to(y_true, y_pred.shape)
         if y_true.shape != y_pred.shape:
             raise ValueError(
                 f"{type(self).__name__} got targets of shape {y_true.shape} for outputs of shape "
@@ -226,7 +233,8 @@ class MeanLoss(LossFunction):
         return weight / xp.where(total > 0, total, 1.0)
 
     def _expected(self, n: int, n_outputs: int) -> str:
-        shapes = f"({n},) or ({n}, 1)" if n_outputs == 1 else f"({n}, {n_outputs})"
+        one = n_outputs == 1 or self.repeats_targets
+        shapes = f"({n},) or ({n}, 1)" if one else f"({n}, {n_outputs})"
         if self.targets == "classes" and n_outputs > 1:
             return f"({n},), class indices, or {shapes}, one-hot rows"
         return shapes

@@ -2,9 +2,11 @@
 
 import copy
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+from ..activations import FunctionActivation
 from ..backends import Array, Backend, array_namespace, is_array, move_state, resolve
 from ..backends._errors import shown
 from ..common.overrides import remember
@@ -162,13 +164,14 @@ class Model(Versioned):
 
     # ---- building
 
-    def add(self, layer: Layer) -> Self:
+    def add(self, layer: Layer | Callable[[Array], Array]) -> Self:
         """Append a layer, and initialise its parameters.
 
         Parameters
         ----------
-        layer : Layer
-            The first layer needs an input shape.
+        layer : Layer or function
+            The first layer needs an input shape. A function of an array is an activation; see
+            :class:`~xpnet.activations.FunctionActivation`.
 
         Returns
         -------
@@ -183,6 +186,8 @@ class Model(Versioned):
             The layer has no input shape, or one that does not fit, or is already in a network.
         """
         given: Any = layer
+        if callable(given) and not isinstance(given, (Layer, type)):
+            given = layer = FunctionActivation(given)
         if not isinstance(given, Layer):
             hint = f": write {given.__name__}(...)" if isinstance(given, type) else ""
             raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")

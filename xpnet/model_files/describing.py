@@ -144,6 +144,11 @@ def describe(thing: Any, name: str, tensors: Tensors) -> dict[str, Any]:
         state = argument in getattr(thing, "state_names", ()) and is_array(value)
         if state and parameter.default is not Parameter.empty:
             continue  # it is among the tensors of the state
+        if argument == "function" and (instead := getattr(type(thing), "instead", None)):
+            raise TypeError(
+                f"a network with the plain function {shown(getattr(value, '__name__', value))} as "
+                f"one of its parts cannot be saved: {instead}, in a module of your own"
+            )
         what = f"{type(thing).__name__}'s argument {argument!r}"
         arguments[argument] = encode(
             to_host(value) if state else value,

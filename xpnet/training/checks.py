@@ -97,7 +97,7 @@ def warn_of_lost_targets(
     dataset: Dataset, loss: LossFunction, dtype: str, unit: Unit | None
 ) -> None:
     """Warn if the type of the predictions has too few digits to tell the targets apart."""
-    if dataset.y is None or loss.targets in ("classes", "probabilities"):
+    if dataset.y is None or loss.targets in ("classes", "probabilities", "binary", "distributions"):
         return
     dtype = dtype if unit is None else "float64"
     lost = lost_digits(dataset.y, dtype)
@@ -148,7 +148,7 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any)
         )
     loss.check_outputs(last.output_shape()[0])
     one_class = isinstance(metric, Metric) and metric.one_class_per_sample
-    if one_class and loss.targets == "probabilities" and last.output_shape()[0] > 1:
+    if one_class and loss.targets in ("probabilities", "binary") and last.output_shape()[0] > 1:
         raise ValueError(
             f"metric {metric.name!r} expects one class for each sample, but {type(loss).__name__} "
             f"takes {last.output_shape()[0]} outputs as that many yes-or-no answers: use "
@@ -202,26 +202,43 @@ def prepare_targets(
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
     if loss.targets == "classes" and column:
         return class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
-    if column and n_outputs == 1:
-        host = host.reshape(n, 1)
+    if loss.repeats_targets and not column:
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}: {name} expects one column of targets, which all "
+            f"{n_outputs} outputs share"
+        )
+    if column and (n_outputs == 1 or loss.repeats_targets):
+        host = np.repeat(host.reshape(n, 1), n_outputs, axis=1)
     if host.shape != (n, n_outputs):
         hint = ": to make such rows from class indices, write one_hot(y)" if column else ""
         raise ValueError(
             f"y has shape {tuple(y.shape)}, but the network has {n_outputs} outputs: {name} "
             f"expects shape ({n}, {n_outputs}){hint}"
         )
-    if loss.targets in ("classes", "probabilities") and not np.all((host >= 0) & (host <= 1)):
-        low, high = host.min(), host.max()
-        raise ValueError(f"y goes from {low} to {high}: {name} expects numbers from 0 to 1")
-    if loss.targets == "classes" and not np.allclose(host.sum(axis=1), 1.0, atol=1e-4):
-        raise ValueError(f"y has rows that do not sum to 1: {name} expects one-hot rows")
-    if loss.targets == "counts" and np.any(host < 0):
-        raise ValueError(f"y has the number {host.min()}: {name} expects counts, 0 or more")
-    if loss.targets in ("values", "counts"):
+    _check_range(host, loss)
+    if loss.targets in ("values", "counts", "positive"):
         check_classes(host, metric)
     if unit is not None:
         return standardised(host, unit)
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
+
+
+def _check_range(y: np.ndarray, loss: LossFunction) -> None:
+    """Refuse targets that the loss is not for; ``y`` has a column for each output."""
+    name, kind = type(loss).__name__, loss.targets
+    shares = kind in ("classes", "distributions")
+    if (shares or kind == "probabilities") and not np.all((y >= 0) & (y <= 1)):
+        raise ValueError(f"y goes from {y.min()} to {y.max()}: {name} expects numbers from 0 to 1")
+    if shares and not np.allclose(y.sum(axis=1), 1.0, atol=1e-4):
+        rows = "one-hot rows" if kind == "classes" else "distributions"
+        raise ValueError(f"y has rows that do not sum to 1: {name} expects {rows}")
+    if kind == "binary" and (other := y[(y != 0) & (y != 1)]).size:
+        hint = ". To make these of -1 and 1, write (y + 1) / 2" if np.all(abs(y) == 1) else ""
+        raise ValueError(f"y has the number {other[0]}: {name} expects 0 (no) and 1 (yes){hint}")
+    if kind == "counts" and np.any(y < 0):
+        raise ValueError(f"y has the number {y.min()}: {name} expects counts, 0 or more")
+    if kind == "positive" and not np.all(y > 0):
+        raise ValueError(f"y has the number {y.min()}: {name} expects numbers above 0")
 
 
 _KINDS = {

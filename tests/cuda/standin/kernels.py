@@ -4,20 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from ..emulator import Emulator
+from xpnet.backends.cuda.kernels import Kernel, source
+
+from ..emulator import Emulator, parameter_lists
+from ..written import emulator_of
 from . import queues
 from .calls import opened
 
 
 class RawModule:
-    """CuPy's class of that name, for ``kernels.cu`` alone."""
+    """CuPy's class of that name, for the kernels of this package alone."""
 
     takes_host_arrays = False
 
     def __init__(self, code: str, options: tuple[str, ...] = ()) -> None:
         (real,) = (option.removeprefix("-DREAL=") for option in options if "REAL" in option)
-        self._emulator = Emulator({"float": "float32", "double": "float64"}[real])
-        assert "KERNEL adam(" in code
+        self._emulator = _emulator(code, {"float": "float32", "double": "float64"}[real])
 
     def compile(self) -> None:
         queues.counts["compiled"] += 1
@@ -42,6 +44,17 @@ class RawModule:
             f"{value!r} has no type of its own"
         )
         return opened(value, [])
+
+
+def _emulator(code: str, real: str) -> Emulator:
+    if code == source():
+        return Emulator(real)
+    ((name, parameters),) = parameter_lists(code).items()
+    begins = f"KERNEL {name}("
+    signature = "".join(each.letter for each in parameters)
+    written = Kernel(name, signature, begins + code.partition(begins)[2])
+    assert source(written) == code
+    return emulator_of(written, real)
 
 
 class MachineModule(RawModule):

@@ -57,14 +57,16 @@ _PASSES = (
 """The methods of a network that steps by formulas call."""
 
 _OF_LOSS = frozenset([
-    "accepts", "advice", "check_outputs", "check_state", "decision_threshold", "element_derivative",
-    "element_loss", "factor", "greater_is_better", "makes_weights", "metric_weight", "most",
-    "numbers", "sample_weight", "state_names", "sums_outputs", "targets",
+    "_checks", "accepts", "advice", "check_outputs", "check_state", "decision_threshold",
+    "element_derivative", "element_loss", "factor", "greater_is_better", "makes_weights",
+    "metric_weight", "most", "numbers", "repeats_targets", "sample_weight", "state_names",
+    "sums_outputs", "targets",
 ])  # fmt: skip
 """What an elementwise loss may define itself."""
 
 _OF_ACTIVATION = frozenset([
-    "activation_function", "derivative", "derivative_of_output", "numbers", "output_kind",
+    "_checks", "activation_function", "derivative", "derivative_of_output", "numbers",
+    "output_kind",
 ])  # fmt: skip
 _OF_PENALTY = frozenset(["derivative", "element_penalty", "numbers", "per_sample"])
 _OF_OPTIMIZER = frozenset(["_checks", "numbers", "rule", "square_names", "state_names"])
@@ -159,9 +161,18 @@ def listing_of_penalty(regularizer: Any, dtype: str) -> Listing:
     return listing_of(traced(regularizer, _of_penalty, ("w",), dtype))
 
 
+def slope_of_penalty(regularizer: Any, dtype: str) -> Listing:
+    """Return the derivative of the penalty on a weight alone."""
+    return listing_of(traced(regularizer, _of_penalty, ("w",), dtype), 1)
+
+
 def listing_of_rule(model: Model) -> Listing:
     """Return the new weight and the new state."""
     optimizer = model.optimizer
+    if not _OF_STEP.isdisjoint(optimizer.numbers):
+        raise UnsupportedError(
+            f"{type(optimizer).__name__}.numbers has 'rate' or 't', which are arguments of a rule"
+        )
     states = tuple(f"s{k}" for k in range(len(optimizer.state_names)))
     inputs, dtype = ("w", "g", *states), model.backend.dtype
     formula = traced(optimizer, _of_rule, inputs, dtype, ("rate", "t"))
@@ -175,8 +186,12 @@ def listing_of_rule(model: Model) -> Listing:
 
 def numbers_in(part: Any, listing: Listing) -> list[float]:
     """Return the current values of a listing's numbers, except those of the step."""
-    of_step = ("rate", "t") if isinstance(part, Optimizer) else ()
-    return [float(getattr(part, name)) for name in listing.numbers if name not in of_step]
+    others = _OF_STEP if isinstance(part, Optimizer) else ()
+    return [float(getattr(part, name)) for name in listing.numbers if name not in others]
+
+
+_OF_STEP = frozenset(["rate", "t"])
+"""The numbers of an optimizer's rule that differ from step to step."""
 
 
 def scale_of_loss(model: Model) -> tuple[float, float]:
@@ -230,12 +245,19 @@ def _is_elementwise(layer: ActivationLayer) -> bool:
     return has_methods_of(ActivationLayer, layer, "forward_propagation", "backward_propagation")
 
 
+def listings_of_activation(
+    layer: ActivationLayer, dtype: str
+) -> tuple[Listing, Listing, Listing | None]:
+    """Return f(x), then f(x) and f'(x), then f' from the activation if there is a formula."""
+    formula = traced(layer, _of_activation, ("x", "a"), dtype)
+    back = listing_of(formula, 2) if len(formula.outputs) > 2 else None
+    return listing_of(formula, 0), listing_of(formula, 0, 1), back
+
+
 def _formulas(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | None]:
     """Return ``forward`` and ``back`` of a unit with this activation, and without dropout."""
-    formula = traced(layer, _of_activation, ("x", "a"), dtype)
-    if len(formula.outputs) == 2:
-        return listing_of(formula), None
-    return listing_of(formula, 0), listing_of(formula, 2)
+    alone, both, back = listings_of_activation(layer, dtype)
+    return (both, None) if back is None else (alone, back)
 
 
 def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
@@ -255,7 +277,7 @@ def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
             return unit
         if unit.dropout is not None or layer.key is None:
             raise UnsupportedError("Dropout after Dropout, or before it is initialised")
-        kept = listing_of(traced(unit.activation, _of_activation, ("x", "a"), dtype), 0, 1)
+        _, kept, _ = listings_of_activation(unit.activation, dtype)
         return replace(unit, dropout=layer, forward=kept, back=None)
     if isinstance(layer, BatchNormalization) and kind is BatchNormalization:
         if unit.norm is not None or unit.dropout is not None or not is_linear:
@@ -300,8 +322,3 @@ def weights_of(model: Model, y: Array, given: Array | None) -> Array | None:
         return None
     arrays = () if given is None else (backend.asarray(given, backend.dtype),)
     return ops.rowwise(y, *arrays, function=of_rows, out=backend.zeros((y.shape[0],)))
-
-
-def factor_and_most(loss: LossFunction) -> tuple[float, float]:
-    """Go: captured steps use scale_of_loss."""
-    return float(getattr(loss, "factor", 1.0)), float(getattr(loss, "most", math.inf))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ....backends import Array
+from ....backends.cuda.kernels import Kernel
 
 THREADS = 256
 """The usual number of threads in a block."""
@@ -32,18 +33,20 @@ class Calls:
         self._machine, self._rows = machine, rows
         self.calls: list[Any] = []
 
-    def _add(self, name: str, grid: tuple[int, int], block: int, *arguments: Any) -> None:
-        self.calls.append(self._machine.kernel(name, grid, block, *arguments))
+    def _add(
+        self, kernel: str | Kernel, grid: tuple[int, int], block: int, *arguments: Any
+    ) -> None:
+        self.calls.append(self._machine.kernel(kernel, grid, block, *arguments))
 
-    def _over(self, name: str, n: int, *arguments: Any) -> None:
+    def _over(self, kernel: str | Kernel, n: int, *arguments: Any) -> None:
         """Add a kernel that treats ``n`` numbers one by one."""
         blocks = min(-(-n // THREADS), MOST_BLOCKS)
-        self._add(name, (max(blocks, 1), 1), THREADS, *arguments)
+        self._add(kernel, (max(blocks, 1), 1), THREADS, *arguments)
 
-    def _over_rows(self, name: str, *arguments: Any) -> None:
+    def _over_rows(self, kernel: str | Kernel, *arguments: Any) -> None:
         """Add a kernel with a warp for each row."""
         warps = 4
-        self._add(name, (-(-self._rows // warps), 1), 32 * warps, *arguments)
+        self._add(kernel, (-(-self._rows // warps), 1), 32 * warps, *arguments)
 
     def _one_block(self, name: str, *arguments: Any) -> None:
         self._add(name, (1, 1), THREADS, *arguments)
@@ -52,10 +55,15 @@ class Calls:
         self.calls.append(self._machine.product(a, b, out, transposed))
 
     def _over_columns(
-        self, name: str, n: int, *arguments: Any, parts: int = 1, threads: int = THREADS
+        self,
+        kernel: str | Kernel,
+        n: int,
+        *arguments: Any,
+        parts: int = 1,
+        threads: int = THREADS,
     ) -> None:
         """Add a kernel with a block for every 32 columns of each part of the rows."""
-        self._add(name, (-(-n // 32), parts), threads, *arguments)
+        self._add(kernel, (-(-n // 32), parts), threads, *arguments)
 
     def _sparse_grid(self, n: int) -> tuple[tuple[int, int], int]:
         block = min(max(32, -(-n // 32) * 32), THREADS)

@@ -1,18 +1,26 @@
 """A training step for one size of batch, as a list of calls of kernels and matrix products."""
 
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 from ....activations import LogSoftmaxActivation
 from ....backends import Array
-from ....backends.cuda import kernels
-from ....losses import BinaryCrossEntropy, MeanSquaredError
+from ....backends.cuda import formulas
+from ....backends.cuda.kernels import Kernel
+from ....backends.formula import Listing
+from ....losses import ElementwiseLoss
 from ....model import Model
-from ....optimizers import SGD, Adagrad, Adam, RMSProp
-from ....regularizers import L1L2
-from ..translation import Unit, factor_and_most
+from ..translation import (
+    Unit,
+    listing_of_loss,
+    listing_of_rule,
+    numbers_in,
+    row_kernel,
+    scale_of_loss,
+    slope_of_penalty,
+)
 from .buffers import MOST_PARTS, SQUARES, Buffers, UnitArrays
 from .calls import MOST_BLOCKS, MOST_THREADS, THREADS, Calls
-from .supported import ACTIVATIONS
 
 
 class Program(Calls):
@@ -102,20 +110,24 @@ class Program(Calls):
             self._add("csr_product", *grid, *given, w, z, self._rows, n)
         else:
             self._product(self._input(k), w, self._of(z))
-        kind, number = _kind(unit)
         if unit.norm is not None:
             self._normalize(unit, arrays, b)
-        if unit.norm is None or kind != kernels.LINEAR:
-            bias = b if unit.norm is None else None
-            kept = arrays.kept if kind == kernels.SIGMOID else None
-            total = self._rows * n
-            self._over("bias_activation", total, z, bias, kept, self._rows, n, kind, number)
+        self._activate(unit, arrays, b if unit.norm is None else None)
         if unit.dropout is not None:
             place = sum(each.dropout is not None for each in self._units[:k])
             total, rate = self._rows * n, float(unit.dropout.rate)
-            before = kernels.KEPT if kind == kernels.SIGMOID else kind
             given = (z, arrays.kept, self._state, place, unit.dropout.key, total, rate)
-            self._over("dropout", -(-total // 8), *given, before, number)
+            self._over("dropout", -(-total // 8), *given)
+
+    def _activate(self, unit: Unit, arrays: UnitArrays, bias: Array | None) -> None:
+        """Add the bias, if any, and apply the activation."""
+        if bias is None and formulas.is_identity(unit.forward):
+            return
+        total = self._rows * unit.n_units
+        kept = [arrays.kept] if unit.keeps_derivative else []
+        given = (arrays.output, bias, *kept, self._rows, unit.n_units)
+        numbers = fixed(unit.activation, unit.forward)
+        self._over(formulas.activation(unit.forward), total, *given, *numbers)
 
     def _both(self, k: int) -> tuple[Array, Array]:
         return self._parameter(k, "weights"), self._parameter(k, "biases")
@@ -134,19 +146,17 @@ class Program(Calls):
         z, e = buffers.units[-1].output, buffers.units[-1].error
         given = (z, e, buffers.y, buffers.order, buffers.weights, self._state, buffers.row_losses)
         loss, hits, logarithms = model.loss, None, False
-        factor, most = factor_and_most(loss)
-        if isinstance(loss, MeanSquaredError):
-            self._over_rows("squares", *given, self._rows, n, factor)
-        elif isinstance(loss, BinaryCrossEntropy) and loss.from_logits:
-            self._over_rows("binary_logits", *given, self._rows, n, factor, most)
-        elif isinstance(loss, BinaryCrossEntropy):
-            epsilon = float(self._machine.epsilon)
-            self._over_rows("binary_probabilities", *given, self._rows, n, factor, epsilon)
+        factor, most = scale_of_loss(model)
+        if isinstance(loss, ElementwiseLoss):
+            listing = listing_of_loss(model)
+            numbers = (factor, most, *fixed(loss, listing))
+            self._over_rows(formulas.loss(listing), *given, self._rows, n, *numbers)
         else:
             hits = buffers.row_hits
             logarithms = type(model.layers[-1]) is LogSoftmaxActivation
             logs = buffers.outputs if logarithms else None
-            name = "softmax_classes" if buffers.y.ndim == 1 else "softmax_rows"
+            kind = "classes" if buffers.y.ndim == 1 else "rows"
+            name = f"{row_kernel(loss)}_{kind}"
             self._over_rows(name, *given, hits, logs, self._rows, n, most)
         if buffers.outputs is not None and not logarithms:
             total = self._rows * n
@@ -158,21 +168,18 @@ class Program(Calls):
 
     def _back(self, k: int) -> None:
         unit, arrays, buffers = self._units[k], self._buffers.units[k], self._buffers
-        n, e, (kind, number) = unit.n_units, arrays.error, _kind(unit)
-        a = arrays.output
-        if unit.keeps_derivative:
-            kind, a = kernels.KEPT, arrays.kept
-        bias = self._gradient(k, "biases")
-        if unit.norm is not None:
-            if kind != kernels.LINEAR:
-                self._back_activation(e, a, n, kind, number, None)
+        n, e, bias = unit.n_units, arrays.error, self._gradient(k, "biases")
+        if unit.norm is None:
+            self._back_activation(unit, arrays, bias)
+        else:
+            if unit.back is None or not formulas.is_one(unit.back):
+                self._back_activation(unit, arrays, None)
             norm: Any = unit.norm
             gradients = (buffers.gradient_of(norm, name) for name in ("gamma", "beta"))
             given = (e, arrays.normalized, arrays.deviation, buffers.parameter(norm, "gamma"))
             given = (*given, *gradients, self._rows, n)
             self._over_columns("back_batch_norm", n, *given, threads=MOST_THREADS)
-            kind = kernels.LINEAR
-        self._back_activation(e, a, n, kind, number, bias)
+            self._sum_columns("column_sums", e, (), n, (), bias)
         w, g = self._parameter(k, "weights"), self._gradient(k, "weights")
         if k == 0 and buffers.x is None:
             assert buffers.sparse is not None
@@ -184,14 +191,30 @@ class Program(Calls):
         if k > 0:
             self._product(self._of(e), w, self._of(buffers.units[k - 1].error), "NT")
 
-    def _back_activation(
-        self, e: Array, a: Array, n: int, kind: int, number: float, out: Array | None
+    def _back_activation(self, unit: Unit, arrays: UnitArrays, out: Array | None) -> None:
+        """Multiply the error by the activation's derivative; sum it over the batch."""
+        e, n = arrays.error, unit.n_units
+        if unit.back is None:
+            self._sum_columns("back_kept", e, (arrays.kept,), n, (), out)
+        elif formulas.is_one(unit.back):
+            self._sum_columns("column_sums", e, (), n, (), out)
+        else:
+            numbers = fixed(unit.activation, unit.back)
+            self._sum_columns(formulas.back(unit.back), e, (arrays.output,), n, numbers, out)
+
+    def _sum_columns(
+        self,
+        kernel: str | Kernel,
+        e: Array,
+        by: tuple[Array, ...],
+        n: int,
+        numbers: Sequence[float],
+        out: Array | None,
     ) -> None:
-        """Multiply the error by the derivative; sum it over the batch, in parts if large."""
+        """Add a kernel that sums the errors of each column, in parts if the batch is large."""
         parts = min(max(self._rows // 256, 1), MOST_PARTS)
         into = self._buffers.parts if parts > 1 or out is None else out
-        given = (e, a, into, self._rows, n, kind, number)
-        self._over_columns("back_activation", n, *given, parts=parts)
+        self._over_columns(kernel, n, e, *by, into, self._rows, n, *numbers, parts=parts)
         if out is not None and parts > 1:
             self._over("sum_parts", n, into, out, parts, n)
 
@@ -200,12 +223,12 @@ class Program(Calls):
         n = buffers.flat.size
         for layer, name, regularizer in self._model.parameters.penalties:
             w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
-            costs = cast(L1L2, regularizer)
             # Without sample weights, a per_sample penalty is divided here, else in the kernel.
-            weighted = costs.per_sample and buffers.weights is not None
-            among = self._rows if costs.per_sample and not weighted else 1
-            l1, l2 = costs.l1 / among, costs.l2 / among
-            self._over("penalize", w.size, g, w, state, w.size, l1, l2, weighted)
+            weighted = regularizer.per_sample and buffers.weights is not None
+            share = 1.0 / self._rows if regularizer.per_sample and not weighted else 1.0
+            slope = slope_of_penalty(regularizer, self._model.backend.dtype)
+            given = (g, w, state, w.size, share, weighted, *fixed(regularizer, slope))
+            self._over(formulas.penalty(slope), w.size, *given)
         if optimizer.clip_value is not None:
             most = float(optimizer.clip_value)
             self._over("clip_values", n, buffers.gradient, state, n, most, self._scaled)
@@ -213,25 +236,32 @@ class Program(Calls):
             self._add("square_sum", (SQUARES, 1), THREADS, buffers.gradient, buffers.squares, n)
             most = float(optimizer.clip_norm or 0.0)
             self._one_block("judge", buffers.squares, state, SQUARES, most, self._scaled)
-        name, numbers = _update_of(optimizer)
-        given = (buffers.flat, buffers.gradient, *buffers.states, state, n)
-        self._over(name, n, *given, *numbers)
+        rule = listing_of_rule(self._model)
+        arrays = (buffers.flat, buffers.gradient, *buffers.states)
+        self._over(formulas.update(rule), n, *arrays, state, n, *numbers_in(optimizer, rule))
 
 
-def _kind(unit: Unit) -> tuple[int, float]:
-    """Return a unit's kind of activation, and its parameter."""
-    kind, name = ACTIVATIONS[type(unit.activation)]
-    return kind, 0.0 if name is None else float(getattr(unit.activation, name))
+def fixed(part: Any, listing: Listing) -> list[float]:
+    """Return the last arguments of the kernel of a part's formula."""
+    numbers = dict(zip(listing.numbers, numbers_in(part, listing), strict=True))
+    return formulas.fixed(listing, numbers)
 
 
-def _update_of(optimizer: Any) -> tuple[str, tuple[float, ...]]:
-    """Return the name of an optimizer's kernel, and the numbers that it takes."""
-    if isinstance(optimizer, SGD):
-        return "sgd", (optimizer.momentum, 1.0 - optimizer.dampening, optimizer.nesterov)
-    if isinstance(optimizer, RMSProp):
-        return "rmsprop", (optimizer.rho, 1.0 - optimizer.rho, optimizer.epsilon)
-    if isinstance(optimizer, Adagrad):
-        return "adagrad", (optimizer.epsilon,)
-    assert isinstance(optimizer, Adam)
-    numbers = optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, optimizer.weight_decay
-    return "adam", (*numbers, optimizer.corrects_epsilon)
+def settings_of(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
+    """Return the numbers and the formulas in the launches that a user may change."""
+    optimizer, rule = model.optimizer, listing_of_rule(model)
+    found: list[Any] = [rule, *numbers_in(optimizer, rule), optimizer.clip_norm]
+    found += [optimizer.clip_value, *scale_of_loss(model), buffers.standardizes_wide(model)]
+    if isinstance(model.loss, ElementwiseLoss):
+        of_loss = listing_of_loss(model)
+        found += [of_loss, *numbers_in(model.loss, of_loss)]
+    for _, _, regularizer in model.parameters.penalties:
+        slope = slope_of_penalty(regularizer, model.backend.dtype)
+        found += [slope, *numbers_in(regularizer, slope), regularizer.per_sample]
+    for unit in units:
+        for listing in (unit.forward, unit.back):
+            found += [] if listing is None else numbers_in(unit.activation, listing)
+        found.append(None if unit.dropout is None else unit.dropout.rate)
+        if unit.norm is not None:
+            found += [unit.norm.momentum, unit.norm.epsilon]
+    return found

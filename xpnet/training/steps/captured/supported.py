@@ -2,45 +2,13 @@
 
 from typing import Any
 
-from ....activations import (
-    LeakyReLUActivation,
-    LinearActivation,
-    ReLU6Activation,
-    ReLUActivation,
-    SigmoidActivation,
-    TanhActivation,
-)
 from ....backends._feature_types import FEATURE_TYPES
 from ....backends.cuda import kernels
 from ....data.features import SparseRows, kind_of
-from ....layers import DenseLayer, Layer, Normalization
-from ....losses import (
-    BinaryCrossEntropy,
-    LossFunction,
-    MeanSquaredError,
-    NegativeLogLikelihood,
-    SoftmaxCrossEntropy,
-)
+from ....layers import DenseLayer, Normalization
 from ....model import Model
-from ....optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from ...errors import UnsupportedError
-from ..translation import Unit, check_parts, targets_of, units_of
-
-ACTIVATIONS: dict[type[Layer], tuple[int, str | None]] = {
-    LinearActivation: (kernels.LINEAR, None),
-    ReLUActivation: (kernels.RELU, None),
-    LeakyReLUActivation: (kernels.LEAKY_RELU, "alpha"),
-    ReLU6Activation: (kernels.RELU6, None),
-    SigmoidActivation: (kernels.SIGMOID, "slope"),
-    TanhActivation: (kernels.TANH, None),
-}
-"""For each activation, its number in the kernels, and the attribute that they need."""
-
-OPTIMIZERS: frozenset[type[Optimizer]] = frozenset([SGD, RMSProp, Adagrad, Adam, AdamW])
-
-LOSSES: frozenset[type[LossFunction]] = frozenset(
-    [BinaryCrossEntropy, MeanSquaredError, NegativeLogLikelihood, SoftmaxCrossEntropy]
-)
+from ..translation import Unit, check_parts, check_translation, targets_of, units_of
 
 MOST_NUMBERS = 2**31 - 1
 """The largest number of elements of an array: kernels compute indices in 32 bits."""
@@ -67,8 +35,10 @@ def translate(model: Model, X: Any, y: Any, batch_size: int = 1) -> list[Unit]:
 
 def units(model: Model) -> list[Unit]:
     """Return a unit for each dense layer of a network, with the layers that follow it."""
-    check_parts(model, OPTIMIZERS, LOSSES)
-    return units_of(model.layers, ACTIVATIONS, kernels.MOST_DROPOUTS)
+    check_parts(model)
+    found = units_of(model, kernels.MOST_DROPOUTS)
+    check_translation(model)
+    return found
 
 
 def _check_features(model: Model, X: Any) -> None:

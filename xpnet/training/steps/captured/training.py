@@ -9,11 +9,11 @@ import numpy as np
 from ....backends import Array
 from ....backends.cuda import kernels
 from ....model import Model
-from ..translation import Unit, factor_and_most, targets_of, weights_of
+from ..translation import Unit, targets_of, weights_of
 from .buffers import Buffers
 from .graphs import Graphs
-from .program import Program
-from .supported import ACTIVATIONS, translate
+from .program import Program, settings_of
+from .supported import translate
 
 
 class CapturedTraining(AbstractContextManager["CapturedTraining"]):
@@ -114,7 +114,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         optimizer = model.optimizer
         if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
-        if (settings := _settings_of(self.model, self.units, self._buffers)) != self._settings:
+        if (settings := settings_of(self.model, self.units, self._buffers)) != self._settings:
             # They were changed, and the launches contain the old ones.
             self._programs.clear()
             self._graphs.forget()
@@ -215,21 +215,3 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _settings_of(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
-    """Return the numbers in the launches that a user may change."""
-    optimizer = model.optimizer
-    hidden = {"n_updates", "learning_rate", "schedule", "_clipped", *optimizer.state_names}
-    numbers: list[Any] = [v for k, v in sorted(vars(optimizer).items()) if k not in hidden]
-    for _, _, regularizer in model.parameters.penalties:
-        numbers += vars(regularizer).values()
-    numbers += factor_and_most(model.loss)
-    numbers.append(buffers.standardizes_wide(model))
-    for unit in units:
-        name = ACTIVATIONS[type(unit.activation)][1]
-        numbers.append(None if name is None else getattr(unit.activation, name))
-        numbers.append(None if unit.dropout is None else unit.dropout.rate)
-        if unit.norm is not None:
-            numbers += [unit.norm.momentum, unit.norm.epsilon]
-    return numbers

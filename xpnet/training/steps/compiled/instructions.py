@@ -45,7 +45,7 @@ class Builder(Layout):
             cost = listing_of_penalty(regularizer, model.backend.dtype)
             found += [cost, *numbers_in(regularizer, cost), regularizer.per_sample]
         for unit in self.units:
-            found += self._numbers(unit) + [0.0 if unit.dropout is None else unit.dropout.rate]
+            found += [*self._numbers(unit), 0.0 if unit.dropout is None else unit.dropout.rate]
         return found
 
     def _numbers(self, unit: Unit) -> list[float]:

@@ -1,0 +1,330 @@
+"""Kernels written from formulas, as CUDA C++ that uses what is in ``common.cuh``.
+
+Each function takes a :class:`~xpnet.backends.formula.Listing` and returns a :class:`Kernel`. The
+numbers of the formula are arguments of the launch, so changing one compiles nothing.
+
+What depends on numbers alone is computed in float64: on the host (:func:`fixed`), or for an
+optimizer's rule by one thread of each block, since the rate and the number of the update are on the
+device. The kernel gets it in the type of the network.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from ..formula.evaluation import number_of
+from ..formula.listing import Listing, Statement
+from .kernels import Kernel
+
+
+def fixed(listing: Listing, numbers: Mapping[str, float]) -> list[float | bool]:
+    """Return what depends on numbers alone: the last arguments of all kernels but :func:`update`.
+
+    Parameters
+    ----------
+    listing : Listing
+    numbers : mapping of str to float
+    """
+    values: dict[str, float | bool] = dict(listing.constants)
+    values |= {f"n_{name}": numbers[name] for name in listing.numbers}
+    for name, operation, operands, _ in listing.before:
+        values[name] = number_of(operation, *(values[each] for each in operands))
+    return [values[name] for name in listing.shared]
+
+
+def activation(listing: Listing) -> Kernel:
+    """Return the kernel that sets z to f(z + b), and d to f'(z + b) if that is an output too.
+
+    The input of the formula is the first one. The arguments are z, b or null, d if there is one,
+    rows, columns, and :func:`fixed`.
+    """
+    keeps = len(listing.results) > 1
+    text = _Text(listing)
+    body = [
+        f"each_output(z, b, rows, n, [&](unsigned i, {_unused('REAL x0')}) {{",
+        *_indented(text.inside),
+        f"    z[i] = {text.results[0]};",
+        *([f"    d[i] = {text.results[1]};"] if keeps else []),
+        "});",
+    ]
+    arrays = ["REAL* z", "const REAL* b", *(["REAL* d"] if keeps else [])]
+    return _kernel("activation", [*arrays, "int rows", "int n", *text.parameters], body)
+
+
+def back(listing: Listing) -> Kernel:
+    """Return the kernel that multiplies e by a formula of the activation, and sums its columns.
+
+    The last input is the activation. The arguments are e, the activation, the sums (one row for
+    each of gridDim.y groups of rows), rows, columns, and :func:`fixed`.
+    """
+    text = _Text(listing)
+    body = [
+        "back_columns(parts, rows, n, [&](int64 i) {",
+        f"    {_unused(f'const REAL x{len(listing.inputs) - 1}')} = a[i];",
+        *_indented(text.inside),
+        f"    return e[i] *= {text.results[0]};",
+        "});",
+    ]
+    arrays = ["REAL* e", "const REAL* a", "REAL* parts"]
+    return _kernel("back", [*arrays, "int rows", "int n", *text.parameters], body)
+
+
+def loss(listing: Listing) -> Kernel:
+    """Return the kernel of a loss of each output, whose outputs are the loss and its derivative.
+
+    The inputs are the target and the output. The arguments are z, e, the targets, the order, the
+    weights or null, the state, the rows' losses, rows, columns, the factor of the loss, the largest
+    loss that is reported for one output, and :func:`fixed`.
+    """
+    text = _Text(listing)
+    arguments = "z, e, targets, order, weights, state, losses, rows, n, factor, limit"
+    inputs = f"{_unused('REAL x0')}, {_unused('REAL x1')}"
+    body = [
+        f"each_row({arguments}, [&]({inputs}, REAL& slope) {{",
+        *_indented(text.inside),
+        f"    slope = {text.results[1]};",
+        f"    return (REAL){text.results[0]};",
+        "});",
+    ]
+    parameters = [
+        "const REAL* z", "REAL* e", "const REAL* targets", "const int64* order",
+        "const REAL* weights", "const State* state", "double* losses", "int rows", "int n",
+        "double factor", "double limit",
+    ]  # fmt: skip
+    return _kernel("loss", [*parameters, *text.parameters], body)
+
+
+def penalty(listing: Listing) -> Kernel:
+    """Return the kernel that adds a penalty's derivative, the only output, to the gradient.
+
+    The input is a weight. The arguments are g, w, the state, how many there are, a factor, whether
+    to divide by the total weight of the batch's samples, and :func:`fixed`.
+    """
+    text = _Text(listing)
+    body = [
+        "double scale = state->scale * share;",
+        "if (weighted) scale = state->total > 0 ? scale / state->total : 0;",
+        "const REAL factor = (REAL)scale;",
+        *_over_elements(
+            [f"{_unused('const REAL x0')} = w[i];"],
+            text.inside,
+            [f"g[i] += factor * {text.results[0]};"],
+        ),
+    ]
+    parameters = ["REAL* g", "const REAL* w", "const State* state", "int64 n"]
+    parameters += ["double share", "int weighted", *text.parameters]
+    return _kernel("penalty", parameters, body)
+
+
+def update(listing: Listing) -> Kernel:
+    """Return the kernel of an optimizer's rule.
+
+    The inputs are the weight, its gradient and the state; the outputs are the new weight and the
+    new state. The numbers ``rate`` and ``t`` are those of the step. The arguments are w, g, the
+    arrays of the state, the state of training, how many weights there are, and all other numbers.
+    """
+    known = {"rate": "state->rate", "t": "(double)state->update"}
+    text = _Text(listing, known)
+    arrays = [f"a{k}" for k in range(len(listing.inputs))]
+    loads = ["a0[i]", "factor * a1[i]", *(f"{name}[i]" for name in arrays[2:])]
+    outputs = [name for name in arrays if name != "a1"]
+    body = [
+        *text.hoisted(),
+        "const REAL factor = (REAL)state->factor;",
+        *_over_elements(
+            [f"{_unused(f'const REAL x{k}')} = {load};" for k, load in enumerate(loads)],
+            text.inside,
+            [f"{a}[i] = {new};" for a, new in zip(outputs, text.results, strict=True)],
+        ),
+    ]
+    parameters = [f"{'const ' if name == 'a1' else ''}REAL* {name}" for name in arrays]
+    parameters += ["const State* state", "int64 n", *text.numbers()]
+    return _kernel("update", parameters, body)
+
+
+def elementwise(listing: Listing) -> Kernel:
+    """Return the kernel that computes a formula.
+
+    The arguments are the inputs, the outputs, which may be the same arrays, how many elements there
+    are, and :func:`fixed`.
+    """
+    text = _Text(listing)
+    inputs, outputs = range(len(listing.inputs)), range(len(listing.results))
+    body = _over_elements(
+        [f"{_unused(f'const REAL x{k}')} = a{k}[i];" for k in inputs],
+        text.inside,
+        [f"o{k}[i] = {text.results[k]};" for k in outputs],
+    )
+    parameters = [*(f"const REAL* a{k}" for k in inputs), *(f"REAL* o{k}" for k in outputs)]
+    return _kernel("formula", [*parameters, "int64 n", *text.parameters], body)
+
+
+def is_one(listing: Listing) -> bool:
+    """Whether the first result is the constant 1."""
+    return dict(listing.constants).get(listing.results[0]) == 1.0
+
+
+def is_identity(listing: Listing) -> bool:
+    """Whether the only result is the first input."""
+    return listing.results == (f"in_{listing.inputs[0]}",)
+
+
+# ---- the parts of the text
+
+
+class _Text:
+    """A listing in C++.
+
+    The inputs are ``x0``, ``x1``, ... What depends on numbers alone is ``s0``, ``s1``, ... in the
+    type of the network.
+
+    Parameters
+    ----------
+    listing : Listing
+    known : mapping of str to str, optional
+        Numbers that are elsewhere, and where.
+
+    Attributes
+    ----------
+    parameters : list of str
+        The parameters that have what depends on numbers alone.
+    inside : list of str
+        The lines for one element.
+    results : list of str
+    """
+
+    def __init__(self, listing: Listing, known: Mapping[str, str] | None = None) -> None:
+        self._listing, self._known = listing, known or {}
+        bools = _bools(listing)
+        kinds = ["int" if name in bools else "REAL" for name in listing.shared]
+        self.parameters = [f"{kind} s{k}" for k, kind in enumerate(kinds)]
+        names = {f"in_{name}": f"x{k}" for k, name in enumerate(listing.inputs)}
+        names |= {name: f"s{k}" for k, name in enumerate(listing.shared)}
+        names |= {name: _literal(value, "REAL") for name, value in listing.constants}
+        self.inside = [_line(each, names, bools, "REAL") for each in listing.inside]
+        self.results = [names.get(name, name) for name in listing.results]
+
+    def numbers(self) -> list[str]:
+        """Return the parameters that have the numbers, without those that are elsewhere."""
+        names = enumerate(self._listing.numbers)
+        return [f"double n{k}" for k, name in names if name not in self._known]
+
+    def hoisted(self) -> list[str]:
+        """Return the lines that compute on the device what depends on numbers alone.
+
+        They end a kernel whose update is to be skipped.
+        """
+        listing, skip = self._listing, "if (state->skipped) return;"
+        names = {
+            f"n_{name}": self._known.get(name, f"n{k}") for k, name in enumerate(listing.numbers)
+        }
+        names |= {name: _literal(value, "double") for name, value in listing.constants}
+        values = [f"(REAL){names.get(name, name)}" for name in listing.shared]
+        if not listing.before:
+            return [skip, *(f"const REAL s{k} = {value};" for k, value in enumerate(values))]
+        bools = _bools(listing)
+        return [
+            f"SHARED(REAL, shared, {max(len(values), 1)});",
+            skip,
+            "if (threadIdx.x == 0) {  // once per block, since powers of doubles are slow on GPUs",
+            *_indented(_line(each, names, bools, "double") for each in listing.before),
+            *_indented(f"shared[{k}] = {value};" for k, value in enumerate(values)),
+            "}",
+            "__syncthreads();",
+            *(f"const REAL s{k} = shared[{k}];" for k in range(len(values))),
+        ]
+
+
+def _bools(listing: Listing) -> set[str]:
+    """Return the names of truth values."""
+    found = {name for name, value in listing.constants if isinstance(value, bool)}
+    for name, operation, operands, _ in (*listing.before, *listing.inside):
+        chooses = operation == "where" and found.issuperset(operands[1:])
+        if chooses or operation in _OF_BOOLS or operation in _TO_BOOL:
+            found.add(name)
+    return found
+
+
+def _line(statement: Statement, names: Mapping[str, str], bools: set[str], real: str) -> str:
+    name, operation, operands, _ = statement
+    given = [names.get(each, each) for each in operands]
+    if operation not in _OF_BOOLS and operation != "where":  # in C++, 1 / true is an integer
+        pairs = zip(given, operands, strict=True)
+        given = [f"({real}){text}" if each in bools else text for text, each in pairs]
+    form = _FORMATS.get(operation, f"{operation}({', '.join(['{}'] * len(given))})")
+    kind = "bool" if name in bools else real
+    return f"const {kind} {name} = {form.replace('REAL', real).format(*given)};"
+
+
+_OF_BOOLS = {
+    "logical_and": "{} && {}",
+    "logical_or": "{} || {}",
+    "logical_xor": "(!{}) != (!{})",
+    "logical_not": "!{}",
+}
+
+_TO_BOOL = {
+    "less": "{} < {}",
+    "less_equal": "{} <= {}",
+    "greater": "{} > {}",
+    "greater_equal": "{} >= {}",
+    "equal": "{} == {}",
+    "not_equal": "{} != {}",
+    "isfinite": "isfinite({})",
+    "isinf": "isinf({})",
+    "isnan": "isnan({})",
+}
+
+_FORMATS = {
+    "add": "{} + {}",
+    "subtract": "{} - {}",
+    "multiply": "{} * {}",
+    "divide": "{} / {}",
+    "negative": "-{}",
+    "abs": "fabs({})",
+    "maximum": "larger<REAL>({}, {})",
+    "minimum": "smaller<REAL>({}, {})",
+    "where": "{} ? {} : {}",
+    **_OF_BOOLS,
+    **_TO_BOOL,
+}
+"""Operations that are not functions of C++ of the same name."""
+
+
+def _literal(value: float | bool, real: str) -> str:
+    """Return a constant, exactly; there are no headers with names for infinity and NaN."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value != value:
+        text = "not_a_number()"
+    elif value in (float("inf"), float("-inf")):
+        text = "infinite()" if value > 0 else "(-infinite())"
+    else:  # the shortest digits that give the same number
+        text = f"({value!r})"
+    return f"({real}){text}"
+
+
+def _unused(declaration: str) -> str:
+    """Return a declaration of what a formula need not use, without a warning if it does not."""
+    return f"[[maybe_unused]] {declaration}"
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
+
+
+def _over_elements(*groups: Iterable[str]) -> list[str]:
+    """Return a loop over all elements, whose index is ``i``."""
+    inside = [line for group in groups for line in group]
+    return ["for (int64 i = first_index(); i < n; i += stride()) {", *_indented(inside), "}"]
+
+
+_LETTERS = {"int": "i", "int64": "l", "double": "d", "REAL": "r"}
+
+
+def _kernel(kind: str, parameters: list[str], body: list[str]) -> Kernel:
+    """Return the kernel with these parameters and lines."""
+    kinds = [each.rpartition(" ")[0] for each in parameters]
+    signature = "".join("p" if each.endswith("*") else _LETTERS[each] for each in kinds)
+    text = "\n".join([f"({', '.join(parameters)}) {{", *_indented(body), "}\n"])
+    name = f"{kind}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return Kernel(name, signature, f"KERNEL {name}{text}")

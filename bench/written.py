@@ -1,0 +1,120 @@
+"""The CUDA kernels that are written from the library's own parts, which are found as subclasses."""
+
+import inspect
+from collections.abc import Iterator
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+from xpnet import (
+    L1L2,
+    SGD,
+    Adam,
+    AdamW,
+    BinaryCrossEntropy,
+    LeakyReLUActivation,
+    SigmoidActivation,
+)
+from xpnet.activations import ActivationLayer
+from xpnet.backends.cuda import formulas
+from xpnet.backends.cuda.kernels import Kernel, source
+from xpnet.backends.formula import Listing
+from xpnet.common.overrides import has_methods_of
+from xpnet.losses import ElementwiseLoss
+from xpnet.optimizers import Optimizer
+from xpnet.regularizers import ElementwisePenalty
+from xpnet.training.steps.translation import (
+    listing_of_loss,
+    listing_of_rule,
+    listings_of_activation,
+    slope_of_penalty,
+)
+
+OTHERS: list[Any] = [
+    LeakyReLUActivation(0.1),
+    SigmoidActivation(1.5),
+    BinaryCrossEntropy(from_logits=True),
+    L1L2(0.3, 0.7),
+    SGD(momentum=0.9, dampening=0.3),
+    SGD(momentum=0.9, nesterov=True),
+    Adam(corrects_epsilon=False),
+    AdamW(weight_decay=0.1, corrects_epsilon=False),
+]
+"""Parts with other settings than the default ones: those for which another kernel is written, and
+those whose numbers would otherwise be 0 or 1."""
+
+
+def kinds_of(base: type) -> Iterator[type]:
+    """Yield the library's own classes of parts: those that are formulas."""
+    for kind in base.__subclasses__():
+        yield from kinds_of(kind)
+        of_library = kind.__module__.startswith("xpnet.") and not inspect.isabstract(kind)
+        if of_library and not hasattr(kind, "instead"):  # not those that hold a user's function
+            yield kind
+
+
+@cache
+def parts(base: type) -> tuple[Any, ...]:
+    """Return the library's parts of a kind, by default settings and by some others."""
+    made = [kind() for kind in kinds_of(base)] + [each for each in OTHERS if isinstance(each, base)]
+    if base is ActivationLayer:
+        passes = "forward_propagation", "backward_propagation"
+        made = [each for each in made if has_methods_of(base, each, *passes)]
+    if base is Optimizer:
+        made = [each for each in made if type(each).rule is not Optimizer.rule]
+    return tuple(made)
+
+
+def of_loss(loss: ElementwiseLoss, real: str) -> Listing:
+    """Return a loss of one output and its derivative."""
+    model: Any = SimpleNamespace(loss=loss, backend=SimpleNamespace(dtype=real))
+    return listing_of_loss(model)
+
+
+def of_rule(optimizer: Optimizer, real: str) -> Listing:
+    """Return the new weight and the new state."""
+    model: Any = SimpleNamespace(optimizer=optimizer, backend=SimpleNamespace(dtype=real))
+    return listing_of_rule(model)
+
+
+KINDS = ("activation", "back", "loss", "penalty", "update", "formula")
+
+
+@cache
+def kernels(kind: str, real: str) -> tuple[Kernel, ...]:
+    """Return the kernels of the library's parts.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``KINDS``; "formula" is for steps that are not captured.
+    real : {"float32", "float64"}
+    """
+    made: list[Kernel] = []
+    if kind in ("activation", "back"):
+        for layer in parts(ActivationLayer):
+            alone, both, back = listings_of_activation(layer, real)
+            if kind == "activation":
+                made += [formulas.activation(alone), formulas.activation(both)]
+            elif back is not None:
+                made.append(formulas.back(back))
+    elif kind == "loss":
+        made = [formulas.loss(of_loss(each, real)) for each in parts(ElementwiseLoss)]
+    elif kind == "penalty":
+        penalties = parts(ElementwisePenalty)
+        made = [formulas.penalty(slope_of_penalty(each, real)) for each in penalties]
+    else:
+        write = formulas.update if kind == "update" else formulas.elementwise
+        made = [write(of_rule(each, real)) for each in parts(Optimizer)]
+    return tuple(dict.fromkeys(made))
+
+
+def text_of(kernels: tuple[Kernel, ...]) -> str:
+    """Return the source of a module with several written kernels."""
+    first, *others = kernels
+    return source(first) + "".join(f"\n{each.text}" for each in others)
+
+
+def signatures_of(kernels: tuple[Kernel, ...]) -> dict[str, str]:
+    """Return the table of several written kernels."""
+    return {each.name: each.signature for each in kernels}

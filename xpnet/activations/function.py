@@ -1,0 +1,32 @@
+"""An activation given as a plain function."""
+
+from collections.abc import Callable
+
+from ..backends import Array
+from ..common.traceable import values_of
+from .base import ActivationLayer
+
+
+class FunctionActivation(ActivationLayer):
+    """An activation given as a function; ``net.add(function)`` makes one.
+
+    Its derivative is derived from the function. It is not saved: for that, define a subclass of
+    :class:`ActivationLayer`.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(x)`` returns the activation of each number, of the shape of ``x``. It uses
+        operators and the functions of ``array_namespace(x)``.
+    """
+
+    # Not recorded as the package's own: what a user's function does may change at any time.
+    output_kind = "real"
+    instead = "define a subclass of ActivationLayer with activation_function(input)"
+
+    def __init__(self, function: Callable[[Array], Array]) -> None:
+        self.function = function
+
+    def activation_function(self, input: Array) -> Array:
+        """Return what the function does."""
+        return values_of(self.function, input)

@@ -1,0 +1,115 @@
+"""Activations in the shape of an S, and the logarithm of one."""
+
+from typing import ClassVar
+
+from ..backends import Array, array_namespace, ops
+from ..common.checks import check_positive
+from ..common.overrides import remember
+from .base import ActivationLayer
+
+
+class SigmoidActivation(ActivationLayer):
+    r"""Logistic function, :math:`\sigma(\lambda x) = 1 / (1 + e^{-\lambda x})`.
+
+    Parameters
+    ----------
+    slope : float, default 1.0
+        λ > 0: the larger, the nearer to a step.
+    """
+
+    output_kind = "probability"
+    numbers = ("slope",)
+    _checks: ClassVar = {"slope": check_positive}
+
+    def __init__(self, slope: float = 1.0) -> None:
+        self.slope = slope
+
+    def activation_function(self, input: Array) -> Array:
+        """Return 1 / (1 + exp(-λx)), without overflow."""
+        return ops.sigmoid(self.slope * input)
+
+    def derivative(self, input: Array) -> Array:
+        """Return λ s (1 - s), s being the activation; 1 - s is taken as σ(-λx), which is exact."""
+        return self.slope * ops.sigmoid(self.slope * input) * ops.sigmoid(-self.slope * input)
+
+
+class TanhActivation(ActivationLayer):
+    """Hyperbolic tangent."""
+
+    output_kind = "real"
+
+    def activation_function(self, input: Array) -> Array:
+        """Return tanh(x)."""
+        return array_namespace(input).tanh(input)
+
+    def derivative(self, input: Array) -> Array:
+        """Return 1 - tanh²(x)."""
+        output = array_namespace(input).tanh(input)
+        return 1.0 - output * output
+
+    def derivative_of_output(self, output: Array) -> Array:
+        """Return 1 - y², y being the activation."""
+        return 1.0 - output * output
+
+
+class SoftsignActivation(ActivationLayer):
+    r"""Softsign, :math:`x / (1 + |x|)`, which tends to ±1 more slowly than tanh.
+
+    Turian, Bergstra and Bengio 2009, "Quadratic features and deep architectures for chunking".
+    """
+
+    output_kind = "real"
+
+    def activation_function(self, input: Array) -> Array:
+        """Return x / (1 + abs(x))."""
+        x = ops.clip(input, -1e30, 1e30)  # the quotient is ±1 long before; ∞ / ∞ would be NaN
+        return x / (1.0 + array_namespace(x).abs(x))
+
+    def derivative(self, input: Array) -> Array:
+        """Return 1 / (1 + abs(x))²."""
+        inverse = 1.0 / (1.0 + array_namespace(input).abs(input))
+        return inverse * inverse
+
+
+class HardSigmoidActivation(ActivationLayer):
+    r"""The logistic function in three straight pieces, :math:`\min(\max(x / 6 + 1/2, 0), 1)`.
+
+    Howard et al. 2019, "Searching for MobileNetV3", section 5.2; as in PyTorch. Older texts and
+    versions of Keras have the slope 1/5. Its derivative at -3 and 3 is taken as 0.
+    """
+
+    output_kind = "probability"
+
+    def activation_function(self, input: Array) -> Array:
+        """Return min(max(x / 6 + 1/2, 0), 1)."""
+        return ops.clip(input / 6.0 + 0.5, 0.0, 1.0)
+
+    def derivative(self, input: Array) -> Array:
+        """Return 1/6 where -3 < x < 3, else 0."""
+        return array_namespace(input).astype((input > -3) & (input < 3), input.dtype) / 6.0
+
+    def derivative_of_output(self, output: Array) -> Array:
+        """Return 1/6 where 0 < y < 1, else 0, y being the activation."""
+        return array_namespace(output).astype((output > 0) & (output < 1), output.dtype) / 6.0
+
+
+class LogSigmoidActivation(ActivationLayer):
+    r"""Logarithm of the logistic function, :math:`\log \sigma(x) = -\log(1 + e^{-x})`.
+
+    It is computed without overflow, and its derivative is :math:`\sigma(-x)`.
+    """
+
+    output_kind = "real"
+
+    def activation_function(self, input: Array) -> Array:
+        """Return -log(1 + exp(-x))."""
+        return -ops.softplus(-input)
+
+
+remember(
+    SigmoidActivation,
+    TanhActivation,
+    SoftsignActivation,
+    HardSigmoidActivation,
+    LogSigmoidActivation,
+)

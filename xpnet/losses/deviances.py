@@ -1,0 +1,147 @@
+"""Losses whose outputs are the logarithm of a mean: counts, and positive numbers."""
+
+from ..backends import Array, array_namespace
+from ..backends._errors import shown
+from ..common.checks import check_positive, number
+from ..common.overrides import remember
+from .base import ElementwiseLoss
+
+
+class PoissonLoss(ElementwiseLoss):
+    r"""Half the Poisson deviance, for counts; outputs are the logarithm z of the rate μ.
+
+    It is the mean of :math:`y \log(y / \mu) - y + \mu` with :math:`\mu = e^z`, over samples and
+    outputs. The derivative with respect to z is :math:`\mu - y`. McCullagh and Nelder 1989,
+    section 2.3.1.
+
+    Parameters
+    ----------
+    factor : float, default 1.0
+        Multiplies the loss. With the number of outputs k, it is the sum over a sample's outputs
+        instead of their mean.
+    """
+
+    accepts = frozenset(["real"])
+    advice = "It takes the logarithm of a rate: end with DenseLayer or LinearActivation."
+    targets = "counts"
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor = check_positive("factor", factor)
+
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return half the deviance; 0 log 0 is 0."""
+        xp = array_namespace(y_pred)
+        log_y = xp.log(xp.where(y_true > 0, y_true, 1.0))
+        return y_true * (log_y - y_pred) - y_true + xp.exp(y_pred)
+
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return e^z - y."""
+        return array_namespace(y_pred).exp(y_pred) - y_true
+
+
+class GammaLoss(ElementwiseLoss):
+    r"""Half the gamma deviance, for numbers above 0; outputs are the logarithm z of the mean μ.
+
+    It is the mean of :math:`\log(\mu / y) + y / \mu - 1` with :math:`\mu = e^z`, over samples and
+    outputs. The derivative with respect to z is :math:`1 - y / \mu`: errors count in proportion to
+    the mean. McCullagh and Nelder 1989, section 8.3. scikit-learn's ``mean_gamma_deviance`` is
+    twice this.
+
+    Parameters
+    ----------
+    factor : float, default 1.0
+        Multiplies the loss.
+    """
+
+    accepts = frozenset(["real"])
+    advice = "It takes the logarithm of a mean: end with DenseLayer or LinearActivation."
+    targets = "positive"
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor = check_positive("factor", factor)
+
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return r - 1 - log r, r being y / μ."""
+        xp = array_namespace(y_pred)
+        log_r = xp.log(y_true) - y_pred
+        # Beyond 1000 the first term is infinite, and infinity less infinity would be NaN.
+        return xp.expm1(log_r) - xp.minimum(log_r, 1000.0)
+
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return 1 - y / μ."""
+        xp = array_namespace(y_pred)
+        return -xp.expm1(xp.log(y_true) - y_pred)
+
+
+class TweedieLoss(ElementwiseLoss):
+    r"""Half the Tweedie deviance; outputs are the logarithm z of the mean μ.
+
+    It is the mean over samples and outputs of
+
+    .. math:: \frac{y^{2-p}}{(1-p)(2-p)} - \frac{y \mu^{1-p}}{1-p} + \frac{\mu^{2-p}}{2-p}
+
+    with :math:`\mu = e^z`, for a variance in proportion to :math:`\mu^p`. The derivative with
+    respect to z is :math:`\mu^{2-p} - y \mu^{1-p}`. For p = 1 it is :class:`PoissonLoss`, and for
+    p = 2 it is :class:`GammaLoss`. Between these, 0 has a probability above 0, as in claims of
+    insurances. Jørgensen 1987, "Exponential dispersion models". scikit-learn's
+    ``mean_tweedie_deviance`` is twice this.
+
+    Parameters
+    ----------
+    power : float, default 1.5
+        p, 1 or more. Targets are 0 or more where p < 2, else above 0.
+    factor : float, default 1.0
+        Multiplies the loss.
+    """
+
+    accepts = frozenset(["real"])
+    advice = "It takes the logarithm of a mean: end with DenseLayer or LinearActivation."
+
+    def __init__(self, power: float = 1.5, factor: float = 1.0) -> None:
+        self.power = number(power)
+        if not 1 <= self.power < float("inf"):
+            raise ValueError(f"power={shown(power)}: expected a finite number, 1 or more")
+        self.factor = check_positive("factor", factor)
+
+    @property
+    def targets(self) -> str:  # type: ignore[override]
+        """Positive numbers if the power is 2 or more, otherwise counts."""
+        return "counts" if self.power < 2 else "positive"
+
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return half the deviance."""
+        p = self.power
+        if p in (1.0, 2.0):
+            return (_POISSON if p == 1.0 else _GAMMA).element_loss(y_true, y_pred)
+        xp = array_namespace(y_pred)
+        of_target = y_true ** (2.0 - p) / ((1.0 - p) * (2.0 - p))
+        if p < 2:
+            of_mean = xp.exp((2.0 - p) * y_pred) / (2.0 - p)
+            return of_target + _product(y_true, (1.0 - p) * y_pred) / (p - 1.0) + of_mean
+        # One term, as each of two would be infinite for small z.
+        ratio = y_true * xp.exp(-y_pred) / (p - 1.0)
+        return of_target + xp.exp((2.0 - p) * y_pred) * (ratio - 1.0 / (p - 2.0))
+
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return μ^(2 - p) - y μ^(1 - p)."""
+        p = self.power
+        if p in (1.0, 2.0):
+            return (_POISSON if p == 1.0 else _GAMMA).element_derivative(y_true, y_pred)
+        exp = array_namespace(y_pred).exp
+        of_mean = exp((2.0 - p) * y_pred)
+        if p < 2:
+            return of_mean - _product(y_true, (1.0 - p) * y_pred)
+        return of_mean * (1.0 - y_true * exp(-y_pred))
+
+
+_POISSON, _GAMMA = PoissonLoss(), GammaLoss()
+
+
+def _product(y: Array, exponent: Array) -> Array:
+    """Return y times an exponential; 0 where y is 0, even if the exponential is infinite."""
+    xp = array_namespace(y)
+    positive = xp.where(y > 0, y, 1.0)
+    return xp.where(y > 0, positive * xp.exp(exponent), 0.0)
+
+
+remember(PoissonLoss, GammaLoss, TweedieLoss)

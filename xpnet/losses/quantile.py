@@ -1,0 +1,91 @@
+"""The loss whose best prediction is a quantile."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from array_api_compat import device
+
+from ..backends import Array, array_namespace, is_array, to_host
+from ..backends._errors import shown
+from ..backends.formula import Expression, UntraceableError
+from ..common.checks import number
+from ..common.overrides import remember
+from .base import ElementwiseLoss
+
+
+class QuantileLoss(ElementwiseLoss):
+    r"""Pinball loss: outputs are the τ-quantile of the target, given the features.
+
+    It is the mean over samples and outputs of :math:`\tau (y - \hat y)` where :math:`y > \hat y`,
+    else :math:`(1 - \tau) (\hat y - y)`. The derivative with respect to ŷ is -τ or 1 - τ, and is
+    taken as 0 where ŷ = y. Koenker and Bassett 1978, "Regression quantiles".
+
+    Parameters
+    ----------
+    quantiles : float or sequence of float, default 0.5
+        τ between 0 and 1. With one number, each output has its own column of targets. With several,
+        targets have one column, and the network has one output for each quantile, in this order.
+        Nothing keeps a smaller quantile from being predicted above a larger one: sort each row of
+        the predictions if that matters.
+
+    Notes
+    -----
+    A network with several quantiles is trained by formulas, not in compiled steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, QuantileLoss
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = np.ones((1000, 1)), rng.uniform(0, 1, 1000)
+    >>> net = NeuralNetwork(epochs=30, loss=QuantileLoss([0.1, 0.5, 0.9]), seed=0)
+    >>> net = net.add(DenseLayer(3, (1,))).fit((X, y))
+    >>> np.abs(net.predict(X[:1]) - [0.1, 0.5, 0.9]).max() < 0.1
+    np.True_
+    """
+
+    def __init__(self, quantiles: float | Sequence[float] = 0.5) -> None:
+        self.quantiles = _checked(quantiles)
+        self.repeats_targets = isinstance(self.quantiles, list)
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse another number of outputs than of several quantiles."""
+        if isinstance(self.quantiles, list) and n_outputs != len(self.quantiles):
+            raise ValueError(
+                f"QuantileLoss has {len(self.quantiles)} quantiles, but there are {n_outputs} "
+                "outputs: expected one for each"
+            )
+
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return max(τ (y - ŷ), (τ - 1) (y - ŷ))."""
+        tau, difference = self._quantiles(y_pred), y_true - y_pred
+        return array_namespace(y_pred).maximum(tau * difference, (tau - 1.0) * difference)
+
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return 1 - τ where ŷ > y, -τ where ŷ < y, and 0 where they are equal."""
+        sign = array_namespace(y_pred).sign(y_pred - y_true)
+        return 0.5 * sign + (0.5 - self._quantiles(y_pred)) * (sign * sign)
+
+    def _quantiles(self, y_pred: Array) -> Any:
+        """Return the quantile, or several as an array of a row."""
+        if not isinstance(self.quantiles, list):
+            return self.quantiles
+        if isinstance(y_pred, Expression):
+            raise UntraceableError("several quantiles, of which each output has its own")
+        xp = array_namespace(y_pred)
+        return xp.asarray([self.quantiles], dtype=y_pred.dtype, device=device(y_pred))
+
+
+def _checked(given: Any) -> float | list[float]:
+    """Return a quantile as a float, or several as a list."""
+    expected = "expected a number between 0 and 1, or several different ones"
+    if is_array(given):
+        given = to_host(given).tolist()
+    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+    found = [number(each) for each in (given if several else [given])]
+    if not found or not all(0 < each < 1 for each in found) or len({*found}) < len(found):
+        raise ValueError(f"quantiles={shown(given)}: {expected}")
+    return found if several else found[0]
+
+
+remember(QuantileLoss)

@@ -1,0 +1,99 @@
+"""Losses of the difference between a number and its target."""
+
+import math
+from typing import ClassVar
+
+from ..backends import Array, array_namespace, ops
+from ..common.checks import check_positive
+from ..common.overrides import remember
+from .base import ElementwiseLoss
+
+
+class MeanSquaredError(ElementwiseLoss):
+    r"""Mean over samples and outputs, :math:`\frac{1}{nk}\sum_{ij}(\hat y_{ij} - y_{ij})^2`.
+
+    Texts that divide only by the number of samples n have a loss and a gradient that are k times as
+    large. Texts with the gradient :math:`\hat y - y` have the loss
+    :math:`\frac12 \sum (\hat y - y)^2`.
+
+    Parameters
+    ----------
+    factor : float, default 1.0
+        Multiplies the loss. With k / 2 it is :math:`\frac{1}{2n} \sum (\hat y - y)^2`.
+    """
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor = check_positive("factor", factor)
+
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the squared difference."""
+        difference = y_pred - y_true
+        return difference * difference
+
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return 2 (ŷ - y)."""
+        return 2.0 * (y_pred - y_true)
+
+
+class MeanAbsoluteError(ElementwiseLoss):
+    r"""Mean over samples and outputs, :math:`\frac{1}{nk}\sum_{ij} |\hat y_{ij} - y_{ij}|`.
+
+    The best constant prediction is the median. Large errors count for less than in
+    :class:`MeanSquaredError`. The derivative of each output is ±1, and is taken as 0 where ŷ = y.
+    """
+
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the absolute difference."""
+        return array_namespace(y_pred).abs(y_pred - y_true)
+
+
+class HuberLoss(ElementwiseLoss):
+    r"""Half the square of a small error d, and the absolute value of a large one.
+
+    It is :math:`\frac12 d^2` where :math:`|d| \le \delta`, else
+    :math:`\delta (|d| - \frac12 \delta)`. Huber 1964, "Robust estimation of a location parameter".
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Above 0. The derivative is d, limited to the range from -δ to δ.
+    """
+
+    numbers = ("delta",)
+    _checks: ClassVar = {"delta": check_positive}
+
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta = delta
+
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return c (d - c / 2), c being the limited difference."""
+        limited = self.element_derivative(y_true, y_pred)
+        return limited * (y_pred - y_true - 0.5 * limited)
+
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the difference, limited to [-δ, δ]."""
+        return ops.clip(y_pred - y_true, -self.delta, self.delta)
+
+
+class LogCoshLoss(ElementwiseLoss):
+    r"""Logarithm of the hyperbolic cosine of the error d, :math:`\log\cosh d`.
+
+    It is about :math:`\frac12 d^2` for small errors and :math:`|d| - \log 2` for large ones, where
+    it does not overflow. Unlike :class:`HuberLoss`, it is smooth. Its derivative is tanh d.
+    """
+
+    def element_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return log(cosh(d)), exact for small d too."""
+        xp = array_namespace(y_pred)
+        size = xp.abs(y_pred - y_true)
+        small = size < 1.0
+        half = xp.sinh(0.5 * xp.minimum(size, 1.0))  # cosh d is 1 + 2 sinh²(d / 2)
+        rest = xp.where(small, 2.0 * (half * half), xp.exp(-2.0 * size))
+        return xp.where(small, xp.zeros_like(size), size - math.log(2.0)) + xp.log1p(rest)
+
+    def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return tanh(d)."""
+        return array_namespace(y_pred).tanh(y_pred - y_true)
+
+
+remember(MeanSquaredError, MeanAbsoluteError, HuberLoss, LogCoshLoss)
