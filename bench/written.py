@@ -12,17 +12,27 @@ from xpnet import (
     Adam,
     AdamW,
     BinaryCrossEntropy,
+    BinaryFocalLoss,
+    CELUActivation,
+    ELUActivation,
+    GELUActivation,
+    HuberLoss,
     LeakyReLUActivation,
+    QuantileLoss,
     SigmoidActivation,
+    SoftplusActivation,
+    TweedieLoss,
 )
 from xpnet.activations import ActivationLayer
+from xpnet.backends import array_namespace
 from xpnet.backends.cuda import formulas
 from xpnet.backends.cuda.kernels import Kernel, source
 from xpnet.backends.formula import Listing
 from xpnet.common.overrides import has_methods_of
 from xpnet.losses import ElementwiseLoss
+from xpnet.losses.function import FunctionLoss
 from xpnet.optimizers import Optimizer
-from xpnet.regularizers import ElementwisePenalty
+from xpnet.regularizers import ElementwisePenalty, FunctionPenalty
 from xpnet.training.steps.translation import (
     listing_of_loss,
     listing_of_rule,
@@ -30,10 +40,32 @@ from xpnet.training.steps.translation import (
     slope_of_penalty,
 )
 
+
+def fourth_power(y: Any, p: Any) -> Any:
+    """Return a loss, as a user may give it."""
+    return (y - p) ** 4
+
+
+def cubes(w: Any) -> Any:
+    """Return a penalty, as a user may give it."""
+    return array_namespace(w).abs(w) ** 3
+
+
 OTHERS: list[Any] = [
+    FunctionLoss(fourth_power),
+    FunctionPenalty(cubes),
     LeakyReLUActivation(0.1),
     SigmoidActivation(1.5),
+    ELUActivation(0.7),
+    CELUActivation(0.7),
+    GELUActivation("tanh"),
+    SoftplusActivation(1.7),
     BinaryCrossEntropy(from_logits=True),
+    BinaryFocalLoss(1.5, alpha=0.25),
+    HuberLoss(0.3),
+    QuantileLoss(0.8),
+    TweedieLoss(1.0),
+    TweedieLoss(3.0),
     L1L2(0.3, 0.7),
     SGD(momentum=0.9, dampening=0.3),
     SGD(momentum=0.9, nesterov=True),

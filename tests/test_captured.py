@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
+from tests.parts import MORE_ACTIVATIONS, MORE_LOSSES
 from tests.training import BATCH, N, by_formulas, in_halves, orders
 from xpnet import (
     L1L2,
@@ -255,6 +256,23 @@ def test_losses(data, case, dtype, weighted, rng):
         return network(classifier(TanhActivation, end=end), loss=loss(), dtype=dtype)
 
     assert_same(make, X, targets(y), weight)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("case", MORE_LOSSES)
+def test_more_losses(data, case, dtype, rng):
+    loss, targets = MORE_LOSSES[case]
+
+    def make():
+        return network(classifier(TanhActivation), loss=loss(), dtype=dtype)
+
+    assert_same(make, data[0], targets(data[1]), rng.uniform(0, 2, N))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", MORE_ACTIVATIONS)
+def test_more_activations(data, activation, dtype):
+    assert_same(lambda: network(classifier(activation), dtype=dtype), *data)
 
 
 @pytest.mark.parametrize("case", [name for name in LOSSES if "at most" in name])

@@ -12,56 +12,41 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from tests.parts import MORE_ACTIVATIONS, MORE_LOSSES
 from tests.training import BATCH, N, by_formulas, orders
 from xpnet import (
     L1,
     L1L2,
     SGD,
+    Adadelta,
     Adagrad,
     Adam,
+    Adamax,
     AdamW,
     BatchNormalization,
     BinaryCrossEntropy,
-    BinaryFocalLoss,
-    CELUActivation,
     DenseLayer,
     Dropout,
-    ELUActivation,
     ExponentialActivation,
-    GammaLoss,
-    GELUActivation,
-    HardSigmoidActivation,
-    HardSwishActivation,
-    HardTanhActivation,
-    HingeLoss,
-    HuberLoss,
     KLDivergence,
     LeakyReLUActivation,
     LinearActivation,
-    LogCoshLoss,
-    LogSigmoidActivation,
+    Lion,
     LogSoftmaxActivation,
-    MeanAbsoluteError,
     MeanSquaredError,
-    MishActivation,
+    NAdam,
     NegativeLogLikelihood,
     NeuralNetwork,
     Normalization,
-    PoissonLoss,
-    QuantileLoss,
+    RAdam,
     ReLU6Activation,
     ReLUActivation,
     RMSProp,
-    SELUActivation,
+    Rprop,
     SigmoidActivation,
-    SiLUActivation,
     SoftmaxActivation,
     SoftmaxCrossEntropy,
-    SoftplusActivation,
-    SoftsignActivation,
-    SquaredHingeLoss,
     TanhActivation,
-    TweedieLoss,
     config,
 )
 from xpnet.activations import ACTIVATIONS, ActivationLayer
@@ -188,23 +173,6 @@ def test_activations(data, plan, shared, activation, dtype):
     assert_same(lambda: network(classifier(activation), dtype=dtype), X, y, threads=plan)
 
 
-MORE_ACTIVATIONS = [
-    HardTanhActivation,
-    SoftsignActivation,
-    HardSigmoidActivation,
-    LogSigmoidActivation,
-    lambda: ELUActivation(0.7),
-    SELUActivation,
-    lambda: CELUActivation(0.7),
-    GELUActivation,
-    lambda: GELUActivation("tanh"),
-    SiLUActivation,
-    MishActivation,
-    lambda: SoftplusActivation(1.7),
-    HardSwishActivation,
-]
-
-
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("activation", MORE_ACTIVATIONS)
 def test_more_activations(data, activation, dtype):
@@ -237,6 +205,20 @@ OPTIMIZERS = [
     lambda: Adam(0.01, beta_2=0.9, epsilon=0.01, corrects_epsilon=False),
     lambda: AdamW(0.01, epsilon=0.01, weight_decay=0.1, corrects_epsilon=False),
     lambda: Adagrad(0.02),
+    lambda: RMSProp(0.003, momentum=0.8),
+    lambda: RMSProp(0.003, momentum=0.5, centered=True),
+    lambda: RMSProp(0.003, epsilon=1e-4, centered=True),
+    lambda: Adam(0.01, beta_2=0.9, epsilon=1e-4, amsgrad=True),
+    lambda: AdamW(0.01, beta_2=0.9, epsilon=1e-4, weight_decay=0.1, amsgrad=True),
+    lambda: Adadelta(epsilon=1e-4),
+    lambda: Adamax(0.005),
+    lambda: NAdam(0.005, epsilon=1e-4),
+    lambda: NAdam(0.005, epsilon=1e-4, momentum_decay=0.0, weight_decay=0.1),
+    lambda: NAdam(0.005, epsilon=1e-4, weight_decay=0.1, decoupled=True),
+    lambda: RAdam(0.01, epsilon=1e-4),
+    lambda: RAdam(0.01, beta_2=0.5),
+    lambda: Lion(0.001, weight_decay=0.1),
+    lambda: Rprop(0.001),
 ]
 
 
@@ -319,27 +301,6 @@ LOSSES = {
         SigmoidActivation,
         one_hot,
     ),
-}
-
-
-def positive(y):
-    return 1.0 + one_hot(y)
-
-
-MORE_LOSSES = {
-    "absolute": (MeanAbsoluteError, one_hot),
-    "huber": (lambda: HuberLoss(0.3), one_hot),
-    "log cosh": (LogCoshLoss, one_hot),
-    "quantile": (lambda: QuantileLoss(0.8), one_hot),
-    "poisson": (PoissonLoss, one_hot),
-    "gamma": (lambda: GammaLoss(2.0), positive),
-    "tweedie": (TweedieLoss, one_hot),
-    "tweedie, 1": (lambda: TweedieLoss(1), one_hot),
-    "tweedie, 3": (lambda: TweedieLoss(3), positive),
-    "hinge": (HingeLoss, one_hot),
-    "squared hinge": (SquaredHingeLoss, one_hot),
-    "binary focal": (BinaryFocalLoss, one_hot),
-    "binary focal, alpha": (lambda: BinaryFocalLoss(1.5, 0.25), one_hot),
 }
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench import nvrtc
+from bench import nvrtc, written
 from tests.cuda.emulator import differences
-from xpnet.backends.cuda.kernels import SIGNATURES, source
+from xpnet.backends.cuda.kernels import SIGNATURES, Kernel, source
 
 needs_nvrtc = pytest.mark.skipif(
     nvrtc.find_library() is None, reason="compiling kernels needs libnvrtc: nvidia-cuda-nvrtc"
@@ -62,6 +62,44 @@ def test_kernels_compile_without_a_warning_and_spill_nothing(table, real, arch):
     code = nvrtc.compiled(TEXT, real, arch).cubin
     assert code.startswith(b"\x7fELF")
     assert [name for name in SIGNATURES if f".text.{name}\0".encode() not in code] == []
+
+
+ENDS = [("float", nvrtc.ARCHITECTURES[0]), ("double", nvrtc.ARCHITECTURES[-1])]
+"""What is compiled at once; the others take a minute."""
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(
+    ("real", "arch"),
+    [
+        pytest.param(real, arch, marks=[] if (real, arch) in ENDS else pytest.mark.slow)
+        for real in nvrtc.REALS
+        for arch in nvrtc.ARCHITECTURES
+    ],
+)
+def test_written_kernels_compile_without_a_warning_and_spill_nothing(real, arch):
+    if arch not in nvrtc.supported():
+        pytest.skip("this NVRTC does not compile for all GPUs")
+    dtype = {"float": "float32", "double": "float64"}[real]
+    kernels = [kernel for kind in written.KINDS for kernel in written.kernels(kind, dtype)]
+    text = written.text_of(tuple(kernels))
+    assert text.isascii()
+    rows = nvrtc.resources(text, [real], [arch])
+    assert sorted(row.kernel for row in rows) == sorted(kernel.name for kernel in kernels)
+    assert [row for row in rows if row.spill_stores or row.spill_loads] == []
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("real", nvrtc.REALS)
+def test_functions_are_those_of_the_type(real):
+    """Those of double take many times as long."""
+    names = ["exp", "expm1", "log", "log1p", "sqrt", "tanh", "sinh", "cosh", "sin", "cos", "erf"]
+    sizes = [f"sizeof({name}(x)) == sizeof(REAL)" for name in (*names, "fabs")]
+    check = " && ".join([*sizes, "sizeof(pow(x, x)) == sizeof(REAL)"])
+    kernel = Kernel(
+        "one", "rp", f'KERNEL one(REAL x, REAL* y) {{ static_assert({check}, ""); *y = x; }}'
+    )
+    assert nvrtc.compiled(source(kernel), real, "sm_90").cubin
 
 
 @needs_nvrtc

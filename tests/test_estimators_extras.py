@@ -29,15 +29,22 @@ from tests.estimators import (
     weights,
 )
 from xpnet import (
+    Adadelta,
     Adagrad,
+    Adamax,
     AdamW,
     BatchNormalization,
+    CosineDecay,
     DenseLayer,
     Dropout,
     LeakyReLUActivation,
+    Lion,
+    NAdam,
+    RAdam,
     ReduceOnPlateau,
     ReLU6Activation,
     RMSProp,
+    Rprop,
     StepDecay,
     TanhActivation,
 )
@@ -319,19 +326,34 @@ def test_weight_decay_makes_weights_smaller_before_each_step():
     np.testing.assert_allclose(lost, 0.1 * 0.5 * w, rtol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("solver", "kind"), [("adamw", AdamW), ("rmsprop", RMSProp), ("adagrad", Adagrad)]
-)
+SOLVER_RATES = {
+    AdamW: 0.05, RMSProp: 0.05, Adagrad: 0.05, Adadelta: 5.0, Adamax: 0.05, NAdam: 0.05,
+    RAdam: 0.05, Lion: 0.005, Rprop: 0.01,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SOLVER_RATES)
 @pytest.mark.parametrize("estimator", BOTH)
-def test_solvers_of_the_library_learn(solver, kind, estimator):
-    given = {"solver": solver, "learning_rate_init": 0.05, "hidden_layer_sizes": 10}
-    est = fitted(estimator, max_iter=60, epsilon=1e-7, **given)
+def test_solvers_of_the_library_learn(kind, estimator):
+    rate = SOLVER_RATES[kind]
+    given = {"solver": kind.__name__.lower(), "learning_rate_init": rate, "hidden_layer_sizes": 10}
+    given |= {"max_iter": 150, "n_iter_no_change": 150, "epsilon": 1e-7, "activation": "tanh"}
+    est = fitted(estimator, **given)
     optimizer = est.network_.optimizer
     assert type(optimizer) is kind
-    assert (optimizer.epsilon, optimizer.learning_rate) == (1e-7, 0.05)
+    assert optimizer.learning_rate == rate
+    assert getattr(optimizer, "epsilon", 1e-7) == 1e-7
     assert est.score(X, targets_for(estimator)) > 0.5
     before = weights(est)
     assert not np.array_equal(weights(est.partial_fit(X, targets_for(estimator))), before)
+
+
+def test_rprop_trains_on_full_batches_and_takes_no_schedule():
+    est = fitted("MLPRegressor", solver="rprop", max_iter=3)
+    assert est.network_.batch_size == len(X)
+    assert est.network_.optimizer.n_updates == 3
+    with pytest.raises(ValueError, match="Rprop, which adapts its steps itself"):
+        fitted("MLPRegressor", solver="rprop", learning_rate=CosineDecay(0.1))
 
 
 # ---- activations, schedules

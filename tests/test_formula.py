@@ -22,7 +22,8 @@ from xpnet.backends import array_namespace, ops
 from xpnet.backends.formula import UntraceableError, evaluate, listing, run, trace, trace_part
 from xpnet.backends.formula.evaluation import number_of
 from xpnet.common import traceable
-from xpnet.optimizers import SGD, Adam, AdamW, Optimizer, ruled
+from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
+from xpnet.optimizers.base import ruled
 from xpnet.regularizers import L2
 from xpnet.training.steps import translation
 

@@ -13,7 +13,8 @@ from xpnet.backends import array_namespace
 from xpnet.common import traceable
 from xpnet.common.overrides import has_methods_of
 from xpnet.losses import ElementwiseLoss
-from xpnet.optimizers import Optimizer, ruled
+from xpnet.optimizers import Optimizer
+from xpnet.optimizers.base import ruled
 from xpnet.regularizers import ElementwisePenalty
 from xpnet.training.steps import translation
 
@@ -60,9 +61,9 @@ def kinds(base):
     if base is ActivationLayer:
         rows = "forward_propagation", "backward_propagation"
         found = {each for each in found if not any(name in vars(each) for name in rows)}
-    return sorted(
-        (each for each in found if not inspect.isabstract(each)), key=lambda k: k.__name__
-    )
+    # Those with ``instead`` hold a function of the user's.
+    found = {each for each in found if not (inspect.isabstract(each) or hasattr(each, "instead"))}
+    return sorted(found, key=lambda kind: kind.__name__)
 
 
 def instances(base):

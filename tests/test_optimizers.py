@@ -8,16 +8,22 @@ import pytest
 
 from xpnet import (
     SGD,
+    Adadelta,
     Adagrad,
     Adam,
+    Adamax,
     AdamW,
     ConstantLearningRate,
     CosineDecay,
     ExponentialDecay,
     LinearDecay,
+    Lion,
+    NAdam,
     Optimizer,
+    RAdam,
     ReduceOnPlateau,
     RMSProp,
+    Rprop,
     StepDecay,
     WarmUp,
 )
@@ -26,6 +32,7 @@ from xpnet.optimizers import OPTIMIZERS
 from xpnet.schedules import Schedule
 
 W, G1, G2 = 1.0, 0.5, -0.25
+BY_RULES = [kind for kind in OPTIMIZERS.values() if not kind.takes_all_samples]
 
 
 def two_steps(optimizer, backend=None):
@@ -75,6 +82,52 @@ BY_HAND = {
             0.989 * 0.999 - 0.01 * (0.02 / 0.19) / math.sqrt(0.00031225 / 0.001999),
         ],
     ),
+    # v1 = 0.5; v2 = 0.5 * v1 - 0.25 / √s2
+    "RMSProp, momentum": (
+        lambda: RMSProp(0.01, momentum=0.5),
+        [
+            1 - 0.01 * (FIRST := 0.5 / math.sqrt(0.025)),
+            1 - 0.015 * FIRST + 0.0025 / math.sqrt(0.02875),
+        ],
+    ),
+    # m1 = 0.05, s1 - m1² = 0.0225; m2 = 0.02, s2 - m2² = 0.02835
+    "RMSProp, centered": (
+        lambda: RMSProp(0.01, centered=True),
+        [1 - 0.005 / 0.15, 1 - 0.005 / 0.15 + 0.0025 / math.sqrt(0.02835)],
+    ),
+    # v1 = 0.125 stays the largest; corrected by 1 - 0.5²
+    "Adam, amsgrad": (
+        lambda: Adam(0.01, beta_2=0.5, amsgrad=True),
+        [0.99, 0.99 - 0.01 * (0.02 / 0.19) / math.sqrt(0.125 / 0.75)],
+    ),
+    # s1 = 0.025, s2 = 0.02875; Δ = √(u + ε) / √(s + ε) g with u1 = 0.1 Δ1²
+    "Adadelta": (
+        lambda: Adadelta(epsilon=0.01),
+        [
+            1 - (DELTA := 0.1 / math.sqrt(0.035) * 0.5),
+            1 - DELTA + math.sqrt(0.1 * DELTA**2 + 0.01) / math.sqrt(0.03875) * 0.25,
+        ],
+    ),
+    # u1 = 0.5, u2 = 0.999 * 0.5
+    "Adamax": (lambda: Adamax(0.01), [0.99, 0.99 - 0.01 / 0.19 * 0.02 / 0.4995]),
+    # μ = 0.45, so that the products are 0.45, 0.2025 and 0.091125
+    "NAdam": (
+        lambda: NAdam(0.01, momentum_decay=0.0),
+        [
+            1 - (STEP := 0.01 * (0.45 / (1 - 0.2025) * 0.05 + 0.5) / 0.5),
+            1
+            - STEP
+            - 0.01
+            * (0.45 / (1 - 0.091125) * 0.02 - 0.55 / (1 - 0.2025) * 0.25)
+            / math.sqrt(0.00031225 / 0.001999),
+        ],
+    ),
+    # no correction in the first updates: α m̂
+    "RAdam": (lambda: RAdam(0.01), [0.995, 0.995 - 0.01 * 0.02 / 0.19]),
+    # 0.9 * 0.005 - 0.1 * 0.25 is below 0
+    "Lion": (lambda: Lion(0.1, weight_decay=0.5), [0.85, 0.85 * 0.95 + 0.1]),
+    # the sign changes: no second step
+    "Rprop": (lambda: Rprop(0.1), [0.9, 0.9]),
     # s1 = 0.25; s2 = 0.3125
     "Adagrad": (lambda: Adagrad(0.1), [0.9, 0.9 + 0.025 / math.sqrt(0.3125)]),
 }
@@ -88,7 +141,7 @@ def test_updates_are_those_worked_by_hand(name, backend):
 
 
 def test_every_optimizer_of_the_library_was_worked_by_hand():
-    assert set(OPTIMIZERS.values()) == {type(make()) for make, _ in BY_HAND.values()}
+    assert set(BY_RULES) == {type(make()) for make, _ in BY_HAND.values()}
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -115,13 +168,22 @@ def test_update_keeps_its_arguments_and_types(name, backend):
         Adam(0.05),
         AdamW(0.05, weight_decay=1e-6),
         Adagrad(1.0),
+        RMSProp(0.01, momentum=0.5, centered=True),
+        Adam(0.05, amsgrad=True),
+        Adadelta(10.0),
+        Adamax(0.05),
+        NAdam(0.05),
+        RAdam(0.05),
+        Lion(LinearDecay(0.01, 0.0)),
+        Rprop(0.1),
     ],
     ids=lambda optimizer: type(optimizer).__name__,
 )
 def test_finds_the_minimum_of_a_stretched_parabola(optimizer):
     stretch, minimum = np.array([1.0, 10.0]), np.array([3.0, -2.0])
     optimizer, w = copy.deepcopy(optimizer), np.zeros(2)
-    for _ in range(2000):
+    for k in range(2000):
+        optimizer.begin_epoch(k, 2000)
         w = optimizer.update(w, stretch * (w - minimum))
     np.testing.assert_allclose(w, minimum, atol=0.02)
 
@@ -174,7 +236,7 @@ class TestClipping:
             SGD(**{argument: 0})
 
 
-@pytest.mark.parametrize("cls", OPTIMIZERS.values(), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", BY_RULES, ids=lambda cls: cls.__name__)
 @pytest.mark.parametrize("rate", [0, -0.1, float("nan"), float("inf"), "fast", None])
 def test_refuses_a_learning_rate_that_is_not_above_0(cls, rate):
     with pytest.raises(ValueError, match=r"learning_rate=.*: expected a finite number above 0"):
@@ -193,6 +255,15 @@ def test_refuses_a_learning_rate_that_is_not_above_0(cls, rate):
         (lambda: Adam(beta_2=-1), "beta_2=-1"),
         (lambda: Adam(epsilon=0), "epsilon=0"),
         (lambda: AdamW(weight_decay=-1), "weight_decay=-1"),
+        (lambda: RMSProp(momentum=1), "momentum=1"),
+        (lambda: Adadelta(rho=1), "rho=1"),
+        (lambda: Adamax(beta_2=1), "beta_2=1"),
+        (lambda: NAdam(momentum_decay=-1), "momentum_decay=-1"),
+        (lambda: RAdam(epsilon=0), "epsilon=0"),
+        (lambda: Lion(weight_decay=-1), "weight_decay=-1"),
+        (lambda: Rprop(eta_minus=0), "eta_minus=0 .*: expected 0 < eta_minus < 1 < eta_plus"),
+        (lambda: Rprop(eta_plus=1), "eta_plus=1: expected 0 < eta_minus < 1 < eta_plus"),
+        (lambda: Rprop(step_min=1, step_max=0.1), "step_min=1 is above step_max=0.1"),
     ],
 )
 def test_refuses_arguments_out_of_range(make, message):
@@ -283,7 +354,7 @@ def test_clipping_by_norm_does_not_overflow():
     np.testing.assert_allclose(step, [-0.6, -0.8], rtol=1e-6)
 
 
-@pytest.mark.parametrize("cls", [Adam, AdamW])
+@pytest.mark.parametrize("cls", BY_RULES)
 def test_an_update_that_is_refused_changes_nothing(cls):
     optimizer, w = cls(0.1), np.ones(4)
     optimizer.update(np.ones(3), np.ones(3))

@@ -32,7 +32,7 @@ from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Layer
 from xpnet.losses import LOSSES, LossFunction
 from xpnet.metrics import METRICS, Metric
-from xpnet.optimizers import OPTIMIZERS, Optimizer
+from xpnet.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from xpnet.regularizers import REGULARIZERS, Regularizer
 from xpnet.schedules import Schedule
 
@@ -171,6 +171,7 @@ CASES = [(role, kind) for role, kinds in PARTS.items() for kind in kinds]
 
 
 @pytest.mark.parametrize(("role", "kind"), CASES, ids=lambda case: getattr(case, "__name__", case))
+@pytest.mark.filterwarnings("ignore:LBFGS ended without having converged")
 @settings(max_examples=3, deadline=None, derandomize=True)
 @given(drawing=st.data())
 def test_parts_of_the_library_come_back(role, kind, drawing, tmp_path_factory):
@@ -179,7 +180,7 @@ def test_parts_of_the_library_come_back(role, kind, drawing, tmp_path_factory):
     optimizer = part if role == "optimizer" else SGD(part, 0.0) if role == "schedule" else "adam"
     net = NeuralNetwork(
         epochs=2,
-        batch_size=8,
+        batch_size=len(X) if isinstance(optimizer, LBFGS) else 8,
         loss=loss,
         optimizer=optimizer,
         metric=part if role == "metric" else None,

@@ -174,7 +174,7 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(value, saved, 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", sorted(set(OPTIMIZERS) - {"lbfgs"}))  # it keeps no arrays
 def test_what_was_saved_loads_with_the_types_it_had(optimizer, dtype, tmp_path):
     net = network(optimizer, dtype).fit((X, Y))
     net.save(tmp_path / "net")

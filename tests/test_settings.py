@@ -38,7 +38,7 @@ def regression(**arguments):
 
 def classifier(**arguments):
     loss = SoftmaxCrossEntropy("balanced")
-    net = NeuralNetwork(2, 8, loss=loss, seed=0, **arguments)
+    net = NeuralNetwork(2, seed=0, **{"batch_size": 8, "loss": loss} | arguments)
     return net.add(DenseLayer(2, (3,)))
 
 
@@ -198,7 +198,7 @@ def test_after_a_complete_epoch_the_attributes_set_from_the_data_are_kept():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_that_another_network_has_used_is_refused(name):
-    used = classifier(optimizer=name).fit((X, CLASSES)).optimizer
+    used = classifier(optimizer=name, batch_size=len(X)).fit((X, CLASSES)).optimizer
     with pytest.raises(ValueError, match=rf"already made \d+ updates .* {type(used).__name__}\("):
         classifier(optimizer=used)
 

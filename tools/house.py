@@ -89,6 +89,7 @@ FLOORS = {
         "evaluation steps",
         "sums",
         "feeding",
+        "full_batch",
         "objective trainable weighing",
         "checks memory settings",
         "target_unit run",
@@ -97,10 +98,12 @@ FLOORS = {
     ],
     "xpnet.training.steps": [
         "choice",
+        "lbfgs",
         "captured compiled formulas",
         "base",
         "translation",
     ],
+    "xpnet.training.steps.lbfgs": ["steps", "objective solver"],
     "xpnet.training.steps.captured": [
         "steps",
         "training",
@@ -137,6 +140,11 @@ FLOORS = {
         "class_weighted",
         "base",
         "class_weights finite",
+    ],
+    "xpnet.optimizers": [
+        "adam adamax adaptive lbfgs nadam radam rmsprop sgd sign",
+        "base",
+        "settings",
     ],
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
@@ -184,6 +192,7 @@ FLOORS = {
     ],
     "xpnet.backends.formula": [
         "running",
+        "scalars",
         "evaluation python",
         "listing",
         "tracing",

@@ -84,7 +84,21 @@ from .losses import (
 from .metrics import accuracy, confusion_matrix, f1, mae, mse, precision, r2, recall, rmse
 from .model import Model
 from .neuralnet import NeuralNetwork
-from .optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from .optimizers import (
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSProp,
+    Rprop,
+)
 from .regularizers import L1, L1L2, L2, Regularizer
 from .saving import ModelFileError, load
 from .schedules import (
@@ -115,11 +129,14 @@ __all__ = [
     "L1",
     "L1L2",
     "L2",
+    "LBFGS",
     "SGD",
     "ActivationLayer",
+    "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Backend",
     "BatchNormalization",
     "BinaryCrossEntropy",
@@ -155,6 +172,7 @@ __all__ = [
     "LeakyReLUActivation",
     "LinearActivation",
     "LinearDecay",
+    "Lion",
     "LogCoshLoss",
     "LogSigmoidActivation",
     "LogSoftmaxActivation",
@@ -167,6 +185,7 @@ __all__ = [
     "Model",
     "ModelCheckpoint",
     "ModelFileError",
+    "NAdam",
     "NegativeLogLikelihood",
     "NeuralNetwork",
     "Normalization",
@@ -175,12 +194,14 @@ __all__ = [
     "PReLULayer",
     "PoissonLoss",
     "QuantileLoss",
+    "RAdam",
     "RMSProp",
     "ReLU6Activation",
     "ReLUActivation",
     "ReduceLROnPlateau",
     "ReduceOnPlateau",
     "Regularizer",
+    "Rprop",
     "SELUActivation",
     "Schedule",
     "SiLUActivation",

@@ -515,9 +515,12 @@ def split(data: Dataset, options: argparse.Namespace, kind: str) -> tuple[Datase
 def build_network(task: Task, options: argparse.Namespace, defaults: Defaults) -> NeuralNetwork:
     """Build the network that the options describe."""
     regression = task.classes is None
+    size = len(task.training)
+    if not OPTIMIZERS[options.optimizer].takes_all_samples:
+        size = min(defaults.batch_size, size)
     network = NeuralNetwork(
         epochs=options.epochs or defaults.epochs,
-        batch_size=options.batch_size or min(defaults.batch_size, len(task.training)),
+        batch_size=options.batch_size or size,
         optimizer=options.optimizer,
         learning_rate=options.learning_rate,
         loss="mean_squared_error" if regression else "softmax_cross_entropy",

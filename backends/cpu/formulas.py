@@ -258,11 +258,11 @@ def _function(kind: str, lines: str) -> Kernel:
     name = f"{kind}_{hashlib.sha256(lines.encode() + _helpers()).hexdigest()[:20]}"
     text = f"{_IMPORTS}\n\ndef {name}(record, state, memory, data):\n{lines}\n"
     path = _written(f"{name}.py", text)
-    # Numba's cache finds a function's globals by the name of its module.
+    # Numba's cache finds the function's module by its name; without one, it loads nothing.
     module = ModuleType(f"{__name__}.{name}")
     sys.modules[module.__name__] = module
     exec(compile(text, name if path is None else str(path), "exec"), vars(module))
-    kernel: Kernel = getattr(module, name)
+    kernel: Kernel = vars(module)[name]
     return kernel
 
 

@@ -16,7 +16,7 @@ from ..formula.listing import Listing, Statement
 from .kernels import Kernel
 
 
-def fixed(listing: Listing, numbers: Mapping[str, float]) -> list[float | bool]:
+def fixed(listing: Listing, numbers: Mapping[str, float]) -> list[float]:
     """Return what depends on numbers alone: the last arguments of all kernels but :func:`update`.
 
     Parameters
@@ -28,7 +28,7 @@ def fixed(listing: Listing, numbers: Mapping[str, float]) -> list[float | bool]:
     values |= {f"n_{name}": numbers[name] for name in listing.numbers}
     for name, operation, operands, _ in listing.before:
         values[name] = number_of(operation, *(values[each] for each in operands))
-    return [values[name] for name in listing.shared]
+    return [float(values[name]) for name in listing.shared]
 
 
 def activation(listing: Listing) -> Kernel:
@@ -194,13 +194,11 @@ class _Text:
 
     def __init__(self, listing: Listing, known: Mapping[str, str] | None = None) -> None:
         self._listing, self._known = listing, known or {}
-        bools = _bools(listing)
-        kinds = ["int" if name in bools else "REAL" for name in listing.shared]
-        self.parameters = [f"{kind} s{k}" for k, kind in enumerate(kinds)]
+        self.parameters = [f"REAL s{k}" for k in range(len(listing.shared))]
         names = {f"in_{name}": f"x{k}" for k, name in enumerate(listing.inputs)}
         names |= {name: f"s{k}" for k, name in enumerate(listing.shared)}
         names |= {name: _literal(value, "REAL") for name, value in listing.constants}
-        self.inside = [_line(each, names, bools, "REAL") for each in listing.inside]
+        self.inside = [_line(each, names, "REAL") for each in listing.inside]
         self.results = [names.get(name, name) for name in listing.results]
 
     def numbers(self) -> list[str]:
@@ -221,12 +219,11 @@ class _Text:
         values = [f"(REAL){names.get(name, name)}" for name in listing.shared]
         if not listing.before:
             return [skip, *(f"const REAL s{k} = {value};" for k, value in enumerate(values))]
-        bools = _bools(listing)
         return [
-            f"SHARED(REAL, shared, {max(len(values), 1)});",
+            f"SHARED(REAL, shared, {len(values)});",
             skip,
             "if (threadIdx.x == 0) {  // once per block, since powers of doubles are slow on GPUs",
-            *_indented(_line(each, names, bools, "double") for each in listing.before),
+            *_indented(_line(each, names, "double") for each in listing.before),
             *_indented(f"shared[{k}] = {value};" for k, value in enumerate(values)),
             "}",
             "__syncthreads();",
@@ -234,45 +231,13 @@ class _Text:
         ]
 
 
-def _bools(listing: Listing) -> set[str]:
-    """Return the names of truth values."""
-    found = {name for name, value in listing.constants if isinstance(value, bool)}
-    for name, operation, operands, _ in (*listing.before, *listing.inside):
-        chooses = operation == "where" and found.issuperset(operands[1:])
-        if chooses or operation in _OF_BOOLS or operation in _TO_BOOL:
-            found.add(name)
-    return found
-
-
-def _line(statement: Statement, names: Mapping[str, str], bools: set[str], real: str) -> str:
+def _line(statement: Statement, names: Mapping[str, str], real: str) -> str:
+    """Return a statement in C++. Truth values are the numbers 1 and 0 too."""
     name, operation, operands, _ = statement
-    given = [names.get(each, each) for each in operands]
-    if operation not in _OF_BOOLS and operation != "where":  # in C++, 1 / true is an integer
-        pairs = zip(given, operands, strict=True)
-        given = [f"({real}){text}" if each in bools else text for text, each in pairs]
-    form = _FORMATS.get(operation, f"{operation}({', '.join(['{}'] * len(given))})")
-    kind = "bool" if name in bools else real
-    return f"const {kind} {name} = {form.replace('REAL', real).format(*given)};"
+    form = _FORMATS.get(operation, f"{operation}({', '.join(['{}'] * len(operands))})")
+    value = form.replace("REAL", real).format(*(names.get(each, each) for each in operands))
+    return f"const {real} {name} = {value};"
 
-
-_OF_BOOLS = {
-    "logical_and": "{} && {}",
-    "logical_or": "{} || {}",
-    "logical_xor": "(!{}) != (!{})",
-    "logical_not": "!{}",
-}
-
-_TO_BOOL = {
-    "less": "{} < {}",
-    "less_equal": "{} <= {}",
-    "greater": "{} > {}",
-    "greater_equal": "{} >= {}",
-    "equal": "{} == {}",
-    "not_equal": "{} != {}",
-    "isfinite": "isfinite({})",
-    "isinf": "isinf({})",
-    "isnan": "isnan({})",
-}
 
 _FORMATS = {
     "add": "{} + {}",
@@ -281,25 +246,31 @@ _FORMATS = {
     "divide": "{} / {}",
     "negative": "-{}",
     "abs": "fabs({})",
+    "less": "{} < {}",
+    "less_equal": "{} <= {}",
+    "greater": "{} > {}",
+    "greater_equal": "{} >= {}",
+    "equal": "{} == {}",
+    "not_equal": "{} != {}",
+    "logical_and": "{} && {}",
+    "logical_or": "{} || {}",
+    "logical_xor": "(!{}) != (!{})",
+    "logical_not": "!{}",
     "maximum": "larger<REAL>({}, {})",
     "minimum": "smaller<REAL>({}, {})",
     "where": "{} ? {} : {}",
-    **_OF_BOOLS,
-    **_TO_BOOL,
 }
 """Operations that are not functions of C++ of the same name."""
 
 
 def _literal(value: float | bool, real: str) -> str:
     """Return a constant, exactly; there are no headers with names for infinity and NaN."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if value != value:
         text = "not_a_number()"
     elif value in (float("inf"), float("-inf")):
         text = "infinite()" if value > 0 else "(-infinite())"
     else:  # the shortest digits that give the same number
-        text = f"({value!r})"
+        text = f"({float(value)!r})"
     return f"({real}){text}"
 
 

@@ -5,6 +5,7 @@ arrays that is called with symbols returns what it computes as an :class:`Expres
 its derivative, and programs for NumPy, Numba and CUDA.
 """
 
+from . import scalars
 from .derivatives import derivative
 from .errors import UntraceableError
 from .evaluation import evaluate
@@ -24,6 +25,7 @@ __all__ = [
     "evaluate",
     "listing",
     "run",
+    "scalars",
     "trace",
     "trace_part",
 ]

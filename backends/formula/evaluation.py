@@ -101,12 +101,15 @@ def _value(
         return _OPERATORS[operation](*operands)
     if operation in OF_OPS:
         return getattr(ops, operation)(*operands)
-    if operation == "where":
-        if isinstance(operands[0], int):
-            operands[0] = xp.full_like(like, operands[0], dtype=xp.bool)
-        if all(isinstance(each, (int, float)) for each in operands[1:]):
-            dtype = xp.bool if node.is_bool else like.dtype
-            operands[1] = xp.full_like(like, operands[1], dtype=dtype)
+    if operation == "where" and not node.operands[0].varies:
+        # One branch for all elements: libraries take no condition that is a number.
+        chosen = 1 if operands[0] else 2
+        value = operands[chosen]
+        dtype = xp.bool if node.is_bool else like.dtype
+        return value if node.operands[chosen].varies else xp.full_like(like, value, dtype=dtype)
+    if operation == "where" and not any(each.varies for each in node.operands[1:]):
+        dtype = xp.bool if node.is_bool else like.dtype
+        operands[1] = xp.full_like(like, operands[1], dtype=dtype)
     return getattr(xp, operation)(*operands)
 
 

@@ -171,8 +171,8 @@ class Expression:
         Whether it depends on an input. All others are computed once, not for each element.
     """
 
-    namespace: ClassVar[Any]
-    """The module :mod:`.namespace`, which registers itself."""
+    namespace: ClassVar[Any] = None
+    """The module :mod:`.namespace`, which sets it itself."""
 
     __slots__ = ("__weakref__", "graph", "index", "is_bool", "operands", "operation", "varies")
 

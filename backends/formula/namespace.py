@@ -133,6 +133,8 @@ _REDUCTIONS = frozenset([
     "vecdot",
 ])  # fmt: skip
 
+Expression.namespace = sys.modules[__name__]
+
 
 def __getattr__(name: str) -> NoReturn:
     if name.startswith("__"):
@@ -145,6 +147,3 @@ def __getattr__(name: str) -> NoReturn:
     raise UntraceableAttributeError(
         f"{name}, which is not among the functions of one number that formulas can have"
     )
-
-
-Expression.namespace = sys.modules[__name__]

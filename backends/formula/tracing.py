@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -25,18 +24,6 @@ class Formula:
 
     inputs: tuple[Expression, ...]
     outputs: tuple[Expression, ...]
-
-    @cached_property
-    def structure(self) -> Hashable:
-        """What the formula is; equal formulas have equal ones."""
-        nodes: list[Hashable] = [self.dtype, *(each.operands[0] for each in self.inputs)]
-        for node in ordered(*self.outputs):
-            if isinstance(node.operands[0], Expression):
-                operands: Hashable = tuple([each.index for each in node.operands])
-            else:  # constants by their digits: -0.0 equals 0.0, and True equals 1.0
-                operands = repr(node.operands[0])
-            nodes.append((node.index, node.operation, operands))
-        return tuple(nodes), tuple([each.index for each in self.outputs])
 
     @property
     def dtype(self) -> str:
@@ -165,18 +152,30 @@ def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     traced twice then.
     """
     formula = _traced(prepare, inputs, dtype)
-    known = _found.get(formula.structure)
+    structure = _structure(formula)
+    known = _found.get(structure)
     if known is not None:
         return known
-    if formula.structure != _traced(prepare, inputs, dtype).structure:
+    if structure != _structure(_traced(prepare, inputs, dtype)):
         raise UntraceableError(
             "a formula that differs from call to call, e.g. by random numbers: a formula may "
             "depend on its arguments and on attributes alone"
         )
     if len(_found) >= _MOST_FOUND:
         _found.clear()
-    _found[formula.structure] = formula
+    _found[structure] = formula
     return formula
+
+
+def _structure(formula: Formula) -> Hashable:
+    """Return what is equal for equal formulas alone."""
+    nodes: list[Hashable] = [formula.dtype, *(each.operands[0] for each in formula.inputs)]
+    for node in ordered(*formula.outputs):
+        leaf = not isinstance(node.operands[0], Expression)
+        # Constants by their digits, because -0.0 equals 0.0, and True equals 1.0.
+        operands = repr(node.operands[0]) if leaf else tuple(each.index for each in node.operands)
+        nodes.append((node.index, node.operation, operands))
+    return tuple(nodes), tuple(each.index for each in formula.outputs)
 
 
 _found: dict[Hashable, Formula] = {}

@@ -27,7 +27,7 @@ from xpnet.backends.cpu import formulas, kernels, losses, random, sparse
 from xpnet.backends.cpu.engine import Engine
 from xpnet.backends.cpu.program import ROWS_OF_BATCH, Memory, Program
 from xpnet.common.traceable import formula_of, listing_of
-from xpnet.optimizers import ruled
+from xpnet.optimizers.base import ruled
 from xpnet.training.steps.translation import (
     listing_of_penalty,
     listings_of_activation,

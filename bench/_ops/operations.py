@@ -14,7 +14,7 @@ from xpnet import L2, SGD, Adagrad, Adam, Optimizer, ReLUActivation, RMSProp, Ta
 from xpnet.activations import ActivationLayer
 from xpnet.backends import ops
 from xpnet.common.traceable import apply
-from xpnet.optimizers import ruled
+from xpnet.optimizers.base import ruled
 from xpnet.regularizers import ElementwisePenalty
 
 EPSILON, RATE = 1e-8, 1e-3

@@ -85,12 +85,16 @@ class HardSigmoidActivation(ActivationLayer):
         return ops.clip(input / 6.0 + 0.5, 0.0, 1.0)
 
     def derivative(self, input: Array) -> Array:
-        """Return 1/6 where -3 < x < 3, else 0."""
-        return array_namespace(input).astype((input > -3) & (input < 3), input.dtype) / 6.0
+        """Return 1/6 where the activation is between 0 and 1, else 0."""
+        return _sixth(ops.clip(input / 6.0 + 0.5, 0.0, 1.0))
 
     def derivative_of_output(self, output: Array) -> Array:
         """Return 1/6 where 0 < y < 1, else 0, y being the activation."""
-        return array_namespace(output).astype((output > 0) & (output < 1), output.dtype) / 6.0
+        return _sixth(output)
+
+
+def _sixth(y: Array) -> Array:
+    return array_namespace(y).astype((y > 0) & (y < 1), y.dtype) / 6.0
 
 
 class LogSigmoidActivation(ActivationLayer):

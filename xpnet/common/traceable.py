@@ -6,7 +6,7 @@ as good as the library's.
 """
 
 from collections.abc import Callable, Hashable
-from functools import cache
+from functools import cache, lru_cache
 from inspect import getattr_static, signature
 from typing import Any, ClassVar
 
@@ -24,6 +24,9 @@ from ..backends.formula import (
 )
 from .overrides import is_defined_here
 
+Check = Callable[[str, Any], Any]
+"""``check(name, value)`` returns the checked value, or raises an error."""
+
 
 class Traceable:
     """Base of parts that are formulas.
@@ -38,7 +41,7 @@ class Traceable:
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
-    _checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
+    _checks: ClassVar[dict[str, Check]] = {}
     """For settings that may be set later: the function that returns the checked value."""
     formula_names: ClassVar[tuple[str, ...]] = ()
 
@@ -53,10 +56,11 @@ class Traceable:
         nearest = len(cls.__mro__)
         base = next(each for each in cls.__mro__ if "formula_names" in vars(each))
         for name in cls.formula_names:
-            place = next((k for k, each in enumerate(cls.__mro__) if name in vars(each)), nearest)
-            if place > nearest and cls.__mro__[place] is not base:
+            places = [k for k, each in enumerate(cls.__mro__) if name in vars(each)]
+            if places and places[0] <= nearest:
+                nearest = places[0]
+            elif len(places) > 1:
                 setattr(cls, name, getattr_static(base, name))
-            nearest = min(nearest, place)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a setting is checked as in the constructor."""
@@ -87,7 +91,7 @@ def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
 
 
 Outputs = Callable[..., Any]
-"""``outputs(part, *symbols, **arguments)`` returns expressions; ``part`` is a copy of the part."""
+"""``outputs(part, *symbols, **arguments)`` returns expressions; it is given a copy of the part."""
 
 
 def formula_of(
@@ -201,19 +205,11 @@ def _slope_function(method: str, by: int) -> Outputs:
     return function
 
 
+@lru_cache(maxsize=256)
 def listing_of(formula: Formula, *outputs: int) -> Listing:
     """Return a formula, or some of its outputs, as a program for compilers."""
-    key = formula.structure, outputs
-    found = _listings.get(key)
-    if found is None:
-        if len(_listings) > _MOST_KEPT:
-            _listings.clear()
-        chosen = tuple(formula.outputs[k] for k in outputs) or formula.outputs
-        found = _listings[key] = listing(Formula(formula.inputs, chosen))
-    return found
-
-
-_listings: dict[Hashable, Listing] = {}
+    chosen = tuple(formula.outputs[k] for k in outputs) or formula.outputs
+    return listing(Formula(formula.inputs, chosen))
 
 
 def apply(

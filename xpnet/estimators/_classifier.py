@@ -30,16 +30,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     activation : str, ActivationLayer, its class, or a list with one for each, default "relu"
         The activation of hidden layers: "identity", "logistic", "tanh", "relu", "leaky_relu",
         "relu6", or your own.
-    solver : {"lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad"}, default "adam"
+    solver : str, default "adam"
+        "lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam",
+        "radam", "lion" or "rprop"; see :mod:`xpnet.optimizers`.
     alpha : float, default 0.0001
         Strength of the penalty, which is divided by the number of samples in the batch.
     batch_size : int or "auto", default "auto"
-        "auto" is min(200, n_samples).
+        "auto" is min(200, n_samples), and n_samples for "rprop".
     learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default "constant"
         How the learning rate changes from epoch to epoch. The names apply only to "sgd":
         "invscaling" divides ``learning_rate_init`` by (samples seen + 1) ** power_t; "adaptive"
         divides the rate by 5 whenever ``n_iter_no_change`` epochs bring no improvement by ``tol``.
     learning_rate_init : float, default 0.001
+        For "adadelta", 1.0 is usual; for "lion", 0.0001; for "rprop", 0.01.
     power_t : float, default 0.5
     max_iter : int, default 200
         The largest number of epochs, or of iterations of "lbfgs".
@@ -58,7 +61,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         weights.
     validation_fraction : float, default 0.1
     beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
-        Parameters of "adam" and "adamw"; ``epsilon`` also of "rmsprop" and "adagrad".
+        Parameters of "adam", "adamw", "adamax", "nadam" and "radam"; ``epsilon`` also of "rmsprop",
+        "adagrad" and "adadelta".
     n_iter_no_change : int, default 10
         Epochs without an improvement after which training ends.
     max_fun : int, default 15000
@@ -81,7 +85,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     l1_ratio : float, default 0.0
         The share of ``alpha`` that is an L1 penalty.
     weight_decay : float, default 0.01
-        The weight decay of "adamw".
+        The weight decay of "adamw" and "lion".
     scoring : str, callable or None, default None
         A scikit-learn scorer for ``early_stopping``; None is the accuracy.
     callbacks : Callback or list of Callback, optional

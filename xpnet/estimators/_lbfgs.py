@@ -13,15 +13,17 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..backends.cpu.blas_threads import computing
 from ..data import Dataset
-from ..model.penalties import inverse
 from ..neuralnet import NeuralNetwork
 from ..training.feeding.intake import Intake
 from ..training.feeding.placing import place
+from ..training.steps.lbfgs.objective import FlatObjective
 from ._network import dense_layers
 
 
-class Objective:
+class Objective(FlatObjective):
     """The loss of a network on all samples, and its gradient, as a function of its parameters.
+
+    These are all weights, then all biases, then all others.
 
     Parameters
     ----------
@@ -31,48 +33,23 @@ class Objective:
     weight : array of shape (n,) or None
     est : MLPClassifier or MLPRegressor
         Converts the loss to scikit-learn's.
-
-    Attributes
-    ----------
-    value : float
-        The loss at the last call.
     """
-
-    value: float
 
     def __init__(
         self, net: NeuralNetwork, X: Array, y: Array, weight: Array | None, est: Any
     ) -> None:
-        self._net, self._X, self._est = net, X, est
+        super().__init__(net, _weights_first(net))
+        self._X, self._est = X, est
         self._y = (y,) if weight is None else (y, weight)
-        self._order = _weights_first(net)
 
-    def start(self) -> np.ndarray:
-        """Return the current parameters: all weights, then all biases, then all others."""
-        return self._net.backend.to_numpy(self._net.parameters.gather())[self._order]
-
-    def put(self, packed: np.ndarray) -> None:
-        """Set the network's parameters."""
-        flat = np.empty_like(packed)
-        flat[self._order] = packed
-        backend = self._net.backend
-        self._net.parameters.scatter(backend.asarray(flat, backend.dtype))
-
-    def __call__(self, packed: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the loss and its gradient."""
-        net = self._net
-        self.put(packed)
+    def _evaluate(self) -> tuple[Array, Array]:
+        net = self._model
         targets, *weight = self._y
         done = net.loss_and_gradient(self._X, targets, *weight)
-        share = inverse(net.loss.total_weight(targets, done.output, *weight))
-        net.parameters.add_penalties(share)
-        penalty = share * net.parameters.penalties.cost(shared=True)
         # The line search needs scikit-learn's loss to take the same steps. It clips probabilities,
         # so its gradient differs slightly from that of our loss.
         reported = self._est._reported_loss(done.loss, done.output, targets, *weight)
-        self.value = net.backend.scalar(reported) + net.backend.scalar(penalty)
-        gradient = net.backend.to_numpy(done.gradient)
-        return self.value, gradient[self._order].astype(np.float64)
+        return reported, net.loss.total_weight(targets, done.output, *weight)
 
 
 def _weights_first(net: NeuralNetwork) -> np.ndarray:

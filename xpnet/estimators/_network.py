@@ -26,7 +26,20 @@ from ..layers import BatchNormalization, DenseLayer, Dropout
 from ..losses import LossFunction
 from ..model.randomness import Orders, Randomness
 from ..neuralnet import NeuralNetwork
-from ..optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from ..optimizers import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    NAdam,
+    Optimizer,
+    RAdam,
+    RMSProp,
+    Rprop,
+)
 from ..regularizers import L1L2
 from ..schedules import Schedule
 
@@ -50,6 +63,15 @@ SOLVERS: dict[str, Callable[[Any, Schedule], Optimizer]] = {
     ),
     "rmsprop": lambda est, rate: RMSProp(rate, epsilon=float(est.epsilon)),
     "adagrad": lambda est, rate: Adagrad(rate, epsilon=float(est.epsilon)),
+    "adadelta": lambda est, rate: Adadelta(rate, epsilon=float(est.epsilon)),
+    "adamax": lambda est, rate: Adamax(rate, *_adams(est)),
+    "nadam": lambda est, rate: NAdam(rate, *_adams(est)),
+    "radam": lambda est, rate: RAdam(rate, *_adams(est)),
+    "lion": lambda est, rate: Lion(rate, weight_decay=float(est.weight_decay)),
+    # A schedule of the user's is refused by Rprop itself.
+    "rprop": lambda est, rate: Rprop(
+        rate if isinstance(est.learning_rate, Schedule) else float(est.learning_rate_init)
+    ),
 }
 """The solvers that train in mini-batches; "lbfgs" does not."""
 

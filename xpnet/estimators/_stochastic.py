@@ -58,7 +58,7 @@ def fit_stochastic(
         held_out = _rows(outside, X, y, weight)
         X, y, weight, of_class = _rows(inside, X, y, weight, of_class)
     n = X.shape[0]
-    net.batch_size = _batch_size(est.batch_size, n)
+    net.batch_size = _batch_size(est, n)
     net.orders = RunningOrders(net.randomness, est._random_state if est.shuffle else None)
     data = (X, y, multiply_weights(weight, of_class))
     if explain:
@@ -164,9 +164,10 @@ def _rows(index: np.ndarray, *arrays: Array | None) -> tuple[Any, ...]:
     return tuple(None if array is None else take_rows(array, index) for array in arrays)
 
 
-def _batch_size(given: Any, n: int) -> int:
+def _batch_size(est: Any, n: int) -> int:
+    given = est.batch_size
     if given == "auto":
-        return min(200, n)
+        return n if est.solver == "rprop" else min(200, n)
     if given > n:
         warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return int(np.clip(given, 1, n))

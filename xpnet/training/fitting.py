@@ -26,6 +26,7 @@ from .checks import (
 from .feeding.batches import Batches
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
+from .full_batch import check_full_batch, check_not_resumed
 from .purpose import objective_of, purpose_of
 from .recording import Recorder
 from .run import Run, conditions_of
@@ -65,6 +66,10 @@ def fit(
     ``warns_of_targets`` is whether to warn of targets that lose digits, or whose size prevents
     learning.
     """
+    if model.optimizer.takes_all_samples:
+        kept = ["fit(resume=...)"] if resume is not None else []
+        kept += [type(each).__name__ for each in callbacks if isinstance(each, Recorder)]
+        check_not_resumed(model, kept)
     before = {name: getattr(model, name) for name in _SET_FROM_DATA}
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
     with trained_once(model), computing(), ended:
@@ -173,6 +178,8 @@ def prepare(
     model.check_layers()
     check_fit(model.layers, model.loss, model.metric)
     batches = None
+    if isinstance(dataset, Passes) and model.optimizer.takes_all_samples:
+        check_full_batch(model, None)
     if isinstance(dataset, Passes):
         refuse_balanced(model.loss)
         batches = Batches(dataset, BatchReader(model).read)
@@ -180,6 +187,8 @@ def prepare(
     else:
         training = check_data(model, dataset, least=min_samples)
         check_weights(training, model.loss, model.metric)
+        if model.optimizer.takes_all_samples:
+            check_full_batch(model, len(training))
     held_out = None
     if validation is not None:
         with blaming("validation"):

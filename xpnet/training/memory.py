@@ -9,7 +9,7 @@ from typing import Any, Self
 from ..backends import Backend
 from ..layers import Layer
 from ..metrics import Metric
-from ..optimizers import Optimizer
+from ..optimizers import LBFGS, Optimizer
 
 AUTO_BATCH_SIZES = (512, 256, 128, 64)
 """The sizes that ``batch_size="auto"`` chooses from, largest first."""
@@ -133,6 +133,8 @@ class NetworkSizes:
         Whether the metric is a function, which needs all outputs and targets at once.
     writes_out : bool
         Whether the library writes results into given arrays.
+    solver_bytes : int, default 0
+        What a solver on the host keeps, if that is where the network is.
     """
 
     widths: tuple[int, ...]
@@ -143,6 +145,7 @@ class NetworkSizes:
     least_samples: int
     collects: bool
     writes_out: bool
+    solver_bytes: int = 0
 
     @classmethod
     def of(
@@ -153,16 +156,21 @@ class NetworkSizes:
         backend: Backend,
     ) -> Self:
         """Return the sizes of a network that is made of these parts."""
+        parameters = sum(layer.parameters() for layer in layers)
+        solver_bytes = 0
+        if isinstance(optimizer, LBFGS) and backend.name == "numpy":
+            solver_bytes = optimizer.solver_bytes(parameters)
         shapes = [layers[0].input_shape(), *(layer.output_shape() for layer in layers)]
         return cls(
             widths=tuple(math.prod(shape) for shape in shapes),
             kept=sum(layer.numbers_per_sample() for layer in layers),
-            parameters=sum(layer.parameters() for layer in layers),
+            parameters=parameters,
             states=len(optimizer.state_names),
             clipped=optimizer.clip_norm is not None or optimizer.clip_value is not None,
             least_samples=max(layer.least_samples for layer in layers),
             collects=metric is not None and not isinstance(metric, Metric),
             writes_out=backend.writes_out,
+            solver_bytes=solver_bytes,
         )
 
 
@@ -258,7 +266,7 @@ def plan(
     return MemoryPlan(
         parameters=parameters,
         gradients=parameters * (1 + (rows != batch_size) + network.clipped),
-        optimizer_state=state,
+        optimizer_state=state + network.solver_bytes,
         restore_point=parameters + state,
         activations=rows * _activation_bytes(network, data),
         evaluation=_evaluation_bytes(network, data, n_samples),

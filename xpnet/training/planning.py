@@ -20,7 +20,10 @@ def memory_plan(
 ) -> MemoryPlan:
     """Return how much memory training takes; see :meth:`xpnet.NeuralNetwork.memory_plan`."""
     check_built(model)
+    n_samples = check_count("n_samples", n_samples, 0)
     size = model.largest_batch_size if batch_size is None else check_count("batch_size", batch_size)
+    if model.optimizer.takes_all_samples:
+        size = n_samples or size
     item = np.dtype(model.backend.dtype).itemsize
     own = _numeric("dtype", model.backend.dtype if dtype is None else dtype)
     wide = intake_of(model, model.backend).wide is not None and is_wide(own, item)
@@ -29,7 +32,6 @@ def memory_plan(
     target = 8 if model.loss.targets == "classes" else item * n_outputs
     bytes_ = of_feature * model.layers[0].input_shape()[0]
     sizes = memory.DataSizes(item, bytes_, target, wide=wide)
-    n_samples = check_count("n_samples", n_samples, 0)
     return memory.plan(sizes_of(model), sizes, n_samples, min(size, n_samples or size))
 
 

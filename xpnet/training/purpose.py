@@ -1,5 +1,7 @@
 """What checking, planning and placing data has to know about a model."""
 
+import sys
+
 from ..backends import Backend
 from ..common.overrides import replaced
 from .feeding.intake import Intake
@@ -28,7 +30,8 @@ def sizes_of(model: TrainableModel) -> NetworkSizes:
 
 def request_of(model: TrainableModel) -> Request:
     """Return what the memory plan for training a model has to take into account."""
-    return Request(sizes_of(model), model.batch_size, model.memory_limit)
+    size = sys.maxsize if model.optimizer.takes_all_samples else model.batch_size
+    return Request(sizes_of(model), size, model.memory_limit)
 
 
 def purpose_of(model: TrainableModel, backend: Backend) -> Purpose:

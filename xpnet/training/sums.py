@@ -54,6 +54,10 @@ class Sums:
         self.add_outputs(*arguments)
         return weight
 
+    def take(self, other: "Sums") -> None:
+        """Take the batches of other sums in place of the batches so far."""
+        vars(self).update(vars(other))
+
     def add_losses(self, losses: Array, weights: Array, step: int) -> None:
         """Add the losses of consecutive steps, of which ``step`` is the first."""
         if self._backend.lazy:

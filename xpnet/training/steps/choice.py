@@ -14,6 +14,7 @@ from .captured.steps import make as captured
 from .compiled.failing import warning_of
 from .compiled.steps import make as compiled
 from .formulas import FormulaSteps
+from .lbfgs.steps import LBFGSSteps
 
 
 class _Maker(Protocol):
@@ -74,6 +75,8 @@ def make_steps(model: TrainableModel, placed: TrainingData) -> Steps:
 def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanation]:
     """Return the steps that :func:`make_steps` returns, and why they were chosen."""
     wanted = asked_steps(model.steps)
+    if model.optimizer.takes_all_samples:
+        return _with_all_samples(model, placed, wanted)
     if model.precision != "float32":
         if not model.backend.has_kernels:
             raise ValueError(
@@ -97,6 +100,25 @@ def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanat
             reasons[way] = str(reason) or "memory has run out"
             _check_not_required(way, wanted, model, reasons[way])
     return FormulaSteps(model, placed), Explanation("formulas", reasons)
+
+
+def _with_all_samples(
+    model: TrainableModel, placed: TrainingData, wanted: str
+) -> tuple[Steps, Explanation]:
+    """Return steps of L-BFGS, or refuse settings that ask for other ones."""
+    kind = type(model.optimizer).__name__
+    if wanted not in ("auto", "formulas"):
+        raise ValueError(
+            f"steps={wanted!r} does not go with {kind}, which computes the loss of all samples by "
+            "formulas: leave steps out"
+        )
+    if model.precision != "float32":
+        raise ValueError(
+            f"precision={model.precision!r} needs captured steps, and {kind} has none: give "
+            "precision='float32'"
+        )
+    reasons = dict.fromkeys(_FASTER, f"{kind} computes the loss of all samples by formulas")
+    return LBFGSSteps(model, placed), Explanation("formulas", reasons)
 
 
 def _check_way(way: str, wanted: str, model: TrainableModel) -> None:

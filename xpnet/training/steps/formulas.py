@@ -65,11 +65,11 @@ class FormulaSteps(Steps):
         """Update the parameters with the gradient of a batch."""
         model = self._model
         if self.plan.rows == self.plan.batch_size:
-            self._update(self._pass(next(batch), sums, step), sums)
+            self._update(self._counted(next(batch), sums, step), sums)
             return
         total: Array = 0.0
         for piece in batch:
-            weight = self._pass(piece, sums, step)
+            weight = self._counted(piece, sums, step)
             model.parameters.accumulate(weight)
             total = total + weight
         model.parameters.take_accumulated(total)
@@ -84,8 +84,15 @@ class FormulaSteps(Steps):
         sums.add_penalty(counted_cost(model.parameters.penalties.cost(shared=True), weight))
         model.update_parameters(weight)
 
-    def _pass(self, batch: Batch, sums: Sums, step: int) -> Array:
-        """Run a forward and a backward pass, which sets gradients; return the total weight."""
+    def _counted(self, batch: Batch, sums: Sums, step: int) -> Array:
+        """Run a pass whose loss must be finite; return the total weight."""
+        loss, weight = self._pass(batch, sums, step)
+        if not self._model.backend.lazy and not math.isfinite(loss):
+            raise NotFiniteError(f"the loss {loss}", step)
+        return weight
+
+    def _pass(self, batch: Batch, sums: Sums, step: int) -> tuple[Array, Array]:
+        """Run a forward and a backward pass, which sets gradients; return loss and total weight."""
         model = self._model
         output = model.forward_propagation(batch.X, training=True)  # (2) forward
         out = None
@@ -93,7 +100,4 @@ class FormulaSteps(Steps):
             out = self._workspace.array("error", output.shape)
         # (3) derivative of the loss, (4) backward
         done = model.propagate_loss(output, batch.y, batch.sample_weight, out)
-        weight = sums.add(batch, output, done.loss, step)
-        if not model.backend.lazy and not math.isfinite(done.loss):
-            raise NotFiniteError(f"the loss {done.loss}", step)
-        return weight
+        return done.loss, sums.add(batch, output, done.loss, step)

@@ -1,0 +1,49 @@
+"""Functions of numbers that are the same for all elements, such as a learning rate.
+
+In a formula, such a number is one of Python's, or a symbol while the formula is traced. Functions
+of the array API take no numbers of Python; those of the module ``math`` take no symbols. The
+functions here take both. They return NaN or infinity where a number has no value.
+
+>>> from xpnet.backends.formula import scalars
+>>> scalars.exp(0.0), scalars.where(2.0 > 1.0, 3.0, 4.0)
+(1.0, 3.0)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from .evaluation import number_of
+from .expressions import Expression
+
+__all__ = ["exp", "expm1", "log", "maximum", "minimum", "sqrt", "where"]
+
+
+def _function(name: str) -> Callable[..., Any]:
+    def function(*operands: Any) -> Any:
+        for each in operands:
+            if isinstance(each, Expression):
+                return each.graph.make(name, *operands)
+        return number_of(name, *operands)
+
+    function.__name__, function.__doc__ = name, f"Return {name} of numbers."
+    return function
+
+
+exp, expm1, log, sqrt = (_function(name) for name in ("exp", "expm1", "log", "sqrt"))
+maximum, minimum = _function("maximum"), _function("minimum")
+
+_chosen = _function("where")
+
+
+def where(condition: Any, a: Any, b: Any, /) -> Any:
+    """Return ``a`` if the condition holds, else ``b``.
+
+    Parameters
+    ----------
+    condition : bool
+        A comparison of numbers, e.g. ``t > 5``. For comparisons of arrays, there is the function
+        of the array's namespace.
+    a, b : float or array
+        Both are computed.
+    """
+    return _chosen(condition, a, b)

@@ -1,0 +1,50 @@
+"""Optimizers: how a gradient changes the weights.
+
+``update(w, grad_loss_w)`` returns the updated weights and keeps what it has to remember: one
+optimizer serves one array, and a network hands it all of its parameters as one. A new optimizer is
+a subclass of :class:`Optimizer` with ``rule``, the formula of one weight; arrays that it keeps are
+named in ``state_names``. One that needs more than a weight and its gradient has its own ``update``.
+"""
+
+from .adam import Adam, AdamW
+from .adamax import Adamax
+from .adaptive import Adadelta, Adagrad
+from .base import Optimizer
+from .lbfgs import LBFGS
+from .nadam import NAdam
+from .radam import RAdam
+from .rmsprop import RMSProp
+from .sgd import SGD
+from .sign import Lion, Rprop
+
+__all__ = [
+    "LBFGS",
+    "OPTIMIZERS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSProp",
+    "Rprop",
+]
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSProp,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "adam": Adam,
+    "adamw": AdamW,
+    "adamax": Adamax,
+    "nadam": NAdam,
+    "radam": RAdam,
+    "lion": Lion,
+    "rprop": Rprop,
+    "lbfgs": LBFGS,
+}

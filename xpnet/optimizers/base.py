@@ -1,0 +1,227 @@
+"""The base of all optimizers: settings, clipping, what is remembered, an update by a rule."""
+
+from typing import Any, ClassVar
+
+from ..backends import Array, array_namespace, ops, to_host
+from ..common.checks import check_count, check_non_negative, check_positive
+from ..common.overrides import is_defined_here
+from ..common.readable import Readable
+from ..common.traceable import Check, apply
+from ..schedules import ConstantLearningRate, Schedule
+from .settings import Settings, check_schedule, or_none
+
+
+class Optimizer(Settings, Readable):
+    """Base of the optimizers.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.01
+        α > 0, or how it goes from epoch to epoch.
+    clip_norm : float, optional
+        Shorten a gradient that is longer than this (Euclidean norm) to this length. In a network
+        it is the norm over all parameters. Pascanu et al. 2013, algorithm 1.
+    clip_value : float, optional
+        Bring every number of the gradient into [-clip_value, clip_value].
+
+    Attributes
+    ----------
+    learning_rate : float
+        The current learning rate. ``schedule`` sets it at the beginning of each epoch. A callback
+        may change it for one epoch, in ``on_epoch_begin``.
+    schedule : Schedule
+        Gives the learning rate of each epoch. To continue training with another rate, set
+        ``net.optimizer.schedule = ConstantLearningRate(rate)``.
+    n_updates : int
+        How many updates there were.
+    state_names : tuple of str
+        Attributes that hold what is remembered, arrays of the shape of the weights or None.
+    square_names : tuple of str
+        Those of them that are never below 0, and may be infinite, since squares may overflow.
+    takes_all_samples : bool
+        Whether ``fit`` gives it the loss of all samples as a function, instead of gradients.
+    """
+
+    square_names: ClassVar[tuple[str, ...]] = ()
+    takes_all_samples: ClassVar[bool] = False
+    formula_names = ("rule",)
+    _clipped: Array = None
+    _checks: ClassVar[dict[str, Check]] = {
+        "learning_rate": check_non_negative,
+        "schedule": check_schedule,
+        "clip_norm": or_none(check_positive),
+        "clip_value": or_none(check_positive),
+    }
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.01,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        if not isinstance(learning_rate, Schedule):
+            learning_rate = ConstantLearningRate(check_positive("learning_rate", learning_rate))
+        self.schedule = learning_rate
+        self.clip_norm, self.clip_value = clip_norm, clip_value  # checked, as all settings
+        self.begin_epoch(0, 1)
+
+    # Declared so that mypy accepts a rule with any number of arrays: rule(w, g, *state, rate, t).
+    def rule(self, *arrays: Any, **numbers: Any) -> tuple[Array, ...]:
+        """Return the new weights and the new state; a formula of one weight.
+
+        It is defined as ``rule(self, w, g, *state, *, rate, t)``, with an argument for each array
+        of the state.
+
+        Parameters
+        ----------
+        w, g : array
+            The weights and their gradient, clipped if that is asked for.
+        *state : array of the shape of w
+            The attributes of ``state_names``, in their order; zeros at the first update.
+        rate : float
+            The learning rate.
+        t : float
+            The number of the update, from 1.
+
+        Returns
+        -------
+        tuple of array
+            The weights, then the state.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a method: rule(w, g, *state, rate, t), which returns the "
+            "new weights and the new state, or update(w, grad_loss_w)"
+        )
+
+    def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
+        """Return the weights after one step, by :meth:`rule`.
+
+        Parameters
+        ----------
+        w : array
+            The weights; not written to, unless they are ``out`` themselves.
+        grad_loss_w : array of the shape of w
+            Derivative of the loss with respect to the weights; not written to. It lasts for this
+            call: who wants it later keeps a copy.
+        out : array of the shape of w, optional
+            A hint: an array, ``w`` itself say, that may be overwritten with the result. What is
+            returned counts. An optimizer of one's own may leave this argument out.
+
+        Raises
+        ------
+        ValueError
+            The state kept is of weights of another shape.
+        """
+        states = {name: self.remembered(name, w) for name in self.state_names}
+        gradient = self.clip(grad_loss_w, keep=out is not None)
+        arrays = {"w": w, "g": gradient, **states}
+        outs = (array_namespace(w).empty_like(w) if out is None else out, *states.values())
+        numbers = {"rate": self.learning_rate, "t": float(self.n_updates + 1)}
+        w, *kept = apply(self, ruled, arrays, numbers, outs, ("w", *states))
+        for name, array in zip(states, kept, strict=True):
+            setattr(self, name, array)
+        self.n_updates += 1
+        return w
+
+    def _argument(self, name: str) -> Any:
+        if name != "learning_rate":
+            return super()._argument(name)
+        schedule = self.schedule
+        return schedule.initial if type(schedule) is ConstantLearningRate else schedule
+
+    def changing_names(self) -> tuple[str, ...]:
+        """Return the names of all that training changes in it, arrays and numbers."""
+        return (*self.state_names, "n_updates", "learning_rate")
+
+    def check_state(self) -> None:
+        """Refuse what no training leaves in the optimizer, e.g. of a file.
+
+        An optimizer of the library has either all arrays of ``state_names`` and some updates, or
+        none of both, and its arrays are finite. A mean of squares may be infinite, since the square
+        of a large gradient can be; it is never below 0.
+
+        Raises
+        ------
+        ValueError
+            The message names the attribute.
+        """
+        check_count("n_updates", self.n_updates, least=0)
+        check_non_negative("learning_rate", self.learning_rate)
+        if not is_defined_here(type(self)):
+            return
+        for name in self.state_names:
+            if ((array := getattr(self, name)) is None) != (self.n_updates == 0):
+                there = "no" if array is None else "an array"
+                raise ValueError(f"there is {there} {name} after {self.n_updates} updates")
+            if array is None:
+                continue
+            numbers = to_host(array)
+            isfinite = array_namespace(numbers).isfinite
+            if not (numbers >= 0 if name in self.square_names else isfinite(numbers)).all():
+                raise ValueError(f"{name} has numbers that no training leaves")
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set the learning rate for one of ``epochs`` epochs, counted from 0."""
+        self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))
+
+    def clip(self, gradient: Array, keep: bool = False) -> Array:
+        """Return the gradient clipped by value, then by norm, as far as either is asked for.
+
+        Parameters
+        ----------
+        gradient : array
+            Not written to.
+        keep : bool, default False
+            Whether the result's array may be used again at the next call, as in training.
+        """
+        xp = array_namespace(gradient)
+        if self.clip_value is None and self.clip_norm is None:
+            return gradient
+        place = self._place(gradient) if keep else None
+        if self.clip_value is not None:
+            most = self.clip_value
+            gradient = ops.rowwise(gradient, function=lambda g: ops.clip(g, -most, most), out=place)
+        if self.clip_norm is not None:
+            factor = self.clip_norm / xp.maximum(ops.norm(gradient), self.clip_norm)
+            gradient = ops.rowwise(gradient, function=lambda g: g * factor, out=place)
+        return gradient
+
+    def _place(self, gradient: Array) -> Array:
+        """Return the array for clipped gradients, the same one at every step."""
+        if self._clipped is None or self._clipped.shape != gradient.shape:
+            self._clipped = array_namespace(gradient).zeros_like(gradient)
+        return self._clipped
+
+    def __getstate__(self) -> Any:
+        """Copy and pickle without what the next step writes over."""
+        state: Any = super().__getstate__()
+        slots = state[1:] if isinstance(state, tuple) else ()
+        kept = vars(self) | {"_clipped": None}
+        return (kept, *slots) if slots else kept
+
+    def remembered(self, name: str, w: Array) -> Array:
+        """Return the array kept under ``name``: zeros of the shape of ``w`` at the first update."""
+        kept = getattr(self, name)
+        if kept is None:
+            return array_namespace(w).zeros_like(w)
+        if kept.shape != w.shape:
+            raise ValueError(
+                f"{type(self).__name__} remembers weights of shape {kept.shape} and got some of "
+                f"shape {w.shape}: give each array an optimizer of its own (copy.deepcopy)"
+            )
+        return kept
+
+
+def ruled(
+    optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
+) -> tuple[Array, ...]:
+    """Return what an optimizer's rule gives; a function, so that its formula can be kept."""
+    result = optimizer.rule(w, g, *state, rate=rate, t=t)
+    found = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    if len(found) != 1 + len(state):
+        raise ValueError(
+            f"the rule of {type(optimizer).__name__} returned {len(found)} arrays: expected the "
+            f"new weights and {len(state)} for state_names={optimizer.state_names!r}"
+        )
+    return found

@@ -1,0 +1,48 @@
+"""Settings of optimizers, which are checked whenever they are set."""
+
+from typing import Any, ClassVar
+
+from ..backends._errors import shown
+from ..common.traceable import Check, Traceable
+from ..schedules import Schedule
+
+
+def check_schedule(name: str, value: Any) -> Schedule:
+    """Return a schedule; refuse anything else."""
+    if not isinstance(value, Schedule):
+        raise TypeError(
+            f"{name}={shown(value)}: expected a schedule, e.g. ConstantLearningRate(0.1)"
+        )
+    return value
+
+
+def or_none(check: Check) -> Check:
+    """Return a check that accepts None too."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+class Settings(Traceable):
+    """Base of what has settings that may be changed, and a state that depends on them."""
+
+    state_names: ClassVar[tuple[str, ...]] = ()
+    n_updates: int = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a setting is checked as in the constructor.
+
+        Raises
+        ------
+        ValueError
+            The setting decides what is remembered, and there were updates.
+        """
+        if name not in self._checks or not self.n_updates or name not in vars(self):
+            super().__setattr__(name, value)
+            return
+        before, names = vars(self)[name], self.state_names
+        super().__setattr__(name, value)
+        if self.state_names != names:
+            super().__setattr__(name, before)
+            raise ValueError(
+                f"{name}={shown(value)} after {self.n_updates} updates, which remembered other "
+                f"arrays: make a new {type(self).__name__}({name}={shown(value)})"
+            )

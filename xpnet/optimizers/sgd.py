@@ -1,0 +1,72 @@
+"""Stochastic gradient descent."""
+
+from ..backends import Array
+from ..common.checks import check_flag, check_fraction
+from ..common.overrides import remember
+from ..schedules import Schedule
+from .base import Optimizer
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent with momentum.
+
+    .. math:: v \leftarrow \mu v + (1 - d)\, g, \qquad w \leftarrow w - \alpha v
+
+    ``dampening=0`` is the form v = μv + g. ``dampening=momentum`` is the moving average
+    V = βV + (1 - β)g, which takes steps 1 - β times as long. v starts at zero in both.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.01
+    momentum : float, default 0.9
+        μ in [0, 1); 0 is plain gradient descent.
+    dampening : float, default 0.0
+        d in [0, 1).
+    nesterov : bool, default False
+        Step along μv + g in place of v: the gradient looked up ahead. Sutskever et al. 2013.
+    clip_norm, clip_value : float, optional
+        See :class:`Optimizer`.
+
+    Attributes
+    ----------
+    retained_gradient : array or None
+        v.
+    """
+
+    state_names = ("retained_gradient",)
+    numbers = ("momentum",)
+    _checks = Optimizer._checks | {
+        "momentum": check_fraction,
+        "dampening": check_fraction,
+        "nesterov": check_flag,
+    }
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.01,
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        super().__init__(learning_rate, clip_norm=clip_norm, clip_value=clip_value)
+        self.momentum = momentum
+        self.dampening = dampening
+        self.nesterov = nesterov
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError(
+                f"nesterov=True with momentum={momentum!r} and dampening={dampening!r}: expected a "
+                "momentum above 0 and no dampening"
+            )
+        self.retained_gradient: Array = None
+
+    def rule(self, w: Array, g: Array, v: Array, *, rate: float, t: float) -> tuple[Array, ...]:
+        """Return w - αv, or with Nesterov's form w - α(μv + g)."""
+        v = self.momentum * v + (g if self.dampening == 0.0 else (1.0 - self.dampening) * g)
+        step = self.momentum * v + g if self.nesterov else v
+        return w - rate * step, v
+
+
+remember(SGD)
