@@ -63,6 +63,8 @@ def kinds(base):
         found = {each for each in found if not any(name in vars(each) for name in rows)}
     # Those with ``instead`` hold a function of the user's.
     found = {each for each in found if not (inspect.isabstract(each) or hasattr(each, "instead"))}
+    if base is Optimizer:  # others have an update of their own
+        found = {each for each in found if each.rule is not Optimizer.rule}
     return sorted(found, key=lambda kind: kind.__name__)
 
 
@@ -116,13 +118,16 @@ def pairs(first, second, rng, n=1500):
 def assert_close(got, plain, wide, dtype, *inputs, largest=0.0):
     """Compare with the plain formula in the same type and in a wider one: either has to agree.
 
+    Where the plain one itself overflows to inf - inf, there is nothing to compare with.
+
     The plain one may overflow in its own type, or lose digits in it that a compiled one keeps.
     Terms of the size ``largest`` may cancel.
     """
     got = np.asarray(got)
     assert got.dtype == dtype
     wide = np.asarray(wide).astype(dtype)
-    ok = np.zeros(got.shape, bool)
+    ok = np.isnan(plain) & np.all([np.isfinite(each) for each in inputs], axis=0)
+    assert (ok & ~np.isnan(got)).mean() < 0.05
     for expected in (np.asarray(plain), wide):
         tolerance = TOLERANCE[dtype] * np.maximum(1, np.abs(expected))
         ok |= (got == expected) | (np.isnan(got) & np.isnan(expected))
@@ -134,13 +139,24 @@ def assert_close(got, plain, wide, dtype, *inputs, largest=0.0):
     )
 
 
-def check(part, function, formula, inputs, dtype, run, **numbers):
-    """Compare all outputs of a formula, computed by ``run``, with the function itself."""
+def check(part, function, inputs, dtype, run, **numbers):
+    """Compare all outputs of a formula, computed by ``run``, with the function itself.
+
+    What rounding of the inputs does to the plain formula is allowed: compiled code rounds a·b + c
+    once, so that terms cancel in another way.
+    """
     got = run(*inputs)
     plain = function(part, *inputs, **numbers)
     wide = function(part, *(array.astype(WIDER[dtype]) for array in inputs), **numbers)
+    rng, eps = np.random.default_rng(0), np.finfo(dtype).eps
+    spread = [np.zeros(inputs[0].shape)] * len(got)
+    for _ in range(4):
+        moved = [x * (1 + eps * rng.choice([-1, 1], x.shape)).astype(dtype) for x in inputs]
+        for k, value in enumerate(function(part, *moved, **numbers)[: len(got)]):
+            spread[k] = np.fmax(spread[k], np.abs(value - plain[k]))
     for k, value in enumerate(got):
-        assert_close(value, np.asarray(plain[k], dtype), wide[k], dtype, *inputs)
+        largest = np.nan_to_num(spread[k]) / eps
+        assert_close(value, np.asarray(plain[k], dtype), wide[k], dtype, *inputs, largest=largest)
 
 
 def by_numpy(formula, part, **numbers):
@@ -160,7 +176,7 @@ def of_activation(part, x, a=None):
 def test_activations_on_numpy(part, dtype):
     formula = translation.traced(part, translation._of_activation, ("x", "a"), dtype)
     x = points(formula, part, dtype)
-    check(part, of_activation, formula, (x, x), dtype, by_numpy(formula, part))
+    check(part, of_activation, (x, x), dtype, by_numpy(formula, part))
 
 
 @needs_numba
@@ -175,7 +191,7 @@ def test_activations_on_numba(part, dtype, outputs):
     listing = traceable.listing_of(formula, *outputs)
     numbers = translation.numbers_in(part, listing)
     check(
-        part, of_activation, formula, (x.reshape(-1, 1),), dtype,
+        part, of_activation, (x.reshape(-1, 1),), dtype,
         lambda x: on_numba.activation(listing, x, numbers),
     )  # fmt: skip
 
@@ -210,7 +226,7 @@ def test_losses_on_numpy(part, dtype, rng):
     formula = translation.traced(part, translation._of_loss, ("y", "p"), dtype)
     values = points(formula, part, dtype)
     y, p = pairs(values, values, rng)
-    check(part, translation._of_loss, formula, (y, p), dtype, by_numpy(formula, part))
+    check(part, translation._of_loss, (y, p), dtype, by_numpy(formula, part))
 
 
 @needs_numba
@@ -248,7 +264,7 @@ def test_losses_on_numba(part, dtype, rng):
 def test_penalties_on_numpy(part, dtype):
     formula = translation.traced(part, translation._of_penalty, ("w",), dtype)
     w = points(formula, part, dtype)
-    check(part, translation._of_penalty, formula, (w,), dtype, by_numpy(formula, part))
+    check(part, translation._of_penalty, (w,), dtype, by_numpy(formula, part))
 
 
 @needs_numba
@@ -293,7 +309,7 @@ def test_optimizers_on_numpy(part, dtype, t, rng):
     formula = translation.traced(part, ruled, names, dtype, ("rate", "t"))
     arrays, numbers = arrays_of(part, formula, dtype, rng), {"rate": 0.03, "t": float(t)}
     run = by_numpy(formula, part, **numbers)
-    check(part, ruled, formula, arrays, dtype, run, **numbers)
+    check(part, ruled, arrays, dtype, run, **numbers)
 
 
 @needs_numba
@@ -309,7 +325,7 @@ def test_optimizers_on_numba(part, dtype, t, rng):
     listing = traceable.listing_of(formula)
     values = translation.numbers_in(part, listing)
     check(
-        part, ruled, formula, arrays, dtype,
+        part, ruled, arrays, dtype,
         lambda *arrays: on_numba.update(listing, arrays, values, 0.03, t), **numbers,
     )  # fmt: skip
 
