@@ -199,7 +199,7 @@ class NamedAsAnArgument(SGD):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"activation": Branching}, "Branching: .*where"),
+        ({"activation": Branching}, "formula of Branching has a branch .*where"),
         ({"optimizer": OwnUpdate(0.1)}, "OwnUpdate overrides update"),
         ({"optimizer": NamedAsAnArgument(0.1)}, "NamedAsAnArgument.numbers has 'rate' or 't'"),
     ],

@@ -13,7 +13,8 @@ from xpnet.backends import to_host
 from xpnet.backends.cuda import formulas
 from xpnet.backends.formula import Formula, run
 from xpnet.common.traceable import formula_of
-from xpnet.optimizers import Optimizer, ruled
+from xpnet.optimizers import Optimizer
+from xpnet.optimizers.base import ruled
 from xpnet.training.steps.captured import graphs
 from xpnet.training.steps.translation import listings_of_activation
 
