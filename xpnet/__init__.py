@@ -65,6 +65,7 @@ from .losses import (
     BinaryCrossEntropy,
     BinaryFocalLoss,
     CategoricalCrossEntropy,
+    ElementwiseLoss,
     FocalLoss,
     GammaLoss,
     HingeLoss,
@@ -99,7 +100,7 @@ from .optimizers import (
     RMSProp,
     Rprop,
 )
-from .regularizers import L1, L1L2, L2, Regularizer
+from .regularizers import L1, L1L2, L2, ElementwisePenalty, Regularizer
 from .saving import ModelFileError, load
 from .schedules import (
     ConstantLearningRate,
@@ -155,6 +156,8 @@ __all__ = [
     "Dropout",
     "ELUActivation",
     "EarlyStopping",
+    "ElementwiseLoss",
+    "ElementwisePenalty",
     "ExponentialActivation",
     "ExponentialDecay",
     "FocalLoss",

@@ -212,6 +212,13 @@ class Expression:
             self.graph.refuse(error)
         return function(*inputs)
 
+    def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
+        """Follow NumPy's functions that are no ufuncs in the same way, e.g. ``numpy.where``."""
+        try:
+            return getattr(self.namespace, function.__name__)(*given, **options)
+        except UntraceableError as error:
+            self.graph.refuse(error)
+
     @property
     def dtype(self) -> Any:
         """The type of the numbers, as of NumPy."""

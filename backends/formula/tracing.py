@@ -1,7 +1,7 @@
 """Tracing: calling a formula once with symbols, which gives it as an expression."""
 
 import copy
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -74,6 +74,7 @@ def trace_part(
     dtype: str = "float64",
     attributes: Iterable[str] = (),
     arguments: Iterable[str] = (),
+    aliases: Mapping[str, Callable[[Graph], Expression]] | None = None,
 ) -> Formula:
     """Return the formula that a function computes with an object's methods and attributes.
 
@@ -90,6 +91,8 @@ def trace_part(
         All others are taken as they are.
     arguments : iterable of str
         Keyword arguments, which are symbols of numbers too.
+    aliases : mapping of str to callable, optional
+        Attributes that follow from the arguments, with functions that return them as expressions.
 
     Raises
     ------
@@ -101,7 +104,9 @@ def trace_part(
         _check_number(part, name, given)
 
     def prepared(graph: Graph) -> tuple[Callable[..., Any], dict[str, Any]]:
-        own = _stand_in(part, {name: graph.number(name) for name in names})
+        replaced = {name: graph.number(name) for name in names}
+        replaced |= {name: make(graph) for name, make in (aliases or {}).items()}
+        own = _stand_in(part, replaced)
         before = dict(vars(own))
 
         def call(*symbols: Any, **options: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ..backends import Array, ops
 from ..common.overrides import remember
-from ..common.traceable import Traceable, slope
+from ..common.traceable import Traceable, slope, slope_function
 from ..layers import Layer
 from ..layers.checks import check_batch
 
@@ -55,11 +55,15 @@ class ActivationLayer(Traceable, Layer):
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return ``output_error * derivative(input)``: the chain rule, number by number."""
+        x, derivative = self.input, self.derivative
+        if getattr(derivative, "__func__", None) is ActivationLayer.derivative:
+            # Derived once for the whole batch.
+            derivative = slope_function(self, "activation_function", 1, 0, like=x)
         return ops.rowwise(
             output_error,
-            self.input,
-            function=lambda error, x: error * self.derivative(x),
-            out=self.buffer("input_error", self.input.shape),
+            x,
+            function=lambda error, x: error * derivative(x),
+            out=self.buffer("input_error", x.shape),
         )
 
 

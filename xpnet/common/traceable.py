@@ -5,9 +5,10 @@ compiled and captured steps are made of it. What was traced is what runs, so a u
 as good as the library's.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache, lru_cache
 from inspect import getattr_static, signature
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from ..backends import Array, is_array
@@ -15,6 +16,7 @@ from ..backends._errors import shown
 from ..backends.formula import (
     Expression,
     Formula,
+    Graph,
     Listing,
     UntraceableError,
     derivative,
@@ -38,12 +40,15 @@ class Traceable:
         nothing. All others that the formula uses are constants of the compiled code.
     formula_names : tuple of str
         The methods that are the formula, and those that follow from it: the first ones decide.
+    aliases : mapping of str to callable
+        Attributes that change at every step; see :func:`xpnet.backends.formula.trace_part`.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
     _checks: ClassVar[dict[str, Check]] = {}
     """For settings that may be set later: the function that returns the checked value."""
     formula_names: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[Mapping[str, Callable[[Graph], Expression]]] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Take back inherited methods that belong to another formula than the class's own.
@@ -79,7 +84,7 @@ def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
     result = function(*arrays)
     if isinstance(arrays[0], Expression):
         return result
-    shape, name = arrays[-1].shape, getattr(function, "__name__", repr(function))
+    shape, name = arrays[-1].shape, name_of(function)
     if not is_array(result):
         raise TypeError(f"{name} returned {shown(result)}: expected an array of shape {shape}")
     if result.shape != shape:
@@ -111,7 +116,7 @@ def formula_of(
         kept = _kept.get(key)
         if kept is not None:
             return kept
-    found = trace_part(part, outputs, inputs, dtype, part.numbers, arguments)
+    found = trace_part(part, outputs, inputs, dtype, part.numbers, arguments, part.aliases)
     if key is not None:
         if len(_kept) > _MOST_KEPT:
             _kept.clear()
@@ -155,6 +160,17 @@ _NOT_READ = ("learning_rate", "clip_norm", "clip_value")
 """Arguments of optimizers' constructors that no rule reads; the rate is an argument of it."""
 
 
+def named(part: Any) -> str:
+    """Return what a message calls a part: its class, or the function that it was made of."""
+    function = getattr(part, "function", None) if hasattr(type(part), "instead") else None
+    return type(part).__name__ if function is None else f"the function {name_of(function)}"
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function for messages."""
+    return getattr(function, "__name__", repr(function))
+
+
 def numbers_of(part: Traceable) -> dict[str, float]:
     """Return the current numbers of a part's formula."""
     return {name: float(getattr(part, name)) for name in part.numbers}
@@ -183,18 +199,31 @@ def slope(part: Traceable, method: str, arguments: tuple[Array, ...], by: int) -
         if not isinstance(value, Expression):
             return arguments[by].graph.constant(0.0)
         return derivative(value, arguments[by])
-    names = tuple(f"a{k}" for k in range(len(arguments)))
-    like = arguments[by]
+    return slope_function(part, method, len(arguments), by, arguments[by])(*arguments)
+
+
+def slope_function(
+    part: Traceable, method: str, n: int, by: int, like: Array
+) -> Callable[..., Array]:
+    """Return :func:`slope` as a function of ``n`` arguments, which are arrays like ``like``.
+
+    The formula of a user's part is traced here, and not at each call of the function.
+    """
+    names = tuple(f"a{k}" for k in range(n))
     dtype = "float32" if str(like.dtype).endswith("float32") else "float64"
     try:
         formula = formula_of(part, _slope_function(method, by), names, dtype)
     except UntraceableError as error:
         raise UntraceableError(
-            f"{type(part).__name__} defines no derivative of {method}, and none can be derived: it "
-            f"has {error}. Or define the derivative, as the documentation of its base class says"
+            f"{named(part)} has no derivative of its own, and none can be derived, because its "
+            f"{method} has {error}. Or define the derivative yourself"
         ) from error
-    (found,) = run(*arguments, formula=formula, numbers=numbers_of(part))
-    return found
+    numbers = numbers_of(part)
+
+    def function(*arguments: Array) -> Array:
+        return run(*arguments, formula=formula, numbers=numbers)[0]
+
+    return function
 
 
 @cache

@@ -256,7 +256,7 @@ class ElementwiseLoss(Traceable, MeanLoss):
     """
 
     formula_names = ("element_loss", "element_derivative")
-    targets = "values"
+    targets: ClassVar[str | None] = "values"
     factor: float = 1.0
     most: float = math.inf
     sums_outputs: ClassVar[bool] = False

@@ -1,6 +1,7 @@
 """A loss given as a plain function."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from ..backends import Array
 from ..common.traceable import values_of
@@ -20,7 +21,7 @@ class FunctionLoss(ElementwiseLoss):
         operators and the functions of ``array_namespace(y_pred)``.
     """
 
-    targets = None
+    targets: ClassVar[str | None] = None
     # Not recorded as the package's own: what a user's function does may change at any time.
     instead = "define a subclass of ElementwiseLoss with element_loss(y_true, y_pred)"
 

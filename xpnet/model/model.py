@@ -185,11 +185,10 @@ class Model(Versioned):
         ValueError
             The layer has no input shape, or one that does not fit, or is already in a network.
         """
-        given: Any = layer
-        if callable(given) and not isinstance(given, (Layer, type)):
-            given = layer = FunctionActivation(given)
-        if not isinstance(given, Layer):
-            hint = f": write {given.__name__}(...)" if isinstance(given, type) else ""
+        if callable(layer) and not isinstance(layer, (Layer, type)):
+            layer = FunctionActivation(layer)
+        if not isinstance(layer, Layer):
+            hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
             raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
         if layer.in_network:
             raise ValueError(f"this {layer.layer_name()} is already in a network: make a new one")

@@ -1,5 +1,6 @@
 """The base of all optimizers: settings, clipping, what is remembered, an update by a rule."""
 
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from ..backends import Array, array_namespace, ops, to_host
@@ -45,6 +46,12 @@ class Optimizer(Settings, Readable):
     square_names: ClassVar[tuple[str, ...]] = ()
     takes_all_samples: ClassVar[bool] = False
     formula_names = ("rule",)
+    aliases: ClassVar = MappingProxyType(
+        {
+            "learning_rate": lambda graph: graph.number("rate"),
+            "n_updates": lambda graph: graph.number("t") - 1.0,
+        }
+    )
     _clipped: Array = None
     _checks: ClassVar[dict[str, Check]] = {
         "learning_rate": check_non_negative,

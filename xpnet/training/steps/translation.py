@@ -11,11 +11,12 @@ from ...activations import ActivationLayer, LinearActivation, LogSoftmaxActivati
 from ...backends import Array, array_namespace, ops
 from ...backends.formula import Formula, Listing, UntraceableError
 from ...common.overrides import has_methods_of, is_defined_here, replaced, replaced_of
-from ...common.traceable import Outputs, Traceable, formula_of, listing_of
+from ...common.traceable import Outputs, Traceable, formula_of, listing_of, named
 from ...layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
 from ...losses import ClassLoss, ElementwiseLoss, LossFunction, MeanLoss, NegativeLogLikelihood
 from ...model import Model
 from ...optimizers import Optimizer
+from ...optimizers.base import ruled
 from ...regularizers import ElementwisePenalty
 from ..errors import UnsupportedError
 
@@ -133,10 +134,6 @@ def _of_penalty(part: ElementwisePenalty, w: Any) -> tuple[Any, ...]:
     return part.element_penalty(w), part.derivative(w)
 
 
-def _of_rule(part: Optimizer, w: Any, g: Any, *state: Any, rate: Any, t: Any) -> tuple[Any, ...]:
-    return part.rule(w, g, *state, rate=rate, t=t)
-
-
 def traced(
     part: Traceable,
     outputs: Outputs,
@@ -148,7 +145,7 @@ def traced(
     try:
         return formula_of(part, outputs, inputs, dtype, arguments)
     except UntraceableError as error:
-        raise UnsupportedError(f"{type(part).__name__}: {error}") from error
+        raise UnsupportedError(f"the formula of {named(part)} has {error}") from error
 
 
 def listing_of_loss(model: Model) -> Listing:
@@ -175,12 +172,7 @@ def listing_of_rule(model: Model) -> Listing:
         )
     states = tuple(f"s{k}" for k in range(len(optimizer.state_names)))
     inputs, dtype = ("w", "g", *states), model.backend.dtype
-    formula = traced(optimizer, _of_rule, inputs, dtype, ("rate", "t"))
-    if len(formula.outputs) != 1 + len(states):
-        raise UnsupportedError(
-            f"the rule of {type(optimizer).__name__} returns {len(formula.outputs)} arrays: "
-            f"expected the weights and {len(states)} of state_names"
-        )
+    formula = traced(optimizer, ruled, inputs, dtype, ("rate", "t"))
     return listing_of(formula)
 
 
