@@ -349,13 +349,16 @@ def arguments_of(base, part, rng):
     """Return ordinary arguments in the domain of a part, which the derivative goes by the last."""
     if base is not ElementwiseLoss:
         return (np.concatenate([rng.uniform(-5, 5, 400), [0.0, -0.0, 1.0, -1.0, 3.0, -3.0, 6.0]]),)
-    between = part.accepts is not None and "real" not in part.accepts
-    p = rng.uniform(0.001, 0.999, 400) if between else rng.uniform(-3, 3, 400)
+    logical = part.accepts in (frozenset(["probability"]), frozenset(["distribution"]))
+    p = rng.uniform(0.001, 0.999, 400) if logical else rng.uniform(-3, 3, 400)
     targets = {
         "values": rng.uniform(-3, 3, 400),
         None: rng.uniform(-3, 3, 400),
         "counts": rng.integers(0, 5, 400).astype(float),
+        "probabilities": rng.choice([0.0, 1.0, 0.3], 400),
         "binary": rng.choice([0.0, 1.0], 400),
+        "positive": rng.uniform(0.1, 5, 400),
+        "distributions": rng.choice([0.0, 1.0, 0.3], 400),
     }
     return targets.get(part.targets, rng.uniform(0.01, 0.99, 400)), p
 
