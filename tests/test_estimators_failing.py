@@ -85,7 +85,8 @@ def test_every_documented_attribute_is_there_after_from_sklearn(kind, solver):
     assert [name for name in documented(kind) if not hasattr(est, name)] == []
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+# Steps of "rprop" have a limit, so that nothing diverges in an epoch.
+@pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "rprop"])
 @pytest.mark.parametrize("kind", BOTH)
 def test_early_stopping_counts_the_epoch_that_diverges(kind, solver):
     given = {"solver": solver, "early_stopping": True, "max_iter": 5} | DIVERGES

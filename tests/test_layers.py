@@ -37,7 +37,7 @@ from xpnet import (
     SoftsignActivation,
     TanhActivation,
 )
-from xpnet.activations import ActivationLayer
+from xpnet.activations import ActivationLayer, FunctionActivation
 from xpnet.backends import array_namespace, resolve, to_host
 from xpnet.layers import Layer
 from xpnet.testing import check_layer
@@ -112,6 +112,10 @@ CASES = {
     MishActivation: (MishActivation, lambda x: x * np.tanh(np.log(1 + np.exp(x)))),
     HardSwishActivation: (HardSwishActivation, lambda x: x * np.clip(x + 3, 0, 6) / 6),
     ExponentialActivation: (ExponentialActivation, np.exp),
+    FunctionActivation: (
+        lambda: FunctionActivation(lambda x: x / (1.0 + x * x)),
+        lambda x: x / (1 + x * x),
+    ),
     PReLULayer: (lambda: PReLULayer(0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
     SoftmaxActivation: (SoftmaxActivation, _softmax),
     LogSoftmaxActivation: (LogSoftmaxActivation, lambda x: np.log(_softmax(x))),

@@ -29,7 +29,7 @@ from xpnet import (
     TweedieLoss,
 )
 from xpnet.backends import ops, to_host
-from xpnet.losses import LossFunction
+from xpnet.losses import FunctionLoss, LossFunction
 from xpnet.testing import check_loss
 
 K = 4
@@ -155,6 +155,11 @@ CASES = {
         QuantileLoss(QUANTILES),
         columns_and_quantiles,
         lambda y, p: _pinball(y, p, np.array(QUANTILES)),
+    ),
+    "FunctionLoss": (
+        FunctionLoss(lambda y, p: (p - y) ** 4),
+        values,
+        lambda y, p: ((p - y) ** 4).mean(axis=1),
     ),
     "GammaLoss": (
         GammaLoss(),

@@ -21,7 +21,7 @@ from xpnet import (
     ReLUActivation,
     array_namespace,
 )
-from xpnet.activations import ActivationLayer
+from xpnet.activations import ActivationLayer, FunctionActivation
 from xpnet.backends import is_array, to_host
 from xpnet.backends.cpu import blas_threads
 from xpnet.callbacks import LambdaCallback
@@ -79,6 +79,7 @@ def kinds(base):
 
 ARGUMENTS = {
     DenseLayer: lambda: DenseLayer(4),
+    FunctionActivation: lambda: FunctionActivation(lambda x: x * x),
     Normalization: lambda: Normalization(np.arange(6.0), np.arange(1.0, 7.0)),
 }
 ALL_LAYERS = sorted(set(kinds(Layer)), key=lambda kind: kind.__name__)

@@ -32,8 +32,6 @@ def _function(name: str) -> Callable[..., Any]:
 exp, expm1, log, sqrt = (_function(name) for name in ("exp", "expm1", "log", "sqrt"))
 maximum, minimum = _function("maximum"), _function("minimum")
 
-_chosen = _function("where")
-
 
 def where(condition: Any, a: Any, b: Any, /) -> Any:
     """Return ``a`` if the condition holds, else ``b``.
@@ -46,6 +44,7 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
     a, b : float or array
         Both are computed.
     """
-    if any(isinstance(each, Expression) for each in (condition, a, b)):
-        return _chosen(condition, a, b)
+    for each in (condition, a, b):
+        if isinstance(each, Expression):
+            return each.graph.make("where", condition, a, b)
     return a if condition else b

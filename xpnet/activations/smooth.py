@@ -15,6 +15,11 @@ from ..common.overrides import remember
 from .base import ActivationLayer
 
 
+def _below_0(x: Array) -> Array:
+    """Return min(x, 0), with the derivative 1 at 0 if it is derived."""
+    return array_namespace(x).where(x > 0, 0.0, x)
+
+
 class ELUActivation(ActivationLayer):
     r"""Exponential linear unit: x where x > 0, else :math:`\alpha (e^x - 1)`.
 
@@ -38,12 +43,12 @@ class ELUActivation(ActivationLayer):
     def activation_function(self, input: Array) -> Array:
         """Return x where x > 0, else α (exp(x) - 1)."""
         xp = array_namespace(input)
-        return xp.where(input > 0, input, self.alpha * xp.expm1(xp.minimum(input, 0.0)))
+        return xp.where(input > 0, input, self.alpha * xp.expm1(_below_0(input)))
 
     def derivative(self, input: Array) -> Array:
         """Return 1 where x > 0, else α exp(x)."""
         xp = array_namespace(input)
-        slope = self.alpha * xp.exp(xp.minimum(input, 0.0))
+        slope = self.alpha * xp.exp(_below_0(input))
         return xp.where(input > 0, xp.ones_like(input), slope)
 
 
@@ -60,13 +65,13 @@ class SELUActivation(ActivationLayer):
     def activation_function(self, input: Array) -> Array:
         """Return λx where x > 0, else λα (exp(x) - 1)."""
         xp = array_namespace(input)
-        below = (_SELU_SCALE * _SELU_ALPHA) * xp.expm1(xp.minimum(input, 0.0))
+        below = (_SELU_SCALE * _SELU_ALPHA) * xp.expm1(_below_0(input))
         return xp.where(input > 0, _SELU_SCALE * input, below)
 
     def derivative(self, input: Array) -> Array:
         """Return λ where x > 0, else λα exp(x)."""
         xp = array_namespace(input)
-        below = (_SELU_SCALE * _SELU_ALPHA) * xp.exp(xp.minimum(input, 0.0))
+        below = (_SELU_SCALE * _SELU_ALPHA) * xp.exp(_below_0(input))
         return xp.where(input > 0, xp.full_like(input, _SELU_SCALE), below)
 
 
@@ -94,13 +99,12 @@ class CELUActivation(ActivationLayer):
     def activation_function(self, input: Array) -> Array:
         """Return max(x, 0) + α (exp(min(x, 0) / α) - 1)."""
         xp = array_namespace(input)
-        below = self.alpha * xp.expm1(xp.minimum(input, 0.0) / self.alpha)
+        below = self.alpha * xp.expm1(_below_0(input) / self.alpha)
         return xp.maximum(input, 0.0) + below
 
     def derivative(self, input: Array) -> Array:
         """Return exp(min(x, 0) / α)."""
-        xp = array_namespace(input)
-        return xp.exp(xp.minimum(input, 0.0) / self.alpha)
+        return array_namespace(input).exp(_below_0(input) / self.alpha)
 
 
 class SoftplusActivation(ActivationLayer):

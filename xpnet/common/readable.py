@@ -1,6 +1,6 @@
 """Objects whose ``repr`` shows how they were made."""
 
-from inspect import Parameter, signature
+from inspect import Parameter, isfunction, signature
 from typing import Any
 
 from ..backends import is_array
@@ -19,7 +19,8 @@ class Readable:
             default = parameter.default
             plain = parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
             if plain and value is not _MISSING and not _is_same(value, default):
-                arguments.append(f"{name}={shown(value)}")
+                text = value.__name__ if isfunction(value) else shown(value)
+                arguments.append(f"{name}={text}")
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def _argument(self, name: str) -> Any:

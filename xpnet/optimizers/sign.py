@@ -100,8 +100,8 @@ class Rprop(Optimizer):
     Parameters
     ----------
     learning_rate : float or ConstantLearningRate, default 0.01
-        The length of each weight's first step. A later change has no effect, so that other
-        schedules are refused.
+        The length of each weight's first step, brought into [step_min, step_max]. A later change
+        has no effect, so that other schedules are refused.
     eta_minus, eta_plus : float, default 0.5 and 1.2
         η⁻ in (0, 1) and η⁺ > 1.
     step_min, step_max : float, default 1e-6 and 50
