@@ -50,7 +50,7 @@ WRONG = {
     "precision": ["float8", None, 32],
     "steps": ["never", 1, True],
     "optimizer": ["adm", None, 0.1, DenseLayer],
-    "loss": ["msse", None, len, Accuracy()],
+    "loss": ["msse", None, DenseLayer, Accuracy()],
     "metric": ["accuraci", 3, DenseLayer],
     "target_unit": [
         "x", "xy", ("a", "b"), np.zeros(3), np.array([1.0, 0.0]), (1.0,), (0.0, -1.0), 5,

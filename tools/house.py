@@ -108,6 +108,7 @@ FLOORS = {
         "steps",
         "training",
         "program graphs",
+        "updating",
         "calls",
         "buffers placement",
         "supported",
@@ -144,7 +145,7 @@ FLOORS = {
     "xpnet.optimizers": [
         "adam adamax adaptive lbfgs nadam radam rmsprop sgd sign",
         "base",
-        "settings",
+        "clipping settings",
     ],
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [

@@ -15,6 +15,7 @@ from array_api_compat import device
 
 from ..backends import Array, array_namespace, is_array, unknown_name
 from ..backends._errors import shown
+from .readable import is_plain_function
 from .room import take_room
 
 T = TypeVar("T")
@@ -313,7 +314,7 @@ def find(
         given = known[_plain(given)]
     if isinstance(given, type) and issubclass(given, base):
         return make(given)
-    if of_function is not None and callable(given) and not isinstance(given, type):
+    if of_function is not None and is_plain_function(given):
         return of_function(given)
     raise TypeError(
         f"{kind}={shown(given)}: expected a name ({', '.join(sorted(names))}), "

@@ -36,3 +36,8 @@ def _is_same(value: Any, default: Any) -> bool:
     if isinstance(default, str) and isinstance(value, Readable):
         return repr(value).lower() == f"{default.replace('_', '')}()"
     return type(value) is type(default) and not is_array(value) and bool(value == default)
+
+
+def is_plain_function(given: Any) -> bool:
+    """Whether an argument is a function, and not a class or a part of a network."""
+    return callable(given) and not isinstance(given, (type, Readable))

@@ -10,6 +10,7 @@ from ..activations import FunctionActivation
 from ..backends import Array, Backend, array_namespace, is_array, move_state, resolve
 from ..backends._errors import shown
 from ..common.overrides import remember
+from ..common.readable import is_plain_function
 from ..common.versioned import Versioned
 from ..layers import Layer
 from ..layers.checks import check_output
@@ -185,7 +186,7 @@ class Model(Versioned):
         ValueError
             The layer has no input shape, or one that does not fit, or is already in a network.
         """
-        if callable(layer) and not isinstance(layer, (Layer, type)):
+        if not isinstance(layer, Layer) and is_plain_function(layer):
             layer = FunctionActivation(layer)
         if not isinstance(layer, Layer):
             hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""

@@ -3,16 +3,17 @@
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from ..backends import Array, array_namespace, ops, to_host
+from ..backends import Array, array_namespace, to_host
 from ..common.checks import check_count, check_non_negative, check_positive
 from ..common.overrides import is_defined_here
 from ..common.readable import Readable
 from ..common.traceable import Check, apply
 from ..schedules import ConstantLearningRate, Schedule
+from .clipping import Clipping
 from .settings import Settings, check_schedule, or_none
 
 
-class Optimizer(Settings, Readable):
+class Optimizer(Clipping, Settings, Readable):
     """Base of the optimizers.
 
     Parameters
@@ -52,7 +53,6 @@ class Optimizer(Settings, Readable):
             "n_updates": lambda graph: graph.number("t") - 1.0,
         }
     )
-    _clipped: Array = None
     _checks: ClassVar[dict[str, Check]] = {
         "learning_rate": check_non_negative,
         "schedule": check_schedule,
@@ -171,41 +171,6 @@ class Optimizer(Settings, Readable):
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the learning rate for one of ``epochs`` epochs, counted from 0."""
         self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))
-
-    def clip(self, gradient: Array, keep: bool = False) -> Array:
-        """Return the gradient clipped by value, then by norm, as far as either is asked for.
-
-        Parameters
-        ----------
-        gradient : array
-            Not written to.
-        keep : bool, default False
-            Whether the result's array may be used again at the next call, as in training.
-        """
-        xp = array_namespace(gradient)
-        if self.clip_value is None and self.clip_norm is None:
-            return gradient
-        place = self._place(gradient) if keep else None
-        if self.clip_value is not None:
-            most = self.clip_value
-            gradient = ops.rowwise(gradient, function=lambda g: ops.clip(g, -most, most), out=place)
-        if self.clip_norm is not None:
-            factor = self.clip_norm / xp.maximum(ops.norm(gradient), self.clip_norm)
-            gradient = ops.rowwise(gradient, function=lambda g: g * factor, out=place)
-        return gradient
-
-    def _place(self, gradient: Array) -> Array:
-        """Return the array for clipped gradients, the same one at every step."""
-        if self._clipped is None or self._clipped.shape != gradient.shape:
-            self._clipped = array_namespace(gradient).zeros_like(gradient)
-        return self._clipped
-
-    def __getstate__(self) -> Any:
-        """Copy and pickle without what the next step writes over."""
-        state: Any = super().__getstate__()
-        slots = state[1:] if isinstance(state, tuple) else ()
-        kept = vars(self) | {"_clipped": None}
-        return (kept, *slots) if slots else kept
 
     def remembered(self, name: str, w: Array) -> Array:
         """Return the array kept under ``name``: zeros of the shape of ``w`` at the first update."""

@@ -7,7 +7,6 @@ from ....activations import LogSoftmaxActivation
 from ....backends import Array
 from ....backends.cuda import formulas
 from ....backends.cuda.kernels import Kernel
-from ....backends.formula import Listing
 from ....losses import ElementwiseLoss
 from ....model import Model
 from ..translation import (
@@ -19,11 +18,12 @@ from ..translation import (
     scale_of_loss,
     slope_of_penalty,
 )
-from .buffers import MOST_PARTS, SQUARES, Buffers, UnitArrays
-from .calls import MOST_BLOCKS, MOST_THREADS, THREADS, Calls
+from .buffers import MOST_PARTS, Buffers, UnitArrays
+from .calls import MOST_BLOCKS, MOST_THREADS, THREADS
+from .updating import UpdateCalls, fixed
 
 
-class Program(Calls):
+class Program(UpdateCalls):
     """The calls of a step.
 
     Parameters
@@ -48,9 +48,8 @@ class Program(Calls):
         rows: int,
         scaled: bool,
     ) -> None:
-        super().__init__(machine, rows)
-        self._model, self._units, self._buffers = model, units, buffers
-        self._state, self._scaled = state, scaled
+        super().__init__(machine, model, buffers, state, rows, scaled)
+        self._units = units
         self._begin()
         for k in range(len(units)):
             self._forward(k)
@@ -217,34 +216,6 @@ class Program(Calls):
         self._over_columns(kernel, n, e, *by, into, self._rows, n, *numbers, parts=parts)
         if out is not None and parts > 1:
             self._over("sum_parts", n, into, out, parts, n)
-
-    def _update(self) -> None:
-        buffers, optimizer, state = self._buffers, self._model.optimizer, self._state
-        n = buffers.flat.size
-        for layer, name, regularizer in self._model.parameters.penalties:
-            w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
-            # Without sample weights, a per_sample penalty is divided here, else in the kernel.
-            weighted = regularizer.per_sample and buffers.weights is not None
-            share = 1.0 / self._rows if regularizer.per_sample and not weighted else 1.0
-            slope = slope_of_penalty(regularizer, self._model.backend.dtype)
-            given = (g, w, state, w.size, share, weighted, *fixed(regularizer, slope))
-            self._over(formulas.penalty(slope), w.size, *given)
-        if optimizer.clip_value is not None:
-            most = float(optimizer.clip_value)
-            self._over("clip_values", n, buffers.gradient, state, n, most, self._scaled)
-        if optimizer.clip_norm is not None or self._scaled:
-            self._add("square_sum", (SQUARES, 1), THREADS, buffers.gradient, buffers.squares, n)
-            most = float(optimizer.clip_norm or 0.0)
-            self._one_block("judge", buffers.squares, state, SQUARES, most, self._scaled)
-        rule = listing_of_rule(self._model)
-        arrays = (buffers.flat, buffers.gradient, *buffers.states)
-        self._over(formulas.update(rule), n, *arrays, state, n, *numbers_in(optimizer, rule))
-
-
-def fixed(part: Any, listing: Listing) -> list[float]:
-    """Return the last arguments of the kernel of a part's formula."""
-    numbers = dict(zip(listing.numbers, numbers_in(part, listing), strict=True))
-    return formulas.fixed(listing, numbers)
 
 
 def settings_of(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:

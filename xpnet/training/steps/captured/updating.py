@@ -1,0 +1,62 @@
+"""The calls at the end of a step: penalties, clipping of the gradient, the optimizer's rule."""
+
+from typing import Any
+
+from ....backends import Array
+from ....backends.cuda import formulas
+from ....backends.formula import Listing
+from ....model import Model
+from ..translation import listing_of_rule, numbers_in, slope_of_penalty
+from .buffers import SQUARES, Buffers
+from .calls import THREADS, Calls
+
+
+class UpdateCalls(Calls):
+    """The base of a step's program.
+
+    Parameters
+    ----------
+    machine : CudaMachine
+    model : Model
+    buffers : Buffers
+    state : array
+        The state of training on the device.
+    rows : int
+        The number of samples in the batch.
+    scaled : bool
+        Whether the loss is scaled, for float16 products.
+    """
+
+    def __init__(
+        self, machine: Any, model: Model, buffers: Buffers, state: Array, rows: int, scaled: bool
+    ) -> None:
+        super().__init__(machine, rows)
+        self._model, self._buffers, self._state, self._scaled = model, buffers, state, scaled
+
+    def _update(self) -> None:
+        buffers, optimizer, state = self._buffers, self._model.optimizer, self._state
+        n = buffers.flat.size
+        for layer, name, regularizer in self._model.parameters.penalties:
+            w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
+            # Without sample weights, a per_sample penalty is divided here, else in the kernel.
+            weighted = regularizer.per_sample and buffers.weights is not None
+            share = 1.0 / self._rows if regularizer.per_sample and not weighted else 1.0
+            slope = slope_of_penalty(regularizer, self._model.backend.dtype)
+            given = (g, w, state, w.size, share, weighted, *fixed(regularizer, slope))
+            self._over(formulas.penalty(slope), w.size, *given)
+        if optimizer.clip_value is not None:
+            most = float(optimizer.clip_value)
+            self._over("clip_values", n, buffers.gradient, state, n, most, self._scaled)
+        if optimizer.clip_norm is not None or self._scaled:
+            self._add("square_sum", (SQUARES, 1), THREADS, buffers.gradient, buffers.squares, n)
+            most = float(optimizer.clip_norm or 0.0)
+            self._one_block("judge", buffers.squares, state, SQUARES, most, self._scaled)
+        rule = listing_of_rule(self._model)
+        arrays = (buffers.flat, buffers.gradient, *buffers.states)
+        self._over(formulas.update(rule), n, *arrays, state, n, *numbers_in(optimizer, rule))
+
+
+def fixed(part: Any, listing: Listing) -> list[float]:
+    """Return the last arguments of the kernel of a part's formula."""
+    numbers = dict(zip(listing.numbers, numbers_in(part, listing), strict=True))
+    return formulas.fixed(listing, numbers)
