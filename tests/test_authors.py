@@ -175,3 +175,18 @@ def test_a_class_may_set_its_own_start():
         velocity = np.ones(2)
 
     np.testing.assert_array_equal(Started().remembered("velocity", np.zeros(2)), [1.0, 1.0])
+
+
+def test_a_class_whose_derivative_cannot_be_derived_is_told_what_to_define():
+    class Steps(ElementwiseLoss):
+        def element_loss(self, y_true, y_pred):
+            return array_namespace(y_pred).floor(y_pred - y_true)
+
+    with pytest.raises(TypeError, match=r"floor, .*: abs, clip, .* the method element_derivative$"):
+        Steps().derivative(Y, Y)
+
+
+def test_a_function_whose_derivative_cannot_be_derived_is_told_to_become_a_class():
+    expected = r"because it has %.*define a subclass of ActivationLayer with .* and derivative$"
+    with pytest.raises(TypeError, match=expected.replace("%", ".*%")):
+        check_layer(lambda x: x % 1.0, X)

@@ -225,9 +225,13 @@ def slope_function(
     try:
         formula = formula_of(part, _slope_function(method, by), names, dtype)
     except UntraceableError as error:
+        instead = getattr(part, "instead", None)
+        what, way = f"its {method}", f"define the method {part.formula_names[1]}"
+        if instead is not None:
+            what, way = "it", f"{instead} and {part.formula_names[1]}"
         raise UntraceableError(
-            f"{named(part)} has no derivative of its own, and none can be derived, because its "
-            f"{method} has {error}. Or define the derivative yourself"
+            f"{named(part)} has no derivative of its own, and none can be derived, because {what} "
+            f"has {error}. Or {way}"
         ) from error
     numbers = numbers_of(part)
 
