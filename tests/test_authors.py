@@ -190,3 +190,25 @@ def test_a_function_whose_derivative_cannot_be_derived_is_told_to_become_a_class
     expected = r"because it has %.*define a subclass of ActivationLayer with .* and derivative$"
     with pytest.raises(TypeError, match=expected.replace("%", ".*%")):
         check_layer(lambda x: x % 1.0, X)
+
+
+def test_a_function_that_gets_class_indices_is_told_of_one_hot_rows():
+    def squares(y_true, y_pred):
+        return (y_true - y_pred) ** 2
+
+    net = NeuralNetwork(loss=squares).add(DenseLayer(3, (3,)))
+    with pytest.raises(ValueError, match=r"^the function squares got .*xpnet.one_hot\(y, 3\)$"):
+        net.fit((X, np.arange(32) % 3))
+    net.fit((X, xpnet.one_hot(np.arange(32) % 3, 3)))
+
+
+def test_a_branch_on_the_number_of_the_update_is_not_called_an_attribute():
+    pytest.importorskip("numba")
+    pytest.importorskip("threadpoolctl")
+
+    class Late(Optimizer):
+        def rule(self, w, g, *, rate, t):
+            return w if t < 5 else w - rate * g
+
+    said = network(optimizer=Late(), steps="auto").explain_steps(X, Y)
+    assert "use where, or leave the attribute, if it is one, out" in said.reasons["compiled"]

@@ -8,7 +8,7 @@ from ..backends import Array, array_namespace, ops
 from ..common.checks import check_batch
 from ..common.overrides import has_methods_of
 from ..common.readable import Readable
-from ..common.traceable import Traceable, slope, values_of
+from ..common.traceable import Traceable, named, slope, values_of
 from .finite import at_most
 
 
@@ -188,8 +188,9 @@ class MeanLoss(LossFunction):
                 y_true = xp.broadcast_to(y_true, y_pred.shape)
         if y_true.shape != y_pred.shape:
             raise ValueError(
-                f"{type(self).__name__} got targets of shape {y_true.shape} for outputs of shape "
+                f"{named(self)} got targets of shape {y_true.shape} for outputs of shape "
                 f"{y_pred.shape}: expected {self._expected(n, n_outputs)}"
+                + (f"; of class indices, xpnet.one_hot(y, {n_outputs})" if one_column else "")
             )
         return array_namespace(y_true).astype(y_true, y_pred.dtype, copy=False)
 
