@@ -27,9 +27,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : array-like of int or int, default (100,)
         Units of each hidden layer.
-    activation : str, ActivationLayer, its class, or a list with one for each, default "relu"
-        The activation of hidden layers: "identity", "logistic", "tanh", "relu", "leaky_relu",
-        "relu6", or your own.
+    activation : str, ActivationLayer, its class, a function, or a list of them, default "relu"
+        The activation of hidden layers, or a list with that of each: "identity", "logistic",
+        "tanh", "relu", another name of :mod:`xpnet.activations`, or your own.
     solver : str, default "adam"
         "lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam",
         "radam", "lion" or "rprop"; see :mod:`xpnet.optimizers`.

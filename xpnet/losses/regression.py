@@ -57,6 +57,11 @@ class HuberLoss(ElementwiseLoss):
     ----------
     delta : float, default 1.0
         Above 0. The derivative is d, limited to the range from -δ to δ.
+
+    Raises
+    ------
+    ValueError
+        An argument is no number, or out of its range.
     """
 
     numbers = ("delta",)

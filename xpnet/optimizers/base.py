@@ -1,5 +1,7 @@
 """The base of all optimizers: settings, clipping, what is remembered, an update by a rule."""
 
+from collections.abc import Callable
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -14,7 +16,11 @@ from .settings import Settings, check_schedule, or_none
 
 
 class Optimizer(Clipping, Settings, Readable):
-    """Base of the optimizers.
+    """Base of the optimizers: one's own defines :meth:`rule`.
+
+    What the rule may use is said in :class:`~xpnet.common.traceable.Traceable`. A constructor calls
+    ``super().__init__(learning_rate)``. An optimizer that needs more than one weight and its
+    gradient defines :meth:`update`.
 
     Parameters
     ----------
@@ -37,11 +43,34 @@ class Optimizer(Clipping, Settings, Readable):
     n_updates : int
         How many updates there were.
     state_names : tuple of str
-        Attributes that hold what is remembered, arrays of the shape of the weights or None.
+        Attributes that hold what is remembered, arrays of the shape of the weights, or None
+        before the first update.
+    numbers : tuple of str
+        The settings that may change without compiling the rule again; by default, none.
     square_names : tuple of str
         Those of them that are never below 0, and may be infinite, since squares may overflow.
     takes_all_samples : bool
         Whether ``fit`` gives it the loss of all samples as a function, instead of gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import Optimizer
+    >>> class Momentum(Optimizer):
+    ...     state_names = ("velocity",)
+    ...
+    ...     def __init__(self, learning_rate=0.1, mu=0.5):
+    ...         super().__init__(learning_rate)
+    ...         self.mu = mu
+    ...
+    ...     def rule(self, w, g, velocity, *, rate, t):
+    ...         velocity = self.mu * velocity + g
+    ...         return w - rate * velocity, velocity
+    >>> optimizer, w = Momentum(), np.array([1.0])
+    >>> for _ in range(2):
+    ...     w = optimizer.update(w, np.array([1.0]))
+    >>> w.tolist(), optimizer.velocity.tolist()
+    ([0.75], [1.5])
     """
 
     square_names: ClassVar[tuple[str, ...]] = ()
@@ -77,8 +106,8 @@ class Optimizer(Clipping, Settings, Readable):
     def rule(self, *arrays: Any, **numbers: Any) -> tuple[Array, ...]:
         """Return the new weights and the new state; a formula of one weight.
 
-        It is defined as ``rule(self, w, g, *state, *, rate, t)``, with an argument for each array
-        of the state.
+        It is defined as ``rule(self, w, g, *, rate, t)``, with an argument after ``g`` for each
+        array of the state.
 
         Parameters
         ----------
@@ -97,8 +126,9 @@ class Optimizer(Clipping, Settings, Readable):
             The weights, then the state.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} needs a method: rule(w, g, *state, rate, t), which returns the "
-            "new weights and the new state, or update(w, grad_loss_w)"
+            f"{type(self).__name__} needs a method: rule(self, w, g, *, rate, t), with an argument "
+            "after g for each name of state_names, which returns the new weights and the new "
+            "state; or update(self, w, grad_loss_w)"
         )
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
@@ -189,7 +219,16 @@ def ruled(
     optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
 ) -> tuple[Array, ...]:
     """Return what an optimizer's rule gives; a function, so that its formula can be kept."""
-    result = optimizer.rule(w, g, *state, rate=rate, t=t)
+    try:
+        result = optimizer.rule(w, g, *state, rate=rate, t=t)
+    except TypeError as error:
+        if _takes(optimizer.rule, w, g, *state, rate=rate, t=t):
+            raise
+        names = "".join(f", {name}" for name in optimizer.state_names)
+        raise TypeError(
+            f"{error}: expected rule(self, w, g{names}, *, rate, t), with an argument for each "
+            "name of state_names"
+        ) from error
     found = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     if len(found) != 1 + len(state):
         raise ValueError(
@@ -197,3 +236,12 @@ def ruled(
             f"new weights and {len(state)} for state_names={optimizer.state_names!r}"
         )
     return found
+
+
+def _takes(function: Callable[..., Any], *arrays: Array, **numbers: float) -> bool:
+    """Whether a function can be called with these arguments."""
+    try:
+        signature(function).bind(*arrays, **numbers)
+    except TypeError:
+        return False
+    return True

@@ -135,8 +135,10 @@ class PreparedSteps(Steps):
         them again.
         """
         model = self._model
-        settings = {k: v for k, v in vars(model.loss).items() if k not in ("factor", "most")}
-        return [model.optimizer, model.loss, pickle.dumps(settings), model.metric, units]
+        settings = {
+            k: _frozen(v) for k, v in vars(model.loss).items() if k not in ("factor", "most")
+        }
+        return [model.optimizer, model.loss, settings, model.metric, units]
 
     def are_current(self) -> bool:
         """Whether the network still has the parts and methods from which the steps were made."""
@@ -148,3 +150,11 @@ class PreparedSteps(Steps):
     def begin_epoch(self) -> None:
         """Copy the parameters from the network."""
         self._training.load()
+
+
+def _frozen(value: Any) -> Any:
+    """Return what shows whether a value has changed: its pickle, or itself if it has none."""
+    try:
+        return pickle.dumps(value)
+    except Exception:  # of a lambda, say, or of whatever a user's object raises
+        return value
