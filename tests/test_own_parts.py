@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from xpnet import DenseLayer, HuberLoss, NeuralNetwork, Optimizer, TanhActivation
+from xpnet import (
+    L2,
+    LBFGS,
+    ActivationLayer,
+    Callback,
+    DenseLayer,
+    HuberLoss,
+    NeuralNetwork,
+    Optimizer,
+    TanhActivation,
+)
 
 N, K, N_OUTPUTS = 60, 4, 3
 
@@ -13,9 +23,9 @@ def data(rng):
     return rng.standard_normal((N, K)), rng.uniform(0.1, 0.9, (N, N_OUTPUTS))
 
 
-def fitted(data, steps, **options):
+def fitted(data, steps, activation=TanhActivation, **options):
     net = NeuralNetwork(epochs=3, batch_size=10, seed=1, steps=steps, **options)
-    for layer in (DenseLayer(6, (K,)), TanhActivation(), DenseLayer(N_OUTPUTS)):
+    for layer in (DenseLayer(6, (K,)), activation(), DenseLayer(N_OUTPUTS)):
         net.add(layer)
     return net.fit(data)
 
@@ -123,3 +133,34 @@ def test_the_huber_loss_may_be_part_of_another_formula(rng):
     np.testing.assert_allclose(TwiceHuber()(y, p), 2.0 * huber(y, p))
     np.testing.assert_allclose(TwiceHuber().derivative(y, p), 2.0 * huber.derivative(y, p))
     np.testing.assert_allclose(SteeperHuber()(y, p), huber(y, p))
+
+
+class NoFloat(ActivationLayer):
+    """Its number is too large for a float."""
+
+    numbers = ("factor",)
+    factor = 10**400
+
+    def activation_function(self, input):
+        return input * self.factor
+
+
+def test_an_error_of_a_part_is_not_taken_for_one_of_numba(data):
+    with pytest.raises(OverflowError):
+        fitted(data, "compiled", activation=NoFloat)
+    fitted(data, "compiled")  # still works in this process
+
+
+class Heavier(Callback):
+    def on_epoch_end(self, network, row):
+        if row["epoch"] == 3:
+            for _, _, penalty in network.parameters.penalties:
+                penalty.l2 = 1.0
+
+
+def test_lbfgs_begins_anew_when_a_callback_changes_a_penalty(data):
+    net = NeuralNetwork(optimizer=LBFGS(), regularizer=L2(0.01), dtype="float64", seed=1)
+    net.add(DenseLayer(6, (K,))).add(TanhActivation()).add(DenseLayer(N_OUTPUTS))
+    losses = net.fit(data, epochs=12, callbacks=[Heavier()]).history["loss"]
+    assert len(losses) >= 7
+    assert losses[-1] < 0.2 * max(losses[3:])  # the first iterations are with the new penalty
