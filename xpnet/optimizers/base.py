@@ -133,39 +133,14 @@ class Optimizer(Clipping, Settings, Readable):
         numbers = {"rate": self.learning_rate, "t": float(self.n_updates + 1)}
         w, *kept = apply(self, ruled, arrays, numbers, outs, ("w", *states))
         if is_own:
-            w = self._as_weights("w", w, like=arrays["w"])
+            w = _as_weights(self, "w", w, like=arrays["w"])
             kept = [
-                self._as_weights(name, array, w) for name, array in zip(states, kept, strict=True)
+                _as_weights(self, name, array, w) for name, array in zip(states, kept, strict=True)
             ]
         for name, array in zip(states, kept, strict=True):
             setattr(self, name, array)
         self.n_updates += 1
         return w
-
-    def _as_weights(self, name: str, result: Any, like: Array) -> Array:
-        """Return a result of the rule as an array of the weights' shape and type.
-
-        It may be a number, for all weights alike, as in compiled steps.
-
-        Raises
-        ------
-        TypeError, ValueError
-            It is neither, or has another shape.
-        """
-        xp = array_namespace(like)
-        if isinstance(result, Real):
-            return xp.full_like(like, float(result))
-        if not is_array(result):
-            raise TypeError(
-                f"the rule of {type(self).__name__} returned {shown(result)} as new {name}: "
-                f"expected an array of shape {like.shape}"
-            )
-        if result.shape != like.shape:
-            raise ValueError(
-                f"the rule of {type(self).__name__} returned an array of shape {result.shape} as "
-                f"new {name}: expected {like.shape}"
-            )
-        return xp.astype(result, like.dtype, copy=False)
 
     def _argument(self, name: str) -> Any:
         if name != "learning_rate":
@@ -233,3 +208,29 @@ def ruled(
             f"new weights and {len(state)} for state_names={optimizer.state_names!r}"
         )
     return found
+
+
+def _as_weights(optimizer: Optimizer, name: str, result: Any, like: Array) -> Array:
+    """Return a result of the rule as an array of the weights' shape and type.
+
+    It may be a number, for all weights alike, as in compiled steps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is neither, or has another shape.
+    """
+    xp = array_namespace(like)
+    if isinstance(result, Real):
+        return xp.full_like(like, float(result))
+    if not is_array(result):
+        raise TypeError(
+            f"the rule of {type(optimizer).__name__} returned {shown(result)} as new {name}: "
+            f"expected an array of shape {like.shape}"
+        )
+    if result.shape != like.shape:
+        raise ValueError(
+            f"the rule of {type(optimizer).__name__} returned an array of shape {result.shape} as "
+            f"new {name}: expected {like.shape}"
+        )
+    return xp.astype(result, like.dtype, copy=False)
