@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from inspect import signature
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from ..backends import Array, array_namespace, to_host
+from ..backends import Array, array_namespace, is_array, to_host
+from ..backends._errors import shown
 from ..common.checks import check_count, check_non_negative, check_positive
 from ..common.overrides import is_defined_here
 from ..common.readable import Readable
@@ -152,10 +154,19 @@ class Optimizer(Clipping, Settings, Readable):
         """
         states = {name: self.remembered(name, w) for name in self.state_names}
         gradient = self.clip(grad_loss_w, keep=out is not None)
+        is_own = not is_defined_here(type(self))
+        if is_own and states:
+            # A rule may return its gradient as state, whose array the next step writes over.
+            gradient = array_namespace(gradient).asarray(gradient, copy=True)
         arrays = {"w": w, "g": gradient, **states}
         outs = (array_namespace(w).empty_like(w) if out is None else out, *states.values())
         numbers = {"rate": self.learning_rate, "t": float(self.n_updates + 1)}
         w, *kept = apply(self, ruled, arrays, numbers, outs, ("w", *states))
+        if is_own:
+            w = _as_weights(self, "w", w, like=arrays["w"])
+            kept = [
+                _as_weights(self, name, array, w) for name, array in zip(states, kept, strict=True)
+            ]
         for name, array in zip(states, kept, strict=True):
             setattr(self, name, array)
         self.n_updates += 1
@@ -245,3 +256,29 @@ def _takes(function: Callable[..., Any], *arrays: Array, **numbers: float) -> bo
     except TypeError:
         return False
     return True
+
+
+def _as_weights(optimizer: Optimizer, name: str, result: Any, like: Array) -> Array:
+    """Return a result of the rule as an array of the weights' shape and type.
+
+    It may be a number, for all weights alike, as in compiled steps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is neither, or has another shape.
+    """
+    xp = array_namespace(like)
+    if isinstance(result, Real):
+        return xp.full_like(like, float(result))
+    if not is_array(result):
+        raise TypeError(
+            f"the rule of {type(optimizer).__name__} returned {shown(result)} as new {name}: "
+            f"expected an array of shape {like.shape}"
+        )
+    if result.shape != like.shape:
+        raise ValueError(
+            f"the rule of {type(optimizer).__name__} returned an array of shape {result.shape} as "
+            f"new {name}: expected {like.shape}"
+        )
+    return xp.astype(result, like.dtype, copy=False)

@@ -136,7 +136,9 @@ class PreparedSteps(Steps):
         """
         model = self._model
         settings = {
-            k: _frozen(v) for k, v in vars(model.loss).items() if k not in ("factor", "most")
+            name: _now(value)
+            for name, value in vars(model.loss).items()
+            if name not in ("factor", "most")
         }
         return [model.optimizer, model.loss, settings, model.metric, units]
 
@@ -152,9 +154,25 @@ class PreparedSteps(Steps):
         self._training.load()
 
 
-def _frozen(value: Any) -> Any:
-    """Return what shows whether a value has changed: its pickle, or itself if it has none."""
+def _now(value: Any) -> Any:
+    """Return what equals the same of a value later, unless it was replaced or changed.
+
+    Of what cannot be pickled, e.g. a lambda, only replacement is noticed. The formulas that call
+    such functions are traced again in each epoch anyway.
+    """
     try:
         return pickle.dumps(value)
-    except Exception:  # of a lambda, say, or of whatever a user's object raises
-        return value
+    except Exception:  # what an object's own methods raise may be anything
+        return _Itself(value)
+
+
+class _Itself:
+    """An object that equals only itself, whatever its own ``==`` says."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other._value is self._value
+
+    __hash__ = None  # type: ignore[assignment]
