@@ -145,7 +145,8 @@ FLOORS = {
     "xpnet.optimizers": [
         "adam adamax adaptive lbfgs nadam radam rmsprop sgd sign",
         "base",
-        "clipping settings",
+        "clipping remembering",
+        "settings",
     ],
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [

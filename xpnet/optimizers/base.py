@@ -6,18 +6,19 @@ from numbers import Real
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from ..backends import Array, array_namespace, is_array, to_host
+from ..backends import Array, array_namespace, is_array
 from ..backends._errors import shown
-from ..common.checks import check_count, check_non_negative, check_positive
+from ..common.checks import check_non_negative, check_positive
 from ..common.overrides import is_defined_here
 from ..common.readable import Readable
 from ..common.traceable import Check, apply
 from ..schedules import ConstantLearningRate, Schedule
 from .clipping import Clipping
-from .settings import Settings, check_schedule, or_none
+from .remembering import Remembering
+from .settings import check_schedule, or_none
 
 
-class Optimizer(Clipping, Settings, Readable):
+class Optimizer(Clipping, Remembering, Readable):
     """Base of the optimizers: one's own defines :meth:`rule`.
 
     What the rule may use is said in :class:`~xpnet.common.traceable.Traceable`. A constructor calls
@@ -75,7 +76,6 @@ class Optimizer(Clipping, Settings, Readable):
     ([0.75], [1.5])
     """
 
-    square_names: ClassVar[tuple[str, ...]] = ()
     takes_all_samples: ClassVar[bool] = False
     formula_names = ("rule",)
     aliases: ClassVar = MappingProxyType(
@@ -178,52 +178,9 @@ class Optimizer(Clipping, Settings, Readable):
         schedule = self.schedule
         return schedule.initial if type(schedule) is ConstantLearningRate else schedule
 
-    def changing_names(self) -> tuple[str, ...]:
-        """Return the names of all that training changes in it, arrays and numbers."""
-        return (*self.state_names, "n_updates", "learning_rate")
-
-    def check_state(self) -> None:
-        """Refuse what no training leaves in the optimizer, e.g. of a file.
-
-        An optimizer of the library has either all arrays of ``state_names`` and some updates, or
-        none of both, and its arrays are finite. A mean of squares may be infinite, since the square
-        of a large gradient can be; it is never below 0.
-
-        Raises
-        ------
-        ValueError
-            The message names the attribute.
-        """
-        check_count("n_updates", self.n_updates, least=0)
-        check_non_negative("learning_rate", self.learning_rate)
-        if not is_defined_here(type(self)):
-            return
-        for name in self.state_names:
-            if ((array := getattr(self, name)) is None) != (self.n_updates == 0):
-                there = "no" if array is None else "an array"
-                raise ValueError(f"there is {there} {name} after {self.n_updates} updates")
-            if array is None:
-                continue
-            numbers = to_host(array)
-            isfinite = array_namespace(numbers).isfinite
-            if not (numbers >= 0 if name in self.square_names else isfinite(numbers)).all():
-                raise ValueError(f"{name} has numbers that no training leaves")
-
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the learning rate for one of ``epochs`` epochs, counted from 0."""
         self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))
-
-    def remembered(self, name: str, w: Array) -> Array:
-        """Return the array kept under ``name``: zeros of the shape of ``w`` at the first update."""
-        kept = getattr(self, name)
-        if kept is None:
-            return array_namespace(w).zeros_like(w)
-        if kept.shape != w.shape:
-            raise ValueError(
-                f"{type(self).__name__} remembers weights of shape {kept.shape} and got some of "
-                f"shape {w.shape}: give each array an optimizer of its own (copy.deepcopy)"
-            )
-        return kept
 
 
 def ruled(
