@@ -265,7 +265,7 @@ def _dropout_mask(kit, like, rate, key, counter):
 def _penalized(kit, g, w):
     out, cost = kit.put(g), L2(0.01)
     listing = listing_of_penalty(cost, w.dtype.name)
-    shared = False, 0, 0, 0, False  # no sample's, and not reported
+    shared = False, 0, 0, 0, False  # not shared by samples, not reported
     kernel = formulas.penalty(listing)
     kit.add(kernel, len(w), out.offset, kit.put(w).offset, *shared, *numbers_in(cost, listing))
     return {0: out}

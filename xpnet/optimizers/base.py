@@ -1,4 +1,4 @@
-"""The base of all optimizers: settings, clipping, what is remembered, an update by a rule."""
+"""The base of all optimizers: settings, clipping, the state, an update by a rule."""
 
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -37,9 +37,9 @@ class Optimizer(Clipping, Settings, Readable):
     n_updates : int
         How many updates there were.
     state_names : tuple of str
-        Attributes that hold what is remembered, arrays of the shape of the weights or None.
+        The attributes that are the state: arrays of the shape of the weights, or None.
     square_names : tuple of str
-        Those of them that are never below 0, and may be infinite, since squares may overflow.
+        The arrays of the state that are never below 0, and may be infinite: squares may overflow.
     takes_all_samples : bool
         Whether ``fit`` gives it the loss of all samples as a function, instead of gradients.
     """
@@ -83,7 +83,7 @@ class Optimizer(Clipping, Settings, Readable):
         Parameters
         ----------
         w, g : array
-            The weights and their gradient, clipped if that is asked for.
+            The weights and their gradient, which is clipped if the settings ask for it.
         *state : array of the shape of w
             The attributes of ``state_names``, in their order; zeros at the first update.
         rate : float
@@ -142,11 +142,11 @@ class Optimizer(Clipping, Settings, Readable):
         return (*self.state_names, "n_updates", "learning_rate")
 
     def check_state(self) -> None:
-        """Refuse what no training leaves in the optimizer, e.g. of a file.
+        """Refuse a state that no training leaves, e.g. from a file.
 
-        An optimizer of the library has either all arrays of ``state_names`` and some updates, or
-        none of both, and its arrays are finite. A mean of squares may be infinite, since the square
-        of a large gradient can be; it is never below 0.
+        An optimizer of the library has all arrays of ``state_names`` if there have been updates,
+        else none, and its arrays are finite. A mean of squares may be infinite, since the square of
+        a large gradient can be; it is never below 0.
 
         Raises
         ------
@@ -188,7 +188,7 @@ class Optimizer(Clipping, Settings, Readable):
 def ruled(
     optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
 ) -> tuple[Array, ...]:
-    """Return what an optimizer's rule gives; a function, so that its formula can be kept."""
+    """Return the results of an optimizer's rule, which must be as many as it has arrays."""
     result = optimizer.rule(w, g, *state, rate=rate, t=t)
     found = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     if len(found) != 1 + len(state):
