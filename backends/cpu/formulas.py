@@ -70,7 +70,7 @@ def loss(listing: Listing) -> Kernel:
         "e = matrix(memory, record[3], rows, record[4])",
         "targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])",
         "total, loss = total_weight(record, state, memory), 0.0",
-        *_outside(listing, 12),
+        *_outside(listing, 11),
     ]
     body = [
         "for r in range(rows):",
@@ -80,7 +80,7 @@ def loss(listing: Listing) -> Kernel:
         "    for c in range(n):",
         f"        in_{y}, in_{p} = y[c], z[r, c]",
         *(f"        {line}" for line in _inside(listing)),
-        f"        own += at_most({_results(listing)[0]}, record[11])",
+        f"        own += at_most({_results(listing)[0]}, record[10])",
         f"        e[r, c] = {_results(listing)[1]} * factor",
         "    loss += share * own",
         "report(record, state, loss, total)",

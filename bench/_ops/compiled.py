@@ -246,7 +246,7 @@ BUILDERS["tanh, back"] = _back(TanhActivation())
 def _softmax_cross_entropy(kit, z, labels):
     n, out = z.shape[1], kit.space(*z.shape)
     kit.labels = labels.astype(np.int64)
-    numbers = kit.labels.ctypes.data, 0, True, False, 0.0, 1.0, math.inf
+    numbers = kit.labels.ctypes.data, 0, True, False, 1.0, math.inf
     kit.add(losses.softmax_classes, n, *kit.put(z)[:2], *out[:2], *numbers)
     return {1: out}
 
