@@ -97,7 +97,7 @@ def compute_formula(
     if outs is None:
         outs = [cupy.empty_like(first, order="C") for _ in formula.outputs]
     fits = _suits(*inputs, *outs) and all(each.shape == first.shape for each in (*others, *outs))
-    # A number on the device is left there.
+    # A number on the device is not fetched, which would wait for the device.
     if not fits or not all(isinstance(value, Real) for value in numbers.values()):
         return run.dispatch(object)(*inputs, formula=formula, numbers=numbers)  # type: ignore[no-any-return]
     program, kernel = _written(formula)

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import ops
 from ._backend import Array
-from .formula.evaluation import number_of
+from .formula.evaluation import shared_values
 from .formula.listing import Listing, Statement, listing
 from .formula.python import assignments
 from .formula.running import run
@@ -76,14 +76,14 @@ def compute(
     outs : sequence of array
         An array for each output, of the same shape and type.
     overwrites : tuple of str or None
-        For each of them, the input that may be the same array.
+        For each of ``outs``, the input that may be the same array.
     """
     program = _program(listing, overwrites)
     dtype, whole = outs[0].dtype, outs[0].size
     fixed = program.fixed(numbers)
     arrays, step, shape = [*inputs, *outs], whole, outs[0].shape
     if all(array.flags.c_contiguous for array in arrays):
-        # Others cannot be flattened without a copy, and are computed as one block.
+        # Other arrays cannot be flattened without a copy; they are computed as one block.
         step = min(whole, BLOCK)
         arrays, shape = [array.reshape(-1) for array in arrays], (step,)
     scratch = [_scratch(dtype, k, shape) for k in range(program.n_scratch)]
@@ -108,7 +108,7 @@ class _Program(NamedTuple):
         Computes a block; its arguments are the inputs, the outputs, the scratch arrays and
         :meth:`fixed`.
     before : callable
-        Returns what depends on numbers alone.
+        Returns the values of ``listing.shared`` for given numbers.
     n_scratch, n_bools : int
         How many scratch arrays it needs, of the numbers' type and of truth values.
     """
@@ -120,30 +120,21 @@ class _Program(NamedTuple):
     n_bools: int
 
     def fixed(self, numbers: Mapping[str, float]) -> list[Any]:
-        """Return the constants, and what depends on numbers alone.
+        """Return the constants, and the values of ``listing.shared``.
 
-        They stay Python's numbers, to which NumPy gives the type of the arrays.
+        They stay Python numbers, to which NumPy gives the type of the arrays.
         """
         values = [value for _, value in self.listing.constants]
         try:
             values += self.before(*[numbers[name] for name in self.listing.numbers])
         except (ArithmeticError, ValueError):  # e.g. a division by 0
-            values += _before(self.listing, numbers)
+            values += shared_values(self.listing, numbers)
         return values
-
-
-def _before(listing: Listing, numbers: Mapping[str, float]) -> list[Any]:
-    """Return what ``before`` of a program does, with infinity and NaN in place of errors."""
-    values: dict[str, Any] = dict(listing.constants)
-    values |= {f"n_{name}": numbers[name] for name in listing.numbers}
-    for name, operation, operands, _ in listing.before:
-        values[name] = number_of(operation, *(values[each] for each in operands))
-    return [values[name] for name in listing.shared]
 
 
 @lru_cache(maxsize=256)
 def _program(listing: Listing, overwrites: tuple[str | None, ...]) -> _Program:
-    """Return the program of a listing whose outputs may have the memory of some inputs."""
+    """Return the program of a listing whose outputs may share memory with some inputs."""
     listing = _with_own_results(listing)
     places = _Places(listing, overwrites)
     outputs = [f"o{k}" for k in range(len(listing.results))]
@@ -176,7 +167,7 @@ def _program(listing: Listing, overwrites: tuple[str | None, ...]) -> _Program:
 
 
 def _with_own_results(listing: Listing) -> Listing:
-    """Return a listing each of whose outputs is made by a statement of its own."""
+    """Return the listing with a statement of its own for each output."""
     made = {statement.name for statement in listing.inside}
     inside, results = list(listing.inside), list(listing.results)
     for k, name in enumerate(listing.results):
@@ -189,8 +180,8 @@ def _with_own_results(listing: Listing) -> Listing:
 class _Places:
     """The arrays that hold the results of a listing's statements.
 
-    An output's memory is also used as scratch, from the last use of the input that it may have
-    shared with, to the statement that computes the output.
+    An output's memory also serves as scratch: from the last use of the input with which it may be
+    shared, to the statement that computes the output.
 
     Attributes
     ----------
@@ -208,7 +199,7 @@ class _Places:
         self._ready = [
             -1 if name is None else self._last.get(f"in_{name}", -1) for name in overwrites
         ]
-        # Written to directly by the statement that makes it, or copied at the end.
+        # These outputs are written by the statement that makes them, others copied at the end.
         direct = {name: k for k, name in enumerate(results) if made[name] >= self._ready[k]}
         self._end = [made[name] if name in direct else -1 for name in results]
         self._lent = [-1] * len(results)
@@ -219,7 +210,7 @@ class _Places:
                 for name in dict.fromkeys(statement.operands)
                 if name in self.of and self._last[name] == k and name not in results
             ]
-            # Functions of NumPy may write over an operand, except of another type.
+            # NumPy's functions may write over an operand of the same type.
             self._free += [place for place in done if place[0] == "s"]
             if statement.name in direct:
                 self.of[statement.name] = f"o{direct[statement.name]}"
@@ -262,7 +253,7 @@ def _where(condition: Array, a: Array, b: Array, out: Array) -> None:
 
 
 def _where_not(condition: Array, a: Array, b: Array, out: Array) -> None:
-    """Do the same where ``a`` may be in the memory of ``out``, which must not be lost first."""
+    """Do the same if ``a`` may be in the memory of ``out``, where ``b`` must not overwrite it."""
     if a is not out:
         np.copyto(out, a)
     np.copyto(out, b, where=np.logical_not(condition))

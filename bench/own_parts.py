@@ -2,9 +2,9 @@
 
     python -m bench.own_parts --save own-parts-cpu
 
-The parts of a user are formulas without a derivative: Swish, log-cosh and Adam as a paper has them.
-The other network has `SiLUActivation`, `LogCoshLoss` and `Adam`. Both are 64-128-64-1, with batches
-of 128 of 20,000 samples; an epoch of each is timed in turn.
+A user's are formulas without derivatives: Swish, log-cosh, and Adam as its paper has it. The other
+network has `SiLUActivation`, `LogCoshLoss` and `Adam`. Both are 64-128-64-1, with batches of 128 of
+20,000 samples; an epoch of each is timed in turn.
 """
 
 import argparse

@@ -77,22 +77,21 @@ OTHERS: list[Any] = [
     RMSProp(momentum=0.5, centered=True),
     AdamW(weight_decay=0.1, corrects_epsilon=False),
 ]
-"""Parts with other settings than the default ones: those for which another kernel is written, and
-those whose numbers would otherwise be 0 or 1."""
+"""Parts with settings that change the kernel, or whose numbers are 0 or 1 by default."""
 
 
 def kinds_of(base: type) -> Iterator[type]:
-    """Yield the library's own classes of parts: those that are formulas."""
+    """Yield the library's classes derived from ``base``, without those of plain functions."""
     for kind in base.__subclasses__():
         yield from kinds_of(kind)
         of_library = kind.__module__.startswith("xpnet.") and not inspect.isabstract(kind)
-        if of_library and not hasattr(kind, "instead"):  # not those that hold a user's function
+        if of_library and not hasattr(kind, "instead"):
             yield kind
 
 
 @cache
 def parts(base: type) -> tuple[Any, ...]:
-    """Return the library's parts of a kind, by default settings and by some others."""
+    """Return the library's parts that are formulas, by default and with some other settings."""
     made = [kind() for kind in kinds_of(base)] + [each for each in OTHERS if isinstance(each, base)]
     if base is ActivationLayer:
         passes = "forward_propagation", "backward_propagation"
@@ -103,13 +102,13 @@ def parts(base: type) -> tuple[Any, ...]:
 
 
 def of_loss(loss: ElementwiseLoss, real: str) -> Listing:
-    """Return a loss of one output and its derivative."""
+    """Return the listing of a loss of one output and its derivative."""
     model: Any = SimpleNamespace(loss=loss, backend=SimpleNamespace(dtype=real))
     return listing_of_loss(model)
 
 
 def of_rule(optimizer: Optimizer, real: str) -> Listing:
-    """Return the new weight and the new state."""
+    """Return the listing of the new weight and the new state."""
     model: Any = SimpleNamespace(optimizer=optimizer, backend=SimpleNamespace(dtype=real))
     return listing_of_rule(model)
 
@@ -153,5 +152,5 @@ def text_of(kernels: tuple[Kernel, ...]) -> str:
 
 
 def signatures_of(kernels: tuple[Kernel, ...]) -> dict[str, str]:
-    """Return the table of several written kernels."""
+    """Return the signatures of several written kernels, by name."""
     return {each.name: each.signature for each in kernels}

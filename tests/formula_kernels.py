@@ -62,7 +62,7 @@ def loss(listing, y, p, numbers=(), factor=1.0, most=float("inf")):
     y = np.ascontiguousarray(y, p.dtype)
     program = Program(memory)
     program.add(
-        formulas.loss(listing), columns, *z, *e, y.ctypes.data, 0, 1, 0, 0, factor, most, *numbers
+        formulas.loss(listing), columns, *z, *e, y.ctypes.data, 0, 1, 0, factor, most, *numbers
     )
     memory.view(z[0], rows, z[1])[:, :columns] = p
     value, _ = _run(memory, program, rows)

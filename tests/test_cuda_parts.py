@@ -140,7 +140,7 @@ def test_rules_at_unusual_numbers(part, dtype, cuda):
         assert_near(each.get(), expected, dtype)
 
 
-def test_what_the_kernel_does_not_take_is_computed_all_the_same(cuda):
+def test_arrays_that_the_kernel_does_not_take_are_computed_all_the_same(cuda):
     import cupy
 
     formula, host = rule_of(SignSGD(), "float64"), np.arange(-6.0, 6.0).reshape(3, 4)

@@ -1,4 +1,4 @@
-"""Formulas as programs: what is followed, what is refused, and what numbers do."""
+"""Formulas as programs: the operations that symbols follow, those that they refuse, numbers."""
 
 import copy
 import dataclasses
@@ -42,7 +42,7 @@ def value(function, *arrays, **numbers):
     return found
 
 
-# ---- what is refused
+# ---- operations that are refused
 
 random = np.random.default_rng(0)
 kept = []
@@ -204,7 +204,7 @@ def test_numbers_that_are_arguments_too_are_refused():
         trace_part(Own(), ruled, ["w", "g"], "float64", Own.numbers, ("rate", "t"))
 
 
-def test_the_numbers_of_an_activation_may_be_called_as_those_of_a_step():
+def test_numbers_of_an_activation_may_have_the_names_of_a_rules_arguments():
     class Own(ActivationLayer):
         numbers = ("rate", "t")
         rate, t = 2.0, 5.0
@@ -219,7 +219,7 @@ def test_the_numbers_of_an_activation_may_be_called_as_those_of_a_step():
     assert translation.numbers_in(part, found) == [2.0, 5.0]
 
 
-# ---- what is followed
+# ---- operations that are followed
 
 
 def test_symbols_leave_the_part_as_it_is():
@@ -314,7 +314,7 @@ class Bent(ActivationLayer):
 
 
 @pytest.mark.parametrize("dtype", ["int64", "int8", "bool", "uint8"])
-def test_whole_numbers_have_derivatives_that_are_none(dtype):
+def test_derivatives_at_integers_need_not_be_integers(dtype):
     x = np.array([0, 1, 3], dtype)
     np.testing.assert_array_equal(Bent().derivative(x), [0.5, 2, 2 * int(x[2])])
 

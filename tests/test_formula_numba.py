@@ -109,7 +109,7 @@ def test_a_truth_value_of_numbers_alone():
         assert value.tolist() == expected
 
 
-def test_nan_is_the_largest_and_the_smallest_of_all():
+def test_the_maximum_and_the_minimum_with_nan_are_nan():
     def of(name, *operands):
         def function(w, g, a):
             given = {"w": w, "a": a, "nan": float("nan"), "1": 1.0}
@@ -303,7 +303,7 @@ def test_a_change_of_a_helper_changes_the_name(folder, monkeypatch):
     assert compiled().__name__ != first.__name__
 
 
-def test_names_go_by_what_helpers_say(monkeypatch):
+def test_names_of_kernels_depend_on_the_text_of_helpers(monkeypatch):
     first = formulas._helpers()
     read = Path.read_bytes
 

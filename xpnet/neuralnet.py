@@ -43,9 +43,9 @@ class NeuralNetwork(TrainableModel):
         By default, the optimizer's defaults.
     verbose : bool, default False
         Whether to print a line after each epoch.
-    loss : str, LossFunction or subclass, default MeanSquaredError
-        An instance is never changed. For ``class_weight="balanced"``, ``fit`` replaces the
-        attribute ``loss`` with a copy that has the weights.
+    loss : str, LossFunction, subclass or function, default MeanSquaredError
+        A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
+        changed: for ``class_weight="balanced"``, ``fit`` sets ``loss`` to a copy with the weights.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
         Recorded in the history, and computed by :meth:`score`; by default, none. A function gets
         all samples of an epoch at once: the targets, of shape (n,) for class indices and otherwise
@@ -72,7 +72,7 @@ class NeuralNetwork(TrainableModel):
         that does not fit is split into pieces whose gradients are summed. The update is the same,
         except with :class:`~xpnet.BatchNormalization`, which takes the moments of each piece, and
         :class:`~xpnet.Dropout`, which draws a mask for each.
-    regularizer : str or Regularizer, optional
+    regularizer : str, Regularizer or function of the weights, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given
         (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
         ``penalty`` shows it separately, as of the end of the epoch. A penalty with ``per_sample``

@@ -181,10 +181,10 @@ class L2(L1L2):
 
 
 class FunctionPenalty(ElementwisePenalty):
-    """A penalty given as a function; layers and networks make one of a function that they get.
+    """A penalty given as a function; ``regularizer=function`` makes one.
 
-    Its derivative is derived from the function. It is not saved: for that, define a subclass of
-    :class:`ElementwisePenalty`.
+    Its derivative is derived from the function. A network with it cannot be saved: for that, define
+    a subclass of :class:`ElementwisePenalty`.
 
     Parameters
     ----------
@@ -193,13 +193,14 @@ class FunctionPenalty(ElementwisePenalty):
         and the functions of ``array_namespace(w)``.
     """
 
+    # For the error message of saving.
     instead = "define a subclass of ElementwisePenalty with element_penalty(w)"
 
     def __init__(self, function: Callable[[Array], Array]) -> None:
         self.function = function
 
     def element_penalty(self, w: Array) -> Array:
-        """Return what the function does."""
+        """Return ``function(w)``."""
         return values_of(self.function, w)
 
 

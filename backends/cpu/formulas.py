@@ -70,7 +70,7 @@ def loss(listing: Listing) -> Kernel:
         "e = matrix(memory, record[3], rows, record[4])",
         "targets, order = pointer(record[5], memory), pointer_to_int64(state[ORDER])",
         "total, loss = total_weight(record, state, memory), 0.0",
-        *_outside(listing, 12),
+        *_outside(listing, 11),
     ]
     body = [
         "for r in range(rows):",
@@ -80,7 +80,7 @@ def loss(listing: Listing) -> Kernel:
         "    for c in range(n):",
         f"        in_{y}, in_{p} = y[c], z[r, c]",
         *(f"        {line}" for line in _inside(listing)),
-        f"        own += at_most({_results(listing)[0]}, record[11])",
+        f"        own += at_most({_results(listing)[0]}, record[10])",
         f"        e[r, c] = {_results(listing)[1]} * factor",
         "    loss += share * own",
         "report(record, state, loss, total)",
@@ -116,7 +116,8 @@ def penalty(listing: Listing) -> Kernel:
 
     The input is a weight; the outputs are the penalty on it and the derivative. A penalty that the
     samples of a batch share is divided by their total weight. The record is (size, g, w, whether
-    the penalty is shared, -, -, address of the weights or 0, whether to report the penalty).
+    the penalty is shared, unused, unused, address of the weights or 0, whether to report the
+    penalty).
     """
     (x,) = listing.inputs
     lines = [
@@ -169,7 +170,7 @@ def _each(body: Sequence[str]) -> list[str]:
 
 
 def _outside(listing: Listing, first: int, known: Mapping[str, str] | None = None) -> list[str]:
-    """Return the lines that come before a loop: numbers, constants, what follows from numbers.
+    """Return the lines that come before a loop: numbers, constants, results of ``before``.
 
     Parameters
     ----------
@@ -177,7 +178,7 @@ def _outside(listing: Listing, first: int, known: Mapping[str, str] | None = Non
     first : int
         The index of the first number in the record.
     known : mapping of str to str
-        Numbers that are elsewhere, and where.
+        Numbers that are not in the record, with the text that reads them.
     """
     known = known or {}
     lines, place = [], first
@@ -202,7 +203,7 @@ def _outside(listing: Listing, first: int, known: Mapping[str, str] | None = Non
 
 
 def _inside(listing: Listing) -> list[str]:
-    """Return the lines in a loop."""
+    """Return the lines for one element."""
     return [_line(listing, statement) for statement in listing.inside]
 
 
@@ -321,6 +322,6 @@ def _is_own(folder: Path) -> bool:
     found, above = folder.lstat(), folder.parent.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
         return False
-    # Who can write to the folder above can rename those in it, except in one like /tmp.
+    # Whoever can write to the folder above can rename this one, unless that is sticky, as /tmp.
     is_sticky = above.st_mode & stat.S_ISVTX
     return above.st_uid in (os.getuid(), 0) and bool(is_sticky or not above.st_mode & 0o022)

@@ -1,4 +1,4 @@
-"""Compiled parts of a training step: products, activations, sums.
+"""Compiled parts of a training step that are not written from formulas: products, sums, copies.
 
 A kernel is a function of four pointers that returns nothing:
 
@@ -13,9 +13,9 @@ A kernel is a function of four pointers that returns nothing:
     The features, in their own type.
 
 Each kernel is compiled separately, once for each type, and cached on disk. The compiler can
-vectorize such short loops, and a new network needs no compilation. The rows of a matrix are
-``stride`` numbers apart; a thread that works on some of the columns gets the offset of its first
-column.
+vectorize such short loops, and a new network with the same kernels needs no compilation. The rows
+of a matrix are ``stride`` numbers apart; a thread that works on some of the columns gets the offset
+of its first column.
 """
 
 from numba import carray

@@ -2,9 +2,9 @@
 
 Losses of each output are written by ``formulas.py``. All take the same record: (columns, z, stride
 of z, e, stride of e, address of the targets, address of the weights or 0, whether to report the
-loss, whether to keep log-probabilities as outputs, unused, factor of the loss, largest loss that is
-reported for one output). The kernel writes the derivative
-of the weighted mean of the samples' losses to e. One thread reports this mean and the total weight.
+loss, whether to keep log-probabilities as outputs, factor of the loss, largest loss that is
+reported for one output). The kernel writes the derivative of the weighted mean of the samples'
+losses to e. One thread reports this mean and the total weight.
 """
 
 import math
@@ -40,7 +40,7 @@ def total_weight(record, state, memory):
 @njit(**INLINED)
 def share_of(record, state, memory, r, total):
     """Return the sample's share of the mean, times the loss's factor; 0 if all weights are 0."""
-    factor = float64_of(record[10])
+    factor = float64_of(record[9])
     if record[6] == 0:
         return factor / total
     weights, order = pointer(record[6], memory), pointer_to_int64(state[ORDER])
@@ -95,7 +95,7 @@ def softmax_classes(record, state, memory, data):
         factor = number(memory, share / mass if known else 0.0)
         most = _maximum(z, r, n)
         if known:
-            loss += share * at_most(math.log(mass) + (most - z[r, label]), record[11])
+            loss += share * at_most(math.log(mass) + (most - z[r, label]), record[10])
         for c in range(n):
             e[r, c] *= factor
         for c in range(n, record[4]):
@@ -129,7 +129,7 @@ def softmax_rows(record, state, memory, data):
             e[r, c] = e[r, c] * factor - y[c] * part
         for c in range(n, record[4]):
             e[r, c] = 0
-        loss += share * at_most(own, record[11])
+        loss += share * at_most(own, record[10])
         _keep_log(record, state, memory, r, most, log_mass)
     report(record, state, loss, total)
 

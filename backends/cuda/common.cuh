@@ -1,5 +1,5 @@
-// What the kernels of training steps on a GPU share. A module is this text and the kernels after
-// it: those of `kernels.cu`, or one that `formulas.py` has written.
+// Types and functions of all kernels of training steps on a GPU. A module is this text, followed by
+// the kernels of `kernels.cu`, or by one that `formulas.py` has written.
 //
 // The text has three uses: CuPy compiles it on a machine with a GPU, NVRTC alone compiles it in the
 // tests, and in the tests a small header makes it run on the CPU. So it includes nothing, and uses
@@ -9,7 +9,7 @@
 // REAL is float or double, the type of the network. Matrices are stored row by row. Values that
 // change from step to step are in a State on the device, which captured steps read at each replay.
 // Sums over a batch are computed in double, or always in the same order, so that the same step
-// gives the same bits; a comment marks the one exception.
+// gives the same bits; a comment in `kernels.cu` marks the one exception.
 
 #ifndef SIMT_EMULATED
 #define SHARED(T, name, n) __shared__ T name[n]

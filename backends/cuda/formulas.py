@@ -1,34 +1,30 @@
-"""Kernels written from formulas, as CUDA C++ that uses what is in ``common.cuh``.
+"""Kernels written from formulas, as CUDA C++ that uses the functions of ``common.cuh``.
 
 Each function takes a :class:`~xpnet.backends.formula.Listing` and returns a :class:`Kernel`. The
 numbers of the formula are arguments of the launch, so changing one compiles nothing.
 
-What depends on numbers alone is computed in float64: on the host (:func:`fixed`), or for an
-optimizer's rule by one thread of each block, since the rate and the number of the update are on the
-device. The kernel gets it in the type of the network.
+The values that depend on numbers alone are computed in float64: on the host (:func:`fixed`), or for
+an optimizer's rule by one thread of each block, since the rate and the number of the update are on
+the device. The kernel uses them in the type of the network.
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from ..formula.evaluation import number_of
+from ..formula.evaluation import shared_values
 from ..formula.listing import Listing, Statement
 from .kernels import Kernel
 
 
 def fixed(listing: Listing, numbers: Mapping[str, float]) -> list[float]:
-    """Return what depends on numbers alone: the last arguments of all kernels but :func:`update`.
+    """Return the values of ``listing.shared``: the last arguments of kernels but :func:`update`.
 
     Parameters
     ----------
     listing : Listing
     numbers : mapping of str to float
     """
-    values: dict[str, float | bool] = dict(listing.constants)
-    values |= {f"n_{name}": numbers[name] for name in listing.numbers}
-    for name, operation, operands, _ in listing.before:
-        values[name] = number_of(operation, *(values[each] for each in operands))
-    return [float(values[name]) for name in listing.shared]
+    return [float(value) for value in shared_values(listing, numbers)]
 
 
 def activation(listing: Listing) -> Kernel:
@@ -174,19 +170,19 @@ def is_identity(listing: Listing) -> bool:
 class _Text:
     """A listing in C++.
 
-    The inputs are ``x0``, ``x1``, ... What depends on numbers alone is ``s0``, ``s1``, ... in the
-    type of the network.
+    The inputs are ``x0``, ``x1``, ... The values of ``listing.shared`` are ``s0``, ``s1``, ... in
+    the type of the network.
 
     Parameters
     ----------
     listing : Listing
     known : mapping of str to str, optional
-        Numbers that are elsewhere, and where.
+        Numbers that are in the state of training, with the text that reads them.
 
     Attributes
     ----------
     parameters : list of str
-        The parameters that have what depends on numbers alone.
+        The kernel's parameters for ``listing.shared``.
     inside : list of str
         The lines for one element.
     results : list of str
@@ -202,14 +198,14 @@ class _Text:
         self.results = [names.get(name, name) for name in listing.results]
 
     def numbers(self) -> list[str]:
-        """Return the parameters that have the numbers, without those that are elsewhere."""
+        """Return the kernel's parameters for the numbers that are not in the state."""
         names = enumerate(self._listing.numbers)
         return [f"double n{k}" for k, name in names if name not in self._known]
 
     def hoisted(self) -> list[str]:
-        """Return the lines that compute on the device what depends on numbers alone.
+        """Return the lines that compute the values of ``listing.shared`` on the device.
 
-        They end a kernel whose update is to be skipped.
+        They also end the kernel if the update is to be skipped.
         """
         listing, skip = self._listing, "if (state->skipped) return;"
         names = {
@@ -232,7 +228,7 @@ class _Text:
 
 
 def _line(statement: Statement, names: Mapping[str, str], real: str) -> str:
-    """Return a statement in C++. Truth values are the numbers 1 and 0 too."""
+    """Return a statement in C++, in which truth values too are numbers, 1 and 0."""
     name, operation, operands, _ = statement
     form = _FORMATS.get(operation, f"{operation}({', '.join(['{}'] * len(operands))})")
     value = form.replace("REAL", real).format(*(names.get(each, each) for each in operands))
@@ -275,7 +271,7 @@ def _literal(value: float | bool, real: str) -> str:
 
 
 def _unused(declaration: str) -> str:
-    """Return a declaration of what a formula need not use, without a warning if it does not."""
+    """Return a declaration that gives no warning if the formula does not use the variable."""
     return f"[[maybe_unused]] {declaration}"
 
 

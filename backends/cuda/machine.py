@@ -161,9 +161,9 @@ class CudaMachine:
 def kernels_of(device: int, dtype: str, kernel: Kernel | None = None) -> Any:
     """Return the fixed kernels, or a written one, compiled once per process, device and type.
 
-    Each written kernel is a module of its own. NVRTC takes about 0.1 s for one, and more than 1 s
-    for the fixed ones; and what one network has compiled serves all others. CuPy keeps the machine
-    code on disk.
+    Each written kernel is a module of its own: NVRTC takes about 0.1 s for it, but more than 1 s
+    for the fixed ones, and a kernel that one network has compiled serves all others. CuPy keeps the
+    machine code on disk.
 
     CuPy adds ``-ftz=true``, which flushes subnormal float32 numbers (below 1.2e-38) to 0.
     """

@@ -1,8 +1,8 @@
 """Formulas of one number as programs: traced from array functions, differentiated, compiled.
 
-An array API namespace is only a namespace, so :mod:`.namespace` is one of symbols. A function of
-arrays that is called with symbols returns what it computes as an :class:`Expression`. From it come
-its derivative, and programs for NumPy, Numba and CUDA.
+Array functions take their namespace from their arguments, and :mod:`.namespace` is a namespace of
+symbols. So a function of arrays can be called with symbols: its result is then its formula, an
+:class:`Expression`, from which its derivative and programs for NumPy, Numba and CUDA are made.
 """
 
 from . import scalars

@@ -2,9 +2,9 @@
 
 A derivative is again an expression in the same graph, so it shares what the formula computes
 anyway. Where a formula has a kink, the derivative is that of the branch which the formula takes:
-``maximum(a, b)`` gives its derivative to ``a`` only where a > b, and that of ``abs`` is 0 at 0. The
-derivative of ``where`` is chosen after both branches are computed, so NaN or infinity in the branch
-that is not taken has no effect.
+that of ``maximum(a, b)`` is the derivative of ``a`` where a > b, else that of ``b``, and that of
+``abs`` is 0 at 0. The derivative of ``where`` is chosen after both branches are computed, so NaN or
+infinity in the branch that is not taken has no effect.
 """
 
 import math
@@ -56,7 +56,7 @@ def _slope(node: Expression, slopes: dict[Expression, Slope]) -> Slope:
     return _OF_MORE[node.operation](node, operands, inner)
 
 
-# ---- arithmetic that leaves out what is 0 or 1
+# ---- arithmetic that leaves out terms of 0 and factors of 1
 
 
 def _times(a: Slope, b: Slope) -> Slope:

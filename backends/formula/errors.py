@@ -2,9 +2,10 @@
 
 
 class UntraceableError(TypeError):
-    """A formula uses what symbols cannot follow; the message names it, and what to write instead.
+    """A formula uses an operation that symbols cannot follow.
 
-    Such a formula still works on arrays.
+    The message names the operation, and says what to write instead. The formula still works on
+    arrays.
     """
 
 

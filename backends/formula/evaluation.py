@@ -10,6 +10,7 @@ from .. import ops
 from .._backend import Array, array_namespace
 from .derivatives import ordered
 from .expressions import Expression
+from .listing import Listing
 from .namespace import OF_OPS
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
@@ -119,3 +120,12 @@ def number_of(operation: str, *operands: Any) -> Any:
     values = [each if isinstance(each, (bool, np.bool_)) else np.float64(each) for each in operands]
     with np.errstate(all="ignore"):
         return np.asarray(function(*values)).item()
+
+
+def shared_values(listing: Listing, numbers: Mapping[str, float]) -> list[float | bool]:
+    """Return the values of ``shared`` of a listing; NaN or infinity where they have none."""
+    values: dict[str, float | bool] = dict(listing.constants)
+    values |= {f"n_{name}": numbers[name] for name in listing.numbers}
+    for name, operation, operands, _ in listing.before:
+        values[name] = number_of(operation, *(values[each] for each in operands))
+    return [values[name] for name in listing.shared]

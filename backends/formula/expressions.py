@@ -2,7 +2,7 @@ r"""Expressions of one number: symbols that take part in arithmetic as an array 
 
 An :class:`Expression` is a node of a :class:`Graph`. Its operators and the functions of
 :mod:`.namespace` make new nodes in the same graph instead of computing. Equal nodes are one object,
-so what a formula writes twice is computed once.
+so a term that occurs twice in a formula is computed once.
 
 Some forms are replaced by more accurate ones when they are made: :math:`1 / (1 + e^{-x})` becomes
 the operation ``sigmoid``, which does not overflow, and :math:`\log(1 + e^x)` becomes ``softplus``.
@@ -191,7 +191,7 @@ class Expression:
         value: float | bool | None = self.operands[0] if self.operation == "constant" else None
         return value
 
-    # ---- what arrays have
+    # ---- the interface of arrays
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self.namespace
@@ -221,10 +221,10 @@ class Expression:
 
     @property
     def dtype(self) -> Any:
-        """The type of the numbers, as of NumPy."""
+        """The type of the numbers, as NumPy's."""
         return np.dtype(bool) if self.is_bool else self.graph.dtype
 
-    # ---- what they cannot follow
+    # ---- operations of arrays that symbols refuse
 
     def _refuse(self, message: str) -> NoReturn:
         self.graph.refuse(UntraceableError(message))
@@ -297,7 +297,7 @@ class Expression:
         return self._shown(8)
 
     def _shown(self, depth: int) -> str:
-        """Return it as text; inner parts as dots, since a common part would be written often."""
+        """Return the expression as text, with dots below a depth: it may share many operands."""
         if self.operation in _LEAVES:
             return str(self.operands[0])
         if depth == 0:
@@ -306,7 +306,7 @@ class Expression:
 
     __hash__ = object.__hash__
 
-    if TYPE_CHECKING:  # what _set_operators sets
+    if TYPE_CHECKING:  # the operators that _set_operators sets
 
         def __add__(self, other: Any) -> "Expression": ...
         def __neg__(self) -> "Expression": ...
@@ -360,7 +360,7 @@ def _unary(operation: str) -> Callable[[Expression], Expression]:
 
 
 def _fits(other: Any) -> bool:
-    # Anything else that arithmetic may take is refused by name, not by Python's TypeError.
+    # Other objects are refused by our message, which names them, not by Python's TypeError.
     return not isinstance(other, str) and other is not None
 
 

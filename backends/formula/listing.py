@@ -40,11 +40,11 @@ class Listing(NamedTuple):
     constants : tuple of (str, float or bool)
         The name and the value of each constant.
     before : tuple of Statement
-        What depends on numbers alone. It is computed once, in float64.
+        The statements that depend on numbers alone. They are run once, in float64.
     shared : tuple of str
         The names of numbers and of results of ``before`` that ``inside`` or ``results`` use.
     inside : tuple of Statement
-        What is computed for each element.
+        The statements that are run for each element.
     results : tuple of str
         The names of the outputs.
     """
@@ -62,7 +62,7 @@ def listing(formula: Formula, kept: Collection[str] = ()) -> Listing:
     """Return the statements that compute a formula.
 
     ``sigmoid``, ``softplus`` and ``sign`` are written out in simpler operations, so that those of
-    the same number share their exponential; except for the operations ``kept``.
+    the same number share their exponential. The operations in ``kept`` are left as they are.
     """
     outputs = lowered(formula.outputs, kept)
     names: dict[int, str] = {}
@@ -132,8 +132,8 @@ def lowered(outputs: tuple[Expression, ...], kept: Collection[str] = ()) -> tupl
 Make = Callable[..., Expression]
 
 
-def _positive(make: Make, u: Expression) -> tuple[Expression, bool]:
-    """Return u or -u, whichever is not written as a negative, and whether it was."""
+def _positive(u: Expression) -> tuple[Expression, bool]:
+    """Return u without a minus sign in front, and whether it had one."""
     if u.operation == "negative":
         return u.operands[0], True
     return u, False
@@ -145,7 +145,7 @@ def _decay(make: Make, u: Expression) -> Expression:
 
 
 def _sigmoid(make: Make, graph: Graph, u: Expression) -> Expression:
-    u, is_negative = _positive(make, u)
+    u, is_negative = _positive(u)
     one, zero, e = graph.constant(1.0), graph.constant(0.0), _decay(make, u)
     parts = (one, e) if is_negative else (e, one)
     below = make("less", u, zero)
@@ -153,7 +153,7 @@ def _sigmoid(make: Make, graph: Graph, u: Expression) -> Expression:
 
 
 def _softplus(make: Make, graph: Graph, u: Expression) -> Expression:
-    v, _ = _positive(make, u)
+    v, _ = _positive(u)
     return make("add", make("maximum", u, graph.constant(0.0)), make("log1p", _decay(make, v)))
 
 

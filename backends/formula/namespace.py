@@ -4,6 +4,7 @@
 of computing. Functions of the standard that need more than one number, such as sums, are refused.
 """
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from .. import ops
 from .errors import UntraceableAttributeError, UntraceableError
 from .expressions import Expression, Graph
 
-e, pi, inf, nan = np.e, np.pi, np.inf, np.nan
+e, pi, inf, nan = math.e, math.pi, math.inf, math.nan
 bool = np.bool_
 float32, float64, int32, int64 = np.float32, np.float64, np.int32, np.int64
 newaxis = None
@@ -25,7 +26,7 @@ def _graph(*values: Any) -> Graph:
     for value in values:
         if isinstance(value, Expression):
             return value.graph
-    raise UntraceableError("a function of numbers alone: its arguments need an array among them")
+    raise UntraceableError("an array function of numbers alone: one argument must be an array")
 
 
 def _function(name: str, n: int) -> Callable[..., Expression]:

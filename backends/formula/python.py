@@ -1,4 +1,4 @@
-"""Statements in Python, for what depends on numbers alone."""
+"""Statements in Python, for values that depend on numbers alone."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Running a formula on arrays, by the fast version that a library may have."""
+"""Running a formula on arrays, by a library's fast version if there is one."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,8 +1,8 @@
 """Functions of numbers that are the same for all elements, such as a learning rate.
 
-In a formula, such a number is one of Python's, or a symbol while the formula is traced. Functions
-of the array API take no numbers of Python; those of the module ``math`` take no symbols. The
-functions here take both. They return NaN or infinity where a number has no value.
+In a formula, such a number is a Python number, but a symbol while the formula is traced. Functions
+of the array API do not take the former, functions of the module ``math`` not the latter. The
+functions here take both. They return NaN or infinity instead of raising an error.
 
 >>> from xpnet.backends.formula import scalars
 >>> scalars.exp(0.0), scalars.where(2.0 > 1.0, 3.0, 4.0)

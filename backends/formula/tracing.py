@@ -13,7 +13,7 @@ from .expressions import Expression, Graph
 
 @dataclass(frozen=True, eq=False)
 class Formula:
-    """What a formula computes.
+    """A formula as expressions.
 
     Attributes
     ----------
@@ -49,14 +49,14 @@ def trace(
     inputs : sequence of str
         The names of its positional arguments.
     dtype : {"float32", "float64"}
-        The type of the arrays for which the formula is.
+        The type of the arrays that the formula is for.
     **numbers
         Keyword arguments of the function.
 
     Raises
     ------
     UntraceableError
-        The formula uses what symbols cannot follow, e.g. a branch, an index or a sum.
+        The formula uses an operation that symbols cannot follow, e.g. a branch, an index or a sum.
 
     Examples
     --------
@@ -173,7 +173,7 @@ def _same_twice(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
 
 
 def _structure(formula: Formula) -> Hashable:
-    """Return what is equal for equal formulas alone."""
+    """Return a key that only equal formulas share."""
     nodes: list[Hashable] = [formula.dtype, *(each.operands[0] for each in formula.inputs)]
     for node in ordered(*formula.outputs):
         leaf = not isinstance(node.operands[0], Expression)
@@ -196,9 +196,9 @@ def _traced(prepare: Prepare, inputs: Sequence[str], dtype: str) -> Formula:
     except UntraceableError as error:
         raise graph.refusal or error from None
     except Exception as error:
-        # It may work on arrays all the same: what fails is a call with symbols.
+        # The function may work on arrays all the same: it failed for symbols.
         raise graph.refusal or UntraceableError(
-            f"what symbols cannot follow ({type(error).__name__}: {error})"
+            f"an operation that symbols cannot follow ({type(error).__name__}: {error})"
         ) from error
     if graph.refusal is not None:
         raise graph.refusal  # the formula caught it

@@ -246,7 +246,7 @@ BUILDERS["tanh, back"] = _back(TanhActivation())
 def _softmax_cross_entropy(kit, z, labels):
     n, out = z.shape[1], kit.space(*z.shape)
     kit.labels = labels.astype(np.int64)
-    numbers = kit.labels.ctypes.data, 0, True, False, 0.0, 1.0, math.inf
+    numbers = kit.labels.ctypes.data, 0, True, False, 1.0, math.inf
     kit.add(losses.softmax_classes, n, *kit.put(z)[:2], *out[:2], *numbers)
     return {1: out}
 
@@ -265,7 +265,7 @@ def _dropout_mask(kit, like, rate, key, counter):
 def _penalized(kit, g, w):
     out, cost = kit.put(g), L2(0.01)
     listing = listing_of_penalty(cost, w.dtype.name)
-    shared = False, 0, 0, 0, False  # no sample's, and not reported
+    shared = False, 0, 0, 0, False  # not shared by samples, not reported
     kernel = formulas.penalty(listing)
     kit.add(kernel, len(w), out.offset, kit.put(w).offset, *shared, *numbers_in(cost, listing))
     return {0: out}

@@ -74,9 +74,9 @@ class Operation(NamedTuple):
     of : str, optional
         Its name in :mod:`xpnet.backends.ops`; by default that in the table.
     definition : function, optional
-        By default that of :mod:`xpnet.backends.ops`. What has another has no operation there.
+        By default that of :mod:`xpnet.backends.ops`. A row with its own has no operation there.
     formula : function, optional
-        Of what has no operation there: the NumPy version that is written from its formula.
+        The NumPy version that is written from the row's formula, if it has no operation there.
     out : function ``Size -> shape`` or None
         Of the result; None writes it over the first argument, as optimizers do, where the
         operation takes an ``out``.

@@ -10,8 +10,8 @@ from .base import ActivationLayer
 class FunctionActivation(ActivationLayer):
     """An activation given as a function; ``net.add(function)`` makes one.
 
-    Its derivative is derived from the function. It is not saved: for that, define a subclass of
-    :class:`ActivationLayer`.
+    Its derivative is derived from the function. A network with it cannot be saved: for that, define
+    a subclass of :class:`ActivationLayer`.
 
     Parameters
     ----------
@@ -20,13 +20,14 @@ class FunctionActivation(ActivationLayer):
         operators and the functions of ``array_namespace(x)``.
     """
 
-    # Not recorded as the package's own: what a user's function does may change at any time.
+    # Not given to `remember`: a user's function may change at any time.
     output_kind = "real"
+    # For the error message of saving.
     instead = "define a subclass of ActivationLayer with activation_function(input)"
 
     def __init__(self, function: Callable[[Array], Array]) -> None:
         self.function = function
 
     def activation_function(self, input: Array) -> Array:
-        """Return what the function does."""
+        """Return ``function(input)``."""
         return values_of(self.function, input)

@@ -1,4 +1,4 @@
-r"""Activations like rectified linear units, with an exponential in the place of the corner.
+r"""Smooth relatives of the rectified linear unit, hard swish, and the exponential.
 
 Several are x times a factor that tends to 0 for small x. The factor is taken at a number within
 limits beyond which it is 0 or 1 exactly. So infinity times 0, which would be NaN, does not occur,
@@ -16,7 +16,7 @@ from .base import ActivationLayer
 
 
 def _below_0(x: Array) -> Array:
-    """Return min(x, 0), with the derivative 1 at 0 if it is derived."""
+    """Return min(x, 0), of which the derivative is derived as 1 at 0."""
     return array_namespace(x).where(x > 0, 0.0, x)
 
 
@@ -60,8 +60,8 @@ class ELUActivation(ActivationLayer):
 class SELUActivation(ActivationLayer):
     r"""Scaled exponential linear unit: λx where x > 0, else :math:`\lambda\alpha (e^x - 1)`.
 
-    With λ ≈ 1.0507 and α ≈ 1.6733, mean 0 and variance 1 of the inputs of a wide layer are about
-    those of its outputs, if its weights have the variance 1 / n_in. Klambauer et al. 2017,
+    With λ ≈ 1.0507 and α ≈ 1.6733, the outputs of a wide layer have about mean 0 and variance 1 if
+    its inputs have them and its weights have the variance 1 / n_in. Klambauer et al. 2017,
     "Self-normalizing neural networks", eq. 2 and 14.
     """
 
@@ -121,7 +121,7 @@ class SoftplusActivation(ActivationLayer):
     r"""Softplus, :math:`\log(1 + e^{\beta x}) / \beta`, a smooth max(x, 0).
 
     Dugas et al. 2001, "Incorporating second-order functional knowledge for better option pricing".
-    It is exact for all x; PyTorch takes it as x where βx > 20.
+    It is exact for all x; PyTorch returns x where βx > 20.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class SoftplusActivation(ActivationLayer):
 
 
 class GELUActivation(ActivationLayer):
-    r"""Gaussian error linear unit, :math:`x\,\Phi(x)`, with the normal distribution's function Φ.
+    r"""Gaussian error linear unit, :math:`x\,\Phi(x)`, with the normal distribution function Φ.
 
     Hendrycks and Gimpel 2016, "Gaussian error linear units". The approximation is
     :math:`\frac x2 (1 + \tanh u)` with :math:`u = \sqrt{2/\pi}\,(x + 0.044715\,x^3)`, which

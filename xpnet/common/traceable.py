@@ -1,8 +1,8 @@
 """Parts of a network whose mathematics is a formula of single numbers.
 
 Such a formula can be traced (:mod:`xpnet.backends.formula`): its derivative is derived from it, and
-compiled and captured steps are made of it. What was traced is what runs, so a user's own formula is
-as good as the library's.
+the kernels of compiled and captured steps are written from it, for a user's own formula as for the
+library's.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -48,7 +48,7 @@ class Traceable:
         Attributes that compiled steps take as numbers at run time, so that changing one compiles
         nothing. All others that the formula uses are constants of the compiled code.
     formula_names : tuple of str
-        The methods that are the formula, and those that follow from it: the first ones decide.
+        The method that is the formula, then those that follow from it.
     aliases : mapping of str to callable
         Attributes that change at every step; see :func:`xpnet.backends.formula.trace_part`.
     """
@@ -60,10 +60,10 @@ class Traceable:
     aliases: ClassVar[Mapping[str, Callable[[Graph], Expression]]] = MappingProxyType({})
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Take back inherited methods that belong to another formula than the class's own.
+        """Replace inherited methods that belong to another formula than the class's own.
 
-        A class that defines a method of ``formula_names``, or has it from a base that comes first,
-        gets the defaults of those after it that are defined further up: the derivative of another
+        Where a class gets a method of ``formula_names`` from nearer in its MRO than one that comes
+        later in ``formula_names``, it gets the default of the latter: the derivative of another
         function would be wrong.
         """
         super().__init_subclass__(**options)
@@ -83,12 +83,12 @@ class Traceable:
 
 
 def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
-    """Return what a user's function or method gives for arrays, or for symbols.
+    """Return the result of a user's function or method for arrays, or for symbols.
 
     Raises
     ------
     TypeError, ValueError
-        It is not an array of their shape, e.g. a mean.
+        The result is not an array of their shape, but e.g. a mean.
     """
     result = function(*arrays)
     if isinstance(arrays[0], Expression):
@@ -138,7 +138,7 @@ _MOST_KEPT = 1000
 
 
 def _key(part: Traceable) -> Hashable | None:
-    """Return what the formula of a part depends on, or None if that is not known."""
+    """Return a key of all that a part's formula depends on, or None if that is not known."""
     own = vars(part)
     kind: Any = type(part)
     if not is_defined_here(kind) or any(name in own for name in part.formula_names):
@@ -154,7 +154,7 @@ def _key(part: Traceable) -> Hashable | None:
 
 @cache
 def _methods_of(kind: type[Traceable]) -> list[tuple[type, str]]:
-    """Return where a method of the formula may be defined: ``rule`` may call ``super().rule``."""
+    """Return the classes and names of a formula's methods: ``rule`` may call ``super().rule``."""
     return [(each, name) for each in kind.__mro__[:-1] for name in kind.formula_names]
 
 
@@ -166,11 +166,11 @@ def _settings_of(kind: type[Traceable]) -> tuple[str, ...]:
 
 
 _NOT_READ = ("learning_rate", "clip_norm", "clip_value")
-"""Arguments of optimizers' constructors that no rule reads; the rate is an argument of it."""
+"""Arguments of optimizers' constructors that no rule reads: it gets the rate as an argument."""
 
 
 def named(part: Any) -> str:
-    """Return what a message calls a part: its class, or the function that it was made of."""
+    """Return the name of a part for messages: its class, or the function that it was made of."""
     function = getattr(part, "function", None) if hasattr(type(part), "instead") else None
     return type(part).__name__ if function is None else f"the function {name_of(function)}"
 
@@ -264,10 +264,10 @@ def apply(
     outs: tuple[Array, ...] | None = None,
     overwrites: tuple[str | None, ...] = (),
 ) -> tuple[Array, ...]:
-    """Return what a part's formula gives for arrays.
+    """Return the results of a part's formula for arrays.
 
     For the library's own parts, a fast version of :func:`xpnet.backends.formula.run` is used if
-    there is one. The formula of a user's part is called itself.
+    there is one. A user's formula is called with the arrays themselves.
 
     Parameters
     ----------

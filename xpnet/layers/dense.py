@@ -31,7 +31,7 @@ class DenseLayer(Layer):
         ``(n_inputs,)``; only needed for the first layer of a network.
     initializer : str, Initializer or function, default "glorot_uniform"
         Draws the initial weights (:mod:`xpnet.initializers`). Biases start at zero.
-    regularizer, bias_regularizer : str or Regularizer, optional
+    regularizer, bias_regularizer : str, Regularizer or function of the weights, optional
         Penalties on the weights and on the biases (:mod:`xpnet.regularizers`). By default, the
         network's regularizer applies to the weights, and none to the biases.
     max_norm : float, optional

@@ -56,7 +56,7 @@ class ClassLoss(ClassWeightedLoss):
 
     targets = "classes"
     row_kernel: ClassVar[str | None] = None
-    """The name of the kernels that compute the loss of a whole row, if there are some."""
+    """How the names of the kernels for this loss of a whole row begin; None if there are none."""
 
     def __init__(
         self,

@@ -87,8 +87,8 @@ class TweedieLoss(ElementwiseLoss):
 
     with :math:`\mu = e^z`, for a variance in proportion to :math:`\mu^p`. The derivative with
     respect to z is :math:`\mu^{2-p} - y \mu^{1-p}`. For p = 1 it is :class:`PoissonLoss`, and for
-    p = 2 it is :class:`GammaLoss`. Between these, 0 has a probability above 0, as in claims of
-    insurances. Jørgensen 1987, "Exponential dispersion models". scikit-learn's
+    p = 2 it is :class:`GammaLoss`. For p between these, targets of 0 have a probability above 0, as
+    in insurance claims. Jørgensen 1987, "Exponential dispersion models". scikit-learn's
     ``mean_tweedie_deviance`` is twice this.
 
     Parameters

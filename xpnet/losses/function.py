@@ -9,10 +9,10 @@ from .base import ElementwiseLoss
 
 
 class FunctionLoss(ElementwiseLoss):
-    """A loss given as a function; a network makes one of a function that it gets as its loss.
+    """A loss given as a function; ``NeuralNetwork(loss=function)`` makes one.
 
-    Its derivative is derived from the function. It is not saved: for that, define a subclass of
-    :class:`ElementwiseLoss`.
+    Its derivative is derived from the function. A network with it cannot be saved: for that, define
+    a subclass of :class:`ElementwiseLoss`.
 
     Parameters
     ----------
@@ -22,12 +22,13 @@ class FunctionLoss(ElementwiseLoss):
     """
 
     targets: ClassVar[str | None] = None
-    # Not recorded as the package's own: what a user's function does may change at any time.
+    # Not given to `remember`: a user's function may change at any time.
+    # For the error message of saving.
     instead = "define a subclass of ElementwiseLoss with element_loss(y_true, y_pred)"
 
     def __init__(self, function: Callable[[Array, Array], Array]) -> None:
         self.function = function
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return what the function does."""
+        """Return ``function(y_true, y_pred)``."""
         return values_of(self.function, y_true, y_pred)

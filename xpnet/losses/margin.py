@@ -49,7 +49,7 @@ class SquaredHingeLoss(ElementwiseLoss):
 
 
 def _missing(y_true: Array, y_pred: Array) -> Array:
-    """Return what is missing for a margin of 1, or 0."""
+    """Return by how much the margin is below 1, or 0."""
     return array_namespace(y_pred).maximum(1.0 - (2.0 * y_true - 1.0) * y_pred, 0.0)
 
 

@@ -35,7 +35,7 @@ class QuantileLoss(ElementwiseLoss):
 
     Notes
     -----
-    A network with several quantiles is trained by formulas, not in compiled steps.
+    A network with several quantiles is trained by formulas, not in compiled or captured steps.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class QuantileLoss(ElementwiseLoss):
         self.repeats_targets = isinstance(self.quantiles, list)
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse another number of outputs than of several quantiles."""
+        """Refuse several quantiles that are not as many as the outputs."""
         if isinstance(self.quantiles, list) and n_outputs != len(self.quantiles):
             raise ValueError(
                 f"QuantileLoss has {len(self.quantiles)} quantiles, but there are {n_outputs} "
@@ -72,7 +72,7 @@ class QuantileLoss(ElementwiseLoss):
         return 0.5 * sign + (0.5 - self._quantiles(y_pred)) * (sign * sign)
 
     def _quantiles(self, y_pred: Array) -> Any:
-        """Return the quantile, or several as an array of a row."""
+        """Return the quantile, or several as an array with one row."""
         if not isinstance(self.quantiles, list):
             return self.quantiles
         if isinstance(y_pred, Expression):

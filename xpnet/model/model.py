@@ -58,8 +58,9 @@ class Model(Versioned):
 
     Parameters
     ----------
-    loss : str, LossFunction or subclass, default MeanSquaredError
-        An instance is never changed.
+    loss : str, LossFunction, subclass or function, default MeanSquaredError
+        A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
+        changed.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
@@ -73,7 +74,7 @@ class Model(Versioned):
         The type of the parameters.
     seed : int, optional
         Fixes the initial parameters and dropout. By default, they differ from run to run.
-    regularizer : str or Regularizer, optional
+    regularizer : str, Regularizer or function of the weights, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given.
 
     Attributes

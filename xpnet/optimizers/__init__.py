@@ -1,9 +1,10 @@
 """Optimizers: how a gradient changes the weights.
 
-``update(w, grad_loss_w)`` returns the updated weights and keeps what it has to remember: one
-optimizer serves one array, and a network hands it all of its parameters as one. A new optimizer is
-a subclass of :class:`Optimizer` with ``rule``, the formula of one weight; arrays that it keeps are
-named in ``state_names``. One that needs more than a weight and its gradient has its own ``update``.
+``update(w, grad_loss_w)`` returns the updated weights and keeps the optimizer's state: an optimizer
+serves one array, and a network hands it all of its parameters as one. A new optimizer is a subclass
+of :class:`Optimizer` with ``rule``, the formula of one weight; ``state_names`` are the names of the
+arrays that it keeps. One that needs more than a weight, its gradient and its state defines
+``update`` itself.
 """
 
 from .adam import Adam, AdamW

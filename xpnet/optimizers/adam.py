@@ -77,7 +77,7 @@ class Adam(Optimizer):
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The attributes that hold what is remembered; one more with ``amsgrad``."""
+        """The attributes that are the state; one more with ``amsgrad``."""
         names = ("first_moment", "second_moment")
         return (*names, "largest_second_moment") if self.amsgrad else names
 

@@ -1,4 +1,4 @@
-"""The base of all optimizers: settings, clipping, what is remembered, an update by a rule."""
+"""The base of all optimizers: settings, clipping, the state, an update by a rule."""
 
 from collections.abc import Callable
 from inspect import signature
@@ -46,12 +46,12 @@ class Optimizer(Clipping, Remembering, Readable):
     n_updates : int
         How many updates there were.
     state_names : tuple of str
-        Attributes that hold what is remembered, arrays of the shape of the weights, or None
-        before the first update.
+        The attributes that are the state: arrays of the shape of the weights, or None before
+        the first update.
     numbers : tuple of str
         The settings that may change without compiling the rule again; by default, none.
     square_names : tuple of str
-        Those of them that are never below 0, and may be infinite, since squares may overflow.
+        The arrays of the state that are never below 0, and may be infinite: squares may overflow.
     takes_all_samples : bool
         Whether ``fit`` gives it the loss of all samples as a function, instead of gradients.
 
@@ -114,7 +114,7 @@ class Optimizer(Clipping, Remembering, Readable):
         Parameters
         ----------
         w, g : array
-            The weights and their gradient, clipped if that is asked for.
+            The weights and their gradient, which is clipped if the settings ask for it.
         *state : array of the shape of w
             The attributes of ``state_names``, in their order; zeros at the first update.
         rate : float
@@ -186,7 +186,7 @@ class Optimizer(Clipping, Remembering, Readable):
 def ruled(
     optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
 ) -> tuple[Array, ...]:
-    """Return what an optimizer's rule gives; a function, so that its formula can be kept."""
+    """Return the results of an optimizer's rule, which must be as many as it has arrays."""
     try:
         result = optimizer.rule(w, g, *state, rate=rate, t=t)
     except TypeError as error:

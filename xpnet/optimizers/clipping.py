@@ -6,7 +6,7 @@ from ..backends import Array, array_namespace, ops
 
 
 class Clipping:
-    """Base of what clips gradients by ``clip_value`` and ``clip_norm``."""
+    """Base of optimizers, which clips gradients by ``clip_value`` and ``clip_norm``."""
 
     clip_value: float | None
     clip_norm: float | None
@@ -41,7 +41,7 @@ class Clipping:
         return self._clipped
 
     def __getstate__(self) -> Any:
-        """Copy and pickle without what the next step writes over."""
+        """Copy and pickle without the array that the next step overwrites."""
         state: Any = super().__getstate__()
         slots = state[1:] if isinstance(state, tuple) else ()
         kept = vars(self) | {"_clipped": None}

@@ -42,10 +42,10 @@ def _check_no_clipping(name: str, value: Any) -> None:
 class LBFGS(Optimizer):
     """The limited-memory BFGS method, SciPy's L-BFGS-B, for small networks and data sets.
 
-    It is for ``fit``, and takes **all samples at once**: an epoch is one of its iterations, which
-    computes the loss about once or twice. The history has the loss and the metric of the weights at
-    the end of each epoch. Training ends before its last epoch if the solver has converged. The
-    numbers of SciPy are float64 on the host; the network may have another type and device.
+    It works in ``fit`` alone, and takes **all samples at once**: an epoch is one of its iterations,
+    which computes the loss about once or twice. The history has the loss and the metric of the
+    weights at the end of each epoch. Training ends before its last epoch if the solver has
+    converged. SciPy computes in float64 on the host; the network may have another type and device.
     Byrd et al. 1995, "A limited memory algorithm for bound constrained optimization".
 
     The network's ``batch_size`` and ``shuffle`` are not used. If the data are too many for one pass
@@ -109,7 +109,7 @@ class LBFGS(Optimizer):
         self.max_evaluations = max_evaluations
 
     def solver_bytes(self, n: int) -> int:
-        """Return about what SciPy keeps for ``n`` weights: differences, points, gradients."""
+        """Return about how many bytes of points and gradients SciPy keeps for ``n`` weights."""
         return 8 * n * (2 * self.history + 10)
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:

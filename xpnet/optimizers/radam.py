@@ -9,7 +9,7 @@ from .base import Optimizer
 
 
 class RAdam(Optimizer):
-    r"""Adam whose first steps are shorter, as long as its mean of squares is of few gradients.
+    r"""Adam with shorter first steps, as long as its mean of squares is that of few gradients.
 
     .. math:: \rho_\infty = \frac{2}{1 - \beta_2} - 1, \qquad
               \rho_t = \rho_\infty - \frac{2 t \beta_2^t}{1 - \beta_2^t}, \qquad
@@ -76,7 +76,7 @@ class RAdam(Optimizer):
         power = self.beta_2**t
         longest = 2.0 / (1.0 - self.beta_2) - 1.0
         length = longest - 2.0 * t * power / (1.0 - power)
-        # The square root is not in use below 5; there it is kept from dividing by 0.
+        # The factor is not used where the length is 5 or less; the limits avoid a division by 0.
         above, most = scalars.maximum(length, 5.0), scalars.maximum(longest, 5.0)
         shares = (above - 4.0) * (above - 2.0) * most / ((most - 4.0) * (most - 2.0) * above)
         factor = (shares * (1.0 - power)) ** 0.5

@@ -67,7 +67,7 @@ class RMSProp(Optimizer):
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The attributes that hold what is remembered; they depend on the options."""
+        """The attributes that are the state, which depends on the options."""
         of_options = {"mean_gradient": self.centered, "velocity": self.momentum > 0.0}
         return ("mean_square", *(name for name, is_kept in of_options.items() if is_kept))
 

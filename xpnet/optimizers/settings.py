@@ -22,7 +22,7 @@ def or_none(check: Check) -> Check:
 
 
 class Settings(Traceable):
-    """Base of what has settings that may be changed, and a state that depends on them."""
+    """Base of optimizers, whose settings may change unless arrays of the state depend on them."""
 
     state_names: ClassVar[tuple[str, ...]] = ()
     n_updates: int = 0
@@ -51,7 +51,7 @@ class Settings(Traceable):
         Raises
         ------
         ValueError
-            The setting decides what is remembered, and there were updates.
+            The arrays of the state depend on the setting, and there have been updates.
         """
         if name not in self._checks or not self.n_updates or name not in vars(self):
             super().__setattr__(name, value)

@@ -88,7 +88,7 @@ def _check_constant(name: str, value: Any) -> Schedule:
 class Rprop(Optimizer):
     r"""Resilient backpropagation: each weight has a step of its own, which adapts.
 
-    A step gets longer as long as the sign of the gradient stays, and shorter when it changes:
+    A step gets longer while the sign of the gradient stays the same, and shorter when it changes:
 
     .. math:: s \leftarrow \begin{cases}
               \min(\eta^+ s, s_{max}) & g_{t-1}\, g_t > 0 \\
@@ -96,7 +96,7 @@ class Rprop(Optimizer):
               s & \text{else}\end{cases}, \qquad
               w \leftarrow w - \operatorname{sign}(g)\, s
 
-    Where the sign has changed, the weight stays for this update, and g counts as 0 at the next one.
+    Where the sign has changed, this update leaves the weight alone, and g counts as 0 in the next.
     Riedmiller and Braun 1993, "A direct adaptive method for faster backpropagation learning".
 
     It is for **full batches** (``batch_size`` the number of samples): between mini-batches, the
@@ -106,7 +106,7 @@ class Rprop(Optimizer):
     ----------
     learning_rate : float or ConstantLearningRate, default 0.01
         The length of each weight's first step, brought into [step_min, step_max]. A later change
-        has no effect, so that other schedules are refused.
+        would have no effect, so other schedules are refused.
     eta_minus, eta_plus : float, default 0.5 and 1.2
         η⁻ in (0, 1) and η⁺ > 1.
     step_min, step_max : float, default 1e-6 and 50
@@ -169,7 +169,7 @@ class Rprop(Optimizer):
             )
         if self.step_min > self.step_max:
             raise ValueError(
-                f"step_min={step_min!r} is above step_max={step_max!r}: expected it below"
+                f"step_min={step_min!r} is above step_max={step_max!r}: expected step_min below"
             )
         self.previous_gradient: Array = None
         self.step_size: Array = None

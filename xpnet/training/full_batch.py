@@ -1,4 +1,4 @@
-"""What optimizers that take all samples at once refuse."""
+"""Checks of a training by an optimizer that takes all samples at once."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ DEFAULT_BATCH_SIZE = 128
 
 
 def check_full_batch(model: TrainableModel, n_samples: int | None) -> None:
-    """Refuse what does not go with an optimizer that takes all samples at once.
+    """Refuse settings and layers that an optimizer that takes all samples at once cannot have.
 
     Parameters
     ----------
@@ -38,8 +38,10 @@ def check_full_batch(model: TrainableModel, n_samples: int | None) -> None:
             "pieces"
         )
     for layer in model.layers:
-        if (what := _refused(layer)) is not None:
-            raise ValueError(f"{what} does not go with {kind}: remove it, or use another optimizer")
+        if (refused := _refused(layer)) is not None:
+            raise ValueError(
+                f"{refused} does not go with {kind}: remove it, or use another optimizer"
+            )
 
 
 def check_not_resumed(model: TrainableModel, names: Sequence[str]) -> None:
@@ -53,6 +55,7 @@ def check_not_resumed(model: TrainableModel, names: Sequence[str]) -> None:
 
 
 def _refused(layer: Layer) -> str | None:
+    """Return the name of a layer or of its setting to be refused, or None."""
     name = layer.layer_name()
     if isinstance(layer, Dropout) and layer.rate > 0:
         return f"{name}, which makes the loss differ from call to call,"

@@ -134,7 +134,7 @@ class NetworkSizes:
     writes_out : bool
         Whether the library writes results into given arrays.
     solver_bytes : int, default 0
-        What a solver on the host keeps, if that is where the network is.
+        Bytes that a solver keeps on the host; 0 if the network is not there.
     """
 
     widths: tuple[int, ...]

@@ -55,7 +55,7 @@ class Sums:
         return weight
 
     def take(self, other: "Sums") -> None:
-        """Take the batches of other sums in place of the batches so far."""
+        """Replace the batches so far by those of other sums."""
         vars(self).update(vars(other))
 
     def add_losses(self, losses: Array, weights: Array, step: int) -> None:

@@ -63,7 +63,7 @@ _OF_LOSS = frozenset([
     "metric_weight", "most", "numbers", "repeats_targets", "sample_weight", "state_names",
     "sums_outputs", "targets",
 ])  # fmt: skip
-"""What an elementwise loss may define itself."""
+"""The attributes that a user's elementwise loss may define."""
 
 _OF_ACTIVATION = frozenset([
     "_checks", "activation_function", "derivative", "derivative_of_output", "numbers",
@@ -74,7 +74,7 @@ _OF_OPTIMIZER = frozenset(["_checks", "numbers", "rule", "square_names", "state_
 
 
 def check_parts(model: Model) -> None:
-    """Refuse parts that are no formulas, and overridden methods."""
+    """Refuse parts that are not formulas, and overridden methods."""
     loss = model.loss
     if (name := replaced(model, _PASSES)) is not None:
         raise UnsupportedError(f"{type(model).__name__} overrides {name}")
@@ -84,13 +84,15 @@ def check_parts(model: Model) -> None:
     if isinstance(loss, ElementwiseLoss):
         _check_formula(ElementwiseLoss, loss, _OF_LOSS)
     elif row_kernel(loss) is None:
-        raise UnsupportedError(f"the loss {type(loss).__name__}, which is no ElementwiseLoss")
+        raise UnsupportedError(f"the loss {type(loss).__name__}, which is not an ElementwiseLoss")
     else:
         _check_methods(loss)
     for _, name, regularizer in model.parameters.penalties:
         if not isinstance(regularizer, ElementwisePenalty):
             kind = type(regularizer).__name__
-            raise UnsupportedError(f"the regularizer {kind} of {name}, no ElementwisePenalty")
+            raise UnsupportedError(
+                f"the regularizer {kind} of {name}, which is not an ElementwisePenalty"
+            )
         _check_formula(ElementwisePenalty, regularizer, _OF_PENALTY)
     ends_in_logarithms = bool(model.layers) and type(model.layers[-1]) is LogSoftmaxActivation
     if isinstance(loss, NegativeLogLikelihood) and not ends_in_logarithms:
@@ -149,22 +151,22 @@ def traced(
 
 
 def listing_of_loss(model: Model) -> Listing:
-    """Return the loss of each output and its derivative."""
+    """Return the listing of the loss of an output and its derivative."""
     return listing_of(traced(cast(Any, model.loss), _of_loss, ("y", "p"), model.backend.dtype))
 
 
 def listing_of_penalty(regularizer: Any, dtype: str) -> Listing:
-    """Return the penalty on a weight and its derivative."""
+    """Return the listing of the penalty on a weight and its derivative."""
     return listing_of(traced(regularizer, _of_penalty, ("w",), dtype))
 
 
 def slope_of_penalty(regularizer: Any, dtype: str) -> Listing:
-    """Return the derivative of the penalty on a weight alone."""
+    """Return the listing of the penalty's derivative alone."""
     return listing_of(traced(regularizer, _of_penalty, ("w",), dtype), 1)
 
 
 def listing_of_rule(model: Model) -> Listing:
-    """Return the new weight and the new state."""
+    """Return the listing of the new weight and the new state."""
     optimizer = model.optimizer
     if not _OF_STEP.isdisjoint(optimizer.numbers):
         raise UnsupportedError(

@@ -127,7 +127,7 @@ class Builder(Layout):
         weights = 0 if self.weights is None else self.weights.ctypes.data
         program.add(
             function, n, z, pad(n), e, pad(n), self.y.ctypes.data, weights, thread == 0,
-            logarithms, 0, *scale_of_loss(self.model), *numbers,
+            logarithms, *scale_of_loss(self.model), *numbers,
         )  # fmt: skip
         if thread == 0 and not logarithms:
             program.add(kernels.keep_outputs, n, z, pad(n))

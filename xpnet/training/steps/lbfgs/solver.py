@@ -61,7 +61,7 @@ class Solver:
             if kind == "evaluate":
                 self._answers.put(self._function(content))
             elif kind == "iterated":
-                # What comes next is known without a call of the function: another one, or the end.
+                # The next message needs no call of the function: it asks for one, or is the end.
                 self._next = self._said.get()
                 self._keep_result()
                 return content  # type: ignore[no-any-return]
@@ -89,7 +89,7 @@ class Solver:
         from scipy.optimize import minimize
 
         try:
-            with np.errstate(all="ignore"):  # the trainer reports what is not finite
+            with np.errstate(all="ignore"):  # the trainer reports numbers that are not finite
                 result = minimize(
                     self._ask,
                     start,

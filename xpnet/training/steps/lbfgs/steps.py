@@ -60,7 +60,7 @@ class LBFGSSteps(FormulaSteps):
         return [model.optimizer, model.loss, model.metric, *penalties]
 
     def are_current(self) -> bool:
-        """Whether the network's parts are those for which the solver has begun."""
+        """Whether the network's parts are those with which the solver has begun."""
         now, then = self._parts(), self._made_from
         return len(now) == len(then) and all(a is b for a, b in zip(now, then, strict=True))
 
