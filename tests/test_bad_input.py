@@ -173,7 +173,11 @@ def test_a_metric_of_classes_is_refused_for_yes_or_no_outputs():
 @pytest.mark.parametrize(
     ("argument", "value", "message"),
     [
-        ("optimizer", "adm", "unknown optimizer 'adm': did you mean 'adam'? Known: adagrad, adam"),
+        (
+            "optimizer",
+            "adm",
+            "unknown optimizer 'adm': did you mean 'adam'? Known: adadelta, adagrad, adam",
+        ),
         ("loss", "softmax", "unknown loss 'softmax': did you mean 'softmax_cross_entropy'?"),
         ("metric", "acuracy", "unknown metric 'acuracy': did you mean 'accuracy'?"),
         ("device", "gpu", "unknown device 'gpu': did you mean 'cuda'? Known: auto, cpu, cuda"),

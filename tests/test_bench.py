@@ -643,3 +643,14 @@ def test_training_in_two_threads_is_timed(capsys, monkeypatch):
     printed = capsys.readouterr().out
     for word in ("compiled", "formulas", "in two threads", "0.50 [0.40, 0.60]"):
         assert word in printed
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="compiled steps need the extra numba")
+def test_parts_of_a_user_are_timed_beside_the_librarys(capsys, monkeypatch):
+    from bench import own_parts
+
+    monkeypatch.setattr("sys.argv", ["own_parts", "--rounds", "1", "--samples", "2100"])
+    own_parts.main()
+    printed = capsys.readouterr().out
+    for word in ("compiled", "formulas", "a user's parts"):
+        assert word in printed

@@ -53,24 +53,58 @@ class Regularizer(Readable, ABC):
 class ElementwisePenalty(Traceable, Regularizer):
     """A penalty that is the sum of a formula of each weight.
 
+    One's own defines :meth:`element_penalty`; all else follows. What the formula may use is said in
+    :class:`~xpnet.common.traceable.Traceable`. It is saved with a network if its attributes have
+    the names of its constructor's arguments.
+
     Attributes
     ----------
     numbers : tuple of str
-        See :class:`~xpnet.common.traceable.Traceable`.
+        The settings that may change without compiling the formula again; by default, none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import ElementwisePenalty, array_namespace
+    >>> from xpnet.testing import check_gradient
+    >>> class LogPenalty(ElementwisePenalty):
+    ...     numbers = ("strength",)
+    ...
+    ...     def __init__(self, strength=0.01):
+    ...         self.strength = strength
+    ...
+    ...     def element_penalty(self, w):
+    ...         return self.strength * array_namespace(w).log1p(w * w)
+    >>> penalty, w = LogPenalty(0.5), np.array([[1.0, -2.0]])
+    >>> penalty.derivative(w).tolist()
+    [[0.5, -0.4]]
+    >>> check_gradient(lambda w: float(penalty.penalty(w)), penalty.derivative(w), w)
     """
 
     formula_names = ("element_penalty", "derivative")
 
     @abstractmethod
     def element_penalty(self, w: Array) -> Array:
-        """Return the penalty on each weight, of the shape of ``w``."""
+        """Return the penalty on each weight, of the shape of ``w``.
+
+        Parameters
+        ----------
+        w : array of any shape, or symbol
+            A parameter, or several in one row.
+        """
 
     def penalty(self, w: Array) -> Array:
         """Return the sum of the penalties."""
         return array_namespace(w).sum(self.element_penalty(w))
 
     def derivative(self, w: Array) -> Array:
-        """Return the derivative of the penalty on each weight; by default derived from it."""
+        """Return the derivative of the penalty on each weight; by default derived from it.
+
+        Raises
+        ------
+        UntraceableError
+            :meth:`element_penalty` is not a formula of single numbers.
+        """
         return slope(self, "element_penalty", (w,), by=0)
 
     def add_to(

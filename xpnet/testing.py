@@ -4,15 +4,18 @@ They work in float64 and along one random direction, so that a check takes only 
 however many arguments there are.
 """
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
 
+from .activations import FunctionActivation
 from .backends import Array, backend_of, is_array, to_host
 from .backends._errors import shown
 from .common.checks import check_array, check_count, check_positive
+from .common.readable import is_plain_function
 from .layers import Layer
-from .losses import LossFunction
+from .losses import FunctionLoss, LossFunction
 
 
 def check_gradient(
@@ -72,16 +75,23 @@ def check_gradient(
         )
 
 
-def check_layer(layer: Layer, input: Array, *, seed: int = 0, tolerance: float = 1e-6) -> None:
+def check_layer(
+    layer: Layer | Callable[[Array], Array],
+    input: Array,
+    *,
+    seed: int = 0,
+    tolerance: float = 1e-6,
+) -> None:
     """Check a layer's backward pass: the gradients of its input and of each parameter.
 
     The loss is a randomly weighted sum of the outputs. The layer's parameters are left unchanged.
 
     Parameters
     ----------
-    layer : Layer
-        An initialised layer without an optimizer, in float64. It must give the same output for the
-        same input, so fix the seed of a random layer.
+    layer : Layer or function
+        A new layer, of which a copy is initialised in float64 for samples like those of ``input``;
+        or an initialised one without an optimizer, in float64. A function is an activation. The
+        layer must give the same output for the same input, so fix the seed of a random layer.
     input : float64 array of shape (n, *input_shape)
         A batch on the layer's backend, away from points where the layer is not differentiable.
     seed : int, default 0
@@ -95,11 +105,33 @@ def check_layer(layer: Layer, input: Array, *, seed: int = 0, tolerance: float =
         A gradient is wrong.
     ValueError, TypeError
         An argument is invalid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import ActivationLayer, array_namespace
+    >>> from xpnet.testing import check_layer
+    >>> class Sine(ActivationLayer):
+    ...     def activation_function(self, input):
+    ...         return array_namespace(input).sin(input)
+    ...
+    ...     def derivative(self, input):
+    ...         return -array_namespace(input).cos(input)
+    >>> check_layer(Sine(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    AssertionError: the derivative along a random direction is ...
+    >>> del Sine.derivative
+    >>> check_layer(Sine(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))
     """
+    if not isinstance(layer, Layer) and is_plain_function(layer):
+        layer = FunctionActivation(layer)
     if not isinstance(layer, Layer):
-        raise TypeError(f"layer={shown(layer)}: expected an instance of Layer")
-    _check_batch(layer, check_array("input", input))
+        raise TypeError(f"layer={shown(layer)}: expected an instance of Layer, or a function")
+    check_array("input", input)
     seed = check_count("seed", seed, least=0)
+    if layer._input_shape is None or _lacking(layer):
+        layer = _begun(layer, input, seed)
+    _check_batch(layer, input)
     backend = layer.backend
     at = to_host(input)
     output = layer.forward_propagation(input, training=True)
@@ -128,18 +160,37 @@ def check_layer(layer: Layer, input: Array, *, seed: int = 0, tolerance: float =
             setattr(layer, name, value)
 
 
+def _lacking(layer: Layer) -> list[str]:
+    """Return the names of the parameters that a layer has not made."""
+    return [name for name in layer.parameter_names if not is_array(getattr(layer, name, None))]
+
+
+def _begun(layer: Layer, input: Array, seed: int) -> Layer:
+    """Return a copy of a new layer that is initialised as in a network, in float64."""
+    layer = copy.deepcopy(layer)
+    layer.backend = backend_of(input).with_dtype("float64")
+    layer.rng = np.random.default_rng(seed)
+    if layer._input_shape is None:
+        layer.set_input_shape(tuple(input.shape[1:]))
+    with layer.backend.active():
+        layer.initialize()
+    for name in _lacking(layer):
+        raise ValueError(
+            f"{layer.layer_name()} has no array {name!r}, which its parameter_names has: make it "
+            "in initialize()"
+        )
+    return layer
+
+
 def _check_batch(layer: Layer, input: Array) -> None:
-    """Refuse a layer that is not initialised, and a batch of another shape than it takes."""
-    for name in layer.parameter_names:
-        if not is_array(getattr(layer, name, None)):
-            raise ValueError(f"{layer.layer_name()} has no {name} yet: call its initialize() first")
+    """Refuse a batch of another shape than the layer takes."""
     expected = layer.input_shape()
     if tuple(input.shape[1:]) != expected:
         raise ValueError(f"input has shape {tuple(input.shape)}: expected (n, *{expected})")
 
 
 def check_loss(
-    loss: LossFunction,
+    loss: LossFunction | Callable[[Array, Array], Array],
     y_true: Array,
     y_pred: Array,
     sample_weight: Array | None = None,
@@ -151,7 +202,7 @@ def check_loss(
 
     Parameters
     ----------
-    loss : LossFunction
+    loss : LossFunction or function
     y_true : array
         Targets in the form that the loss takes.
     y_pred : float64 array of shape (n, n_outputs)
@@ -168,9 +219,20 @@ def check_loss(
         The derivative is wrong.
     ValueError, TypeError
         An argument is invalid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import array_namespace
+    >>> from xpnet.testing import check_loss
+    >>> def cauchy(y_true, y_pred):
+    ...     return array_namespace(y_pred).log1p((y_pred - y_true) ** 2)
+    >>> check_loss(cauchy, np.array([0.0, 1.0]), np.array([[0.5], [0.2]]))
     """
+    if not isinstance(loss, LossFunction) and is_plain_function(loss):
+        loss = FunctionLoss(loss)
     if not isinstance(loss, LossFunction):
-        raise TypeError(f"loss={shown(loss)}: expected an instance of LossFunction")
+        raise TypeError(f"loss={shown(loss)}: expected an instance of LossFunction, or a function")
     check_array("y_true", y_true)
     backend = backend_of(check_array("y_pred", y_pred))
     if y_pred.ndim != 2:

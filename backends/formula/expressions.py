@@ -235,7 +235,7 @@ class Expression:
             "logical_and, minimum, ... of the array's namespace"
             if self.varies
             else "a branch on one of its numbers (if, and, or, not, min, max): use where, or leave "
-            "the attribute out of `numbers`"
+            "the attribute, if it is one, out of `numbers`"
         )
 
     def _to_number(self) -> NoReturn:

@@ -128,6 +128,12 @@ def zeros_like(x: Expression, /, *, dtype: Any = None, device: Any = None) -> Ex
     return full_like(x, 0.0, dtype=dtype)
 
 
+_NAMED = (
+    "abs", "clip", "cos", "cosh", "exp", "expm1", "log", "log1p", "maximum", "minimum",
+    "reciprocal", "sign", "sin", "sinh", "sqrt", "square", "tanh", "where",
+)  # fmt: skip
+"""Those that a message lists: the others are operators, or of little use for a formula."""
+
 _REDUCTIONS = frozenset([
     "all", "any", "argmax", "argmin", "count_nonzero", "cumulative_prod", "cumulative_sum",
     "linalg", "matmul", "max", "mean", "min", "prod", "sort", "std", "sum", "tensordot", "var",
@@ -146,5 +152,6 @@ def __getattr__(name: str) -> NoReturn:
             "argument"
         )
     raise UntraceableAttributeError(
-        f"{name}, which is not among the functions of one number that formulas can have"
+        f"{name}, which is not among the functions of one number that formulas can have: "
+        f"{', '.join(_NAMED)}, and in xpnet.backends.ops {', '.join(OF_OPS)}"
     )

@@ -6,21 +6,43 @@ from typing import ClassVar
 
 from ..backends import Array, ops
 from ..common.overrides import remember
-from ..common.traceable import Traceable, slope, slope_function
+from ..common.traceable import Traceable, slope, slope_function, values_of
 from ..layers import Layer
 from ..layers.checks import check_batch
 
 
 class ActivationLayer(Traceable, Layer):
-    """Base of the activations.
+    """Base of the activations: one's own defines :meth:`activation_function`; all else follows.
+
+    What the formula may use is said in :class:`~xpnet.common.traceable.Traceable`. An activation
+    that computes with whole rows, as a softmax does, defines :meth:`backward_propagation` too. It
+    is saved with a network if its attributes have the names of its constructor's arguments.
 
     Attributes
     ----------
     derivative_of_output : callable or None
-        A method that returns the derivative from the activation itself, if there is a formula for
-        that: then a training step need not keep the derivative. None if there is none.
+        A method ``derivative_of_output(self, output)`` that returns the derivative from the
+        activation itself, if there is a formula for that: then a training step need not keep the
+        derivative. None if there is none.
     numbers : tuple of str
-        See :class:`~xpnet.common.traceable.Traceable`.
+        The settings that may change without compiling the formula again; by default, none.
+    output_kind : str or None
+        ``"real"``, ``"probability"``, ...; see :class:`~xpnet.Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import ActivationLayer, array_namespace
+    >>> from xpnet.testing import check_layer
+    >>> class Snake(ActivationLayer):
+    ...     def __init__(self, a=1.0):
+    ...         self.a = a
+    ...
+    ...     def activation_function(self, input):
+    ...         return input + array_namespace(input).sin(self.a * input) ** 2 / self.a
+    >>> Snake(a=2.0).derivative(np.array([0.0])).tolist()
+    [1.0]
+    >>> check_layer(Snake(a=2.0), np.linspace(-3.0, 3.0, 8).reshape(4, 2))
     """
 
     formula_names = ("activation_function", "derivative", "derivative_of_output")
@@ -30,7 +52,13 @@ class ActivationLayer(Traceable, Layer):
 
     @abstractmethod
     def activation_function(self, input: Array) -> Array:
-        """Return the activation of ``input``, of the same shape."""
+        """Return the activation of ``input``, of the same shape.
+
+        Parameters
+        ----------
+        input : array of shape (n, *input_shape), or symbol
+            It must not be changed.
+        """
 
     def derivative(self, input: Array) -> Array:
         """Return the derivative of the activation at ``input``, of the same shape.
@@ -48,10 +76,13 @@ class ActivationLayer(Traceable, Layer):
         """Return the activation of ``input``."""
         check_batch(self, input)
         out = self.buffer("output", input.shape) if training else None
-        output = ops.rowwise(input, function=self.activation_function, out=out)
+        output = ops.rowwise(input, function=self._values, out=out)
         if training:
             self.input, self.output = input, output
         return output
+
+    def _values(self, input: Array) -> Array:
+        return values_of(self.activation_function, input)
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return ``output_error * derivative(input)``: the chain rule, number by number."""

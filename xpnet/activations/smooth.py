@@ -29,8 +29,13 @@ class ELUActivation(ActivationLayer):
     Parameters
     ----------
     alpha : float, default 1.0
-        The limit for small x is -α. Unless α is 1, the derivative jumps at 0, where it is taken
-        as α.
+        0 or more; the limit for small x is -α. Unless α is 1, the derivative jumps at 0, where it
+        is taken as α.
+
+    Raises
+    ------
+    ValueError
+        An argument is no number, or out of its range.
     """
 
     output_kind = "real"
@@ -87,6 +92,11 @@ class CELUActivation(ActivationLayer):
     ----------
     alpha : float, default 1.0
         Above 0; the limit for small x is -α.
+
+    Raises
+    ------
+    ValueError
+        An argument is no number, or out of its range.
     """
 
     output_kind = "real"
@@ -117,6 +127,11 @@ class SoftplusActivation(ActivationLayer):
     ----------
     beta : float, default 1.0
         Above 0: the larger, the nearer to max(x, 0).
+
+    Raises
+    ------
+    ValueError
+        An argument is no number, or out of its range.
     """
 
     output_kind = "real"
@@ -146,6 +161,11 @@ class GELUActivation(ActivationLayer):
     ----------
     approximate : {"none", "tanh"}, default "none"
         As in PyTorch. Networks that were trained with one form should be used with the same.
+
+    Raises
+    ------
+    ValueError, TypeError
+        ``approximate`` is something else.
     """
 
     output_kind = "real"

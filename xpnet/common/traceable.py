@@ -7,7 +7,7 @@ library's.
 
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache, lru_cache
-from inspect import getattr_static, signature
+from inspect import getattr_static, ismethod, signature
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -31,7 +31,16 @@ Check = Callable[[str, Any], Any]
 
 
 class Traceable:
-    """Base of parts that are formulas.
+    """Base of parts that are formulas: each number of the result is of one number of each argument.
+
+    A formula has operators and functions of ``xp = array_namespace(x)``, or NumPy's of the same
+    names: abs, exp, expm1, log, log1p, sqrt, square, reciprocal, sign, tanh, sinh, cosh, sin, cos,
+    maximum, minimum, clip, where, astype, zeros_like, ones_like, full_like, isfinite and the like.
+    :mod:`xpnet.backends.ops` has sigmoid, softplus and erf. It makes new arrays, and changes none.
+
+    The method is called with arrays, and once with symbols. So it has no sum, shape, index, or
+    branch on an array's numbers, for which there is ``where``. An attribute of ``self`` is a number
+    or a flag; ``if`` may ask for it unless it is in ``numbers``.
 
     Attributes
     ----------
@@ -74,7 +83,7 @@ class Traceable:
 
 
 def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
-    """Return the result of a user's function for arrays, or for symbols.
+    """Return the result of a user's function or method for arrays, or for symbols.
 
     Raises
     ------
@@ -167,7 +176,9 @@ def named(part: Any) -> str:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Return the name of a function for messages."""
+    """Return the name of a function, or of a method and its class, for messages."""
+    if ismethod(function):
+        return f"{type(function.__self__).__name__}.{function.__name__}"
     return getattr(function, "__name__", repr(function))
 
 
@@ -214,9 +225,13 @@ def slope_function(
     try:
         formula = formula_of(part, _slope_function(method, by), names, dtype)
     except UntraceableError as error:
+        instead = getattr(part, "instead", None)
+        what, way = f"its {method}", f"define the method {part.formula_names[1]}"
+        if instead is not None:
+            what, way = "it", f"{instead} and {part.formula_names[1]}"
         raise UntraceableError(
-            f"{named(part)} has no derivative of its own, and none can be derived, because its "
-            f"{method} has {error}. Or define the derivative yourself"
+            f"{named(part)} has no derivative of its own, and none can be derived, because {what} "
+            f"has {error}. Or {way}"
         ) from error
     numbers = numbers_of(part)
 

@@ -36,6 +36,11 @@ class PReLULayer(Layer):
     alpha : array of shape input_shape
         The slopes.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is no number, or out of its range.
+
     Examples
     --------
     >>> from xpnet import DenseLayer, NeuralNetwork, PReLULayer

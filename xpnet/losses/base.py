@@ -8,7 +8,7 @@ from ..backends import Array, array_namespace, ops
 from ..common.checks import check_batch
 from ..common.overrides import has_methods_of
 from ..common.readable import Readable
-from ..common.traceable import Traceable, slope
+from ..common.traceable import Traceable, named, slope, values_of
 from .finite import at_most
 
 
@@ -188,8 +188,9 @@ class MeanLoss(LossFunction):
                 y_true = xp.broadcast_to(y_true, y_pred.shape)
         if y_true.shape != y_pred.shape:
             raise ValueError(
-                f"{type(self).__name__} got targets of shape {y_true.shape} for outputs of shape "
+                f"{named(self)} got targets of shape {y_true.shape} for outputs of shape "
                 f"{y_pred.shape}: expected {self._expected(n, n_outputs)}"
+                + (f"; of class indices, xpnet.one_hot(y, {n_outputs})" if one_column else "")
             )
         return array_namespace(y_true).astype(y_true, y_pred.dtype, copy=False)
 
@@ -243,6 +244,11 @@ class MeanLoss(LossFunction):
 class ElementwiseLoss(Traceable, MeanLoss):
     """A loss that is a formula of one target and one output; a sample's is the mean over outputs.
 
+    One's own defines :meth:`element_loss`; all else follows. What the formula may use is said in
+    :class:`~xpnet.common.traceable.Traceable`. :class:`LossFunction` lists what a class may declare
+    besides: ``targets`` ("values" by default), ``accepts`` and ``decision_threshold``. It is saved
+    with a network if its attributes have the names of its constructor's arguments.
+
     Attributes
     ----------
     factor : float
@@ -250,9 +256,26 @@ class ElementwiseLoss(Traceable, MeanLoss):
     most : float
         The upper limit of the reported loss of each output. It does not change the derivative.
     numbers : tuple of str
-        See :class:`~xpnet.common.traceable.Traceable`. ``factor`` and ``most`` are not among them.
+        The settings that may change without compiling the formula again; by default, none.
+        ``factor`` and ``most`` need not be among them.
     sums_outputs : bool
         Whether a sample's loss is the sum over its outputs instead of their mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import ElementwiseLoss, array_namespace
+    >>> from xpnet.testing import check_loss
+    >>> class Savage(ElementwiseLoss):
+    ...     targets = "binary"
+    ...     decision_threshold = 0.0
+    ...
+    ...     def element_loss(self, y_true, y_pred):
+    ...         xp = array_namespace(y_pred)
+    ...         return 1 / (1 + xp.exp((2 * y_true - 1) * y_pred)) ** 2
+    >>> float(Savage()(np.array([0, 1]), np.array([[0.0], [0.0]])))
+    0.25
+    >>> check_loss(Savage(), np.array([0, 1]), np.array([[-0.5], [2.0]]))
     """
 
     formula_names = ("element_loss", "element_derivative")
@@ -263,7 +286,13 @@ class ElementwiseLoss(Traceable, MeanLoss):
 
     @abstractmethod
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
-        """Return the loss of each output, of the shape of both arguments."""
+        """Return the loss of each output, of the shape of both arguments.
+
+        Parameters
+        ----------
+        y_true, y_pred : array of shape (n, n_outputs), or symbol
+            Targets, of the type of the outputs (class indices as one-hot rows), and outputs.
+        """
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return the derivative of :meth:`element_loss` with respect to ``y_pred``.
@@ -279,7 +308,7 @@ class ElementwiseLoss(Traceable, MeanLoss):
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the loss of each sample."""
-        losses = at_most(self.element_loss(y_true, y_pred), self.most)
+        losses = at_most(values_of(self.element_loss, y_true, y_pred), self.most)
         return self.factor_of(y_pred.shape[1]) * array_namespace(losses).sum(losses, axis=1)
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:

@@ -51,6 +51,11 @@ class GammaLoss(ElementwiseLoss):
     ----------
     factor : float, default 1.0
         Multiplies the loss.
+
+    Raises
+    ------
+    ValueError
+        ``factor`` is no number above 0; or, at ``fit``, a target is not above 0.
     """
 
     accepts = frozenset(["real"])
@@ -92,6 +97,11 @@ class TweedieLoss(ElementwiseLoss):
         p, 1 or more. Targets are 0 or more where p < 2, else above 0.
     factor : float, default 1.0
         Multiplies the loss.
+
+    Raises
+    ------
+    ValueError
+        An argument is no number, or out of its range; or, at ``fit``, a target is.
     """
 
     accepts = frozenset(["real"])

@@ -23,6 +23,11 @@ class BinaryFocalLoss(ElementwiseLoss):
         γ, 0 or more; 0 is the binary cross-entropy.
     alpha : float, optional
         α between 0 and 1; None is no factor. With γ = 2, the paper has 0.25.
+
+    Raises
+    ------
+    ValueError
+        An argument is no number, or out of its range.
     """
 
     accepts = frozenset(["real"])
@@ -69,6 +74,11 @@ class FocalLoss(ClassLoss):
         See :class:`ClassLoss`.
     gamma : float, default 2.0
         γ, 0 or more; 0 is :class:`SoftmaxCrossEntropy`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for :class:`ClassLoss`, or ``gamma`` is not 0 or more.
     """
 
     accepts = frozenset(["real"])

@@ -28,6 +28,11 @@ class QuantileLoss(ElementwiseLoss):
         Nothing keeps a smaller quantile from being predicted above a larger one: sort each row of
         the predictions if that matters.
 
+    Raises
+    ------
+    ValueError
+        An argument is no number, or out of its range.
+
     Notes
     -----
     A network with several quantiles is trained by formulas, not in compiled or captured steps.

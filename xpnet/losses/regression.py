@@ -57,6 +57,11 @@ class HuberLoss(ElementwiseLoss):
     ----------
     delta : float, default 1.0
         Above 0. The derivative is d, limited to the range from -δ to δ.
+
+    Raises
+    ------
+    ValueError
+        An argument is no number, or out of its range.
     """
 
     numbers = ("delta",)
@@ -67,11 +72,15 @@ class HuberLoss(ElementwiseLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return c (d - c / 2), c being the limited difference."""
-        limited = self.element_derivative(y_true, y_pred)
+        limited = self._limited(y_true, y_pred)
         return limited * (y_pred - y_true - 0.5 * limited)
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return the difference, limited to [-δ, δ]."""
+        return self._limited(y_true, y_pred)
+
+    def _limited(self, y_true: Array, y_pred: Array) -> Array:
+        # Not element_derivative itself, which a subclass may define otherwise.
         return ops.clip(y_pred - y_true, -self.delta, self.delta)
 
 

@@ -61,7 +61,7 @@ def make_optimizer(
                 f"{' and '.join(arguments)} given together with an instance of an optimizer: "
                 f"give {type(given).__name__}(...) the arguments instead"
             )
-        return copy.deepcopy(given)
+        return copy.deepcopy(_begun(given))
 
     def make(cls: type[Optimizer]) -> Optimizer:
         unknown = [name for name in arguments if name not in signature(cls).parameters]
@@ -70,9 +70,19 @@ def make_optimizer(
                 f"{cls.__name__} takes no {' and no '.join(unknown)}: expected "
                 f"{', '.join(signature(cls).parameters)}"
             )
-        return cls(**arguments)
+        return _begun(cls(**arguments))
 
     return find("optimizer", given, Optimizer, OPTIMIZERS, make=make)
+
+
+def _begun(optimizer: Optimizer) -> Optimizer:
+    """Return an optimizer; refuse one whose constructor has not called that of the base."""
+    if "schedule" not in vars(optimizer):
+        raise TypeError(
+            f"{type(optimizer).__name__} has no learning rate: its __init__ must call "
+            "super().__init__(learning_rate)"
+        )
+    return optimizer
 
 
 def check_unused(optimizer: Optimizer) -> None:

@@ -30,6 +30,11 @@ class Adamax(Optimizer):
     ----------
     first_moment, largest_gradient : array or None
         m and u.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is no number, or out of its range.
     """
 
     state_names = ("first_moment", "largest_gradient")

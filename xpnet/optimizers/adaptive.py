@@ -70,6 +70,11 @@ class Adadelta(Optimizer):
     ----------
     mean_square, mean_squared_step : array or None
         s and u.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is no number, or out of its range.
     """
 
     state_names = ("mean_square", "mean_squared_step")

@@ -1,9 +1,13 @@
 """The base of all optimizers: settings, clipping, the state, an update by a rule."""
 
+from collections.abc import Callable
+from inspect import signature
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from ..backends import Array, array_namespace, to_host
+from ..backends import Array, array_namespace, is_array, to_host
+from ..backends._errors import shown
 from ..common.checks import check_count, check_non_negative, check_positive
 from ..common.overrides import is_defined_here
 from ..common.readable import Readable
@@ -14,7 +18,11 @@ from .settings import Settings, check_schedule, or_none
 
 
 class Optimizer(Clipping, Settings, Readable):
-    """Base of the optimizers.
+    """Base of the optimizers: one's own defines :meth:`rule`.
+
+    What the rule may use is said in :class:`~xpnet.common.traceable.Traceable`. A constructor calls
+    ``super().__init__(learning_rate)``. An optimizer that needs more than one weight and its
+    gradient defines :meth:`update`.
 
     Parameters
     ----------
@@ -37,11 +45,34 @@ class Optimizer(Clipping, Settings, Readable):
     n_updates : int
         How many updates there were.
     state_names : tuple of str
-        The attributes that are the state: arrays of the shape of the weights, or None.
+        The attributes that are the state: arrays of the shape of the weights, or None before the
+        first update.
+    numbers : tuple of str
+        The settings that may change without compiling the rule again; by default, none.
     square_names : tuple of str
         The arrays of the state that are never below 0, and may be infinite: squares may overflow.
     takes_all_samples : bool
         Whether ``fit`` gives it the loss of all samples as a function, instead of gradients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import Optimizer
+    >>> class Momentum(Optimizer):
+    ...     state_names = ("velocity",)
+    ...
+    ...     def __init__(self, learning_rate=0.1, mu=0.5):
+    ...         super().__init__(learning_rate)
+    ...         self.mu = mu
+    ...
+    ...     def rule(self, w, g, velocity, *, rate, t):
+    ...         velocity = self.mu * velocity + g
+    ...         return w - rate * velocity, velocity
+    >>> optimizer, w = Momentum(), np.array([1.0])
+    >>> for _ in range(2):
+    ...     w = optimizer.update(w, np.array([1.0]))
+    >>> w.tolist(), optimizer.velocity.tolist()
+    ([0.75], [1.5])
     """
 
     square_names: ClassVar[tuple[str, ...]] = ()
@@ -77,8 +108,8 @@ class Optimizer(Clipping, Settings, Readable):
     def rule(self, *arrays: Any, **numbers: Any) -> tuple[Array, ...]:
         """Return the new weights and the new state; a formula of one weight.
 
-        It is defined as ``rule(self, w, g, *state, *, rate, t)``, with an argument for each array
-        of the state.
+        It is defined as ``rule(self, w, g, *, rate, t)``, with an argument after ``g`` for each
+        array of the state.
 
         Parameters
         ----------
@@ -97,8 +128,9 @@ class Optimizer(Clipping, Settings, Readable):
             The weights, then the state.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} needs a method: rule(w, g, *state, rate, t), which returns the "
-            "new weights and the new state, or update(w, grad_loss_w)"
+            f"{type(self).__name__} needs a method: rule(self, w, g, *, rate, t), with an argument "
+            "after g for each name of state_names, which returns the new weights and the new "
+            "state; or update(self, w, grad_loss_w)"
         )
 
     def update(self, w: Array, grad_loss_w: Array, out: Array | None = None) -> Array:
@@ -122,10 +154,19 @@ class Optimizer(Clipping, Settings, Readable):
         """
         states = {name: self.remembered(name, w) for name in self.state_names}
         gradient = self.clip(grad_loss_w, keep=out is not None)
+        is_own = not is_defined_here(type(self))
+        if is_own and states:
+            # A rule may return its gradient as state, whose array the next step writes over.
+            gradient = array_namespace(gradient).asarray(gradient, copy=True)
         arrays = {"w": w, "g": gradient, **states}
         outs = (array_namespace(w).empty_like(w) if out is None else out, *states.values())
         numbers = {"rate": self.learning_rate, "t": float(self.n_updates + 1)}
         w, *kept = apply(self, ruled, arrays, numbers, outs, ("w", *states))
+        if is_own:
+            w = _as_weights(self, "w", w, like=arrays["w"])
+            kept = [
+                _as_weights(self, name, array, w) for name, array in zip(states, kept, strict=True)
+            ]
         for name, array in zip(states, kept, strict=True):
             setattr(self, name, array)
         self.n_updates += 1
@@ -189,7 +230,16 @@ def ruled(
     optimizer: Optimizer, w: Array, g: Array, *state: Array, rate: float, t: float
 ) -> tuple[Array, ...]:
     """Return the results of an optimizer's rule, which must be as many as it has arrays."""
-    result = optimizer.rule(w, g, *state, rate=rate, t=t)
+    try:
+        result = optimizer.rule(w, g, *state, rate=rate, t=t)
+    except TypeError as error:
+        if _takes(optimizer.rule, w, g, *state, rate=rate, t=t):
+            raise
+        names = "".join(f", {name}" for name in optimizer.state_names)
+        raise TypeError(
+            f"{error}: expected rule(self, w, g{names}, *, rate, t), with an argument for each "
+            "name of state_names"
+        ) from error
     found = tuple(result) if isinstance(result, (tuple, list)) else (result,)
     if len(found) != 1 + len(state):
         raise ValueError(
@@ -197,3 +247,38 @@ def ruled(
             f"new weights and {len(state)} for state_names={optimizer.state_names!r}"
         )
     return found
+
+
+def _takes(function: Callable[..., Any], *arrays: Array, **numbers: float) -> bool:
+    """Whether a function can be called with these arguments."""
+    try:
+        signature(function).bind(*arrays, **numbers)
+    except TypeError:
+        return False
+    return True
+
+
+def _as_weights(optimizer: Optimizer, name: str, result: Any, like: Array) -> Array:
+    """Return a result of the rule as an array of the weights' shape and type.
+
+    It may be a number, for all weights alike, as in compiled steps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is neither, or has another shape.
+    """
+    xp = array_namespace(like)
+    if isinstance(result, Real):
+        return xp.full_like(like, float(result))
+    if not is_array(result):
+        raise TypeError(
+            f"the rule of {type(optimizer).__name__} returned {shown(result)} as new {name}: "
+            f"expected an array of shape {like.shape}"
+        )
+    if result.shape != like.shape:
+        raise ValueError(
+            f"the rule of {type(optimizer).__name__} returned an array of shape {result.shape} as "
+            f"new {name}: expected {like.shape}"
+        )
+    return xp.astype(result, like.dtype, copy=False)

@@ -68,6 +68,8 @@ class LBFGS(Optimizer):
 
     Raises
     ------
+    ValueError, TypeError
+        An argument is no number, or out of its range.
     ImportError
         At ``fit``: SciPy is not installed.
 

@@ -43,6 +43,11 @@ class NAdam(Optimizer):
     ----------
     first_moment, second_moment : array or None
         m and v.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is no number, or out of its range.
     """
 
     state_names = ("first_moment", "second_moment")

@@ -34,6 +34,11 @@ class RAdam(Optimizer):
     ----------
     first_moment, second_moment : array or None
         m and v.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is no number, or out of its range.
     """
 
     state_names = ("first_moment", "second_moment")

@@ -27,6 +27,24 @@ class Settings(Traceable):
     state_names: ClassVar[tuple[str, ...]] = ()
     n_updates: int = 0
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let what is remembered be None until the first update, unless the class says otherwise.
+
+        Raises
+        ------
+        TypeError
+            ``state_names`` is a string.
+        """
+        super().__init_subclass__(**options)
+        names: Any = cls.state_names
+        if isinstance(names, str):
+            raise TypeError(
+                f"{cls.__name__}.state_names is {names!r}: expected a tuple, e.g. ({names!r},)"
+            )
+        for name in names if isinstance(names, (tuple, list)) else ():
+            if not hasattr(cls, name):
+                setattr(cls, name, None)
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a setting is checked as in the constructor.
 

@@ -37,6 +37,11 @@ class Lion(Optimizer):
     ----------
     first_moment : array or None
         m.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is no number, or out of its range.
     """
 
     state_names = ("first_moment",)
@@ -113,6 +118,11 @@ class Rprop(Optimizer):
     ----------
     previous_gradient, step_size : array or None
         g of the last update, and s.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is no number, or out of its range.
 
     Examples
     --------

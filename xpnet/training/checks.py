@@ -143,8 +143,8 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any)
     if accepts is not None and last.output_kind is not None and last.output_kind not in accepts:
         raise ValueError(
             f"{type(loss).__name__} does not fit an output of {last.layer_name()}: got "
-            f"{_KINDS[last.output_kind]}, expected {' or '.join(_KINDS[k] for k in accepts)}. "
-            f"{loss.advice}"
+            f"{_KINDS[last.output_kind]}, expected {' or '.join(_KINDS[k] for k in accepts)}"
+            + (f". {loss.advice}" if loss.advice else "")
         )
     loss.check_outputs(last.output_shape()[0])
     one_class = isinstance(metric, Metric) and metric.one_class_per_sample

@@ -135,8 +135,12 @@ class PreparedSteps(Steps):
         them again.
         """
         model = self._model
-        settings = {k: v for k, v in vars(model.loss).items() if k not in ("factor", "most")}
-        return [model.optimizer, model.loss, pickle.dumps(settings), model.metric, units]
+        settings = {
+            name: _now(value)
+            for name, value in vars(model.loss).items()
+            if name not in ("factor", "most")
+        }
+        return [model.optimizer, model.loss, settings, model.metric, units]
 
     def are_current(self) -> bool:
         """Whether the network still has the parts and methods from which the steps were made."""
@@ -148,3 +152,27 @@ class PreparedSteps(Steps):
     def begin_epoch(self) -> None:
         """Copy the parameters from the network."""
         self._training.load()
+
+
+def _now(value: Any) -> Any:
+    """Return what equals the same of a value later, unless it was replaced or changed.
+
+    Of what cannot be pickled, e.g. a lambda, only replacement is noticed. The formulas that call
+    such functions are traced again in each epoch anyway.
+    """
+    try:
+        return pickle.dumps(value)
+    except Exception:  # what an object's own methods raise may be anything
+        return _Itself(value)
+
+
+class _Itself:
+    """An object that equals only itself, whatever its own ``==`` says."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other._value is self._value
+
+    __hash__ = None  # type: ignore[assignment]

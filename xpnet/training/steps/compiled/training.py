@@ -85,9 +85,10 @@ class CompiledTraining:
         plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
         self.threads = plan.threads
         self._builder = Builder(model, units, plan, X, targets, weights, batch_size)
+        # First, so that an error of a part's own attributes is not taken for one of Numba.
+        self._settings = self._builder.settings()
         with needing_numba():
             self._engine = self._builder.engine()
-        self._settings = self._builder.settings()
         parts = features.parts if isinstance(features, SparseRows) else (X,)
         given = [array for array in (*parts, y, sample_weight) if array is not None]
         self.nbytes = self._builder.nbytes(*given) + self._kept.nbytes

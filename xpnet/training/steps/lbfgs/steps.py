@@ -8,6 +8,7 @@ import numpy as np
 
 from ....backends import Array
 from ....backends._warnings import warn
+from ....common.traceable import Traceable, numbers_of
 from ....model.penalties import counted_cost, inverse
 from ...errors import NotFiniteError
 from ...feeding.arrays import Arrays
@@ -46,6 +47,7 @@ class LBFGSSteps(FormulaSteps):
             )
         self._made_from = self._parts()
         self._running: _Running | None = None
+        self._begun_with: list[Any] = []
 
     @property
     def model(self) -> TrainableModel:
@@ -61,6 +63,18 @@ class LBFGSSteps(FormulaSteps):
         """Whether the network's parts are those with which the solver has begun."""
         now, then = self._parts(), self._made_from
         return len(now) == len(then) and all(a is b for a, b in zip(now, then, strict=True))
+
+    def _settings(self) -> list[Any]:
+        """Return the numbers of the formulas, on which the loss depends beside the weights."""
+        model = self._model
+        penalties = [penalty for _, _, penalty in model.parameters.penalties]
+        found: list[Any] = [
+            numbers_of(part)
+            for part in (model.loss, *model.layers, *penalties)
+            if isinstance(part, Traceable)
+        ]
+        shared = [getattr(each, "per_sample", None) for each in penalties]
+        return [*found, shared, getattr(model.loss, "factor", None)]
 
     def close(self) -> None:
         """End the solver, and take the workspaces away from the layers."""
@@ -85,9 +99,15 @@ class LBFGSSteps(FormulaSteps):
     def _iterate(self, arrays: Arrays, sums: Sums) -> None:
         """Run an iteration, or find that there is none left; count the loss of its weights."""
         model, running = self._model, self._running
-        if running is None or not running.is_at_the_models_weights():
-            # The first iteration, or somebody has changed the weights since the last one.
+        settings = self._settings()
+        if (
+            running is None
+            or settings != self._begun_with
+            or not running.is_at_the_models_weights()
+        ):
+            # The first iteration, or somebody has changed the weights or the loss since the last.
             self._drop()
+            self._begun_with = settings
             running = self._running = _Running(_AllSamples(self, arrays), model.optimizer)
         moved = running.iterate()
         sums.take(running.objective.sums)
