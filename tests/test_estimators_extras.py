@@ -412,7 +412,7 @@ def test_each_hidden_layer_may_have_its_own_activation():
     [
         (["relu"], "activation has 1 activations for 2 hidden layers"),
         (("relu", "relu", "tanh"), "activation has 3 activations for 2 hidden layers"),
-        (["relu", "softplus"], "activation 'softplus': expected one of identity, logistic"),
+        (["relu", "softmax"], "activation 'softmax': expected one of identity, linear"),
         (int, "activation <class 'int'>: expected a name"),
         (lambda: DenseLayer(3), "expected a name .* a subclass of ActivationLayer"),
     ],

@@ -27,7 +27,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ----------
     hidden_layer_sizes : array-like of int or int, default (100,)
         Units of each hidden layer.
-    activation : str, ActivationLayer, its class, function, or a list of these, default "relu"
+    activation : str, ActivationLayer, its class, a function, or a list of them, default "relu"
         The activation of hidden layers; a list has one for each. Names are "identity", "logistic",
         "tanh", "relu" and all others in :mod:`xpnet.activations` except the softmaxes. A function
         takes an array, or returns an ActivationLayer.

@@ -46,8 +46,8 @@ class Optimizer(Clipping, Remembering, Readable):
     n_updates : int
         How many updates there were.
     state_names : tuple of str
-        The attributes that are the state: arrays of the shape of the weights, or None before
-        the first update.
+        The attributes that are the state: arrays of the shape of the weights, or None before the
+        first update.
     numbers : tuple of str
         The settings that may change without compiling the rule again; by default, none.
     square_names : tuple of str
