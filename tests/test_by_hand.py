@@ -8,7 +8,7 @@ import pytest
 
 import xpnet
 from xpnet.backends import Backend, resolve
-from xpnet.losses import LOSSES, ClassLoss
+from xpnet.losses import LOSSES, ClassLoss, KLDivergence
 from xpnet.metrics import METRICS, BinaryAccuracy, confusion_matrix, precision
 
 N, K = 3, 2
@@ -34,7 +34,10 @@ def targets_for(call):
     """Return targets that fit the outputs P."""
     owner = getattr(call, "__self__", call)
     takes_classes = isinstance(owner, ClassLoss) or getattr(owner, "one_class_per_sample", False)
-    return Y if takes_classes or call is confusion_matrix else np.eye(K)[Y]
+    if takes_classes or call is confusion_matrix:
+        return Y
+    rows = np.eye(K)[Y]
+    return rows + 1.0 if getattr(owner, "targets", None) == "positive" else rows
 
 
 def tensor(x):
@@ -169,8 +172,9 @@ def test_a_metric_of_classes_refuses_other_targets(cls):
 
 def test_one_column_of_outputs_goes_with_a_vector_of_targets():
     for cls in dict.fromkeys(LOSSES.values()):
-        if not issubclass(cls, ClassLoss):
-            assert cls()(Y, P[:, :1]) == cls()(Y[:, None].astype(float), P[:, :1])
+        if not issubclass(cls, (ClassLoss, KLDivergence)):  # which need several outputs
+            y = Y + 1 if cls.targets == "positive" else Y
+            assert cls()(y, P[:, :1]) == cls()(y[:, None].astype(float), P[:, :1])
     assert BinaryAccuracy()(Y, P[:, :1]) == pytest.approx(2 / 3)
     assert precision(Y, P[:, :1]) == 1.0
 

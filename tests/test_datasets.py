@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xpnet.backends import _cache_folder
+from xpnet.backends._cache_folder import cache_folder
 from xpnet.datasets import files, imdb, load_digits, load_imdb, load_mnist
 from xpnet.datasets import mnist as mnist_files
 
@@ -303,19 +305,20 @@ def test_a_download_without_pooch_names_the_extra(monkeypatch, load):
 
 def without(monkeypatch, library):
     find = files.find_spec
-    for module in (files, imdb):
+    for module in (files, imdb, _cache_folder):
         monkeypatch.setattr(
             module, "find_spec", lambda name: None if name == library else find(name)
         )
 
 
 def test_the_cache_is_the_users_own_without_the_environment_variable(monkeypatch, tmp_path):
-    pooch = pytest.importorskip("pooch")
+    platformdirs = pytest.importorskip("platformdirs")
     monkeypatch.delenv("XPNET_CACHE")
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "of the system" / name)
-    assert files.cache_folder() == tmp_path / "of the system" / "xpnet"
-    without(monkeypatch, "pooch")
-    assert files.cache_folder() == Path.home() / ".cache" / "xpnet"
+    place = tmp_path / "of the system"
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name, appauthor: place / name)
+    assert cache_folder() == place / "xpnet"
+    without(monkeypatch, "platformdirs")
+    assert cache_folder() == Path.home() / ".cache" / "xpnet"
 
 
 def test_the_real_mnist_is_complete(data_folder):

@@ -219,7 +219,7 @@ def test_bad_parameters_are_refused_in_scikit_learns_words(kind, name, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("activation", "softplus"),
+        ("activation", "softminus"),
         ("solver", "newton"),
         ("learning_rate", "slow"),
         ("loss", "huber"),

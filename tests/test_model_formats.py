@@ -51,7 +51,9 @@ def test_files_of_every_format_load_bit_for_bit(written, name):
     X, y = make.features(), make.targets(name)
     np.testing.assert_allclose(net.predict(X), expected["predictions"], **close)
     later = net.fit((X, y), epochs=2).predict(X)
-    np.testing.assert_allclose(later, expected["after 2 more epochs"], rtol=10 * close["rtol"])
+    # Formulas may be rounded in another order since then.
+    later_rtol = 1e-4 if content["dtype"] == "float32" else 1e-9
+    np.testing.assert_allclose(later, expected["after 2 more epochs"], rtol=later_rtol)
 
 
 def test_a_file_names_the_version_that_wrote_it(tmp_path):

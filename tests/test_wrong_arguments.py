@@ -82,6 +82,7 @@ GOOD = {
 }  # fmt: skip
 SPECIAL = {
     "resolve": {"backend": "numpy"},
+    "LBFGS": {"history": 5},
     "Model": {"backend": "numpy"},
     "Model.add": {"layer": DenseLayer(1)},
     "NeuralNetwork": {"backend": "numpy"},
@@ -104,7 +105,7 @@ EACH_STEP = {
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
     "derivative", "forward_propagation", "initialize", "learning_rate", "loss_and_gradient",
     "mark_fitted", "merge", "new_parameter", "numbers_per_sample", "observe", "penalty",
-    "propagate_loss", "remembered", "result",
+    "propagate_loss", "remembered", "result", "solver_bytes",
     "statistics", "update", "update_parameters",
 }  # fmt: skip
 # Made by the library for its users, not by them.

@@ -208,7 +208,9 @@ def prepare_targets(
             f"{n_outputs} outputs share"
         )
     if column and (n_outputs == 1 or loss.repeats_targets):
-        host = np.repeat(host.reshape(n, 1), n_outputs, axis=1)
+        host = host.reshape(n, 1)
+        if n_outputs > 1:
+            host = np.repeat(host, n_outputs, axis=1)
     if host.shape != (n, n_outputs):
         hint = ": to make such rows from class indices, write one_hot(y)" if column else ""
         raise ValueError(
