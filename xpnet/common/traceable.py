@@ -119,7 +119,18 @@ def formula_of(
 
     That of one of the library's own classes is kept, since it depends only on the part's settings.
     """
-    key = _key(part)
+    return _formula(_key(part), part, outputs, inputs, dtype, arguments)
+
+
+def _formula(
+    key: Hashable | None,
+    part: Traceable,
+    outputs: Outputs,
+    inputs: tuple[str, ...],
+    dtype: str,
+    arguments: tuple[str, ...],
+) -> Formula:
+    """Return the formula of a part whose key is known."""
     if key is not None:
         key = key, outputs, inputs, dtype
         kept = _kept.get(key)
@@ -141,21 +152,28 @@ def _key(part: Traceable) -> Hashable | None:
     """Return a key of all that a part's formula depends on, or None if that is not known."""
     own = vars(part)
     kind: Any = type(part)
-    if not is_defined_here(kind) or any(name in own for name in part.formula_names):
+    if not is_defined_here(kind):
         return None
-    methods = tuple(vars(each).get(name) for each, name in _methods_of(kind))
-    settings = tuple(own.get(name) for name in _settings_of(kind))
+    # A training step by formulas asks for several keys: no generators, which take twice as long.
+    for name in kind.formula_names:
+        if name in own:
+            return None
+    key = [kind, *[vars(each).get(name) for each, name in _methods_of(kind)]]
+    key += [own.get(name) for name in _settings_of(kind)]
+    found = tuple(key)
     try:
-        hash(settings)
+        hash(found)
     except TypeError:
         return None
-    return kind, methods, settings
+    return found
 
 
 @cache
 def _methods_of(kind: type[Traceable]) -> list[tuple[type, str]]:
     """Return the classes and names of a formula's methods: ``rule`` may call ``super().rule``."""
-    return [(each, name) for each in kind.__mro__[:-1] for name in kind.formula_names]
+    base = next(each for each in kind.__mro__ if "formula_names" in vars(each))
+    classes = [each for each in kind.__mro__ if issubclass(each, base)]
+    return [(each, name) for each in classes for name in kind.formula_names]
 
 
 @cache
@@ -221,7 +239,7 @@ def slope_function(
     The formula of a user's part is traced here, and not at each call of the function.
     """
     names = tuple(f"a{k}" for k in range(n))
-    dtype = "float32" if str(like.dtype).endswith("float32") else "float64"
+    dtype = _name_of_type(like.dtype)
     try:
         formula = formula_of(part, _slope_function(method, by), names, dtype)
     except UntraceableError as error:
@@ -247,6 +265,12 @@ def _slope_function(method: str, by: int) -> Outputs:
         return slope(part, method, symbols, by)  # type: ignore[no-any-return]
 
     return function
+
+
+@lru_cache(maxsize=16)
+def _name_of_type(dtype: Any) -> str:
+    """Return the type for which a formula is traced: NumPy takes longer to name its own."""
+    return "float32" if str(dtype).endswith("float32") else "float64"
 
 
 @lru_cache(maxsize=256)
@@ -281,9 +305,9 @@ def apply(
     """
     given = tuple(arrays.values())
     kind = type(given[0])
-    if run.dispatch(kind) is not run.dispatch(object) and _key(part) is not None:
-        dtype = "float32" if str(given[0].dtype).endswith("float32") else "float64"
-        formula = formula_of(part, outputs, tuple(arrays), dtype, tuple(arguments))
+    if run.dispatch(kind) is not run.dispatch(object) and (key := _key(part)) is not None:
+        dtype = _name_of_type(given[0].dtype)
+        formula = _formula(key, part, outputs, tuple(arrays), dtype, tuple(arguments))
         numbers = numbers_of(part) | arguments
         return run(*given, formula=formula, numbers=numbers, outs=outs, overwrites=overwrites)
     return outputs(part, *given, **arguments)  # type: ignore[no-any-return]
