@@ -267,9 +267,11 @@ def _slope_function(method: str, by: int) -> Outputs:
     return function
 
 
-@lru_cache(maxsize=16)
 def _name_of_type(dtype: Any) -> str:
-    """Return the type for which a formula is traced: NumPy takes longer to name its own."""
+    """Return the type for which a formula is traced."""
+    letter = getattr(dtype, "char", None)  # NumPy takes several times as long to name its types
+    if letter is not None:
+        return "float32" if letter == "f" else "float64"
     return "float32" if str(dtype).endswith("float32") else "float64"
 
 
