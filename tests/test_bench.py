@@ -26,6 +26,8 @@ from xpnet import Dataset, NeuralNetwork
 from xpnet.backends import ops
 from xpnet.backends._dispatch import operation
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["products", "xpnet", "torch", "sklearn"]
 """Peers that start within a second or two."""
 

@@ -30,7 +30,10 @@ from .cuda import standin
 from .cuda.machine import EmulatedMachine
 from .test_bench import comes_to
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here"),
+]
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = argparse.Namespace(repeats=1, only=None, out=Path("results"))

@@ -9,6 +9,8 @@ from xpnet.data.tables.csv import file as csv_file
 from xpnet.data.tables.csv.engines import ENGINES
 from xpnet.data.tables.csv.engines.base import Engine
 
+pytestmark = pytest.mark.slow
+
 FILES = 2800
 """How many files there are in all; `PARTS` tests share them."""
 

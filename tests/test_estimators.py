@@ -372,6 +372,7 @@ def test_partial_fit_is_an_epoch_of_fit():
     np.testing.assert_allclose(weights(est), weights(fitted("MLPRegressor", **given)), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_partial_fit_need_not_see_all_classes_at_once():
     est = ours.MLPClassifier(random_state=0, learning_rate_init=0.1)
     est.partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b", "c"])

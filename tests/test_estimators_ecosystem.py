@@ -90,6 +90,7 @@ def test_a_grid_search_goes_through_its_own_parameters_too():
     assert search.score(X, CLASSES) > 0.9
 
 
+@pytest.mark.slow
 def test_a_random_search_with_two_workers_is_that_with_one():
     """Estimators go to other processes, and come back from them."""
     space = {"alpha": np.logspace(-4, 0, 9), "hidden_layer_sizes": [(4,), (8,), (4, 4)]}
@@ -199,6 +200,7 @@ def test_a_clone_has_the_parameters_and_nothing_that_was_learned(how):
     np.testing.assert_array_equal(weights(again.fit(X, CLASSES)), weights(est))
 
 
+@pytest.mark.slow
 def test_a_model_from_a_file_learns_something_else(tmp_path):
     est = ours.MLPRegressor(learning_rate_init=0.01, random_state=0).fit([[2.0]], [4.0])
     before, again = est.predict([[2.0]]), joblib.load(joblib.dump(est, tmp_path / "est")[0])

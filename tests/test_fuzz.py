@@ -16,6 +16,8 @@ from fuzz.running import Worker, fuzz
 from fuzz.saves import is_whole, network
 from tests.bad_readers import Failing, Reader
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
