@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Iterator
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 from xpnet import (
@@ -29,7 +28,6 @@ from xpnet.activations import ActivationLayer
 from xpnet.backends import array_namespace
 from xpnet.backends.cuda import formulas
 from xpnet.backends.cuda.kernels import Kernel, source
-from xpnet.backends.formula import Listing
 from xpnet.common.overrides import has_methods_of
 from xpnet.losses import ElementwiseLoss
 from xpnet.losses.function import FunctionLoss
@@ -81,36 +79,25 @@ OTHERS: list[Any] = [
 
 
 def kinds_of(base: type) -> Iterator[type]:
-    """Yield the library's classes derived from ``base``, without those of plain functions."""
+    """Yield the library's classes derived from ``base`` of which there are instances."""
     for kind in base.__subclasses__():
         yield from kinds_of(kind)
-        of_library = kind.__module__.startswith("xpnet.") and not inspect.isabstract(kind)
-        if of_library and not hasattr(kind, "instead"):
+        if kind.__module__.startswith("xpnet.") and not inspect.isabstract(kind):
             yield kind
 
 
 @cache
 def parts(base: type) -> tuple[Any, ...]:
     """Return the library's parts that are formulas, by default and with some other settings."""
-    made = [kind() for kind in kinds_of(base)] + [each for each in OTHERS if isinstance(each, base)]
+    # Those with ``instead`` are made of a function: some are in OTHERS.
+    made = [kind() for kind in kinds_of(base) if not hasattr(kind, "instead")]
+    made += [each for each in OTHERS if isinstance(each, base)]
     if base is ActivationLayer:
         passes = "forward_propagation", "backward_propagation"
         made = [each for each in made if has_methods_of(base, each, *passes)]
     if base is Optimizer:
         made = [each for each in made if type(each).rule is not Optimizer.rule]
     return tuple(made)
-
-
-def of_loss(loss: ElementwiseLoss, real: str) -> Listing:
-    """Return the listing of a loss of one output and its derivative."""
-    model: Any = SimpleNamespace(loss=loss, backend=SimpleNamespace(dtype=real))
-    return listing_of_loss(model)
-
-
-def of_rule(optimizer: Optimizer, real: str) -> Listing:
-    """Return the listing of the new weight and the new state."""
-    model: Any = SimpleNamespace(optimizer=optimizer, backend=SimpleNamespace(dtype=real))
-    return listing_of_rule(model)
 
 
 KINDS = ("activation", "back", "loss", "penalty", "update", "formula")
@@ -135,13 +122,13 @@ def kernels(kind: str, real: str) -> tuple[Kernel, ...]:
             elif back is not None:
                 made.append(formulas.back(back))
     elif kind == "loss":
-        made = [formulas.loss(of_loss(each, real)) for each in parts(ElementwiseLoss)]
+        made = [formulas.loss(listing_of_loss(each, real)) for each in parts(ElementwiseLoss)]
     elif kind == "penalty":
         penalties = parts(ElementwisePenalty)
         made = [formulas.penalty(slope_of_penalty(each, real)) for each in penalties]
     else:
         write = formulas.update if kind == "update" else formulas.elementwise
-        made = [write(of_rule(each, real)) for each in parts(Optimizer)]
+        made = [write(listing_of_rule(each, real)) for each in parts(Optimizer)]
     return tuple(dict.fromkeys(made))
 
 

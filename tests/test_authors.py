@@ -23,7 +23,7 @@ Y = np.sin(X.sum(axis=1, keepdims=True))
 
 
 class Momentum(Optimizer):
-    """It does not say that there is no velocity at first."""
+    """A class that does not set its velocity to None."""
 
     state_names = ("velocity",)
 

@@ -21,7 +21,12 @@ from xpnet.backends.formula import evaluate, listing, namespace, trace_part
 from xpnet.losses import ElementwiseLoss, KLDivergence
 from xpnet.optimizers import Optimizer
 from xpnet.regularizers import ElementwisePenalty
-from xpnet.training.steps.translation import listings_of_activation, slope_of_penalty
+from xpnet.training.steps.translation import (
+    listing_of_loss,
+    listing_of_rule,
+    listings_of_activation,
+    slope_of_penalty,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ here")
 
@@ -148,7 +153,7 @@ def loss_arguments(program, part, real, y, z, **options):
 @each(ElementwiseLoss)
 @real
 def test_losses(part, real):
-    program = written.of_loss(part, real)
+    program = listing_of_loss(part, real)
     y, p = pairs(special(real, program)[::2])
     y, p = y[:, None], p[:, None]
     arguments, errors, losses = loss_arguments(program, part, real, y, p)
@@ -165,7 +170,7 @@ def test_losses(part, real):
 def test_losses_of_a_batch(part, real, weighted, shape, rng):
     part = copy.copy(part)
     part.factor, part.most = 2.5, 0.3
-    (rows, n), program = shape, written.of_loss(part, real)
+    (rows, n), program = shape, listing_of_loss(part, real)
     n = max(n, 2) if isinstance(part, KLDivergence) else n  # which is not for one output
     y = rng.uniform(0.1, 0.9, (rows + 9, n)).astype(real)
     z = rng.uniform(0.1, 0.9, (rows, n)).astype(real)
@@ -186,7 +191,7 @@ def test_losses_of_a_batch(part, real, weighted, shape, rng):
 
 def test_a_loss_that_is_no_number_is_not_taken_for_the_most():
     part = BinaryCrossEntropy(from_logits=True)
-    program, z = written.of_loss(part, "float32"), np.zeros((5, 3), np.float32)
+    program, z = listing_of_loss(part, "float32"), np.zeros((5, 3), np.float32)
     z[2, 1] = np.nan
     arguments, _, losses = loss_arguments(program, part, "float32", 0 * z + 1, z, most=0.1)
     arguments[2][2] = 0.5
@@ -196,7 +201,7 @@ def test_a_loss_that_is_no_number_is_not_taken_for_the_most():
 
 def test_samples_that_weigh_nothing_cost_nothing():
     part = MeanSquaredError()
-    program, z = written.of_loss(part, "float32"), np.ones((4, 3), np.float32)
+    program, z = listing_of_loss(part, "float32"), np.ones((4, 3), np.float32)
     weights = np.zeros(4, np.float32)
     arguments, errors, losses = loss_arguments(program, part, "float32", 0 * z, z, weights=weights)
     launch(formulas.loss(program), "float32", 1, 64, *arguments)
@@ -229,7 +234,7 @@ def test_penalties(part, real, total, divisor, rng):
 
 def arrays_of(part, real, rng):
     """Return a weight, its gradient and a state, drawn from unusual numbers and from ordinary."""
-    values = special(real, written.of_rule(part, real))
+    values = special(real, listing_of_rule(part, real))
     n = 2 + len(part.state_names)
     usual = [rng.standard_normal(500).astype(real) for _ in range(n)]
     usual[2:] = [np.abs(state) for state in usual[2:]]
@@ -240,7 +245,7 @@ def arrays_of(part, real, rng):
 @real
 @pytest.mark.parametrize("t", [1, 7, 100_000])
 def test_optimizers(part, real, t, rng):
-    program = written.of_rule(part, real)
+    program = listing_of_rule(part, real)
     w, g, *states = arrays_of(part, real, rng)
     wanted = quiet(part.rule, w, real_of(0.5, real) * g, *states, rate=0.1, t=float(t))
     state = state_of(update=t, factor=0.5)
@@ -259,7 +264,7 @@ def real_of(value, real):
 @each(Optimizer)
 @real
 def test_optimizers_of_steps_that_are_not_captured(part, real, rng):
-    program = written.of_rule(part, real)
+    program = listing_of_rule(part, real)
     arrays = arrays_of(part, real, rng)
     wanted = quiet(part.rule, *arrays, rate=0.1, t=7.0)
     numbers = {name: float(getattr(part, name, 0.0)) for name in program.numbers}
@@ -272,7 +277,7 @@ def test_optimizers_of_steps_that_are_not_captured(part, real, rng):
 
 @pytest.mark.parametrize("part", written.parts(Optimizer), ids=repr)
 def test_a_skipped_update_changes_nothing(part, rng):
-    program = written.of_rule(part, "float32")
+    program = listing_of_rule(part, "float32")
     arrays = arrays_of(part, "float32", rng)
     before = copy.deepcopy(arrays)
     numbers = [1.0 for name in program.numbers if name not in ("rate", "t")]
@@ -409,7 +414,7 @@ def test_a_number_of_any_name_is_an_argument():
 
 def test_other_numbers_are_the_same_kernel_and_other_constants_are_not():
     def kernel(part):
-        return formulas.update(written.of_rule(part, "float32"))
+        return formulas.update(listing_of_rule(part, "float32"))
 
     assert kernel(SGD(momentum=0.5)) == kernel(SGD(0.3, momentum=0.9))
     assert kernel(SGD(dampening=0.5)) != kernel(SGD(dampening=0.25))
@@ -457,7 +462,7 @@ def launches():
             arguments = [new(rows, n), z, new(2, n), rows, n, *values_of(part, back)]
             yield formulas.back(back), (3, 2), 128, *arguments
     for part in written.parts(ElementwiseLoss):
-        program, y = written.of_loss(part, "float32"), new(rows + 4, n)
+        program, y = listing_of_loss(part, "float32"), new(rows + 4, n)
         options = {"weights": new(len(y)), "state": state_of(total=3.0)}
         arguments, _, _ = loss_arguments(program, part, "float32", y, new(rows, n), **options)
         yield formulas.loss(program), 3, 64, *arguments
@@ -466,7 +471,7 @@ def launches():
         arguments = [new(300), new(300), state_of(), 300, 1.0, 0, *values_of(part, program)]
         yield formulas.penalty(program), 3, 64, *arguments
     for part in written.parts(Optimizer):
-        program = written.of_rule(part, "float32")
+        program = listing_of_rule(part, "float32")
         arrays = [new(300) for _ in range(2 + len(part.state_names))]
         numbers = [0.5 for name in program.numbers if name not in ("rate", "t")]
         yield formulas.update(program), 3, 64, *arrays, state_of(), 300, *numbers

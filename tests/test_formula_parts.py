@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import xpnet  # noqa: F401 - defines all parts
+from bench.written import kinds_of
 from xpnet.activations import ActivationLayer
 from xpnet.backends import _numpy_formulas as on_numpy
 from xpnet.backends import array_namespace
@@ -49,20 +50,12 @@ ARGUMENTS = {
 }
 
 
-def subclasses(kind):
-    for each in kind.__subclasses__():
-        yield each
-        yield from subclasses(each)
-
-
 def kinds(base):
     """Return the classes of the library with a formula of single numbers."""
-    found = {each for each in subclasses(base) if each.__module__.startswith("xpnet.")}
+    found = {*kinds_of(base)}
     if base is ActivationLayer:
         rows = "forward_propagation", "backward_propagation"
         found = {each for each in found if not any(name in vars(each) for name in rows)}
-    # Those with ``instead`` hold a function of the user's.
-    found = {each for each in found if not (inspect.isabstract(each) or hasattr(each, "instead"))}
     if base is Optimizer:  # others have an update of their own
         found = {each for each in found if each.rule is not Optimizer.rule}
     return sorted(found, key=lambda kind: kind.__name__)

@@ -18,6 +18,7 @@ from .regularizers import Regularizer
 from .schedules import Schedule
 from .training import fitting, planning, prediction
 from .training.callback import Callback, check_callbacks
+from .training.full_batch import DEFAULT_BATCH_SIZE
 from .training.memory import MemoryPlan
 from .training.mini_batches import mini_batches
 from .training.settings import MetricFunction
@@ -133,7 +134,7 @@ class NeuralNetwork(TrainableModel):
     def __init__(
         self,
         epochs: int = 100,
-        batch_size: int | str = 128,
+        batch_size: int | str = DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | type[Optimizer] = SGD,
         learning_rate: float | Schedule | None = None,
         momentum: float | None = None,

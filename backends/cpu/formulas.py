@@ -50,8 +50,7 @@ def back(listing: Listing) -> Kernel:
     a = listing.inputs[-1]
     lines = ["a = matrix(memory, record[3], state[ROWS], record[4])"]
     lines += ["total = vector(memory, record[5], n)", "for c in range(n):", "    total[c] = 0"]
-    value = dict(listing.constants).get(listing.results[0])
-    product = "e[r, c]" if value == 1.0 else f"e[r, c] * {_results(listing)[0]}"
+    product = "e[r, c]" if listing.is_one else f"e[r, c] * {_results(listing)[0]}"
     body = [f"in_{a} = a[r, c]"] if listing.inside or listing.results[0] == f"in_{a}" else []
     body += [*_inside(listing), f"value = {product}", "e[r, c] = value", "total[c] += value"]
     return _kernel("back", _HEAD_E, [*lines, *_outside(listing, 6)], _each(body))
@@ -322,6 +321,6 @@ def _is_own(folder: Path) -> bool:
     found, above = folder.lstat(), folder.parent.stat()
     if found.st_uid != os.getuid() or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
         return False
-    # Whoever can write to the folder above can rename this one, unless that is sticky, as /tmp.
+    # Others who may write to the folder above could rename this one, unless that is sticky.
     is_sticky = above.st_mode & stat.S_ISVTX
     return above.st_uid in (os.getuid(), 0) and bool(is_sticky or not above.st_mode & 0o022)

@@ -154,16 +154,6 @@ def elementwise(listing: Listing) -> Kernel:
     return _kernel("formula", [*parameters, "int64 n", *text.parameters], body)
 
 
-def is_one(listing: Listing) -> bool:
-    """Whether the first result is the constant 1."""
-    return dict(listing.constants).get(listing.results[0]) == 1.0
-
-
-def is_identity(listing: Listing) -> bool:
-    """Whether the only result is the first input."""
-    return listing.results == (f"in_{listing.inputs[0]}",)
-
-
 # ---- the parts of the text
 
 

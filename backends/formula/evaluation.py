@@ -34,15 +34,10 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _sigmoid(a: Any) -> Any:
-    e = np.exp(-abs(a))
-    return (1.0 if a >= 0 else e) / (1.0 + e)
-
-
 _NUMBERS: dict[str, Callable[..., Any]] = {
     "where": lambda condition, a, b: a if condition else b,
-    "sigmoid": _sigmoid,
-    "softplus": lambda a: np.maximum(a, 0.0) + np.log1p(np.exp(-abs(a))),
+    "sigmoid": ops.sigmoid,
+    "softplus": ops.softplus,
     "erf": math.erf,
 }
 """Operations on single numbers that are not functions of NumPy."""
@@ -115,7 +110,7 @@ def _value(
 
 
 def number_of(operation: str, *operands: Any) -> Any:
-    """Return the value of an operation on Python's numbers; NaN or infinity where it has none."""
+    """Return the value of an operation on Python's numbers; NaN or infinity instead of an error."""
     function = _NUMBERS.get(operation) or getattr(np, operation)
     values = [each if isinstance(each, (bool, np.bool_)) else np.float64(each) for each in operands]
     with np.errstate(all="ignore"):
@@ -123,7 +118,7 @@ def number_of(operation: str, *operands: Any) -> Any:
 
 
 def shared_values(listing: Listing, numbers: Mapping[str, float]) -> list[float | bool]:
-    """Return the values of ``shared`` of a listing; NaN or infinity where they have none."""
+    """Return the values of ``shared`` of a listing; NaN or infinity instead of an error."""
     values: dict[str, float | bool] = dict(listing.constants)
     values |= {f"n_{name}": numbers[name] for name in listing.numbers}
     for name, operation, operands, _ in listing.before:

@@ -57,6 +57,16 @@ class Listing(NamedTuple):
     inside: tuple[Statement, ...]
     results: tuple[str, ...]
 
+    @property
+    def is_one(self) -> bool:
+        """Whether the first result is the constant 1."""
+        return dict(self.constants).get(self.results[0]) == 1.0
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the only result is the first input."""
+        return self.results == (f"in_{self.inputs[0]}",)
+
 
 def listing(formula: Formula, kept: Collection[str] = ()) -> Listing:
     """Return the statements that compute a formula.

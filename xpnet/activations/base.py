@@ -22,8 +22,7 @@ class ActivationLayer(Traceable, Layer):
     ----------
     derivative_of_output : callable or None
         A method ``derivative_of_output(self, output)`` that returns the derivative from the
-        activation itself, if there is a formula for that: then a training step need not keep the
-        derivative. None if there is none.
+        activation itself: with it, a training step need not keep the derivative. By default None.
     numbers : tuple of str
         The settings that may change without compiling the formula again; by default, none.
     output_kind : str or None

@@ -27,9 +27,10 @@ class Adam(Optimizer):
         In [0, 1).
     epsilon : float, default 1e-8
     corrects_epsilon : bool, default True
-        False has :math:`\sqrt{v} + \epsilon` in the place of :math:`\sqrt v`, uncorrected too, the
-        form at the end of section 2 of the paper: :math:`w - \alpha \frac{\sqrt{1 - \beta_2^t}}
-        {1 - \beta_1^t} \frac{m}{\sqrt v + \epsilon}`, as in TensorFlow and scikit-learn.
+        Whether ε is added to the corrected :math:`\sqrt{\hat v}`. False adds it to :math:`\sqrt v`,
+        before the correction: :math:`w - \alpha \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
+        \frac{m}{\sqrt v + \epsilon}`, the form at the end of section 2 of the paper, and that of
+        TensorFlow and scikit-learn.
     amsgrad : bool, default False
         Whether the largest v so far takes the place of v, so that no step gets longer because
         gradients have become small. It is kept in a third array. Reddi et al. 2018, "On the

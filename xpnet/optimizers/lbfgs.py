@@ -7,9 +7,8 @@ from ..backends._errors import shown
 from ..common.checks import check_count, check_positive
 from ..common.overrides import remember
 from ..common.traceable import Check
-from ..schedules import ConstantLearningRate, Schedule
 from .base import Optimizer
-from .settings import check_schedule
+from .settings import constant_only
 
 
 def _check_rate(name: str, value: Any) -> float:
@@ -19,16 +18,6 @@ def _check_rate(name: str, value: Any) -> float:
             "the learning rate as it is, and remove callbacks that change it"
         )
     return 1.0
-
-
-def _check_schedule(name: str, value: Any) -> Schedule:
-    schedule = check_schedule(name, value)
-    if type(schedule) is not ConstantLearningRate:
-        raise ValueError(
-            f"{name}={shown(value)} for LBFGS, which finds the lengths of its steps itself: leave "
-            "the schedule out"
-        )
-    return schedule
 
 
 def _check_no_clipping(name: str, value: Any) -> None:
@@ -92,7 +81,9 @@ class LBFGS(Optimizer):
     takes_all_samples = True
     _checks: ClassVar[dict[str, Check]] = {
         "learning_rate": _check_rate,
-        "schedule": _check_schedule,
+        "schedule": constant_only(
+            "LBFGS, which finds the lengths of its steps itself: leave the schedule out"
+        ),
         "clip_norm": _check_no_clipping,
         "clip_value": _check_no_clipping,
         "history": check_count,

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from ..backends._errors import shown
 from ..common.traceable import Check, Traceable
-from ..schedules import Schedule
+from ..schedules import ConstantLearningRate, Schedule
 
 
 def check_schedule(name: str, value: Any) -> Schedule:
@@ -14,6 +14,18 @@ def check_schedule(name: str, value: Any) -> Schedule:
             f"{name}={shown(value)}: expected a schedule, e.g. ConstantLearningRate(0.1)"
         )
     return value
+
+
+def constant_only(why: str) -> Check:
+    """Return a check that refuses schedules but a constant; its message ends with ``why``."""
+
+    def check(name: str, value: Any) -> Schedule:
+        schedule = check_schedule(name, value)
+        if type(schedule) is not ConstantLearningRate:
+            raise ValueError(f"{name}={shown(value)} for {why}")
+        return schedule
+
+    return check
 
 
 def or_none(check: Check) -> Check:

@@ -1,15 +1,12 @@
 """Optimizers that use only the sign of a gradient or of a momentum: Lion and Rprop."""
 
-from typing import Any
-
 from ..backends import Array, array_namespace
-from ..backends._errors import shown
 from ..backends.formula import scalars
 from ..common.checks import check_fraction, check_non_negative, check_positive
 from ..common.overrides import remember
-from ..schedules import ConstantLearningRate, Schedule
+from ..schedules import Schedule
 from .base import Optimizer
-from .settings import check_schedule
+from .settings import constant_only
 
 
 class Lion(Optimizer):
@@ -75,16 +72,6 @@ class Lion(Optimizer):
         return new, self.beta_2 * m + (1.0 - self.beta_2) * g
 
 
-def _check_constant(name: str, value: Any) -> Schedule:
-    schedule = check_schedule(name, value)
-    if type(schedule) is not ConstantLearningRate:
-        raise ValueError(
-            f"{name}={shown(value)} for Rprop, which adapts its steps itself: expected a number, "
-            "the length of the first steps"
-        )
-    return schedule
-
-
 class Rprop(Optimizer):
     r"""Resilient backpropagation: each weight has a step of its own, which adapts.
 
@@ -139,7 +126,9 @@ class Rprop(Optimizer):
     numbers = ("eta_minus", "eta_plus", "step_min", "step_max")
     square_names = ("step_size",)
     _checks = Optimizer._checks | {
-        "schedule": _check_constant,
+        "schedule": constant_only(
+            "Rprop, which adapts its steps itself: expected a number, the length of the first steps"
+        ),
         "eta_minus": check_fraction,
         "eta_plus": check_positive,
         "step_min": check_positive,

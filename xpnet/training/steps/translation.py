@@ -4,8 +4,9 @@ Anything that has no translation is refused with the reason; the network is trai
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ...activations import ActivationLayer, LinearActivation, LogSoftmaxActivation
 from ...backends import Array, array_namespace, ops
@@ -150,9 +151,9 @@ def traced(
         raise UnsupportedError(f"the formula of {named(part)} has {error}") from error
 
 
-def listing_of_loss(model: Model) -> Listing:
+def listing_of_loss(loss: ElementwiseLoss, dtype: str) -> Listing:
     """Return the listing of the loss of an output and its derivative."""
-    return listing_of(traced(cast(Any, model.loss), _of_loss, ("y", "p"), model.backend.dtype))
+    return listing_of(traced(loss, _of_loss, ("y", "p"), dtype))
 
 
 def listing_of_penalty(regularizer: Any, dtype: str) -> Listing:
@@ -165,17 +166,73 @@ def slope_of_penalty(regularizer: Any, dtype: str) -> Listing:
     return listing_of(traced(regularizer, _of_penalty, ("w",), dtype), 1)
 
 
-def listing_of_rule(model: Model) -> Listing:
+def listing_of_rule(optimizer: Optimizer, dtype: str) -> Listing:
     """Return the listing of the new weight and the new state."""
-    optimizer = model.optimizer
     if not _OF_STEP.isdisjoint(optimizer.numbers):
         raise UnsupportedError(
             f"{type(optimizer).__name__}.numbers has 'rate' or 't', which are arguments of a rule"
         )
     states = tuple(f"s{k}" for k in range(len(optimizer.state_names)))
-    inputs, dtype = ("w", "g", *states), model.backend.dtype
-    formula = traced(optimizer, ruled, inputs, dtype, ("rate", "t"))
-    return listing_of(formula)
+    return listing_of(traced(optimizer, ruled, ("w", "g", *states), dtype, ("rate", "t")))
+
+
+class Formulas(NamedTuple):
+    """The listings of a model's optimizer, loss and penalties.
+
+    Attributes
+    ----------
+    rule : Listing
+    loss : Listing or None
+        None for a loss that couples the outputs of a sample.
+    penalties : tuple of Listing
+        In the order of ``model.parameters.penalties``.
+    """
+
+    rule: Listing
+    loss: Listing | None
+    penalties: tuple[Listing, ...]
+
+
+def formulas_of(
+    model: Model, of_penalty: Callable[[Any, str], Listing] = listing_of_penalty
+) -> Formulas:
+    """Return the listings of a model's parts but its layers, which are in its units.
+
+    Parameters
+    ----------
+    model : Model
+    of_penalty : callable, default listing_of_penalty
+        Or :func:`slope_of_penalty`.
+
+    Raises
+    ------
+    UnsupportedError
+        One of them cannot be traced.
+    """
+    loss, dtype = model.loss, model.backend.dtype
+    return Formulas(
+        listing_of_rule(model.optimizer, dtype),
+        listing_of_loss(loss, dtype) if isinstance(loss, ElementwiseLoss) else None,
+        tuple(of_penalty(each, dtype) for _, _, each in model.parameters.penalties),
+    )
+
+
+def settings_of(model: Model, units: list[Unit], formulas: Formulas) -> list[Any]:
+    """Return the formulas and the numbers in a step's kernels that a user may change."""
+    found: list[Any] = [formulas, *numbers_in(model.optimizer, formulas.rule)]
+    found += scale_of_loss(model)
+    if formulas.loss is not None:
+        found += numbers_in(model.loss, formulas.loss)
+    terms = zip(model.parameters.penalties, formulas.penalties, strict=True)
+    for (_, _, regularizer), listing in terms:
+        found += [*numbers_in(regularizer, listing), regularizer.per_sample]
+    for unit in units:
+        for each in (unit.forward, unit.back):
+            found += [] if each is None else numbers_in(unit.activation, each)
+        found.append(None if unit.dropout is None else unit.dropout.rate)
+        if unit.norm is not None:
+            found += [unit.norm.momentum, unit.norm.epsilon]
+    return found
 
 
 def numbers_in(part: Any, listing: Listing) -> list[float]:
@@ -195,15 +252,6 @@ def scale_of_loss(model: Model) -> tuple[float, float]:
     if not isinstance(loss, ElementwiseLoss):
         return 1.0, most
     return float(loss.factor_of(model.layers[-1].output_shape()[0])), most
-
-
-def check_translation(model: Model) -> None:
-    """Refuse a loss, an optimizer or a penalty whose formula cannot be traced."""
-    listing_of_rule(model)
-    if isinstance(model.loss, ElementwiseLoss):
-        listing_of_loss(model)
-    for _, _, regularizer in model.parameters.penalties:
-        listing_of_penalty(regularizer, model.backend.dtype)
 
 
 def units_of(model: Model, most_dropouts: int) -> list[Unit]:

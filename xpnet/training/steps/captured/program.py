@@ -7,15 +7,13 @@ from ....activations import LogSoftmaxActivation
 from ....backends import Array
 from ....backends.cuda import formulas
 from ....backends.cuda.kernels import Kernel
-from ....losses import ElementwiseLoss
 from ....model import Model
 from ..translation import (
     Unit,
-    listing_of_loss,
-    listing_of_rule,
-    numbers_in,
+    formulas_of,
     row_kernel,
     scale_of_loss,
+    settings_of,
     slope_of_penalty,
 )
 from .buffers import MOST_PARTS, Buffers, UnitArrays
@@ -120,7 +118,7 @@ class Program(UpdateCalls):
 
     def _activate(self, unit: Unit, arrays: UnitArrays, bias: Array | None) -> None:
         """Add the bias, if any, and apply the activation."""
-        if bias is None and formulas.is_identity(unit.forward):
+        if bias is None and unit.forward.is_identity:
             return
         total = self._rows * unit.n_units
         kept = [arrays.kept] if unit.keeps_derivative else []
@@ -146,8 +144,7 @@ class Program(UpdateCalls):
         given = (z, e, buffers.y, buffers.order, buffers.weights, self._state, buffers.row_losses)
         loss, hits, logarithms = model.loss, None, False
         factor, most = scale_of_loss(model)
-        if isinstance(loss, ElementwiseLoss):
-            listing = listing_of_loss(model)
+        if (listing := self._formulas.loss) is not None:
             numbers = (factor, most, *fixed(loss, listing))
             self._over_rows(formulas.loss(listing), *given, self._rows, n, *numbers)
         else:
@@ -171,7 +168,7 @@ class Program(UpdateCalls):
         if unit.norm is None:
             self._back_activation(unit, arrays, bias)
         else:
-            if unit.back is None or not formulas.is_one(unit.back):
+            if unit.back is None or not unit.back.is_one:
                 self._back_activation(unit, arrays, None)
             norm: Any = unit.norm
             gradients = (buffers.gradient_of(norm, name) for name in ("gamma", "beta"))
@@ -195,7 +192,7 @@ class Program(UpdateCalls):
         e, n = arrays.error, unit.n_units
         if unit.back is None:
             self._sum_columns("back_kept", e, (arrays.kept,), n, (), out)
-        elif formulas.is_one(unit.back):
+        elif unit.back.is_one:
             self._sum_columns("column_sums", e, (), n, (), out)
         else:
             numbers = fixed(unit.activation, unit.back)
@@ -218,21 +215,10 @@ class Program(UpdateCalls):
             self._over("sum_parts", n, into, out, parts, n)
 
 
-def settings_of(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
+def launched_settings(model: Model, units: list[Unit], buffers: Buffers) -> list[Any]:
     """Return the numbers and the formulas in the launches that a user may change."""
-    optimizer, rule = model.optimizer, listing_of_rule(model)
-    found: list[Any] = [rule, *numbers_in(optimizer, rule), optimizer.clip_norm]
-    found += [optimizer.clip_value, *scale_of_loss(model), buffers.standardizes_wide(model)]
-    if isinstance(model.loss, ElementwiseLoss):
-        of_loss = listing_of_loss(model)
-        found += [of_loss, *numbers_in(model.loss, of_loss)]
-    for _, _, regularizer in model.parameters.penalties:
-        slope = slope_of_penalty(regularizer, model.backend.dtype)
-        found += [slope, *numbers_in(regularizer, slope), regularizer.per_sample]
-    for unit in units:
-        for listing in (unit.forward, unit.back):
-            found += [] if listing is None else numbers_in(unit.activation, listing)
-        found.append(None if unit.dropout is None else unit.dropout.rate)
-        if unit.norm is not None:
-            found += [unit.norm.momentum, unit.norm.epsilon]
-    return found
+    found = settings_of(model, units, formulas_of(model, slope_of_penalty))
+    optimizer = model.optimizer
+    return [
+        *found, optimizer.clip_norm, optimizer.clip_value, buffers.standardizes_wide(model)
+    ]  # fmt: skip

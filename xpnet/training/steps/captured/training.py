@@ -12,7 +12,7 @@ from ....model import Model
 from ..translation import Unit, targets_of, weights_of
 from .buffers import Buffers
 from .graphs import Graphs
-from .program import Program, settings_of
+from .program import Program, launched_settings
 from .supported import translate
 
 
@@ -114,7 +114,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         optimizer = model.optimizer
         if self.taken:  # the last epoch was not completed: its order may still be in transfer
             machine.synchronize()
-        if (settings := settings_of(self.model, self.units, self._buffers)) != self._settings:
+        if (settings := launched_settings(self.model, self.units, self._buffers)) != self._settings:
             # They were changed, and the launches contain the old ones.
             self._programs.clear()
             self._graphs.forget()

@@ -6,7 +6,7 @@ from ....backends import Array
 from ....backends.cuda import formulas
 from ....backends.formula import Listing
 from ....model import Model
-from ..translation import listing_of_rule, numbers_in, slope_of_penalty
+from ..translation import formulas_of, numbers_in, slope_of_penalty
 from .buffers import SQUARES, Buffers
 from .calls import THREADS, Calls
 
@@ -32,16 +32,17 @@ class UpdateCalls(Calls):
     ) -> None:
         super().__init__(machine, rows)
         self._model, self._buffers, self._state, self._scaled = model, buffers, state, scaled
+        self._formulas = formulas_of(model, slope_of_penalty)
 
     def _update(self) -> None:
         buffers, optimizer, state = self._buffers, self._model.optimizer, self._state
         n = buffers.flat.size
-        for layer, name, regularizer in self._model.parameters.penalties:
+        terms = zip(self._model.parameters.penalties, self._formulas.penalties, strict=True)
+        for (layer, name, regularizer), slope in terms:
             w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
             # Without sample weights, a per_sample penalty is divided here, else in the kernel.
             weighted = regularizer.per_sample and buffers.weights is not None
             share = 1.0 / self._rows if regularizer.per_sample and not weighted else 1.0
-            slope = slope_of_penalty(regularizer, self._model.backend.dtype)
             given = (g, w, state, w.size, share, weighted, *fixed(regularizer, slope))
             self._over(formulas.penalty(slope), w.size, *given)
         if optimizer.clip_value is not None:
@@ -51,7 +52,7 @@ class UpdateCalls(Calls):
             self._add("square_sum", (SQUARES, 1), THREADS, buffers.gradient, buffers.squares, n)
             most = float(optimizer.clip_norm or 0.0)
             self._one_block("judge", buffers.squares, state, SQUARES, most, self._scaled)
-        rule = listing_of_rule(self._model)
+        rule = self._formulas.rule
         arrays = (buffers.flat, buffers.gradient, *buffers.states)
         self._over(formulas.update(rule), n, *arrays, state, n, *numbers_in(optimizer, rule))
 

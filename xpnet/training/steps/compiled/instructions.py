@@ -8,15 +8,7 @@ from ....activations import LogSoftmaxActivation
 from ....backends.cpu import formulas, kernels, losses, random, sparse
 from ....backends.cpu.engine import Engine
 from ....backends.cpu.program import ARRIVE, ROWS_OF_BATCH, WAIT, Program
-from ....losses import ElementwiseLoss
-from ..translation import (
-    Unit,
-    listing_of_loss,
-    listing_of_penalty,
-    listing_of_rule,
-    numbers_in,
-    scale_of_loss,
-)
+from ..translation import formulas_of, numbers_in, scale_of_loss, settings_of
 from .layout import Layout
 
 _BATCH = ROWS_OF_BATCH
@@ -27,6 +19,7 @@ class Builder(Layout):
 
     def engine(self) -> Engine:
         """Return the engine that runs the step."""
+        self._formulas = formulas_of(self.model)
         programs = [
             (self._program(thread, 0), self._program(thread, 1))
             for thread in range(self.plan.threads)
@@ -35,22 +28,8 @@ class Builder(Layout):
 
     def settings(self) -> list[Any]:
         """Return the numbers and the formulas in the instructions that a user may change."""
-        model, rule = self.model, listing_of_rule(self.model)
-        found: list[Any] = [rule, *numbers_in(model.optimizer, rule), *scale_of_loss(model)]
-        found.append(self.standardizes_wide)
-        if isinstance(model.loss, ElementwiseLoss):
-            of_loss = listing_of_loss(model)
-            found += [of_loss, *numbers_in(model.loss, of_loss)]
-        for _, _, regularizer in model.parameters.penalties:
-            cost = listing_of_penalty(regularizer, model.backend.dtype)
-            found += [cost, *numbers_in(regularizer, cost), regularizer.per_sample]
-        for unit in self.units:
-            found += [*self._numbers(unit), 0.0 if unit.dropout is None else unit.dropout.rate]
-        return found
-
-    def _numbers(self, unit: Unit) -> list[float]:
-        listings = [each for each in (unit.forward, unit.back) if each is not None]
-        return [value for each in listings for value in numbers_in(unit.activation, each)]
+        found = settings_of(self.model, self.units, formulas_of(self.model))
+        return [*found, self.standardizes_wide]
 
     def _program(self, thread: int, parity: int) -> Program:
         program = Program(self.memory, self.data.dtype.name)
@@ -118,8 +97,7 @@ class Builder(Layout):
         n = self.units[-1].n_units
         z, e = self.activations[thread][-1][parity], arena["errors"][-1]
         loss, numbers = self.model.loss, list[float]()
-        if isinstance(loss, ElementwiseLoss):
-            listing = listing_of_loss(self.model)
+        if (listing := self._formulas.loss) is not None:
             function, numbers = formulas.loss(listing), numbers_in(loss, listing)
         else:
             function = losses.softmax_classes if self.y.ndim == 1 else losses.softmax_rows
@@ -188,7 +166,8 @@ class Builder(Layout):
         """Add the derivatives of penalties to a thread's own gradients; padding stays 0."""
         arena = self.arenas[thread]
         home, gradients = arena["arrays"][:2]
-        for layer, name, regularizer in self.model.parameters.penalties:
+        terms = zip(self.model.parameters.penalties, self._formulas.penalties, strict=True)
+        for (layer, name, regularizer), cost in terms:
             (k,) = (k for k, unit in enumerate(self.units) if unit.layer is layer)
             n = self.places[thread][k][1]
             size = n if name == "biases" else self.units[k].n_inputs * self._stride(k, n)
@@ -196,7 +175,6 @@ class Builder(Layout):
             weights = 0 if self.weights is None else self.weights.ctypes.data
             # All threads have a copy of the layers that are not shared: only one reports them.
             reported = regularizer.per_sample and (thread == 0 or k < self.plan.shared)
-            cost = listing_of_penalty(regularizer, self.model.backend.dtype)
             program.add(
                 formulas.penalty(cost), size, gradients + place, home + place,
                 regularizer.per_sample, 0, 0, weights, reported, *numbers_in(regularizer, cost),
@@ -205,7 +183,7 @@ class Builder(Layout):
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.model.optimizer
         self._penalize(program, thread)
-        rule = listing_of_rule(self.model)
+        rule = self._formulas.rule
         program.add(
             formulas.update(rule), arena["size"], *arena["arrays"], *numbers_in(optimizer, rule)
         )

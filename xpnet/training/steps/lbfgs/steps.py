@@ -97,7 +97,7 @@ class LBFGSSteps(FormulaSteps):
         yield 1
 
     def _iterate(self, arrays: Arrays, sums: Sums) -> None:
-        """Run an iteration, or find that there is none left; count the loss of its weights."""
+        """Run an iteration unless the solver has ended; count the loss of the weights reached."""
         model, running = self._model, self._running
         settings = self._settings()
         if (
