@@ -16,7 +16,8 @@ import numpy as np
 from . import ops
 from ._backend import Array
 from .formula.evaluation import shared_values
-from .formula.listing import Listing, Statement, listing
+from .formula.listing import Listing, Statement
+from .formula.listing import listing as statements
 from .formula.python import assignments
 from .formula.running import run
 from .formula.tracing import Formula
@@ -44,68 +45,36 @@ def compute_formula(
     if outs is None or not _are_like(first, outs):
         outs = [np.empty_like(first) for _ in formula.outputs]
         overwrites = (None,) * len(outs)
-    compute(_listing(formula), inputs, numbers, outs, overwrites)
+    program = _program(formula, overwrites)
+    whole, arrays = first.size, [*inputs, *outs]
+    fixed = program.fixed(numbers)
+    if whole <= BLOCK:
+        program.block(*arrays, *program.scratch(first.dtype, first.shape), *fixed)
+    elif all(array.flags.c_contiguous for array in arrays):
+        arrays = [array.reshape(-1) for array in arrays]
+        for start in range(0, whole, BLOCK):
+            pieces = [array[start : start + BLOCK] for array in arrays]
+            program.block(*pieces, *program.scratch(first.dtype, pieces[0].shape), *fixed)
+    else:
+        # These arrays cannot be flattened without a copy.
+        program.block(*arrays, *program.scratch(first.dtype, first.shape), *fixed)
     return tuple(outs)
 
 
 def _are_like(first: Array, others: Sequence[Array]) -> bool:
-    return all(each.dtype == first.dtype and each.shape == first.shape for each in others)
-
-
-@lru_cache(maxsize=256)
-def _listing(formula: Formula) -> Listing:
-    return listing(formula, KEPT)
-
-
-def compute(
-    listing: Listing,
-    inputs: Sequence[Array],
-    numbers: Mapping[str, float],
-    outs: Sequence[Array],
-    overwrites: tuple[str | None, ...],
-) -> None:
-    """Compute a formula into arrays.
-
-    Parameters
-    ----------
-    listing : Listing
-        Made with ``KEPT``.
-    inputs : sequence of array
-        In the order of the formula's arguments; of one shape and type.
-    numbers : mapping of str to float
-    outs : sequence of array
-        An array for each output, of the same shape and type.
-    overwrites : tuple of str or None
-        For each of ``outs``, the input that may be the same array.
-    """
-    program = _program(listing, overwrites)
-    dtype, whole = outs[0].dtype, outs[0].size
-    fixed = program.fixed(numbers)
-    arrays, step, shape = [*inputs, *outs], whole, outs[0].shape
-    if all(array.flags.c_contiguous for array in arrays):
-        # Other arrays cannot be flattened without a copy; they are computed as one block.
-        step = min(whole, BLOCK)
-        arrays, shape = [array.reshape(-1) for array in arrays], (step,)
-    scratch = [_scratch(dtype, k, shape) for k in range(program.n_scratch)]
-    scratch += [_scratch(_BOOL, k, shape) for k in range(program.n_bools)]
-    if step == whole:
-        program.block(*arrays, *scratch, *fixed)
-        return
-    for start in range(0, whole, step):
-        pieces = [array[start : start + step] for array in arrays]
-        size = pieces[0].size
-        spare = scratch if size == step else [array[:size] for array in scratch]
-        program.block(*pieces, *spare, *fixed)
+    dtype, shape = first.dtype, first.shape
+    # A list, because a training step calls this often and generators take twice as long.
+    return all([each.dtype == dtype and each.shape == shape for each in others])
 
 
 class _Program(NamedTuple):
-    """A listing in Python.
+    """A formula in Python.
 
     Attributes
     ----------
     listing : Listing
     block : callable
-        Computes a block; its arguments are the inputs, the outputs, the scratch arrays and
+        Computes a block; its arguments are the inputs, the outputs, :meth:`scratch` and
         :meth:`fixed`.
     before : callable
         Returns the values of ``listing.shared`` for given numbers.
@@ -120,26 +89,73 @@ class _Program(NamedTuple):
     n_bools: int
 
     def fixed(self, numbers: Mapping[str, float]) -> list[Any]:
-        """Return the constants, and the values of ``listing.shared``.
+        """Return the values of ``listing.shared``.
 
         They stay Python numbers, to which NumPy gives the type of the arrays.
         """
-        values = [value for _, value in self.listing.constants]
         try:
-            values += self.before(*[numbers[name] for name in self.listing.numbers])
+            return self.before(*[numbers[name] for name in self.listing.numbers])
         except (ArithmeticError, ValueError):  # e.g. a division by 0
-            values += shared_values(self.listing, numbers)
-        return values
+            return shared_values(self.listing, numbers)
+
+    def scratch(self, dtype: np.dtype, shape: tuple[int, ...]) -> list[Array]:
+        """Return the scratch arrays for a block, those of numbers and then those of truth values.
+
+        They are views of memory that this thread keeps, unless they are larger than a block.
+        """
+        key = dtype, shape, self.n_scratch, self.n_bools
+        kept: list[Array] | None = _held.views.get(key)
+        if kept is not None:
+            return kept
+        found = [_held.array(dtype, k, shape) for k in range(self.n_scratch)]
+        found += [_held.array(_BOOL, k, shape) for k in range(self.n_bools)]
+        if math.prod(shape) <= BLOCK:
+            if len(_held.views) >= _Held.MOST_VIEWS:
+                _held.views.clear()
+            _held.views[key] = found
+        return found
 
 
-@lru_cache(maxsize=256)
-def _program(listing: Listing, overwrites: tuple[str | None, ...]) -> _Program:
-    """Return the program of a listing whose outputs may share memory with some inputs."""
-    listing = _with_own_results(listing)
+_BOOL = np.dtype(bool)
+
+
+class _Held(threading.local):
+    """The memory for scratch arrays, which each thread has of its own.
+
+    Attributes
+    ----------
+    views : dict
+        What ``_Program.scratch`` returned, by its arguments.
+    """
+
+    MOST_VIEWS = 256
+
+    def __init__(self) -> None:
+        self.views: dict[Any, list[Array]] = {}
+        self._memory: dict[tuple[np.dtype, int], Array] = {}
+
+    def array(self, dtype: np.dtype, index: int, shape: tuple[int, ...]) -> Array:
+        """Return scratch array number ``index`` of a type."""
+        size = math.prod(shape)
+        if size > BLOCK:
+            return np.empty(shape, dtype)
+        memory = self._memory.get((dtype, index))
+        if memory is None or memory.size < size:
+            memory = self._memory[dtype, index] = np.empty(BLOCK, dtype)
+        return memory[:size].reshape(shape)
+
+
+_held = _Held()
+
+
+@lru_cache(maxsize=512)
+def _program(formula: Formula, overwrites: tuple[str | None, ...]) -> _Program:
+    """Return the program of a formula whose outputs may share memory with some inputs."""
+    listing = _with_own_results(statements(formula, KEPT))
     places = _Places(listing, overwrites)
     outputs = [f"o{k}" for k in range(len(listing.results))]
     names = [*(f"in_{name}" for name in listing.inputs), *outputs, *places.scratch()]
-    names += [*(name for name, _ in listing.constants), *listing.shared]
+    names += listing.shared
     shared = {(f"o{k}", f"in_{name}") for k, name in enumerate(overwrites) if name is not None}
     literals = dict(listing.constants)
     lines = [f"def block({', '.join(names)}):"]
@@ -161,7 +177,7 @@ def _program(listing: Listing, overwrites: tuple[str | None, ...]) -> _Program:
     lines += [f"    {line}" for line in assignments(listing)]
     lines.append(f"    return [{', '.join(listing.shared)}]")
     made: dict[str, Any] = {each.operation: _function(each.operation) for each in listing.inside}
-    made |= {"math": math, "where_not": _where_not}
+    made |= {"math": math, "where_not": _where_not, **literals}
     exec("\n".join(lines), made)
     return _Program(listing, made["block"], made["before"], places.n_scratch, places.n_bools)
 
@@ -263,19 +279,3 @@ def _function(operation: str) -> Callable[..., Any]:
     own: dict[str, Any] = {"erf": _erf, "where": _where, "pow": np.power}
     found: Callable[..., Any] = own.get(operation) or getattr(np, operation)
     return found
-
-
-_BOOL = np.dtype(bool)
-_held = threading.local()
-
-
-def _scratch(dtype: np.dtype, index: int, shape: tuple[int, ...]) -> Array:
-    """Return this thread's scratch memory number ``index`` of a type."""
-    held: dict[tuple[np.dtype, int], Array] = _held.__dict__.setdefault("arrays", {})
-    size = math.prod(shape)
-    kept = held.get((dtype, index))
-    if kept is None or kept.size < size:
-        kept = np.empty(size, dtype)
-        if size <= BLOCK:
-            held[dtype, index] = kept
-    return kept[:size].reshape(shape)

@@ -170,7 +170,9 @@ def test_outputs_in_the_memory_of_inputs(strided, monkeypatch):
                 for place in every[k]
             ]
             names = tuple(None if place is None else f"x{place}" for place in every[k])
-            on_numpy.compute(on_numpy._listing(formula), given, program.given, outs, names)
+            on_numpy.compute_formula(
+                *given, formula=formula, numbers=program.given, outs=outs, overwrites=names
+            )
             count["patterns"] += 1
             for ours, reference in zip(outs, expected, strict=True):
                 np.testing.assert_array_equal(ours, reference, err_msg=f"{program}, {names}")

@@ -93,13 +93,15 @@ def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
     result = function(*arrays)
     if isinstance(arrays[0], Expression):
         return result
-    shape, name = arrays[-1].shape, name_of(function)
-    if not is_array(result):
-        raise TypeError(f"{name} returned {shown(result)}: expected an array of shape {shape}")
+    shape = arrays[-1].shape
+    if type(result) is not type(arrays[0]) and not is_array(result):
+        raise TypeError(
+            f"{name_of(function)} returned {shown(result)}: expected an array of shape {shape}"
+        )
     if result.shape != shape:
         raise ValueError(
-            f"{name} returned an array of shape {result.shape}: expected {shape}, a value for each "
-            "number, without a sum or a mean"
+            f"{name_of(function)} returned an array of shape {result.shape}: expected {shape}, a "
+            "value for each number, without a sum or a mean"
         )
     return result
 
