@@ -39,15 +39,13 @@ def compute_formula(
     overwrites: tuple[str | None, ...] = (),
 ) -> tuple[Array, ...]:
     """See :func:`xpnet.backends.formula.run`."""
-    inputs = (first, *others)
     if first.dtype.kind != "f" or not _are_like(first, others):
-        return run.dispatch(object)(*inputs, formula=formula, numbers=numbers)  # type: ignore[no-any-return]
+        return run.dispatch(object)(first, *others, formula=formula, numbers=numbers)  # type: ignore[no-any-return]
     if outs is None or not _are_like(first, outs):
         outs = [np.empty_like(first) for _ in formula.outputs]
         overwrites = (None,) * len(outs)
     program = _program(formula, overwrites)
-    whole, arrays = first.size, [*inputs, *outs]
-    fixed = program.fixed(numbers)
+    whole, arrays, fixed = first.size, [first, *others, *outs], program.fixed(numbers)
     if whole <= BLOCK:
         program.block(*arrays, *program.scratch(first.dtype, first.shape), *fixed)
     elif all(array.flags.c_contiguous for array in arrays):

@@ -111,14 +111,14 @@ class ElementwisePenalty(Traceable, Regularizer):
         self, gradient: Array, w: Array, share: Array | float = 1.0, out: Array | None = None
     ) -> Array:
         """Return the sum of the gradient and the derivative times ``share``."""
+        numbers = {} if isinstance(share, float) and share == 1.0 else {"share": share}
         outs = None if out is None else (out,)
-        (added,) = apply(
-            self, _added, {"g": gradient, "w": w}, {"share": share}, outs, overwrites=("g",)
-        )
-        return added
+        return apply(self, _added, {"g": gradient, "w": w}, numbers, outs, overwrites=("g",))[0]
 
 
-def _added(penalty: ElementwisePenalty, g: Array, w: Array, share: Array | float) -> tuple[Array]:
+def _added(
+    penalty: ElementwisePenalty, g: Array, w: Array, share: Array | float = 1.0
+) -> tuple[Array]:
     return (g + share * penalty.derivative(w),)
 
 
@@ -164,6 +164,14 @@ class L1(L1L2):
         self.factor = check_non_negative("factor", factor)
         super().__init__(l1=factor, per_sample=per_sample)
 
+    def element_penalty(self, w: Array) -> Array:
+        """Return λ |w|."""
+        return self.l1 * array_namespace(w).abs(w)
+
+    def derivative(self, w: Array) -> Array:
+        """Return λ sign(w), which is taken as 0 at 0."""
+        return self.l1 * array_namespace(w).sign(w)
+
 
 class L2(L1L2):
     r"""Ridge, or weight decay in the loss, :math:`\lambda \sum w^2`. Hoerl and Kennard 1970.
@@ -178,6 +186,14 @@ class L2(L1L2):
     def __init__(self, factor: float = 0.01, per_sample: bool = False) -> None:
         self.factor = check_non_negative("factor", factor)
         super().__init__(l2=factor, per_sample=per_sample)
+
+    def element_penalty(self, w: Array) -> Array:
+        """Return λ w²."""
+        return self.l2 * (w * w)
+
+    def derivative(self, w: Array) -> Array:
+        """Return 2 λ w."""
+        return (2.0 * self.l2) * w
 
 
 class FunctionPenalty(ElementwisePenalty):

@@ -134,7 +134,7 @@ def _formula(
 ) -> Formula:
     """Return the formula of a part whose key is known."""
     if key is not None:
-        key = key, outputs, inputs, dtype
+        key = key, outputs, inputs, arguments, dtype
         kept = _kept.get(key)
         if kept is not None:
             return kept
@@ -154,35 +154,37 @@ def _key(part: Traceable) -> Hashable | None:
     """Return a key of all that a part's formula depends on, or None if that is not known."""
     own = vars(part)
     kind: Any = type(part)
-    if not is_defined_here(kind):
+    read = _read_by(kind)
+    if read is None or not own.keys().isdisjoint(kind.formula_names):
         return None
+    methods, settings = read
     # A training step by formulas asks for several keys: no generators, which take twice as long.
-    for name in kind.formula_names:
-        if name in own:
-            return None
-    key = [kind, *[vars(each).get(name) for each, name in _methods_of(kind)]]
-    key += [own.get(name) for name in _settings_of(kind)]
-    found = tuple(key)
+    key = kind, *[space.get(name) for space, name in methods], *[own.get(name) for name in settings]
     try:
-        hash(found)
+        hash(key)
     except TypeError:
         return None
-    return found
+    return key
 
 
 @cache
-def _methods_of(kind: type[Traceable]) -> list[tuple[type, str]]:
-    """Return the classes and names of a formula's methods: ``rule`` may call ``super().rule``."""
+def _read_by(kind: type[Traceable]) -> tuple[list[tuple[Mapping[str, Any], str]], list[str]] | None:
+    """Return what the formulas of a class depend on, or None for a user's class.
+
+    First the methods, as the attributes of each class and a name: ``rule`` may call
+    ``super().rule``. Then the arguments of its constructor that are not numbers of its formula.
+    """
+    if not is_defined_here(kind):
+        return None
     base = next(each for each in kind.__mro__ if "formula_names" in vars(each))
-    classes = [each for each in kind.__mro__ if issubclass(each, base)]
-    return [(each, name) for each in classes for name in kind.formula_names]
-
-
-@cache
-def _settings_of(kind: type[Traceable]) -> tuple[str, ...]:
-    """Return the arguments of a class's constructor that are not numbers of its formula."""
-    names = signature(kind).parameters
-    return tuple(name for name in names if name not in (*kind.numbers, *_NOT_READ))
+    spaces: list[Mapping[str, Any]] = [
+        vars(each) for each in kind.__mro__ if issubclass(each, base)
+    ]
+    others = (*kind.numbers, *_NOT_READ)
+    return (
+        [(space, name) for space in spaces for name in kind.formula_names],
+        [name for name in signature(kind).parameters if name not in others],
+    )
 
 
 _NOT_READ = ("learning_rate", "clip_norm", "clip_value")
@@ -308,10 +310,10 @@ def apply(
         As for :func:`xpnet.backends.formula.run`.
     """
     given = tuple(arrays.values())
-    kind = type(given[0])
-    if run.dispatch(kind) is not run.dispatch(object) and (key := _key(part)) is not None:
+    fast = run.dispatch(type(given[0]))
+    if fast is not run.dispatch(object) and (key := _key(part)) is not None:
         dtype = _name_of_type(given[0].dtype)
         formula = _formula(key, part, outputs, tuple(arrays), dtype, tuple(arguments))
         numbers = numbers_of(part) | arguments
-        return run(*given, formula=formula, numbers=numbers, outs=outs, overwrites=overwrites)
+        return fast(*given, formula=formula, numbers=numbers, outs=outs, overwrites=overwrites)  # type: ignore[no-any-return]
     return outputs(part, *given, **arguments)  # type: ignore[no-any-return]

@@ -168,7 +168,8 @@ class Optimizer(Clipping, Remembering, Readable):
                 _as_weights(self, name, array, w) for name, array in zip(states, kept, strict=True)
             ]
         for name, array in zip(states, kept, strict=True):
-            setattr(self, name, array)
+            if array is not vars(self).get(name):
+                setattr(self, name, array)
         self.n_updates += 1
         return w
 
