@@ -54,6 +54,9 @@ def rowwise(
     """See :func:`ops.rowwise`."""
     if out is None:
         return function(x, *others)
+    if len(out) <= _rows_of_a_piece(out):
+        out[...] = function(x, *others)
+        return out
     return _by_rows(out, lambda part: function(x[part], *(other[part] for other in others)))
 
 
