@@ -147,28 +147,27 @@ def standardize(
     if moments is None:
         out = np.empty(x.shape, dtype) if out is None else out
         return _by_rows(out, lambda part: (x[part] - mean) / scale)
-    high, low, narrow = moments
-    out = np.subtract(x, high, out=out)
-    if low is not None:
-        out -= low
-    out /= narrow
-    return out
+    shifts, narrow = moments
+    for shift in shifts:
+        x = out = np.subtract(x, shift, out=out)
+    return np.divide(x, narrow, out=out)
 
 
 @lru_cache(maxsize=16)
 def _split(
     mean: bytes, scale: bytes, wide: np.dtype, dtype: np.dtype
-) -> tuple[Array, Array | None, Array] | None:
-    """Return :func:`ops.split_moments` of arrays given by their bytes, with None for a low of 0.
+) -> tuple[list[Array], Array] | None:
+    """Return :func:`ops.split_moments` of arrays given by their bytes: what to subtract, the scale.
 
-    The result is cached, since computing it takes longer than a small batch. The bytes are the key,
-    so that changed arrays are noticed.
+    Nothing is subtracted where it is all 0, as for pixels from 0 to 255. The result is cached,
+    since computing it takes longer than a small batch. The bytes are the key, so that changed
+    arrays are noticed.
     """
     moments = ops.split_moments(np.frombuffer(mean, wide), np.frombuffer(scale, wide), dtype)
     if moments is None:
         return None
     high, low, narrow = moments
-    return high, low if low.any() else None, narrow
+    return [shift for shift in (high, low) if shift.any()], narrow
 
 
 @ops.clip.register(np.ndarray)
