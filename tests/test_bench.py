@@ -656,3 +656,31 @@ def test_parts_of_a_user_are_timed_beside_the_librarys(capsys, monkeypatch):
     printed = capsys.readouterr().out
     for word in ("compiled", "formulas", "a user's parts"):
         assert word in printed
+
+
+def test_this_version_is_timed_beside_another(capsys, monkeypatch):
+    from bench import versions
+
+    given = [
+        str(Path(__file__).parent.parent),
+        "--processes",
+        "1",
+        "--epochs",
+        "1",
+        "--steps",
+        "formulas",
+    ]
+    monkeypatch.setattr("sys.argv", ["versions", *given])
+    versions.main()
+    printed = capsys.readouterr().out
+    for word in (*versions.CASES, "after ÷ before", "medians of 1 pairs"):
+        assert word in printed
+
+
+def test_a_folder_without_the_package_is_no_version(capsys, monkeypatch, tmp_path):
+    from bench import versions
+
+    monkeypatch.setattr("sys.argv", ["versions", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        versions.main()
+    assert "give the folder of a checkout" in capsys.readouterr().err

@@ -79,7 +79,7 @@ def loss(listing: Listing) -> Kernel:
         "    for c in range(n):",
         f"        in_{y}, in_{p} = y[c], z[r, c]",
         *(f"        {line}" for line in _inside(listing)),
-        f"        own += at_most({_results(listing)[0]}, record[10])",
+        f"        own = added(own, at_most({_results(listing)[0]}, record[10]))",
         f"        e[r, c] = {_results(listing)[1]} * factor",
         "    loss += share * own",
         "report(record, state, loss, total)",
@@ -140,7 +140,7 @@ def penalty(listing: Listing) -> Kernel:
         "    for k in range(n):",
         f"        in_{x} = w[k]",
         *(f"    {line}" for line in statements),
-        f"        cost += {_results(listing)[0]}",
+        f"        cost = added(cost, {_results(listing)[0]})",
         "    pointer_to_float64(state[PENALTIES])[state[STEP]] += share * cost",
     ]
     return _kernel("penalty", [], lines, body)
@@ -158,7 +158,7 @@ from xpnet.backends.cpu.intrinsics import (
     exp, float64_of, matrix, number, pointer, pointer_to_float64, pointer_to_int64, tanh, vector,
 )
 from xpnet.backends.cpu.kernels import ORDER, PENALTIES, RATE, ROWS, START, STEP, UPDATE
-from xpnet.backends.cpu.losses import at_most, report, share_of, total_weight
+from xpnet.backends.cpu.losses import added, at_most, report, share_of, total_weight
 """
 
 

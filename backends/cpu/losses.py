@@ -54,6 +54,12 @@ def at_most(loss, bits):
     return limit if loss > limit else loss
 
 
+@njit(**INLINED, fastmath={"reassoc"})
+def added(total, value):
+    """Return a sum that the compiler may take in another order, to vectorize a loop."""
+    return total + value
+
+
 @njit(**INLINED)
 def report(record, state, loss, total):
     """Report the loss of a step and the total weight of its samples, if this thread does that."""
