@@ -154,10 +154,9 @@ def _key(part: Traceable) -> Hashable | None:
     """Return a key of all that a part's formula depends on, or None if that is not known."""
     own = vars(part)
     kind: Any = type(part)
-    read = _read_by(kind)
-    if read is None or not own.keys().isdisjoint(kind.formula_names):
+    if not is_defined_here(kind) or not own.keys().isdisjoint(kind.formula_names):
         return None
-    methods, settings = read
+    methods, settings = _read_by(kind)
     # A training step by formulas asks for several keys: no generators, which take twice as long.
     key = kind, *[space.get(name) for space, name in methods], *[own.get(name) for name in settings]
     try:
@@ -168,14 +167,12 @@ def _key(part: Traceable) -> Hashable | None:
 
 
 @cache
-def _read_by(kind: type[Traceable]) -> tuple[list[tuple[Mapping[str, Any], str]], list[str]] | None:
-    """Return what the formulas of a class depend on, or None for a user's class.
+def _read_by(kind: type[Traceable]) -> tuple[list[tuple[Mapping[str, Any], str]], list[str]]:
+    """Return what the formulas of one of the library's classes depend on.
 
     First the methods, as the attributes of each class and a name: ``rule`` may call
     ``super().rule``. Then the arguments of its constructor that are not numbers of its formula.
     """
-    if not is_defined_here(kind):
-        return None
     base = next(each for each in kind.__mro__ if "formula_names" in vars(each))
     spaces: list[Mapping[str, Any]] = [
         vars(each) for each in kind.__mro__ if issubclass(each, base)
