@@ -29,8 +29,13 @@ class SigmoidActivation(ActivationLayer):
         return ops.sigmoid(self.slope * input)
 
     def derivative(self, input: Array) -> Array:
-        """Return λ s (1 - s), s being the activation; 1 - s is taken as σ(-λx), which is exact."""
-        return self.slope * ops.sigmoid(self.slope * input) * ops.sigmoid(-self.slope * input)
+        """Return λ s (1 - s), s being the activation, as λe / (1 + e)² with e = exp(-|λx|).
+
+        The difference 1 - s would lose digits where s is near to 1.
+        """
+        xp = array_namespace(input)
+        e = xp.exp(-xp.abs(self.slope * input))
+        return self.slope * e / ((1.0 + e) * (1.0 + e))
 
 
 class TanhActivation(ActivationLayer):
