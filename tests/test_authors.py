@@ -1,5 +1,8 @@
 """What authors of parts are told, and what they need not do."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -101,6 +104,30 @@ def test_a_constructor_that_does_not_call_that_of_its_base_is_named(given):
 
     with pytest.raises(TypeError, match=r"Bare has no learning rate: its __init__ must call super"):
         network(optimizer=Bare if given == "class" else Bare())
+
+
+@pytest.mark.parametrize("steps", ["formulas", "auto"])
+def test_a_number_is_no_result_of_a_formula(steps):
+    class Constant(ElementwiseLoss):
+        def element_loss(self, y_true, y_pred):
+            return 1.0
+
+    with pytest.raises(TypeError, match=r"Constant.element_loss returned 1.0: expected an array"):
+        network(loss=Constant(), steps=steps).fit((X, Y))
+
+
+@pytest.mark.parametrize("steps", ["formulas", "auto"])
+def test_classes_of_users_do_not_live_longer_than_their_objects(steps):
+    class Own(SigmoidActivation):
+        pass
+
+    NeuralNetwork(epochs=1, steps=steps).add(DenseLayer(2, (3,))).add(Own()).add(DenseLayer(1)).fit(
+        (X, Y)
+    )
+    alive = weakref.ref(Own)
+    del Own
+    gc.collect()
+    assert alive() is None
 
 
 def test_a_formula_that_returns_nothing_is_named():

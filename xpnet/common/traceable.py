@@ -89,9 +89,13 @@ def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
     ------
     TypeError, ValueError
         The result is not an array of their shape, but e.g. a mean.
+    UntraceableError
+        The result for symbols is none.
     """
     result = function(*arrays)
     if isinstance(arrays[0], Expression):
+        if not isinstance(result, Expression):
+            raise UntraceableError(f"the result {shown(result)}, which is no array")
         return result
     shape = arrays[-1].shape
     if type(result) is not type(arrays[0]) and not is_array(result):

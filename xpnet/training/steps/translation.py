@@ -12,7 +12,7 @@ from ...activations import ActivationLayer, LinearActivation, LogSoftmaxActivati
 from ...backends import Array, array_namespace, ops
 from ...backends.formula import Formula, Listing, UntraceableError
 from ...common.overrides import has_methods_of, is_defined_here, replaced, replaced_of
-from ...common.traceable import Outputs, Traceable, formula_of, listing_of, named
+from ...common.traceable import Outputs, Traceable, formula_of, listing_of, named, values_of
 from ...layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
 from ...losses import ClassLoss, ElementwiseLoss, LossFunction, MeanLoss, NegativeLogLikelihood
 from ...model import Model
@@ -124,13 +124,13 @@ def _check_formula(base: type, part: object, own: frozenset[str]) -> None:
 
 
 def _of_activation(part: ActivationLayer, x: Any, a: Any) -> tuple[Any, ...]:
-    value, slope = part.activation_function(x), part.derivative(x)
+    value, slope = values_of(part.activation_function, x), part.derivative(x)
     of_output = part.derivative_of_output
     return (value, slope) if of_output is None else (value, slope, of_output(a))
 
 
 def _of_loss(part: ElementwiseLoss, y: Any, p: Any) -> tuple[Any, ...]:
-    return part.element_loss(y, p), part.element_derivative(y, p)
+    return values_of(part.element_loss, y, p), part.element_derivative(y, p)
 
 
 def _of_penalty(part: ElementwisePenalty, w: Any) -> tuple[Any, ...]:
