@@ -22,8 +22,8 @@ from .formula.python import assignments
 from .formula.running import run
 from .formula.tracing import Formula
 
-BLOCK = 65_536
-"""Numbers in a block: five float32 arrays of this size take little more than 1 MiB of cache."""
+BLOCK = 131_072
+"""Numbers in a block: five float32 arrays of this size take 2.6 MB of cache."""
 
 KEPT = ("sign",)
 """Operations that need not be written out in simpler ones, because NumPy has a function."""

@@ -106,7 +106,9 @@ def update(optimizer: Optimizer, plain: Callable[..., Any]) -> Operation:
     """Return the row of an optimizer's rule, at update 10."""
     names = optimizer.state_names
 
-    def definition(w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> tuple[np.ndarray, ...]:
+    def definition(
+        w: np.ndarray, g: np.ndarray, *state: np.ndarray, out: np.ndarray | None = None
+    ) -> tuple[np.ndarray, ...]:
         return optimizer.rule(w, g, *state, rate=RATE, t=10.0)
 
     def formula(
