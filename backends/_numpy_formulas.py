@@ -46,16 +46,14 @@ def compute_formula(
         overwrites = (None,) * len(outs)
     program = _program(formula, overwrites)
     whole, arrays, fixed = first.size, [first, *others, *outs], program.fixed(numbers)
-    if whole <= BLOCK:
+    if whole <= BLOCK or not all(array.flags.c_contiguous for array in arrays):
+        # Arrays that are not contiguous cannot be flattened without a copy.
         program.block(*arrays, *program.scratch(first.dtype, first.shape), *fixed)
-    elif all(array.flags.c_contiguous for array in arrays):
+    else:
         arrays = [array.reshape(-1) for array in arrays]
         for start in range(0, whole, BLOCK):
             pieces = [array[start : start + BLOCK] for array in arrays]
             program.block(*pieces, *program.scratch(first.dtype, pieces[0].shape), *fixed)
-    else:
-        # These arrays cannot be flattened without a copy.
-        program.block(*arrays, *program.scratch(first.dtype, first.shape), *fixed)
     return tuple(outs)
 
 

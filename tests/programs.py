@@ -187,6 +187,13 @@ drawn = st.builds(
     st.lists(_number, max_size=2).map(tuple),
 )
 
+
+def random_program(rng, n_inputs=2, n_outputs=1):
+    """Return a program of nine steps, without Hypothesis: many are compiled together."""
+    steps = [(int(rng.integers(len(KINDS))), *map(int, rng.integers(7, size=3))) for _ in range(9)]
+    return Drawn(n_inputs, tuple(steps), n_outputs, (0.5, -1.5))
+
+
 SPECIAL = (
     0.0, -0.0, 1.0, -1.0, 0.5, 6.0, -6.0, float("nan"), float("inf"), -float("inf"),
     5e-324, -1e-310, 1e-40, 1e-30, -1e-30, 1e30, -1e30, 88.8, -88.8, 710.0, -746.0,

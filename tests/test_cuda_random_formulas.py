@@ -12,7 +12,7 @@ from xpnet.backends import _numpy_formulas as on_numpy
 from xpnet.backends.cuda import formulas
 from xpnet.backends.formula import listing
 
-from .programs import KINDS, Drawn
+from .programs import random_program
 from .test_formula_random import assert_values, slopes, traced, trouble
 
 pytestmark = [
@@ -22,9 +22,8 @@ pytestmark = [
 SHAPE = (257,)
 
 
-def random_program(rng):
-    steps = [(int(rng.integers(len(KINDS))), *map(int, rng.integers(7, size=3))) for _ in range(9)]
-    return Drawn(int(rng.integers(1, 4)), tuple(steps), int(rng.integers(1, 4)), (0.5, -1.5))
+def any_program(rng):
+    return random_program(rng, int(rng.integers(1, 4)), int(rng.integers(1, 4)))
 
 
 def compiled(made, real):
@@ -48,7 +47,7 @@ def compiled(made, real):
 @pytest.mark.parametrize("seed", range(3))
 def test_values(real, seed):
     rng = np.random.default_rng(seed)
-    programs = [random_program(rng) for _ in range(60)]
+    programs = [any_program(rng) for _ in range(60)]
     run, count = compiled([traced(each, real) for each in programs], real), Counter()
     for k, program in enumerate(programs):
         inputs = [rng.uniform(-3, 3, SHAPE).astype(real) for _ in program.names]
@@ -59,7 +58,7 @@ def test_values(real, seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_derivatives(seed):
     rng = np.random.default_rng(100 + seed)
-    programs = [random_program(rng) for _ in range(60)]
+    programs = [any_program(rng) for _ in range(60)]
     made = [slopes(each, by=k % each.n_inputs)[1] for k, each in enumerate(programs)]
     run, compared = compiled(made, "float64"), 0
     for k, program in enumerate(programs):

@@ -24,7 +24,7 @@ from xpnet.common import traceable
 from xpnet.training.steps import translation
 
 from . import formula_kernels as on_numba
-from .programs import KINDS, Drawn, with_special
+from .programs import random_program, with_special
 from .test_formula import EVERY, NUMBERS, numbers_alone
 from .test_formula_random import Part, assert_values
 
@@ -130,11 +130,6 @@ def test_the_maximum_and_the_minimum_with_nan_are_nan():
 
 
 # ---- random formulas, many in one kernel
-
-
-def random_program(rng):
-    steps = [(int(rng.integers(len(KINDS))), *map(int, rng.integers(7, size=3))) for _ in range(9)]
-    return Drawn(2, tuple(steps), 1, (0.5, -1.5))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
