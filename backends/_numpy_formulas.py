@@ -59,7 +59,7 @@ def compute_formula(
 
 def _are_like(first: Array, others: Sequence[Array]) -> bool:
     dtype, shape = first.dtype, first.shape
-    # A list, because a training step calls this often and generators take twice as long.
+    # Not a generator, which takes twice as long: each training step calls this often.
     return all([each.dtype == dtype and each.shape == shape for each in others])
 
 
@@ -97,7 +97,7 @@ class _Program(NamedTuple):
     def scratch(self, dtype: np.dtype, shape: tuple[int, ...]) -> list[Array]:
         """Return the scratch arrays for a block, those of numbers and then those of truth values.
 
-        They are views of memory that this thread keeps, unless they are larger than a block.
+        Up to a block, they are views of this thread's memory, which the next call overwrites.
         """
         key = dtype, shape, self.n_scratch, self.n_bools
         kept: list[Array] | None = _held.views.get(key)

@@ -157,11 +157,11 @@ def standardize(
 def _split(
     mean: bytes, scale: bytes, wide: np.dtype, dtype: np.dtype
 ) -> tuple[list[Array], Array] | None:
-    """Return :func:`ops.split_moments` of arrays given by their bytes: what to subtract, the scale.
+    """Return the arrays to subtract and the scale, from the bytes of the mean and the scale.
 
-    Nothing is subtracted where it is all 0, as for pixels from 0 to 255. The result is cached,
-    since computing it takes longer than a small batch. The bytes are the key, so that changed
-    arrays are noticed.
+    They are those of :func:`ops.split_moments`; an array to subtract that is all 0 is left out, as
+    for pixels from 0 to 255. The result is cached, since computing it takes longer than a small
+    batch. The bytes are the key, so that changed arrays are noticed.
     """
     moments = ops.split_moments(np.frombuffer(mean, wide), np.frombuffer(scale, wide), dtype)
     if moments is None:

@@ -74,7 +74,7 @@ CASES: dict[str, Callable[[str], Any]] = {
         (PRODUCTS[:, 0] > 0).astype(np.float32),
     ),
 }
-"""Networks that together have all of the first activations, losses and optimizers."""
+"""Networks whose activations, losses and optimizers both versions have."""
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def at_most(loss, bits):
 
 @njit(**INLINED, fastmath={"reassoc"})
 def added(total, value):
-    """Return a sum that the compiler may take in another order, to vectorize a loop."""
+    """Return ``total + value``; the compiler may reorder such additions to vectorize a loop."""
     return total + value
 
 

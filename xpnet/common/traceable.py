@@ -90,12 +90,12 @@ def values_of(function: Callable[..., Array], *arrays: Array) -> Array:
     TypeError, ValueError
         The result is not an array of their shape, but e.g. a mean.
     UntraceableError
-        The result for symbols is none.
+        The result for symbols is no expression of them, but e.g. a number.
     """
     result = function(*arrays)
     if isinstance(arrays[0], Expression):
         if not isinstance(result, Expression):
-            raise UntraceableError(f"the result {shown(result)}, which is no array")
+            raise UntraceableError(f"the result {shown(result)}, which is not an array")
         return result
     shape = arrays[-1].shape
     if type(result) is not type(arrays[0]) and not is_array(result):
@@ -161,7 +161,7 @@ def _key(part: Traceable) -> Hashable | None:
     if not is_defined_here(kind) or not own.keys().isdisjoint(kind.formula_names):
         return None
     methods, settings = _read_by(kind)
-    # A training step by formulas asks for several keys: no generators, which take twice as long.
+    # Lists, not generators, which take twice as long: a step by formulas asks for several keys.
     key = kind, *[space.get(name) for space, name in methods], *[own.get(name) for name in settings]
     try:
         hash(key)
@@ -174,8 +174,9 @@ def _key(part: Traceable) -> Hashable | None:
 def _read_by(kind: type[Traceable]) -> tuple[list[tuple[Mapping[str, Any], str]], list[str]]:
     """Return what the formulas of one of the library's classes depend on.
 
-    First the methods, as the attributes of each class and a name: ``rule`` may call
-    ``super().rule``. Then the arguments of its constructor that are not numbers of its formula.
+    First the methods, each as the ``vars`` of a class and a name; base classes are among them,
+    since ``rule`` may call ``super().rule``. Then the constructor's arguments that are not numbers
+    of the formula.
     """
     base = next(each for each in kind.__mro__ if "formula_names" in vars(each))
     spaces: list[Mapping[str, Any]] = [
