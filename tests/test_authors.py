@@ -12,6 +12,7 @@ from xpnet import (
     ActivationLayer,
     DenseLayer,
     ElementwiseLoss,
+    ElementwisePenalty,
     Layer,
     NeuralNetwork,
     Optimizer,
@@ -114,6 +115,30 @@ def test_a_number_is_no_result_of_a_formula(steps):
 
     with pytest.raises(TypeError, match=r"Constant.element_loss returned 1.0: expected an array"):
         network(loss=Constant(), steps=steps).fit((X, Y))
+
+
+@pytest.mark.parametrize("steps", ["formulas", "auto"])
+@pytest.mark.parametrize("result", [lambda w: 0.0, lambda w: w.mean()])
+def test_new_weights_are_no_number(steps, result):
+    class Same(Optimizer):
+        def rule(self, w, g, *, rate, t):
+            return result(w)
+
+    with pytest.raises(
+        TypeError, match=r"the rule of Same returned .* as new w: expected an array"
+    ):
+        network(optimizer=Same(), steps=steps).fit((X, Y))
+
+
+@pytest.mark.parametrize("steps", ["formulas", "auto"])
+@pytest.mark.parametrize("result", [0.01, None])
+def test_a_number_is_no_penalty_on_each_weight(steps, result):
+    class Flat(ElementwisePenalty):
+        def element_penalty(self, w):
+            return result
+
+    with pytest.raises(TypeError, match=r"Flat.element_penalty returned .*: expected an array"):
+        network(regularizer=Flat(), steps=steps).fit((X, Y))
 
 
 @pytest.mark.parametrize("steps", ["formulas", "auto"])

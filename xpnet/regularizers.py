@@ -95,7 +95,7 @@ class ElementwisePenalty(Traceable, Regularizer):
 
     def penalty(self, w: Array) -> Array:
         """Return the sum of the penalties."""
-        return array_namespace(w).sum(self.element_penalty(w))
+        return array_namespace(w).sum(values_of(self.element_penalty, w))
 
     def derivative(self, w: Array) -> Array:
         """Return the derivative of the penalty on each weight; by default derived from it.

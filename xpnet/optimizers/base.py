@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ..backends import Array, array_namespace, is_array
 from ..backends._errors import shown
+from ..backends.formula import Expression, UntraceableError
 from ..common.checks import check_non_negative, check_positive
 from ..common.overrides import is_defined_here
 from ..common.readable import Readable
@@ -204,6 +205,8 @@ def ruled(
             f"the rule of {type(optimizer).__name__} returned {len(found)} arrays: expected the "
             f"new weights and {len(state)} for state_names={optimizer.state_names!r}"
         )
+    if isinstance(w, Expression) and not isinstance(found[0], Expression):
+        raise UntraceableError(f"the new weights {shown(found[0])}, which are not an array")
     return found
 
 
@@ -219,7 +222,7 @@ def _takes(function: Callable[..., Any], *arrays: Array, **numbers: float) -> bo
 def _as_weights(optimizer: Optimizer, name: str, result: Any, like: Array) -> Array:
     """Return a result of the rule as an array of the weights' shape and type.
 
-    It may be a number, for all weights alike, as in compiled steps.
+    A state may be a number, for all weights alike, as in compiled steps.
 
     Raises
     ------
@@ -227,7 +230,7 @@ def _as_weights(optimizer: Optimizer, name: str, result: Any, like: Array) -> Ar
         It is neither, or has another shape.
     """
     xp = array_namespace(like)
-    if isinstance(result, Real):
+    if name != "w" and isinstance(result, Real):
         return xp.full_like(like, float(result))
     if not is_array(result):
         raise TypeError(

@@ -134,7 +134,7 @@ def _of_loss(part: ElementwiseLoss, y: Any, p: Any) -> tuple[Any, ...]:
 
 
 def _of_penalty(part: ElementwisePenalty, w: Any) -> tuple[Any, ...]:
-    return part.element_penalty(w), part.derivative(w)
+    return values_of(part.element_penalty, w), part.derivative(w)
 
 
 def traced(
