@@ -9,6 +9,8 @@ import pytest
 import xpnet
 from tests.own_parts import Swish
 from xpnet import (
+    L1,
+    L2,
     ActivationLayer,
     DenseLayer,
     ElementwiseLoss,
@@ -125,9 +127,22 @@ def test_new_weights_are_no_number(steps, result):
             return result(w)
 
     with pytest.raises(
-        TypeError, match=r"the rule of Same returned .* as new w: expected an array"
+        (TypeError, ValueError), match=r"the rule of Same returned .* as new w: exp"
     ):
         network(optimizer=Same(), steps=steps).fit((X, Y))
+
+
+@pytest.mark.parametrize(("kind", "other"), [(L1, "l2"), (L2, "l1")])
+def test_a_penalty_has_no_factor_that_its_formula_leaves_out(kind, other):
+    with pytest.raises(ValueError, match=f"{other}=0.7 for a penalty without it: expected an L1L2"):
+        setattr(kind(0.1), other, 0.7)
+
+
+def test_a_patched_activation_must_return_an_array_of_the_batchs_shape():
+    layer = TanhActivation()
+    layer.activation_function = lambda x: x.mean(axis=0)
+    with pytest.raises(ValueError, match="without a sum or a mean"):
+        layer.forward_propagation(X, training=True)
 
 
 @pytest.mark.parametrize("steps", ["formulas", "auto"])

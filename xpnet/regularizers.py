@@ -11,9 +11,10 @@ A new one that is a sum over weights is a subclass of :class:`ElementwisePenalty
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from .backends import Array, array_namespace
+from .backends._errors import shown
 from .common.checks import check_flag, check_non_negative, find
 from .common.overrides import remember
 from .common.readable import Readable
@@ -150,6 +151,14 @@ class L1L2(ElementwisePenalty):
         return self.l1 * array_namespace(w).sign(w) + (2.0 * self.l2) * w
 
 
+def _absent(name: str, value: Any) -> float:
+    if value != 0.0:
+        raise ValueError(
+            f"{name}={shown(value)} for a penalty without it: expected an L1L2(l1, l2)"
+        )
+    return 0.0
+
+
 class L1(L1L2):
     r"""The lasso, :math:`\lambda \sum |w|`: many weights become 0. Tibshirani 1996.
 
@@ -159,6 +168,8 @@ class L1(L1L2):
     per_sample : bool, default False
         See :class:`L1L2`.
     """
+
+    _checks: ClassVar = {"l2": _absent}
 
     def __init__(self, factor: float = 0.01, per_sample: bool = False) -> None:
         self.factor = check_non_negative("factor", factor)
@@ -182,6 +193,8 @@ class L2(L1L2):
     per_sample : bool, default False
         See :class:`L1L2`.
     """
+
+    _checks: ClassVar = {"l1": _absent}
 
     def __init__(self, factor: float = 0.01, per_sample: bool = False) -> None:
         self.factor = check_non_negative("factor", factor)

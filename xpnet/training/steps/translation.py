@@ -70,7 +70,7 @@ _OF_ACTIVATION = frozenset([
     "_checks", "activation_function", "derivative", "derivative_of_output", "numbers",
     "output_kind",
 ])  # fmt: skip
-_OF_PENALTY = frozenset(["derivative", "element_penalty", "numbers", "per_sample"])
+_OF_PENALTY = frozenset(["_checks", "derivative", "element_penalty", "numbers", "per_sample"])
 _OF_OPTIMIZER = frozenset(["_checks", "numbers", "rule", "square_names", "state_names"])
 
 
