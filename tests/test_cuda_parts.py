@@ -92,7 +92,7 @@ def unusual(dtype):
 
 def assert_near(got, wanted, dtype):
     # Of sums in which numbers of about 10 cancel, the GPU rounds one term less.
-    rtol, atol = (2e-5, 1e-5) if dtype == "float32" else (1e-11, 1e-13)
+    rtol, atol = (2e-5, 1e-5) if dtype == "float32" else (1e-10, 1e-13)
     np.testing.assert_allclose(got, wanted, rtol=rtol, atol=atol)
 
 
@@ -102,10 +102,11 @@ def test_activations_at_unusual_numbers(part, dtype, cuda):
     _, program, _ = listings_of_activation(part, dtype)
     machine, x = machine_of(cuda, dtype), unusual(dtype)
     z, d = machine.zeros(x.shape), machine.zeros(x.shape)
-    machine.write(z, x)
     numbers = {name: getattr(part, name) for name in program.numbers}
     given = z, None, d, 1, x.size, *formulas.fixed(program, numbers)
-    machine.run([machine.kernel(formulas.activation(program), (2, 1), 64, *given)])
+    with machine.ordered_with_current_stream():  # on which the arrays were made
+        machine.write(z, x)
+        machine.run([machine.kernel(formulas.activation(program), (2, 1), 64, *given)])
     with np.errstate(all="ignore"):
         wanted = part.activation_function(x), part.derivative(x)
     for found, expected in zip((z, d), wanted, strict=True):
@@ -128,7 +129,12 @@ def test_rules_at_unusual_numbers(part, dtype, cuda):
     import cupy
 
     rng, formula = np.random.default_rng(1), rule_of(part, dtype)
-    host = [rng.choice(unusual(dtype), 3000) for _ in formula.inputs]
+    values = unusual(dtype)
+    if getattr(part, "centered", False):
+        # s - m² is NaN where both overflow, but not where m * m is not rounded before it is
+        # subtracted.
+        values = values[abs(values) < 1e18]
+    host = [rng.choice(values, 3000) for _ in formula.inputs]
     with np.errstate(all="ignore"):
         wanted = part.rule(*host, rate=0.1, t=7.0)
     arrays = [cupy.asarray(each) for each in host]

@@ -107,10 +107,11 @@ def weights(net):
     return to_host(net.parameters.copy())
 
 
-def assert_same(net, expected):
-    """Assert that two networks have learned the same, bit for bit."""
-    np.testing.assert_array_equal(weights(net), weights(expected))
-    assert net.history["loss"] == expected.history["loss"]
+def assert_same(net, expected, tolerance=0.0):
+    """Assert that two networks have learned the same; bit for bit, if no tolerance is given."""
+    np.testing.assert_allclose(weights(net), weights(expected), rtol=tolerance, atol=tolerance)
+    losses = expected.history["loss"]
+    assert net.history["loss"] == pytest.approx(losses, rel=tolerance, abs=tolerance)
     assert net.history["learning_rate"] == expected.history["learning_rate"]
     assert net.optimizer.n_updates == expected.optimizer.n_updates
     # A metric is summed in other portions.
@@ -134,6 +135,14 @@ class Closed:
 
 
 # ---- the same training
+
+
+def rounding(kind):
+    """Return how far trainings on sparse rows may be apart.
+
+    The formulas' products of sparse rows on CUDA are cuSPARSE's, which adds in no fixed order.
+    """
+    return 1e-5 if kind == {"steps": "formulas", "device": "cuda"} else 0.0
 
 
 def sparse(X):
@@ -164,7 +173,7 @@ def test_the_same_as_on_the_joined_data(data, kind):
 def test_sparse_batches(kind, made):
     net = network(**kind).fit(batches=parts(sparse(X), Y))
     n_made = len(made)
-    assert_same(net, network(**kind).fit((sparse(X), Y)))
+    assert_same(net, network(**kind).fit((sparse(X), Y)), rounding(kind))
     assert n_made == 1
 
 
@@ -175,7 +184,7 @@ def test_sparse_batches_that_fill_up(kind, made):
     net = network(**kind).fit(batches=parts(S, Y))
     n_made = len(made)
     assert 1 < n_made < 8
-    assert_same(net, network(**kind).fit((S, Y)))
+    assert_same(net, network(**kind).fit((S, Y)), rounding(kind))
 
 
 def test_sparse_batches_that_are_made_dense():

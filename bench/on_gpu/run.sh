@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A first run on a GPU. Its parts have limits of 430 seconds together; on an H200
+# A first run on a GPU. Its parts have limits of 500 seconds together; on an H200
 # it took 290. It needs no network.
 #
 #   OUT=results bash bench/on_gpu/run.sh
@@ -100,8 +100,8 @@ part smoke 60 python3 -m bench.on_gpu.smoke "$OUT/smoke.jsonl"
 part steps 60 python3 -m bench.on_gpu.steps "$OUT/steps.jsonl"
 # A GPU that is not found is a failure here, not a reason to skip. Warnings are not errors: other
 # libraries' imports may warn.
-part tests 80 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -v -n 8 --timeout=60 \
-    --session-timeout=70 -p no:cacheprovider -p no:benchmark -o filterwarnings=default \
+part tests 150 env XPNET_REQUIRE_CUDA=1 python3 -m pytest -m cuda -v -n 12 --timeout=60 \
+    --session-timeout=140 -p no:cacheprovider -p no:benchmark -o filterwarnings=default \
     --tb=short --durations=8 --junitxml="$OUT/junit.xml" tests
 part peers 210 python3 -m bench.peers --device cuda --no-costs --cases mnist \
     --peers xpnet,torch,torch-fused,torch-graph,jax-scan --sizes 784,89,10 784,1000,100,10 \

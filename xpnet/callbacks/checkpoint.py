@@ -99,7 +99,8 @@ class Checkpoint(Recorder):
 
     The process may be killed at any time. A resumed training has the same results, bit for bit, as
     one without an interruption: weights, optimizer, history (except the seconds), the states of
-    callbacks, and predictions. Run the same script again:
+    callbacks, and predictions. (Sparse rows trained by formulas on CUDA are an exception: cuSPARSE
+    adds in no fixed order.) Run the same script again:
 
     ``net.fit(data, epochs=100, callbacks=[Checkpoint("run"), EarlyStopping()], resume="run")``
 
