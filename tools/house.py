@@ -82,6 +82,7 @@ FLOORS = {
         "forms",
     ],
     "xpnet.training": [
+        "predictor",
         "prediction planning",
         "fitting",
         "trainer mini_batches",

@@ -16,17 +16,17 @@ from .model_files.checkpoints import Resumption
 from .optimizers import SGD, Optimizer
 from .regularizers import Regularizer
 from .schedules import Schedule
-from .training import fitting, planning, prediction
+from .training import fitting, planning
 from .training.callback import Callback, check_callbacks
 from .training.full_batch import DEFAULT_BATCH_SIZE
 from .training.memory import MemoryPlan
 from .training.mini_batches import mini_batches
+from .training.predictor import Predictor
 from .training.settings import MetricFunction
 from .training.steps.choice import Explanation
-from .training.trainable import TrainableModel
 
 
-class NeuralNetwork(TrainableModel):
+class NeuralNetwork(Predictor):
     """A feed-forward neural network.
 
     Parameters
@@ -243,53 +243,6 @@ class NeuralNetwork(TrainableModel):
         data = fitting.data_of(dataset, batches, steps_per_epoch)
         fitting.fit(self, data, validation, epochs, again, called, every, resume=resumed)
         return self
-
-    def predict(self, dataset: Dataset | Any) -> Array:
-        """Return the outputs; during a ``fit`` in another thread, with its weights at some moment.
-
-        Parameters
-        ----------
-        dataset : Dataset or array-like of shape (n, n_features)
-
-        Returns
-        -------
-        array of shape (n, n_outputs)
-            In the library and on the device of the input; NumPy for lists, tables and sparse rows.
-            With a ``target_unit``, float64; and NumPy if the device has no float64.
-
-        Raises
-        ------
-        NotFittedError
-            The network has not been trained.
-        ValueError, RuntimeError
-            The features differ from those of the training, or ``fit`` runs on another device.
-        """
-        return prediction.predict(self, dataset)
-
-    def score(
-        self,
-        dataset: Dataset | tuple[Any, ...],
-        metric: str | Metric | type[Metric] | MetricFunction | None = None,
-    ) -> float:
-        """Return the network's metric, or another, on a data set.
-
-        The output of :meth:`predict` is compared with the targets in float64, on the host if the
-        device has no float64.
-
-        Parameters
-        ----------
-        dataset : Dataset, (X, y) or (X, y, sample_weight)
-        metric : str, Metric, subclass or function, optional
-            By default the network's metric.
-
-        Raises
-        ------
-        NotFittedError
-            The network has not been trained.
-        ValueError
-            There is no metric, or the data do not fit.
-        """
-        return prediction.score(self, dataset, metric)
 
     def get_mini_batches(
         self, X: Array, y: Array | None = None, shuffle: bool = True
