@@ -118,12 +118,12 @@ def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection
 
 
 def _report(layer: Any, output: np.ndarray) -> LayerReport:
-    is_zero = output.reshape(len(output), -1) == 0
+    is_zero, names = output.reshape(len(output), -1) == 0, layer.parameter_names
     lengths = [
         np.sqrt(sum(float(np.sum(to_host(each).astype(float) ** 2)) for each in arrays))
         for arrays in (
-            [getattr(layer, name) for name in layer.parameter_names],
-            [getattr(layer, f"{name}_gradient") for name in layer.parameter_names],
+            [getattr(layer, name) for name in names],
+            [getattr(layer, f"{name}_gradient") for name in names if layer.trainable],
         )
     ]
     return LayerReport(

@@ -22,7 +22,9 @@ class Penalties:
         self._terms: list[tuple[Layer, str, Regularizer]] = []
 
     def append(self, layer: Layer) -> None:
-        """Add the penalties on one more layer's parameters."""
+        """Add the penalties on one more layer's parameters, unless it is frozen."""
+        if not layer.trainable:
+            return
         own = layer.regularizers()
         for name in layer.parameter_names:
             of_network = self.regularizer if name in layer.weight_names else None

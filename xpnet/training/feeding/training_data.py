@@ -219,11 +219,11 @@ def _summaries(
 
 def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:
     """Refuse a batch size from which a layer cannot learn; warn if some samples teach nothing."""
-    if not any(layer.parameter_names for layer in layers):
-        warn(
-            "no layer of the network has parameters: fit computes the loss but trains nothing. "
-            "Add a layer that has some, e.g. a DenseLayer"
-        )
+    if not any(layer.parameter_names and layer.trainable for layer in layers):
+        what, advice = "has parameters", "Add a layer that has some, e.g. a DenseLayer"
+        if any(layer.parameter_names for layer in layers):
+            what, advice = "is trainable", "Set trainable = True on a layer"
+        warn(f"no layer of the network {what}: fit computes the loss but trains nothing. {advice}")
     size, last = plan.batch_size, plan.n_samples % plan.batch_size
     for layer in layers:
         name, least = layer.layer_name(), layer.least_samples
