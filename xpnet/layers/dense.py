@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_count, check_flag, check_positive, check_shape
 from ..common.overrides import has_methods_of, remember
-from ..initializers import InitializerFunction, find_initializer
+from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
 from .checks import check_batch
@@ -77,7 +77,8 @@ class DenseLayer(Layer):
         self.regularizer = find_regularizer(regularizer)
         self.bias_regularizer = find_regularizer(bias_regularizer)
         self.max_norm = None if max_norm is None else check_positive("max_norm", max_norm)
-        if not self.use_bias and not (bias_regularizer is None and bias_initializer == "zeros"):
+        given = self.bias_regularizer is not None or type(self.bias_initializer) is not Zeros
+        if given and not self.use_bias:
             raise ValueError(
                 "use_bias=False together with bias_initializer or bias_regularizer: leave them out"
             )

@@ -221,9 +221,11 @@ class Model(Versioned):
 
     def _append(self, layer: Layer) -> None:
         """Connect a layer to the last one, and update everything that depends on the layers."""
+        learned = _learned(layer)
         if self.layers:
             shape = self.layers[-1].output_shape()
-            if layer._input_shape not in (None, shape):
+            is_free = vars(layer).get("_ready", False) and not learned  # e.g. a copied activation
+            if layer._input_shape not in (None, shape) and not is_free:
                 raise ValueError(
                     f"{layer.layer_name()} has input_shape={layer.input_shape()}, but the layer "
                     f"before it has outputs of shape {shape}: leave input_shape out"
@@ -236,7 +238,6 @@ class Model(Versioned):
                 f"the parameter_names of this {layer.layer_name()} were changed: to freeze it, set "
                 "its trainable to False instead"
             )
-        learned = _learned(layer)
         self._initialize(layer, len(self.layers))
         for name, array in learned.items():
             setattr(layer, name, self._fitting(layer, name, array))

@@ -128,8 +128,7 @@ class Parameters:
         self.renew_penalties(self.penalties.regularizer)
         for layer in self.layers:
             if not layer.trainable:
-                stale = {f"{name}_gradient" for name in layer.parameter_names} & vars(layer).keys()
-                vars(layer).update(dict.fromkeys(stale))
+                vars(layer).update({f"{name}_gradient": None for name in layer.parameter_names})
         if self._backend is not None:
             self._attach(self._backend)
 

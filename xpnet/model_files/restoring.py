@@ -17,6 +17,9 @@ from .writing import Writer
 FREE = ("epochs", "memory_limit", "progress", "steps", "verbose")
 """Settings of a network that may change when a training is resumed."""
 
+_OF_TRAINING = frozenset(["trainable", "learning_rate_factor"])
+"""Attributes of layers that a checkpoint leaves out if they are those of the class."""
+
 _PARTS = ("loss", "regularizer", "metric", "optimizer", "new_optimizer")
 """The parts of a network besides layers."""
 
@@ -128,6 +131,8 @@ class Restorer(PartLoader):
                     if key in vars(made):
                         setattr(layer, key, vars(made)[key])
             net._initialize(layer, index)
+            for key in _OF_TRAINING & vars(layer).keys() - each["attributes"].keys():
+                del vars(layer)[key]  # back to the class's: a callback may set it between epochs
             self._set_state(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
         for name in ("loss", "regularizer", "metric"):
