@@ -12,6 +12,7 @@ from xpnet import (
     DenseLayer,
     FocalLoss,
     GammaLoss,
+    GaussianNLL,
     HingeLoss,
     HuberLoss,
     KLDivergence,
@@ -103,6 +104,23 @@ def distributions(n, rng):
     return y / y.sum(axis=1, keepdims=True), p
 
 
+def values_and_normals(n, rng):
+    """Two targets, and two means and two log-variances."""
+    return rng.standard_normal((n, 2)), rng.standard_normal((n, 4))
+
+
+def _normal(y, p):
+    v = np.exp(p[:, 2:]) + 1e-6
+    return (np.log(2 * np.pi * v) / 2 + (y - p[:, :2]) ** 2 / (2 * v)).mean(axis=1)
+
+
+POSITIVE = np.array([0.5, 1.0, 2.0, 7.0])
+
+
+def _weighted_binary(y, p, w):
+    return -(w * y * np.log(p) + (1 - y) * np.log(1 - p)).mean(axis=1)
+
+
 def _pinball(y, p, tau):
     return np.where(y > p, tau * (y - p), (1 - tau) * (p - y)).mean(axis=1)
 
@@ -135,6 +153,17 @@ CASES = {
         bits_and_logits,
         lambda y, z: _binary(y, 1 / (1 + np.exp(-z))),
     ),
+    "BinaryCrossEntropy, positive weight": (
+        BinaryCrossEntropy(positive_weight=3.0),
+        probabilities,
+        lambda y, p: _weighted_binary(y, p, 3.0),
+    ),
+    "BinaryCrossEntropy, logits and positive weights": (
+        BinaryCrossEntropy(from_logits=True, positive_weight=POSITIVE),
+        bits_and_logits,
+        lambda y, z: _weighted_binary(y, 1 / (1 + np.exp(-z)), POSITIVE),
+    ),
+    "GaussianNLL": (GaussianNLL(), values_and_normals, _normal),
     "CategoricalCrossEntropy": (
         CategoricalCrossEntropy(),
         one_hot_and_distribution,

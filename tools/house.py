@@ -51,7 +51,7 @@ FLOORS = {
         "layers",
         "losses optimizers metrics initializers regularizers",
         "schedules",
-        "datasets",
+        "datasets intervals",
         "data",
         "common",
         "config",
@@ -83,6 +83,7 @@ FLOORS = {
     ],
     "xpnet.training": [
         "predictor",
+        "input_gradients",
         "prediction planning",
         "fitting",
         "trainer mini_batches",
@@ -138,7 +139,7 @@ FLOORS = {
     ],
     "xpnet.activations": ["function rectified rows sigmoidal smooth", "base"],
     "xpnet.losses": [
-        "binary classes deviances divergence focal function margin quantile regression",
+        "binary classes deviances divergence focal function gaussian margin quantile regression",
         "class_weighted",
         "base",
         "class_weights finite",

@@ -24,6 +24,7 @@ from .training.mini_batches import mini_batches
 from .training.predictor import Predictor
 from .training.settings import MetricFunction
 from .training.steps.choice import Explanation
+from .training.target_unit import Unit
 
 
 class NeuralNetwork(Predictor):
@@ -89,9 +90,10 @@ class NeuralNetwork(Predictor):
         they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
         :meth:`explain_steps`. A network with a method that a user has replaced is trained by its
         formulas. Compiled and captured steps leave no input, output or gradients on the layers.
-    target_unit : tuple of 2 floats, optional
+    target_unit : tuple of 2 floats or of 2 sequences, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
-        training data; one pair for all outputs. The network is then trained on
+        training data; or of each target, such as ``(y.mean(axis=0), y.std(axis=0))``. The network
+        is then trained on
         ``(y - mean) / scale``, computed in float64. Predictions, scores and the history's metric
         are in the unit of ``y``, in float64; the history's loss is not. Give it if the targets are
         very large, very small, or far from 0 in comparison with their spread.
@@ -152,7 +154,7 @@ class NeuralNetwork(Predictor):
         regularizer: str | Regularizer | None = None,
         precision: str = "float32",
         steps: str | None = None,
-        target_unit: tuple[float, float] | None = None,
+        target_unit: Unit | None = None,
     ) -> None:
         place = {"device": device, "backend": backend, "dtype": dtype}
         parts = {"loss": loss, "optimizer": optimizer, "regularizer": regularizer, "seed": seed}

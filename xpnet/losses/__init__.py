@@ -23,6 +23,7 @@ from .deviances import GammaLoss, PoissonLoss, TweedieLoss
 from .divergence import KLDivergence
 from .focal import BinaryFocalLoss, FocalLoss
 from .function import FunctionLoss
+from .gaussian import GaussianNLL
 from .margin import HingeLoss, SquaredHingeLoss
 from .quantile import QuantileLoss
 from .regression import HuberLoss, LogCoshLoss, MeanAbsoluteError, MeanSquaredError
@@ -38,6 +39,7 @@ __all__ = [
     "FocalLoss",
     "FunctionLoss",
     "GammaLoss",
+    "GaussianNLL",
     "HingeLoss",
     "HuberLoss",
     "KLDivergence",
@@ -62,6 +64,7 @@ LOSSES: dict[str, type[LossFunction]] = {
     "huber": HuberLoss,
     "log_cosh": LogCoshLoss,
     "quantile": QuantileLoss,
+    "gaussian_nll": GaussianNLL,
     "poisson": PoissonLoss,
     "gamma": GammaLoss,
     "tweedie": TweedieLoss,

@@ -20,7 +20,7 @@ from ..data.reading import is_wide
 from ..layers import Layer
 from ..losses import LossFunction
 from ..metrics import Metric
-from .target_unit import Unit, standardised
+from .target_unit import Unit, check_columns, check_metric_in_unit, standardised
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
@@ -195,8 +195,10 @@ def prepare_targets(
     ValueError
         Shape or values of ``y`` do not fit the loss, the metric or the number of outputs.
     """
-    host = to_host(y)
+    host, given, n_outputs = to_host(y), n_outputs, loss.n_targets(n_outputs)
     n, name = host.shape[0], type(loss).__name__
+    check_columns(unit, n_outputs)
+    check_metric_in_unit(metric, unit)
     column = host.ndim == 1 or host.shape[1:] == (1,)
     if loss.targets is None:  # a user's loss; (n,) would broadcast with (n, 1) to (n, n)
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
@@ -214,7 +216,7 @@ def prepare_targets(
     if host.shape != (n, n_outputs):
         hint = ": to make such rows from class indices, write one_hot(y)" if column else ""
         raise ValueError(
-            f"y has shape {tuple(y.shape)}, but the network has {n_outputs} outputs: {name} "
+            f"y has shape {tuple(y.shape)}, but the network has {given} outputs: {name} "
             f"expects shape ({n}, {n_outputs}){hint}"
         )
     _check_range(host, loss)

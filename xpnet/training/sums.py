@@ -75,7 +75,7 @@ class Sums:
     def add_outputs(self, *arguments: Array) -> None:
         """Add targets, outputs and weights for the metric only."""
         if self.metric is not None:
-            self.metric.add(*metric_arguments(self._loss_function, *arguments))
+            self.metric.add(*metric_arguments(self._loss_function, self.metric.metric, *arguments))
 
     def set_statistics(self, statistics: Array) -> None:
         """Replace the metric's statistics by those of all batches so far in this part."""
@@ -253,7 +253,13 @@ def loss_arguments(batch: Batch, output: Array) -> tuple[Array, ...]:
     return batch.y, output, batch.sample_weight
 
 
-def metric_arguments(loss: LossFunction, *arguments: Array) -> tuple[Array, ...]:
-    """Return the arguments for metrics, with weight 0 for samples that the loss ignores."""
+def metric_arguments(loss: LossFunction, metric: Any, *arguments: Array) -> tuple[Array, ...]:
+    """Return the arguments for a metric, with weight 0 for samples that the loss ignores.
+
+    A loss in the metric's place takes all outputs; a metric takes those that it can compare.
+    """
     weight = loss.metric_weight(*arguments)
-    return arguments[:2] if weight is None else (*arguments[:2], weight)
+    y, output = arguments[:2]
+    if not isinstance(metric, LossFunction):
+        output = loss.compared_outputs(output)
+    return (y, output) if weight is None else (y, output, weight)

@@ -13,6 +13,7 @@ from . import memory
 from .history import History
 from .memory import MemoryPlan
 from .settings import CHECKS, MetricFunction, metric_for, warn_of_same_name
+from .target_unit import Unit
 
 
 class TrainableModel(Model):
@@ -42,7 +43,7 @@ class TrainableModel(Model):
     memory_limit: int | None
     precision: str
     steps: str | None
-    target_unit: tuple[float, float] | None
+    target_unit: Unit | None
     orders: Orders
 
     _checks: ClassVar[dict[str, Check]] = CHECKS
