@@ -104,7 +104,9 @@ def test_a_softmax_and_many_rows():
     expected = differences(lambda X: net.predict(X)[:, 1], X)
     np.testing.assert_allclose(net.input_gradient(X, 1), expected, rtol=1e-5, atol=1e-9)
     each = net.input_gradient(X, y=labels)
-    pieces = [net.input_gradient(X[part], y=labels[part]) for part in (slice(700), slice(700, 3000))]
+    pieces = [
+        net.input_gradient(X[part], y=labels[part]) for part in (slice(700), slice(700, 3000))
+    ]
     whole = np.concatenate([pieces[0] * 700, pieces[1] * 2300]) / 3000
     np.testing.assert_allclose(each, whole, rtol=1e-9)
 
@@ -182,7 +184,7 @@ class Silent(Doubling):
 
 
 def with_layer(layer):
-    X, y = data()
+    X = data()[0]
     net = NeuralNetwork(epochs=1, seed=0, dtype="float64", steps="formulas")
     layer.set_input_shape((D,))
     net.add(layer).add(DenseLayer(1))
@@ -205,7 +207,7 @@ def test_a_layer_that_is_another_in_training_is_refused():
 
 def test_a_layer_without_a_derivative_is_refused():
     net, X = with_layer(Silent())
-    with pytest.raises(ValueError, match="Silent.backward_propagation returned None"):
+    with pytest.raises(ValueError, match=r"Silent.backward_propagation returned None"):
         net.input_gradient(X)
 
 
@@ -235,7 +237,7 @@ def test_bad_arguments_are_refused():
     with pytest.raises(NotFittedError, match="input_gradient before fit"):
         NeuralNetwork().add(DenseLayer(1, (D,))).input_gradient(X)
     for output in (None, 2, -1, "a", 0.5, True):
-        with pytest.raises(ValueError, match="expected the index of one of the network's 2 outputs"):
+        with pytest.raises(ValueError, match="expected the index of one of the network"):
             net.input_gradient(X, output)
     with pytest.raises(ValueError, match="output=0 is given together with y"):
         net.input_gradient(X, 0, y=y)

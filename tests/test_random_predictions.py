@@ -27,7 +27,9 @@ def data(n=50):
 
 
 def trained(n_outputs=1, rate=RATE, **settings):
-    net = NeuralNetwork(**{"epochs": 2, "seed": 3, "batch_size": 10, "optimizer": "adam"} | settings)
+    net = NeuralNetwork(
+        **{"epochs": 2, "seed": 3, "batch_size": 10, "optimizer": "adam"} | settings
+    )
     net.add(DenseLayer(8, (3,))).add(BatchNormalization()).add(ReLUActivation())
     return net.add(Dropout(rate)).add(DenseLayer(n_outputs)).fit(data())
 
@@ -95,7 +97,9 @@ def test_samples_are_in_the_unit_of_the_targets():
     unit = net.target_unit
     net.target_unit = None
     net.mark_fitted()
-    np.testing.assert_allclose(samples, net.predict(data()[0], samples=3) * scale + mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        samples, net.predict(data()[0], samples=3) * scale + mean, rtol=1e-5, atol=1e-6
+    )
     assert unit == (mean, scale)
 
 
@@ -146,9 +150,9 @@ def test_what_cannot_be_sampled_is_refused():
         with pytest.raises(ValueError, match="samples needs a layer that is random"):
             net.predict(X, samples=3)
     for samples in (0, -1, 2.5, "3", True):
-        with pytest.raises(ValueError, match="samples=.*expected a whole number, 1 or more"):
+        with pytest.raises(ValueError, match=r"samples=.*expected a whole number, 1 or more"):
             trained().predict(X, samples=samples)
-    with pytest.raises(ValueError, match="not finite|NaN|infinit"):
+    with pytest.raises(ValueError, match=r"not finite|NaN|infinit"):
         trained().predict(np.full((2, 3), np.nan), samples=2)
     net = NeuralNetwork(epochs=1).add(DenseLayer(1, (3,))).add(Louder()).fit(data())
     with pytest.raises(ValueError, match="Louder overrides forward_propagation"):

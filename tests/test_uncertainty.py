@@ -167,9 +167,9 @@ def test_why_steps_are_formulas_is_told():
 
 def test_wrong_outputs_targets_and_arguments_are_refused():
     X, y = data(20)
-    with pytest.raises(ValueError, match="a mean and a log-variance for each target.*3 outputs"):
+    with pytest.raises(ValueError, match=r"a mean and a log-variance for each target.*3 outputs"):
         network(GaussianNLL(), 3).fit((X, y))
-    with pytest.raises(ValueError, match="y has shape .* network has 4 outputs.*expects shape"):
+    with pytest.raises(ValueError, match=r"y has shape .* network has 4 outputs.*expects shape"):
         network(GaussianNLL(), 4).fit((X, y))
     for epsilon in (0, -1, np.inf, np.nan, "a"):
         with pytest.raises(ValueError, match="epsilon"):
@@ -212,7 +212,7 @@ def test_losses_without_intervals_are_refused():
     with pytest.raises(ValueError, match="coverages: none"):
         net.predict_interval(X)
     for coverage in (0, 1, -1, np.nan, "0.9", None):
-        with pytest.raises(ValueError, match="coverage=.*expected a number between 0 and 1"):
+        with pytest.raises(ValueError, match=r"coverage=.*expected a number between 0 and 1"):
             net.predict_interval(X, coverage)
 
 

@@ -54,7 +54,7 @@ class TrainableModel(Model):
         self.last_plan: MemoryPlan | None = None
         self.stop_training = False
         self.feature_names: list[str] | None = None
-        self.label_name: str | None = None
+        self.label_name: str | list[str] | None = None
         self.class_names: list[str] | None = None
         self._is_fitted = False
 
