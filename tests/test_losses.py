@@ -13,6 +13,7 @@ from xpnet import (
     FocalLoss,
     GammaLoss,
     GaussianNLL,
+    Heads,
     HingeLoss,
     HuberLoss,
     KLDivergence,
@@ -121,6 +122,17 @@ def _weighted_binary(y, p, w):
     return -(w * y * np.log(p) + (1 - y) * np.log(1 - p)).mean(axis=1)
 
 
+def values_labels_and_outputs(n, rng):
+    """One target that is a value, and one that is one of three classes."""
+    y = np.column_stack([rng.standard_normal(n), rng.integers(0, 3, n)])
+    return y, rng.standard_normal((n, 4))
+
+
+def _two_heads(y, p):
+    of_classes = -np.log(softmax(p[:, 1:]))[np.arange(len(y)), y[:, 1].astype(int)]
+    return (p[:, 0] - y[:, 0]) ** 2 + 0.5 * of_classes
+
+
 def _pinball(y, p, tau):
     return np.where(y > p, tau * (y - p), (1 - tau) * (p - y)).mean(axis=1)
 
@@ -162,6 +174,11 @@ CASES = {
         BinaryCrossEntropy(from_logits=True, positive_weight=POSITIVE),
         bits_and_logits,
         lambda y, z: _weighted_binary(y, 1 / (1 + np.exp(-z)), POSITIVE),
+    ),
+    "Heads": (
+        Heads({"size": ("mse", 1), "kind": ("softmax_cross_entropy", 3, 0.5)}),
+        values_labels_and_outputs,
+        _two_heads,
     ),
     "GaussianNLL": (GaussianNLL(), values_and_normals, _normal),
     "CategoricalCrossEntropy": (

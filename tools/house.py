@@ -92,7 +92,7 @@ FLOORS = {
         "sums",
         "feeding",
         "full_batch",
-        "objective trainable weighing",
+        "heads objective trainable weighing",
         "checks memory settings",
         "target_unit run",
         "callback history interruption",
@@ -139,6 +139,8 @@ FLOORS = {
     ],
     "xpnet.activations": ["function rectified rows sigmoidal smooth", "base"],
     "xpnet.losses": [
+        "heads",
+        "names",
         "binary classes deviances divergence focal function gaussian margin quantile regression",
         "class_weighted",
         "base",

@@ -1,7 +1,7 @@
 """The network: layers, a loss and an optimizer, with training and prediction."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from .backends import Array
@@ -45,13 +45,15 @@ class NeuralNetwork(Predictor):
         By default, the optimizer's defaults.
     verbose : bool, default False
         Whether to print a line after each epoch.
-    loss : str, LossFunction, subclass or function, default MeanSquaredError
+    loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
         changed: for ``class_weight="balanced"``, ``fit`` sets ``loss`` to a copy with the weights.
+        A dict is for several targets with a loss each, by name: see :class:`~xpnet.Heads`.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
         Recorded in the history, and computed by :meth:`score`; by default, none. A function gets
         all samples of an epoch at once: the targets, of shape (n,) for class indices and otherwise
-        of the outputs' shape, the outputs, and the sample weights if there are any.
+        of the outputs' shape, the outputs, and the sample weights if there are any. With a dict as
+        loss, a dict too: ``{"colour": "accuracy"}``, a metric or a list of them for each name.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -141,8 +143,8 @@ class NeuralNetwork(Predictor):
         learning_rate: float | Schedule | None = None,
         momentum: float | None = None,
         verbose: bool = False,
-        loss: str | LossFunction | type[LossFunction] = MeanSquaredError,
-        metric: str | Metric | type[Metric] | MetricFunction | None = None,
+        loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
+        metric: str | Metric | type[Metric] | MetricFunction | Mapping[str, Any] | None = None,
         *,
         device: str | None = None,
         backend: str | None = None,

@@ -151,6 +151,10 @@ class LossFunction(Readable, ABC):
             "quantiles, as in QuantileLoss([0.05, 0.5, 0.95])"
         )
 
+    def metrics(self) -> tuple[Any, ...]:
+        """Return metrics that the history has besides those of the network; by default none."""
+        return ()
+
     def check_outputs(self, n_outputs: int) -> None:
         """Refuse a number of outputs that the loss cannot take; called before training."""
         return

@@ -32,8 +32,8 @@ def evaluate(
     data: Data,
     metric: Metric | Callable[..., Any] | None = None,
     target_unit: Unit | None = None,
-) -> tuple[float, float | None]:
-    """Return a model's loss and metric on data, without training.
+) -> tuple[float, float | None, dict[str, float]]:
+    """Return a model's loss and metric on data, without training, and those of its heads.
 
     With a target unit, the loss is computed from the standardised targets. There are no threads
     here: a plan for training has memory for one batch at a time.
@@ -43,7 +43,7 @@ def evaluate(
         for batch in batches:
             output = model.forward_propagation(batch.X, training=False)
             sums.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
-    return sums.read()
+    return (*sums.read(), sums.read_parts())
 
 
 def measure(

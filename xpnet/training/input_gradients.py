@@ -19,6 +19,7 @@ from .checks import check_fit, check_names, check_weights
 from .evaluation import that_is_only_read
 from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
+from .heads import columns_of
 from .memory import EVALUATION_ROWS
 from .prediction import move_model
 from .purpose import intake_of, objective_of
@@ -78,6 +79,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         check_names(column_names(X), model.feature_names)
         features = Dataset(X)
     if y is not None:
+        y = columns_of(y, model.loss)
         target = Dataset(features.X, y, sample_weight=sample_weight)
         features = copy.copy(features)
         features.y, features.sample_weight = target.y, target.sample_weight

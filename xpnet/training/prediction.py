@@ -150,6 +150,8 @@ def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     if not isinstance(dataset, (Dataset, tuple)):
         as_dataset(dataset)  # raises: in score(X, y), y would be the metric
     chosen = model.metric if metric is None else make_metric(metric, model.loss)
+    if isinstance(chosen, tuple):  # of several heads
+        chosen = chosen[0]
     if chosen is None:
         raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
     check_fit(model.layers, model.loss, chosen)

@@ -91,6 +91,12 @@ class TrainableModel(Model):
         """Whether the parameters have been trained with the present layers and target unit."""
         return self._is_fitted
 
+    @property
+    def head_metrics(self) -> tuple[Metric, ...]:
+        """The losses and the metrics of single heads, which are columns of the history."""
+        given: Any = self.metric
+        return (*self.loss.metrics(), *(given if isinstance(given, tuple) else ()))
+
     def mark_fitted(self) -> None:
         """Record that an epoch of training is complete, which prediction requires."""
         self._is_fitted = True
