@@ -86,7 +86,7 @@ def test_pandas_integer_columns_stay_integers_and_given_names_win():
     assert data.X.dtype == np.int64
     assert data.y.shape == (2, 1)
     assert (data.feature_names, data.label_name) == (["c", "d"], "z")
-    assert Dataset(frame, frame).label_name is None
+    assert Dataset(frame, frame).label_name == ["a", "b"]
 
 
 def test_object_columns_that_are_all_numbers_become_numbers():

@@ -12,6 +12,8 @@ from xpnet import (
     DenseLayer,
     FocalLoss,
     GammaLoss,
+    GaussianNLL,
+    Heads,
     HingeLoss,
     HuberLoss,
     KLDivergence,
@@ -103,6 +105,34 @@ def distributions(n, rng):
     return y / y.sum(axis=1, keepdims=True), p
 
 
+def values_and_normals(n, rng):
+    """Two targets, and two means and two log-variances."""
+    return rng.standard_normal((n, 2)), rng.standard_normal((n, 4))
+
+
+def _normal(y, p):
+    v = np.exp(p[:, 2:]) + 1e-6
+    return (np.log(2 * np.pi * v) / 2 + (y - p[:, :2]) ** 2 / (2 * v)).mean(axis=1)
+
+
+POSITIVE = np.array([0.5, 1.0, 2.0, 7.0])
+
+
+def _weighted_binary(y, p, w):
+    return -(w * y * np.log(p) + (1 - y) * np.log(1 - p)).mean(axis=1)
+
+
+def values_labels_and_outputs(n, rng):
+    """One target that is a value, and one that is one of three classes."""
+    y = np.column_stack([rng.standard_normal(n), rng.integers(0, 3, n)])
+    return y, rng.standard_normal((n, 4))
+
+
+def _two_heads(y, p):
+    of_classes = -np.log(softmax(p[:, 1:]))[np.arange(len(y)), y[:, 1].astype(int)]
+    return (p[:, 0] - y[:, 0]) ** 2 + 0.5 * of_classes
+
+
 def _pinball(y, p, tau):
     return np.where(y > p, tau * (y - p), (1 - tau) * (p - y)).mean(axis=1)
 
@@ -135,6 +165,22 @@ CASES = {
         bits_and_logits,
         lambda y, z: _binary(y, 1 / (1 + np.exp(-z))),
     ),
+    "BinaryCrossEntropy, positive weight": (
+        BinaryCrossEntropy(positive_weight=3.0),
+        probabilities,
+        lambda y, p: _weighted_binary(y, p, 3.0),
+    ),
+    "BinaryCrossEntropy, logits and positive weights": (
+        BinaryCrossEntropy(from_logits=True, positive_weight=POSITIVE),
+        bits_and_logits,
+        lambda y, z: _weighted_binary(y, 1 / (1 + np.exp(-z)), POSITIVE),
+    ),
+    "Heads": (
+        Heads({"size": ("mse", 1), "kind": ("softmax_cross_entropy", 3, 0.5)}),
+        values_labels_and_outputs,
+        _two_heads,
+    ),
+    "GaussianNLL": (GaussianNLL(), values_and_normals, _normal),
     "CategoricalCrossEntropy": (
         CategoricalCrossEntropy(),
         one_hot_and_distribution,

@@ -197,6 +197,8 @@ LIMITS = {
     "SquaredHingeLoss, yes": (SquaredHingeLoss(), 1.0, (INF, 0), (-INF, 0)),
     "BinaryFocalLoss, no": (BinaryFocalLoss(1.5), 0.0, (0, INF), (0, 1)),
     "BinaryFocalLoss, yes": (BinaryFocalLoss(0.5, 0.25), 1.0, (INF, 0), (-0.25, 0)),
+    "PoissonLoss": (PoissonLoss(), 2.0, (INF, INF), (-2, INF)),
+    "PoissonLoss, none": (PoissonLoss(), 0.0, (0, INF), (0, INF)),
     "GammaLoss": (GammaLoss(), 2.0, (INF, INF), (-INF, 1)),
     "TweedieLoss": (TweedieLoss(1.5), 2.0, (INF, INF), (-INF, INF)),
     "TweedieLoss, none": (TweedieLoss(1.5), 0.0, (0, INF), (0, INF)),
@@ -411,4 +413,5 @@ def test_all_names_are_of_losses_that_need_no_argument():
     rows = {kind.__name__ for kind in LOSSES.values()} - elementwise
     assert rows == {
         "CategoricalCrossEntropy", "SoftmaxCrossEntropy", "NegativeLogLikelihood", "FocalLoss",
+        "GaussianNLL",
     }  # fmt: skip

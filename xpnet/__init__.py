@@ -60,6 +60,7 @@ from .callbacks import (
 from .common.checks import NotFittedError
 from .common.version import VERSION
 from .data import Dataset, one_hot, train_test_split
+from .intervals import interval_coverage
 from .layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization, PReLULayer
 from .losses import (
     BinaryCrossEntropy,
@@ -68,6 +69,8 @@ from .losses import (
     ElementwiseLoss,
     FocalLoss,
     GammaLoss,
+    GaussianNLL,
+    Heads,
     HingeLoss,
     HuberLoss,
     KLDivergence,
@@ -163,9 +166,11 @@ __all__ = [
     "FocalLoss",
     "GELUActivation",
     "GammaLoss",
+    "GaussianNLL",
     "HardSigmoidActivation",
     "HardSwishActivation",
     "HardTanhActivation",
+    "Heads",
     "HingeLoss",
     "History",
     "HuberLoss",
@@ -227,6 +232,7 @@ __all__ = [
     "config",
     "confusion_matrix",
     "f1",
+    "interval_coverage",
     "load",
     "mae",
     "mse",

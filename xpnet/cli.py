@@ -565,9 +565,11 @@ def run_predict(options: argparse.Namespace) -> None:
     if sys.stdout is None:
         raise OSError("there is no standard output to write predictions to")
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    name = network.label_name or "prediction"
+    given = network.label_name or "prediction"
+    name = "prediction" if isinstance(given, list) else given
     if network.class_names is None:
-        several = [f"{name}_{k}" for k in range(output.shape[1])]
+        named = isinstance(given, list) and len(given) == output.shape[1]
+        several = given if named else [f"{name}_{k}" for k in range(output.shape[1])]
         writer.writerow(several if len(several) > 1 else [name])
         # As few digits as possible that still give the same number when read back.
         writer.writerows([str(value) for value in row] for row in output)

@@ -1,7 +1,7 @@
 """The network: layers, a loss and an optimizer, with training and prediction."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from .backends import Array
@@ -24,6 +24,7 @@ from .training.mini_batches import mini_batches
 from .training.predictor import Predictor
 from .training.settings import MetricFunction
 from .training.steps.choice import Explanation
+from .training.target_unit import Unit
 
 
 class NeuralNetwork(Predictor):
@@ -44,13 +45,15 @@ class NeuralNetwork(Predictor):
         By default, the optimizer's defaults.
     verbose : bool, default False
         Whether to print a line after each epoch.
-    loss : str, LossFunction, subclass or function, default MeanSquaredError
+    loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
         changed: for ``class_weight="balanced"``, ``fit`` sets ``loss`` to a copy with the weights.
+        A dict is for several targets with a loss each, by name: see :class:`~xpnet.Heads`.
     metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
         Recorded in the history, and computed by :meth:`score`; by default, none. A function gets
         all samples of an epoch at once: the targets, of shape (n,) for class indices and otherwise
-        of the outputs' shape, the outputs, and the sample weights if there are any.
+        of the outputs' shape, the outputs, and the sample weights if there are any. With a dict as
+        loss, a dict too: ``{"colour": "accuracy"}``, a metric or a list of them for each name.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -89,9 +92,10 @@ class NeuralNetwork(Predictor):
         they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
         :meth:`explain_steps`. A network with a method that a user has replaced is trained by its
         formulas. Compiled and captured steps leave no input, output or gradients on the layers.
-    target_unit : tuple of 2 floats, optional
+    target_unit : tuple of 2 floats or of 2 sequences, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
-        training data; one pair for all outputs. The network is then trained on
+        training data; or of each target, such as ``(y.mean(axis=0), y.std(axis=0))``. The network
+        is then trained on
         ``(y - mean) / scale``, computed in float64. Predictions, scores and the history's metric
         are in the unit of ``y``, in float64; the history's loss is not. Give it if the targets are
         very large, very small, or far from 0 in comparison with their spread.
@@ -139,8 +143,8 @@ class NeuralNetwork(Predictor):
         learning_rate: float | Schedule | None = None,
         momentum: float | None = None,
         verbose: bool = False,
-        loss: str | LossFunction | type[LossFunction] = MeanSquaredError,
-        metric: str | Metric | type[Metric] | MetricFunction | None = None,
+        loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
+        metric: str | Metric | type[Metric] | MetricFunction | Mapping[str, Any] | None = None,
         *,
         device: str | None = None,
         backend: str | None = None,
@@ -152,7 +156,7 @@ class NeuralNetwork(Predictor):
         regularizer: str | Regularizer | None = None,
         precision: str = "float32",
         steps: str | None = None,
-        target_unit: tuple[float, float] | None = None,
+        target_unit: Unit | None = None,
     ) -> None:
         place = {"device": device, "backend": backend, "dtype": dtype}
         parts = {"loss": loss, "optimizer": optimizer, "regularizer": regularizer, "seed": seed}

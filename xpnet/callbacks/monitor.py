@@ -60,6 +60,9 @@ class Monitor(Callback):
 def direction_of_column(network: NeuralNetwork, column: str) -> str | None:
     """Return "min" or "max" for a column of the history; None if its direction is unknown."""
     column = column.removeprefix("val_")
+    for each in network.head_metrics:
+        if each.name == column:
+            return direction_of(each)
     if column == "metric":
         return direction_of(network.metric)
     return "min" if column in ("loss", "penalty") else None

@@ -56,10 +56,10 @@ def check_count(name: str, value: int, least: int = 1) -> int:
     return found
 
 
-def check_integer(value: int) -> int:
+def check_integer(name: str, value: int) -> int:
     """Return ``value`` if it is a whole number, else raise ``TypeError``."""
     if (found := whole_number(value)) is None:
-        raise TypeError(f"{shown(value)}: expected a whole number")
+        raise TypeError(f"{name}={shown(value)}: expected a whole number")
     return found
 
 

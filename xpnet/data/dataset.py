@@ -45,8 +45,9 @@ class Dataset(FromTables, WithCategories):
         tell them apart.
     feature_names : sequence of str, optional
         A name for each column; by default the column names of a DataFrame.
-    label_name : str, optional
-        The name of the labels; by default the name of a Series or of a single column.
+    label_name : str or sequence of str, optional
+        The name of the labels, or a name for each column of ``y``; by default the name of a Series,
+        or those of the columns of a data frame.
     sample_weight : array-like of shape (n_samples,), optional
         The weight of each sample: finite, 0 or more, not all 0. Moved like ``y``.
     class_names : sequence of str, optional
@@ -84,7 +85,7 @@ class Dataset(FromTables, WithCategories):
     """
 
     y: Array | None
-    label_name: str | None
+    label_name: str | list[str] | None
     sample_weight: Array | None
     class_names: list[str] | None
     ids: np.ndarray | None
@@ -94,7 +95,7 @@ class Dataset(FromTables, WithCategories):
         X: Any,
         y: Any = None,
         feature_names: Sequence[str] | None = None,
-        label_name: str | None = None,
+        label_name: str | Sequence[str] | None = None,
         sample_weight: Any = None,
         class_names: Sequence[str] | None = None,
         categories: Mapping[str, Sequence[str | None]] | None = None,
@@ -112,7 +113,7 @@ class Dataset(FromTables, WithCategories):
             reading.check_weights(weight)
             self.sample_weight = reading.move_beside("sample_weight", weight, self._features, (1,))
         self.feature_names = reading.check_names(feature_names, columns, self.n_features)
-        self.label_name = label[0] if label_name is None and len(label) == 1 else label_name
+        self.label_name = reading.check_label_name(label_name, label, self.y)
         self.class_names = None
         if class_names is not None:
             self.class_names = check_texts("class_names", class_names)

@@ -62,6 +62,36 @@ def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | Non
     return kind(rows), names, categories
 
 
+def check_label_name(given: Any, found: list[str], y: Array | None) -> str | list[str] | None:
+    """Return the name of the labels, a name for each of several columns, or None.
+
+    Parameters
+    ----------
+    given : str, sequence of str or None
+        By default, the names that were found are taken.
+    found : list of str
+    y : array or None
+
+    Raises
+    ------
+    ValueError
+        There are not as many names as columns, or a name occurs twice.
+    """
+    if given is None and not found:
+        return None
+    if isinstance(given, str):
+        return given
+    names = check_texts("label_name", found if given is None else given)
+    n_columns = y.shape[1] if y is not None and y.ndim == 2 else 1
+    if len(names) != n_columns:
+        raise ValueError(
+            f"label_name has {len(names)} names, but y has {n_columns} columns: expected one for "
+            "each"
+        )
+    check_distinct("label_name has a name", names)
+    return names[0] if len(names) == 1 else names
+
+
 def read_numbers(name: str, values: Any) -> tuple[Array, list[str]]:
     """Return real numbers as an array, and the names of its columns, or [].
 

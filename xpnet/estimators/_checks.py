@@ -11,7 +11,7 @@ from sklearn.metrics import check_scoring
 
 from ..backends._errors import shown
 from ..backends._warnings import warn
-from ..common.checks import check_integer, number
+from ..common.checks import number, whole_number
 from ..data.digits import lost_digits
 from ..layers import BatchNormalization
 
@@ -22,12 +22,14 @@ def hidden_sizes(given: Any) -> list[int]:
     """Return the sizes of hidden layers as a list; a single number is one layer."""
     several = hasattr(given, "__iter__") and getattr(given, "ndim", True) != 0
     sizes = list(given) if several else [given]
-    try:
-        units = [check_integer(size) for size in sizes]
-    except TypeError as error:
-        raise TypeError(
-            f"hidden_layer_sizes={shown(given)} has {error} of units for each hidden layer"
-        ) from None
+    units = []
+    for size in sizes:
+        if (n := whole_number(size)) is None:
+            raise TypeError(
+                f"hidden_layer_sizes={shown(given)} has {shown(size)}: expected a whole number of "
+                "units for each hidden layer"
+            )
+        units.append(n)
     if any(n <= 0 for n in units):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return units

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops, to_host
 from ..common.checks import check_fraction, check_positive
-from ..common.overrides import remember
+from ..common.overrides import has_methods_of, remember
 from ..initializers import Zeros
 from .base import Layer
 from .checks import check_batch
@@ -141,6 +141,14 @@ class BatchNormalization(Layer):
         input_error = ops.rowwise(output_error, self.normalized, function=through, out=place)
         self.update_parameters()
         return input_error
+
+    def input_derivative(self, input: Array, output_error: Array) -> Array:
+        r"""Return :math:`\gamma E / \sqrt{\sigma^2 + \epsilon}` with the running variance."""
+        passes = ("forward_propagation", "backward_propagation")
+        if not has_methods_of(BatchNormalization, self, *passes):
+            return super().input_derivative(input, output_error)
+        sqrt = array_namespace(output_error).sqrt
+        return output_error * (self.gamma / sqrt(self.running_variance + self.epsilon))
 
     def check_state(self) -> None:
         """Refuse running moments that are not finite, and a running variance below 0."""

@@ -149,6 +149,12 @@ class DenseLayer(Layer):
         self.update_parameters()
         return input_error
 
+    def input_derivative(self, input: Array, output_error: Array) -> Array:
+        """Return E Wᵀ; the gradients of weights and biases are not computed."""
+        if not has_methods_of(DenseLayer, self, "forward_propagation", "backward_propagation"):
+            return super().input_derivative(input, output_error)
+        return ops.matmul(output_error, self.weights.T)
+
     def regularizers(self) -> dict[str, Regularizer]:
         """Return the regularizers of weights and biases that were given."""
         own = {"weights": self.regularizer, "biases": self.bias_regularizer}

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, ops
 from ..common.checks import check_count, check_fraction
-from ..common.overrides import remember
+from ..common.overrides import has_methods_of, remember
 from ..initializers import random_key
 from .base import Layer
 from .checks import check_batch
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+
     from ..optimizers import Optimizer
 
 
@@ -63,6 +65,29 @@ class Dropout(Layer):
         self.n_masks += 1
         out = self.buffer("output", input.shape)
         return ops.rowwise(input, self.mask, function=operator.mul, out=out)
+
+    @property
+    def is_random(self) -> bool:  # type: ignore[override]
+        """True, unless the rate is 0."""
+        return self.rate > 0
+
+    def sample_propagation(self, input: Array, rng: "Generator") -> Array:
+        """Return ``input`` times a mask whose stream is drawn from ``rng``."""
+        check_batch(self, input)
+        if not has_methods_of(Dropout, self, "forward_propagation"):
+            raise ValueError(
+                f"{self.layer_name()} overrides forward_propagation, so its random outputs are not "
+                "those of Dropout: define its method sample_propagation(input, rng) too"
+            )
+        if not self.is_random:
+            return input
+        return input * ops.dropout_mask(input, self.rate, random_key(rng), 0)
+
+    def input_derivative(self, input: Array, output_error: Array) -> Array:
+        """Return ``output_error``: in prediction, dropout is the identity."""
+        if not has_methods_of(Dropout, self, "forward_propagation", "backward_propagation"):
+            return super().input_derivative(input, output_error)
+        return output_error
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return ``output_error`` times the mask."""

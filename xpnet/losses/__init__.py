@@ -23,7 +23,10 @@ from .deviances import GammaLoss, PoissonLoss, TweedieLoss
 from .divergence import KLDivergence
 from .focal import BinaryFocalLoss, FocalLoss
 from .function import FunctionLoss
+from .gaussian import GaussianNLL
+from .heads import HeadMetric, Heads
 from .margin import HingeLoss, SquaredHingeLoss
+from .names import LOSSES, find_loss
 from .quantile import QuantileLoss
 from .regression import HuberLoss, LogCoshLoss, MeanAbsoluteError, MeanSquaredError
 
@@ -38,6 +41,9 @@ __all__ = [
     "FocalLoss",
     "FunctionLoss",
     "GammaLoss",
+    "GaussianNLL",
+    "HeadMetric",
+    "Heads",
     "HingeLoss",
     "HuberLoss",
     "KLDivergence",
@@ -52,27 +58,5 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "SquaredHingeLoss",
     "TweedieLoss",
+    "find_loss",
 ]
-
-LOSSES: dict[str, type[LossFunction]] = {
-    "mse": MeanSquaredError,
-    "mean_squared_error": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "mean_absolute_error": MeanAbsoluteError,
-    "huber": HuberLoss,
-    "log_cosh": LogCoshLoss,
-    "quantile": QuantileLoss,
-    "poisson": PoissonLoss,
-    "gamma": GammaLoss,
-    "tweedie": TweedieLoss,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "binary_focal": BinaryFocalLoss,
-    "hinge": HingeLoss,
-    "squared_hinge": SquaredHingeLoss,
-    "categorical_cross_entropy": CategoricalCrossEntropy,
-    "softmax_cross_entropy": SoftmaxCrossEntropy,
-    "nll": NegativeLogLikelihood,
-    "negative_log_likelihood": NegativeLogLikelihood,
-    "focal": FocalLoss,
-    "kl_divergence": KLDivergence,
-}

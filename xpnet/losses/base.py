@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_batch
@@ -36,6 +36,8 @@ class LossFunction(Readable, ABC):
         With one output, the value above which the prediction is class 1.
     greater_is_better : bool
         False, because a smaller loss is better. Metrics have the same attribute.
+    predicts_outputs : bool
+        Whether ``predict`` returns the outputs themselves, in the unit of the targets.
     """
 
     accepts: ClassVar[frozenset[str] | None] = None
@@ -46,6 +48,7 @@ class LossFunction(Readable, ABC):
     repeats_targets: bool = False
     decision_threshold: float = 0.5
     greater_is_better: ClassVar[bool] = False
+    predicts_outputs: ClassVar[bool] = True
 
     @abstractmethod
     def loss(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
@@ -101,6 +104,56 @@ class LossFunction(Readable, ABC):
     ) -> Array | None:
         """Return the weight of each sample in metrics: 0 for samples that do not count."""
         return sample_weight
+
+    def n_targets(self, n_outputs: int) -> int:
+        """Return the number of columns of targets for ``n_outputs`` outputs; by default the same.
+
+        Class indices are not columns: they may have the shape (n,) for several outputs.
+        """
+        return n_outputs
+
+    def compared_outputs(self, y_pred: Array) -> Array:
+        """Return the outputs that metrics compare with the targets; by default all of them."""
+        return y_pred
+
+    def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:
+        """Return what ``predict`` returns; by default the outputs, in the unit of the targets.
+
+        Parameters
+        ----------
+        y_pred : array of shape (..., n_outputs)
+            Outputs of a network that was trained on ``(y - mean) / scale``.
+        mean, scale : float or array of shape (n_targets,)
+        """
+        return y_pred * scale + mean
+
+    def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
+        """Return the derivative of :meth:`predictions`, number by number; of their shape."""
+        return array_namespace(y_pred).ones_like(y_pred) * scale
+
+    def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
+        """Return the lower and the upper end of an interval that contains the target.
+
+        Parameters
+        ----------
+        y_pred : array of shape (..., n_outputs)
+            The result of :meth:`predictions`.
+        coverage : float
+            The probability with which it should contain the target, between 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            The network's outputs do not say how uncertain they are.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no intervals: train with GaussianNLL or with several "
+            "quantiles, as in QuantileLoss([0.05, 0.5, 0.95])"
+        )
+
+    def metrics(self) -> tuple[Any, ...]:
+        """Return metrics that the history has besides those of the network; by default none."""
+        return ()
 
     def check_outputs(self, n_outputs: int) -> None:
         """Refuse a number of outputs that the loss cannot take; called before training."""

@@ -2,9 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..backends import Array, array_namespace, ops
-from ..common.checks import check_flag, check_positive
+from array_api_compat import device
+
+from ..backends import Array, array_namespace, is_array, ops, to_host
+from ..backends._errors import shown
+from ..backends.formula import Expression, UntraceableError
+from ..common.checks import check_flag, check_positive, number
 from ..common.overrides import remember
 from .base import ElementwiseLoss
 from .class_weighted import ClassWeightedLoss
@@ -32,7 +37,12 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
     class_weight : sequence of 2 float, dict or "balanced", optional
         The weights c₀ of "no" and c₁ of "yes", as for :class:`ClassLoss`. A target y between 0
         and 1 has the weight c₀ (1 - y) + c₁ y. For one output only: with several outputs, a sample
-        has several classes but only one weight.
+        has several classes but only one weight. For these, see ``positive_weight``.
+    positive_weight : float or sequence of float, optional
+        A factor of :math:`-y \log p`, the part of the loss for "yes", above 0: one for all outputs,
+        or one for each. The number of "no" divided by that of "yes" makes rare labels count as much
+        as common ones. Unlike ``class_weight``, it is no weight of samples: the loss is divided by
+        the same number as without it. With one for each output, training takes steps by formulas.
 
     Notes
     -----
@@ -55,11 +65,13 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         factor: float = 1.0,
         most: float = math.inf,
         class_weight: Sequence[float] | Mapping[int, float] | str | None = None,
+        positive_weight: float | Sequence[float] | None = None,
     ) -> None:
         super().__init__(class_weight)
         self.from_logits = check_flag("from_logits", from_logits)
         self.factor, self.most = check_positive("factor", factor), check_most(most)
         self.decision_threshold = 0.0 if from_logits else 0.5
+        self.positive_weight = _checked(positive_weight)
 
     @property
     def accepts(self) -> frozenset[str]:  # type: ignore[override]
@@ -71,10 +83,20 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         if n_outputs > 1 and self.class_weight is not None:
             raise ValueError(
                 f"class_weight of BinaryCrossEntropy is for one output, but there are {n_outputs}: "
-                "give weights to samples with sample_weight, or use SoftmaxCrossEntropy for "
+                "give positive_weight for labels that are rare, or use SoftmaxCrossEntropy for "
                 "classes that exclude each other"
             )
         return 2
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse weights for another number of classes, or of outputs."""
+        super().check_outputs(n_outputs)
+        weight = self.positive_weight
+        if isinstance(weight, list) and len(weight) != n_outputs:
+            raise ValueError(
+                f"positive_weight has {len(weight)} numbers, but there are {n_outputs} outputs: "
+                "expected one for each, or one number for all"
+            )
 
     def class_parts(self, y_true: Array, y_pred: Array) -> Array:
         """Return the rows [1 - y, y]."""
@@ -83,19 +105,53 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each output."""
-        if self.from_logits:
+        w = self._positive_weight(y_pred)
+        if self.from_logits and w is None:
             return ops.softplus(y_pred) - y_true * y_pred
+        if self.from_logits:
+            factor = 1.0 + (w - 1.0) * y_true
+            return (1.0 - y_true) * y_pred + factor * ops.softplus(-y_pred)
         epsilon = epsilon_of(y_pred)
         log_p, log_q = finite_log(y_pred, epsilon**2), finite_log(1.0 - y_pred, epsilon)
-        return -(y_true * log_p + (1.0 - y_true) * log_q)
+        yes = y_true if w is None else w * y_true
+        return -(yes * log_p + (1.0 - y_true) * log_q)
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return σ(z) - y from logits, or (1-y)/(1-p) - y/p otherwise."""
-        if self.from_logits:
+        w = self._positive_weight(y_pred)
+        if self.from_logits and w is None:
             return ops.sigmoid(y_pred) - y_true
+        if self.from_logits:
+            return (1.0 + (w - 1.0) * y_true) * ops.sigmoid(y_pred) - w * y_true
         epsilon = epsilon_of(y_pred)
+        yes = y_true if w is None else w * y_true
         of_no = (1.0 - y_true) * finite_log_slope(1.0 - y_pred, epsilon)
-        return of_no - y_true * finite_log_slope(y_pred, epsilon**2)
+        return of_no - yes * finite_log_slope(y_pred, epsilon**2)
+
+    def _positive_weight(self, y_pred: Array) -> Any:
+        """Return the factor, or several as an array with one row; None if there is none."""
+        if not isinstance(self.positive_weight, list):
+            return self.positive_weight
+        if isinstance(y_pred, Expression):
+            raise UntraceableError("several positive weights, of which each output has its own")
+        xp = array_namespace(y_pred)
+        return xp.asarray([self.positive_weight], dtype=y_pred.dtype, device=device(y_pred))
+
+
+def _checked(given: Any) -> float | list[float] | None:
+    """Return a positive weight as a float, or several as a list."""
+    if given is None:
+        return None
+    if is_array(given):
+        given = to_host(given).tolist()
+    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+    found = [number(each) for each in (given if several else [given])]
+    if not found or not all(0 < each < math.inf for each in found):
+        raise ValueError(
+            f"positive_weight={shown(given)}: expected a finite number above 0, or one for each "
+            "output"
+        )
+    return found if several else found[0]
 
 
 remember(BinaryCrossEntropy)

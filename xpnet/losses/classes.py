@@ -65,7 +65,9 @@ class ClassLoss(ClassWeightedLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(class_weight)
-        self.ignore_index = None if ignore_index is None else check_integer(ignore_index)
+        self.ignore_index = (
+            None if ignore_index is None else check_integer("ignore_index", ignore_index)
+        )
         self.label_smoothing = check_fraction("label_smoothing", label_smoothing)
         self.makes_weights = ignore_index is not None
 

@@ -31,8 +31,10 @@ class PoissonLoss(ElementwiseLoss):
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return half the deviance; 0 log 0 is 0."""
         xp = array_namespace(y_pred)
-        log_y = xp.log(xp.where(y_true > 0, y_true, 1.0))
-        return y_true * (log_y - y_pred) - y_true + xp.exp(y_pred)
+        positive = xp.where(y_true > 0, y_true, 1.0)
+        # Beyond 1000 the exponential is infinite, and infinity less infinity would be NaN.
+        ratio = xp.log(positive) - xp.minimum(y_pred, 1000.0)
+        return xp.where(y_true > 0, positive * ratio, 0.0) - y_true + xp.exp(y_pred)
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return e^z - y."""

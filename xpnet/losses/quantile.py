@@ -25,8 +25,10 @@ class QuantileLoss(ElementwiseLoss):
     quantiles : float or sequence of float, default 0.5
         τ between 0 and 1. With one number, each output has its own column of targets. With several,
         targets have one column, and the network has one output for each quantile, in this order.
-        Nothing keeps a smaller quantile from being predicted above a larger one: sort each row of
-        the predictions if that matters.
+        Nothing keeps a smaller quantile from being predicted above a larger one. ``predict`` leaves
+        them as they are, and ``predict_interval`` sorts each row first, which makes them more
+        exact: Chernozhukov, Fernández-Val and Galichon 2010, "Quantile and probability curves
+        without crossing".
 
     Raises
     ------
@@ -60,6 +62,27 @@ class QuantileLoss(ElementwiseLoss):
                 f"QuantileLoss has {len(self.quantiles)} quantiles, but there are {n_outputs} "
                 "outputs: expected one for each"
             )
+
+    def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
+        """Return the two quantiles between which a target lies with this probability."""
+        ordered = sorted(self.quantiles) if isinstance(self.quantiles, list) else []
+        pairs = {
+            high - low: (k, m)
+            for k, low in enumerate(ordered)
+            for m, high in enumerate(ordered)
+            if low < 0.5 and abs(low + high - 1.0) < 1e-6
+        }
+        found = [pair for each, pair in pairs.items() if abs(each - coverage) < 1e-6]
+        if not found:
+            having = ", ".join(f"{each:g}" for each in sorted(pairs)) or "none"
+            raise ValueError(
+                f"coverage={coverage:g} needs the quantiles {(1 - coverage) / 2:g} and "
+                f"{(1 + coverage) / 2:g}, but the loss is {self!r}, with intervals for the "
+                f"coverages: {having}"
+            )
+        rows = array_namespace(y_pred).sort(y_pred, axis=-1)
+        low, high = found[0]
+        return rows[..., low : low + 1], rows[..., high : high + 1]
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return max(τ (y - ŷ), (τ - 1) (y - ŷ))."""

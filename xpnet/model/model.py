@@ -2,7 +2,7 @@
 
 import copy
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, SupportsIndex, overload
 
@@ -68,9 +68,9 @@ class Model(Versioned):
 
     Parameters
     ----------
-    loss : str, LossFunction, subclass or function, default MeanSquaredError
+    loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
-        changed.
+        changed. A dict has several targets; see :class:`~xpnet.Heads`.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
@@ -132,7 +132,7 @@ class Model(Versioned):
 
     def __init__(
         self,
-        loss: str | LossFunction | type[LossFunction] = MeanSquaredError,
+        loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
         optimizer: str | Optimizer | type[Optimizer] = SGD,
         learning_rate: float | Schedule | None = None,
         momentum: float | None = None,

@@ -38,6 +38,10 @@ class Randomness:
         """Return the stream that chooses the blocks of streamed data in an epoch."""
         return self._stream(1, epoch, 0)
 
+    def of_sample(self, layer: int, sample: int, batch: int) -> np.random.Generator:
+        """Return the stream of a layer for one of the random predictions of a batch."""
+        return self._stream(2, layer, sample, batch)
+
     def _stream(self, *purpose: int) -> np.random.Generator:
         seeds = np.random.SeedSequence(self.entropy, spawn_key=purpose)
         return np.random.default_rng(seeds)

@@ -1,7 +1,7 @@
 """The settings of a model: each is checked whenever it is set, in the constructor or later."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..backends import Backend
 from ..backends._errors import shown
 from ..common.checks import check_count, check_flag, find
 from ..common.overrides import is_defined_here
-from ..losses import LOSSES, FunctionLoss, LossFunction
+from ..losses import Heads, LossFunction, find_loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularizers import find_regularizer
 from ..schedules import Schedule
@@ -115,11 +115,13 @@ def _check_backend(model: Any, given: Any) -> Backend:
     return given
 
 
+def _check_loss(model: Any, given: Any) -> LossFunction:
+    return Heads(given) if isinstance(given, Mapping) else find_loss(given)
+
+
 CHECKS: dict[str, Check] = {
     "backend": _check_backend,
-    "loss": lambda model, given: find(
-        "loss", given, LossFunction, LOSSES, of_function=FunctionLoss
-    ),
+    "loss": _check_loss,
     "optimizer": lambda model, given: make_optimizer(given),
     "regularizer": lambda model, given: find_regularizer(given),
     "seed": count("seed", least=0, or_none=True),

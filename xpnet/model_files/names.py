@@ -15,7 +15,7 @@ def _name(value: Any, place: str) -> None:
 NAMES = {
     "_is_fitted": flag,
     "feature_names": either(nothing, list_of(_name)),
-    "label_name": either(nothing, _name),
+    "label_name": either(nothing, either(list_of(_name), _name)),
     "class_names": either(nothing, list_of(_name)),
 }
 """The checks of the attributes that every network has."""

@@ -181,6 +181,9 @@ def _layers(given: Any, place: str) -> None:
 
 def _metric(given: Any, place: str) -> None:
     said = given if type(given) is dict else {}
+    if "tuple" in said:  # metrics of several heads
+        fields({"tuple": list_of(fields({"part": fields(_DESCRIPTION)}))})(given, place)
+        return
     kind = "LossFunction" if said.get("kind") == "LossFunction" else "Metric"  # losses are metrics
     (function if "function" in said else either(nothing, part(kind)))(given, place)
 

@@ -18,9 +18,9 @@ from ..data import Dataset
 from ..data.digits import lost_digits
 from ..data.reading import is_wide
 from ..layers import Layer
-from ..losses import LossFunction
+from ..losses import Heads, LossFunction
 from ..metrics import Metric
-from .target_unit import Unit, standardised
+from .target_unit import Unit, check_columns, check_metric_in_unit, standardised
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
@@ -97,7 +97,8 @@ def warn_of_lost_targets(
     dataset: Dataset, loss: LossFunction, dtype: str, unit: Unit | None
 ) -> None:
     """Warn if the type of the predictions has too few digits to tell the targets apart."""
-    if dataset.y is None or loss.targets in ("classes", "probabilities", "binary", "distributions"):
+    counted = ("classes", "probabilities", "binary", "distributions", "heads")
+    if dataset.y is None or loss.targets in counted:
         return
     dtype = dtype if unit is None else "float64"
     lost = lost_digits(dataset.y, dtype)
@@ -118,7 +119,7 @@ def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) ->
         functions += [(type(loss).__name__, loss.loss), (type(loss).__name__, loss.derivative)]
     elif not loss.makes_weights:
         return
-    if metric is not None and not isinstance(metric, Metric):
+    if metric is not None and not isinstance(metric, (Metric, tuple)):
         functions.append((getattr(metric, "__name__", "metric"), metric))
     for name, function in functions:
         try:
@@ -143,7 +144,8 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any)
     if accepts is not None and last.output_kind is not None and last.output_kind not in accepts:
         raise ValueError(
             f"{type(loss).__name__} does not fit an output of {last.layer_name()}: got "
-            f"{_KINDS[last.output_kind]}, expected {' or '.join(_KINDS[k] for k in accepts)}"
+            f"{_KINDS[last.output_kind]}, expected "
+            + (" or ".join(_KINDS[k] for k in accepts) or "another for each head")
             + (f". {loss.advice}" if loss.advice else "")
         )
     loss.check_outputs(last.output_shape()[0])
@@ -195,8 +197,12 @@ def prepare_targets(
     ValueError
         Shape or values of ``y`` do not fit the loss, the metric or the number of outputs.
     """
-    host = to_host(y)
+    if isinstance(loss, Heads):
+        return _targets_of_heads(to_host(y), loss)
+    host, given, n_outputs = to_host(y), n_outputs, loss.n_targets(n_outputs)
     n, name = host.shape[0], type(loss).__name__
+    check_columns(unit, n_outputs)
+    check_metric_in_unit(metric, unit)
     column = host.ndim == 1 or host.shape[1:] == (1,)
     if loss.targets is None:  # a user's loss; (n,) would broadcast with (n, 1) to (n, n)
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
@@ -214,7 +220,7 @@ def prepare_targets(
     if host.shape != (n, n_outputs):
         hint = ": to make such rows from class indices, write one_hot(y)" if column else ""
         raise ValueError(
-            f"y has shape {tuple(y.shape)}, but the network has {n_outputs} outputs: {name} "
+            f"y has shape {tuple(y.shape)}, but the network has {given} outputs: {name} "
             f"expects shape ({n}, {n_outputs}){hint}"
         )
     _check_range(host, loss)
@@ -223,6 +229,22 @@ def prepare_targets(
     if unit is not None:
         return standardised(host, unit)
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
+
+
+def _targets_of_heads(y: np.ndarray, loss: Heads) -> np.ndarray:
+    """Return the columns of all heads, after checking those of each."""
+    y = y[:, None] if y.ndim == 1 else y
+    n_targets = loss.n_targets(0)
+    if y.shape != (len(y), n_targets):
+        raise ValueError(
+            f"y has shape {y.shape}: expected ({len(y)}, {n_targets}), the columns of "
+            f"{', '.join(loss.heads)}, or a dict with an array for each"
+        )
+    for name, head in loss.parts.items():
+        with blaming(f"the head {name!r}"):
+            n_outputs = head.outputs[1] - head.outputs[0]
+            prepare_targets(y[:, slice(*head.targets)], head.loss, n_outputs)
+    return y.astype(np.float64)
 
 
 def _check_range(y: np.ndarray, loss: LossFunction) -> None:

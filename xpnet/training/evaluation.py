@@ -13,13 +13,15 @@ from ..backends import Array
 from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
 from ..common.overrides import has_methods_of, is_defined_here, replaced
 from ..layers import Layer
+from ..losses import LossFunction
 from ..metrics import Metric
 from ..model import Model
+from ..model.randomness import Randomness
 from .feeding.arrays import Arrays
 from .feeding.placing import Data
 from .memory import EVALUATION_ROWS
 from .sums import Sums, accumulator, loss_arguments, metric_arguments
-from .target_unit import Unit, in_own_unit
+from .target_unit import Unit, in_float64, in_own_unit
 
 _SEVERAL = 4 * EVALUATION_ROWS
 """The number of rows from which it pays to use several threads."""
@@ -30,8 +32,8 @@ def evaluate(
     data: Data,
     metric: Metric | Callable[..., Any] | None = None,
     target_unit: Unit | None = None,
-) -> tuple[float, float | None]:
-    """Return a model's loss and metric on data, without training.
+) -> tuple[float, float | None, dict[str, float]]:
+    """Return a model's loss and metric on data, without training, and those of its heads.
 
     With a target unit, the loss is computed from the standardised targets. There are no threads
     here: a plan for training has memory for one batch at a time.
@@ -41,7 +43,7 @@ def evaluate(
         for batch in batches:
             output = model.forward_propagation(batch.X, training=False)
             sums.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
-    return sums.read()
+    return (*sums.read(), sums.read_parts())
 
 
 def measure(
@@ -74,10 +76,13 @@ def measure(
     for output in outputs(model, data, refuse):
         part = slice(start, start + output.shape[0])
         start = part.stop
-        arguments = [y[part, ...], in_own_unit(output, target_unit)]
+        # A loss in the metric's place takes the outputs, of which predictions may be a function.
+        of_outputs = isinstance(metric, LossFunction) and target_unit is None
+        own = in_float64(output) if of_outputs else in_own_unit(output, target_unit, model.loss)
+        arguments = [y[part, ...], own]
         if weight is not None:
             arguments.append(weight[part])
-        sums.add(*metric_arguments(model.loss, *arguments))
+        sums.add(*metric_arguments(model.loss, metric, *arguments))
     return sums.result()
 
 
@@ -105,7 +110,7 @@ def outputs(
         Called if features in a batch are not finite in the model's type; it raises an error. Not
         given if that was checked before. NumPy arrays only.
     """
-    model = _that_is_only_read(model)
+    model = that_is_only_read(model)
     if not isinstance(data, Arrays):
         with closing(data.batches(EVALUATION_ROWS)) as batches:
             for batch in batches:
@@ -127,7 +132,38 @@ def outputs(
         yield from map(output_from, starts)
 
 
-def _that_is_only_read(model: Model) -> Model:
+def sample(model: Model, data: Data, n_samples: int, randomness: Randomness) -> Array:
+    """Return random outputs, of shape (n_samples, n, n_outputs), with dropout as in training.
+
+    The layers before the first random one are computed once for each batch.
+
+    Parameters
+    ----------
+    model : Model
+    data : Data
+    n_samples : int
+    randomness : Randomness
+        Its streams for samples are used from their beginning, so each call returns the same.
+    """
+    model, found = that_is_only_read(model), []
+    first = next(k for k, layer in enumerate(model.layers) if layer.is_random)
+    with closing(data.batches(EVALUATION_ROWS)) as batches:
+        for number, batch in enumerate(batches):
+            x = batch.X
+            for layer in model.layers[:first]:
+                x = layer.forward_propagation(x, training=False)
+            outputs = []
+            for k in range(n_samples):
+                output = x
+                for index, layer in enumerate(model.layers[first:], first):
+                    rng = randomness.of_sample(index, k, number)
+                    output = layer.sample_propagation(output, rng)
+                outputs.append(output)
+            found.append(data.backend.xp.stack(outputs))
+    return data.backend.xp.concat(found, axis=1)
+
+
+def that_is_only_read(model: Model) -> Model:
     """Return the model, or a copy of it whose layers may write to themselves in prediction.
 
     The package's layers write nothing in prediction. Those of a user may, so each call has shallow

@@ -27,6 +27,7 @@ from .feeding.batches import Batches
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
 from .full_batch import check_full_batch, check_not_resumed
+from .heads import check_order, with_columns
 from .purpose import objective_of, purpose_of
 from .recording import Recorder
 from .run import Run, conditions_of
@@ -291,7 +292,8 @@ def check_data(
     # First, because Dataset would refuse an extra column of text with a less helpful message.
     if isinstance(data, tuple) and data:
         check_names(column_names(data[0]), names)
-    dataset = as_dataset(data)
+    dataset = as_dataset(with_columns(data, model.loss))
+    check_order(dataset, model.loss)
     refuse_categories(dataset.categories)  # before names, which differ from those of one_hot()
     if least:
         check_size(dataset, least)

@@ -168,7 +168,7 @@ class NetworkSizes:
             states=len(optimizer.state_names),
             clipped=optimizer.clip_norm is not None or optimizer.clip_value is not None,
             least_samples=max(layer.least_samples for layer in layers),
-            collects=metric is not None and not isinstance(metric, Metric),
+            collects=metric is not None and not isinstance(metric, (Metric, tuple)),
             writes_out=backend.writes_out,
             solver_bytes=solver_bytes,
         )

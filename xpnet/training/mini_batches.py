@@ -8,6 +8,7 @@ from ..backends import Array
 from ..data import Dataset
 from ..data.categories import refuse_categories
 from .feeding.placing import place
+from .heads import columns_of
 from .purpose import intake_of
 from .target_unit import standardised
 from .trainable import TrainableModel
@@ -17,7 +18,7 @@ def mini_batches(
     model: TrainableModel, X: Any, y: Any, shuffle: bool
 ) -> Iterator[tuple[Array, Array | None]]:
     """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
-    data = Dataset(X, y)
+    data = Dataset(X, columns_of(y, model.loss))
     refuse_categories(data.categories)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, Backend, backend_of, is_array, move, resolve
+from ..backends._errors import shown
 from ..backends.cpu.blas_threads import computing
+from ..common.checks import check_count, number
+from ..common.overrides import replaced
 from ..data import Dataset, as_dataset
 from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
@@ -18,27 +21,69 @@ from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
 from .purpose import intake_of
 from .settings import make_metric
-from .target_unit import in_float64, in_own_unit
+from .target_unit import check_metric_in_unit, in_float64, in_own_unit
 from .trainable import TrainableModel
 from .trainer import is_being_trained
 from .weighing import check_total_weight
 
 
-def predict(model: TrainableModel, dataset: Any) -> Array:
-    """Return a trained model's outputs; see :meth:`xpnet.NeuralNetwork.predict`."""
+def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> Array:
+    """Return a trained model's predictions; see :meth:`xpnet.NeuralNetwork.predict`."""
     check_fitted(model, "predict")
+    if samples is not None:
+        samples = check_count("samples", samples)
+        _check_random(model)
     check_names(column_names(dataset), model.feature_names)
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     data = check_data(model, data, model.feature_names, finite=False)
     if data.y is not None:  # refused like other targets, though not used
         data.check_finite()
-    output = outputs(model, data.X, model.backend_for(data.X), data.check_finite)
+    backend = model.backend_for(data.X)
+    if samples is None:
+        output = outputs(model, data.X, backend, data.check_finite)
+    else:
+        output = _sampled(model, data, backend, samples)
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
     output = move(output, home)
-    if model.target_unit is None:
+    if model.target_unit is None and model.loss.predicts_outputs:
         return output
     with home.active():
-        return in_own_unit(output, model.target_unit)
+        if model.target_unit is None:
+            return model.loss.predictions(output)
+        return in_own_unit(output, model.target_unit, model.loss)
+
+
+def predict_interval(model: TrainableModel, dataset: Any, coverage: float) -> tuple[Array, Array]:
+    """Return an interval for each target; see :meth:`xpnet.NeuralNetwork.predict_interval`."""
+    check_fitted(model, "predict_interval")
+    probability = number(coverage)
+    if not 0 < probability < 1:
+        raise ValueError(f"coverage={shown(coverage)}: expected a number between 0 and 1")
+    n_outputs = model.layers[-1].output_shape()[0]
+    model.loss.interval(np.zeros((1, n_outputs)), probability)  # refused before any work
+    return model.loss.interval(predict(model, dataset), probability)
+
+
+def _check_random(model: TrainableModel) -> None:
+    """Refuse random predictions of a model that is not random, or whose forward pass is its own."""
+    if (name := replaced(model, ["forward_propagation"])) is not None:
+        raise ValueError(
+            f"samples does not go with a {type(model).__name__}, which overrides {name}"
+        )
+    if not any(layer.is_random for layer in model.layers):
+        raise ValueError(
+            "samples needs a layer that is random in training, as Dropout is: without one, all "
+            "samples would be equal. Leave samples out, or train a network with Dropout"
+        )
+
+
+def _sampled(model: TrainableModel, data: Dataset, backend: Backend, samples: int) -> Array:
+    """Move a model to ``backend``, and return random outputs there."""
+    data.check_finite()
+    with computing(), backend.active():
+        placed = place(Dataset(data.X), intake_of(model, backend))
+        move_model(model, backend)
+        return evaluation.sample(model, placed, samples, model.randomness)
 
 
 def outputs(
@@ -57,11 +102,11 @@ def outputs(
     """
     data, refuse = _placed(model, X, backend, check)
     with computing(), backend.active():
-        _move(model, backend)
+        move_model(model, backend)
         return evaluation.predict(model, data, refuse)
 
 
-def _move(model: TrainableModel, backend: Backend) -> None:
+def move_model(model: TrainableModel, backend: Backend) -> None:
     """Move a model to the backend of data, unless it is being trained on another one."""
     if backend != model.backend and is_being_trained(model):
         raise RuntimeError(
@@ -105,9 +150,12 @@ def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     if not isinstance(dataset, (Dataset, tuple)):
         as_dataset(dataset)  # raises: in score(X, y), y would be the metric
     chosen = model.metric if metric is None else make_metric(metric, model.loss)
+    if isinstance(chosen, tuple):  # of several heads
+        chosen = chosen[0]
     if chosen is None:
         raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
     check_fit(model.layers, model.loss, chosen)
+    check_metric_in_unit(chosen, model.target_unit)
     data = check_data(model, dataset, model.feature_names)
     check_weights(data, model.loss, chosen)
     if data.y is None:
@@ -120,7 +168,7 @@ def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     backend, weight = model.backend_for(data.X), data.sample_weight
     placed, refuse = _placed(model, data.X, backend, None)
     with computing(), backend.active():
-        _move(model, backend)
+        move_model(model, backend)
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)
         unit = model.target_unit

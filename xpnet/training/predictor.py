@@ -6,7 +6,7 @@ from ..backends import Array
 from ..common.overrides import remember
 from ..data import Dataset
 from ..metrics import Metric
-from . import prediction
+from . import input_gradients, prediction
 from .settings import MetricFunction
 from .trainable import TrainableModel
 
@@ -14,27 +14,142 @@ from .trainable import TrainableModel
 class Predictor(TrainableModel):
     """The methods of :class:`~xpnet.NeuralNetwork` that only read a trained network."""
 
-    def predict(self, dataset: Dataset | Any) -> Array:
+    def predict(self, dataset: Dataset | Any, *, samples: int | None = None) -> Array:
         """Return the outputs; during a ``fit`` in another thread, with its weights at some moment.
 
         Parameters
         ----------
         dataset : Dataset or array-like of shape (n, n_features)
+        samples : int, optional
+            The number of random predictions of each sample, with :class:`~xpnet.Dropout` and noise
+            as in training and batch normalization as in prediction. Their mean and spread over the
+            first axis estimate the expected output and how uncertain the network is about it: Gal
+            and Ghahramani 2016, "Dropout as a Bayesian approximation". The same call returns the
+            same samples, which depend on the network's seed. All of them are held in memory at
+            once: ``samples`` times as much as the outputs alone.
 
         Returns
         -------
-        array of shape (n, n_outputs)
+        array of shape (n, n_outputs), or (samples, n, n_outputs)
             In the library and on the device of the input; NumPy for lists, tables and sparse rows.
-            With a ``target_unit``, float64; and NumPy if the device has no float64.
+            With a ``target_unit``, float64; and NumPy if the device has no float64. With
+            :class:`~xpnet.GaussianNLL`, the means and then the standard deviations.
 
         Raises
         ------
         NotFittedError
             The network has not been trained.
         ValueError, RuntimeError
-            The features differ from those of the training, or ``fit`` runs on another device.
+            The features differ from those of the training, or ``fit`` runs on another device. Or
+            ``samples`` is given and no layer is random in training.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xpnet import DenseLayer, Dropout, NeuralNetwork
+        >>> X = np.linspace(-1, 1, 64)[:, None]
+        >>> net = NeuralNetwork(epochs=5, seed=0).add(DenseLayer(16, (1,))).add(Dropout(0.2))
+        >>> net = net.add(DenseLayer(1)).fit((X, X**2))
+        >>> outputs = net.predict(X, samples=50)
+        >>> outputs.shape, outputs.std(axis=0).shape
+        ((50, 64, 1), (64, 1))
         """
-        return prediction.predict(self, dataset)
+        return prediction.predict(self, dataset, samples)
+
+    def predict_interval(
+        self, dataset: Dataset | Any, coverage: float = 0.9
+    ) -> tuple[Array, Array]:
+        """Return an interval for each target that should contain it with some probability.
+
+        Parameters
+        ----------
+        dataset : Dataset or array-like of shape (n, n_features)
+        coverage : float, default 0.9
+            The probability, between 0 and 1. With :class:`~xpnet.GaussianNLL`, the interval is
+            symmetric about the mean. With :class:`~xpnet.QuantileLoss` it lies between two of the
+            network's quantiles, such as 0.05 and 0.95 for 0.9.
+
+        Returns
+        -------
+        lower, upper : array of shape (n, n_targets)
+
+        Raises
+        ------
+        ValueError
+            The network has another loss, or no quantiles for this coverage. And as for
+            :meth:`predict`.
+
+        See Also
+        --------
+        xpnet.interval_coverage : The share of targets that intervals do contain.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xpnet import DenseLayer, NeuralNetwork, QuantileLoss, interval_coverage
+        >>> rng = np.random.default_rng(0)
+        >>> X, y = np.ones((500, 1)), rng.normal(0, 1, 500)
+        >>> net = NeuralNetwork(epochs=30, loss=QuantileLoss([0.1, 0.9]), seed=0)
+        >>> lower, upper = net.add(DenseLayer(2, (1,))).fit((X, y)).predict_interval(X, 0.8)
+        >>> 0.7 < interval_coverage(y, lower, upper) < 0.9
+        True
+        """
+        return prediction.predict_interval(self, dataset, coverage)
+
+    def input_gradient(
+        self,
+        X: Dataset | Any,
+        output: int | None = None,
+        *,
+        y: Any = None,
+        sample_weight: Any = None,
+    ) -> Array:
+        """Return the derivative of a prediction, or of the loss, with respect to the features.
+
+        The pass is that of :meth:`predict`: without dropout, and with the running moments of batch
+        normalization. It shows how a small change of each feature changes the result: Simonyan,
+        Vedaldi and Zisserman 2014, "Deep inside convolutional networks".
+
+        Parameters
+        ----------
+        X : Dataset or array-like of shape (n, n_features)
+            Targets of a Dataset are not used.
+        output : int, optional
+            The column k of :meth:`predict`, in whose unit the derivative is. It may be left out if
+            there is one column.
+        y : array-like, optional
+            Targets, in place of ``output``. The derivative is then that of the loss, which is a
+            mean over all samples: times n, it is that of each sample's own loss. With a
+            ``target_unit``, it is the loss of the standardised targets.
+        sample_weight : array-like of shape (n,), optional
+            The weights of the samples in the loss.
+
+        Returns
+        -------
+        array of shape (n, n_features)
+            In the library and on the device of ``X``, and of the type of the predictions. It is
+            dense, even if ``X`` is sparse. The network stays as it is.
+
+        Raises
+        ------
+        NotFittedError
+            The network has not been trained.
+        ValueError, TypeError
+            ``output`` is not the index of an output, both ``output`` and ``y`` are given, or the
+            data do not fit. Or a layer computes something else in training than in prediction, and
+            does not define ``input_derivative``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xpnet import DenseLayer, NeuralNetwork
+        >>> X = np.array([[0.0, 1.0], [1.0, 1.0], [2.0, 0.0]])
+        >>> net = NeuralNetwork(epochs=300, learning_rate=0.1, seed=0).add(DenseLayer(1, (2,)))
+        >>> gradient = net.fit((X, X @ [3.0, -2.0])).input_gradient(X)
+        >>> gradient[0].round(2).tolist()
+        [3.0, -2.0]
+        """
+        return input_gradients.input_gradient(self, X, output, y, sample_weight)
 
     def score(
         self,

@@ -2,14 +2,14 @@
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..backends import PRECISIONS, unknown_name
-from ..backends._errors import check_name
+from ..backends._errors import check_name, shown
 from ..backends._warnings import warn
 from ..common.checks import check_count, find
-from ..losses import LossFunction
+from ..losses import HeadMetric, Heads, LossFunction
 from ..metrics import METRICS, Metric
 from ..model.settings import CHECKS as MODEL
 from ..model.settings import Check, count, flag
@@ -49,10 +49,26 @@ def find_metric(
     return copy.copy(find("metric", given, Metric, METRICS))
 
 
-def make_metric(
-    given: str | Metric | type[Metric] | MetricFunction | None, loss: LossFunction
-) -> Metric | MetricFunction | None:
-    """Return a metric; if it has no threshold, it gets the decision threshold of the loss."""
+def make_metric(given: Any, loss: LossFunction) -> Any:
+    """Return a metric; if it has no threshold, it gets the decision threshold of the loss.
+
+    Metrics of several heads are a tuple.
+    """
+    if isinstance(given, Mapping):
+        if not isinstance(loss, Heads):
+            raise TypeError(
+                f"metric={shown(given)}: expected one metric, since {type(loss).__name__} has no "
+                "heads. A dict is for a network whose loss is a dict"
+            )
+        return loss.metrics_of(given)
+    if isinstance(given, tuple) and all(isinstance(each, HeadMetric) for each in given):
+        return given
+    if given is not None and isinstance(loss, Heads) and isinstance(given, (str, type, Metric)):
+        raise ValueError(
+            f"metric={shown(given)} is for one target, but there are the heads "
+            f"{', '.join(loss.heads)}: expected a dict such as "
+            f"{{{next(iter(loss.heads))!r}: {shown(given)}}}"
+        )
     metric = find_metric(given)
     if getattr(metric, "threshold", ...) is None:
         metric.threshold = loss.decision_threshold  # type: ignore[union-attr]

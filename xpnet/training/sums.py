@@ -42,7 +42,10 @@ class Sums:
         self._steps = array("q")
         self._penalties: list[Array] = []
         self._earlier = np.zeros((2, 0))
-        self.metric = None if metric is None else accumulator(metric, target_unit)
+        heads = metric if isinstance(metric, tuple) else ()
+        self._parts = [accumulator(each) for each in (*loss.metrics(), *heads)]
+        one = metric is not None and not heads
+        self.metric = accumulator(metric, target_unit) if one else None  # type: ignore[arg-type]
 
     def add(self, batch: Batch, output: Array, loss: Array, step: int = 0) -> Array:
         """Add a step's batch, or a piece of it; return its total weight."""
@@ -74,8 +77,10 @@ class Sums:
 
     def add_outputs(self, *arguments: Array) -> None:
         """Add targets, outputs and weights for the metric only."""
+        for part in self._parts:
+            part.add(*arguments)
         if self.metric is not None:
-            self.metric.add(*metric_arguments(self._loss_function, *arguments))
+            self.metric.add(*metric_arguments(self._loss_function, self.metric.metric, *arguments))
 
     def set_statistics(self, statistics: Array) -> None:
         """Replace the metric's statistics by those of all batches so far in this part."""
@@ -90,8 +95,9 @@ class Sums:
         """
         self._earlier = np.stack([self._all_losses(), self._all_weights()])
         self._losses, self._weights = self._losses[:0], self._weights[:0]
-        if isinstance(self.metric, _SummedMetric):
-            self.metric.begin_part()
+        for each in (self.metric, *self._parts):
+            if isinstance(each, _SummedMetric):
+                each.begin_part()
 
     def _all_losses(self) -> np.ndarray:
         return np.concatenate([self._earlier[0], _numbers(self._losses, self._backend)])
@@ -128,6 +134,14 @@ class Sums:
             return math.nan, None if self.metric is None else math.nan
         loss = float(np.sum(losses[counted] * weights[counted])) / total
         return loss, None if self.metric is None else self.metric.result()
+
+    def read_parts(self) -> dict[str, float]:
+        """Return loss and metrics of each head by name, NaN if no sample counted."""
+        counts = self.total_weight if self._parts else 0.0
+        return {
+            str(part.metric.name): part.result() if counts else math.nan  # type: ignore[union-attr]
+            for part in self._parts
+        }
 
     def read_penalty(self) -> float:
         """Return the mean shared penalty per sample; wait for the device."""
@@ -253,7 +267,13 @@ def loss_arguments(batch: Batch, output: Array) -> tuple[Array, ...]:
     return batch.y, output, batch.sample_weight
 
 
-def metric_arguments(loss: LossFunction, *arguments: Array) -> tuple[Array, ...]:
-    """Return the arguments for metrics, with weight 0 for samples that the loss ignores."""
+def metric_arguments(loss: LossFunction, metric: Any, *arguments: Array) -> tuple[Array, ...]:
+    """Return the arguments for a metric, with weight 0 for samples that the loss ignores.
+
+    A loss in the metric's place takes all outputs; a metric takes those that it can compare.
+    """
     weight = loss.metric_weight(*arguments)
-    return arguments[:2] if weight is None else (*arguments[:2], weight)
+    y, output = arguments[:2]
+    if not isinstance(metric, LossFunction):
+        output = loss.compared_outputs(output)
+    return (y, output) if weight is None else (y, output, weight)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from array_api_compat import device
 
-from ..backends import Array, Backend, array_namespace, backend_of, move, to_host
+from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, to_host
 from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import number
@@ -19,8 +20,9 @@ from ..common.overrides import is_defined_here
 from ..data.digits import differ_by_rounding, lost_digits
 from ..losses import LossFunction
 
-Unit = tuple[float, float]
-"""Mean and scale of the targets."""
+Numbers = float | tuple[float, ...]
+Unit = tuple[Numbers, Numbers]
+"""Mean and scale of the targets: one of each, or one for each column."""
 
 _EXACT = 2**53
 """float64 holds every whole number up to this one."""
@@ -30,7 +32,7 @@ _LOW_BITS = 0x7FF
 
 
 def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
-    """Return ``target_unit`` as two floats.
+    """Return ``target_unit`` as two floats, or as two tuples with a float for each target.
 
     Raises
     ------
@@ -41,13 +43,14 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
     if given is None:
         return None
     text = isinstance(given, (str, bytes))
-    is_pair = not text and (isinstance(given, Sequence) or getattr(given, "shape", None) == (2,))
-    pair = [number(each) for each in given] if is_pair else []
-    mean, scale = pair if len(pair) == 2 else (math.nan, math.nan)
-    if not math.isfinite(mean) or not 0 < scale < math.inf:
+    is_pair = not text and (isinstance(given, Sequence) or is_array(given)) and len(given) == 2
+    mean, scale = map(_numbers, given) if is_pair else ([math.nan], [math.nan])
+    of_each = len(mean) == len(scale) > 0
+    if not of_each or not all(map(math.isfinite, mean)) or not all(0 < s < math.inf for s in scale):
         raise ValueError(
             f"target_unit={shown(given)}: expected (mean, scale), two finite numbers with "
-            "scale above 0, e.g. (y.mean(), y.std()), or a scale of 1 if all targets are equal"
+            "scale above 0, e.g. (y.mean(), y.std()), or a scale of 1 if all targets are equal. "
+            "For several outputs they may be arrays, e.g. (y.mean(axis=0), y.std(axis=0))"
         )
     if loss.targets != "values":
         raise ValueError(
@@ -55,7 +58,34 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
             f"MeanSquaredError, but {type(loss).__name__} takes "
             f"{loss.targets or 'unknown targets'}: leave target_unit out"
         )
-    return mean, scale
+    return (mean[0], scale[0]) if len(mean) == 1 else (tuple(mean), tuple(scale))
+
+
+def _numbers(given: Any) -> list[float]:
+    """Return a number, or a sequence of some, as a list of floats; NaN for anything else."""
+    if is_array(given) and given.ndim:
+        given = to_host(given).tolist()
+    several = isinstance(given, Sequence) and not isinstance(given, (str, bytes))
+    return [number(each) for each in (given if several else [given])]
+
+
+def check_columns(unit: Unit | None, n_targets: int) -> None:
+    """Refuse a unit with another number of means and scales than there are targets."""
+    if unit is not None and isinstance(unit[0], tuple) and len(unit[0]) != n_targets:
+        raise ValueError(
+            f"target_unit has {len(unit[0])} means and scales, but the targets have {n_targets} "
+            "column(s): expected one of each for each column, or two numbers for all of them"
+        )
+
+
+def check_metric_in_unit(metric: Any, unit: Unit | None) -> None:
+    """Refuse a loss in a metric's place that cannot be computed from what ``predict`` returns."""
+    if unit is not None and isinstance(metric, LossFunction) and not metric.predicts_outputs:
+        raise ValueError(
+            f"{type(metric).__name__} as a metric does not go with target_unit: it is computed "
+            "from the outputs, which are in another unit than the targets. The history's loss has "
+            "it for standardised targets"
+        )
 
 
 def standardised(y: Array, unit: Unit) -> np.ndarray:
@@ -66,7 +96,8 @@ def standardised(y: Array, unit: Unit) -> np.ndarray:
     ValueError
         A result is larger than float64 can hold.
     """
-    host, (mean, scale) = to_host(y), unit
+    host, (mean, scale) = to_host(y), map(np.asarray, unit)
+    check_columns(unit, host.shape[1] if host.ndim == 2 else 1)
     values = host.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
         if host.dtype.kind in "iu" and values.size and np.abs(values).max() > _EXACT:
@@ -83,13 +114,29 @@ def standardised(y: Array, unit: Unit) -> np.ndarray:
     return result
 
 
-def in_own_unit(standardised: Array, unit: Unit | None) -> Array:
-    """Return standardised outputs in the unit of the targets, in float64.
+def in_own_unit(values: Array, unit: Unit | None, loss: LossFunction | None = None) -> Array:
+    """Return standardised targets or outputs in the unit of the targets, in float64.
 
-    The result is on the device of the outputs, or on the host if the device has no float64.
+    The result is on the device of the values, or on the host if the device has no float64.
+
+    Parameters
+    ----------
+    values : array of shape (n, n_targets), or outputs of shape (..., n_outputs)
+    unit : tuple
+    loss : LossFunction, optional
+        Given for outputs, of which it makes what ``predict`` returns.
     """
-    values = in_float64(standardised)
-    return values if unit is None else values * unit[1] + unit[0]
+    values = in_float64(values)
+    if unit is None:
+        return values if loss is None or loss.predicts_outputs else loss.predictions(values)
+    xp = array_namespace(values)
+    mean, scale = (
+        each
+        if isinstance(each, float)
+        else xp.asarray(each, dtype=values.dtype, device=device(values))
+        for each in unit
+    )
+    return values * scale + mean if loss is None else loss.predictions(values, mean, scale)
 
 
 def in_float64(values: Array, backend: Backend | None = None) -> Array:
@@ -148,7 +195,7 @@ def warn_of_size(
         The network's type. If it has too few digits for the targets, there has been a warning
         already, and there is no second one.
     """
-    if loss.targets != "values" or not is_defined_here(type(loss)):
+    if loss.targets != "values" or not is_defined_here(type(loss)) or not loss.predicts_outputs:
         return
     step = max(math.prod(y.shape) // _SAMPLED, 1)  # a few rows are enough, and save memory
     y, weight = y[::step, ...], None if weight is None else weight[::step]
@@ -170,14 +217,15 @@ def warn_of_size(
     if not 0 < least < math.inf or not reached > _LEARNED * least:
         return
     mean, scale = wrong[0]
+    advice = "(y.mean(), y.std())" if len(units) == 1 else "(y.mean(axis=0), y.std(axis=0))"
     warn(
         f"the network has learned little: its loss is {reached:.3g}, while predicting the mean of "
         f"y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
-        f"{scale:.3g} are hard to learn. Give target_unit=(y.mean(), y.std()), or train for longer"
+        f"{scale:.3g} are hard to learn. Give target_unit={advice}, or train for longer"
     )
 
 
-def suggested_unit(y: Array) -> Unit:
+def suggested_unit(y: Array) -> tuple[float, float]:
     """Return mean and standard deviation of targets of shape (n,).
 
     The deviation of targets that differ only by rounding is taken as 1.

@@ -13,6 +13,7 @@ from . import memory
 from .history import History
 from .memory import MemoryPlan
 from .settings import CHECKS, MetricFunction, metric_for, warn_of_same_name
+from .target_unit import Unit
 
 
 class TrainableModel(Model):
@@ -42,7 +43,7 @@ class TrainableModel(Model):
     memory_limit: int | None
     precision: str
     steps: str | None
-    target_unit: tuple[float, float] | None
+    target_unit: Unit | None
     orders: Orders
 
     _checks: ClassVar[dict[str, Check]] = CHECKS
@@ -53,7 +54,7 @@ class TrainableModel(Model):
         self.last_plan: MemoryPlan | None = None
         self.stop_training = False
         self.feature_names: list[str] | None = None
-        self.label_name: str | None = None
+        self.label_name: str | list[str] | None = None
         self.class_names: list[str] | None = None
         self._is_fitted = False
 
@@ -100,6 +101,12 @@ class TrainableModel(Model):
     def is_fitted(self) -> bool:
         """Whether the parameters have been trained with the present layers and target unit."""
         return self._is_fitted
+
+    @property
+    def head_metrics(self) -> tuple[Metric, ...]:
+        """The losses and the metrics of single heads, which are columns of the history."""
+        given: Any = self.metric
+        return (*self.loss.metrics(), *(given if isinstance(given, tuple) else ()))
 
     def mark_fitted(self) -> None:
         """Record that an epoch of training is complete, which prediction requires."""

@@ -188,11 +188,14 @@ class Trainer:
         """Return loss and metric of the validation data, or NaN if this epoch skips them."""
         due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
         if self._is_cut or not due:
-            metric = None if self.network.metric is None else math.nan
-            return {"val_loss": math.nan, "val_metric": metric}
+            metric = None if _metric_of(self.network) is None else math.nan
+            heads = {f"val_{each.name}": math.nan for each in self.network.head_metrics}
+            return {"val_loss": math.nan, **heads, "val_metric": metric}
         net = self.network
-        loss, metric = evaluate(net, cast(Data, self.validation), net.metric, net.target_unit)
-        return {"val_loss": loss + penalty, "val_metric": metric}
+        held_out = cast(Data, self.validation)
+        loss, metric, heads = evaluate(net, held_out, net.metric, net.target_unit)
+        own = {f"val_{name}": value for name, value in heads.items()}
+        return {"val_loss": loss + penalty, **own, "val_metric": metric}
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
@@ -280,7 +283,7 @@ def _check_finite(network: TrainableModel, sums: Sums) -> None:
 def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[str, Any]:
     """Return an epoch's loss and metric; ``is_cut`` is whether it was cut short."""
     loss, metric = sums.read()  # (6) loss, (7) metric
-    row: dict[str, Any] = {"loss": loss, "metric": metric}
+    row: dict[str, Any] = {"loss": loss, **sums.read_parts(), "metric": metric}
     counted = sums.total_weight != 0  # it may be 0 if the epoch was cut short
     if not counted and not is_cut:
         raise ValueError(
@@ -323,18 +326,26 @@ def _diverged(
 
 def _columns(network: TrainableModel, validates: bool) -> list[str]:
     """Return the names of the history's columns."""
-    has_metric = network.metric is not None
+    has_metric = _metric_of(network) is not None
+    heads = [each.name for each in network.head_metrics]
     present = {
         "epoch": True,
         "loss": True,
+        **dict.fromkeys(heads, True),
         "metric": has_metric,
         "penalty": bool(network.parameters.penalties),
         "val_loss": validates,
+        **dict.fromkeys([f"val_{name}" for name in heads], validates),
         "val_metric": validates and has_metric,
         "learning_rate": True,
         "seconds": True,
     }
     return [name for name, is_present in present.items() if is_present]
+
+
+def _metric_of(network: TrainableModel) -> Any:
+    """Return the metric of all outputs, or None."""
+    return None if isinstance(network.metric, tuple) else network.metric
 
 
 def _check_unchanged(network: TrainableModel, layers: Sequence[Layer]) -> None:

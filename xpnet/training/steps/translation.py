@@ -69,10 +69,11 @@ _PASSES = (
 """The methods of a network that steps by formulas call."""
 
 _OF_LOSS = frozenset([
-    "_checks", "accepts", "advice", "check_outputs", "check_state", "decision_threshold",
-    "element_derivative", "element_loss", "factor", "greater_is_better", "makes_weights",
-    "metric_weight", "most", "numbers", "repeats_targets", "sample_weight", "state_names",
-    "sums_outputs", "targets",
+    "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_outputs",
+    "decision_threshold", "element_derivative", "element_loss", "factor", "greater_is_better",
+    "interval", "makes_weights", "metric_weight", "most", "numbers", "predictions",
+    "predictions_derivative", "predicts_outputs", "repeats_targets", "sample_weight",
+    "state_names", "sums_outputs", "targets",
 ])  # fmt: skip
 """The attributes that a user's elementwise loss may define."""
 

@@ -1,0 +1,375 @@
+"""A loss made of others, each of some of the outputs: several targets of different kinds."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..backends import Array, array_namespace
+from ..backends._errors import shown
+from ..common.checks import check_count, check_positive, find
+from ..common.overrides import remember
+from ..metrics import METRICS, Metric
+from .base import LossFunction, MeanLoss
+from .names import find_loss
+
+
+class Head(NamedTuple):
+    """One of several targets: its loss, and where its targets and outputs are.
+
+    Attributes
+    ----------
+    loss : MeanLoss
+    weight : float
+    targets, outputs : tuple of int
+        The first column and the one behind the last, of the targets and of the outputs.
+    """
+
+    loss: MeanLoss
+    weight: float
+    targets: tuple[int, int]
+    outputs: tuple[int, int]
+
+    def split(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Return the targets and the outputs of this head, in the form that its loss takes."""
+        y = y_true[:, slice(*self.targets)]
+        if self.loss.targets == "classes":
+            xp = array_namespace(y)
+            y = xp.astype(xp.reshape(y, (-1,)), xp.int64)
+        return y, y_pred[:, slice(*self.outputs)]
+
+
+class Heads(MeanLoss):
+    r"""Several targets with a loss each, from one last layer whose outputs are shared out in order.
+
+    The loss of a sample is :math:`\sum_h w_h\, l_h`, the weighted sum of the losses of the heads h.
+    The history has the loss of each head, without its weight, as the name of the head and
+    ``_loss``. Caruana 1997, "Multitask learning".
+
+    ``NeuralNetwork(loss={...})`` makes one of a dict. The last layer has as many units as all heads
+    together. Targets are a dict with an array for each head, or one array with the columns of all
+    heads in order. A head of classes has one column, of class indices. ``predict`` returns all
+    outputs, and ``net.loss.split(outputs)`` those of each head by name.
+
+    Parameters
+    ----------
+    heads : dict of str to tuple
+        For each head ``(loss, n_outputs)`` or ``(loss, n_outputs, weight)``. The loss is a name, a
+        class, an instance or a function, as for a network. The weight is above 0, by default 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A head is not such a tuple, or its loss cannot be part of a sum: one that is not a mean over
+        samples, or with ``class_weight="balanced"``. At ``fit``, the network has another number of
+        outputs than all heads together, or targets do not fit.
+
+    Notes
+    -----
+    Class weights, and labels that are ignored, multiply the loss of a sample in that head; the sum
+    is divided by the total weight of all samples, not by that of the samples of each class. A
+    sample without a target for a head of classes gets its ``ignore_index``, such as -1.
+
+    A network with several heads is trained by formulas, not in compiled or captured steps, and has
+    no ``target_unit``: standardise such columns of the targets yourself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, TanhActivation
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> y = {"sum": X.sum(axis=1), "side": (X[:, 0] > 0).astype(int)}
+    >>> net = NeuralNetwork(
+    ...     epochs=30,
+    ...     optimizer="adam",
+    ...     learning_rate=0.02,
+    ...     loss={"sum": ("mse", 1), "side": ("softmax_cross_entropy", 2, 0.5)},
+    ...     metric={"side": "accuracy"},
+    ...     seed=0,
+    ... )
+    >>> net = net.add(DenseLayer(8, (2,))).add(TanhActivation()).add(DenseLayer(3)).fit((X, y))
+    >>> list(net.history)[:5]
+    ['epoch', 'loss', 'sum_loss', 'side_loss', 'side_accuracy']
+    >>> net.history["side_accuracy"][-1] > 0.9
+    True
+    >>> {name: outputs.shape for name, outputs in net.loss.split(net.predict(X)).items()}
+    {'sum': (200, 1), 'side': (200, 2)}
+    """
+
+    targets = "heads"
+
+    def __init__(self, heads: Mapping[str, Sequence[Any]]) -> None:
+        if not isinstance(heads, Mapping) or not heads:
+            raise TypeError(
+                f"heads={shown(heads)}: expected a dict such as "
+                '{"price": ("mse", 1), "colour": ("softmax_cross_entropy", 5)}'
+            )
+        self.heads = {_named(name): _checked(name, given) for name, given in heads.items()}
+
+    @property
+    def parts(self) -> dict[str, Head]:
+        """The heads by name, with their places among the columns of targets and outputs."""
+        found, y, p = {}, 0, 0
+        for name, (loss, n_outputs, weight) in self.heads.items():
+            one = loss.targets == "classes" or loss.repeats_targets
+            n_targets = 1 if one else loss.n_targets(n_outputs)
+            places = (y, y + n_targets), (p, p + n_outputs)
+            found[name] = Head(loss, weight, *places)
+            y, p = y + n_targets, p + n_outputs
+        return found
+
+    def split(self, y_pred: Array) -> dict[str, Array]:
+        """Return the outputs of each head by its name, from those of ``predict``.
+
+        Parameters
+        ----------
+        y_pred : array of shape (..., n_outputs)
+        """
+        return {name: y_pred[..., slice(*head.outputs)] for name, head in self.parts.items()}
+
+    # ---- what the trainer asks
+
+    @property
+    def accepts(self) -> frozenset[str] | None:  # type: ignore[override]
+        """The kinds of output that the losses of all heads accept."""
+        kinds = [each for loss, _, _ in self.heads.values() if (each := loss.accepts) is not None]
+        return frozenset.intersection(*kinds) if kinds else None
+
+    @property
+    def advice(self) -> str:  # type: ignore[override]
+        """What to do if the outputs are of another kind."""
+        if self.accepts:
+            return "End with DenseLayer, and give all heads losses that take its outputs."
+        each = ", ".join(
+            f"{name}: {' or '.join(sorted(loss.accepts))}"
+            for name, (loss, _, _) in self.heads.items()
+            if loss.accepts is not None
+        )
+        return (
+            f"One last layer cannot give each head its kind of output ({each}): end with "
+            "DenseLayer, and give losses that take real numbers, such as SoftmaxCrossEntropy and "
+            "BinaryCrossEntropy(from_logits=True)."
+        )
+
+    @property
+    def predicts_outputs(self) -> bool:  # type: ignore[override]
+        """Whether that holds for all heads."""
+        return all(loss.predicts_outputs for loss, _, _ in self.heads.values())
+
+    def n_targets(self, n_outputs: int) -> int:
+        """Return the number of columns of targets of all heads."""
+        return max(head.targets[1] for head in self.parts.values())
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse another number of outputs than all heads have together."""
+        needed = sum(n for _, n, _ in self.heads.values())
+        if n_outputs != needed:
+            each = ", ".join(f"{name} {n}" for name, (_, n, _) in self.heads.items())
+            raise ValueError(
+                f"the heads take {needed} outputs ({each}), but the network has {n_outputs}: end "
+                f"with DenseLayer({needed})"
+            )
+
+    def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:
+        """Return what each head predicts."""
+        if self.predicts_outputs:
+            return y_pred
+        columns = self.split(y_pred)
+        found = [loss.predictions(columns[name]) for name, (loss, _, _) in self.heads.items()]
+        return array_namespace(y_pred).concat(found, axis=-1)
+
+    def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
+        """Return the derivatives of what each head predicts."""
+        columns, xp = self.split(y_pred), array_namespace(y_pred)
+        slopes = [
+            loss.predictions_derivative(columns[name]) for name, (loss, _, _) in self.heads.items()
+        ]
+        return xp.concat(slopes, axis=-1)
+
+    # ---- the loss
+
+    def match(self, y_true: Array, y_pred: Array) -> Array:
+        """Return ``y_true`` with a row for each sample."""
+        n, n_targets = y_pred.shape[0], self.n_targets(y_pred.shape[1])
+        if y_true.shape == (n,) and n_targets == 1:
+            y_true = array_namespace(y_true).reshape(y_true, (n, 1))
+        if y_true.shape != (n, n_targets):
+            raise ValueError(
+                f"Heads got targets of shape {tuple(y_true.shape)}: expected {(n, n_targets)}, the "
+                f"columns of {', '.join(self.heads)}"
+            )
+        return y_true
+
+    def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the weighted sum of the heads' losses of each sample."""
+        return sum(head.weight * losses for head, losses in self._losses(y_true, y_pred))
+
+    def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the derivatives for the outputs of all heads, side by side."""
+        return self.sample_loss_and_derivative(y_true, y_pred)[1]
+
+    def sample_loss_and_derivative(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Return both, from one computation for each head."""
+        y_true, total, derivatives = self.match(y_true, y_pred), 0.0, []
+        for head in self.parts.values():
+            y, p = head.split(y_true, y_pred)
+            losses, derivative = head.loss.sample_loss_and_derivative(y, p)
+            factor: Any = head.weight
+            if (own := head.loss.sample_weight(y, p)) is not None:
+                factor = own * factor
+            total = total + factor * losses
+            derivatives.append(derivative * (factor if own is None else factor[:, None]))
+        return total, array_namespace(y_pred).concat(derivatives, axis=1)
+
+    def _losses(self, y_true: Array, y_pred: Array) -> Iterator[tuple[Head, Array]]:
+        """Yield the heads with the losses of each sample, times its class weight."""
+        for head in self.parts.values():
+            y, p = head.split(y_true, y_pred)
+            yield head, head_losses(head.loss, y, p)
+
+    # ---- metrics
+
+    def metrics(self) -> tuple["HeadMetric", ...]:
+        """Return the loss of each head as a metric."""
+        return tuple(
+            HeadMetric(f"{name}_loss", head.loss, head.targets, head.outputs)
+            for name, head in self.parts.items()
+        )
+
+    def metrics_of(self, given: Mapping[str, Any]) -> tuple["HeadMetric", ...]:
+        """Return the metrics of single heads.
+
+        Parameters
+        ----------
+        given : dict of str to str, Metric or subclass, or to a list of these
+            By head. The name of each is that of the head, ``_`` and its own.
+
+        Raises
+        ------
+        ValueError, TypeError
+            There is no such head, or a metric does not fit its loss.
+        """
+        found, parts = [], self.parts
+        for name, several in given.items():
+            if name not in parts:
+                raise ValueError(
+                    f"metric has the head {shown(name)}: expected one of {', '.join(parts)}"
+                )
+            head = parts[name]
+            for each in several if isinstance(several, (list, tuple)) else [several]:
+                metric = copy.copy(find("metric", each, Metric, METRICS))
+                _check_metric(name, metric, head)
+                found.append(
+                    HeadMetric(
+                        f"{name}_{metric.name}", metric, head.targets, head.outputs, head.loss
+                    )
+                )
+        return tuple(found)
+
+
+class HeadMetric(Metric):
+    """A metric, or the loss, of one of several :class:`Heads`.
+
+    Parameters
+    ----------
+    name : str
+        Its column in the history.
+    metric : Metric or MeanLoss
+    targets, outputs : tuple of int
+        The first column of the head and the one behind its last.
+    loss : MeanLoss, optional
+        The loss of the head, for a metric: its decision threshold, and the labels that it ignores.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        metric: Metric | MeanLoss,
+        targets: tuple[int, int],
+        outputs: tuple[int, int],
+        loss: MeanLoss | None = None,
+    ) -> None:
+        self.name, self.metric, self.loss = name, metric, loss  # type: ignore[misc]
+        self.targets, self.outputs = targets, outputs
+        self.greater_is_better = metric.greater_is_better  # type: ignore[misc]
+        if getattr(metric, "threshold", ...) is None and loss is not None:
+            metric.threshold = loss.decision_threshold  # type: ignore[union-attr]
+
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return those of the metric; of a loss, the weighted sum and the sum of the weights."""
+        metric = self.metric
+        if isinstance(metric, Metric):
+            assert self.loss is not None
+            head = Head(self.loss, 1.0, self.targets, self.outputs)
+            y, p = head.split(y_true, y_pred)
+            weight = self.loss.metric_weight(y, p, sample_weight)
+            return metric.statistics(y, self.loss.compared_outputs(p), weight)
+        y, p = Head(metric, 1.0, self.targets, self.outputs).split(y_true, y_pred)
+        xp, losses = array_namespace(p), head_losses(metric, y, p)
+        if sample_weight is None:
+            return xp.stack([xp.sum(losses), xp.sum(xp.ones_like(losses))])
+        weight = xp.astype(sample_weight, losses.dtype, copy=False)
+        return xp.stack([xp.sum(losses * weight), xp.sum(weight)])
+
+    def merge(self, a: Array, b: Array) -> Array:
+        """Return the combined statistics of two batches."""
+        return self.metric.merge(a, b) if isinstance(self.metric, Metric) else a + b
+
+    def result(self, statistics: Array) -> Array:
+        """Return the metric, or the mean loss, from the statistics of all batches."""
+        if isinstance(self.metric, Metric):
+            return self.metric.result(statistics)
+        xp, total = array_namespace(statistics), statistics[1]
+        return statistics[0] / xp.where(total > 0, total, xp.ones_like(total))
+
+
+def head_losses(loss: MeanLoss, y: Array, p: Array) -> Array:
+    """Return the loss of each sample of a head, times its class weight; 0 if it is ignored."""
+    losses, own = loss.sample_loss(loss.match(y, p), p), loss.sample_weight(y, p)
+    return losses if own is None else losses * own
+
+
+def _named(name: Any) -> str:
+    """Return the name of a head."""
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"heads has the name {shown(name)}: expected a text")
+    return name
+
+
+def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
+    """Return the loss, the number of outputs and the weight of a head."""
+    what = f"the head {name!r}"
+    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        raise TypeError(
+            f"{what} is {shown(given)}: expected (loss, n_outputs) or (loss, n_outputs, weight)"
+        )
+    loss: LossFunction = find_loss(given[0])
+    if not isinstance(loss, MeanLoss) or isinstance(loss, Heads):
+        raise TypeError(
+            f"{what} has the loss {type(loss).__name__}: expected one that is a mean over samples, "
+            "a subclass of MeanLoss, and not of Heads"
+        )
+    if getattr(loss, "class_weight", None) == "balanced":
+        raise ValueError(
+            f"{what} has class_weight='balanced', which is computed for a single loss only: give "
+            "the weight of each class, e.g. class_weight=[1.0, 3.0]"
+        )
+    n_outputs = check_count(f"{what}: n_outputs", given[1])
+    loss.check_outputs(n_outputs)
+    weight = check_positive(f"{what}: weight", given[2] if len(given) == 3 else 1.0)
+    return loss, n_outputs, weight
+
+
+def _check_metric(name: str, metric: Metric, head: Head) -> None:
+    """Refuse a metric of classes for values, and of single classes for several labels."""
+    kind, n_outputs = head.loss.targets, head.outputs[1] - head.outputs[0]
+    several = kind in ("binary", "probabilities") and n_outputs > 1
+    values = kind in ("values", "counts", "positive")
+    if metric.one_class_per_sample and (several or values):
+        expected = "'binary_accuracy'" if several else "'r2', 'rmse' or 'mae'"
+        raise ValueError(
+            f"metric {metric.name!r} is for classes that exclude each other, and "
+            f"{type(head.loss).__name__} of the head {name!r} is not: use {expected}"
+        )
+
+
+remember(Heads)

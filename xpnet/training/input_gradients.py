@@ -1,0 +1,157 @@
+"""Derivatives of predictions with respect to the features."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from array_api_compat import device
+
+from ..backends import Array, array_namespace, backend_of, is_array, move, resolve
+from ..backends._errors import shown
+from ..backends.cpu.blas_threads import computing
+from ..common.checks import whole_number
+from ..common.overrides import replaced
+from ..data import Dataset
+from ..data.tables.typed.frame_types import column_names
+from ..model import Model
+from .checks import check_fit, check_names, check_weights
+from .evaluation import that_is_only_read
+from .feeding.placing import Data, place
+from .fitting import check_data, check_fitted
+from .heads import columns_of
+from .memory import EVALUATION_ROWS
+from .prediction import move_model
+from .purpose import intake_of, objective_of
+from .sums import loss_arguments
+from .target_unit import in_float64
+from .trainable import TrainableModel
+from .weighing import balanced_loss, check_total_weight
+
+_PASSES = ("__getattribute__", "forward_propagation", "backward_propagation")
+
+
+def input_gradient(
+    model: TrainableModel, X: Any, output: int | None, y: Any, sample_weight: Any
+) -> Array:
+    """Return derivatives with respect to features; see :meth:`NeuralNetwork.input_gradient`."""
+    check_fitted(model, "input_gradient")
+    model.check_layers()
+    if (name := replaced(model, _PASSES)) is not None:
+        raise ValueError(
+            f"{type(model).__name__} overrides {name}, so the derivatives of its layers are not "
+            "those of its predictions"
+        )
+    data = _read(model, X, y, sample_weight)
+    of_loss = data.y is not None
+    k = None if of_loss else _checked_output(output, model.layers[-1].output_shape()[0])
+    if of_loss and output is not None:
+        raise ValueError(
+            f"output={shown(output)} is given together with y: give y for the derivative of the "
+            "loss, or output for that of an output"
+        )
+    targets = _targets(model, data) if of_loss else None
+    backend = model.backend_for(data.X)
+    home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
+    with computing(), backend.active():
+        placed = place(data, intake_of(model, backend), targets)
+        move_model(model, backend)
+        read = that_is_only_read(model)
+        if of_loss:
+            gradients = _of_loss(model, read, placed)
+        else:
+            gradients = _of_output(model, read, placed, k or 0)
+        gradient = move(backend.xp.concat(list(gradients), axis=0), home)
+    if of_loss or model.target_unit is None:
+        return gradient
+    with home.active():
+        return in_float64(gradient)
+
+
+def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
+    """Return the features, and the targets if there are any, as a checked data set."""
+    if isinstance(X, tuple):
+        raise TypeError("input_gradient was given a tuple: give X and y as two arguments")
+    if isinstance(X, Dataset):  # whose own targets are not used
+        features = copy.copy(X)
+        features.y = features.sample_weight = None
+    else:
+        check_names(column_names(X), model.feature_names)
+        features = Dataset(X)
+    if y is not None:
+        y = columns_of(y, model.loss)
+        target = Dataset(features.X, y, sample_weight=sample_weight)
+        features = copy.copy(features)
+        features.y, features.sample_weight = target.y, target.sample_weight
+    elif sample_weight is not None:
+        raise TypeError("sample_weight is given without y: give both for the loss, or neither")
+    return check_data(model, features, model.feature_names)
+
+
+def _targets(model: TrainableModel, data: Dataset) -> Array:
+    """Return the targets in the form that the loss takes, after all checks of them."""
+    check_fit(model.layers, model.loss, None)
+    check_weights(data, model.loss, None)
+    objective = objective_of(model)
+    y = objective.targets_of(data)
+    given = (y, data.sample_weight, objective.n_outputs)
+    loss = balanced_loss(model.loss, *given, anew=False)
+    check_total_weight("data set", loss, *given, model.backend.dtype)
+    return y
+
+
+def _checked_output(output: Any, n_outputs: int) -> int:
+    """Return the index of an output."""
+    if output is None and n_outputs == 1:
+        return 0
+    k = None if output is None else whole_number(output)
+    if k is None or not 0 <= k < n_outputs:
+        raise ValueError(
+            f"output={shown(output)}: expected the index of one of the network's {n_outputs} "
+            f"outputs, 0 to {n_outputs - 1}, or y for the derivative of the loss"
+        )
+    return k
+
+
+def _of_output(model: TrainableModel, read: Model, data: Data, k: int) -> Iterator[Array]:
+    """Yield the derivatives of prediction ``k`` for each batch."""
+    with closing(data.batches(EVALUATION_ROWS)) as batches:
+        for batch in batches:
+            inputs, output = _forward(read, batch.X)
+            xp, scale = array_namespace(output), 1.0
+            if model.target_unit is not None:
+                scale = xp.asarray(model.target_unit[1], dtype=output.dtype, device=device(output))
+            slopes = model.loss.predictions_derivative(output, scale)
+            columns = xp.arange(output.shape[1], device=device(output))
+            yield _back(read, inputs, xp.where(columns == k, slopes, xp.zeros_like(slopes)))
+
+
+def _of_loss(model: TrainableModel, read: Model, data: Data) -> Iterator[Array]:
+    """Yield the derivatives of the loss, which is a mean over the samples of all batches."""
+    found, weights = [], []
+    with closing(data.batches(EVALUATION_ROWS)) as batches:
+        for batch in batches:
+            inputs, output = _forward(read, batch.X)
+            arguments = loss_arguments(batch, output)
+            error = model.loss.derivative(*arguments)
+            found.append(_back(read, inputs, array_namespace(output).astype(error, output.dtype)))
+            weights.append(model.loss.total_weight(*arguments))
+    total = sum(weights[1:], start=weights[0])
+    for gradient, weight in zip(found, weights, strict=True):
+        yield gradient * (weight / total)
+
+
+def _forward(model: Model, X: Any) -> tuple[list[Any], Array]:
+    """Return the input of each layer in prediction, and the last output."""
+    inputs = []
+    for layer in model.layers:
+        inputs.append(X)
+        X = layer.forward_propagation(X, training=False)
+    return inputs, X
+
+
+def _back(model: Model, inputs: list[Any], error: Array) -> Array:
+    """Return the derivative with respect to the first input."""
+    for layer, input in zip(reversed(model.layers), reversed(inputs), strict=True):
+        error = layer.input_derivative(input, error)
+    return error
