@@ -358,7 +358,7 @@ def test_errors_for_columns_that_are_not_features_say_how_to_leave_them_out(fram
         with pytest.raises(ValueError, match=way_out):
             net.score((wrong, frame["target"]), metric="accuracy")
         with pytest.raises(ValueError, match="^validation: X has the columns.*" + way_out):
-            network().fit((frame[FEATURES], frame["target"]), (wrong, frame["target"]))
+            network().fit((frame[FEATURES], frame["target"]), validation=(wrong, frame["target"]))
     with pytest.raises(ValueError, match=r"as in training$"):  # where one is missing
         net.predict(frame[FEATURES[1:]])
     assert net.predict(frame[net.feature_names]).shape == (30, N_CLASSES)

@@ -38,6 +38,10 @@ class Randomness:
         """Return the stream that chooses the blocks of streamed data in an epoch."""
         return self._stream(1, epoch, 0)
 
+    def of_split(self) -> np.random.Generator:
+        """Return the stream that chooses the samples that are held out for validation."""
+        return self._stream(3)
+
     def _stream(self, *purpose: int) -> np.random.Generator:
         seeds = np.random.SeedSequence(self.entropy, spawn_key=purpose)
         return np.random.default_rng(seeds)

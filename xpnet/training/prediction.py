@@ -7,15 +7,17 @@ import numpy as np
 
 from ..backends import Array, Backend, backend_of, is_array, move, resolve
 from ..backends.cpu.blas_threads import computing
-from ..data import Dataset, as_dataset
+from ..data import Dataset
 from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
 from ..losses import LossFunction
 from . import evaluation
-from .checks import check_fit, check_names, check_weights, prepare_targets
+from .checks import check_fit, check_weights, prepare_targets
+from .classes import check_is_of_classes, classes_of
 from .feeding.arrays import DenseArrays
 from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
+from .known import Known
 from .purpose import intake_of
 from .settings import make_metric
 from .target_unit import in_float64, in_own_unit
@@ -27,9 +29,10 @@ from .weighing import check_total_weight
 def predict(model: TrainableModel, dataset: Any) -> Array:
     """Return a trained model's outputs; see :meth:`xpnet.NeuralNetwork.predict`."""
     check_fitted(model, "predict")
-    check_names(column_names(dataset), model.feature_names)
+    known = Known.of(model)
+    known.check_columns(column_names(dataset))
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
-    data = check_data(model, data, model.feature_names, finite=False)
+    data = check_data(model, data, known, finite=False, targets=False)
     if data.y is not None:  # refused like other targets, though not used
         data.check_finite()
     output = outputs(model, data.X, model.backend_for(data.X), data.check_finite)
@@ -39,6 +42,14 @@ def predict(model: TrainableModel, dataset: Any) -> Array:
         return output
     with home.active():
         return in_own_unit(output, model.target_unit)
+
+
+def predict_classes(model: TrainableModel, dataset: Any) -> Any:
+    """Return predicted classes; see :meth:`xpnet.NeuralNetwork.predict_classes`."""
+    check_fitted(model, "predict_classes")
+    last, loss = model.layers[-1], model.loss
+    check_is_of_classes(loss, last.output_kind, model.class_names)
+    return classes_of(predict(model, dataset), loss, model.class_names)
 
 
 def outputs(
@@ -102,13 +113,11 @@ def _placed(
 def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     """Return a metric of a trained model; see :meth:`xpnet.NeuralNetwork.score`."""
     check_fitted(model, "score")
-    if not isinstance(dataset, (Dataset, tuple)):
-        as_dataset(dataset)  # raises: in score(X, y), y would be the metric
     chosen = model.metric if metric is None else make_metric(metric, model.loss)
     if chosen is None:
-        raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
+        raise ValueError("the network has no metric: give score(X, y, metric='accuracy')")
     check_fit(model.layers, model.loss, chosen)
-    data = check_data(model, dataset, model.feature_names)
+    data = check_data(model, dataset, Known.of(model))
     check_weights(data, model.loss, chosen)
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
