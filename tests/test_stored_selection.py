@@ -72,7 +72,10 @@ def test_a_selection_stays_stored_if_it_takes_much_of_the_free_memory(stored, li
     few, many = data.rows(index[:4]), data.rows(index)
     assert (type(few.features), type(many.features)) == (DenseRows, StoredRows)
     assert is_stored(many.X)
-    assert repr(many) == "Dataset(6 samples, 4 features of float32 stored, labels of float32, ids)"
+    assert (
+        repr(many)
+        == "Dataset(6 samples, 4 features of float32 stored, labels of float32, weights, ids)"
+    )
     for part, places in ((few, index[:4]), (many, index)):
         assert part.shape == (len(places), K)
         np.testing.assert_array_equal(part.X, X[places])

@@ -212,9 +212,9 @@ class NeuralNetwork(Predictor):
             In place of data. Each item is a Dataset or a tuple like ``validation``, and is one
             batch, of any size, for one step; ``batch_size`` and ``shuffle`` are not used. Items are
             taken in order, in the calling thread, each after the step before it. A function is
-            called again for each pass; a generator is closed at the end. Code that makes batches from the
-            network's own predictions needs ``steps="formulas"``, since other steps do not update
-            the network before an epoch ends.
+            called again for each pass; a generator is closed at the end. Code that makes batches
+            from the network's own predictions needs ``steps="formulas"``, since other steps do not
+            update the network before an epoch ends.
         steps_per_epoch : int, optional
             Batches in an epoch. The next epoch takes those that follow, and begins a new pass when
             they end. By default an epoch is one pass, so only Ctrl-C ends one of endless batches.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array
-from ..common.checks import check_texts
+from ..common.checks import check_flag, check_texts
 from . import reading
 from .categories import (
     Categories,
@@ -19,7 +19,7 @@ from .categories import (
 )
 from .classes import read_labels
 from .encoding import WithCategories
-from .features import Features, kind_of, take_dense
+from .features import Features, StoredRows, kind_of, take_dense
 from .finite import check_finite
 from .from_tables import FromTables
 from .ids import check_ids
@@ -204,7 +204,7 @@ class Dataset(FromTables, WithCategories, Selecting):
         """Number of columns of ``X``."""
         return self._features.n_features
 
-    def rows(self, index: Any) -> "Dataset":
+    def rows(self, index: Any, keep_stored: bool = False) -> "Dataset":
         """Return the samples at ``index``, in that order, with the same names.
 
         Stored features are read into memory, unless the chosen rows would take more than a tenth of
@@ -214,6 +214,8 @@ class Dataset(FromTables, WithCategories, Selecting):
         ----------
         index : sequence of int, or integer array of shape (k,)
             Row numbers from 0 to ``len(self) - 1``; they may be repeated.
+        keep_stored : bool, default False
+            Whether stored features stay stored in any case.
 
         Returns
         -------
@@ -226,13 +228,11 @@ class Dataset(FromTables, WithCategories, Selecting):
         ValueError
             ``index`` is not one-dimensional, or a row number is out of range.
         """
-        index = reading.check_index(index, len(self))
-        return self.part(index, self._features.rows(index))
-
-    def part(self, index: np.ndarray, features: Features) -> "Dataset":
-        """Return the samples at ``index``, whose features are given."""
-        part = copy.copy(self)
-        part._features = features
+        index, part = reading.check_index(index, len(self)), copy.copy(self)
+        if check_flag("keep_stored", keep_stored) and isinstance(self._features, StoredRows):
+            part._features = self._features.selected(index)
+        else:
+            part._features = self._features.rows(index)
         part.y, part.sample_weight = (
             None if each is None else take_dense(each, index)
             for each in (self.y, self.sample_weight)
@@ -280,7 +280,7 @@ def as_dataset(data: Any) -> Dataset:
     elif _are_batches(data):
         advice = "to train on batches that are made as training goes on, give fit(batches=...)"
     else:
-        advice = "give the targets as well, as X, y"
+        advice = "give the targets as well: X and y, or a tuple (X, y)"
     raise TypeError(
         f"expected a Dataset or a tuple (X, y) or (X, y, sample_weight), got {given}: {advice}"
     )

@@ -91,11 +91,19 @@ class WithCategories:
         ------
         TypeError, ValueError
             As :meth:`one_hot`.
+
+        Examples
+        --------
+        >>> from xpnet import Dataset
+        >>> test = Dataset([[0], [1]], None, ["colour"], categories={"colour": ["blue", "red"]})
+        >>> test.with_codes_of({"colour": ["green", "red", "blue"]}).X.tolist()
+        [[2], [1]]
         """
         check_categories(self.categories, self.feature_names, self._features)
-        known = self.feature_names or []
+        known, features = self.feature_names or [], self._features
         wanted = _check_wanted(categories, self.categories, known)
-        features = self._features
+        if not self.categories:
+            return self
         if isinstance(features, StoredRows):
             features = features.read()
         X, xp = features.X, array_namespace(features.X)

@@ -25,7 +25,7 @@ class Selecting:
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def rows(self, index: Any) -> Self:
+    def rows(self, index: Any, keep_stored: bool = False) -> Self:
         """Return the samples at ``index``."""
 
     def __getitem__(self, key: Any) -> Any:
@@ -50,7 +50,7 @@ class Selecting:
         TypeError
             ``key`` is something else.
         """
-        n = len(self)
+        n, key = len(self), to_host(key) if is_array(key) else key
         if isinstance(key, slice):
             return self.rows(np.arange(n)[key])
         if (place := whole_number(key)) is not None:
@@ -85,7 +85,7 @@ def _places(key: Any, n: int) -> np.ndarray:
             f"dataset[{shown(key)}]: expected a number, a slice, or a list or an array of numbers "
             f"or of booleans{hint}"
         )
-    places = to_host(key if is_array(key) else np.asarray(key))
+    places = np.asarray(key)
     if places.dtype.kind == "b":
         if places.shape != (n,):
             raise IndexError(f"the mask has shape {places.shape}: expected ({n},)")

@@ -10,7 +10,6 @@ from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import number
 from ..data import Dataset
-from ..data.features import Features, StoredRows
 from ..data.splitting import count_test, stratified_where_possible
 from ..model.randomness import Randomness
 from .classes import are_classes
@@ -78,7 +77,7 @@ class HeldOut:
         is_out[chosen] = True
         stays = model.memory_limit is not None
         training, held_out = (
-            _part(dataset, np.flatnonzero(side), stays) for side in (~is_out, is_out)
+            dataset.rows(np.flatnonzero(side), stays) for side in (~is_out, is_out)
         )
         return training, held_out
 
@@ -93,11 +92,3 @@ class HeldOut:
             f"validation_split={self.share} leaves no validation sample of the class(es) "
             f"{shown(told)}, which are rare: all their samples are trained on"
         )
-
-
-def _part(dataset: Dataset, index: np.ndarray, stays_stored: bool) -> Dataset:
-    """Return some samples; with a limit of memory, stored features stay in their file."""
-    features: Features = dataset.features
-    if stays_stored and isinstance(features, StoredRows):
-        return dataset.part(index, features.selected(index))
-    return dataset.rows(index)
