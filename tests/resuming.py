@@ -96,7 +96,7 @@ def formulas(folder):
     )
     net.add(Normalization(input_shape=(K,)).adapt(X32)).add(DenseLayer(8))
     net.add(BatchNormalization()).add(ReLUActivation()).add(Dropout(0.2)).add(DenseLayer(2))
-    return net, {"dataset": (X32, Y), "validation": (X32[:40], Y[:40])}
+    return net, {"X": (X32, Y), "validation": (X32[:40], Y[:40])}
 
 
 def compiled(folder):
@@ -104,7 +104,7 @@ def compiled(folder):
     optimizer = SGD(CosineDecay(0.2, 0.01), momentum=0.9, clip_norm=1.0)
     net = classifier(optimizer=optimizer, dtype="float64")
     net.add(DenseLayer(8, (K,))).add(TanhActivation()).add(Dropout(0.2)).add(DenseLayer(2))
-    return net, {"dataset": (X, Y, 0.5 + (Y == 0)), "validation": (X[:40], Y[:40])}
+    return net, {"X": (X, Y, 0.5 + (Y == 0)), "validation": (X[:40], Y[:40])}
 
 
 def streamed(folder):
@@ -117,7 +117,7 @@ def streamed(folder):
         part.replace(path)
     net = classifier(optimizer=AdamW(WarmUp(0.01, 3)), memory_limit=1 << 40)
     net.add(DenseLayer(8, (K,))).add(ReLUActivation()).add(Dropout(0.1)).add(DenseLayer(2))
-    return net, {"dataset": (np.load(path, mmap_mode="r"), Y), "validation": (X32[:40], Y[:40])}
+    return net, {"X": (np.load(path, mmap_mode="r"), Y), "validation": (X32[:40], Y[:40])}
 
 
 def regression(folder):
@@ -132,7 +132,7 @@ def regression(folder):
         seed=5,
     )
     net.add(DenseLayer(8, (K,), regularizer="l1")).add(TanhActivation()).add(DenseLayer(1))
-    data = {"dataset": (X32, VALUES), "validation": (X32[:40], VALUES[:40])}
+    data = {"X": (X32, VALUES), "validation": (X32[:40], VALUES[:40])}
     return net, data | {"eval_every": 2}
 
 

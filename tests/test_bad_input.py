@@ -71,7 +71,8 @@ BAD_DATA = {
     "one sample": (lambda X, y: (X[:1], y[:1]), "the data set has 1 samples: expected at least 2"),
     "complex numbers in X": (lambda X, y: (X + 1j, y), "X.*complex"),
     "strings in X": (lambda X, y: (X.astype(str), y), "X.*(str|text|<U)"),
-    "strings in y": (lambda X, y: (X, y.astype(str)), "y.*(str|text|<U)"),
+    "bytes in y": (lambda X, y: (X, y.astype("S1")), "y has the type .S1"),
+    "dates in y": (lambda X, y: (X, ["2026-01-31"] * N), "y has the type <U10.*dates"),
     "no targets": (lambda X, y: Dataset(X), r"no targets: give Dataset\(X, y\)"),
     "one-hot rows of another number": (
         lambda X, y: (X, np.eye(5)[y]),
@@ -267,7 +268,7 @@ def test_a_network_without_layers_is_refused():
 
 @pytest.mark.parametrize("ask", [lambda n, d: n.predict(d[0]), lambda n, d: n.score(d)])
 def test_predict_and_score_before_fit_are_refused(ask):
-    with pytest.raises(NotFittedError, match=r"before fit: train the network with fit\(dataset\)"):
+    with pytest.raises(NotFittedError, match=r"before fit: .* fit\(X, y\) .* mark_fitted\(\)"):
         ask(network(), good())
 
 
@@ -299,7 +300,7 @@ class TestAfterFit:
             net.score((X, changed(y, 0, 9)))
 
     def test_score_without_a_metric_is_refused(self):
-        with pytest.raises(ValueError, match=r"no metric: give score\(dataset, metric="):
+        with pytest.raises(ValueError, match=r"no metric: give score\(X, y, metric="):
             network().fit(good()).score(good())
 
 
@@ -358,7 +359,7 @@ def test_errors_for_columns_that_are_not_features_say_how_to_leave_them_out(fram
         with pytest.raises(ValueError, match=way_out):
             net.score((wrong, frame["target"]), metric="accuracy")
         with pytest.raises(ValueError, match="^validation: X has the columns.*" + way_out):
-            network().fit((frame[FEATURES], frame["target"]), (wrong, frame["target"]))
+            network().fit((frame[FEATURES], frame["target"]), validation=(wrong, frame["target"]))
     with pytest.raises(ValueError, match=r"as in training$"):  # where one is missing
         net.predict(frame[FEATURES[1:]])
     assert net.predict(frame[net.feature_names]).shape == (30, N_CLASSES)

@@ -77,7 +77,7 @@ def test_a_metric_named_like_a_column_does_not_hide_it(name, capsys):
         return 7.0
 
     metric.__name__ = name
-    net = network(metric=metric, verbose=True, epochs=1).fit((X, Y), (X, Y))
+    net = network(metric=metric, verbose=True, epochs=1).fit((X, Y), validation=(X, Y))
     line = capsys.readouterr().out
     assert f"loss: {net.history['loss'][0]:.4f}" in line
     assert f"val_loss: {net.history['val_loss'][0]:.4f}" in line

@@ -393,7 +393,7 @@ def test_train_prints_the_score_of_the_predictions_that_predict_writes(exponent,
         assert (status, errors) == (0, "")
         assert in_process(*arguments)[1] == printed  # not saving is no other number
         table = xpnet.Dataset.from_csv(data, "value")
-        test = xpnet.train_test_split(table, 0.25, seed=0)[1]
+        test = xpnet.train_test_split(table, test_size=0.25, random_state=0)[1]
         rows = [f"{a!r},{b!r}" for a, b in test.X.tolist()]
         held_out.write_text("\n".join(["a,b", *rows]))
         _, predicted, _ = in_process("predict", model, held_out)

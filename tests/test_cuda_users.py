@@ -132,7 +132,7 @@ def test_answers_for_sparse_rows_are_those_for_dense_ones(made_dense, digits, mo
     net.fit((rows, y), validation=(rows, y))
     answer = net.predict(rows)
     np.testing.assert_allclose(answer, net.predict(X), rtol=1e-9, atol=1e-12)
-    assert net.score((rows, y), "accuracy") == net.score((X, y), "accuracy")
+    assert net.score((rows, y), metric="accuracy") == net.score((X, y), metric="accuracy")
     on_cpu = net.to(resolve("cpu", dtype="float64")).predict(X)
     np.testing.assert_allclose(answer, on_cpu, rtol=1e-9, atol=1e-12)
 

@@ -41,7 +41,7 @@ def test_estimators_learn_the_same_from_them(kind):
 
 def test_networks_learn_the_same_from_them():
     expected = network().fit((X, X[:, 0]))
-    net = network().fit((LAZY, LAZY[:, 0], da.ones(150)), (LAZY, LAZY[:, 0]))
+    net = network().fit((LAZY, LAZY[:, 0], da.ones(150)), validation=(LAZY, LAZY[:, 0]))
     np.testing.assert_allclose(net.predict(LAZY), expected.predict(X), rtol=1e-12)
     assert net.history["val_loss"]
 

@@ -237,7 +237,7 @@ def test_what_is_not_a_network_is_refused():
 def test_early_stopping_goes_back_to_the_best(metric, mode, direction, column):
     stopping = EarlyStopping(column, patience=99, mode=mode)
     script = Scripted(column=column)
-    network(metric).fit(samples(), samples(), callbacks=[script, stopping])
+    network(metric).fit(samples(), validation=samples(), callbacks=[script, stopping])
     assert stopping.best_epoch == 1 + SCORES.index(BEST[direction])
 
 
@@ -314,7 +314,7 @@ def test_a_history_plot_names_the_column_of_its_best_epoch(metric, mode, directi
     plt = pytest.importorskip("matplotlib.pyplot")
     net = network(metric)
     script = [Scripted([5, 4, 1, 2, 3, math.nan, math.inf], "val_loss"), Scripted(SCORES, "metric")]
-    net.fit(samples(), samples(), callbacks=[*script, Scripted(SCORES, "val_metric")])
+    net.fit(samples(), validation=samples(), callbacks=[*script, Scripted(SCORES, "val_metric")])
     axes = net.history.plot(plt.figure().subplots(1, 2))
     labels = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in axes]
     assert labels[0] == ["training", "validation", "lowest validation loss: epoch 3"]

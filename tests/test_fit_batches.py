@@ -250,7 +250,7 @@ def test_a_penalty_is_averaged_over_the_parts_of_an_epoch(kind, monkeypatch):
     def trained(**data):
         return network(**kind, regularizer=L2(0.01, per_sample=True), epochs=1).fit(**data)
 
-    net, expected = trained(batches=parts(X, Y)), trained(dataset=(X, Y))
+    net, expected = trained(batches=parts(X, Y)), trained(X=(X, Y))
     np.testing.assert_array_equal(weights(net), weights(expected))
     # Captured steps take the last weights' penalty for that of each step.
     assert net.history["penalty"] == pytest.approx(expected.history["penalty"], rel=0.05)
@@ -497,8 +497,8 @@ def test_nothing_is_refused_before_anything_changes(given):
     ("arguments", "message"),
     [
         ({}, "neither a data set nor batches: expected either"),
-        ({"dataset": (X, Y), "batches": [(X, Y)]}, "a data set and batches: expected either"),
-        ({"dataset": (X, Y), "steps_per_epoch": 3}, "steps_per_epoch needs batches="),
+        ({"X": (X, Y), "batches": [(X, Y)]}, "a data set and batches: expected either"),
+        ({"X": (X, Y), "steps_per_epoch": 3}, "steps_per_epoch needs batches="),
         ({"batches": X}, "expected an iterable of batches"),
         ({"batches": "data.csv"}, "expected an iterable of batches"),
         ({"batches": {"X": X, "y": Y}}, "expected an iterable of batches"),
@@ -549,8 +549,8 @@ WRONG = {
     "one-hot": ((X[:SIZE], np.eye(2)[Y[:SIZE]]), r"targets .* \(n, 2\), but of shape \(n,\)"),
     "weights": ((X[:SIZE], Y[:SIZE], WEIGHTS[:SIZE]), "weights are given, but missing in batch"),
     "class names": (
-        Dataset(X[:SIZE], Y[:SIZE], class_names=["b", "a"]),
-        "classes are .*'b', 'a'.*, but .*'a', 'b'.* in batches",
+        Dataset(X[:SIZE], np.ones(SIZE, int), class_names=["b", "c"]),
+        "y has the class 'c' in row 0, which is not among the classes of the training: .*'a', 'b'",
     ),
     "type": (((X[:SIZE] > 0).astype(str), Y[:SIZE]), "X has the type <U5"),
     "neither": (5, "expected a Dataset or a tuple"),

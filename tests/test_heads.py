@@ -132,7 +132,7 @@ def test_the_sum_of_pytorchs_losses_has_the_same_gradient(rng):
 def test_the_history_has_each_heads_loss_and_metrics(weighted):
     X, y = data()
     w = (np.random.default_rng(1).uniform(0.5, 2, N),) if weighted else ()
-    net = network(metric=METRICS, dtype="float64").fit((X, y, *w), (X, y, *w))
+    net = network(metric=METRICS, dtype="float64").fit((X, y, *w), validation=(X, y, *w))
     measured = [
         "loss", "size_loss", "kind_loss", "flag_loss", "range_loss",
         "size_mae", "size_r2", "kind_accuracy", "flag_f1",
@@ -197,7 +197,9 @@ def test_dicts_columns_and_data_sets_are_the_same_targets():
 
 def test_batches_pieces_and_early_stopping():
     X, y = data()
-    net = network(metric=METRICS).fit((X, y), (X, y), callbacks=EarlyStopping("val_kind_loss"))
+    net = network(metric=METRICS).fit(
+        (X, y), validation=(X, y), callbacks=EarlyStopping("val_kind_loss")
+    )
     assert net.history.epochs == 3
     pieces = [(X[k : k + 16], {name: each[k : k + 16] for name, each in y.items()})
               for k in range(0, N, 16)]  # fmt: skip
@@ -306,7 +308,7 @@ def test_outputs_and_targets_that_do_not_fit_are_refused():
     with pytest.raises(TypeError, match="y is a dict, but MeanSquaredError is for one target"):
         network("mse", 1).fit((X, y))
     with pytest.raises(ValueError, match="validation: the head 'kind'"):
-        network().fit((X, y), (X, y | {"kind": y["kind"] + 1}))
+        network().fit((X, y), validation=(X, y | {"kind": y["kind"] + 1}))
     with pytest.raises(ValueError, match="targets of shape"):
         Heads({"a": ("mse", 1), "b": ("mse", 1)})(np.zeros((3, 1)), np.zeros((3, 2)))
 

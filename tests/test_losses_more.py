@@ -308,7 +308,9 @@ def test_yes_and_no_are_told_apart(loss, rng):
     y = (X @ [1.0, -2.0] > 0.3).astype(int)
     net = network(loss, epochs=60, optimizer=Adam(0.05), metric="accuracy").fit((X, y))
     assert net.history["metric"][-1] > 0.95
-    assert net.score((X, y), "accuracy") == pytest.approx(((net.predict(X)[:, 0] > 0) == y).mean())
+    assert net.score((X, y), metric="accuracy") == pytest.approx(
+        ((net.predict(X)[:, 0] > 0) == y).mean()
+    )
 
 
 def test_one_class_of_several_yes_and_no_is_refused(rng):
@@ -320,7 +322,7 @@ def test_focal_loss_tells_classes_apart(rng):
     X = rng.standard_normal((200, 2))
     y = np.digitize(X @ [1.0, -2.0], [-1.0, 0.5])
     net = network(FocalLoss(class_weight="balanced"), 3, epochs=60, optimizer=Adam(0.05))
-    assert net.fit((X, y)).score((X, y), "accuracy") > 0.8
+    assert net.fit((X, y)).score((X, y), metric="accuracy") > 0.8
     assert len(net.loss.balanced_weight) == 3
 
 

@@ -349,8 +349,8 @@ def test_a_metric_may_be_a_function_of_all_targets_and_outputs(rng):
 def test_score_takes_another_metric(rng):
     X, y = blobs(rng)
     net = classifier().fit((X, y))
-    assert 0.9 < net.score((X, y), "f1") <= 1.0
-    assert net.score((X, y), lambda y, p: 42) == 42
+    assert 0.9 < net.score((X, y), metric="f1") <= 1.0
+    assert net.score((X, y), metric=lambda y, p: 42) == 42
 
 
 @pytest.mark.parametrize("from_logits", [False, True])

@@ -414,7 +414,9 @@ def test_far_offset_columns_train_in_float32_as_in_float64(dtype, device):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scores = [
-            regression(Normalization.adapt(X), device, kind).fit((X, y), (X, y)).score((X, y))
+            regression(Normalization.adapt(X), device, kind)
+            .fit((X, y), validation=(X, y))
+            .score((X, y))
             for kind in ("float32", "float64")
         ]
     assert scores[1] > 0.9

@@ -72,14 +72,14 @@ def test_a_feature_that_is_not_finite_is_refused_with_its_place(first, bad, n, d
     with pytest.raises(ValueError, match=rf"row {n - 2}, column 1"):
         net.predict(X)
     with pytest.raises(ValueError, match=rf"row {n - 2}, column 1"):
-        net.score((X, np.zeros((n, 2))), "mse")
+        net.score((X, np.zeros((n, 2))), metric="mse")
 
 
 @pytest.mark.parametrize("n", [10, MANY])
 def test_a_number_beyond_the_networks_type_is_refused(n, threads):
     net, X = trained(), features(n, np.float64)
     X[n - 1, 0] = 1e39
-    for call in (lambda: net.predict(X), lambda: net.score((X, np.zeros((n, 2))), "mse")):
+    for call in (lambda: net.predict(X), lambda: net.score((X, np.zeros((n, 2))), metric="mse")):
         with pytest.raises(ValueError, match="beyond what float32 holds"):
             call()
 
@@ -115,7 +115,7 @@ def test_threads_compute_what_small_batches_do(first, dtype, threads):
     parts = [net.predict(X[start : start + 500]) for start in range(0, MANY, 500)]
     np.testing.assert_allclose(found, np.concatenate(parts), rtol=1e-5, atol=1e-6)
     y = np.zeros((MANY, 2))
-    assert net.score((X, y), "mae") == pytest.approx(np.abs(found).mean(), rel=1e-5)
+    assert net.score((X, y), metric="mae") == pytest.approx(np.abs(found).mean(), rel=1e-5)
     assert threads == [2, 2]
 
 

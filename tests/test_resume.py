@@ -373,15 +373,15 @@ def test_a_checkpoint_is_a_model_file(tmp_path):
 
 def unlike(**arguments):
     """Return what fit is given, changed."""
-    return {"dataset": (X32, Y), "epochs": 6, "validation": (X32[:40], Y[:40])} | arguments
+    return {"X": (X32, Y), "epochs": 6, "validation": (X32[:40], Y[:40])} | arguments
 
 
 OTHERS = {
-    "samples": (plain, unlike(dataset=(X32[:100], Y[:100])), "samples: 150, now 100"),
-    "features": (plain, unlike(dataset=(2 * X32, Y)), "training data.checksum of X"),
-    "targets": (plain, unlike(dataset=(X32, Y[::-1])), "checksum of y"),
-    "weights": (plain, unlike(dataset=(X32, Y, np.ones(N))), "sample weights: None, now float64"),
-    "type": (plain, unlike(dataset=(X32.astype(float), Y)), "type of X: float32, now float64"),
+    "samples": (plain, unlike(X=(X32[:100], Y[:100])), "samples: 150, now 100"),
+    "features": (plain, unlike(X=(2 * X32, Y)), "training data.checksum of X"),
+    "targets": (plain, unlike(X=(X32, Y[::-1])), "checksum of y"),
+    "weights": (plain, unlike(X=(X32, Y, np.ones(N))), "sample weights: None, now float64"),
+    "type": (plain, unlike(X=(X32.astype(float), Y)), "type of X: float32, now float64"),
     "validation": (
         plain,
         unlike(validation=(X32[:9], Y[:9])),
@@ -833,7 +833,7 @@ def of_library(folder, last=None, **where):
         EarlyStopping(patience=1),
         LambdaCallback(on_epoch_end=breaking_at(last)),
     ]
-    data = {"dataset": (X32, Y), "validation": (X32[:40], Y[:40])}
+    data = {"X": (X32, Y), "validation": (X32[:40], Y[:40])}
     return net.fit(**data, epochs=9, callbacks=called, resume=folder)
 
 

@@ -354,11 +354,6 @@ def test_callbacks_of_this_library_give_no_such_warning(tmp_path):
         assert each.fit((X, VALUES)).history["learning_rate"][-1] == 0.01
 
 
-def test_a_score_of_x_and_y_blames_the_missing_parentheses():
-    with pytest.raises(TypeError, match=r"give features and targets together, in parentheses"):
-        regression(metric="mae").fit((X, VALUES)).score(X, VALUES)
-
-
 @pytest.mark.parametrize("answer", [np.zeros(40), "0.5x", None])
 def test_a_metric_that_returns_no_number_is_named(answer):
     def own(y_true, y_pred):

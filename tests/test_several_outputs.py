@@ -40,7 +40,7 @@ def network(n_outputs=3, **settings):
 def test_each_output_is_learned_in_its_own_unit(steps):
     X, y = data()
     unit = y.mean(axis=0), y.std(axis=0)
-    net = network(steps=steps, target_unit=unit, metric="r2").fit((X, y), (X, y))
+    net = network(steps=steps, target_unit=unit, metric="r2").fit((X, y), validation=(X, y))
     predicted = net.predict(X)
     residual = ((y - predicted) ** 2).mean(axis=0) / y.var(axis=0)
     assert residual.max() < 0.02

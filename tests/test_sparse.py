@@ -131,7 +131,7 @@ def test_training_and_prediction_are_those_of_the_plain_matrix(
         rtol=tolerance,
         atol=tolerance,
     )
-    assert ours.score((X, y), "accuracy") == expected.score((plain, y), "accuracy")
+    assert ours.score((X, y), metric="accuracy") == expected.score((plain, y), metric="accuracy")
     for now, then in zip(held(X), before, strict=True):
         np.testing.assert_array_equal(now, then)
 
@@ -172,7 +172,9 @@ def test_a_first_normalization_takes_sparse_rows_with_all_their_digits(backend, 
 
     dense, rows = net().fit((X, X[:, 1])), net().fit((data, X[:, 1]))
     np.testing.assert_allclose(rows.predict(data), dense.predict(X), rtol=1e-5, atol=1e-5)
-    assert rows.score((data, X[:, 1]), "rmse") == pytest.approx(dense.score((X, X[:, 1]), "rmse"))
+    assert rows.score((data, X[:, 1]), metric="rmse") == pytest.approx(
+        dense.score((X, X[:, 1]), metric="rmse")
+    )
     if kind == "float64":
         data.data[:1] = 1e300
         with pytest.raises(ValueError, match=r"column 0, which become beyond what float32 holds"):

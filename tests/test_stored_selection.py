@@ -72,7 +72,10 @@ def test_a_selection_stays_stored_if_it_takes_much_of_the_free_memory(stored, li
     few, many = data.rows(index[:4]), data.rows(index)
     assert (type(few.features), type(many.features)) == (DenseRows, StoredRows)
     assert is_stored(many.X)
-    assert repr(many) == "Dataset(6 samples, 4 features of float32 stored, labels of float32, ids)"
+    assert (
+        repr(many)
+        == "Dataset(6 samples, 4 features of float32 stored, labels of float32, weights, ids)"
+    )
     for part, places in ((few, index[:4]), (many, index)):
         assert part.shape == (len(places), K)
         np.testing.assert_array_equal(part.X, X[places])
@@ -133,11 +136,13 @@ def test_a_split_has_the_same_samples_whether_it_fits_in_memory_or_not(
 ):
     X, y = samples()
     ids = np.arange(N)
-    in_memory = train_test_split(Dataset(X, y, ids=ids), 0.3, stratify, seed=3)
+    in_memory = train_test_split(
+        Dataset(X, y, ids=ids), test_size=0.3, stratify=stratify, random_state=3
+    )
     data = Dataset(stored(X), y, ids=ids)
-    read = train_test_split(data, 0.3, stratify, seed=3)
+    read = train_test_split(data, test_size=0.3, stratify=stratify, random_state=3)
     monkeypatch.setattr("xpnet.data.features.fits_in_memory", lambda n_bytes: False)
-    kept = train_test_split(data, 0.3, stratify, seed=3)
+    kept = train_test_split(data, test_size=0.3, stratify=stratify, random_state=3)
     for whole, now, later in zip(in_memory, read, kept, strict=True):
         assert (type(now.features), type(later.features)) == (DenseRows, StoredRows)
         order = np.sort(whole.ids)
@@ -157,10 +162,10 @@ def test_a_split_that_stays_stored_trains_the_network_of_one_that_was_read(
     nets, parts = [], []
     for fits in (True, False):
         monkeypatch.setattr("xpnet.data.features.fits_in_memory", lambda n_bytes, fits=fits: fits)
-        train, test = train_test_split(data, 0.3, True, seed=3)
+        train, test = train_test_split(data, test_size=0.3, stratify=True, random_state=3)
         net = small_network(K, shuffle=False, memory_limit=None if fits else limit)
         with small_chunks():
-            net.fit(train, test)
+            net.fit(train, validation=test)
         nets.append(net)
         parts.append((train, test))
     (expected, net), (_, (_, test)) = nets, parts
@@ -176,12 +181,14 @@ def test_a_split_larger_than_memory_is_streamed_and_learns(stored, monkeypatch):
     # A selection may take 500 bytes, where the smallest part takes 1,440.
     monkeypatch.setattr("xpnet.data.selected._SHARE", 500 / (1 << 30))
     monkeypatch.setattr(NumpyBackend, "memory", lambda self: Memory(1 << 30, 1 << 40))
-    train, test = train_test_split(Dataset(stored(X), y), 0.3, True, seed=3)
+    train, test = train_test_split(
+        Dataset(stored(X), y), test_size=0.3, stratify=True, random_state=3
+    )
     assert isinstance(train.X, Selected)
     assert isinstance(test.X, Selected)
     net = small_network(K, epochs=30, learning_rate=0.01, memory_limit=1 << 30)
     with small_chunks(3 * 16 * K * 4):
-        net.fit(train, test)
+        net.fit(train, validation=test)
     assert net.last_plan.chunk < len(train)
     assert net.history["loss"][-1] < 0.5 * net.history["loss"][0]
     assert net.predict(test).shape == (90, 1)
@@ -194,7 +201,7 @@ def test_a_shuffled_epoch_mixes_all_of_a_selection(monkeypatch, tmp_path):
     X, y = samples()
     X[:, 0] = y
     monkeypatch.setattr("xpnet.data.features.fits_in_memory", lambda n_bytes: False)
-    train, _ = train_test_split(Dataset(memory_map(X, tmp_path), y), 0.2, seed=0)
+    train, _ = train_test_split(Dataset(memory_map(X, tmp_path), y), test_size=0.2, random_state=0)
     seen = []
 
     class Recorded(Normalization):

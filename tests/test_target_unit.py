@@ -103,7 +103,7 @@ def test_a_score_compares_what_predict_returns_with_the_targets(
         net.fit((X, y))
     net.to(backend.with_dtype("float32"))
     answers = to_host(net.predict(move(X, backend, backend.dtype))).astype(np.float64)
-    score = net.score((X, y) if weight is None else (X, y, weight), metric)
+    score = net.score((X, y) if weight is None else (X, y, weight), metric=metric)
     expected = SCIKIT[metric](y, answers[:, 0], sample_weight=weight)
     assert score == pytest.approx(expected, rel=1e-6)
 
@@ -114,7 +114,7 @@ def test_a_score_compares_what_predict_returns_with_the_targets(
 def test_the_history_is_in_the_unit_of_the_targets(metric, n_outputs, kernels, monkeypatch):
     monkeypatch.setenv("XPNET_STEPS", kernels)
     X, y = targets(-4e7, 0.25, n_outputs=n_outputs)
-    net = build(suggested_unit(y), metric, n_outputs, epochs=4).fit((X, y), (X, y))
+    net = build(suggested_unit(y), metric, n_outputs, epochs=4).fit((X, y), validation=(X, y))
     assert net.history["val_metric"][-1] == pytest.approx(net.score((X, y)), rel=1e-4)
     # With a learning rate of 0, the metric of the training is the metric of the final network.
     still = build(suggested_unit(y), metric, n_outputs, epochs=1, optimizer=Adam(1e-30))
@@ -127,7 +127,7 @@ def test_the_history_of_every_backend_is_in_the_unit_of_the_targets(backend):
     net = build(suggested_unit(y), "rmse", epochs=8, device="cpu")
     net.backend = backend.with_dtype("float32")
     net.reset()
-    net.fit((X, y), (X, y))
+    net.fit((X, y), validation=(X, y))
     expected = math.sqrt(mean_squared_error(y, to_host(net.predict(X))[:, 0]))
     assert net.history["val_metric"][-1] == pytest.approx(expected, rel=1e-4)
     assert expected < 250.0
@@ -209,7 +209,7 @@ def test_a_file_has_the_unit_to_the_last_bit(tmp_path):
     again = load(tmp_path / "net.safetensors")
     assert again.target_unit == unit
     np.testing.assert_array_equal(again.predict(X), net.predict(X))
-    assert again.score((X, y), "rmse") == net.score((X, y), "rmse")
+    assert again.score((X, y), metric="rmse") == net.score((X, y), metric="rmse")
     np.testing.assert_array_equal(again.fit((X, y)).predict(X), net.fit((X, y)).predict(X))
 
 
@@ -222,7 +222,9 @@ def test_going_on_resetting_copying_and_stopping_early_keep_the_unit():
     assert again.target_unit == whole.target_unit
     np.testing.assert_array_equal(again.fit((X, y)).predict(X), whole.predict(X))
     stop = EarlyStopping("val_metric", patience=0, min_delta=1.0)
-    stopped = build(suggested_unit(y), "rmse", epochs=200).fit((X, y), (X, y), callbacks=stop)
+    stopped = build(suggested_unit(y), "rmse", epochs=200).fit(
+        (X, y), validation=(X, y), callbacks=stop
+    )
     assert stopped.history.epochs < 200
     best = stopped.history["val_metric"][stop.best_epoch - 1]
     assert stopped.score((X, y)) == pytest.approx(best, rel=1e-4)
@@ -247,7 +249,7 @@ def test_stored_features_are_scored_like_those_in_memory(tmp_path):
     X, y = targets(1.7e9, 300.0, n=3000)
     np.save(tmp_path / "x.npy", X.astype(np.float32))
     stored = np.load(tmp_path / "x.npy", mmap_mode="r")
-    net = build(suggested_unit(y), "rmse", epochs=2).fit((stored, y), (stored, y))
+    net = build(suggested_unit(y), "rmse", epochs=2).fit((stored, y), validation=(stored, y))
     expected = math.sqrt(mean_squared_error(y, net.predict(stored)[:, 0]))
     assert net.score((stored, y)) == pytest.approx(expected, rel=1e-6)
     assert net.history["val_metric"][-1] == pytest.approx(expected, rel=1e-4)
@@ -284,7 +286,7 @@ def test_lost_digits_are_warned_of_once_at_the_users_line(dtype):
     X, y = targets(1.7e9, 300.0)
     y = y.astype(dtype)
     with pytest.warns(UserWarning, match=r"128 apart.*give target_unit=") as seen:
-        build(epochs=1).fit((X, y), (X, y))
+        build(epochs=1).fit((X, y), validation=(X, y))
     assert [each.filename for each in seen] == [__file__]
     build(suggested_unit(y), epochs=1).fit((X, y))  # a warning is an error
     with pytest.warns(UserWarning, match="learned little"):  # the digits are there
@@ -333,7 +335,7 @@ def test_the_size_is_warned_of_once_with_penalties_and_weights_and_by_all_steps(
     weight = np.linspace(0.1, 2.0, len(X))
     net = build(n_outputs=2, regularizer="l2", device="cpu").to(backend.with_dtype("float32"))
     with pytest.warns(UserWarning, match="learned little") as seen:
-        net.fit((X, y, weight), (X, y))
+        net.fit((X, y, weight), validation=(X, y))
     assert [each.filename for each in seen] == [__file__]
 
 

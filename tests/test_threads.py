@@ -155,7 +155,7 @@ def test_who_predicts_beside_a_training_changes_nothing_of_it(layers, steps):
         while not ended.is_set():
             try:
                 net.predict(X)
-                net.score((X, Y), "mse")
+                net.score((X, Y), metric="mse")
                 net.predict(X[:1])
             except Exception as error:
                 errors.append(error)

@@ -88,7 +88,7 @@ def test_a_network_learns_means_and_deviations_of_each_target(unit):
     X, y = data(n_targets=2)
     mean, scale = (0.0, 1.0) if unit is None else map(np.array, unit)
     net = network(GaussianNLL(), 4, target_unit=unit, metric="r2")
-    net.fit((X, y * scale + mean), (X, y * scale + mean))
+    net.fit((X, y * scale + mean), validation=(X, y * scale + mean))
     assert net.history["loss"][-1] < net.history["loss"][0] - 0.2
     predicted = net.predict(X)
     mu, sigma = (predicted[:, :2] - mean) / scale, predicted[:, 2:] / scale
@@ -136,7 +136,7 @@ def test_training_is_the_same_on_every_backend(backend):
 
 def test_the_loss_as_a_metric_is_that_of_the_history():
     X, y = data()
-    net = network(GaussianNLL(), 2, epochs=3, dtype="float64").fit((X, y), (X, y))
+    net = network(GaussianNLL(), 2, epochs=3, dtype="float64").fit((X, y), validation=(X, y))
     assert net.score((X, y), metric=net.loss) == pytest.approx(net.history["val_loss"][-1])
     net.target_unit = (0.0, 2.0)
     net.fit((X, y))

@@ -14,6 +14,7 @@ import linecache
 import math
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -73,6 +74,7 @@ MADE = {NeuralNetwork: FITTED, Model: Model(seed=0).add(DenseLayer(2, (3,)))}
 # Good values by the names of arguments; a default is one, too.
 GOOD = {
     "X": X, "y": Y, "dataset": (X, Y), "data": (X, Y), "labels": Y, "y_true": Y, "y_pred": OUTPUTS,
+    "categories": {},
     "path": "a file that is not there", "n_units": 2, "input_shape": (3,), "rate": 0.5,
     "initial": 0.1, "final": 0.01, "schedule": 0.1, "network": FITTED, "history": FITTED.history,
     "layer": DenseLayer(1), "images": np.ones((N, 9)), "values": [1, 2, 3], "scores": [1, 2, 3],
@@ -100,6 +102,7 @@ SPECIAL = {
     "NeuralNetwork.predict": {"dataset": X},
     **{name: {"y_true": OUTPUTS} for name in ("mse", "mae", "rmse", "r2")},
 }  # fmt: skip
+VARIADIC = {"train_test_split": (X, Y)}  # what is given for *data
 EACH_STEP = {
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer", "clip",
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
@@ -124,7 +127,7 @@ def callables():
         thing = getattr(xpnet, name)
         if not inspect.isclass(thing):
             if callable(thing):
-                yield name, inspect.signature(thing), thing
+                yield name, inspect.signature(thing), partial(thing, *VARIADIC.get(name, ()))
         elif name not in NOT_MADE_BY_HAND and not (
             inspect.isabstract(thing) or issubclass(thing, BaseException)
         ):

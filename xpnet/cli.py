@@ -301,7 +301,7 @@ def run_train(options: argparse.Namespace) -> None:
 def fit(network: NeuralNetwork, task: Task) -> None:
     """Train a network; a message about divergence names an option."""
     try:
-        network.fit(task.training, task.test)
+        network.fit(task.training, validation=task.test)
     except DivergedError as error:
         what_happened = str(error).partition(";")[0]
         raise DivergedError(f"{what_happened}: give a lower --learning-rate") from None
@@ -328,7 +328,7 @@ def compute_scores(network: NeuralNetwork, task: Task) -> dict[str, float]:
         A score is not finite.
     """
     metrics = ["rmse", "r2"] if task.classes is None else ["accuracy"]
-    scores = {name: network.score(task.test, name) for name in metrics}
+    scores = {name: network.score(task.test, metric=name) for name in metrics}
     for name, score in scores.items():
         if not math.isfinite(score):
             raise DivergedError(
@@ -502,8 +502,10 @@ def split(data: Dataset, options: argparse.Namespace, kind: str) -> tuple[Datase
     """Split the data into a part to train on and a part to test on."""
     size = 0.25 if options.test_size is None else options.test_size
     by_class = kind == "classification"
+    how = {"test_size": size, "stratify": by_class, "random_state": options.seed}
     try:
-        return train_test_split(data, size, stratify=by_class, seed=options.seed)
+        training, test = train_test_split(data, **how)
+        return training, test
     except ValueError:
         needed = "at least one row of each class" if by_class else "at least one row"
         raise ValueError(

@@ -12,6 +12,7 @@ from .training.checks import check_fit, check_weights
 from .training.feeding.arrays import Batch
 from .training.feeding.placing import place
 from .training.fitting import MIN_SAMPLES, check_built, check_data
+from .training.known import Known
 from .training.memory import EVALUATION_ROWS
 from .training.purpose import intake_of, objective_of
 from .training.trainable import TrainableModel
@@ -84,7 +85,8 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     """Return what each layer does with some samples; see :meth:`xpnet.NeuralNetwork.inspect`."""
     check_built(model)
     check_fit(model.layers, model.loss, model.metric)
-    data = check_data(model, dataset, least=MIN_SAMPLES)
+    known = Known.of(model) if model.is_fitted else None
+    data = check_data(model, dataset, known, least=MIN_SAMPLES)
     check_weights(data, model.loss, model.metric)
     n_outputs = model.layers[-1].output_shape()[0]
     y = objective_of(model).targets_of(data)

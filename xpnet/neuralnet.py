@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from .backends import Array
 from .common.checks import check_count, check_flag, check_new_path
+from .common.keywords import FIT, with_hints
 from .common.overrides import remember
 from .data import Dataset
 from .inspection import Inspection, inspect
@@ -19,6 +20,7 @@ from .schedules import Schedule
 from .training import fitting, planning
 from .training.callback import Callback, check_callbacks
 from .training.full_batch import DEFAULT_BATCH_SIZE
+from .training.held_out import HeldOut
 from .training.memory import MemoryPlan
 from .training.mini_batches import mini_batches
 from .training.predictor import Predictor
@@ -109,7 +111,12 @@ class NeuralNetwork(Predictor):
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
-        The names in the data set of the last ``fit``, or None.
+        The names in the data set of the last ``fit``, or None. Further training on numbers keeps
+        the names of the classes.
+    categories : dict of str to list
+        The categories in that data set, by feature, also those of which
+        :meth:`~xpnet.Dataset.one_hot` has made columns: data with the same features as text or
+        categories are encoded alike. {} if there are none.
 
     Raises
     ------
@@ -131,7 +138,7 @@ class NeuralNetwork(Predictor):
     >>> net = NeuralNetwork(epochs=500, batch_size=4, learning_rate=0.1, seed=1)
     >>> net = net.add(DenseLayer(8, input_shape=(2,))).add(TanhActivation()).add(DenseLayer(1))
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
-    >>> [round(float(p)) for p in net.fit((X, y)).predict(X)[:, 0]]
+    >>> [round(float(p)) for p in net.fit(X, y).predict(X)[:, 0]]
     [0, 1, 1, 0]
     """
 
@@ -167,11 +174,15 @@ class NeuralNetwork(Predictor):
         self.precision, self.steps = precision, steps
         self.verbose, self.progress, self.shuffle = verbose, progress, shuffle
 
+    @with_hints(**FIT)
     def fit(
         self,
-        dataset: Dataset | tuple[Any, ...] | None = None,
-        validation: Dataset | tuple[Any, ...] | None = None,
+        X: Dataset | Any = None,
+        y: Any = None,
+        sample_weight: Any = None,
         *,
+        validation: Dataset | tuple[Any, ...] | None = None,
+        validation_split: float | None = None,
         batches: Iterable[Any] | Callable[[], Iterable[Any]] | None = None,
         steps_per_epoch: int | None = None,
         epochs: int | None = None,
@@ -180,20 +191,34 @@ class NeuralNetwork(Predictor):
         eval_every: int = 1,
         resume: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Train on a data set, or on batches that are made as training goes on.
+        """Train on data, or on batches that are made as training goes on.
 
         Parameters
         ----------
-        dataset : Dataset, (X, y) or (X, y, sample_weight), optional
-        validation : the same, optional
+        X : array-like of shape (n, n_features), optional
+            The features; or everything in one, as a Dataset, ``(X, y)`` or
+            ``(X, y, sample_weight)``. With ``y``, a tuple is one of rows.
+        y : array-like of shape (n,) or (n, n_outputs), optional
+            The targets. Names of classes become 0, 1, ... in their sorted order, and
+            ``class_names``; see :class:`~xpnet.Dataset`. In further training they are those of the
+            training before.
+        sample_weight : array-like of shape (n,), optional
+            The weight of each sample.
+        validation : Dataset, (X, y) or (X, y, sample_weight), optional
             Data whose loss and metric are recorded after each epoch; nothing is learned from them.
+        validation_split : float, optional
+            In place of ``validation``: the proportion of the samples, in (0, 1), that are validated
+            on instead of trained on. They are chosen at random by the network's seed, the same in
+            each call and on every backend. Classes keep their proportions; those too rare for it
+            are trained on, with a warning. Data in memory are copied, and stored data stay stored
+            if they are large or the network has a ``memory_limit``.
         batches : iterable, or function that returns one, optional
-            In place of ``dataset``. Each item has one of the forms of ``dataset`` and is one batch,
-            of any size, for one step; ``batch_size`` and ``shuffle`` are not used. Items are taken
-            in order, in the calling thread, each after the step before it. A function is called
-            again for each pass; a generator is closed at the end. Code that makes batches from the
-            network's own predictions needs ``steps="formulas"``, since other steps do not update
-            the network before an epoch ends.
+            In place of data. Each item is a Dataset or a tuple like ``validation``, and is one
+            batch, of any size, for one step; ``batch_size`` and ``shuffle`` are not used. Items are
+            taken in order, in the calling thread, each after the step before it. A function is
+            called again for each pass; a generator is closed at the end. Code that makes batches
+            from the network's own predictions needs ``steps="formulas"``, since other steps do not
+            update the network before an epoch ends.
         steps_per_epoch : int, optional
             Batches in an epoch. The next epoch takes those that follow, and begins a new pass when
             they end. By default an epoch is one pass, so only Ctrl-C ends one of endless batches.
@@ -244,8 +269,10 @@ class NeuralNetwork(Predictor):
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
         again = check_flag("restart", restart)
         resumed = Resumption.of(resume, NeuralNetwork, again)
-        data = fitting.data_of(dataset, batches, steps_per_epoch)
-        fitting.fit(self, data, validation, epochs, again, called, every, resume=resumed)
+        held_out = HeldOut.of(validation_split, validation, batches)
+        data = fitting.data_of(fitting.joined(X, y, sample_weight), batches, steps_per_epoch)
+        given = (data, validation, epochs, again, called, every)
+        fitting.fit(self, *given, resume=resumed, held_out=held_out)
         return self
 
     def get_mini_batches(

@@ -76,7 +76,7 @@ def one_layer(seed: int, training: Dataset, options: argparse.Namespace) -> Neur
 
 def run(options: argparse.Namespace) -> Study:
     """Do all steps of the laboratory."""
-    training, test = train_test_split(load_digits(), test_size=0.25, stratify=True, seed=0)
+    training, test = train_test_split(load_digits(), test_size=0.25, stratify=True, random_state=0)
     rows: list[Row] = []
     figure, axes = pyplot().subplots(4, 3, figsize=(17, 17), layout="constrained")
 

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> Study:
     if options.quick:
         rng = np.random.default_rng(0)
         every, test = (each.rows(rng.permutation(len(each))[:2000]) for each in (every, test))
-    training, validation = train_test_split(every, test_size=0.4, stratify=True, seed=0)
+    training, validation = train_test_split(every, test_size=0.4, stratify=True, random_state=0)
     epochs = 2 if options.quick else EPOCHS
     rows: list[Row] = []
     histories: dict[str, Any] = {}

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> Study:
 
     training, _, _ = mnist(options)
     every = training.rows(np.arange(min(SAMPLES, len(training))))
-    training, test = train_test_split(every, test_size=0.2, stratify=True, seed=0)
+    training, test = train_test_split(every, test_size=0.2, stratify=True, random_state=0)
     rows, means = [], []
     for hidden, course in SIZES.items():
         name = "-".join(map(str, (784, *hidden, 10)))

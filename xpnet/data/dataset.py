@@ -7,27 +7,36 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import Array, to_host
-from ..common.checks import check_count, check_flag, check_texts
+from ..backends import Array
+from ..common.checks import check_flag, check_texts
 from . import reading
-from .categories import check_categories, check_same_categories, joined_categories, with_names
+from .categories import (
+    Categories,
+    check_categories,
+    check_same_categories,
+    joined_categories,
+    with_names,
+)
+from .classes import read_labels
 from .encoding import WithCategories
 from .features import Features, StoredRows, kind_of, take_dense
 from .finite import check_finite
 from .from_tables import FromTables
 from .ids import check_ids
-from .splitting import count_test, stratified
+from .selecting import Selecting
 from .stored import type_name
 from .tables.table import Table
 from .tables.typed.frame_types import column_names
 
-__all__ = ["Dataset", "as_dataset", "take_rows", "train_test_split"]
+__all__ = ["Dataset", "as_dataset", "take_rows"]
 
 
-class Dataset(FromTables, WithCategories):
+class Dataset(FromTables, WithCategories, Selecting):
     """Samples in rows, with their labels, weights and names.
 
-    Arrays are not copied, and keep their library, device and type.
+    Arrays are not copied, and keep their library, device and type. ``dataset[:100]`` and other
+    slices, index arrays and masks select samples. A single index, and iteration, give samples as
+    PyTorch's data sets do: tuples ``(x, y)``, see :meth:`__getitem__`.
 
     Parameters
     ----------
@@ -40,7 +49,9 @@ class Dataset(FromTables, WithCategories):
         into memory once if it fits and the network has no ``memory_limit``. Otherwise it reads
         chunks, each made of blocks of rows from all over the data. Prediction always reads chunks.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), optional
-        Labels. They are moved to the device of ``X``, or to the host if ``X`` is sparse. On a
+        Labels. Texts, one for each sample, become the classes 0, 1, ... (``int64``) of the sorted
+        names, or of ``class_names``; a categorical type keeps the order of its categories. Labels
+        are moved to the device of ``X``, or to the host if ``X`` is sparse. On a
         device without float64 they become float32, with a warning if float32 has too few digits to
         tell them apart.
     feature_names : sequence of str, optional
@@ -51,7 +62,7 @@ class Dataset(FromTables, WithCategories):
     sample_weight : array-like of shape (n_samples,), optional
         The weight of each sample: finite, 0 or more, not all 0. Moved like ``y``.
     class_names : sequence of str, optional
-        The names of the classes 0, 1, ... in ``y``.
+        The names of the classes 0, 1, ... in ``y``; by default those of a ``y`` of texts.
     categories : dict of str to list of str, optional
         For each feature that holds codes of categories, the names of the codes 0, 1, ... If the
         last one is None, it stands for missing cells. Networks refuse such features; see
@@ -64,24 +75,31 @@ class Dataset(FromTables, WithCategories):
     ----------
     X, y, feature_names, label_name, sample_weight, class_names, categories, ids
         As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array.
+    encoded : dict of str to list of str
+        The categories of which :meth:`one_hot` has made columns, by the name of the feature that
+        they replace; {} if there are none.
     features : DenseRows, SparseRows or StoredRows
         ``X`` as rows of its kind.
 
     Raises
     ------
     TypeError
-        The data are not real numbers, but e.g. text, dates, objects or complex numbers.
+        The features are not real numbers, but e.g. text, dates, objects or complex numbers; or the
+        labels are neither numbers nor text.
     ValueError
-        Shapes do not fit each other, a frame has missing values, names or weights are invalid, or a
-        feature with categories has a number that is not a code.
+        Shapes do not fit each other, a frame or a label has missing values, names or weights are
+        invalid, a label is not among ``class_names``, or a feature with categories has a number
+        that is not a code.
 
     Examples
     --------
     >>> data = Dataset([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1, 1, 0], feature_names=["a", "b"])
     >>> data
     Dataset(3 samples, 2 features of float64 on cpu, labels of int64)
-    >>> data.rows([2, 0]).y
-    array([0, 1])
+    >>> data[1:].y
+    array([1, 0])
+    >>> [y for x, y in Dataset([[0.0], [1.0]], ["no", "yes"])]
+    [0, 1]
     """
 
     y: Array | None
@@ -89,6 +107,7 @@ class Dataset(FromTables, WithCategories):
     sample_weight: Array | None
     class_names: list[str] | None
     ids: np.ndarray | None
+    encoded: Categories
 
     def __init__(
         self,
@@ -105,7 +124,7 @@ class Dataset(FromTables, WithCategories):
         self.y = None
         label: list[str] = []
         if y is not None:
-            y, label = reading.read_numbers("y", y)
+            y, label, class_names = read_labels(y, class_names)
             self.y = reading.move_beside("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
@@ -117,6 +136,7 @@ class Dataset(FromTables, WithCategories):
         self.class_names = None
         if class_names is not None:
             self.class_names = check_texts("class_names", class_names)
+        self.encoded = {}
         named = with_names(found, self.feature_names)
         given = joined_categories(named, categories)
         self.categories = check_categories(given, self.feature_names, self._features)
@@ -161,10 +181,19 @@ class Dataset(FromTables, WithCategories):
 
     def __repr__(self) -> str:
         features = f"{self.n_features} features of {type_name(self.X)} {self._features.where}"
-        labels = "" if self.y is None else f", labels of {type_name(self.y)}"
-        categories = f" ({len(self.categories)} with categories)" if self.categories else ""
-        ids = "" if self.ids is None else ", ids"
-        return f"Dataset({len(self)} samples, {features}{categories}{labels}{ids})"
+        if self.categories:
+            features += f" ({len(self.categories)} with categories)"
+        parts = [f"{len(self)} samples", features]
+        if self.y is not None:
+            columns = f"{self.y.shape[1]} columns of " if self.y.ndim > 1 else ""
+            parts.append(f"{columns}labels of {type_name(self.y)}")
+        if self.class_names is not None:
+            parts.append(f"{len(self.class_names)} classes")
+        if self.sample_weight is not None:
+            parts.append("weights")
+        if self.ids is not None:
+            parts.append("ids")
+        return f"Dataset({', '.join(parts)})"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -176,7 +205,7 @@ class Dataset(FromTables, WithCategories):
         """Number of columns of ``X``."""
         return self._features.n_features
 
-    def rows(self, index: Any) -> "Dataset":
+    def rows(self, index: Any, keep_stored: bool = False) -> "Dataset":
         """Return the samples at ``index``, in that order, with the same names.
 
         Stored features are read into memory, unless the chosen rows would take more than a tenth of
@@ -186,6 +215,8 @@ class Dataset(FromTables, WithCategories):
         ----------
         index : sequence of int, or integer array of shape (k,)
             Row numbers from 0 to ``len(self) - 1``; they may be repeated.
+        keep_stored : bool, default False
+            Whether stored features stay stored in any case.
 
         Returns
         -------
@@ -199,7 +230,10 @@ class Dataset(FromTables, WithCategories):
             ``index`` is not one-dimensional, or a row number is out of range.
         """
         index, part = reading.check_index(index, len(self)), copy.copy(self)
-        part._features = self._features.rows(index)
+        if check_flag("keep_stored", keep_stored) and isinstance(self._features, StoredRows):
+            part._features = self._features.selected(index)
+        else:
+            part._features = self._features.rows(index)
         part.y, part.sample_weight = (
             None if each is None else take_dense(each, index)
             for each in (self.y, self.sample_weight)
@@ -247,7 +281,7 @@ def as_dataset(data: Any) -> Dataset:
     elif _are_batches(data):
         advice = "to train on batches that are made as training goes on, give fit(batches=...)"
     else:
-        advice = "give features and targets together, in parentheses, as (X, y)"
+        advice = "give the targets as well: X and y, or a tuple (X, y)"
     raise TypeError(
         f"expected a Dataset or a tuple (X, y) or (X, y, sample_weight), got {given}: {advice}"
     )
@@ -258,59 +292,6 @@ def _are_batches(data: Any) -> bool:
     if isinstance(data, list):
         return bool(data) and isinstance(data[0], (tuple, list, Dataset)) and len(data[0]) in (2, 3)
     return isinstance(data, Iterator) or type(data).__name__ == "DataLoader"
-
-
-def train_test_split(
-    dataset: Any, test_size: float = 0.25, stratify: bool = False, seed: int | None = None
-) -> tuple[Dataset, Dataset]:
-    """Shuffle the samples and split them in two parts.
-
-    The parts of stored data are not shuffled: they keep the order of the file, in which they are
-    read fastest. Training shuffles them anyway, unless the network has ``shuffle=False``. A part
-    that is too large for memory stays stored; see :meth:`Dataset.rows`.
-
-    Parameters
-    ----------
-    dataset : Dataset or tuple (X, y)
-    test_size : float or int, default 0.25
-        The size of the test part: a proportion of the samples in (0, 1), or their number.
-    stratify : bool, default False
-        Whether to keep the proportions of the classes in both parts, with at least one sample of
-        each class.
-    seed : int, optional
-        Fixes the order, which is then the same on every backend. Without it, each call shuffles
-        differently.
-
-    Returns
-    -------
-    train, test : Dataset
-
-    Raises
-    ------
-    ValueError
-        A part would be empty, or would lack a class although ``stratify`` is True.
-
-    Examples
-    --------
-    >>> train, test = train_test_split(([[0], [1], [2], [3]], [0, 1, 0, 1]), 2, True, seed=0)
-    >>> sorted(test.y.tolist())
-    [0, 1]
-    """
-    dataset, stratify = as_dataset(dataset), check_flag("stratify", stratify)
-    seed = None if seed is None else check_count("seed", seed, least=0)
-    n = len(dataset)
-    n_test = count_test(test_size, n)
-    order = np.random.default_rng(seed).permutation(n)
-    chosen = order[:n_test]
-    if stratify:
-        if dataset.y is None:
-            raise ValueError("stratify=True needs labels: give the data set a y")
-        chosen = stratified(to_host(dataset.y), order, n_test)
-    in_test = np.zeros(n, dtype=bool)
-    in_test[chosen] = True
-    if isinstance(dataset.features, StoredRows):
-        order = np.arange(n)
-    return dataset.rows(order[~in_test[order]]), dataset.rows(order[in_test[order]])
 
 
 def take_rows(values: Any, index: np.ndarray) -> Any:

@@ -23,6 +23,7 @@ class WithCategories:
 
     feature_names: list[str] | None
     categories: Categories
+    encoded: Categories
     _features: Features
 
     def one_hot(self, categories: Mapping[str, Sequence[str | None]] | None = None) -> Self:
@@ -68,8 +69,53 @@ class WithCategories:
         encoded._features, encoded.feature_names = _encode(
             self._features, self.feature_names, self.categories, categories
         )
+        own = self.categories if categories is None else check_lists(categories)
+        encoded.encoded = {**self.encoded, **{name: own[name] for name in self.categories}}
         encoded.categories = {}
         return encoded
+
+    def with_codes_of(self, categories: Mapping[str, Sequence[str | None]]) -> Self:
+        """Return the data set with other codes for its categories: those of the training data.
+
+        Parameters
+        ----------
+        categories : dict of str to list of str
+            For the same features.
+
+        Returns
+        -------
+        Dataset
+            ``X`` keeps its type and device, except that stored features are read into memory.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`one_hot`.
+
+        Examples
+        --------
+        >>> from xpnet import Dataset
+        >>> test = Dataset([[0], [1]], None, ["colour"], categories={"colour": ["blue", "red"]})
+        >>> test.with_codes_of({"colour": ["green", "red", "blue"]}).X.tolist()
+        [[2], [1]]
+        """
+        check_categories(self.categories, self.feature_names, self._features)
+        known, features = self.feature_names or [], self._features
+        wanted = _check_wanted(categories, self.categories, known)
+        if not self.categories:
+            return self
+        if isinstance(features, StoredRows):
+            features = features.read()
+        X, xp = features.X, array_namespace(features.X)
+        columns = [
+            X[:, k]
+            if column.wanted is None
+            else xp.astype(move(column.places(X[:, k], 0), backend_of(X)), X.dtype)
+            for k, column in enumerate(_columns(known, self.categories, wanted))
+        ]
+        coded = copy.copy(self)
+        coded._features, coded.categories = DenseRows(xp.stack(columns, axis=1)), wanted
+        return coded
 
 
 def _encode(
@@ -227,3 +273,34 @@ def _encode_stored(
             gathered.add(_encode_rows(rows, columns, start))
         X = gathered.finish({})
     return kind_of(X)(X)
+
+
+def raw_names(feature_names: Sequence[str] | None, encoded: Categories) -> list[str] | None:
+    """Return the names that features had before their categories became columns.
+
+    Parameters
+    ----------
+    feature_names : list of str or None
+        With names such as ``colour=red``.
+    encoded : dict
+        The categories that have become columns, by the name of the feature that had them.
+
+    Examples
+    --------
+    >>> raw_names(["size", "hue=blue", "hue=red"], {"hue": ["blue", "red"]})
+    ['size', 'hue']
+    """
+    if feature_names is None:
+        return None
+    first = {f"{name}={names[0]}": name for name, names in encoded.items() if names}
+    raw: list[str] = []
+    left = list(feature_names)
+    while left:
+        name = first.get(left[0])
+        new = _Column(name, None, encoded[name]).new_names if name is not None else []
+        if name is not None and left[: len(new)] == new:
+            raw.append(name)
+            left = left[len(new) :]
+        else:
+            raw.append(left.pop(0))
+    return raw

@@ -209,6 +209,10 @@ class StoredRows(SlicedRows):
         """Read some of the rows, or leave them stored if they take much of the memory."""
         if fits_in_memory(len(index) * self.streamed_row_bytes):
             return DenseRows(stored.read_rows(self.X, index))
+        return self.selected(index)
+
+    def selected(self, index: np.ndarray) -> "StoredRows":
+        """Return some of the rows, which stay stored."""
         return StoredRows(Selected(self.X, index))
 
     def read(self) -> DenseRows:

@@ -9,8 +9,8 @@ from ..backends._errors import shown
 from ..common.checks import number, whole_number
 
 
-def count_test(test_size: Any, n: int) -> int:
-    """Return how many of n samples go into the test part.
+def count_test(name: str, test_size: Any, n: int) -> int:
+    """Return how many of n samples go into the test part; ``name`` is that of the argument.
 
     Raises
     ------
@@ -24,12 +24,12 @@ def count_test(test_size: Any, n: int) -> int:
     else:
         kind = ValueError if isinstance(test_size, (float, np.floating)) else TypeError
         raise kind(
-            f"test_size={shown(test_size)}: expected a share between 0 and 1, or a whole number of "
+            f"{name}={shown(test_size)}: expected a share between 0 and 1, or a whole number of "
             "samples"
         )
     if not 0 < n_test < n:
         raise ValueError(
-            f"test_size={shown(test_size)} puts {shown(n_test)} of {n} samples in the test part: "
+            f"{name}={shown(test_size)} puts {shown(n_test)} of {n} samples in the test part: "
             "each part needs at least one"
         )
     return n_test
@@ -55,37 +55,71 @@ def stratified(labels: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray
     ValueError
         Not every class can be in both parts.
     """
-    _, codes, counts = np.unique(
-        labels, axis=0 if labels.ndim == 2 else None, return_inverse=True, return_counts=True
-    )
+    _, codes, counts = _classes(labels)
     if counts.min() < 2:
         raise ValueError(
-            "stratify=True: a class has only 1 sample, but each part needs one of each class"
+            "stratify: a class has only 1 sample, but each part needs one of each class"
         )
     k, n = len(counts), len(order)
     if not k <= n_test <= n - k:
         raise ValueError(
-            f"stratify=True: {n - n_test} and {n_test} samples cannot both hold each of {k} "
+            f"stratify: {n - n_test} and {n_test} samples cannot both hold each of {k} "
             "classes: give another test_size"
         )
-    shares = _shares(counts, n_test)
-    by_class = order[np.argsort(codes.ravel()[order], kind="stable")]
+    return _first_of_each(codes, counts, order, _shares(counts, n_test))
+
+
+def stratified_where_possible(
+    labels: np.ndarray, order: np.ndarray, n_test: int
+) -> tuple[np.ndarray, list[Any]]:
+    """Return the indices of ``n_test`` samples, and the classes that none of them has.
+
+    Each class keeps at least one sample in the other part. As :func:`stratified`, but classes may
+    be too rare to be in both parts.
+
+    Raises
+    ------
+    ValueError
+        The other part is too small for a sample of each class.
+    """
+    classes, codes, counts = _classes(labels)
+    k, n = len(counts), len(order)
+    if n_test > n - k:
+        raise ValueError(f"{n - n_test} samples to train on cannot hold each of {k} classes")
+    shares = _shares(counts, n_test, least=0)
+    return _first_of_each(codes, counts, order, shares), classes[shares == 0].tolist()
+
+
+def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the classes, the position of each label's among them, and how often each occurs."""
+    axis = 0 if labels.ndim == 2 else None
+    found = np.unique(labels, axis=axis, return_inverse=True, return_counts=True)
+    return found[0], found[1].ravel(), found[2]
+
+
+def _first_of_each(
+    codes: np.ndarray, counts: np.ndarray, order: np.ndarray, shares: np.ndarray
+) -> np.ndarray:
+    """Return the first samples of each class in an order, as many as its share."""
+    by_class = order[np.argsort(codes[order], kind="stable")]
     groups = np.split(by_class, np.cumsum(counts)[:-1])
     return np.concatenate([group[:m] for group, m in zip(groups, shares, strict=True)])
 
 
-def _shares(counts: np.ndarray, total: int) -> np.ndarray:
-    """Split ``total`` in proportion to ``counts`` by largest remainder, from 1 to count - 1 each.
+def _shares(counts: np.ndarray, total: int, least: int = 1) -> np.ndarray:
+    """Split ``total`` in proportion to ``counts`` by largest remainder.
+
+    Each class gets from ``least`` (0 or 1) to count - 1.
 
     The remainders are multiplied by ``sum(counts)``, which makes them whole numbers, so that they
     are compared without rounding.
     """
     n = int(counts.sum())
-    shares: np.ndarray = np.maximum(counts * total // n, 1)
+    shares: np.ndarray = np.maximum(counts * total // n, least)
     while (short := total - int(shares.sum())) != 0:
         remainder = counts * total - shares * n
         if short > 0:
             shares[np.argmax(np.where(shares < counts - 1, remainder, -n * n))] += 1
         else:
-            shares[np.argmin(np.where(shares > 1, remainder, n * n))] -= 1
+            shares[np.argmin(np.where(shares > least, remainder, n * n))] -= 1
     return shares

@@ -42,6 +42,10 @@ class Randomness:
         """Return the stream of a layer for one of the random predictions of a batch."""
         return self._stream(2, layer, sample, batch)
 
+    def of_split(self) -> np.random.Generator:
+        """Return the stream that chooses the samples that are held out for validation."""
+        return self._stream(3)
+
     def _stream(self, *purpose: int) -> np.random.Generator:
         seeds = np.random.SeedSequence(self.entropy, spawn_key=purpose)
         return np.random.default_rng(seeds)

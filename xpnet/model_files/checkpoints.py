@@ -7,6 +7,7 @@ from typing import Any, Self
 from ..backends._errors import printable
 from ..backends._warnings import warn
 from ..common.checks import check_path
+from ..model.randomness import Randomness
 from ..training.history import History
 from ..training.run import Run, differences
 from ..training.trainable import TrainableModel
@@ -223,6 +224,14 @@ class Resumption:
         run.first, run.has_ended = training["first"], training["has_ended"]
         run.origin, run.execution = training["origin"], training["execution"]
         run.source = self._folder
+
+    def randomness(self, network: TrainableModel) -> Randomness:
+        """Return the random streams of the newest checkpoint, or the network's if there is none.
+
+        A network without a seed has drawn others.
+        """
+        newest = _newest(self._folder, warns=False)
+        return network.randomness if newest is None else Randomness(newest[1]["entropy"])
 
     def _check(self, path: Path, content: Any, network: TrainableModel, run: Run) -> None:
         """Refuse a checkpoint of another training."""

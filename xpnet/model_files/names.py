@@ -1,9 +1,9 @@
-"""The names that a network keeps of its data: of features, classes and the label."""
+"""The names that a network keeps of its data: of features, categories, classes, the label."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from .forms import ModelFileError, either, flag, list_of, nothing, text
+from .forms import ModelFileError, either, flag, list_of, nothing, refuse, text
 
 
 def _name(value: Any, place: str) -> None:
@@ -12,11 +12,23 @@ def _name(value: Any, place: str) -> None:
         text(value, place)
 
 
+def _categories(value: Any, place: str) -> None:
+    """Accept lists of names, of which the last may be None, by the names of features."""
+    if type(value) is not dict:
+        refuse(value, place, "lists of names by feature")
+    for feature, names in value.items():
+        _name(feature, place)
+        list_of(either(nothing, _name))(names, f"{place}.{feature}")
+        if None in names[:-1]:
+            refuse(names, f"{place}.{feature}", "None at the end only")
+
+
 NAMES = {
     "_is_fitted": flag,
     "feature_names": either(nothing, list_of(_name)),
     "label_name": either(nothing, either(list_of(_name), _name)),
     "class_names": either(nothing, list_of(_name)),
+    "categories": _categories,
 }
 """The checks of the attributes that every network has."""
 
@@ -30,6 +42,8 @@ def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> 
         The message names the attribute.
     """
     for name, check in NAMES.items():
+        if name not in attributes and name == "categories":
+            continue  # older files have none
         if name not in attributes:
             raise ModelFileError(f"network.attributes has no {name!r}")
         check(attributes[name], f"network.{name}")

@@ -4,7 +4,9 @@ import copy
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
 
 from ..backends import Array
 from ..backends._warnings import warn
@@ -13,6 +15,7 @@ from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
 from ..data.categories import refuse_categories
 from ..data.tables.typed.frame_types import column_names
+from ..model.randomness import Randomness
 from .callback import Callback
 from .checks import (
     blaming,
@@ -23,11 +26,14 @@ from .checks import (
     check_weights,
     warn_of_lost_targets,
 )
+from .classes import check_class_names
 from .feeding.batches import Batches
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
 from .full_batch import check_full_batch, check_not_resumed
 from .heads import check_order, with_columns
+from .held_out import HeldOut
+from .known import Known
 from .purpose import objective_of, purpose_of
 from .recording import Recorder
 from .run import Run, conditions_of
@@ -37,7 +43,7 @@ from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
 from .weighing import check_total_weight, refuse_balanced
 
-_SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names")
+_SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names", "categories")
 """Attributes that :func:`fit` sets from its data set before it trains."""
 
 _CHANGED = ("layers", "parameters", "optimizer", "_new_optimizer", "loss", "regularizer")
@@ -45,6 +51,16 @@ _CHANGED = ("layers", "parameters", "optimizer", "_new_optimizer", "loss", "regu
 
 MIN_SAMPLES = 2
 """How many samples a data set must have to be trained on."""
+
+
+class Resuming(Protocol):
+    """Gives a model and a run the state of a checkpoint, if there is one."""
+
+    def __call__(self, network: TrainableModel, run: Run) -> None:
+        """Set the state."""
+
+    def randomness(self, network: TrainableModel) -> Randomness:
+        """Return the random streams of the training that is resumed."""
 
 
 def fit(
@@ -58,12 +74,13 @@ def fit(
     *,
     min_samples: int = MIN_SAMPLES,
     warns_of_targets: bool = True,
-    resume: Callable[[TrainableModel, Run], None] | None = None,
+    resume: Resuming | None = None,
+    held_out: HeldOut | None = None,
 ) -> None:
     """Train a model; see :meth:`xpnet.NeuralNetwork.fit`.
 
-    ``dataset`` may be :class:`Passes` over batches, which are closed at the end. ``resume`` gives
-    the model and the run the state of a checkpoint, if there is one.
+    ``dataset`` may be :class:`Passes` over batches, which are closed at the end. ``held_out`` takes
+    the validation data from the data set.
     ``warns_of_targets`` is whether to warn of targets that lose digits, or whose size prevents
     learning.
     """
@@ -74,11 +91,15 @@ def fit(
     before = {name: getattr(model, name) for name in _SET_FROM_DATA}
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
     with trained_once(model), computing(), ended:
-        placed = prepare(model, dataset, validation, restart, min_samples, warns_of_targets)
+        split = None
+        if held_out is not None:
+            streams = model.randomness if resume is None else resume.randomness(model)
+            split = partial(held_out.split, model, randomness=streams)
+        placed = prepare(model, dataset, validation, restart, min_samples, warns_of_targets, split)
         done = model.history.epochs
         try:
             with model.backend.active():
-                run = _run(model, placed, callbacks, eval_every, resume is not None)
+                run = _run(model, placed, callbacks, eval_every, resume is not None, held_out)
                 if resume is not None:
                     resume(model, run)
                 if isinstance(placed.training, Batches):
@@ -103,6 +124,7 @@ def _run(
     callbacks: Sequence[Callback],
     eval_every: int,
     resumes: bool,
+    held_out: HeldOut | None,
 ) -> Run:
     """Return a new run, with the conditions under which it may be resumed if that is asked for."""
     in_batches = isinstance(placed.training, Batches)
@@ -110,7 +132,10 @@ def _run(
     if len(others) == len(callbacks) and not resumes:  # describing the data may wait for a device
         return Run(model.history.epochs, {}, others)
     size = placed.n_steps if in_batches else placed.plan.batch_size
-    settings = {"steps of an epoch" if in_batches else "batch_size": size, "eval_every": eval_every}
+    what = "steps of an epoch" if in_batches else "batch_size"
+    settings: dict[str, Any] = {what: size, "eval_every": eval_every}
+    if held_out is not None:
+        settings["validation_split"] = held_out.share
     conditions = conditions_of(placed.summaries(), others, **settings)
     return Run(model.history.epochs, conditions, others)
 
@@ -140,7 +165,7 @@ def data_of(dataset: Any, batches: Any, steps_per_epoch: int | None) -> Any:
     """
     if (dataset is None) == (batches is None):
         given = "neither a data set nor batches" if batches is None else "a data set and batches"
-        raise TypeError(f"fit() was given {given}: expected either (X, y) or batches=")
+        raise TypeError(f"fit() was given {given}: expected either X and y or batches=")
     if batches is not None:
         return Passes(batches, steps_per_epoch)
     if steps_per_epoch is not None:
@@ -153,17 +178,41 @@ def data_of(dataset: Any, batches: Any, steps_per_epoch: int | None) -> Any:
 def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
     """Return X alone, or a tuple of what is given, as :func:`fit` takes it.
 
+    With ``y``, ``X`` has only features, so a tuple is one of rows. Without it, a tuple is
+    ``(X, y)`` or ``(X, y, sample_weight)``.
+
     Raises
     ------
     TypeError
-        ``sample_weight`` is given without ``y``.
+        ``sample_weight`` is given without ``y``, or ``y`` without ``X``; or ``y`` is given besides
+        a data set, which has its own.
     """
     if y is None and sample_weight is not None:
         raise TypeError(
             "sample_weight is given without y: give X, y and sample_weight as three arguments, or "
             "as one tuple"
         )
-    return X if y is None else tuple(each for each in (X, y, sample_weight) if each is not None)
+    if y is None:
+        return X
+    if X is None:
+        raise TypeError("y is given without X: expected both, or a Dataset")
+    if isinstance(X, Dataset) or isinstance(y, Dataset) or _is_pair(X):
+        raise TypeError(
+            "the first of two arguments is a data set, which has its own targets, or the second "
+            "is one: expected X and y, or one data set. Validation data are given to fit as "
+            "validation="
+        )
+    return (X, y) if sample_weight is None else (X, y, sample_weight)
+
+
+def _is_pair(data: Any) -> bool:
+    """Whether data are a tuple of a table and its targets, and not a tuple of rows."""
+    if not isinstance(data, tuple) or len(data) not in (2, 3):
+        return False
+    table = data[0]
+    if isinstance(table, (list, tuple)):
+        return bool(table) and (isinstance(table[0], (list, tuple)) or hasattr(table[0], "shape"))
+    return column_names(table) is not None or len(getattr(table, "shape", ())) > 1
 
 
 def prepare(
@@ -173,27 +222,31 @@ def prepare(
     restart: bool = False,
     min_samples: int = MIN_SAMPLES,
     warns_of_targets: bool = True,
+    split: Callable[[Dataset], tuple[Dataset, Dataset]] | None = None,
 ) -> TrainingData:
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
     model.check_layers()
     check_fit(model.layers, model.loss, model.metric)
-    batches = None
+    batches = held_out = None
+    own = Known(class_names=model.class_names) if model.is_fitted and not restart else None
     if isinstance(dataset, Passes) and model.optimizer.takes_all_samples:
         check_full_batch(model, None)
     if isinstance(dataset, Passes):
         refuse_balanced(model.loss)
-        batches = Batches(dataset, BatchReader(model).read)
+        batches = Batches(dataset, BatchReader(model, own).read)
         training = batches.first
     else:
-        training = check_data(model, dataset, least=min_samples)
+        training = check_data(model, dataset, own, least=min_samples)
+        if split is not None:
+            training, held_out = split(training)
+            check_size(training, min_samples)
         check_weights(training, model.loss, model.metric)
         if model.optimizer.takes_all_samples:
             check_full_batch(model, len(training))
-    held_out = None
     if validation is not None:
         with blaming("validation"):
-            held_out = check_data(model, validation, training.feature_names)
+            held_out = check_data(model, validation, Known.of(training))
             check_weights(held_out, model.loss, model.metric)
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
@@ -206,7 +259,10 @@ def prepare(
         model.to(backend)
     model.loss = placed.loss
     model.feature_names = training.feature_names
-    model.label_name, model.class_names = training.label_name, training.class_names
+    model.label_name = training.label_name
+    if training.class_names is not None or own is None:  # numbers are classes of the same names
+        model.class_names = training.class_names
+    model.categories = training.encoded or training.categories
     return placed
 
 
@@ -216,10 +272,12 @@ class BatchReader:
     Parameters
     ----------
     model : TrainableModel
+    known : Known, optional
+        Whose classes the model has learned before.
     """
 
-    def __init__(self, model: TrainableModel) -> None:
-        self._model = model
+    def __init__(self, model: TrainableModel, known: Known | None = None) -> None:
+        self._model, self._known = model, known
         self._first: Dataset | None = None
         self._warned = False
 
@@ -239,18 +297,21 @@ class BatchReader:
             It does not fit the model or the first batch; or the first batch has so few samples that
             a layer learns nothing from them.
         """
-        model, first = self._model, self._first
+        model, known = self._model, self._known
         objective = objective_of(model)
         with blaming(name):
             if isinstance(item, list) and len(item) in (2, 3):
                 item = tuple(item)
-            data = check_data(model, item, None if first is None else first.feature_names)
+            data = check_data(model, item, known)
             check_weights(data, model.loss, model.metric)
             y = objective.targets_of(data)
             weighed = (model.loss, y, data.sample_weight, objective.n_outputs, model.backend.dtype)
             check_total_weight("batch", *weighed, may_be_zero=True)
         self._check_size(name, len(data))
-        self._first = data if first is None else first
+        if self._first is None:
+            self._first, self._known = data, Known.of(data)
+            if known is not None and data.class_names is None:
+                self._known = replace(self._known, class_names=known.class_names)
         return data, y
 
     def _check_size(self, name: str, n: int) -> None:
@@ -271,10 +332,11 @@ class BatchReader:
 def check_data(
     model: TrainableModel,
     data: Any,
-    names: list[str] | None = None,
+    known: Known | None = None,
     *,
     least: int = 0,
     finite: bool = True,
+    targets: bool = True,
 ) -> Dataset:
     """Return data as a data set, or refuse them if they do not fit the model.
 
@@ -282,27 +344,38 @@ def check_data(
     ----------
     model : TrainableModel
     data : Dataset, tuple or array-like
-    names : list of str, optional
-        The expected names of the features.
+    known : Known, optional
+        What the data must have in common with others. Categories and classes that have a name are
+        coded as they are there.
     least : int, default 0
         How many samples there must be to train on them; 0 if they are not for training.
     finite : bool, default True
         Whether to refuse NaN and infinity, which takes a pass over the data.
+    targets : bool, default True
+        Whether the targets are used.
     """
     # First, because Dataset would refuse an extra column of text with a less helpful message.
-    if isinstance(data, tuple) and data:
-        check_names(column_names(data[0]), names)
+    if isinstance(data, tuple) and data and known is not None:
+        known.check_columns(column_names(data[0]))
     dataset = as_dataset(with_columns(data, model.loss))
     check_order(dataset, model.loss)
+    if known is not None:
+        dataset = known.encoded(dataset)
     refuse_categories(dataset.categories)  # before names, which differ from those of one_hot()
     if least:
         check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:
         raise ValueError("the data set is empty: expected at least 1 sample")
-    check_names(dataset.feature_names, names)
+    if known is not None:
+        check_names(dataset.feature_names, known.feature_names)
     check_features(dataset, model.layers)
     if finite:
         dataset.check_finite()
+    if not targets:
+        return dataset
+    if known is not None:
+        dataset = known.in_classes(dataset, is_text=not isinstance(data, Dataset))
+    check_class_names(dataset, model.loss, model.layers[-1].output_shape()[0])
     return dataset
 
 
@@ -316,4 +389,7 @@ def check_fitted(model: TrainableModel, what: str) -> None:
     """Refuse a model that has not been trained; ``what`` is what the user wants to do with it."""
     check_built(model)
     if not model.is_fitted:
-        raise NotFittedError(f"{what} before fit: train the network with fit(dataset) first")
+        raise NotFittedError(
+            f"{what} before fit: train the network with fit(X, y) first. After training by hand, "
+            "call mark_fitted()"
+        )

@@ -15,11 +15,12 @@ from ..common.overrides import replaced
 from ..data import Dataset
 from ..data.tables.typed.frame_types import column_names
 from ..model import Model
-from .checks import check_fit, check_names, check_weights
+from .checks import check_fit, check_weights
 from .evaluation import that_is_only_read
 from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
 from .heads import columns_of
+from .known import Known
 from .memory import EVALUATION_ROWS
 from .prediction import move_model
 from .purpose import intake_of, objective_of
@@ -70,13 +71,14 @@ def input_gradient(
 
 def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
     """Return the features, and the targets if there are any, as a checked data set."""
+    known = Known.of(model)
     if isinstance(X, tuple):
         raise TypeError("input_gradient was given a tuple: give X and y as two arguments")
     if isinstance(X, Dataset):  # whose own targets are not used
         features = copy.copy(X)
         features.y = features.sample_weight = None
     else:
-        check_names(column_names(X), model.feature_names)
+        known.check_columns(column_names(X))
         features = Dataset(X)
     if y is not None:
         y = columns_of(y, model.loss)
@@ -85,7 +87,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         features.y, features.sample_weight = target.y, target.sample_weight
     elif sample_weight is not None:
         raise TypeError("sample_weight is given without y: give both for the loss, or neither")
-    return check_data(model, features, model.feature_names)
+    return check_data(model, features, known)
 
 
 def _targets(model: TrainableModel, data: Dataset) -> Array:

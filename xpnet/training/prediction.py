@@ -10,15 +10,17 @@ from ..backends._errors import shown
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import check_count, number
 from ..common.overrides import replaced
-from ..data import Dataset, as_dataset
+from ..data import Dataset
 from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
 from ..losses import LossFunction
 from . import evaluation
-from .checks import check_fit, check_names, check_weights, prepare_targets
+from .checks import check_fit, check_weights, prepare_targets
+from .classes import check_is_of_classes, classes_of
 from .feeding.arrays import DenseArrays
 from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
+from .known import Known
 from .purpose import intake_of
 from .settings import make_metric
 from .target_unit import check_metric_in_unit, in_float64, in_own_unit
@@ -33,9 +35,10 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
     if samples is not None:
         samples = check_count("samples", samples)
         _check_random(model)
-    check_names(column_names(dataset), model.feature_names)
+    known = Known.of(model)
+    known.check_columns(column_names(dataset))
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
-    data = check_data(model, data, model.feature_names, finite=False)
+    data = check_data(model, data, known, finite=False, targets=False)
     if data.y is not None:  # refused like other targets, though not used
         data.check_finite()
     backend = model.backend_for(data.X)
@@ -84,6 +87,14 @@ def _sampled(model: TrainableModel, data: Dataset, backend: Backend, samples: in
         placed = place(Dataset(data.X), intake_of(model, backend))
         move_model(model, backend)
         return evaluation.sample(model, placed, samples, model.randomness)
+
+
+def predict_classes(model: TrainableModel, dataset: Any) -> Any:
+    """Return predicted classes; see :meth:`xpnet.NeuralNetwork.predict_classes`."""
+    check_fitted(model, "predict_classes")
+    last, loss = model.layers[-1], model.loss
+    check_is_of_classes(loss, last.output_kind, model.class_names)
+    return classes_of(predict(model, dataset), loss, model.class_names)
 
 
 def outputs(
@@ -147,16 +158,14 @@ def _placed(
 def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     """Return a metric of a trained model; see :meth:`xpnet.NeuralNetwork.score`."""
     check_fitted(model, "score")
-    if not isinstance(dataset, (Dataset, tuple)):
-        as_dataset(dataset)  # raises: in score(X, y), y would be the metric
     chosen = model.metric if metric is None else make_metric(metric, model.loss)
     if isinstance(chosen, tuple):  # of several heads
         chosen = chosen[0]
     if chosen is None:
-        raise ValueError("the network has no metric: give score(dataset, metric='accuracy')")
+        raise ValueError("the network has no metric: give score(X, y, metric='accuracy')")
     check_fit(model.layers, model.loss, chosen)
     check_metric_in_unit(chosen, model.target_unit)
-    data = check_data(model, dataset, model.feature_names)
+    data = check_data(model, dataset, Known.of(model))
     check_weights(data, model.loss, chosen)
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")

@@ -3,10 +3,11 @@
 from typing import Any
 
 from ..backends import Array
+from ..backends._errors import shown
 from ..common.overrides import remember
 from ..data import Dataset
 from ..metrics import Metric
-from . import input_gradients, prediction
+from . import fitting, input_gradients, prediction
 from .settings import MetricFunction
 from .trainable import TrainableModel
 
@@ -151,9 +152,46 @@ class Predictor(TrainableModel):
         """
         return input_gradients.input_gradient(self, X, output, y, sample_weight)
 
+    def predict_classes(self, X: Dataset | Any) -> Array:
+        """Return the class of each sample.
+
+        With one output, it is class 1 above the loss's ``decision_threshold`` and otherwise class
+        0; with several, the one with the largest output.
+
+        Parameters
+        ----------
+        X : Dataset or array-like of shape (n, n_features)
+
+        Returns
+        -------
+        array of shape (n,), or (n, n_outputs)
+            A NumPy array of names if the network has ``class_names``. Otherwise the classes 0, 1,
+            ... (``int64``), in the library and on the device of the input. If a sample can have
+            several classes (a binary loss with several outputs), a column of 0 and 1 for each.
+
+        Raises
+        ------
+        ValueError
+            The loss is one of numbers, such as MeanSquaredError; and as for :meth:`predict`.
+
+        Examples
+        --------
+        >>> from xpnet import DenseLayer, NeuralNetwork
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["low", "low", "high", "high"]
+        >>> net = NeuralNetwork(epochs=200, loss="softmax_cross_entropy", learning_rate=1, seed=0)
+        >>> net = net.add(DenseLayer(2, input_shape=(1,))).fit(X, y)
+        >>> net.predict_classes([[0.5], [9.0]]).tolist()
+        ['low', 'high']
+        """
+        classes: Array = prediction.predict_classes(self, X)
+        return classes
+
     def score(
         self,
-        dataset: Dataset | tuple[Any, ...],
+        X: Dataset | Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
         metric: str | Metric | type[Metric] | MetricFunction | None = None,
     ) -> float:
         """Return the network's metric, or another, on a data set.
@@ -163,7 +201,10 @@ class Predictor(TrainableModel):
 
         Parameters
         ----------
-        dataset : Dataset, (X, y) or (X, y, sample_weight)
+        X : array-like of shape (n, n_features); or a Dataset, (X, y) or (X, y, sample_weight)
+        y, sample_weight : array-like, optional
+            Targets and weights, if ``X`` has only features. Names of classes are those of the
+            training.
         metric : str, Metric, subclass or function, optional
             By default the network's metric.
 
@@ -173,8 +214,12 @@ class Predictor(TrainableModel):
             The network has not been trained.
         ValueError
             There is no metric, or the data do not fit.
+        TypeError
+            There are no targets, or a data set and others.
         """
-        return prediction.score(self, dataset, metric)
+        if isinstance(y, (str, Metric, type)) or callable(y):
+            raise TypeError(f"y={shown(y)}: the metric is given as metric=")
+        return prediction.score(self, fitting.joined(X, y, sample_weight), metric)
 
 
 remember(Predictor)

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Self
 
 from ..backends import Backend, backend_of, is_array
 from ..common.overrides import remember
+from ..data.categories import Categories
 from ..layers import Layer
 from ..metrics import Metric
 from ..model import Model
@@ -32,6 +33,8 @@ class TrainableModel(Model):
         Whether to end training after this epoch; a callback may set it.
     feature_names, label_name, class_names
         The names in the data set of the last training, or None.
+    categories : dict of str to list
+        The categories in that data set, by feature; also those that have become columns.
     """
 
     epochs: int
@@ -56,6 +59,7 @@ class TrainableModel(Model):
         self.feature_names: list[str] | None = None
         self.label_name: str | list[str] | None = None
         self.class_names: list[str] | None = None
+        self.categories: Categories = {}
         self._is_fitted = False
 
     def _set(self, name: str, value: Any) -> None:

@@ -147,12 +147,6 @@ class Batches:
         for (what, own), first in zip(_kind(data, y).items(), self._kind.values(), strict=True):
             if own != first:
                 raise ValueError(f"{what} {own}, but {first} in batches[0]: make all batches alike")
-        names, known = data.class_names, self.first.class_names
-        if None not in (names, known) and names != known:
-            raise ValueError(
-                f"its classes are {names}, but {known} in batches[0]: give the same class_names "
-                "and class indices in all batches"
-            )
 
 
 def _kind(data: Dataset, y: Array) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 from ...backends import is_array
 from ...backends._errors import shown
 from ...common.checks import check_count
+from ...data import Dataset
 
 Given = Iterable[Any] | Callable[[], Iterable[Any]]
 """An iterable of batches, or a function that returns one."""
@@ -30,15 +31,15 @@ class Passes:
     Raises
     ------
     TypeError
-        ``given`` is neither; or it is an array, a text or a mapping.
+        ``given`` is neither; or it is an array, a data set, a text or a mapping.
     """
 
     def __init__(self, given: Given, steps_per_epoch: int | None = None) -> None:
-        whole = is_array(given) or isinstance(given, (str, bytes, Mapping))
+        whole = is_array(given) or isinstance(given, (str, bytes, Mapping, Dataset))
         if whole or not (hasattr(given, "__iter__") or callable(given)):
             raise TypeError(
                 f"batches={shown(given)}: expected an iterable of batches (X, y), or a function "
-                "that returns one. To train on a whole data set, give (X, y) as the first argument"
+                "that returns one. To train on a whole data set, give it as the first argument"
             )
         self._given: Any = given
         self._steps: int | None = None

@@ -1,0 +1,60 @@
+"""Hints for keyword arguments that other libraries have under other names."""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Return a decorator that adds advice to Python's TypeError for an unknown keyword.
+
+    Parameters
+    ----------
+    **hints : str
+        What to write instead, by the name of a keyword that the function does not have.
+
+    Examples
+    --------
+    >>> @with_hints(lr="write learning_rate=")
+    ... def train(learning_rate=0.1): ...
+    >>> train(lr=0.5)
+    Traceback (most recent call last):
+    TypeError: train() got an unexpected keyword argument 'lr': write learning_rate=
+    """
+
+    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        known = signature(function).parameters
+
+        @wraps(function)
+        def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+            for name in kwargs:
+                if name in hints and name not in known:
+                    raise TypeError(
+                        f"{function.__name__}() got an unexpected keyword argument {name!r}: "
+                        f"{hints[name]}"
+                    )
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorated
+
+
+FIT: dict[str, Any] = {
+    "x": "write X=",
+    "dataset": "write X=, or give the data set first",
+    "validation_data": "write validation=",
+    "validation_freq": "write eval_every=",
+    "validation_batch_size": "validation data are evaluated in batches of a fixed size",
+    "validation_steps": "all validation data are evaluated",
+    "batch_size": "it is an argument of NeuralNetwork",
+    "shuffle": "it is an argument of NeuralNetwork",
+    "verbose": "it is an argument of NeuralNetwork",
+    "class_weight": "it is an argument of the losses of classes",
+    "initial_epoch": "training goes on where the last call of fit ended",
+}
+"""For ``NeuralNetwork.fit``: names of Keras's arguments, and what to do instead."""

@@ -1,0 +1,197 @@
+"""Labels that are text: the names of classes, and the classes 0, 1, ... that they become."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backends import is_array, to_host
+from ..backends._errors import shown
+from ..common.checks import check_distinct, check_texts
+from .reading import read_numbers
+from .tables.cells import is_missing_category
+from .tables.typed.categories import categories_of, is_categorical
+from .tables.typed.frame_types import as_frame, column_names
+from .tables.typed.objects import are_texts, kind_of_time, missing_cells
+
+_MISSING = "fill them in or drop these rows"
+
+
+def read_labels(
+    y: Any, class_names: Sequence[str] | None = None
+) -> tuple[Any, list[str], list[str] | None]:
+    """Return labels as numbers, the names of their columns, and the names of the classes.
+
+    Texts become the classes 0, 1, ... (``int64``) of the sorted names, or of ``class_names``. A
+    categorical type keeps the order of its categories. Other labels are read as numbers.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, ...)
+    class_names : sequence of str, optional
+
+    Raises
+    ------
+    TypeError
+        Some labels are texts and others are not.
+    ValueError
+        A label is missing, is not among ``class_names``, or texts have more than one column.
+    """
+    given = None if class_names is None else check_texts("class_names", class_names)
+    column, names_of_columns = _only_column(y)
+    found = _categories(column)
+    if found is None and (texts := _texts(column)) is not None:
+        found = _coded(texts)
+    if found is None:
+        return *read_numbers("y", y), given
+    codes, names = found
+    if given is None:
+        return codes, names_of_columns, names
+    check_distinct("class_names has", given)
+    return recoded(codes, names, given, "class_names"), names_of_columns, given
+
+
+def recoded(codes: np.ndarray, own: list[str], names: list[str], where: str) -> np.ndarray:
+    """Return class indices by their position in other names.
+
+    Parameters
+    ----------
+    codes : int array of shape (n,) or (n, 1)
+        Indices into ``own``; others, such as a loss's ``ignore_index``, are left as they are.
+    own, names : list of str
+    where : str
+        What ``names`` are called in the message.
+
+    Raises
+    ------
+    ValueError
+        The name of a class that occurs is not among ``names``.
+    """
+    place = {name: k for k, name in enumerate(names)}
+    table = np.array([place.get(name, -1) for name in own], np.int64)
+    known = (codes >= 0) & (codes < len(own))
+    result: np.ndarray = codes.astype(np.int64)
+    result[known] = table[result[known]]
+    unknown = known & (result < 0)
+    if unknown.any():
+        first = int(np.argmax(unknown.ravel()))
+        name = own[int(codes.ravel()[first])]
+        raise ValueError(
+            f"y has the class {name!r} in row {first}, which is not among {where}: {shown(names)}"
+        )
+    return result
+
+
+def _only_column(y: Any) -> tuple[Any, list[str]]:
+    """Return the only column of a data frame, or what else is given, and its name."""
+    names = column_names(y)
+    if names is not None and len(names) == 1:
+        frame = as_frame("y", y)
+        return frame.get_column(frame.columns[0]), names
+    if names is not None or is_array(y) or not hasattr(y, "to_numpy"):
+        return y, []
+    import narwhals.stable.v2 as nw
+
+    if hasattr(y, "to_pylist") and not hasattr(y, "chunks"):  # Narwhals does not know arrays
+        import pyarrow as pa
+
+        y = pa.chunked_array([y])
+    series = nw.from_native(y, series_only=True, pass_through=True)
+    name = getattr(series, "name", None)
+    return series, [str(name)] if name else []
+
+
+def _categories(column: Any) -> tuple[np.ndarray, list[str]] | None:
+    """Return the codes and the names of a categorical column of texts; None for another."""
+    if not hasattr(column, "to_native") or not is_categorical(column.dtype):
+        return None
+    if not any(isinstance(each, str) for each in column.cat.get_categories().to_list()):
+        return None  # numbers
+    codes, names, is_ordered = categories_of("y", column, only_used=False)
+    codes = np.asarray(codes, np.int64)
+    _refuse_missing(codes < 0)
+    return (codes, names) if is_ordered else (np.argsort(np.argsort(names))[codes], sorted(names))
+
+
+def _texts(column: Any) -> np.ndarray | None:
+    """Return labels as an array of Python's texts, or None if they are not texts."""
+    if hasattr(column, "to_native"):
+        cells: Any = np.asarray(column.to_list(), dtype=object)
+    elif is_array(column) and not isinstance(column, np.ndarray):
+        return None
+    elif isinstance(column, np.ndarray):
+        cells = column.astype(object) if column.dtype.kind in "UT" else column
+    elif isinstance(column, (list, tuple)):
+        try:
+            kind = np.asarray(column).dtype.kind
+        except ValueError:  # rows of different lengths, which are refused as numbers
+            return None
+        cells = np.asarray(column, dtype=object) if kind in "UO" else None
+    else:
+        return None
+    if cells is None or cells.dtype.kind != "O" or not cells.ndim:
+        return None
+    flat = cells.ravel().tolist()
+    first = next((cell for cell in flat if isinstance(cell, str)), None)
+    if first is None or kind_of_time(first):
+        return None
+    are_texts("y", flat, 0)  # refuses what is neither text nor missing
+    _refuse_missing(missing_cells(flat))
+    if cells.size != len(cells):
+        raise ValueError(
+            f"y has text in {cells.size // len(cells)} columns: expected one class for each "
+            "sample. If a sample can have several, give a column of 0 and 1 for each class"
+        )
+    flat_cells: np.ndarray = cells.ravel()
+    return flat_cells
+
+
+def _refuse_missing(missing: np.ndarray) -> None:
+    if missing.any():
+        raise ValueError(
+            f"y has {missing.sum()} missing value(s) (NaN or None), the first in row "
+            f"{int(np.argmax(missing))}: {_MISSING}"
+        )
+
+
+def _coded(texts: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the classes of texts, and the sorted names."""
+    cells = texts.tolist()
+    names = sorted(set(cells))
+    if (missing := next(filter(is_missing_category, names), None)) is not None:
+        raise ValueError(
+            f"y has {str(missing)!r} in row {cells.index(missing)}, which stands for a missing "
+            f"value: {_MISSING}"
+        )
+    place = {name: k for k, name in enumerate(names)}
+    codes = np.fromiter(map(place.__getitem__, cells), np.int64, len(cells))
+    return codes, [str(name) for name in names]
+
+
+def in_classes(y: Any, own: list[str] | None, names: list[str] | None) -> np.ndarray | None:
+    """Return targets as classes of other names, on the host; None if they are that already.
+
+    Parameters
+    ----------
+    y : array
+    own : list of str or None
+        The names of the classes in ``y``; None if it has numbers, which are taken as they are.
+    names : list of str or None
+        The names of the classes of the training.
+
+    Raises
+    ------
+    ValueError
+        A class that occurs in ``y`` is not among ``names``, or other names belong to columns.
+    """
+    if own is None or names is None or own == names:
+        return None
+    host = to_host(y)
+    if host.ndim == 2 and host.shape[1] > 1:
+        raise ValueError(
+            f"y has a column for each of the classes {shown(own)}: expected those of the training, "
+            f"{shown(names)}"
+        )
+    if host.dtype.kind not in "biu" and not np.array_equal(host, np.floor(host)):
+        raise ValueError("y has numbers that are not whole, though its classes have names")
+    return recoded(host.astype(np.int64), own, names, "the classes of the training")

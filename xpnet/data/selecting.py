@@ -1,0 +1,97 @@
+"""Selecting samples of a data set by position, and going through them one by one."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from ..backends import is_array, is_sparse, to_host
+from ..backends._errors import shown
+from ..common.checks import whole_number
+
+_PIECE = 1024
+"""How many samples are read at a time where one after the other is wanted."""
+
+
+class Selecting:
+    """``dataset[...]`` and iteration; a base of :class:`xpnet.Dataset`."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def rows(self, index: Any, keep_stored: bool = False) -> Self:
+        """Return the samples at ``index``."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return some of the samples as a data set, or one of them as a tuple.
+
+        Parameters
+        ----------
+        key : slice, sequence of int or of bool, integer or boolean array of shape (k,), or int
+            Negative numbers count from the end. A boolean array has an entry for each sample.
+
+        Returns
+        -------
+        Dataset or tuple
+            For an integer a tuple ``(x, y)``: the features of one sample, of shape (n_features,)
+            or a CSR matrix of one row, and its label; ``(x, y, sample_weight)`` if samples have
+            weights, and ``(x,)`` without labels. Otherwise a data set; see :meth:`rows`.
+
+        Raises
+        ------
+        IndexError
+            There is no such sample, or a mask has the wrong length.
+        TypeError
+            ``key`` is something else.
+        """
+        n, key = len(self), to_host(key) if is_array(key) else key
+        if isinstance(key, slice):
+            return self.rows(np.arange(n)[key])
+        if (place := whole_number(key)) is not None:
+            if not -n <= place < n:
+                raise IndexError(f"there is no sample {place}: the data set has {n} samples")
+            return next(iter(self.rows([place % n])))
+        return self.rows(_places(key, n))
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """Yield each sample as a tuple; see :meth:`__getitem__`."""
+        for start in range(0, len(self), _PIECE):
+            part = self.rows(np.arange(start, min(start + _PIECE, len(self))))
+            X = part.X
+            labels = [part.y] if part.y is not None or part.sample_weight is not None else []
+            weights = [] if part.sample_weight is None else [part.sample_weight]
+            for k in range(len(part)):
+                x = X[k : k + 1] if is_sparse(X) else X[k, ...]
+                yield (x, *(_item(each, k) for each in labels + weights))
+
+
+def _item(values: Any, k: int) -> Any:
+    if values is None:
+        return None
+    return values[k] if values.ndim == 1 else values[k, ...]
+
+
+def _places(key: Any, n: int) -> np.ndarray:
+    """Return the row numbers, from 0, that a sequence or an array stands for."""
+    if isinstance(key, (str, tuple)) or not (is_array(key) or hasattr(key, "__len__")):
+        hint = ". A column of features is dataset.X[:, k]" if isinstance(key, (str, tuple)) else ""
+        raise TypeError(
+            f"dataset[{shown(key)}]: expected a number, a slice, or a list or an array of numbers "
+            f"or of booleans{hint}"
+        )
+    places = np.asarray(key)
+    if places.dtype.kind == "b":
+        if places.shape != (n,):
+            raise IndexError(f"the mask has shape {places.shape}: expected ({n},)")
+        return np.flatnonzero(places)
+    if places.dtype.kind == "i" and places.ndim == 1:
+        if outside := [int(each) for each in places[(places < -n) | (places >= n)][:1]]:
+            raise IndexError(f"there is no sample {outside[0]}: the data set has {n} samples")
+        return np.where(places < 0, places + n, places)
+    return places

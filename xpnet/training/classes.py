@@ -1,0 +1,89 @@
+"""The classes that a network predicts, and their names."""
+
+from typing import Any
+
+import numpy as np
+
+from ..backends import Array, array_namespace, to_host
+from ..backends._errors import shown
+from ..data import Dataset
+from ..losses import LossFunction
+from ..metrics import predicted_classes
+
+_NUMBERS = ("values", "counts", "positive")
+"""The kinds of targets that are no classes."""
+
+
+def check_class_names(dataset: Dataset, loss: LossFunction, n_outputs: int) -> None:
+    """Refuse targets of classes with names that do not fit the loss or the number of outputs.
+
+    Raises
+    ------
+    ValueError
+        The loss is for numbers and there are not two classes, which 0 and 1 can stand for; or there
+        is not one class for each output, or two for a single output.
+    """
+    names, y, kind = dataset.class_names, dataset.y, loss.targets
+    if names is None or y is None or (y.ndim == 2 and y.shape[1] > 1):
+        return
+    n, loss_name = len(names), type(loss).__name__
+    if kind in _NUMBERS and n != 2:
+        raise ValueError(
+            f"y has the names of {n} classes, {shown(names)}, and {loss_name} is for numbers: for "
+            f"classes give loss='softmax_cross_entropy' and a last layer of {n} units"
+        )
+    expected = n_outputs if kind == "classes" else 2
+    if kind not in ("classes", "binary", "probabilities") or n == expected or n_outputs == 0:
+        return
+    outputs = "one output, for two classes" if n_outputs == 1 else f"{n_outputs} outputs"
+    advice = f"give the last layer {n} units"
+    if kind != "classes":
+        advice = f"for more, give loss='softmax_cross_entropy' and a last layer of {n} units"
+    if n < expected:
+        advice = "if others do not occur in y, name all of them: Dataset(X, y, class_names=[...])"
+    raise ValueError(
+        f"y has {n} class(es), {shown(names)}, and the network has {outputs}: {advice}"
+    )
+
+
+def are_classes(y: np.ndarray, loss: LossFunction, class_names: list[str] | None) -> bool:
+    """Whether targets put each sample in one class; probabilities other than 0 and 1 do not."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        return loss.targets == "classes" and bool(np.all((y == 0) | (y == 1)))
+    if class_names is not None or loss.targets in ("classes", "binary"):
+        return True
+    return loss.targets == "probabilities" and bool(np.all((y == 0) | (y == 1)))
+
+
+def check_is_of_classes(
+    loss: LossFunction, output_kind: str | None, names: list[str] | None
+) -> None:
+    """Refuse a network that predicts numbers.
+
+    One with a user's loss that does not say its ``targets`` predicts classes if they have names or
+    its outputs are probabilities.
+    """
+    is_known = loss.targets is not None and loss.targets not in _NUMBERS
+    is_clear = names is not None or output_kind not in (None, "real")
+    if is_known or (loss.targets is None and is_clear):
+        return
+    raise ValueError(
+        f"the network predicts numbers, as far as its loss, {type(loss).__name__}, says: use "
+        "predict. Classes need a loss such as BinaryCrossEntropy or SoftmaxCrossEntropy"
+    )
+
+
+def classes_of(outputs: Array, loss: LossFunction, names: list[str] | None) -> Any:
+    """Return the classes for a network's outputs; see :meth:`NeuralNetwork.predict_classes`."""
+    xp, threshold, n_outputs = array_namespace(outputs), loss.decision_threshold, outputs.shape[1]
+    if n_outputs > 1 and loss.targets in ("binary", "probabilities"):
+        return xp.astype(outputs > threshold, xp.int64)
+    classes = predicted_classes(outputs, threshold)
+    if names is None:
+        return classes
+    if len(names) != max(n_outputs, 2):
+        raise ValueError(
+            f"the network has {n_outputs} output(s) and {len(names)} class_names, {shown(names)}: "
+            f"expected {max(n_outputs, 2)} names, or None"
+        )
+    return np.asarray(names)[to_host(classes)]

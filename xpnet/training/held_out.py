@@ -1,0 +1,94 @@
+"""The share of the training data that a fit validates on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..backends import to_host
+from ..backends._errors import shown
+from ..backends._warnings import warn
+from ..common.checks import number
+from ..data import Dataset
+from ..data.splitting import count_test, stratified_where_possible
+from ..model.randomness import Randomness
+from .classes import are_classes
+from .trainable import TrainableModel
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Splits training data in those to train on and those to validate on.
+
+    Attributes
+    ----------
+    share : float
+        The proportion of the samples to validate on, in (0, 1).
+    """
+
+    share: float
+
+    @classmethod
+    def of(cls, share: Any, validation: Any, batches: Any) -> "HeldOut | None":
+        """Return one for the argument ``validation_split`` of ``fit``; None for None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            It is not a number in (0, 1), or an argument is given that excludes it.
+        """
+        if share is None:
+            return None
+        if not 0 < (found := number(share)) < 1:
+            raise ValueError(
+                f"validation_split={shown(share)}: expected the proportion of the samples to "
+                "validate on, a number between 0 and 1"
+            )
+        for name, given in (("validation", validation), ("batches", batches)):
+            if given is not None:
+                advice = "expected one of them" if name == "validation" else "give validation="
+                raise TypeError(f"fit() was given validation_split and {name}: {advice}")
+        return cls(found)
+
+    def split(
+        self, model: TrainableModel, dataset: Dataset, randomness: Randomness
+    ) -> tuple[Dataset, Dataset]:
+        """Return the data to train on and the data to validate on, both in the order of the data.
+
+        Classes keep their proportions. The choice depends on the seed alone, so that a network that
+        is trained further never trains on what it was validated on.
+
+        Warns
+        -----
+        UserWarning
+            Classes are too rare to be in both parts; all their samples are trained on.
+        """
+        n = len(dataset)
+        n_out = count_test("validation_split", self.share, n)
+        order = randomness.of_split().permutation(n)
+        chosen, y = order[:n_out], None if dataset.y is None else to_host(dataset.y)
+        if y is not None and are_classes(y, model.loss, dataset.class_names):
+            try:
+                chosen, lacking = stratified_where_possible(y, order, n_out)
+            except ValueError as error:
+                raise ValueError(f"validation_split={self.share}: {error}") from None
+            self._warn_of(lacking, model, dataset.class_names)
+        is_out = np.zeros(n, dtype=bool)
+        is_out[chosen] = True
+        stays = model.memory_limit is not None
+        training, held_out = (
+            dataset.rows(np.flatnonzero(side), stays) for side in (~is_out, is_out)
+        )
+        return training, held_out
+
+    def _warn_of(self, lacking: list[Any], model: TrainableModel, names: list[str] | None) -> None:
+        """Warn of classes without validation samples, by their names or numbers."""
+        classes = [int(np.argmax(each)) if isinstance(each, list) else each for each in lacking]
+        found = [each for each in classes if each != getattr(model.loss, "ignore_index", None)]
+        if not found:
+            return
+        told = found if names is None else [names[int(each)] for each in found]
+        warn(
+            f"validation_split={self.share} leaves no validation sample of the class(es) "
+            f"{shown(told)}, which are rare: all their samples are trained on"
+        )

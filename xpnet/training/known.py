@@ -1,0 +1,98 @@
+"""What data must have in common with those of the training: names, categories, classes."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ..data import Dataset
+from ..data.classes import in_classes
+from ..data.encoding import raw_names
+from ..data.reading import move_beside
+from .checks import check_names
+
+
+@dataclass(frozen=True)
+class Known:
+    """The names of a network's training data, as far as they had some.
+
+    Attributes
+    ----------
+    feature_names : list of str or None
+    class_names : list of str or None
+        The names of the classes 0, 1, ...
+    categories : dict of str to list
+        The categories of features by name. Either the features hold their codes, or they have
+        become columns of 0 and 1.
+    """
+
+    feature_names: list[str] | None = None
+    class_names: list[str] | None = None
+    categories: Mapping[str, list[str | None]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: Any) -> Self:
+        """Return what a data set, or a model that was trained on one, knows."""
+        categories = getattr(source, "encoded", None) or source.categories
+        return cls(source.feature_names, source.class_names, categories)
+
+    @property
+    def raw_names(self) -> list[str] | None:
+        """The names of the features before their categories became columns."""
+        return raw_names(self.feature_names, dict(self.categories))
+
+    def check_columns(self, names: list[str] | None) -> None:
+        """Refuse a data frame whose columns are not those of the training, encoded or not."""
+        is_raw = self.categories and not set(self.categories).isdisjoint(names or [])
+        check_names(names, self.raw_names if is_raw else self.feature_names)
+
+    def encoded(self, dataset: Dataset) -> Dataset:
+        """Return data with the categories of the training, as codes or as columns of 0 and 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A sample's category is not among them; the message has its row, column and name.
+        """
+        if not self.categories or dataset.feature_names is None:
+            return dataset
+        if self.raw_names == self.feature_names:
+            same = not dataset.categories or dataset.categories == self.categories
+            return dataset if same else dataset.with_codes_of(self.categories)
+        return (
+            dataset.one_hot(self.categories)
+            if dataset.categories or dataset.feature_names == self.raw_names
+            else dataset
+        )
+
+    def in_classes(self, dataset: Dataset, is_text: bool) -> Dataset:
+        """Return data whose targets are classes of the training: with the same name, the same.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            Targets without names are the numbers of classes.
+        is_text : bool
+            Whether names, if there are any, have been numbered by their order in these targets.
+
+        Raises
+        ------
+        ValueError
+            A class is not one of them; the message has its row and name. Or they are texts, and the
+            classes of the training have no names.
+        """
+        if dataset.y is None:
+            return dataset
+        if is_text and self.class_names is None and dataset.class_names is not None:
+            raise ValueError(
+                f"y has text, e.g. {dataset.class_names[0]!r}, but the targets of the training are "
+                "numbers: give numbers, or Dataset(X, y, class_names=[...]) with the classes in "
+                "their order"
+            )
+        y = in_classes(dataset.y, dataset.class_names, self.class_names)
+        if y is None:
+            return dataset
+        matched = copy.copy(dataset)
+        matched.y = move_beside("y", y, dataset.features, (1, 2))
+        matched.class_names = self.class_names
+        return matched
