@@ -176,7 +176,7 @@ def prepare(
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
     model.check_layers()
-    check_fit(model.layers, model.loss, model.metric)
+    check_fit(model.layers, model.loss, model.metrics)
     batches = None
     if isinstance(dataset, Passes) and model.optimizer.takes_all_samples:
         check_full_batch(model, None)
@@ -186,14 +186,14 @@ def prepare(
         training = batches.first
     else:
         training = check_data(model, dataset, least=min_samples)
-        check_weights(training, model.loss, model.metric)
+        check_weights(training, model.loss, model.metrics)
         if model.optimizer.takes_all_samples:
             check_full_batch(model, len(training))
     held_out = None
     if validation is not None:
         with blaming("validation"):
             held_out = check_data(model, validation, training.feature_names)
-            check_weights(held_out, model.loss, model.metric)
+            check_weights(held_out, model.loss, model.metrics)
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)
@@ -244,7 +244,7 @@ class BatchReader:
             if isinstance(item, list) and len(item) in (2, 3):
                 item = tuple(item)
             data = check_data(model, item, None if first is None else first.feature_names)
-            check_weights(data, model.loss, model.metric)
+            check_weights(data, model.loss, model.metrics)
             y = objective.targets_of(data)
             weighed = (model.loss, y, data.sample_weight, objective.n_outputs, model.backend.dtype)
             check_total_weight("batch", *weighed, may_be_zero=True)

@@ -5,14 +5,14 @@ from typing import Any, ClassVar, Self
 from ..backends import Backend, backend_of, is_array
 from ..common.overrides import remember
 from ..layers import Layer
-from ..metrics import Metric
 from ..model import Model
 from ..model.randomness import Orders
 from ..model.settings import Check
 from . import memory
 from .history import History
 from .memory import MemoryPlan
-from .settings import CHECKS, MetricFunction, metric_for, warn_of_same_name
+from .metric_settings import OneMetric, metrics_for, several, warn_of_same_name
+from .settings import CHECKS
 
 
 class TrainableModel(Model):
@@ -35,7 +35,7 @@ class TrainableModel(Model):
 
     epochs: int
     batch_size: int | str
-    metric: Metric | MetricFunction | None
+    metric: OneMetric | tuple[OneMetric, ...] | None
     shuffle: bool
     verbose: bool
     progress: bool
@@ -61,10 +61,10 @@ class TrainableModel(Model):
         """Set an attribute to a checked value, and update the attributes that depend on it."""
         held = vars(self)
         if name == "loss" and "metric" in held:
-            super()._set("metric", metric_for(self.metric, self.loss, value))
+            super()._set("metric", metrics_for(self.metric, self.loss, value))
         if name == "target_unit" and held.get(name, value) != value:
             self._is_fitted = False  # its outputs are in the old unit
-        if name == "metric" and "metric" in held.get("history", ()):
+        if name == "metric" and held.get("history"):
             warn_of_same_name(self.metric, value)
         super()._set(name, value)
         if name in ("randomness", "shuffle") and {"randomness", "shuffle"} <= held.keys():
@@ -84,6 +84,11 @@ class TrainableModel(Model):
         self.history = History()
         self._is_fitted = False
         return self
+
+    @property
+    def metrics(self) -> tuple[OneMetric, ...]:
+        """The metrics in a tuple, which is empty without any; ``metric`` is as it was given."""
+        return several(self.metric)
 
     @property
     def is_fitted(self) -> bool:

@@ -61,8 +61,8 @@ _PASSES = (
 _OF_LOSS = frozenset([
     "_checks", "accepts", "advice", "check_outputs", "check_state", "decision_threshold",
     "element_derivative", "element_loss", "factor", "greater_is_better", "makes_weights",
-    "metric_weight", "most", "numbers", "repeats_targets", "sample_weight", "state_names",
-    "sums_outputs", "targets",
+    "metric_weight", "most", "numbers", "output_kind", "repeats_targets", "sample_weight",
+    "state_names", "sums_outputs", "targets",
 ])  # fmt: skip
 """The attributes that a user's elementwise loss may define."""
 
