@@ -158,8 +158,8 @@ class MaxError(Metric):
         error = xp.abs(values(y_true, y_pred) - y_pred)
         if sample_weight is not None:
             error = xp.where(sample_weight[:, None] > 0, error, 0.0)
-        # The zero is for a batch without samples.
-        return xp.max(xp.concat([xp.reshape(error, (-1,)), xp.zeros_like(y_pred[:1, 0])]))
+        zero = xp.reshape(xp.zeros_like(xp.sum(error)), (1,))  # for a batch without samples
+        return xp.max(xp.concat([xp.reshape(error, (-1,)), zero]))
 
     def merge(self, a: Array, b: Array) -> Array:
         """Return the larger of two errors."""
