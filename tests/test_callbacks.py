@@ -70,7 +70,7 @@ class Noted(Callback):
 
 def test_they_are_called_in_order():
     calls = []
-    columns = ("epoch", "loss", "metric", "val_loss", "val_metric", "learning_rate", "seconds")
+    columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
     net = network().fit(
         samples(), validation=samples(), epochs=2, callbacks=[Noted("a", calls), Noted("b", calls)]
     )
@@ -146,14 +146,14 @@ def test_early_stopping_by_a_script(losses, patience, min_delta, stopped, best, 
 
 def test_early_stopping_on_a_metric_knows_which_way_is_better():
     for mode, stopped in (("auto", 4), ("max", 4), ("min", 3)):
-        script = Scripted([0.5, 0.6, 0.7, 0.6, 0.5, 0.4], "val_metric")
-        stopping = EarlyStopping("val_metric", patience=0, mode=mode)
+        script = Scripted([0.5, 0.6, 0.7, 0.6, 0.5, 0.4], "val_accuracy")
+        stopping = EarlyStopping("val_accuracy", patience=0, mode=mode)
         network().fit(samples(), validation=samples(), callbacks=[script, stopping])
         assert stopping.stopped_epoch == (stopped if mode != "min" else 2)
-    rmse = EarlyStopping("val_metric", patience=0)
+    rmse = EarlyStopping("val_rmse", patience=0)
     X, y = samples()
     net = network(loss="mse", metric="rmse")
-    script = Scripted([0.5, 0.6, 0.7, 0.6, 0.5, 0.4], "val_metric")
+    script = Scripted([0.5, 0.6, 0.7, 0.6, 0.5, 0.4], "val_rmse")
     net.fit((X, np.eye(2)[y]), validation=(X, np.eye(2)[y]), callbacks=[script, rmse])
     assert rmse.stopped_epoch == 2
 
@@ -173,9 +173,9 @@ def test_going_back_to_the_best_epoch_takes_optimizer_and_dropout_along():
     [
         ({"monitor": "val_loss"}, "'val_loss', which .*give fit its validation data"),
         ({"monitor": "val_acc"}, "'val_acc', which the history will not have"),
-        ({"monitor": "accuracy"}, "'accuracy', .* not have.*: write 'metric'"),
-        ({"monitor": "val_accuracy"}, "'val_accuracy', .* not have.*: write 'val_metric'"),
-        ({"monitor": "los"}, "it will have epoch, loss, metric, learning_rate, seconds"),
+        ({"monitor": "acuracy"}, "'acuracy', .* not have: did you mean 'accuracy'"),
+        ({"monitor": "val_accuracy"}, "'val_accuracy', .* not have: give fit its validation data"),
+        ({"monitor": "los"}, "it will have epoch, loss, accuracy, learning_rate, seconds"),
     ],
 )
 def test_a_column_that_will_not_be_there_is_refused_before_training(arguments, message):
@@ -188,8 +188,8 @@ def test_a_column_that_will_not_be_there_is_refused_before_training(arguments, m
 def test_of_a_function_the_way_has_to_be_said():
     net = network(metric=lambda y, p: 0.5)
     with pytest.raises(ValueError, match="give mode='min' or mode='max'"):
-        net.fit(samples(), callbacks=EarlyStopping("metric"))
-    net.fit(samples(), callbacks=EarlyStopping("metric", mode="max"), epochs=1)
+        net.fit(samples(), callbacks=EarlyStopping("<lambda>"))
+    net.fit(samples(), callbacks=EarlyStopping("<lambda>", mode="max"), epochs=1)
 
 
 @pytest.mark.parametrize(

@@ -723,7 +723,7 @@ def test_a_table_in_a_temporary_file_is_trained_on_scored_and_predicted(tmp_path
         net.add(DenseLayer(8, input_shape=(4,))).add(ReLUActivation()).add(DenseLayer(1))
         net.fit(data, validation=data)
         assert (net.last_plan.chunk is not None) == bool(limits)
-        results.append([net.score(data), *net.history["val_metric"], *net.predict(data)[:, 0]])
+        results.append([net.score(data), *net.history["val_r2"], *net.predict(data)[:, 0]])
     np.testing.assert_allclose(*results, rtol=1e-5)
 
 

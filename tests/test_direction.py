@@ -22,8 +22,9 @@ from xpnet import (
 )
 from xpnet.common.direction import best_of, direction_of
 from xpnet.losses import LOSSES, GammaLoss, KLDivergence
-from xpnet.metrics import METRICS, Metric
+from xpnet.metrics import METRICS, Metric, TopKAccuracy
 from xpnet.search import OptunaPruning, find_learning_rate, random_search
+from xpnet.training.metric_settings import name_of as column_of
 
 SCORES = [0.5, 0.2, 0.9, math.nan, 0.4, math.inf, -math.inf]
 BEST = {"max": 0.9, "min": 0.2}
@@ -71,7 +72,10 @@ CASES = [
     *((cls(), "auto", "min") for cls in LOSSES.values() if cls not in OF_OTHER_TARGETS),
     *((given, mode, mode) for given in (user_function, Unsaid()) for mode in ("max", "min")),
 ]
-ERRORS = {"mse", "mae", "rmse"}
+ERRORS = {
+    "brier_score", "calibration_error", "log_loss", "mae", "mape", "max_error", "mse",
+    "quantile_error", "rmse",
+}  # fmt: skip
 
 
 def name_of(value):
@@ -95,6 +99,8 @@ def samples(n=12):
 def network(metric, epochs=7):
     of_classes = getattr(metric, "targets", None) == "classes"
     of_classes = of_classes or (metric in METRICS and METRICS[metric].one_class_per_sample)
+    if metric == "top_k_accuracy":
+        metric = TopKAccuracy(1)
     loss = "softmax_cross_entropy" if of_classes else "mse"
     net = NeuralNetwork(epochs=epochs, batch_size=6, loss=loss, metric=metric, seed=0)
     return net.add(DenseLayer(2 if of_classes else 1, (2,)))
@@ -103,11 +109,12 @@ def network(metric, epochs=7):
 class Scripted(Callback):
     """Overwrites scores in the history with given ones; must come before watching callbacks."""
 
-    def __init__(self, scores=SCORES, column="metric"):
+    def __init__(self, scores=SCORES, column="{}"):
         self.scores, self.column = scores, column
 
     def on_epoch_end(self, net, row):
-        net.history[self.column][-1] = self.scores[int(row["epoch"]) - 1]
+        column = self.column.format(column_of(net.metric))
+        net.history[column][-1] = self.scores[int(row["epoch"]) - 1]
 
 
 def test_every_metric_and_loss_has_a_direction():
@@ -233,28 +240,34 @@ def test_what_is_not_a_network_is_refused():
 
 
 @by_metric
-@pytest.mark.parametrize("column", ["metric", "val_metric"])
+@pytest.mark.parametrize("column", ["{}", "val_{}"])
 def test_early_stopping_goes_back_to_the_best(metric, mode, direction, column):
-    stopping = EarlyStopping(column, patience=99, mode=mode)
+    net = network(metric)
+    watched = column.format(column_of(net.metric))
+    stopping = EarlyStopping(watched, patience=99, mode=mode)
     script = Scripted(column=column)
-    network(metric).fit(samples(), validation=samples(), callbacks=[script, stopping])
+    net.fit(samples(), validation=samples(), callbacks=[script, stopping])
     assert stopping.best_epoch == 1 + SCORES.index(BEST[direction])
 
 
 @by_metric
 def test_the_best_checkpoint_is_kept(metric, mode, direction, tmp_path):
+    net = network(metric)
+    column = column_of(net.metric)
     checkpoint = ModelCheckpoint(
-        tmp_path / "{epoch:02d}-{metric:.1f}", "metric", best_only=True, mode=mode
+        tmp_path / f"{{epoch:02d}}-{{{column}:.1f}}", column, best_only=True, mode=mode
     )
-    network(metric).fit(samples(), callbacks=[Scripted(), checkpoint])
+    net.fit(samples(), callbacks=[Scripted(), checkpoint])
     expected = f"{1 + SCORES.index(BEST[direction]):02}-{BEST[direction]:.1f}"
     assert checkpoint.saved[-1] == str(tmp_path / expected)
 
 
 @by_metric
 def test_the_learning_rate_falls_after_the_best(metric, mode, direction):
-    plateau = ReduceLROnPlateau("metric", factor=0.5, patience=0, mode=mode, min_delta=0.0)
-    net = network(metric).fit(samples(), callbacks=[Scripted(), plateau])
+    net = network(metric)
+    watched = column_of(net.metric)
+    plateau = ReduceLROnPlateau(watched, factor=0.5, patience=0, mode=mode, min_delta=0.0)
+    net.fit(samples(), callbacks=[Scripted(), plateau])
     sign, best, reductions = (1 if direction == "max" else -1), -math.inf, 0
     expected = [0.01]
     for score in SCORES[:-1]:
@@ -269,16 +282,16 @@ def test_the_learning_rate_falls_after_the_best(metric, mode, direction):
 @drawn
 @given(st.lists(finite, min_size=1, max_size=6), st.sampled_from(["max", "min"]))
 def test_early_stopping_agrees_with_the_best_of_all_epochs(scores, mode):
-    stopping = EarlyStopping("metric", patience=99, mode=mode, restore_best_weights=False)
+    stopping = EarlyStopping("mse", patience=99, mode=mode, restore_best_weights=False)
     net = network("mse", 1)
-    stopping.on_train_begin(net, ["metric"])
+    stopping.on_train_begin(net, ["mse"])
     for epoch, score in enumerate(scores, 1):
-        stopping.on_epoch_end(net, {"epoch": epoch, "metric": score})
+        stopping.on_epoch_end(net, {"epoch": epoch, "mse": score})
     assert stopping.best_epoch == 1 + best_of(scores, mode)
 
 
 @pytest.mark.parametrize("watch", [EarlyStopping, ReduceLROnPlateau])
-@pytest.mark.parametrize("column", ["metric", "epoch", "learning_rate", "seconds"])
+@pytest.mark.parametrize("column", ["user_function", "epoch", "learning_rate", "seconds"])
 def test_the_direction_must_be_given_for_other_columns(watch, column):
     net = network(user_function)
     with pytest.raises(ValueError, match="give mode='min' or mode='max'"):
@@ -294,14 +307,14 @@ def test_optuna_is_not_told_a_column_that_is_better_the_other_way(metric, mode, 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trial = optuna.create_study(direction=study).ask()
     net = network(metric, 1)
-    own = direction_of(net.metric)
+    own, watched = direction_of(net.metric), column_of(net.metric)
     if own is None or study == f"{own}imize":
-        net.fit(samples(), callbacks=OptunaPruning(trial, "metric"))
+        net.fit(samples(), callbacks=OptunaPruning(trial, watched))
         return
     with pytest.raises(ValueError, match=r"use create_study\(direction='m..imize'\)"):
-        net.fit(samples(), callbacks=OptunaPruning(trial, "metric"))
+        net.fit(samples(), callbacks=OptunaPruning(trial, watched))
     fixed = optuna.trial.FixedTrial({})
-    net.fit(samples(), callbacks=OptunaPruning(fixed, "metric"))
+    net.fit(samples(), callbacks=OptunaPruning(fixed, watched))
 
 
 # ---- pictures of a training run
@@ -313,28 +326,28 @@ def test_a_history_plot_names_the_column_of_its_best_epoch(metric, mode, directi
 
     plt = pytest.importorskip("matplotlib.pyplot")
     net = network(metric)
-    script = [Scripted([5, 4, 1, 2, 3, math.nan, math.inf], "val_loss"), Scripted(SCORES, "metric")]
-    net.fit(samples(), validation=samples(), callbacks=[*script, Scripted(SCORES, "val_metric")])
+    script = [Scripted([5, 4, 1, 2, 3, math.nan, math.inf], "val_loss"), Scripted(SCORES)]
+    net.fit(samples(), validation=samples(), callbacks=[*script, Scripted(SCORES, "val_{}")])
     axes = net.history.plot(plt.figure().subplots(1, 2))
     labels = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in axes]
     assert labels[0] == ["training", "validation", "lowest validation loss: epoch 3"]
     own = direction_of(net.metric)
     extreme = {"max": "highest", "min": "lowest", None: "none"}[own]
     marked = [
-        f"{extreme} validation {net.history.metric_name}: epoch {1 + SCORES.index(BEST[mode])}"
+        f"{extreme} validation {column_of(net.metric)}: epoch {1 + SCORES.index(BEST[mode])}"
         for mode in [own]
         if mode
     ]
     assert labels[1][2:] == marked
-    with pytest.raises(ValueError, match="axes has 1 Axes: expected 2, one each for loss and met"):
+    with pytest.raises(ValueError, match="axes has 1 Axes: expected 2, one each for loss and "):
         plots.plot_history(net.history, axes[0])
     plt.close("all")
 
 
 def test_a_loaded_network_knows_the_direction_of_its_history(tmp_path):
     network("rmse", 1).fit(samples()).save(tmp_path / "net")
-    assert load(tmp_path / "net").history.metric_mode == "min"
-    assert History().metric_mode is None
+    assert load(tmp_path / "net").history.metrics == {"rmse": "min"}
+    assert History().metrics == {}
 
 
 # ---- losses that can be negative

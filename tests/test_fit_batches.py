@@ -115,7 +115,8 @@ def assert_same(net, expected, tolerance=0.0):
     assert net.history["learning_rate"] == expected.history["learning_rate"]
     assert net.optimizer.n_updates == expected.optimizer.n_updates
     # A metric is summed in other portions.
-    assert net.history["metric"] == pytest.approx(expected.history["metric"], rel=1e-6)
+    for name in expected.history.metrics:
+        assert net.history[name] == pytest.approx(expected.history[name], rel=1e-6)
 
 
 class Closed:
@@ -321,7 +322,7 @@ def test_batches_of_other_sizes(as_rows, kind, made):
     assert net.optimizer.n_updates == 4 * len(sizes)
     expected = network(*LAYERS["dropout"](), epochs=4, steps="formulas")
     expected.fit(batches=items, validation=(X, Y))
-    for name in ("loss", "metric", "val_loss", "val_metric"):
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         assert net.history[name] == pytest.approx(expected.history[name], rel=1e-4)
     by_hand = network(*LAYERS["dropout"](), epochs=4, steps="formulas")
     losses = []
@@ -685,7 +686,7 @@ def test_ctrl_c_ends_after_the_step(kind, ctrl_c):
         net.fit(batches=items)  # endless
     assert net.history.epochs == 1
     assert net.optimizer.n_updates in (20, 21)
-    assert np.isfinite(net.history["metric"]).all()
+    assert np.isfinite(net.history["accuracy"]).all()
     assert made.ended == 1
 
 

@@ -11,11 +11,11 @@ from xpnet.training.history import History
 
 def make(validation=True, metric=True):
     history = History()
-    history.metric_name = "accuracy"
+    history.metrics = {"accuracy": "max"} if metric else {}
     for epoch in (1, 2, 3):
-        row = {"epoch": epoch, "loss": 1 / epoch, "metric": 1 - 1 / epoch if metric else None}
+        row = {"epoch": epoch, "loss": 1 / epoch, "accuracy": 1 - 1 / epoch if metric else None}
         if validation:
-            row |= {"val_loss": 1.1 / epoch, "val_metric": row["metric"]}
+            row |= {"val_loss": 1.1 / epoch, "val_accuracy": row["accuracy"]}
         history.append(**row)
     return history
 
@@ -98,7 +98,7 @@ def test_the_error_for_a_missing_column_lists_the_others():
 
 
 class TestAnotherMetric:
-    """A network that goes on training with another metric keeps the values of both."""
+    """A network that goes on training with another metric has a column for each."""
 
     def trained(self, *metrics):
         rng = np.random.default_rng(0)
@@ -109,33 +109,27 @@ class TestAnotherMetric:
             net.fit((X, X[:, 0]), validation=(X, X[:, 0]))
         return net
 
-    def test_values_of_different_metrics_are_never_in_one_column(self):
-        history = self.trained("r2", "mae").history
-        assert (history.metric_name, history.metric_mode) == ("mae", "min")
-        for name in ("metric", "val_metric"):
-            assert history[f"{name}_r2"][:2] == self.trained("r2").history[name]
-            assert np.isnan(history[f"{name}_r2"][2:]).all()
+    def test_each_metric_has_a_column(self):
+        history, of_r2 = self.trained("r2", ["mae", "r2"]).history, self.trained("r2").history
+        assert history.metrics == {"r2": "max", "mae": "min"}
+        for name in ("r2", "val_r2"):
+            assert history[name][:2] == of_r2[name]
+            assert np.isfinite(history[name][2:]).all()
+        for name in ("mae", "val_mae"):
             assert np.isnan(history[name][:2]).all()
             assert np.isfinite(history[name][2:]).all()
-
-    def test_the_first_metric_goes_on_in_its_own_column(self):
-        history, other = (self.trained("r2", each, "r2").history for each in ("mae", "mse"))
-        assert history["metric"][:2] + history["metric"][4:] == pytest.approx(
-            other["metric"][:2] + other["metric"][4:]
-        )
-        assert np.isnan(history["metric"][2:4]).all()
-        assert np.isfinite(history["metric_mae"][2:4]).all()
 
     def test_a_metric_set_only_for_score_does_not_change_the_history(self):
         net = self.trained("r2")
         before = dict(net.history)
         net.metric = "mae"
-        assert (net.history.metric_name, dict(net.history)) == ("r2", before)
+        assert (net.history.metrics, dict(net.history)) == ({"r2": "max"}, before)
 
-    def test_progress_lines_show_the_present_metric_alone(self, capsys):
+    def test_progress_lines_show_the_present_metrics_alone(self, capsys):
         net = self.trained("r2")
-        net.metric, net.verbose = "mae", True
+        net.metric, net.verbose = ["mae", "mse"], True
         net.fit((np.eye(2), [0.0, 1.0]))
         printed = capsys.readouterr().out
         assert "mae" in printed
+        assert "mse" in printed
         assert "r2" not in printed

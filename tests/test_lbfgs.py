@@ -106,7 +106,7 @@ def test_the_history_is_of_the_weights_at_the_end_of_each_epoch(data):
 
     net = network().fit(data, validation=data, callbacks=LambdaCallback(on_epoch_end=note))
     np.testing.assert_allclose(net.history["loss"], [loss for loss, _ in found], rtol=1e-10)
-    np.testing.assert_allclose(net.history["metric"], [rmse for _, rmse in found], rtol=1e-10)
+    np.testing.assert_allclose(net.history["rmse"], [rmse for _, rmse in found], rtol=1e-10)
     np.testing.assert_allclose(net.history["val_loss"], net.history["loss"], rtol=1e-10)
 
 
@@ -126,7 +126,7 @@ def test_pieces_make_the_same_steps(data):
     parts.fit(data)
     assert parts.last_plan.rows < parts.last_plan.batch_size == N
     np.testing.assert_allclose(parts.history["loss"], whole.history["loss"], rtol=1e-7)
-    np.testing.assert_allclose(parts.history["metric"], whole.history["metric"], rtol=1e-7)
+    np.testing.assert_allclose(parts.history["rmse"], whole.history["rmse"], rtol=1e-7)
 
 
 def test_float32_reaches_about_the_same(data):
@@ -299,7 +299,7 @@ def test_classes(rng):
         optimizer=LBFGS(), loss="softmax_cross_entropy", metric="accuracy", epochs=60, seed=0
     )
     net.add(DenseLayer(8, (3,))).add(TanhActivation()).add(DenseLayer(2)).fit((X, y))
-    assert net.history["metric"][-1] > 0.95
+    assert net.history["rmse"][-1] > 0.95
 
 
 # ---- what is refused

@@ -201,7 +201,7 @@ def test_a_batch_in_pieces_makes_the_same_update(
     assert pieces.last_plan.rows == 10
     np.testing.assert_allclose(parameters(pieces), parameters(whole), rtol=1e-5, atol=1e-6)
     assert pieces.history["loss"] == pytest.approx(whole.history["loss"], rel=1e-6)
-    assert pieces.history["metric"] == pytest.approx(whole.history["metric"], rel=1e-6)
+    assert pieces.history["accuracy"] == pytest.approx(whole.history["accuracy"], rel=1e-6)
 
 
 def in_pieces(monkeypatch, rows):

@@ -5,7 +5,26 @@ import pytest
 
 from xpnet import metrics
 from xpnet.backends import to_host
-from xpnet.metrics import F1, METRICS, R2, RMSE, Accuracy, BinaryAccuracy, Metric, Precision, Recall
+from xpnet.metrics import (
+    F1,
+    METRICS,
+    R2,
+    RMSE,
+    ROCAUC,
+    Accuracy,
+    AveragePrecision,
+    BinaryAccuracy,
+    BrierScore,
+    CohenKappa,
+    ExpectedCalibrationError,
+    LogLoss,
+    MatthewsCorrelation,
+    Metric,
+    Precision,
+    QuantileError,
+    Recall,
+    TopKAccuracy,
+)
 
 N, K = 60, 4
 
@@ -22,28 +41,83 @@ def bits(rng):
     return rng.integers(0, 2, (N, 3)).astype(float), rng.uniform(0, 1, (N, 3))
 
 
+def answers(rng):
+    return rng.integers(0, 2, N), rng.uniform(0, 1, (N, 1)).round(1)  # with equal outputs
+
+
+def distributions(rng):
+    p = rng.dirichlet(np.ones(K), N)
+    return rng.integers(0, K, N), p
+
+
+def positive(rng):
+    y = rng.uniform(1, 3, (N, 2))
+    return y, y + rng.standard_normal((N, 2))
+
+
+def shifted(rng):
+    y, p = regression(rng)
+    return y, p + 0.5
+
+
+def errors(rng):
+    y, p = regression(rng)
+    return y[:, :1], p[:, :1]
+
+
 DATA = {
     "accuracy": classification,
+    "average_precision": answers,
+    "balanced_accuracy": classification,
     "binary_accuracy": bits,
-    "mse": regression,
-    "mae": regression,
-    "rmse": regression,
-    "r2": regression,
-    "precision": classification,
-    "recall": classification,
+    "brier_score": distributions,
+    "calibration_error": distributions,
+    "cohen_kappa": classification,
+    "explained_variance": shifted,
     "f1": classification,
+    "log_loss": distributions,
+    "mae": regression,
+    "mape": positive,
+    "matthews_corrcoef": classification,
+    "max_error": errors,
+    "mse": regression,
+    "precision": classification,
+    "quantile_error": regression,
+    "r2": regression,
+    "recall": classification,
+    "rmse": regression,
+    "roc_auc": answers,
+    "top_k_accuracy": classification,
 }
 
-sklearn_metrics = {
-    "accuracy": ("accuracy_score", {}),
-    "mse": ("mean_squared_error", {}),
-    "mae": ("mean_absolute_error", {}),
-    "rmse": ("root_mean_squared_error", {}),
-    "r2": ("r2_score", {}),
-    "precision": ("precision_score", {"average": "macro", "zero_division": 0}),
-    "recall": ("recall_score", {"average": "macro", "zero_division": 0}),
-    "f1": ("f1_score", {"average": "macro", "zero_division": 0}),
+# The functions of scikit-learn, and whether they take outputs (or the predicted classes).
+SCIKIT = {
+    "accuracy": ("accuracy_score", {}, False),
+    "average_precision": ("average_precision_score", {}, True),
+    "balanced_accuracy": ("balanced_accuracy_score", {}, False),
+    "brier_score": ("brier_score_loss", {}, True),
+    "cohen_kappa": ("cohen_kappa_score", {}, False),
+    "explained_variance": ("explained_variance_score", {}, True),
+    "f1": ("f1_score", {"average": "macro", "zero_division": 0}, False),
+    "log_loss": ("log_loss", {}, True),
+    "mae": ("mean_absolute_error", {}, True),
+    "mape": ("mean_absolute_percentage_error", {}, True),
+    "matthews_corrcoef": ("matthews_corrcoef", {}, False),
+    "max_error": ("max_error", {}, True),
+    "mse": ("mean_squared_error", {}, True),
+    "precision": ("precision_score", {"average": "macro", "zero_division": 0}, False),
+    "quantile_error": ("mean_pinball_loss", {}, True),
+    "r2": ("r2_score", {}, True),
+    "recall": ("recall_score", {"average": "macro", "zero_division": 0}, False),
+    "rmse": ("root_mean_squared_error", {}, True),
+    "roc_auc": ("roc_auc_score", {}, True),
+    "top_k_accuracy": ("top_k_accuracy_score", {"k": 2, "labels": range(K)}, True),
 }
+SUMMED_DIFFERENCES = ("r2", "explained_variance", "cohen_kappa", "matthews_corrcoef")
+
+
+def make(name):
+    return TopKAccuracy(2) if name == "top_k_accuracy" else METRICS[name]()
 
 
 def on(backend, y, p):
@@ -53,12 +127,13 @@ def on(backend, y, p):
 
 def test_every_metric_is_tested():
     assert set(DATA) == set(METRICS)
+    assert set(METRICS) - set(SCIKIT) == {"binary_accuracy", "calibration_error"}
 
 
 @pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_batches_taken_together_give_the_whole(name, weighted, backend, rng):
-    metric, (y, p) = METRICS[name](), DATA[name](rng)
+    metric, (y, p) = make(name), DATA[name](rng)
     weight = rng.uniform(0, 2, N)
     statistics = None
     for start, stop in ((0, 7), (7, 7), (7, 41), (41, N)):
@@ -69,23 +144,38 @@ def test_batches_taken_together_give_the_whole(name, weighted, backend, rng):
     got = metric.result(statistics)
     assert got.shape == ()
     assert backend.owns(got)
-    tolerance = 1e-12 if backend.dtype == "float64" else 2e-3 if name == "r2" else 1e-4
+    tolerance = 2e-3 if name in SUMMED_DIFFERENCES else 1e-4
+    if backend.dtype == "float64":
+        tolerance = 1e-10
     whole = metric(y, p, weight if weighted else None)
     np.testing.assert_allclose(to_host(got), whole, rtol=tolerance)
 
 
-@pytest.mark.parametrize("name", sklearn_metrics)
+@pytest.mark.parametrize("name", SCIKIT)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_values_are_scikit_learns(name, weighted, rng):
+def test_values_are_scikit_learns(name, weighted, backend, rng):
     reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
-    function, arguments = sklearn_metrics[name]
+    function, arguments, takes_outputs = SCIKIT[name]
     y, p = DATA[name](rng)
     if name == "rmse":  # with several outputs, theirs is the mean of the roots
         y, p = y[:, :1], p[:, :1]
     weight = rng.uniform(0, 2, N) if weighted else None
-    predicted = p.argmax(axis=1) if y.ndim == 1 else p
-    expected = getattr(reference, function)(y, predicted, sample_weight=weight, **arguments)
-    np.testing.assert_allclose(METRICS[name]()(y, p, weight), expected, rtol=1e-12)
+    if weighted:
+        weight[:5] = 0.0
+        arguments = arguments | {"sample_weight": weight}
+    if name == "max_error":
+        arguments.pop("sample_weight", None)
+        y[:5] = p[:5]  # those of weight 0 do not count
+    predicted = p if takes_outputs else p.argmax(axis=1)
+    if predicted.shape[1:] == (1,):
+        predicted = predicted[:, 0]
+    expected = getattr(reference, function)(y, predicted, **arguments)
+    given = None if weight is None else backend.asarray(weight, backend.dtype)
+    tolerance = 2e-3 if name in SUMMED_DIFFERENCES else 1e-4
+    if backend.dtype == "float64":
+        tolerance = 1e-10
+    got = to_host(make(name)(*on(backend, y, p), given))
+    np.testing.assert_allclose(got, expected, rtol=tolerance)
 
 
 def test_confusion_matrix_is_scikit_learns(backend, rng):
@@ -148,7 +238,7 @@ def test_r2_does_not_cancel_for_targets_far_from_0(rng):
 
 def test_an_empty_batch_has_the_metric_0_or_the_like(backend):
     empty = backend.zeros((0, 1))
-    for name in ("accuracy", "mse", "rmse", "f1"):
+    for name in ("accuracy", "mse", "rmse", "f1", "max_error", "log_loss", "brier_score", "mape"):
         assert to_host(METRICS[name]()(empty[:, 0], empty)) == 0.0
 
 
@@ -213,3 +303,176 @@ def test_what_does_not_belong_together_is_refused(name, arguments, error, messag
 def test_r2_of_predictions_that_are_nan_is_nan():
     assert np.isnan(R2()(np.array([1.0, 2.0, 3.0]), np.full((3, 1), np.nan)))
     assert np.isnan(R2()(np.ones(3), np.array([[1.0], [np.nan], [1.0]])))
+
+
+# ---- rankings
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+@pytest.mark.parametrize("kind", ["logits", "distribution", "log-distribution"])
+def test_rankings_of_several_classes_compare_each_with_the_rest(average, kind, backend, rng):
+    reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    y, z = classification(rng)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    outputs = {"logits": z, "distribution": p, "log-distribution": np.log(p)}[kind]
+    weight = rng.uniform(0, 2, N)
+    given = (*on(backend, y, outputs), backend.asarray(weight, backend.dtype))
+    found = [to_host(cls(average, kind)(*given)) for cls in (ROCAUC, AveragePrecision)]
+    expected = [
+        reference.roc_auc_score(y, p, sample_weight=weight, multi_class="ovr", average=average),
+        reference.average_precision_score(y, p, sample_weight=weight, average=average),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-9 if backend.dtype == "float64" else 1e-4)
+
+
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+def test_rankings_of_several_answers(average, backend, rng):
+    reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    y, p = bits(rng)
+    found = [to_host(cls(average)(*on(backend, y, p))) for cls in (ROCAUC, AveragePrecision)]
+    functions = reference.roc_auc_score, reference.average_precision_score
+    expected = [function(y, p, average=average) for function in functions]
+    np.testing.assert_allclose(found, expected, rtol=1e-9 if backend.dtype == "float64" else 1e-4)
+
+
+@pytest.mark.parametrize("cls", [ROCAUC, AveragePrecision])
+def test_rankings_of_two_classes_are_those_of_class_1(cls, rng):
+    y, z = rng.integers(0, 2, N), rng.standard_normal((N, 2))
+    margin = z[:, 1:] - z[:, :1]
+    assert cls(output_kind="logits")(y, z) == cls()(y, margin)
+    assert cls(output_kind="logits")(y, 50 * z) == cls()(y, margin)  # not of rounded probabilities
+
+
+def test_rankings_leave_out_what_is_not_defined(backend, rng):
+    reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    y, p = bits(rng)
+    y[:, 1], y[:, 2] = 0.0, 1.0
+    got = to_host(ROCAUC()(*on(backend, y, p)))
+    expected = reference.roc_auc_score(y[:, 0], p[:, 0])
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+    for cls, target in ((ROCAUC, 0.0), (ROCAUC, 1.0), (AveragePrecision, 0.0)):
+        assert np.isnan(to_host(cls()(*on(backend, np.full((3, 1), target), p[:3, :1]))))
+    assert to_host(AveragePrecision()(*on(backend, np.ones((3, 1)), p[:3, :1]))) == 1.0
+
+
+@pytest.mark.parametrize("cls", [ROCAUC, AveragePrecision])
+def test_a_ranking_of_nan_is_nan(cls):
+    assert np.isnan(cls()(np.array([0, 1, 1]), np.array([[0.1], [np.nan], [0.9]])))
+
+
+# ---- probabilities
+
+
+@pytest.mark.parametrize("name", ["log_loss", "brier_score", "calibration_error"])
+def test_what_outputs_are_makes_no_difference(name, backend, rng):
+    y, z = classification(rng)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    forms = {"logits": z, "distribution": p, "log-distribution": np.log(p), None: p}
+    values = [to_host(METRICS[name](output_kind=k)(*on(backend, y, x))) for k, x in forms.items()]
+    np.testing.assert_allclose(values, values[0], rtol=1e-9 if backend.dtype == "float64" else 1e-4)
+    y, z = y % 2, z[:, :1]
+    p = 1 / (1 + np.exp(-z))
+    forms = {"log-odds": z, "probability": p, None: p}
+    values = [to_host(METRICS[name](output_kind=k)(*on(backend, y, x))) for k, x in forms.items()]
+    np.testing.assert_allclose(values, values[0], rtol=1e-9 if backend.dtype == "float64" else 1e-4)
+
+
+def test_the_log_loss_of_logits_is_not_of_rounded_probabilities():
+    y, z = np.array([0, 1]), np.array([[0.0, 800.0], [0.0, 800.0]])
+    assert LogLoss("logits")(y, z) == 400.0
+    assert LogLoss("log-odds")(np.array([0]), np.array([[800.0]])) == 800.0
+    assert LogLoss()(np.array([0]), np.array([[1.0]])) == pytest.approx(36.0437, rel=1e-5)
+
+
+def test_the_brier_score_of_one_and_of_two_outputs_is_the_same(rng):
+    y, p = answers(rng)
+    assert BrierScore()(y, p) == pytest.approx(BrierScore()(y, np.hstack([1 - p, p])), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_outputs", [1, K])
+def test_the_calibration_error_is_a_sum_over_bins(n_outputs, backend, rng):
+    y, p = distributions(rng)
+    if n_outputs == 1:
+        y, p = y % 2, rng.uniform(0, 1, (N, 1))
+        p[:3, 0] = 0.0, 0.5, 1.0
+    weight = rng.uniform(0, 2, N)
+    confidence = p.max(axis=1)
+    outcome = y if n_outputs == 1 else p.argmax(axis=1) == y
+    expected = 0.0
+    for low in range(10):
+        inside = (confidence > low / 10) & (confidence <= (low + 1) / 10)
+        inside |= (low == 0) & (confidence == 0)
+        if inside.any():
+            share = weight[inside].sum() / weight.sum()
+            mean = [np.average(x[inside], weights=weight[inside]) for x in (outcome, confidence)]
+            expected += share * abs(mean[0] - mean[1])
+    metric, given = ExpectedCalibrationError(10), backend.asarray(weight, backend.dtype)
+    got = to_host(metric(*on(backend, y, p), given))
+    np.testing.assert_allclose(got, expected, rtol=1e-9 if backend.dtype == "float64" else 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("metric", "n_outputs"),
+    [(LogLoss("logits"), 1), (LogLoss("log-odds"), 2), (BrierScore("probability"), 3)],
+)
+def test_a_kind_of_outputs_for_another_number_of_them_is_refused(metric, n_outputs):
+    with pytest.raises(ValueError, match=r"which is for .* output"):
+        metric(np.array([0, 1]), np.full((2, n_outputs), 0.5))
+
+
+# ---- settings
+
+
+def test_the_first_of_the_best_is_the_accuracy(backend, rng):
+    y, p = classification(rng)
+    p = p.round()  # with equal outputs
+    given = on(backend, y, p)
+    assert to_host(TopKAccuracy(1)(*given)) == to_host(Accuracy()(*given))
+    ranks = (p > np.take_along_axis(p, y[:, None], 1)).sum(axis=1)
+    assert to_host(TopKAccuracy(3)(*given)) <= np.mean(ranks < 3) + 1e-6
+    assert to_host(TopKAccuracy(1)(*on(backend, y, np.full((N, K), np.nan)))) == 0.0
+
+
+@pytest.mark.parametrize("weights", ["linear", "quadratic"])
+def test_kappa_of_classes_in_an_order(weights, rng):
+    reference = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    y, p = classification(rng)
+    expected = reference.cohen_kappa_score(y, p.argmax(axis=1), weights=weights)
+    assert CohenKappa(weights)(y, p) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("metric", [MatthewsCorrelation(), CohenKappa()])
+def test_predictions_of_one_class_have_no_correlation(metric, backend):
+    y, p = np.array([0, 1, 1, 0, 1]), np.full((5, 1), 0.9)
+    weight = backend.asarray([0.1, 0.7, 0.3, 0.5, 0.9], backend.dtype)
+    assert to_host(metric(*on(backend, y, p), weight)) == pytest.approx(0.0, abs=1e-7)
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.975])
+def test_the_quantile_error_is_least_at_the_quantile(quantile, rng):
+    y, error = rng.standard_normal(1000), QuantileError(quantile)
+    best = np.quantile(y, quantile)
+    at, below, above = (float(error(y, np.full((1000, 1), best + d))) for d in (0, -0.2, 0.2))
+    assert at < min(below, above)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TopKAccuracy(0), "k=0: expected a whole number"),
+        (lambda: QuantileError(1.0), "quantile=1.0: expected a number between 0 and 1"),
+        (lambda: LogLoss("logit"), "unknown output_kind 'logit': did you mean 'logits'"),
+        (lambda: ExpectedCalibrationError(0), "bins=0"),
+        (lambda: ROCAUC("micro"), "average='micro': expected 'macro' or 'weighted'"),
+        (lambda: CohenKappa("cubic"), "weights='cubic': expected None"),
+        (lambda: TopKAccuracy(3)(np.array([0]), np.zeros((1, 3))), "would always be 1"),
+    ],
+)
+def test_wrong_settings_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("metric", [TopKAccuracy(3), QuantileError(0.9), F1("macro").named("m")])
+def test_names_of_metrics_are_identifiers(metric):
+    assert metric.name.isidentifier()  # for paths such as "{val_top_3_accuracy:.3f}"

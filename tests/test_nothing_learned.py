@@ -171,7 +171,7 @@ def _trained(factor, dtype, loss="softmax_cross_entropy", n_outputs=3, metric="a
     weight = np.linspace(0.0, 2.0, N) * factor
     net = network(loss, n_outputs, dtype=dtype, metric=metric)
     net.fit((X, y, weight), validation=(X, y, weight))
-    rows = [net.history[name] for name in ("loss", "metric", "val_loss", "val_metric")]
+    rows = [net.history[name] for name in ("loss", metric, "val_loss", f"val_{metric}")]
     return np.concatenate([*rows, to_host(net.parameters.copy())])
 
 
@@ -331,7 +331,7 @@ def test_an_epoch_that_ended_before_anything_counted_has_no_loss(
     with pytest.raises(KeyboardInterrupt):
         net.fit((X, Y, weight))
     assert net.history.epochs == 1
-    for name in {"loss", "metric"} & set(net.history):
+    for name in {"loss", "accuracy"} & set(net.history):
         assert math.isnan(net.history[name][0]) != counts
 
 

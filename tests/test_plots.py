@@ -51,10 +51,10 @@ def test_a_history_marks_the_best_epoch_and_leaves_out_what_was_not_evaluated():
 
 
 def test_a_history_may_be_a_plain_dict_of_columns():
-    columns = {"loss": [3.0, 2.0], "metric": [0.5, 0.75], "val_metric": (0.25, np.nan)}
+    columns = {"loss": [3.0, 2.0], "accuracy": [0.5, 0.75], "val_accuracy": (0.25, np.nan)}
     loss, metric = plots.plot_history(columns)
     assert list(loss.lines[0].get_xdata()) == [1, 2]
-    assert (loss.get_ylabel(), metric.get_ylabel()) == ("loss", "metric")
+    assert (loss.get_ylabel(), metric.get_ylabel()) == ("loss", "accuracy")
     assert [list(line.get_ydata()) for line in metric.lines] == [[0.5, 0.75], [0.25]]
     (ax,) = plots.plot_history({"epoch": [7, 8], "loss": np.array([1.0, 2.0])})
     assert list(ax.lines[0].get_xdata()) == [7, 8]
@@ -64,7 +64,7 @@ def test_a_history_may_be_a_plain_dict_of_columns():
     ("history", "error", "words"),
     [
         ({}, ValueError, "no epochs"),
-        ({"epoch": [1]}, ValueError, "the columns epoch: expected loss or metric"),
+        ({"epoch": [1]}, ValueError, "the columns epoch: expected loss or a metric"),
         ({"loss": []}, ValueError, "no epochs"),
         ([("loss", [1.0])], TypeError, "expected the history"),
         ({"loss": [1.0, 2.0], "val_loss": [1.0]}, ValueError, "val_loss has 1 rows: expected 2"),

@@ -106,8 +106,7 @@ def test_setting_an_attribute_later_is_like_giving_it_to_the_constructor(setting
     net.fit((X, VALUES), restart=True)
     np.testing.assert_array_equal(net.predict(X), expected.predict(X))
     assert {**net.history, "seconds": 0} == {**expected.history, "seconds": 0}
-    assert net.history.metric_name == expected.history.metric_name
-    assert net.history.metric_mode == expected.history.metric_mode
+    assert net.history.metrics == expected.history.metrics
 
 
 def test_an_optimizer_is_copied_and_one_that_has_trained_does_not_begin_anew():
@@ -235,7 +234,7 @@ def test_a_wrong_argument_of_load_is_not_blamed_on_the_file(saved, arguments, me
 
 def test_load_takes_another_metric_in_place_of_the_files(saved):
     net = load(saved, metric="mse")
-    assert (net.metric.name, net.history.metric_name) == ("mse", "accuracy")  # of its epochs
+    assert (net.metric.name, net.history.metrics) == ("mse", {"accuracy": "max"})  # of its epochs
     assert "threshold" not in vars(net.metric)
     assert load(saved).metric.name == "accuracy"
 

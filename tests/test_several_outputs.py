@@ -45,7 +45,7 @@ def test_each_output_is_learned_in_its_own_unit(steps):
     residual = ((y - predicted) ** 2).mean(axis=0) / y.var(axis=0)
     assert residual.max() < 0.02
     assert net.score((X, y)) == pytest.approx(1 - residual.mean(), rel=1e-6)
-    assert net.history["val_metric"][-1] == pytest.approx(1 - residual.mean(), rel=1e-4)
+    assert net.history[f"val_{net.metric.name}"][-1] == pytest.approx(1 - residual.mean(), rel=1e-4)
     standard = network(steps=steps).fit((X, (y - unit[0]) / unit[1]))
     np.testing.assert_allclose(
         predicted, standard.predict(X) * unit[1] + unit[0], rtol=1e-6, atol=1e-3
@@ -140,7 +140,7 @@ def test_several_labels_are_learned_with_metric_weights_and_validation(steps, we
     loss = BinaryCrossEntropy(from_logits=True, positive_weight=weight)
     net = network(loss=loss, metric="binary_accuracy", steps=steps)
     net.fit((X, y, np.linspace(0.5, 2, N)), (X, y))
-    assert net.history["val_metric"][-1] > 0.95
+    assert net.history[f"val_{net.metric.name}"][-1] > 0.95
     assert net.score((X, y)) == pytest.approx(((net.predict(X) > 0) == y).mean())
 
 

@@ -86,7 +86,7 @@ def test_compiled_training_is_the_training(used):
     compiled, plain = trained("auto", dtype="float64"), trained("formulas", dtype="float64")
     assert used == ["CompiledSteps", "FormulaSteps"]
     np.testing.assert_allclose(parameters(compiled), parameters(plain), rtol=1e-9)
-    for name in ("loss", "metric", "val_loss", "val_metric"):
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
         assert compiled.history[name] == pytest.approx(plain.history[name], rel=1e-9)
     assert compiled.optimizer.n_updates == plain.optimizer.n_updates == 60
 
@@ -128,7 +128,7 @@ def test_compiled_training_on_a_stream_is_that_on_the_same_order(
     assert used == ["CompiledSteps"] * 2
     np.testing.assert_array_equal(parameters(streamed), parameters(resident))
     assert streamed.history["loss"] == pytest.approx(resident.history["loss"], rel=1e-6)
-    assert streamed.history["metric"] == pytest.approx(resident.history["metric"], rel=1e-6)
+    assert streamed.history["accuracy"] == pytest.approx(resident.history["accuracy"], rel=1e-6)
     np.testing.assert_array_equal(y, samples()[1])  # the targets are copied, not written over
 
 
@@ -280,7 +280,7 @@ def test_the_metric_does_not_depend_on_the_clock(monkeypatch):
         monkeypatch.setattr(compiled_steps.CompiledSteps, "SECONDS", seconds)
         monkeypatch.setenv("XPNET_STEPS", "compiled")
         net = NeuralNetwork(epochs=3, batch_size=16, loss="mse", metric="mse", seed=0)
-        return net.add(DenseLayer(3, (K,))).fit((X, y)).history["metric"]
+        return net.add(DenseLayer(3, (K,))).fit((X, y)).history["accuracy"]
 
     assert trained(0.0) == trained(100.0)
 

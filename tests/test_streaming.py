@@ -89,7 +89,7 @@ def test_streamed_is_resident_in_the_same_order(kind, dtype, shuffle, tmp_path, 
     expected.fit((X, y))
     np.testing.assert_array_equal(parameters(net), parameters(expected))
     assert net.history["loss"] == expected.history["loss"]
-    assert net.history["metric"] == expected.history["metric"]
+    assert net.history["accuracy"] == expected.history["accuracy"]
     np.testing.assert_array_equal(net.predict(data), expected.predict(X))
     assert net.score((data, y)) == expected.score((X, y))
 
@@ -201,7 +201,7 @@ def test_an_interrupted_stream_ends_its_thread_and_keeps_what_was_learned(monkey
         net.fit((Sliced(X), y))
     assert len(steps) == 50
     assert net.history.epochs == 2
-    assert len(net.history["loss"]) == len(net.history["metric"]) == 2
+    assert len(net.history["loss"]) == len(net.history["accuracy"]) == 2
     assert net.predict(X).shape == (N, 2)
     assert not readers()
 
@@ -509,7 +509,7 @@ def test_a_file_sorted_by_class_trains_as_its_shuffled_copy(chunks, rows, tmp_pa
             data = h5py.File(tmp_path / f"{name}.h5")["X"]
         net = learner(memory_limit=STREAMED).fit((data, y[some]), validation=held_out)
         assert len(X) / net.last_plan.chunk > chunks - 1
-        accuracy.append(net.history["val_metric"][-1])
+        accuracy.append(net.history["val_accuracy"][-1])
     assert accuracy[0] == pytest.approx(accuracy[1], abs=0.01)
     assert min(accuracy) > 0.92
 
@@ -521,8 +521,8 @@ def test_sorted_arrays_beyond_the_limit_are_mixed_as_well(kernels, monkeypatch):
     whole = learner(epochs=2).fit(data, validation=held_out)
     net = learner(epochs=2, memory_limit=2_900_000).fit(data, validation=held_out)
     assert net.last_plan.chunk < len(data[1]) / 5
-    expected = whole.history["val_metric"][-1]
-    assert net.history["val_metric"][-1] == pytest.approx(expected, abs=0.01)
+    expected = whole.history["val_accuracy"][-1]
+    assert net.history["val_accuracy"][-1] == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize(

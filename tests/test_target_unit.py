@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+from sklearn.metrics import (
+    explained_variance_score,
+    max_error,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_pinball_loss,
+    mean_squared_error,
+    r2_score,
+)
 
 import xpnet
 from tests.conftest import opened
@@ -26,10 +34,14 @@ from xpnet.data.digits import lost_digits
 from xpnet.losses import LOSSES, LossFunction, MeanSquaredError
 from xpnet.metrics import METRICS, Metric
 from xpnet.search import find_learning_rate
+from xpnet.training.metric_settings import name_of
 from xpnet.training.target_unit import standardised, suggested_unit
 
-OF_VALUES = [name for name, metric in METRICS.items() if not metric.one_class_per_sample]
-OF_VALUES.remove("binary_accuracy")
+OF_VALUES = [
+    name
+    for name, metric in METRICS.items()
+    if not metric.one_class_per_sample and not metric.of_classes
+]
 OTHER_LOSSES = [name for name, loss in LOSSES.items() if loss.targets != "values"]
 
 SCIKIT = {
@@ -37,6 +49,10 @@ SCIKIT = {
     "mae": mean_absolute_error,
     "rmse": lambda *values, **weight: math.sqrt(mean_squared_error(*values, **weight)),
     "r2": r2_score,
+    "explained_variance": explained_variance_score,
+    "mape": mean_absolute_percentage_error,
+    "max_error": lambda y, p, sample_weight=None: max_error(y, p),
+    "quantile_error": mean_pinball_loss,
 }
 
 
@@ -115,11 +131,12 @@ def test_the_history_is_in_the_unit_of_the_targets(metric, n_outputs, kernels, m
     monkeypatch.setenv("XPNET_STEPS", kernels)
     X, y = targets(-4e7, 0.25, n_outputs=n_outputs)
     net = build(suggested_unit(y), metric, n_outputs, epochs=4).fit((X, y), validation=(X, y))
-    assert net.history["val_metric"][-1] == pytest.approx(net.score((X, y)), rel=1e-4)
+    name = name_of(net.metric)
+    assert net.history[f"val_{name}"][-1] == pytest.approx(net.score((X, y)), rel=1e-4)
     # With a learning rate of 0, the metric of the training is the metric of the final network.
     still = build(suggested_unit(y), metric, n_outputs, epochs=1, optimizer=Adam(1e-30))
     still.fit((X, y))
-    assert still.history["metric"][-1] == pytest.approx(still.score((X, y)), rel=1e-4)
+    assert still.history[name][-1] == pytest.approx(still.score((X, y)), rel=1e-4)
 
 
 def test_the_history_of_every_backend_is_in_the_unit_of_the_targets(backend):
@@ -129,7 +146,7 @@ def test_the_history_of_every_backend_is_in_the_unit_of_the_targets(backend):
     net.reset()
     net.fit((X, y), validation=(X, y))
     expected = math.sqrt(mean_squared_error(y, to_host(net.predict(X))[:, 0]))
-    assert net.history["val_metric"][-1] == pytest.approx(expected, rel=1e-4)
+    assert net.history["val_rmse"][-1] == pytest.approx(expected, rel=1e-4)
     assert expected < 250.0
 
 
@@ -221,12 +238,12 @@ def test_going_on_resetting_copying_and_stopping_early_keep_the_unit():
     again = copy.deepcopy(whole).reset()
     assert again.target_unit == whole.target_unit
     np.testing.assert_array_equal(again.fit((X, y)).predict(X), whole.predict(X))
-    stop = EarlyStopping("val_metric", patience=0, min_delta=1.0)
+    stop = EarlyStopping("val_rmse", patience=0, min_delta=1.0)
     stopped = build(suggested_unit(y), "rmse", epochs=200).fit(
         (X, y), validation=(X, y), callbacks=stop
     )
     assert stopped.history.epochs < 200
-    best = stopped.history["val_metric"][stop.best_epoch - 1]
+    best = stopped.history["val_rmse"][stop.best_epoch - 1]
     assert stopped.score((X, y)) == pytest.approx(best, rel=1e-4)
 
 
@@ -252,7 +269,7 @@ def test_stored_features_are_scored_like_those_in_memory(tmp_path):
     net = build(suggested_unit(y), "rmse", epochs=2).fit((stored, y), validation=(stored, y))
     expected = math.sqrt(mean_squared_error(y, net.predict(stored)[:, 0]))
     assert net.score((stored, y)) == pytest.approx(expected, rel=1e-6)
-    assert net.history["val_metric"][-1] == pytest.approx(expected, rel=1e-4)
+    assert net.history["val_rmse"][-1] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_network_learns_means_and_deviations_of_each_target(unit):
     r2 = net.score((X, y * scale + mean))
     residual = ((y - mu) ** 2).sum(axis=0) / ((y - y.mean(axis=0)) ** 2).sum(axis=0)
     assert r2 == pytest.approx(np.mean(1 - residual), rel=1e-4)
-    assert net.history["val_metric"][-1] == pytest.approx(r2, rel=1e-4)
+    assert net.history[f"val_{net.metric.name}"][-1] == pytest.approx(r2, rel=1e-4)
     lower, upper = net.predict_interval(X, 0.8)
     assert lower.shape == upper.shape == (N, 2)
     np.testing.assert_allclose((lower + upper) / 2, predicted[:, :2], rtol=1e-4, atol=1e-4)

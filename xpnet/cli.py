@@ -251,7 +251,7 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--dropout", type=_dropout, help="share of hidden units to drop")
     train.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
     train.add_argument(
-        "--plot", type=_text, metavar="curves.png", help="plot loss and metric by epoch"
+        "--plot", type=_text, metavar="curves.png", help="plot loss and metrics by epoch"
     )
     train.add_argument(
         "--save", type=_text, metavar="model.safetensors", help="write the network to a file"

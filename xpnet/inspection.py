@@ -84,10 +84,10 @@ class Inspection:
 def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     """Return what each layer does with some samples; see :meth:`xpnet.NeuralNetwork.inspect`."""
     check_built(model)
-    check_fit(model.layers, model.loss, model.metric)
+    check_fit(model.layers, model.loss, model.metrics)
     known = Known.of(model) if model.is_fitted else None
     data = check_data(model, dataset, known, least=MIN_SAMPLES)
-    check_weights(data, model.loss, model.metric)
+    check_weights(data, model.loss, model.metrics)
     n_outputs = model.layers[-1].output_shape()[0]
     y = objective_of(model).targets_of(data)
     loss = balanced_loss(model.loss, y, data.sample_weight, n_outputs, anew=False)

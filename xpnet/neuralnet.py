@@ -1,7 +1,7 @@
 """The network: layers, a loss and an optimizer, with training and prediction."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from .backends import Array
@@ -11,7 +11,6 @@ from .common.overrides import remember
 from .data import Dataset
 from .inspection import Inspection, inspect
 from .losses import LossFunction, MeanSquaredError
-from .metrics import Metric
 from .model_files import save
 from .model_files.checkpoints import Resumption
 from .optimizers import SGD, Optimizer
@@ -22,9 +21,9 @@ from .training.callback import Callback, check_callbacks
 from .training.full_batch import DEFAULT_BATCH_SIZE
 from .training.held_out import HeldOut
 from .training.memory import MemoryPlan
+from .training.metric_settings import GivenMetric
 from .training.mini_batches import mini_batches
 from .training.predictor import Predictor
-from .training.settings import MetricFunction
 from .training.steps.choice import Explanation
 from .training.target_unit import Unit
 
@@ -51,11 +50,13 @@ class NeuralNetwork(Predictor):
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
         changed: for ``class_weight="balanced"``, ``fit`` sets ``loss`` to a copy with the weights.
         A dict is for several targets with a loss each, by name: see :class:`~xpnet.Heads`.
-    metric : str, Metric, subclass or function ``(y_true, y_pred) -> number``, optional
-        Recorded in the history, and computed by :meth:`score`; by default, none. A function gets
-        all samples of an epoch at once: the targets, of shape (n,) for class indices and otherwise
-        of the outputs' shape, the outputs, and the sample weights if there are any. With a dict as
-        loss, a dict too: ``{"colour": "accuracy"}``, a metric or a list of them for each name.
+    metric : str, Metric, subclass, function ``(y_true, y_pred) -> number`` or list, optional
+        Metrics, each a column of the history under its own name; :meth:`score` computes the first.
+        By default, none. A function gets all samples of an epoch at once: the targets, of shape
+        (n,) for class indices and otherwise of the outputs' shape, the outputs, and the sample
+        weights if there are any. Names are those of :mod:`xpnet.metrics`; others are scikit-learn's
+        scorers, such as "neg_log_loss", if it is installed. With a dict as loss, a dict too:
+        ``{"colour": "accuracy"}``, a metric or a list of them for each name.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -97,17 +98,16 @@ class NeuralNetwork(Predictor):
     target_unit : tuple of 2 floats or of 2 sequences, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; or of each target, such as ``(y.mean(axis=0), y.std(axis=0))``. The network
-        is then trained on
-        ``(y - mean) / scale``, computed in float64. Predictions, scores and the history's metric
-        are in the unit of ``y``, in float64; the history's loss is not. Give it if the targets are
-        very large, very small, or far from 0 in comparison with their spread.
+        is then trained on ``(y - mean) / scale``, computed in float64. Predictions, scores and the
+        history's metrics are in the unit of ``y``, in float64; the history's loss is not. Give it
+        if the targets are very large, very small, or far from 0 in comparison with their spread.
 
     Attributes
     ----------
     layers : list of Layer
         ``net.layers.pop()`` removes the last one; :meth:`add` appends one.
     history : History
-        For each epoch: loss and metric, both also for validation data, learning rate and seconds.
+        For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
@@ -151,7 +151,7 @@ class NeuralNetwork(Predictor):
         momentum: float | None = None,
         verbose: bool = False,
         loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
-        metric: str | Metric | type[Metric] | MetricFunction | Mapping[str, Any] | None = None,
+        metric: GivenMetric | Sequence[GivenMetric] | Mapping[str, Any] | None = None,
         *,
         device: str | None = None,
         backend: str | None = None,
@@ -205,7 +205,7 @@ class NeuralNetwork(Predictor):
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional
-            Data whose loss and metric are recorded after each epoch; nothing is learned from them.
+            Data whose loss and metrics are recorded after each epoch; nothing is learned from them.
         validation_split : float, optional
             In place of ``validation``: the proportion of the samples, in (0, 1), that are validated
             on instead of trained on. They are chosen at random by the network's seed, the same in

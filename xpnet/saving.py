@@ -1,13 +1,13 @@
 """Loading networks; :mod:`xpnet.model_files` describes the files."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from .backends import resolve
 from .backends._errors import printable, shown
 from .backends._warnings import warn
 from .common.checks import check_path
-from .metrics import Metric
 from .model.randomness import Randomness
 from .model_files import ModelFileError, save
 from .model_files.describing import Tensors, UnsavedFunction
@@ -16,7 +16,7 @@ from .model_files.kinds import Classes, Custom
 from .model_files.loading import TRAINING, PartLoader
 from .model_files.reading import read
 from .neuralnet import NeuralNetwork
-from .training.settings import MetricFunction, find_metric
+from .training.metric_settings import GivenMetric, find_metric
 
 __all__ = ["ModelFileError", "load", "save"]
 
@@ -26,7 +26,7 @@ def load(
     *,
     device: str | None = None,
     backend: str | None = None,
-    metric: str | Metric | type[Metric] | MetricFunction | None = None,
+    metric: GivenMetric | Sequence[GivenMetric] | None = None,
     custom: Custom = None,
 ) -> NeuralNetwork:
     """Read a network from a file that ``save`` wrote, on any device.
@@ -39,9 +39,9 @@ def load(
     path : str or path-like
     device, backend : str, optional
         Where to load the network, as for :class:`xpnet.NeuralNetwork`.
-    metric : str, Metric, subclass or function, optional
-        Replaces the network's metric. A metric that was a function has to be given here, as a
-        file cannot hold it.
+    metric : str, Metric, subclass, function or list of these, optional
+        Replaces the network's metrics. If one was a function, which a file cannot hold, give all of
+        them here.
     custom : list of class, or dict of str to class, optional
         Your own classes of layers, losses and so on that the file may name. The keys of a dict are
         the names in the file, with or without the module: ``{"Scale": NewScale}``. A class that is
@@ -55,7 +55,7 @@ def load(
     Warns
     -----
     UserWarning
-        The network's metric was a function, and none is given.
+        A metric was a function, and none is given: the network keeps only its other metrics.
 
     Raises
     ------
@@ -83,7 +83,11 @@ def load(
     path = check_path("path", path)
     # Before the file is read, so that its errors do not name the file.
     resolve(device, backend=backend)
-    metric, classes = find_metric(metric), Classes(custom)
+    classes = Classes(custom)
+    if metric is not None:
+        given: Any = metric if isinstance(metric, (list, tuple)) else [metric]
+        found = [*map(find_metric, given)]
+        metric = found if given is metric else found[0]
     content, arrays = read(path)
     try:
         home = resolve(device, backend=backend, dtype=content["dtype"])
@@ -96,11 +100,13 @@ def load(
             raise
         reason = f"{type(error).__name__}: {printable(error, MOST_TOLD)}"
         raise ModelFileError(f"{path}: the network cannot be built: {reason}") from error
-    if isinstance(network.metric, UnsavedFunction):
-        name, network.metric = network.metric.name, None
+    lost = [each.name for each in network.metrics if isinstance(each, UnsavedFunction)]
+    if lost:
+        kept = tuple(m for m in network.metrics if not isinstance(m, UnsavedFunction))
+        network.metric = kept or None
         warn(
-            f"the network's metric was the function {shown(name)}, which a file does not hold: "
-            "give it with load(path, metric=...)"
+            f"the network's metric was the function {', '.join(map(shown, lost))}, which a file "
+            "does not hold: give it with load(path, metric=...)"
         )
     return network
 
@@ -119,9 +125,7 @@ class NetworkLoader(PartLoader):
         super().__init__(tensors)
         self._content = content
 
-    def network(
-        self, device: str | None, backend: str | None, metric: Metric | MetricFunction | None
-    ) -> NeuralNetwork:
+    def network(self, device: str | None, backend: str | None, metric: Any) -> NeuralNetwork:
         """Return the network; a metric that was a function is an :class:`UnsavedFunction`."""
         content = self._content
         network = self._without_layers(device, backend)
@@ -144,8 +148,8 @@ class NetworkLoader(PartLoader):
         for function in self._tensors.functions:
             function.loading = False
         if metric is not None:
-            if isinstance(network.metric, UnsavedFunction) and callable(metric):
-                network.metric = None  # the function that is given takes its place: no other metric
+            if any(isinstance(each, UnsavedFunction) for each in network.metrics):
+                network.metric = None  # the functions that are given take their places
             network.metric = metric
         return network
 

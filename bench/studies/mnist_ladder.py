@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> Study:
             data = [training, validation]
             if settings["loss"] == "mse":
                 data = [Dataset(each.X, one_hot(each.y, 10)) for each in data]
-            stopping = EarlyStopping("val_metric", patience=PATIENCE)
+            stopping = EarlyStopping("val_accuracy", patience=PATIENCE)
             net.fit(data[0], validation=data[1], callbacks=stopping)
             found.append(accuracy_of(net, test))
             histories[what] = net.history
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> Study:
         rows.append(Row(what, _text(settings), course, found))
     ax = new_axes(8, 5)
     for what, history in histories.items():
-        ax.plot(history["epoch"], [1 - value for value in history["val_metric"]], label=what)
+        ax.plot(history["epoch"], [1 - value for value in history["val_accuracy"]], label=what)
     ax.set(xlabel="epoch", ylabel="part of validation images that is wrong", yscale="log")
     ax.grid(alpha=0.3, which="both")
     ax.legend(fontsize="small")

@@ -115,8 +115,8 @@ def by_optuna(
     def objective(trial: Any) -> float:
         settings = {name: trial.suggest_categorical(name, each) for name, each in SPACE.items()}
         net = make(**settings)
-        net.fit(training, validation=validation, callbacks=OptunaPruning(trial, "val_metric"))
-        return net.history["val_metric"][-1]
+        net.fit(training, validation=validation, callbacks=OptunaPruning(trial, "val_accuracy"))
+        return net.history["val_accuracy"][-1]
 
     study = optuna.create_study(
         direction="maximize",

@@ -238,7 +238,7 @@ class Checkpoint(Recorder):
 def _may_change_in_an_epoch(network: NeuralNetwork, run: Run) -> bool:
     """Whether an epoch may change what a snapshot does not have, by code that is not ours."""
     optimizer = network.optimizer
-    parts = (network, *network.layers, network.loss, network.regularizer, network.metric)
+    parts = (network, *network.layers, network.loss, network.regularizer, *network.metrics)
     classes = [type(each) for each in (*parts, optimizer, optimizer.schedule) if each is not None]
     functions = [each.on_epoch_begin for each in run.callbacks]
     ours = __name__.partition(".")[0] + "."

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import ClassVar
 
 from ..common.checks import check_non_negative
 from ..common.direction import check_mode, direction_of
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback
+from ..training.metric_settings import name_of
 
 
 class Monitor(Callback):
@@ -60,11 +62,9 @@ class Monitor(Callback):
 def direction_of_column(network: NeuralNetwork, column: str) -> str | None:
     """Return "min" or "max" for a column of the history; None if its direction is unknown."""
     column = column.removeprefix("val_")
-    for each in network.head_metrics:
-        if each.name == column:
-            return direction_of(each)
-    if column == "metric":
-        return direction_of(network.metric)
+    metrics = {name_of(each): each for each in network.metrics}
+    if column in metrics:
+        return direction_of(metrics[column])
     return "min" if column in ("loss", "penalty") else None
 
 
@@ -76,16 +76,19 @@ def check_watched(
     Raises
     ------
     ValueError
-        The message lists the columns it will have.
+        The message suggests a similar column, and lists all that there will be.
     """
     if monitor in columns:
         return
-    # Progress lines and plots show the metric's own name, so users may have given that.
-    column = str(monitor).replace(network.history.metric_name, "metric")
-    lacks_validation = column.startswith("val_") and "val_loss" not in columns
-    hint = " (give fit its validation data)" if lacks_validation else ""
-    advice = f"write {column!r}; " if column in ("metric", "val_metric") else ""
+    of_training = str(monitor).removeprefix("val_")
+    lacks_validation = of_training != monitor and of_training in columns
+    near = get_close_matches(str(monitor), columns, n=1)
+    advice = ""
+    if lacks_validation:
+        advice = "give fit its validation data; "
+    elif near:
+        advice = f"did you mean {near[0]!r}? "
     raise ValueError(
-        f"{type(callback).__name__} watches {monitor!r}, which the history will not have{hint}: "
-        f"{advice if column != monitor else ''}it will have {', '.join(columns)}"
+        f"{type(callback).__name__} watches {monitor!r}, which the history will not have: "
+        f"{advice}it will have {', '.join(columns)}"
     )

@@ -16,8 +16,7 @@ class EarlyStopping(Monitor):
     Parameters
     ----------
     monitor : str, default "val_loss"
-        A column of the history: "loss", "metric", "val_loss" or "val_metric", say. A metric's own
-        name is not one.
+        A column of the history, such as "loss", "accuracy", "val_loss" or "val_accuracy".
     min_delta : float, default 0.0
         The smallest change that counts as an improvement.
     patience : int, default 5

@@ -24,7 +24,7 @@ from .divergence import KLDivergence
 from .focal import BinaryFocalLoss, FocalLoss
 from .function import FunctionLoss
 from .gaussian import GaussianNLL
-from .heads import HeadMetric, Heads
+from .heads import Head, HeadMetric, Heads
 from .margin import HingeLoss, SquaredHingeLoss
 from .names import LOSSES, find_loss
 from .quantile import QuantileLoss
@@ -42,6 +42,7 @@ __all__ = [
     "FunctionLoss",
     "GammaLoss",
     "GaussianNLL",
+    "Head",
     "HeadMetric",
     "Heads",
     "HingeLoss",

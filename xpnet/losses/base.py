@@ -34,6 +34,10 @@ class LossFunction(Readable, ABC):
         Attributes that a loss computes from the training data; saved with the network.
     decision_threshold : float
         With one output, the value above which the prediction is class 1.
+    output_kind : str or None
+        What the outputs are to the loss, for metrics of probabilities: "probability" (each output
+        of its own yes), "log-odds" (a sigmoid makes them that), "distribution" (over the classes),
+        "logits" (a softmax makes them that) or "log-distribution". None if the loss does not say.
     greater_is_better : bool
         False, because a smaller loss is better. Metrics have the same attribute.
     predicts_outputs : bool
@@ -47,6 +51,7 @@ class LossFunction(Readable, ABC):
     makes_weights: bool = False
     repeats_targets: bool = False
     decision_threshold: float = 0.5
+    output_kind: str | None = None
     greater_is_better: ClassVar[bool] = False
     predicts_outputs: ClassVar[bool] = True
 
@@ -299,8 +304,9 @@ class ElementwiseLoss(Traceable, MeanLoss):
 
     One's own defines :meth:`element_loss`; all else follows. What the formula may use is said in
     :class:`~xpnet.common.traceable.Traceable`. :class:`LossFunction` lists what a class may declare
-    besides: ``targets`` ("values" by default), ``accepts`` and ``decision_threshold``. It is saved
-    with a network if its attributes have the names of its constructor's arguments.
+    besides: ``targets`` ("values" by default), ``accepts``, ``decision_threshold`` and
+    ``output_kind``. It is saved with a network if its attributes have the names of its
+    constructor's arguments.
 
     Attributes
     ----------

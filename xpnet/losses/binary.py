@@ -72,6 +72,7 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         self.factor, self.most = check_positive("factor", factor), check_most(most)
         self.decision_threshold = 0.0 if from_logits else 0.5
         self.positive_weight = _checked(positive_weight)
+        self.output_kind = "log-odds" if from_logits else "probability"
 
     @property
     def accepts(self) -> frozenset[str]:  # type: ignore[override]

@@ -134,6 +134,7 @@ class CategoricalCrossEntropy(ClassLoss):
     """
 
     accepts = frozenset(["distribution"])
+    output_kind = "distribution"
     advice = "End with SoftmaxActivation, or end with DenseLayer and use SoftmaxCrossEntropy."
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
@@ -167,6 +168,7 @@ class SoftmaxCrossEntropy(ClassLoss):
     advice = "It applies the softmax itself: end with DenseLayer or LinearActivation."
     row_kernel = "softmax"
     decision_threshold = 0.0
+    output_kind = "logits"
 
     def __init__(
         self,
@@ -208,6 +210,7 @@ class NegativeLogLikelihood(ClassLoss):
     r"""Several classes, from log-probabilities: :math:`-\log p_{y}`, e.g. after log-softmax."""
 
     accepts = frozenset(["log-distribution"])
+    output_kind = "log-distribution"
     advice = "End with LogSoftmaxActivation."
     row_kernel = "softmax"
 

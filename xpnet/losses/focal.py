@@ -34,6 +34,7 @@ class BinaryFocalLoss(ElementwiseLoss):
     advice = "It applies the sigmoid itself: end with DenseLayer or LinearActivation."
     targets = "binary"
     decision_threshold = 0.0
+    output_kind = "log-odds"
 
     def __init__(self, gamma: float = 2.0, alpha: float | None = None) -> None:
         self.gamma = check_non_negative("gamma", gamma)
@@ -84,6 +85,7 @@ class FocalLoss(ClassLoss):
     accepts = frozenset(["real"])
     advice = "It applies the softmax itself: end with DenseLayer or LinearActivation."
     decision_threshold = 0.0
+    output_kind = "logits"
 
     def __init__(
         self,

@@ -1,14 +1,13 @@
 """A loss made of others, each of some of the outputs: several targets of different kinds."""
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
-from ..common.checks import check_count, check_positive, find
+from ..common.checks import check_count, check_positive
 from ..common.overrides import remember
-from ..metrics import METRICS, Metric
+from ..metrics import Metric
 from .base import LossFunction, MeanLoss
 from .names import find_loss
 
@@ -235,36 +234,6 @@ class Heads(MeanLoss):
             for name, head in self.parts.items()
         )
 
-    def metrics_of(self, given: Mapping[str, Any]) -> tuple["HeadMetric", ...]:
-        """Return the metrics of single heads.
-
-        Parameters
-        ----------
-        given : dict of str to str, Metric or subclass, or to a list of these
-            By head. The name of each is that of the head, ``_`` and its own.
-
-        Raises
-        ------
-        ValueError, TypeError
-            There is no such head, or a metric does not fit its loss.
-        """
-        found, parts = [], self.parts
-        for name, several in given.items():
-            if name not in parts:
-                raise ValueError(
-                    f"metric has the head {shown(name)}: expected one of {', '.join(parts)}"
-                )
-            head = parts[name]
-            for each in several if isinstance(several, (list, tuple)) else [several]:
-                metric = copy.copy(find("metric", each, Metric, METRICS))
-                _check_metric(name, metric, head)
-                found.append(
-                    HeadMetric(
-                        f"{name}_{metric.name}", metric, head.targets, head.outputs, head.loss
-                    )
-                )
-        return tuple(found)
-
 
 class HeadMetric(Metric):
     """A metric, or the loss, of one of several :class:`Heads`.
@@ -288,11 +257,10 @@ class HeadMetric(Metric):
         outputs: tuple[int, int],
         loss: MeanLoss | None = None,
     ) -> None:
-        self.name, self.metric, self.loss = name, metric, loss  # type: ignore[misc]
+        self.name, self.metric, self.loss = name, metric, loss
         self.targets, self.outputs = targets, outputs
         self.greater_is_better = metric.greater_is_better  # type: ignore[misc]
-        if getattr(metric, "threshold", ...) is None and loss is not None:
-            metric.threshold = loss.decision_threshold  # type: ignore[union-attr]
+        self.takes_weights = getattr(metric, "takes_weights", True)
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return those of the metric; of a loss, the weighted sum and the sum of the weights."""
@@ -357,19 +325,6 @@ def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
     loss.check_outputs(n_outputs)
     weight = check_positive(f"{what}: weight", given[2] if len(given) == 3 else 1.0)
     return loss, n_outputs, weight
-
-
-def _check_metric(name: str, metric: Metric, head: Head) -> None:
-    """Refuse a metric of classes for values, and of single classes for several labels."""
-    kind, n_outputs = head.loss.targets, head.outputs[1] - head.outputs[0]
-    several = kind in ("binary", "probabilities") and n_outputs > 1
-    values = kind in ("values", "counts", "positive")
-    if metric.one_class_per_sample and (several or values):
-        expected = "'binary_accuracy'" if several else "'r2', 'rmse' or 'mae'"
-        raise ValueError(
-            f"metric {metric.name!r} is for classes that exclude each other, and "
-            f"{type(head.loss).__name__} of the head {name!r} is not: use {expected}"
-        )
 
 
 remember(Heads)

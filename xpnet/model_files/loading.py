@@ -58,7 +58,12 @@ class PartLoader:
         return {name: decode(value, self._tensors) for name, value in values.items()}
 
     def _part(self, content: Any) -> Any:
-        """Return a part as its constructor makes it, or the None or function in its place."""
+        """Return a part as its constructor makes it, or the None or function in its place.
+
+        Of a list, as of several metrics, it is a tuple.
+        """
+        if isinstance(content, list):
+            return tuple(map(self._part, content))
         if isinstance(content, dict) and "kind" in content:
             return build(content, self._tensors)
         return decode(content, self._tensors)
@@ -83,7 +88,11 @@ class PartLoader:
             raise ModelFileError(f"layers.{index}.rng does not fit: {error}") from error
 
     def _set_part_state(self, part: Any, content: Any, prefix: str, model: Model) -> None:
-        """Restore a part, and an optimizer's schedule; do nothing to None or a function."""
+        """Restore a part or several, and an optimizer's schedule; leave None and functions."""
+        if isinstance(part, tuple):
+            for k, (each, its_own) in enumerate(zip(part, content, strict=True)):
+                self._set_part_state(each, its_own, f"{prefix}.{k}", model)
+            return
         if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
             return
         self._set_state(part, content, prefix, model)
@@ -127,10 +136,10 @@ class PartLoader:
             raise ModelFileError(f"{prefix}, a {type(part).__name__}: {error}") from error
 
     def _set_history(self, history: History, content: Mapping[str, Any]) -> None:
-        """Replace a history's columns and metric by those of a file."""
+        """Replace a history's columns and metrics by those of a file."""
         history.clear()
         history.update(decode(content["history"], self._tensors))
-        history.metric_name, history.metric_mode = content["history_metric"]
+        history.metrics = dict(content["history_metrics"])
         history.incomplete = tuple(content.get("history_incomplete", ()))
 
     def _set_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:

@@ -13,7 +13,8 @@ from ..common.checks import check_path
 from ..common.version import VERSION
 from .container import KEY, TYPES, checksum
 from .forms import MOST_TOLD, ModelFileError, fields, text
-from .schema import FILE, FORMATS
+from .older import renewed
+from .schema import FILE, FORMATS, OLDER_FILE
 from .strict_json import parse
 
 
@@ -64,8 +65,11 @@ def content_of(description: str) -> dict[str, Any]:
     _check_format(content)
     if content["format"] == FORMATS[0]:
         content.setdefault("xpnet", "0.1.0")  # the only version that wrote it
-    FILE(content, "the network")
-    return content
+    if content["format"] == FORMATS[-1]:
+        FILE(content, "the network")
+        return content
+    OLDER_FILE(content, "the network")
+    return renewed(content)
 
 
 def _entry_and_bytes(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -73,6 +73,8 @@ class Origin:
         }
 
     def _part(self, part: Any) -> Any:
+        if isinstance(part, list):
+            return [self._part(each) for each in part]
         if not isinstance(part, dict) or "kind" not in part:
             return self._comparable(part)
         return {"class": part["class"], "arguments": self._comparable(part["arguments"])}
@@ -135,10 +137,13 @@ class Restorer(PartLoader):
                 del vars(layer)[key]  # back to the class's: a callback may set it between epochs
             self._set_state(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
-        for name in ("loss", "regularizer", "metric"):
-            part = self._made(name, net)
-            if not isinstance(part, UnsavedFunction):  # a function stays
-                setattr(net, name, part)
+        for name in ("loss", "regularizer"):
+            setattr(net, name, self._made(name, net))
+        made = self._made("metric", net)
+        if isinstance(made, tuple):
+            net.metric = tuple(map(_unless_function, made, net.metrics))
+        else:
+            net.metric = _unless_function(made, net.metric)
         net.parameters = Parameters(net.layers, net.regularizer)
         _become(net, "optimizer", self._made("optimizer", net))
         _become(net, "_new_optimizer", self._made("new_optimizer", net))
@@ -150,6 +155,11 @@ class Restorer(PartLoader):
         part = self._part(self._content[name])
         self._set_part_state(part, self._content[name], name, network)
         return part
+
+
+def _unless_function(made: Any, own: Any) -> Any:
+    """Return a metric of a file, or the network's own if the file has only a function's name."""
+    return own if isinstance(made, UnsavedFunction) else made
 
 
 def _become(network: TrainableModel, name: str, new: Any) -> None:

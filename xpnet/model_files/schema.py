@@ -25,7 +25,7 @@ from .forms import (
     whole,
 )
 
-FORMATS = ("xpnet-2", "xpnet-3")
+FORMATS = ("xpnet-2", "xpnet-3", "xpnet-4")
 """The formats that are read, oldest first; the last one is written."""
 
 KIND_NAMES = (
@@ -179,6 +179,11 @@ def _layers(given: Any, place: str) -> None:
         refuse(given, place, "at least one layer")
 
 
+def _metrics(given: Any, place: str) -> None:
+    """Accept one metric or none, or a list of several."""
+    (list_of(_metric) if type(given) is list else _metric)(given, place)
+
+
 def _metric(given: Any, place: str) -> None:
     said = given if type(given) is dict else {}
     if "tuple" in said:  # metrics of several heads
@@ -218,6 +223,7 @@ def _is_history_number(given: Any) -> bool:
 
 
 def _history_metric(given: Any, place: str) -> None:
+    """Accept the name of a metric and its mode."""
     if type(given) is not list or len(given) != 2:
         refuse(given, place, "the metric's name and its mode")
     text(given[0], f"{place}[0]")
@@ -284,25 +290,30 @@ network = fields({
     "attributes": named(value),
 })  # fmt: skip
 
+_REQUIRED: dict[str, Check] = {
+    "format": one_of(*FORMATS),
+    "xpnet": text,  # the version of xpnet that wrote the file
+    "dtype": one_of("float32", "float64"),
+    "network": network,
+    "entropy": whole(0),
+    "history": _history,
+    "loss": part("LossFunction"),
+    "regularizer": either(nothing, part("Regularizer")),
+    "layers": _layers,
+    "optimizer": optimizer,
+    "new_optimizer": optimizer,
+}
+_OPTIONAL: dict[str, Check] = {
+    "history_incomplete": list_of(whole(1)),  # the epochs that were cut short
+    "training": _training,  # of a checkpoint
+}
+
 FILE: Check = fields(
-    {
-        "format": one_of(*FORMATS),
-        "xpnet": text,  # the version of xpnet that wrote the file
-        "dtype": one_of("float32", "float64"),
-        "network": network,
-        "entropy": whole(0),
-        "history": _history,
-        "history_metric": _history_metric,
-        "loss": part("LossFunction"),
-        "regularizer": either(nothing, part("Regularizer")),
-        "metric": _metric,
-        "layers": _layers,
-        "optimizer": optimizer,
-        "new_optimizer": optimizer,
-    },
-    {
-        "history_incomplete": list_of(whole(1)),  # the epochs that were cut short
-        "training": _training,  # of a checkpoint
-    },
+    {**_REQUIRED, "metric": _metrics, "history_metrics": list_of(_history_metric)}, _OPTIONAL
 )
 """The check of a whole file. Parts check the values of their arguments themselves."""
+
+OLDER_FILE: Check = fields(
+    {**_REQUIRED, "metric": _metric, "history_metric": _history_metric}, _OPTIONAL
+)
+"""The check of a file of an older format."""

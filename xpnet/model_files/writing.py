@@ -102,15 +102,21 @@ class Writer:
             "network": self._settings(),
             "entropy": net.randomness.entropy,
             "history": self._encode(dict(net.history), "history", "the history"),
-            "history_metric": [net.history.metric_name, net.history.metric_mode],
+            "history_metrics": [list(each) for each in net.history.metrics.items()],
             "history_incomplete": list(net.history.incomplete),
             "loss": self.part(net.loss, "loss"),
             "regularizer": self.part(net.regularizer, "regularizer"),
-            "metric": self.part(net.metric, "metric"),
+            "metric": self._metric(net.metric),
             "layers": [self._layer(layer, index) for index, layer in enumerate(net.layers)],
             "optimizer": self.part(net.optimizer, "optimizer"),
             "new_optimizer": self.part(net._new_optimizer, "new_optimizer"),
         }
+
+    def _metric(self, metric: Any) -> Any:
+        """Return the description of one metric, of several as a list, or None."""
+        if isinstance(metric, tuple):
+            return [self.part(each, f"metric.{k}") for k, each in enumerate(metric)]
+        return self.part(metric, "metric")
 
     def _settings(self) -> dict[str, Any]:
         """Return the network's class, its own arguments, and its other attributes."""

@@ -11,9 +11,9 @@ from .drawing import axes_for, is_list, numbers_on_host, pyplot
 
 
 def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> Any:
-    """Draw a training run: the loss in each epoch, and the metric if there is one.
+    """Draw a training run: the loss in each epoch, and each of its metrics.
 
-    A dotted line marks the epoch with the lowest validation loss. On the metric's axes, it marks
+    A dotted line marks the epoch with the lowest validation loss. On the axes of a metric, it marks
     the epoch with the best validation metric, if it is known whether large or small values are
     better. These are not necessarily the weights that the network has: early stopping keeps those
     of the best epoch by what it watched.
@@ -21,11 +21,11 @@ def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> An
     Parameters
     ----------
     history : mapping of str to sequence of float
-        A network's history, or columns of the same names: ``loss`` or ``metric``, perhaps
-        ``val_loss`` and ``val_metric``, and ``epoch``, which is 1, 2, ... by default. Its
-        attributes ``metric_name`` and ``metric_mode`` ("max" or "min") are used if it has them.
+        A network's history, or columns of the same names: ``loss`` or a metric such as
+        ``accuracy``, perhaps ``val_loss`` and ``val_accuracy``, and ``epoch``, which is 1, 2, ...
+        by default. Its attribute ``metrics`` is used if it has one.
     axes : sequence of matplotlib Axes, optional
-        One for the loss and, with a metric, one more; by default those of a new figure.
+        One for the loss and one for each metric; by default those of a new figure.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> An
     TypeError
         ``history`` is not a mapping.
     ValueError
-        ``axes`` are too few or too many, there are no epochs, or no column for loss or metric, or
+        ``axes`` are too few or too many, there are no epochs, or no column for a loss or metric, or
         columns differ in length.
 
     Examples
@@ -47,10 +47,12 @@ def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> An
     """
     if not isinstance(history, Mapping):
         raise TypeError(f"history={shown(history)}: expected the history of a trained network")
-    quantities = [name for name in ("loss", "metric") if name in history]
+    others = ("epoch", "loss", "penalty", "learning_rate", "seconds")
+    metrics = [name for name in history if not name.startswith("val_") and name not in others]
+    quantities = [name for name in ("loss", *metrics) if name in history]
     if history and not quantities:
         raise ValueError(
-            f"the history has the columns {', '.join(map(str, history))}: expected loss or metric"
+            f"the history has the columns {', '.join(map(str, history))}: expected loss or a metric"
         )
     n_epochs = len(history[quantities[0]]) if quantities else 0
     if not n_epochs:
@@ -66,14 +68,13 @@ def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> An
         )
         axes = axes[0]
     panels = _several_axes(axes, quantities)
-    labels = {"loss": "loss", "metric": getattr(history, "metric_name", "metric")}
-    modes = {"loss": "min", "metric": getattr(history, "metric_mode", None)}
+    modes = {"loss": "min", **getattr(history, "metrics", {})}
     for ax, name in zip(panels, quantities, strict=True):
         ax.plot(columns["epoch"], columns[name], label="training")
         if f"val_{name}" in columns:
-            _add_validation(ax, columns["epoch"], columns[f"val_{name}"], labels[name], modes[name])
+            _add_validation(ax, columns["epoch"], columns[f"val_{name}"], name, modes.get(name))
         ax.set_xlabel("epoch")
-        ax.set_ylabel(labels[name])
+        ax.set_ylabel(name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.grid(alpha=0.3)
         ax.legend()

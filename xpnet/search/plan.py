@@ -18,7 +18,7 @@ class Plan(NamedTuple):
     Attributes
     ----------
     metric : str
-        The metric that all networks have; "" if none could be built.
+        The first metric, which all networks have; "" if none could be built.
     mode : str
         Whether the best score is the largest, "max", or the smallest, "min".
     backend : Backend or None
@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 
 
 def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
-    """Build each network once, and check that all have the same metric."""
+    """Build each network once, and check that all have the same first metric."""
     failed: dict[int, dict[str, Any]] = {}
     metrics: dict[str, int] = {}
     previous: NeuralNetwork | None = None
@@ -56,12 +56,13 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 "second trial would go on with what the first has learned: make a new "
                 "NeuralNetwork in build"
             )
-        previous, metric = net, net.metric
-        if metric is None:
+        previous = net
+        if not net.metrics:
             raise ValueError(
                 f"the network of trial {number} has no metric to score it by: build it with "
                 "NeuralNetwork(metric=...)"
             )
+        metric = net.metrics[0]  # the one that score computes
         name, direction = name_of(metric), direction_of(metric) if mode == "auto" else mode
         if direction is None:
             raise ValueError(
@@ -79,10 +80,13 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
     return plan
 
 
+_LEFT_OUT = ("name", "output_kind", "targets", "threshold")
+
+
 def name_of(metric: Any) -> str:
     """Return a metric's name with its settings, to tell whether two metrics are the same.
 
-    The threshold is left out: it depends on the loss, and scores at different thresholds can be
+    What a metric gets from the loss is left out: scores at different thresholds, say, can be
     compared.
     """
     if hasattr(metric, "__qualname__"):  # a function
@@ -92,6 +96,6 @@ def name_of(metric: Any) -> str:
         return f"{name_of(metric.func)}({', '.join(given)})"
     name = getattr(metric, "name", type(metric).__qualname__)
     own = getattr(metric, "__dict__", {})
-    settings = ", ".join(f"{k}={v!r}" for k, v in sorted(own.items()) if k != "threshold")
+    settings = ", ".join(f"{k}={v!r}" for k, v in sorted(own.items()) if k not in _LEFT_OUT)
     # Without addresses, which differ between networks and between processes.
     return re.sub(" at 0x[0-9a-f]+", "", f"{name}({settings})" if settings else str(name))

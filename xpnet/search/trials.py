@@ -40,7 +40,7 @@ def random_search(
     Parameters
     ----------
     build : callable
-        Takes settings by name and returns a network. All networks must have the same metric.
+        Takes settings by name and returns a network. All networks must have the same first metric.
         Each trial calls it twice: once before any training, to compare the metrics, and once to
         train. With ``n_jobs`` above 1 it must be picklable.
     space : dict, or sequence of dict
@@ -48,7 +48,7 @@ def random_search(
     data : Dataset, (X, y) or (X, y, sample_weight)
         Trains the networks.
     validation : Dataset, (X, y) or (X, y, sample_weight)
-        Scores the networks by their metric.
+        Scores the networks by their first metric.
     n_iter : int, default 10
         The number of trials; fewer if the space has fewer combinations of values.
     n_jobs : int, default 1

@@ -19,8 +19,9 @@ from ..data.digits import lost_digits
 from ..data.reading import is_wide
 from ..layers import Layer
 from ..losses import Heads, LossFunction
-from ..metrics import Metric
-from .target_unit import Unit, check_columns, check_metric_in_unit, standardised
+from ..metrics import Metric, ProbabilityMetric
+from .metric_settings import OneMetric, name_of
+from .target_unit import Unit, check_columns, check_losses_as_metrics, standardised
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
@@ -112,15 +113,18 @@ def warn_of_lost_targets(
     warn(f"{lost}: {advice}")
 
 
-def check_weights(dataset: Dataset, loss: LossFunction, metric: Metric | Any) -> None:
-    """Refuse sample weights if the loss or metric is a user's and has no argument for them."""
+def check_weights(dataset: Dataset, loss: LossFunction, metrics: Sequence[OneMetric]) -> None:
+    """Refuse sample weights if the loss or a metric has no argument for them."""
     functions: list[tuple[str, Any]] = []
     if dataset.sample_weight is not None:
         functions += [(type(loss).__name__, loss.loss), (type(loss).__name__, loss.derivative)]
     elif not loss.makes_weights:
         return
-    if metric is not None and not isinstance(metric, (Metric, tuple)):
-        functions.append((getattr(metric, "__name__", "metric"), metric))
+    functions += [(name_of(each), each) for each in metrics if not isinstance(each, Metric)]
+    for each in metrics:
+        weighs = dataset.sample_weight is not None
+        if weighs and isinstance(each, Metric) and not each.takes_weights:
+            raise ValueError(f"samples have weights, which the metric {each.name!r} cannot take")
     for name, function in functions:
         try:
             signature(function).bind(None, None, None)
@@ -138,7 +142,7 @@ def check_size(dataset: Dataset, least: int) -> None:
         raise ValueError(f"the data set has {n} samples: expected at least {least} to train on")
 
 
-def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any) -> None:
+def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[OneMetric]) -> None:
     """Refuse a loss that does not fit the last layer's output, or a metric not fit for the loss."""
     last, accepts = layers[-1], loss.accepts
     if accepts is not None and last.output_kind is not None and last.output_kind not in accepts:
@@ -149,30 +153,53 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metric: Metric | Any)
             + (f". {loss.advice}" if loss.advice else "")
         )
     loss.check_outputs(last.output_shape()[0])
-    one_class = isinstance(metric, Metric) and metric.one_class_per_sample
-    if one_class and loss.targets in ("probabilities", "binary") and last.output_shape()[0] > 1:
+    for metric in metrics:
+        if isinstance(metric, Metric):
+            _check_metric(metric, loss, last)
+
+
+def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:
+    """Refuse a metric that does not fit the loss, or the number or the kind of outputs."""
+    n_outputs = last.output_shape()[0]
+    apart = loss.targets in ("probabilities", "binary") and n_outputs > 1
+    if metric.one_class_per_sample and apart:
         raise ValueError(
             f"metric {metric.name!r} expects one class for each sample, but {type(loss).__name__} "
-            f"takes {last.output_shape()[0]} outputs as that many yes-or-no answers: use "
-            "metric='binary_accuracy'"
+            f"takes {n_outputs} outputs as that many yes-or-no answers: use "
+            "metric='binary_accuracy', 'roc_auc' or 'average_precision'"
         )
-
-
-def check_classes(y: np.ndarray, metric: Metric | Any) -> None:
-    """Refuse a metric of classes for targets that are values."""
-    one_class = isinstance(metric, Metric) and metric.one_class_per_sample
-    if one_class and not np.all((y >= 0) & (y <= 1)):
+    metric.check_outputs(n_outputs)
+    needs = isinstance(metric, ProbabilityMetric) or getattr(metric, "needs_probabilities", False)
+    if not needs or getattr(metric, "output_kind", None) is not None:
+        return
+    if last.output_kind != ("probability" if n_outputs == 1 else "distribution"):
+        end = "SigmoidActivation" if n_outputs == 1 else "SoftmaxActivation"
         raise ValueError(
-            f"metric {metric.name!r} is for classes, but y goes from {y.min()} to {y.max()}: use "
-            "'r2', 'rmse' or 'mae' for values"
+            f"metric {metric.name!r} needs probabilities, but {type(loss).__name__} does not say "
+            f"what the outputs of {last.layer_name()} are: end the network with {end}, use a loss "
+            "such as BinaryCrossEntropy or SoftmaxCrossEntropy, or say it with the metric's "
+            "argument, e.g. LogLoss(output_kind='logits')"
         )
+
+
+def check_classes(y: np.ndarray, metrics: Sequence[OneMetric]) -> None:
+    """Refuse metrics of classes for targets that are values."""
+    for metric in metrics:
+        takes_classes = isinstance(metric, Metric) and (
+            metric.one_class_per_sample or metric.of_classes
+        )
+        if takes_classes and not np.all((y >= 0) & (y <= 1)):
+            raise ValueError(
+                f"metric {name_of(metric)!r} is for classes, but y goes from {y.min()} to "
+                f"{y.max()}: use 'r2', 'rmse' or 'mae' for values"
+            )
 
 
 def prepare_targets(
     y: Array,
     loss: LossFunction,
     n_outputs: int,
-    metric: Metric | Any = None,
+    metrics: Sequence[OneMetric] = (),
     unit: Unit | None = None,
 ) -> Array:
     """Return the targets in the form that the loss takes.
@@ -182,7 +209,7 @@ def prepare_targets(
     y : array of shape (n, ...)
     loss : LossFunction
     n_outputs : int
-    metric : Metric or function, optional
+    metrics : sequence of Metric or function, default ()
         Metrics of classes are refused for targets that are values.
     unit : tuple of 2 floats, optional
         With it, the targets are standardised, as the network's outputs are.
@@ -202,7 +229,7 @@ def prepare_targets(
     host, given, n_outputs = to_host(y), n_outputs, loss.n_targets(n_outputs)
     n, name = host.shape[0], type(loss).__name__
     check_columns(unit, n_outputs)
-    check_metric_in_unit(metric, unit)
+    check_losses_as_metrics(metrics, unit)
     column = host.ndim == 1 or host.shape[1:] == (1,)
     if loss.targets is None:  # a user's loss; (n,) would broadcast with (n, 1) to (n, n)
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
@@ -225,7 +252,7 @@ def prepare_targets(
         )
     _check_range(host, loss)
     if loss.targets in ("values", "counts", "positive"):
-        check_classes(host, metric)
+        check_classes(host, metrics)
     if unit is not None:
         return standardised(host, unit)
     return host.astype(np.float64) if host.dtype.kind in "biu" else host

@@ -1,11 +1,11 @@
 """The evaluation of a model in batches: its outputs, its loss and metrics."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,76 +14,100 @@ from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
 from ..common.overrides import has_methods_of, is_defined_here, replaced
 from ..layers import Layer
 from ..losses import LossFunction
-from ..metrics import Metric
 from ..model import Model
 from ..model.randomness import Randomness
-from .feeding.arrays import Arrays
+from .feeding.arrays import Arrays, Batch
 from .feeding.placing import Data
 from .memory import EVALUATION_ROWS
-from .sums import Sums, accumulator, loss_arguments, metric_arguments
+from .metric_settings import OneMetric
+from .sums import MetricSums, Sums, loss_arguments, metric_arguments
 from .target_unit import Unit, in_float64, in_own_unit
 
 _SEVERAL = 4 * EVALUATION_ROWS
 """The number of rows from which it pays to use several threads."""
 
 
+class Targets(NamedTuple):
+    """What outputs are compared with.
+
+    Attributes
+    ----------
+    y : array
+        The targets for metrics, not standardised, from :func:`in_float64`.
+    weight : array of shape (n,) or None
+        Sample weights, from :func:`in_float64`.
+    of_loss : tuple of two arrays or None
+        Targets and weights (or None) as training has them, if the loss is asked for.
+    """
+
+    y: Array
+    weight: Array | None
+    of_loss: tuple[Array, Array | None] | None = None
+
+
 def evaluate(
     model: Model,
     data: Data,
-    metric: Metric | Callable[..., Any] | None = None,
+    metrics: Sequence[OneMetric] = (),
     target_unit: Unit | None = None,
-) -> tuple[float, float | None, dict[str, float]]:
-    """Return a model's loss and metric on data, without training, and those of its heads.
+) -> dict[str, float]:
+    """Return a model's loss and metrics on data by name, without training.
 
     With a target unit, the loss is computed from the standardised targets. There are no threads
     here: a plan for training has memory for one batch at a time.
     """
-    sums = Sums(model.loss, metric, model.backend, target_unit)
+    sums = Sums(model.loss, metrics, model.backend, target_unit)
     with closing(data.batches(EVALUATION_ROWS)) as batches:  # closing ends a stream's thread
         for batch in batches:
             output = model.forward_propagation(batch.X, training=False)
             sums.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
-    return (*sums.read(), sums.read_parts())
+    return sums.read()
 
 
 def measure(
     model: Model,
     data: Data,
-    y: Array,
-    weight: Array | None,
-    metric: Metric | Callable[..., Any],
+    targets: Targets,
+    metrics: Sequence[OneMetric],
     target_unit: Unit | None = None,
     refuse: Callable[[], object] | None = None,
-) -> float:
-    """Return a metric of a model on data, in float64 and in the targets' own unit.
+) -> dict[str, float]:
+    """Return metrics of a model on data, in float64 and in the targets' own unit.
 
     Parameters
     ----------
     model : Model
     data : Data
         The features. Its targets and weights are not used.
-    y : array
-        The targets, not standardised, from :func:`in_float64`.
-    weight : array of shape (n,) or None
-        Sample weights, from :func:`in_float64`.
-    metric : Metric or function
+    targets : Targets
+    metrics : sequence of Metric or function
     target_unit : tuple of 2 floats, optional
         By which the model's outputs are standardised.
     refuse : callable, optional
         As for :func:`outputs`.
+
+    Returns
+    -------
+    dict of str to float
+        Also the loss, as validation computes it, if the targets are given for it.
     """
-    sums, start = accumulator(metric), 0
+    sums, start = MetricSums(metrics), 0
+    losses = Sums(model.loss, (), model.backend)
     for output in outputs(model, data, refuse):
         part = slice(start, start + output.shape[0])
         start = part.stop
-        # A loss in the metric's place takes the outputs, of which predictions may be a function.
-        of_outputs = isinstance(metric, LossFunction) and target_unit is None
+        if targets.of_loss is not None:
+            batch = Batch(None, *(None if a is None else a[part, ...] for a in targets.of_loss))
+            losses.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
+        # A loss in a metric's place takes the outputs, of which predictions may be a function.
+        of_outputs = any(isinstance(each, LossFunction) for each in metrics) and target_unit is None
         own = in_float64(output) if of_outputs else in_own_unit(output, target_unit, model.loss)
-        arguments = [y[part, ...], own]
-        if weight is not None:
-            arguments.append(weight[part])
-        sums.add(*metric_arguments(model.loss, metric, *arguments))
-    return sums.result()
+        arguments = [targets.y[part, ...], own]
+        if targets.weight is not None:
+            arguments.append(targets.weight[part])
+        if sums:
+            sums.add(*metric_arguments(model.loss, metrics, *arguments))
+    return ({} if targets.of_loss is None else losses.read()) | sums.results()
 
 
 def predict(model: Model, data: Data, refuse: Callable[[], object] | None = None) -> Array:

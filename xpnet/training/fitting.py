@@ -227,7 +227,7 @@ def prepare(
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
     model.check_layers()
-    check_fit(model.layers, model.loss, model.metric)
+    check_fit(model.layers, model.loss, model.metrics)
     batches = held_out = None
     own = Known(class_names=model.class_names) if model.is_fitted and not restart else None
     if isinstance(dataset, Passes) and model.optimizer.takes_all_samples:
@@ -241,13 +241,13 @@ def prepare(
         if split is not None:
             training, held_out = split(training)
             check_size(training, min_samples)
-        check_weights(training, model.loss, model.metric)
+        check_weights(training, model.loss, model.metrics)
         if model.optimizer.takes_all_samples:
             check_full_batch(model, len(training))
     if validation is not None:
         with blaming("validation"):
             held_out = check_data(model, validation, Known.of(training))
-            check_weights(held_out, model.loss, model.metric)
+            check_weights(held_out, model.loss, model.metrics)
     if warns_of_targets:
         warn_of_lost_targets(training, model.loss, model.backend.dtype, model.target_unit)
     backend = model.backend_for(training.X)
@@ -303,7 +303,7 @@ class BatchReader:
             if isinstance(item, list) and len(item) in (2, 3):
                 item = tuple(item)
             data = check_data(model, item, known)
-            check_weights(data, model.loss, model.metric)
+            check_weights(data, model.loss, model.metrics)
             y = objective.targets_of(data)
             weighed = (model.loss, y, data.sample_weight, objective.n_outputs, model.backend.dtype)
             check_total_weight("batch", *weighed, may_be_zero=True)

@@ -8,22 +8,19 @@ class History(dict[str, list[float]]):
 
     Attributes
     ----------
-    metric_name : str
-        The name of the metric in progress lines and plots.
-    metric_mode : {"max", "min"} or None
-        Whether large or small values of the metric are better; None where that is not known.
+    metrics : dict of str to {"max", "min"} or None
+        The metrics so far by name, in order, each with whether large or small values are better;
+        None where that is not known.
     incomplete : tuple of int
         The epochs, from 1, that Ctrl-C or SIGTERM cut short. Their rows are of the steps that were
         taken, and have no validation.
 
     Notes
     -----
-    Columns are ``epoch`` (from 1), ``loss``, ``metric``, ``penalty``, ``val_loss``, ``val_metric``,
-    ``learning_rate`` and ``seconds``, as far as there was a metric or validation data. Losses and
-    metrics of the training data are those seen while the epoch went on.
-
-    If training is continued with another metric, the values of the old one move to columns
-    with its name, such as ``metric_accuracy`` and ``val_metric_accuracy``.
+    Columns are ``epoch`` (from 1), ``loss``, one for each metric under its own name, ``penalty``,
+    ``val_loss``, ``val_`` and the name of each metric, ``learning_rate`` and ``seconds``, as far as
+    there were metrics, penalties or validation data. Losses and metrics of the training data are
+    those seen while the epoch went on.
 
     Examples
     --------
@@ -36,25 +33,17 @@ class History(dict[str, list[float]]):
     {'epoch': 2, 'loss': 0.25}
     """
 
-    metric_name: str = "metric"
-    metric_mode: str | None = None
     incomplete: tuple[int, ...] = ()
+
+    def __init__(self, *columns: Any, **more: Any) -> None:
+        super().__init__(*columns, **more)
+        self.metrics: dict[str, str | None] = {}
 
     def __missing__(self, name: str) -> list[float]:
         """Say what columns there are."""
         raise KeyError(f"{name!r} is no column of the history: it has {', '.join(self) or 'none'}")
 
-    def set_metric(self, name: str, mode: str | None) -> None:
-        """Set the metric of the next epochs; move values of the old one to its own columns."""
-        if name != self.metric_name:
-            for column in ("metric", "val_metric"):
-                if column in self:
-                    self[f"{column}_{self.metric_name}"] = self.pop(column)
-                if f"{column}_{name}" in self:
-                    self[column] = self.pop(f"{column}_{name}")
-        self.metric_name, self.metric_mode = name, mode
-
-    def append(self, **row: float | None) -> None:
+    def append(self, /, **row: float | None) -> None:
         """Add an epoch; a quantity that an epoch lacks is NaN there, so that columns stay even."""
         length = self.epochs
         for name, value in row.items():
@@ -75,17 +64,17 @@ class History(dict[str, list[float]]):
         return {name: column[-1] for name, column in self.items()}
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the losses, training and validation, and the metric where there is one.
+        """Draw the losses, training and validation, and the metrics.
 
-        A dotted line marks the epoch with the lowest validation loss. On the metric's axes, it
-        marks the epoch with the best validation metric, if :attr:`metric_mode` is known. These are
+        A dotted line marks the epoch with the lowest validation loss. On the axes of a metric, it
+        marks the epoch with the best validation metric, if :attr:`metrics` says which is. These are
         not necessarily the weights that the network has: early stopping keeps those of the best
         epoch by what it watched.
 
         Parameters
         ----------
         axes : sequence of matplotlib Axes, optional
-            One for the loss and, with a metric, one more; by default a new figure's.
+            One for the loss and one for each metric; by default a new figure's.
 
         Returns
         -------

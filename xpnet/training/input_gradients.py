@@ -92,8 +92,8 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
 
 def _targets(model: TrainableModel, data: Dataset) -> Array:
     """Return the targets in the form that the loss takes, after all checks of them."""
-    check_fit(model.layers, model.loss, None)
-    check_weights(data, model.loss, None)
+    check_fit(model.layers, model.loss, ())
+    check_weights(data, model.loss, ())
     objective = objective_of(model)
     y = objective.targets_of(data)
     given = (y, data.sample_weight, objective.n_outputs)

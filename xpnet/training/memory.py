@@ -8,8 +8,9 @@ from typing import Any, Self
 
 from ..backends import Backend
 from ..layers import Layer
-from ..metrics import Metric
+from ..metrics import CollectedMetric, Metric
 from ..optimizers import LBFGS, Optimizer
+from .metric_settings import alone, needs_all_samples
 
 AUTO_BATCH_SIZES = (512, 256, 128, 64)
 """The sizes that ``batch_size="auto"`` chooses from, largest first."""
@@ -40,7 +41,7 @@ class MemoryPlan:
         The features of a batch, the outputs of all layers, and the derivatives of these outputs.
     evaluation : int
         The outputs of two adjacent layers for a batch of validation samples, and the temporary
-        arrays of the loss. For a metric that is a function, all outputs and targets as well.
+        arrays of the loss. For metrics that need all samples at once, all outputs and targets too.
     scratch : int
         Temporary arrays of the formulas, and the losses of an epoch's steps.
     compiled : int
@@ -130,7 +131,9 @@ class NetworkSizes:
     least_samples : int
         The fewest samples at a time from which all layers learn.
     collects : bool
-        Whether the metric is a function, which needs all outputs and targets at once.
+        Whether a metric needs all outputs and targets at once, as functions do.
+    packs : bool
+        Whether one of these makes rows of float64 with targets and outputs.
     writes_out : bool
         Whether the library writes results into given arrays.
     solver_bytes : int, default 0
@@ -144,6 +147,7 @@ class NetworkSizes:
     clipped: bool
     least_samples: int
     collects: bool
+    packs: bool
     writes_out: bool
     solver_bytes: int = 0
 
@@ -152,7 +156,7 @@ class NetworkSizes:
         cls,
         layers: Sequence[Layer],
         optimizer: Optimizer,
-        metric: Metric | Any,
+        metrics: Sequence[Metric | Any],
         backend: Backend,
     ) -> Self:
         """Return the sizes of a network that is made of these parts."""
@@ -168,7 +172,8 @@ class NetworkSizes:
             states=len(optimizer.state_names),
             clipped=optimizer.clip_norm is not None or optimizer.clip_value is not None,
             least_samples=max(layer.least_samples for layer in layers),
-            collects=metric is not None and not isinstance(metric, (Metric, tuple)),
+            collects=any(map(needs_all_samples, metrics)),
+            packs=any(isinstance(alone(each), CollectedMetric) for each in metrics),
             writes_out=backend.writes_out,
             solver_bytes=solver_bytes,
         )
@@ -305,15 +310,17 @@ def _activation_bytes(network: NetworkSizes, data: DataSizes) -> int:
 
 
 def _evaluation_bytes(network: NetworkSizes, data: DataSizes, n_samples: int) -> int:
-    """Return the bytes for evaluating validation data, and for a metric that is a function."""
+    """Return the bytes for evaluating validation data, and for metrics of all samples at once."""
     item, (first, *others) = data.itemsize, network.widths
     taken = data.feature_bytes // item if data.wide else 0 if data.sparse else first
     widest = max(a + b for a, b in pairwise([taken, *others]))
     sample = item * (widest + _loss_width(network)) + _row_bytes(data)
     collected = 0
     if network.collects:  # joining all outputs and targets makes a second copy
+        width = network.widths[-1]
+        packed = 8 * (2 * width + 1) if network.packs else 0
         samples = max(n_samples, data.evaluated)
-        collected = 2 * samples * (item * network.widths[-1] + data.other_bytes)
+        collected = samples * (2 * (item * width + data.other_bytes) + packed)
     return sample * min(EVALUATION_ROWS, data.evaluated) + collected
 
 

@@ -1,32 +1,32 @@
-"""The loss and the metric, and the targets in the form that they take."""
+"""The loss and the metrics, and the targets in the form that they take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..backends import Array
 from ..data import Dataset
 from ..losses import LossFunction
-from ..metrics import Metric
 from .checks import prepare_targets
+from .metric_settings import OneMetric
 from .target_unit import Unit
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss and the metric that compare a network's outputs with targets.
+    """The loss and the metrics that compare a network's outputs with targets.
 
     Attributes
     ----------
     loss : LossFunction
     n_outputs : int
-    metric : Metric, function or None, default None
+    metrics : tuple of Metric or function, default ()
     target_unit : tuple of 2 floats or None, default None
         Mean and scale by which targets are standardised.
     """
 
     loss: LossFunction
     n_outputs: int
-    metric: Metric | Any = None
+    metrics: Sequence[OneMetric] = ()
     target_unit: Unit | None = None
 
     def targets_of(self, data: Dataset) -> Array:
@@ -39,4 +39,4 @@ class Objective:
         """
         if data.y is None:
             raise ValueError("the data set has no targets: give Dataset(X, y)")
-        return prepare_targets(data.y, self.loss, self.n_outputs, self.metric, self.target_unit)
+        return prepare_targets(data.y, self.loss, self.n_outputs, self.metrics, self.target_unit)

@@ -1,6 +1,6 @@
 """Prediction and scores: check the data, move them, and compute in batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,12 @@ from . import evaluation
 from .checks import check_fit, check_weights, prepare_targets
 from .classes import check_is_of_classes, classes_of
 from .feeding.arrays import DenseArrays
-from .feeding.placing import Data, place
+from .feeding.placing import Data, place, place_targets
 from .fitting import check_data, check_fitted
 from .known import Known
+from .metric_settings import OneMetric, make_metric, make_metrics, name_of, several
 from .purpose import intake_of
-from .settings import make_metric
-from .target_unit import check_metric_in_unit, in_float64, in_own_unit
+from .target_unit import check_losses_as_metrics, in_float64, in_own_unit
 from .trainable import TrainableModel
 from .trainer import is_being_trained
 from .weighing import check_total_weight
@@ -158,27 +158,65 @@ def _placed(
 def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     """Return a metric of a trained model; see :meth:`xpnet.NeuralNetwork.score`."""
     check_fitted(model, "score")
-    chosen = model.metric if metric is None else make_metric(metric, model.loss)
-    if isinstance(chosen, tuple):  # of several heads
-        chosen = chosen[0]
-    if chosen is None:
+    own = several(model.metric)
+    chosen = own[:1] if metric is None else (_named(model, metric),)
+    if not chosen:
         raise ValueError("the network has no metric: give score(X, y, metric='accuracy')")
-    check_fit(model.layers, model.loss, chosen)
-    check_metric_in_unit(chosen, model.target_unit)
+    (found,) = _measured(model, dataset, chosen).values()
+    return found
+
+
+def evaluate(model: TrainableModel, dataset: Any, metric: Any = None) -> dict[str, float]:
+    """Return loss and metrics of a trained model; see :meth:`xpnet.NeuralNetwork.evaluate`."""
+    check_fitted(model, "evaluate")
+    chosen = model.metrics
+    if isinstance(metric, Mapping):
+        chosen = several(make_metrics(metric, model.loss))
+    elif metric is not None:
+        given = metric if isinstance(metric, (list, tuple)) else [metric]
+        chosen = several(make_metrics([_named(model, each) for each in given], model.loss))
+    found = _measured(model, dataset, chosen, with_loss=True)
+    if model.parameters.penalties:
+        found["penalty"] = float(model.backend.scalar(model.parameters.penalties.cost()))
+        found["loss"] += found["penalty"]
+    return found
+
+
+def _named(model: TrainableModel, metric: Any) -> OneMetric:
+    """Return a metric as it is given, or the network's own one of that name."""
+    own = {name_of(each): each for each in model.metrics}
+    if isinstance(metric, str) and metric in own:
+        return own[metric]
+    return make_metric(metric, model.loss)
+
+
+def _measured(
+    model: TrainableModel, dataset: Any, metrics: Sequence[OneMetric], with_loss: bool = False
+) -> dict[str, float]:
+    """Return metrics of a trained model on data, and the loss if it is asked for."""
+    check_fit(model.layers, model.loss, metrics)
+    check_losses_as_metrics(metrics, model.target_unit)
     data = check_data(model, dataset, Known.of(model))
-    check_weights(data, model.loss, chosen)
+    check_weights(data, model.loss, metrics)
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
-    n_outputs = model.layers[-1].output_shape()[0]
-    y = prepare_targets(data.y, model.loss, n_outputs, chosen)
-    loss = chosen if isinstance(chosen, LossFunction) else model.loss
-    given = (loss, y, data.sample_weight, n_outputs, model.backend.dtype)
-    check_total_weight("data set", *given, for_metric=chosen is not loss)
+    n_outputs, unit = model.layers[-1].output_shape()[0], model.target_unit
+    y = prepare_targets(data.y, model.loss, n_outputs, metrics)
     backend, weight = model.backend_for(data.X), data.sample_weight
+    given = (y, weight, n_outputs, model.backend.dtype)
+    for metric in metrics:
+        loss = metric if isinstance(metric, LossFunction) else None
+        check_total_weight("data set", loss or model.loss, *given, for_metric=loss is None)
+    if with_loss:
+        check_total_weight("data set", model.loss, *given)
     placed, refuse = _placed(model, data.X, backend, None)
     with computing(), backend.active():
         move_model(model, backend)
+        of_loss = None
+        if with_loss:
+            own = y if unit is None else prepare_targets(data.y, model.loss, n_outputs, unit=unit)
+            of_loss = place_targets(own, weight, backend)
         y = in_float64(y, backend)
         weight = None if weight is None else in_float64(weight, backend)
-        unit = model.target_unit
-        return evaluation.measure(model, placed, y, weight, chosen, unit, refuse)
+        targets = evaluation.Targets(y, weight, of_loss)
+        return evaluation.measure(model, placed, targets, metrics, unit, refuse)

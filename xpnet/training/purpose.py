@@ -18,14 +18,14 @@ def intake_of(model: TrainableModel, backend: Backend) -> Intake:
 
 
 def objective_of(model: TrainableModel) -> Objective:
-    """Return the loss and the metric of a model."""
+    """Return the loss and the metrics of a model."""
     n_outputs = model.layers[-1].output_shape()[0]
-    return Objective(model.loss, n_outputs, model.metric, model.target_unit)
+    return Objective(model.loss, n_outputs, model.metrics, model.target_unit)
 
 
 def sizes_of(model: TrainableModel) -> NetworkSizes:
     """Return the sizes of a model for a memory plan."""
-    return NetworkSizes.of(model.layers, model.optimizer, model.metric, model.backend)
+    return NetworkSizes.of(model.layers, model.optimizer, model.metrics, model.backend)
 
 
 def request_of(model: TrainableModel) -> Request:

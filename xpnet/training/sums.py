@@ -1,8 +1,8 @@
-"""Loss and metric of many batches, summed on the device and read once."""
+"""Loss and metrics of many batches, summed on the device and read once."""
 
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,25 +12,26 @@ from ..backends._errors import shown
 from ..losses import LossFunction
 from ..metrics import Metric
 from .feeding.arrays import Batch
+from .metric_settings import OneMetric, name_of, needs_all_samples
 from .target_unit import Unit, in_float64, in_own_unit
 
 
 class Sums:
-    """Loss and metric of the batches so far, kept on the device until they are read.
+    """Loss and metrics of the batches so far, kept on the device until they are read.
 
     Parameters
     ----------
     loss : LossFunction
-    metric : Metric, function or None
+    metrics : sequence of Metric or function
     backend : Backend
     target_unit : tuple of 2 floats, optional
-        By which the targets are standardised; the metric is computed in their own unit.
+        By which the targets are standardised; metrics are computed in their own unit.
     """
 
     def __init__(
         self,
         loss: LossFunction,
-        metric: Metric | Callable[..., Any] | None,
+        metrics: Sequence[OneMetric],
         backend: Backend,
         target_unit: Unit | None = None,
     ) -> None:
@@ -42,10 +43,7 @@ class Sums:
         self._steps = array("q")
         self._penalties: list[Array] = []
         self._earlier = np.zeros((2, 0))
-        heads = metric if isinstance(metric, tuple) else ()
-        self._parts = [accumulator(each) for each in (*loss.metrics(), *heads)]
-        one = metric is not None and not heads
-        self.metric = accumulator(metric, target_unit) if one else None  # type: ignore[arg-type]
+        self.metrics = MetricSums(metrics, target_unit)
 
     def add(self, batch: Batch, output: Array, loss: Array, step: int = 0) -> Array:
         """Add a step's batch, or a piece of it; return its total weight."""
@@ -76,16 +74,10 @@ class Sums:
         self._penalties.append(penalty)
 
     def add_outputs(self, *arguments: Array) -> None:
-        """Add targets, outputs and weights for the metric only."""
-        for part in self._parts:
-            part.add(*arguments)
-        if self.metric is not None:
-            self.metric.add(*metric_arguments(self._loss_function, self.metric.metric, *arguments))
-
-    def set_statistics(self, statistics: Array) -> None:
-        """Replace the metric's statistics by those of all batches so far in this part."""
-        if isinstance(self.metric, _SummedMetric):
-            self.metric.set(statistics)
+        """Add targets, outputs and weights for the metrics only."""
+        if self.metrics:
+            given = metric_arguments(self._loss_function, self.metrics.metrics, *arguments)
+            self.metrics.add(*given)
 
     def begin_part(self) -> None:
         """Begin another part of the epoch, whose steps know nothing of the batches so far.
@@ -95,9 +87,7 @@ class Sums:
         """
         self._earlier = np.stack([self._all_losses(), self._all_weights()])
         self._losses, self._weights = self._losses[:0], self._weights[:0]
-        for each in (self.metric, *self._parts):
-            if isinstance(each, _SummedMetric):
-                each.begin_part()
+        self.metrics.begin_part()
 
     def _all_losses(self) -> np.ndarray:
         return np.concatenate([self._earlier[0], _numbers(self._losses, self._backend)])
@@ -123,25 +113,14 @@ class Sums:
         """
         return int(np.count_nonzero(_numbers(self._weights, self._backend)))
 
-    def read(self) -> tuple[float, float | None]:
-        """Return the loss and the metric, NaN if no sample counted; wait for the device.
-
-        The second is None for a network without a metric.
-        """
+    def read(self) -> dict[str, float]:
+        """Return loss and metrics by name, NaN if no sample counted; wait for the device."""
         losses, weights = self._all_losses(), self._all_weights()
         counted, total = weights != 0.0, self.total_weight
         if not total:
-            return math.nan, None if self.metric is None else math.nan
+            return dict.fromkeys(["loss", *self.metrics.names], math.nan)
         loss = float(np.sum(losses[counted] * weights[counted])) / total
-        return loss, None if self.metric is None else self.metric.result()
-
-    def read_parts(self) -> dict[str, float]:
-        """Return loss and metrics of each head by name, NaN if no sample counted."""
-        counts = self.total_weight if self._parts else 0.0
-        return {
-            str(part.metric.name): part.result() if counts else math.nan  # type: ignore[union-attr]
-            for part in self._parts
-        }
+        return {"loss": loss, **self.metrics.results()}
 
     def read_penalty(self) -> float:
         """Return the mean shared penalty per sample; wait for the device."""
@@ -174,74 +153,114 @@ def _numbers(values: Any, backend: Backend) -> np.ndarray:
     return np.asarray(values, dtype=np.float64).reshape(-1)
 
 
-class _SummedMetric:
-    """A metric that keeps the statistics of the batches so far."""
+class MetricSums:
+    """Several metrics of the batches so far.
 
-    def __init__(self, metric: Metric, unit: Unit | None) -> None:
-        self.metric, self._unit = metric, unit
-        self.statistics: Array = None
-        self._earlier: Array = None
-
-    def begin_part(self) -> None:
-        self._earlier = self.statistics
-
-    def set(self, statistics: Array) -> None:
-        if self._earlier is not None:
-            statistics = self.metric.merge(self._earlier, statistics)
-        self.statistics = statistics
-
-    def add(self, *arguments: Array) -> None:
-        new = self.metric.statistics(*_in_unit(self._unit, *arguments))
-        if self.statistics is None:
-            # A copy, since it may be the output itself, which the next step overwrites.
-            self.statistics = array_namespace(new).asarray(new, copy=True)
-        else:
-            self.statistics = self.metric.merge(self.statistics, new)
-
-    def result(self) -> float:
-        return _number(self.metric.result(self.statistics))
-
-
-class _CollectedMetric:
-    """A user's function, which needs all targets and outputs at once."""
-
-    def __init__(self, metric: Callable[..., Any], unit: Unit | None) -> None:
-        self.metric, self._unit = metric, unit
-        self.seen: list[tuple[Array, ...]] = []
-
-    def add(self, *arguments: Array) -> None:
-        # Copies, since the next step may overwrite the output.
-        self.seen.append(tuple(array_namespace(a).asarray(a, copy=True) for a in arguments))
-
-    def result(self) -> float:
-        xp = array_namespace(self.seen[0][1])
-        arguments = (xp.concat(column, axis=0) for column in zip(*self.seen, strict=True))
-        answer = self.metric(*_in_unit(self._unit, *arguments))
-        try:
-            return _number(answer)
-        except (TypeError, ValueError, RuntimeError) as error:  # depends on the array's library
-            name = getattr(self.metric, "__name__", shown(self.metric))
-            raise TypeError(
-                f"the metric {name} returned {shown(answer)}: expected a number for all samples, "
-                "e.g. their mean"
-            ) from error
-
-
-def accumulator(
-    metric: Metric | Callable[..., Any], unit: Unit | None = None
-) -> _SummedMetric | _CollectedMetric:
-    """Return an object that computes a metric of many batches.
+    Statistics are summed on the device. The outputs of all batches are kept once, if there are
+    metrics that need all samples.
 
     Parameters
     ----------
-    metric : Metric or function
+    metrics : sequence of Metric or function
     unit : tuple of float, optional
-        The mean and the scale by which the targets were standardised, if they were. The metric is
+        The mean and the scale by which the targets were standardised, if they were. The metrics are
         computed in the targets' own unit.
+
+    Attributes
+    ----------
+    names : list of str
+        The names of the metrics.
     """
+
+    def __init__(self, metrics: Sequence[OneMetric], unit: Unit | None = None) -> None:
+        self.names = list(map(name_of, metrics))
+        self.metrics, self._unit = list(metrics), unit
+        self._summed = [_Statistics(m) for m in metrics if not needs_all_samples(m)]
+        self._collects = len(self._summed) < len(metrics)
+        self._seen: list[tuple[Array, ...]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.metrics)
+
+    def begin_part(self) -> None:
+        """Begin another part of the epoch; see :meth:`Sums.begin_part`."""
+        for each in self._summed:
+            each.begin_part()
+
+    def set(self, statistics: Array) -> None:
+        """Replace the only metric's statistics by those of all batches so far in this part."""
+        self._summed[0].set(statistics)
+
+    def add(self, *arguments: Array) -> None:
+        """Add the targets, outputs and weights of a batch."""
+        if self._summed:
+            in_unit = _in_unit(self._unit, *arguments)
+            for each in self._summed:
+                each.add(*in_unit)
+        if self._collects:  # copies, since the next step may overwrite the output
+            copies = (array_namespace(a).asarray(a, copy=True) for a in arguments)
+            self._seen.append(tuple(copies))
+
+    def results(self) -> dict[str, float]:
+        """Return the metrics by name; wait for the device."""
+        summed, together = iter(self._summed), None
+        found = {}
+        for name, metric in zip(self.names, self.metrics, strict=True):
+            if not needs_all_samples(metric):
+                found[name] = next(summed).result()
+                continue
+            together = self._joined() if together is None else together
+            found[name] = _of_all(metric, together)
+        return found
+
+    def _joined(self) -> tuple[Array, ...]:
+        """Return the targets, outputs and weights of all samples, in their own unit."""
+        xp = array_namespace(self._seen[0][1])
+        arguments = (xp.concat(column, axis=0) for column in zip(*self._seen, strict=True))
+        return _in_unit(self._unit, *arguments)
+
+
+class _Statistics:
+    """The statistics of a metric."""
+
+    def __init__(self, metric: Any) -> None:
+        self._metric: Metric = metric
+        self._sums: Array = None
+        self._earlier: Array = None
+
+    def begin_part(self) -> None:
+        self._earlier = self._sums
+
+    def set(self, statistics: Array) -> None:
+        if self._earlier is not None:
+            statistics = self._metric.merge(self._earlier, statistics)
+        self._sums = statistics
+
+    def add(self, *arguments: Array) -> None:
+        new = self._metric.statistics(*arguments)
+        if self._sums is None:
+            # A copy, since it may be the output itself, which the next step overwrites.
+            self._sums = array_namespace(new).asarray(new, copy=True)
+        else:
+            self._sums = self._metric.merge(self._sums, new)
+
+    def result(self) -> float:
+        return _number(self._metric.result(self._sums))
+
+
+def _of_all(metric: OneMetric, arguments: tuple[Array, ...]) -> float:
+    """Return a metric of all samples: a user's function, or one of ours, in float64."""
     if isinstance(metric, Metric):
-        return _SummedMetric(metric, unit)
-    return _CollectedMetric(metric, unit)
+        wide = map(in_float64, arguments)
+        return _number(metric.result(metric.statistics(*wide)))
+    answer = metric(*arguments)
+    try:
+        return _number(answer)
+    except (TypeError, ValueError, RuntimeError) as error:  # depends on the array's library
+        raise TypeError(
+            f"the metric {name_of(metric)} returned {shown(answer)}: expected a number for all "
+            "samples, e.g. their mean"
+        ) from error
 
 
 def _in_unit(unit: Unit | None, *arguments: Array) -> tuple[Array, ...]:
@@ -267,13 +286,15 @@ def loss_arguments(batch: Batch, output: Array) -> tuple[Array, ...]:
     return batch.y, output, batch.sample_weight
 
 
-def metric_arguments(loss: LossFunction, metric: Any, *arguments: Array) -> tuple[Array, ...]:
-    """Return the arguments for a metric, with weight 0 for samples that the loss ignores.
+def metric_arguments(
+    loss: LossFunction, metrics: Sequence[OneMetric], *arguments: Array
+) -> tuple[Array, ...]:
+    """Return the arguments for metrics, with weight 0 for samples that the loss ignores.
 
-    A loss in the metric's place takes all outputs; a metric takes those that it can compare.
+    Losses in the place of metrics take all outputs; metrics take those that they can compare.
     """
     weight = loss.metric_weight(*arguments)
     y, output = arguments[:2]
-    if not isinstance(metric, LossFunction):
+    if not any(isinstance(each, LossFunction) for each in metrics):
         output = loss.compared_outputs(output)
     return (y, output) if weight is None else (y, output, weight)

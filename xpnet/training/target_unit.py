@@ -78,9 +78,18 @@ def check_columns(unit: Unit | None, n_targets: int) -> None:
         )
 
 
-def check_metric_in_unit(metric: Any, unit: Unit | None) -> None:
-    """Refuse a loss in a metric's place that cannot be computed from what ``predict`` returns."""
-    if unit is not None and isinstance(metric, LossFunction) and not metric.predicts_outputs:
+def check_losses_as_metrics(metrics: Sequence[Any], unit: Unit | None) -> None:
+    """Refuse losses in the place of metrics that cannot be computed with the others."""
+    losses = [each for each in metrics if isinstance(each, LossFunction)]
+    metric = next((each for each in losses if not each.predicts_outputs), None)
+    if metric is None:
+        return
+    if len(losses) < len(metrics):
+        raise ValueError(
+            f"{type(metric).__name__} as a metric is computed from the outputs, and other metrics "
+            "from the predictions, which are something else here: ask for them one by one"
+        )
+    if unit is not None:
         raise ValueError(
             f"{type(metric).__name__} as a metric does not go with target_unit: it is computed "
             "from the outputs, which are in another unit than the targets. The history's loss has "

@@ -6,14 +6,14 @@ from ..backends import Backend, backend_of, is_array
 from ..common.overrides import remember
 from ..data.categories import Categories
 from ..layers import Layer
-from ..metrics import Metric
 from ..model import Model
 from ..model.randomness import Orders
 from ..model.settings import Check
 from . import memory
 from .history import History
 from .memory import MemoryPlan
-from .settings import CHECKS, MetricFunction, metric_for, warn_of_same_name
+from .metric_settings import OneMetric, metrics_for, several, warn_of_same_name
+from .settings import CHECKS
 from .target_unit import Unit
 
 
@@ -39,7 +39,7 @@ class TrainableModel(Model):
 
     epochs: int
     batch_size: int | str
-    metric: Metric | MetricFunction | None
+    metric: OneMetric | tuple[OneMetric, ...] | None
     shuffle: bool
     verbose: bool
     progress: bool
@@ -66,10 +66,10 @@ class TrainableModel(Model):
         """Set an attribute to a checked value, and update the attributes that depend on it."""
         held = vars(self)
         if name == "loss" and "metric" in held:
-            super()._set("metric", metric_for(self.metric, self.loss, value))
+            super()._set("metric", metrics_for(self.metric, self.loss, value))
         if name == "target_unit" and held.get(name, value) != value:
             self._is_fitted = False  # its outputs are in the old unit
-        if name == "metric" and "metric" in held.get("history", ()):
+        if name == "metric" and held.get("history"):
             warn_of_same_name(self.metric, value)
         super()._set(name, value)
         if name in ("randomness", "shuffle") and {"randomness", "shuffle"} <= held.keys():
@@ -102,15 +102,17 @@ class TrainableModel(Model):
         return part
 
     @property
+    def metrics(self) -> tuple[OneMetric, ...]:
+        """The loss of each head, if there are heads, and the network's metrics; may be empty.
+
+        ``metric`` is what was given.
+        """
+        return (*self.loss.metrics(), *several(self.metric))
+
+    @property
     def is_fitted(self) -> bool:
         """Whether the parameters have been trained with the present layers and target unit."""
         return self._is_fitted
-
-    @property
-    def head_metrics(self) -> tuple[Metric, ...]:
-        """The losses and the metrics of single heads, which are columns of the history."""
-        given: Any = self.metric
-        return (*self.loss.metrics(), *(given if isinstance(given, tuple) else ()))
 
     def mark_fitted(self) -> None:
         """Record that an epoch of training is complete, which prediction requires."""

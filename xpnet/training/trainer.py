@@ -32,10 +32,10 @@ from .feeding.training_data import TrainingData
 from .history import History
 from .interruption import Interruption
 from .memory import MemoryPlanError, fewer_rows
+from .metric_settings import name_of
 from .purpose import sizes_of
 from .recording import Recording
 from .run import Run
-from .settings import name_of
 from .steps.base import Steps
 from .steps.choice import make_steps
 from .sums import Sums
@@ -68,10 +68,12 @@ class Trainer:
     ) -> None:
         self.network, self._placed, self._layers = network, placed, list(network.layers)
         self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
+        self._metrics = list(map(name_of, network.metrics))
         self._run = Run(network.history.epochs, {}) if run is None else run
         self._recording, self._is_cut = Recording(network, self._run, callbacks), False
         self.training, self.validation = placed.training, placed.validation
         self.interruption, self._entered = Interruption(), ExitStack()
+        self._columns: list[str] = []
         self._make_steps()
 
     def _make_steps(self) -> None:
@@ -93,7 +95,7 @@ class Trainer:
         n_steps = self._placed.n_steps
         self._last = end - 1
         net.stop_training = False
-        net.history.set_metric(name_of(net.metric), direction_of(net.metric))
+        net.history.metrics |= {name_of(each): direction_of(each) for each in net.metrics}
         with (
             net.backend.active(),
             _progress_bar(n_steps and (end - done) * n_steps) if net.progress else _NoBar() as bar,
@@ -102,8 +104,8 @@ class Trainer:
             self._entered,
         ):
             self._entered.enter_context(self.steps)  # left before on_train_end is called
-            columns = _columns(net, self.validation is not None)
-            self._recording.begin(columns, ends, _execution(net, self.steps, self.training))
+            self._columns = _columns(net, self.validation is not None)
+            self._recording.begin(self._columns, ends, _execution(net, self.steps, self.training))
             for epoch in range(done, done if run.has_ended else end):  # (10) for all epochs
                 try:
                     self._run_epoch_in_memory(epoch, bar)
@@ -118,7 +120,7 @@ class Trainer:
                 for callback in self._callbacks:
                     callback.on_epoch_end(net, net.history.last)
                 if net.verbose:  # (9) print
-                    print(_line(net.history, end))
+                    print(_line(net.history, self._columns, end))
                 self._recording.note_epoch(self.interruption.asked or epoch == self._last)
                 if self.interruption.asked:
                     raise self.interruption.error(f"training ended after epoch {epoch + 1}")
@@ -154,13 +156,13 @@ class Trainer:
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
-        _check_unchanged(net, self._layers)
+        _check_unchanged(net, self._layers, self._metrics)
         before = net.snapshot()
         try:
             _begin_epoch(net, epoch)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
-            _check_unchanged(net, self._layers)
+            _check_unchanged(net, self._layers, self._metrics)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
                 row |= self._validate(epoch, row.get("penalty", 0.0))
@@ -182,25 +184,22 @@ class Trainer:
             net.history.incomplete += (epoch + 1,)
         net.mark_fitted()
         if net.progress:
-            bar.set_postfix(_shown(net.history), refresh=False)
+            bar.set_postfix(_shown(net.history, self._columns), refresh=False)
 
     def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
-        """Return loss and metric of the validation data, or NaN if this epoch skips them."""
+        """Return loss and metrics of the validation data, or NaN if this epoch skips them."""
         due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
         if self._is_cut or not due:
-            metric = None if _metric_of(self.network) is None else math.nan
-            heads = {f"val_{each.name}": math.nan for each in self.network.head_metrics}
-            return {"val_loss": math.nan, **heads, "val_metric": metric}
+            return dict.fromkeys(["val_loss", *(f"val_{name}" for name in self._metrics)], math.nan)
         net = self.network
-        held_out = cast(Data, self.validation)
-        loss, metric, heads = evaluate(net, held_out, net.metric, net.target_unit)
-        own = {f"val_{name}": value for name, value in heads.items()}
-        return {"val_loss": loss + penalty, **own, "val_metric": metric}
+        found = evaluate(net, cast(Data, self.validation), net.metrics, net.target_unit)
+        found["loss"] += penalty
+        return {f"val_{name}": value for name, value in found.items()}
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
-        """Train on every batch once; return the epoch's loss and metric."""
+        """Train on every batch once; return the epoch's loss and metrics."""
         net = self.network
-        sums = Sums(net.loss, net.metric, net.backend, net.target_unit)
+        sums = Sums(net.loss, net.metrics, net.backend, net.target_unit)
         if self._callbacks:  # which may have replaced a part
             net.check_layers()
             net.parameters.renew_penalties(net.regularizer)
@@ -281,9 +280,8 @@ def _check_finite(network: TrainableModel, sums: Sums) -> None:
 
 
 def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[str, Any]:
-    """Return an epoch's loss and metric; ``is_cut`` is whether it was cut short."""
-    loss, metric = sums.read()  # (6) loss, (7) metric
-    row: dict[str, Any] = {"loss": loss, **sums.read_parts(), "metric": metric}
+    """Return an epoch's loss and metrics; ``is_cut`` is whether it was cut short."""
+    row: dict[str, Any] = sums.read()  # (6) loss, (7) metrics
     counted = sums.total_weight != 0  # it may be 0 if the epoch was cut short
     if not counted and not is_cut:
         raise ValueError(
@@ -292,7 +290,7 @@ def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[
     if network.parameters.penalties:
         cost = network.backend.scalar(network.parameters.penalties.cost())
         penalty = sums.read_penalty() + cost
-        row |= {"penalty": penalty, "loss": loss + penalty}
+        row |= {"penalty": penalty, "loss": row["loss"] + penalty}
     # A penalty, or the sum over the epoch, may overflow though each batch's loss is finite.
     if counted and not math.isfinite(row["loss"]):
         raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
@@ -326,35 +324,21 @@ def _diverged(
 
 def _columns(network: TrainableModel, validates: bool) -> list[str]:
     """Return the names of the history's columns."""
-    has_metric = _metric_of(network) is not None
-    heads = [each.name for each in network.head_metrics]
-    present = {
-        "epoch": True,
-        "loss": True,
-        **dict.fromkeys(heads, True),
-        "metric": has_metric,
-        "penalty": bool(network.parameters.penalties),
-        "val_loss": validates,
-        **dict.fromkeys([f"val_{name}" for name in heads], validates),
-        "val_metric": validates and has_metric,
-        "learning_rate": True,
-        "seconds": True,
-    }
-    return [name for name, is_present in present.items() if is_present]
+    measured = ["loss", *map(name_of, network.metrics)]
+    penalty = ["penalty"] if network.parameters.penalties else []
+    validated = [f"val_{name}" for name in measured] if validates else []
+    return ["epoch", *measured, *penalty, *validated, "learning_rate", "seconds"]
 
 
-def _metric_of(network: TrainableModel) -> Any:
-    """Return the metric of all outputs, or None."""
-    return None if isinstance(network.metric, tuple) else network.metric
-
-
-def _check_unchanged(network: TrainableModel, layers: Sequence[Layer]) -> None:
-    """Refuse layers that a callback has added or removed, and another metric."""
+def _check_unchanged(
+    network: TrainableModel, layers: Sequence[Layer], metrics: Sequence[str]
+) -> None:
+    """Refuse layers that a callback has added or removed, and metrics of other names."""
     change, now = "", network.layers
     if len(now) != len(layers) or not all(map(operator.is_, now, layers)):
         change = "added or removed layers"
-    elif name_of(network.metric) != network.history.metric_name:
-        change = f"replaced the metric {network.history.metric_name!r}"
+    elif (found := list(map(name_of, network.metrics))) != metrics:
+        change = f"replaced the metrics {metrics} by {found}"
     if change:
         raise ValueError(
             f"a callback has {change}: end training with network.stop_training = True, change the "
@@ -423,23 +407,16 @@ class _NoBar(AbstractContextManager[Any]):
         return
 
 
-def _shown_name(column: str, history: History) -> str:
-    """Return the metric's own name for its columns, unless another column has that name."""
-    name = column.replace("metric", history.metric_name)
-    return column if name in history else name
-
-
-def _shown(history: History) -> dict[str, str]:
-    """Return the last epoch's losses and metrics as text, under the metric's own name."""
+def _shown(history: History, columns: Sequence[str]) -> dict[str, str]:
+    """Return the last epoch's losses and metrics as text, those of this training alone."""
     hidden = ("epoch", "learning_rate", "seconds")
-    others = ("metric_", "val_metric_")  # of metrics that were replaced
     return {
-        _shown_name(name, history): f"{value:.4f}"
+        name: f"{value:.4f}"
         for name, value in history.last.items()
-        if name not in hidden and not name.startswith(others)
+        if name in columns and name not in hidden
     }
 
 
-def _line(history: History, epochs: int) -> str:
-    numbers = " - ".join(f"{name}: {value}" for name, value in _shown(history).items())
+def _line(history: History, columns: Sequence[str], epochs: int) -> str:
+    numbers = " - ".join(f"{name}: {value}" for name, value in _shown(history, columns).items())
     return f"Epoch {history.epochs}/{epochs} - {numbers} - {history['seconds'][-1]:.2f} s"

@@ -46,9 +46,7 @@ def place(
         A feature, target or weight is too large for the network's type.
     """
     features, weight, backend = dataset.features, dataset.sample_weight, intake.backend
-    y = None if y is None else _move(y, backend)
-    if weight is not None:
-        weight = backend.asarray(_move(weight, backend), backend.dtype)
+    y, weight = place_targets(y, weight, backend)
     narrowed = intake.narrowing(features)
     if isinstance(features, SparseRows):
         return _place_sparse(features, y, weight, intake, narrowed)
@@ -61,6 +59,16 @@ def place(
     if isinstance(features, StoredRows):
         return Stream(features, y, weight, backend, memory.EVALUATION_ROWS, narrowed=narrowed)
     return _place_dense(features, y, weight, backend, narrowed)
+
+
+def place_targets(
+    y: Array | None, weight: Array | None, backend: Backend
+) -> tuple[Array | None, Array | None]:
+    """Move targets and weights to a device, as :func:`place` does."""
+    y = None if y is None else _move(y, backend)
+    if weight is not None:
+        weight = backend.asarray(_move(weight, backend), backend.dtype)
+    return y, weight
 
 
 def _place_sparse(

@@ -47,7 +47,7 @@ class Steps(AbstractContextManager["Steps"], ABC):
         order : int array of shape (n,)
             The order of the samples.
         sums : Sums
-            Receives losses and metric.
+            Receives losses and metrics.
         step : int
             The number of steps of this epoch that were taken before.
 
@@ -140,7 +140,7 @@ class PreparedSteps(Steps):
             for name, value in vars(model.loss).items()
             if name not in ("factor", "most")
         }
-        return [model.optimizer, model.loss, settings, model.metric, units]
+        return [model.optimizer, model.loss, settings, *model.metrics, units]
 
     def are_current(self) -> bool:
         """Whether the network still has the parts and methods from which the steps were made."""

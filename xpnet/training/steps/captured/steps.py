@@ -91,8 +91,8 @@ class CapturedSteps(PreparedSteps):
     def _add_outputs(self, arrays: Arrays, order: np.ndarray, sums: Sums, first: int) -> None:
         """Add outputs, or the number of correct predictions, to the metric."""
         training = self._training
-        if training.counts_hits and sums.metric is not None:
-            sums.set_statistics(training.hits())
+        if training.counts_hits:
+            sums.metrics.set(training.hits())
             return
         if training.outputs is None:
             return
@@ -131,7 +131,7 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
     units = translate(model, sample.X, sample.y, plan.batch_size)
     hits = _counts_hits(model, sample.y)
     kept = 0
-    if model.metric is not None and not hits:
+    if model.metrics and not hits:
         n_outputs = model.layers[-1].output_shape()[0]
         kept = -(-placed.samples_kept // plan.batch_size) * plan.batch_size
         if kept * n_outputs * sample.backend.zeros((0,)).itemsize > _KEPT_BYTES:
@@ -159,10 +159,10 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
 
 
 def _counts_hits(model: TrainableModel, y: Any) -> bool:
-    """Whether the kernel of the loss can count correct predictions for the metric."""
+    """Whether the only metric is the accuracy, whose hits the kernel of the loss can count."""
     several = model.layers[-1].output_shape()[0] > 1
     return (
-        type(model.metric) is Accuracy
+        [*map(type, model.metrics)] == [Accuracy]
         and type(model.loss) is SoftmaxCrossEntropy
         and several
         and y.ndim == 1

@@ -104,7 +104,7 @@ _KEPT_BYTES = 1 << 20
 
 def _kept_rows(model: TrainableModel, plan: memory.MemoryPlan) -> int:
     """Return for how many samples to keep the outputs."""
-    if model.metric is None:
+    if not model.metrics:
         return 0
     row = model.layers[-1].output_shape()[0] * np.dtype(model.backend.dtype).itemsize
     least = _steps_of_evaluation(plan) * plan.batch_size

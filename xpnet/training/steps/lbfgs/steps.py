@@ -57,7 +57,7 @@ class LBFGSSteps(FormulaSteps):
     def _parts(self) -> list[Any]:
         model = self._model
         penalties = [each for term in model.parameters.penalties for each in term]
-        return [model.optimizer, model.loss, model.metric, *penalties]
+        return [model.optimizer, model.loss, *model.metrics, *penalties]
 
     def are_current(self) -> bool:
         """Whether the network's parts are those with which the solver has begun."""
@@ -144,7 +144,7 @@ class _AllSamples(FlatObjective):
     at : array or None
         The point of the last call.
     sums : Sums
-        Losses and metric at that point.
+        Losses and metrics at that point.
     """
 
     def __init__(self, steps: LBFGSSteps, arrays: Arrays) -> None:
@@ -163,7 +163,7 @@ class _AllSamples(FlatObjective):
 
     def _evaluate(self) -> tuple[Array, Array]:
         model = self._steps.model
-        self.sums = Sums(model.loss, model.metric, model.backend, model.target_unit)
+        self.sums = Sums(model.loss, model.metrics, model.backend, model.target_unit)
         return self._steps.pass_over(self._arrays, self.sums)
 
 

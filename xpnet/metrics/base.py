@@ -1,0 +1,155 @@
+"""The base classes: metrics that sum statistics, and those that need all samples at once."""
+
+import copy
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+from ..backends import Array, array_namespace
+from ..common.checks import check_text
+from ..common.readable import Readable
+from .batch import check_classes, check_shapes, class_rows, values, weights
+
+
+class Metric(Readable, ABC):
+    """Base of all metrics.
+
+    Attributes
+    ----------
+    name : str
+        The name of the metric in progress lines, and of its column in the history.
+    one_class_per_sample : bool
+        Whether each sample belongs to exactly one class.
+    of_classes : bool
+        Whether targets are classes, or answers yes (1) and no (0).
+    greater_is_better : bool or None, default None
+        Whether a larger value means a better network. With None, searches and callbacks need
+        ``mode="max"`` or ``mode="min"``.
+    takes_weights : bool, default True
+        Whether samples may have different weights.
+
+    Notes
+    -----
+    Attributes called ``threshold``, ``output_kind`` and ``targets`` that are None get the loss's
+    ``decision_threshold``, ``output_kind`` and ``targets`` when a network takes the metric.
+
+    Examples
+    --------
+    >>> from xpnet import Metric, array_namespace
+    >>> import numpy as np
+    >>> class Bias(Metric):
+    ...     name = "bias"
+    ...
+    ...     def statistics(self, y_true, y_pred, sample_weight=None):
+    ...         xp = array_namespace(y_pred)
+    ...         return xp.stack([xp.sum(y_pred - y_true), xp.sum(xp.ones_like(y_pred))])
+    ...
+    ...     def result(self, statistics):
+    ...         return statistics[0] / statistics[1]
+    >>> float(Bias()(np.array([[1.0], [2.0]]), np.array([[2.0], [2.5]])))
+    0.75
+    """
+
+    name: str
+    one_class_per_sample: ClassVar[bool] = False
+    of_classes: ClassVar[bool] = False
+    greater_is_better: ClassVar[bool | None] = None
+    takes_weights: bool = True
+
+    @abstractmethod
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the statistics of a batch, from which :meth:`result` computes the metric.
+
+        Parameters
+        ----------
+        y_true : array of shape (n,) or (n, n_outputs)
+            Values, class indices or one-hot rows.
+        y_pred : array of shape (n, n_outputs)
+            A network's output.
+        sample_weight : array of shape (n,), optional
+        """
+
+    @abstractmethod
+    def result(self, statistics: Array) -> Array:
+        """Return the metric, a 0-d array, from the statistics of all batches."""
+
+    def merge(self, a: Array, b: Array) -> Array:
+        """Return the combined statistics of two batches; by default their sum."""
+        return a + b
+
+    def check_outputs(self, n_outputs: int) -> None:
+        """Refuse a number of outputs that the metric cannot take; called before training."""
+        return
+
+    def named(self, name: str) -> Self:
+        """Return a copy with another name, so that a network can have two metrics of a class.
+
+        Parameters
+        ----------
+        name : str
+
+        Examples
+        --------
+        >>> from xpnet.metrics import F1
+        >>> [F1("macro").name, F1("weighted").named("weighted_f1").name]
+        ['f1', 'weighted_f1']
+        """
+        renamed = copy.copy(self)
+        renamed.name = check_text("name", name)
+        return renamed
+
+    def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the metric of one batch.
+
+        Raises
+        ------
+        TypeError
+            An argument is not an array, the outputs are not floating-point numbers, or the arrays
+            are from different libraries or on different devices.
+        ValueError
+            The shapes do not fit, or a target with a weight above 0 is not a class.
+        """
+        check_shapes(y_true, y_pred, sample_weight)
+        self.check_outputs(y_pred.shape[1])
+        if self.one_class_per_sample or self.of_classes:
+            check_classes(y_true, y_pred, sample_weight)
+        return self.result(self.statistics(y_true, y_pred, sample_weight))
+
+
+class CollectedMetric(Metric):
+    """Base of the metrics that need all samples at once.
+
+    Its statistics are the samples themselves. A network keeps all outputs of an epoch for it, in
+    memory that its plan counts, and computes the metric once, at the end.
+    """
+
+    @abstractmethod
+    def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
+        """Return the metric, a 0-d array, of all samples.
+
+        Parameters
+        ----------
+        y_true : array of shape (n, n_outputs)
+            Values, or a column with 1 for yes and 0 for no for each class. One output has a single
+            column.
+        y_pred : array of shape (n, n_outputs)
+        weight : array of shape (n,)
+        """
+
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return a row for each sample: its targets, its outputs and its weight."""
+        xp, n_outputs = array_namespace(y_pred), y_pred.shape[1]
+        rows = values(y_true, y_pred) if n_outputs == 1 else self._rows(y_true, y_pred)
+        return xp.concat([rows, y_pred, weights(y_pred, sample_weight)[:, None]], axis=1)
+
+    def _rows(self, y_true: Array, y_pred: Array) -> Array:
+        return class_rows(y_true, y_pred)
+
+    def merge(self, a: Array, b: Array) -> Array:
+        """Return the samples of both."""
+        return array_namespace(a).concat([a, b], axis=0)
+
+    def result(self, statistics: Array) -> Array:
+        """Return the metric of all samples."""
+        n_outputs = statistics.shape[1] // 2
+        y_true, y_pred = statistics[:, :n_outputs], statistics[:, n_outputs : 2 * n_outputs]
+        return self.of_samples(y_true, y_pred, statistics[:, 2 * n_outputs])

@@ -1,0 +1,114 @@
+"""Targets, outputs and weights of a batch: checks of them, and the forms that metrics take."""
+
+from typing import Any
+
+from ..backends import Array, array_namespace, ops, to_host
+from ..common.checks import check_batch, class_indices
+
+
+def check_shapes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
+    """Refuse arguments whose shapes do not fit each other."""
+    check_batch(y_true, y_pred, sample_weight)
+    n = y_pred.shape[0]
+    if y_true.ndim not in (1, 2) or y_true.shape[0] != n:
+        raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
+    if y_true.ndim == 2 and y_true.shape[1] not in (1, y_pred.shape[1]):
+        raise ValueError(f"y_true of shape {y_true.shape} does not fit y_pred of {y_pred.shape}")
+
+
+def check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
+    """Refuse class indices that are out of range; this waits for a GPU to finish."""
+    if y_true.shape[1:] not in ((), (1,)):
+        return
+    labels, n_outputs = to_host(y_true).reshape(-1), y_pred.shape[1]
+    if sample_weight is not None:
+        labels = labels[to_host(sample_weight) != 0]
+    if n_outputs > 1:
+        class_indices(labels, n_outputs)
+    elif not ((labels >= 0) & (labels <= 1)).all():
+        raise ValueError(
+            f"y_true goes from {labels.min()} to {labels.max()}: expected numbers from 0 to 1, "
+            "because one output has the classes 0 and 1"
+        )
+
+
+def weights(y_pred: Array, sample_weight: Array | None) -> Array:
+    """Return a weight for each sample; 1 if none are given."""
+    xp = array_namespace(y_pred)
+    if sample_weight is None:
+        return xp.ones_like(y_pred[:, 0])
+    return xp.astype(sample_weight, y_pred.dtype, copy=False)
+
+
+def values(y_true: Array, y_pred: Array) -> Array:
+    """Return targets in the shape and type of the outputs."""
+    xp = array_namespace(y_true)
+    if y_true.ndim == 1 and y_pred.shape[1] == 1:
+        y_true = xp.reshape(y_true, (-1, 1))
+    if y_true.shape != y_pred.shape:
+        raise ValueError(
+            f"targets of shape {y_true.shape} do not fit outputs of shape {y_pred.shape}"
+        )
+    return xp.astype(y_true, y_pred.dtype, copy=False)
+
+
+def ratio(a: Array, b: Array) -> Array:
+    """Return a / b, and 0 where b is 0."""
+    xp: Any = array_namespace(a)
+    return xp.where(b > 0, a / xp.where(b > 0, b, 1.0), 0.0)
+
+
+def are_indices(y_true: Array, y_pred: Array) -> bool:
+    """Whether targets are class indices, one for each row of several outputs."""
+    return bool(y_pred.shape[1] > 1 and (y_true.ndim == 1 or y_true.shape[1] == 1))
+
+
+def predicted_classes(y_pred: Array, threshold: float | None = None) -> Array:
+    """Return the class that a network predicts for each sample.
+
+    Parameters
+    ----------
+    y_pred : array of shape (n, n_outputs)
+        With several outputs, the class is the index of the largest. With one output, it is 1 above
+        the threshold and otherwise 0.
+    threshold : float, optional
+        By default 0.5.
+
+    Returns
+    -------
+    integer array of shape (n,)
+    """
+    xp = array_namespace(y_pred)
+    if y_pred.shape[1] > 1:
+        return xp.astype(xp.argmax(y_pred, axis=1), xp.int64)
+    return xp.astype(y_pred[:, 0] > (0.5 if threshold is None else threshold), xp.int64)
+
+
+def true_classes(y_true: Array, y_pred: Array) -> Array:
+    """Return the class of each target, as an integer array of shape (n,).
+
+    Parameters
+    ----------
+    y_true : array of shape (n,), (n, 1) or (n, n_classes)
+        Class indices, of any type, or one-hot rows.
+    y_pred : array of shape (n, n_outputs)
+    """
+    xp = array_namespace(y_true)
+    if y_true.ndim == 2 and y_true.shape[1] > 1:
+        return xp.astype(xp.argmax(y_true, axis=1), xp.int64)
+    y_true = xp.reshape(y_true, (-1,))
+    if y_pred.shape[1] == 1 and xp.isdtype(y_true.dtype, "real floating"):
+        y_true = y_true > 0.5  # a probability of class 1, usually 0 or 1
+    return xp.astype(y_true, xp.int64)
+
+
+def class_rows(y_true: Array, y_pred: Array) -> Array:
+    """Return the targets as rows with a column for each class, in the type of the outputs.
+
+    Of one output, the columns are those of the classes 0 and 1.
+    """
+    xp = array_namespace(y_pred)
+    if are_indices(y_true, y_pred):
+        return ops.one_hot(true_classes(y_true, y_pred), y_pred.shape[1], like=y_pred)
+    rows = values(y_true, y_pred)
+    return xp.concat([1.0 - rows, rows], axis=1) if y_pred.shape[1] == 1 else rows

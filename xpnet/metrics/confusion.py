@@ -1,0 +1,312 @@
+"""The confusion matrix, and the metrics that are computed from it."""
+
+from abc import abstractmethod
+
+from ..backends import Array, array_namespace, ops
+from ..backends._errors import shown
+from .accuracy import check_threshold
+from .base import Metric
+from .batch import check_classes, check_shapes, predicted_classes, ratio, true_classes, weights
+
+
+class ConfusionMetric(Metric):
+    """Base of the metrics that are computed from a confusion matrix.
+
+    Parameters
+    ----------
+    threshold : float, optional
+        As for :class:`Accuracy`.
+    """
+
+    one_class_per_sample = True
+    greater_is_better = True
+
+    def __init__(self, threshold: float | None = None) -> None:
+        self.threshold = check_threshold(threshold)
+
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the confusion matrix."""
+        return _confusion(y_true, y_pred, sample_weight, self.threshold)
+
+
+class AveragedMetric(ConfusionMetric):
+    """Base of the metrics of single classes, of which an average is taken.
+
+    Parameters
+    ----------
+    average : {"auto", "binary", "macro", "weighted"}, default "auto"
+        ``"binary"`` is the metric of class 1, and ``"macro"`` is the mean over the classes that
+        occur in targets or predictions. ``"weighted"`` is the mean weighted by the number of
+        targets in each class. ``"auto"`` is binary for two classes and macro for more.
+    threshold : float, optional
+        As for :class:`Accuracy`.
+    """
+
+    def __init__(self, average: str = "auto", threshold: float | None = None) -> None:
+        super().__init__(threshold)
+        if average not in ("auto", "binary", "macro", "weighted"):
+            raise ValueError(
+                f"average={average!r}: expected 'auto', 'binary', 'macro' or 'weighted'"
+            )
+        self.average = average
+
+    @abstractmethod
+    def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """Return the metric of each class.
+
+        Parameters
+        ----------
+        hits, true, predicted : array of shape (n_classes,)
+            The total weights of the samples that are correctly predicted to be of a class, that
+            are of the class, and that are predicted to be of the class.
+        """
+
+    def result(self, statistics: Array) -> Array:
+        """Return the average over classes."""
+        xp = array_namespace(statistics)
+        hits = xp.linalg.diagonal(statistics)
+        true, predicted = xp.sum(statistics, axis=1), xp.sum(statistics, axis=0)
+        values = self.of_each_class(hits, true, predicted)
+        if self.average == "binary" or (self.average == "auto" and values.shape[0] == 2):
+            return values[1]
+        weight = true
+        if self.average != "weighted":
+            weight = xp.astype((true + predicted) > 0, values.dtype)
+        return ratio(xp.sum(values * weight), xp.sum(weight))
+
+
+class Precision(AveragedMetric):
+    """The proportion of samples predicted to be of a class that are of that class.
+
+    Parameters
+    ----------
+    average : {"auto", "binary", "macro", "weighted"}, default "auto"
+        ``"binary"`` is that of class 1, ``"macro"`` the mean over the classes that occur in targets
+        or predictions, ``"weighted"`` the mean weighted by the number of targets in each class.
+        ``"auto"`` is binary for two classes and macro for more.
+    threshold : float, optional
+        As for :class:`Accuracy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import Precision
+    >>> float(Precision()(np.array([0, 1, 1, 0]), np.array([[0.2], [0.8], [0.4], [0.9]])))
+    0.5
+    """
+
+    name = "precision"
+
+    def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """Return hits / predicted."""
+        return ratio(hits, predicted)
+
+
+class Recall(AveragedMetric):
+    """The proportion of samples of a class that are predicted to be of that class.
+
+    Parameters
+    ----------
+    average, threshold
+        As for :class:`Precision`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import Recall
+    >>> float(Recall()(np.array([0, 1, 1, 0]), np.array([[0.2], [0.8], [0.4], [0.1]])))
+    0.5
+    """
+
+    name = "recall"
+
+    def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """Return hits / true."""
+        return ratio(hits, true)
+
+
+class F1(AveragedMetric):
+    """Harmonic mean of precision and recall, 2 hits / (true + predicted).
+
+    Parameters
+    ----------
+    average, threshold
+        As for :class:`Precision`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import F1
+    >>> round(float(F1()(np.array([0, 1, 1]), np.array([[0.2], [0.8], [0.4]]))), 4)
+    0.6667
+    """
+
+    name = "f1"
+
+    def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
+        """Return 2 hits / (true + predicted)."""
+        return ratio(2.0 * hits, true + predicted)
+
+
+class BalancedAccuracy(ConfusionMetric):
+    """The mean of the recall of all classes that occur in the targets.
+
+    Guessing gives 1 / K for K classes, however rare some of them are. Brodersen et al. 2010, "The
+    balanced accuracy and its posterior distribution".
+
+    Parameters
+    ----------
+    threshold : float, optional
+        As for :class:`Accuracy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import BalancedAccuracy
+    >>> outputs = np.array([[0.2], [0.3], [0.1], [0.4]])
+    >>> float(BalancedAccuracy()(np.array([0, 0, 0, 1]), outputs))
+    0.5
+    """
+
+    name = "balanced_accuracy"
+
+    def result(self, statistics: Array) -> Array:
+        """Return the mean of hits / true."""
+        xp = array_namespace(statistics)
+        true = xp.sum(statistics, axis=1)
+        recall = ratio(xp.linalg.diagonal(statistics), true)
+        return ratio(xp.sum(recall), xp.sum(xp.astype(true > 0, true.dtype)))
+
+
+class MatthewsCorrelation(ConfusionMetric):
+    r"""Correlation of true and predicted classes, from -1 to 1; 0 is no better than guessing.
+
+    With the proportions t and p of each class in targets and predictions, and c of correct samples,
+    it is :math:`(c - \sum tp) / \sqrt{(1 - \sum t^2)(1 - \sum p^2)}`; 0 if all targets or all
+    predictions are of one class. Matthews 1975; for several classes Gorodkin 2004, "Comparing two
+    K-category assignments by a K-category correlation coefficient".
+
+    Parameters
+    ----------
+    threshold : float, optional
+        As for :class:`Accuracy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import MatthewsCorrelation
+    >>> outputs = np.array([[0.2], [0.8], [0.9], [0.6]])
+    >>> round(float(MatthewsCorrelation()(np.array([0, 1, 1, 0]), outputs)), 4)
+    0.5774
+    """
+
+    name = "matthews_corrcoef"
+
+    def result(self, statistics: Array) -> Array:
+        """Return the correlation."""
+        xp = array_namespace(statistics)
+        true, predicted = xp.sum(statistics, axis=1), xp.sum(statistics, axis=0)
+        total = xp.sum(true)
+        # Each is divided by its own sum, so that a class that has all samples has exactly 1.
+        t, p = ratio(true, total), ratio(predicted, xp.sum(predicted))
+        correct = ratio(xp.sum(xp.linalg.diagonal(statistics)), total)
+        spread = (1.0 - xp.sum(t * t)) * (1.0 - xp.sum(p * p))
+        return ratio(correct - xp.sum(t * p), xp.sqrt(xp.where(spread > 0, spread, 0.0)))
+
+
+class CohenKappa(ConfusionMetric):
+    r"""Agreement of true and predicted classes beyond chance: :math:`1 - \sum wC / \sum wE`.
+
+    C is the confusion matrix, E what it would be if both were independent, and w the weight of
+    each kind of mistake. 1 is agreement, 0 is chance. It is 0 if targets and predictions are all of
+    the same class. Cohen 1960; weights: Cohen 1968.
+
+    Parameters
+    ----------
+    weights : {"linear", "quadratic"}, optional
+        For classes in an order: a mistake weighs by the distance of the two classes, or by its
+        square. By default, all mistakes weigh the same.
+    threshold : float, optional
+        As for :class:`Accuracy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import CohenKappa
+    >>> float(CohenKappa()(np.array([0, 1, 1, 0]), np.array([[0.2], [0.8], [0.9], [0.6]])))
+    0.5
+    """
+
+    name = "cohen_kappa"
+
+    def __init__(self, weights: str | None = None, threshold: float | None = None) -> None:
+        super().__init__(threshold)
+        if weights not in (None, "linear", "quadratic"):
+            raise ValueError(f"weights={shown(weights)}: expected None, 'linear' or 'quadratic'")
+        self.weights = weights
+
+    def result(self, statistics: Array) -> Array:
+        """Return 1 - Σ wC / Σ wE."""
+        xp, n_classes = array_namespace(statistics), statistics.shape[0]
+        # Class numbers by counting, which needs no new array on the device.
+        number = xp.cumulative_sum(xp.ones_like(statistics[0, :]))
+        distance = xp.abs(number[:, None] - number[None, :])
+        if self.weights is None:
+            distance = xp.astype(distance > 0, statistics.dtype)
+        elif self.weights == "quadratic":
+            distance = distance * distance / n_classes
+        true, predicted = xp.sum(statistics, axis=1), xp.sum(statistics, axis=0)
+        expected = ratio(true, xp.sum(true))[:, None] * predicted[None, :]
+        by_chance = xp.sum(distance * expected)
+        return ratio(by_chance - xp.sum(distance * statistics), by_chance)
+
+
+def confusion_matrix(
+    y_true: Array,
+    y_pred: Array,
+    sample_weight: Array | None = None,
+    *,
+    threshold: float | None = None,
+) -> Array:
+    """Count the samples of class i (row) that are predicted to be of class j (column).
+
+    Parameters
+    ----------
+    y_true : array of shape (n,), (n, 1) or (n, n_classes)
+    y_pred : array of shape (n, n_outputs)
+        A network's output. A single output is for two classes.
+    sample_weight : array of shape (n,), optional
+    threshold : float, optional
+        As for :class:`Accuracy`.
+
+    Returns
+    -------
+    array of shape (n_classes, n_classes), of the type of y_pred
+
+    Raises
+    ------
+    TypeError, ValueError
+        The arguments are invalid, as for a metric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import confusion_matrix
+    >>> confusion_matrix(np.array([0, 1, 1]), np.array([[0.2], [0.8], [0.4]]))
+    array([[1., 0.],
+           [1., 1.]])
+    """
+    check_shapes(y_true, y_pred, sample_weight)
+    check_classes(y_true, y_pred, sample_weight)
+    return _confusion(y_true, y_pred, sample_weight, threshold)
+
+
+def _confusion(
+    y_true: Array, y_pred: Array, sample_weight: Array | None, threshold: float | None
+) -> Array:
+    xp = array_namespace(y_pred)
+    n_classes = max(y_pred.shape[1], 2)
+    weight = weights(y_pred, sample_weight)[:, None]
+    true = ops.one_hot(true_classes(y_true, y_pred), n_classes, like=y_pred)
+    predicted = ops.one_hot(predicted_classes(y_pred, threshold), n_classes, like=y_pred)
+    return xp.matmul((true * weight).T, predicted)

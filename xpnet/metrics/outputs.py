@@ -1,0 +1,62 @@
+"""What outputs mean, and the probabilities that they stand for."""
+
+from ..backends import Array, array_namespace, ops
+from ..backends._errors import check_name
+
+OUTPUT_KINDS = ("probability", "log-odds", "distribution", "logits", "log-distribution")
+"""What outputs may be: see :class:`xpnet.LossFunction`."""
+
+OF_CLASSES = ("distribution", "logits", "log-distribution")
+"""The kinds of outputs for classes that exclude each other."""
+
+
+def check_output_kind(given: str | None) -> str | None:
+    """Return what outputs are, if it is known; None is not known."""
+    return None if given is None else check_name("output_kind", given, OUTPUT_KINDS)
+
+
+def probabilities(y_pred: Array, kind: str | None) -> Array:
+    """Return a distribution over classes for each sample, with two columns for one output.
+
+    Parameters
+    ----------
+    y_pred : array of shape (n, n_outputs)
+    kind : str or None
+        One of :data:`OUTPUT_KINDS`; by default, outputs are probabilities.
+    """
+    xp = array_namespace(y_pred)
+    if y_pred.shape[1] > 1:
+        if kind == "logits":
+            return ops.softmax(y_pred)
+        return xp.exp(y_pred) if kind == "log-distribution" else y_pred
+    if kind == "log-odds":
+        return xp.concat([ops.sigmoid(-y_pred), ops.sigmoid(y_pred)], axis=1)
+    return xp.concat([1.0 - y_pred, y_pred], axis=1)
+
+
+def log_probabilities(y_pred: Array, kind: str | None) -> Array:
+    """Return the logarithms of :func:`probabilities`, computed without loss of digits.
+
+    Of probabilities, those below ε or above 1 - ε are taken as these, ε being the spacing of the
+    outputs' type at 1, so that the logarithms are finite.
+    """
+    xp = array_namespace(y_pred)
+    if kind == "logits" and y_pred.shape[1] > 1:
+        return ops.log_softmax(y_pred)
+    if kind == "log-distribution" and y_pred.shape[1] > 1:
+        return y_pred
+    if kind == "log-odds":
+        return xp.concat([-ops.softplus(y_pred), -ops.softplus(-y_pred)], axis=1)
+    epsilon = float(xp.finfo(y_pred.dtype).eps)
+    return xp.log(ops.clip(probabilities(y_pred, kind), epsilon, 1.0 - epsilon))
+
+
+def scores(y_pred: Array, kind: str | None) -> Array:
+    """Return outputs that order the samples as their probabilities do, for each class.
+
+    They are not the probabilities themselves, of which many may be rounded to the same number. Two
+    classes that exclude each other have one column, that of class 1.
+    """
+    if kind in OF_CLASSES and y_pred.shape[1] == 2:
+        return y_pred[:, 1:] if kind == "distribution" else y_pred[:, 1:] - y_pred[:, :1]
+    return ops.log_softmax(y_pred) if kind == "logits" and y_pred.shape[1] > 1 else y_pred

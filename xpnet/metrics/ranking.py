@@ -1,0 +1,162 @@
+"""Metrics of the order in which outputs put the samples."""
+
+from abc import abstractmethod
+
+from ..backends import Array, array_namespace
+from ..backends._errors import shown
+from .base import CollectedMetric
+from .outputs import check_output_kind, scores
+
+
+class RankingMetric(CollectedMetric):
+    """Base of the metrics of how each output ranks its positive samples among the others.
+
+    Parameters
+    ----------
+    average : {"macro", "weighted"}, default "macro"
+    output_kind : str, optional
+        As for :class:`LogLoss`.
+    """
+
+    greater_is_better = True
+    of_classes = True
+
+    def __init__(self, average: str = "macro", output_kind: str | None = None) -> None:
+        if average not in ("macro", "weighted"):
+            raise ValueError(f"average={shown(average)}: expected 'macro' or 'weighted'")
+        self.average, self.output_kind = average, check_output_kind(output_kind)
+
+    @abstractmethod
+    def of_output(self, score: Array, yes: Array, no: Array) -> Array:
+        """Return the metric of one output.
+
+        Parameters
+        ----------
+        score : array of shape (n,)
+            In ascending order.
+        yes, no : array of shape (n,)
+            The weights of the positive and of the negative samples, 0 for the others.
+        """
+
+    @abstractmethod
+    def is_defined(self, yes: Array, no: Array) -> Array:
+        """Whether the metric is defined for these total weights of positives and negatives."""
+
+    def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
+        """Return the average over the outputs for which the metric is defined, NaN without any."""
+        xp, score = array_namespace(y_pred), scores(y_pred, self.output_kind)
+        first = y_true.shape[1] - score.shape[1]  # of two classes, only class 1 counts
+        found = [
+            self._of_column(score[:, k], y_true[:, first + k], weight)
+            for k in range(score.shape[1])
+        ]
+        values, shares = (xp.stack(column) for column in zip(*found, strict=True))
+        total = xp.sum(shares)
+        mean = xp.sum(xp.where(shares > 0, values * shares, 0.0)) / xp.where(total > 0, total, 1.0)
+        is_known = xp.logical_not(xp.any(xp.isnan(score))) & (total > 0)
+        return xp.where(is_known, mean, float("nan"))
+
+    def _of_column(self, score: Array, y_true: Array, weight: Array) -> tuple[Array, Array]:
+        """Return the metric of one output and its share in the average."""
+        xp = array_namespace(score)
+        order = xp.argsort(score)
+        weight = xp.take(weight, order, axis=0)
+        is_yes = xp.take(y_true, order, axis=0) > 0.5
+        yes, no = xp.where(is_yes, weight, 0.0), xp.where(is_yes, 0.0, weight)
+        all_yes, all_no = xp.sum(yes), xp.sum(no)
+        share = all_yes if self.average == "weighted" else xp.ones_like(all_yes)
+        value = self.of_output(xp.take(score, order, axis=0), yes, no)
+        return value, xp.where(self.is_defined(all_yes, all_no), share, 0.0)
+
+
+class ROCAUC(RankingMetric):
+    """Area under the receiver operating characteristic: how well outputs tell yes from no.
+
+    It is the probability that a positive sample has a larger output than a negative one, where
+    equal outputs count half. It needs no threshold, and depends only on the order of the outputs.
+    Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve".
+
+    It needs all samples at once: a network keeps all outputs of an epoch for it.
+
+    Parameters
+    ----------
+    average : {"macro", "weighted"}, default "macro"
+        Several classes are each compared with all others together (one-vs-rest), and several
+        yes-or-no outputs are taken each for itself. "macro" is the mean over the classes, and
+        "weighted" the mean weighted by the number of positive samples. A class that no sample has,
+        or that all have, is left out. Without any other, the result is NaN.
+    output_kind : str, optional
+        As for :class:`LogLoss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import ROCAUC
+    >>> float(ROCAUC()(np.array([0, 0, 1, 1]), np.array([[0.1], [0.4], [0.35], [0.8]])))
+    0.75
+    """
+
+    name = "roc_auc"
+
+    def of_output(self, score: Array, yes: Array, no: Array) -> Array:
+        """Return the mean over the positives of the negatives below, half of those beside."""
+        xp = array_namespace(score)
+        all_yes, all_no = xp.sum(yes), xp.sum(no)
+        # Counts of negatives before each place. Equal scores have the same two places.
+        before = xp.concat([xp.zeros_like(no[:1]), xp.cumulative_sum(no)])
+        below = xp.take(before, xp.searchsorted(score, score, side="left"), axis=0)
+        up_to = xp.take(before, xp.searchsorted(score, score, side="right"), axis=0)
+        pairs = xp.where(all_yes * all_no > 0, all_yes * all_no, 1.0)
+        return xp.sum(yes * (below + up_to)) / (2.0 * pairs)
+
+    def is_defined(self, yes: Array, no: Array) -> Array:
+        """Whether there are positives and negatives."""
+        return (yes > 0) & (no > 0)
+
+
+class AveragePrecision(RankingMetric):
+    r"""Area under the curve of precision and recall: :math:`\sum_n (R_n - R_{n-1}) P_n`.
+
+    The sum goes over all thresholds between outputs, without interpolation, as in scikit-learn. It
+    suits rare positives, for which the area under the ROC curve is close to 1 in any case. Zhu
+    2004, "Recall, precision and average precision".
+
+    It needs all samples at once: a network keeps all outputs of an epoch for it.
+
+    Parameters
+    ----------
+    average : {"macro", "weighted"}, default "macro"
+        With one output, or two classes, it is that of class 1. Of several classes or several
+        yes-or-no outputs, "macro" is the mean, and "weighted" the mean weighted by the number of
+        positive samples. A class that no sample has is left out. Without any other, the result is
+        NaN.
+    output_kind : str, optional
+        As for :class:`LogLoss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import AveragePrecision
+    >>> outputs = np.array([[0.1], [0.4], [0.35], [0.8]])
+    >>> round(float(AveragePrecision()(np.array([0, 0, 1, 1]), outputs)), 4)
+    0.8333
+    """
+
+    name = "average_precision"
+
+    def of_output(self, score: Array, yes: Array, no: Array) -> Array:
+        """Return the mean over the positives of the precision at their own output."""
+        xp = array_namespace(score)
+        # Sums from the largest output down, which do not cancel as differences from all would.
+        down, yes, no = -xp.flip(score), xp.flip(yes), xp.flip(no)
+        place = xp.searchsorted(down, down, side="right")
+        start = xp.zeros_like(yes[:1])
+        hits = xp.take(xp.concat([start, xp.cumulative_sum(yes)]), place, axis=0)
+        all_taken = xp.take(xp.concat([start, xp.cumulative_sum(yes + no)]), place, axis=0)
+        precision = hits / xp.where(all_taken > 0, all_taken, 1.0)
+        total = xp.sum(yes)
+        return xp.sum(yes * precision) / xp.where(total > 0, total, 1.0)
+
+    def is_defined(self, yes: Array, no: Array) -> Array:
+        """Whether there are positives."""
+        return yes > 0

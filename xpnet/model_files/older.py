@@ -1,0 +1,29 @@
+"""The content of older formats, in the form of the present one."""
+
+from typing import Any
+
+from ..training.metric_settings import RESERVED
+
+
+def renewed(content: dict[str, Any]) -> dict[str, Any]:
+    """Return content of an older format, after its own check, as the present format has it.
+
+    Until "xpnet-3" the columns of a metric were "metric" and "val_metric", and the file had the
+    name of the metric beside them. Those of earlier metrics had their names behind.
+    """
+    content = dict(content)
+    name, mode = content.pop("history_metric")
+    columns = content["history"]["dict"]
+    kept = {column for column, _ in columns}
+    names = {"metric": name if name not in RESERVED else f"metric_{name}"}
+    for column in kept:
+        earlier = column.removeprefix("metric_")
+        if earlier != column and earlier not in kept and earlier not in RESERVED:
+            names[column] = earlier
+    new = names | {f"val_{old}": f"val_{each}" for old, each in names.items()}
+    content["history"] = {"dict": [[new.get(column, column), values] for column, values in columns]}
+    found = {names[column]: None for column, _ in columns if column in names}
+    if "metric" in kept:
+        found[names["metric"]] = mode
+    content["history_metrics"] = [[each, direction] for each, direction in found.items()]
+    return content

@@ -1,0 +1,248 @@
+"""The metrics of a network: found by name, fitted to the loss, and told apart by their names."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from ..backends import UnknownNameError
+from ..backends._errors import shown
+from ..backends._warnings import warn
+from ..common.checks import find
+from ..losses import Head, HeadMetric, Heads, LossFunction
+from ..metrics import METRICS, CollectedMetric, Metric
+from .scorers import ScikitLearnScorer, scorer_names
+
+MetricFunction = Callable[[Any, Any], Any]
+"""A user's metric: a function of targets and outputs, and of sample weights if there are any."""
+
+OneMetric = Metric | MetricFunction
+"""A metric that has been checked."""
+
+GivenMetric = str | Metric | type[Metric] | MetricFunction
+"""One metric, as a user may give it."""
+
+RESERVED = ("epoch", "loss", "penalty", "learning_rate", "seconds")
+"""Names of other columns of the history."""
+
+_FROM_LOSS = {
+    "threshold": "decision_threshold", "output_kind": "output_kind", "targets": "targets",
+}  # fmt: skip
+"""For each attribute of a metric that may be None, the attribute of the loss that it gets."""
+
+
+def find_metric(given: GivenMetric) -> OneMetric:
+    """Return a metric by name or class, or a copy of it; return a function unchanged.
+
+    Raises
+    ------
+    UnknownNameError
+        Neither this library nor scikit-learn, if it is installed, has a metric of that name.
+    TypeError
+        It is something else.
+    """
+    if callable(given) and not isinstance(given, (type, Metric)):
+        return given
+    try:
+        return copy.copy(find("metric", given, Metric, METRICS))
+    except UnknownNameError as error:
+        if given in scorer_names():
+            return ScikitLearnScorer(str(given))
+        if find_spec("sklearn") is None:
+            raise UnknownNameError(
+                f"{error}. The names of scikit-learn's scorers need scikit-learn: "
+                "pip install scikit-learn"
+            ) from None
+        raise UnknownNameError(
+            f"{error}; and the names in sklearn.metrics.get_scorer_names()"
+        ) from None
+
+
+def make_metric(given: GivenMetric | Mapping[str, Any], loss: LossFunction) -> OneMetric:
+    """Return a metric; what it leaves open, e.g. its threshold, it gets from the loss."""
+    if isinstance(given, Mapping):
+        own = _of_heads(given, loss)
+        if len(own) != 1:
+            raise ValueError(f"metric={shown(given)} has {len(own)} metrics: expected one")
+        return own[0]
+    if isinstance(given, HeadMetric):
+        return given
+    if isinstance(loss, Heads) and isinstance(given, (str, type, Metric)):
+        raise ValueError(
+            f"metric={shown(given)} is for one target, but there are the heads "
+            f"{', '.join(loss.heads)}: expected a dict such as "
+            f"{{{next(iter(loss.heads))!r}: {shown(given)}}}"
+        )
+    metric = find_metric(given)
+    for name, of_loss in _FROM_LOSS.items():
+        if isinstance(metric, Metric) and getattr(metric, name, ...) is None:
+            setattr(metric, name, getattr(loss, of_loss))
+    return metric
+
+
+def make_metrics(
+    given: GivenMetric | Sequence[GivenMetric] | Mapping[str, Any] | None, loss: LossFunction
+) -> OneMetric | tuple[OneMetric, ...] | None:
+    """Return one metric, a tuple of several, or None. A dict has metrics of the loss's heads.
+
+    Raises
+    ------
+    ValueError
+        Two metrics have the same name, or one has the name of another column of the history.
+    """
+    if isinstance(given, Mapping):
+        given = _of_heads(given, loss)
+    if isinstance(given, (list, tuple)):
+        metrics = tuple(make_metric(each, loss) for each in given)
+        _check_names((*loss.metrics(), *metrics))
+        return metrics or None
+    if given is None:
+        return None
+    one: Any = given  # not a sequence
+    metric = make_metric(one, loss)
+    _check_names([metric])
+    return metric
+
+
+def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric, ...]:
+    """Return the metrics of single heads, whose names are those of the head, ``_`` and their own.
+
+    Parameters
+    ----------
+    given : dict of str to metric, or to a list of these
+        By head.
+    loss : LossFunction
+
+    Raises
+    ------
+    TypeError, ValueError
+        The loss has no heads, there is no such head, or a metric does not fit its loss.
+    """
+    if not isinstance(loss, Heads):
+        raise TypeError(
+            f"metric={shown(given)}: expected one metric, since {type(loss).__name__} has no "
+            "heads. A dict is for a network whose loss is a dict"
+        )
+    found = []
+    for name, values in given.items():
+        if name not in loss.parts:
+            raise ValueError(
+                f"metric has the head {shown(name)}: expected one of {', '.join(loss.parts)}"
+            )
+        head = loss.parts[name]
+        for each in values if isinstance(values, (list, tuple)) else [values]:
+            metric = make_metric(each, head.loss)
+            if not isinstance(metric, Metric):
+                raise TypeError(
+                    f"metric of the head {name!r} is {shown(each)}: expected a Metric or its name"
+                )
+            _check_fits(name, metric, head)
+            own = f"{name}_{metric.name}"
+            found.append(HeadMetric(own, metric, head.targets, head.outputs, head.loss))
+    return tuple(found)
+
+
+def _check_fits(name: str, metric: Metric, head: Head) -> None:
+    """Refuse a metric of classes for values, and of single classes for several labels."""
+    kind, n_outputs = head.loss.targets, head.outputs[1] - head.outputs[0]
+    is_several = kind in ("binary", "probabilities") and n_outputs > 1
+    values = kind in ("values", "counts", "positive")
+    if metric.one_class_per_sample and (is_several or values):
+        expected = "'binary_accuracy'" if is_several else "'r2', 'rmse' or 'mae'"
+        raise ValueError(
+            f"metric {metric.name!r} is for classes that exclude each other, and "
+            f"{type(head.loss).__name__} of the head {name!r} is not: use {expected}"
+        )
+
+
+def several(metric: OneMetric | tuple[OneMetric, ...] | None) -> tuple[OneMetric, ...]:
+    """Return what :func:`make_metrics` returned as a tuple."""
+    if metric is None:
+        return ()
+    return metric if isinstance(metric, tuple) else (metric,)
+
+
+def name_of(metric: OneMetric) -> str:
+    """Return the name of a metric in progress lines and in columns of the history."""
+    if isinstance(metric, partial):
+        return name_of(metric.func)
+    return str(getattr(metric, "name", getattr(metric, "__name__", type(metric).__name__)))
+
+
+def needs_all_samples(metric: OneMetric) -> bool:
+    """Whether a metric needs all outputs of an epoch at once, as functions do."""
+    return isinstance(alone(metric), CollectedMetric) or not isinstance(metric, Metric)
+
+
+def alone(metric: OneMetric) -> Any:
+    """Return the metric or the loss that a metric of one head computes; others unchanged."""
+    return metric.metric if isinstance(metric, HeadMetric) else metric
+
+
+def _check_names(metrics: Sequence[OneMetric]) -> None:
+    """Refuse names that are not the metric's alone."""
+    names = [name_of(each) for each in metrics]
+    for metric, name in zip(metrics, names, strict=True):
+        if name in RESERVED or name.startswith("val_") or not name:
+            what = (
+                f"Metric.named({'another_name'!r})"
+                if isinstance(metric, Metric)
+                else ("the function another name")
+            )
+            raise ValueError(
+                f"metric has the name {shown(name)}, which is kept for another column of the "
+                f"history (val_... and {', '.join(RESERVED)}): give {what}"
+            )
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(
+                f"metric has {count} metrics of the name {shown(name)}, which would share a column "
+                "of the history: rename a metric, as in F1('macro').named('f1_macro'), or a "
+                "function"
+            )
+
+
+def metric_for(metric: OneMetric, old: LossFunction, new: LossFunction) -> OneMetric:
+    """Return the metric for a network whose loss is replaced.
+
+    If its threshold is that of the old loss (e.g. 0.5 for probabilities), it gets that of the new
+    one (e.g. 0 for logits). So do the other attributes that a metric gets from the loss.
+    """
+    for name, of_loss in _FROM_LOSS.items():
+        before, after = getattr(old, of_loss), getattr(new, of_loss)
+        if isinstance(metric, Metric) and before != after and getattr(metric, name, ...) == before:
+            metric = copy.copy(metric)
+            setattr(metric, name, after)
+    return metric
+
+
+def metrics_for(
+    metric: OneMetric | tuple[OneMetric, ...] | None, old: LossFunction, new: LossFunction
+) -> OneMetric | tuple[OneMetric, ...] | None:
+    """Return one metric or several for a network whose loss is replaced."""
+    if metric is None:
+        return None
+    if isinstance(metric, tuple):
+        return tuple(metric_for(each, old, new) for each in metric)
+    return metric_for(metric, old, new)
+
+
+def warn_of_same_name(
+    old: OneMetric | tuple[OneMetric, ...] | None, new: OneMetric | tuple[OneMetric, ...] | None
+) -> None:
+    """Warn of another metric whose values would follow those of the old one in its column."""
+    before = {name_of(each): each for each in several(old)}
+    for each in several(new):
+        name = name_of(each)
+        if name in before and not _are_same(before[name], each):
+            warn(
+                f"the history has values of another metric with the name {name!r}, and the next "
+                "ones are added to the same column: give one of the metrics another name"
+            )
+
+
+def _are_same(a: OneMetric, b: OneMetric) -> bool:
+    alike = type(a) is type(b) and isinstance(a, Metric)
+    return a is b or (alike and getattr(a, "__dict__", None) == getattr(b, "__dict__", None))
