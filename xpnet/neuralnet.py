@@ -15,7 +15,7 @@ from .model_files import save
 from .model_files.checkpoints import Resumption
 from .optimizers import SGD, Optimizer
 from .regularizers import Regularizer
-from .schedules import Schedule
+from .schedules import LearningRate
 from .training import fitting, planning
 from .training.callback import Callback, check_callbacks
 from .training.full_batch import DEFAULT_BATCH_SIZE
@@ -40,8 +40,11 @@ class NeuralNetwork(Predictor):
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
-    learning_rate, momentum : float, or for the rate a Schedule, optional
-        By default, the optimizer's defaults.
+    learning_rate : float, Schedule or function of the epoch, optional
+        By default, the optimizer's default. See :mod:`xpnet.schedules`. To train on at another
+        rate, set ``net.optimizer.learning_rate``.
+    momentum : float, optional
+        By default, the optimizer's default.
     verbose : bool, default False
         Whether to print a line after each epoch.
     loss : str, LossFunction, subclass or function, default MeanSquaredError
@@ -88,7 +91,15 @@ class NeuralNetwork(Predictor):
         methods of layers and losses. "compiled" and "captured" are refused, with the reason, where
         they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
         :meth:`explain_steps`. A network with a method that a user has replaced is trained by its
-        formulas. Compiled and captured steps leave no input, output or gradients on the layers.
+        formulas. No way leaves inputs, outputs or gradients on the layers; a callback can ask for
+        the gradients with ``needs_gradients``.
+    accumulate : int, default 1
+        The number of batches after which the parameters are updated, with the mean gradient of all
+        their samples: the update of a batch that is so many times as large, in the memory of one.
+        It is the same, except with :class:`~xpnet.BatchNormalization`, which takes the moments of
+        each batch, and :class:`~xpnet.Dropout`, which draws a mask for each. The last batches of an
+        epoch may be fewer. ``steps_per_epoch``, the progress bar and the history count batches;
+        schedules by step, ``optimizer.n_updates`` and averages of the weights count updates.
     target_unit : tuple of 2 floats, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; one pair for all outputs. The network is then trained on
@@ -136,7 +147,7 @@ class NeuralNetwork(Predictor):
         epochs: int = 100,
         batch_size: int | str = DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | type[Optimizer] = SGD,
-        learning_rate: float | Schedule | None = None,
+        learning_rate: LearningRate | None = None,
         momentum: float | None = None,
         verbose: bool = False,
         loss: str | LossFunction | type[LossFunction] = MeanSquaredError,
@@ -152,6 +163,7 @@ class NeuralNetwork(Predictor):
         regularizer: str | Regularizer | None = None,
         precision: str = "float32",
         steps: str | None = None,
+        accumulate: int = 1,
         target_unit: tuple[float, float] | None = None,
     ) -> None:
         place = {"device": device, "backend": backend, "dtype": dtype}
@@ -160,7 +172,7 @@ class NeuralNetwork(Predictor):
         self.metric = metric  # type: ignore[assignment]
         self.target_unit = target_unit
         self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
-        self.precision, self.steps = precision, steps
+        self.precision, self.steps, self.accumulate = precision, steps, accumulate
         self.verbose, self.progress, self.shuffle = verbose, progress, shuffle
 
     def fit(
@@ -266,7 +278,11 @@ class NeuralNetwork(Predictor):
         return mini_batches(self, X, y, check_flag("shuffle", shuffle))
 
     def explain_steps(
-        self, X: Dataset | Any, y: Any = None, sample_weight: Any = None
+        self,
+        X: Dataset | Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
     ) -> Explanation:
         """Return which way ``fit`` would take training steps, and why not a faster one.
 
@@ -277,6 +293,8 @@ class NeuralNetwork(Predictor):
         X : array-like, Dataset, (X, y) or (X, y, sample_weight)
         y, sample_weight : array-like, optional
             Targets and weights, if ``X`` has only features.
+        callbacks : Callback or iterable of Callback, optional
+            As for ``fit``: those with ``on_batch_end`` or ``needs_gradients`` need formulas.
 
         Returns
         -------
@@ -284,7 +302,8 @@ class NeuralNetwork(Predictor):
             ``chosen`` is "formulas", "compiled" or "captured". ``reasons`` is a dict of the reason
             for each faster way that is not taken. ``print`` shows both.
         """
-        return fitting.explain_steps(self, fitting.joined(X, y, sample_weight))
+        given, called = fitting.joined(X, y, sample_weight), check_callbacks(callbacks)
+        return fitting.explain_steps(self, given, callbacks=called)
 
     def memory_plan(
         self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None

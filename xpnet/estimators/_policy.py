@@ -35,7 +35,7 @@ class CurrentRate(Schedule):
     def __init__(self, rate: float) -> None:
         self.initial = self.rate = float(rate)
 
-    def learning_rate(self, epoch: int, epochs: int) -> float:
+    def learning_rate(self, epoch: float, epochs: int) -> float:
         """Return the current rate."""
         return self.rate
 

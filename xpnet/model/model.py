@@ -17,7 +17,7 @@ from ..layers.checks import check_output
 from ..losses import LossFunction, MeanSquaredError
 from ..optimizers import SGD, Optimizer
 from ..regularizers import Regularizer
-from ..schedules import Schedule
+from ..schedules import LearningRate
 from .parameters import Parameters
 from .randomness import Randomness
 from .settings import CHECKS, Check, check_setting, check_unused, make_optimizer
@@ -64,7 +64,7 @@ class Model(Versioned):
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
-    learning_rate : float or Schedule, optional
+    learning_rate : float, Schedule or function of the epoch, optional
         By default, the optimizer's default.
     momentum : float, optional
         By default, the optimizer's default.
@@ -124,7 +124,7 @@ class Model(Versioned):
         self,
         loss: str | LossFunction | type[LossFunction] = MeanSquaredError,
         optimizer: str | Optimizer | type[Optimizer] = SGD,
-        learning_rate: float | Schedule | None = None,
+        learning_rate: LearningRate | None = None,
         momentum: float | None = None,
         *,
         device: str | None = None,
@@ -223,7 +223,8 @@ class Model(Versioned):
         self.parameters = self.parameters.with_layer(layer)
         layer.in_network = True
         self.layers.append(layer)
-        self.optimizer = self._new_optimizer
+        if self.optimizer.n_updates:  # its state is that of fewer parameters
+            self.optimizer = self._new_optimizer
 
     def _initialize(self, layer: Layer, index: int) -> None:
         layer.backend, layer.rng = self.backend, self.randomness.of_layer(index)

@@ -10,6 +10,7 @@ backward pass and update, (5) repeat for all batches, (6) loss, (7) metric, (8) 
 (10) repeat for all epochs.
 """
 
+import logging
 import math
 import operator
 import time
@@ -22,7 +23,8 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..common.direction import direction_of
 from ..layers import BatchNormalization, Dropout, Layer
-from .callback import Callback
+from .averaged import Averaged
+from .callback import Callback, hears_batches
 from .errors import DivergedError, NotFiniteError
 from .evaluation import evaluate
 from .feeding.arrays import Arrays
@@ -40,6 +42,10 @@ from .steps.base import Steps
 from .steps.choice import make_steps
 from .sums import Sums
 from .trainable import TrainableModel
+from .updates import Updates
+
+_LOG = logging.getLogger("xpnet")
+_LOG.addHandler(logging.NullHandler())  # silent, unless the program sets logging up
 
 
 class Trainer:
@@ -72,10 +78,13 @@ class Trainer:
         self._recording, self._is_cut = Recording(network, self._run, callbacks), False
         self.training, self.validation = placed.training, placed.validation
         self.interruption, self._entered = Interruption(), ExitStack()
+        self._averaged = Averaged(network, placed, callbacks, self._run.first)
+        self._every = network.accumulate
+        self._listeners = [each for each in callbacks if hears_batches(each)]
         self._make_steps()
 
     def _make_steps(self) -> None:
-        self.steps = make_steps(self.network, self._placed)
+        self.steps = make_steps(self.network, self._placed, self._callbacks)
         self.plan = self.network.last_plan = self.steps.plan
 
     def _remake_steps(self) -> None:
@@ -101,6 +110,7 @@ class Trainer:
             ExitStack() as ends,
             self._entered,
         ):
+            ends.push(self._averaged.use)  # after on_train_end of all callbacks
             self._entered.enter_context(self.steps)  # left before on_train_end is called
             columns = _columns(net, self.validation is not None)
             self._recording.begin(columns, ends, _execution(net, self.steps, self.training))
@@ -119,6 +129,8 @@ class Trainer:
                     callback.on_epoch_end(net, net.history.last)
                 if net.verbose:  # (9) print
                     print(_line(net.history, end))
+                if _LOG.isEnabledFor(logging.INFO):
+                    _LOG.info("%s", _line(net.history, end))
                 self._recording.note_epoch(self.interruption.asked or epoch == self._last)
                 if self.interruption.asked:
                     raise self.interruption.error(f"training ended after epoch {epoch + 1}")
@@ -157,13 +169,14 @@ class Trainer:
         _check_unchanged(net, self._layers)
         before = net.snapshot()
         try:
-            _begin_epoch(net, epoch)
+            net.optimizer.begin_epoch(epoch, net.epochs)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
             _check_unchanged(net, self._layers)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
-                row |= self._validate(epoch, row.get("penalty", 0.0))
+                with self._averaged.validating():
+                    row |= self._validate(epoch, row.get("penalty", 0.0))
             if self._is_cut:
                 self._entered.close()  # no step is left to take
                 self._recording.note_cut(before)
@@ -202,23 +215,30 @@ class Trainer:
             net.parameters.renew_penalties(net.regularizer)
             if not self.steps.are_current():
                 self._remake_steps()
+        average = self._averaged.by_step(epoch)
+        updates = Updates(net, epoch, self._placed.n_steps, self._every, average)
+        net.parameters.forget_accumulated()
         try:
             self.steps.begin_epoch()
             taken, self._is_cut = 0, False
-            with closing(self._steps_of(epoch, sums)) as steps:
+            with closing(self._steps_of(epoch, sums, updates)) as steps:
                 for done in steps:
                     bar.update(done)
                     taken += done
                     if self.interruption.asked and taken != self._placed.n_steps:
                         self._is_cut = True
                         break
+            if not self._is_cut:
+                self.steps.end_updates(sums, updates)
             self.steps.end_epoch()
             _check_finite(self.network, sums)
+            if not self._is_cut:
+                self._averaged.end_epoch(epoch)
             return _row(net, sums, epoch, self._is_cut)
         except NotFiniteError as error:
             raise _diverged(net, error, epoch, self._placed.n_steps) from None
 
-    def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
+    def _steps_of(self, epoch: int, sums: Sums, updates: Updates) -> Generator[int, None, None]:
         """Train on each chunk; from time to time, yield the number of steps taken since."""
         step = 0
         with closing(self.training.chunks(self.network.orders, epoch)) as chunks:
@@ -227,7 +247,9 @@ class Trainer:
                     self._begin_part(sums, arrays)
                 elif self.steps.is_full():
                     self._begin_part(sums)
-                for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
+                for done in self.steps.run(arrays, order, sums, step, updates):  # (1) to (5)
+                    for callback in self._listeners:
+                        callback.on_batch_end(self.network, step, sums.last_loss())
                     step += done
                     yield done
 
@@ -348,24 +370,6 @@ def _check_unchanged(network: TrainableModel, layers: Sequence[Layer]) -> None:
             f"a callback has {change}: end training with network.stop_training = True, change the "
             "network afterwards, and call fit again"
         )
-
-
-def _begin_epoch(network: TrainableModel, epoch: int) -> None:
-    """Set the learning rate for an epoch; warn if it replaces one that the user has set."""
-    optimizer, history = network.optimizer, network.history
-    before = optimizer.learning_rate
-    optimizer.begin_epoch(epoch, network.epochs)
-    rate, has_history = optimizer.learning_rate, history.epochs > 0
-    if before == rate or (has_history and before == history.last["learning_rate"]):
-        return
-    is_used = optimizer.n_updates > 0  # by another network, if this one has no history
-    if (is_used and not has_history) or before == optimizer.schedule.learning_rate(0, 1):
-        return
-    warn(
-        f"optimizer.learning_rate was set to {before:.6g}, but its schedule sets it to {rate:.6g} "
-        "at the beginning of this epoch. To change it for good, write optimizer.schedule = "
-        f"ConstantLearningRate({before:.6g})"
-    )
 
 
 def _progress_bar(n_steps: int | None) -> Any:

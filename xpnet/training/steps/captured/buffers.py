@@ -54,13 +54,22 @@ class Buffers:
         The size of a batch, and the largest number of steps in an epoch.
     keep_outputs : int
         The number of samples of an epoch whose outputs are kept.
+    accumulates : bool, default False
+        Whether an update comes after several batches.
+    averages : bool, default False
+        Whether an average of the parameters is kept.
 
     Attributes
     ----------
     flat, gradient, states : array, array, list of array
         The parameters, their gradient, and the optimizer's state, placed by ``placement``.
+    accumulated, average : array or None
+        The sum of the gradients since the last update, and the average of the parameters.
     order, order_on_host : array
         The indices of an epoch's samples: on the device, and on the host before they are sent.
+    controls, controls_on_host : array of shape (n_steps, 3)
+        The learning rate of each step, the share of the parameters after it in their average, and
+        whether an update follows.
     """
 
     def __init__(
@@ -74,6 +83,8 @@ class Buffers:
         batch_size: int,
         n_steps: int,
         keep_outputs: int,
+        accumulates: bool = False,
+        averages: bool = False,
     ) -> None:
         self._machine, self._made = machine, [0]
         is_sparse = kind_of(X) is SparseRows
@@ -94,6 +105,8 @@ class Buffers:
         size = self.placement.size
         self.flat, self.gradient = self.make(size), self.make(size)
         self.states = [self.make(size) for _ in model.optimizer.state_names]
+        self.accumulated = self.make(size) if accumulates else None
+        self.average = self.make(size) if averages else None
         self.parts = self.make(MOST_PARTS * max(unit.n_units for unit in units))
         self.squares = self.make(SQUARES, dtype="float64")
         self.row_losses = self.make(batch_size, dtype="float64")
@@ -101,6 +114,8 @@ class Buffers:
         self.losses, self.totals = (self.make(n_steps, dtype="float64") for _ in range(2))
         self.order = self.make(n_steps * batch_size, dtype="int64")
         self.order_on_host = machine.host_buffer(self.order.shape, "int64")
+        self.controls = self.make(n_steps, 3, dtype="float64")
+        self.controls_on_host = machine.host_buffer(self.controls.shape, "float64")
         self.outputs = self.make(keep_outputs, n_outputs) if keep_outputs else None
 
     @property

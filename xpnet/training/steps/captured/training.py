@@ -9,6 +9,7 @@ import numpy as np
 from ....backends import Array
 from ....backends.cuda import kernels
 from ....model import Model
+from ...averaging import Average
 from ..translation import Unit, targets_of, weights_of
 from .buffers import Buffers
 from .graphs import Graphs
@@ -36,6 +37,10 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         a warning, and True raises an error.
     units : list of Unit, optional
         The layers, if they have been translated.
+    accumulates : bool, default False
+        Whether an update comes after several batches.
+    average : Average, optional
+        Of the parameters after each update.
 
     Attributes
     ----------
@@ -64,14 +69,27 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         counts_hits: bool = False,
         capture: bool | str = "auto",
         units: list[Unit] | None = None,
+        accumulates: bool = False,
+        average: Average | None = None,
     ) -> None:
+        self._average = average
         self.model, self.batch_size, self._machine = model, batch_size, machine
         self.units = translate(model, X, y, batch_size) if units is None else units
         targets = targets_of(model, y)
         weights = weights_of(model, y, sample_weight)
         n_steps = -(-(X.shape[0] if n_samples is None else n_samples) // batch_size)
         self._buffers = Buffers(
-            machine, model, self.units, X, targets, weights, batch_size, n_steps, keep_outputs
+            machine,
+            model,
+            self.units,
+            X,
+            targets,
+            weights,
+            batch_size,
+            n_steps,
+            keep_outputs,
+            accumulates,
+            average is not None,
         )
         self._state = machine.zeros((kernels.STATE_WORDS,), "int64")
         self.nbytes, self.counts_hits = self._buffers.nbytes + machine.nbytes, counts_hits
@@ -128,20 +146,38 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             scale=self._scale,
             good=self._good,
             factor=1.0 / self._scale,
-            rate=optimizer.learning_rate,
         )
         # The list keeps all values until the block ends. If one were freed earlier, the current
         # stream could reuse its memory while the machine's stream still reads it.
         pairs = [*self._buffers.filled_from(model), (self._state, state)]
+        if self._average is not None and self._average.flat is not None:
+            placement, place = self._buffers.placement, self._buffers.average
+            pairs += placement.pairs(place, self._average.flat)
         with machine.ordered_with_current_stream():
             for place, values in pairs:
                 machine.write(place, values)
         self.taken = 0
 
-    def run(self, order: np.ndarray) -> tuple[Array, Array]:
+    def run(
+        self,
+        order: np.ndarray,
+        rates: float | np.ndarray | None = None,
+        follow: np.ndarray | bool = True,
+        shares: np.ndarray | float = 0.0,
+    ) -> tuple[Array, Array]:
         """Train on the samples of ``order`` in batches, without waiting for the device.
 
         The last batch may be smaller, but only at the end of an epoch.
+
+        Parameters
+        ----------
+        order : int array of shape (n,)
+        rates : float, or array of shape (n_steps,), optional
+            The learning rates; by default the optimizer's.
+        follow : bool, or array of shape (n_steps,), default True
+            Whether an update follows each step. Those that do not wait until one does.
+        shares : float, or array of shape (n_steps,), default 0.0
+            The weight of the parameters after each step in their average.
 
         Returns
         -------
@@ -153,6 +189,11 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         buffers.order_on_host[place] = order
         self._machine.write(buffers.order[place], buffers.order_on_host[place])
         whole, rest = divmod(len(order), size)
+        steps = slice(first, first + whole + bool(rest))
+        controls = buffers.controls_on_host[steps]
+        controls[:, 0] = self.model.optimizer.learning_rate if rates is None else rates
+        controls[:, 1], controls[:, 2] = shares, follow
+        self._machine.write(buffers.controls[steps], controls)
         self._graphs.run(size, whole, self._program)
         if rest:
             self._graphs.run(rest, 1, self._program)
@@ -193,6 +234,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         if optimizer.n_updates:
             for name, place in zip(optimizer.state_names, self._buffers.states, strict=True):
                 setattr(optimizer, name, backend.asarray(self._joined(place)))
+        if self._average is not None and self._average.count:
+            self._average.flat = backend.asarray(self._joined(self._buffers.average))
         for layer, name, place in self._buffers.running():
             setattr(layer, name, backend.asarray(machine.copy(place)))
         for each in self._dropouts:
