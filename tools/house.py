@@ -69,7 +69,7 @@ FLOORS = {
     "xpnet.search": ["trials", "plan rates pruning", "result", "file space"],
     "xpnet.plots": ["confusion history images outputs sweep", "drawing"],
     "xpnet.callbacks": [
-        "checkpoint logs stopping watching",
+        "averages checkpoint logs stopping watching",
         "base monitor",
     ],
     "xpnet.model_files": [

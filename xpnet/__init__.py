@@ -55,7 +55,9 @@ from .callbacks import (
     ReduceLROnPlateau,
     StopOnNaN,
     TensorBoard,
+    TimeLimit,
     Watch,
+    WeightAverage,
 )
 from .common.checks import NotFittedError
 from .common.version import VERSION
@@ -226,10 +228,12 @@ __all__ = [
     "StopOnNaN",
     "TanhActivation",
     "TensorBoard",
+    "TimeLimit",
     "TweedieLoss",
     "UnknownNameError",
     "WarmUp",
     "Watch",
+    "WeightAverage",
     "accuracy",
     "array_namespace",
     "config",

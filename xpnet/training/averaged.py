@@ -38,7 +38,7 @@ class Averaged:
 
     def _begins(self, epoch: int) -> bool:
         """Whether averaging has begun in an epoch."""
-        return self._asked is not None and epoch - self._first >= self._asked.start
+        return self._asked is not None and epoch - self._first >= self._asked.waits
 
     def by_step(self, epoch: int) -> Average | None:
         """Return the average to which the steps of an epoch add the parameters."""
@@ -72,8 +72,9 @@ class Averaged:
         net, average = self._network, self._asked.average
         if not average.count:
             warn(
-                "the weights are not averaged, because this fit has ended before averaging began, "
-                f"after {self._asked.start} epoch(s): give WeightAverage an earlier start"
+                f"the weights are not averaged: averaging begins after {self._asked.waits} "
+                "epoch(s) of this fit, and the network has the weights of an earlier one. Give "
+                "WeightAverage an earlier start"
             )
             return
         xp = array_namespace(average.flat)

@@ -68,14 +68,14 @@ class Averaging(Callback):
     Attributes
     ----------
     average : Average
-    start : int
-        The number of epochs of the training that pass before averaging begins.
+    waits : int
+        The number of epochs of the training before averaging begins.
     validates : bool
         Whether validation data are evaluated with the average.
     """
 
     average: Average
-    start: int
+    waits: int
     validates: bool
 
 
