@@ -46,7 +46,8 @@ class NeuralNetwork(Predictor):
     momentum : float, optional
         By default, the optimizer's default.
     verbose : bool, default False
-        Whether to print a line after each epoch.
+        Whether to print a line after each epoch. Python's logger ``xpnet`` always gets it, at the
+        level INFO; it is silent until the program sets logging up.
     loss : str, LossFunction, subclass or function, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
         changed: for ``class_weight="balanced"``, ``fit`` sets ``loss`` to a copy with the weights.

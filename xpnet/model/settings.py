@@ -9,7 +9,7 @@ from ..backends import Backend
 from ..backends._errors import shown
 from ..common.checks import check_count, check_flag, find
 from ..common.overrides import is_defined_here
-from ..losses import LOSSES, FunctionLoss, LossFunction
+from ..losses import ELSEWHERE, LOSSES, FunctionLoss, LossFunction
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularizers import find_regularizer
 from ..schedules import LearningRate
@@ -118,7 +118,7 @@ def _check_backend(model: Any, given: Any) -> Backend:
 CHECKS: dict[str, Check] = {
     "backend": _check_backend,
     "loss": lambda model, given: find(
-        "loss", given, LossFunction, LOSSES, of_function=FunctionLoss
+        "loss", given, LossFunction, LOSSES, of_function=FunctionLoss, elsewhere=ELSEWHERE
     ),
     "optimizer": lambda model, given: make_optimizer(given),
     "regularizer": lambda model, given: find_regularizer(given),
