@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_it_is_called_after_each_batch_with_its_loss(float64_backend):
     sizes = np.array([8] * 9 + [3])
     means = (losses.reshape(2, 10) * sizes).sum(axis=1) / 75
     np.testing.assert_allclose(net.history["loss"], means, rtol=1e-7)
-    assert all(np.abs(a - b).max() > 0 for a, b in zip(noted.weights, noted.weights[1:]))
+    assert all(np.abs(a - b).max() > 0 for a, b in pairwise(noted.weights))
     reference = network(epochs=2).fit((X, Y))
     np.testing.assert_allclose(parameters(net), parameters(reference), rtol=1e-7, atol=1e-10)
 
@@ -53,9 +54,9 @@ def test_it_is_called_after_each_batch_with_its_loss(float64_backend):
 def test_the_loss_of_a_batch_in_pieces_is_their_mean():
     net, noted, whole = network(epochs=1, batch_size=20), Batches(), Batches()
     weights = np.arange(75.0)
-    network(epochs=1, batch_size=20).fit((X, Y, weights), callbacks=whole)
+    network(epochs=1, batch_size=20, shuffle=False).fit((X, Y, weights), callbacks=whole)
     for limit in range(net.memory_plan(n_samples=75).total, 0, -100):
-        net = network(epochs=1, batch_size=20, memory_limit=limit, shuffle=True)
+        net = network(epochs=1, batch_size=20, memory_limit=limit, shuffle=False)
         noted = Batches()
         try:
             net.fit((X, Y, weights), callbacks=noted)
@@ -65,11 +66,8 @@ def test_the_loss_of_a_batch_in_pieces_is_their_mean():
             break
     assert net.last_plan.rows < 20
     assert len(noted.calls) == 4
-    total = sum(loss * 0 + loss for *_, loss in noted.calls)
-    assert math.isfinite(total)
-    if net.last_plan.chunk is None:
-        found, expected = ([loss for *_, loss in each.calls] for each in (noted, whole))
-        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    found, expected = ([loss for *_, loss in each.calls] for each in (noted, whole))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 def test_it_takes_steps_by_formulas_and_says_so():
@@ -149,7 +147,7 @@ def test_gradients_of_the_last_update_are_there_for_who_asks(float64_backend, n)
         callbacks=LambdaCallback(on_batch_end=lambda each, *_: weights.append(parameters(each))),
     )
     reference.parameters.scatter(weights[-2])
-    rows = order[72:] if n == 1 else order[72:]
+    rows = order[72:]  # the last batch, which with accumulate=3 has an update of its own
     reference.loss_and_gradient(X[rows], Y[rows])
     reference.parameters.add_penalties(1.0)
     expected = reference.parameters.gradient()
@@ -219,11 +217,9 @@ def test_the_time_of_a_resumed_training_goes_on(tmp_path):
 
 
 def test_early_stopping_ignores_the_first_epochs():
-    seen = []
     stopping = EarlyStopping("loss", patience=1, min_delta=100.0, start_from_epoch=4)
     net = network(epochs=9).fit((X, Y), callbacks=stopping)
     assert (stopping.best_epoch, net.history.epochs) == (5, 6)
-    assert not seen
     with pytest.raises(ValueError, match="start_from_epoch=-1"):
         EarlyStopping(start_from_epoch=-1)
 
@@ -299,7 +295,6 @@ def test_each_epoch_is_logged(caplog, capsys):
         ("ce", "softmax_cross_entropy"),
         ("sparse_categorical_crossentropy", "softmax_cross_entropy"),
         ("bce", "binary_cross_entropy"),
-        ("binary_crossentropy", "binary_cross_entropy"),
         ("log_loss", "binary_cross_entropy"),
         ("BCEWithLogitsLoss", "BinaryCrossEntropy(from_logits=True)"),
         ("L1", "mae"),

@@ -170,8 +170,7 @@ class Writer:
                 again.initialize()
             set_generator(again, generator_state(layer))
 
-        content = self.part(layer, f"layers.{index}", start)
-        name = f"layers.{index}.rng"
+        content, name = self.part(layer, f"layers.{index}", start), f"layers.{index}.rng"
         rng = self._encode(generator_state(layer), name, "a layer's random generator")
         return {**content, "input_shape": list(shape), "rng": rng}
 

@@ -44,11 +44,11 @@ class Averaged:
         """Return the average to which the steps of an epoch add the parameters."""
         return self._network.average_by_step if self._begins(epoch) else None
 
-    def end_epoch(self, epoch: int) -> None:
-        """Add the parameters to the average if that is done after each epoch."""
-        net = self._network
-        if self._asked is not None and net.average_by_step is None and self._begins(epoch):
-            self._asked.average.add(net.parameters.gather())
+    def end_epoch(self, epoch: int, is_cut: bool) -> None:
+        """Add the parameters to the average if that is done after each complete epoch."""
+        net, is_due = self._network, self._begins(epoch) and not is_cut
+        if is_due and net.average is not None and net.average_by_step is None:
+            net.average.add(net.parameters.gather())
 
     @contextmanager
     def validating(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ import operator
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from typing import Any, cast
+from typing import Any
 
 from .. import config
 from ..backends._warnings import warn
@@ -79,7 +79,7 @@ class Trainer:
         self.training, self.validation = placed.training, placed.validation
         self.interruption, self._entered = Interruption(), ExitStack()
         self._averaged = Averaged(network, placed, callbacks, self._run.first)
-        self._every = network.accumulate
+        self._every = network.accumulate  # of this fit
         self._listeners = [each for each in callbacks if hears_batches(each)]
         self._make_steps()
 
@@ -100,8 +100,7 @@ class Trainer:
         done = net.history.epochs
         end = max(run.first + epochs, done)
         n_steps = self._placed.n_steps
-        self._last = end - 1
-        net.stop_training = False
+        self._last, net.stop_training = end - 1, False
         net.history.set_metric(name_of(net.metric), direction_of(net.metric))
         with (
             net.backend.active(),
@@ -127,10 +126,7 @@ class Trainer:
                     )
                 for callback in self._callbacks:
                     callback.on_epoch_end(net, net.history.last)
-                if net.verbose:  # (9) print
-                    print(_line(net.history, end))
-                if _LOG.isEnabledFor(logging.INFO):
-                    _LOG.info("%s", _line(net.history, end))
+                _report(net, end)  # (9) print
                 self._recording.note_epoch(self.interruption.asked or epoch == self._last)
                 if self.interruption.asked:
                     raise self.interruption.error(f"training ended after epoch {epoch + 1}")
@@ -175,8 +171,9 @@ class Trainer:
             _check_unchanged(net, self._layers)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
+                due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
                 with self._averaged.validating():
-                    row |= self._validate(epoch, row.get("penalty", 0.0))
+                    row |= _validate(net, self.validation, due and not self._is_cut, row)
             if self._is_cut:
                 self._entered.close()  # no step is left to take
                 self._recording.note_cut(before)
@@ -196,16 +193,6 @@ class Trainer:
         net.mark_fitted()
         if net.progress:
             bar.set_postfix(_shown(net.history), refresh=False)
-
-    def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
-        """Return loss and metric of the validation data, or NaN if this epoch skips them."""
-        due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
-        if self._is_cut or not due:
-            metric = None if self.network.metric is None else math.nan
-            return {"val_loss": math.nan, "val_metric": metric}
-        net = self.network
-        loss, metric = evaluate(net, cast(Data, self.validation), net.metric, net.target_unit)
-        return {"val_loss": loss + penalty, "val_metric": metric}
 
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metric."""
@@ -232,8 +219,7 @@ class Trainer:
                 self.steps.end_updates(sums, updates)
             self.steps.end_epoch()
             _check_finite(self.network, sums)
-            if not self._is_cut:
-                self._averaged.end_epoch(epoch)
+            self._averaged.end_epoch(epoch, self._is_cut)
             return _row(net, sums, epoch, self._is_cut)
         except NotFiniteError as error:
             raise _diverged(net, error, epoch, self._placed.n_steps) from None
@@ -243,10 +229,8 @@ class Trainer:
         step = 0
         with closing(self.training.chunks(self.network.orders, epoch)) as chunks:
             for arrays, order in chunks:
-                if not self._placed.has_room(arrays):
-                    self._begin_part(sums, arrays)
-                elif self.steps.is_full():
-                    self._begin_part(sums)
+                if (larger := not self._placed.has_room(arrays)) or self.steps.is_full():
+                    self._begin_part(sums, arrays if larger else None)
                 for done in self.steps.run(arrays, order, sums, step, updates):  # (1) to (5)
                     for callback in self._listeners:
                         callback.on_batch_end(self.network, step, sums.last_loss())
@@ -296,6 +280,25 @@ def _check_finite(network: TrainableModel, sums: Sums) -> None:
         raise NotFiniteError(*found)
     if not network.parameters.all_finite():
         raise NotFiniteError("weights that are not finite", sums.last_step)
+
+
+def _validate(
+    network: TrainableModel, data: Data, due: bool, row: dict[str, Any]
+) -> dict[str, Any]:
+    """Return loss and metric of the validation data, or NaN if they are not due."""
+    if not due:
+        metric = None if network.metric is None else math.nan
+        return {"val_loss": math.nan, "val_metric": metric}
+    loss, metric = evaluate(network, data, network.metric, network.target_unit)
+    return {"val_loss": loss + row.get("penalty", 0.0), "val_metric": metric}
+
+
+def _report(network: TrainableModel, epochs: int) -> None:
+    """Print and log a line about the last epoch, as far as that is asked for."""
+    if network.verbose:
+        print(_line(network.history, epochs))
+    if _LOG.isEnabledFor(logging.INFO):
+        _LOG.info("%s", _line(network.history, epochs))
 
 
 def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[str, Any]:

@@ -93,6 +93,12 @@ class Updates:
             found[updates] = self._average.shares(int(np.count_nonzero(updates)))
         return found
 
+    def controls(self, step: int, n: int) -> np.ndarray:
+        """Return a row for each of ``n`` steps: its rate, its share, whether an update follows."""
+        return np.column_stack(
+            [self.rates(step, n), self.shares(step, n), self.follow(step, n)]
+        ).astype(np.float64)
+
     def add_to_average(self) -> None:
         """Add the parameters after an update to the average, if there is one."""
         if self._average is not None:

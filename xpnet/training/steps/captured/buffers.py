@@ -157,12 +157,26 @@ class Buffers:
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 
-    def filled_from(self, model: Model) -> list[tuple[Array, Any]]:
+    def use(self, X: Any, y: Array, weights: Array | None) -> None:
+        """Overwrite the features, targets and weights by others, which are at most as many."""
+        pairs: list[tuple[Any, Any]] = [(self.y, y), (self.weights, weights)]
+        if self.sparse is None:
+            pairs.append((self.X, X))
+        else:
+            pairs += zip(self.sparse, (X.indptr, X.indices, X.data), strict=True)
+        with self._machine.ordered_with_current_stream():
+            for place, values in pairs:
+                if place is not None and values is not None:
+                    self._machine.write(place[: values.shape[0]], values)
+
+    def filled_from(self, model: Model, average: Array | None = None) -> list[tuple[Array, Any]]:
         """Return pairs of an array that is filled before training, and the network's values."""
         flat, optimizer, first = model.parameters.gather(), model.optimizer, model.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
             pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
+        if average is not None:
+            pairs += self.placement.pairs(self.average, average)
         pairs += [(place, getattr(layer, name)) for layer, name, place in self.running()]
         if self.wide is not None:
             moments = _moments(first)

@@ -75,9 +75,8 @@ class CapturedSteps(PreparedSteps):
         while start < len(order):
             part = order[start : start + self._at_a_time * size]
             began = time.perf_counter()
-            n = -(-len(part) // size)
-            rates, follow = updates.rates(step, n), updates.follow(step, n)
-            losses, weights = self._training.run(part, rates, follow, updates.shares(step, n))
+            controls = updates.controls(step, -(-len(part) // size))
+            losses, weights = self._training.run(part, controls)
             sums.add_losses(losses, weights, step)
             self._queued.append(self._training.record_event())
             if len(self._queued) > self.AHEAD:

@@ -78,18 +78,9 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         targets = targets_of(model, y)
         weights = weights_of(model, y, sample_weight)
         n_steps = -(-(X.shape[0] if n_samples is None else n_samples) // batch_size)
+        more = keep_outputs, accumulates, average is not None
         self._buffers = Buffers(
-            machine,
-            model,
-            self.units,
-            X,
-            targets,
-            weights,
-            batch_size,
-            n_steps,
-            keep_outputs,
-            accumulates,
-            average is not None,
+            machine, model, self.units, X, targets, weights, batch_size, n_steps, *more
         )
         self._state = machine.zeros((kernels.STATE_WORDS,), "int64")
         self.nbytes, self.counts_hits = self._buffers.nbytes + machine.nbytes, counts_hits
@@ -108,21 +99,10 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
         They overwrite the first ones, which nothing else may use.
         """
-        used, buffers = (X, y, sample_weight), self._buffers
-        if all(map(operator.is_, used, self._used)):
-            return
-        self._used = used
-        targets = targets_of(self.model, y)
-        weights = weights_of(self.model, y, sample_weight)
-        pairs: list[tuple[Any, Any]] = [(buffers.y, targets), (buffers.weights, weights)]
-        if buffers.sparse is None:
-            pairs.append((buffers.X, X))
-        else:
-            pairs += zip(buffers.sparse, (X.indptr, X.indices, X.data), strict=True)
-        with self._machine.ordered_with_current_stream():
-            for place, values in pairs:
-                if place is not None and values is not None:
-                    self._machine.write(place[: values.shape[0]], values)
+        used, model = (X, y, sample_weight), self.model
+        if not all(map(operator.is_, used, self._used)):
+            self._used = used
+            self._buffers.use(X, targets_of(model, y), weights_of(model, y, sample_weight))
 
     # ---- an epoch
 
@@ -149,35 +129,18 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         )
         # The list keeps all values until the block ends. If one were freed earlier, the current
         # stream could reuse its memory while the machine's stream still reads it.
-        pairs = [*self._buffers.filled_from(model), (self._state, state)]
-        if self._average is not None and self._average.flat is not None:
-            placement, place = self._buffers.placement, self._buffers.average
-            pairs += placement.pairs(place, self._average.flat)
+        average = None if self._average is None else self._average.flat
+        pairs = [*self._buffers.filled_from(model, average), (self._state, state)]
         with machine.ordered_with_current_stream():
             for place, values in pairs:
                 machine.write(place, values)
         self.taken = 0
 
-    def run(
-        self,
-        order: np.ndarray,
-        rates: float | np.ndarray | None = None,
-        follow: np.ndarray | bool = True,
-        shares: np.ndarray | float = 0.0,
-    ) -> tuple[Array, Array]:
+    def run(self, order: np.ndarray, controls: np.ndarray | None = None) -> tuple[Array, Array]:
         """Train on the samples of ``order`` in batches, without waiting for the device.
 
-        The last batch may be smaller, but only at the end of an epoch.
-
-        Parameters
-        ----------
-        order : int array of shape (n,)
-        rates : float, or array of shape (n_steps,), optional
-            The learning rates; by default the optimizer's.
-        follow : bool, or array of shape (n_steps,), default True
-            Whether an update follows each step. Those that do not wait until one does.
-        shares : float, or array of shape (n_steps,), default 0.0
-            The weight of the parameters after each step in their average.
+        The last batch may be smaller, but only at the end of an epoch. ``controls`` are those of
+        :meth:`Updates.controls`; by default each step has an update with the optimizer's rate.
 
         Returns
         -------
@@ -190,16 +153,14 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         self._machine.write(buffers.order[place], buffers.order_on_host[place])
         whole, rest = divmod(len(order), size)
         steps = slice(first, first + whole + bool(rest))
-        controls = buffers.controls_on_host[steps]
-        controls[:, 0] = self.model.optimizer.learning_rate if rates is None else rates
-        controls[:, 1], controls[:, 2] = shares, follow
-        self._machine.write(buffers.controls[steps], controls)
+        given = (self.model.optimizer.learning_rate, 0.0, 1.0) if controls is None else controls
+        buffers.controls_on_host[steps] = given
+        self._machine.write(buffers.controls[steps], buffers.controls_on_host[steps])
         self._graphs.run(size, whole, self._program)
         if rest:
             self._graphs.run(rest, 1, self._program)
-        self.taken += whole + bool(rest)
-        part = slice(first, self.taken)
-        return buffers.losses[part], buffers.totals[part]
+        self.taken = steps.stop
+        return buffers.losses[steps], buffers.totals[steps]
 
     def hits(self) -> Array:
         """Return the total weights of this epoch's correctly classified samples, and of all."""
