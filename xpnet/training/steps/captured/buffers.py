@@ -12,6 +12,7 @@ from ....data.reading import is_wide
 from ....data.stored import numpy_type
 from ....layers import Normalization
 from ....model import Model
+from ...averaging import Average
 from ..translation import Unit
 from .placement import Placement
 
@@ -169,14 +170,14 @@ class Buffers:
                 if place is not None and values is not None:
                     self._machine.write(place[: values.shape[0]], values)
 
-    def filled_from(self, model: Model, average: Array | None = None) -> list[tuple[Array, Any]]:
+    def filled_from(self, model: Model, average: Average | None = None) -> list[tuple[Array, Any]]:
         """Return pairs of an array that is filled before training, and the network's values."""
         flat, optimizer, first = model.parameters.gather(), model.optimizer, model.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
             pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
-        if average is not None:
-            pairs += self.placement.pairs(self.average, average)
+        if average is not None and average.flat is not None:
+            pairs += self.placement.pairs(self.average, average.flat)
         pairs += [(place, getattr(layer, name)) for layer, name, place in self.running()]
         if self.wide is not None:
             moments = _moments(first)

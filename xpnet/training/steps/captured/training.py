@@ -129,8 +129,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         )
         # The list keeps all values until the block ends. If one were freed earlier, the current
         # stream could reuse its memory while the machine's stream still reads it.
-        average = None if self._average is None else self._average.flat
-        pairs = [*self._buffers.filled_from(model, average), (self._state, state)]
+        pairs = [*self._buffers.filled_from(model, self._average), (self._state, state)]
         with machine.ordered_with_current_stream():
             for place, values in pairs:
                 machine.write(place, values)
