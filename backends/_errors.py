@@ -13,7 +13,9 @@ class UnknownNameError(ValueError):
     """A name is unknown; the message lists the known ones."""
 
 
-def unknown_name(kind: str, given: object, known: Iterable[str]) -> UnknownNameError:
+def unknown_name(
+    kind: str, given: object, known: Iterable[str], advice: str | None = None
+) -> UnknownNameError:
     """Return the error for an unknown name, whose message suggests the most similar known one.
 
     Parameters
@@ -24,6 +26,8 @@ def unknown_name(kind: str, given: object, known: Iterable[str]) -> UnknownNameE
         The unknown name.
     known : iterable of str
         All known names.
+    advice : str, optional
+        What to write, in place of the most similar name.
 
     Examples
     --------
@@ -33,6 +37,8 @@ def unknown_name(kind: str, given: object, known: Iterable[str]) -> UnknownNameE
     names = sorted(known)
     near = get_close_matches(given.lower(), names, n=1, cutoff=0.5) if type(given) is str else []
     hint = f": did you mean {near[0]!r}?" if near else "."
+    if advice is not None:
+        hint = f": write {advice}."
     return UnknownNameError(f"unknown {kind} {shown(given)}{hint} Known: {', '.join(names)}")
 
 

@@ -176,6 +176,16 @@ def emulated(monkeypatch) -> list[Any]:
     return machines
 
 
+@pytest.fixture(params=["formulas", "compiled", "captured"])
+def steps(request) -> str:
+    """Each way of taking steps, captured ones on the emulator."""
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="compiled steps need the extra numba")
+    if request.param == "captured":
+        request.getfixturevalue("emulated")
+    return str(request.param)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""

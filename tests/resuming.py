@@ -171,7 +171,7 @@ def train(kind, folder, between=None, every=1, **arguments):
     net, data = KINDS[kind](folder)
     callbacks = [
         Checkpoint(folder / "run", every=every),
-        EarlyStopping(patience=5),
+        EarlyStopping(patience=6),
         Annealed(),
         ReduceLROnPlateau(patience=1, factor=0.7),
         ModelCheckpoint(folder / "best.safetensors", best_only=True),

@@ -121,13 +121,15 @@ class Scripted(Callback):
 
 # losses of the epochs -> patience, min_delta, the epoch after which it ends, the best one
 SCRIPTS = [
-    ([5, 4, 3, 4, 4, 4], 1, 0.0, 5, 3),
+    ([5, 4, 3, 4, 4, 4], 2, 0.0, 5, 3),
+    ([5, 4, 3, 4, 4, 4], 1, 0.0, 4, 3),
     ([5, 4, 3, 4, 4, 4], 0, 0.0, 4, 3),
-    ([5, 4, 3, 4, 2, 4], 1, 0.0, None, 5),
-    ([5, 4.95, 4.9, 4.85, 4.8, 4.75], 2, 0.1, None, 4),
-    ([5, 4.95, 4.9, 4.85, 4.8, 4.75], 1, 1.0, 3, 1),
-    ([5, math.nan, 4, math.nan, 6, math.nan], 0, 0.0, 5, 3),
-    ([5, 5, 5, 5, 5, 5], 2, 0.0, 4, 1),
+    ([5, 4, 3, 4, 2, 4], 2, 0.0, None, 5),
+    ([5, 4.95, 4.9, 4.85, 4.8, 4.75], 3, 0.1, None, 4),
+    ([5, 4.95, 4.9, 4.85, 4.8, 4.75], 2, 1.0, 3, 1),
+    ([5, math.nan, 4, math.nan, 6, math.nan], 1, 0.0, 5, 3),
+    ([5, 5, 5, 5, 5, 5], 3, 0.0, 4, 1),
+    ([5, 5, 5, 5, 5, 5], 1, 0.0, 2, 1),
 ]
 
 
@@ -260,7 +262,7 @@ def test_validation_now_and_then():
 
 
 def test_the_learning_rate_falls_when_nothing_improves():
-    plateau = ReduceLROnPlateau(factor=0.5, patience=1, cooldown=1, min_lr=0.03)
+    plateau = ReduceLROnPlateau(factor=0.5, patience=2, cooldown=1, min_lr=0.03)
     script = Scripted([3, 3, 3, 3, 3, 3, 3, 3, 3, 3])
     net = network(learning_rate=0.1, epochs=10)
     net.fit(samples(), validation=samples(), callbacks=[script, plateau])

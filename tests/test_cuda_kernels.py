@@ -67,8 +67,69 @@ def case(name):
 
 @case("tick")
 def _tick(c):
-    after = kernels.new_state([5, 2], step=2, start=6, update=8, batch=3, rate=0.1)
-    return ((1, 1), 32), [c.state], {0: after}
+    controls = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.1, 0.25, 1.0]])
+    now = dict(step=2, start=6, batch=3, rate=0.1, share=0.25, followed=1)
+    after = kernels.new_state([5, 2], update=8, **now)
+    return ((1, 1), 32), [c.state, controls], {0: after}
+
+
+@case("tick, no update")
+def _tick_alone(c):
+    controls = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.1, 0.0, 0.0]])
+    after = kernels.new_state([5, 2], step=2, start=6, update=7, batch=3, rate=0.1, skipped=1)
+    return ((1, 1), 32), [c.state, controls], {0: after}
+
+
+def counted(weighted, **words):
+    def make(c):
+        state = kernels.new_state([], total=2.5, **words)
+        own = 2.5 if weighted else c.rows
+        group = own + (words["group"] if words["waiting"] else 0.0)
+        waiting = 0 if words["followed"] else words["waiting"] + 1
+        new = words | dict(own=own, group=group, waiting=waiting, first=int(not words["waiting"]))
+        after = kernels.new_state([], total=2.5, **new)
+        return ((1, 1), 32), [state, c.rows, weighted], {0: after.view(np.float64)}
+
+    return make
+
+
+CASES["count_batch, first"] = counted(0, waiting=0, group=7.0, followed=0)
+CASES["count_batch, second"] = counted(1, waiting=1, group=7.0, followed=0)
+CASES["count_batch, last"] = counted(1, waiting=2, group=7.0, followed=1)
+
+
+def accumulated(first, followed, group=4.0):
+    def make(c):
+        g, sums = c.matrix, c.matrix
+        state = kernels.new_state([], own=2.0, group=group, first=first, followed=followed)
+        total = 2 * g + (0 if first else sums)
+        mean = total / (group or 1.0) if followed else g
+        return over(g.size), [g, sums, state, g.size], {0: mean, 1: total}
+
+    return make
+
+
+CASES["accumulate, first"] = accumulated(1, 0)
+CASES["accumulate, second"] = accumulated(0, 0)
+CASES["accumulate, last"] = accumulated(0, 1)
+CASES["accumulate, only"] = accumulated(1, 1)
+CASES["accumulate, no weight"] = accumulated(1, 1, group=0.0)
+
+
+def averaged(share, followed=1):
+    def make(c):
+        w, mean = c.matrix, c.matrix
+        state = kernels.new_state([], share=share, followed=followed)
+        expected = mean + (share * (w - mean) if followed else 0)
+        return over(w.size), [w, mean, state, w.size], {1: expected}
+
+    return make
+
+
+CASES["average, first"] = averaged(1.0)
+CASES["average, later"] = averaged(0.25)
+CASES["average, not yet"] = averaged(0.0)
+CASES["average, no update"] = averaged(0.5, followed=0)
 
 
 @case("total_weight")
@@ -316,7 +377,7 @@ def _square_sum(c):
 
 def judged(sum_of_squares, most, scaled, good=0, **after):
     def make(c):
-        words = dict(scale=4.0, good=good, update=7)
+        words = dict(scale=4.0, good=good, update=7, followed=1)
         parts = np.array([sum_of_squares / 2, sum_of_squares / 2])
         state, expected = kernels.new_state([], **words), kernels.new_state([], **(words | after))
         arguments = [parts, state, 2, most, scaled]
@@ -333,10 +394,18 @@ CASES["judge, doubled"] = judged(64.0, 0.0, 1, good=1999, factor=0.25, scale=8.0
 
 @case("judge, overflowed")
 def _overflowed(c):
-    state = kernels.new_state([], scale=4.0, good=9, update=7)
-    expected = kernels.new_state([], scale=2.0, good=0, update=6, skipped=1, factor=0.25)
+    state = kernels.new_state([], scale=4.0, good=9, update=7, followed=1)
+    new = dict(scale=2.0, good=0, update=6, skipped=1, factor=0.25)
+    expected = kernels.new_state([], followed=1, **new)
     arguments = [np.array([1.0, np.inf]), state, 2, 0.0, 1]
     return ((1, 1), 64), arguments, {1: expected.view(np.float64)}
+
+
+@case("judge, no update")
+def _not_judged(c):
+    state = kernels.new_state([], scale=4.0, good=9, update=7, skipped=1)
+    arguments = [np.array([1.0, np.inf]), state, 2, 1.0, 1]
+    return ((1, 1), 64), arguments, {1: state.copy().view(np.float64)}
 
 
 def test_every_fixed_kernel_has_a_case():

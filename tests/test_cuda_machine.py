@@ -103,8 +103,8 @@ def test_kernels_are_compiled_once_in_a_process(cublas):
 
 def test_a_kernel_takes_so_many_arguments(cublas):
     machine = cuda_machine.CudaMachine("float32")
-    with pytest.raises(TypeError, match="tick got 2 arguments: expected 1"):
-        machine.kernel("tick", (1, 1), 32, None, None)
+    with pytest.raises(TypeError, match="tick got 3 arguments: expected 2"):
+        machine.kernel("tick", (1, 1), 32, None, None, None)
 
 
 def layers(kind):
@@ -149,12 +149,13 @@ def test_a_steady_step_makes_nothing_waits_for_nothing_and_is_so_many_launches(
                 # 16 steps in one graph, 2 by themselves, and a short one.
                 assert counts["graphs"] == (4 if capture else 0)
                 assert counts["launches"] == (0 if capture else launched)
-                assert counts["from host"] == 1  # the order, once for any number of steps
+                # the order and the rates, once for any number of steps
+                assert counts["from host"] == 2
                 assert counts["allocations"] == counts["waits"] == 0
             step.store()
 
 
-def test_the_order_is_sent_from_memory_that_does_not_move(cublas, monkeypatch, rng):
+def test_what_steps_need_is_sent_from_memory_that_does_not_move(cublas, monkeypatch, rng):
     X, y, sent = rng.standard_normal((N, K)), rng.integers(0, 5, N), []
     with CapturedTraining(
         network("plain"), X, y, None, BATCH, cuda_machine.CudaMachine("float64")
@@ -168,8 +169,9 @@ def test_the_order_is_sent_from_memory_that_does_not_move(cublas, monkeypatch, r
 
         monkeypatch.setattr(standin.Array, "set", watched)
         step.run(np.arange(N))
-    (order,) = sent
-    assert any(np.shares_memory(order, pinned) for pinned in sys.modules["cupyx"].pinned)
+    assert len(sent) == 2  # the order, the rates
+    for array in sent:
+        assert any(np.shares_memory(array, pinned) for pinned in sys.modules["cupyx"].pinned)
 
 
 def test_training_by_the_stand_in_is_training_by_formulas(cublas, rng):

@@ -215,7 +215,7 @@ def test_callbacks_are_called_in_their_order():
 def test_a_callback_may_end_training():
     watch = EarlyStopping(patience=1, min_delta=1e9)
     est = fit_inside(callbacks=(watch,), max_iter=20)
-    assert est.n_iter_ == watch.stopped_epoch == 3
+    assert est.n_iter_ == watch.stopped_epoch == 2
     assert watch.best_epoch == 1  # to which it went back
     np.testing.assert_array_equal(weights(est), weights(fit_inside(max_iter=1)))
 

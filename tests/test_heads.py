@@ -188,7 +188,9 @@ def test_dicts_columns_and_data_sets_are_the_same_targets():
     nets = [network().fit(given) for given in ((X, y), (X, flat), Dataset(X, flat))]
     for net in nets[1:]:
         np.testing.assert_array_equal(net.predict(X), nets[0].predict(X))
-    assert nets[0].score((X, y), metric=nets[0].loss) == nets[0].score((X, flat), nets[0].loss)
+    assert nets[0].score((X, y), metric=nets[0].loss) == nets[0].score(
+        (X, flat), metric=nets[0].loss
+    )
     gradient = nets[0].input_gradient(X, y=y)
     np.testing.assert_array_equal(gradient, nets[0].input_gradient(X, y=flat))
     batch = next(nets[0].get_mini_batches(X, y, shuffle=False))[1]

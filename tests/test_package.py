@@ -22,7 +22,6 @@ OPTIONAL = [
     "polars", "pooch", "pyarrow", "safetensors", "scipy", "sklearn", "tabulate", "tensorboardX",
     "threadpoolctl", "torch", "tqdm",
 ]  # fmt: skip
-MATHEMATICS = ["schedules.py"]
 
 
 def in_fresh_python(code):
@@ -238,7 +237,7 @@ def files(*names):
 
 @pytest.mark.parametrize(
     "path",
-    [*files("activations", "layers", "losses", "metrics", "optimizers"), *files(*MATHEMATICS)],
+    files("activations", "layers", "losses", "metrics", "optimizers", "schedules"),
     ids=lambda path: path.stem,
 )
 def test_mathematics_knows_no_array_library(path):

@@ -9,11 +9,9 @@ from xpnet import (
     SGD,
     Adam,
     Callback,
-    ConstantLearningRate,
     DenseLayer,
     DivergedError,
     EarlyStopping,
-    ExponentialDecay,
     LambdaCallback,
     NeuralNetwork,
     NotFittedError,
@@ -49,6 +47,7 @@ WRONG = {
     "backend": ["cuda", None],
     "precision": ["float8", None, 32],
     "steps": ["never", 1, True],
+    "accumulate": [0, -1, 1.5, "two", None],
     "optimizer": ["adm", None, 0.1, DenseLayer],
     "loss": ["msse", None, DenseLayer, Accuracy()],
     "metric": ["accuraci", 3, DenseLayer],
@@ -81,7 +80,7 @@ def test_a_setting_is_refused_later_as_the_constructor_refuses_it(name):
 def test_all_settings_are_tested_here():
     settings = set(vars(NeuralNetwork())) - {
         "parameters", "layers", "history", "feature_names", "label_name", "class_names",
-        "last_plan", "stop_training", "randomness", "orders",
+        "last_plan", "stop_training", "randomness", "orders", "average",
     }  # fmt: skip
     assert {name for name in settings if not name.startswith("_")} == set(WRONG)
 
@@ -281,35 +280,6 @@ def test_arguments_that_a_network_does_not_keep_cannot_be_set(name, value):
     own = Own()
     setattr(own, name, value)
     assert getattr(own, name) == value
-
-
-@pytest.mark.parametrize("trained", [False, True])
-def test_a_learning_rate_that_the_schedule_replaces_is_warned_of(trained):
-    net = regression(learning_rate=0.01)
-    if trained:
-        net.fit((X, VALUES))
-    net.optimizer.learning_rate = 0.5
-    with pytest.warns(UserWarning, match=r"set to 0.5, but its schedule sets it to 0.01"):
-        net.fit((X, VALUES))
-
-
-def test_learning_rates_that_have_an_effect_are_not_warned_of(recwarn):
-    schedule = ExponentialDecay(0.1, 0.01)
-    net = regression(learning_rate=schedule)
-
-    def halve(network, epoch):
-        network.optimizer.learning_rate /= 2
-
-    net.fit((X, VALUES), callbacks=LambdaCallback(on_epoch_begin=halve)).fit((X, VALUES))
-    other = regression()
-    other.optimizer = net.optimizer
-    other.fit((X, VALUES))
-    other.fit((X, VALUES), restart=True)
-    other.optimizer.schedule = ConstantLearningRate(0.5)
-    other.fit((X, VALUES))
-    other.optimizer = Adam(schedule)
-    other.fit((X, VALUES))
-    assert not recwarn.list
 
 
 def test_another_target_unit_asks_for_another_training():

@@ -139,7 +139,7 @@ def test_several_labels_are_learned_with_metric_weights_and_validation(steps, we
     X, y = labels()
     loss = BinaryCrossEntropy(from_logits=True, positive_weight=weight)
     net = network(loss=loss, metric="binary_accuracy", steps=steps)
-    net.fit((X, y, np.linspace(0.5, 2, N)), (X, y))
+    net.fit((X, y, np.linspace(0.5, 2, N)), validation=(X, y))
     assert net.history[f"val_{net.metric.name}"][-1] > 0.95
     assert net.score((X, y)) == pytest.approx(((net.predict(X) > 0) == y).mean())
 
@@ -201,7 +201,7 @@ def test_a_data_set_has_the_names_of_several_targets(tmp_path):
     X, y = labels()
     named = Dataset(X, pd.DataFrame(y, columns=["a", "b", "c"]))
     given = Dataset(X, y, label_name=["a", "b", "c"])
-    for each in (named, given, given.rows([0, 1]), train_test_split(given, 0.5)[0]):
+    for each in (named, given, given.rows([0, 1]), train_test_split(given, test_size=0.5)[0]):
         assert each.label_name == ["a", "b", "c"]
     assert Dataset(X, y).label_name is None
     net = network(loss=BinaryCrossEntropy(from_logits=True), epochs=1).fit(given)

@@ -290,10 +290,10 @@ def test_the_steps_at_a_time_are_bounded_by_their_time(monkeypatch):
 
     parts, original = [], CompiledTraining.run
 
-    def slow(self, order, learning_rate):
+    def slow(self, order, *controls):
         parts.append(-(-len(order) // 32))
         time.sleep(0.004 * parts[-1])
-        return original(self, order, learning_rate)
+        return original(self, order, *controls)
 
     monkeypatch.setattr(CompiledTraining, "run", slow)
     monkeypatch.setenv("XPNET_STEPS", "compiled")

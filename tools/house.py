@@ -69,7 +69,7 @@ FLOORS = {
     "xpnet.search": ["trials", "plan rates pruning", "result", "file space"],
     "xpnet.plots": ["confusion history images outputs sweep", "drawing"],
     "xpnet.callbacks": [
-        "checkpoint logs stopping watching",
+        "averages checkpoint logs stopping watching",
         "base monitor",
     ],
     "xpnet.model_files": [
@@ -89,8 +89,8 @@ FLOORS = {
         "fitting",
         "trainer mini_batches",
         "held_out purpose recording",
-        "evaluation steps",
-        "sums",
+        "averaged evaluation steps",
+        "sums updates",
         "feeding",
         "full_batch",
         "heads objective trainable weighing",
@@ -98,7 +98,7 @@ FLOORS = {
         "checks classes memory settings",
         "metric_settings",
         "scorers",
-        "target_unit run",
+        "target_unit run averaging",
         "callback history interruption",
         "errors",
     ],
@@ -162,6 +162,7 @@ FLOORS = {
         "clipping remembering",
         "settings",
     ],
+    "xpnet.schedules": ["cycles function plateau wrapping", "decays", "base"],
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
         "train_test",
@@ -220,7 +221,7 @@ FLOORS = {
     "xpnet.backends.cpu": [
         "engine formulas",
         "team",
-        "loop random sparse",
+        "loop random sparse updating",
         "losses program",
         "product",
         "kernels",

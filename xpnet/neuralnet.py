@@ -15,7 +15,7 @@ from .model_files import save
 from .model_files.checkpoints import Resumption
 from .optimizers import SGD, Optimizer
 from .regularizers import Regularizer
-from .schedules import Schedule
+from .schedules import LearningRate
 from .training import fitting, planning
 from .training.callback import Callback, check_callbacks
 from .training.full_batch import DEFAULT_BATCH_SIZE
@@ -42,10 +42,14 @@ class NeuralNetwork(Predictor):
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
-    learning_rate, momentum : float, or for the rate a Schedule, optional
-        By default, the optimizer's defaults.
+    learning_rate : float, Schedule or function of the epoch, optional
+        By default, the optimizer's default. See :mod:`xpnet.schedules`. To train on at another
+        rate, set ``net.optimizer.learning_rate``.
+    momentum : float, optional
+        By default, the optimizer's default.
     verbose : bool, default False
-        Whether to print a line after each epoch.
+        Whether to print a line after each epoch. Python's logger ``xpnet`` always gets it, at the
+        level INFO; it is silent until the program sets logging up.
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
         changed: for ``class_weight="balanced"``, ``fit`` sets ``loss`` to a copy with the weights.
@@ -94,7 +98,15 @@ class NeuralNetwork(Predictor):
         methods of layers and losses. "compiled" and "captured" are refused, with the reason, where
         they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
         :meth:`explain_steps`. A network with a method that a user has replaced is trained by its
-        formulas. Compiled and captured steps leave no input, output or gradients on the layers.
+        formulas. No way leaves inputs, outputs or gradients on the layers; a callback can ask for
+        the gradients with ``needs_gradients``.
+    accumulate : int, default 1
+        The number of batches after which the parameters are updated, with the mean gradient of all
+        their samples: the update of a batch that is so many times as large, in the memory of one.
+        It is the same, except with :class:`~xpnet.BatchNormalization`, which takes the moments of
+        each batch, and :class:`~xpnet.Dropout`, which draws a mask for each. The last batches of an
+        epoch may be fewer. ``steps_per_epoch``, the progress bar and the history count batches;
+        schedules by step, ``optimizer.n_updates`` and averages of the weights count updates.
     target_unit : tuple of 2 floats or of 2 sequences, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; or of each target, such as ``(y.mean(axis=0), y.std(axis=0))``. The network
@@ -147,7 +159,7 @@ class NeuralNetwork(Predictor):
         epochs: int = 100,
         batch_size: int | str = DEFAULT_BATCH_SIZE,
         optimizer: str | Optimizer | type[Optimizer] = SGD,
-        learning_rate: float | Schedule | None = None,
+        learning_rate: LearningRate | None = None,
         momentum: float | None = None,
         verbose: bool = False,
         loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
@@ -163,6 +175,7 @@ class NeuralNetwork(Predictor):
         regularizer: str | Regularizer | None = None,
         precision: str = "float32",
         steps: str | None = None,
+        accumulate: int = 1,
         target_unit: Unit | None = None,
     ) -> None:
         place = {"device": device, "backend": backend, "dtype": dtype}
@@ -171,7 +184,7 @@ class NeuralNetwork(Predictor):
         self.metric = metric  # type: ignore[assignment]
         self.target_unit = target_unit
         self.epochs, self.batch_size, self.memory_limit = epochs, batch_size, memory_limit
-        self.precision, self.steps = precision, steps
+        self.precision, self.steps, self.accumulate = precision, steps, accumulate
         self.verbose, self.progress, self.shuffle = verbose, progress, shuffle
 
     @with_hints(**FIT)
@@ -297,7 +310,11 @@ class NeuralNetwork(Predictor):
         return mini_batches(self, X, y, check_flag("shuffle", shuffle))
 
     def explain_steps(
-        self, X: Dataset | Any, y: Any = None, sample_weight: Any = None
+        self,
+        X: Dataset | Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
     ) -> Explanation:
         """Return which way ``fit`` would take training steps, and why not a faster one.
 
@@ -308,6 +325,8 @@ class NeuralNetwork(Predictor):
         X : array-like, Dataset, (X, y) or (X, y, sample_weight)
         y, sample_weight : array-like, optional
             Targets and weights, if ``X`` has only features.
+        callbacks : Callback or iterable of Callback, optional
+            As for ``fit``: those with ``on_batch_end`` or ``needs_gradients`` need formulas.
 
         Returns
         -------
@@ -315,7 +334,8 @@ class NeuralNetwork(Predictor):
             ``chosen`` is "formulas", "compiled" or "captured". ``reasons`` is a dict of the reason
             for each faster way that is not taken. ``print`` shows both.
         """
-        return fitting.explain_steps(self, fitting.joined(X, y, sample_weight))
+        given, called = fitting.joined(X, y, sample_weight), check_callbacks(callbacks)
+        return fitting.explain_steps(self, given, callbacks=called)
 
     def memory_plan(
         self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None

@@ -15,9 +15,24 @@ from typing import Any
 import numpy as np
 
 from .blas_threads import one_blas_thread
-from .kernels import DRAWS, LOSSES, ORDER, OUTPUTS, PENALTIES, RATE, STATE, UPDATE, WEIGHTS
+from .kernels import (
+    DRAWS,
+    FOLLOWS,
+    LOSSES,
+    ORDER,
+    OUTPUTS,
+    PASS,
+    PENALTIES,
+    RATES,
+    SHARES,
+    STATE,
+    TOTAL,
+    UPDATE,
+    WAITING,
+    WEIGHTS,
+)
 from .loop import WORDS, run_steps
-from .program import Memory, Program, bits
+from .program import Memory, Program
 from .team import Team
 
 
@@ -36,7 +51,8 @@ class Engine:
     Attributes
     ----------
     penalties : float64 array
-        The penalty that each batch of the last run shared, for parameters that report one.
+        The penalty that the samples of each update in the last run shared, at the update's last
+        batch, for parameters that report one.
     """
 
     def __init__(
@@ -54,17 +70,37 @@ class Engine:
         self._team = Team(self.threads - 1)
         self._held: tuple[Any, ...] = ()
         self.penalties = np.zeros(0)
+        self._totals = np.zeros((self.threads, WORDS))
+        for k in range(self.threads):
+            self._states[k, TOTAL] = self._totals[k].ctypes.data
         self.close = weakref.finalize(self, self._team.close)
 
     def run(
         self,
         order: np.ndarray,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float | np.ndarray,
         n_updates: int,
         outputs: np.ndarray | None = None,
+        follow: np.ndarray | bool = True,
+        shares: np.ndarray | float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Train on the samples in the given order; return the loss and the weight of each step."""
+        """Train on the samples in the given order; return the loss and the weight of each step.
+
+        Parameters
+        ----------
+        order : int array of shape (n,)
+        batch_size : int
+        learning_rate : float, or array of shape (n_steps,)
+        n_updates : int
+            How many updates there were before.
+        outputs : array, optional
+            Receives the outputs.
+        follow : bool, or array of shape (n_steps,), default True
+            Whether an update follows each step. Those that do not wait until one does.
+        shares : float, or array of shape (n_steps,), default 0.0
+            The weight of the parameters after each step in their average.
+        """
         if self._counters[0] or not self.close.alive:
             raise RuntimeError(
                 "the engine was closed, or interrupted inside a step: make a new one"
@@ -74,7 +110,14 @@ class Engine:
         penalties = np.zeros((self.threads, losses.shape[1]))
         state = self._states
         state[:, ORDER], state[:, UPDATE] = order.ctypes.data, n_updates
-        state[:, RATE] = bits(learning_rate)
+        given = [(learning_rate, np.float64), (shares, np.float64), (follow, np.int64)]
+        n = losses.shape[1]
+        of_steps = [
+            np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype), n))
+            for values, dtype in given
+        ]
+        for place, values in zip((RATES, SHARES, FOLLOWS), of_steps, strict=True):
+            state[:, place] = values.ctypes.data
         state[:, LOSSES], state[:, WEIGHTS] = losses[0].ctypes.data, losses[1].ctypes.data
         state[:, OUTPUTS] = 0 if outputs is None else outputs.ctypes.data
         for k in range(self.threads):
@@ -86,7 +129,14 @@ class Engine:
             (k, self.threads, start, self._tables[k], state[k], *common, self.times[k])
             for k in range(self.threads)
         ]
-        self._held = order, losses, penalties, outputs, jobs  # threads use them by address
+        self._held = (
+            order,
+            losses,
+            penalties,
+            outputs,
+            of_steps,
+            jobs,
+        )  # threads use them by address
         with one_blas_thread():
             try:
                 self._team.start(jobs[1:])
@@ -100,7 +150,8 @@ class Engine:
         return losses[0], losses[1]
 
     def set_draws(self, draws: list[int]) -> None:
-        """Set, for each dropout, the offset from the update's number to the number of its draw."""
+        """Begin to count batches anew, and set how often each dropout has drawn before."""
+        self._states[:, [PASS, WAITING]] = 0
         self._states[:, DRAWS : DRAWS + len(draws)] = draws
 
     def measure(self, on: bool = True) -> None:

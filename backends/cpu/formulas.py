@@ -115,17 +115,20 @@ def penalty(listing: Listing) -> Kernel:
     """Return the kernel that adds a penalty's derivative to g.
 
     The input is a weight; the outputs are the penalty on it and the derivative. A penalty that the
-    samples of a batch share is divided by their total weight. The record is (size, g, w, whether
-    the penalty is shared, unused, unused, address of the weights or 0, whether to report the
-    penalty).
+    samples of an update share is divided by their total weight, and reported unless that is 0. The
+    record is (size, g, w, whether the penalty is shared, whether several batches share it, unused,
+    address of the weights or 0, whether to report the penalty).
     """
     (x,) = listing.inputs
     lines = [
         "n, g = record[0], vector(memory, record[1], record[0])",
         "w = vector(memory, record[2], n)",
-        "share = 1.0",
+        "share, weight = 1.0, 1.0",
         "if record[3] != 0:",
-        "    weight = total_weight(record, state, memory)",
+        "    if record[4] != 0:",
+        "        weight = pointer_to_float64(state[TOTAL])[0]",
+        "    else:",
+        "        weight = total_weight(record, state, memory)",
         "    share = 1.0 / weight if weight > 0 else 0.0",
         "factor = number(memory, share)",
         *_outside(listing, 8),
@@ -136,13 +139,13 @@ def penalty(listing: Listing) -> Kernel:
         f"    in_{x} = w[k]",
         *statements,
         f"    g[k] += factor * {_results(listing)[1]}",
-        "if record[7] != 0:",
+        "if record[7] != 0 and weight > 0:",
         "    cost = 0.0",
         "    for k in range(n):",
         f"        in_{x} = w[k]",
         *(f"    {line}" for line in statements),
         f"        cost = added(cost, {_results(listing)[0]})",
-        "    pointer_to_float64(state[PENALTIES])[state[STEP]] += share * cost",
+        "    pointer_to_float64(state[PENALTIES])[state[STEP]] += cost",
     ]
     return _kernel("penalty", [], lines, body)
 
@@ -158,7 +161,9 @@ import math
 from xpnet.backends.cpu.intrinsics import (
     exp, float64_of, matrix, number, pointer, pointer_to_float64, pointer_to_int64, tanh, vector,
 )
-from xpnet.backends.cpu.kernels import ORDER, PENALTIES, RATE, ROWS, START, STEP, UPDATE
+from xpnet.backends.cpu.kernels import (
+    ORDER, PENALTIES, RATE, ROWS, START, STEP, TOTAL, UPDATE,
+)
 from xpnet.backends.cpu.losses import added, at_most, report, share_of, total_weight
 """
 

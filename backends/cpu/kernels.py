@@ -32,14 +32,22 @@ from .intrinsics import (
 )
 
 ROWS, START, ORDER, STEP, UPDATE, RATE, LOSSES, WEIGHTS, OUTPUTS, PENALTIES = range(10)
-DRAWS, STATE = 16, 32
+PASS, SHARE, FOLLOWED, RATES, SHARES, FOLLOWS, TOTAL, WAITING = range(10, 18)
+DRAWS, STATE = 18, 34
 """Indices into ``state``, whose length is ``STATE``.
 
 ``ROWS`` is the number of samples in the batch, ``START`` its first index into the order, ``ORDER``
 the order's address, ``STEP`` the step in this run, ``UPDATE`` the number of the update from 1, and
 ``RATE`` the bits of the learning rate. The next four are addresses: of the losses, of their
-weights, of the kept outputs (or 0) and of this thread's part of the penalties. From ``DRAWS`` on,
-there is for each dropout an offset from the update's number to the number of its draw.
+weights, of the kept outputs (or 0) and of this thread's part of the penalties.
+
+``PASS`` counts the batches since the parameters were loaded, from 1. ``FOLLOWED`` is whether an
+update follows this batch, and ``SHARE`` the bits of the weight that the new parameters get in their
+average. ``RATES``, ``SHARES`` and ``FOLLOWS`` are the addresses of such numbers for each step of
+the run. ``TOTAL`` is the address of the total weight of the batches since the last update, and
+``WAITING`` is their number.
+
+From ``DRAWS`` on, there is for each dropout the number of its draws before the first pass.
 """
 
 

@@ -3,9 +3,30 @@
 from numba import int64, njit, types
 
 from .compiling import compiled_function
-from .intrinsics import INLINED, call, call_plain, cycles, observe, publish, relax
-from .kernels import ROWS, START, STEP, UPDATE
-from .program import ARRIVE, WAIT
+from .intrinsics import (
+    INLINED,
+    call,
+    call_plain,
+    cycles,
+    observe,
+    pointer_to_int64,
+    publish,
+    relax,
+)
+from .kernels import (
+    FOLLOWED,
+    FOLLOWS,
+    PASS,
+    RATE,
+    RATES,
+    ROWS,
+    SHARE,
+    SHARES,
+    START,
+    STEP,
+    UPDATE,
+)
+from .program import ARRIVE, OF_UPDATE, WAIT
 
 _SPINS = 2_000
 """How often a waiting thread looks before it yields to others: about 50 microseconds."""
@@ -34,13 +55,20 @@ def _run_steps(thread, threads, counters, programs, state, memory, data, plan, t
     """Run the steps of one thread; return how often it has arrived, or -1 if it was stopped."""
     samples, batch, arrived, give_way = plan
     mine = counters + 8 * WORDS * (thread + 1)
+    # The bits of the rates and shares are copied as integers.
+    rates, shares = pointer_to_int64(state[RATES]), pointer_to_int64(state[SHARES])
+    follows = pointer_to_int64(state[FOLLOWS])
     for step in range((samples + batch - 1) // batch):
         state[START] = step * batch
         state[ROWS] = min(batch, samples - step * batch)
         state[STEP] = step
-        state[UPDATE] += 1
-        program = programs[state[UPDATE] & 1]
+        state[RATE], state[SHARE], state[FOLLOWED] = rates[step], shares[step], follows[step]
+        state[UPDATE] += follows[step]
+        state[PASS] += 1
+        program = programs[state[PASS] & 1]
         for k in range(program.shape[0]):
+            if program[k, 2] & OF_UPDATE and follows[step] == 0:
+                continue
             before = cycles() if times.size else 0
             call(program[k, 0], program[k, 1], state.ctypes.data, memory, data)
             if times.size:

@@ -16,8 +16,9 @@ from .product import IS_FAST, row_product
 RECORD = 16
 """Integers in an instruction's record, or more if one needs more."""
 
-ARRIVE, WAIT = 1, 2
-"""Marks of an instruction: signal its end to the other threads; wait until all have signalled."""
+ARRIVE, WAIT, OF_UPDATE = 1, 2, 4
+"""Marks of an instruction: signal its end to the other threads; wait until all have signalled; skip
+it after batches that no update follows."""
 
 ROWS_OF_BATCH = -1
 """Stands for a matrix size that is the number of samples in the batch."""
@@ -95,7 +96,7 @@ class Program:
         self._lines.append((function, record, 0))
 
     def mark(self, mark: int) -> None:
-        """Add a mark, ARRIVE or WAIT, to the last instruction."""
+        """Add a mark, ARRIVE, WAIT or OF_UPDATE, to the last instruction."""
         function, record, before = self._lines[-1]
         self._lines[-1] = (function, record, before | mark)
 

@@ -10,7 +10,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from .intrinsics import INLINED, float64_of, matrix, number, vector
-from .kernels import DRAWS, ROWS, UPDATE
+from .kernels import DRAWS, PASS, ROWS
 
 # Constants of Philox4x64-10: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
@@ -56,7 +56,7 @@ def dropout(record, state, memory, data):
     """Set z and d to 0 for dropped units, and divide them by 1 - rate for the others.
 
     The record is (columns, z, stride, d, stride, columns of the whole layer, this thread's first
-    column, key, rate, index of this dropout's offset in ``state`` from ``DRAWS`` on, scratch for a
+    column, key, rate, index of this dropout's draws in ``state`` from ``DRAWS`` on, scratch for a
     row's numbers and 16 more). Each block of the generator gives eight numbers, which run along
     the rows.
     """
@@ -65,7 +65,7 @@ def dropout(record, state, memory, data):
     rate = float64_of(record[8])
     limit, zero = number(memory, rate), number(memory, 0)
     factor = number(memory, 1) / number(memory, 1.0 - rate)
-    draw, key = state[DRAWS + record[9]] + state[UPDATE] - 1, np.uint64(record[7])
+    draw, key = state[DRAWS + record[9]] + state[PASS] - 1, np.uint64(record[7])
     drawn = vector(memory, record[10], n + 16)
     for r in range(state[ROWS]):
         start = r * record[5] + record[6]

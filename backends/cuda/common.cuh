@@ -31,9 +31,15 @@ struct State {
     int64 start;      // index of the batch's first sample in the order
     int64 update;     // the number of the update, from 1
     int64 batch;      // samples in a whole batch
-    int64 skipped;    // whether the gradient has overflowed, so that nothing is updated
+    int64 skipped;    // whether nothing is updated: no update follows, or the gradient overflowed
     int64 good;       // updates since the loss scale changed
+    int64 followed;   // whether an update follows this step
+    int64 waiting;    // steps since the last update, after this one
+    int64 first;      // whether this step is the first since the last update
     double rate;      // the learning rate
+    double share;     // weight of the new parameters in their average
+    double own;       // total weight of the batch, if updates come after several
+    double group;     // total weight of the batches since the last update
     double total;     // total weight of the batch's samples
     double scale;     // loss scale, so that float16 products do not underflow
     double factor;    // factor of the gradient, for clipping and for undoing the loss scale

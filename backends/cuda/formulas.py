@@ -93,12 +93,14 @@ def penalty(listing: Listing) -> Kernel:
     """Return the kernel that adds a penalty's derivative, the only output, to the gradient.
 
     The input is a weight. The arguments are g, w, the state, how many there are, a factor, whether
-    to divide by the total weight of the batch's samples, and :func:`fixed`.
+    to divide by the total weight of the batch's samples (2: of all batches since the last update),
+    and :func:`fixed`.
     """
     text = _Text(listing)
     body = [
         "double scale = state->scale * share;",
-        "if (weighted) scale = state->total > 0 ? scale / state->total : 0;",
+        "const double total = weighted == 2 ? state->group : state->total;",
+        "if (weighted) scale = total > 0 ? scale / total : 0;",
         "const REAL factor = (REAL)scale;",
         *_over_elements(
             [f"{_unused('const REAL x0')} = w[i];"],

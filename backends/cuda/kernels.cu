@@ -23,10 +23,17 @@ DEVICE double block_sum(double value, double* shared) {
 
 // ---- before a step
 
-KERNEL tick(State* state) {
+// Each step has three numbers: the learning rate, the share of the parameters in their average, and
+// whether an update follows.
+KERNEL tick(State* state, const double* controls) {
     if (first_index() == 0) {
         state->step += 1;
-        state->update += 1;
+        const double* own = controls + 3 * state->step;
+        state->rate = own[0];
+        state->share = own[1];
+        state->followed = own[2] != 0;
+        state->skipped = !state->followed;
+        state->update += state->followed;
         state->start = state->step * state->batch;
     }
 }
@@ -417,6 +424,35 @@ KERNEL keep_outputs(const REAL* z, REAL* kept, const State* state, int rows, int
     for (int64 i = first_index(); i < total; i += stride()) kept[state->start * n + i] = z[i];
 }
 
+// ---- the mean gradient of several batches, and the average of the parameters
+
+KERNEL count_batch(State* state, int rows, int weighted) {
+    if (first_index() == 0) {
+        state->own = weighted ? state->total : rows;
+        state->first = state->waiting == 0;
+        state->group = state->first ? state->own : state->group + state->own;
+        state->waiting = state->followed ? 0 : state->waiting + 1;
+    }
+}
+
+// Adds g times the weight of its batch to a sum; before an update, g becomes the mean.
+KERNEL accumulate(REAL* g, REAL* sums, const State* state, int64 n) {
+    const REAL factor = (REAL)state->own;
+    const REAL divisor = (REAL)(state->group > 0 ? state->group : 1);
+    for (int64 i = first_index(); i < n; i += stride()) {
+        const REAL part = factor * g[i], sum = state->first ? part : sums[i] + part;
+        sums[i] = sum;
+        if (state->followed) g[i] = sum / divisor;
+    }
+}
+
+KERNEL average(const REAL* w, REAL* mean, const State* state, int64 n) {
+    const double share = state->share;
+    if (!state->followed || share == 0) return;
+    for (int64 i = first_index(); i < n; i += stride())
+        mean[i] = share == 1 ? w[i] : mean[i] + (REAL)share * (w[i] - mean[i]);
+}
+
 // ---- clipping of the gradient. Penalties and updates are written kernels.
 
 // If the loss is scaled, numbers that are not finite are left for `judge` to find.
@@ -446,7 +482,7 @@ KERNEL judge(const double* parts, State* state, int n_parts, double most, int sc
     double sum = 0;
     for (int k = threadIdx.x; k < n_parts; k += blockDim.x) sum += parts[k];
     sum = block_sum(sum, shared);
-    if (threadIdx.x != 0) return;
+    if (threadIdx.x != 0 || !state->followed) return;
     const double scale = state->scale, norm = sqrt(sum) / scale;
     state->factor = 1 / scale;
     if (most > 0 && norm > most) state->factor *= most / norm;

@@ -45,7 +45,7 @@ def _read(name: str) -> str:
 
 
 SIGNATURES = {
-    "tick": "p",
+    "tick": "pp",
     "total_weight": "pppi",
     "fill": "plr",
     **{f"gather_{name}": "ppppiipp" for name in FEATURE_TYPES},
@@ -65,6 +65,9 @@ SIGNATURES = {
     "softmax_rows": "pppppppppiid",
     "report": "pppppii",
     "keep_outputs": "pppii",
+    "count_batch": "pii",
+    "accumulate": "pppl",
+    "average": "pppl",
     "clip_values": "pplri",
     "square_sum": "ppl",
     "judge": "ppidi",
@@ -101,12 +104,14 @@ def _pointer(name: str, array: Any) -> Any:
 
 
 STATE = (
-    "step", "start", "update", "batch", "skipped", "good", "rate", "total", "scale", "factor",
-    "hits", "counted",
+    "step", "start", "update", "batch", "skipped", "good", "followed", "waiting", "first", "rate",
+    "share", "own", "group", "total", "scale", "factor", "hits", "counted",
 )  # fmt: skip
 """The words of the state, in their order; the number of draws of each dropout follows them."""
 
-_DOUBLES = frozenset(["rate", "total", "scale", "factor", "hits", "counted"])
+_DOUBLES = frozenset([
+    "rate", "share", "own", "group", "total", "scale", "factor", "hits", "counted",
+])  # fmt: skip
 
 MOST_DROPOUTS = 20
 STATE_WORDS = len(STATE) + MOST_DROPOUTS

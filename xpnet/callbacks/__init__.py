@@ -6,10 +6,11 @@ A new callback is a subclass of :class:`Callback` with the methods that it needs
 attributes that each callback lists in ``state_names``.
 """
 
+from .averages import WeightAverage
 from .base import Callback
 from .checkpoint import Checkpoint, ModelCheckpoint
 from .logs import CSVLogger, TensorBoard
-from .stopping import EarlyStopping, ReduceLROnPlateau, StopOnNaN
+from .stopping import EarlyStopping, ReduceLROnPlateau, StopOnNaN, TimeLimit
 from .watching import LambdaCallback, Watch
 
 __all__ = [
@@ -22,5 +23,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "StopOnNaN",
     "TensorBoard",
+    "TimeLimit",
     "Watch",
+    "WeightAverage",
 ]

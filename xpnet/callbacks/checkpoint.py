@@ -28,7 +28,7 @@ class ModelCheckpoint(Monitor):
     ----------
     path : str or path-like
         Columns of the history in braces are filled in: ``"net-{epoch:03d}-{val_loss:.4f}.xpnet"``.
-        The epoch is an integer; all other columns are floats.
+        The epoch is an integer; all other columns are floats, NaN in an epoch without validation.
     monitor : str, default "val_loss"
         The column of the history that ``best_only`` compares.
     best_only : bool, default False

@@ -1,10 +1,18 @@
 """Callbacks that end training, or slow it down."""
 
+import time
 from collections.abc import Sequence
 
-from ..common.checks import check_count, check_flag, check_fraction, check_non_negative
+from ..common.checks import (
+    check_count,
+    check_flag,
+    check_fraction,
+    check_non_negative,
+    check_positive,
+)
 from ..model.snapshot import Snapshot
 from ..neuralnet import NeuralNetwork
+from ..schedules import ScaledSchedule, Schedule
 from ..training.callback import Callback
 from ..training.errors import DivergedError
 from .monitor import Monitor
@@ -20,14 +28,16 @@ class EarlyStopping(Monitor):
     min_delta : float, default 0.0
         The smallest change that counts as an improvement.
     patience : int, default 5
-        How many epochs without an improvement are tolerated. Epochs without a value in the column
-        do not count.
+        Training ends after this many epochs in a row without an improvement, as in Keras; 0 means
+        the same as 1. Epochs without a value in the column do not count.
     mode : {"auto", "min", "max"}, default "auto"
         Whether small or large values are better. "auto" knows this for losses and for the metrics
         of this library. For a metric that is a function, give "min" or "max".
     restore_best_weights : bool, default True
         Whether the network gets the parameters of its best epoch when training ends, early or not.
         The history keeps the later epochs.
+    start_from_epoch : int, default 0
+        How many of the first epochs are not watched, e.g. while the learning rate rises.
 
     Attributes
     ----------
@@ -35,6 +45,16 @@ class EarlyStopping(Monitor):
         The best epoch, from 1.
     stopped_epoch : int or None
         The epoch after which training was ended early, from 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, EarlyStopping, NeuralNetwork
+    >>> X = np.random.default_rng(0).random((40, 2))
+    >>> net, stopping = NeuralNetwork(seed=0).add(DenseLayer(1, (2,))), EarlyStopping(patience=2)
+    >>> fitted = net.fit((X[:30], X[:30, 0]), validation=(X[30:], X[30:, 0]), callbacks=stopping)
+    >>> stopping.best_epoch is not None
+    True
     """
 
     state_names = (*Monitor.state_names, "best_epoch", "stopped_epoch", "_waited", "_kept")
@@ -46,10 +66,12 @@ class EarlyStopping(Monitor):
         patience: int = 5,
         mode: str = "auto",
         restore_best_weights: bool = True,
+        start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience = check_count("patience", patience, least=0)
         self.restore_best_weights = check_flag("restore_best_weights", restore_best_weights)
+        self.start_from_epoch = check_count("start_from_epoch", start_from_epoch, least=0)
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._waited = 0
@@ -63,6 +85,8 @@ class EarlyStopping(Monitor):
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Keep the best network; end training after too many epochs without an improvement."""
+        if row["epoch"] <= self.start_from_epoch:
+            return
         improves = self._improves(row)
         if improves is None:
             return
@@ -72,7 +96,7 @@ class EarlyStopping(Monitor):
                 self._kept = network.snapshot()
             return
         self._waited += 1
-        if self._waited > self.patience:
+        if self._waited >= self.patience:
             self.stopped_epoch = int(row["epoch"])
             network.stop_training = True
 
@@ -86,8 +110,9 @@ class EarlyStopping(Monitor):
 class ReduceLROnPlateau(Monitor):
     """Reduces the learning rate when a column has not improved for some epochs.
 
-    It multiplies the learning rate from the optimizer's schedule. The schedule
-    :class:`~xpnet.ReduceOnPlateau` does this too, and is saved with a network.
+    The optimizer's schedule becomes a :class:`~xpnet.schedules.ScaledSchedule` of the one before,
+    so that all its further rates are multiplied by the factor, also in a later ``fit``. The
+    schedule :class:`~xpnet.ReduceOnPlateau` watches the loss itself, without a callback.
 
     Parameters
     ----------
@@ -96,18 +121,31 @@ class ReduceLROnPlateau(Monitor):
     factor : float, default 0.1
         Multiplies the learning rate; in [0, 1).
     patience : int, default 10
-        How many epochs without an improvement are tolerated.
+        The learning rate is reduced after this many epochs in a row without an improvement, as in
+        Keras; 0 means the same as 1. PyTorch's ``ReduceLROnPlateau`` waits for one epoch more.
     min_delta : float, default 1e-4
         The smallest change that counts as an improvement.
     mode : {"auto", "min", "max"}, default "auto"
         Whether small or large values are better; "auto" knows this for losses and most metrics.
     cooldown : int, default 0
-        The number of epochs after a reduction that do not count towards ``patience``.
+        The number of epochs after a reduction that do not count towards ``patience``, as in
+        PyTorch; Keras counts the last of them.
     min_lr : float, default 0.0
         The learning rate is not reduced below this.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReduceLROnPlateau
+    >>> X = np.random.default_rng(0).random((40, 2))
+    >>> net = NeuralNetwork(learning_rate=0.1, seed=0).add(DenseLayer(1, (2,)))
+    >>> plateau = ReduceLROnPlateau("loss", factor=0.5, patience=2, min_delta=10.0)
+    >>> net = net.fit((X, X[:, 0]), epochs=5, callbacks=plateau)
+    >>> net.history["learning_rate"]
+    [0.1, 0.1, 0.1, 0.05, 0.05]
     """
 
-    state_names = (*Monitor.state_names, "_scale", "_waited", "_cooling")
+    state_names = (*Monitor.state_names, "_waited", "_cooling")
 
     def __init__(
         self,
@@ -124,29 +162,74 @@ class ReduceLROnPlateau(Monitor):
         self.patience = check_count("patience", patience, least=0)
         self.cooldown = check_count("cooldown", cooldown, least=0)
         self.min_lr = check_non_negative("min_lr", min_lr)
-        self._scale, self._waited, self._cooling = 1.0, 0, 0
+        self._waited = self._cooling = 0
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Begin anew."""
         super().on_train_begin(network, columns)
-        self._scale, self._waited, self._cooling = 1.0, 0, 0
-
-    def on_epoch_begin(self, network: NeuralNetwork, epoch: int) -> None:
-        """Scale the epoch's learning rate."""
-        optimizer = network.optimizer
-        least = min(self.min_lr, optimizer.learning_rate)
-        optimizer.learning_rate = max(optimizer.learning_rate * self._scale, least)
+        self._waited = self._cooling = 0
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
-        """Count epochs without an improvement."""
+        """Count epochs without an improvement, and reduce the learning rate after too many."""
         improves = self._improves(row)
         if improves is None:
             return
         self._waited = 0 if improves or self._cooling else self._waited + 1
         self._cooling = max(self._cooling - 1, 0)
-        if self._waited > self.patience:
-            self._scale *= self.factor
+        if self._waited and self._waited >= self.patience:
+            network.optimizer.schedule = self._reduced(network.optimizer.schedule)
             self._waited, self._cooling = 0, self.cooldown
+
+    def _reduced(self, schedule: Schedule) -> Schedule:
+        """Return a schedule of rates that are smaller by the factor."""
+        if type(schedule) is ScaledSchedule and schedule.least == self.min_lr:
+            factor = schedule.factor * self.factor
+            return ScaledSchedule(schedule.schedule, factor, self.min_lr)
+        return ScaledSchedule(schedule, self.factor, self.min_lr)
+
+
+class TimeLimit(Callback):
+    """Ends training after the epoch in which a number of seconds has passed.
+
+    The time of a training that is resumed from a :class:`Checkpoint` goes on: it is that of all its
+    parts, up to the last checkpoint of each.
+
+    Parameters
+    ----------
+    seconds : float
+        Above 0; wall-clock time since training began.
+
+    Attributes
+    ----------
+    used : float
+        The seconds until the end of the last epoch.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, TimeLimit
+    >>> net = NeuralNetwork(epochs=10**6, seed=0).add(DenseLayer(1, (2,)))
+    >>> net = net.fit(([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]), callbacks=TimeLimit(0.1))
+    >>> net.history.epochs < 10**6
+    True
+    """
+
+    state_names = ("used",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = check_positive("seconds", seconds)
+        self.used = 0.0
+        self._last = 0.0
+
+    def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
+        """Begin to measure the time."""
+        self.used, self._last = 0.0, time.monotonic()
+
+    def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
+        """End training if the time is over."""
+        now = time.monotonic()
+        self.used, self._last = self.used + now - self._last, now
+        if self.used >= self.seconds:
+            network.stop_training = True
 
 
 class StopOnNaN(Callback):

@@ -67,7 +67,17 @@ class LambdaCallback(Callback):
 
     Parameters
     ----------
-    on_train_begin, on_epoch_begin, on_epoch_end, on_train_end : callable, optional
+    on_train_begin, on_epoch_begin, on_batch_end, on_epoch_end, on_train_end : callable, optional
+        With ``on_batch_end``, ``fit`` takes steps by formulas.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, LambdaCallback, NeuralNetwork
+    >>> losses, net = [], NeuralNetwork(batch_size=1, seed=0).add(DenseLayer(1, (2,)))
+    >>> note = LambdaCallback(on_batch_end=lambda network, step, loss: losses.append(loss))
+    >>> net = net.fit(([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]), epochs=3, callbacks=note)
+    >>> len(losses)
+    6
     """
 
     def __init__(
@@ -76,12 +86,14 @@ class LambdaCallback(Callback):
         on_epoch_begin: Callable[..., Any] | None = None,
         on_epoch_end: Callable[..., Any] | None = None,
         on_train_end: Callable[..., Any] | None = None,
+        on_batch_end: Callable[..., Any] | None = None,
     ) -> None:
         given = {
             "on_train_begin": on_train_begin,
             "on_epoch_begin": on_epoch_begin,
             "on_epoch_end": on_epoch_end,
             "on_train_end": on_train_end,
+            "on_batch_end": on_batch_end,
         }
         for name, function in given.items():
             if function is None:

@@ -278,6 +278,7 @@ def find(
     names: Mapping[str, type[T]],
     make: Callable[[type[T]], T] = lambda cls: cls(),
     of_function: Callable[[Any], T] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> T:
     """Return an instance of ``base`` from an instance, a class, a name or a function.
 
@@ -296,6 +297,8 @@ def find(
         Returns an instance of a class; by default calls it without arguments.
     of_function : function, optional
         Returns an instance made of a plain function; by default functions are refused.
+    elsewhere : mapping of str to str, optional
+        Names in other libraries, and what the message tells users to write for them.
 
     Raises
     ------
@@ -310,7 +313,8 @@ def find(
         known = {_plain(name): cls for name, cls in names.items()}
         known |= {_plain(cls.__name__): cls for cls in names.values()}
         if _plain(given) not in known:
-            raise unknown_name(kind, given, names)
+            advice = {_plain(name): text for name, text in (elsewhere or {}).items()}
+            raise unknown_name(kind, given, names, advice.get(_plain(given)))
         given = known[_plain(given)]
     if isinstance(given, type) and issubclass(given, base):
         return make(given)

@@ -15,6 +15,7 @@ from ..model.snapshot import Snapshot
 from ..neuralnet import NeuralNetwork
 from ..optimizers import SGD
 from ..schedules import Schedule
+from ..schedules.wrapping import WrappingSchedule
 from ..training.callback import Callback
 from ..training.errors import DivergedError
 
@@ -35,7 +36,7 @@ class CurrentRate(Schedule):
     def __init__(self, rate: float) -> None:
         self.initial = self.rate = float(rate)
 
-    def learning_rate(self, epoch: int, epochs: int) -> float:
+    def learning_rate(self, epoch: float, epochs: int) -> float:
         """Return the current rate."""
         return self.rate
 
@@ -81,7 +82,7 @@ class Policy(Callback):
         )
         self._compare(network)
         if est.learning_rate == "invscaling" and _changes(network):
-            initial = cast(CurrentRate, network.optimizer.schedule).initial
+            initial = cast(CurrentRate, _current(network)).initial
             _set_rate(network, initial / (est.t_ + 1.0) ** float(est.power_t))
         if est._no_improvement_count > est.n_iter_no_change and self._ends(network):
             network.stop_training = True
@@ -137,7 +138,7 @@ class Policy(Callback):
         )
         if est.learning_rate != "adaptive" or not _changes(network):
             ends, text = True, f"{text} Stopping."
-        elif (rate := network.optimizer.learning_rate) <= 1e-6:
+        elif (rate := cast(CurrentRate, _current(network)).rate) <= 1e-6:
             ends, text = True, f"{text} Learning rate too small. Stopping."
         else:
             _set_rate(network, rate / 5.0)
@@ -193,8 +194,15 @@ def _changes(network: NeuralNetwork) -> bool:
 
     After ``set_params`` it may still be the optimizer of an earlier ``partial_fit``.
     """
-    optimizer = network.optimizer
-    return isinstance(optimizer, SGD) and isinstance(optimizer.schedule, CurrentRate)
+    return isinstance(network.optimizer, SGD) and _current(network) is not None
+
+
+def _current(network: NeuralNetwork) -> CurrentRate | None:
+    """Return the schedule that the policies set, also if a callback scales it."""
+    schedule = network.optimizer.schedule
+    while isinstance(schedule, WrappingSchedule):
+        schedule = schedule.schedule
+    return schedule if isinstance(schedule, CurrentRate) else None
 
 
 def _set_rate(network: NeuralNetwork, rate: float) -> None:
@@ -204,6 +212,7 @@ def _set_rate(network: NeuralNetwork, rate: float) -> None:
     its time. Ours accumulates gradients, which are rescaled here to the same effect.
     """
     optimizer: Any = network.optimizer
-    before, optimizer.schedule.rate = optimizer.schedule.rate, rate
+    schedule = cast(CurrentRate, _current(network))
+    before, schedule.rate = schedule.rate, rate
     if optimizer.retained_gradient is not None:
         optimizer.retained_gradient = optimizer.retained_gradient * (before / rate)

@@ -61,15 +61,16 @@ def fit_stochastic(
     net.batch_size = _batch_size(est, n)
     net.orders = RunningOrders(net.randomness, est._random_state if est.shuffle else None)
     data = (X, y, multiply_weights(weight, of_class))
+    given = check_callbacks(est.callbacks or ())
     if explain:
-        return explain_steps(net, data, held_out, min_samples=1)
+        return explain_steps(net, data, held_out, min_samples=1, callbacks=given)
     score = None
     if est.early_stopping:
         assert held_out is not None
         score = make_scorer(est, *held_out)
     policy = Policy(est, n, score, incremental)
     est.n_iter_ = 0
-    callbacks = [policy, *check_callbacks(est.callbacks or ())]
+    callbacks = [policy, *given]
     try:
         fit(
             net,
@@ -95,13 +96,12 @@ def fit_stochastic(
 def trial_of(est: Any) -> Any:
     """Return a copy of an estimator that can prepare training without a trace in the original.
 
-    Its callbacks are left out, since they are not called, and may hold what cannot be copied.
+    Its callbacks are not copied, since they are not called, and may hold what cannot be copied.
     """
     trial = object.__new__(type(est))
     vars(trial).update(vars(est))
     # None would draw from NumPy's global stream.
     trial.random_state = 0 if est.random_state is None else copy.deepcopy(est.random_state)
-    trial.callbacks = None
     if hasattr(est, "network_"):
         trial.network_, trial._loaded = copy.deepcopy(est.network_), list(est._loaded)
     return trial

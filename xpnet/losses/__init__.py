@@ -31,6 +31,7 @@ from .quantile import QuantileLoss
 from .regression import HuberLoss, LogCoshLoss, MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
+    "ELSEWHERE",
     "LOSSES",
     "BinaryCrossEntropy",
     "BinaryFocalLoss",

@@ -39,6 +39,34 @@ LOSSES: dict[str, type[LossFunction]] = {
     "kl_divergence": KLDivergence,
 }
 
+_SOFTMAX = (
+    "'softmax_cross_entropy' if the network ends without an activation, or "
+    "'categorical_cross_entropy' if it ends with a softmax"
+)
+_BINARY = (
+    "'binary_cross_entropy' if the network ends with a sigmoid, or "
+    "BinaryCrossEntropy(from_logits=True) if it ends without an activation"
+)
+ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(
+        [
+            "ce", "crossentropy", "crossentropyloss", "xent", "categoricalcrossentropyloss",
+            "sparsecategoricalcrossentropy", "sparsesoftmaxcrossentropy",
+        ],
+        _SOFTMAX,
+    ),
+    **dict.fromkeys(
+        ["bce", "bceloss", "bcewithlogits", "bcewithlogitsloss", "logloss", "logisticloss"], _BINARY
+    ),
+    **dict.fromkeys(["l1", "l1loss", "absoluteerror"], "'mae'"),
+    **dict.fromkeys(["l2", "mseloss", "squarederror"], "'mse'"),
+    **dict.fromkeys(["smoothl1", "smoothl1loss", "huberloss"], "'huber'"),
+    **dict.fromkeys(["kl", "kld", "kldiv", "kldivloss"], "'kl_divergence'"),
+    "nllloss": "'nll'",
+    "pinball": "'quantile'",
+}  # fmt: skip
+"""Names of losses in other libraries, and what to write for them."""
+
 
 def find_loss(given: Any) -> LossFunction:
     """Return a loss from an instance, a class, a name or a function of targets and outputs.
@@ -50,4 +78,4 @@ def find_loss(given: Any) -> LossFunction:
     TypeError
         ``given`` is something else.
     """
-    return find("loss", given, LossFunction, LOSSES, of_function=FunctionLoss)
+    return find("loss", given, LossFunction, LOSSES, of_function=FunctionLoss, elsewhere=ELSEWHERE)

@@ -25,7 +25,7 @@ from ..layers.checks import check_output
 from ..losses import LossFunction, MeanSquaredError
 from ..optimizers import SGD, Optimizer
 from ..regularizers import Regularizer
-from ..schedules import Schedule
+from ..schedules import LearningRate
 from .parameters import Parameters, check_training
 from .randomness import Randomness
 from .settings import CHECKS, Check, check_setting, check_unused, make_optimizer
@@ -74,7 +74,7 @@ class Model(Versioned):
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
-    learning_rate : float or Schedule, optional
+    learning_rate : float, Schedule or function of the epoch, optional
         By default, the optimizer's default.
     momentum : float, optional
         By default, the optimizer's default.
@@ -134,7 +134,7 @@ class Model(Versioned):
         self,
         loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
         optimizer: str | Optimizer | type[Optimizer] = SGD,
-        learning_rate: float | Schedule | None = None,
+        learning_rate: LearningRate | None = None,
         momentum: float | None = None,
         *,
         device: str | None = None,
@@ -250,7 +250,8 @@ class Model(Versioned):
         self.parameters = self.parameters.with_layer(layer)
         layer.in_network = True
         self.layers.append(layer)
-        self.optimizer = self._new_optimizer
+        if self.optimizer.n_updates:  # its state is that of fewer parameters
+            self.optimizer = self._new_optimizer
 
     def _fitting(self, layer: Layer, name: str, array: Array) -> Array:
         """Return what a layer has learned elsewhere, on the model's backend and in its type."""

@@ -262,14 +262,14 @@ class Parameters:
             layer.workspace = Workspace(backend, **places.get(id(layer), {}))
 
     def detach_workspaces(self) -> None:
-        """Take the workspaces away: outside of training, results are arrays of their own.
-
-        What was accumulated of a batch that was not finished is forgotten.
-        """
+        """Take the workspaces away: outside of training, results are arrays of their own."""
         for layer in self.layers:
             layer.workspace = None
-        self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
-        self._pieces, self._backend = 0, None
+        self._flat_gradient, self._gradient_views, self._backend = None, [], None
+
+    def forget_accumulated(self) -> None:
+        """Forget what was accumulated of batches after which no update has come."""
+        self._accumulated, self._pieces = None, 0
 
     def renew_penalties(self, regularizer: Regularizer | None) -> None:
         """Take the regularizers that the layers have now; ``regularizer`` is the network's."""

@@ -12,7 +12,7 @@ from ..common.overrides import is_defined_here
 from ..losses import Heads, LossFunction, find_loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularizers import find_regularizer
-from ..schedules import Schedule
+from ..schedules import LearningRate
 
 Check = Callable[[Any, Any], Any]
 """A function of the model and the value given, which returns the value to keep."""
@@ -49,7 +49,7 @@ def check_setting(model: Any, checks: dict[str, Check], name: str, value: Any) -
 
 def make_optimizer(
     given: str | Optimizer | type[Optimizer],
-    learning_rate: float | Schedule | None = None,
+    learning_rate: LearningRate | None = None,
     momentum: float | None = None,
 ) -> Optimizer:
     """Return a copy of an optimizer, or a new one from its class or name and the arguments."""
@@ -129,7 +129,7 @@ CHECKS: dict[str, Check] = {
 """For each setting, the function that returns its checked value or raises an error."""
 
 _NOT_KEPT = {
-    "learning_rate": "net.optimizer.schedule = ConstantLearningRate(0.1), or another schedule",
+    "learning_rate": "net.optimizer.learning_rate = 0.1, or net.optimizer.schedule = a schedule",
     "momentum": "net.optimizer = SGD(momentum=0.5), or an optimizer of another kind",
     "device": "net.to(xpnet.resolve('cuda'))",
     "dtype": "net.to(net.backend.with_dtype('float64'))",

@@ -44,6 +44,10 @@ class Snapshot:
             (holder, name, getattr(holder, name)) for holder, names in kept for name in names
         ]
 
+    def add(self, holder: object, names: Sequence[str]) -> None:
+        """Copy the attributes of one more object."""
+        self.states += [(holder, name, _copy(getattr(holder, name))) for name in names]
+
     def restore(self) -> None:
         """Set everything back to the state of the snapshot."""
         if self.flat is not None:

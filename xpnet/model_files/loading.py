@@ -95,8 +95,10 @@ class PartLoader:
             return
         if not isinstance(content, dict) or "kind" not in content or not isinstance(part, KINDS):
             return
+        schedule: Any = getattr(part, "schedule", None)
         self._set_state(part, content, prefix, model)
         if isinstance(part, Optimizer):
+            part.schedule = schedule  # which a learning rate has replaced
             self._set_state(part.schedule, content["schedule"], f"{prefix}.schedule", model)
 
     def _set_state(self, part: Any, content: dict[str, Any], prefix: str, model: Model) -> None:

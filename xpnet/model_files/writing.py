@@ -37,8 +37,8 @@ _PARTS = ("optimizer", "learning_rate", "momentum", "loss", "metric", "regulariz
 """Arguments of a network that have entries of their own in the file."""
 
 _MADE_ANEW = frozenset([
-    "_follows_data", "_new_optimizer", "history", "last_plan", "layers", "orders", "parameters",
-    "randomness", "stop_training", *_PLACE, *_PARTS,
+    "_follows_data", "_new_optimizer", "average", "history", "last_plan", "layers", "orders",
+    "parameters", "randomness", "stop_training", *_PLACE, *_PARTS,
 ])  # fmt: skip
 """Attributes of a network that are not settings, or have entries of their own in the file."""
 
@@ -176,8 +176,7 @@ class Writer:
                 again.initialize()
             set_generator(again, generator_state(layer))
 
-        content = self.part(layer, f"layers.{index}", start)
-        name = f"layers.{index}.rng"
+        content, name = self.part(layer, f"layers.{index}", start), f"layers.{index}.rng"
         rng = self._encode(generator_state(layer), name, "a layer's random generator")
         return {**content, "input_shape": list(shape), "rng": rng}
 
@@ -207,9 +206,10 @@ class Writer:
                 "it cannot be made again from the arguments that it keeps "
                 f"({', '.join(description['arguments'])}): {type(error).__name__}: {error}",
             ) from error
+        schedule = getattr(again, "schedule", None)  # which setting a learning rate replaces
         content = {**description, **self._keeping(part, again, name)}
         if isinstance(part, Optimizer):
-            content["schedule"] = self._keeping(part.schedule, again.schedule, f"{name}.schedule")
+            content["schedule"] = self._keeping(part.schedule, schedule, f"{name}.schedule")
         return content
 
     def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from ..backends import Array, array_namespace
 from ..common.checks import check_flag, check_fraction, check_non_negative, check_positive
 from ..common.overrides import remember
-from ..schedules import Schedule
+from ..schedules import LearningRate
 from .base import Optimizer
 
 
@@ -22,7 +22,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 0.001
+    learning_rate : float, Schedule or function, default 0.001
     beta_1, beta_2 : float, default 0.9 and 0.999
         In [0, 1).
     epsilon : float, default 1e-8
@@ -56,7 +56,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
@@ -106,7 +106,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 0.001
+    learning_rate : float, Schedule or function, default 0.001
     beta_1, beta_2, epsilon : float
         As for :class:`Adam`.
     weight_decay : float, default 0.01
@@ -123,7 +123,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,

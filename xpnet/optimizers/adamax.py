@@ -3,7 +3,7 @@
 from ..backends import Array, array_namespace
 from ..common.checks import check_fraction, check_positive
 from ..common.overrides import remember
-from ..schedules import Schedule
+from ..schedules import LearningRate
 from .base import Optimizer
 
 
@@ -19,7 +19,7 @@ class Adamax(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 0.002
+    learning_rate : float, Schedule or function, default 0.002
     beta_1, beta_2 : float, default 0.9 and 0.999
         In [0, 1).
     epsilon : float, default 1e-8
@@ -48,7 +48,7 @@ class Adamax(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.002,
+        learning_rate: LearningRate = 0.002,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,

@@ -3,7 +3,7 @@
 from ..backends import Array, array_namespace
 from ..common.checks import check_fraction, check_positive
 from ..common.overrides import remember
-from ..schedules import Schedule
+from ..schedules import LearningRate
 from .base import Optimizer
 
 
@@ -16,7 +16,7 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 0.01
+    learning_rate : float, Schedule or function, default 0.01
     epsilon : float, default 1e-10
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
@@ -29,7 +29,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.01,
+        learning_rate: LearningRate = 0.01,
         epsilon: float = 1e-10,
         *,
         clip_norm: float | None = None,
@@ -58,7 +58,7 @@ class Adadelta(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 1.0
+    learning_rate : float, Schedule or function, default 1.0
     rho : float, default 0.9
         ρ in [0, 1).
     epsilon : float, default 1e-6
@@ -84,7 +84,7 @@ class Adadelta(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 1.0,
+        learning_rate: LearningRate = 1.0,
         rho: float = 0.9,
         epsilon: float = 1e-6,
         *,

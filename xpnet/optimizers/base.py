@@ -13,10 +13,10 @@ from ..common.checks import check_non_negative, check_positive
 from ..common.overrides import is_defined_here
 from ..common.readable import Readable
 from ..common.traceable import Check, apply
-from ..schedules import ConstantLearningRate, Schedule
+from ..schedules import ConstantLearningRate, FunctionSchedule, LearningRate
 from .clipping import Clipping
 from .remembering import Remembering
-from .settings import check_schedule, or_none
+from .settings import check_schedule, or_none, schedule_of
 
 
 class Optimizer(Clipping, Remembering, Readable):
@@ -28,8 +28,10 @@ class Optimizer(Clipping, Remembering, Readable):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 0.01
-        α > 0, or how it goes from epoch to epoch.
+    learning_rate : float, Schedule or function, default 0.01
+        α > 0, or how it goes from epoch to epoch or from step to step: one of
+        :mod:`xpnet.schedules`, or a function of the epoch; see
+        :class:`~xpnet.schedules.FunctionSchedule`.
     clip_norm : float, optional
         Shorten a gradient that is longer than this (Euclidean norm) to this length. In a network
         it is the norm over all parameters. Pascanu et al. 2013, algorithm 1.
@@ -39,11 +41,12 @@ class Optimizer(Clipping, Remembering, Readable):
     Attributes
     ----------
     learning_rate : float
-        The current learning rate. ``schedule`` sets it at the beginning of each epoch. A callback
-        may change it for one epoch, in ``on_epoch_begin``.
+        The current learning rate, which ``schedule`` gives at the beginning of each epoch or step.
+        Setting it replaces the schedule by this constant, between two calls of ``fit`` and in
+        callbacks: in ``on_epoch_begin`` from this epoch on, in ``on_batch_end`` from the next step
+        on, in ``on_epoch_end`` from the next epoch on.
     schedule : Schedule
-        Gives the learning rate of each epoch. To continue training with another rate, set
-        ``net.optimizer.schedule = ConstantLearningRate(rate)``.
+        Gives the learning rates. It may be set to another schedule, or to a function.
     n_updates : int
         How many updates there were.
     state_names : tuple of str
@@ -98,16 +101,26 @@ class Optimizer(Clipping, Remembering, Readable):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.01,
+        learning_rate: LearningRate = 0.01,
         *,
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> None:
-        if not isinstance(learning_rate, Schedule):
-            learning_rate = ConstantLearningRate(check_positive("learning_rate", learning_rate))
-        self.schedule = learning_rate
+        self.schedule = schedule_of("learning_rate", learning_rate)
         self.clip_norm, self.clip_value = clip_norm, clip_value  # checked, as all settings
         self.begin_epoch(0, 1)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; a learning rate replaces the schedule.
+
+        Raises
+        ------
+        ValueError
+            See :class:`.settings.Settings`.
+        """
+        super().__setattr__(name, value)
+        if name == "learning_rate":
+            self.schedule = ConstantLearningRate(self.learning_rate)
 
     # Declared so that mypy accepts a rule with any number of arrays: rule(w, g, *state, rate, t).
     def rule(self, *arrays: Any, **numbers: Any) -> tuple[Array, ...]:
@@ -225,11 +238,24 @@ class Optimizer(Clipping, Remembering, Readable):
         if name != "learning_rate":
             return super()._argument(name)
         schedule = self.schedule
+        if isinstance(schedule, FunctionSchedule) and not schedule.by_step:
+            return schedule.function
         return schedule.initial if type(schedule) is ConstantLearningRate else schedule
 
-    def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Set the learning rate for one of ``epochs`` epochs, counted from 0."""
-        self.learning_rate = float(self.schedule.learning_rate(epoch, epochs))
+    def begin_epoch(self, epoch: float, epochs: int) -> None:
+        """Set the learning rate to that of the schedule.
+
+        Parameters
+        ----------
+        epoch : float
+            The epoch, from 0. A schedule by step gets the fraction, too; see
+            :mod:`xpnet.schedules`.
+        epochs : int
+            How many epochs there will be in all.
+        """
+        rate = float(self.schedule.at(epoch, epochs))
+        # Not by setattr, which would replace the schedule.
+        vars(self)["learning_rate"] = self._checks["learning_rate"]("learning_rate", rate)
 
 
 def ruled(

@@ -3,7 +3,7 @@
 from ..backends import Array, array_namespace
 from ..common.checks import check_flag, check_fraction, check_positive
 from ..common.overrides import remember
-from ..schedules import Schedule
+from ..schedules import LearningRate
 from .base import Optimizer
 
 
@@ -18,7 +18,7 @@ class RMSProp(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 0.001
+    learning_rate : float, Schedule or function, default 0.001
     rho : float, default 0.9
         ρ in [0, 1).
     epsilon : float, default 1e-8
@@ -47,7 +47,7 @@ class RMSProp(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.001,
+        learning_rate: LearningRate = 0.001,
         rho: float = 0.9,
         epsilon: float = 1e-8,
         momentum: float = 0.0,

@@ -3,15 +3,27 @@
 from typing import Any, ClassVar
 
 from ..backends._errors import shown
+from ..common.checks import check_positive
+from ..common.readable import is_plain_function
 from ..common.traceable import Check, Traceable
-from ..schedules import ConstantLearningRate, Schedule
+from ..schedules import ConstantLearningRate, FunctionSchedule, Schedule
+
+
+def schedule_of(name: str, value: Any) -> Schedule:
+    """Return a schedule, from one, a function or a number above 0; refuse anything else."""
+    if isinstance(value, Schedule) or is_plain_function(value):
+        return check_schedule(name, value)
+    return ConstantLearningRate(check_positive(name, value))
 
 
 def check_schedule(name: str, value: Any) -> Schedule:
-    """Return a schedule; refuse anything else."""
+    """Return a schedule, from one or a function; refuse anything else."""
+    if is_plain_function(value):
+        return FunctionSchedule(value)
     if not isinstance(value, Schedule):
         raise TypeError(
-            f"{name}={shown(value)}: expected a schedule, e.g. ConstantLearningRate(0.1)"
+            f"{name}={shown(value)}: expected a schedule, e.g. ConstantLearningRate(0.1), or a "
+            "function of the epoch"
         )
     return value
 

@@ -3,7 +3,7 @@
 from ..backends import Array
 from ..common.checks import check_flag, check_fraction
 from ..common.overrides import remember
-from ..schedules import Schedule
+from ..schedules import LearningRate
 from .base import Optimizer
 
 
@@ -17,7 +17,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 0.01
+    learning_rate : float, Schedule or function, default 0.01
     momentum : float, default 0.9
         μ in [0, 1); 0 is plain gradient descent.
     dampening : float, default 0.0
@@ -43,7 +43,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.01,
+        learning_rate: LearningRate = 0.01,
         momentum: float = 0.9,
         dampening: float = 0.0,
         nesterov: bool = False,

@@ -4,7 +4,7 @@ from ..backends import Array, array_namespace
 from ..backends.formula import scalars
 from ..common.checks import check_fraction, check_non_negative, check_positive
 from ..common.overrides import remember
-from ..schedules import Schedule
+from ..schedules import LearningRate
 from .base import Optimizer
 from .settings import constant_only
 
@@ -22,7 +22,7 @@ class Lion(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Schedule, default 0.0001
+    learning_rate : float, Schedule or function, default 0.0001
     beta_1, beta_2 : float, default 0.9 and 0.99
         In [0, 1).
     weight_decay : float, default 0.0
@@ -51,7 +51,7 @@ class Lion(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.0001,
+        learning_rate: LearningRate = 0.0001,
         beta_1: float = 0.9,
         beta_2: float = 0.99,
         weight_decay: float = 0.0,
@@ -139,7 +139,7 @@ class Rprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float | Schedule = 0.01,
+        learning_rate: LearningRate = 0.01,
         eta_minus: float = 0.5,
         eta_plus: float = 1.2,
         step_min: float = 1e-6,

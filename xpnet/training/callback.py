@@ -25,6 +25,14 @@ class Callback:
     To end training after an epoch, set ``network.stop_training = True``. An exception in a callback
     also ends training, and is passed on to the caller of ``fit``; completed epochs are kept.
 
+    To train at another learning rate, set ``network.optimizer.learning_rate``, which replaces the
+    schedule by that constant: in ``on_epoch_begin`` from this epoch on, in ``on_batch_end`` from
+    the next step on, in ``on_epoch_end`` from the next epoch on.
+
+    A callback with ``on_batch_end`` or ``needs_gradients`` makes ``fit`` take steps by formulas,
+    since compiled and captured steps run many batches at a time. That takes several times as long
+    for small networks; ``network.explain_steps(X, y, callbacks=...)`` says so.
+
     For an epoch that Ctrl-C or SIGTERM cuts short, ``on_epoch_end`` is not called; ``on_train_end``
     is.
 
@@ -35,9 +43,27 @@ class Callback:
         saves. Each may be a number, text, None, an array, a list, tuple, set or dict of these, or a
         snapshot of the network. By default there are none, and the callback begins anew when
         training is resumed.
+    needs_gradients : bool
+        Whether ``on_epoch_end`` finds on each layer the gradients of the epoch's last update, such
+        as ``layer.weights_gradient``, with those of penalties and before clipping. By default they
+        are absent, whatever way steps are taken.
+
+    Examples
+    --------
+    >>> from xpnet import Callback, DenseLayer, NeuralNetwork
+    >>> class Largest(Callback):
+    ...     needs_gradients = True
+    ...
+    ...    def on_epoch_end(self, network, row):
+    ...         self.gradient = float(abs(network.layers[0].weights_gradient).max())
+    >>> largest, net = Largest(), NeuralNetwork(seed=0).add(DenseLayer(1, (2,)))
+    >>> net = net.fit(([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]), epochs=3, callbacks=largest)
+    >>> largest.gradient > 0
+    True
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
+    needs_gradients: bool = False
 
     def on_train_begin(self, network: Any, columns: Sequence[str]) -> None:
         """Run before the first epoch of a ``fit``.
@@ -70,6 +96,22 @@ class Callback:
     def on_epoch_begin(self, network: Any, epoch: int) -> None:
         """Run before an epoch, counted from 0; its learning rate has been set."""
 
+    def on_batch_end(self, network: Any, step: int, loss: Any) -> None:
+        """Run after each batch; a callback that defines it makes ``fit`` take steps by formulas.
+
+        An exception ends training and undoes the epoch.
+
+        Parameters
+        ----------
+        network : NeuralNetwork
+            With ``accumulate``, its parameters have been updated only after every so many batches.
+        step : int
+            The batch's number in the epoch, from 0.
+        loss : float or 0-d array
+            The mean loss of the batch before the update, without penalties. On a GPU it is an
+            array, for whose number ``float(loss)`` waits.
+        """
+
     def on_epoch_end(self, network: Any, row: dict[str, float]) -> None:
         """Run after a complete epoch; ``row`` is its row in the history."""
 
@@ -85,6 +127,22 @@ class Callback:
 
     def on_train_end(self, network: Any) -> None:
         """Run after the last epoch, and also after an error or an interrupt."""
+
+
+def hears_batches(callback: Callback) -> bool:
+    """Whether a callback defines ``on_batch_end``."""
+    own = vars(callback).get("on_batch_end", type(callback).on_batch_end)
+    return own is not Callback.on_batch_end
+
+
+def why_formulas(callbacks: Iterable[Callback]) -> str | None:
+    """Return why these callbacks need steps by formulas, or None if they do not."""
+    for each in callbacks:
+        if hears_batches(each):
+            return f"{type(each).__name__} has on_batch_end, which is called after each batch"
+        if each.needs_gradients:
+            return f"{type(each).__name__} has needs_gradients=True"
+    return None
 
 
 def check_callbacks(given: Any) -> list[Callback]:

@@ -16,6 +16,8 @@ from ..data import Dataset, as_dataset
 from ..data.categories import refuse_categories
 from ..data.tables.typed.frame_types import column_names
 from ..model.randomness import Randomness
+from .averaged import check_average
+from .averaging import averaging_of
 from .callback import Callback
 from .checks import (
     blaming,
@@ -88,6 +90,9 @@ def fit(
         kept = ["fit(resume=...)"] if resume is not None else []
         kept += [type(each).__name__ for each in callbacks if isinstance(each, Recorder)]
         check_not_resumed(model, kept)
+    averaging = averaging_of(callbacks)
+    if averaging is not None:
+        check_average(model, dataset)
     before = {name: getattr(model, name) for name in _SET_FROM_DATA}
     ended = closing(dataset) if isinstance(dataset, Passes) else nullcontext()
     with trained_once(model), computing(), ended:
@@ -95,9 +100,13 @@ def fit(
         if held_out is not None:
             streams = model.randomness if resume is None else resume.randomness(model)
             split = partial(held_out.split, model, randomness=streams)
-        placed = prepare(model, dataset, validation, restart, min_samples, warns_of_targets, split)
+        model.average = None if averaging is None else averaging.average
         done = model.history.epochs
         try:
+            placed = prepare(
+                model, dataset, validation, restart, min_samples, warns_of_targets, split
+            )
+            done = model.history.epochs
             with model.backend.active():
                 run = _run(model, placed, callbacks, eval_every, resume is not None, held_out)
                 if resume is not None:
@@ -106,6 +115,8 @@ def fit(
                     placed.training.pass_over(model.history.epochs - run.first)
                 Trainer(model, placed, callbacks, eval_every, run).run(epochs)
         finally:
+            model.average = None
+            model.parameters.forget_accumulated()
             if model.history.epochs == done:  # no epoch is complete: the weights are unchanged
                 for name, value in before.items():
                     setattr(model, name, value)
@@ -141,7 +152,11 @@ def _run(
 
 
 def explain_steps(
-    model: TrainableModel, dataset: Any, validation: Any = None, min_samples: int = MIN_SAMPLES
+    model: TrainableModel,
+    dataset: Any,
+    validation: Any = None,
+    min_samples: int = MIN_SAMPLES,
+    callbacks: Sequence[Callback] = (),
 ) -> Explanation:
     """Return which way :func:`fit` would take; see :meth:`xpnet.NeuralNetwork.explain_steps`."""
     trial = object.__new__(type(model))
@@ -150,7 +165,7 @@ def explain_steps(
         warnings.simplefilter("ignore")  # fit will warn
         placed = prepare(trial, dataset, validation, min_samples=min_samples)
         with trial.backend.active():
-            steps, explanation = choose(trial, placed)
+            steps, explanation = choose(trial, placed, callbacks)
             steps.close()
     return explanation
 

@@ -37,6 +37,12 @@ def check_full_batch(model: TrainableModel, n_samples: int | None) -> None:
             "each step: leave batch_size out. With a memory_limit, they go through the network in "
             "pieces"
         )
+    if model.accumulate > 1:
+        raise ValueError(
+            f"accumulate={model.accumulate} does not go with {kind}, which takes all samples at "
+            "each step: leave accumulate out. With a memory_limit, they go through the network in "
+            "pieces"
+        )
     for layer in model.layers:
         if (refused := _refused(layer)) is not None:
             raise ValueError(

@@ -32,9 +32,11 @@ class MemoryPlan:
     parameters : int
         All trained parameters, such as weights and biases.
     gradients : int
-        The parameters' gradients; more than one copy if a batch is split or gradients are clipped.
+        The parameters' gradients; more than one copy if a batch is split, if an update comes after
+        several batches, or if gradients are clipped.
     optimizer_state : int
-        Arrays that the optimizer keeps between steps, such as momentum.
+        Arrays that the optimizer keeps between steps, such as momentum, and an average of the
+        weights.
     restore_point : int
         A copy of the parameters and the optimizer's state, restored if an epoch fails.
     activations : int
@@ -138,6 +140,8 @@ class NetworkSizes:
         Whether the library writes results into given arrays.
     solver_bytes : int, default 0
         Bytes that a solver keeps on the host; 0 if the network is not there.
+    accumulates : bool, default False
+        Whether an update comes after several batches.
     """
 
     widths: tuple[int, ...]
@@ -150,6 +154,7 @@ class NetworkSizes:
     packs: bool
     writes_out: bool
     solver_bytes: int = 0
+    accumulates: bool = False
 
     @classmethod
     def of(
@@ -158,8 +163,13 @@ class NetworkSizes:
         optimizer: Optimizer,
         metrics: Sequence[Metric | Any],
         backend: Backend,
+        accumulates: bool = False,
+        averages: bool = False,
     ) -> Self:
-        """Return the sizes of a network that is made of these parts."""
+        """Return the sizes of a network that is made of these parts.
+
+        ``averages`` is whether an average of the parameters is kept, like the optimizer's state.
+        """
         parameters = sum(layer.parameters() for layer in layers)
         solver_bytes = 0
         if isinstance(optimizer, LBFGS) and backend.name == "numpy":
@@ -169,13 +179,14 @@ class NetworkSizes:
             widths=tuple(math.prod(shape) for shape in shapes),
             kept=sum(layer.numbers_per_sample() for layer in layers),
             parameters=parameters,
-            states=len(optimizer.state_names),
+            states=len(optimizer.state_names) + averages,
             clipped=optimizer.clip_norm is not None or optimizer.clip_value is not None,
             least_samples=max(layer.least_samples for layer in layers),
             collects=any(map(needs_all_samples, metrics)),
             packs=any(isinstance(alone(each), CollectedMetric) for each in metrics),
             writes_out=backend.writes_out,
             solver_bytes=solver_bytes,
+            accumulates=accumulates,
         )
 
 
@@ -268,9 +279,10 @@ def plan(
     parameters = data.itemsize * network.parameters
     state = parameters * network.states
     steps = -(-n_samples // batch_size) * -(-batch_size // rows)
+    in_pieces = rows != batch_size or network.accumulates
     return MemoryPlan(
         parameters=parameters,
-        gradients=parameters * (1 + (rows != batch_size) + network.clipped),
+        gradients=parameters * (1 + in_pieces + network.clipped),
         optimizer_state=state + network.solver_bytes,
         restore_point=parameters + state,
         activations=rows * _activation_bytes(network, data),

@@ -25,7 +25,14 @@ def objective_of(model: TrainableModel) -> Objective:
 
 def sizes_of(model: TrainableModel) -> NetworkSizes:
     """Return the sizes of a model for a memory plan."""
-    return NetworkSizes.of(model.layers, model.optimizer, model.metrics, model.backend)
+    return NetworkSizes.of(
+        model.layers,
+        model.optimizer,
+        model.metrics,
+        model.backend,
+        accumulates=model.accumulate > 1,
+        averages=model.average is not None,
+    )
 
 
 def request_of(model: TrainableModel) -> Request:

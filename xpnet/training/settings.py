@@ -69,6 +69,7 @@ CHECKS: dict[str, Check] = {
     "epochs": count("epochs"),
     "batch_size": _check_batch_size,
     "memory_limit": count("memory_limit", or_none=True),
+    "accumulate": count("accumulate"),
     "precision": _check_precision,
     "steps": _check_steps,
     "metric": lambda model, given: make_metrics(given, model.loss),

@@ -9,7 +9,9 @@ from ..layers import Layer
 from ..model import Model
 from ..model.randomness import Orders
 from ..model.settings import Check
+from ..model.snapshot import Snapshot
 from . import memory
+from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
 from .metric_settings import OneMetric, metrics_for, several, warn_of_same_name
@@ -29,6 +31,8 @@ class TrainableModel(Model):
     history : History
     last_plan : MemoryPlan or None
         The memory that the last training needed.
+    average : Average or None
+        During a training with a :class:`~xpnet.callbacks.WeightAverage`, its average.
     stop_training : bool
         Whether to end training after this epoch; a callback may set it.
     feature_names, label_name, class_names
@@ -44,6 +48,7 @@ class TrainableModel(Model):
     verbose: bool
     progress: bool
     memory_limit: int | None
+    accumulate: int
     precision: str
     steps: str | None
     target_unit: Unit | None
@@ -55,6 +60,7 @@ class TrainableModel(Model):
         super().__init__(**settings)
         self.history = History()
         self.last_plan: MemoryPlan | None = None
+        self.average: Average | None = None
         self.stop_training = False
         self.feature_names: list[str] | None = None
         self.label_name: str | list[str] | None = None
@@ -90,6 +96,23 @@ class TrainableModel(Model):
         self.history = History()
         self._is_fitted = False
         return self
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of all that training changes, whose ``restore`` brings it back."""
+        found = super().snapshot()
+        if self.average is not None:
+            found.add(self.average, self.average.state_names)
+        return found
+
+    @property
+    def average_by_step(self) -> Average | None:
+        """The average of the parameters after each update, if one is kept.
+
+        An optimizer that takes all samples has one update in an epoch, after which the trainer
+        averages.
+        """
+        average, each = self.average, not self.optimizer.takes_all_samples
+        return average if average is not None and average.by_step and each else None
 
     def _part(self, index: slice) -> Self:
         part, kept = super()._part(index), self.layers[index]

@@ -10,19 +10,21 @@ backward pass and update, (5) repeat for all batches, (6) loss, (7) metric, (8) 
 (10) repeat for all epochs.
 """
 
+import logging
 import math
 import operator
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from typing import Any, cast
+from typing import Any
 
 from .. import config
 from ..backends._warnings import warn
 from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..common.direction import direction_of
 from ..layers import BatchNormalization, Dropout, Layer
-from .callback import Callback
+from .averaged import Averaged
+from .callback import Callback, hears_batches
 from .errors import DivergedError, NotFiniteError
 from .evaluation import evaluate
 from .feeding.arrays import Arrays
@@ -40,6 +42,10 @@ from .steps.base import Steps
 from .steps.choice import make_steps
 from .sums import Sums
 from .trainable import TrainableModel
+from .updates import Updates
+
+_LOG = logging.getLogger("xpnet")
+_LOG.addHandler(logging.NullHandler())  # silent, unless the program sets logging up
 
 
 class Trainer:
@@ -74,10 +80,13 @@ class Trainer:
         self.training, self.validation = placed.training, placed.validation
         self.interruption, self._entered = Interruption(), ExitStack()
         self._columns: list[str] = []
+        self._averaged = Averaged(network, placed, callbacks, self._run.first)
+        self._every = network.accumulate  # of this fit
+        self._listeners = [each for each in callbacks if hears_batches(each)]
         self._make_steps()
 
     def _make_steps(self) -> None:
-        self.steps = make_steps(self.network, self._placed)
+        self.steps = make_steps(self.network, self._placed, self._callbacks)
         self.plan = self.network.last_plan = self.steps.plan
 
     def _remake_steps(self) -> None:
@@ -93,8 +102,7 @@ class Trainer:
         done = net.history.epochs
         end = max(run.first + epochs, done)
         n_steps = self._placed.n_steps
-        self._last = end - 1
-        net.stop_training = False
+        self._last, net.stop_training = end - 1, False
         net.history.metrics |= {name_of(each): direction_of(each) for each in net.metrics}
         with (
             net.backend.active(),
@@ -103,6 +111,7 @@ class Trainer:
             ExitStack() as ends,
             self._entered,
         ):
+            ends.push(self._averaged.use)  # after on_train_end of all callbacks
             self._entered.enter_context(self.steps)  # left before on_train_end is called
             self._columns = _columns(net, self.validation is not None)
             self._recording.begin(self._columns, ends, _execution(net, self.steps, self.training))
@@ -119,8 +128,7 @@ class Trainer:
                     )
                 for callback in self._callbacks:
                     callback.on_epoch_end(net, net.history.last)
-                if net.verbose:  # (9) print
-                    print(_line(net.history, self._columns, end))
+                _report(net, self._columns, end)  # (9) print
                 self._recording.note_epoch(self.interruption.asked or epoch == self._last)
                 if self.interruption.asked:
                     raise self.interruption.error(f"training ended after epoch {epoch + 1}")
@@ -159,13 +167,15 @@ class Trainer:
         _check_unchanged(net, self._layers, self._metrics)
         before = net.snapshot()
         try:
-            _begin_epoch(net, epoch)
+            net.optimizer.begin_epoch(epoch, net.epochs)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
             _check_unchanged(net, self._layers, self._metrics)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
-                row |= self._validate(epoch, row.get("penalty", 0.0))
+                due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
+                with self._averaged.validating():
+                    row |= _validate(net, self.validation, due and not self._is_cut, row)
             if self._is_cut:
                 self._entered.close()  # no step is left to take
                 self._recording.note_cut(before)
@@ -186,16 +196,6 @@ class Trainer:
         if net.progress:
             bar.set_postfix(_shown(net.history, self._columns), refresh=False)
 
-    def _validate(self, epoch: int, penalty: float) -> dict[str, Any]:
-        """Return loss and metrics of the validation data, or NaN if this epoch skips them."""
-        due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
-        if self._is_cut or not due:
-            return dict.fromkeys(["val_loss", *(f"val_{name}" for name in self._metrics)], math.nan)
-        net = self.network
-        found = evaluate(net, cast(Data, self.validation), net.metrics, net.target_unit)
-        found["loss"] += penalty
-        return {f"val_{name}": value for name, value in found.items()}
-
     def _train_epoch(self, epoch: int, bar: Any) -> dict[str, Any]:
         """Train on every batch once; return the epoch's loss and metrics."""
         net = self.network
@@ -205,32 +205,38 @@ class Trainer:
             net.parameters.renew_penalties(net.regularizer)
             if not self.steps.are_current():
                 self._remake_steps()
+        average = self._averaged.by_step(epoch)
+        updates = Updates(net, epoch, self._placed.n_steps, self._every, average)
+        net.parameters.forget_accumulated()
         try:
             self.steps.begin_epoch()
             taken, self._is_cut = 0, False
-            with closing(self._steps_of(epoch, sums)) as steps:
+            with closing(self._steps_of(epoch, sums, updates)) as steps:
                 for done in steps:
                     bar.update(done)
                     taken += done
                     if self.interruption.asked and taken != self._placed.n_steps:
                         self._is_cut = True
                         break
+            if not self._is_cut:
+                self.steps.end_updates(sums, updates)
             self.steps.end_epoch()
             _check_finite(self.network, sums)
+            self._averaged.end_epoch(epoch, self._is_cut)
             return _row(net, sums, epoch, self._is_cut)
         except NotFiniteError as error:
             raise _diverged(net, error, epoch, self._placed.n_steps) from None
 
-    def _steps_of(self, epoch: int, sums: Sums) -> Generator[int, None, None]:
+    def _steps_of(self, epoch: int, sums: Sums, updates: Updates) -> Generator[int, None, None]:
         """Train on each chunk; from time to time, yield the number of steps taken since."""
         step = 0
         with closing(self.training.chunks(self.network.orders, epoch)) as chunks:
             for arrays, order in chunks:
-                if not self._placed.has_room(arrays):
-                    self._begin_part(sums, arrays)
-                elif self.steps.is_full():
-                    self._begin_part(sums)
-                for done in self.steps.run(arrays, order, sums, step):  # (1) to (5)
+                if (larger := not self._placed.has_room(arrays)) or self.steps.is_full():
+                    self._begin_part(sums, arrays if larger else None)
+                for done in self.steps.run(arrays, order, sums, step, updates):  # (1) to (5)
+                    for callback in self._listeners:
+                        callback.on_batch_end(self.network, step, sums.last_loss())
                     step += done
                     yield done
 
@@ -277,6 +283,27 @@ def _check_finite(network: TrainableModel, sums: Sums) -> None:
         raise NotFiniteError(*found)
     if not network.parameters.all_finite():
         raise NotFiniteError("weights that are not finite", sums.last_step)
+
+
+def _validate(
+    network: TrainableModel, data: Data, due: bool, row: dict[str, Any]
+) -> dict[str, Any]:
+    """Return loss and metrics of the validation data, or NaN if they are not due."""
+    if not due:
+        return dict.fromkeys(
+            ["val_loss", *(f"val_{name_of(m)}" for m in network.metrics)], math.nan
+        )
+    found = evaluate(network, data, network.metrics, network.target_unit)
+    found["loss"] += row.get("penalty", 0.0)
+    return {f"val_{name}": value for name, value in found.items()}
+
+
+def _report(network: TrainableModel, columns: Sequence[str], epochs: int) -> None:
+    """Print and log a line about the last epoch, as far as that is asked for."""
+    if network.verbose:
+        print(_line(network.history, columns, epochs))
+    if _LOG.isEnabledFor(logging.INFO):
+        _LOG.info("%s", _line(network.history, columns, epochs))
 
 
 def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[str, Any]:
@@ -344,24 +371,6 @@ def _check_unchanged(
             f"a callback has {change}: end training with network.stop_training = True, change the "
             "network afterwards, and call fit again"
         )
-
-
-def _begin_epoch(network: TrainableModel, epoch: int) -> None:
-    """Set the learning rate for an epoch; warn if it replaces one that the user has set."""
-    optimizer, history = network.optimizer, network.history
-    before = optimizer.learning_rate
-    optimizer.begin_epoch(epoch, network.epochs)
-    rate, has_history = optimizer.learning_rate, history.epochs > 0
-    if before == rate or (has_history and before == history.last["learning_rate"]):
-        return
-    is_used = optimizer.n_updates > 0  # by another network, if this one has no history
-    if (is_used and not has_history) or before == optimizer.schedule.learning_rate(0, 1):
-        return
-    warn(
-        f"optimizer.learning_rate was set to {before:.6g}, but its schedule sets it to {rate:.6g} "
-        "at the beginning of this epoch. To change it for good, write optimizer.schedule = "
-        f"ConstantLearningRate({before:.6g})"
-    )
 
 
 def _progress_bar(n_steps: int | None) -> Any:

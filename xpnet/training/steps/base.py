@@ -14,6 +14,7 @@ from ..feeding.arrays import Arrays
 from ..feeding.training_data import TrainingData
 from ..sums import Sums
 from ..trainable import TrainableModel
+from ..updates import Updates
 from .translation import Unit
 
 
@@ -38,7 +39,9 @@ class Steps(AbstractContextManager["Steps"], ABC):
         self.plan = plan
 
     @abstractmethod
-    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+    def run(
+        self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int, updates: Updates
+    ) -> Iterator[int]:
         """Train on all samples of ``arrays``.
 
         Parameters
@@ -50,6 +53,8 @@ class Steps(AbstractContextManager["Steps"], ABC):
             Receives losses and metrics.
         step : int
             The number of steps of this epoch that were taken before.
+        updates : Updates
+            When the epoch's updates come, and with which learning rates.
 
         Yields
         ------
@@ -78,6 +83,12 @@ class Steps(AbstractContextManager["Steps"], ABC):
 
     def begin_epoch(self) -> None:
         """Prepare for the first step of an epoch."""
+
+    def end_updates(self, sums: Sums, updates: Updates) -> None:
+        """Update the parameters by batches that wait for it, at the end of a complete epoch.
+
+        Only needed where the number of steps may be unknown, i.e. by formulas.
+        """
 
     def end_epoch(self) -> None:
         """Give the network the parameters that the steps have learned."""

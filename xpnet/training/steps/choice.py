@@ -1,11 +1,13 @@
 """The choice between formulas, compiled steps and captured steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ...backends._warnings import warn
+from ..callback import Callback, why_formulas
 from ..errors import UnsupportedError
+from ..feeding.batches import Batches
 from ..feeding.training_data import TrainingData
 from ..settings import asked_steps
 from ..trainable import TrainableModel
@@ -56,7 +58,9 @@ class Explanation:
         return "\n".join(lines)
 
 
-def make_steps(model: TrainableModel, placed: TrainingData) -> Steps:
+def make_steps(
+    model: TrainableModel, placed: TrainingData, callbacks: Sequence[Callback] = ()
+) -> Steps:
     """Return the fastest kind of steps that the model supports and its setting ``steps`` allows.
 
     If Numba is installed and does not work, a warning says why and what to do.
@@ -66,13 +70,15 @@ def make_steps(model: TrainableModel, placed: TrainingData) -> Steps:
     ValueError
         The required kind of steps, or the precision, does not work for this model or these data.
     """
-    steps, explanation = choose(model, placed)
+    steps, explanation = choose(model, placed, callbacks)
     if (text := warning_of(explanation.reasons.get("compiled"))) is not None:
         warn(text, RuntimeWarning)
     return steps
 
 
-def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanation]:
+def choose(
+    model: TrainableModel, placed: TrainingData, callbacks: Sequence[Callback] = ()
+) -> tuple[Steps, Explanation]:
     """Return the steps that :func:`make_steps` returns, and why they were chosen."""
     wanted = asked_steps(model.steps)
     if model.optimizer.takes_all_samples:
@@ -88,18 +94,20 @@ def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanat
                 f"precision={model.precision!r} needs captured steps: give steps='captured' or "
                 f"'auto' in place of {wanted!r}"
             )
+    keeps = any(each.needs_gradients for each in callbacks)
     if not model.parameters:  # nothing is trained
         nothing = dict.fromkeys(_FASTER, "no layer has parameters that are trained")
-        return FormulaSteps(model, placed), Explanation("formulas", nothing)
+        return FormulaSteps(model, placed, keeps), Explanation("formulas", nothing)
     reasons: dict[str, str] = {}
     for way, make in _FASTER.items():
         try:
             _check_way(way, wanted, model)
+            _check_single_steps(model, placed, callbacks)
             return make(model, placed, required=way == wanted), Explanation(way, reasons)
         except (UnsupportedError, MemoryError) as reason:
             reasons[way] = str(reason) or "memory has run out"
             _check_not_required(way, wanted, model, reasons[way])
-    return FormulaSteps(model, placed), Explanation("formulas", reasons)
+    return FormulaSteps(model, placed, keeps), Explanation("formulas", reasons)
 
 
 def _with_all_samples(
@@ -133,6 +141,16 @@ def _check_way(way: str, wanted: str, model: TrainableModel) -> None:
             f"compiled steps are for NumPy, and this network is on {device} with "
             f"{model.backend.name}"
         )
+
+
+def _check_single_steps(
+    model: TrainableModel, placed: TrainingData, callbacks: Sequence[Callback]
+) -> None:
+    """Refuse faster ways where something has to be done between two steps."""
+    if (reason := why_formulas(callbacks)) is not None:
+        raise UnsupportedError(reason)
+    if model.accumulate > 1 and isinstance(placed.training, Batches):
+        raise UnsupportedError(f"accumulate={model.accumulate} with fit(batches=...)")
 
 
 def _check_not_required(way: str, wanted: str, model: TrainableModel, reason: str) -> None:

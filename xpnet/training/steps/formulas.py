@@ -14,6 +14,7 @@ from ..feeding.arrays import Arrays, Batch
 from ..feeding.training_data import TrainingData
 from ..sums import Sums
 from ..trainable import TrainableModel
+from ..updates import Updates
 from .base import Steps
 
 
@@ -27,11 +28,16 @@ class FormulaSteps(Steps):
     model : TrainableModel
     placed : TrainingData
         The data and the memory plan.
+    keeps_passes : bool, default False
+        Whether the layers keep the input, the output and the gradients of an epoch's last step.
     """
 
-    def __init__(self, model: TrainableModel, placed: TrainingData) -> None:
+    def __init__(
+        self, model: TrainableModel, placed: TrainingData, keeps_passes: bool = False
+    ) -> None:
         super().__init__(model, placed.plan)
         self._workspace: Workspace | None = None
+        self._keeps_passes = keeps_passes
 
     def __enter__(self) -> Self:
         model = self._model
@@ -45,10 +51,19 @@ class FormulaSteps(Steps):
         self._workspace = None
         self._model.parameters.detach_workspaces()
 
-    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+    def end_epoch(self) -> None:
+        """Release what the passes have left in the layers: other kinds of steps leave nothing."""
+        if not self._keeps_passes:
+            for layer in self._model.layers:
+                layer.forget_pass()
+
+    def run(
+        self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int, updates: Updates
+    ) -> Iterator[int]:
         """Train one step at a time; see :meth:`Steps.run`."""
         for batch in self._batches(arrays, order):  # (1) mini-batches, (5) for all of them
-            self._step(batch, sums, step)
+            updates.set_rate(step)
+            self._step(batch, sums, step, updates)
             step += 1
             yield 1
 
@@ -60,28 +75,37 @@ class FormulaSteps(Steps):
             yield arrays.batches(self.plan.rows, order[part], self._workspace, index[part])
 
     @np.errstate(over="ignore", invalid="ignore")  # NotFiniteError reports what is not finite
-    def _step(self, batch: Iterator[Batch], sums: Sums, step: int) -> None:
-        """Update the parameters with the gradient of a batch."""
-        model = self._model
-        if self.plan.rows == self.plan.batch_size:
-            self._update(self._counted(next(batch), sums, step), sums)
+    def _step(self, batch: Iterator[Batch], sums: Sums, step: int, updates: Updates) -> None:
+        """Update the parameters with the gradient of a batch, or keep it for a later update."""
+        if self.plan.rows == self.plan.batch_size and updates.every == 1:
+            self._update(self._counted(next(batch), sums, step), sums, updates)
             return
-        total: Array = 0.0
         for piece in batch:
             weight = self._counted(piece, sums, step)
-            model.parameters.accumulate(weight)
-            total = total + weight
-        model.parameters.take_accumulated(total)
-        self._update(total, sums)
+            self._model.parameters.accumulate(weight)
+            updates.weight = updates.weight + weight
+        updates.pending += 1
+        if updates.pending == updates.every:
+            self.end_updates(sums, updates)
 
-    def _update(self, weight: Array, sums: Sums) -> None:
-        """Update the parameters with their gradients, from a batch with the total weight given."""
+    @np.errstate(over="ignore", invalid="ignore")
+    def end_updates(self, sums: Sums, updates: Updates) -> None:
+        """Update the parameters with the mean gradient of the batches since the last update."""
+        if updates.pending:
+            total = updates.weight
+            self._model.parameters.take_accumulated(total)
+            self._update(total, sums, updates)
+            updates.weight, updates.pending = 0.0, 0
+
+    def _update(self, weight: Array, sums: Sums, updates: Updates) -> None:
+        """Update the parameters with their gradients, from samples with the total weight given."""
         model = self._model
         if not model.parameters.penalties.shared:
             model.update_parameters()
-            return
-        sums.add_penalty(counted_cost(model.parameters.penalties.cost(shared=True), weight))
-        model.update_parameters(weight)
+        else:
+            sums.add_penalty(counted_cost(model.parameters.penalties.cost(shared=True), weight))
+            model.update_parameters(weight)
+        updates.add_to_average()
 
     def _counted(self, batch: Batch, sums: Sums, step: int) -> Array:
         """Run a pass whose loss must be finite; return the total weight."""

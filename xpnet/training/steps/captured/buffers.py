@@ -12,6 +12,7 @@ from ....data.reading import is_wide
 from ....data.stored import numpy_type
 from ....layers import Normalization
 from ....model import Model
+from ...averaging import Average
 from ..translation import Unit
 from .placement import Placement
 
@@ -54,13 +55,22 @@ class Buffers:
         The size of a batch, and the largest number of steps in an epoch.
     keep_outputs : int
         The number of samples of an epoch whose outputs are kept.
+    accumulates : bool, default False
+        Whether an update comes after several batches.
+    averages : bool, default False
+        Whether an average of the parameters is kept.
 
     Attributes
     ----------
     flat, gradient, states : array, array, list of array
         The parameters, their gradient, and the optimizer's state, placed by ``placement``.
+    accumulated, average : array or None
+        The sum of the gradients since the last update, and the average of the parameters.
     order, order_on_host : array
         The indices of an epoch's samples: on the device, and on the host before they are sent.
+    controls, controls_on_host : array of shape (n_steps, 3)
+        The learning rate of each step, the share of the parameters after it in their average, and
+        whether an update follows.
     """
 
     def __init__(
@@ -74,6 +84,8 @@ class Buffers:
         batch_size: int,
         n_steps: int,
         keep_outputs: int,
+        accumulates: bool = False,
+        averages: bool = False,
     ) -> None:
         self._machine, self._made = machine, [0]
         is_sparse = kind_of(X) is SparseRows
@@ -94,6 +106,8 @@ class Buffers:
         size = self.placement.size
         self.flat, self.gradient = self.make(size), self.make(size)
         self.states = [self.make(size) for _ in model.optimizer.state_names]
+        self.accumulated = self.make(size) if accumulates else None
+        self.average = self.make(size) if averages else None
         self.parts = self.make(MOST_PARTS * max(unit.n_units for unit in units))
         self.squares = self.make(SQUARES, dtype="float64")
         self.row_losses = self.make(batch_size, dtype="float64")
@@ -101,6 +115,8 @@ class Buffers:
         self.losses, self.totals = (self.make(n_steps, dtype="float64") for _ in range(2))
         self.order = self.make(n_steps * batch_size, dtype="int64")
         self.order_on_host = machine.host_buffer(self.order.shape, "int64")
+        self.controls = self.make(n_steps, 3, dtype="float64")
+        self.controls_on_host = machine.host_buffer(self.controls.shape, "float64")
         self.outputs = self.make(keep_outputs, n_outputs) if keep_outputs else None
 
     @property
@@ -141,12 +157,26 @@ class Buffers:
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 
-    def filled_from(self, model: Model) -> list[tuple[Array, Any]]:
+    def use(self, X: Any, y: Array, weights: Array | None) -> None:
+        """Overwrite the features, targets and weights by others, which are at most as many."""
+        pairs: list[tuple[Any, Any]] = [(self.y, y), (self.weights, weights)]
+        if self.sparse is None:
+            pairs.append((self.X, X))
+        else:
+            pairs += zip(self.sparse, (X.indptr, X.indices, X.data), strict=True)
+        with self._machine.ordered_with_current_stream():
+            for place, values in pairs:
+                if place is not None and values is not None:
+                    self._machine.write(place[: values.shape[0]], values)
+
+    def filled_from(self, model: Model, average: Average | None = None) -> list[tuple[Array, Any]]:
         """Return pairs of an array that is filled before training, and the network's values."""
         flat, optimizer, first = model.parameters.gather(), model.optimizer, model.layers[0]
         pairs = list(self.placement.pairs(self.flat, flat))
         for place, name in zip(self.states, optimizer.state_names, strict=True):
             pairs += self.placement.pairs(place, optimizer.remembered(name, flat))
+        if average is not None and average.flat is not None:
+            pairs += self.placement.pairs(self.average, average.flat)
         pairs += [(place, getattr(layer, name)) for layer, name, place in self.running()]
         if self.wide is not None:
             moments = _moments(first)

@@ -65,7 +65,7 @@ class Program(UpdateCalls):
 
     def _begin(self) -> None:
         buffers, state = self._buffers, self._state
-        self._add("tick", (1, 1), 32, state)
+        self._add("tick", (1, 1), 32, state, buffers.controls)
         if buffers.weights is not None:
             self._one_block("total_weight", buffers.weights, buffers.order, state, self._rows)
         if buffers.x is None:

@@ -15,6 +15,7 @@ from ...feeding.arrays import Arrays, Batch, take
 from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
 from ...trainable import TrainableModel
+from ...updates import Updates
 from ..base import PreparedSteps
 from ..translation import Unit
 from . import graphs
@@ -61,9 +62,12 @@ class CapturedSteps(PreparedSteps):
             # The penalty of the last weights stands for that of each step. The exact mean over the
             # steps, which the history has on the CPU, would take a sum over all weights in each
             # step. Only this number of the history is approximate: the gradients are exact.
-            sums.add_penalty(sums.n_counted * parameters.penalties.cost(shared=True))
+            n_updates = -(-sums.n_counted // self._model.accumulate)
+            sums.add_penalty(n_updates * parameters.penalties.cost(shared=True))
 
-    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+    def run(
+        self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int, updates: Updates
+    ) -> Iterator[int]:
         """Queue several steps at a time, without waiting for the last ones; see the base class."""
         size, start, first = self.plan.batch_size, 0, self._training.taken
         self._sums = sums  # end_epoch adds penalties to it
@@ -71,7 +75,8 @@ class CapturedSteps(PreparedSteps):
         while start < len(order):
             part = order[start : start + self._at_a_time * size]
             began = time.perf_counter()
-            losses, weights = self._training.run(part)
+            controls = updates.controls(step, -(-len(part) // size))
+            losses, weights = self._training.run(part, controls)
             sums.add_losses(losses, weights, step)
             self._queued.append(self._training.record_event())
             if len(self._queued) > self.AHEAD:
@@ -151,6 +156,8 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
             hits,
             capture,
             units,
+            model.accumulate > 1,
+            model.average_by_step,
         )
     except BaseException:
         machine.close()

@@ -9,6 +9,7 @@ import numpy as np
 from ....backends import Array
 from ....backends.cuda import kernels
 from ....model import Model
+from ...averaging import Average
 from ..translation import Unit, targets_of, weights_of
 from .buffers import Buffers
 from .graphs import Graphs
@@ -36,6 +37,10 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         a warning, and True raises an error.
     units : list of Unit, optional
         The layers, if they have been translated.
+    accumulates : bool, default False
+        Whether an update comes after several batches.
+    average : Average, optional
+        Of the parameters after each update.
 
     Attributes
     ----------
@@ -64,14 +69,18 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         counts_hits: bool = False,
         capture: bool | str = "auto",
         units: list[Unit] | None = None,
+        accumulates: bool = False,
+        average: Average | None = None,
     ) -> None:
+        self._average = average
         self.model, self.batch_size, self._machine = model, batch_size, machine
         self.units = translate(model, X, y, batch_size) if units is None else units
         targets = targets_of(model, y)
         weights = weights_of(model, y, sample_weight)
         n_steps = -(-(X.shape[0] if n_samples is None else n_samples) // batch_size)
+        more = keep_outputs, accumulates, average is not None
         self._buffers = Buffers(
-            machine, model, self.units, X, targets, weights, batch_size, n_steps, keep_outputs
+            machine, model, self.units, X, targets, weights, batch_size, n_steps, *more
         )
         self._state = machine.zeros((kernels.STATE_WORDS,), "int64")
         self.nbytes, self.counts_hits = self._buffers.nbytes + machine.nbytes, counts_hits
@@ -90,21 +99,10 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
 
         They overwrite the first ones, which nothing else may use.
         """
-        used, buffers = (X, y, sample_weight), self._buffers
-        if all(map(operator.is_, used, self._used)):
-            return
-        self._used = used
-        targets = targets_of(self.model, y)
-        weights = weights_of(self.model, y, sample_weight)
-        pairs: list[tuple[Any, Any]] = [(buffers.y, targets), (buffers.weights, weights)]
-        if buffers.sparse is None:
-            pairs.append((buffers.X, X))
-        else:
-            pairs += zip(buffers.sparse, (X.indptr, X.indices, X.data), strict=True)
-        with self._machine.ordered_with_current_stream():
-            for place, values in pairs:
-                if place is not None and values is not None:
-                    self._machine.write(place[: values.shape[0]], values)
+        used, model = (X, y, sample_weight), self.model
+        if not all(map(operator.is_, used, self._used)):
+            self._used = used
+            self._buffers.use(X, targets_of(model, y), weights_of(model, y, sample_weight))
 
     # ---- an epoch
 
@@ -128,20 +126,20 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
             scale=self._scale,
             good=self._good,
             factor=1.0 / self._scale,
-            rate=optimizer.learning_rate,
         )
         # The list keeps all values until the block ends. If one were freed earlier, the current
         # stream could reuse its memory while the machine's stream still reads it.
-        pairs = [*self._buffers.filled_from(model), (self._state, state)]
+        pairs = [*self._buffers.filled_from(model, self._average), (self._state, state)]
         with machine.ordered_with_current_stream():
             for place, values in pairs:
                 machine.write(place, values)
         self.taken = 0
 
-    def run(self, order: np.ndarray) -> tuple[Array, Array]:
+    def run(self, order: np.ndarray, controls: np.ndarray | None = None) -> tuple[Array, Array]:
         """Train on the samples of ``order`` in batches, without waiting for the device.
 
-        The last batch may be smaller, but only at the end of an epoch.
+        The last batch may be smaller, but only at the end of an epoch. ``controls`` are those of
+        :meth:`Updates.controls`; by default each step has an update with the optimizer's rate.
 
         Returns
         -------
@@ -153,12 +151,15 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         buffers.order_on_host[place] = order
         self._machine.write(buffers.order[place], buffers.order_on_host[place])
         whole, rest = divmod(len(order), size)
+        steps = slice(first, first + whole + bool(rest))
+        given = (self.model.optimizer.learning_rate, 0.0, 1.0) if controls is None else controls
+        buffers.controls_on_host[steps] = given
+        self._machine.write(buffers.controls[steps], buffers.controls_on_host[steps])
         self._graphs.run(size, whole, self._program)
         if rest:
             self._graphs.run(rest, 1, self._program)
-        self.taken += whole + bool(rest)
-        part = slice(first, self.taken)
-        return buffers.losses[part], buffers.totals[part]
+        self.taken = steps.stop
+        return buffers.losses[steps], buffers.totals[steps]
 
     def hits(self) -> Array:
         """Return the total weights of this epoch's correctly classified samples, and of all."""
@@ -193,6 +194,8 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         if optimizer.n_updates:
             for name, place in zip(optimizer.state_names, self._buffers.states, strict=True):
                 setattr(optimizer, name, backend.asarray(self._joined(place)))
+        if self._average is not None and self._average.count:
+            self._average.flat = backend.asarray(self._joined(self._buffers.average))
         for layer, name, place in self._buffers.running():
             setattr(layer, name, backend.asarray(machine.copy(place)))
         for each in self._dropouts:

@@ -37,11 +37,16 @@ class UpdateCalls(Calls):
     def _update(self) -> None:
         buffers, optimizer, state = self._buffers, self._model.optimizer, self._state
         n = buffers.flat.size
+        if buffers.accumulated is not None:
+            self._add("count_batch", (1, 1), 32, state, self._rows, buffers.weights is not None)
+            self._over("accumulate", n, buffers.gradient, buffers.accumulated, state, n)
         terms = zip(self._model.parameters.penalties, self._formulas.penalties, strict=True)
         for (layer, name, regularizer), slope in terms:
             w, g = buffers.parameter(layer, name), buffers.gradient_of(layer, name)
             # Without sample weights, a per_sample penalty is divided here, else in the kernel.
-            weighted = regularizer.per_sample and buffers.weights is not None
+            weighted = int(regularizer.per_sample and buffers.weights is not None)
+            if regularizer.per_sample and buffers.accumulated is not None:
+                weighted = 2
             share = 1.0 / self._rows if regularizer.per_sample and not weighted else 1.0
             given = (g, w, state, w.size, share, weighted, *fixed(regularizer, slope))
             self._over(formulas.penalty(slope), w.size, *given)
@@ -58,6 +63,8 @@ class UpdateCalls(Calls):
             arrays = [each[place] for each in (buffers.flat, buffers.gradient, *buffers.states)]
             size = place.stop - place.start
             self._over(formulas.update(rule), size, *arrays, state, size, factor, *numbers)
+        if buffers.average is not None:
+            self._over("average", n, buffers.flat, buffers.average, state, n)
 
 
 def fixed(part: Any, listing: Listing) -> list[float]:

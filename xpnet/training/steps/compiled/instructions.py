@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from ....activations import LogSoftmaxActivation
-from ....backends.cpu import formulas, kernels, losses, random, sparse
+from ....backends.cpu import formulas, kernels, losses, random, sparse, updating
 from ....backends.cpu.engine import Engine
-from ....backends.cpu.program import ARRIVE, ROWS_OF_BATCH, WAIT, Program
+from ....backends.cpu.program import ARRIVE, OF_UPDATE, ROWS_OF_BATCH, WAIT, Program
 from ..translation import formulas_of, numbers_in, scale_of_loss, settings_of
 from .layout import Layout
 
@@ -184,11 +184,18 @@ class Builder(Layout):
             reported = regularizer.per_sample and (thread == 0 or k < self.plan.shared)
             program.add(
                 formulas.penalty(cost), size, gradients + place, home + place,
-                regularizer.per_sample, 0, 0, weights, reported, *numbers_in(regularizer, cost),
+                regularizer.per_sample, self.accumulates, 0, weights, reported,
+                *numbers_in(regularizer, cost),
             )  # fmt: skip
+            program.mark(OF_UPDATE)
 
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.model.optimizer
+        home, gradients = arena["arrays"][:2]
+        if self.accumulates:
+            weights = 0 if self.weights is None else self.weights.ctypes.data
+            places = gradients, arena["accumulated"]
+            program.add(updating.accumulate, arena["size"], *places, 0, 0, 0, weights)
         self._penalize(program, thread)
         rule = self._formulas.rule
         for part, factor in self.model.parameters.parts:
@@ -196,3 +203,7 @@ class Builder(Layout):
             arrays = [array + place.start for array in arena["arrays"]]
             numbers = [factor, *numbers_in(optimizer, rule)]
             program.add(formulas.update(rule), place.stop - place.start, *arrays, *numbers)
+            program.mark(OF_UPDATE)
+        if self.averages:
+            program.add(updating.average, arena["size"], home, arena["average"])
+            program.mark(OF_UPDATE)

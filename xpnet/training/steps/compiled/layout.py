@@ -29,6 +29,10 @@ class Layout:
         int64 classes, or rows in the network's type.
     weights : array or None
     batch_size : int
+    accumulates : bool, default False
+        Whether an update comes after several batches.
+    averages : bool, default False
+        Whether an average of the parameters is kept.
     """
 
     def __init__(
@@ -40,7 +44,10 @@ class Layout:
         y: np.ndarray,
         weights: np.ndarray | None,
         batch_size: int,
+        accumulates: bool = False,
+        averages: bool = False,
     ) -> None:
+        self.accumulates, self.averages = accumulates, averages
         self.model, self.units, self.plan, self.batch = model, units, plan, batch_size
         self.y, self.weights = y, weights
         self.memory = Memory(model.backend.dtype)
@@ -130,6 +137,8 @@ class Layout:
         # Parameters, gradients, and the optimizer's state.
         n_arrays = 2 + len(self.model.optimizer.state_names)
         arena["arrays"] = [take(offset) for _ in range(n_arrays)]
+        arena["accumulated"] = take(offset) if self.accumulates else 0
+        arena["average"] = take(offset) if self.averages else 0
         for k, (unit, (_, n)) in enumerate(zip(self.units, places, strict=True)):
             whole = k == len(self.units) - 1  # the loss writes the error of all columns
             width = pad(unit.n_units if whole else n)
@@ -152,7 +161,7 @@ class Layout:
     # ---- parameters in and out
 
     def load_parameters(self, flats: list[np.ndarray]) -> None:
-        """Copy the parameters and the optimizer's state from flat arrays."""
+        """Copy the parameters, the optimizer's state and the average, if any, from flat arrays."""
         for own, theirs in self._pairs(flats):
             own[...] = theirs
         if self.moments is not None:
@@ -181,7 +190,7 @@ class Layout:
         return is_wide(self.data.dtype, self.memory.dtype.itemsize) or not self._split_moments()
 
     def store_parameters(self, flats: list[np.ndarray]) -> None:
-        """Copy the parameters and the optimizer's state to flat arrays."""
+        """Copy the parameters, the optimizer's state and the average, if any, to flat arrays."""
         for own, theirs in self._pairs(flats):
             theirs[...] = own
 
@@ -195,6 +204,7 @@ class Layout:
     def _make_pairs(self, flats: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for thread, arena in enumerate(self.arenas):
             homes = [arena["arrays"][0], *arena["arrays"][2:]]
+            homes += [arena["average"]] if self.averages else []
             for home, flat in zip(homes, flats, strict=True):
                 for k, unit in enumerate(self.units):
                     first, n = self.places[thread][k]

@@ -15,6 +15,7 @@ from ...feeding.arrays import Arrays, Batch, take
 from ...feeding.training_data import TrainingData
 from ...sums import Sums, loss_arguments
 from ...trainable import TrainableModel
+from ...updates import Updates
 from ..base import PreparedSteps
 from ..translation import Unit
 from .supported import units
@@ -49,17 +50,21 @@ class CompiledSteps(PreparedSteps):
         """Copy the parameters to the network."""
         self._training.store()
 
-    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+    def run(
+        self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int, updates: Updates
+    ) -> Iterator[int]:
         """Train several steps at a time; see :meth:`Steps.run`."""
-        model, size, start = self._model, self.plan.batch_size, 0
+        size, start = self.plan.batch_size, 0
         self._training.use(arrays.X, arrays.y, arrays.sample_weight)
         while start < len(order):
             part = order[start : start + self._at_a_time * size]
             began = time.perf_counter()
-            losses, weights = self._training.run(part, model.optimizer.learning_rate)
+            n = -(-len(part) // size)
+            rates, follow = updates.rates(step, n), updates.follow(step, n)
+            losses, weights = self._training.run(part, rates, follow, updates.shares(step, n))
             seconds = time.perf_counter() - began
             sums.add_losses(losses, weights, step)
-            sums.add_penalty(float(np.dot(self._training.penalties, weights)))
+            sums.add_penalty(float(np.sum(self._training.penalties)))
             wrong = np.flatnonzero(~np.isfinite(losses))
             if wrong.size:
                 raise NotFiniteError(f"the loss {losses[wrong[0]]}", step + int(wrong[0]))
@@ -155,5 +160,7 @@ def make(model: TrainableModel, placed: TrainingData, required: bool = False) ->
         plan.batch_size,
         threads,
         keep_outputs=_kept_rows(model, plan),
+        accumulates=model.accumulate > 1,
+        average=model.average_by_step,
     )
     return CompiledSteps(model, placed, training, training.nbytes + held)

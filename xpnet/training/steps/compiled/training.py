@@ -8,6 +8,7 @@ import numpy as np
 
 from ....data.features import SparseRows, kind_of
 from ....model import Model
+from ...averaging import Average
 from ..translation import weights_of
 from .failing import needing_numba
 from .sharing import best_plan
@@ -33,6 +34,10 @@ class CompiledTraining:
         By default, the number that makes a step fastest, at most the number of cores.
     keep_outputs : int, default 0
         The number of samples of a run for which :attr:`outputs` is kept.
+    accumulates : bool, default False
+        Whether an update comes after several batches.
+    average : Average, optional
+        Of the parameters after each update.
 
     Attributes
     ----------
@@ -45,8 +50,8 @@ class CompiledTraining:
         The network's outputs for the samples of the last :meth:`run`, valid until the next one;
         None if they are not kept.
     penalties : float64 array
-        For each step of the last :meth:`run`, the ``per_sample`` penalties divided by the total
-        weight of the batch.
+        For each step of the last :meth:`run`, the ``per_sample`` penalties of the update that
+        followed it, which its samples shared; 0 without an update.
     nbytes : int
         The size of its arrays in bytes, without the given data.
 
@@ -65,8 +70,10 @@ class CompiledTraining:
         batch_size: int,
         threads: int | None = None,
         keep_outputs: int = 0,
+        accumulates: bool = False,
+        average: Average | None = None,
     ) -> None:
-        self.model, self.batch_size = model, batch_size
+        self.model, self.batch_size, self._average = model, batch_size, average
         self.units = units = translate(model, X, y, sample_weight)
         with needing_numba():
             from .instructions import Builder
@@ -84,7 +91,8 @@ class CompiledTraining:
         steps = math.ceil(self._n_samples / batch_size) or 1
         plan = best_plan(units, batch_size, 1e-4 * (1 + n_states), threads, filled, steps)
         self.threads = plan.threads
-        self._builder = Builder(model, units, plan, X, targets, weights, batch_size)
+        more = accumulates, average is not None
+        self._builder = Builder(model, units, plan, X, targets, weights, batch_size, *more)
         # First, so that an error of a part's own attributes is not taken for one of Numba.
         self._settings = self._builder.settings()
         with needing_numba():
@@ -93,7 +101,7 @@ class CompiledTraining:
         given = [array for array in (*parts, y, sample_weight) if array is not None]
         self.nbytes = self._builder.nbytes(*given) + self._kept.nbytes
         self._dropouts = [unit.dropout for unit in units if unit.dropout is not None]
-        self._n_updates = self._loaded_updates = 0
+        self._n_updates = self._n_steps = 0
         self._used: tuple[Any, ...] = (X, y, sample_weight)
         self._places = _places(self._used)
         self._out: list[np.ndarray] | None = None
@@ -138,14 +146,23 @@ class CompiledTraining:
         optimizer = self.model.optimizer
         flats = [self.model.parameters.gather()]
         flats += [optimizer.remembered(name, flats[0]) for name in optimizer.state_names]
+        if self._average is not None:
+            flats.append(flats[0] if self._average.flat is None else self._average.flat)
         self.renew()
         self._builder.load_parameters(flats)
-        self._n_updates = self._loaded_updates = optimizer.n_updates
-        # Each step draws one mask, so the count of updates also counts the draws.
-        self._engine.set_draws([each.n_masks - self._n_updates for each in self._dropouts])
+        self._n_updates, self._n_steps = optimizer.n_updates, 0
+        self._engine.set_draws([each.n_masks for each in self._dropouts])
 
-    def run(self, order: np.ndarray, learning_rate: float) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self,
+        order: np.ndarray,
+        learning_rate: float | np.ndarray,
+        follow: np.ndarray | bool = True,
+        shares: np.ndarray | float = 0.0,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Train on the samples of ``order`` in batches; the last one may be smaller.
+
+        The other parameters, of each step, are those of :meth:`Engine.run`.
 
         Returns
         -------
@@ -161,9 +178,10 @@ class CompiledTraining:
                 )
             self.outputs = self._kept[: len(order)]
         losses, weights = self._engine.run(
-            order, self.batch_size, learning_rate, self._n_updates, self.outputs
+            order, self.batch_size, learning_rate, self._n_updates, self.outputs, follow, shares
         )
-        self._n_updates += len(losses)
+        self._n_steps += len(losses)
+        self._n_updates += int(np.count_nonzero(np.broadcast_to(follow, losses.shape)))
         self.penalties = self._engine.penalties
         return losses, weights
 
@@ -172,19 +190,21 @@ class CompiledTraining:
         optimizer, parameters = self.model.optimizer, self.model.parameters
         if self._out is None:
             # In new arrays, made once, so that weights that a user holds do not change.
-            n_arrays = 1 + len(optimizer.state_names)
+            n_arrays = 1 + len(optimizer.state_names) + (self._average is not None)
             self._out = [np.empty_like(parameters.gather()) for _ in range(n_arrays)]
         self._builder.store_parameters(self._out)
         parameters.scatter(self._out[0])
         if self._n_updates:
-            for name, flat in zip(optimizer.state_names, self._out[1:], strict=True):
+            for name, flat in zip(optimizer.state_names, self._out[1:], strict=False):
                 setattr(optimizer, name, flat)
         optimizer.n_updates = self._n_updates
+        if self._average is not None and self._average.count:
+            self._average.flat = self._out[-1]
         for each in self._dropouts:
-            each.n_masks += self._n_updates - self._loaded_updates
+            each.n_masks += self._n_steps
         for layer in self.model.layers:
             layer.forget_pass()  # left from an earlier training
-        self._loaded_updates = self._n_updates
+        self._n_steps = 0
 
     def close(self) -> None:
         """End the threads."""

@@ -15,6 +15,7 @@ from ...feeding.arrays import Arrays
 from ...feeding.training_data import TrainingData
 from ...sums import Sums
 from ...trainable import TrainableModel
+from ...updates import Updates
 from ..formulas import FormulaSteps
 from .objective import FlatObjective
 from .solver import Solver
@@ -86,7 +87,9 @@ class LBFGSSteps(FormulaSteps):
             self._running.solver.close()
         self._running = None
 
-    def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
+    def run(
+        self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int, updates: Updates
+    ) -> Iterator[int]:
         """Run one iteration; the order of the samples makes no difference."""
         try:
             with np.errstate(over="ignore", invalid="ignore"):

@@ -1,0 +1,134 @@
+"""Schedules that change another schedule: a warm-up before it, a factor of all its rates."""
+
+from typing import Any
+
+from ..common.checks import check_count, check_flag, check_non_negative
+from .base import ConstantLearningRate, Schedule
+
+
+class WrappingSchedule(Schedule):
+    """Base of schedules that have another one inside, whose state is theirs.
+
+    Parameters
+    ----------
+    schedule : Schedule or float
+    """
+
+    def __init__(self, schedule: Schedule | float) -> None:
+        if not isinstance(schedule, Schedule):
+            schedule = ConstantLearningRate(schedule)
+        self.schedule: Schedule = schedule
+
+    @property
+    def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the schedule inside."""
+        return self.schedule.state_names
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a part of the schedule's state."""
+        if name != "schedule" and name in self.schedule.state_names:
+            return getattr(self.schedule, name)
+        raise AttributeError(f"{type(self).__name__} has no {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a part of the schedule's state there."""
+        inner = vars(self).get("schedule")
+        if inner is not None and name in inner.state_names:
+            setattr(inner, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def changes_by_step(self) -> bool:
+        """Whether the rate may change within an epoch."""
+        return self.by_step or self.schedule.changes_by_step
+
+    def check_state(self) -> None:
+        """Check the state of the schedule inside."""
+        self.schedule.check_state()
+
+    def observe(self, loss: float) -> None:
+        """Let the schedule inside take note of the loss."""
+        self.schedule.observe(loss)
+
+
+class WarmUp(WrappingSchedule):
+    r"""Linear warm-up, followed by another schedule.
+
+    In equal steps, :math:`\alpha_t = \alpha_0 (t + 1) / n`, t counted from 0: large steps do harm
+    while weights are still those that were drawn. Goyal et al. 2017, section 2.2. By step it is
+    :math:`\alpha_t = \alpha_0\, t / n`, from 0 on.
+
+    Parameters
+    ----------
+    schedule : Schedule or float
+        What comes after it; it counts its epochs from there. Whether it changes by step, its own
+        ``by_step`` says.
+    epochs : int, default 5
+        n, how many epochs it takes.
+    by_step : bool, default False
+        Whether the rate rises at each step in place of each epoch.
+
+    Examples
+    --------
+    >>> [WarmUp(0.9, epochs=3).learning_rate(epoch, 5) for epoch in range(5)]
+    [0.3, 0.6, 0.9, 0.9, 0.9]
+    >>> round(WarmUp(0.9, epochs=3, by_step=True).learning_rate(1.5, 5), 6)
+    0.45
+    """
+
+    def __init__(self, schedule: Schedule | float, epochs: int = 5, by_step: bool = False) -> None:
+        super().__init__(schedule)
+        self.epochs = check_count("epochs", epochs)
+        self.by_step = check_flag("by_step", by_step)
+        self._is_over = False
+
+    def at(self, progress: float, epochs: int) -> float:
+        """Return the learning rate after ``progress`` epochs, which may be a fraction."""
+        return self.learning_rate(progress, epochs)
+
+    def learning_rate(self, epoch: float, epochs: int) -> float:
+        """Return α₀ (t + 1) / n, or by step α₀ t / n, and then what the schedule says."""
+        self._is_over = epoch >= self.epochs
+        later = max(epochs - self.epochs, 1)
+        if self._is_over:
+            return self.schedule.at(epoch - self.epochs, later)
+        t = epoch if self.by_step else int(epoch) + 1
+        return self.schedule.at(0, later) * t / self.epochs
+
+    def observe(self, loss: float) -> None:
+        """Let the schedule take note of losses from its own epochs on."""
+        if self._is_over:
+            super().observe(loss)
+
+
+class ScaledSchedule(WrappingSchedule):
+    """Another schedule times a factor; :class:`~xpnet.ReduceLROnPlateau` makes these.
+
+    Parameters
+    ----------
+    schedule : Schedule or float
+    factor : float
+        >= 0.
+    least : float, default 0.0
+        The product is not below this, unless the schedule's own rate is.
+
+    Examples
+    --------
+    >>> [ScaledSchedule(LinearDecay(0.8, 0.0), 0.5).learning_rate(t, 5) for t in range(3)]
+    [0.4, 0.3, 0.2]
+    """
+
+    def __init__(self, schedule: Schedule | float, factor: float, least: float = 0.0) -> None:
+        super().__init__(schedule)
+        self.factor = check_non_negative("factor", factor)
+        self.least = check_non_negative("least", least)
+
+    def at(self, progress: float, epochs: int) -> float:
+        """Return the learning rate after ``progress`` epochs, which may be a fraction."""
+        return self.learning_rate(progress, epochs)
+
+    def learning_rate(self, epoch: float, epochs: int) -> float:
+        """Return the schedule's rate times the factor."""
+        rate = self.schedule.at(epoch, epochs)
+        return max(rate * self.factor, min(self.least, rate))

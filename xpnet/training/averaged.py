@@ -1,0 +1,137 @@
+"""The average of the weights in a training: when it is taken, and where it is used."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from ..backends import array_namespace
+from ..backends._warnings import warn
+from ..layers import BatchNormalization
+from .averaging import Average, averaging_of
+from .callback import Callback
+from .feeding.passes import Passes
+from .feeding.training_data import TrainingData
+from .trainable import TrainableModel
+
+
+class Averaged:
+    """The average that a callback of a training asks for, if there is one.
+
+    Parameters
+    ----------
+    network : TrainableModel
+    placed : TrainingData
+    callbacks : iterable of Callback
+    first : int
+        The number of epochs that the history had before the training.
+    """
+
+    def __init__(
+        self,
+        network: TrainableModel,
+        placed: TrainingData,
+        callbacks: Iterable[Callback],
+        first: int,
+    ) -> None:
+        self._network, self._placed, self._first = network, placed, first
+        self._asked = averaging_of(callbacks)
+
+    def _begins(self, epoch: int) -> bool:
+        """Whether averaging has begun in an epoch."""
+        return self._asked is not None and epoch - self._first >= self._asked.waits
+
+    def by_step(self, epoch: int) -> Average | None:
+        """Return the average to which the steps of an epoch add the parameters."""
+        return self._network.average_by_step if self._begins(epoch) else None
+
+    def end_epoch(self, epoch: int, is_cut: bool) -> None:
+        """Add the parameters to the average if that is done after each complete epoch."""
+        net, is_due = self._network, self._begins(epoch) and not is_cut
+        if is_due and net.average is not None and net.average_by_step is None:
+            net.average.add(net.parameters.gather())
+
+    @contextmanager
+    def validating(self) -> Iterator[None]:
+        """Give the network the average within a block, if the callback asks for that."""
+        asked, parameters = self._asked, self._network.parameters
+        if asked is None or not asked.validates or not asked.average.count:
+            yield
+            return
+        own = parameters.gather()
+        parameters.scatter(asked.average.flat)
+        try:
+            yield
+        finally:
+            parameters.scatter(own)
+
+    def use(self, kind: type[BaseException] | None, *exception: object) -> None:
+        """Give the network the average at the end of training, unless there was an error."""
+        ends = kind is None or issubclass(kind, (KeyboardInterrupt, SystemExit))
+        if self._asked is None or not ends:
+            return
+        net, average = self._network, self._asked.average
+        if not average.count:
+            warn(
+                f"the weights are not averaged: averaging begins after {self._asked.waits} "
+                "epoch(s) of this fit, and the network has the weights of an earlier one. Give "
+                "WeightAverage an earlier start"
+            )
+            return
+        xp = array_namespace(average.flat)
+        net.parameters.scatter(xp.asarray(average.flat, copy=True))
+        renew_moments(net, self._placed.training, self._placed.plan.rows)
+
+
+def check_average(model: TrainableModel, dataset: Any) -> None:
+    """Refuse an average of the weights for which the moments could not be renewed.
+
+    Raises
+    ------
+    ValueError
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
+    if norms and isinstance(dataset, Passes):
+        raise ValueError(
+            "an average of the weights needs new running moments for BatchNormalization, from a "
+            "pass over all training data, which fit(batches=...) cannot make: give fit a data set, "
+            "or remove the callback"
+        )
+
+
+def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
+    """Compute the running moments of batch normalization anew, with the present weights.
+
+    They become the means over the batches of one pass over the training data, in which each batch
+    counts by its samples and all other layers work as in prediction. Izmailov et al. 2018,
+    "Averaging weights leads to wider optima and better generalization", section 3.2.
+
+    Parameters
+    ----------
+    model : TrainableModel
+        Nothing else of it changes.
+    data : Data
+        The training data on its device.
+    rows : int
+        The number of samples in a batch.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
+    if not norms:
+        return
+    layers, seen = model.layers[: model.layers.index(norms[-1]) + 1], 0
+    momenta = [norm.momentum for norm in norms]
+    try:
+        with closing(data.chunks(model.orders, max(model.history.epochs - 1, 0))) as chunks:
+            for arrays, order in chunks:
+                for batch in arrays.batches(rows, order):
+                    X, n = batch.X, batch.X.shape[0]
+                    if n < BatchNormalization.least_samples:
+                        continue
+                    for norm in norms:
+                        norm.momentum = seen / (seen + n)  # so that it is a mean
+                    for layer in layers:
+                        X = layer.forward_propagation(X, training=layer in norms)
+                    seen += n
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.forget_pass()

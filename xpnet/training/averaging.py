@@ -1,0 +1,96 @@
+"""Running averages of a network's parameters, and the base of callbacks that ask for one."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..backends import Array, ops
+from .callback import Callback
+
+
+class Average:
+    """An average of the parameters after updates, or after epochs.
+
+    It is a part of the training's state: the trainer and the steps keep it, a snapshot has a copy.
+
+    Parameters
+    ----------
+    decay : float or None
+        Of an exponential moving average; None for the mean of all.
+    by_step : bool
+        Whether the parameters are averaged after each update, or after each epoch.
+
+    Attributes
+    ----------
+    flat : array of shape (n,) or None
+        The average, in the order of ``network.parameters.gather()``; None before the first.
+    count : int
+        How many times parameters were added to it.
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ("flat", "count")
+
+    def __init__(self, decay: float | None, by_step: bool) -> None:
+        self.decay, self.by_step = decay, by_step
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.flat: Array = None
+        self.count = 0
+
+    def shares(self, n: int) -> np.ndarray:
+        """Return the weights of the next ``n`` parameters in the average, and count them.
+
+        The average becomes ``average + share * (parameters - average)``. The first share is 1.
+        """
+        numbers = np.arange(self.count + 1, self.count + n + 1, dtype=np.float64)
+        self.count += n
+        if self.decay is None:
+            return 1.0 / numbers
+        return np.where(numbers == 1, 1.0, 1.0 - self.decay)
+
+    def add(self, parameters: Array) -> None:
+        """Add the parameters as they are now; they are copied."""
+        share = float(self.shares(1)[0])
+        if share == 1.0:
+            self.flat = ops.scale(parameters, 1.0)
+        else:
+            self.flat = ops.rowwise(
+                self.flat, parameters, function=lambda a, w: a + share * (w - a), out=self.flat
+            )
+
+
+class Averaging(Callback):
+    """Base of callbacks that let the trainer keep an average of the parameters.
+
+    Attributes
+    ----------
+    average : Average
+    waits : int
+        The number of epochs of the training before averaging begins.
+    validates : bool
+        Whether validation data are evaluated with the average.
+    """
+
+    average: Average
+    waits: int
+    validates: bool
+
+
+def averaging_of(callbacks: Iterable[Any]) -> Averaging | None:
+    """Return the callback that asks for an average, or None.
+
+    Raises
+    ------
+    ValueError
+        There are several.
+    """
+    found = [each for each in callbacks if isinstance(each, Averaging)]
+    if len(found) > 1:
+        raise ValueError(
+            f"callbacks has {len(found)} averages of the weights "
+            f"({', '.join(type(each).__name__ for each in found)}): give one of them"
+        )
+    return found[0] if found else None

@@ -1,0 +1,105 @@
+"""The updates of an epoch: after which steps they come, and with which learning rates."""
+
+from typing import Any
+
+import numpy as np
+
+from .averaging import Average
+from .trainable import TrainableModel
+
+
+class Updates:
+    """The updates of one epoch.
+
+    A step is a batch. An update comes after every ``every`` steps, and after the last one.
+
+    Parameters
+    ----------
+    model : TrainableModel
+    epoch : int
+        Counted from 0.
+    n_steps : int or None
+        The number of steps in the epoch, if it is known.
+    every : int, default 1
+    average : Average, optional
+        Of the parameters after each update.
+
+    Attributes
+    ----------
+    every : int
+    weight : float or 0-d array
+        The total weight of the batches since the last update; formula steps add to it.
+    pending : int
+        How many steps have come since the last update; formula steps count them.
+    """
+
+    def __init__(
+        self,
+        model: TrainableModel,
+        epoch: int,
+        n_steps: int | None,
+        every: int = 1,
+        average: Average | None = None,
+    ) -> None:
+        self._model, self._epoch, self._n_steps = model, epoch, n_steps
+        self._average, self.every = average, every
+        self.weight: Any = 0.0
+        self.pending = 0
+        if self._optimizer.schedule.changes_by_step:
+            self._progress(0)
+
+    @property
+    def _optimizer(self) -> Any:
+        return self._model.optimizer  # which a callback may have replaced
+
+    def _progress(self, step: int) -> float:
+        """Return the epoch and its fraction at which the update after a step takes its rate."""
+        if self._n_steps is None:
+            raise ValueError(
+                f"{self._optimizer.schedule!r} changes the learning rate at each step, for which "
+                "the number of steps in an epoch has to be known: give fit steps_per_epoch, or the "
+                "schedule by_step=False"
+            )
+        n = -(-self._n_steps // self.every)
+        # Batches of a user may be more than their length says.
+        return self._epoch + min(step // self.every, n - 1) / n
+
+    def set_rate(self, step: int) -> None:
+        """Give the optimizer the learning rate of a step."""
+        if self._optimizer.schedule.changes_by_step:
+            self._optimizer.begin_epoch(self._progress(step), self._model.epochs)
+
+    def rates(self, step: int, n: int) -> np.ndarray:
+        """Return the learning rates of ``n`` steps from ``step`` on; the last becomes current."""
+        if not self._optimizer.schedule.changes_by_step:
+            return np.full(n, self._optimizer.learning_rate)
+        found = np.empty(n)
+        for k in range(n):
+            self.set_rate(step + k)
+            found[k] = self._optimizer.learning_rate
+        return found
+
+    def follow(self, step: int, n: int) -> np.ndarray:
+        """Return for each of ``n`` steps from ``step`` on whether an update comes after it."""
+        steps = np.arange(step + 1, step + n + 1)
+        found: np.ndarray = (steps % self.every == 0) | (steps == self._n_steps)
+        return found
+
+    def shares(self, step: int, n: int) -> np.ndarray:
+        """Return the weight in the average of the parameters after each of ``n`` steps, or 0."""
+        found = np.zeros(n)
+        if self._average is not None:
+            updates = self.follow(step, n)
+            found[updates] = self._average.shares(int(np.count_nonzero(updates)))
+        return found
+
+    def controls(self, step: int, n: int) -> np.ndarray:
+        """Return a row for each of ``n`` steps: its rate, its share, whether an update follows."""
+        return np.column_stack(
+            [self.rates(step, n), self.shares(step, n), self.follow(step, n)]
+        ).astype(np.float64)
+
+    def add_to_average(self) -> None:
+        """Add the parameters after an update to the average, if there is one."""
+        if self._average is not None:
+            self._average.add(self._model.parameters.gather())
