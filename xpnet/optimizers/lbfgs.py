@@ -82,8 +82,8 @@ class LBFGS(Optimizer):
     _checks: ClassVar[dict[str, Check]] = {
         "learning_rate": _check_rate,
         "schedule": constant_only(
-            "LBFGS, which finds the lengths of its steps itself: leave the schedule out, and remove "
-            "callbacks that change it"
+            "LBFGS, which finds the lengths of its steps itself: leave the schedule out, and "
+            "remove callbacks that change it"
         ),
         "clip_norm": _check_no_clipping,
         "clip_value": _check_no_clipping,

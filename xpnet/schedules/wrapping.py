@@ -115,6 +115,7 @@ class ScaledSchedule(WrappingSchedule):
 
     Examples
     --------
+    >>> from xpnet import LinearDecay
     >>> [ScaledSchedule(LinearDecay(0.8, 0.0), 0.5).learning_rate(t, 5) for t in range(3)]
     [0.4, 0.3, 0.2]
     """
