@@ -419,7 +419,7 @@ def test_a_step_is_so_many_launches_and_nothing_else(data, layers, expected):
     n_dense = sum(isinstance(layer, DenseLayer) for layer in layers)
     assert counts["kernel"] + counts["product"] == expected <= 6 * n_dense + 6
     assert counts.get("zeros", 0) == counts.get("read", 0) == counts.get("copy", 0) == 0
-    assert counts["write"] == 1  # the order of the samples, once for any number of steps
+    assert counts["write"] == 2  # the order of the samples and the rates, for any number of steps
 
 
 @pytest.mark.parametrize(

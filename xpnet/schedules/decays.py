@@ -49,8 +49,8 @@ class LinearDecay(Decay):
     --------
     >>> LinearDecay(0.1, 0.02, epochs=5).learning_rate(1, 5)
     0.08
-    >>> LinearDecay(0.1, 0.02, by_step=True).learning_rate(2.5, 5)  # in the middle of training
-    0.06
+    >>> LinearDecay(1.0, 0.5, by_step=True).learning_rate(2.5, 5)  # in the middle of training
+    0.75
     """
 
     def __init__(

@@ -115,8 +115,9 @@ class ScaledSchedule(WrappingSchedule):
 
     Examples
     --------
-    >>> [ScaledSchedule(LinearDecay(0.8, 0.0), 0.5).learning_rate(t, 5) for t in range(3)]
-    [0.4, 0.3, 0.2]
+    >>> from xpnet import LinearDecay
+    >>> [ScaledSchedule(LinearDecay(1.0, 0.0), 0.5).learning_rate(t, 5) for t in range(3)]
+    [0.5, 0.375, 0.25]
     """
 
     def __init__(self, schedule: Schedule | float, factor: float, least: float = 0.0) -> None:

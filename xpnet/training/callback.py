@@ -54,7 +54,7 @@ class Callback:
     >>> class Largest(Callback):
     ...     needs_gradients = True
     ...
-    ...    def on_epoch_end(self, network, row):
+    ...     def on_epoch_end(self, network, row):
     ...         self.gradient = float(abs(network.layers[0].weights_gradient).max())
     >>> largest, net = Largest(), NeuralNetwork(seed=0).add(DenseLayer(1, (2,)))
     >>> net = net.fit(([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]), epochs=3, callbacks=largest)
