@@ -21,7 +21,7 @@ from xpnet import (
     load,
 )
 from xpnet.common.direction import best_of, direction_of
-from xpnet.losses import LOSSES, GammaLoss, KLDivergence
+from xpnet.losses import LOSSES, GammaLoss, GaussianNLL, KLDivergence
 from xpnet.metrics import METRICS, Metric
 from xpnet.search import OptunaPruning, find_learning_rate, random_search
 
@@ -60,8 +60,8 @@ def user_function(y_true, y_pred):
     return 0.5
 
 
-# Losses that do not take the targets of `samples`, 0 and 1.
-OF_OTHER_TARGETS = GammaLoss, KLDivergence
+# Losses that do not take the targets of `samples`, 0 and 1, or their single output.
+OF_OTHER_TARGETS = GammaLoss, GaussianNLL, KLDivergence
 
 # What networks are scored by, the mode that is given, and the direction that follows.
 CASES = [

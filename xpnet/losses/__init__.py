@@ -24,7 +24,8 @@ from .divergence import KLDivergence
 from .focal import BinaryFocalLoss, FocalLoss
 from .function import FunctionLoss
 from .gaussian import GaussianNLL
-from .heads import HeadMetric, Heads
+from .head_metrics import HeadMetric, metrics_of_heads
+from .heads import Heads
 from .margin import HingeLoss, SquaredHingeLoss
 from .names import LOSSES, find_loss
 from .quantile import QuantileLoss
@@ -59,4 +60,5 @@ __all__ = [
     "SquaredHingeLoss",
     "TweedieLoss",
     "find_loss",
+    "metrics_of_heads",
 ]

@@ -9,7 +9,7 @@ from ..backends import PRECISIONS, unknown_name
 from ..backends._errors import check_name, shown
 from ..backends._warnings import warn
 from ..common.checks import check_count, find
-from ..losses import HeadMetric, Heads, LossFunction
+from ..losses import HeadMetric, Heads, LossFunction, metrics_of_heads
 from ..metrics import METRICS, Metric
 from ..model.settings import CHECKS as MODEL
 from ..model.settings import Check, count, flag
@@ -60,7 +60,7 @@ def make_metric(given: Any, loss: LossFunction) -> Any:
                 f"metric={shown(given)}: expected one metric, since {type(loss).__name__} has no "
                 "heads. A dict is for a network whose loss is a dict"
             )
-        return loss.metrics_of(given)
+        return metrics_of_heads(given, loss.parts)
     if isinstance(given, tuple) and all(isinstance(each, HeadMetric) for each in given):
         return given
     if given is not None and isinstance(loss, Heads) and isinstance(given, (str, type, Metric)):

@@ -188,12 +188,9 @@ class Trainer:
         """Return loss and metric of the validation data, or NaN if this epoch skips them."""
         due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
         if self._is_cut or not due:
-            metric = None if _metric_of(self.network) is None else math.nan
-            heads = {f"val_{each.name}": math.nan for each in self.network.head_metrics}
-            return {"val_loss": math.nan, **heads, "val_metric": metric}
-        net = self.network
-        held_out = cast(Data, self.validation)
-        loss, metric, heads = evaluate(net, held_out, net.metric, net.target_unit)
+            return _not_validated(self.network)
+        net, data = self.network, cast(Data, self.validation)
+        loss, metric, heads = evaluate(net, data, net.metric, net.target_unit)
         own = {f"val_{name}": value for name, value in heads.items()}
         return {"val_loss": loss + penalty, **own, "val_metric": metric}
 
@@ -340,6 +337,13 @@ def _columns(network: TrainableModel, validates: bool) -> list[str]:
         "seconds": True,
     }
     return [name for name, is_present in present.items() if is_present]
+
+
+def _not_validated(network: TrainableModel) -> dict[str, Any]:
+    """Return the columns of the validation data for an epoch that skips them."""
+    metric = None if _metric_of(network) is None else math.nan
+    heads = {f"val_{each.name}": math.nan for each in network.head_metrics}
+    return {"val_loss": math.nan, **heads, "val_metric": metric}
 
 
 def _metric_of(network: TrainableModel) -> Any:
