@@ -256,7 +256,7 @@ def test_every_loss_asks_for_a_loss_or_a_derivative_that_was_replaced(
     monkeypatch.setattr(
         loss if where == "object" else MeanLoss, name, lambda *arguments: "replaced"
     )
-    y, p = np.full((4, 2), 0.5), np.full((4, 2), 0.5)
+    y, p = np.full((4, loss.n_targets(2)), 0.5), np.full((4, 2), 0.5)
     result = loss.loss_and_derivative(y, p)
     assert result[("loss", "derivative").index(name)] == "replaced"
 

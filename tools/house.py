@@ -139,7 +139,7 @@ FLOORS = {
         "batch_normalization dense dropout normalization prelu",
         "checks",
         "base",
-        "passes workspace",
+        "as_in_prediction passes workspace",
     ],
     "xpnet.activations": ["function rectified rows sigmoidal smooth", "base"],
     "xpnet.metrics": [
@@ -150,7 +150,7 @@ FLOORS = {
     ],
     "xpnet.losses": [
         "heads",
-        "names",
+        "head_metrics names",
         "binary classes deviances divergence focal function gaussian margin quantile regression",
         "class_weighted",
         "base",

@@ -5,10 +5,11 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from ..backends import Array, Backend, array_namespace, backend_of, resolve
+from ..backends import Array, Backend, resolve
 from ..common.checks import check_shape
 from ..common.readable import Readable
 from ..initializers import InitializerFunction, draw, find_initializer
+from .as_in_prediction import AsInPrediction
 from .passes import KeepsPasses
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..regularizers import Regularizer
 
 
-class Layer(KeepsPasses, Readable, ABC):
+class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
     """Base of all layers, each of which defines a forward pass and a backward pass.
 
     Shapes are those of one sample, without the batch: ``(784,)`` for rows of 784 numbers.
@@ -55,9 +56,6 @@ class Layer(KeepsPasses, Readable, ABC):
         outputs of the wrong kind.
     least_samples : int
         The smallest batch from which the layer can learn.
-    is_random : bool
-        Whether training draws random numbers for each batch, as dropout does. Such a layer defines
-        :meth:`sample_propagation`.
     takes_sparse : bool
         Whether the layer, as the first of a network, accepts rows of a sparse matrix.
     takes_wide : bool
@@ -87,7 +85,6 @@ class Layer(KeepsPasses, Readable, ABC):
     wide_names: ClassVar[tuple[str, ...]] = ()
     weight_names: ClassVar[tuple[str, ...]] = ()
     least_samples: int = 1
-    is_random: bool = False
     output_kind: str | None = None
     needs_input_error: bool = True
     trainable: bool = True
@@ -133,54 +130,6 @@ class Layer(KeepsPasses, Readable, ABC):
         -------
         array of shape (n, *input_shape)
         """
-
-    def sample_propagation(self, input: Array, rng: "Generator") -> Array:
-        """Return one random output for a batch, with dropout or noise as in training.
-
-        All else is as in prediction, and the layer keeps nothing of the pass. ``predict`` with
-        ``samples`` calls it. By default it is the forward pass of prediction.
-
-        Parameters
-        ----------
-        input : array of shape (n, *input_shape)
-        rng : numpy.random.Generator
-            The source of the random numbers, in place of the layer's own.
-        """
-        return self.forward_propagation(input, training=False)
-
-    def input_derivative(self, input: Array, output_error: Array) -> Array:
-        """Return the derivative with respect to the input of a pass as in prediction.
-
-        The layer keeps nothing. By default a copy of it makes a forward and a backward pass as in
-        training. A layer that computes something else in training must define this method.
-
-        Parameters
-        ----------
-        input : array of shape (n, *input_shape)
-        output_error : array of shape (n, *output_shape)
-            Derivative of some number with respect to the output.
-
-        Returns
-        -------
-        array of shape (n, *input_shape)
-
-        Raises
-        ------
-        ValueError
-            The forward passes of training and of prediction differ, or the backward pass returns
-            nothing.
-        """
-        layer = copy.copy(self)
-        layer.needs_input_error, layer.workspace, layer._optimizers = True, None, None
-        layer.rng = copy.deepcopy(self.rng)
-        _check_same(self, self.forward_propagation(input, False), layer.forward_propagation(input))
-        error = layer.backward_propagation(output_error)
-        if error is None:
-            raise ValueError(
-                f"{self.layer_name()}.backward_propagation returned None: expected the derivative "
-                "with respect to the input while needs_input_error is True"
-            )
-        return error
 
     def output_shape(self) -> tuple[int, ...]:
         """Return the shape of one output sample; by default, that of an input sample."""
@@ -296,20 +245,3 @@ class Layer(KeepsPasses, Readable, ABC):
                 setattr(self, name, optimizer.update(*given))
             else:
                 setattr(self, name, optimizer.update_parts(*given, [(slice(None), factor)]))
-
-
-def _check_same(layer: Layer, predicted: Array, trained: Array) -> None:
-    """Refuse a layer whose outputs in prediction and in training differ by more than rounding."""
-    xp = array_namespace(predicted)
-    if predicted.shape == trained.shape and 0 in predicted.shape:
-        return
-    if predicted.shape == trained.shape:
-        apart, size = xp.max(xp.abs(predicted - trained)), xp.max(xp.abs(predicted))
-        allowed = 1e3 * float(xp.finfo(predicted.dtype).eps)
-        if backend_of(predicted).scalar(apart <= allowed * xp.maximum(size, xp.ones_like(size))):
-            return
-    raise ValueError(
-        f"{layer.layer_name()} computes something else in training than in prediction, so its "
-        "backward pass is not the derivative of what it predicts: define its method "
-        "input_derivative(input, output_error)"
-    )

@@ -24,7 +24,8 @@ from .divergence import KLDivergence
 from .focal import BinaryFocalLoss, FocalLoss
 from .function import FunctionLoss
 from .gaussian import GaussianNLL
-from .heads import Head, HeadMetric, Heads
+from .head_metrics import Head, HeadMetric
+from .heads import Heads
 from .margin import HingeLoss, SquaredHingeLoss
 from .names import LOSSES, find_loss
 from .quantile import QuantileLoss
@@ -61,4 +62,5 @@ __all__ = [
     "SquaredHingeLoss",
     "TweedieLoss",
     "find_loss",
+    "metrics_of_heads",
 ]

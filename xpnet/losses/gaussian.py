@@ -57,7 +57,7 @@ class GaussianNLL(MeanLoss):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.integers(0, 2, (500, 1)).astype(float)
     >>> y = 3 * X[:, 0] + np.where(X[:, 0] > 0, 0.2, 1.0) * rng.normal(size=500)
-    >>> net = NeuralNetwork(epochs=60, loss=GaussianNLL(), optimizer="adam", learning_rate=0.02)
+    >>> net = NeuralNetwork(60, 25, "adam", learning_rate=0.02, loss=GaussianNLL(), seed=0)
     >>> net = net.add(DenseLayer(2, (1,))).fit((X, y))
     >>> mean, deviation = net.predict([[0.0], [1.0]]).T
     >>> np.abs(mean - [0, 3]).max() < 0.3, np.abs(deviation - [1.0, 0.2]).max() < 0.2

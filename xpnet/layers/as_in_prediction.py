@@ -1,0 +1,96 @@
+"""Passes of a layer that are as in prediction: random outputs, derivatives of what is predicted."""
+
+import copy
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from ..backends import Array, array_namespace, backend_of
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+
+class AsInPrediction:
+    """The part of a layer that ``predict(samples=...)`` and ``input_gradient`` use.
+
+    Attributes
+    ----------
+    is_random : bool
+        Whether training draws random numbers for each batch, as dropout does. Such a layer defines
+        :meth:`sample_propagation`.
+    """
+
+    is_random: bool = False
+
+    @abstractmethod
+    def forward_propagation(self, input: Array, training: bool = True) -> Array:
+        """Return the output for a batch, as in :class:`Layer`."""
+
+    @abstractmethod
+    def layer_name(self) -> str:
+        """Return the name of the layer's class."""
+
+    def sample_propagation(self, input: Array, rng: "Generator") -> Array:
+        """Return one random output for a batch, with dropout or noise as in training.
+
+        All else is as in prediction, and the layer keeps nothing of the pass. ``predict`` with
+        ``samples`` calls it. By default it is the forward pass of prediction.
+
+        Parameters
+        ----------
+        input : array of shape (n, *input_shape)
+        rng : numpy.random.Generator
+            The source of the random numbers, in place of the layer's own.
+        """
+        return self.forward_propagation(input, training=False)
+
+    def input_derivative(self, input: Array, output_error: Array) -> Array:
+        """Return the derivative with respect to the input of a pass as in prediction.
+
+        The layer keeps nothing. By default a copy of it makes a forward and a backward pass as in
+        training. A layer that computes something else in training must define this method.
+
+        Parameters
+        ----------
+        input : array of shape (n, *input_shape)
+        output_error : array of shape (n, *output_shape)
+            Derivative of some number with respect to the output.
+
+        Returns
+        -------
+        array of shape (n, *input_shape)
+
+        Raises
+        ------
+        ValueError
+            The forward passes of training and of prediction differ, or the backward pass returns
+            nothing.
+        """
+        layer: Any = copy.copy(self)
+        layer.needs_input_error, layer.workspace, layer._optimizers = True, None, None
+        layer.rng = copy.deepcopy(layer.rng)
+        _check_same(self, self.forward_propagation(input, False), layer.forward_propagation(input))
+        error: Array = layer.backward_propagation(output_error)
+        if error is None:
+            raise ValueError(
+                f"{self.layer_name()}.backward_propagation returned None: expected the derivative "
+                "with respect to the input while needs_input_error is True"
+            )
+        return error
+
+
+def _check_same(layer: Any, predicted: Array, trained: Array) -> None:
+    """Refuse a layer whose outputs in prediction and in training differ by more than rounding."""
+    xp = array_namespace(predicted)
+    if predicted.shape == trained.shape and 0 in predicted.shape:
+        return
+    if predicted.shape == trained.shape:
+        apart, size = xp.max(xp.abs(predicted - trained)), xp.max(xp.abs(predicted))
+        allowed = 1e3 * float(xp.finfo(predicted.dtype).eps)
+        if backend_of(predicted).scalar(apart <= allowed * xp.maximum(size, xp.ones_like(size))):
+            return
+    raise ValueError(
+        f"{layer.layer_name()} computes something else in training than in prediction, so its "
+        "backward pass is not the derivative of what it predicts: define its method "
+        "input_derivative(input, output_error)"
+    )
