@@ -98,6 +98,7 @@ SPECIAL = {
         "X": X[:, :2], "network": network(2).fit((X[:, :2], Y)), "resolution": 5,
     },
     "NeuralNetwork.predict": {"dataset": X},
+    "NeuralNetwork.evaluate": {"data": X},
     **{name: {"y_true": OUTPUTS} for name in ("mse", "mae", "rmse", "r2")},
 }  # fmt: skip
 EACH_STEP = {
@@ -111,7 +112,11 @@ EACH_STEP = {
 # Made by the library for its users, not by them.
 NOT_MADE_BY_HAND = {"Backend", "History", "MemoryPlan"}
 # A user's function fails in its own words.
-FUNCTIONS = {("NeuralNetwork.score", "metric"), ("testing.check_gradient", "function")}
+FUNCTIONS = {
+    ("NeuralNetwork.score", "metric"),
+    ("NeuralNetwork.evaluate", "metric"),
+    ("testing.check_gradient", "function"),
+}
 OWN_ERRORS = (
     ValueError, TypeError, FileNotFoundError, DeviceUnavailableError, DivergedError,
     MemoryPlanError, AssertionError,  # which is what the checks of layers and losses are for

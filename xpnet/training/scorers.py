@@ -154,8 +154,7 @@ class _WithProbabilities(_Answers):
     def predict_proba(self, outputs: np.ndarray) -> np.ndarray:
         kind = self._metric.output_kind
         if self._is_multilabel:
-            p: np.ndarray = np.asarray(ops.sigmoid(outputs) if kind == "log-odds" else outputs)
-            return p
+            return np.asarray(ops.sigmoid(outputs) if kind == "log-odds" else outputs)
         return to_host(probabilities(outputs, kind))
 
 
@@ -164,7 +163,8 @@ class _WithScores(_Answers):
 
     def decision_function(self, outputs: np.ndarray) -> np.ndarray:
         if outputs.shape[1] == 2 and not self._is_multilabel:
-            return outputs[:, 1] - outputs[:, 0]
+            margin: np.ndarray = outputs[:, 1] - outputs[:, 0]
+            return margin
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
 

@@ -32,7 +32,7 @@ from .feeding.training_data import TrainingData
 from .history import History
 from .interruption import Interruption
 from .memory import MemoryPlanError, fewer_rows
-from .metric_settings import name_of
+from .metric_settings import metrics_in, name_of
 from .purpose import sizes_of
 from .recording import Recording
 from .run import Run
@@ -68,12 +68,11 @@ class Trainer:
     ) -> None:
         self.network, self._placed, self._layers = network, placed, list(network.layers)
         self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
-        self._metrics = list(map(name_of, network.metrics))
         self._run = Run(network.history.epochs, {}) if run is None else run
         self._recording, self._is_cut = Recording(network, self._run, callbacks), False
         self.training, self.validation = placed.training, placed.validation
         self.interruption, self._entered = Interruption(), ExitStack()
-        self._columns: list[str] = []
+        self._columns = _columns(network, self.validation is not None)
         self._make_steps()
 
     def _make_steps(self) -> None:
@@ -104,7 +103,6 @@ class Trainer:
             self._entered,
         ):
             self._entered.enter_context(self.steps)  # left before on_train_end is called
-            self._columns = _columns(net, self.validation is not None)
             self._recording.begin(self._columns, ends, _execution(net, self.steps, self.training))
             for epoch in range(done, done if run.has_ended else end):  # (10) for all epochs
                 try:
@@ -156,13 +154,13 @@ class Trainer:
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
-        _check_unchanged(net, self._layers, self._metrics)
+        _check_unchanged(net, self._layers, self._columns)
         before = net.snapshot()
         try:
             _begin_epoch(net, epoch)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
-            _check_unchanged(net, self._layers, self._metrics)
+            _check_unchanged(net, self._layers, self._columns)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
                 row |= self._validate(epoch, row.get("penalty", 0.0))
@@ -190,7 +188,7 @@ class Trainer:
         """Return loss and metrics of the validation data, or NaN if this epoch skips them."""
         due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
         if self._is_cut or not due:
-            return dict.fromkeys(["val_loss", *(f"val_{name}" for name in self._metrics)], math.nan)
+            return {name: math.nan for name in self._columns if name.startswith("val_")}
         net = self.network
         found = evaluate(net, cast(Data, self.validation), net.metrics, net.target_unit)
         found["loss"] += penalty
@@ -330,14 +328,14 @@ def _columns(network: TrainableModel, validates: bool) -> list[str]:
 
 
 def _check_unchanged(
-    network: TrainableModel, layers: Sequence[Layer], metrics: Sequence[str]
+    network: TrainableModel, layers: Sequence[Layer], columns: Sequence[str]
 ) -> None:
     """Refuse layers that a callback has added or removed, and metrics of other names."""
     change, now = "", network.layers
     if len(now) != len(layers) or not all(map(operator.is_, now, layers)):
         change = "added or removed layers"
-    elif (found := list(map(name_of, network.metrics))) != metrics:
-        change = f"replaced the metrics {metrics} by {found}"
+    elif list(map(name_of, network.metrics)) != (metrics := metrics_in(columns)):
+        change = f"replaced the metrics {metrics}"
     if change:
         raise ValueError(
             f"a callback has {change}: end training with network.stop_training = True, change the "
