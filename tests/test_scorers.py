@@ -208,9 +208,8 @@ def test_steps_make_no_difference(steps):
 def test_on_every_backend(backend):
     X, y, _ = samples()
     data = backend.asarray(X, backend.dtype), backend.asarray(y)
-    net = trained(
-        ["neg_log_loss", "f1_macro"], "softmax_cross_entropy", 3, data, dtype=backend.dtype
-    )
+    names, loss = ["neg_log_loss", "f1_macro"], "softmax_cross_entropy"
+    net = trained(names, loss, 3, data, dtype=backend.dtype)
     expected = trained(names, loss, 3, (X, y))
     for name in expected.history.metrics:
         assert net.history[name] == pytest.approx(expected.history[name], rel=1e-5)

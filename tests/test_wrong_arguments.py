@@ -76,7 +76,7 @@ GOOD = {
     "path": "a file that is not there", "n_units": 2, "input_shape": (3,), "rate": 0.5,
     "initial": 0.1, "final": 0.01, "schedule": 0.1, "network": FITTED, "history": FITTED.history,
     "layer": DenseLayer(1), "images": np.ones((N, 9)), "values": [1, 2, 3], "scores": [1, 2, 3],
-    "index": [0, 1], "folder": "runs",
+    "index": [0, 1], "folder": "runs", "name": "mine",
     "n": 10, "chunk": 4, "batch_size": 4, "block": 1, "epoch": 0, "mode": "max",
     "backend": xpnet.resolve(), "x": X,
 }  # fmt: skip
@@ -102,7 +102,8 @@ SPECIAL = {
     **{name: {"y_true": OUTPUTS} for name in ("mse", "mae", "rmse", "r2")},
 }  # fmt: skip
 EACH_STEP = {
-    "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer", "clip",
+    "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer",
+    "check_outputs", "clip", "is_defined", "of_each_class", "of_output", "of_samples",
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
     "derivative", "forward_propagation", "initialize", "learning_rate", "loss_and_gradient",
     "mark_fitted", "merge", "new_parameter", "numbers_per_sample", "observe", "penalty",
