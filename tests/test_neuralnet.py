@@ -185,7 +185,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_samples_with_a_short_last_batch(r
     net.add(DenseLayer(1, input_shape=(2,))).fit((X, y))
     expected = ((net.predict(X)[:, 0] - y) ** 2).mean()
     assert net.history["loss"][0] == pytest.approx(expected, rel=1e-12)
-    assert net.history["accuracy"][0] == pytest.approx(expected, rel=1e-12)
+    assert net.history["mse"][0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_sample_weights_weigh_training_and_the_loss_shown(rng):

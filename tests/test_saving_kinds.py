@@ -31,10 +31,11 @@ from xpnet.backends import to_host
 from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Layer
 from xpnet.losses import LOSSES, BinaryCrossEntropy, GaussianNLL, HeadMetric, Heads, LossFunction
-from xpnet.metrics import METRICS, Metric
+from xpnet.metrics import METRICS, Metric, ProbabilityMetric, TopKAccuracy
 from xpnet.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from xpnet.regularizers import REGULARIZERS, Regularizer
 from xpnet.schedules import Schedule
+from xpnet.training.scorers import ScikitLearnScorer
 
 FEATURES, OUTPUTS = 4, 3
 X = np.random.default_rng(7).standard_normal((40, FEATURES))
@@ -101,6 +102,7 @@ def comes_back(net, path, y=LABELS, fitted=True):
 
 
 BY_NAME = {
+    "average": st.sampled_from(["macro", "weighted"]),
     "approximate": st.sampled_from(["none", "tanh"]),
     "class_weight": st.none() | st.lists(st.floats(0.1, 5.0), min_size=OUTPUTS, max_size=OUTPUTS),
     "clip_norm": st.none() | st.floats(0.1, 5.0),
@@ -115,6 +117,7 @@ BY_NAME = {
     "max_norm": st.none() | st.floats(0.1, 5.0),
     "mean": st.floats(-3.0, 3.0) | st.just(np.linspace(-1.0, 1.0, 5)),
     "n_units": st.integers(1, 6),
+    "output_kind": st.none() | st.just("logits"),
     "power": st.floats(1.0, 3.0),
     "quantiles": st.floats(0.1, 0.9) | st.just([0.1, 0.5, 0.9]),
     "regularizer": st.none() | st.sampled_from(sorted(REGULARIZERS)),
@@ -123,6 +126,7 @@ BY_NAME = {
     "schedule": st.floats(1e-3, 0.1),
     "positive_weight": st.none() | st.floats(0.1, 9.0) | st.just([0.5, 1.0, 2.0]),
     "threshold": st.none() | st.floats(0.0, 1.0),
+    "weights": st.none() | st.sampled_from(["linear", "quadratic"]),
 }
 
 
@@ -180,6 +184,10 @@ def test_parts_of_the_library_come_back(role, kind, drawing, tmp_path_factory):
     part = drawing.draw(made([kind]))
     assume(kind is not BinaryCrossEntropy or part.class_weight is None)  # which is for one output
     loss = part if role == "loss" else LOSSES["mse"]()
+    if isinstance(part, ProbabilityMetric):
+        loss = LOSSES["softmax_cross_entropy"]()
+    elif isinstance(part, TopKAccuracy):
+        assume(part.k < OUTPUTS)
     optimizer = part if role == "optimizer" else SGD(part, 0.0) if role == "schedule" else "adam"
     net = NeuralNetwork(
         epochs=2,
@@ -203,7 +211,7 @@ def test_parts_of_the_library_come_back(role, kind, drawing, tmp_path_factory):
             break
     data = Dataset(X, targets_of(loss))
     y = data.y
-    if role == "metric" and part.one_class_per_sample:
+    if role == "metric" and (part.one_class_per_sample or part.of_classes):
         y = TARGETS["probabilities"]
     path = tmp_path_factory.mktemp("part") / "net"
     if net.seed is None:  # a restart of its own draws other weights
@@ -891,6 +899,7 @@ def test_every_kind_has_been_looked_at():
         assert (
             kind in covered
             or kind in bases
+            or kind is ScikitLearnScorer  # tests/test_scorers.py
             or kind.__module__.startswith("xpnet.estimators")
             or hasattr(kind, "instead")  # holds a user's function, and is refused
         )

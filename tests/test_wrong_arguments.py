@@ -78,7 +78,7 @@ GOOD = {
     "path": "a file that is not there", "n_units": 2, "input_shape": (3,), "rate": 0.5,
     "initial": 0.1, "final": 0.01, "schedule": 0.1, "network": FITTED, "history": FITTED.history,
     "layer": DenseLayer(1), "images": np.ones((N, 9)), "values": [1, 2, 3], "scores": [1, 2, 3],
-    "index": [0, 1], "folder": "runs",
+    "index": [0, 1], "folder": "runs", "name": "mine",
     "n": 10, "chunk": 4, "batch_size": 4, "block": 1, "epoch": 0, "mode": "max",
     "backend": xpnet.resolve(), "x": X,
 }  # fmt: skip
@@ -100,11 +100,13 @@ SPECIAL = {
         "X": X[:, :2], "network": network(2).fit((X[:, :2], Y)), "resolution": 5,
     },
     "NeuralNetwork.predict": {"dataset": X},
+    "NeuralNetwork.evaluate": {"data": X},
     **{name: {"y_true": OUTPUTS} for name in ("mse", "mae", "rmse", "r2")},
 }  # fmt: skip
 VARIADIC = {"train_test_split": (X, Y)}  # what is given for *data
 EACH_STEP = {
-    "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer", "clip",
+    "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer",
+    "check_outputs", "clip", "is_defined", "of_each_class", "of_output", "of_samples",
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
     "derivative", "forward_propagation", "initialize", "learning_rate", "loss_and_gradient",
     "mark_fitted", "merge", "new_parameter", "numbers_per_sample", "observe", "penalty",
@@ -114,7 +116,11 @@ EACH_STEP = {
 # Made by the library for its users, not by them.
 NOT_MADE_BY_HAND = {"Backend", "History", "MemoryPlan"}
 # A user's function fails in its own words.
-FUNCTIONS = {("NeuralNetwork.score", "metric"), ("testing.check_gradient", "function")}
+FUNCTIONS = {
+    ("NeuralNetwork.score", "metric"),
+    ("NeuralNetwork.evaluate", "metric"),
+    ("testing.check_gradient", "function"),
+}
 OWN_ERRORS = (
     ValueError, TypeError, FileNotFoundError, DeviceUnavailableError, DivergedError,
     MemoryPlanError, AssertionError,  # which is what the checks of layers and losses are for

@@ -144,7 +144,7 @@ FLOORS = {
     "xpnet.activations": ["function rectified rows sigmoidal smooth", "base"],
     "xpnet.metrics": [
         "confusion probability ranking regression",
-        "accuracy",
+        "accuracies",
         "base",
         "batch outputs",
     ],

@@ -135,8 +135,11 @@ class NetworkLoader(PartLoader):
         fresh = network._new_optimizer
         network.optimizer = self._part(content["optimizer"])
         network._new_optimizer = fresh
-        for name in ("loss", "regularizer", "metric", "optimizer"):
+        for name in ("loss", "regularizer", "optimizer"):
             self._set_part_state(getattr(network, name), content[name], name, network)
+        measures = self._part(content["metric"])
+        self._set_part_state(measures, content["metric"], "metric", network)
+        network.metric = measures  # with their states, of which their names may be part
         # A restart begins with this one, which may differ from the current optimizer.
         name = "new_optimizer"
         self._set_part_state(network._new_optimizer, content[name], name, network)
@@ -164,7 +167,6 @@ class NetworkLoader(PartLoader):
             optimizer=self._part(content["new_optimizer"]),
             loss=self._part(content["loss"]),
             regularizer=self._part(content["regularizer"]),
-            metric=self._part(content["metric"]),
             dtype=content["dtype"],
             device=device,
             backend=backend,

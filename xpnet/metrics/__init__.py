@@ -11,7 +11,7 @@ read its attribute ``greater_is_better`` to find the best network. If a function
 ``mode="max"`` or ``mode="min"`` must be given.
 """
 
-from .accuracy import Accuracy, BinaryAccuracy, TopKAccuracy
+from .accuracies import Accuracy, BinaryAccuracy, TopKAccuracy
 from .base import CollectedMetric, Metric
 from .batch import predicted_classes, true_classes
 from .confusion import (

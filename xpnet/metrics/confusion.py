@@ -3,8 +3,8 @@
 from abc import abstractmethod
 
 from ..backends import Array, array_namespace, ops
-from ..backends._errors import shown
-from .accuracy import check_threshold
+from ..backends._errors import check_name
+from .accuracies import check_threshold
 from .base import Metric
 from .batch import check_classes, check_shapes, predicted_classes, ratio, true_classes, weights
 
@@ -44,11 +44,7 @@ class AveragedMetric(ConfusionMetric):
 
     def __init__(self, average: str = "auto", threshold: float | None = None) -> None:
         super().__init__(threshold)
-        if average not in ("auto", "binary", "macro", "weighted"):
-            raise ValueError(
-                f"average={average!r}: expected 'auto', 'binary', 'macro' or 'weighted'"
-            )
-        self.average = average
+        self.average = check_name("average", average, ("auto", "binary", "macro", "weighted"))
 
     @abstractmethod
     def of_each_class(self, hits: Array, true: Array, predicted: Array) -> Array:
@@ -241,8 +237,8 @@ class CohenKappa(ConfusionMetric):
 
     def __init__(self, weights: str | None = None, threshold: float | None = None) -> None:
         super().__init__(threshold)
-        if weights not in (None, "linear", "quadratic"):
-            raise ValueError(f"weights={shown(weights)}: expected None, 'linear' or 'quadratic'")
+        if weights is not None:
+            weights = check_name("weights", weights, ("linear", "quadratic"))
         self.weights = weights
 
     def result(self, statistics: Array) -> Array:

@@ -1,6 +1,7 @@
 """Metrics of predicted probabilities: log loss, Brier score and calibration."""
 
 from ..backends import Array, array_namespace, ops
+from ..backends._errors import shown
 from ..common.checks import check_count
 from .base import Metric
 from .batch import class_rows, ratio, weights
@@ -111,6 +112,10 @@ class BrierScore(ProbabilityMetric):
         return xp.stack([xp.sum(factor * score * weight), xp.sum(weight)])
 
 
+_MOST_BINS = 10_000
+"""More would be of no use, and take memory for each sample."""
+
+
 class ExpectedCalibrationError(ProbabilityMetric):
     r"""How far probabilities are from the proportions of outcomes, in bins of probabilities.
 
@@ -130,7 +135,7 @@ class ExpectedCalibrationError(ProbabilityMetric):
     Raises
     ------
     ValueError
-        ``bins`` is not a whole number above 0.
+        ``bins`` is not a whole number from 1 to 10,000.
 
     Examples
     --------
@@ -147,6 +152,8 @@ class ExpectedCalibrationError(ProbabilityMetric):
     def __init__(self, bins: int = 15, output_kind: str | None = None) -> None:
         super().__init__(output_kind)
         self.bins = check_count("bins", bins)
+        if self.bins > _MOST_BINS:
+            raise ValueError(f"bins={shown(bins)}: expected at most {_MOST_BINS:,}")
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return three rows: the sums of weights, probabilities and outcomes in each bin."""

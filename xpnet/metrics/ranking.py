@@ -3,7 +3,7 @@
 from abc import abstractmethod
 
 from ..backends import Array, array_namespace
-from ..backends._errors import shown
+from ..backends._errors import check_name
 from .base import CollectedMetric
 from .outputs import check_output_kind, scores
 
@@ -22,9 +22,8 @@ class RankingMetric(CollectedMetric):
     of_classes = True
 
     def __init__(self, average: str = "macro", output_kind: str | None = None) -> None:
-        if average not in ("macro", "weighted"):
-            raise ValueError(f"average={shown(average)}: expected 'macro' or 'weighted'")
-        self.average, self.output_kind = average, check_output_kind(output_kind)
+        self.average = check_name("average", average, ("macro", "weighted"))
+        self.output_kind = check_output_kind(output_kind)
 
     @abstractmethod
     def of_output(self, score: Array, yes: Array, no: Array) -> Array:

@@ -158,5 +158,5 @@ def _check_format(content: Any) -> None:
         writer = f"xpnet {shown(by)[1:-1]}" if type(by) is str else "another version of xpnet"
         raise ModelFileError(
             f"has the format {shown(given)}, which {writer} wrote, but this xpnet {VERSION} reads "
-            f"{' and '.join(map(repr, FORMATS))}: update xpnet, or save the network again"
+            f"{', '.join(map(repr, FORMATS))}: update xpnet, or save the network again"
         )

@@ -106,17 +106,11 @@ class Writer:
             "history_incomplete": list(net.history.incomplete),
             "loss": self.part(net.loss, "loss"),
             "regularizer": self.part(net.regularizer, "regularizer"),
-            "metric": self._metric(net.metric),
+            "metric": _metrics(self, net.metric),
             "layers": [self._layer(layer, index) for index, layer in enumerate(net.layers)],
             "optimizer": self.part(net.optimizer, "optimizer"),
             "new_optimizer": self.part(net._new_optimizer, "new_optimizer"),
         }
-
-    def _metric(self, metric: Any) -> Any:
-        """Return the description of one metric, of several as a list, or None."""
-        if isinstance(metric, tuple):
-            return [self.part(each, f"metric.{k}") for k, each in enumerate(metric)]
-        return self.part(metric, "metric")
 
     def _settings(self) -> dict[str, Any]:
         """Return the network's class, its own arguments, and its other attributes."""
@@ -284,6 +278,13 @@ class Writer:
                 "nothing needs it, leave it out of what __getstate__ returns",
             ) from error
         return encoded
+
+
+def _metrics(writer: Writer, metric: Any) -> Any:
+    """Return the description of one metric, of several in a tuple as a list, or None."""
+    if isinstance(metric, tuple):
+        return [writer.part(each, f"metric.{k}") for k, each in enumerate(metric)]
+    return writer.part(metric, "metric")
 
 
 def _refusal(part: Any, why: str) -> TypeError:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..backends._errors import shown
 from ..common.direction import best_of
+from ..training.metric_settings import metrics_in
 from .drawing import axes_for, is_list, numbers_on_host, pyplot
 
 
@@ -47,9 +48,7 @@ def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> An
     """
     if not isinstance(history, Mapping):
         raise TypeError(f"history={shown(history)}: expected the history of a trained network")
-    others = ("epoch", "loss", "penalty", "learning_rate", "seconds")
-    metrics = [name for name in history if not name.startswith("val_") and name not in others]
-    quantities = [name for name in ("loss", *metrics) if name in history]
+    quantities = [name for name in ("loss", *metrics_in(history)) if name in history]
     if history and not quantities:
         raise ValueError(
             f"the history has the columns {', '.join(map(str, history))}: expected loss or a metric"

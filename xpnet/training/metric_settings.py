@@ -2,7 +2,7 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -171,6 +171,11 @@ def name_of(metric: OneMetric) -> str:
     return str(getattr(metric, "name", getattr(metric, "__name__", type(metric).__name__)))
 
 
+def metrics_in(columns: Iterable[str]) -> list[str]:
+    """Return the names of the metrics among the columns of a history."""
+    return [name for name in columns if name not in RESERVED and not name.startswith("val_")]
+
+
 def needs_all_samples(metric: OneMetric) -> bool:
     """Whether a metric needs all outputs of an epoch at once, as functions do."""
     return isinstance(alone(metric), CollectedMetric) or not isinstance(metric, Metric)
@@ -186,14 +191,10 @@ def _check_names(metrics: Sequence[OneMetric]) -> None:
     names = [name_of(each) for each in metrics]
     for metric, name in zip(metrics, names, strict=True):
         if name in RESERVED or name.startswith("val_") or not name:
-            what = (
-                f"Metric.named({'another_name'!r})"
-                if isinstance(metric, Metric)
-                else ("the function another name")
-            )
+            what = "metric.named('...')" if isinstance(metric, Metric) else "a function"
             raise ValueError(
                 f"metric has the name {shown(name)}, which is kept for another column of the "
-                f"history (val_... and {', '.join(RESERVED)}): give {what}"
+                f"history (val_... and {', '.join(RESERVED)}): give {what} of another name"
             )
     for name, count in Counter(names).items():
         if count > 1:

@@ -154,8 +154,7 @@ class _WithProbabilities(_Answers):
     def predict_proba(self, outputs: np.ndarray) -> np.ndarray:
         kind = self._metric.output_kind
         if self._is_multilabel:
-            p: np.ndarray = np.asarray(ops.sigmoid(outputs) if kind == "log-odds" else outputs)
-            return p
+            return np.asarray(ops.sigmoid(outputs) if kind == "log-odds" else outputs)
         return to_host(probabilities(outputs, kind))
 
 

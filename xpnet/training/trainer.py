@@ -34,7 +34,7 @@ from .feeding.training_data import TrainingData
 from .history import History
 from .interruption import Interruption
 from .memory import MemoryPlanError, fewer_rows
-from .metric_settings import name_of
+from .metric_settings import metrics_in, name_of
 from .purpose import sizes_of
 from .recording import Recording
 from .run import Run
@@ -74,15 +74,14 @@ class Trainer:
     ) -> None:
         self.network, self._placed, self._layers = network, placed, list(network.layers)
         self._callbacks, self._eval_every, self._last = callbacks, eval_every, 0
-        self._metrics = list(map(name_of, network.metrics))
         self._run = Run(network.history.epochs, {}) if run is None else run
         self._recording, self._is_cut = Recording(network, self._run, callbacks), False
         self.training, self.validation = placed.training, placed.validation
         self.interruption, self._entered = Interruption(), ExitStack()
-        self._columns: list[str] = []
         self._averaged = Averaged(network, placed, callbacks, self._run.first)
         self._every = network.accumulate  # of this fit
         self._listeners = [each for each in callbacks if hears_batches(each)]
+        self._columns = _columns(network, self.validation is not None)
         self._make_steps()
 
     def _make_steps(self) -> None:
@@ -113,7 +112,6 @@ class Trainer:
         ):
             ends.push(self._averaged.use)  # after on_train_end of all callbacks
             self._entered.enter_context(self.steps)  # left before on_train_end is called
-            self._columns = _columns(net, self.validation is not None)
             self._recording.begin(self._columns, ends, _execution(net, self.steps, self.training))
             for epoch in range(done, done if run.has_ended else end):  # (10) for all epochs
                 try:
@@ -164,13 +162,13 @@ class Trainer:
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""
         net, start = self.network, time.perf_counter()
-        _check_unchanged(net, self._layers, self._metrics)
+        _check_unchanged(net, self._layers, self._columns)
         before = net.snapshot()
         try:
             net.optimizer.begin_epoch(epoch, net.epochs)
             for callback in self._callbacks:
                 callback.on_epoch_begin(net, epoch)
-            _check_unchanged(net, self._layers, self._metrics)
+            _check_unchanged(net, self._layers, self._columns)
             row = self._train_epoch(epoch, bar)
             if self.validation is not None:
                 due = (epoch + 1) % self._eval_every == 0 or epoch == self._last
@@ -358,14 +356,14 @@ def _columns(network: TrainableModel, validates: bool) -> list[str]:
 
 
 def _check_unchanged(
-    network: TrainableModel, layers: Sequence[Layer], metrics: Sequence[str]
+    network: TrainableModel, layers: Sequence[Layer], columns: Sequence[str]
 ) -> None:
     """Refuse layers that a callback has added or removed, and metrics of other names."""
     change, now = "", network.layers
     if len(now) != len(layers) or not all(map(operator.is_, now, layers)):
         change = "added or removed layers"
-    elif (found := list(map(name_of, network.metrics))) != metrics:
-        change = f"replaced the metrics {metrics} by {found}"
+    elif list(map(name_of, network.metrics)) != (metrics := metrics_in(columns)):
+        change = f"replaced the metrics {metrics}"
     if change:
         raise ValueError(
             f"a callback has {change}: end training with network.stop_training = True, change the "

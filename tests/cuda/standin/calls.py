@@ -65,7 +65,7 @@ def opened(value: Any, inputs: list[Any], indexing: bool = False) -> Any:
 
 
 def compute(
-    kind: type, function: Callable[..., Any], *args: Any, waits: bool = False, **kwargs: Any
+    kind: type, function: Callable[..., Any], /, *args: Any, waits: bool = False, **kwargs: Any
 ) -> Any:
     """Return what a function of NumPy returns for arrays of the device, as such arrays.
 

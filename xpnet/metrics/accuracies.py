@@ -95,7 +95,7 @@ class TopKAccuracy(Accuracy):
     Raises
     ------
     ValueError
-        ``k`` is not a whole number above 0, or there are no more than k outputs.
+        ``k`` is not a whole number from 1 to 10⁹, or there are no more than k outputs.
 
     Examples
     --------
@@ -110,6 +110,8 @@ class TopKAccuracy(Accuracy):
 
     def __init__(self, k: int = 5) -> None:
         self.k = check_count("k", k)
+        if self.k > _MOST_CLASSES:  # as a file may say
+            raise ValueError(f"k={shown(k)}: expected at most {_MOST_CLASSES:,}")
         self.name = f"top_{self.k}_accuracy"
 
     def check_outputs(self, n_outputs: int) -> None:
@@ -131,6 +133,9 @@ class TopKAccuracy(Accuracy):
         behind = (y_pred < of_true) | ((y_pred == of_true) & later)
         ahead = xp.sum(xp.astype(xp.logical_not(behind), xp.int64), axis=1)
         return ahead < self.k
+
+
+_MOST_CLASSES = 10**9
 
 
 def check_threshold(given: float | None) -> float | None:
