@@ -349,3 +349,27 @@ def test_a_resumed_training_keeps_the_names(tmp_path):
     net, whole = train(4), network().fit(X, TEXTS, epochs=4)
     np.testing.assert_array_equal(net.predict_classes(X), whole.predict_classes(X))
     assert net.history["loss"] == whole.history["loss"]
+
+
+def test_mini_batches_have_the_classes_of_the_training():
+    net, some = network().fit(X, TEXTS), CODES > 0
+    batches = net.get_mini_batches(X[some], TEXTS[some], shuffle=False)
+    np.testing.assert_array_equal(np.concatenate([y for _, y in batches]), CODES[some])
+
+
+def test_numbers_that_are_not_from_0_are_refused_with_what_to_do():
+    with pytest.raises(ValueError, match=r"class 3: expected 0 to 2, .* as text, e\.g\. y\.asty"):
+        network().fit(X, CODES + 1)
+    assert network().fit(X, (CODES + 1).astype(str)).class_names == ["1", "2", "3"]
+
+
+def test_a_search_on_a_device_keeps_the_names(backend):
+    from xpnet.search.trials import _on_backend
+
+    data = Dataset(X, TEXTS, ["a", "b"], sample_weight=CODES + 1)
+    moved = _on_backend(data, backend)
+    assert backend.owns(moved.X)
+    assert backend.owns(moved.y)
+    assert backend.owns(moved.sample_weight)
+    assert (moved.class_names, moved.feature_names) == (NAMES, ["a", "b"])
+    assert isinstance(data.X, np.ndarray)

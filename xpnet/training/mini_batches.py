@@ -8,6 +8,7 @@ from ..backends import Array
 from ..data import Dataset
 from ..data.categories import refuse_categories
 from .feeding.placing import place
+from .known import Known
 from .purpose import intake_of
 from .target_unit import standardised
 from .trainable import TrainableModel
@@ -19,6 +20,8 @@ def mini_batches(
     """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
     data = Dataset(X, y)
     refuse_categories(data.categories)
+    if model.class_names is not None:
+        data = Known.of(model).in_classes(data, is_text=True)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)
     backend = model.backend_for(data.X)
