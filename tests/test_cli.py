@@ -440,7 +440,7 @@ def test_values_that_cannot_be_squared_are_refused_before_training(magnitude, tm
 @pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_not_finite_is_a_failure(score, tmp_path, monkeypatch):
     write_values(tmp_path / "d.csv", 0.0, 1.0)
-    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_: score)
+    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: score)
     arguments = ["train", tmp_path / "d.csv", "--target", "value", "--epochs", 1, "--quiet"]
     status, output, errors = in_process(*arguments)
     assert (status, output) == (1, "")
@@ -450,7 +450,7 @@ def test_a_score_that_is_not_finite_is_a_failure(score, tmp_path, monkeypatch):
 @pytest.mark.parametrize("cells", [["x", "z"] * 20, [f"{k}.5" for k in range(40)]])
 def test_a_network_whose_score_is_not_finite_is_not_saved(cells, tmp_path, monkeypatch):
     path, model = write_column(tmp_path / "d.csv", cells), tmp_path / "m.xpnet"
-    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_: np.nan)
+    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: np.nan)
     status, output, errors = in_process(
         "train", path, "--target", "y", "--epochs", 1, "--quiet", "--save", model
     )
@@ -496,7 +496,7 @@ def test_scores_no_better_than_a_constants_give_a_warning(
 ):
     cells = ["x", "x", "x", "z"] * 10 if task == "classification" else [f"{k}" for k in range(40)]
     path = write_column(tmp_path / "d.csv", cells)
-    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_: score)
+    monkeypatch.setattr(xpnet.NeuralNetwork, "score", lambda *_, **__: score)
     arguments = ["--target", "y", "--epochs", 1, "--quiet", "--test-size", 0.25]
     status, _, errors = in_process("train", path, *arguments)
     constant = "mean of the targets" if task == "regression" else "most frequent class, 'x'"

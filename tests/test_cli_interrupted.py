@@ -46,10 +46,10 @@ def interrupt(monkeypatch, error, where="fit", epochs=2):
     """Let a method of networks end in an error, after a training of some epochs."""
     fit = xpnet.NeuralNetwork.fit
 
-    def end(network, *arguments):
+    def end(network, *arguments, **options):
         if where == "fit":
             if epochs:
-                fit(network, *arguments, epochs=epochs)
+                fit(network, *arguments, **options, epochs=epochs)
             raise error
         monkeypatch.undo()  # so that it happens once
         raise error
@@ -130,10 +130,10 @@ def test_a_second_ctrl_c_while_saving_keeps_the_old_file(tmp_path, monkeypatch, 
 def test_a_signal_between_training_and_saving(number, tmp_path, monkeypatch, capsys, ctrl_c):
     score = xpnet.NeuralNetwork.score
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         monkeypatch.undo()
         os.kill(os.getpid(), number)
-        return score(*arguments)
+        return score(*arguments, **options)
 
     monkeypatch.setattr(xpnet.NeuralNetwork, "score", interrupted)
     before = signal.getsignal(signal.SIGTERM)

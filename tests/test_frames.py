@@ -6,7 +6,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from xpnet import Dataset, DenseLayer, NeuralNetwork, train_test_split
+from xpnet import Dataset, DenseLayer, NeuralNetwork
+from xpnet.data import as_dataset
 from xpnet.data.tables.typed import categories, streams
 
 pd = pytest.importorskip("pandas")
@@ -887,9 +888,8 @@ def test_a_column_in_place_of_its_name_is_refused(argument):
 def test_a_frame_in_place_of_data_is_told_how_to_name_its_label(convert):
     frame = pd.DataFrame({"a": [1, 2], "kind": ["x", "y"]})
     for refused in (
-        lambda: train_test_split(convert(frame)),
+        lambda: as_dataset(convert(frame)),
         lambda: Dataset(convert(frame[["a"]]), "kind"),
-        lambda: Dataset(convert(frame[["a"]]), frame["kind"]),
     ):
         with pytest.raises(TypeError, match=r"Dataset\.from_frame\(frame, label=\.\.\.\)"):
             refused()

@@ -80,7 +80,7 @@ def test_a_setting_is_refused_later_as_the_constructor_refuses_it(name):
 def test_all_settings_are_tested_here():
     settings = set(vars(NeuralNetwork())) - {
         "parameters", "layers", "history", "feature_names", "label_name", "class_names",
-        "last_plan", "stop_training", "randomness", "orders", "average",
+        "categories", "last_plan", "stop_training", "randomness", "orders", "average",
     }  # fmt: skip
     assert {name for name in settings if not name.startswith("_")} == set(WRONG)
 
@@ -167,7 +167,8 @@ def test_a_fit_that_is_undone_keeps_the_attributes_set_from_earlier_data(fails, 
         net.fit(Dataset(X, CLASSES, list("abc"), "label", class_names=["no", "yes"]))
     state = copy.deepcopy([net.loss, net.feature_names, net.label_name, net.class_names])
     weights = net.parameters.copy()
-    other = Dataset(X[:30], CLASSES[:30], feature_names=list("xyz"), class_names=["0", "1"])
+    names = ["no", "yes"] if trained else ["0", "1"]
+    other = Dataset(X[:30], CLASSES[:30], feature_names=list("xyz"), class_names=names)
     callbacks = [LambdaCallback(on_epoch_begin=fail_at_once)] if fails == "callback" else []
     if fails != "callback":
         net.optimizer = SGD(1e38, momentum=0.9)

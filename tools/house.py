@@ -195,7 +195,7 @@ FLOORS = {
     ],
     "xpnet.common": [
         "checks traceable versioned",
-        "keywords direction overrides readable replacing room version",
+        "direction keywords overrides readable replacing room version",
         "temporary",
     ],
     "xpnet.backends": [

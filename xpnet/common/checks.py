@@ -262,7 +262,7 @@ def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> 
     if outside.size:
         raise ValueError(
             f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, one class for each of "
-            f"{n_classes} outputs"
+            f"{n_classes} outputs. Other labels may be given as text, e.g. y.astype(str)"
         )
     return labels
 

@@ -1,6 +1,5 @@
 """Data sets: samples and labels with their names, in any library, checked when they are made."""
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array
-from ..common.checks import check_flag, check_texts
+from ..common.checks import check_texts
 from . import reading
 from .categories import (
     Categories,
@@ -19,7 +18,7 @@ from .categories import (
 )
 from .classes import read_labels
 from .encoding import WithCategories
-from .features import Features, StoredRows, kind_of, take_dense
+from .features import Features, kind_of
 from .finite import check_finite
 from .from_tables import FromTables
 from .ids import check_ids
@@ -98,8 +97,8 @@ class Dataset(FromTables, WithCategories, Selecting):
     Dataset(3 samples, 2 features of float64 on cpu, labels of int64)
     >>> data[1:].y
     array([1, 0])
-    >>> [y for x, y in Dataset([[0.0], [1.0]], ["no", "yes"])]
-    [0, 1]
+    >>> Dataset([[0.0], [1.0]], ["no", "yes"]).class_names
+    ['no', 'yes']
     """
 
     y: Array | None
@@ -204,42 +203,6 @@ class Dataset(FromTables, WithCategories, Selecting):
     def n_features(self) -> int:
         """Number of columns of ``X``."""
         return self._features.n_features
-
-    def rows(self, index: Any, keep_stored: bool = False) -> "Dataset":
-        """Return the samples at ``index``, in that order, with the same names.
-
-        Stored features are read into memory, unless the chosen rows would take more than a tenth of
-        the free memory: then they stay stored, and are read fastest if ``index`` is sorted.
-
-        Parameters
-        ----------
-        index : sequence of int, or integer array of shape (k,)
-            Row numbers from 0 to ``len(self) - 1``; they may be repeated.
-        keep_stored : bool, default False
-            Whether stored features stay stored in any case.
-
-        Returns
-        -------
-        Dataset
-
-        Raises
-        ------
-        TypeError
-            ``index`` does not hold integers.
-        ValueError
-            ``index`` is not one-dimensional, or a row number is out of range.
-        """
-        index, part = reading.check_index(index, len(self)), copy.copy(self)
-        if check_flag("keep_stored", keep_stored) and isinstance(self._features, StoredRows):
-            part._features = self._features.selected(index)
-        else:
-            part._features = self._features.rows(index)
-        part.y, part.sample_weight = (
-            None if each is None else take_dense(each, index)
-            for each in (self.y, self.sample_weight)
-        )
-        part.ids = None if self.ids is None else self.ids[index]
-        return part
 
     def check_finite(self) -> None:
         """Refuse NaN and infinity in ``X`` and ``y``; this waits for the device.

@@ -1,5 +1,6 @@
 """Selecting samples of a data set by position, and going through them one by one."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, Self
@@ -8,25 +9,62 @@ import numpy as np
 
 from ..backends import is_array, is_sparse, to_host
 from ..backends._errors import shown
-from ..common.checks import whole_number
+from ..common.checks import check_flag, whole_number
+from .features import Features, StoredRows, take_dense
+from .reading import check_index
 
 _PIECE = 1024
 """How many samples are read at a time where one after the other is wanted."""
 
 
 class Selecting:
-    """``dataset[...]`` and iteration; a base of :class:`xpnet.Dataset`."""
+    """``rows``, ``dataset[...]`` and iteration; a base of :class:`xpnet.Dataset`."""
 
     X: Any
     y: Any
     sample_weight: Any
+    ids: np.ndarray | None
+    _features: Features
 
     @abstractmethod
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Return the number of samples."""
 
-    @abstractmethod
     def rows(self, index: Any, keep_stored: bool = False) -> Self:
-        """Return the samples at ``index``."""
+        """Return the samples at ``index``, in that order, with the same names.
+
+        Stored features are read into memory, unless the chosen rows would take more than a tenth of
+        the free memory: then they stay stored, and are read fastest if ``index`` is sorted.
+
+        Parameters
+        ----------
+        index : sequence of int, or integer array of shape (k,)
+            Row numbers from 0 to ``len(self) - 1``; they may be repeated.
+        keep_stored : bool, default False
+            Whether stored features stay stored in any case.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        TypeError
+            ``index`` does not hold integers.
+        ValueError
+            ``index`` is not one-dimensional, or a row number is out of range.
+        """
+        index, part = check_index(index, len(self)), copy.copy(self)
+        if check_flag("keep_stored", keep_stored) and isinstance(self._features, StoredRows):
+            part._features = self._features.selected(index)
+        else:
+            part._features = self._features.rows(index)
+        part.y, part.sample_weight = (
+            None if each is None else take_dense(each, index)
+            for each in (self.y, self.sample_weight)
+        )
+        part.ids = None if self.ids is None else self.ids[index]
+        return part
 
     def __getitem__(self, key: Any) -> Any:
         """Return some of the samples as a data set, or one of them as a tuple.

@@ -23,7 +23,7 @@ def load_digits() -> Dataset:
     Examples
     --------
     >>> load_digits()
-    Dataset(1797 samples, 64 features of uint8 on cpu, labels of int64)
+    Dataset(1797 samples, 64 features of uint8 on cpu, labels of int64, 10 classes)
     """
     try:
         from sklearn import datasets

@@ -1,5 +1,6 @@
 """The random search: trials with settings drawn at random."""
 
+import copy
 import math
 import os
 import reprlib
@@ -166,8 +167,12 @@ def _on_backend(data: Dataset, backend: Backend) -> Dataset:
     """Move data to the networks' device once, instead of in each trial."""
     if not isinstance(data.features, DenseRows):  # stored data may be larger than the device
         return data
-    y, weight = (None if a is None else move(a, backend) for a in (data.y, data.sample_weight))
-    return Dataset(move(data.X, backend), y, sample_weight=weight)
+    moved = copy.copy(data)  # with its names, by which classes are matched
+    moved.X = move(data.X, backend)
+    moved.y, moved.sample_weight = (
+        None if each is None else move(each, backend) for each in (data.y, data.sample_weight)
+    )
+    return moved
 
 
 def _trial(

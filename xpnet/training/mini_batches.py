@@ -9,6 +9,7 @@ from ..data import Dataset
 from ..data.categories import refuse_categories
 from .feeding.placing import place
 from .heads import columns_of
+from .known import Known
 from .purpose import intake_of
 from .target_unit import standardised
 from .trainable import TrainableModel
@@ -20,6 +21,8 @@ def mini_batches(
     """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
     data = Dataset(X, columns_of(y, model.loss))
     refuse_categories(data.categories)
+    if model.class_names is not None:
+        data = Known.of(model).in_classes(data, is_text=True)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)
     backend = model.backend_for(data.X)

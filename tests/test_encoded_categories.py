@@ -1,0 +1,140 @@
+"""A network that was trained on columns of 0 and 1 takes the categories that they stand for."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet import Dataset, DenseLayer, NeuralNetwork
+from xpnet.model_files.forms import ModelFileError
+from xpnet.model_files.names import check_names
+
+pd = pytest.importorskip("pandas")
+
+FRAME = pd.DataFrame(
+    {"size": [1.0, 2.0, 3.0, 4.0], "hue": ["red", "blue", "red", "green"], "age": [4, 5, 6, 7]}
+)
+PRICE = np.array([1.0, 2.0, 3.0, 5.0])
+NAMES = ["size", "hue=blue", "hue=green", "hue=red", "age"]
+HUES = {"hue": ["blue", "green", "red"]}
+SOME = FRAME.iloc[[2, 0]]  # "red" alone, whose code there is 0
+
+
+def trained(**given):
+    net = NeuralNetwork(epochs=3, learning_rate=0.01, seed=0, metric="mae")
+    data = Dataset.from_frame(FRAME.assign(price=PRICE), label="price").one_hot()
+    return net.add(DenseLayer(1, input_shape=(5,))).fit(data, **given)
+
+
+def test_a_data_set_and_a_network_keep_the_categories():
+    data = Dataset(FRAME).one_hot()
+    assert (data.feature_names, data.categories, data.encoded) == (NAMES, {}, HUES)
+    assert data[:2].encoded == HUES
+    net = trained()
+    assert (net.feature_names, net.categories) == (NAMES, HUES)
+    assert NeuralNetwork().categories == {}
+
+
+def test_predictions_and_scores_of_a_frame_encode_it_as_the_training_data():
+    net = trained()
+    expected = net.predict(Dataset(FRAME).one_hot().X)
+    np.testing.assert_array_equal(net.predict(FRAME), expected)
+    np.testing.assert_array_equal(net.predict(SOME), expected[[2, 0]])
+    np.testing.assert_array_equal(net.predict(Dataset(SOME)), expected[[2, 0]])
+    np.testing.assert_array_equal(net.predict(Dataset(SOME).one_hot(HUES)), expected[[2, 0]])
+    assert net.score(SOME, PRICE[[2, 0]]) == pytest.approx(
+        np.abs(expected[[2, 0], 0] - PRICE[[2, 0]]).mean(), rel=1e-6
+    )
+
+
+def test_validation_data_are_encoded_too():
+    encoded = Dataset(Dataset(SOME).one_hot(HUES).X, PRICE[[2, 0]], NAMES)
+    net = trained(validation=(SOME, PRICE[[2, 0]]))
+    expected = trained(validation=encoded)
+    assert net.history["val_loss"] == expected.history["val_loss"]
+
+
+def test_unknown_categories_are_refused_by_name():
+    net = trained()
+    other = FRAME.assign(hue=["red", "pink", "red", "red"])
+    for call in (
+        lambda: net.predict(other),
+        lambda: net.predict(Dataset(other)),
+        lambda: net.score(other, PRICE),
+        lambda: trained(validation=(other, PRICE)),
+    ):
+        with pytest.raises(ValueError, match=r"row 1, column 'hue': 'pink' is not among .*'green'"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (FRAME[["hue", "size", "age"]], r"expected \['size', 'hue', 'age'\], in this order"),
+        (FRAME[["size", "hue"]], r"expected \['size', 'hue', 'age'\]"),
+        (FRAME.assign(kind="x"), r"expected \['size', 'hue', 'age'\]"),
+        (FRAME.assign(hue=[0, 1, 0, 1]), "'hue' is a column of numbers here"),
+        (FRAME.assign(size=list("abcd")), "none for 'size', unlike this data set"),
+        (FRAME[["size", "age"]], r"expected \['size', 'hue=blue'"),
+    ],
+)
+def test_other_columns_are_refused(frame, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        trained().predict(frame)
+
+
+def test_missing_categories_are_a_category_if_the_training_had_some():
+    missing = FRAME.assign(hue=["red", None, "red", "green"])
+    data = Dataset.from_frame(missing.assign(price=PRICE), label="price", missing="keep").one_hot()
+    net = NeuralNetwork(epochs=1, seed=0).add(DenseLayer(1, input_shape=(5,))).fit(data)
+    assert net.categories == {"hue": ["green", "red", None]}
+    given = Dataset.from_frame(missing.iloc[1:3], missing="keep")
+    np.testing.assert_array_equal(net.predict(given), net.predict(data.X[1:3]))
+    with pytest.raises(ValueError, match="the cell is missing, and None is not among"):
+        trained().predict(Dataset.from_frame(missing, missing="keep"))
+
+
+def test_copies_and_files_keep_them(tmp_path):
+    net = trained()
+    net.save(tmp_path / "net")
+    for again in (
+        xpnet.load(tmp_path / "net"),
+        pickle.loads(pickle.dumps(net)),
+        copy.deepcopy(net),
+    ):
+        assert again.categories == HUES
+        np.testing.assert_array_equal(again.predict(SOME), net.predict(SOME))
+
+
+@pytest.mark.parametrize(
+    "wrong", [["red"], {"hue": "red"}, {"hue": [1]}, {"hue": [None, "red"]}, {3: ["red"]}, None]
+)
+def test_a_file_with_other_things_is_refused(wrong):
+    names = {"_is_fitted": True, "feature_names": None, "label_name": None, "class_names": None}
+    check_names({**names, "categories": {"hue": ["red", None]}}, (5,))
+    check_names(names, (5,))  # of an older file
+    with pytest.raises(ModelFileError, match=r"network\.categories"):
+        check_names({**names, "categories": wrong}, (5,))
+
+
+def test_a_failed_fit_leaves_the_names_as_they_were():
+    net = trained()
+    with pytest.raises(ValueError, match="not finite"):
+        net.fit(np.full((4, 5), np.nan), PRICE)
+    assert net.categories == HUES
+    assert net.fit(Dataset(FRAME).one_hot().X, PRICE).categories == {}
+
+
+def test_codes_by_other_names(backend):
+    X = backend.asarray(np.array([[0.0, 5.0], [1.0, 6.0], [0.0, 7.0]], np.float32))
+    data = Dataset(X, None, ["hue", "size"], categories={"hue": ["blue", "red"]})
+    coded = data.with_codes_of({"hue": ["green", "red", "blue"]})
+    assert backend.owns(coded.X)
+    assert coded.categories == {"hue": ["green", "red", "blue"]}
+    assert xpnet.backends.to_host(coded.X).tolist() == [[2.0, 5.0], [1.0, 6.0], [2.0, 7.0]]
+    with pytest.raises(ValueError, match="row 1, column 'hue': 'red' is not among"):
+        data.with_codes_of({"hue": ["blue"]})
+    with pytest.raises(ValueError, match="have none for 'hue'"):
+        data.with_codes_of({})
