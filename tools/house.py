@@ -131,8 +131,11 @@ FLOORS = {
     ],
     "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
     "xpnet.layers": [
-        "batch_normalization dense dropout normalization prelu",
-        "checks",
+        "branches residual",
+        "composite",
+        "batch_normalization categorical_embeddings dense dropout embedding flatten noise "
+        "normalization prelu row_normalization",
+        "checks codes",
         "base",
         "passes workspace",
     ],

@@ -69,6 +69,8 @@ class Layer(KeepsPasses, Readable, ABC):
         its first layer with parameters, which may then return None.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
+    inner_layers : tuple of Layer
+        The layers that this one is made of; see :class:`~xpnet.Composite`.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
@@ -174,6 +176,11 @@ class Layer(KeepsPasses, Readable, ABC):
                 "set_input_shape((n,)), or add it to a network after a layer that has one"
             )
         return self._input_shape
+
+    @property
+    def inner_layers(self) -> "tuple[Layer, ...]":
+        """The layers that this one is made of; none, except in a composite."""
+        return ()
 
     def layer_name(self) -> str:
         """Return the name of the layer's class."""

@@ -14,6 +14,7 @@ from ..common.readable import is_plain_function
 from ..common.versioned import Versioned
 from ..layers import Layer
 from ..layers.checks import check_output
+from ..layers.composite import all_layers, unchanged_on_failure
 from ..losses import LossFunction, MeanSquaredError
 from ..optimizers import SGD, Optimizer
 from ..regularizers import Regularizer
@@ -192,15 +193,13 @@ class Model(Versioned):
         if not isinstance(layer, Layer):
             hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
             raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
-        if layer.in_network:
-            raise ValueError(f"this {layer.layer_name()} is already in a network: make a new one")
-        before = dict(vars(layer))
-        try:
+        for each in all_layers([layer]):
+            if each.in_network:
+                raise ValueError(
+                    f"this {each.layer_name()} is already in a network: make a new one"
+                )
+        with unchanged_on_failure(layer):
             self._append(layer)
-        except Exception:
-            vars(layer).clear()
-            vars(layer).update(before)
-            raise
         return self
 
     def _append(self, layer: Layer) -> None:
@@ -221,7 +220,8 @@ class Model(Versioned):
         layer.needs_input_error = bool(self.parameters)
         # Before the layer is added, because this refuses a layer that lacks a parameter.
         self.parameters = self.parameters.with_layer(layer)
-        layer.in_network = True
+        for each in all_layers([layer]):
+            each.in_network = True
         self.layers.append(layer)
         self.optimizer = self._new_optimizer
 
@@ -270,7 +270,10 @@ class Model(Versioned):
             return self
         # All arrays are copied before any is replaced, so a move that fails changes nothing.
         holders: list[tuple[Any, tuple[str, ...]]] = [(self.optimizer, self.optimizer.state_names)]
-        holders += [(layer, (*layer.parameter_names, *layer.state_names)) for layer in self.layers]
+        holders += [
+            (layer, (*layer.parameter_names, *layer.state_names))
+            for layer in all_layers(self.layers)
+        ]
         moved = [
             (holder, name, move_state(getattr(holder, name), backend, name in wide_names))
             for holder, names in holders
@@ -281,7 +284,7 @@ class Model(Versioned):
         for holder, name, array in moved:
             setattr(holder, name, array)
         self._set("backend", backend)
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             layer.backend = backend
         self.parameters = Parameters(self.layers, self.regularizer)
         return self
@@ -434,8 +437,12 @@ class Model(Versioned):
         """Return a copy of all that training changes, whose ``restore`` brings it back."""
         optimizer = self.optimizer
         holders = [
-            *((layer, layer.state_names) for layer in self.layers),
-            *((each.rng.bit_generator, ("state",)) for each in self.layers if each.rng is not None),
+            *((layer, layer.state_names) for layer in all_layers(self.layers)),
+            *(
+                (each.rng.bit_generator, ("state",))
+                for each in all_layers(self.layers)
+                if each.rng is not None
+            ),
             (optimizer, (*optimizer.changing_names(), "schedule")),
         ]
         return Snapshot(self.parameters, holders, [(self, ("optimizer", "_new_optimizer"))])

@@ -12,6 +12,7 @@ from typing import Any
 from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
 from ..common.overrides import remember
 from ..layers import Layer
+from ..layers.composite import all_layers
 from ..layers.workspace import Workspace, takes_out
 from ..optimizers import Optimizer
 from ..regularizers import Regularizer
@@ -63,17 +64,19 @@ class Parameters:
         ValueError
             The layer has not made one of its parameters.
         """
-        _check_arrays(layer)
+        for each in all_layers([layer]):
+            _check_arrays(each)
         if self._flat is not None:
             return Parameters([*self.layers, layer], self.penalties.regularizer)
         self.penalties.append(layer)
         self.layers.append(layer)
-        for name in layer.parameter_names:
-            shape = tuple(getattr(layer, name).shape)
-            start, self._stop = self._stop, self._stop + math.prod(shape)
-            self.places[layer, name] = slice(start, self._stop)
-            self._slots.append((layer, name))
-            self._shapes.append(shape)
+        for each in all_layers([layer]):
+            for name in each.parameter_names:
+                shape = tuple(getattr(each, name).shape)
+                start, self._stop = self._stop, self._stop + math.prod(shape)
+                self.places[each, name] = slice(start, self._stop)
+                self._slots.append((each, name))
+                self._shapes.append(shape)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -162,7 +165,7 @@ class Parameters:
         places: dict[int, dict[str, Array]] = {}
         for (layer, name), view in zip(self._slots, self._gradient_views, strict=True):
             places.setdefault(id(layer), {})[f"{name}_gradient"] = view
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             layer.workspace = Workspace(backend, **places.get(id(layer), {}))
 
     def detach_workspaces(self) -> None:
@@ -170,7 +173,7 @@ class Parameters:
 
         What was accumulated of a batch that was not finished is forgotten.
         """
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             layer.workspace = None
         self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
         self._pieces = 0
@@ -203,7 +206,7 @@ class Parameters:
             self.scatter(optimizer.update(flat, kept))
         else:
             self.scatter(optimizer.update(flat, gradient))
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             layer.constrain()
 
     def scatter(self, flat: Array) -> None:

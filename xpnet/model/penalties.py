@@ -5,6 +5,7 @@ from itertools import chain
 
 from ..backends import Array, array_namespace, is_array
 from ..layers import Layer
+from ..layers.composite import all_layers
 from ..regularizers import Regularizer
 
 
@@ -23,11 +24,12 @@ class Penalties:
 
     def append(self, layer: Layer) -> None:
         """Add the penalties on one more layer's parameters."""
-        own = layer.regularizers()
-        for name in layer.parameter_names:
-            of_network = self.regularizer if name in layer.weight_names else None
-            if (term := own.get(name, of_network)) is not None:
-                self._terms.append((layer, name, term))
+        for each in all_layers([layer]):
+            own = each.regularizers()
+            for name in each.parameter_names:
+                of_network = self.regularizer if name in each.weight_names else None
+                if (term := own.get(name, of_network)) is not None:
+                    self._terms.append((each, name, term))
 
     def renewed(self, layers: Sequence[Layer], regularizer: Regularizer | None) -> "Penalties":
         """Return the penalties on these layers as they are now: this object if none differs."""

@@ -1,10 +1,13 @@
 """Brings a network back to the state of a checkpoint of its own training."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
+from ..layers import Layer
+from ..layers.composite import all_layers
 from ..model.parameters import Parameters
 from ..model.randomness import Randomness
 from ..training.trainable import TrainableModel
@@ -12,7 +15,7 @@ from .container import checksum
 from .describing import Tensors, UnsavedFunction, build, decode
 from .loading import PartLoader
 from .parts import set_generator
-from .writing import Writer
+from .writing import Writer, holds
 
 FREE = ("epochs", "memory_limit", "progress", "steps", "verbose")
 """Settings of a network that may change when a training is resumed."""
@@ -124,9 +127,9 @@ class Restorer(PartLoader):
             if now != then:
                 # The constructor checks the values; those that it does not keep are skipped.
                 made = build(each, self._tensors)
-                for key in filter(lambda key: now[key] != then.get(key), each["arguments"]):
-                    if key in vars(made):
-                        setattr(layer, key, vars(made)[key])
+                _take_arguments(
+                    layer, made, [key for key in each["arguments"] if now[key] != then.get(key)]
+                )
             net._initialize(layer, index)
             self._set_state(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
@@ -147,6 +150,19 @@ class Restorer(PartLoader):
         return part
 
 
+def _take_arguments(layer: Layer, made: Layer, names: Iterable[str]) -> None:
+    """Give a layer some arguments of another one; inner layers stay the same objects."""
+    for name in names:
+        if name not in vars(made):
+            continue
+        if made.inner_layers and holds(vars(made)[name], lambda each: isinstance(each, Layer)):
+            for mine, new in zip(layer.inner_layers, made.inner_layers, strict=False):
+                others = set(signature(type(new)).parameters) - set(new.state_names)
+                _take_arguments(mine, new, others)
+        else:
+            setattr(layer, name, vars(made)[name])
+
+
 def _become(network: TrainableModel, name: str, new: Any) -> None:
     """Give an optimizer the attributes of another; replace it if their classes differ."""
     old = getattr(network, name)
@@ -160,8 +176,8 @@ def _become(network: TrainableModel, name: str, new: Any) -> None:
 @contextmanager
 def all_or_nothing(network: TrainableModel) -> Iterator[None]:
     """Put a network back if the block fails."""
-    history, streams = network.history, [each.rng for each in network.layers]
-    things: list[Any] = [network, history, *network.layers]
+    history, streams = network.history, [each.rng for each in all_layers(network.layers)]
+    things: list[Any] = [network, history, *all_layers(network.layers)]
     things += [network.optimizer, network._new_optimizer]
     attributes = [dict(vars(each)) for each in things]
     columns = dict(history)

@@ -9,6 +9,7 @@ from typing import Any
 from ..common.overrides import is_defined_here
 from ..common.version import VERSION
 from ..layers import Layer
+from ..layers.composite import all_layers
 from ..optimizers import Optimizer
 from ..training.trainable import TrainableModel
 from .comparing import Comparison, attributes, passes_are_alike
@@ -123,14 +124,14 @@ class Writer:
             if name not in _MADE_ANEW
         }
         more = {}
-        self.tensors.layers = net.layers
+        self.tensors.layers = list(all_layers(net.layers))
         for name, value in vars(net).items():
             if name in arguments or name in _MADE_ANEW:
                 continue
             # A NeuralNetwork does not need attributes that a user put on it: skip complex ones.
             if cls is self._kind and not hasattr(cls, name) and not _is_plain(value):
                 continue
-            if _holds(value, self._would_lose_its_state):
+            if holds(value, self._would_lose_its_state):
                 raise TypeError(
                     f"{type(net).__name__} cannot be saved: its attribute {name!r} holds a layer "
                     "or another part that has learned something, but is not among the network's "
@@ -145,7 +146,9 @@ class Writer:
 
     def _would_lose_its_state(self, value: Any) -> bool:
         """Whether a value is a part whose state would not be in the file."""
-        if not isinstance(value, KINDS) or any(value is layer for layer in self._network.layers):
+        if not isinstance(value, KINDS) or any(
+            value is layer for layer in all_layers(self._network.layers)
+        ):
             return False
         names = names_of_state(value)
         tensors, comparison = Tensors(self._network.backend), Comparison()
@@ -168,12 +171,16 @@ class Writer:
             again.set_input_shape(shape)
             with net.backend.active():
                 again.initialize()
-            set_generator(again, generator_state(layer))
+            for each, twin in zip(all_layers([layer]), all_layers([again]), strict=True):
+                set_generator(twin, generator_state(each))
 
         content = self.part(layer, f"layers.{index}", start)
-        name = f"layers.{index}.rng"
-        rng = self._encode(generator_state(layer), name, "a layer's random generator")
+        rng = self._generator(layer, f"layers.{index}")
         return {**content, "input_shape": list(shape), "rng": rng}
+
+    def _generator(self, layer: Layer, name: str) -> Any:
+        """Return the state of a layer's random generator, encoded."""
+        return self._encode(generator_state(layer), f"{name}.rng", "a layer's random generator")
 
     def part(self, part: Any, name: str, start: Callable[[Any], None] | None = None) -> Any:
         """Return a part's description, state and attributes, after making it again.
@@ -207,7 +214,16 @@ class Writer:
         return content
 
     def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:
-        """Return a part's state, except its tensors, and its other attributes that differ."""
+        """Return a part's state, except its tensors, and its other attributes that differ.
+
+        That of a layer's inner layers is under "inner".
+        """
+        if len(_inner(part)) != len(_inner(again)):
+            raise _refusal(
+                part,
+                f"it has {len(_inner(part))} inner layers, but one that is made again from its "
+                f"arguments has {len(_inner(again))}",
+            )
         if type(part) is not type(again) or names_of_state(part) != names_of_state(again):
             raise _refusal(
                 part,
@@ -231,7 +247,14 @@ class Writer:
             check_numbers(part)
         except ValueError as error:
             raise _refusal(part, str(error)) from error
-        return {"state": state, "attributes": self._beyond(part, again, name)}
+        pairs = zip(_inner(part), _inner(again), strict=True)
+        # First, because then the inner layers of both parts are alike.
+        inner = [
+            self._keeping(*pair, f"{name}.{k}") | {"rng": self._generator(pair[0], f"{name}.{k}")}
+            for k, pair in enumerate(pairs)
+        ]
+        kept = {"state": state, "attributes": self._beyond(part, again, name)}
+        return kept | ({"inner": inner} if inner else {})
 
     def _beyond(self, part: Any, again: Any, name: str) -> dict[str, Any]:
         """Return a part's attributes that differ from those of one made again, encoded."""
@@ -250,7 +273,7 @@ class Writer:
             if (path := self._comparison.difference(first, second, key)) is not None:
                 different[key] = path
         left = {
-            key for key in different if new.get(key) is None and _holds(mine.get(key), is_tensor)
+            key for key in different if new.get(key) is None and holds(mine.get(key), is_tensor)
         }
         beyond = {}
         for key in sorted(different.keys() - left):
@@ -264,7 +287,7 @@ class Writer:
         """Return an attribute encoded, and give it to the part that was made again."""
         try:
             value = attributes(part)[key]
-            if _holds(value, lambda each: isinstance(each, KINDS)):
+            if holds(value, lambda each: isinstance(each, KINDS)):
                 raise TypeError("a part of a network")
             check_attribute(again, key, value)
             encoded = self._encode(value, f"{name}.attributes.{key}", key)
@@ -280,20 +303,25 @@ class Writer:
         return encoded
 
 
+def _inner(part: Any) -> tuple[Layer, ...]:
+    """Return the inner layers of a layer; other parts have none."""
+    return part.inner_layers if isinstance(part, Layer) else ()
+
+
 def _refusal(part: Any, why: str) -> TypeError:
     return TypeError(f"{type(part).__name__} cannot be saved: {why}")
 
 
-def _holds(value: Any, test: Any) -> bool:
+def holds(value: Any, test: Any) -> bool:
     """Whether ``test`` is true of a value, or of anything inside it."""
     if isinstance(value, dict):
-        return any(_holds(each, test) for pair in value.items() for each in pair)
+        return any(holds(each, test) for pair in value.items() for each in pair)
     if isinstance(value, (list, tuple, set, frozenset)):
-        return any(_holds(each, test) for each in value)
+        return any(holds(each, test) for each in value)
     return bool(test(value))
 
 
 def _is_plain(value: Any) -> bool:
     """Whether a value is made of numbers and text alone."""
     plain = (type(None), bool, int, float, str)
-    return not _holds(value, lambda each: not isinstance(each, plain))
+    return not holds(value, lambda each: not isinstance(each, plain))

@@ -11,11 +11,11 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
-from ..data.categories import refuse_categories
 from ..data.tables.typed.frame_types import column_names
 from .callback import Callback
 from .checks import (
     blaming,
+    check_categories,
     check_features,
     check_fit,
     check_names,
@@ -292,7 +292,8 @@ def check_data(
     if isinstance(data, tuple) and data:
         check_names(column_names(data[0]), names)
     dataset = as_dataset(data)
-    refuse_categories(dataset.categories)  # before names, which differ from those of one_hot()
+    # Before names, which differ from those of one_hot().
+    check_categories(dataset, model.layers)
     if least:
         check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..backends import Array
 from ..data import Dataset
-from ..data.categories import refuse_categories
+from .checks import check_categories
 from .feeding.placing import place
 from .purpose import intake_of
 from .target_unit import standardised
@@ -18,7 +18,7 @@ def mini_batches(
 ) -> Iterator[tuple[Array, Array | None]]:
     """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
     data = Dataset(X, y)
-    refuse_categories(data.categories)
+    check_categories(data, model.layers)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)
     backend = model.backend_for(data.X)

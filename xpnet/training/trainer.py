@@ -22,6 +22,7 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..common.direction import direction_of
 from ..layers import BatchNormalization, Dropout, Layer
+from ..layers.composite import all_layers
 from .callback import Callback
 from .errors import DivergedError, NotFiniteError
 from .evaluation import evaluate
@@ -392,7 +393,7 @@ def _updates_in_pieces(layers: Sequence[Layer]) -> str:
     """Return a sentence on whether splitting a batch into pieces changes the updates."""
     differences = [
         f"{layer.layer_name()} {text}"
-        for layer in layers
+        for layer in all_layers(layers)
         for kind, text in _PIECEWISE.items()
         if isinstance(layer, kind)
     ]

@@ -1,0 +1,326 @@
+"""Learned vectors in place of categories, beside columns of numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from ..backends import Array, array_namespace, ops
+from ..backends._errors import shown, unknown_name
+from ..common.checks import check_count, check_flag, check_shape
+from ..common.overrides import remember
+from ..data import Dataset
+from ..initializers import InitializerFunction, Zeros, find_initializer
+from ..regularizers import Regularizer, find_regularizer
+from .base import Layer
+from .checks import check_batch
+from .codes import check_columns, check_exact, vectors_of
+
+if TYPE_CHECKING:
+    from ..optimizers import Optimizer
+
+
+class CategoricalEmbeddings(Layer):
+    """Replace columns of categories by learned vectors, and leave columns of numbers as they are.
+
+    Each column of categories has a table of its own, with a vector for each category. The vector
+    takes the column's place in the row. Guo and Berkhahn 2016, "Entity embeddings of categorical
+    variables", section III.
+
+    It is the first layer of a network, or the second after a :class:`~xpnet.Normalization`, which
+    standardises the numbers and leaves the codes alone. :meth:`adapt` makes the layer from a data
+    set, as ``Normalization.adapt`` does.
+
+    Parameters
+    ----------
+    columns : dict of int to int or (int, int)
+        For each column of categories, by its position: how many categories it has or, with the
+        length of the vectors, ``(n_categories, n_units)``. The codes are the whole numbers from 0
+        to n_categories - 1. The default length is half the number of categories, rounded up, and at
+        most 50; that is a rule of thumb of the fast.ai course (Howard 2018).
+    input_shape : tuple of int, optional
+        ``(n_features,)``, all columns; only needed for the first layer of a network.
+    categories : dict of int to list of str, optional
+        The names of the codes in some columns. Data sets with other categories in these columns are
+        refused, since their codes mean something else.
+    initializer : str, Initializer or function, default "normal"
+        Draws the initial vectors of each column.
+    regularizer : str, Regularizer or function of the weights, optional
+        A penalty on all vectors; by default the network's.
+    unknown : bool, default False
+        Whether numbers that are not codes get one more vector in each column, which is 0 at first.
+        Otherwise they are refused; where the layer is not at a network's start, their outputs are
+        NaN.
+
+    Attributes
+    ----------
+    weights : array of shape (n,)
+        All vectors of all columns, one after another; :meth:`table` returns those of a column.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid. Or, in ``initialize``, a column is not among the features, or has
+        more than 2**24 categories in float32, which does not hold larger whole numbers exactly.
+
+    Examples
+    --------
+    >>> from xpnet import CategoricalEmbeddings, Dataset, DenseLayer, NeuralNetwork, Normalization
+    >>> data = Dataset([[0, 5.0], [1, 7.0], [2, 6.0]], [1.0, 2.0, 3.0], ["colour", "size"],
+    ...                categories={"colour": ["red", "green", "blue"]})
+    >>> net = NeuralNetwork(epochs=1, batch_size=3, seed=0).add(Normalization.adapt(data))
+    >>> net = net.add(CategoricalEmbeddings.adapt(data)).add(DenseLayer(1)).fit(data)
+    >>> net.layers[1].output_shape(), net.layers[1].table(0).shape
+    ((3,), (3, 2))
+    """
+
+    parameter_names = ("weights",)
+    weight_names = ("weights",)
+    passing_names = ("indices",)
+    output_kind = "real"
+
+    def __init__(
+        self,
+        columns: Mapping[int, int | tuple[int, int]],
+        input_shape: tuple[int, ...] | None = None,
+        categories: Mapping[int, Sequence[str | None]] | None = None,
+        initializer: str | InitializerFunction = "normal",
+        regularizer: str | Regularizer | None = None,
+        unknown: bool = False,
+    ) -> None:
+        self.columns = _checked(columns)
+        self.categories = _checked_names(categories, self.columns)
+        self.initializer = find_initializer(initializer)
+        self.regularizer = find_regularizer(regularizer)
+        self.unknown = check_flag("unknown", unknown)
+        if input_shape is not None:
+            self.set_input_shape(input_shape)
+        self.weights: Array = None
+        self.indices: list[Array] | None = None
+
+    @classmethod
+    def adapt(
+        cls,
+        dataset: Dataset,
+        n_units: Mapping[str, int] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Make a layer for the categories of a data set.
+
+        Parameters
+        ----------
+        dataset : Dataset
+            With ``categories``. A last category None, for missing cells, has a vector like others.
+        n_units : dict of str to int, optional
+            The length of the vectors for some features, by name.
+        **options
+            ``initializer``, ``regularizer`` and ``unknown``, as above.
+
+        Returns
+        -------
+        CategoricalEmbeddings
+            With the input shape of the data and the names of their categories.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The data are not a Dataset with categories, or another argument is invalid.
+        """
+        if not isinstance(dataset, Dataset):
+            raise TypeError(f"adapt({shown(dataset)}): expected a Dataset")
+        if not dataset.categories:
+            raise ValueError("the data set has no categories: leave CategoricalEmbeddings out")
+        lengths = dict(n_units or {})
+        for name in lengths:
+            if name not in dataset.categories:
+                raise unknown_name("feature with categories", name, list(dataset.categories))
+        features = dataset.feature_names or []
+        columns: dict[int, int | tuple[int, int]] = {}
+        names = {}
+        for k, feature in enumerate(features):
+            if (found := dataset.categories.get(feature)) is None:
+                continue
+            names[k] = found
+            columns[k] = (len(found), lengths[feature]) if feature in lengths else len(found)
+        return cls(columns, (dataset.n_features,), names, **options)
+
+    def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
+        """Set the input shape, which must be ``(n_features,)`` and have all the columns."""
+        shape = check_shape("input_shape", input_shape)
+        if len(shape) != 1:
+            raise ValueError(
+                f"CategoricalEmbeddings got input_shape={input_shape!r}: expected (n_features,)"
+            )
+        if max(self.columns) >= shape[0]:
+            raise ValueError(
+                f"CategoricalEmbeddings has the column {max(self.columns)}, and its inputs have "
+                f"{shape[0]} columns: positions are counted from 0"
+            )
+        self._input_shape = shape
+
+    def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
+        """Draw the vectors of each column."""
+        self.input_shape()  # refuses a layer without one
+        tables = []
+        for n, width in self.columns.values():
+            check_exact(n, self.backend)
+            tables.append(self.new_parameter((n, width), self.initializer))
+            if self.unknown:
+                tables.append(self.new_parameter((1, width), Zeros()))
+        xp = array_namespace(*tables)
+        self.weights = xp.concat([xp.reshape(each, (-1,)) for each in tables])
+        return super().initialize(optimizer)
+
+    def table(self, column: int) -> Array:
+        """Return the vectors of a column's categories.
+
+        Parameters
+        ----------
+        column : int
+            The position of the column in the input.
+
+        Returns
+        -------
+        array of shape (n_categories, n_units)
+            With ``unknown``, there is one more row.
+        """
+        if column not in self.columns:
+            raise ValueError(
+                f"column {shown(column)} has no vectors: expected one of {list(self.columns)}"
+            )
+        return self._tables(self.weights)[column]
+
+    def _tables(self, flat: Array) -> dict[int, Array]:
+        """Return the parts of a flat array that belong to the columns, as tables."""
+        xp, start, tables = array_namespace(flat), 0, {}
+        for column, (n, width) in self.columns.items():
+            rows = n + self.unknown
+            tables[column] = xp.reshape(flat[start : start + rows * width], (rows, width))
+            start += rows * width
+        return tables
+
+    def _places(self) -> list[tuple[int | None, slice, slice]]:
+        """Return the parts of a row: a column of categories or None, and its place before, after.
+
+        Columns of numbers that are side by side are one part.
+        """
+        places: list[tuple[int | None, slice, slice]] = []
+        read = written = 0
+        for column, (_, width) in self.columns.items():
+            if column > read:
+                n = column - read
+                places.append((None, slice(read, column), slice(written, written + n)))
+                written += n
+            after = slice(written, written + width)
+            places.append((column, slice(column, column + 1), after))
+            read, written = column + 1, after.stop
+        if (n := self.input_shape()[0] - read) > 0:
+            places.append((None, slice(read, read + n), slice(written, written + n)))
+        return places
+
+    def forward_propagation(self, input: Array, training: bool = True) -> Array:
+        """Return the rows with vectors in place of codes."""
+        check_batch(self, input)
+        xp, tables = array_namespace(input, self.weights), self._tables(self.weights)
+        parts, indices = [], []
+        for column, before, _ in self._places():
+            if column is None:
+                parts.append(xp.astype(input[:, before], self.weights.dtype, copy=False))
+                continue
+            codes = xp.reshape(input[:, before], (input.shape[0],))
+            vectors, index = vectors_of(codes, tables[column], self.columns[column][0])
+            parts.append(vectors)
+            indices.append(index)
+        if training:
+            self.indices = indices
+        return xp.concat(parts, axis=1)
+
+    def backward_propagation(self, output_error: Array) -> Array:
+        """Set ``weights_gradient``; return the derivative of the numbers, and 0 for codes."""
+        xp = array_namespace(output_error)
+        gradient = self.buffer("weights_gradient", self.weights.shape)
+        tables = {} if gradient is None else self._tables(gradient)
+        indices, sums, parts = iter(self.indices or []), [], []
+        for column, _, after in self._places():
+            error = output_error[:, after]
+            if column is None:
+                parts.append(error)
+                continue
+            rows, table = self.columns[column][0] + self.unknown, tables.get(column)
+            sums.append(ops.sum_rows(error, next(indices), rows, out=table))
+            parts.append(self.backend.zeros((error.shape[0], 1)))
+        if (
+            not sums
+            or gradient is None
+            or any(
+                each is not tables[column] for each, column in zip(sums, self.columns, strict=True)
+            )
+        ):
+            gradient = xp.concat([xp.reshape(each, (-1,)) for each in sums])
+        self.weights_gradient = gradient
+        self.update_parameters()
+        return xp.concat(parts, axis=1) if self.needs_input_error else None
+
+    def check_codes(self, dataset: Dataset) -> None:
+        """Refuse columns that are not codes; a network calls it for a layer at its start."""
+        columns = {column: n for column, (n, _) in self.columns.items()}
+        check_columns(self, dataset, columns, self.categories, self.unknown)
+
+    def regularizers(self) -> dict[str, Regularizer]:
+        """Return the regularizer of the vectors if one was given."""
+        return {} if self.regularizer is None else {"weights": self.regularizer}
+
+    def output_shape(self) -> tuple[int, ...]:
+        """Return ``(n,)``: the columns of numbers and the lengths of all vectors."""
+        return (self._places()[-1][2].stop,)
+
+    def parameters(self) -> int:
+        """Return the count of numbers in all vectors."""
+        return sum((n + self.unknown) * width for n, width in self.columns.values())
+
+    def numbers_per_sample(self) -> int:
+        """Return the count of the base class, the parts of a row, and the places of the codes."""
+        return super().numbers_per_sample() + self.output_shape()[0] + 2 * len(self.columns)
+
+
+def default_units(n_categories: int) -> int:
+    """Return the length of the vectors for a number of categories: half of it, at most 50."""
+    return min(50, (n_categories + 1) // 2)
+
+
+def _checked(given: Any) -> dict[int, tuple[int, int]]:
+    """Return the columns in their order, with the number of categories and of units of each."""
+    expected = "expected a dict from columns to n_categories or (n_categories, n_units)"
+    if not isinstance(given, Mapping) or not given:
+        raise TypeError(f"columns={shown(given)}: {expected}, e.g. {{0: 12, 3: (7, 2)}}")
+    columns = {}
+    for column, sizes in given.items():
+        place = check_count("a column of columns", column, least=0)
+        both = sizes if isinstance(sizes, (tuple, list)) else (sizes,)
+        if len(both) not in (1, 2):
+            raise ValueError(f"columns[{place}]={shown(sizes)}: {expected}")
+        n = check_count(f"n_categories of column {place}", both[0])
+        width = both[1] if len(both) == 2 else default_units(n)
+        columns[place] = n, check_count(f"n_units of column {place}", width)
+    return dict(sorted(columns.items()))
+
+
+def _checked_names(
+    given: Any, columns: Mapping[int, tuple[int, int]]
+) -> dict[int, list[str | None]]:
+    """Return the names of the codes after checking that there is one for each code."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"categories={shown(given)}: expected a dict from columns to lists of names"
+        )
+    for column, names in given.items():
+        n = columns.get(column, (None,))[0]
+        if isinstance(names, str) or not isinstance(names, Sequence) or len(names) != n:
+            raise ValueError(
+                f"categories[{shown(column)}]={shown(names)}: expected the names of the {n} "
+                "categories of a column in columns"
+            )
+    return {int(column): list(names) for column, names in given.items()}
+
+
+remember(CategoricalEmbeddings)
