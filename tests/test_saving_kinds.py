@@ -17,9 +17,12 @@ import xpnet
 from xpnet import (
     SGD,
     BatchNormalization,
+    CategoricalEmbeddings,
+    Composite,
     Dataset,
     DenseLayer,
     Dropout,
+    Embedding,
     NeuralNetwork,
     SoftmaxCrossEntropy,
     TanhActivation,
@@ -158,7 +161,12 @@ def below(base, module):
     return sorted((k for k in ours if not inspect.isabstract(k)), key=lambda kind: kind.__name__)
 
 
-LAYERS = below(Layer, "xpnet.layers") + below(Layer, "xpnet.activations")
+LAYERS = [
+    kind
+    for kind in below(Layer, "xpnet.layers") + below(Layer, "xpnet.activations")
+    # Made of layers or for codes: in test_composites.py and test_embeddings.py.
+    if not issubclass(kind, (Composite, Embedding, CategoricalEmbeddings))
+]
 PARTS = {
     "layer": LAYERS,
     "loss": list(dict.fromkeys(LOSSES.values())),

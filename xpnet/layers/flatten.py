@@ -40,7 +40,7 @@ class Flatten(Layer):
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return the samples as rows."""
         row = self.output_shape()
-        if input.shape[1:] != row:
+        if getattr(input, "shape", ())[1:] != row:
             check_batch(self, input)
         if training:
             self.shape = input.shape
