@@ -51,10 +51,11 @@ def matmul(a: Any, b: Array, out: Array | None = None) -> Array:
 
 
 @ops.affine.register(cupy.ndarray)
-def affine(x: Any, w: Array, b: Array, out: Array | None = None) -> Array:
+def affine(x: Any, w: Array, b: Array | None, out: Array | None = None) -> Array:
     """See :func:`ops.affine`."""
     z = cupy.matmul(x, w, out=out)
-    z += b
+    if b is not None:
+        z += b
     return z
 
 

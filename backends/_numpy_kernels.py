@@ -52,10 +52,11 @@ def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
 
 
 @ops.affine.register(np.ndarray)
-def affine(x: np.ndarray, w: Array, b: Array, out: Array | None = None) -> Array:
+def affine(x: np.ndarray, w: Array, b: Array | None, out: Array | None = None) -> Array:
     """See :func:`ops.affine`."""
     out = np.matmul(x, w, out=out)
-    out += b
+    if b is not None:
+        out += b
     return out
 
 

@@ -14,10 +14,11 @@ from ._backend import Array
 
 
 @ops.affine.register(sparse.csr_array, sparse.csr_matrix)
-def affine(x: Any, w: Array, b: Array, out: Array | None = None) -> Array:
+def affine(x: Any, w: Array, b: Array | None, out: Array | None = None) -> Array:
     """See :func:`ops.affine`; ``out`` is ignored, since SciPy's product is a new array."""
     product = x @ w
-    product += b
+    if b is not None:
+        product += b
     return product
 
 

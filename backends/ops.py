@@ -69,9 +69,9 @@ def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
 
 
 @operation
-def affine(x: Array, w: Array, b: Array, out: Array | None = None) -> Array:
-    """Return ``x @ w + b``."""
-    return x @ w + b
+def affine(x: Array, w: Array, b: Array | None, out: Array | None = None) -> Array:
+    """Return ``x @ w + b``, or ``x @ w`` if ``b`` is None."""
+    return x @ w if b is None else x @ w + b
 
 
 @operation

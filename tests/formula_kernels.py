@@ -69,13 +69,13 @@ def loss(listing, y, p, numbers=(), factor=1.0, most=float("inf")):
     return value, _read(memory, e, rows, columns)
 
 
-def update(listing, arrays, numbers=(), rate=0.01, t=1):
+def update(listing, arrays, numbers=(), rate=0.01, t=1, factor=1.0):
     """Return the new weights and the new state."""
     size = arrays[0].size
     memory = Memory(arrays[0].dtype.name)
     places = [memory.take(size) for _ in arrays]
     program = Program(memory)
-    program.add(formulas.update(listing), size, *places, *numbers)
+    program.add(formulas.update(listing), size, *places, factor, *numbers)
     for place, array in zip(places, arrays, strict=True):
         memory.view(place, size)[:] = array
     _run(memory, program, 1, rate, t - 1)

@@ -133,21 +133,20 @@ def test_a_residual_block_is_that_of_pytorch(rng):
     layer = Residual(DenseLayer(8), ReLUActivation(), DenseLayer(3), input_shape=(4,))
     layer.backend, layer.rng = resolve("cpu", dtype="float64"), rng
     layer.initialize()
+    dense = layer.layers[0], layer.layers[2], layer.projection
     first, last, skip = (
-        [torch.tensor(a, requires_grad=True) for a in (each.weights, each.biases)]
-        for each in (layer.layers[0], layer.layers[2], layer.projection)
+        [torch.tensor(getattr(each, name), requires_grad=True) for name in each.parameter_names]
+        for each in dense
     )
     inputs = torch.tensor(x, requires_grad=True)
     inner = torch.relu(inputs @ first[0] + first[1]) @ last[0] + last[1]
-    expected = inputs @ skip[0] + skip[1] + inner
+    expected = inputs @ skip[0] + inner
     expected.backward(torch.tensor(error))
     np.testing.assert_allclose(layer.forward_propagation(x), expected.detach(), rtol=1e-12)
     np.testing.assert_allclose(layer.backward_propagation(error), inputs.grad, rtol=1e-12)
-    for each, (weights, biases) in zip(
-        (layer.layers[0], layer.layers[2], layer.projection), (first, last, skip), strict=True
-    ):
-        np.testing.assert_allclose(each.weights_gradient, weights.grad, rtol=1e-12)
-        np.testing.assert_allclose(each.biases_gradient, biases.grad, rtol=1e-12)
+    for each, tensors in zip(dense, (first, last, skip), strict=True):
+        for name, tensor in zip(each.parameter_names, tensors, strict=True):
+            np.testing.assert_allclose(getattr(each, f"{name}_gradient"), tensor.grad, rtol=1e-12)
 
 
 def test_layers_in_a_row_inside_a_composite_are_those_layers():
@@ -279,11 +278,11 @@ def test_memory_is_planned_for_the_inner_layers(block):
 
 def test_batches_in_pieces_make_the_same_updates():
     def fitted(**options):
-        return network(Residual(DenseLayer(6), TanhActivation()), **options)
+        return network(Residual(DenseLayer(6), TanhActivation()), shuffle=False, **options)
 
     whole = fitted(dtype="float64")
     plan = whole.memory_plan(n_samples=N)
-    limit = plan.total - plan.data - plan.activations // 2
+    limit = plan.total - plan.activations // 2
     pieces = fitted(dtype="float64", memory_limit=limit)
     for net in (whole, pieces):
         net.fit((X, Y))
@@ -407,3 +406,100 @@ def test_why_a_network_with_a_composite_trains_by_formulas_is_said(block):
     explanation = str(net.explain_steps((X, Y)))
     assert "Steps: formulas" in explanation
     assert type(net.layers[1]).__name__ in explanation or "Numba" in explanation
+
+
+# ---- freezing and reuse
+
+
+def test_a_frozen_composite_is_frozen_inside_and_computes_as_in_prediction(block):
+    net = network(*block(), regularizer=L2(0.01))
+    net.fit((X, Y))
+    net.layers[1].trainable = False
+    inner = list(all_layers([net.layers[1]]))
+    names = [(each, name) for each in inner for name in (*each.parameter_names, *each.state_names)]
+    arrays = [(each, name) for each, name in names if hasattr(getattr(each, name), "shape")]
+    before = [to_host(getattr(each, name)).copy() for each, name in arrays]
+    outer = net.layers[0].weights.copy()
+    net.fit((X, Y))
+    for (each, name), array in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(getattr(each, name), array)
+    assert not np.array_equal(net.layers[0].weights, outer)
+    assert not any(each.trainable for each in inner if each.parameter_names)
+    assert all(layer in (net.layers[0], net.layers[2]) for layer, _, _ in net.parameters.penalties)
+
+
+def test_frozen_inner_layers_stay_and_the_others_learn(tmp_path):
+    net = network(Residual(DenseLayer(6), TanhActivation(), DenseLayer(6)))
+    block = net.layers[1]
+    block.layers[0].trainable = False
+    assert block.trainable
+    first, last = block.layers[0].weights.copy(), block.layers[2].weights.copy()
+    net.fit((X, Y)).save(tmp_path / "net")
+    np.testing.assert_array_equal(block.layers[0].weights, first)
+    assert not np.array_equal(block.layers[2].weights, last)
+    loaded = xpnet.load(tmp_path / "net")
+    assert [each.trainable for each in loaded.layers[1].layers] == [False, True, True]
+    for each in (net, loaded):
+        each.fit((X, Y))
+    np.testing.assert_array_equal(loaded.predict(X), net.predict(X))
+    net.reset()
+    np.testing.assert_array_equal(block.layers[0].weights, first)
+
+
+def test_the_own_parameters_of_a_composite_are_frozen_with_it_and_alone(tmp_path):
+    net = network(Named("block", DenseLayer(6)))
+    block = net.layers[1]
+    block.trainable = False
+    block.layers[0].trainable = True
+    factor, inner = block.factor.copy(), block.layers[0].weights.copy()
+    net.fit((X, Y)).save(tmp_path / "net")
+    np.testing.assert_array_equal(block.factor, factor)
+    assert not np.array_equal(block.layers[0].weights, inner)
+    loaded = xpnet.load(tmp_path / "net", custom=[Named])
+    assert (loaded.layers[1].trainable, loaded.layers[1].layers[0].trainable) == (False, True)
+
+
+def test_a_factor_of_the_learning_rate_is_that_of_all_inner_layers():
+    def steps(factor):
+        net = network(Residual(DenseLayer(6)), optimizer="sgd", epochs=1, batch_size=N)
+        net.layers[1].learning_rate_factor = factor
+        before = net.layers[1].layers[0].weights.copy()
+        net.fit((X, Y))
+        assert net.layers[1].learning_rate_factor == factor
+        return net.layers[1].layers[0].weights - before
+
+    np.testing.assert_allclose(steps(0.5), 0.5 * steps(1.0), rtol=1e-3, atol=1e-6)
+    with pytest.raises(ValueError, match="learning_rate_factor"):
+        Residual(DenseLayer(3)).learning_rate_factor = -1
+
+
+def test_a_trained_composite_can_be_added_to_another_network(block):
+    net = network(*block()).fit((X, Y))
+    other = NeuralNetwork(batch_size=16, seed=7)
+    for layer in net.layers:
+        other.add(layer.copy())
+    other.mark_fitted()
+    np.testing.assert_array_equal(other.predict(X), net.predict(X))
+    part = net[:2]
+    x32 = X.astype("float32")
+    np.testing.assert_array_equal(
+        part.forward_propagation(x32, training=False),
+        net.layers[1].forward_propagation(
+            net.layers[0].forward_propagation(x32, training=False), training=False
+        ),
+    )
+    twin = net.copy()
+    with pytest.raises(ValueError, match="already in a network"):
+        NeuralNetwork().add(twin.layers[1].layers[0])
+
+
+def test_a_summary_says_what_is_frozen_inside(capsys):
+    net = network(Residual(DenseLayer(6), DenseLayer(6)))
+    net.layers[1].layers[0].trainable = False
+    net.summary()
+    assert "partly frozen" in capsys.readouterr().out
+    net.layers[1].trainable = False
+    net.summary()
+    text = capsys.readouterr().out
+    assert "partly" not in text
+    assert "84 frozen" in text

@@ -209,6 +209,25 @@ def _back_batch_norm(c):
     return columns(c), arguments, {0: out, 4: layer.gamma_gradient, 5: layer.beta_gradient}
 
 
+@case("fixed_norm")
+def _fixed_norm(c):
+    layer, z, b = norm_of(c), c.matrix, c.normal(c.n)
+    layer.trainable = False
+    out = layer.forward_propagation(z + b, training=True)
+    arguments = [z.copy(), b, layer.gamma, layer.beta, layer.running_mean, layer.running_variance]
+    return over(z.size), [*arguments, c.rows, c.n, layer.epsilon], {0: out}
+
+
+@case("back_fixed_norm")
+def _back_fixed_norm(c):
+    layer, e = norm_of(c), c.matrix
+    layer.trainable = False
+    layer.forward_propagation(c.matrix, training=True)
+    out = layer.backward_propagation(e)
+    arguments = [e.copy(), layer.gamma, layer.running_variance, c.rows, c.n, layer.epsilon]
+    return over(e.size), arguments, {0: out}
+
+
 def loss_case(loss, targets, weighted):
     def make(c):
         z, e = c.matrix, c.empty(c.rows, c.n)

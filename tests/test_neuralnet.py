@@ -707,7 +707,7 @@ def test_class_weights_of_another_number_are_refused_before_training(rng):
 def test_a_layer_belongs_to_one_network(rng):
     net = classifier(epochs=1).fit(blobs(rng))
     before = weights(net)
-    with pytest.raises(ValueError, match="is already in a network: make a new one"):
+    with pytest.raises(ValueError, match=r"is already in a network: add layer\.copy\(\)"):
         NeuralNetwork().add(net.layers[0])
     np.testing.assert_array_equal(weights(net), before)
 

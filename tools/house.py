@@ -129,13 +129,13 @@ FLOORS = {
         "arrays intake passes summary",
         "wide",
     ],
-    "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
+    "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings updating"],
     "xpnet.layers": [
         "branches residual",
         "composite",
         "batch_normalization categorical_embeddings dense dropout embedding flatten noise "
         "normalization prelu row_normalization",
-        "checks codes",
+        "checks codes tables",
         "base",
         "passes workspace",
     ],
@@ -154,6 +154,7 @@ FLOORS = {
     ],
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
+        "codes",
         "dataset",
         "encoding from_frames from_tables labels splitting",
         "categories ids reading",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .backends import Array, is_array, to_host
 from .common.checks import check_positive, find, room_for
 from .common.readable import Readable
 from .common.room import draws
@@ -98,6 +99,37 @@ class HeUniform(Initializer):
         return rng.uniform(-limit, limit, shape)
 
 
+class FromArray(Initializer):
+    """The numbers of an array, e.g. weights that another network or library has learned.
+
+    ``DenseLayer(4, initializer=array)`` makes one.
+
+    Parameters
+    ----------
+    values : array or nested list
+        Of the shape of the parameter. It is copied.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``values`` are not finite real numbers.
+    """
+
+    def __init__(self, values: Array) -> None:
+        found = np.array(to_host(values))
+        if found.dtype.kind not in "biuf":
+            raise TypeError(f"an array of the type {found.dtype}: expected real numbers")
+        if not np.isfinite(found).all():
+            raise ValueError("an array with numbers that are not finite: expected finite numbers")
+        self.values = found
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Return the values, which must have this shape; ``rng`` is not used."""
+        if self.values.shape != shape:
+            raise ValueError(f"an array of shape {self.values.shape}: expected {shape}")
+        return self.values
+
+
 INITIALIZERS: dict[str, type[Initializer]] = {
     "zeros": Zeros,
     "normal": Normal,
@@ -109,9 +141,11 @@ INITIALIZERS: dict[str, type[Initializer]] = {
 
 
 def find_initializer(
-    given: str | type[Initializer] | InitializerFunction,
+    given: str | type[Initializer] | InitializerFunction | Array, name: str = "initializer"
 ) -> InitializerFunction:
-    """Return an initializer from a name, a class, an instance or a function.
+    """Return an initializer from a name, a class, an instance, a function or an array.
+
+    ``name`` is that of the argument, for messages.
 
     Raises
     ------
@@ -120,15 +154,25 @@ def find_initializer(
     TypeError
         ``given`` is something else.
     """
+    if isinstance(given, list) or (is_array(given) and not isinstance(given, Initializer)):
+        try:
+            return FromArray(given)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name}: {error}") from error
     if callable(given) and not isinstance(given, type):
         return given
-    return find("initializer", given, Initializer, INITIALIZERS)
+    return find(name, given, Initializer, INITIALIZERS)
 
 
 def draw(
-    initializer: InitializerFunction, shape: tuple[int, ...], rng: np.random.Generator | None
+    initializer: InitializerFunction,
+    shape: tuple[int, ...],
+    rng: np.random.Generator | None,
+    what: str = "a parameter",
 ) -> np.ndarray:
     """Call an initializer and check what it returns; return zeros if nothing is to be drawn.
+
+    ``what`` is the name of the parameter, for messages.
 
     Raises
     ------
@@ -141,10 +185,13 @@ def draw(
     with room_for("a parameter", shape):
         if not draws():
             return np.zeros(shape, np.float32)
-        values = np.asarray(initializer(shape, rng))
+        try:
+            values = np.asarray(initializer(shape, rng))
+        except ValueError as error:
+            raise ValueError(f"initial values of {what}: {error}") from error
     if values.shape != shape or not np.all(np.isfinite(values)):
         raise ValueError(
-            f"the initializer {initializer!r} returned an array of shape {values.shape}: "
+            f"the initializer {initializer!r} of {what} returned an array of shape {values.shape}: "
             f"expected finite numbers of shape {shape}"
         )
     return values

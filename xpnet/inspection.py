@@ -125,7 +125,7 @@ def _report(layer: Any, output: np.ndarray) -> LayerReport:
         np.sqrt(sum(float(np.sum(to_host(each).astype(float) ** 2)) for each in arrays))
         for arrays in (
             [getattr(each, name) for each, name in named],
-            [getattr(each, f"{name}_gradient") for each, name in named],
+            [getattr(each, f"{name}_gradient") for each, name in named if each.trainable],
         )
     ]
     return LayerReport(

@@ -285,6 +285,28 @@ KERNEL back_batch_norm(
     }
 }
 
+// z becomes gamma (z + b - mean) / sqrt(variance + epsilon) + beta with fixed moments.
+KERNEL fixed_norm(
+    REAL* z, const REAL* b, const REAL* gamma, const REAL* beta, const REAL* mean,
+    const REAL* variance, int rows, int n, REAL epsilon) {
+    const int64 total = rows * (int64)n;
+    for (int64 i = first_index(); i < total; i += stride()) {
+        const int c = i % n;
+        const REAL bias = b ? b[c] : 0;
+        z[i] = gamma[c] * ((z[i] + bias - mean[c]) / sqrt(variance[c] + epsilon)) + beta[c];
+    }
+}
+
+// e becomes gamma e / sqrt(variance + epsilon).
+KERNEL back_fixed_norm(
+    REAL* e, const REAL* gamma, const REAL* variance, int rows, int n, REAL epsilon) {
+    const int64 total = rows * (int64)n;
+    for (int64 i = first_index(); i < total; i += stride()) {
+        const int c = i % n;
+        e[i] *= gamma[c] / sqrt(variance[c] + epsilon);
+    }
+}
+
 // ---- losses that couple the outputs of a sample; see `Row`. All others are written kernels.
 
 DEVICE REAL row_max(const REAL* z, int n, int lane) {

@@ -59,6 +59,8 @@ SIGNATURES = {
     "dropout_mask": "puulr",
     "batch_norm": "ppppppppiirr",
     "back_batch_norm": "ppppppii",
+    "fixed_norm": "ppppppiir",
+    "back_fixed_norm": "pppiir",
     "softmax_classes": "pppppppppiid",
     "softmax_rows": "pppppppppiid",
     "report": "pppppii",

@@ -265,7 +265,7 @@ def copy_states(old: NeuralNetwork, new: NeuralNetwork) -> None:
     for kind in (DenseLayer, BatchNormalization):
         befores, afters = ([x for x in net.layers if type(x) is kind] for net in (old, new))
         for before, after in zip(befores, afters, strict=True):
-            for name in (*kind.parameter_names, *kind.state_names):
+            for name in (*after.parameter_names, *after.state_names):
                 setattr(after, name, getattr(before, name))
 
 

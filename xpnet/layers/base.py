@@ -66,19 +66,30 @@ class Layer(KeepsPasses, Readable, ABC):
         The source of random numbers; seeded from the network's seed, in a network.
     needs_input_error : bool
         Whether the result of ``backward_propagation`` is needed. A network sets it to False for
-        its first layer with parameters, which may then return None.
+        layers that have no trained layer before them, which may then return None.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
     inner_layers : tuple of Layer
         The layers that this one is made of; see :class:`~xpnet.Composite`.
+    trainable : bool, default True
+        False freezes the layer: in training, its parameters, the optimizer's state of them and its
+        own state stay the same. No gradient of them is computed, no penalty on them is added to the
+        loss, and ``constrain`` is not called. It may be set at any time, and takes effect at the
+        next epoch. A layer of one's own may skip its gradients while it is False.
+    learning_rate_factor : float, default 1.0
+        The optimizer's learning rate is multiplied by it for the parameters of this layer, also
+        where the rate scales a decay of the weights, as in :class:`~xpnet.AdamW`. With 0 the
+        parameters stay the same, although gradients and the optimizer's state are still computed.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
     wide_names: ClassVar[tuple[str, ...]] = ()
     weight_names: ClassVar[tuple[str, ...]] = ()
-    least_samples: ClassVar[int] = 1
+    least_samples: int = 1
     output_kind: str | None = None
     needs_input_error: bool = True
+    trainable: bool = True
+    learning_rate_factor: float = 1.0
 
     backend: Backend = resolve("cpu")
     rng: "Generator | None" = None
@@ -186,11 +197,22 @@ class Layer(KeepsPasses, Readable, ABC):
         """Return the name of the layer's class."""
         return type(self).__name__
 
+    def copy(self) -> Self:
+        """Return a copy with the parameters and the state, which belongs to no network.
+
+        ``add`` of another network keeps both. ``copy.deepcopy`` returns the same.
+        """
+        return copy.deepcopy(self)
+
     def new_parameter(
-        self, shape: tuple[int, ...], initializer: str | InitializerFunction
+        self, shape: tuple[int, ...], initializer: str | InitializerFunction, name: str = ""
     ) -> Array:
-        """Return a new array of ``shape`` with random initial values, on the layer's backend."""
-        values = draw(find_initializer(initializer), shape, self.rng)
+        """Return a new array of ``shape`` with initial values, on the layer's backend.
+
+        ``name`` is the parameter's name, for messages.
+        """
+        what = f"{self.layer_name()}.{name}" if name else self.layer_name()
+        values = draw(find_initializer(initializer), shape, self.rng, what)
         return self.backend.asarray(values, self.backend.dtype)
 
     def numbers_per_sample(self) -> int:
@@ -221,6 +243,11 @@ class Layer(KeepsPasses, Readable, ABC):
 
     def update_parameters(self) -> None:
         """Update the parameters if ``initialize`` was given an optimizer; otherwise do nothing."""
+        if not self.trainable:
+            return
         for name, optimizer in (self._optimizers or {}).items():
-            gradient = getattr(self, f"{name}_gradient")
-            setattr(self, name, optimizer.update(getattr(self, name), gradient))
+            given = getattr(self, name), getattr(self, f"{name}_gradient")
+            if (factor := self.learning_rate_factor) == 1.0:
+                setattr(self, name, optimizer.update(*given))
+            else:
+                setattr(self, name, optimizer.update_parts(*given, [(slice(None), factor)]))

@@ -29,6 +29,9 @@ class BatchNormalization(Layer):
     from it, and the running moments are not updated. Therefore ``fit`` refuses batches, or pieces
     of batches, of one sample. If only the last batch of an epoch has one sample, it warns.
 
+    With ``trainable = False``, training uses the running moments too, and leaves them as they are:
+    the layer is then the same function as in prediction.
+
     Ioffe and Szegedy 2015, "Batch normalization", algorithms 1 and 2.
 
     Parameters
@@ -49,7 +52,6 @@ class BatchNormalization(Layer):
     parameter_names = ("gamma", "beta")
     state_names = ("running_mean", "running_variance")
     passing_names = ("normalized", "deviation")
-    least_samples = 2
     output_kind = "real"
 
     def __init__(
@@ -63,6 +65,11 @@ class BatchNormalization(Layer):
         if input_shape is not None:
             self.set_input_shape(input_shape)
 
+    @property
+    def least_samples(self) -> int:  # type: ignore[override]
+        """Two, since one sample has no spread; one if the layer is frozen."""
+        return 2 if self.trainable else 1
+
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Set γ and the running variance to one, β and the running mean to zero."""
         zeros = self.new_parameter(self.input_shape(), Zeros())
@@ -75,9 +82,13 @@ class BatchNormalization(Layer):
         check_batch(self, input)
         sqrt = array_namespace(input).sqrt
         n = input.shape[0]
-        if not training or n == 0:
+        if not (training and self.trainable) or n == 0:
             deviation = sqrt(self.running_variance + self.epsilon)
-            normalized = (input - self.running_mean) / deviation
+            normalized = ops.rowwise(
+                input,
+                function=lambda x: (x - self.running_mean) / deviation,
+                out=self.buffer("normalized", input.shape) if training else None,
+            )
         else:
             mean = ops.column_sum(input) / n
             place = self.buffer("normalized", input.shape)
@@ -109,8 +120,13 @@ class BatchNormalization(Layer):
 
         With :math:`\hat E = \gamma E` the derivative is :math:`(\hat E - \bar{\hat E} -
         \hat X \overline{\hat E \odot \hat X}) / \sqrt{\sigma^2 + \epsilon}`. Bars are means over
-        the batch; they appear because μ and σ² depend on every sample.
+        the batch; they appear because μ and σ² depend on every sample. In a frozen layer they do
+        not, and the derivative is :math:`\hat E / \sqrt{\sigma^2 + \epsilon}`.
         """
+        if not self.trainable:
+            factor = self.gamma / self.deviation
+            out = self.buffer("input_error", output_error.shape)
+            return ops.rowwise(output_error, function=lambda e: e * factor, out=out)
         n = max(output_error.shape[0], 1)
         place = self.buffer("input_error", output_error.shape)
         shape = self.input_shape()

@@ -8,11 +8,13 @@ from ..backends._errors import shown, unknown_name
 from ..common.checks import check_count, check_flag, check_shape
 from ..common.overrides import remember
 from ..data import Dataset
+from ..data.codes import check_columns
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
 from .checks import check_batch
-from .codes import check_columns, check_exact, vectors_of
+from .codes import check_exact, vectors_of
+from .tables import Part, parts_of, tables_of
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -186,83 +188,66 @@ class CategoricalEmbeddings(Layer):
             raise ValueError(
                 f"column {shown(column)} has no vectors: expected one of {list(self.columns)}"
             )
-        return self._tables(self.weights)[column]
+        return tables_of(self.weights, self._shapes())[column]
 
-    def _tables(self, flat: Array) -> dict[int, Array]:
-        """Return the parts of a flat array that belong to the columns, as tables."""
-        xp, start, tables = array_namespace(flat), 0, {}
-        for column, (n, width) in self.columns.items():
-            rows = n + self.unknown
-            tables[column] = xp.reshape(flat[start : start + rows * width], (rows, width))
-            start += rows * width
-        return tables
+    def _shapes(self) -> dict[int, tuple[int, int]]:
+        """Return the shape of each column's table."""
+        return {column: (n + self.unknown, width) for column, (n, width) in self.columns.items()}
 
-    def _places(self) -> list[tuple[int | None, slice, slice]]:
-        """Return the parts of a row: a column of categories or None, and its place before, after.
-
-        Columns of numbers that are side by side are one part.
-        """
-        places: list[tuple[int | None, slice, slice]] = []
-        read = written = 0
-        for column, (_, width) in self.columns.items():
-            if column > read:
-                n = column - read
-                places.append((None, slice(read, column), slice(written, written + n)))
-                written += n
-            after = slice(written, written + width)
-            places.append((column, slice(column, column + 1), after))
-            read, written = column + 1, after.stop
-        if (n := self.input_shape()[0] - read) > 0:
-            places.append((None, slice(read, read + n), slice(written, written + n)))
-        return places
+    def _parts(self) -> list[Part]:
+        """Return the parts of a row."""
+        units = {column: width for column, (_, width) in self.columns.items()}
+        return parts_of(units, self.input_shape()[0])
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return the rows with vectors in place of codes."""
         check_batch(self, input)
-        xp, tables = array_namespace(input, self.weights), self._tables(self.weights)
-        parts, indices = [], []
-        for column, before, _ in self._places():
+        xp, tables = array_namespace(input, self.weights), tables_of(self.weights, self._shapes())
+        outputs, indices = [], []
+        for column, before, _ in self._parts():
             if column is None:
-                parts.append(xp.astype(input[:, before], self.weights.dtype, copy=False))
+                outputs.append(xp.astype(input[:, before], self.weights.dtype, copy=False))
                 continue
             codes = xp.reshape(input[:, before], (input.shape[0],))
             vectors, index = vectors_of(codes, tables[column], self.columns[column][0])
-            parts.append(vectors)
+            outputs.append(vectors)
             indices.append(index)
         if training:
             self.indices = indices
-        return xp.concat(parts, axis=1)
+        return xp.concat(outputs, axis=1)
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Set ``weights_gradient``; return the derivative of the numbers, and 0 for codes."""
-        xp = array_namespace(output_error)
-        gradient = self.buffer("weights_gradient", self.weights.shape)
-        tables = {} if gradient is None else self._tables(gradient)
-        indices, sums, parts = iter(self.indices or []), [], []
-        for column, _, after in self._places():
-            error = output_error[:, after]
-            if column is None:
-                parts.append(error)
-                continue
-            rows, table = self.columns[column][0] + self.unknown, tables.get(column)
-            sums.append(ops.sum_rows(error, next(indices), rows, out=table))
-            parts.append(self.backend.zeros((error.shape[0], 1)))
-        if (
-            not sums
-            or gradient is None
-            or any(
-                each is not tables[column] for each, column in zip(sums, self.columns, strict=True)
-            )
-        ):
-            gradient = xp.concat([xp.reshape(each, (-1,)) for each in sums])
-        self.weights_gradient = gradient
+        if self.trainable:
+            self.weights_gradient = self._gradient(output_error)
         self.update_parameters()
-        return xp.concat(parts, axis=1) if self.needs_input_error else None
+        if not self.needs_input_error:
+            return None
+        zeros = self.backend.zeros((output_error.shape[0], 1))
+        errors = [
+            output_error[:, after] if column is None else zeros
+            for column, _, after in self._parts()
+        ]
+        return array_namespace(output_error).concat(errors, axis=1)
+
+    def _gradient(self, output_error: Array) -> Array:
+        """Return the derivative of all vectors, in its buffer if the library writes there."""
+        xp, shapes = array_namespace(output_error), self._shapes()
+        flat = self.buffer("weights_gradient", self.weights.shape)
+        tables = {} if flat is None else tables_of(flat, shapes)
+        indices, sums = iter(self.indices or []), {}
+        for column, _, after in self._parts():
+            if column is not None:
+                out, rows = tables.get(column), shapes[column][0]
+                sums[column] = ops.sum_rows(output_error[:, after], next(indices), rows, out=out)
+        if flat is not None and all(sums[column] is tables[column] for column in sums):
+            return flat
+        return xp.concat([xp.reshape(each, (-1,)) for each in sums.values()])
 
     def check_codes(self, dataset: Dataset) -> None:
         """Refuse columns that are not codes; a network calls it for a layer at its start."""
         columns = {column: n for column, (n, _) in self.columns.items()}
-        check_columns(self, dataset, columns, self.categories, self.unknown)
+        check_columns(self.layer_name(), dataset, columns, self.categories, self.unknown)
 
     def regularizers(self) -> dict[str, Regularizer]:
         """Return the regularizer of the vectors if one was given."""
@@ -270,7 +255,7 @@ class CategoricalEmbeddings(Layer):
 
     def output_shape(self) -> tuple[int, ...]:
         """Return ``(n,)``: the columns of numbers and the lengths of all vectors."""
-        return (self._places()[-1][2].stop,)
+        return (self._parts()[-1].after.stop,)
 
     def parameters(self) -> int:
         """Return the count of numbers in all vectors."""

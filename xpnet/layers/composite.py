@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..backends import Array
 from ..backends._errors import shown
+from ..common.checks import check_flag, check_non_negative
 from ..common.overrides import remember
 from .base import Layer
 from .checks import check_batch, check_output
@@ -20,8 +21,8 @@ class Composite(Layer):
 
     It is the base of :class:`~xpnet.Residual` and :class:`~xpnet.Branches`, and of your own layers
     that are made of layers. The inner layers are layers like all others: their parameters are
-    trained, regularised and constrained, their states are saved, and each draws its initial weights
-    and its dropout from a random stream of its own, which depends on the outer layer's.
+    trained, regularised, constrained and frozen, their states are saved, and each draws its initial
+    weights and its dropout from a random stream of its own, which depends on the outer layer's.
 
     A subclass whose constructor takes other arguments keeps each under its own name, and lists the
     inner layers in ``inner_layers``. One that does not call them in a row defines
@@ -72,6 +73,8 @@ class Composite(Layer):
     """
 
     passing_names = ()
+    own_trainable: bool = True
+    own_factor: float = 1.0
 
     def __init__(self, *layers: Layer, input_shape: tuple[int, ...] | None = None) -> None:
         self.layers = check_new_layers(type(self).__name__, layers)
@@ -97,6 +100,40 @@ class Composite(Layer):
     def own_optimizers(self) -> bool:
         """Whether the layer or an inner one updates its own parameters."""
         return bool(self._optimizers) or any(each.own_optimizers for each in self.inner_layers)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether anything inside is trained; if set, it is set for all inner layers.
+
+        For a composite with parameters of its own, it tells whether these are trained.
+        """
+        if self.parameter_names:
+            return self.own_trainable
+        return any(each.trainable for each in self.inner_layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        value = check_flag(f"{self.layer_name()}.trainable", value)
+        if self.parameter_names:
+            self.own_trainable = value
+        for each in self.inner_layers:
+            each.trainable = value
+
+    @property
+    def learning_rate_factor(self) -> float:
+        """The factor of all inner layers, or 1 if theirs differ; if set, it is set for all."""
+        if self.parameter_names:
+            return self.own_factor
+        found = {each.learning_rate_factor for each in self.inner_layers}
+        return found.pop() if len(found) == 1 else 1.0
+
+    @learning_rate_factor.setter
+    def learning_rate_factor(self, value: float) -> None:
+        value = check_non_negative(f"{self.layer_name()}.learning_rate_factor", value)
+        if self.parameter_names:
+            self.own_factor = value
+        for each in self.inner_layers:
+            each.learning_rate_factor = value
 
     def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
         """Set the shape of one input sample, and connect the inner layers."""
@@ -190,6 +227,11 @@ def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
         yield from all_layers(each.inner_layers)
 
 
+def is_trained(layer: Layer) -> bool:
+    """Whether a layer, or one inside it, has parameters that are trained."""
+    return any(each.trainable and each.parameter_names for each in all_layers([layer]))
+
+
 def check_new_layers(name: str, layers: Any, least: int = 1) -> tuple[Layer, ...]:
     """Return the layers that were given to a composite, after checking them.
 
@@ -253,8 +295,8 @@ def unchanged_on_failure(layer: Layer) -> Iterator[None]:
 
 
 def _follow(layers: Sequence[Layer]) -> list[bool]:
-    """Return for each layer whether a layer before it has parameters."""
-    trained = [any(each.parameter_names for each in all_layers([layer])) for layer in layers]
+    """Return for each layer whether a layer before it is trained."""
+    trained = [is_trained(each) for each in layers]
     return [any(trained[:k]) for k in range(len(layers))]
 
 

@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops
-from ..common.checks import check_count, check_positive, check_shape
+from ..common.checks import check_count, check_flag, check_positive, check_shape
 from ..common.overrides import has_methods_of, remember
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
@@ -29,19 +29,25 @@ class DenseLayer(Layer):
         The number of outputs.
     input_shape : tuple of int, optional
         ``(n_inputs,)``; only needed for the first layer of a network.
-    initializer : str, Initializer or function, default "glorot_uniform"
-        Draws the initial weights (:mod:`xpnet.initializers`). Biases start at zero.
+    initializer : str, Initializer, function or array, default "glorot_uniform"
+        Draws the initial weights (:mod:`xpnet.initializers`), or is an array of them, of shape
+        (n_inputs, n_units), which is copied.
     regularizer, bias_regularizer : str, Regularizer or function of the weights, optional
         Penalties on the weights and on the biases (:mod:`xpnet.regularizers`). By default, the
         network's regularizer applies to the weights, and none to the biases.
     max_norm : float, optional
         The largest norm :math:`\|w_j\|_2` of the weights of a unit. Larger ones are scaled down to
         it after each update. Srebro et al. 2004; together with dropout, Srivastava et al. 2014.
+    bias_initializer : str, Initializer, function or array, default "zeros"
+        As ``initializer``, for the biases; an array has the shape (n_units,).
+    use_bias : bool, default True
+        False leaves the biases out: :math:`Y = X W`. Before :class:`~xpnet.BatchNormalization`,
+        which subtracts them again, they have no effect.
 
     Attributes
     ----------
     weights : array of shape (n_inputs, n_units)
-    biases : array of shape (n_units,)
+    biases : array of shape (n_units,), or None without ``use_bias``
     input, output : array
         Input and output of the last forward pass in training.
 
@@ -50,7 +56,6 @@ class DenseLayer(Layer):
     As the first layer of a network, it accepts rows of a sparse matrix.
     """
 
-    parameter_names = ("weights", "biases")
     weight_names = ("weights",)
     output_kind = "real"
 
@@ -62,12 +67,21 @@ class DenseLayer(Layer):
         regularizer: str | Regularizer | None = None,
         bias_regularizer: str | Regularizer | None = None,
         max_norm: float | None = None,
+        bias_initializer: str | InitializerFunction = "zeros",
+        use_bias: bool = True,
     ) -> None:
         self.n_units = check_count("n_units", n_units)
         self.initializer = find_initializer(initializer)
+        self.bias_initializer = find_initializer(bias_initializer, "bias_initializer")
+        self.use_bias = check_flag("use_bias", use_bias)
         self.regularizer = find_regularizer(regularizer)
         self.bias_regularizer = find_regularizer(bias_regularizer)
         self.max_norm = None if max_norm is None else check_positive("max_norm", max_norm)
+        given = self.bias_regularizer is not None or type(self.bias_initializer) is not Zeros
+        if given and not self.use_bias:
+            raise ValueError(
+                "use_bias=False together with bias_initializer or bias_regularizer: leave them out"
+            )
         if input_shape is not None:
             self.set_input_shape(input_shape)
         self.weights: Array = None
@@ -86,19 +100,33 @@ class DenseLayer(Layer):
         self._input_shape = shape
 
     @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The weights and, with ``use_bias``, the biases."""
+        return ("weights", "biases") if self.use_bias else ("weights",)
+
+    @parameter_names.setter
+    def parameter_names(self, names: tuple[str, ...]) -> None:
+        raise AttributeError(
+            f"parameter_names={names!r} cannot be set: to freeze the layer, write trainable=False"
+        )
+
+    @property
     def takes_sparse(self) -> bool:  # type: ignore[override]
         """True, unless the forward or backward pass is overridden and may need dense input."""
         passes = ("forward_propagation", "backward_propagation")
         return has_methods_of(DenseLayer, self, *passes)
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
-        """Draw the weights and set the biases to zero."""
-        self.weights = self.new_parameter((*self.input_shape(), self.n_units), self.initializer)
-        self.biases = self.new_parameter((self.n_units,), Zeros())
+        """Draw the weights and the biases."""
+        shape = (*self.input_shape(), self.n_units)
+        self.weights = self.new_parameter(shape, self.initializer, "weights")
+        self.biases = None
+        if self.use_bias:
+            self.biases = self.new_parameter(shape[1:], self.bias_initializer, "biases")
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
-        """Return ``input @ weights + biases``."""
+        """Return ``input @ weights + biases``, or without the biases if there are none."""
         check_batch(self, input)
         out = self.buffer("output", (input.shape[0], self.n_units)) if training else None
         output = ops.affine(input, self.weights, self.biases, out=out)
@@ -109,8 +137,12 @@ class DenseLayer(Layer):
     def backward_propagation(self, output_error: Array) -> Array:
         """Set ``weights_gradient`` and ``biases_gradient``; return the input's derivative."""
         x, e, w = self.input, output_error, self.weights
-        self.weights_gradient = ops.matmul(x.T, e, out=self.buffer("weights_gradient", w.shape))
-        self.biases_gradient = ops.column_sum(e, out=self.buffer("biases_gradient", e.shape[1:]))
+        if self.trainable:
+            out = self.buffer("weights_gradient", w.shape)
+            self.weights_gradient = ops.matmul(x.T, e, out=out)
+        if self.trainable and self.use_bias:
+            out = self.buffer("biases_gradient", e.shape[1:])
+            self.biases_gradient = ops.column_sum(e, out=out)
         input_error = None
         if self.needs_input_error:
             input_error = ops.matmul(e, w.T, out=self.buffer("input_error", x.shape))
@@ -136,7 +168,7 @@ class DenseLayer(Layer):
 
     def parameters(self) -> int:
         """Return the number of weights and biases."""
-        return (math.prod(self.input_shape()) + 1) * self.n_units
+        return (math.prod(self.input_shape()) + self.use_bias) * self.n_units
 
 
 remember(DenseLayer)

@@ -7,11 +7,12 @@ from ..backends import Array, array_namespace, ops
 from ..common.checks import check_count, check_flag, check_shape
 from ..common.overrides import remember
 from ..data import Dataset
+from ..data.codes import check_columns
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
 from .checks import check_batch
-from .codes import check_columns, check_exact, vectors_of
+from .codes import check_exact, vectors_of
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -126,10 +127,11 @@ class Embedding(Layer):
     def backward_propagation(self, output_error: Array) -> Array:
         """Set ``weights_gradient``; return zeros, since codes have no derivative."""
         xp, shape = array_namespace(output_error), self.weights.shape
-        errors = xp.reshape(output_error, (self.index.shape[0], self.n_units))
-        self.weights_gradient = ops.sum_rows(
-            errors, self.index, shape[0], out=self.buffer("weights_gradient", shape)
-        )
+        if self.trainable:
+            errors = xp.reshape(output_error, (self.index.shape[0], self.n_units))
+            self.weights_gradient = ops.sum_rows(
+                errors, self.index, shape[0], out=self.buffer("weights_gradient", shape)
+            )
         self.update_parameters()
         if not self.needs_input_error:
             return None
@@ -138,7 +140,7 @@ class Embedding(Layer):
     def check_codes(self, dataset: Dataset) -> None:
         """Refuse features that are not codes; a network calls it if this is its first layer."""
         columns = dict.fromkeys(range(self.input_shape()[0]), self.n_categories)
-        check_columns(self, dataset, columns, {}, self.unknown)
+        check_columns(self.layer_name(), dataset, columns, {}, self.unknown)
 
     def regularizers(self) -> dict[str, Regularizer]:
         """Return the regularizer of the vectors if one was given."""

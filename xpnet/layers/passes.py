@@ -33,11 +33,12 @@ class KeepsPasses:
         vars(self).update(self._passing())
 
     def __getstate__(self) -> Any:
-        """Leave the arrays of the workspace and of the last pass out of copies and pickles."""
+        """Leave the arrays of the last pass, and what a network has set, out of copies."""
         state: Any = super().__getstate__()
         slots = state[1:] if isinstance(state, tuple) else ()
         kept = vars(self) | self._passing()
-        kept.pop("workspace", None)
+        for name in ("workspace", "in_network", "needs_input_error"):  # a copy is in no network
+            kept.pop(name, None)
         return (kept, *slots) if slots else kept
 
     def buffer(self, name: str, shape: tuple[int, ...]) -> Array | None:

@@ -1,12 +1,12 @@
 """The rectified linear unit with a learned slope."""
 
 import math
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ..backends import Array, array_namespace, ops
+from ..backends import Array, array_namespace, is_array, ops
 from ..common.checks import check_non_negative
 from ..common.overrides import remember
-from ..initializers import Zeros
+from ..initializers import FromArray, Zeros
 from .base import Layer
 from .checks import check_batch
 
@@ -26,8 +26,8 @@ class PReLULayer(Layer):
 
     Parameters
     ----------
-    initial : float, default 0.25
-        The initial slope, 0 or more. A learned slope may have either sign.
+    initial : float or array of shape input_shape, default 0.25
+        The initial slopes, 0 or more. A learned slope may have either sign.
     input_shape : tuple of int, optional
         The shape of a sample; only needed for the first layer of a network.
 
@@ -53,8 +53,10 @@ class PReLULayer(Layer):
     parameter_names = ("alpha",)
     output_kind = "real"
 
-    def __init__(self, initial: float = 0.25, input_shape: tuple[int, ...] | None = None) -> None:
-        self.initial = check_non_negative("initial", initial)
+    def __init__(
+        self, initial: float | Array = 0.25, input_shape: tuple[int, ...] | None = None
+    ) -> None:
+        self.initial = _slopes(initial)
         if input_shape is not None:
             self.set_input_shape(input_shape)
         self.alpha: Array = None
@@ -63,7 +65,10 @@ class PReLULayer(Layer):
 
     def initialize(self, optimizer: "Optimizer | None" = None) -> Self:
         """Set all slopes to the initial one."""
-        self.alpha = self.new_parameter(self.input_shape(), Zeros()) + self.initial
+        if is_array(self.initial):
+            self.alpha = self.new_parameter(self.input_shape(), FromArray(self.initial), "alpha")
+        else:
+            self.alpha = self.new_parameter(self.input_shape(), Zeros()) + self.initial
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
@@ -83,10 +88,12 @@ class PReLULayer(Layer):
         """Set ``alpha_gradient``; return the derivative with respect to the input."""
         xp, shape = array_namespace(output_error), output_error.shape
         place = self.buffer("input_error", shape)
-        parts = ops.rowwise(
-            output_error, self.input, function=lambda e, x: e * xp.minimum(x, 0.0), out=place
-        )
-        self.alpha_gradient = ops.column_sum(parts, out=self.buffer("alpha_gradient", shape[1:]))
+        if self.trainable:
+            parts = ops.rowwise(
+                output_error, self.input, function=lambda e, x: e * xp.minimum(x, 0.0), out=place
+            )
+            out = self.buffer("alpha_gradient", shape[1:])
+            self.alpha_gradient = ops.column_sum(parts, out=out)
         input_error = None
         if self.needs_input_error:
             input_error = ops.rowwise(
@@ -101,6 +108,16 @@ class PReLULayer(Layer):
     def parameters(self) -> int:
         """Return the number of slopes."""
         return math.prod(self.input_shape())
+
+
+def _slopes(initial: Any) -> Any:
+    """Return initial slopes, one number or a copy of an array; refuse negative ones."""
+    if not is_array(initial):
+        return check_non_negative("initial", initial)
+    found = FromArray(initial).values
+    if found.ndim and (found < 0).any():
+        raise ValueError(f"initial has the number {found.min()}: expected 0 or more")
+    return found if found.ndim else check_non_negative("initial", found.item())
 
 
 remember(PReLULayer)

@@ -19,7 +19,7 @@ class Residual(Composite):
     a layer of its own, after this one.
 
     If f has outputs of another width than its inputs, X is projected to that width by a dense layer
-    without an activation: :math:`Y = X W + f(X)`, He et al.'s option B.
+    without biases: :math:`Y = X W + f(X)`, He et al.'s option B.
 
     The backward pass, with :math:`E = \partial L / \partial Y`:
     :math:`\partial L / \partial X = E + \partial L / \partial X |_f`, with :math:`E W^T` in place
@@ -69,15 +69,17 @@ class Residual(Composite):
         """Set the input shapes of the layers, and make the projection if they change the width."""
         super().connect()
         given, made = self.input_shape(), tuple(self.layers[-1].output_shape())
-        self.projection = None
         if made == given:
+            self.projection = None
             return
         if len(given) != 1 or len(made) != 1:
             raise ValueError(
                 f"the layers in {self.layer_name()} make samples of shape {made} from {given}: "
                 "only rows can be projected to another width"
             )
-        self.projection = DenseLayer(made[0], input_shape=given)
+        old = self.projection
+        if old is None or (old.input_shape(), old.output_shape()) != (given, made):
+            self.projection = DenseLayer(made[0], input_shape=given, use_bias=False)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
         """Return the input, projected if necessary, plus the output of the layers."""

@@ -98,8 +98,9 @@ class RMSNormalization(Layer):
     def backward_propagation(self, output_error: Array) -> Array:
         """Set the gradients of the parameters; return the derivative of the input."""
         place = self.buffer("input_error", output_error.shape)
-        products = ops.rowwise(output_error, self.normalized, function=operator.mul, out=place)
-        self.gamma_gradient = self._feature_sum("gamma_gradient", products)
+        if self.trainable:
+            products = ops.rowwise(output_error, self.normalized, function=operator.mul, out=place)
+            self.gamma_gradient = self._feature_sum("gamma_gradient", products)
         input_error = None
         if self.needs_input_error:
             input_error = ops.rowwise(
@@ -190,7 +191,8 @@ class LayerNormalization(RMSNormalization):
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Set the gradients of γ and β; return the derivative of the input."""
-        self.beta_gradient = self._feature_sum("beta_gradient", output_error)
+        if self.trainable:
+            self.beta_gradient = self._feature_sum("beta_gradient", output_error)
         return super().backward_propagation(output_error)
 
     def _through(self, error: Array, normalized: Array, divisor: Array) -> Array:

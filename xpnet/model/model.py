@@ -1,15 +1,24 @@
 """A model: layers, a loss and an optimizer, with all parameters on one backend."""
 
 import copy
+import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, SupportsIndex, overload
 
 from ..activations import FunctionActivation
-from ..backends import Array, Backend, array_namespace, is_array, move_state, resolve
+from ..backends import (
+    Array,
+    Backend,
+    array_namespace,
+    available_backends,
+    is_array,
+    move_state,
+    resolve,
+)
 from ..backends._errors import shown
-from ..common.overrides import remember
+from ..common.overrides import is_defined_here, remember
 from ..common.readable import is_plain_function
 from ..common.versioned import Versioned
 from ..layers import Layer
@@ -19,10 +28,11 @@ from ..losses import LossFunction, MeanSquaredError
 from ..optimizers import SGD, Optimizer
 from ..regularizers import Regularizer
 from ..schedules import Schedule
-from .parameters import Parameters
+from .parameters import Parameters, check_training
 from .randomness import Randomness
 from .settings import CHECKS, Check, check_setting, check_unused, make_optimizer
 from .snapshot import Snapshot
+from .updating import refusal_of_factors
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Pass:
     def gradient(self) -> Array:
         """The derivative of the loss with respect to all parameters, as one flat array.
 
+        It is 0 for parameters of frozen layers.
         It is read from the model, so take it before the model's next backward pass.
         """
         return self.parameters.gradient()
@@ -173,7 +184,9 @@ class Model(Versioned):
         Parameters
         ----------
         layer : Layer or function
-            The first layer needs an input shape. A function of an array is an activation; see
+            The first layer needs an input shape. A layer that has been initialised or trained
+            keeps its parameters and its arrays of state, which are moved to the model's backend and
+            type; an optimizer of its own is dropped. A function of an array is an activation; see
             :class:`~xpnet.activations.FunctionActivation`.
 
         Returns
@@ -186,7 +199,8 @@ class Model(Versioned):
         TypeError
             ``layer`` is not a layer, but e.g. a class instead of an instance.
         ValueError
-            The layer has no input shape, or one that does not fit, or is already in a network.
+            The layer has no input shape, or one that does not fit, or is already in a network. A
+            layer cannot be in two networks: add ``layer.copy()``.
         """
         if not isinstance(layer, Layer) and is_plain_function(layer):
             layer = FunctionActivation(layer)
@@ -196,7 +210,8 @@ class Model(Versioned):
         for each in all_layers([layer]):
             if each.in_network:
                 raise ValueError(
-                    f"this {each.layer_name()} is already in a network: make a new one"
+                    f"this {each.layer_name()} is already in a network: add layer.copy(), which "
+                    "keeps its parameters, or a new layer"
                 )
         with unchanged_on_failure(layer):
             self._append(layer)
@@ -204,16 +219,28 @@ class Model(Versioned):
 
     def _append(self, layer: Layer) -> None:
         """Connect a layer to the last one, and update everything that depends on the layers."""
+        learned = _learned(layer)
         if self.layers:
             shape = self.layers[-1].output_shape()
-            if layer._input_shape not in (None, shape):
+            is_free = vars(layer).get("_ready", False) and not learned  # e.g. a copied activation
+            if layer._input_shape not in (None, shape) and not is_free:
                 raise ValueError(
                     f"{layer.layer_name()} has input_shape={layer.input_shape()}, but the layer "
                     f"before it has outputs of shape {shape}: leave input_shape out"
                 )
             layer.set_input_shape(shape)
         layer.input_shape()
+        check_training(layer)
+        for each in all_layers([layer]):
+            if is_defined_here(type(each)) and "parameter_names" in vars(each):
+                raise ValueError(
+                    f"the parameter_names of this {each.layer_name()} were changed: to freeze it, "
+                    "set its trainable to False instead"
+                )
         self._initialize(layer, len(self.layers))
+        for (each, name), array in learned.items():
+            setattr(each, name, self._fitting(each, name, array))
+        layer._ready = True
         if self.parameters.layers[-1:] != self.layers[-1:]:  # fit looks at all of them
             self.check_layers()
         # A derivative with respect to the input is of use only to earlier layers with parameters.
@@ -225,6 +252,17 @@ class Model(Versioned):
         self.layers.append(layer)
         self.optimizer = self._new_optimizer
 
+    def _fitting(self, layer: Layer, name: str, array: Array) -> Array:
+        """Return what a layer has learned elsewhere, on the model's backend and in its type."""
+        new: Any = getattr(layer, name, None)
+        if is_array(new) and tuple(new.shape) != tuple(array.shape):
+            raise ValueError(
+                f"this {layer.layer_name()} brings {name} of shape {tuple(array.shape)}, but here "
+                f"it needs {tuple(new.shape)}, since its inputs have the shape "
+                f"{layer.input_shape()}: add a new layer"
+            )
+        return move_state(array, self.backend, name in layer.wide_names)
+
     def _initialize(self, layer: Layer, index: int) -> None:
         layer.backend, layer.rng = self.backend, self.randomness.of_layer(index)
         with self.backend.active():
@@ -234,23 +272,29 @@ class Model(Versioned):
         """Undo all training: initialise all parameters, and restore the optimizer.
 
         With a ``seed``, the parameters get the same initial values as before. Without one, they
-        get new random values.
+        get new random values. So do those that a layer had when it was added. Frozen layers keep
+        their parameters.
         """
         if self.seed is None:
             self.randomness = Randomness()
         for index, layer in enumerate(self.layers):
+            frozen = [each for each in all_layers([layer]) if not each.trainable]
+            kept = {key: array for each in frozen for key, array in _held(each).items()}
             self._initialize(layer, index)
+            for (each, name), array in kept.items():
+                setattr(each, name, array)
         self.parameters = Parameters(self.layers, self.regularizer)
         self.optimizer = self._new_optimizer
         return self
 
-    def to(self, backend: Backend) -> Self:
+    def to(self, backend: Backend | str) -> Self:
         """Move everything that the model has learned to another backend.
 
         Parameters
         ----------
-        backend : Backend
-            See :func:`xpnet.backends.resolve`.
+        backend : Backend or str
+            See :func:`xpnet.backends.resolve`. Or the name of a device, such as ``"cuda"``, or of
+            an array library, such as ``"torch"``; the type stays the same.
 
         Returns
         -------
@@ -260,11 +304,18 @@ class Model(Versioned):
         Raises
         ------
         TypeError
-            ``backend`` is not a Backend, but e.g. a name.
+            ``backend`` is neither a Backend nor a name.
+        UnknownNameError, DeviceUnavailableError
+            There is no backend of this name, or it is not available.
         """
+        if isinstance(backend, str):
+            is_library = backend in available_backends()
+            given = {"backend": backend} if is_library else {"device": backend}
+            backend = resolve(**given, dtype=self.backend.dtype)
         if not isinstance(backend, Backend):
             raise TypeError(
-                f"to({shown(backend)}): expected a Backend, e.g. xpnet.resolve(backend='torch')"
+                f"to({shown(backend)}): expected the name of a device or an array library, such as "
+                "'cuda' or 'torch', or a Backend"
             )
         if backend == self.backend:
             return self
@@ -292,7 +343,8 @@ class Model(Versioned):
     def check_layers(self) -> None:
         """Refuse layers that were not added with ``add``, since they would not be trained.
 
-        After ``layers.pop()``, the parameters are those of the layers that are left.
+        After ``layers.pop()``, the parameters are those of the layers that are left. Layers that
+        were frozen since, or have another ``learning_rate_factor``, are noted.
         """
         added = self.parameters.layers
         if not all(map(operator.is_, self.layers, added)) or len(self.layers) > len(added):
@@ -303,16 +355,96 @@ class Model(Versioned):
         if len(self.layers) < len(added):  # the last ones were removed
             self.parameters = Parameters(self.layers, self.regularizer)
             self.optimizer = self._new_optimizer
+        self.parameters.refresh()
+        if self.parameters.have_factors and (why := refusal_of_factors(self.optimizer)) is not None:
+            raise ValueError(
+                f"a layer has a learning_rate_factor, and {type(self.optimizer).__name__} {why}: "
+                "set it to 1, or use another optimizer"
+            )
 
     def summary(self) -> None:
-        """Print the layers, their output shapes and their numbers of parameters as a table."""
+        """Print the layers, their output shapes and their numbers of parameters as a table.
+
+        If there are frozen layers, their parameters are counted separately.
+        """
         from tabulate import tabulate
 
-        rows = [
-            (layer.layer_name(), layer.output_shape(), layer.parameters()) for layer in self.layers
-        ]
-        print(tabulate(rows, headers=["layer", "output shape", "parameters"], intfmt=","))
-        print(f"{sum(row[2] for row in rows):,} parameters, {self.backend.dtype}")
+        rows, frozen = [], 0
+        for layer in self.layers:
+            n, still = layer.parameters(), _frozen(layer)
+            words = "" if not still else "frozen" if still == n else "partly frozen"
+            rows.append((layer.layer_name(), layer.output_shape(), n, words))
+            frozen += still
+        if not frozen:
+            rows = [row[:3] for row in rows]  # type: ignore[misc]
+        headers = ["layer", "output shape", "parameters", ""][: 4 if frozen else 3]
+        print(tabulate(rows, headers=headers, intfmt=","))
+        n = sum(row[2] for row in rows)
+        kinds = f" ({n - frozen:,} trainable, {frozen:,} frozen)" if frozen else ""
+        print(f"{n:,} parameters{kinds}, {self.backend.dtype}")
+
+    # ---- parts of it
+
+    def __len__(self) -> int:
+        """Return the number of layers."""
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        """Return True, also for a model without layers."""
+        return True
+
+    def __iter__(self) -> Iterator[Layer]:
+        """Iterate over the layers."""
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Layer: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Layer | Self:
+        """Return a layer, or a new model of some of them.
+
+        Parameters
+        ----------
+        index : int or slice
+            ``model[1]`` is the layer itself. ``model[:3]`` is a model with the same settings, a
+            new optimizer, and copies of the first three layers with their parameters.
+
+        Raises
+        ------
+        IndexError
+            There is no such layer.
+        ValueError
+            The layers of the slice do not fit each other.
+        """
+        return self._part(index) if isinstance(index, slice) else self.layers[index]
+
+    def _part(self, index: slice) -> Self:
+        part = copy.deepcopy(self)
+        layers = part.layers[index]
+        part.layers, part.parameters = [], Parameters([], part.regularizer)
+        for layer in layers:
+            for each in all_layers([layer]):
+                each.in_network = False
+            part.add(layer)
+        part.optimizer = part._new_optimizer
+        return part
+
+    def copy(self) -> Self:
+        """Return a copy that shares nothing with the model, the same as ``copy.deepcopy(model)``.
+
+        It has the parameters, the optimizer's state and, of a network, the history.
+        """
+        return copy.deepcopy(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set the attributes of a copy, whose layers belong to it."""
+        super().__setstate__(state)
+        for layer in all_layers(self.layers):
+            layer.in_network = True
+        self.parameters.refresh()
 
     # ---- the passes
 
@@ -338,7 +470,7 @@ class Model(Versioned):
 
         Notes
         -----
-        Propagation ends at the first layer with parameters. The derivative with respect to the
+        Propagation ends at the first layer that is trained. The derivative with respect to the
         data is not needed, and computing it would make that layer's step half as long again.
         """
         for layer in reversed(self.layers):
@@ -446,6 +578,30 @@ class Model(Versioned):
             (optimizer, (*optimizer.changing_names(), "schedule")),
         ]
         return Snapshot(self.parameters, holders, [(self, ("optimizer", "_new_optimizer"))])
+
+
+def _frozen(layer: Layer) -> int:
+    """Return how many numbers in a layer, and in those inside it, are frozen."""
+    if not layer.inner_layers:
+        return 0 if layer.trainable else layer.parameters()
+    frozen = (each for each in all_layers([layer]) if not each.trainable)
+    return sum(math.prod(getattr(x, name).shape) for x in frozen for name in x.parameter_names)
+
+
+def _learned(layer: Layer) -> dict[tuple[Layer, str], Array]:
+    """Return the parameters and the arrays of state of a layer that was initialised before.
+
+    Those of layers inside it are among them.
+    """
+    ready = (each for each in all_layers([layer]) if vars(each).get("_ready", False))
+    return {key: array for each in ready for key, array in _held(each).items()}
+
+
+def _held(layer: Layer) -> dict[tuple[Layer, str], Array]:
+    """Return the parameters and the arrays of state of a layer."""
+    names = (*layer.parameter_names, *layer.state_names)
+    held = {(layer, name): getattr(layer, name, None) for name in names}
+    return {key: array for key, array in held.items() if is_array(array)}
 
 
 remember(Model)

@@ -6,17 +6,19 @@ norm sees the whole gradient.
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backends import Array, Backend, array_namespace, backend_of, is_array, move, ops
+from ..common.checks import check_flag, check_non_negative
 from ..common.overrides import remember
 from ..layers import Layer
-from ..layers.composite import all_layers
+from ..layers.composite import all_layers, is_trained
 from ..layers.workspace import Workspace, takes_out
 from ..optimizers import Optimizer
 from ..regularizers import Regularizer
 from .penalties import Penalties, inverse
+from .updating import PartialUpdate, has_own_update
 
 
 class Parameters:
@@ -35,7 +37,7 @@ class Parameters:
     places : dict of (Layer, str) to slice
         Where each parameter is in :meth:`gather`'s array.
     penalties : Penalties
-        Of those that cost something.
+        Of those that cost something. Frozen ones cost nothing.
     """
 
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
@@ -45,6 +47,10 @@ class Parameters:
         self.places: dict[tuple[Layer, str], slice] = {}
         self._stop = 0
         self.penalties = Penalties(regularizer)
+        self._parts: list[tuple[slice, float]] = []
+        self._seen: list[Any] | None = None
+        self._trained: list[int] = []
+        self._backend: Backend | None = None
         self._views: list[Array] = []
         self._flat: Array = None
         self._gradient_views: list[Array] = []
@@ -70,6 +76,7 @@ class Parameters:
             return Parameters([*self.layers, layer], self.penalties.regularizer)
         self.penalties.append(layer)
         self.layers.append(layer)
+        self._seen = None
         for each in all_layers([layer]):
             for name in each.parameter_names:
                 shape = tuple(getattr(each, name).shape)
@@ -81,13 +88,80 @@ class Parameters:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy and pickle without the views: a copy of a view is no view of the copy."""
-        empty: dict[str, Any] = {"_views": [], "_flat": None}
+        empty: dict[str, Any] = {"_views": [], "_flat": None, "_seen": None, "_backend": None}
         empty |= {"_gradient_views": [], "_flat_gradient": None, "_accumulated": None, "_pieces": 0}
         return self.__dict__ | empty
 
     def __bool__(self) -> bool:
         """Whether there is anything to train."""
-        return bool(self._slots)
+        return any(layer.trainable for layer, _ in self._slots)
+
+    def refresh(self) -> None:
+        """Take in which layers are trained, and how fast, if that has changed.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A layer's ``trainable`` or ``learning_rate_factor`` is invalid, or its
+            ``parameter_names`` have changed.
+        """
+        layers = list(all_layers(self.layers))
+        now = [
+            (layer.trainable, layer.learning_rate_factor, layer.parameter_names) for layer in layers
+        ]
+        if now == self._seen:
+            return
+        names: dict[int, list[str]] = {}
+        for layer, name in self._slots:
+            names.setdefault(id(layer), []).append(name)
+        for layer in layers:
+            check_training(layer)
+            if list(layer.parameter_names) != names.get(id(layer), []):
+                raise ValueError(
+                    f"{layer.layer_name()}.parameter_names was {names.get(id(layer), [])} when the "
+                    f"layer was added, and is {list(layer.parameter_names)} now: to freeze the "
+                    "layer, set its trainable to False"
+                )
+        self._seen, above_trained = now, False
+        for layer in self.layers:
+            layer.needs_input_error = above_trained
+            above_trained = above_trained or is_trained(layer)
+        self._trained = [k for k, (layer, _) in enumerate(self._slots) if layer.trainable]
+        self._parts = self._runs()
+        self.renew_penalties(self.penalties.regularizer)
+        for layer in layers:
+            if not layer.trainable:
+                vars(layer).update({f"{name}_gradient": None for name in layer.parameter_names})
+        if self._backend is not None:
+            self._attach(self._backend)
+
+    def _runs(self) -> list[tuple[slice, float]]:
+        """Return the places of parameters that are trained, in as few runs as possible."""
+        runs: list[tuple[slice, float]] = []
+        for k in self._trained:
+            slot = self._slots[k]
+            place, factor = self.places[slot], float(slot[0].learning_rate_factor)
+            if runs and runs[-1][0].stop == place.start and runs[-1][1] == factor:
+                place = slice(runs.pop()[0].start, place.stop)
+            runs.append((place, factor))
+        return runs
+
+    @property
+    def parts(self) -> list[tuple[slice, float]]:
+        """The parameters that are trained, each run of them with the factor of its rate."""
+        if self._seen is None:
+            self.refresh()
+        return self._parts
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether all parameters are trained, at the optimizer's own rate."""
+        return self.parts == [(slice(0, self._stop), 1.0)]
+
+    @property
+    def have_factors(self) -> bool:
+        """Whether some are trained at another rate than the optimizer's."""
+        return any(factor != 1.0 for _, factor in self.parts)
 
     def gather(self) -> Array:
         """Return all parameters, shape (n,); one that somebody has replaced counts as replaced."""
@@ -120,16 +194,31 @@ class Parameters:
         return bool(backend_of(flat).scalar(ops.all_finite(flat)))
 
     def gradient(self) -> Array:
-        """Return the gradients of the last backward pass, in the order of :meth:`gather`."""
-        gradients = [getattr(layer, f"{name}_gradient", None) for layer, name in self._slots]
-        for (layer, name), gradient in zip(self._slots, gradients, strict=True):
+        """Return the gradients of the last backward pass, in the order of :meth:`gather`.
+
+        Those of frozen parameters are 0.
+        """
+        if self._seen is None:
+            self.refresh()
+        trained = [self._slots[k] for k in self._trained]
+        gradients = [getattr(layer, f"{name}_gradient", None) for layer, name in trained]
+        for (layer, name), gradient in zip(trained, gradients, strict=True):
             if gradient is None:
                 raise _no_gradient(layer, name)
-        places = self._gradient_views
-        if len(places) == len(gradients) and all(map(operator.is_, gradients, places)):
-            return self._flat_gradient  # every layer has written into its place
-        fitting = [self._fitting(k, each, "_gradient") for k, each in enumerate(gradients)]
-        return _flat(fitting)
+        if self._gradient_views:
+            places = [self._gradient_views[k] for k in self._trained]
+            if all(map(operator.is_, gradients, places)):
+                return self._flat_gradient  # every layer has written into its place
+        fitting = {
+            k: self._fitting(k, each, "_gradient")
+            for k, each in zip(self._trained, gradients, strict=True)
+        }
+        return _flat(
+            [
+                fitting[k] if k in fitting else layer.backend.zeros(self._shapes[k])
+                for k, (layer, _) in enumerate(self._slots)
+            ]
+        )
 
     def accumulate(self, weight: Array) -> None:
         """Add the gradients of a piece of a batch to those before, times what it weighs."""
@@ -153,18 +242,25 @@ class Parameters:
         out = self._flat_gradient if self._gradient_views else None
         mean = ops.rowwise(accumulated, function=lambda sum: sum / divisor, out=out)
         views = self._gradient_views if mean is self._flat_gradient else self._split(mean)
-        for (layer, name), view in zip(self._slots, views, strict=True):
-            setattr(layer, f"{name}_gradient", view)
+        for k in self._trained:
+            layer, name = self._slots[k]
+            setattr(layer, f"{name}_gradient", views[k])
 
     def attach_workspaces(self, backend: Backend) -> None:
         """Give each layer a workspace, where its gradients are views of one flat array."""
         flat = self.copy()  # what somebody holds of the weights so far shall not change
         self.scatter(flat)
-        self._flat_gradient = array_namespace(flat).zeros_like(flat)
+        self.refresh()
+        self._backend = backend
+        self._attach(backend)
+
+    def _attach(self, backend: Backend) -> None:
+        self._flat_gradient = array_namespace(self._flat).zeros_like(self._flat)
         self._gradient_views = self._split(self._flat_gradient)
         places: dict[int, dict[str, Array]] = {}
-        for (layer, name), view in zip(self._slots, self._gradient_views, strict=True):
-            places.setdefault(id(layer), {})[f"{name}_gradient"] = view
+        for k in self._trained:  # nothing is written to the gradients of the others, which are 0
+            layer, name = self._slots[k]
+            places.setdefault(id(layer), {})[f"{name}_gradient"] = self._gradient_views[k]
         for layer in all_layers(self.layers):
             layer.workspace = Workspace(backend, **places.get(id(layer), {}))
 
@@ -176,7 +272,7 @@ class Parameters:
         for layer in all_layers(self.layers):
             layer.workspace = None
         self._flat_gradient, self._gradient_views, self._accumulated = None, [], None
-        self._pieces = 0
+        self._pieces, self._backend = 0, None
 
     def renew_penalties(self, regularizer: Regularizer | None) -> None:
         """Take the regularizers that the layers have now; ``regularizer`` is the network's."""
@@ -197,17 +293,25 @@ class Parameters:
         """
         flat = self.gather()
         self.add_penalties(inverse(weight))
-        gradient = self.gradient()
+        gradient, update = self.gradient(), self._update_of(optimizer)
         # In place only in training, whose weights nobody holds yet, and by those who know of it.
-        if self._gradient_views and takes_out(optimizer.update):
-            self.scatter(optimizer.update(flat, gradient, out=flat))
+        if self._gradient_views and takes_out(update):
+            self.scatter(update(flat, gradient, out=flat))
         elif gradient is self._flat_gradient:  # written to at the next step, and theirs to keep
             kept = array_namespace(gradient).asarray(gradient, copy=True)
-            self.scatter(optimizer.update(flat, kept))
+            self.scatter(update(flat, kept))
         else:
-            self.scatter(optimizer.update(flat, gradient))
+            self.scatter(update(flat, gradient))
         for layer in all_layers(self.layers):
-            layer.constrain()
+            if layer.trainable:
+                layer.constrain()
+
+    def _update_of(self, optimizer: Optimizer) -> Callable[..., Array]:
+        """Return the function that updates the parameters that are trained."""
+        if self.are_whole:
+            return optimizer.update
+        partial = PartialUpdate(optimizer, self.parts)
+        return partial.by_own if has_own_update(optimizer) else partial.by_rule
 
     def scatter(self, flat: Array) -> None:
         """Give the layers views of ``flat``, shape (n,)."""
@@ -222,6 +326,12 @@ class Parameters:
         xp = array_namespace(flat)
         pairs = zip(self.places.values(), self._shapes, strict=True)
         return [xp.reshape(flat[place], shape) for place, shape in pairs]
+
+
+def check_training(layer: Layer) -> None:
+    """Refuse a layer whose ``trainable`` or ``learning_rate_factor`` is invalid."""
+    check_flag(f"{layer.layer_name()}.trainable", layer.trainable)
+    check_non_negative(f"{layer.layer_name()}.learning_rate_factor", layer.learning_rate_factor)
 
 
 def _check_arrays(layer: Layer) -> None:

@@ -23,10 +23,10 @@ class Penalties:
         self._terms: list[tuple[Layer, str, Regularizer]] = []
 
     def append(self, layer: Layer) -> None:
-        """Add the penalties on one more layer's parameters."""
+        """Add the penalties on one more layer's parameters, unless they are frozen."""
         for each in all_layers([layer]):
             own = each.regularizers()
-            for name in each.parameter_names:
+            for name in each.parameter_names if each.trainable else ():
                 of_network = self.regularizer if name in each.weight_names else None
                 if (term := own.get(name, of_network)) is not None:
                     self._terms.append((each, name, term))

@@ -156,7 +156,7 @@ def describe(thing: Any, name: str, tensors: Tensors) -> dict[str, Any]:
             f"{name}.{argument}",
             what,
             tensors,
-            function_allowed=argument == "initializer",
+            function_allowed=argument in ("initializer", "bias_initializer"),
         )
     cls = type(thing)
     kind = next(kind.__name__ for kind in KINDS if isinstance(thing, kind))

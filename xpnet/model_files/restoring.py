@@ -20,6 +20,9 @@ from .writing import Writer, holds
 FREE = ("epochs", "memory_limit", "progress", "steps", "verbose")
 """Settings of a network that may change when a training is resumed."""
 
+_OF_TRAINING = frozenset(["trainable", "learning_rate_factor", "own_trainable", "own_factor"])
+"""Attributes of layers that a checkpoint leaves out if they are those of the class."""
+
 _PARTS = ("loss", "regularizer", "metric", "optimizer", "new_optimizer")
 """The parts of a network besides layers."""
 
@@ -131,6 +134,7 @@ class Restorer(PartLoader):
                     layer, made, [key for key in each["arguments"] if now[key] != then.get(key)]
                 )
             net._initialize(layer, index)
+            _forget_training(layer, each)
             self._set_state(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
         for name in ("loss", "regularizer", "metric"):
@@ -148,6 +152,14 @@ class Restorer(PartLoader):
         part = self._part(self._content[name])
         self._set_part_state(part, self._content[name], name, network)
         return part
+
+
+def _forget_training(layer: Layer, content: dict[str, Any]) -> None:
+    """Give a layer the class's values of what the file lacks: a callback may have set it."""
+    for key in _OF_TRAINING & vars(layer).keys() - content["attributes"].keys():
+        del vars(layer)[key]
+    for inner, each in zip(layer.inner_layers, content.get("inner", []), strict=False):
+        _forget_training(inner, each)
 
 
 def _take_arguments(layer: Layer, made: Layer, names: Iterable[str]) -> None:

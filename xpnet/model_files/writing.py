@@ -247,12 +247,11 @@ class Writer:
             check_numbers(part)
         except ValueError as error:
             raise _refusal(part, str(error)) from error
-        pairs = zip(_inner(part), _inner(again), strict=True)
-        # First, because then the inner layers of both parts are alike.
-        inner = [
-            self._keeping(*pair, f"{name}.{k}") | {"rng": self._generator(pair[0], f"{name}.{k}")}
-            for k, pair in enumerate(pairs)
-        ]
+        inner = []
+        for k, pair in enumerate(zip(_inner(part), _inner(again), strict=True)):
+            each = f"{name}.{k}"
+            inner.append(self._keeping(*pair, each) | {"rng": self._generator(pair[0], each)})
+            self._comparison.accept(*pair)
         kept = {"state": state, "attributes": self._beyond(part, again, name)}
         return kept | ({"inner": inner} if inner else {})
 

@@ -1,6 +1,6 @@
 """The base of all optimizers: settings, clipping, the state, an update by a rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from numbers import Real
 from types import MappingProxyType
@@ -55,6 +55,9 @@ class Optimizer(Clipping, Remembering, Readable):
         The arrays of the state that are never below 0, and may be infinite: squares may overflow.
     takes_all_samples : bool
         Whether ``fit`` gives it the loss of all samples as a function, instead of gradients.
+    no_factors : str or None
+        Why layers cannot have a ``learning_rate_factor``, for the message that refuses it: what the
+        optimizer does, e.g. "adapts its steps itself". By default they can.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class Optimizer(Clipping, Remembering, Readable):
     """
 
     takes_all_samples: ClassVar[bool] = False
+    no_factors: ClassVar[str | None] = None
     formula_names = ("rule",)
     aliases: ClassVar = MappingProxyType(
         {
@@ -153,26 +157,69 @@ class Optimizer(Clipping, Remembering, Readable):
         ValueError
             The state kept is of weights of another shape.
         """
+        return self._update(w, grad_loss_w, None, out)
+
+    def update_parts(
+        self,
+        w: Array,
+        grad_loss_w: Array,
+        parts: Sequence[tuple[slice, float]],
+        out: Array | None = None,
+    ) -> Array:
+        """Return the weights after one step of some of them, each part with its own rate.
+
+        Parameters
+        ----------
+        w, grad_loss_w, out : array
+            As for :meth:`update`. The gradient is clipped as a whole, so it has to be 0 outside of
+            the parts if it is clipped by norm.
+        parts : sequence of (slice, float)
+            Rows of ``w``, and the factor of their learning rate. Other rows, and the state of them,
+            stay the same.
+        """
+        return self._update(w, grad_loss_w, parts, out)
+
+    def _update(
+        self, w: Array, grad_loss_w: Array, parts: Sequence[tuple[slice, float]] | None, out: Array
+    ) -> Array:
         states = {name: self.remembered(name, w) for name in self.state_names}
         gradient = self.clip(grad_loss_w, keep=out is not None)
-        is_own = not is_defined_here(type(self))
-        if is_own and states:
+        if states and not is_defined_here(type(self)):
             # A rule may return its gradient as state, whose array the next step writes over.
             gradient = array_namespace(gradient).asarray(gradient, copy=True)
-        arrays = {"w": w, "g": gradient, **states}
-        outs = (array_namespace(w).empty_like(w) if out is None else out, *states.values())
-        numbers = {"rate": self.learning_rate, "t": float(self.n_updates + 1)}
-        w, *kept = apply(self, ruled, arrays, numbers, outs, ("w", *states))
-        if is_own:
-            w = _as_weights(self, "w", w, like=arrays["w"])
-            kept = [
-                _as_weights(self, name, array, w) for name, array in zip(states, kept, strict=True)
-            ]
+        arrays, xp = {"w": w, "g": gradient, **states}, array_namespace(w)
+        if parts is None:
+            outs = (xp.empty_like(w) if out is None else out, *states.values())
+            w, *kept = self._ruled(arrays, self.learning_rate, outs)
+        else:
+            w = xp.asarray(w, copy=True) if out is None else out
+            kept = list(states.values())
+            for part, factor in parts:
+                outs = tuple(array[part, ...] for array in (w, *kept))
+                own = {name: array[part, ...] for name, array in arrays.items()}
+                results = self._ruled(own, self.learning_rate * factor, outs)
+                for array, place, result in zip((w, *kept), outs, results, strict=True):
+                    if result is not place:
+                        array[part, ...] = result
         for name, array in zip(states, kept, strict=True):
             if array is not vars(self).get(name):
                 setattr(self, name, array)
         self.n_updates += 1
         return w
+
+    def _ruled(
+        self, arrays: dict[str, Array], rate: float, outs: tuple[Array, ...]
+    ) -> tuple[Array, ...]:
+        """Return the results of the rule for weights, gradient and state, of the next update."""
+        names = [name for name in arrays if name != "g"]
+        numbers = {"rate": rate, "t": float(self.n_updates + 1)}
+        results = apply(self, ruled, arrays, numbers, outs, tuple(names))
+        if is_defined_here(type(self)):
+            return results
+        like = arrays["w"]
+        return tuple(
+            _as_weights(self, name, array, like) for name, array in zip(names, results, strict=True)
+        )
 
     def _argument(self, name: str) -> Any:
         if name != "learning_rate":

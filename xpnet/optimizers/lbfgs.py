@@ -43,7 +43,7 @@ class LBFGS(Optimizer):
     weights. So a training cannot be resumed from a checkpoint.
 
     Refused are ``fit(batches=...)``, streamed data, :class:`~xpnet.Dropout`, ``max_norm``, layers
-    with optimizers of their own, clipping and learning rates.
+    with optimizers of their own or a ``learning_rate_factor``, clipping and learning rates.
 
     Parameters
     ----------
@@ -79,6 +79,7 @@ class LBFGS(Optimizer):
     """
 
     takes_all_samples = True
+    no_factors = "finds the lengths of its steps itself"
     _checks: ClassVar[dict[str, Check]] = {
         "learning_rate": _check_rate,
         "schedule": constant_only(

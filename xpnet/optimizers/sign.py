@@ -93,7 +93,8 @@ class Rprop(Optimizer):
     ----------
     learning_rate : float or ConstantLearningRate, default 0.01
         The length of each weight's first step, brought into [step_min, step_max]. A later change
-        would have no effect, so other schedules are refused.
+        would have no effect, so other schedules are refused, and so is a
+        ``learning_rate_factor`` of a layer.
     eta_minus, eta_plus : float, default 0.5 and 1.2
         η⁻ in (0, 1) and η⁺ > 1.
     step_min, step_max : float, default 1e-6 and 50
@@ -122,6 +123,7 @@ class Rprop(Optimizer):
     True
     """
 
+    no_factors = "adapts its steps itself"
     state_names = ("previous_gradient", "step_size")
     numbers = ("eta_minus", "eta_plus", "step_min", "step_max")
     square_names = ("step_size",)

@@ -21,6 +21,7 @@ def memory_plan(
 ) -> MemoryPlan:
     """Return how much memory training takes; see :meth:`xpnet.NeuralNetwork.memory_plan`."""
     check_built(model)
+    model.check_layers()
     n_samples = check_count("n_samples", n_samples, 0)
     size = model.largest_batch_size if batch_size is None else check_count("batch_size", batch_size)
     if model.optimizer.takes_all_samples:

@@ -78,12 +78,23 @@ class TrainableModel(Model):
         """Undo all training: restore the optimizer, clear the history, initialise all parameters.
 
         With a ``seed``, the parameters get the same initial values as before. Without one, they
-        get new random values.
+        get new random values. So do those that a layer had when it was added. Frozen layers keep
+        their parameters.
         """
         super().reset()
         self.history = History()
         self._is_fitted = False
         return self
+
+    def _part(self, index: slice) -> Self:
+        part, kept = super()._part(index), self.layers[index]
+        part.history, part.last_plan = History(), None
+        if kept[:1] != self.layers[:1]:
+            part.feature_names = None
+        if kept[-1:] != self.layers[-1:]:
+            part.target_unit = part.label_name = part.class_names = None
+        part._is_fitted = self._is_fitted and bool(kept)
+        return part
 
     @property
     def is_fitted(self) -> bool:

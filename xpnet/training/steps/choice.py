@@ -89,7 +89,7 @@ def choose(model: TrainableModel, placed: TrainingData) -> tuple[Steps, Explanat
                 f"'auto' in place of {wanted!r}"
             )
     if not model.parameters:  # nothing is trained
-        nothing = dict.fromkeys(_FASTER, "no layer has parameters")
+        nothing = dict.fromkeys(_FASTER, "no layer has parameters that are trained")
         return FormulaSteps(model, placed), Explanation("formulas", nothing)
     reasons: dict[str, str] = {}
     for way, make in _FASTER.items():

@@ -43,8 +43,7 @@ class FormulaSteps(Steps):
     def close(self) -> None:
         """Take the workspaces away from the layers."""
         self._workspace = None
-        if self._model.parameters:
-            self._model.parameters.detach_workspaces()
+        self._model.parameters.detach_workspaces()
 
     def run(self, arrays: Arrays, order: np.ndarray, sums: Sums, step: int) -> Iterator[int]:
         """Train one step at a time; see :meth:`Steps.run`."""

@@ -32,6 +32,12 @@ class Unit:
         The activation f(x), and its derivative if that is kept.
     back : Listing or None
         The derivative from the activation, or None if it is kept.
+    has_bias : bool
+        Whether the dense layer has biases.
+    trained, norm_trained : bool
+        Whether the dense layer is trained, and the normalization.
+    reached : bool
+        Whether the backward pass reaches the unit: something is trained in it or before it.
     """
 
     layer: DenseLayer
@@ -42,11 +48,15 @@ class Unit:
     back: Listing | None
     norm: BatchNormalization | None = None
     dropout: Dropout | None = None
+    has_bias: bool = True
+    trained: bool = True
+    norm_trained: bool = False
+    reached: bool = True
 
     @property
     def keeps_derivative(self) -> bool:
         """Whether the forward pass computes the derivative of the activation and keeps it."""
-        return self.back is None
+        return len(self.forward.results) > 1
 
 
 _NO_ACTIVATION = LinearActivation()
@@ -71,7 +81,9 @@ _OF_ACTIVATION = frozenset([
     "output_kind",
 ])  # fmt: skip
 _OF_PENALTY = frozenset(["_checks", "derivative", "element_penalty", "numbers", "per_sample"])
-_OF_OPTIMIZER = frozenset(["_checks", "numbers", "rule", "square_names", "state_names"])
+_OF_OPTIMIZER = frozenset([
+    "_checks", "no_factors", "numbers", "rule", "square_names", "state_names",
+])  # fmt: skip
 
 
 def check_parts(model: Model) -> None:
@@ -232,7 +244,7 @@ def settings_of(model: Model, units: list[Unit], formulas: Formulas) -> list[Any
         found.append(None if unit.dropout is None else unit.dropout.rate)
         if unit.norm is not None:
             found += [unit.norm.momentum, unit.norm.epsilon]
-    return found
+    return found + model.parameters.parts
 
 
 def numbers_in(part: Any, listing: Listing) -> list[float]:
@@ -270,7 +282,8 @@ def units_of(model: Model, most_dropouts: int) -> list[Unit]:
                 raise UnsupportedError("max_norm")
             n_inputs = layer.input_shape()[0]
             formulas = _formulas(_NO_ACTIVATION, dtype)
-            units.append(Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units, *formulas))
+            unit = Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units, *formulas)
+            units.append(replace(unit, has_bias=layer.use_bias, trained=layer.trainable))
         elif units and type(layer) is not Normalization:
             units[-1] = _extend(units[-1], layer, dtype, is_last=k == last)
         elif type(layer) is not Normalization or k > 0:
@@ -279,7 +292,22 @@ def units_of(model: Model, most_dropouts: int) -> list[Unit]:
         raise UnsupportedError("a network without a DenseLayer")
     if sum(unit.dropout is not None for unit in units) > most_dropouts:
         raise UnsupportedError(f"more than {most_dropouts} Dropout layers")
-    return units
+    return _marked(units, dtype)
+
+
+def _marked(units: list[Unit], dtype: str) -> list[Unit]:
+    """Return units that know whether the backward pass reaches them."""
+    marked: list[Unit] = []
+    reached = False
+    for unit in units:
+        reached = reached or unit.trained or unit.norm_trained
+        if not reached:
+            forward = unit.forward
+            if unit.dropout is None:  # whose kernel needs the derivative
+                forward = listings_of_activation(unit.activation, dtype)[0]
+            unit = replace(unit, forward=forward, reached=False)
+        marked.append(unit)
+    return marked
 
 
 def _is_elementwise(layer: ActivationLayer) -> bool:
@@ -324,7 +352,7 @@ def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
     if isinstance(layer, BatchNormalization) and kind is BatchNormalization:
         if unit.norm is not None or unit.dropout is not None or not is_linear:
             raise UnsupportedError("BatchNormalization after anything but DenseLayer")
-        return replace(unit, norm=layer)
+        return replace(unit, norm=layer, norm_trained=layer.trainable)
     if kind is LogSoftmaxActivation and is_last:
         if unit.norm is not None or unit.dropout is not None or not is_linear:
             raise UnsupportedError("LogSoftmaxActivation after anything but DenseLayer")

@@ -30,7 +30,7 @@ class UnitArrays:
     """The arrays of a unit, each for a whole batch."""
 
     output: Array
-    error: Array
+    error: Array | None
     kept: Array | None
     normalized: Array | None
     deviation: Array | None
@@ -132,13 +132,12 @@ class Buffers:
         def make(wanted: bool) -> Array | None:
             return self.make(rows, unit.n_units) if wanted else None
 
-        has_norm = unit.norm is not None
         return UnitArrays(
             self.make(rows, unit.n_units),
-            self.make(rows, unit.n_units),
+            make(unit.reached),
             make(unit.keeps_derivative),
-            make(has_norm),
-            self.make(unit.n_units) if has_norm else None,
+            make(unit.norm_trained),
+            self.make(unit.n_units) if unit.norm_trained else None,
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 

@@ -34,7 +34,7 @@ class Placement:
 
     def __init__(self, places: Mapping[Any, slice], itemsize: int) -> None:
         step = max(ALIGNMENT // itemsize, 1)
-        self._places: dict[Any, slice] = {}
+        self._places, self._theirs = dict[Any, slice](), places
         self.runs: list[tuple[slice, slice]] = []
         self.size = 0
         for slot, place in places.items():
@@ -51,6 +51,12 @@ class Placement:
     def __getitem__(self, slot: Any) -> slice:
         """Return the place of a parameter."""
         return self._places[slot]
+
+    def part(self, theirs: slice) -> slice:
+        """Return the place of whole parameters that are one part of the network's flat array."""
+        (first,) = (slot for slot, each in self._theirs.items() if each.start == theirs.start)
+        (last,) = (slot for slot, each in self._theirs.items() if each.stop == theirs.stop)
+        return slice(self._places[first].start, self._places[last].stop)
 
     def pairs(self, here: Any, theirs: Any) -> Iterator[tuple[Any, Any]]:
         """Yield the parts of a flat array with gaps, each with the same part of the network's."""

@@ -53,7 +53,8 @@ class Program(UpdateCalls):
             self._forward(k)
         self._loss()
         for k in reversed(range(len(units))):
-            self._back(k)
+            if units[k].reached:
+                self._back(k)
         self._update()
 
     # ---- the step
@@ -92,15 +93,16 @@ class Program(UpdateCalls):
     def _input(self, k: int) -> Array:
         return self._of(self._buffers.units[k - 1].output if k else self._buffers.x)
 
-    def _parameter(self, k: int, name: str) -> Array:
-        return self._buffers.parameter(self._units[k].layer, name)
+    def _weights(self, k: int) -> Array:
+        return self._buffers.parameter(self._units[k].layer, "weights")
 
-    def _gradient(self, k: int, name: str) -> Array:
-        return self._buffers.gradient_of(self._units[k].layer, name)
+    def _bias(self, k: int) -> Array | None:
+        unit = self._units[k]
+        return self._buffers.parameter(unit.layer, "biases") if unit.has_bias else None
 
     def _forward(self, k: int) -> None:
         unit, arrays, buffers = self._units[k], self._buffers.units[k], self._buffers
-        n, z, w, b = unit.n_units, arrays.output, *self._both(k)
+        n, z, w, b = unit.n_units, arrays.output, self._weights(k), self._bias(k)
         if k == 0 and buffers.x is None:
             assert buffers.sparse is not None
             grid, given = self._sparse_grid(n), (*buffers.sparse, buffers.order, self._state)
@@ -126,14 +128,16 @@ class Program(UpdateCalls):
         numbers = fixed(unit.activation, unit.forward)
         self._over(formulas.activation(unit.forward), total, *given, *numbers)
 
-    def _both(self, k: int) -> tuple[Array, Array]:
-        return self._parameter(k, "weights"), self._parameter(k, "biases")
-
-    def _normalize(self, unit: Unit, arrays: UnitArrays, b: Array) -> None:
+    def _normalize(self, unit: Unit, arrays: UnitArrays, b: Array | None) -> None:
         norm: Any = unit.norm
         gamma, beta = (self._buffers.parameter(norm, name) for name in ("gamma", "beta"))
-        given = [arrays.output, b, gamma, beta, arrays.normalized, arrays.deviation]
-        given += [arrays.running[name] for name in ("running_mean", "running_variance")]
+        running = [arrays.running[name] for name in ("running_mean", "running_variance")]
+        if not unit.norm_trained:
+            given = [arrays.output, b, gamma, beta, *running, self._rows, unit.n_units]
+            total = self._rows * unit.n_units
+            self._over("fixed_norm", total, *given, float(norm.epsilon))
+            return
+        given = [arrays.output, b, gamma, beta, arrays.normalized, arrays.deviation, *running]
         numbers = float(norm.momentum), float(norm.epsilon)
         given += [self._rows, unit.n_units, *numbers]
         self._over_columns("batch_norm", unit.n_units, *given, threads=MOST_THREADS)
@@ -164,19 +168,38 @@ class Program(UpdateCalls):
 
     def _back(self, k: int) -> None:
         unit, arrays, buffers = self._units[k], self._buffers.units[k], self._buffers
-        n, e, bias = unit.n_units, arrays.error, self._gradient(k, "biases")
+        e, bias = arrays.error, None
+        if unit.trained and unit.has_bias:
+            bias = buffers.gradient_of(unit.layer, "biases")
         if unit.norm is None:
             self._back_activation(unit, arrays, bias)
         else:
-            if unit.back is None or not unit.back.is_one:
-                self._back_activation(unit, arrays, None)
-            norm: Any = unit.norm
-            gradients = (buffers.gradient_of(norm, name) for name in ("gamma", "beta"))
-            given = (e, arrays.normalized, arrays.deviation, buffers.parameter(norm, "gamma"))
-            given = (*given, *gradients, self._rows, n)
-            self._over_columns("back_batch_norm", n, *given, threads=MOST_THREADS)
-            self._sum_columns("column_sums", e, (), n, (), bias)
-        w, g = self._parameter(k, "weights"), self._gradient(k, "weights")
+            self._back_activation(unit, arrays, None)
+            self._back_norm(unit, arrays)
+            if bias is not None:
+                self._sum_columns("column_sums", e, (), unit.n_units, (), bias)
+        if unit.trained:
+            self._back_weights(k)
+        if k > 0 and self._units[k - 1].reached:
+            below = self._of(buffers.units[k - 1].error)
+            self._product(self._of(e), self._weights(k), below, "NT")
+
+    def _back_norm(self, unit: Unit, arrays: UnitArrays) -> None:
+        norm, n, e, buffers = unit.norm, unit.n_units, arrays.error, self._buffers
+        gamma = buffers.parameter(norm, "gamma")
+        if not unit.norm_trained:
+            given = (e, gamma, arrays.running["running_variance"], self._rows, n)
+            epsilon = float(norm.epsilon)  # type: ignore[union-attr]
+            self._over("back_fixed_norm", self._rows * n, *given, epsilon)
+            return
+        gradients = (buffers.gradient_of(norm, name) for name in ("gamma", "beta"))
+        given = (e, arrays.normalized, arrays.deviation, gamma, *gradients, self._rows, n)
+        self._over_columns("back_batch_norm", n, *given, threads=MOST_THREADS)
+
+    def _back_weights(self, k: int) -> None:
+        """Add the product that gives the gradient of a unit's weights."""
+        unit, buffers, e = self._units[k], self._buffers, self._buffers.units[k].error
+        n, g = unit.n_units, buffers.gradient_of(unit.layer, "weights")
         if k == 0 and buffers.x is None:
             assert buffers.sparse is not None
             self._over("fill", g.size, g, g.size, 0.0)
@@ -184,12 +207,12 @@ class Program(UpdateCalls):
             self._add("csr_gradient", *grid, *given, e, g, self._rows, n)
         else:
             self._product(self._input(k), self._of(e), g, "TN")
-        if k > 0:
-            self._product(self._of(e), w, self._of(buffers.units[k - 1].error), "NT")
 
     def _back_activation(self, unit: Unit, arrays: UnitArrays, out: Array | None) -> None:
-        """Multiply the error by the activation's derivative; sum it over the batch."""
+        """Multiply the error by the activation's derivative; sum it over the batch into ``out``."""
         e, n = arrays.error, unit.n_units
+        if out is None and unit.back is not None and unit.back.is_one:
+            return
         if unit.back is None:
             self._sum_columns("back_kept", e, (arrays.kept,), n, (), out)
         elif unit.back.is_one:

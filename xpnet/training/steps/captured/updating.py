@@ -52,9 +52,12 @@ class UpdateCalls(Calls):
             self._add("square_sum", (SQUARES, 1), THREADS, buffers.gradient, buffers.squares, n)
             most = float(optimizer.clip_norm or 0.0)
             self._one_block("judge", buffers.squares, state, SQUARES, most, self._scaled)
-        rule = self._formulas.rule
-        arrays = (buffers.flat, buffers.gradient, *buffers.states)
-        self._over(formulas.update(rule), n, *arrays, state, n, *numbers_in(optimizer, rule))
+        rule, numbers = self._formulas.rule, numbers_in(optimizer, self._formulas.rule)
+        for part, factor in self._model.parameters.parts:
+            place = buffers.placement.part(part)
+            arrays = [each[place] for each in (buffers.flat, buffers.gradient, *buffers.states)]
+            size = place.stop - place.start
+            self._over(formulas.update(rule), size, *arrays, state, size, factor, *numbers)
 
 
 def fixed(part: Any, listing: Listing) -> list[float]:

@@ -116,6 +116,8 @@ class Builder(Layout):
         last = len(self.units) - 1
         for k in range(last, -1, -1):
             unit, (first, n) = self.units[k], self.places[thread][k]
+            if not unit.reached:
+                break
             e, stride = arena["errors"][k], pad(n)
             if k == last:  # the loss writes the error of all columns
                 e, stride = e + first, pad(unit.n_units)
@@ -126,7 +128,9 @@ class Builder(Layout):
                 n_parts = self.plan.threads
                 program.add(kernels.add_parts, n, e, stride, parts, width, size, n_parts)
             sums = gradients + arena["biases"][k]
-            if unit.back is None:
+            if unit.back is not None and unit.back.is_one and not unit.trained:
+                pass
+            elif unit.back is None:
                 kept = arena["kept"][k], pad(n)
                 program.add(kernels.back_kept, n, e, stride, *kept, sums)
             else:
@@ -134,16 +138,19 @@ class Builder(Layout):
                 numbers = numbers_in(unit.activation, unit.back)
                 program.add(formulas.back(unit.back), n, e, stride, *a, sums, *numbers)
             w, g = home + arena["weights"][k], gradients + arena["weights"][k]
-            if k > 0:
+            propagates = k > 0 and self.units[k - 1].reached
+            if propagates:
                 self._error_below(program, thread, k, (e, stride), (w, self._stride(k, n)))
-            if k == 0 and self.sparse is not None:
+            if not unit.trained:
+                pass
+            elif k == 0 and self.sparse is not None:
                 addresses = [array.ctypes.data for array in self.sparse]
                 program.add(sparse.sparse_gradient, n, e, stride, g, *addresses, unit.n_inputs)
             else:
                 a = self._input(thread, parity, k)
                 place = g, self._stride(k, n)
                 program.gemm((unit.n_inputs, n, _BATCH), a, (e, stride), place, "TN")
-            if k > 0 and k < shared:  # for the parts of the error below, written before this
+            if propagates and k < shared:  # for the parts of the error below, written before this
                 program.mark(WAIT)
 
     def _error_below(
@@ -184,6 +191,8 @@ class Builder(Layout):
         arena, optimizer = self.arenas[thread], self.model.optimizer
         self._penalize(program, thread)
         rule = self._formulas.rule
-        program.add(
-            formulas.update(rule), arena["size"], *arena["arrays"], *numbers_in(optimizer, rule)
-        )
+        for part, factor in self.model.parameters.parts:
+            place = self.place_of(thread, part)
+            arrays = [array + place.start for array in arena["arrays"]]
+            numbers = [factor, *numbers_in(optimizer, rule)]
+            program.add(formulas.update(rule), place.stop - place.start, *arrays, *numbers)

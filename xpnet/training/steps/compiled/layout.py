@@ -100,7 +100,9 @@ class Layout:
                 self.activations[thread].append(both)
         # The errors between two shared layers, with a part for each thread.
         self.parts = [0] + [
-            take(self.plan.threads, rows, pad(unit.n_inputs)) if k < self.plan.shared else 0
+            take(self.plan.threads, rows, pad(unit.n_inputs))
+            if k < self.plan.shared and self.units[k - 1].reached
+            else 0
             for k, unit in enumerate(self.units[1:], 1)
         ]
         self.arenas = [self._arena(thread) for thread in threads]
@@ -108,21 +110,30 @@ class Layout:
     def _arena(self, thread: int) -> dict[str, Any]:
         """Assign places to the arrays that only one thread uses."""
         take, pad, rows = self.memory.take, self.memory.padded, self.batch
-        arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": []}
+        places = self.places[thread]
+        widest = max(n for _, n in places)
+        arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": [], "at": {}}
         arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
-        arena["drawn"] = take(max(n for _, n in self.places[thread]) + 16)
+        arena["drawn"] = take(widest + 16)
         offset = 0
-        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
-            for name, size in (("weights", unit.n_inputs * self._stride(k, n)), ("biases", n)):
+        for k, (unit, (_, n)) in enumerate(zip(self.units, places, strict=True)):
+            sizes = {"weights": unit.n_inputs * self._stride(k, n), "biases": n}
+            for name in unit.layer.parameter_names:
                 arena[name].append(offset)
-                offset += pad(size)
-        arena["size"] = offset
+                arena["at"][unit.layer, name] = offset, offset + pad(sizes[name])
+                offset += pad(sizes[name])
+            if not unit.has_bias:
+                arena["biases"].append(None)
+        # Layers without biases add zeros that are not updated, and write sums that nobody reads.
+        arena["biases"] = [offset if place is None else place for place in arena["biases"]]
+        offset += 0 if all(unit.has_bias for unit in self.units) else pad(widest)
         # Parameters, gradients, and the optimizer's state.
         n_arrays = 2 + len(self.model.optimizer.state_names)
         arena["arrays"] = [take(offset) for _ in range(n_arrays)]
-        for k, (unit, (_, n)) in enumerate(zip(self.units, self.places[thread], strict=True)):
+        for k, (unit, (_, n)) in enumerate(zip(self.units, places, strict=True)):
             whole = k == len(self.units) - 1  # the loss writes the error of all columns
-            arena["errors"].append(take(rows, pad(unit.n_units if whole else n)))
+            width = pad(unit.n_units if whole else n)
+            arena["errors"].append(take(rows, width) if unit.reached else 0)
             keeps = unit.keeps_derivative
             arena["kept"].append(take(rows, pad(n)) if keeps else 0)
         return arena
@@ -130,6 +141,13 @@ class Layout:
     def _stride(self, k: int, n: int) -> int:
         """Return the stride of ``n`` columns of a layer's weights."""
         return n if k == 0 and self.sparse is not None else self.memory.padded(n)
+
+    def place_of(self, thread: int, part: slice) -> slice:
+        """Return the place in a thread's arrays of a part of the model's parameters."""
+        places, at = self.model.parameters.places, self.arenas[thread]["at"]
+        (first,) = (slot for slot, place in places.items() if place.start == part.start)
+        (last,) = (slot for slot, place in places.items() if place.stop == part.stop)
+        return slice(at[first][0], at[last][1])
 
     # ---- parameters in and out
 
@@ -178,16 +196,14 @@ class Layout:
         for thread, arena in enumerate(self.arenas):
             homes = [arena["arrays"][0], *arena["arrays"][2:]]
             for home, flat in zip(homes, flats, strict=True):
-                start = 0
                 for k, unit in enumerate(self.units):
                     first, n = self.places[thread][k]
-                    for name, rows in (("weights", unit.n_inputs), ("biases", 1)):
-                        stop = start + rows * unit.n_units
-                        theirs = flat[start:stop].reshape(rows, unit.n_units)
-                        stride = self._stride(k, n)
+                    for name in unit.layer.parameter_names:
+                        theirs = flat[self.model.parameters.places[unit.layer, name]]
+                        theirs = theirs.reshape(-1, unit.n_units)
+                        rows, stride = len(theirs), self._stride(k, n)
                         own = self.memory.view(home + arena[name][k], rows, stride)[:, :n]
                         yield own, theirs[:, first : first + n]
-                        start = stop
 
 
 def _without_booleans(X: np.ndarray) -> np.ndarray:

@@ -63,8 +63,9 @@ def _cost(
         own = plan.columns(index, unit, 0)[1]
         inputs = max(int(unit.n_inputs * filled), 1) if index == 0 else unit.n_inputs
         wide = -(-own // 16) * 16
-        total += (2 if index == 0 else 3) * product(batch, inputs, wide)
-        total += 1.0 + 3e-4 * batch * wide + per_parameter * own * unit.n_inputs
+        propagates = index > 0 and units[index - 1].reached
+        total += (1 + unit.trained + propagates) * product(batch, inputs, wide)
+        total += 1.0 + 3e-4 * batch * wide + per_parameter * own * unit.n_inputs * unit.trained
         if index == 0:
             total += 2e-4 * batch * inputs
         if index < plan.shared and plan.threads > 1:

@@ -1,0 +1,68 @@
+"""Updates of some of a network's parameters: others are frozen, or learn at rates of their own."""
+
+from collections.abc import Sequence
+
+from ..backends import Array, array_namespace, is_array
+from ..common.overrides import has_methods_of
+from ..optimizers import Optimizer
+
+Parts = Sequence[tuple[slice, float]]
+"""Parts of a flat array of parameters, each with the factor of its learning rate."""
+
+
+class PartialUpdate:
+    """An optimizer that updates only parts of the parameters.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    parts : Parts
+    """
+
+    def __init__(self, optimizer: Optimizer, parts: Parts) -> None:
+        self._optimizer, self._parts = optimizer, parts
+
+    def by_rule(self, w: Array, gradient: Array, out: Array | None = None) -> Array:
+        """Return the parameters after a step; ``out`` may be overwritten with them."""
+        return self._optimizer.update_parts(w, gradient, self._parts, out)
+
+    def by_own(self, w: Array, gradient: Array) -> Array:
+        """Return the parameters after a step by an optimizer with an ``update`` of its own.
+
+        It gets all parameters, with a gradient of 0 for those that are not among the parts.
+        What it does to these and their state is undone.
+        """
+        optimizer = self._optimizer
+        before = {name: _copied(getattr(optimizer, name)) for name in optimizer.state_names}
+        kept = _copied(w)
+        w = self._mixed(optimizer.update(w, gradient), kept)
+        for name, state in before.items():
+            now = getattr(optimizer, name)
+            if is_array(now) and now.shape == w.shape:
+                zeros = array_namespace(now).zeros_like
+                setattr(optimizer, name, self._mixed(now, zeros(now) if state is None else state))
+        return w
+
+    def _mixed(self, new: Array, old: Array) -> Array:
+        """Return ``old``, whose parts are those of ``new``."""
+        for part, _ in self._parts:
+            old[part] = new[part]
+        return old
+
+
+def has_own_update(optimizer: Optimizer) -> bool:
+    """Whether an optimizer is not defined by a rule, but by an ``update`` of its own."""
+    return not has_methods_of(Optimizer, optimizer, "update", "update_parts", "_update")
+
+
+def refusal_of_factors(optimizer: Optimizer) -> str | None:
+    """Return why layers cannot have a learning rate of their own, or None if they can."""
+    if optimizer.no_factors is not None:
+        return optimizer.no_factors
+    return "has an update of its own instead of a rule" if has_own_update(optimizer) else None
+
+
+def _copied(value: Array) -> Array:
+    if not is_array(value):
+        return value
+    return array_namespace(value).asarray(value, copy=True)
