@@ -318,7 +318,7 @@ def test_adapt_takes_lengths_and_options():
         (lambda: CategoricalEmbeddings({0: 0}), ValueError, "n_categories of column 0=0"),
         (lambda: CategoricalEmbeddings({0: (3, 0)}), ValueError, "n_units of column 0=0"),
         (lambda: CategoricalEmbeddings({0: (3, 2, 1)}), ValueError, "expected a dict"),
-        (lambda: CategoricalEmbeddings({4: 3}, (4,)), ValueError, "has the column 4, and its"),
+        (lambda: CategoricalEmbeddings({4: 3}, (4,)), ValueError, "with more than 4 features"),
         (lambda: CategoricalEmbeddings({0: 3}, (4, 4)), ValueError, r"expected \(n_features,\)"),
         (
             lambda: CategoricalEmbeddings({0: 3}, categories={0: ["a", "b"]}),
@@ -331,3 +331,36 @@ def test_adapt_takes_lengths_and_options():
 def test_bad_arguments_are_refused(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_a_random_search_takes_categories_if_its_networks_do():
+    pytest.importorskip("sklearn")
+    pytest.importorskip("joblib")
+    from xpnet.search import random_search
+
+    data = data_set()
+
+    def build(rate):
+        net = NeuralNetwork(epochs=2, batch_size=12, learning_rate=rate, metric="rmse", seed=0)
+        net.add(Normalization.adapt(data)).add(CategoricalEmbeddings.adapt(data))
+        return net.add(DenseLayer(1))
+
+    found = random_search(build, {"rate": [0.01, 0.02]}, data, data, n_iter=2, seed=0)
+    assert all(row["error"] is None or row["error"] == "" for row in found.rows)
+    assert np.isfinite([row["score"] for row in found.rows]).all()
+
+
+def test_an_embedding_starts_from_given_vectors():
+    vectors = np.arange(6.0).reshape(3, 2)
+    layer = begun(Embedding(3, 2, initializer=vectors), resolve("cpu"), (1,))
+    np.testing.assert_array_equal(layer.weights, vectors)
+
+
+def test_frozen_vectors_stay():
+    data = data_set()
+    net = NeuralNetwork(epochs=2, batch_size=12, seed=1).add(Normalization.adapt(data))
+    net.add(CategoricalEmbeddings.adapt(data)).add(DenseLayer(1))
+    net.layers[1].trainable = False
+    before = net.layers[1].weights.copy()
+    net.fit(data)
+    np.testing.assert_array_equal(net.layers[1].weights, before)

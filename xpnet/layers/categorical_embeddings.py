@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from ..backends import Array, array_namespace, ops
+from ..backends import Array, array_namespace
 from ..backends._errors import shown, unknown_name
 from ..common.checks import check_count, check_flag, check_shape
 from ..common.overrides import remember
@@ -14,7 +14,7 @@ from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
 from .checks import check_batch
 from .codes import check_exact, vectors_of
-from .tables import Part, parts_of, tables_of
+from .tables import Part, parts_of, sums_of, tables_of
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
@@ -27,9 +27,8 @@ class CategoricalEmbeddings(Layer):
     takes the column's place in the row. Guo and Berkhahn 2016, "Entity embeddings of categorical
     variables", section III.
 
-    It is the first layer of a network, or the second after a :class:`~xpnet.Normalization`, which
-    standardises the numbers and leaves the codes alone. :meth:`adapt` makes the layer from a data
-    set, as ``Normalization.adapt`` does.
+    It is the first layer of a network, or follows a :class:`~xpnet.Normalization` that standardises
+    the numbers and leaves the codes alone: ``adapt`` of both makes them from a data set.
 
     Parameters
     ----------
@@ -49,8 +48,7 @@ class CategoricalEmbeddings(Layer):
         A penalty on all vectors; by default the network's.
     unknown : bool, default False
         Whether numbers that are not codes get one more vector in each column, which is 0 at first.
-        Otherwise they are refused; where the layer is not at a network's start, their outputs are
-        NaN.
+        Otherwise they are refused or, if the layer is not at a network's start, become NaN.
 
     Attributes
     ----------
@@ -60,8 +58,8 @@ class CategoricalEmbeddings(Layer):
     Raises
     ------
     ValueError, TypeError
-        An argument is invalid. Or, in ``initialize``, a column is not among the features, or has
-        more than 2**24 categories in float32, which does not hold larger whole numbers exactly.
+        An argument is invalid. Or, in ``initialize``, a column has more than 2**24 categories in
+        float32, which does not hold larger whole numbers exactly.
 
     Examples
     --------
@@ -100,17 +98,14 @@ class CategoricalEmbeddings(Layer):
 
     @classmethod
     def adapt(
-        cls,
-        dataset: Dataset,
-        n_units: Mapping[str, int] | None = None,
-        **options: Any,
+        cls, dataset: Dataset, n_units: Mapping[str, int] | None = None, **options: Any
     ) -> Self:
         """Make a layer for the categories of a data set.
 
         Parameters
         ----------
         dataset : Dataset
-            With ``categories``. A last category None, for missing cells, has a vector like others.
+            With ``categories``. None, for missing cells, has a vector like others.
         n_units : dict of str to int, optional
             The length of the vectors for some features, by name.
         **options
@@ -124,37 +119,18 @@ class CategoricalEmbeddings(Layer):
         Raises
         ------
         TypeError, ValueError
-            The data are not a Dataset with categories, or another argument is invalid.
+            The data are no Dataset with categories, or another argument is invalid.
         """
-        if not isinstance(dataset, Dataset):
-            raise TypeError(f"adapt({shown(dataset)}): expected a Dataset")
-        if not dataset.categories:
-            raise ValueError("the data set has no categories: leave CategoricalEmbeddings out")
-        lengths = dict(n_units or {})
-        for name in lengths:
-            if name not in dataset.categories:
-                raise unknown_name("feature with categories", name, list(dataset.categories))
-        features = dataset.feature_names or []
-        columns: dict[int, int | tuple[int, int]] = {}
-        names = {}
-        for k, feature in enumerate(features):
-            if (found := dataset.categories.get(feature)) is None:
-                continue
-            names[k] = found
-            columns[k] = (len(found), lengths[feature]) if feature in lengths else len(found)
+        columns, names = _columns_of(dataset, n_units or {})
         return cls(columns, (dataset.n_features,), names, **options)
 
     def set_input_shape(self, input_shape: tuple[int, ...]) -> None:
         """Set the input shape, which must be ``(n_features,)`` and have all the columns."""
         shape = check_shape("input_shape", input_shape)
-        if len(shape) != 1:
+        if len(shape) != 1 or max(self.columns) >= shape[0]:
             raise ValueError(
-                f"CategoricalEmbeddings got input_shape={input_shape!r}: expected (n_features,)"
-            )
-        if max(self.columns) >= shape[0]:
-            raise ValueError(
-                f"CategoricalEmbeddings has the column {max(self.columns)}, and its inputs have "
-                f"{shape[0]} columns: positions are counted from 0"
+                f"CategoricalEmbeddings got input_shape={input_shape!r}: expected (n_features,), "
+                f"with more than {max(self.columns)} features, since columns are counted from 0"
             )
         self._input_shape = shape
 
@@ -164,7 +140,7 @@ class CategoricalEmbeddings(Layer):
         tables = []
         for n, width in self.columns.values():
             check_exact(n, self.backend)
-            tables.append(self.new_parameter((n, width), self.initializer))
+            tables.append(self.new_parameter((n, width), self.initializer, "weights"))
             if self.unknown:
                 tables.append(self.new_parameter((1, width), Zeros()))
         xp = array_namespace(*tables)
@@ -172,17 +148,9 @@ class CategoricalEmbeddings(Layer):
         return super().initialize(optimizer)
 
     def table(self, column: int) -> Array:
-        """Return the vectors of a column's categories.
+        """Return the vectors of a column's categories, of shape (n_categories, n_units).
 
-        Parameters
-        ----------
-        column : int
-            The position of the column in the input.
-
-        Returns
-        -------
-        array of shape (n_categories, n_units)
-            With ``unknown``, there is one more row.
+        With ``unknown``, there is one more row. ``column`` is the column's position in the input.
         """
         if column not in self.columns:
             raise ValueError(
@@ -219,7 +187,10 @@ class CategoricalEmbeddings(Layer):
     def backward_propagation(self, output_error: Array) -> Array:
         """Set ``weights_gradient``; return the derivative of the numbers, and 0 for codes."""
         if self.trainable:
-            self.weights_gradient = self._gradient(output_error)
+            flat = self.buffer("weights_gradient", self.weights.shape)
+            self.weights_gradient = sums_of(
+                output_error, self.indices or [], self._parts(), self._shapes(), flat
+            )
         self.update_parameters()
         if not self.needs_input_error:
             return None
@@ -229,20 +200,6 @@ class CategoricalEmbeddings(Layer):
             for column, _, after in self._parts()
         ]
         return array_namespace(output_error).concat(errors, axis=1)
-
-    def _gradient(self, output_error: Array) -> Array:
-        """Return the derivative of all vectors, in its buffer if the library writes there."""
-        xp, shapes = array_namespace(output_error), self._shapes()
-        flat = self.buffer("weights_gradient", self.weights.shape)
-        tables = {} if flat is None else tables_of(flat, shapes)
-        indices, sums = iter(self.indices or []), {}
-        for column, _, after in self._parts():
-            if column is not None:
-                out, rows = tables.get(column), shapes[column][0]
-                sums[column] = ops.sum_rows(output_error[:, after], next(indices), rows, out=out)
-        if flat is not None and all(sums[column] is tables[column] for column in sums):
-            return flat
-        return xp.concat([xp.reshape(each, (-1,)) for each in sums.values()])
 
     def check_codes(self, dataset: Dataset) -> None:
         """Refuse columns that are not codes; a network calls it for a layer at its start."""
@@ -264,6 +221,26 @@ class CategoricalEmbeddings(Layer):
     def numbers_per_sample(self) -> int:
         """Return the count of the base class, the parts of a row, and the places of the codes."""
         return super().numbers_per_sample() + self.output_shape()[0] + 2 * len(self.columns)
+
+
+def _columns_of(
+    dataset: Any, n_units: Mapping[str, int]
+) -> tuple[dict[int, int | tuple[int, int]], dict[int, list[str | None]]]:
+    """Return a data set's columns of categories by position, and the names of their codes."""
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"adapt({shown(dataset)}): expected a Dataset")
+    if not dataset.categories:
+        raise ValueError("the data set has no categories: leave CategoricalEmbeddings out")
+    for name in n_units:
+        if name not in dataset.categories:
+            raise unknown_name("feature with categories", name, list(dataset.categories))
+    columns: dict[int, int | tuple[int, int]] = {}
+    names = {}
+    for k, feature in enumerate(dataset.feature_names or []):
+        if (found := dataset.categories.get(feature)) is not None:
+            names[k], n = found, len(found)
+            columns[k] = (n, n_units[feature]) if feature in n_units else n
+    return columns, names
 
 
 def default_units(n_categories: int) -> int:

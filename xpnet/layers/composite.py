@@ -54,7 +54,7 @@ class Composite(Layer):
     --------
     A layer that multiplies its input by the output of its inner layers:
 
-    >>> from xpnet import Composite, DenseLayer, NeuralNetwork, SigmoidActivation
+    >>> from xpnet import Composite, DenseLayer, SigmoidActivation
     >>> class Gated(Composite):
     ...     def forward_propagation(self, input, training=True):
     ...         gate = self.forward_through(self.layers, input, training)
@@ -67,8 +67,7 @@ class Composite(Layer):
     ...         return output_error * self.gate + through_gate
     ...
     ...     passing_names = ("input", "gate")
-    >>> layer = Gated(DenseLayer(4), SigmoidActivation(), input_shape=(4,))
-    >>> NeuralNetwork().add(layer).add(DenseLayer(1)).layers[0].parameters()
+    >>> Gated(DenseLayer(4), SigmoidActivation(), input_shape=(4,)).initialize().parameters()
     20
     """
 

@@ -40,8 +40,9 @@ class Embedding(Layer):
         The length of the vectors.
     input_shape : tuple of int, optional
         ``(n_columns,)``; only needed for the first layer of a network.
-    initializer : str, Initializer or function, default "normal"
-        Draws the initial vectors (:mod:`xpnet.initializers`).
+    initializer : str, Initializer, function or array, default "normal"
+        Draws the initial vectors (:mod:`xpnet.initializers`), or is an array of them, e.g. of word
+        vectors, of shape (n_categories, n_units).
     regularizer : str, Regularizer or function of the weights, optional
         A penalty on the vectors; by default the network's.
     unknown : bool, default False
@@ -105,7 +106,9 @@ class Embedding(Layer):
         """Draw the vectors."""
         self.input_shape()  # refuses a layer without one
         check_exact(self.n_categories, self.backend)
-        self.weights = self.new_parameter((self.n_categories, self.n_units), self.initializer)
+        self.weights = self.new_parameter(
+            (self.n_categories, self.n_units), self.initializer, "weights"
+        )
         if self.unknown:
             xp = array_namespace(self.weights)
             zeros = self.new_parameter((1, self.n_units), Zeros())

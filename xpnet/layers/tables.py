@@ -1,9 +1,9 @@
 """Where the columns of categories are in a row, and their tables of vectors in a flat array."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..backends import Array, array_namespace
+from ..backends import Array, array_namespace, ops
 
 
 class Part(NamedTuple):
@@ -60,3 +60,36 @@ def tables_of(flat: Array, shapes: Mapping[int, tuple[int, int]]) -> dict[int, A
         tables[column] = xp.reshape(flat[start : start + rows * width], (rows, width))
         start += rows * width
     return tables
+
+
+def sums_of(
+    error: Array,
+    indices: Sequence[Array],
+    parts: Sequence[Part],
+    shapes: Mapping[int, tuple[int, int]],
+    out: Array | None,
+) -> Array:
+    """Return the derivatives of all vectors as a flat array.
+
+    Parameters
+    ----------
+    error : array of shape (n, n_outputs)
+        The derivative of the output.
+    indices : sequence of int64 array of shape (n,)
+        For each column of categories, the rows of its table.
+    parts : sequence of Part
+    shapes : dict of int to (int, int)
+        The shape of each column's table.
+    out : array, optional
+        A library that writes into given arrays writes the result there.
+    """
+    xp, tables = array_namespace(error), {} if out is None else tables_of(out, shapes)
+    sums: dict[int, Array] = {}
+    for column, _, after in parts:
+        if column is not None:
+            index, rows = indices[len(sums)], shapes[column][0]
+            place = tables.get(column)
+            sums[column] = ops.sum_rows(error[:, after], index, rows, out=place)
+    if out is not None and all(sums[column] is tables[column] for column in sums):
+        return out
+    return xp.concat([xp.reshape(each, (-1,)) for each in sums.values()])

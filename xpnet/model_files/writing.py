@@ -131,7 +131,7 @@ class Writer:
             # A NeuralNetwork does not need attributes that a user put on it: skip complex ones.
             if cls is self._kind and not hasattr(cls, name) and not _is_plain(value):
                 continue
-            if holds(value, self._would_lose_its_state):
+            if holds(value, lambda each: _would_lose_its_state(net, each)):
                 raise TypeError(
                     f"{type(net).__name__} cannot be saved: its attribute {name!r} holds a layer "
                     "or another part that has learned something, but is not among the network's "
@@ -143,22 +143,6 @@ class Writer:
         self.tensors.layers = []
         names = {"class": cls.__qualname__, "module": cls.__module__}
         return {**names, "arguments": arguments, "attributes": more}
-
-    def _would_lose_its_state(self, value: Any) -> bool:
-        """Whether a value is a part whose state would not be in the file."""
-        if not isinstance(value, KINDS) or any(
-            value is layer for layer in all_layers(self._network.layers)
-        ):
-            return False
-        names = names_of_state(value)
-        tensors, comparison = Tensors(self._network.backend), Comparison()
-        description = json.loads(json.dumps(describe(value, "", tensors)))
-        try:
-            again = build(description, tensors, type(value))
-        except ModelFileError:
-            return True
-        then, now = ({each: getattr(part, each, None) for each in names} for part in (again, value))
-        return comparison.difference(then, now, "") is not None
 
     def _encode(self, value: Any, name: str, what: str) -> Any:
         return encode(value, name, what, self.tensors)
@@ -218,18 +202,7 @@ class Writer:
 
         That of a layer's inner layers is under "inner".
         """
-        if len(_inner(part)) != len(_inner(again)):
-            raise _refusal(
-                part,
-                f"it has {len(_inner(part))} inner layers, but one that is made again from its "
-                f"arguments has {len(_inner(again))}",
-            )
-        if type(part) is not type(again) or names_of_state(part) != names_of_state(again):
-            raise _refusal(
-                part,
-                f"it has the parameters and states {list(names_of_state(part))}, but one that is "
-                f"made again from its arguments has {list(names_of_state(again))}",
-            )
+        _check_alike(part, again)
         state = {}
         for each in names_of_state(part):
             value = getattr(part, each)
@@ -300,6 +273,38 @@ class Writer:
                 "nothing needs it, leave it out of what __getstate__ returns",
             ) from error
         return encoded
+
+
+def _would_lose_its_state(network: TrainableModel, value: Any) -> bool:
+    """Whether a value is a part whose state would not be in the network's file."""
+    layers = all_layers(network.layers)
+    if not isinstance(value, KINDS) or any(value is layer for layer in layers):
+        return False
+    names = names_of_state(value)
+    tensors, comparison = Tensors(network.backend), Comparison()
+    description = json.loads(json.dumps(describe(value, "", tensors)))
+    try:
+        again = build(description, tensors, type(value))
+    except ModelFileError:
+        return True
+    then, now = ({each: getattr(part, each, None) for each in names} for part in (again, value))
+    return comparison.difference(then, now, "") is not None
+
+
+def _check_alike(part: Any, again: Any) -> None:
+    """Refuse a part whose arguments make one with other parameters, states or inner layers."""
+    if len(_inner(part)) != len(_inner(again)):
+        raise _refusal(
+            part,
+            f"it has {len(_inner(part))} inner layers, but one that is made again from its "
+            f"arguments has {len(_inner(again))}",
+        )
+    if type(part) is not type(again) or names_of_state(part) != names_of_state(again):
+        raise _refusal(
+            part,
+            f"it has the parameters and states {list(names_of_state(part))}, but one that is "
+            f"made again from its arguments has {list(names_of_state(again))}",
+        )
 
 
 def _inner(part: Any) -> tuple[Layer, ...]:

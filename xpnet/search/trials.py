@@ -125,9 +125,10 @@ def random_search(
     check_space(space)
     drawn = draw_settings(ParameterSampler, space, n_iter, seed)
     training, held_out = as_dataset(data), as_dataset(validation)
-    for each in (training, held_out):  # at once, not in each trial
-        refuse_categories(each.categories)
     plan = build_all(build, drawn, mode)
+    if not plan.takes_categories:
+        for each in (training, held_out):  # at once, not in each trial
+            refuse_categories(each.categories)
     file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
     if file is not None and file.damaged:
         warn(
@@ -167,7 +168,8 @@ def _on_backend(data: Dataset, backend: Backend) -> Dataset:
     if not isinstance(data.features, DenseRows):  # stored data may be larger than the device
         return data
     y, weight = (None if a is None else move(a, backend) for a in (data.y, data.sample_weight))
-    return Dataset(move(data.X, backend), y, sample_weight=weight)
+    X, names = move(data.X, backend), data.feature_names
+    return Dataset(X, y, names, sample_weight=weight, categories=data.categories)
 
 
 def _trial(

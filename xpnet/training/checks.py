@@ -48,7 +48,7 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
 def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
     """Refuse features with categories, except for layers that take their codes.
 
-    Such a layer is the first one, or the second after a Normalization that leaves the codes alone.
+    Such a layer is the first one, or follows a Normalization that leaves the codes alone.
 
     Raises
     ------
@@ -57,16 +57,25 @@ def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
     ValueError
         A number is not a code, or the codes are those of other categories.
     """
-    first, *others = layers
-    second = others[0] if isinstance(first, Normalization) and others else first
-    if not isinstance(second, (Embedding, CategoricalEmbeddings)):
+    found = layer_of_codes(layers)
+    if found is None:
         refuse_categories(dataset.categories)
         return
-    if (dataset.n_features,) != second.input_shape():
+    if (dataset.n_features,) != found.input_shape():
         return  # refused by check_features
-    if isinstance(first, Normalization):
-        _check_codes_stay(first, second)
-    second.check_codes(dataset)
+    if isinstance(layers[0], Normalization):
+        _check_codes_stay(layers[0], found)
+    found.check_codes(dataset)
+
+
+def layer_of_codes(layers: Sequence[Layer]) -> Embedding | CategoricalEmbeddings | None:
+    """Return the layer that takes codes of categories from a data set, or None."""
+    for layer in layers:
+        if isinstance(layer, (Embedding, CategoricalEmbeddings)):
+            return layer
+        if not isinstance(layer, Normalization):
+            break
+    return None
 
 
 def _check_codes_stay(first: Normalization, second: Embedding | CategoricalEmbeddings) -> None:
