@@ -27,6 +27,24 @@ def take_rows(x: np.ndarray, index: Array, out: Array | None = None) -> Array:
     return np.take(x, index, axis=0, out=out, mode="clip")
 
 
+@ops.sum_rows.register(np.ndarray)
+def sum_rows(x: np.ndarray, index: Array, n: int, out: Array | None = None) -> Array:
+    """See :func:`ops.sum_rows`."""
+    m, width = x.shape
+    out = np.empty((n, width), x.dtype) if out is None else out
+    if n <= 4 * m:  # sums of single numbers, in float64, are faster unless most of them are 0
+        place = (index[:, None] * width + np.arange(width)).ravel()
+        out[...] = np.bincount(place, x.ravel(), n * width).reshape(n, width)
+        return out
+    out[...] = 0.0
+    if m:
+        order = np.argsort(index, kind="stable")
+        found = index[order]
+        starts = np.flatnonzero(np.concatenate([[True], found[1:] != found[:-1]]))
+        out[found[starts]] = np.add.reduceat(x[order], starts, axis=0)
+    return out
+
+
 @ops.matmul.register(np.ndarray)
 def matmul(a: np.ndarray, b: Array, out: Array | None = None) -> Array:
     """See :func:`ops.matmul`."""

@@ -35,6 +35,34 @@ def take_rows(x: Array, index: Array, out: Array | None = None) -> Array:
 
 
 @operation
+def sum_rows(x: Array, index: Array, n: int, out: Array | None = None) -> Array:
+    """Return the sums of the rows with equal indices: the derivative of :func:`take_rows`.
+
+    Row k of the result is the sum of the rows ``x[i]`` with ``index[i] == k``.
+
+    Parameters
+    ----------
+    x : array of shape (m, w)
+    index : int64 array of shape (m,), on the device of ``x``
+        Numbers from 0 to n - 1. Others are not always refused.
+    n : int
+        The number of rows of the result.
+    """
+    xp = array_namespace(x)
+    # A block of one-hot columns at a time, times the rows.
+    step = max(_ONE_HOT_NUMBERS // max(x.shape[0], 1), 1)
+    blocks = [
+        xp.matrix_transpose(one_hot(index - start, min(step, n - start), like=x)) @ x
+        for start in range(0, n, step)
+    ]
+    return blocks[0] if len(blocks) == 1 else xp.concat(blocks, axis=0)
+
+
+_ONE_HOT_NUMBERS = 1 << 22
+"""About how many numbers of one-hot columns are made at a time."""
+
+
+@operation
 def matmul(a: Array, b: Array, out: Array | None = None) -> Array:
     """Return the matrix product ``a @ b``."""
     return a @ b
@@ -310,6 +338,24 @@ def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Arra
     xp = array_namespace(like)
     numbers: Any = philox(key, counter).random(shape, dtype=np.float32)
     return xp.astype(xp.asarray(numbers, device=device(like)), like.dtype, copy=False)
+
+
+def normal(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Array:
+    r"""Return normally distributed random numbers with mean 0 and deviation 1.
+
+    They are :math:`\sqrt{-2 \log(1 - u)} \cos(2 \pi v)` with u and v from :func:`uniform` (Box and
+    Muller 1958, "A note on the generation of random normal deviates"). As u has 24 bits, none is
+    larger than 5.8.
+
+    Parameters
+    ----------
+    shape, key, counter, like
+        As in :func:`uniform`.
+    """
+    xp = array_namespace(like)
+    both = uniform((2, *shape), key, counter, like)
+    u, v = both[0, ...], both[1, ...]
+    return xp.sqrt(-2.0 * xp.log1p(-u)) * xp.cos(2.0 * math.pi * v)
 
 
 def philox(key: int, counter: int) -> np.random.Generator:

@@ -376,7 +376,7 @@ DOORS = {
     "explain_steps": lambda patch: network().explain_steps(data_set()),
     "inspect": lambda patch: network().fit(numbers).inspect(data_set()),
     "Watch": lambda patch: network().fit(numbers, callbacks=callbacks.Watch(data_set())),
-    "adapt": lambda patch: Normalization.adapt(data_set()),
+    "adapt": lambda patch: Normalization.adapt(data_set(), per_feature=False),
     "find_learning_rate": lambda patch: find_learning_rate(network(), data_set()),
     "random_search": lambda patch: searched(data_set(), numbers),
     "random_search, validation": lambda patch: searched(numbers, data_set()),
@@ -408,7 +408,7 @@ def test_every_file_that_takes_data_sets_of_users_refuses_categories():
         name, text = path.relative_to(package).as_posix(), path.read_text(encoding="utf-8")
         if re.search(r"\b(as_dataset|Dataset)\([^)]", re.sub(r">>>.*", "", text)):
             takes.add(name)
-        if re.search(r"\b(refuse_categories|check_data|refuse_text)\(", text):
+        if re.search(r"\b(refuse_categories|check_categories|check_data|refuse_text)\(", text):
             checks.add(name)
     takes = {name for name in takes if not name.startswith(("data/", "datasets/"))}
     assert len(takes) > 6

@@ -47,6 +47,7 @@ def test_fast_batch_operations_are_their_definitions(name, dtype, n, strided, wi
 
 # operations with a test of their own below
 ROWS = ("take_rows", "rowwise", "dropout_mask", "all_finite", "softmax_cross_entropy", "norm")
+ROWS += ("sum_rows",)  # in test_embeddings.py
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 2), (5, 3), (70, 1)])

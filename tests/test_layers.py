@@ -10,15 +10,22 @@ import pytest
 from xpnet import (
     SGD,
     BatchNormalization,
+    Branches,
+    CategoricalEmbeddings,
     CELUActivation,
+    Composite,
     DenseLayer,
     Dropout,
     ELUActivation,
+    Embedding,
     ExponentialActivation,
+    Flatten,
+    GaussianNoise,
     GELUActivation,
     HardSigmoidActivation,
     HardSwishActivation,
     HardTanhActivation,
+    LayerNormalization,
     LeakyReLUActivation,
     LinearActivation,
     LogSigmoidActivation,
@@ -29,6 +36,8 @@ from xpnet import (
     PReLULayer,
     ReLU6Activation,
     ReLUActivation,
+    Residual,
+    RMSNormalization,
     SELUActivation,
     SigmoidActivation,
     SiLUActivation,
@@ -61,6 +70,22 @@ def _frozen_dropout():
     return Frozen(0.4)
 
 
+def _frozen_noise():
+    """Noise that is the same at every pass."""
+
+    class Frozen(GaussianNoise):
+        def forward_propagation(self, input, training=True):
+            self.n_draws = 3
+            return super().forward_propagation(input, training)
+
+    return Frozen(0.4)
+
+
+def _by_row_mean(x):
+    centred = x - x.mean(axis=1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5)
+
+
 _erf = np.vectorize(math.erf, otypes=[float])
 
 # Layer class -> how to make one, and its value in plain NumPy (None: tested by itself below)
@@ -71,6 +96,19 @@ CASES = {
     Normalization: (
         lambda: Normalization([1.0, 2.0, 3.0, 4.0], 0.5),
         lambda x: (x - [1.0, 2.0, 3.0, 4.0]) / 0.5,
+    ),
+    LayerNormalization: (LayerNormalization, _by_row_mean),
+    RMSNormalization: (
+        lambda: RMSNormalization(0.1),
+        lambda x: x / np.sqrt((x**2).mean(axis=1, keepdims=True) + 0.1),
+    ),
+    GaussianNoise: (_frozen_noise, lambda x: x),
+    Flatten: (Flatten, lambda x: x),
+    Composite: (lambda: Composite(DenseLayer(3), LayerNormalization(), TanhActivation()), None),
+    Residual: (lambda: Residual(TanhActivation(), DenseLayer(N_INPUTS), TanhActivation()), None),
+    Branches: (
+        lambda: Branches(([0, 1], [TanhActivation()]), (slice(1, 4), []), ([3, 1], DenseLayer(2))),
+        None,
     ),
     LinearActivation: (LinearActivation, lambda x: x),
     ReLUActivation: (ReLUActivation, lambda x: np.maximum(x, 0)),
@@ -156,7 +194,8 @@ def cls(request):
 
 def test_every_layer_of_the_library_is_in_the_table():
     concrete = {cls for cls in _subclasses(Layer) if cls is not ActivationLayer}
-    assert concrete == set(CASES)
+    of_codes = {Embedding, CategoricalEmbeddings}  # in test_embeddings.py
+    assert concrete == {*CASES, *of_codes}
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
@@ -259,7 +298,7 @@ def test_every_layer_refuses_objects_that_are_not_arrays(cls):
 def test_every_layer_works_or_says_what_to_do_before_it_is_initialised(cls):
     layer, x = CASES[cls][0](), np.ones((5, N_INPUTS), "float32")
     layer.set_input_shape((N_INPUTS,))
-    if cls.parameter_names or cls is Normalization:
+    if cls.parameter_names or cls is Normalization or issubclass(cls, Composite):
         with pytest.raises(ValueError, match="is not initialised: call its initialize"):
             layer.forward_propagation(x)
         layer.initialize()
@@ -290,6 +329,8 @@ def test_prediction_keeps_nothing(cls, backend, rng):
     after = {k: v for k, v in vars(layer).items() if k != "mask"}
     if cls is Dropout:  # the frozen one of this file counts its masks
         after["n_masks"] = before["n_masks"]
+    if cls is GaussianNoise:
+        after["n_draws"] = before["n_draws"]
     assert after.keys() == before.keys()
     assert all(after[name] is before[name] for name in before)
 

@@ -202,7 +202,7 @@ BAD = {
     "objects": ([[None, 1.0]], ValueError, "missing value"),
     "complex numbers": (np.ones((2, 2), complex), TypeError, "real and the imaginary parts"),
     "one dimension": ([1.0, 2.0, 3.0], ValueError, r"shape \(3,\), expected \(n_samples, n_feat"),
-    "three dimensions": (np.ones((2, 3, 4)), ValueError, r"flatten each sample"),
+    "three dimensions": (np.ones((2, 3, 0)), ValueError, r"flatten each sample"),
     "no rows": (np.zeros((0, 3)), ValueError, r"X has shape \(0, 3\)"),
     "no columns": (np.zeros((3, 0)), ValueError, r"X has shape \(3, 0\)"),
     "rows of different lengths": ([[1.0], [2.0, 3.0]], ValueError, "rows of different lengths"),

@@ -136,8 +136,11 @@ FLOORS = {
     ],
     "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings updating"],
     "xpnet.layers": [
-        "batch_normalization dense dropout normalization prelu",
-        "checks",
+        "branches residual",
+        "composite",
+        "batch_normalization categorical_embeddings dense dropout embedding flatten noise "
+        "normalization prelu row_normalization",
+        "checks codes tables",
         "base",
         "as_in_prediction passes workspace",
     ],
@@ -166,6 +169,7 @@ FLOORS = {
     "xpnet.datasets": ["digits imdb mnist", "layouts text", "files reviews"],
     "xpnet.data": [
         "train_test",
+        "codes",
         "dataset",
         "classes encoding from_frames from_tables labels selecting splitting",
         "categories ids reading",

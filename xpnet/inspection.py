@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .backends import to_host
+from .layers.composite import all_layers
 from .losses import LossFunction
 from .model import Model
 from .training.checks import check_fit, check_weights
@@ -120,12 +121,13 @@ def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection
 
 
 def _report(layer: Any, output: np.ndarray) -> LayerReport:
-    is_zero, names = output.reshape(len(output), -1) == 0, layer.parameter_names
+    is_zero = output.reshape(len(output), -1) == 0
+    named = [(each, name) for each in all_layers([layer]) for name in each.parameter_names]
     lengths = [
         np.sqrt(sum(float(np.sum(to_host(each).astype(float) ** 2)) for each in arrays))
         for arrays in (
-            [getattr(layer, name) for name in names],
-            [getattr(layer, f"{name}_gradient") for name in names if layer.trainable],
+            [getattr(each, name) for each, name in named],
+            [getattr(each, f"{name}_gradient") for each, name in named if each.trainable],
         )
     ]
     return LayerReport(

@@ -15,6 +15,7 @@ from .backends._errors import shown
 from .common.checks import check_array, check_count, check_positive
 from .common.readable import is_plain_function
 from .layers import Layer
+from .layers.composite import all_layers
 from .losses import FunctionLoss, LossFunction
 
 
@@ -84,6 +85,8 @@ def check_layer(
 ) -> None:
     """Check a layer's backward pass: the gradients of its input and of each parameter.
 
+    Those of layers inside it are checked, too.
+
     The loss is a randomly weighted sum of the outputs. The layer's parameters are left unchanged.
 
     Parameters
@@ -137,19 +140,21 @@ def check_layer(
     output = layer.forward_propagation(input, training=True)
     weights = np.random.default_rng(seed).standard_normal(tuple(output.shape))
     input_error = layer.backward_propagation(backend.asarray(weights))
-    gradients = {
-        name: to_host(getattr(layer, f"{name}_gradient")) for name in layer.parameter_names
-    }
+    gradients = [
+        (each, name, to_host(getattr(each, f"{name}_gradient")))
+        for each in all_layers([layer])
+        for name in each.parameter_names
+    ]
 
     def loss(x: np.ndarray) -> float:
         return float(np.sum(to_host(layer.forward_propagation(backend.asarray(x))) * weights))
 
     check_gradient(loss, to_host(input_error), at, seed=seed, tolerance=tolerance)
-    for name, gradient in gradients.items():
-        value = getattr(layer, name)
+    for holder, name, gradient in gradients:
+        value = getattr(holder, name)
 
-        def loss_of_parameter(w: np.ndarray, name: str = name) -> float:
-            setattr(layer, name, backend.asarray(w))
+        def loss_of_parameter(w: np.ndarray, holder: Layer = holder, name: str = name) -> float:
+            setattr(holder, name, backend.asarray(w))
             return loss(at)
 
         try:
@@ -157,12 +162,17 @@ def check_layer(
                 loss_of_parameter, gradient, to_host(value), seed=seed, tolerance=tolerance
             )
         finally:
-            setattr(layer, name, value)
+            setattr(holder, name, value)
 
 
 def _lacking(layer: Layer) -> list[str]:
-    """Return the names of the parameters that a layer has not made."""
-    return [name for name in layer.parameter_names if not is_array(getattr(layer, name, None))]
+    """Return the names of the parameters that a layer, or one inside it, has not made."""
+    return [
+        name
+        for each in all_layers([layer])
+        for name in each.parameter_names
+        if not is_array(getattr(each, name, None))
+    ]
 
 
 def _begun(layer: Layer, input: Array, seed: int) -> Layer:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..common.checks import check_count, check_flag, check_new_path, check_non_negative, check_path
 from ..common.replacing import check_writable
 from ..common.temporary import remove_leftovers
+from ..layers.composite import all_layers
 from ..model_files.checkpoints import (
     CheckpointContent,
     checkpoints_in,
@@ -238,7 +239,8 @@ class Checkpoint(Recorder):
 def _may_change_in_an_epoch(network: NeuralNetwork, run: Run) -> bool:
     """Whether an epoch may change what a snapshot does not have, by code that is not ours."""
     optimizer = network.optimizer
-    parts = (network, *network.layers, network.loss, network.regularizer, *network.metrics)
+    layers = all_layers(network.layers)
+    parts = (network, *layers, network.loss, network.regularizer, *network.metrics)
     classes = [type(each) for each in (*parts, optimizer, optimizer.schedule) if each is not None]
     functions = [each.on_epoch_begin for each in run.callbacks]
     ours = __name__.partition(".")[0] + "."

@@ -42,7 +42,8 @@ class Dataset(FromTables, WithCategories, Selecting):
     X : array-like of shape (n_samples, n_features)
         An array of any library that follows the array API, a SciPy sparse matrix (kept sparse,
         as CSR; duplicate entries are summed), or nested lists, of booleans, integers or floats. Or
-        a data frame, whose texts become categories; see `from_frame`.
+        a data frame, whose texts become categories; see `from_frame`. Samples of more dimensions,
+        such as images, become rows in C order.
         A ``numpy.memmap``, an HDF5 or Zarr data set, a Dask array, or another object with a shape,
         a type and slices of rows stays where it is stored, in any byte order. Training reads it
         into memory once if it fits and the network has no ``memory_limit``. Otherwise it reads

@@ -19,7 +19,7 @@ _NUMBERS = 1 << 20
 
 
 class WithCategories:
-    """The method :meth:`one_hot`; a base of :class:`xpnet.Dataset`."""
+    """The methods :meth:`one_hot` and :meth:`recode`; a base of :class:`xpnet.Dataset`."""
 
     feature_names: list[str] | None
     categories: Categories
@@ -75,47 +75,68 @@ class WithCategories:
         return encoded
 
     def with_codes_of(self, categories: Mapping[str, Sequence[str | None]]) -> Self:
-        """Return the data set with other codes for its categories: those of the training data.
+        """Return the data set with the codes that its categories have in other data.
+
+        A network with embeddings knows its training data's codes, and data that were read by
+        themselves may have given the same names other codes.
 
         Parameters
         ----------
         categories : dict of str to list of str
-            For the same features.
+            The names of the codes 0, 1, ...: those of the training data, e.g.
+            ``test.with_codes_of(train.categories)``. They are matched by name.
 
         Returns
         -------
         Dataset
-            ``X`` keeps its type and device, except that stored features are read into memory.
+            With these categories. Its features have the same type, device and columns, unless they
+            are stored: then they are read into memory.
 
         Raises
         ------
-        TypeError, ValueError
-            As :meth:`one_hot`.
+        TypeError
+            ``categories`` is not a dict of lists of text.
+        ValueError
+            A sample's category is not among ``categories``; the message has its row, column and
+            name. Or ``categories`` has other features, or more categories than the features' type
+            has codes.
 
         Examples
         --------
         >>> from xpnet import Dataset
-        >>> test = Dataset([[0], [1]], None, ["colour"], categories={"colour": ["blue", "red"]})
-        >>> test.with_codes_of({"colour": ["green", "red", "blue"]}).X.tolist()
-        [[2], [1]]
+        >>> data = Dataset([[0], [1]], None, ["colour"], categories={"colour": ["red", "blue"]})
+        >>> data.with_codes_of({"colour": ["blue", "green", "red"]}).X
+        array([[2],
+               [0]])
         """
-        check_categories(self.categories, self.feature_names, self._features)
         known, features = self.feature_names or [], self._features
+        check_categories(self.categories, known, features)
         wanted = _check_wanted(categories, self.categories, known)
-        if not self.categories:
-            return self
-        if isinstance(features, StoredRows):
-            features = features.read()
-        X, xp = features.X, array_namespace(features.X)
-        columns = [
-            X[:, k]
-            if column.wanted is None
-            else xp.astype(move(column.places(X[:, k], 0), backend_of(X)), X.dtype)
-            for k, column in enumerate(_columns(known, self.categories, wanted))
-        ]
+        features = features.read() if isinstance(features, StoredRows) else features
+        columns = []
+        for k, column in enumerate(_columns(known, self.categories, wanted)):
+            codes = features.X[:, k : k + 1]
+            if column.wanted is not None:
+                places = column.places(codes[:, 0], 0)
+                _check_held(places, features.dtype, column.name)
+                moved = move(places[:, None], backend_of(codes))
+                codes = array_namespace(codes).astype(moved, codes.dtype)
+            columns.append(codes)
         coded = copy.copy(self)
-        coded._features, coded.categories = DenseRows(xp.stack(columns, axis=1)), wanted
+        if columns and self.categories:
+            coded._features = DenseRows(array_namespace(*columns).concat(columns, axis=1))
+        coded.categories = wanted
         return coded
+
+
+def _check_held(codes: np.ndarray, dtype: np.dtype, feature: str) -> None:
+    """Refuse codes that are beyond the type of the features."""
+    most = int(codes.max(initial=0))
+    if np.asarray(most).astype(dtype).astype(np.int64) != most:
+        raise ValueError(
+            f"the code {most} of {feature!r} is beyond {dtype}, the type of the features: make the "
+            "data set from features of a larger type"
+        )
 
 
 def _encode(

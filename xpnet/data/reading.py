@@ -1,5 +1,6 @@
 """Reading arrays, lists, tables and sparse matrices as real numbers, or refusing them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -58,6 +59,8 @@ def read_features(X: Any) -> tuple[Features, list[str], dict[int, list[str | Non
         categories = {names.index(name): found for name, found in table.categories.items()}
     else:
         rows, names = read_numbers("X", X)
+        if rows.ndim > 2 and math.prod(rows.shape[1:]):
+            rows = array_namespace(rows).reshape(rows, (rows.shape[0], math.prod(rows.shape[1:])))
     _check_table(rows, X)
     return kind(rows), names, categories
 

@@ -8,16 +8,33 @@ two methods. For each trained array ``name`` in its ``parameter_names``, the bac
 
 from .base import Layer
 from .batch_normalization import BatchNormalization
+from .branches import Branches
+from .categorical_embeddings import CategoricalEmbeddings
+from .composite import Composite
 from .dense import DenseLayer
 from .dropout import Dropout
+from .embedding import Embedding
+from .flatten import Flatten
+from .noise import GaussianNoise
 from .normalization import Normalization
 from .prelu import PReLULayer
+from .residual import Residual
+from .row_normalization import LayerNormalization, RMSNormalization
 
 __all__ = [
     "BatchNormalization",
+    "Branches",
+    "CategoricalEmbeddings",
+    "Composite",
     "DenseLayer",
     "Dropout",
+    "Embedding",
+    "Flatten",
+    "GaussianNoise",
     "Layer",
+    "LayerNormalization",
     "Normalization",
     "PReLULayer",
+    "RMSNormalization",
+    "Residual",
 ]

@@ -70,6 +70,8 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         layers that have no trained layer before them, which may then return None.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
+    inner_layers : tuple of Layer
+        The layers that this one is made of; see :class:`~xpnet.Composite`.
     trainable : bool, default True
         False freezes the layer: in training, its parameters, the optimizer's state of them and its
         own state stay the same. No gradient of them is computed, no penalty on them is added to the
@@ -186,6 +188,11 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
                 "set_input_shape((n,)), or add it to a network after a layer that has one"
             )
         return self._input_shape
+
+    @property
+    def inner_layers(self) -> "tuple[Layer, ...]":
+        """The layers that this one is made of; none, except in a composite."""
+        return ()
 
     def layer_name(self) -> str:
         """Return the name of the layer's class."""

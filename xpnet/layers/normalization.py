@@ -80,6 +80,9 @@ class Normalization(Layer):
         :math:`4 \epsilon |m|` with the ε of that type. A column of integers is constant only if all
         its numbers are equal.
 
+        Features with categories get the mean 0 and the scale 1, so that their codes stay what they
+        are, for a :class:`CategoricalEmbeddings` as the next layer.
+
         Parameters
         ----------
         X : array-like of shape (n, n_features), Dataset, or tuple (X, y) or (X, y, sample_weight)
@@ -96,7 +99,7 @@ class Normalization(Layer):
         Raises
         ------
         TypeError
-            X is sparse or not numeric, or has categories.
+            X is sparse or not numeric; or it has categories, and ``per_feature`` is False.
         ValueError
             X has missing or infinite values, is not two-dimensional, or has no rows.
         """
@@ -104,7 +107,8 @@ class Normalization(Layer):
         if isinstance(X, tuple) and len(X) in (2, 3):
             X = X[0]
         data = X if isinstance(X, Dataset) else Dataset(X)
-        refuse_categories(data.categories)
+        if not per_feature:
+            refuse_categories(data.categories)
         features = data.features
         if isinstance(features, SparseRows):
             raise TypeError(
@@ -115,6 +119,9 @@ class Normalization(Layer):
             raise ValueError(f"X has shape {data.shape}: expected (n, n_features), n above 0")
         features.check_finite(data.feature_names)
         mean, scale = features.mean_and_scale(per_feature)
+        for name in data.categories:  # codes stay what they are
+            column = (data.feature_names or []).index(name)
+            mean[column], scale[column] = 0.0, 1.0
         return cls(mean, scale, input_shape=(data.n_features,))
 
     @property

@@ -1,6 +1,7 @@
 """A model: layers, a loss and an optimizer, with all parameters on one backend."""
 
 import copy
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ..common.readable import is_plain_function
 from ..common.versioned import Versioned
 from ..layers import Layer
 from ..layers.checks import check_output
+from ..layers.composite import all_layers, unchanged_on_failure
 from ..losses import LossFunction, MeanSquaredError
 from ..optimizers import SGD, Optimizer
 from ..regularizers import Regularizer
@@ -205,18 +207,14 @@ class Model(Versioned):
         if not isinstance(layer, Layer):
             hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
             raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
-        if layer.in_network:
-            raise ValueError(
-                f"this {layer.layer_name()} is already in a network: add layer.copy(), which keeps "
-                "its parameters, or a new layer"
-            )
-        before = dict(vars(layer))
-        try:
+        for each in all_layers([layer]):
+            if each.in_network:
+                raise ValueError(
+                    f"this {each.layer_name()} is already in a network: add layer.copy(), which "
+                    "keeps its parameters, or a new layer"
+                )
+        with unchanged_on_failure(layer):
             self._append(layer)
-        except Exception:
-            vars(layer).clear()
-            vars(layer).update(before)
-            raise
         return self
 
     def _append(self, layer: Layer) -> None:
@@ -233,14 +231,15 @@ class Model(Versioned):
             layer.set_input_shape(shape)
         layer.input_shape()
         check_training(layer)
-        if is_defined_here(type(layer)) and "parameter_names" in vars(layer):
-            raise ValueError(
-                f"the parameter_names of this {layer.layer_name()} were changed: to freeze it, set "
-                "its trainable to False instead"
-            )
+        for each in all_layers([layer]):
+            if is_defined_here(type(each)) and "parameter_names" in vars(each):
+                raise ValueError(
+                    f"the parameter_names of this {each.layer_name()} were changed: to freeze it, "
+                    "set its trainable to False instead"
+                )
         self._initialize(layer, len(self.layers))
-        for name, array in learned.items():
-            setattr(layer, name, self._fitting(layer, name, array))
+        for (each, name), array in learned.items():
+            setattr(each, name, self._fitting(each, name, array))
         layer._ready = True
         if self.parameters.layers[-1:] != self.layers[-1:]:  # fit looks at all of them
             self.check_layers()
@@ -248,7 +247,8 @@ class Model(Versioned):
         layer.needs_input_error = bool(self.parameters)
         # Before the layer is added, because this refuses a layer that lacks a parameter.
         self.parameters = self.parameters.with_layer(layer)
-        layer.in_network = True
+        for each in all_layers([layer]):
+            each.in_network = True
         self.layers.append(layer)
         if self.optimizer.n_updates:  # its state is that of fewer parameters
             self.optimizer = self._new_optimizer
@@ -279,8 +279,11 @@ class Model(Versioned):
         if self.seed is None:
             self.randomness = Randomness()
         for index, layer in enumerate(self.layers):
-            if layer.trainable or not layer.parameter_names:
-                self._initialize(layer, index)
+            frozen = [each for each in all_layers([layer]) if not each.trainable]
+            kept = {key: array for each in frozen for key, array in _held(each).items()}
+            self._initialize(layer, index)
+            for (each, name), array in kept.items():
+                setattr(each, name, array)
         self.parameters = Parameters(self.layers, self.regularizer)
         self.optimizer = self._new_optimizer
         return self
@@ -319,7 +322,10 @@ class Model(Versioned):
             return self
         # All arrays are copied before any is replaced, so a move that fails changes nothing.
         holders: list[tuple[Any, tuple[str, ...]]] = [(self.optimizer, self.optimizer.state_names)]
-        holders += [(layer, (*layer.parameter_names, *layer.state_names)) for layer in self.layers]
+        holders += [
+            (layer, (*layer.parameter_names, *layer.state_names))
+            for layer in all_layers(self.layers)
+        ]
         moved = [
             (holder, name, move_state(getattr(holder, name), backend, name in wide_names))
             for holder, names in holders
@@ -330,7 +336,7 @@ class Model(Versioned):
         for holder, name, array in moved:
             setattr(holder, name, array)
         self._set("backend", backend)
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             layer.backend = backend
         self.parameters = Parameters(self.layers, self.regularizer)
         return self
@@ -364,16 +370,12 @@ class Model(Versioned):
         """
         from tabulate import tabulate
 
-        rows = [
-            (
-                layer.layer_name(),
-                layer.output_shape(),
-                layer.parameters(),
-                "frozen" if layer.parameters() and not layer.trainable else "",
-            )
-            for layer in self.layers
-        ]
-        frozen = sum(row[2] for row in rows if row[3])
+        rows, frozen = [], 0
+        for layer in self.layers:
+            n, still = layer.parameters(), _frozen(layer)
+            words = "" if not still else "frozen" if still == n else "partly frozen"
+            rows.append((layer.layer_name(), layer.output_shape(), n, words))
+            frozen += still
         if not frozen:
             rows = [row[:3] for row in rows]  # type: ignore[misc]
         headers = ["layer", "output shape", "parameters", ""][: 4 if frozen else 3]
@@ -425,7 +427,8 @@ class Model(Versioned):
         layers = part.layers[index]
         part.layers, part.parameters = [], Parameters([], part.regularizer)
         for layer in layers:
-            layer.in_network = False
+            for each in all_layers([layer]):
+                each.in_network = False
             part.add(layer)
         part.optimizer = part._new_optimizer
         return part
@@ -440,7 +443,7 @@ class Model(Versioned):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Set the attributes of a copy, whose layers belong to it."""
         super().__setstate__(state)
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             layer.in_network = True
         self.parameters.refresh()
 
@@ -567,19 +570,39 @@ class Model(Versioned):
         """Return a copy of all that training changes, whose ``restore`` brings it back."""
         optimizer = self.optimizer
         holders = [
-            *((layer, layer.state_names) for layer in self.layers),
-            *((each.rng.bit_generator, ("state",)) for each in self.layers if each.rng is not None),
+            *((layer, layer.state_names) for layer in all_layers(self.layers)),
+            *(
+                (each.rng.bit_generator, ("state",))
+                for each in all_layers(self.layers)
+                if each.rng is not None
+            ),
             (optimizer, (*optimizer.changing_names(), "schedule")),
         ]
         return Snapshot(self.parameters, holders, [(self, ("optimizer", "_new_optimizer"))])
 
 
-def _learned(layer: Layer) -> dict[str, Array]:
-    """Return the parameters and the arrays of state of a layer that was initialised before."""
-    if not vars(layer).get("_ready", False):
-        return {}
-    held = {name: getattr(layer, name) for name in (*layer.parameter_names, *layer.state_names)}
-    return {name: array for name, array in held.items() if is_array(array)}
+def _frozen(layer: Layer) -> int:
+    """Return how many numbers in a layer, and in those inside it, are frozen."""
+    if not layer.inner_layers:
+        return 0 if layer.trainable else layer.parameters()
+    frozen = (each for each in all_layers([layer]) if not each.trainable)
+    return sum(math.prod(getattr(x, name).shape) for x in frozen for name in x.parameter_names)
+
+
+def _learned(layer: Layer) -> dict[tuple[Layer, str], Array]:
+    """Return the parameters and the arrays of state of a layer that was initialised before.
+
+    Those of layers inside it are among them.
+    """
+    ready = (each for each in all_layers([layer]) if vars(each).get("_ready", False))
+    return {key: array for each in ready for key, array in _held(each).items()}
+
+
+def _held(layer: Layer) -> dict[tuple[Layer, str], Array]:
+    """Return the parameters and the arrays of state of a layer."""
+    names = (*layer.parameter_names, *layer.state_names)
+    held = {(layer, name): getattr(layer, name, None) for name in names}
+    return {key: array for key, array in held.items() if is_array(array)}
 
 
 remember(Model)

@@ -13,6 +13,7 @@ from ..backends import Array, Backend, array_namespace, backend_of, is_array, mo
 from ..common.checks import check_flag, check_non_negative
 from ..common.overrides import remember
 from ..layers import Layer
+from ..layers.composite import all_layers, is_trained
 from ..layers.workspace import Workspace, takes_out
 from ..optimizers import Optimizer
 from ..regularizers import Regularizer
@@ -69,18 +70,20 @@ class Parameters:
         ValueError
             The layer has not made one of its parameters.
         """
-        _check_arrays(layer)
+        for each in all_layers([layer]):
+            _check_arrays(each)
         if self._flat is not None:
             return Parameters([*self.layers, layer], self.penalties.regularizer)
         self.penalties.append(layer)
         self.layers.append(layer)
         self._seen = None
-        for name in layer.parameter_names:
-            shape = tuple(getattr(layer, name).shape)
-            start, self._stop = self._stop, self._stop + math.prod(shape)
-            self.places[layer, name] = slice(start, self._stop)
-            self._slots.append((layer, name))
-            self._shapes.append(shape)
+        for each in all_layers([layer]):
+            for name in each.parameter_names:
+                shape = tuple(getattr(each, name).shape)
+                start, self._stop = self._stop, self._stop + math.prod(shape)
+                self.places[each, name] = slice(start, self._stop)
+                self._slots.append((each, name))
+                self._shapes.append(shape)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,16 +105,16 @@ class Parameters:
             A layer's ``trainable`` or ``learning_rate_factor`` is invalid, or its
             ``parameter_names`` have changed.
         """
+        layers = list(all_layers(self.layers))
         now = [
-            (layer.trainable, layer.learning_rate_factor, layer.parameter_names)
-            for layer in self.layers
+            (layer.trainable, layer.learning_rate_factor, layer.parameter_names) for layer in layers
         ]
         if now == self._seen:
             return
         names: dict[int, list[str]] = {}
         for layer, name in self._slots:
             names.setdefault(id(layer), []).append(name)
-        for layer in self.layers:
+        for layer in layers:
             check_training(layer)
             if list(layer.parameter_names) != names.get(id(layer), []):
                 raise ValueError(
@@ -122,11 +125,11 @@ class Parameters:
         self._seen, above_trained = now, False
         for layer in self.layers:
             layer.needs_input_error = above_trained
-            above_trained = above_trained or bool(layer.trainable and layer.parameter_names)
+            above_trained = above_trained or is_trained(layer)
         self._trained = [k for k, (layer, _) in enumerate(self._slots) if layer.trainable]
         self._parts = self._runs()
         self.renew_penalties(self.penalties.regularizer)
-        for layer in self.layers:
+        for layer in layers:
             if not layer.trainable:
                 vars(layer).update({f"{name}_gradient": None for name in layer.parameter_names})
         if self._backend is not None:
@@ -258,12 +261,12 @@ class Parameters:
         for k in self._trained:  # nothing is written to the gradients of the others, which are 0
             layer, name = self._slots[k]
             places.setdefault(id(layer), {})[f"{name}_gradient"] = self._gradient_views[k]
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             layer.workspace = Workspace(backend, **places.get(id(layer), {}))
 
     def detach_workspaces(self) -> None:
         """Take the workspaces away: outside of training, results are arrays of their own."""
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             layer.workspace = None
         self._flat_gradient, self._gradient_views, self._backend = None, [], None
 
@@ -299,7 +302,7 @@ class Parameters:
             self.scatter(update(flat, kept))
         else:
             self.scatter(update(flat, gradient))
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             if layer.trainable:
                 layer.constrain()
 

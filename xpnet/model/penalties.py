@@ -5,6 +5,7 @@ from itertools import chain
 
 from ..backends import Array, array_namespace, is_array
 from ..layers import Layer
+from ..layers.composite import all_layers
 from ..regularizers import Regularizer
 
 
@@ -22,14 +23,13 @@ class Penalties:
         self._terms: list[tuple[Layer, str, Regularizer]] = []
 
     def append(self, layer: Layer) -> None:
-        """Add the penalties on one more layer's parameters, unless it is frozen."""
-        if not layer.trainable:
-            return
-        own = layer.regularizers()
-        for name in layer.parameter_names:
-            of_network = self.regularizer if name in layer.weight_names else None
-            if (term := own.get(name, of_network)) is not None:
-                self._terms.append((layer, name, term))
+        """Add the penalties on one more layer's parameters, unless they are frozen."""
+        for each in all_layers([layer]):
+            own = each.regularizers()
+            for name in each.parameter_names if each.trainable else ():
+                of_network = self.regularizer if name in each.weight_names else None
+                if (term := own.get(name, of_network)) is not None:
+                    self._terms.append((each, name, term))
 
     def renewed(self, layers: Sequence[Layer], regularizer: Regularizer | None) -> "Penalties":
         """Return the penalties on these layers as they are now: this object if none differs."""

@@ -5,6 +5,7 @@ A value is restored exactly, or is refused.
 
 from collections.abc import Mapping
 from inspect import Parameter, signature
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -262,9 +263,9 @@ def encode(
     Parameters
     ----------
     value : object
-        A number, text, None, bytes, array, an object of one of :data:`KINDS`, or a tuple, list,
-        set or dict of these. Subclasses of Python's types are refused: they would be restored as
-        their base types.
+        A number, text, None, bytes, slice, array, an object of one of :data:`KINDS`, or a tuple,
+        list, set or dict of these. Subclasses of Python's types are refused: they would be restored
+        as their base types.
     name : str
         The prefix of the names of its tensors.
     what : str
@@ -292,6 +293,8 @@ def encode(
         return {"numpy": [value.dtype.name, value.item()]}
     if kind is bytes:
         return {"bytes": value.hex()}
+    if kind is slice and all(type(part) in (int, NoneType) for part in _bounds(value)):
+        return {"slice": list(_bounds(value))}
     if kind is list:
         return each(value)
     if kind in (tuple, set, frozenset):
@@ -314,6 +317,10 @@ def encode(
     )
 
 
+def _bounds(value: slice) -> tuple[Any, Any, Any]:
+    return value.start, value.stop, value.step
+
+
 def _can_be_stored(array: Any) -> bool:
     """Whether safetensors supports the type of an array."""
     dtype = to_host(array).dtype
@@ -334,6 +341,8 @@ def decode(value: Any, tensors: Tensors) -> Any:
         return np.dtype(content[0]).type(content[1])
     if form == "bytes":
         return bytes.fromhex(content)
+    if form == "slice":
+        return slice(*content)
     if form == "layer":
         if content >= len(tensors.layers):
             raise ModelFileError(f"there is no layer {shown(content)} to refer to")

@@ -1,5 +1,6 @@
 """Makes the parts of a network from a file and sets their state, for `load` and for resuming."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from ..backends import move
 from ..common.room import limited_room
 from ..data.stored import numpy_type
 from ..layers import Layer
+from ..layers.composite import all_layers
 from ..model import Model
 from ..optimizers import Optimizer
 from ..training.history import History
@@ -82,10 +84,14 @@ class PartLoader:
         with reporting(what), limited_room(size + _SPARE, draws):
             model.add(layer)
         self._set_state(layer, content, f"layers.{index}", model)
+        self._set_generator(layer, content, f"layers.{index}")
+
+    def _set_generator(self, layer: Layer, content: dict[str, Any], prefix: str) -> None:
+        """Set the state of a layer's random generator."""
         try:
             set_generator(layer, decode(content["rng"], self._tensors))
         except (ValueError, TypeError) as error:
-            raise ModelFileError(f"layers.{index}.rng does not fit: {error}") from error
+            raise ModelFileError(f"{prefix}.rng does not fit: {error}") from error
 
     def _set_part_state(self, part: Any, content: Any, prefix: str, model: Model) -> None:
         """Restore a part or several, and an optimizer's schedule; leave None and functions."""
@@ -109,7 +115,7 @@ class PartLoader:
         part : object
             As its constructor made it, or a layer that has been added to the model.
         content : dict
-            With the fields "attributes" and "state".
+            With the fields "attributes", "state" and, for a layer made of layers, "inner".
         prefix : str
             Of the names of the part's tensors.
         model : Model
@@ -119,6 +125,14 @@ class PartLoader:
         ModelFileError
             Something is missing, is left over, or cannot be a state of this part.
         """
+        inner, contents = getattr(part, "inner_layers", ()), content.get("inner", [])
+        if len(inner) != len(contents):
+            raise ModelFileError(
+                f"{prefix} has the state of {len(contents)} inner layers: expected {len(inner)}"
+            )
+        for k, (layer, each) in enumerate(zip(inner, contents, strict=True)):
+            self._set_state(layer, each, f"{prefix}.{k}", model)
+            self._set_generator(layer, each, f"{prefix}.{k}")
         for name, value in self._decoded(content["attributes"]).items():
             check_attribute(part, name, value)
             setattr(part, name, value)
@@ -146,9 +160,9 @@ class PartLoader:
 
     def _set_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
         """Set a network's attributes: names of features and classes, and those of a user."""
-        self._tensors.layers = network.layers
+        self._tensors.layers = list(all_layers(network.layers))
         given = self._decoded(attributes)
-        check_names(given, network.layers[0].input_shape())
+        check_names(given, (math.prod(network.layers[0].input_shape()),))
         for name, value in given.items():
             if name not in NAMES:
                 check_attribute(network, name, value)

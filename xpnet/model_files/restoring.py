@@ -1,10 +1,13 @@
 """Brings a network back to the state of a checkpoint of its own training."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
+from ..layers import Layer
+from ..layers.composite import all_layers
 from ..model.parameters import Parameters
 from ..model.randomness import Randomness
 from ..training.trainable import TrainableModel
@@ -12,12 +15,12 @@ from .container import checksum
 from .describing import Tensors, UnsavedFunction, build, decode
 from .loading import PartLoader
 from .parts import set_generator
-from .writing import Writer
+from .writing import Writer, holds
 
 FREE = ("epochs", "memory_limit", "progress", "steps", "verbose")
 """Settings of a network that may change when a training is resumed."""
 
-_OF_TRAINING = frozenset(["trainable", "learning_rate_factor"])
+_OF_TRAINING = frozenset(["trainable", "learning_rate_factor", "own_trainable", "own_factor"])
 """Attributes of layers that a checkpoint leaves out if they are those of the class."""
 
 _PARTS = ("loss", "regularizer", "metric", "optimizer", "new_optimizer")
@@ -129,12 +132,11 @@ class Restorer(PartLoader):
             if now != then:
                 # The constructor checks the values; those that it does not keep are skipped.
                 made = build(each, self._tensors)
-                for key in filter(lambda key: now[key] != then.get(key), each["arguments"]):
-                    if key in vars(made):
-                        setattr(layer, key, vars(made)[key])
+                _take_arguments(
+                    layer, made, [key for key in each["arguments"] if now[key] != then.get(key)]
+                )
             net._initialize(layer, index)
-            for key in _OF_TRAINING & vars(layer).keys() - each["attributes"].keys():
-                del vars(layer)[key]  # back to the class's: a callback may set it between epochs
+            _forget_training(layer, each)
             self._set_state(layer, each, f"layers.{index}", net)
             set_generator(layer, decode(each["rng"], self._tensors))
         for name in ("loss", "regularizer"):
@@ -162,6 +164,27 @@ def _unless_function(made: Any, own: Any) -> Any:
     return own if isinstance(made, UnsavedFunction) else made
 
 
+def _forget_training(layer: Layer, content: dict[str, Any]) -> None:
+    """Give a layer the class's values of what the file lacks: a callback may have set it."""
+    for key in _OF_TRAINING & vars(layer).keys() - content["attributes"].keys():
+        del vars(layer)[key]
+    for inner, each in zip(layer.inner_layers, content.get("inner", []), strict=False):
+        _forget_training(inner, each)
+
+
+def _take_arguments(layer: Layer, made: Layer, names: Iterable[str]) -> None:
+    """Give a layer some arguments of another one; inner layers stay the same objects."""
+    for name in names:
+        if name not in vars(made):
+            continue
+        if made.inner_layers and holds(vars(made)[name], lambda each: isinstance(each, Layer)):
+            for mine, new in zip(layer.inner_layers, made.inner_layers, strict=False):
+                others = set(signature(type(new)).parameters) - set(new.state_names)
+                _take_arguments(mine, new, others)
+        else:
+            setattr(layer, name, vars(made)[name])
+
+
 def _become(network: TrainableModel, name: str, new: Any) -> None:
     """Give an optimizer the attributes of another; replace it if their classes differ."""
     old = getattr(network, name)
@@ -175,8 +198,8 @@ def _become(network: TrainableModel, name: str, new: Any) -> None:
 @contextmanager
 def all_or_nothing(network: TrainableModel) -> Iterator[None]:
     """Put a network back if the block fails."""
-    history, streams = network.history, [each.rng for each in network.layers]
-    things: list[Any] = [network, history, *network.layers]
+    history, streams = network.history, [each.rng for each in all_layers(network.layers)]
+    things: list[Any] = [network, history, *all_layers(network.layers)]
     things += [network.optimizer, network._new_optimizer]
     attributes = [dict(vars(each)) for each in things]
     columns = dict(history)

@@ -85,6 +85,14 @@ def _hexadecimal(given: Any, place: str) -> None:
         refuse(given, place, "hexadecimal digits")
 
 
+def _slice(given: Any, place: str) -> None:
+    """Accept the start, the stop and the step of a slice."""
+    if type(given) is not list or len(given) != 3:
+        refuse(given, place, "a start, a stop and a step")
+    for each in given:
+        either(nothing, whole(-(2**62), 2**62))(each, place)
+
+
 def _numpy(given: Any, place: str) -> None:
     """Accept the type and the value of a NumPy scalar."""
     if type(given) is not list or len(given) != 2 or type(given[0]) is not str:
@@ -115,6 +123,7 @@ VALUES: dict[str, Check] = {
     "moved": text,  # the same, on the network's device
     "numpy": _numpy,
     "bytes": _hexadecimal,
+    "slice": _slice,
     "tuple": list_of(value),
     "set": list_of(_key),
     "frozenset": list_of(_key),
@@ -130,9 +139,11 @@ VALUES: dict[str, Check] = {
 _STATE: dict[str, Check] = {"state": named(value), "attributes": named(value)}
 
 
-def part(kind: str, more: dict[str, Check] | None = None) -> Check:
+def part(
+    kind: str, more: dict[str, Check] | None = None, optional: dict[str, Check] | None = None
+) -> Check:
     """Return a check for a part of a network, with its state."""
-    return fields({**_DESCRIPTION, "kind": one_of(kind), **_STATE, **(more or {})})
+    return fields({**_DESCRIPTION, "kind": one_of(kind), **_STATE, **(more or {})}, optional)
 
 
 def record(required: dict[str, Check]) -> Check:
@@ -164,7 +175,17 @@ _generator = record({
 })  # fmt: skip
 """The state of a layer's random generator."""
 
-layer = part("Layer", {"input_shape": list_of(whole(1, 2**62)), "rng": either(nothing, _generator)})
+
+def _inner(given: Any, place: str) -> None:
+    """Accept the states of the layers inside a layer."""
+    list_of(fields({**_STATE, "rng": either(nothing, _generator)}, {"inner": _inner}))(given, place)
+
+
+layer = part(
+    "Layer",
+    {"input_shape": list_of(whole(1, 2**62)), "rng": either(nothing, _generator)},
+    {"inner": _inner},
+)
 optimizer = part("Optimizer", {"schedule": fields(_STATE)})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..common.overrides import is_defined_here
 from ..common.version import VERSION
 from ..layers import Layer
+from ..layers.composite import all_layers
 from ..optimizers import Optimizer
 from ..training.trainable import TrainableModel
 from .comparing import Comparison, attributes, passes_are_alike
@@ -123,14 +124,14 @@ class Writer:
             if name not in _MADE_ANEW
         }
         more = {}
-        self.tensors.layers = net.layers
+        self.tensors.layers = list(all_layers(net.layers))
         for name, value in vars(net).items():
             if name in arguments or name in _MADE_ANEW:
                 continue
             # A NeuralNetwork does not need attributes that a user put on it: skip complex ones.
             if cls is self._kind and not hasattr(cls, name) and not _is_plain(value):
                 continue
-            if _holds(value, self._would_lose_its_state):
+            if holds(value, lambda each: _would_lose_its_state(net, each)):
                 raise TypeError(
                     f"{type(net).__name__} cannot be saved: its attribute {name!r} holds a layer "
                     "or another part that has learned something, but is not among the network's "
@@ -143,20 +144,6 @@ class Writer:
         names = {"class": cls.__qualname__, "module": cls.__module__}
         return {**names, "arguments": arguments, "attributes": more}
 
-    def _would_lose_its_state(self, value: Any) -> bool:
-        """Whether a value is a part whose state would not be in the file."""
-        if not isinstance(value, KINDS) or any(value is layer for layer in self._network.layers):
-            return False
-        names = names_of_state(value)
-        tensors, comparison = Tensors(self._network.backend), Comparison()
-        description = json.loads(json.dumps(describe(value, "", tensors)))
-        try:
-            again = build(description, tensors, type(value))
-        except ModelFileError:
-            return True
-        then, now = ({each: getattr(part, each, None) for each in names} for part in (again, value))
-        return comparison.difference(then, now, "") is not None
-
     def _encode(self, value: Any, name: str, what: str) -> Any:
         return encode(value, name, what, self.tensors)
 
@@ -168,11 +155,16 @@ class Writer:
             again.set_input_shape(shape)
             with net.backend.active():
                 again.initialize()
-            set_generator(again, generator_state(layer))
+            for each, twin in zip(all_layers([layer]), all_layers([again]), strict=True):
+                set_generator(twin, generator_state(each))
 
-        content, name = self.part(layer, f"layers.{index}", start), f"layers.{index}.rng"
-        rng = self._encode(generator_state(layer), name, "a layer's random generator")
+        content = self.part(layer, f"layers.{index}", start)
+        rng = self._generator(layer, f"layers.{index}")
         return {**content, "input_shape": list(shape), "rng": rng}
+
+    def _generator(self, layer: Layer, name: str) -> Any:
+        """Return the state of a layer's random generator, encoded."""
+        return self._encode(generator_state(layer), f"{name}.rng", "a layer's random generator")
 
     def part(self, part: Any, name: str, start: Callable[[Any], None] | None = None) -> Any:
         """Return a part's description, state and attributes, after making it again.
@@ -207,13 +199,11 @@ class Writer:
         return content
 
     def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:
-        """Return a part's state, except its tensors, and its other attributes that differ."""
-        if type(part) is not type(again) or names_of_state(part) != names_of_state(again):
-            raise _refusal(
-                part,
-                f"it has the parameters and states {list(names_of_state(part))}, but one that is "
-                f"made again from its arguments has {list(names_of_state(again))}",
-            )
+        """Return a part's state, except its tensors, and its other attributes that differ.
+
+        That of a layer's inner layers is under "inner".
+        """
+        _check_alike(part, again)
         state = {}
         for each in names_of_state(part):
             value = getattr(part, each)
@@ -231,7 +221,13 @@ class Writer:
             check_numbers(part)
         except ValueError as error:
             raise _refusal(part, str(error)) from error
-        return {"state": state, "attributes": self._beyond(part, again, name)}
+        inner = []
+        for k, pair in enumerate(zip(_inner(part), _inner(again), strict=True)):
+            each = f"{name}.{k}"
+            inner.append(self._keeping(*pair, each) | {"rng": self._generator(pair[0], each)})
+            self._comparison.accept(*pair)
+        kept = {"state": state, "attributes": self._beyond(part, again, name)}
+        return kept | ({"inner": inner} if inner else {})
 
     def _beyond(self, part: Any, again: Any, name: str) -> dict[str, Any]:
         """Return a part's attributes that differ from those of one made again, encoded."""
@@ -250,7 +246,7 @@ class Writer:
             if (path := self._comparison.difference(first, second, key)) is not None:
                 different[key] = path
         left = {
-            key for key in different if new.get(key) is None and _holds(mine.get(key), is_tensor)
+            key for key in different if new.get(key) is None and holds(mine.get(key), is_tensor)
         }
         beyond = {}
         for key in sorted(different.keys() - left):
@@ -264,7 +260,7 @@ class Writer:
         """Return an attribute encoded, and give it to the part that was made again."""
         try:
             value = attributes(part)[key]
-            if _holds(value, lambda each: isinstance(each, KINDS)):
+            if holds(value, lambda each: isinstance(each, KINDS)):
                 raise TypeError("a part of a network")
             check_attribute(again, key, value)
             encoded = self._encode(value, f"{name}.attributes.{key}", key)
@@ -287,20 +283,57 @@ def _metrics(writer: Writer, metric: Any) -> Any:
     return writer.part(metric, "metric")
 
 
+def _would_lose_its_state(network: TrainableModel, value: Any) -> bool:
+    """Whether a value is a part whose state would not be in the network's file."""
+    layers = all_layers(network.layers)
+    if not isinstance(value, KINDS) or any(value is layer for layer in layers):
+        return False
+    names = names_of_state(value)
+    tensors, comparison = Tensors(network.backend), Comparison()
+    description = json.loads(json.dumps(describe(value, "", tensors)))
+    try:
+        again = build(description, tensors, type(value))
+    except ModelFileError:
+        return True
+    then, now = ({each: getattr(part, each, None) for each in names} for part in (again, value))
+    return comparison.difference(then, now, "") is not None
+
+
+def _check_alike(part: Any, again: Any) -> None:
+    """Refuse a part whose arguments make one with other parameters, states or inner layers."""
+    if len(_inner(part)) != len(_inner(again)):
+        raise _refusal(
+            part,
+            f"it has {len(_inner(part))} inner layers, but one that is made again from its "
+            f"arguments has {len(_inner(again))}",
+        )
+    if type(part) is not type(again) or names_of_state(part) != names_of_state(again):
+        raise _refusal(
+            part,
+            f"it has the parameters and states {list(names_of_state(part))}, but one that is "
+            f"made again from its arguments has {list(names_of_state(again))}",
+        )
+
+
+def _inner(part: Any) -> tuple[Layer, ...]:
+    """Return the inner layers of a layer; other parts have none."""
+    return part.inner_layers if isinstance(part, Layer) else ()
+
+
 def _refusal(part: Any, why: str) -> TypeError:
     return TypeError(f"{type(part).__name__} cannot be saved: {why}")
 
 
-def _holds(value: Any, test: Any) -> bool:
+def holds(value: Any, test: Any) -> bool:
     """Whether ``test`` is true of a value, or of anything inside it."""
     if isinstance(value, dict):
-        return any(_holds(each, test) for pair in value.items() for each in pair)
+        return any(holds(each, test) for pair in value.items() for each in pair)
     if isinstance(value, (list, tuple, set, frozenset)):
-        return any(_holds(each, test) for each in value)
+        return any(holds(each, test) for each in value)
     return bool(test(value))
 
 
 def _is_plain(value: Any) -> bool:
     """Whether a value is made of numbers and text alone."""
     plain = (type(None), bool, int, float, str)
-    return not _holds(value, lambda each: not isinstance(each, plain))
+    return not holds(value, lambda each: not isinstance(each, plain))

@@ -1,5 +1,6 @@
 """Plots of what a network makes of samples: each layer's outputs, and the predicted classes."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,8 @@ from ..backends import Array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count
 from ..data import Dataset
-from ..data.categories import refuse_categories
 from ..metrics import predicted_classes
+from ..training.checks import check_categories
 from ..training.feeding.placing import place
 from ..training.purpose import intake_of
 from .drawing import axes_for, numbers_on_host, pyplot
@@ -43,12 +44,13 @@ def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> 
     """
     _check_network(network)
     bins, given = check_count("bins", bins), Dataset(X)
-    refuse_categories(given.categories)
+    check_categories(given, network.layers)
     X = given.X
-    if not X.shape[0] > 0 or X.shape[1:] != network.layers[0].input_shape():
+    n_features = math.prod(network.layers[0].input_shape())
+    if not X.shape[0] > 0 or X.shape[1:] != (n_features,):
         raise ValueError(
-            f"X has shape {tuple(X.shape)}: expected (n, {network.layers[0].input_shape()[0]}), "
-            "one or more samples with the network's features"
+            f"X has shape {tuple(X.shape)}: expected (n, {n_features}), one or more samples with "
+            "the network's features"
         )
     Dataset(X).check_finite()
     with network.backend.active():

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..backends import Backend
 from ..common.direction import direction_of
 from ..neuralnet import NeuralNetwork
+from ..training.checks import layer_of_codes
 from .result import row_of
 
 
@@ -25,12 +26,15 @@ class Plan(NamedTuple):
         The backend of the first network.
     failed : dict of int to dict
         The rows of the trials whose network could not be built.
+    takes_categories : bool
+        Whether a network has a layer for codes of categories.
     """
 
     metric: str
     mode: str
     backend: Backend | None
     failed: dict[int, dict[str, Any]]
+    takes_categories: bool = False
 
 
 def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
@@ -76,7 +80,8 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 + " and ".join(f"{each} in trial {k}" for each, k in metrics.items())
                 + ". Let build give all networks the same metric"
             )
-        plan = Plan(name, direction, plan.backend or net.backend, failed)
+        takes = plan.takes_categories or layer_of_codes(net.layers) is not None
+        plan = Plan(name, direction, plan.backend or net.backend, failed, takes)
     return plan
 
 

@@ -126,9 +126,10 @@ def random_search(
     check_space(space)
     drawn = draw_settings(ParameterSampler, space, n_iter, seed)
     training, held_out = as_dataset(data), as_dataset(validation)
-    for each in (training, held_out):  # at once, not in each trial
-        refuse_categories(each.categories)
     plan = build_all(build, drawn, mode)
+    if not plan.takes_categories:
+        for each in (training, held_out):  # at once, not in each trial
+            refuse_categories(each.categories)
     file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
     if file is not None and file.damaged:
         warn(

@@ -13,6 +13,7 @@ from ..backends import Array
 from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
 from ..common.overrides import has_methods_of, is_defined_here, replaced
 from ..layers import Layer
+from ..layers.composite import all_layers
 from ..losses import LossFunction
 from ..model import Model
 from ..model.randomness import Randomness
@@ -203,7 +204,7 @@ def that_is_only_read(model: Model) -> Model:
 
 
 def _may_write(layer: Layer) -> bool:
-    """Whether the forward pass of a layer is not the package's own.
+    """Whether the forward pass of a layer, or of one inside it, is not the package's own.
 
     This is asked at each prediction, for which :func:`replaced` is too slow.
     """
@@ -211,7 +212,7 @@ def _may_write(layer: Layer) -> bool:
     if not is_defined_here(kind):
         return True
     names = [name for name in ("forward_propagation", "activation_function") if hasattr(kind, name)]
-    return not has_methods_of(kind, layer, *names)
+    return not has_methods_of(kind, layer, *names) or any(map(_may_write, layer.inner_layers))
 
 
 def _threads_for(model: Model, n: int) -> int:
@@ -223,7 +224,7 @@ def _threads_for(model: Model, n: int) -> int:
         n < _SEVERAL
         or model.backend.name != "numpy"
         or replaced(model, ["forward_propagation"]) is not None
-        or any(replaced(layer) is not None for layer in model.layers)
+        or any(replaced(layer) is not None for layer in all_layers(model.layers))
     ):
         return 1
     return blas_threads()

@@ -13,7 +13,6 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
-from ..data.categories import refuse_categories
 from ..data.tables.typed.frame_types import column_names
 from ..model.randomness import Randomness
 from .averaged import check_average
@@ -21,6 +20,7 @@ from .averaging import averaging_of
 from .callback import Callback
 from .checks import (
     blaming,
+    check_categories,
     check_features,
     check_fit,
     check_names,
@@ -376,7 +376,8 @@ def check_data(
     check_order(dataset, model.loss)
     if known is not None:
         dataset = known.encoded(dataset)
-    refuse_categories(dataset.categories)  # before names, which differ from those of one_hot()
+    # Before names, which differ from those of one_hot().
+    check_categories(dataset, model.layers)
     if least:
         check_size(dataset, least)
     elif len(dataset) == 0 and dataset.y is not None:

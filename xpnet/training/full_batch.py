@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from ..layers import Dropout, Layer
+from ..layers.composite import all_layers
 from .trainable import TrainableModel
 
 DEFAULT_BATCH_SIZE = 128
@@ -43,7 +44,7 @@ def check_full_batch(model: TrainableModel, n_samples: int | None) -> None:
             "each step: leave accumulate out. With a memory_limit, they go through the network in "
             "pieces"
         )
-    for layer in model.layers:
+    for layer in all_layers(model.layers):
         if (refused := _refused(layer)) is not None:
             raise ValueError(
                 f"{refused} does not go with {kind}: remove it, or use another optimizer"

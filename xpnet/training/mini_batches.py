@@ -6,7 +6,7 @@ from typing import Any
 
 from ..backends import Array
 from ..data import Dataset
-from ..data.categories import refuse_categories
+from .checks import check_categories
 from .feeding.placing import place
 from .heads import columns_of
 from .known import Known
@@ -20,7 +20,7 @@ def mini_batches(
 ) -> Iterator[tuple[Array, Array | None]]:
     """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
     data = Dataset(X, columns_of(y, model.loss))
-    refuse_categories(data.categories)
+    check_categories(data, model.layers)
     if model.class_names is not None:
         data = Known.of(model).in_classes(data, is_text=True)
     if data.y is not None and model.target_unit is not None:

@@ -1,5 +1,6 @@
 """The memory plan of a network, before there are data."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def memory_plan(
     of_feature = itemsize_of(own, 8 if wide else item)
     n_outputs = model.layers[-1].output_shape()[0]
     target = 8 if model.loss.targets == "classes" else item * n_outputs
-    bytes_ = of_feature * model.layers[0].input_shape()[0]
+    bytes_ = of_feature * math.prod(model.layers[0].input_shape())
     sizes = memory.DataSizes(item, bytes_, target, wide=wide)
     return memory.plan(sizes_of(model), sizes, n_samples, min(size, n_samples or size))
 

@@ -23,6 +23,7 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..common.direction import direction_of
 from ..layers import BatchNormalization, Dropout, Layer
+from ..layers.composite import all_layers
 from .averaged import Averaged
 from .callback import Callback, hears_batches
 from .errors import DivergedError, NotFiniteError
@@ -395,7 +396,7 @@ def _updates_in_pieces(layers: Sequence[Layer]) -> str:
     """Return a sentence on whether splitting a batch into pieces changes the updates."""
     differences = [
         f"{layer.layer_name()} {text}"
-        for layer in layers
+        for layer in all_layers(layers)
         for kind, text in _PIECEWISE.items()
         if isinstance(layer, kind)
     ]

@@ -15,6 +15,7 @@ from ...data import Dataset
 from ...data.features import SparseRows, StoredRows, itemsize_of
 from ...data.stored import numpy_type
 from ...layers import Layer
+from ...layers.composite import all_layers, is_trained
 from ...losses import LossFunction
 from .. import memory
 from ..checks import blaming, warn_of_lost_digits
@@ -219,9 +220,9 @@ def _summaries(
 
 def _check_learning(layers: Sequence[Layer], plan: memory.MemoryPlan) -> None:
     """Refuse a batch size from which a layer cannot learn; warn if some samples teach nothing."""
-    if not any(layer.parameter_names and layer.trainable for layer in layers):
+    if not any(map(is_trained, layers)):
         what, advice = "has parameters", "Add a layer that has some, e.g. a DenseLayer"
-        if any(layer.parameter_names for layer in layers):
+        if any(each.parameter_names for each in all_layers(layers)):
             what, advice = "is trainable", "Set trainable = True on a layer"
         warn(f"no layer of the network {what}: fit computes the loss but trains nothing. {advice}")
     size, last = plan.batch_size, plan.n_samples % plan.batch_size
