@@ -242,6 +242,7 @@ def prepare(
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
     model.check_layers()
+    model.parameters.check_names()
     check_fit(model.layers, model.loss, model.metrics)
     batches = held_out = None
     own = Known(class_names=model.class_names) if model.is_fitted and not restart else None
