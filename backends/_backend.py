@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import array_api_compat as aac
@@ -86,7 +86,7 @@ class Backend:
     """
 
     name: str
-    xp: Any
+    xp: Any = field(repr=False)
     device: Any
     dtype: str = "float32"
 

@@ -129,7 +129,7 @@ FLOORS = {
         "arrays intake passes summary",
         "wide",
     ],
-    "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings"],
+    "xpnet.model": ["model", "snapshot", "parameters", "pasting penalties randomness settings"],
     "xpnet.layers": [
         "batch_normalization dense dropout normalization prelu",
         "checks",

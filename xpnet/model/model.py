@@ -10,7 +10,7 @@ from ..activations import FunctionActivation
 from ..backends import Array, Backend, array_namespace, is_array, move_state, resolve
 from ..backends._errors import shown
 from ..common.overrides import remember
-from ..common.readable import is_plain_function
+from ..common.readable import Readable, is_plain_function
 from ..common.versioned import Versioned
 from ..layers import Layer
 from ..layers.checks import check_output
@@ -19,13 +19,14 @@ from ..optimizers import SGD, Optimizer
 from ..regularizers import Regularizer
 from ..schedules import Schedule
 from .parameters import Parameters
+from .pasting import Pastable
 from .randomness import Randomness
 from .settings import CHECKS, Check, check_setting, check_unused, make_optimizer
 from .snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class Pass:
+@dataclass(frozen=True, repr=False)
+class Pass(Readable):
     """The result of a forward and a backward pass with a batch.
 
     Attributes
@@ -51,7 +52,7 @@ class Pass:
         return self.parameters.gradient()
 
 
-class Model(Versioned):
+class Model(Pastable, Versioned):
     """Layers, a loss and an optimizer, for those who write a training loop of their own.
 
     :class:`~xpnet.NeuralNetwork` is a model that also checks its data, trains and predicts.

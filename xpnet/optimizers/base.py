@@ -177,7 +177,7 @@ class Optimizer(Clipping, Remembering, Readable):
     def _argument(self, name: str) -> Any:
         if name != "learning_rate":
             return super()._argument(name)
-        schedule = self.schedule
+        schedule = super()._argument("schedule")
         return schedule.initial if type(schedule) is ConstantLearningRate else schedule
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:

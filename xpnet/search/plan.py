@@ -25,26 +25,31 @@ class Plan(NamedTuple):
         The backend of the first network.
     failed : dict of int to dict
         The rows of the trials whose network could not be built.
+    errors : dict of int to Exception
+        Why not.
     """
 
     metric: str
     mode: str
     backend: Backend | None
     failed: dict[int, dict[str, Any]]
+    errors: dict[int, Exception]
 
 
 def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
     """Build each network once, and check that all have the same metric."""
     failed: dict[int, dict[str, Any]] = {}
+    errors: dict[int, Exception] = {}
     metrics: dict[str, int] = {}
     previous: NeuralNetwork | None = None
-    plan = Plan("", "max" if mode == "auto" else mode, None, failed)
+    plan = Plan("", "max" if mode == "auto" else mode, None, failed, errors)
     for number, settings in enumerate(drawn):
         start = time.perf_counter()
         try:
             net = build(**settings)
         except Exception as error:
             failed[number] = row_of(number, settings, start, error=error)
+            errors[number] = error
             continue
         if not isinstance(net, NeuralNetwork):
             raise TypeError(
@@ -75,7 +80,7 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 + " and ".join(f"{each} in trial {k}" for each, k in metrics.items())
                 + ". Let build give all networks the same metric"
             )
-        plan = Plan(name, direction, plan.backend or net.backend, failed)
+        plan = Plan(name, direction, plan.backend or net.backend, failed, errors)
     return plan
 
 

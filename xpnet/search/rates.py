@@ -11,6 +11,7 @@ import numpy as np
 
 from ..common.checks import check_count, check_positive
 from ..common.direction import best_of
+from ..common.readable import call_text
 from ..neuralnet import NeuralNetwork
 from ..training.feeding.arrays import Batch
 from ..training.feeding.training_data import TrainingData
@@ -34,6 +35,9 @@ class LearningRates(NamedTuple):
     rates: np.ndarray
     losses: np.ndarray
     suggestion: float
+
+    def __repr__(self) -> str:
+        return call_text("LearningRates", self._asdict().items())
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the loss against the learning rate; into a new figure unless ``ax`` is given."""

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backends._errors import shown
+from ..common.readable import Readable
 from .errors import DivergedError
 
 
-class Callback:
+class Callback(Readable):
     """Base of all callbacks; its methods do nothing.
 
     Between epochs, a callback may change the network: the parameters and settings of its layers,

@@ -7,6 +7,7 @@ from itertools import pairwise, product
 from typing import Any, Self
 
 from ..backends import Backend
+from ..common.readable import Readable
 from ..layers import Layer
 from ..metrics import Metric
 from ..optimizers import LBFGS, Optimizer
@@ -22,8 +23,8 @@ class MemoryPlanError(MemoryError):
     """No plan for training fits in memory; the message shows the smallest one."""
 
 
-@dataclass(frozen=True)
-class MemoryPlan:
+@dataclass(frozen=True, repr=False)
+class MemoryPlan(Readable):
     """The memory that training takes, in bytes; ``print`` shows it as a table.
 
     Attributes
