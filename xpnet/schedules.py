@@ -26,6 +26,19 @@ class Schedule(Readable, ABC):
     ----------
     state_names : tuple of str
         Numbers that change while training goes on, and are saved with a network.
+
+    Examples
+    --------
+    >>> from xpnet import SGD, Schedule
+    >>> class Inverse(Schedule):
+    ...     def __init__(self, initial, rate):
+    ...         self.initial, self.rate = initial, rate
+    ...
+    ...     def learning_rate(self, epoch, epochs):
+    ...         return self.initial / (1 + self.rate * epoch)
+    >>> [Inverse(0.5, rate=1.0).learning_rate(epoch, 4) for epoch in (0, 1, 4)]
+    [0.5, 0.25, 0.1]
+    >>> optimizer = SGD(learning_rate=Inverse(0.5, rate=1.0))
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()
@@ -57,6 +70,14 @@ class ConstantLearningRate(Schedule):
     ----------
     initial : float
         α > 0.
+
+    Examples
+    --------
+    >>> from xpnet import ConstantLearningRate, NeuralNetwork
+    >>> net = NeuralNetwork(optimizer="adam", learning_rate=0.01)
+    >>> net.optimizer.schedule
+    ConstantLearningRate(0.01)
+    >>> net.optimizer.schedule = ConstantLearningRate(0.001)  # for the next fit
     """
 
     def __init__(self, initial: float) -> None:
@@ -107,6 +128,14 @@ class ExponentialDecay(Schedule):
         α₀ > 0 and α₁ > 0.
     epochs : int, optional
         Over how many epochs; by default all that the network trains. After them α₁ stays.
+
+    Examples
+    --------
+    >>> from xpnet import NeuralNetwork, ExponentialDecay
+    >>> decay = ExponentialDecay(0.1, 0.001, epochs=3)
+    >>> [round(decay.learning_rate(epoch, 10), 6) for epoch in range(4)]
+    [0.1, 0.01, 0.001, 0.001]
+    >>> net = NeuralNetwork(epochs=50, learning_rate=ExponentialDecay(0.1, 0.001))
     """
 
     def __init__(self, initial: float, final: float, epochs: int | None = None) -> None:
@@ -131,6 +160,13 @@ class StepDecay(Schedule):
         f > 0.
     every : int, default 10
         n, in epochs.
+
+    Examples
+    --------
+    >>> from xpnet import StepDecay
+    >>> decay = StepDecay(0.5, factor=0.5, every=10)
+    >>> [decay.learning_rate(epoch, 30) for epoch in (0, 9, 10, 20)]
+    [0.5, 0.5, 0.25, 0.125]
     """
 
     def __init__(self, initial: float, factor: float = 0.5, every: int = 10) -> None:
@@ -154,6 +190,14 @@ class CosineDecay(Schedule):
         α₀ > 0 and α₁ >= 0.
     epochs : int, optional
         Over how many epochs; by default all that the network trains. After them α₁ stays.
+
+    Examples
+    --------
+    >>> from xpnet import NeuralNetwork, CosineDecay
+    >>> decay = CosineDecay(0.1, epochs=5)
+    >>> [round(decay.learning_rate(epoch, 5), 4) for epoch in range(5)]
+    [0.1, 0.0854, 0.05, 0.0146, 0.0]
+    >>> net = NeuralNetwork(epochs=50, learning_rate=CosineDecay(0.1))
     """
 
     def __init__(self, initial: float, final: float = 0.0, epochs: int | None = None) -> None:
@@ -184,6 +228,15 @@ class ReduceOnPlateau(Schedule):
         What counts as an improvement: a loss below ``best - min_delta * abs(best)``.
     final : float, default 0.0
         The learning rate never falls below this.
+
+    Examples
+    --------
+    >>> from xpnet import ReduceOnPlateau
+    >>> schedule = ReduceOnPlateau(0.5, factor=0.5, patience=2)
+    >>> for loss in (0.8, 0.4, 0.5, 0.4, 0.6):  # as training does after each epoch
+    ...     schedule.observe(loss)
+    >>> schedule.learning_rate(epoch=5, epochs=10)
+    0.25
     """
 
     state_names = ("best", "waited", "current")
@@ -241,6 +294,14 @@ class WarmUp(Schedule):
         What comes after it; it counts its epochs from there.
     epochs : int, default 5
         n, how many epochs it takes.
+
+    Examples
+    --------
+    >>> from xpnet import CosineDecay, NeuralNetwork, WarmUp
+    >>> schedule = WarmUp(CosineDecay(0.1), epochs=4)
+    >>> [round(schedule.learning_rate(epoch, 20), 3) for epoch in range(5)]
+    [0.025, 0.05, 0.075, 0.1, 0.1]
+    >>> net = NeuralNetwork(epochs=20, learning_rate=schedule)
     """
 
     def __init__(self, schedule: Schedule | float, epochs: int = 5) -> None:

@@ -48,6 +48,25 @@ class DenseLayer(Layer):
     Notes
     -----
     As the first layer of a network, it accepts rows of a sparse matrix.
+
+    Examples
+    --------
+    In a network, which draws the weights and gives each layer its input shape:
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> net = NeuralNetwork(seed=0)
+    >>> net = net.add(DenseLayer(32, input_shape=(64,), initializer="he_normal"))
+    >>> net = net.add(ReLUActivation()).add(DenseLayer(10, regularizer="l2"))
+    >>> net.layers[0].weights.shape, net.layers[2].weights.shape
+    ((64, 32), (32, 10))
+
+    Alone, with an optimizer of its own:
+    >>> import numpy as np
+    >>> from xpnet import SGD
+    >>> layer = DenseLayer(1, input_shape=(2,)).initialize(SGD(learning_rate=0.1))
+    >>> output = layer.forward_propagation(np.array([[1.0, 2.0]], dtype="float32"))
+    >>> input_error = layer.backward_propagation(output - 3.0)  # and updates the weights
+    >>> input_error.shape
+    (1, 2)
     """
 
     parameter_names = ("weights", "biases")
