@@ -36,6 +36,15 @@ class LayerReport:
         Number of units.
     weights, gradient : float
         Norm of all its parameters, and of their gradients; 0 for a layer without parameters.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(4, (2,))).add(ReLUActivation())
+    >>> net.layers[0].biases[:] = -10.0
+    >>> report = net.add(DenseLayer(1)).inspect(([[1.0, 2.0], [2.0, 1.0]], [1.0, 2.0])).layers[1]
+    >>> report.zeros, report.dead, report.units
+    (1.0, 4, 4)
     """
 
     layer: str
@@ -57,6 +66,16 @@ class Inspection:
     loss : float
     layers : list of LayerReport
         One for each layer, in their order.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(4, (2,))).add(ReLUActivation())
+    >>> found = net.add(DenseLayer(1)).inspect(([[1.0, 2.0], [2.0, 1.0]], [1.0, 2.0]))
+    >>> [each.layer for each in found.layers]
+    ['DenseLayer', 'ReLUActivation', 'DenseLayer']
+    >>> found.layers[1].units
+    4
     """
 
     loss: float
@@ -81,7 +100,16 @@ class Inspection:
 
 
 def inspect(model: TrainableModel, dataset: Any) -> Inspection:
-    """Return what each layer does with some samples; see :meth:`xpnet.NeuralNetwork.inspect`."""
+    """Return what each layer does with some samples; see :meth:`xpnet.NeuralNetwork.inspect`.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> from xpnet.inspection import inspect
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(1, input_shape=(2,)))
+    >>> len(inspect(net, ([[1.0, 2.0], [2.0, 1.0]], [1.0, 2.0])).layers)
+    1
+    """
     check_built(model)
     check_fit(model.layers, model.loss, model.metric)
     data = check_data(model, dataset, least=MIN_SAMPLES)

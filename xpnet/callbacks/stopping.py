@@ -36,6 +36,16 @@ class EarlyStopping(Monitor):
         The best epoch, from 1.
     stopped_epoch : int or None
         The epoch after which training was ended early, from 1.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, EarlyStopping, NeuralNetwork
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.1, 1.9, 3.0]
+    >>> stopping = EarlyStopping("val_loss", patience=3)
+    >>> net = NeuralNetwork(epochs=500, learning_rate=0.05, seed=0).add(DenseLayer(1, (1,)))
+    >>> net = net.fit((X, y), validation=([[0.5], [2.5]], [0.4, 2.6]), callbacks=stopping)
+    >>> stopping.best_epoch < stopping.stopped_epoch < 500  # the weights are those of the best
+    True
     """
 
     state_names = (*Monitor.state_names, "best_epoch", "stopped_epoch", "_waited", "_kept")
@@ -106,6 +116,15 @@ class ReduceLROnPlateau(Monitor):
         The number of epochs after a reduction that do not count towards ``patience``.
     min_lr : float, default 0.0
         The learning rate is not reduced below this.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReduceLROnPlateau
+    >>> plateau = ReduceLROnPlateau("loss", factor=0.5, patience=2, min_lr=0.001)
+    >>> net = NeuralNetwork(epochs=100, learning_rate=0.1, seed=0).add(DenseLayer(1, (1,)))
+    >>> net = net.fit(([[0.0], [0.0]], [0.0, 1.0]), callbacks=plateau)
+    >>> net.history["learning_rate"][0], net.history["learning_rate"][-1]
+    (0.1, 0.001)
     """
 
     state_names = (*Monitor.state_names, "_scale", "_waited", "_cooling")
@@ -159,6 +178,15 @@ class StopOnNaN(Callback):
     ----------
     message : str or None
         The message that the error would have had; None if training did not diverge.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, StopOnNaN
+    >>> stop = StopOnNaN()
+    >>> net = NeuralNetwork(epochs=50, learning_rate=1e6, seed=0).add(DenseLayer(1, (1,)))
+    >>> net = net.fit(([[1.0], [2.0]], [1.0, 2.0]), callbacks=stop)
+    >>> net.history.epochs < 50, stop.message is None
+    (True, False)
     """
 
     state_names = ("message",)

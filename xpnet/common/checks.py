@@ -22,7 +22,22 @@ T = TypeVar("T")
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A network was used in a way that needs training first."""
+    """A network was used in a way that needs training first.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, NotFittedError
+    >>> net = NeuralNetwork(epochs=1).add(DenseLayer(1, input_shape=(2,)))
+    >>> try:
+    ...     net.predict([[0.0, 1.0]])
+    ... except NotFittedError:
+    ...     net = net.fit(([[0.0, 1.0]], [1.0]))
+    Traceback (most recent call last):
+    ValueError: the data set has 1 samples: expected at least 2 to train on
+    >>> net.predict([[0.0, 1.0]]).shape
+    Traceback (most recent call last):
+    xpnet.common.checks.NotFittedError: predict before fit: train the network with fit(dataset) first
+    """
 
 
 def check_positive(name: str, value: float) -> float:

@@ -37,6 +37,15 @@ class Pass(Readable):
         During training, the next pass may overwrite it.
     parameters : Parameters
         Those of the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, Model
+    >>> model = Model(dtype="float64", seed=0).add(DenseLayer(1, input_shape=(2,)))
+    >>> done = model.loss_and_gradient(np.array([[0.0, 1.0]]), np.array([[3.0]]))
+    >>> done.output.shape, done.gradient.shape
+    ((1, 1), (3,))
     """
 
     loss: Array

@@ -18,7 +18,22 @@ MOST_TOLD = 1000
 
 
 class ModelFileError(ValueError):
-    """The file is not a network that xpnet saved, or it was truncated or altered."""
+    """The file is not a network that xpnet saved, or it was truncated or altered.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import xpnet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "net.safetensors").write_bytes(b"no network")
+    ...     try:
+    ...         xpnet.load(Path(folder, "net.safetensors"))
+    ...     except xpnet.ModelFileError:
+    ...         print("refused")
+    10
+    refused
+    """
 
 
 def is_of_machine(error: Exception) -> bool:

@@ -30,6 +30,16 @@ class LearningRates(NamedTuple):
         The smoothed loss: an exponential moving average of the batches' losses.
     suggestion : float
         The learning rate at which the loss falls fastest.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> from xpnet.search import find_learning_rate
+    >>> net = NeuralNetwork(batch_size=2, seed=0).add(DenseLayer(1, input_shape=(1,)))
+    >>> found = find_learning_rate(net, ([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]))
+    >>> found.rates.shape == found.losses.shape
+    True
+    >>> ax = found.plot()
     """
 
     rates: np.ndarray
@@ -84,6 +94,16 @@ def find_learning_rate(
     ------
     ValueError
         An argument is out of range, or the loss is not finite in the first two steps.
+
+    Examples
+    --------
+    >>> from xpnet import ConstantLearningRate, DenseLayer, NeuralNetwork
+    >>> from xpnet.search import find_learning_rate
+    >>> net = NeuralNetwork(batch_size=2, seed=0).add(DenseLayer(1, input_shape=(1,)))
+    >>> found = find_learning_rate(net, ([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]))
+    >>> 1e-4 < found.suggestion < 1.0
+    False
+    >>> net.optimizer.schedule = ConstantLearningRate(found.suggestion)
     """
     least, most = check_positive("least", least), check_positive("most", most)
     n_steps = check_count("n_steps", n_steps, least=3)

@@ -24,6 +24,19 @@ class Search(NamedTuple):
         The name of the metric that scores the trials.
     mode : {"max", "min"}
         Whether the best score is the largest or the smallest.
+
+    Examples
+    --------
+    >>> from xpnet.search import Search
+    >>> rows = [
+    ...     {"trial": 0, "rate": 0.1, "score": 0.9, "seconds": 1.0, "error": None},
+    ...     {"trial": 1, "rate": 0.01, "score": 0.95, "seconds": 2.0, "error": None},
+    ... ]
+    >>> print(Search(rows, {"rate": 0.01}, 0.95, "accuracy", "max"))
+    trial  rate  accuracy  seconds
+    -----  ----  --------  -------
+    1      0.01  0.95      2.00
+    0      0.1   0.9       1.00
     """
 
     rows: list[dict[str, Any]]

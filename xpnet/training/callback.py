@@ -36,6 +36,24 @@ class Callback(Readable):
         saves. Each may be a number, text, None, an array, a list, tuple, set or dict of these, or a
         snapshot of the network. By default there are none, and the callback begins anew when
         training is resumed.
+
+    Examples
+    --------
+    A callback that keeps the weights of each epoch:
+    >>> from xpnet import Callback, DenseLayer, NeuralNetwork
+    >>> class Weights(Callback):
+    ...     def on_train_begin(self, network, columns):
+    ...         self.kept = []
+    ...
+    ...     def on_epoch_end(self, network, row):
+    ...         self.kept.append(network.layers[0].weights.copy())
+    ...         if row["loss"] < 1e-3:
+    ...             network.stop_training = True
+    >>> weights = Weights()
+    >>> net = NeuralNetwork(epochs=200, learning_rate=0.1, seed=0).add(DenseLayer(1, (1,)))
+    >>> net = net.fit(([[0.0], [1.0]], [0.0, 1.0]), callbacks=weights)
+    >>> len(weights.kept) == net.history.epochs < 200
+    True
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()

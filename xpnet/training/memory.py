@@ -20,7 +20,19 @@ EVALUATION_ROWS = 1024
 
 
 class MemoryPlanError(MemoryError):
-    """No plan for training fits in memory; the message shows the smallest one."""
+    """No plan for training fits in memory; the message shows the smallest one.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, MemoryPlanError, NeuralNetwork
+    >>> net = NeuralNetwork(memory_limit=1000).add(DenseLayer(100, input_shape=(784,)))
+    >>> try:
+    ...     net.fit(([[0.0] * 784], [[0.0] * 100]))
+    ... except MemoryPlanError:
+    ...     net.memory_limit = None  # all the memory that is free
+    Traceback (most recent call last):
+    ValueError: the data set has 1 samples: expected at least 2 to train on
+    """
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,6 +75,16 @@ class MemoryPlan(Readable):
     block : int or None
         Contiguous samples per read if the data are streamed. A chunk is made of many blocks, from
         all parts of the data.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> net = NeuralNetwork(optimizer="adam").add(DenseLayer(10, input_shape=(784,)))
+    >>> plan = net.memory_plan(batch_size=128, n_samples=60_000, dtype="uint8")
+    >>> plan.parameters, plan.optimizer_state  # 7850 float32 numbers, and two more for each
+    (31400, 62800)
+    >>> plan.total < 100_000_000
+    True
     """
 
     parameters: int
