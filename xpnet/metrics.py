@@ -32,6 +32,32 @@ class Metric(Readable, ABC):
     greater_is_better : bool or None, default None
         Whether a larger value means a better network. With None, searches and callbacks need
         ``mode="max"`` or ``mode="min"``.
+
+    Examples
+    --------
+    The share of errors that are larger than a tolerance:
+    >>> import numpy as np
+    >>> from xpnet import NeuralNetwork, array_namespace
+    >>> from xpnet.metrics import Metric
+    >>> class LargeErrors(Metric):
+    ...     name = "large_errors"
+    ...     greater_is_better = False
+    ...
+    ...     def __init__(self, tolerance=0.5):
+    ...         self.tolerance = tolerance
+    ...
+    ...     def statistics(self, y_true, y_pred, sample_weight=None):
+    ...         xp = array_namespace(y_pred)
+    ...         errors = xp.abs(xp.reshape(y_true, y_pred.shape) - y_pred) > self.tolerance
+    ...         large = xp.astype(errors[:, 0], y_pred.dtype)
+    ...         weight = xp.ones_like(large) if sample_weight is None else sample_weight
+    ...         return xp.stack([xp.sum(large * weight), xp.sum(weight)])
+    ...
+    ...     def result(self, statistics):
+    ...         return statistics[0] / statistics[1]
+    >>> float(LargeErrors()(np.array([1.0, 2.0]), np.array([[1.1], [5.0]])))
+    0.5
+    >>> net = NeuralNetwork(metric=LargeErrors(tolerance=0.1))
     """
 
     name: ClassVar[str]
@@ -85,6 +111,17 @@ class Accuracy(Metric):
         With one output, the value above which the prediction is class 1. By default, a network
         uses the decision threshold of its loss (0.5 for probabilities, 0 for logits), and a metric
         without a network uses 0.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import accuracy
+    >>> from xpnet.metrics import Accuracy
+    >>> outputs = np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0], [5.0, 4.0]])
+    >>> float(accuracy(np.array([0, 1, 1, 0]), outputs))  # the largest output is the class
+    0.75
+    >>> float(Accuracy(threshold=0.9)(np.array([1, 0]), np.array([[0.95], [0.8]])))
+    1.0
     """
 
     name = "accuracy"
@@ -118,6 +155,15 @@ class BinaryAccuracy(Accuracy):
     ----------
     threshold : float, optional
         As for :class:`Accuracy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import BinaryAccuracy
+    >>> y_true = np.array([[1, 0, 1], [0, 0, 1]])  # three questions, two samples
+    >>> y_pred = np.array([[0.9, 0.2, 0.4], [0.1, 0.3, 0.8]])
+    >>> round(float(BinaryAccuracy()(y_true, y_pred)), 3)  # 5 of 6
+    0.833
     """
 
     name = "binary_accuracy"
@@ -129,7 +175,15 @@ class BinaryAccuracy(Accuracy):
 
 
 class MSE(Metric):
-    """Mean squared error, over samples and outputs."""
+    """Mean squared error, over samples and outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import mse
+    >>> float(mse(np.array([1.0, 2.0]), np.array([[1.5], [2.0]])))  # (0.25 + 0) / 2
+    0.125
+    """
 
     name = "mse"
     greater_is_better = False
@@ -150,7 +204,15 @@ class MSE(Metric):
 
 
 class MAE(MSE):
-    """Mean absolute error, over samples and outputs."""
+    """Mean absolute error, over samples and outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import mae
+    >>> float(mae(np.array([1.0, 2.0]), np.array([[1.5], [2.0]])))  # (0.5 + 0) / 2
+    0.25
+    """
 
     name = "mae"
 
@@ -159,7 +221,16 @@ class MAE(MSE):
 
 
 class RMSE(MSE):
-    """Square root of the mean squared error over samples and outputs."""
+    """Square root of the mean squared error over samples and outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import NeuralNetwork, rmse
+    >>> float(rmse(np.array([1.0, 2.0]), np.array([[1.0], [4.0]])).round(3))  # √((0 + 4) / 2)
+    1.414
+    >>> net = NeuralNetwork(metric="rmse")
+    """
 
     name = "rmse"
     greater_is_better = False
@@ -174,6 +245,14 @@ class R2(Metric):
 
     With several outputs, it is the mean over the outputs. If the targets do not vary, it is 1 for
     exact predictions and otherwise 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import r2
+    >>> y = np.array([1.0, 2.0, 3.0])
+    >>> float(r2(y, y[:, None])), float(r2(y, np.array([[2.0], [2.0], [2.0]])))  # exact, the mean
+    (1.0, 0.0)
     """
 
     name = "r2"
@@ -266,7 +345,16 @@ class _FromConfusion(Metric):
 
 
 class Precision(_FromConfusion):
-    """The proportion of samples predicted to be of a class that are of that class."""
+    """The proportion of samples predicted to be of a class that are of that class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import precision
+    >>> y_true, y_pred = np.array([1, 1, 0, 0]), np.array([[0.9], [0.2], [0.8], [0.1]])
+    >>> float(precision(y_true, y_pred))  # of two predicted to be of class 1, one is
+    0.5
+    """
 
     name = "precision"
 
@@ -276,7 +364,17 @@ class Precision(_FromConfusion):
 
 
 class Recall(_FromConfusion):
-    """The proportion of samples of a class that are predicted to be of that class."""
+    """The proportion of samples of a class that are predicted to be of that class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import Recall
+    >>> y_true = np.array([0, 0, 1, 2])
+    >>> outputs = np.eye(3)[[0, 1, 1, 2]]  # one of class 0 is taken for class 1
+    >>> round(float(Recall(average="macro")(y_true, outputs)), 3)  # (0.5 + 1 + 1) / 3
+    0.833
+    """
 
     name = "recall"
 
@@ -286,7 +384,18 @@ class Recall(_FromConfusion):
 
 
 class F1(_FromConfusion):
-    """Harmonic mean of precision and recall, 2 hits / (true + predicted)."""
+    """Harmonic mean of precision and recall, 2 hits / (true + predicted).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import NeuralNetwork, f1
+    >>> from xpnet.metrics import F1
+    >>> y_true, y_pred = np.array([1, 1, 0, 0]), np.array([[0.9], [0.2], [0.8], [0.1]])
+    >>> float(f1(y_true, y_pred))
+    0.5
+    >>> net = NeuralNetwork(loss="softmax_cross_entropy", metric=F1(average="weighted"))
+    """
 
     name = "f1"
 
@@ -328,6 +437,13 @@ def confusion_matrix(
     ------
     TypeError, ValueError
         The arguments are invalid, as for a metric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import confusion_matrix
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([[0.2], [0.9], [0.8]])).tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
     """
     _check(y_true, y_pred, sample_weight)
     _check_classes(y_true, y_pred, sample_weight)
@@ -359,6 +475,15 @@ def predicted_classes(y_pred: Array, threshold: float | None = None) -> Array:
     Returns
     -------
     integer array of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import predicted_classes
+    >>> predicted_classes(np.array([[0.1, 0.7, 0.2], [0.6, 0.2, 0.2]])).tolist()
+    [1, 0]
+    >>> predicted_classes(np.array([[0.4], [-0.3]]), threshold=0.0).tolist()  # from logits
+    [1, 0]
     """
     xp = array_namespace(y_pred)
     if y_pred.shape[1] > 1:
@@ -374,6 +499,13 @@ def true_classes(y_true: Array, y_pred: Array) -> Array:
     y_true : array of shape (n,), (n, 1) or (n, n_classes)
         Class indices, of any type, or one-hot rows.
     y_pred : array of shape (n, n_outputs)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import true_classes
+    >>> true_classes(np.array([[0, 1], [1, 0]]), np.zeros((2, 2))).tolist()  # one-hot rows
+    [1, 0]
     """
     xp = array_namespace(y_true)
     if y_true.ndim == 2 and y_true.shape[1] > 1:
