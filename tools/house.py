@@ -408,7 +408,8 @@ def _passes_on_only(path: Path) -> bool:
     """Return whether a file is an ``__init__.py`` without functions and classes of its own."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return path.name == "__init__.py" and not any(isinstance(node, defined) for node in body)
+    own = (node for node in body if isinstance(node, defined) and node.name != "__dir__")
+    return path.name == "__init__.py" and not any(own)
 
 
 def _strongly_connected(graph: Mapping[str, set[str]]) -> list[set[str]]:

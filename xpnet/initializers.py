@@ -15,6 +15,18 @@ from .common.checks import check_positive, find, room_for
 from .common.readable import Readable
 from .common.room import draws
 
+__all__ = [
+    "INITIALIZERS",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "Normal",
+    "Zeros",
+    "find_initializer",
+]
+
 InitializerFunction = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
 
@@ -233,3 +245,7 @@ def random_key(rng: np.random.Generator | None) -> int:
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """Return how many inputs and outputs a weight matrix connects."""
     return shape[0], shape[-1]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,6 +17,8 @@ from .training.purpose import intake_of, objective_of
 from .training.trainable import TrainableModel
 from .training.weighing import balanced_loss, check_total_weight
 
+__all__ = ["Inspection", "LayerReport", "inspect"]
+
 
 @dataclass(frozen=True)
 class LayerReport:
@@ -163,3 +165,7 @@ def _report(layer: Any, output: np.ndarray) -> LayerReport:
         is_zero.shape[1],
         *map(float, lengths),
     )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -36,6 +36,7 @@ class Metric(Readable, ABC):
     Examples
     --------
     The share of errors that are larger than a tolerance:
+
     >>> import numpy as np
     >>> from xpnet import NeuralNetwork, array_namespace
     >>> from xpnet.metrics import Metric

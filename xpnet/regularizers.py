@@ -20,6 +20,17 @@ from .common.overrides import remember
 from .common.readable import Readable
 from .common.traceable import Traceable, apply, slope, values_of
 
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "REGULARIZERS",
+    "ElementwisePenalty",
+    "FunctionPenalty",
+    "Regularizer",
+    "find_regularizer",
+]
+
 
 class Regularizer(Readable, ABC):
     """Base of all regularizers.
@@ -32,8 +43,9 @@ class Regularizer(Readable, ABC):
 
     Examples
     --------
-    A penalty that couples the weights of a unit, the group lasso of Yuan and Lin 2006, so that whole
-    units vanish:
+    A penalty that couples the weights of a unit, so that whole units vanish: the group lasso of
+    Yuan and Lin 2006.
+
     >>> import numpy as np
     >>> from xpnet import DenseLayer, Regularizer, array_namespace
     >>> from xpnet.testing import check_gradient
@@ -313,3 +325,7 @@ def find_regularizer(given: Any) -> Regularizer | None:
     if given is None:
         return None
     return find("regularizer", given, Regularizer, REGULARIZERS, of_function=FunctionPenalty)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

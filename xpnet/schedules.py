@@ -18,6 +18,17 @@ from .common.checks import (
 )
 from .common.readable import Readable
 
+__all__ = [
+    "ConstantLearningRate",
+    "CosineDecay",
+    "ExponentialDecay",
+    "LinearDecay",
+    "ReduceOnPlateau",
+    "Schedule",
+    "StepDecay",
+    "WarmUp",
+]
+
 
 class Schedule(Readable, ABC):
     """Base of the schedules.
@@ -351,3 +362,7 @@ class WarmUp(Schedule):
 def _progress(epoch: int, epochs: int) -> float:
     """Return how far a decay is, from 0 in the first epoch to 1 in the last and ever after."""
     return min(epoch / (epochs - 1), 1.0) if epochs > 1 else 0.0
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

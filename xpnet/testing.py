@@ -17,6 +17,8 @@ from .common.readable import is_plain_function
 from .layers import Layer
 from .losses import FunctionLoss, LossFunction
 
+__all__ = ["check_gradient", "check_layer", "check_loss"]
+
 
 def check_gradient(
     function: Callable[[np.ndarray], float],
@@ -246,3 +248,7 @@ def check_loss(
 
     derivative = to_host(loss.derivative(y_true, y_pred, *weights))
     check_gradient(value, derivative, to_host(y_pred), seed=seed, tolerance=tolerance)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -41,7 +41,7 @@ class ReLUActivation(ActivationLayer):
     >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
     >>> ReLUActivation().activation_function(np.array([-1.0, 0.0, 2.0])).tolist()
     [0.0, 0.0, 2.0]
-    >>> net = NeuralNetwork().add(DenseLayer(8, (2,), initializer="he_normal")).add(ReLUActivation())
+    >>> net = NeuralNetwork().add(DenseLayer(8, (2,), "he_normal")).add(ReLUActivation())
     """
 
     output_kind = "real"

@@ -24,3 +24,7 @@ __all__ = [
     "TensorBoard",
     "Watch",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -151,14 +151,15 @@ class TensorBoard(Callback):
 
     Examples
     --------
+    >>> import tempfile
+    >>> from pathlib import Path
     >>> from xpnet import DenseLayer, NeuralNetwork, TensorBoard
     >>> net = NeuralNetwork(epochs=2, seed=0).add(DenseLayer(1, input_shape=(1,)))
-    >>> board = TensorBoard("runs/first")  # then: tensorboard --logdir runs
-    >>> net.fit(([[0.0], [1.0]], [0.0, 1.0]), callbacks=board)  # doctest: +SKIP
-    (
-        NeuralNetwork(epochs=2, seed=0)
-        .add(DenseLayer(1, input_shape=(1,)))
-    )
+    >>> with tempfile.TemporaryDirectory() as runs:  # usually a folder that stays
+    ...     board = TensorBoard(f"{runs}/first")  # then: tensorboard --logdir runs
+    ...     net = net.fit(([[0.0], [1.0]], [0.0, 1.0]), callbacks=board)
+    ...     len(list(Path(runs, "first").iterdir()))
+    1
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

@@ -27,16 +27,13 @@ class NotFittedError(ValueError, AttributeError):
     Examples
     --------
     >>> from xpnet import DenseLayer, NeuralNetwork, NotFittedError
-    >>> net = NeuralNetwork(epochs=1).add(DenseLayer(1, input_shape=(2,)))
+    >>> net, X = NeuralNetwork(epochs=1).add(DenseLayer(1, (2,))), [[0.0, 1.0], [1.0, 0.0]]
     >>> try:
-    ...     net.predict([[0.0, 1.0]])
+    ...     net.predict(X)
     ... except NotFittedError:
-    ...     net = net.fit(([[0.0, 1.0]], [1.0]))
-    Traceback (most recent call last):
-    ValueError: the data set has 1 samples: expected at least 2 to train on
-    >>> net.predict([[0.0, 1.0]]).shape
-    Traceback (most recent call last):
-    xpnet.common.checks.NotFittedError: predict before fit: train the network with fit(dataset) first
+    ...     net = net.fit((X, [1.0, 0.0]))
+    >>> net.predict(X).shape
+    (2, 1)
     """
 
 

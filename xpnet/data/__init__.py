@@ -5,3 +5,7 @@ from .idx import read_idx
 from .labels import one_hot
 
 __all__ = ["Dataset", "as_dataset", "one_hot", "read_idx", "take_rows", "train_test_split"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

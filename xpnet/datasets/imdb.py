@@ -77,10 +77,9 @@ def load_imdb(
     --------
     >>> from xpnet.datasets import load_imdb
     >>> train, test = load_imdb("data/imdb", num_words=10_000)  # doctest: +SKIP
-    Traceback (most recent call last):
-    FileNotFoundError: data/imdb: there is no such file or folder: aclImdb_v1.tar.gz is at https://ai.stanford.edu/~amaas/data/sentiment/; load_imdb() without a path, and without XPNET_DATA, downloads it
 
     Reviews of one's own, in the same folders:
+
     >>> import tempfile
     >>> from pathlib import Path
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -99,13 +99,11 @@ def load_mnist(
     --------
     >>> from xpnet.datasets import load_mnist
     >>> train, test = load_mnist("data/mnist")  # doctest: +SKIP
-    Traceback (most recent call last):
-    FileNotFoundError: data/mnist: there is no such folder; expected one with train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte: they are at https://ossci-datasets.s3.amazonaws.com/mnist/; load_mnist() without a folder, and without XPNET_DATA, downloads them
     >>> train  # doctest: +SKIP
-    Traceback (most recent call last):
-    NameError: name 'train' is not defined
+    Dataset(60000 samples, 784 features of uint8 on cpu, labels of int64)
 
     A data set of one's own in the same format:
+
     >>> import tempfile
     >>> from pathlib import Path
     >>> import numpy as np

@@ -73,6 +73,7 @@ class Layer(KeepsPasses, Readable, ABC):
     Examples
     --------
     A layer that multiplies each feature by a factor, which is learned:
+
     >>> import numpy as np
     >>> from xpnet import Layer, array_namespace
     >>> from xpnet.testing import check_layer

@@ -52,6 +52,7 @@ class DenseLayer(Layer):
     Examples
     --------
     In a network, which draws the weights and gives each layer its input shape:
+
     >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
     >>> net = NeuralNetwork(seed=0)
     >>> net = net.add(DenseLayer(32, input_shape=(64,), initializer="he_normal"))
@@ -60,6 +61,7 @@ class DenseLayer(Layer):
     ((64, 32), (32, 10))
 
     Alone, with an optimizer of its own:
+
     >>> import numpy as np
     >>> from xpnet import SGD
     >>> layer = DenseLayer(1, input_shape=(2,)).initialize(SGD(learning_rate=0.1))

@@ -76,3 +76,7 @@ LOSSES: dict[str, type[LossFunction]] = {
     "focal": FocalLoss,
     "kl_divergence": KLDivergence,
 }
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -40,6 +40,7 @@ class LossFunction(Readable, ABC):
     Examples
     --------
     A loss that couples all samples of a batch: the largest error.
+
     >>> import numpy as np
     >>> from xpnet import LossFunction, array_namespace
     >>> from xpnet.testing import check_loss
@@ -143,6 +144,7 @@ class MeanLoss(LossFunction):
     Examples
     --------
     The cosine distance, which couples the outputs of a sample:
+
     >>> import numpy as np
     >>> from xpnet import array_namespace
     >>> from xpnet.losses import MeanLoss

@@ -26,13 +26,12 @@ class ModelFileError(ValueError):
     >>> from pathlib import Path
     >>> import xpnet
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Path(folder, "net.safetensors").write_bytes(b"no network")
+    ...     path = Path(folder, "net.safetensors")
+    ...     size = path.write_bytes(b"no network")
     ...     try:
-    ...         xpnet.load(Path(folder, "net.safetensors"))
-    ...     except xpnet.ModelFileError:
-    ...         print("refused")
-    10
-    refused
+    ...         net = xpnet.load(path)
+    ...     except xpnet.ModelFileError:  # the message says what is wrong
+    ...         net = None
     """
 
 

@@ -97,13 +97,16 @@ def find_learning_rate(
 
     Examples
     --------
-    >>> from xpnet import ConstantLearningRate, DenseLayer, NeuralNetwork
+    >>> from xpnet import Adam, DenseLayer, NeuralNetwork, Normalization, ReLUActivation
+    >>> from xpnet.datasets import load_digits
     >>> from xpnet.search import find_learning_rate
-    >>> net = NeuralNetwork(batch_size=2, seed=0).add(DenseLayer(1, input_shape=(1,)))
-    >>> found = find_learning_rate(net, ([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]))
-    >>> 1e-4 < found.suggestion < 1.0
-    False
-    >>> net.optimizer.schedule = ConstantLearningRate(found.suggestion)
+    >>> net = NeuralNetwork(batch_size=32, loss="softmax_cross_entropy", optimizer="adam", seed=0)
+    >>> net = net.add(Normalization(0, 16, input_shape=(64,))).add(DenseLayer(32))
+    >>> net = net.add(ReLUActivation()).add(DenseLayer(10))
+    >>> found = find_learning_rate(net, load_digits())
+    >>> 1e-3 < found.suggestion < 1.0
+    True
+    >>> net.optimizer = Adam(found.suggestion)
     """
     least, most = check_positive("least", least), check_positive("most", most)
     n_steps = check_count("n_steps", n_steps, least=3)

@@ -40,6 +40,7 @@ class Callback(Readable):
     Examples
     --------
     A callback that keeps the weights of each epoch:
+
     >>> from xpnet import Callback, DenseLayer, NeuralNetwork
     >>> class Weights(Callback):
     ...     def on_train_begin(self, network, columns):

@@ -8,15 +8,16 @@ class DivergedError(ArithmeticError):
 
     Examples
     --------
-    >>> from xpnet import DenseLayer, DivergedError, NeuralNetwork
+    >>> from xpnet import SGD, DenseLayer, DivergedError, NeuralNetwork
     >>> net = NeuralNetwork(epochs=50, learning_rate=1e6, seed=0).add(DenseLayer(1, (1,)))
+    >>> data = ([[1.0], [2.0]], [1.0, 2.0])
     >>> try:
-    ...     net = net.fit(([[1.0], [2.0]], [1.0, 2.0]))
-    ... except DivergedError as error:
-    ...     net.optimizer.schedule.initial = 0.01
-    >>> net.fit(([[1.0], [2.0]], [1.0, 2.0]), restart=True).history.epochs
-    Traceback (most recent call last):
-    xpnet.training.errors.DivergedError: training came to the loss inf in epoch 4, step 1 of 1; the network is as it was before that epoch. Lower the learning rate, clip the gradient (clip_norm), or standardise the features, or give target_unit=(y.mean(), y.std())
+    ...     net = net.fit(data)
+    ... except DivergedError:
+    ...     net.optimizer = SGD(0.01)
+    ...     net = net.fit(data, restart=True)
+    >>> net.history.epochs
+    50
     """
 
 

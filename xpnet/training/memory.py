@@ -25,13 +25,13 @@ class MemoryPlanError(MemoryError):
     Examples
     --------
     >>> from xpnet import DenseLayer, MemoryPlanError, NeuralNetwork
-    >>> net = NeuralNetwork(memory_limit=1000).add(DenseLayer(100, input_shape=(784,)))
+    >>> net = NeuralNetwork(epochs=1, memory_limit=1000).add(DenseLayer(100, (784,)))
+    >>> data = ([[0.0] * 784, [1.0] * 784], [[0.0] * 100, [1.0] * 100])
     >>> try:
-    ...     net.fit(([[0.0] * 784], [[0.0] * 100]))
-    ... except MemoryPlanError:
+    ...     net = net.fit(data)
+    ... except MemoryPlanError:  # the message has the plan
     ...     net.memory_limit = None  # all the memory that is free
-    Traceback (most recent call last):
-    ValueError: the data set has 1 samples: expected at least 2 to train on
+    ...     net = net.fit(data)
     """
 
 
