@@ -55,6 +55,18 @@ def check_gradient(
         The two differ, or ``gradient`` and ``at`` have different shapes.
     ValueError, TypeError
         An argument is invalid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.testing import check_gradient
+    >>> x = np.array([1.0, -2.0, 3.0])
+    >>> check_gradient(lambda x: float(np.sum(x**3)), 3 * x**2, x)
+    >>> try:
+    ...     check_gradient(lambda x: float(np.sum(x**3)), 2 * x**2, x)
+    ... except AssertionError:
+    ...     print("the gradient is wrong")
+    the gradient is wrong
     """
     step, tolerance = check_positive("step", step), check_positive("tolerance", tolerance)
     seed = check_count("seed", seed, least=0)
