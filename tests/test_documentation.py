@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import pkgutil
+import pydoc
 import re
 import sys
 from importlib import import_module
@@ -106,6 +107,35 @@ def test_a_public_module_lists_its_public_names_alone(name):
         assert dir(module) == sorted(module.__all__), (
             f"end {name} with: def __dir__() -> list[str]: return sorted(__all__)"
         )
+
+
+@pytest.mark.parametrize(
+    ("cls", "tables"),
+    [
+        (xpnet.NeuralNetwork, "losses metrics optimizers regularizers initializers"),
+        (xpnet.Model, "losses optimizers regularizers"),
+        (xpnet.DenseLayer, "initializers regularizers"),
+    ],
+)
+def test_help_lists_the_names_that_arguments_take(cls, tables):
+    text = pydoc.render_doc(cls, renderer=pydoc.plaintext)
+    assert "{names}" not in text
+    for table in tables.split():
+        names = getattr(import_module(f"xpnet.{table}"), table.upper())
+        items = text.partition(f"- ``{table[:-1] if table != 'losses' else 'loss'}``: ")[2]
+        found = re.split(r",\s+(?:\|\s+)?", items.partition(".\n")[0])
+        assert found == sorted(names)
+    assert max(map(len, cls.__doc__.splitlines())) <= 100
+
+
+def test_the_lists_of_modules_are_complete():
+    folder = Path(xpnet.__file__).parent
+    modules = {each.stem for each in folder.iterdir() if each.suffix == ".py" or each.is_dir()}
+    internal = {"cli", "cli_files", "common", "model_files", "training"}
+    modules = {name for name in modules if not name.startswith("_")} - internal
+    contents = README.read_text(encoding="utf-8").partition("## Contents")[2].partition("###")[0]
+    assert {*re.findall(r"`xpnet\.(\w+)`", contents)} == modules
+    assert {*re.findall(r"``(\w+)``", xpnet.__doc__.partition("Modules:")[2])} >= modules
 
 
 def blocks(language):

@@ -180,7 +180,7 @@ FLOORS = {
     ],
     "xpnet.common": [
         "checks traceable versioned",
-        "direction overrides readable replacing room version",
+        "direction naming overrides readable replacing room version",
         "temporary",
     ],
     "xpnet.backends": [

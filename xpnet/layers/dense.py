@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_count, check_positive, check_shape
+from ..common.naming import listing
 from ..common.overrides import has_methods_of, remember
-from ..initializers import InitializerFunction, Zeros, find_initializer
-from ..regularizers import Regularizer, find_regularizer
+from ..initializers import INITIALIZERS, InitializerFunction, Zeros, find_initializer
+from ..regularizers import REGULARIZERS, Regularizer, find_regularizer
 from .base import Layer
 from .checks import check_batch
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 
+@listing(initializer=INITIALIZERS, regularizer=REGULARIZERS)
 class DenseLayer(Layer):
     r"""Every output is a weighted sum of all inputs: :math:`Y = X W + b`.
 
@@ -47,7 +49,10 @@ class DenseLayer(Layer):
 
     Notes
     -----
-    As the first layer of a network, it accepts rows of a sparse matrix.
+    As the first layer of a network, it accepts rows of a sparse matrix. These are the names that
+    arguments take:
+
+    {names}
 
     Examples
     --------

@@ -9,14 +9,15 @@ from typing import Any, ClassVar, Self
 from ..activations import FunctionActivation
 from ..backends import Array, Backend, array_namespace, is_array, move_state, resolve
 from ..backends._errors import shown
+from ..common.naming import listing
 from ..common.overrides import remember
 from ..common.readable import Readable, is_plain_function
 from ..common.versioned import Versioned
 from ..layers import Layer
 from ..layers.checks import check_output
-from ..losses import LossFunction, MeanSquaredError
-from ..optimizers import SGD, Optimizer
-from ..regularizers import Regularizer
+from ..losses import LOSSES, LossFunction, MeanSquaredError
+from ..optimizers import OPTIMIZERS, SGD, Optimizer
+from ..regularizers import REGULARIZERS, Regularizer
 from ..schedules import Schedule
 from .parameters import Parameters
 from .pasting import Pastable
@@ -61,6 +62,7 @@ class Pass(Readable):
         return self.parameters.gradient()
 
 
+@listing(loss=LOSSES, optimizer=OPTIMIZERS, regularizer=REGULARIZERS)
 class Model(Pastable, Versioned):
     """Layers, a loss and an optimizer, for those who write a training loop of their own.
 
@@ -103,6 +105,13 @@ class Model(Pastable, Versioned):
         An argument is invalid.
     DeviceUnavailableError
         The device is not available.
+
+    Notes
+    -----
+    These are the names that arguments take, in any case, and with or without ``_``. The names of
+    the classes do too.
+
+    {names}
 
     Examples
     --------
