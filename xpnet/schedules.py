@@ -67,7 +67,7 @@ class Schedule(Readable, ABC):
         """
 
     def observe(self, loss: float) -> None:
-        """Take note of the loss at the end of an epoch; most schedules do not care."""
+        """Take note of the loss at the end of an epoch; by default, do nothing."""
         return
 
     def check_state(self) -> None:
@@ -234,7 +234,7 @@ class ReduceOnPlateau(Schedule):
     factor : float, default 0.1
         In [0, 1).
     patience : int, default 10
-        How many epochs without an improvement are let pass; the next one reduces.
+        How many epochs without an improvement are tolerated; the next one reduces.
     min_delta : float, default 1e-4
         What counts as an improvement: a loss below ``best - min_delta * abs(best)``.
     final : float, default 0.0
@@ -294,17 +294,18 @@ class ReduceOnPlateau(Schedule):
 
 
 class WarmUp(Schedule):
-    r"""Another schedule behind some epochs in which the learning rate rises to its first one.
+    r"""Linear warm-up, followed by another schedule.
 
-    In equal steps, :math:`\alpha_t = \alpha_0 (t + 1) / n`, t counted from 0: large steps do harm
-    while weights are still those that were drawn. Goyal et al. 2017, section 2.2.
+    The learning rate rises in equal steps, :math:`\alpha_t = \alpha_0 (t + 1) / n` with t from 0:
+    large steps do harm while the weights are still those that were drawn. Goyal et al. 2017,
+    section 2.2.
 
     Parameters
     ----------
     schedule : Schedule or float
-        What comes after it; it counts its epochs from there.
+        What follows; it counts its epochs from the end of the warm-up.
     epochs : int, default 5
-        n, how many epochs it takes.
+        n, the number of epochs of the warm-up.
 
     Examples
     --------
@@ -324,7 +325,7 @@ class WarmUp(Schedule):
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the schedule behind it, whose state it is."""
+        """Those of the other schedule, whose state it is."""
         return self.schedule.state_names
 
     def __getattr__(self, name: str) -> Any:
@@ -350,7 +351,7 @@ class WarmUp(Schedule):
         return self.schedule.learning_rate(0, later) * (epoch + 1) / self.epochs
 
     def check_state(self) -> None:
-        """Check the state of the schedule behind it."""
+        """Check the state of the other schedule."""
         self.schedule.check_state()
 
     def observe(self, loss: float) -> None:

@@ -58,7 +58,7 @@ class ReLUActivation(ActivationLayer):
 
 
 class LeakyReLUActivation(ActivationLayer):
-    """x where x > 0, else αx, so that no unit goes silent for good. Maas et al. 2013.
+    """x where x > 0, else αx, so that no unit is dead. Maas et al. 2013.
 
     Parameters
     ----------

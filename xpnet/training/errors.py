@@ -1,5 +1,7 @@
 """The errors of training."""
 
+import math
+
 
 class DivergedError(ArithmeticError):
     """A loss, a parameter or a batch's total weight became NaN or infinite.
@@ -22,10 +24,23 @@ class DivergedError(ArithmeticError):
 
 
 class NotFiniteError(Exception):
-    """A loss or a weight is not finite; ``step`` is counted from 0."""
+    """A loss or a weight is not finite.
 
-    def __init__(self, what: str, step: int) -> None:
-        super().__init__(what)
+    Parameters
+    ----------
+    what : str
+        What is not, e.g. ``"the loss"``.
+    value : float or None
+        NaN or infinite; None if it is not known which.
+    step : int
+        Counted from 0.
+    """
+
+    def __init__(self, what: str, value: float | None, step: int) -> None:
+        kind = "infinite or NaN"
+        if value is not None:
+            kind = "NaN" if math.isnan(value) else "infinite"
+        super().__init__(f"{what} became {kind}")
         self.step = step
 
 
