@@ -294,6 +294,8 @@ def test_results_are_shown(backend):
     assert eval(repr(plan), vars(xpnet)) == plan
     model = Model(backend=backend.name, dtype="float64").add(DenseLayer(1, (2,)))
     done = model.loss_and_gradient(xp.ones((20, 2), dtype=xp.float64), xp.ones((20, 1)))
-    assert re.match(r"Pass\(.*output=<float64 array of shape \(20, 1\)>", repr(done))
+    assert re.match(
+        r"Pass\(.*output=<float64 array of shape \(20, 1\)>, parameters=<Parameters>\)", repr(done)
+    )
     assert repr(backend).endswith(f"dtype={backend.dtype!r})")
     assert len(repr(backend)) < 110

@@ -14,6 +14,7 @@ from .backends import Array, backend_of, is_array, to_host
 from .backends._errors import shown
 from .common.checks import check_array, check_count, check_positive
 from .common.readable import is_plain_function
+from .common.traceable import named
 from .layers import Layer
 from .losses import FunctionLoss, LossFunction
 
@@ -68,25 +69,54 @@ def check_gradient(
     ...     print("the gradient is wrong")
     the gradient is wrong
     """
-    step, tolerance = check_positive("step", step), check_positive("tolerance", tolerance)
-    seed = check_count("seed", seed, least=0)
     if not callable(function):
         raise TypeError(f"function={shown(function)}: expected a function of an array")
     check_array("gradient", gradient)
     check_array("at", at)
+    _compare("the gradient", function, gradient, at, step, tolerance, seed)
+
+
+def _compare(
+    what: str,
+    function: Callable[[np.ndarray], float],
+    gradient: np.ndarray,
+    at: np.ndarray,
+    step: float = 1e-6,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> None:
+    """Check a gradient; ``what`` is its name in the message."""
+    step, tolerance = check_positive("step", step), check_positive("tolerance", tolerance)
+    seed = check_count("seed", seed, least=0)
     if gradient.shape != at.shape:
-        raise AssertionError(
-            f"gradient has shape {gradient.shape}: expected {at.shape}, the shape of at"
-        )
+        raise AssertionError(f"{what} has shape {gradient.shape}: expected {at.shape}")
+
+    def slope(direction: np.ndarray) -> float:
+        return (function(at + step * direction) - function(at - step * direction)) / (2.0 * step)
+
     direction = np.random.default_rng(seed).standard_normal(at.shape)
     direction /= max(float(np.linalg.norm(direction)), 1e-12)
-    numeric = (function(at + step * direction) - function(at - step * direction)) / (2.0 * step)
-    analytic = float(np.sum(gradient * direction))
-    if abs(numeric - analytic) > tolerance * max(abs(numeric), abs(analytic), 1.0):
-        raise AssertionError(
-            f"the derivative along a random direction is {analytic!r} by the gradient, but "
-            f"{numeric!r} by finite differences"
+    numeric, analytic = slope(direction), float(np.sum(gradient * direction))
+    size = max(abs(numeric), abs(analytic))
+    if abs(numeric - analytic) <= tolerance * max(size, 1.0):
+        return
+    where = ""
+    if at.size <= _MOST_COMPARED:
+        units = np.eye(at.size).reshape(at.size, *at.shape)
+        numbers = np.reshape([slope(unit) for unit in units], at.shape)
+        worst = np.unravel_index(np.argmax(abs(gradient - numbers)), at.shape)
+        where = (
+            f". The largest difference is at {tuple(map(int, worst))}, where it is "
+            f"{float(gradient[worst]):.6g} instead of {float(numbers[worst]):.6g}"
         )
+    raise AssertionError(
+        f"{what} is wrong: along a random direction it is {analytic:.6g}, but {numeric:.6g} by "
+        f"finite differences, a difference of {abs(numeric - analytic):.2g}{where}"
+    )
+
+
+_MOST_COMPARED = 200
+"""A wrong gradient that is no longer is compared number by number."""
 
 
 def check_layer(
@@ -116,7 +146,8 @@ def check_layer(
     Raises
     ------
     AssertionError
-        A gradient is wrong.
+        A gradient is wrong, has another shape, or was not set. The message has its name, the
+        difference and, for small arrays, where it is largest.
     ValueError, TypeError
         An argument is invalid.
 
@@ -133,7 +164,7 @@ def check_layer(
     ...         return -array_namespace(input).cos(input)
     >>> check_layer(Sine(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AssertionError: the derivative along a random direction is ...
+    AssertionError: the input's derivative by Sine.backward_propagation is wrong: along a ...
     >>> del Sine.derivative
     >>> check_layer(Sine(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))
     """
@@ -151,6 +182,10 @@ def check_layer(
     output = layer.forward_propagation(input, training=True)
     weights = np.random.default_rng(seed).standard_normal(tuple(output.shape))
     input_error = layer.backward_propagation(backend.asarray(weights))
+    backward = f"{layer.layer_name()}.backward_propagation"
+    for name in layer.parameter_names:
+        if not is_array(getattr(layer, f"{name}_gradient", None)):
+            raise AssertionError(f"{backward} did not set {name}_gradient to an array")
     gradients = {
         name: to_host(getattr(layer, f"{name}_gradient")) for name in layer.parameter_names
     }
@@ -158,7 +193,14 @@ def check_layer(
     def loss(x: np.ndarray) -> float:
         return float(np.sum(to_host(layer.forward_propagation(backend.asarray(x))) * weights))
 
-    check_gradient(loss, to_host(input_error), at, seed=seed, tolerance=tolerance)
+    if is_array(input_error):
+        what = f"the input's derivative by {backward}"
+        _compare(what, loss, to_host(input_error), at, seed=seed, tolerance=tolerance)
+    elif layer.needs_input_error:
+        raise AssertionError(
+            f"{backward} returned {type(input_error).__name__}: expected the derivative with "
+            "respect to the input, an array"
+        )
     for name, gradient in gradients.items():
         value = getattr(layer, name)
 
@@ -167,9 +209,9 @@ def check_layer(
             return loss(at)
 
         try:
-            check_gradient(
-                loss_of_parameter, gradient, to_host(value), seed=seed, tolerance=tolerance
-            )
+            what = f"{name}_gradient of {backward}"
+            host = to_host(value)
+            _compare(what, loss_of_parameter, gradient, host, seed=seed, tolerance=tolerance)
         finally:
             setattr(layer, name, value)
 
@@ -259,7 +301,8 @@ def check_loss(
         return backend.scalar(loss.loss(y_true, backend.asarray(p), *weights))
 
     derivative = to_host(loss.derivative(y_true, y_pred, *weights))
-    check_gradient(value, derivative, to_host(y_pred), seed=seed, tolerance=tolerance)
+    what = f"the derivative of {named(loss)}"
+    _compare(what, value, derivative, to_host(y_pred), seed=seed, tolerance=tolerance)
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ from ..common.overrides import remember
 from ..common.readable import Readable, is_plain_function
 from ..common.versioned import Versioned
 from ..layers import Layer
-from ..layers.checks import check_output
+from ..layers.checks import check_output, check_output_shape
 from ..losses import LOSSES, LossFunction, MeanSquaredError
 from ..optimizers import OPTIMIZERS, SGD, Optimizer
 from ..regularizers import REGULARIZERS, Regularizer
@@ -137,6 +137,9 @@ class Model(Pastable, Versioned):
     regularizer: Regularizer | None
     parameters: Parameters
 
+    _called: ClassVar[tuple[str, str]] = ("model", "model")
+    """What messages call it, and a variable that holds one."""
+
     _checks: ClassVar[dict[str, Check]] = CHECKS
 
     def __init__(
@@ -234,6 +237,7 @@ class Model(Pastable, Versioned):
             layer.set_input_shape(shape)
         layer.input_shape()
         self._initialize(layer, len(self.layers))
+        check_output_shape(layer)
         if self.parameters.layers[-1:] != self.layers[-1:]:  # fit looks at all of them
             self.check_layers()
         # A derivative with respect to the input is of use only to earlier layers with parameters.
@@ -352,13 +356,26 @@ class Model(Pastable, Versioned):
         update : bool, default True
             If False, the parameters stay the same; the layers keep their gradients in any case.
 
+        Raises
+        ------
+        ValueError
+            There was no forward pass in training.
+
         Notes
         -----
         Propagation ends at the first layer with parameters. The derivative with respect to the
         data is not needed, and computing it would make that layer's step half as long again.
         """
         for layer in reversed(self.layers):
-            output_error = layer.backward_propagation(output_error)
+            try:
+                output_error = layer.backward_propagation(output_error)
+            except (AttributeError, TypeError) as error:
+                if any(getattr(layer, name, None) is not None for name in layer.passing_names):
+                    raise
+                raise ValueError(
+                    f"{layer.layer_name()} has kept nothing of a forward pass to go back from: "
+                    "call forward_propagation(X) first, or loss_and_gradient(X, y)"
+                ) from error
             if not layer.needs_input_error:
                 break
         if update:
@@ -420,7 +437,8 @@ class Model(Pastable, Versioned):
         Raises
         ------
         ValueError
-            The loss has returned a derivative that does not have the output's shape.
+            The loss has returned a derivative that does not have the output's shape, or there was
+            no forward pass.
         """
         self.check_layers()
         loss = self.loss if loss is None else loss
