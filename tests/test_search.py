@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from xpnet import (
+    Callback,
     CSVLogger,
     DenseLayer,
     EarlyStopping,
@@ -267,10 +268,37 @@ def test_metrics_are_told_apart_by_their_settings():
 def test_several_at_a_time_give_the_same_table():
     with failures():
         one, two = (
-            random_search(build, SPACE, samples(), samples(60, 1), n_iter=4, n_jobs=jobs, seed=3)
+            random_search(
+                build, SPACE, samples(), samples(60, 1), 4, jobs, 3, callbacks=EarlyStopping()
+            )
             for jobs in (1, 2)
         )
     assert str(without_seconds(one.rows)) == str(without_seconds(two.rows))
+
+
+class Unportable(Exception):
+    """An error that cannot be sent from one process to another."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [RuntimeError("broken"), Unportable("broken", 2)], ids=repr)
+def test_the_cause_comes_from_another_process_if_it_can(error):
+    class Failing(Callback):
+        def on_train_begin(self, network, columns):
+            raise Unportable("broken", 2) if error_name == "Unportable" else RuntimeError("broken")
+
+    error_name, space = type(error).__name__, {**SPACE, "n_units": [2]}
+    with pytest.raises(
+        RuntimeError, match=f"all 2 trials failed; .*{error_name}: broken"
+    ) as caught:
+        random_search(
+            build, space, samples(), samples(), n_iter=2, n_jobs=2, seed=0, callbacks=Failing()
+        )
+    expected = RuntimeError if error_name == "RuntimeError" else type(None)
+    assert type(caught.value.__cause__) is expected
 
 
 @pytest.mark.parametrize("wrong", [{"n_iter": 0}, {"n_jobs": -1}])
