@@ -114,9 +114,9 @@ def _text_of(value: Any) -> str:
         return f"[{inner}]" if type(value) is list else f"({inner}{comma})"
     if type(value) is dict:
         return f"{{{', '.join(f'{text_of(k)}: {text_of(v)}' for k, v in value.items())}}}"
-    kind: Any = type(value)
-    if kind.__repr__ is object.__repr__:  # whose text has an address
-        return f"<{kind.__name__}>"
+    cls: Any = type(value)
+    if cls.__repr__ is object.__repr__:  # whose text has an address
+        return f"<{cls.__name__}>"
     if callable(value) and isinstance(name := getattr(value, "__name__", None), str):
         return name
     return shown(value)
