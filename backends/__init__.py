@@ -45,3 +45,7 @@ __all__ = [
     "to_host",
     "unknown_name",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import array_api_compat as aac
@@ -28,6 +28,16 @@ def array_namespace(x: Array, *others: Array) -> Any:
     ------
     TypeError
         An argument is not an array, or the arrays belong to different libraries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import array_namespace
+    >>> def softplus(x):  # for an array of any library, on any device
+    ...     xp = array_namespace(x)
+    ...     return xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
+    >>> softplus(np.array([0.0, 1000.0])).round(3).tolist()
+    [0.693, 1000.0]
     """
     if not others and (found := _namespaces.get(type(x))) is not None:
         return found
@@ -47,6 +57,13 @@ def is_array(x: Any) -> bool:
     """Whether ``x`` is an array of a library that follows the array API.
 
     Dask's are not: they are lazy, and are read as data that ``numpy.asarray`` computes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.backends import is_array
+    >>> is_array(np.zeros(3)), is_array([0.0, 0.0])
+    (True, False)
     """
     if not aac.is_array_api_obj(x) or is_sparse(x) or isinstance(x, type):
         return False
@@ -54,13 +71,29 @@ def is_array(x: Any) -> bool:
 
 
 def is_sparse(x: Any) -> bool:
-    """Whether ``x`` is a sparse matrix of SciPy or CuPy; does not import either."""
+    """Whether ``x`` is a sparse matrix of SciPy or CuPy; does not import either.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from xpnet.backends import is_sparse
+    >>> is_sparse(scipy.sparse.eye_array(3)), is_sparse([[1.0]])
+    (True, False)
+    """
     modules = (sys.modules.get(name) for name in ("scipy.sparse", "cupyx.scipy.sparse"))
     return any(sparse is not None and bool(sparse.issparse(x)) for sparse in modules)
 
 
 class Memory(NamedTuple):
-    """Free and total bytes of a device's memory."""
+    """Free and total bytes of a device's memory.
+
+    Examples
+    --------
+    >>> import xpnet
+    >>> memory = xpnet.resolve("cpu").memory()
+    >>> 0 < memory.free <= memory.total
+    True
+    """
 
     free: int
     total: int
@@ -83,10 +116,23 @@ class Backend:
         The device, as an object of the library.
     dtype : str, default "float32"
         The default type of floating-point arrays: ``"float32"`` or ``"float64"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpnet
+    >>> backend = xpnet.resolve("cpu", dtype="float64")
+    >>> backend.name, backend.device_name, backend.dtype
+    ('numpy', 'cpu', 'float64')
+    >>> x = backend.asarray([[1.0, 2.0]])
+    >>> backend.owns(x), backend.owns(np.zeros(3)), backend.to_numpy(x).tolist()
+    (True, True, [[1.0, 2.0]])
+    >>> backend.with_dtype("float32").dtype
+    'float32'
     """
 
     name: str
-    xp: Any
+    xp: Any = field(repr=False)
     device: Any
     dtype: str = "float32"
 

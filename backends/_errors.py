@@ -6,11 +6,32 @@ from typing import Any
 
 
 class DeviceUnavailableError(RuntimeError):
-    """A device or its library is not available; the message says what to install."""
+    """A device or its library is not available; the message says what to install.
+
+    Examples
+    --------
+    >>> from xpnet import DeviceUnavailableError, resolve
+    >>> try:
+    ...     backend = resolve("cuda:99")
+    ... except DeviceUnavailableError:  # the message says why
+    ...     backend = resolve("cpu")
+    >>> backend.name
+    'numpy'
+    """
 
 
 class UnknownNameError(ValueError):
-    """A name is unknown; the message lists the known ones."""
+    """A name is unknown; the message lists the known ones.
+
+    Examples
+    --------
+    >>> from xpnet import NeuralNetwork, UnknownNameError
+    >>> try:
+    ...     NeuralNetwork(optimizer="adm")
+    ... except UnknownNameError as error:
+    ...     print(str(error).partition(" Known")[0])
+    unknown optimizer 'adm': did you mean 'adam'?
+    """
 
 
 def unknown_name(

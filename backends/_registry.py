@@ -90,7 +90,14 @@ def _dtype_name(given: Any) -> str:
 
 
 def available_backends() -> list[str]:
-    """Return the names that ``backend=`` takes, whether or not their libraries are installed."""
+    """Return the names that ``backend=`` takes, whether or not their libraries are installed.
+
+    Examples
+    --------
+    >>> from xpnet.backends import available_backends
+    >>> "numpy" in available_backends(), "torch" in available_backends()
+    (True, True)
+    """
     return sorted({*_BUILT_IN, *(entry.name for entry in _entry_points())})
 
 
@@ -101,6 +108,13 @@ def backend_of(x: Array) -> Backend:
     ------
     TypeError
         ``x`` is not an array of a library that follows the array API.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.backends import backend_of
+    >>> backend_of(np.zeros(3)).name
+    'numpy'
     """
     if isinstance(x, (np.ndarray, np.generic)):
         name = "numpy"
@@ -118,7 +132,14 @@ def backend_of(x: Array) -> Backend:
 
 
 def to_host(x: Any) -> np.ndarray:
-    """Return an array of any library, or nested lists, as a NumPy array."""
+    """Return an array of any library, or nested lists, as a NumPy array.
+
+    Examples
+    --------
+    >>> from xpnet.backends import to_host
+    >>> to_host([1.0, 2.0])
+    array([1., 2.])
+    """
     if isinstance(x, np.ndarray) or not is_array(x):
         return np.asarray(x)
     return backend_of(x).to_numpy(x)
@@ -129,6 +150,15 @@ def move(x: Any, backend: Backend, dtype: str | None = None) -> Array:
 
     An array that is on the device already is shared, not copied, even if another library made it.
     Between two devices, arrays go through the host.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpnet
+    >>> from xpnet.backends import move
+    >>> x = move([1, 2, 3], xpnet.resolve("cpu"), dtype="float32")
+    >>> x.dtype, move(x, xpnet.resolve("cpu")) is x
+    (dtype('float32'), True)
     """
     if not backend.owns(x):
         shared = _shared(x, backend)
@@ -140,7 +170,15 @@ _HOST = 1  # kDLCPU
 
 
 def on_gpu(x: Any) -> bool:
-    """Whether an array is in a device's memory, so that reading it on the host takes a copy."""
+    """Whether an array is in a device's memory, so that reading it on the host takes a copy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.backends import on_gpu
+    >>> on_gpu(np.zeros(3))
+    False
+    """
     if isinstance(x, (np.ndarray, np.generic)) or not hasattr(x, "__dlpack_device__"):
         return False
     return bool(x.__dlpack_device__()[0] != _HOST)
@@ -159,6 +197,14 @@ def move_state(x: Any, backend: Backend, wide: bool = False) -> Array:
     """Move an array as :func:`move` does; floating-point numbers take the backend's type.
 
     With ``wide`` they take the backend's ``wide_dtype``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xpnet
+    >>> from xpnet.backends import move_state
+    >>> move_state(np.zeros(3), xpnet.resolve("cpu", dtype="float32")).dtype
+    dtype('float32')
     """
     if not array_namespace(x).isdtype(x.dtype, "real floating"):
         return move(x, backend)

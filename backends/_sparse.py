@@ -27,6 +27,19 @@ def check_structure(x: Any) -> None:
     ------
     ValueError
         The structure is damaged; the message names the array and what is wrong with it.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from xpnet.backends import check_structure
+    >>> x = scipy.sparse.csr_array([[1.0, 0.0], [0.0, 2.0]])
+    >>> check_structure(x)
+    >>> x.indices[1] = 7  # a column that does not exist
+    >>> try:
+    ...     check_structure(x)
+    ... except ValueError as error:
+    ...     print(str(error).partition(".")[0])
+    X is a damaged sparse matrix: CSR of shape (2, 2) with indices from 0 to 7: expected 0 to 1
     """
     if len(x.shape) != 2:
         return  # the caller refuses the shape
@@ -39,6 +52,15 @@ def own_structure(x: Any) -> Any:
     """Return a CSR matrix with copied and checked index arrays; it shares the values.
 
     Later changes to the given matrix thus cannot reach native code unchecked.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from xpnet.backends import own_structure
+    >>> x = scipy.sparse.csr_array([[1.0, 0.0], [0.0, 2.0]])
+    >>> own = own_structure(x)
+    >>> own.data is x.data, own.indices is x.indices
+    (True, False)
     """
     with_copies = copy.copy(x)
     with_copies.indptr, with_copies.indices = x.indptr.copy(), x.indices.copy()
@@ -59,6 +81,14 @@ def check_rows(x: Any, index: np.ndarray) -> None:
     ------
     ValueError
         A row begins or ends outside the stored entries.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.sparse
+    >>> from xpnet.backends import check_rows
+    >>> x = scipy.sparse.csr_array([[1.0, 0.0], [0.0, 2.0]])
+    >>> check_rows(x, np.array([1]))
     """
     if x.indptr.shape != (x.shape[0] + 1,):
         _refuse(x, f"indptr of shape {x.indptr.shape}: expected ({x.shape[0] + 1},)")

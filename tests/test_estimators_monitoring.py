@@ -225,7 +225,7 @@ def test_a_callback_may_take_divergence_for_an_end():
     given = {"solver": "sgd", "activation": "identity", "learning_rate_init": 1.0, "max_iter": 50}
     with np.errstate(all="ignore"):
         est = fitted("MLPRegressor", hidden_layer_sizes=50, callbacks=[quiet], **given)
-    assert quiet.message.startswith("training came to")
+    assert " became " in quiet.message
     assert np.isfinite(weights(est)).all()
 
 

@@ -287,7 +287,7 @@ def test_a_loss_that_is_not_finite_is_refused(data):
     X, y = data
     net = network()
     before = net.parameters.copy()
-    with pytest.raises(xpnet.DivergedError, match="training came to the loss inf in epoch 1"):
+    with pytest.raises(xpnet.DivergedError, match="the loss became infinite in epoch 1"):
         net.fit((X, 1e200 * y))
     np.testing.assert_array_equal(net.parameters.copy(), before)
 

@@ -1,4 +1,9 @@
-"""The parts of a network show how they were made."""
+"""Networks, their parts and results show how they were made."""
+
+import inspect
+import re
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,12 +12,23 @@ import xpnet
 from xpnet import (
     SGD,
     Adam,
+    Callback,
+    CosineDecay,
     DenseLayer,
     Dropout,
+    EarlyStopping,
+    History,
+    Model,
+    ModelCheckpoint,
     NeuralNetwork,
     Normalization,
+    QuantileLoss,
+    ReLUActivation,
     TanhActivation,
+    WarmUp,
 )
+from xpnet.backends import to_host
+from xpnet.common.readable import Readable, text_of
 from xpnet.initializers import Normal
 from xpnet.layers import Layer
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy
@@ -27,10 +43,14 @@ SHOWN = [
     (SoftmaxCrossEntropy(), "SoftmaxCrossEntropy()"),
     (SGD(0.5, momentum=0.5), "SGD(learning_rate=0.5, momentum=0.5)"),
     (Adam(clip_norm=1), "Adam(clip_norm=1.0)"),
-    (SGD(LinearDecay(0.1, 0.02)), "SGD(learning_rate=LinearDecay(initial=0.1, final=0.02))"),
-    (DenseLayer(8, (3,)), "DenseLayer(n_units=8, input_shape=(3,))"),
-    (DenseLayer(8, regularizer="l1"), "DenseLayer(n_units=8, regularizer=L1())"),
-    (DenseLayer(8, initializer=Normal()), "DenseLayer(n_units=8, initializer=Normal())"),
+    (SGD(LinearDecay(0.1, 0.02)), "SGD(learning_rate=LinearDecay(0.1, 0.02))"),
+    (DenseLayer(8, (3,)), "DenseLayer(8, input_shape=(3,))"),
+    (QuantileLoss([0.1, 0.9]), "QuantileLoss(quantiles=[0.1, 0.9])"),
+    (EarlyStopping("loss", patience=3), "EarlyStopping(monitor='loss', patience=3)"),
+    (ModelCheckpoint(Path("net.st"), every=2), "ModelCheckpoint('net.st', every=2)"),
+    (WarmUp(CosineDecay(0.1), 3), "WarmUp(CosineDecay(0.1), epochs=3)"),
+    (DenseLayer(8, regularizer="l1"), "DenseLayer(8, regularizer=L1())"),
+    (DenseLayer(8, initializer=Normal()), "DenseLayer(8, initializer=Normal())"),
     (Dropout(0.3), "Dropout(rate=0.3)"),
     (Normal(0.1), "Normal(scale=0.1)"),
     (L1L2(0.1, per_sample=True), "L1L2(l1=0.1, per_sample=True)"),
@@ -66,7 +86,8 @@ def test_layers_of_a_network_show_their_shapes_and_large_arrays_are_shortened():
     net = NeuralNetwork().add(Normalization.adapt(np.random.default_rng(0).random((9, 500))))
     net.add(DenseLayer(2)).add(TanhActivation())
     assert len(repr(net.layers[0])) < 600
-    assert repr(net.layers[1]) == "DenseLayer(n_units=2, input_shape=(500,))"
+    assert repr(net.layers[1]) == "DenseLayer(2, input_shape=(500,))"
+    assert "mean=<float64 array of shape (500,)>" in repr(net)
 
 
 def test_a_users_class_shows_the_arguments_that_it_keeps():
@@ -75,3 +96,206 @@ def test_a_users_class_shows_the_arguments_that_it_keeps():
             self.factor = factor
 
     assert repr(Own(2.0, 3)) == "Own(factor=2.0)"
+
+
+def squared(x):
+    return x * x
+
+
+# Arguments of the classes that cannot be made without any.
+ARGUMENTS = {
+    "DenseLayer": (3,),
+    "FunctionActivation": (squared,),
+    "FunctionLoss": (squared,),
+    "FunctionPenalty": (squared,),
+    "ConstantLearningRate": (0.1,),
+    "LinearDecay": (0.1, 0.01),
+    "ExponentialDecay": (0.1, 0.01),
+    "StepDecay": (0.1,),
+    "CosineDecay": (0.1,),
+    "ReduceOnPlateau": (0.1,),
+    "WarmUp": (0.1,),
+    "Checkpoint": ("folder",),
+    "CSVLogger": ("rows.csv",),
+    "ModelCheckpoint": ("net.st",),
+    "OptunaPruning": (None,),
+    "TensorBoard": ("folder",),
+    "Watch": (([[1.0]], [1.0]),),
+}
+
+
+MODULES = (
+    *("activations", "callbacks", "initializers", "layers", "losses", "metrics", "model"),
+    *("optimizers", "regularizers", "schedules", "search"),
+)
+RESULTS = ("MemoryPlan", "Pass")  # made by the library
+
+
+def public_classes():
+    """Return the classes that users make, and that show how they were made."""
+    modules = [xpnet, *(import_module(f"xpnet.{name}") for name in MODULES)]
+    found = {
+        name: getattr(module, name)
+        for module in modules
+        for name in getattr(module, "__all__", vars(module))
+        if not name.startswith("_") and name not in RESULTS
+    }
+    return {
+        name: cls
+        for name, cls in found.items()
+        if isinstance(cls, type) and issubclass(cls, Readable) and not inspect.isabstract(cls)
+        if cls is not Readable
+    }
+
+
+CLASSES = public_classes()
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_every_public_class_shows_a_call_that_makes_it_again(name):
+    cls = CLASSES[name]
+    try:
+        made = cls(*ARGUMENTS.get(name, ()))
+    except TypeError as error:
+        pytest.fail(f"{error}: give the arguments that {name} needs in ARGUMENTS of this test")
+    again = eval(repr(made), {**CLASSES, "squared": squared})
+    assert type(again) is cls
+    assert repr(again) == repr(made)
+    assert " object at 0x" not in repr(made)
+
+
+def test_the_arguments_of_a_public_class_are_all_kept():
+    """An argument that is not kept as an attribute would be missing in the text."""
+    for name, cls in CLASSES.items():
+        if issubclass(cls, (Model, Callback)):
+            continue  # the optimizer keeps a model's learning rate and momentum
+        made = cls(*ARGUMENTS.get(name, ()))
+        for argument in inspect.signature(cls).parameters:
+            if argument != "input_shape":
+                assert type(made._argument(argument)) is not object, f"{name}.{argument}"
+
+
+def network(**settings):
+    net = NeuralNetwork(
+        epochs=3, optimizer=Adam(WarmUp(CosineDecay(0.1), 3)), loss="softmax_cross_entropy",
+        metric="accuracy", regularizer="l2", seed=1, **settings,
+    )  # fmt: skip
+    net.add(DenseLayer(8, input_shape=(4,), initializer=Normal(0.1))).add(ReLUActivation())
+    return net.add(Dropout(0.2)).add(DenseLayer(3))
+
+
+def test_the_text_of_a_network_makes_it_again(backend):
+    net = network(backend=backend.name, dtype="float64")
+    again = eval(repr(net), {**CLASSES})
+    assert repr(again) == repr(net) == str(net)
+    first, other = (to_host(each.parameters.gather()) for each in (net, again))
+    assert (first == other).all()
+    assert again.backend == net.backend
+    assert repr(net).splitlines()[2:4] == [
+        "    .add(DenseLayer(8, input_shape=(4,), initializer=Normal(scale=0.1)))",
+        "    .add(ReLUActivation())",
+    ]
+    assert ".add(DenseLayer(3))" in repr(net)
+
+
+def test_the_text_of_a_network_has_what_was_set_later():
+    net = NeuralNetwork()
+    assert repr(net) == "NeuralNetwork()"
+    net.epochs, net.optimizer, net.loss = 7, SGD(0.5), "mae"
+    assert repr(net) == (
+        "NeuralNetwork(epochs=7, optimizer=SGD(learning_rate=0.5), loss=MeanAbsoluteError())"
+    )
+    assert repr(Model(loss="mae").add(DenseLayer(1, (2,)))) == (
+        "(\n    Model(loss=MeanAbsoluteError())\n    .add(DenseLayer(1, input_shape=(2,)))\n)"
+    )
+    assert repr(NeuralNetwork(device="cpu")) == "NeuralNetwork(device='cpu')"
+
+
+class Careless(Layer):
+    """A layer that keeps nothing, and whose own text raises an error."""
+
+    def __init__(self, size, *more, option=None, **others):
+        pass
+
+    def forward_propagation(self, input, training=True):
+        return input
+
+    def backward_propagation(self, output_error):
+        return output_error
+
+
+class Broken(Careless):
+    def __repr__(self):
+        raise RuntimeError("broken")
+
+
+class Unbegun(xpnet.Optimizer):
+    """Its constructor does not call that of the base."""
+
+    def __init__(self, learning_rate=0.1):
+        pass
+
+
+class Uncomparable:
+    def __eq__(self, other):
+        raise RuntimeError("broken")
+
+    __hash__ = None
+
+    def __repr__(self):
+        raise KeyError("broken")
+
+
+class Odd(TanhActivation):
+    def __init__(self, kept=Uncomparable()):  # noqa: B008
+        self.kept = Uncomparable()
+
+
+def test_the_text_of_a_users_object_never_raises():
+    assert repr(Careless(3)) == "Careless()"
+    assert repr(Unbegun()) == "Unbegun()"
+    assert repr(Odd()) == "Odd(kept=<Uncomparable>)"
+    net = NeuralNetwork().add(DenseLayer(2, (2,))).add(Broken(1)).add(Careless(2))
+    assert ".add(<Broken>)" in repr(net)
+    assert repr(object.__new__(NeuralNetwork)) == "NeuralNetwork()"
+
+
+def test_an_object_that_holds_itself_is_shown():
+    class Loop(Callback):
+        def __init__(self, inner):
+            self.inner = self
+
+    assert repr(Loop(1)) == "Loop(...)"
+
+
+def test_values_are_shown_as_one_writes_them(backend):
+    x = backend.asarray(np.zeros((5, 7), "float32"))
+    assert text_of(x) == "<float32 array of shape (5, 7)>"
+    assert text_of(x[0, :3]) == "[0.0, 0.0, 0.0]"
+    assert text_of(np.float64(0.5)) == "0.5"
+    assert text_of({"a": [squared, Path("b")]}) == "{'a': [squared, 'b']}"
+    assert text_of((1,)) == "(1,)"
+    assert text_of(list(range(100))) == "[0, 1, 2, ..., 99]"
+
+
+def test_results_are_shown(backend):
+    xp = backend.xp
+    net = NeuralNetwork(epochs=12, device="cpu", seed=0).add(DenseLayer(1, (2,)))
+    net.fit(([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]))
+    assert repr(History()) == "History()"
+    assert eval(repr(net.history)) == net.history
+    assert repr(History(loss=[0.5] * 40)) == "History({'loss': [0.5, 0.5, 0.5, ..., 0.5]})"
+    table = str(net.history).splitlines()
+    assert table[0].split() == ["epoch", "loss", "learning_rate", "seconds"]
+    assert len(table) == 2 + 5 + 1 + 5
+    assert table[-1].split()[0] == "12"
+    plan = net.memory_plan(2)
+    assert "chunk" not in repr(plan)
+    assert eval(repr(plan), vars(xpnet)) == plan
+    model = Model(backend=backend.name, dtype="float64").add(DenseLayer(1, (2,)))
+    done = model.loss_and_gradient(xp.ones((20, 2), dtype=xp.float64), xp.ones((20, 1)))
+    assert re.match(
+        r"Pass\(.*output=<float64 array of shape \(20, 1\)>, parameters=<Parameters>\)", repr(done)
+    )
+    assert repr(backend).endswith(f"dtype={backend.dtype!r})")
+    assert len(repr(backend)) < 110

@@ -9,9 +9,17 @@ from functools import partial
 import numpy as np
 import pytest
 
-from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+from xpnet import (
+    Callback,
+    CSVLogger,
+    DenseLayer,
+    EarlyStopping,
+    LambdaCallback,
+    NeuralNetwork,
+    ReLUActivation,
+)
 from xpnet.metrics import F1, RMSE, Accuracy
-from xpnet.search import OptunaPruning, find_learning_rate, random_search
+from xpnet.search import OptunaPruning, Search, find_learning_rate, random_search
 from xpnet.search.plan import name_of
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
@@ -72,11 +80,59 @@ def test_a_trial_that_fails_is_a_row():
     assert warning.filename == __file__
     first = f"1 of 2 trials .* the first, trial {failed['trial']}: RuntimeError: too wide"
     assert re.search(first, str(warning.message))
-    with pytest.warns(RuntimeWarning, match="1 of 1 trials .* trial 0: RuntimeError: too wide"):
-        none = random_search(build, {**space, "n_units": [16]}, samples(), samples(), n_iter=1)
-    assert none.best is None
-    assert math.isnan(none.best_score)
-    assert repr(none) == "Search(1 trials, 1 without a finite score)"
+
+
+@pytest.mark.parametrize("stage", ["build", "fit"])
+def test_a_search_without_any_success_is_refused(stage, tmp_path):
+    def failing(n_units):
+        if stage == "build":
+            raise RuntimeError("too wide")
+        net = build(n_units, 0.1, "adam")
+        net.loss = "binary_cross_entropy"  # which fit refuses
+        return net
+
+    given = (failing, {"n_units": [2, 4]}, samples(), samples())
+    match = "all 2 trials failed; the first, trial 0: (RuntimeError: too wide|ValueError)"
+    with pytest.raises(RuntimeError, match=match) as caught:
+        random_search(*given, seed=0, path=tmp_path / "file")
+    expected = RuntimeError if stage == "build" else ValueError
+    assert type(caught.value.__cause__) is expected
+    with pytest.raises(RuntimeError, match=match):  # all of them from the file
+        random_search(*given, seed=0, path=tmp_path / "file")
+
+
+def test_each_trial_has_callbacks_of_its_own():
+    space = {"n_units": [4, 8], "learning_rate": [0.1, 0.01], "optimizer": ["adam"]}
+    given, began = EarlyStopping("val_loss", patience=0), []
+    spy = LambdaCallback(on_train_begin=lambda net, columns: began.append(columns))
+    found = random_search(
+        build, space, samples(), samples(60, 1), n_iter=3, seed=0, callbacks=[given, spy]
+    )
+    assert given.best_epoch is None  # only copies of it were used
+    assert [list(each) for each in began] == [
+        ["epoch", "loss", "metric", "val_loss", "val_metric", "learning_rate", "seconds"]
+    ] * 3
+    for row in found.rows:
+        net = build(**{name: row[name] for name in space})
+        net.fit(samples(), validation=samples(60, 1), callbacks=EarlyStopping(patience=0))
+        assert row["score"] == net.score(samples(60, 1))
+
+
+def test_callbacks_may_depend_on_the_settings(tmp_path):
+    def callbacks(n_units, learning_rate, optimizer):
+        return CSVLogger(tmp_path / f"{n_units}.csv")
+
+    space = {"n_units": [4, 8], "learning_rate": [0.1], "optimizer": ["adam"]}
+    random_search(build, space, samples(), samples(60, 1), callbacks=callbacks)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["4.csv", "8.csv"]
+
+
+@pytest.mark.parametrize("wrong", [3, [3], EarlyStopping, lambda **settings: "text"])
+def test_what_are_no_callbacks_is_refused_before_training(wrong):
+    with pytest.raises(TypeError, match="callbacks"):
+        random_search(
+            lambda **_: pytest.fail("built"), SPACE, samples(), samples(), callbacks=wrong
+        )
 
 
 def test_a_search_that_was_ended_goes_on_to_the_same_table(tmp_path):
@@ -153,12 +209,40 @@ def test_a_search_is_shown_in_a_line():
     many = {"n_units": [4], "learning_rate": [0.1], "optimizer": ["x" * 1000 + "adam", "adam"]}
     with pytest.warns(RuntimeWarning, match="1 of 2 trials"):
         found = random_search(build, many, samples(), samples(60, 1), 2, seed=0)
-    assert repr(found) == str(found)
     pattern = (
         r"Search\(2 trials, 1 without a finite score; highest accuracy 0\.\d+: .*n_units=4.*\)"
     )
     assert re.fullmatch(pattern, repr(found))
     assert len(repr(found)) < 200
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_a_search_is_printed_as_a_table_with_the_best_first(mode):
+    rows = [
+        {"trial": k, "n": k, "name": "x" * k, "score": 1 / (k + 1), "seconds": 0.5, "error": None}
+        for k in range(30)
+    ]
+    rows[7] |= {"score": math.nan, "error": "RuntimeError: too " + "very " * 40 + "wide"}
+    lines = str(Search(rows, {}, 1.0, "rmse", mode)).splitlines()
+    assert lines[0].split()[:5] == ["trial", "n", "name", "rmse", "seconds"]
+    assert len(lines) == 2 + 20 + 1
+    assert lines[-1] == "... and 10 more trials, in rows"
+    assert lines[2].split()[0] == ("0" if mode == "max" else "29")
+    assert max(map(len, lines)) <= 100
+    lines = str(Search(rows[6:8], {}, 1.0, "rmse", mode)).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["6", "7"]  # what has failed comes last
+    assert "RuntimeError: too very" in lines[3]
+    assert max(map(len, lines)) <= 100
+
+
+def test_the_table_of_a_search_has_every_setting_and_is_not_wide():
+    result = {"score": 1.0, "seconds": 1.0, "error": None}
+    rows = [{"trial": 0, "a": 1, **result}, {"trial": 1, "b": 2, **result}]
+    heading = str(Search(rows, {}, 1.0, "rmse", "min")).partition("\n")[0]
+    assert heading.split() == ["trial", "a", "b", "rmse", "seconds"]
+    many = {f"setting{k}": 0.123456789 for k in range(9)}
+    text = str(Search([{"trial": 0, **many, **result}], {}, 1.0, "rmse", "min"))
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_metrics_are_told_apart_by_their_settings():
@@ -184,10 +268,37 @@ def test_metrics_are_told_apart_by_their_settings():
 def test_several_at_a_time_give_the_same_table():
     with failures():
         one, two = (
-            random_search(build, SPACE, samples(), samples(60, 1), n_iter=4, n_jobs=jobs, seed=3)
+            random_search(
+                build, SPACE, samples(), samples(60, 1), 4, jobs, 3, callbacks=EarlyStopping()
+            )
             for jobs in (1, 2)
         )
     assert str(without_seconds(one.rows)) == str(without_seconds(two.rows))
+
+
+class Unportable(Exception):
+    """An error that cannot be sent from one process to another."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [RuntimeError("broken"), Unportable("broken", 2)], ids=repr)
+def test_the_cause_comes_from_another_process_if_it_can(error):
+    class Failing(Callback):
+        def on_train_begin(self, network, columns):
+            raise Unportable("broken", 2) if error_name == "Unportable" else RuntimeError("broken")
+
+    error_name, space = type(error).__name__, {**SPACE, "n_units": [2]}
+    with pytest.raises(
+        RuntimeError, match=f"all 2 trials failed; .*{error_name}: broken"
+    ) as caught:
+        random_search(
+            build, space, samples(), samples(), n_iter=2, n_jobs=2, seed=0, callbacks=Failing()
+        )
+    expected = RuntimeError if error_name == "RuntimeError" else type(None)
+    assert type(caught.value.__cause__) is expected
 
 
 @pytest.mark.parametrize("wrong", [{"n_iter": 0}, {"n_jobs": -1}])
@@ -199,7 +310,7 @@ def test_impossible_numbers_are_refused(wrong):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"build": NeuralNetwork()}, "build=<xpnet.*expected a function"),
+        ({"build": NeuralNetwork()}, r"build=NeuralNetwork\(\): expected a function"),
         ({"space": None}, "space=None: expected a dict"),
         ({"space": [1, 2]}, r"space=\[1, 2\]: expected a dict"),
         ({"space": {"n_units": 4}}, r"space\['n_units'\]=4: .* give \[4\]"),

@@ -13,6 +13,7 @@ from xpnet import (
     DivergedError,
     EarlyStopping,
     LambdaCallback,
+    Model,
     NeuralNetwork,
     NotFittedError,
     ReduceLROnPlateau,
@@ -331,3 +332,50 @@ def test_a_metric_that_returns_no_number_is_named(answer):
 
     with pytest.raises(TypeError, match=r"^the metric own returned .*: expected a number for all"):
         regression(metric=own).fit((X, VALUES))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("epoch", "epochs"),
+        ("batchsize", "batch_size"),
+        ("Loss", "loss"),
+        ("optimiser", "optimizer"),
+        ("learningrate", "learning_rate"),
+    ],
+)
+def test_a_misspelt_setting_is_refused(name, meant):
+    net = regression()
+    before = {**vars(net)}
+    with pytest.raises(AttributeError, match=f"has no setting '{name}': did you mean '{meant}'?"):
+        setattr(net, name, 3)
+    assert vars(net) == before
+
+
+def test_other_attributes_may_be_set():
+    class Counting(NeuralNetwork):
+        def __init__(self):
+            super().__init__()
+            self.epoch = 0  # nearly a setting's name, but the class is a user's
+
+    net, own = regression(), Counting()
+    net.title, net._epoch, own.learning_rate = "a network", 3, 0.5
+    assert (net.title, own.epoch, own.learning_rate) == ("a network", 0, 0.5)
+
+
+def test_layers_that_are_no_list_are_refused():
+    net = regression()
+    with pytest.raises(TypeError, match=r"layers is tuple: expected a list.*layers\.pop\(\)"):
+        net.layers = tuple(net.layers)
+    net.layers = net.layers[:0]
+    net.add(DenseLayer(1, (3,))).fit((X, VALUES))
+
+
+@pytest.mark.parametrize(
+    ("made", "words"), [(NeuralNetwork, r"a network .* net\."), (Model, r"a model .* model\.")]
+)
+def test_messages_name_what_it_is(made, words):
+    with pytest.raises(AttributeError, match=words):
+        made().learning_rate = 0.1
+    with pytest.raises(TypeError, match=f"move {words}".replace(" .*", ".*")):
+        made().backend = "cuda"

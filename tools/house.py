@@ -134,7 +134,12 @@ FLOORS = {
         "arrays intake passes summary",
         "wide",
     ],
-    "xpnet.model": ["model", "snapshot", "parameters", "penalties randomness settings updating"],
+    "xpnet.model": [
+        "model",
+        "snapshot",
+        "parameters",
+        "pasting penalties randomness settings updating",
+    ],
     "xpnet.layers": [
         "branches residual",
         "composite",
@@ -199,7 +204,7 @@ FLOORS = {
     ],
     "xpnet.common": [
         "checks traceable versioned",
-        "direction keywords overrides readable replacing room version",
+        "direction keywords naming overrides readable replacing room version",
         "temporary",
     ],
     "xpnet.backends": [
@@ -427,7 +432,8 @@ def _passes_on_only(path: Path) -> bool:
     """Return whether a file is an ``__init__.py`` without functions and classes of its own."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return path.name == "__init__.py" and not any(isinstance(node, defined) for node in body)
+    own = (node for node in body if isinstance(node, defined) and node.name != "__dir__")
+    return path.name == "__init__.py" and not any(own)
 
 
 def _strongly_connected(graph: Mapping[str, set[str]]) -> list[set[str]]:

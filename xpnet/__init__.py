@@ -1,12 +1,31 @@
 """Feed-forward neural networks, written once against the array API.
 
-The same code trains on NumPy and, with ``device="cuda"``, on CuPy. Begin with
-``help(xpnet.NeuralNetwork)``. Layers, losses, optimizers, metrics and callbacks are here by name.
+The same code trains on NumPy and, with ``device="cuda"``, on CuPy.
 
-Modules: ``xpnet.config`` (settings of the process), ``xpnet.datasets`` (MNIST, IMDb, digits),
-``xpnet.plots`` (figures, with matplotlib), ``xpnet.search`` (random search over settings),
-``xpnet.estimators`` (for scikit-learn), ``xpnet.testing`` (checks of your own layers
-and losses). They are imported when they are first used.
+This page goes on with the help of every class, thousands of lines. Read these instead:
+
+- ``help(xpnet.NeuralNetwork)``: building, training, predicting; the names of losses, metrics, ...
+- ``help(xpnet.DenseLayer)``, or of another class or function: its arguments and an example.
+- ``dir(xpnet)``, ``dir(xpnet.losses)``, ...: all names of a module. Those used most are in both.
+- ``help(xpnet.Layer)``, ``ActivationLayer``, ``ElementwiseLoss``, ``Optimizer``, ``Callback``, ...:
+  parts of your own, with an example.
+
+Modules:
+
+- ``activations``, ``layers``, ``losses``, ``optimizers``, ``schedules``, ``initializers``,
+  ``regularizers``, ``metrics``: the parts of networks and of their training.
+- ``neuralnet``, ``model``: networks, and what they are for a training loop of your own.
+- ``callbacks``: early stopping, checkpoints, logs.
+- ``data``, ``datasets``: data sets, and what they are read from; MNIST, IMDb, digits.
+- ``saving``, ``inspection``: loading networks from files; statistics of each layer for some data.
+- ``search``: random search over settings, a test of learning rates.
+- ``plots``: figures, with matplotlib.
+- ``estimators``: in place of scikit-learn's ``MLPClassifier`` and ``MLPRegressor``.
+- ``testing``: checks of your own layers and losses.
+- ``config``: settings of the process.
+- ``backends``: array libraries and devices.
+
+``datasets``, ``estimators``, ``plots``, ``search`` and ``testing`` are imported when first used.
 """
 
 from importlib import import_module as _import_module

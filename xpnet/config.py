@@ -26,6 +26,8 @@ Examples
 
 import os
 
+__all__ = ["blas_sleep", "threads"]
+
 
 def _whole(text: str) -> int | str | None:
     """Return a number; what is none is refused where it is used, by its name."""
@@ -35,3 +37,7 @@ def _whole(text: str) -> int | str | None:
 threads: int | str | None = _whole(os.environ.get("XPNET_THREADS", ""))
 
 blas_sleep: bool = os.environ.get("XPNET_BLAS_SLEEP", "").strip() != "0"
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,11 +16,39 @@ from .common.checks import check_positive, find, room_for
 from .common.readable import Readable
 from .common.room import draws
 
+__all__ = [
+    "INITIALIZERS",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "Normal",
+    "Zeros",
+    "find_initializer",
+]
+
 InitializerFunction = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
 
 
 class Initializer(Readable, ABC):
-    """Base of all initializers."""
+    """Base of all initializers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer
+    >>> from xpnet.initializers import Initializer
+    >>> class Sparse(Initializer):
+    ...     def __init__(self, share=0.1):
+    ...         self.share = share
+    ...
+    ...     def __call__(self, shape, rng):
+    ...         return rng.standard_normal(shape) * (rng.random(shape) < self.share)
+    >>> Sparse(0.2)((10, 10), np.random.default_rng(0)).shape
+    (10, 10)
+    >>> layer = DenseLayer(8, initializer=Sparse(0.2))
+    """
 
     @abstractmethod
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -28,7 +56,15 @@ class Initializer(Readable, ABC):
 
 
 class Zeros(Initializer):
-    """All zeros: right for biases; units whose weights start equal stay equal."""
+    """All zeros: right for biases; units whose weights start equal stay equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.initializers import Zeros
+    >>> Zeros()((2, 3), np.random.default_rng(0)).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Return zeros; ``rng`` is not used."""
@@ -43,6 +79,16 @@ class Normal(Initializer):
     scale : float, default 0.05
         The standard deviation. Some texts print Glorot's *variance* 2 / (n_in + n_out) where a
         standard deviation belongs; ``Normal(2 / (n_in + n_out))`` gives theirs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer
+    >>> from xpnet.initializers import Normal
+    >>> w = Normal(scale=0.1)((1000, 100), np.random.default_rng(0))
+    >>> round(float(w.std()), 3)
+    0.1
+    >>> layer = DenseLayer(8, initializer=Normal(0.1))
     """
 
     def __init__(self, scale: float = 0.05) -> None:
@@ -58,6 +104,14 @@ class GlorotNormal(Initializer):
 
     Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural
     networks", eq. 12.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.initializers import GlorotNormal
+    >>> w = GlorotNormal()((1000, 1000), np.random.default_rng(0))
+    >>> round(float(w.var()), 4)  # 2 / (1000 + 1000)
+    0.001
     """
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -70,6 +124,14 @@ class GlorotUniform(Initializer):
     """Uniform distribution on ±√(6 / (n_in + n_out)): for tanh and sigmoid.
 
     Glorot and Bengio 2010, eq. 16; the same variance as :class:`GlorotNormal`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.initializers import GlorotUniform
+    >>> w = GlorotUniform()((3, 3), np.random.default_rng(0))
+    >>> bool(abs(w).max() <= 1.0)  # the square root of 6 / (3 + 3)
+    True
     """
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -83,6 +145,16 @@ class HeNormal(Initializer):
     """Normal distribution of variance 2 / n_in: for ReLU and its relatives.
 
     He et al. 2015, "Delving deep into rectifiers", eq. 10.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer
+    >>> from xpnet.initializers import HeNormal
+    >>> w = HeNormal()((1000, 1000), np.random.default_rng(0))
+    >>> round(float(w.var()), 4)  # 2 / 1000
+    0.002
+    >>> layer = DenseLayer(8, initializer="he_normal")
     """
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -91,7 +163,16 @@ class HeNormal(Initializer):
 
 
 class HeUniform(Initializer):
-    """Uniform distribution on ±√(6 / n_in); the same variance as :class:`HeNormal`."""
+    """Uniform distribution on ±√(6 / n_in); the same variance as :class:`HeNormal`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.initializers import HeUniform
+    >>> w = HeUniform()((6, 100), np.random.default_rng(0))
+    >>> bool(abs(w).max() <= 1.0)  # the square root of 6 / 6
+    True
+    """
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
         """Draw from U(-√(6 / n_in), √(6 / n_in))."""
@@ -153,6 +234,12 @@ def find_initializer(
         The name is not known.
     TypeError
         ``given`` is something else.
+
+    Examples
+    --------
+    >>> from xpnet.initializers import find_initializer
+    >>> find_initializer("he_normal")
+    HeNormal()
     """
     if isinstance(given, list) or (is_array(given) and not isinstance(given, Initializer)):
         try:
@@ -205,3 +292,7 @@ def random_key(rng: np.random.Generator | None) -> int:
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """Return how many inputs and outputs a weight matrix connects."""
     return shape[0], shape[-1]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

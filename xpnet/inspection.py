@@ -19,6 +19,8 @@ from .training.purpose import intake_of, objective_of
 from .training.trainable import TrainableModel
 from .training.weighing import balanced_loss, check_total_weight
 
+__all__ = ["Inspection", "LayerReport", "inspect"]
+
 
 @dataclass(frozen=True)
 class LayerReport:
@@ -38,6 +40,15 @@ class LayerReport:
         Number of units.
     weights, gradient : float
         Norm of all its parameters, and of their gradients; 0 for a layer without parameters.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(4, (2,))).add(ReLUActivation())
+    >>> net.layers[0].biases[:] = -10.0
+    >>> report = net.add(DenseLayer(1)).inspect(([[1.0, 2.0], [2.0, 1.0]], [1.0, 2.0])).layers[1]
+    >>> report.zeros, report.dead, report.units
+    (1.0, 4, 4)
     """
 
     layer: str
@@ -59,6 +70,16 @@ class Inspection:
     loss : float
     layers : list of LayerReport
         One for each layer, in their order.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(4, (2,))).add(ReLUActivation())
+    >>> found = net.add(DenseLayer(1)).inspect(([[1.0, 2.0], [2.0, 1.0]], [1.0, 2.0]))
+    >>> [each.layer for each in found.layers]
+    ['DenseLayer', 'ReLUActivation', 'DenseLayer']
+    >>> found.layers[1].units
+    4
     """
 
     loss: float
@@ -83,7 +104,16 @@ class Inspection:
 
 
 def inspect(model: TrainableModel, dataset: Any) -> Inspection:
-    """Return what each layer does with some samples; see :meth:`xpnet.NeuralNetwork.inspect`."""
+    """Return what each layer does with some samples; see :meth:`xpnet.NeuralNetwork.inspect`.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> from xpnet.inspection import inspect
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(1, input_shape=(2,)))
+    >>> len(inspect(net, ([[1.0, 2.0], [2.0, 1.0]], [1.0, 2.0])).layers)
+    1
+    """
     check_built(model)
     check_fit(model.layers, model.loss, model.metrics)
     known = Known.of(model) if model.is_fitted else None
@@ -139,3 +169,7 @@ def _report(layer: Any, output: np.ndarray) -> LayerReport:
         is_zero.shape[1],
         *map(float, lengths),
     )
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,14 +7,17 @@ from typing import Any, Self
 from .backends import Array
 from .common.checks import check_count, check_flag, check_new_path
 from .common.keywords import FIT, with_hints
+from .common.naming import listing
 from .common.overrides import remember
 from .data import Dataset
+from .initializers import INITIALIZERS
 from .inspection import Inspection, inspect
-from .losses import LossFunction, MeanSquaredError
+from .losses import LOSSES, LossFunction, MeanSquaredError
+from .metrics import METRICS
 from .model_files import save
 from .model_files.checkpoints import Resumption
-from .optimizers import SGD, Optimizer
-from .regularizers import Regularizer
+from .optimizers import OPTIMIZERS, SGD, Optimizer
+from .regularizers import REGULARIZERS, Regularizer
 from .schedules import LearningRate
 from .training import fitting, planning
 from .training.callback import Callback, check_callbacks
@@ -28,6 +31,10 @@ from .training.steps.choice import Explanation
 from .training.target_unit import Unit
 
 
+@listing(
+    loss=LOSSES, metric=METRICS, optimizer=OPTIMIZERS, regularizer=REGULARIZERS,
+    initializer=INITIALIZERS,
+)  # fmt: skip
 class NeuralNetwork(Predictor):
     """A feed-forward neural network.
 
@@ -143,6 +150,11 @@ class NeuralNetwork(Predictor):
     that may be set later. A new optimizer is copied, and a new seed takes effect on the weights
     with the next :meth:`reset`. After a new ``target_unit``, the network must be trained again.
     Other threads may :meth:`predict` and :meth:`score` during a ``fit``, but not ``fit``.
+
+    These are the names that arguments take, in any case, and with or without ``_``. The names of
+    the classes do too. Layers take an ``initializer``.
+
+    {names}
 
     Examples
     --------

@@ -20,6 +20,17 @@ from .common.overrides import remember
 from .common.readable import Readable
 from .common.traceable import Traceable, apply, slope, values_of
 
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "REGULARIZERS",
+    "ElementwisePenalty",
+    "FunctionPenalty",
+    "Regularizer",
+    "find_regularizer",
+]
+
 
 class Regularizer(Readable, ABC):
     """Base of all regularizers.
@@ -29,6 +40,33 @@ class Regularizer(Readable, ABC):
     per_sample : bool
         Whether the penalty is divided by the total weight of the batch's samples, or by their
         number if they have no weights. So it counts for less in a large batch.
+
+    Examples
+    --------
+    A penalty that couples the weights of a unit, so that whole units vanish: the group lasso of
+    Yuan and Lin 2006.
+
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, Regularizer, array_namespace
+    >>> from xpnet.testing import check_gradient
+    >>> class GroupLasso(Regularizer):
+    ...     def __init__(self, factor=0.01):
+    ...         self.factor = factor
+    ...
+    ...     def lengths(self, w):
+    ...         xp = array_namespace(w)
+    ...         return xp.sqrt(xp.sum(w * w, axis=0, keepdims=True))
+    ...
+    ...     def penalty(self, w):
+    ...         return self.factor * array_namespace(w).sum(self.lengths(w))
+    ...
+    ...     def derivative(self, w):
+    ...         return self.factor * w / array_namespace(w).maximum(self.lengths(w), 1e-12)
+    >>> lasso, w = GroupLasso(0.5), np.array([[3.0, 1.0], [4.0, 0.0]])
+    >>> float(lasso.penalty(w))  # 0.5 (5 + 1)
+    3.0
+    >>> check_gradient(lambda w: float(lasso.penalty(w)), lasso.derivative(w), w)
+    >>> layer = DenseLayer(8, regularizer=lasso)
     """
 
     per_sample: bool = False
@@ -134,6 +172,15 @@ class L1L2(ElementwisePenalty):
     per_sample : bool, default False
         Whether the penalty is divided by the number of samples in the batch, as scikit-learn's
         ``alpha`` is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import L1L2, NeuralNetwork
+    >>> penalty = L1L2(l1=0.25, l2=0.5)
+    >>> float(penalty.penalty(np.array([1.0, -2.0])))  # 0.25 (1 + 2) + 0.5 (1 + 4)
+    3.25
+    >>> net = NeuralNetwork(regularizer=penalty)
     """
 
     numbers = ("l1", "l2")
@@ -167,6 +214,14 @@ class L1(L1L2):
     factor : float, default 0.01
     per_sample : bool, default False
         See :class:`L1L2`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import L1, DenseLayer
+    >>> float(L1(0.5).penalty(np.array([1.0, -2.0])))
+    1.5
+    >>> layer = DenseLayer(8, regularizer=L1(0.001))
     """
 
     _checks: ClassVar = {"l2": _absent}
@@ -192,6 +247,14 @@ class L2(L1L2):
     factor : float, default 0.01
     per_sample : bool, default False
         See :class:`L1L2`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import L2, NeuralNetwork
+    >>> float(L2(0.5).penalty(np.array([1.0, -2.0])))
+    2.5
+    >>> net = NeuralNetwork(regularizer=L2(0.001))
     """
 
     _checks: ClassVar = {"l1": _absent}
@@ -220,6 +283,18 @@ class FunctionPenalty(ElementwisePenalty):
     function : callable
         ``function(w)`` returns the penalty on each weight, of the shape of ``w``. It uses operators
         and the functions of ``array_namespace(w)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import NeuralNetwork
+    >>> from xpnet.regularizers import FunctionPenalty
+    >>> def quartic(w):
+    ...     return 0.001 * w**4
+    >>> FunctionPenalty(quartic).derivative(np.array([1.0, 2.0])).tolist()
+    [0.004, 0.032]
+    >>> NeuralNetwork(regularizer=quartic).regularizer
+    FunctionPenalty(quartic)
     """
 
     # For the error message of saving.
@@ -239,7 +314,18 @@ remember(*REGULARIZERS.values())  # not FunctionPenalty, whose function may chan
 
 
 def find_regularizer(given: Any) -> Regularizer | None:
-    """Return a regularizer from a name, an object or a function of each weight; None is none."""
+    """Return a regularizer from a name, an object or a function of each weight; None is none.
+
+    Examples
+    --------
+    >>> from xpnet.regularizers import find_regularizer
+    >>> find_regularizer("l2")
+    L2()
+    """
     if given is None:
         return None
     return find("regularizer", given, Regularizer, REGULARIZERS, of_function=FunctionPenalty)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -172,3 +172,7 @@ class NetworkLoader(PartLoader):
             backend=backend,
         )
         return network
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,9 +14,12 @@ from .backends import Array, backend_of, is_array, to_host
 from .backends._errors import shown
 from .common.checks import check_array, check_count, check_positive
 from .common.readable import is_plain_function
+from .common.traceable import named
 from .layers import Layer
 from .layers.composite import all_layers
 from .losses import FunctionLoss, LossFunction
+
+__all__ = ["check_gradient", "check_layer", "check_loss"]
 
 
 def check_gradient(
@@ -54,26 +57,67 @@ def check_gradient(
         The two differ, or ``gradient`` and ``at`` have different shapes.
     ValueError, TypeError
         An argument is invalid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.testing import check_gradient
+    >>> x = np.array([1.0, -2.0, 3.0])
+    >>> check_gradient(lambda x: float(np.sum(x**3)), 3 * x**2, x)
+    >>> try:
+    ...     check_gradient(lambda x: float(np.sum(x**3)), 2 * x**2, x)
+    ... except AssertionError:
+    ...     print("the gradient is wrong")
+    the gradient is wrong
     """
-    step, tolerance = check_positive("step", step), check_positive("tolerance", tolerance)
-    seed = check_count("seed", seed, least=0)
     if not callable(function):
         raise TypeError(f"function={shown(function)}: expected a function of an array")
     check_array("gradient", gradient)
     check_array("at", at)
+    _compare("the gradient", function, gradient, at, step, tolerance, seed)
+
+
+def _compare(
+    what: str,
+    function: Callable[[np.ndarray], float],
+    gradient: np.ndarray,
+    at: np.ndarray,
+    step: float = 1e-6,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> None:
+    """Check a gradient; ``what`` is its name in the message."""
+    step, tolerance = check_positive("step", step), check_positive("tolerance", tolerance)
+    seed = check_count("seed", seed, least=0)
     if gradient.shape != at.shape:
-        raise AssertionError(
-            f"gradient has shape {gradient.shape}: expected {at.shape}, the shape of at"
-        )
+        raise AssertionError(f"{what} has shape {gradient.shape}: expected {at.shape}")
+
+    def slope(direction: np.ndarray) -> float:
+        return (function(at + step * direction) - function(at - step * direction)) / (2.0 * step)
+
     direction = np.random.default_rng(seed).standard_normal(at.shape)
     direction /= max(float(np.linalg.norm(direction)), 1e-12)
-    numeric = (function(at + step * direction) - function(at - step * direction)) / (2.0 * step)
-    analytic = float(np.sum(gradient * direction))
-    if abs(numeric - analytic) > tolerance * max(abs(numeric), abs(analytic), 1.0):
-        raise AssertionError(
-            f"the derivative along a random direction is {analytic!r} by the gradient, but "
-            f"{numeric!r} by finite differences"
+    numeric, analytic = slope(direction), float(np.sum(gradient * direction))
+    size = max(abs(numeric), abs(analytic))
+    if abs(numeric - analytic) <= tolerance * max(size, 1.0):
+        return
+    where = ""
+    if at.size <= _MOST_COMPARED:
+        units = np.eye(at.size).reshape(at.size, *at.shape)
+        numbers = np.reshape([slope(unit) for unit in units], at.shape)
+        worst = np.unravel_index(np.argmax(abs(gradient - numbers)), at.shape)
+        where = (
+            f". The largest difference is at {tuple(map(int, worst))}, where it is "
+            f"{float(gradient[worst]):.6g} instead of {float(numbers[worst]):.6g}"
         )
+    raise AssertionError(
+        f"{what} is wrong: along a random direction it is {analytic:.6g}, but {numeric:.6g} by "
+        f"finite differences, a difference of {abs(numeric - analytic):.2g}{where}"
+    )
+
+
+_MOST_COMPARED = 200
+"""A wrong gradient that is no longer is compared number by number."""
 
 
 def check_layer(
@@ -105,7 +149,8 @@ def check_layer(
     Raises
     ------
     AssertionError
-        A gradient is wrong.
+        A gradient is wrong, has another shape, or was not set. The message has its name, the
+        difference and, for small arrays, where it is largest.
     ValueError, TypeError
         An argument is invalid.
 
@@ -122,7 +167,7 @@ def check_layer(
     ...         return -array_namespace(input).cos(input)
     >>> check_layer(Sine(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AssertionError: the derivative along a random direction is ...
+    AssertionError: the input's derivative by Sine.backward_propagation is wrong: along a ...
     >>> del Sine.derivative
     >>> check_layer(Sine(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))
     """
@@ -140,16 +185,29 @@ def check_layer(
     output = layer.forward_propagation(input, training=True)
     weights = np.random.default_rng(seed).standard_normal(tuple(output.shape))
     input_error = layer.backward_propagation(backend.asarray(weights))
-    gradients = [
-        (each, name, to_host(getattr(each, f"{name}_gradient")))
-        for each in all_layers([layer])
-        for name in each.parameter_names
-    ]
+    backward = f"{layer.layer_name()}.backward_propagation"
+    gradients = []
+    for holder in all_layers([layer]):
+        for name in holder.parameter_names:
+            gradient = getattr(holder, f"{name}_gradient", None)
+            if not is_array(gradient):
+                raise AssertionError(
+                    f"{holder.layer_name()}.backward_propagation did not set {name}_gradient to an "
+                    "array"
+                )
+            gradients.append((holder, name, to_host(gradient)))
 
     def loss(x: np.ndarray) -> float:
         return float(np.sum(to_host(layer.forward_propagation(backend.asarray(x))) * weights))
 
-    check_gradient(loss, to_host(input_error), at, seed=seed, tolerance=tolerance)
+    if is_array(input_error):
+        what = f"the input's derivative by {backward}"
+        _compare(what, loss, to_host(input_error), at, seed=seed, tolerance=tolerance)
+    elif layer.needs_input_error:
+        raise AssertionError(
+            f"{backward} returned {type(input_error).__name__}: expected the derivative with "
+            "respect to the input, an array"
+        )
     for holder, name, gradient in gradients:
         value = getattr(holder, name)
 
@@ -158,9 +216,9 @@ def check_layer(
             return loss(at)
 
         try:
-            check_gradient(
-                loss_of_parameter, gradient, to_host(value), seed=seed, tolerance=tolerance
-            )
+            what = f"{name}_gradient of {holder.layer_name()}.backward_propagation"
+            host = to_host(value)
+            _compare(what, loss_of_parameter, gradient, host, seed=seed, tolerance=tolerance)
         finally:
             setattr(holder, name, value)
 
@@ -255,4 +313,9 @@ def check_loss(
         return backend.scalar(loss.loss(y_true, backend.asarray(p), *weights))
 
     derivative = to_host(loss.derivative(y_true, y_pred, *weights))
-    check_gradient(value, derivative, to_host(y_pred), seed=seed, tolerance=tolerance)
+    what = f"the derivative of {named(loss)}"
+    _compare(what, value, derivative, to_host(y_pred), seed=seed, tolerance=tolerance)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -86,3 +86,7 @@ ACTIVATIONS: dict[str, type[ActivationLayer]] = {
     "softmax": SoftmaxActivation,
     "log_softmax": LogSoftmaxActivation,
 }
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

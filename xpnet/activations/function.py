@@ -18,6 +18,18 @@ class FunctionActivation(ActivationLayer):
     function : callable
         ``function(x)`` returns the activation of each number, of the shape of ``x``. It uses
         operators and the functions of ``array_namespace(x)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, array_namespace
+    >>> from xpnet.activations import FunctionActivation
+    >>> def sine(x):
+    ...     return array_namespace(x).sin(x)
+    >>> FunctionActivation(sine).derivative(np.array([0.0])).tolist()  # the cosine of 0
+    [1.0]
+    >>> NeuralNetwork().add(DenseLayer(2, (1,))).add(sine).layers[-1]
+    FunctionActivation(sine)
     """
 
     # Not given to `remember`: a user's function may change at any time.

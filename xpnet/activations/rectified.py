@@ -9,7 +9,15 @@ from .base import ActivationLayer
 
 
 class LinearActivation(ActivationLayer):
-    """The identity, x: the end of a regression network."""
+    """The identity, x: the end of a regression network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import LinearActivation
+    >>> LinearActivation().activation_function(np.array([-1.0, 2.0])).tolist()
+    [-1.0, 2.0]
+    """
 
     output_kind = "real"
 
@@ -25,7 +33,16 @@ class LinearActivation(ActivationLayer):
 
 
 class ReLUActivation(ActivationLayer):
-    """Rectified linear unit, max(x, 0). Nair and Hinton 2010; its derivative at 0 is taken as 0."""
+    """Rectified linear unit, max(x, 0). Nair and Hinton 2010; its derivative at 0 is taken as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> ReLUActivation().activation_function(np.array([-1.0, 0.0, 2.0])).tolist()
+    [0.0, 0.0, 2.0]
+    >>> net = NeuralNetwork().add(DenseLayer(8, (2,), "he_normal")).add(ReLUActivation())
+    """
 
     output_kind = "real"
 
@@ -41,12 +58,19 @@ class ReLUActivation(ActivationLayer):
 
 
 class LeakyReLUActivation(ActivationLayer):
-    """x where x > 0, else αx, so that no unit goes silent for good. Maas et al. 2013.
+    """x where x > 0, else αx, so that no unit is dead. Maas et al. 2013.
 
     Parameters
     ----------
     alpha : float, default 0.01
         The slope below 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import LeakyReLUActivation
+    >>> LeakyReLUActivation(alpha=0.25).activation_function(np.array([-2.0, 3.0])).tolist()
+    [-0.5, 3.0]
     """
 
     output_kind = "real"
@@ -69,7 +93,15 @@ class LeakyReLUActivation(ActivationLayer):
 
 
 class ReLU6Activation(ActivationLayer):
-    """min(max(x, 0), 6). Krizhevsky 2010; its derivative at 0 and 6 is taken as 0."""
+    """min(max(x, 0), 6). Krizhevsky 2010; its derivative at 0 and 6 is taken as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import ReLU6Activation
+    >>> ReLU6Activation().activation_function(np.array([-1.0, 3.0, 9.0])).tolist()
+    [0.0, 3.0, 6.0]
+    """
 
     output_kind = "real"
 
@@ -88,6 +120,13 @@ class HardTanhActivation(ActivationLayer):
     """min(max(x, -1), 1), the tanh in three straight pieces. Collobert 2004, section 4.3.
 
     Its derivative at -1 and 1 is taken as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import HardTanhActivation
+    >>> HardTanhActivation().activation_function(np.array([-2.0, 0.5, 2.0])).tolist()
+    [-1.0, 0.5, 1.0]
     """
 
     output_kind = "real"

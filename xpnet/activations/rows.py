@@ -14,6 +14,16 @@ class SoftmaxActivation(ActivationLayer):
     s_k (1 - s_k) alone, which some texts print, is not the derivative. Before
     :class:`~xpnet.losses.CategoricalCrossEntropy`, prefer
     :class:`~xpnet.losses.SoftmaxCrossEntropy`, which does both in one and more exactly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import SoftmaxActivation
+    >>> s = SoftmaxActivation().activation_function(np.array([[0.0, 0.0], [1.0, 3.0]]))
+    >>> s.round(2).tolist()
+    [[0.5, 0.5], [0.12, 0.88]]
+    >>> SoftmaxActivation().derivative(np.array([[0.0, 0.0]])).tolist()
+    [[[0.25, -0.25], [-0.25, 0.25]]]
     """
 
     output_kind = "distribution"
@@ -47,6 +57,15 @@ class LogSoftmaxActivation(ActivationLayer):
     r"""Logarithm of the softmax of each row, :math:`x_k - \log \sum_j e^{x_j}`.
 
     The end of a network that is trained with :class:`~xpnet.losses.NegativeLogLikelihood`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, LogSoftmaxActivation, NeuralNetwork
+    >>> log_p = LogSoftmaxActivation().activation_function(np.array([[1.0, 1.0, 1.0, 1.0]]))
+    >>> np.exp(log_p).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    >>> net = NeuralNetwork(loss="nll").add(DenseLayer(3, (4,))).add(LogSoftmaxActivation())
     """
 
     output_kind = "log-distribution"

@@ -15,6 +15,15 @@ class SigmoidActivation(ActivationLayer):
     ----------
     slope : float, default 1.0
         λ > 0: the larger, the nearer to a step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, SigmoidActivation
+    >>> SigmoidActivation().activation_function(np.array([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    >>> net = NeuralNetwork(loss="binary_cross_entropy").add(DenseLayer(1, (4,)))
+    >>> net = net.add(SigmoidActivation())  # outputs are probabilities of class 1
     """
 
     output_kind = "probability"
@@ -39,7 +48,15 @@ class SigmoidActivation(ActivationLayer):
 
 
 class TanhActivation(ActivationLayer):
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import TanhActivation
+    >>> TanhActivation().activation_function(np.array([-1.0, 0.0, 1.0])).round(3).tolist()
+    [-0.762, 0.0, 0.762]
+    """
 
     output_kind = "real"
 
@@ -61,6 +78,13 @@ class SoftsignActivation(ActivationLayer):
     r"""Softsign, :math:`x / (1 + |x|)`, which tends to ±1 more slowly than tanh.
 
     Turian, Bergstra and Bengio 2009, "Quadratic features and deep architectures for chunking".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import SoftsignActivation
+    >>> SoftsignActivation().activation_function(np.array([-1.0, 0.0, 3.0])).tolist()
+    [-0.5, 0.0, 0.75]
     """
 
     output_kind = "real"
@@ -81,6 +105,13 @@ class HardSigmoidActivation(ActivationLayer):
 
     Howard et al. 2019, "Searching for MobileNetV3", section 5.2; as in PyTorch. Older texts and
     versions of Keras have the slope 1/5. Its derivative at -3 and 3 is taken as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import HardSigmoidActivation
+    >>> HardSigmoidActivation().activation_function(np.array([-3.0, 0.0, 1.5])).tolist()
+    [0.0, 0.5, 0.75]
     """
 
     output_kind = "probability"
@@ -106,6 +137,13 @@ class LogSigmoidActivation(ActivationLayer):
     r"""Logarithm of the logistic function, :math:`\log \sigma(x) = -\log(1 + e^{-x})`.
 
     It is computed without overflow, and its derivative is :math:`\sigma(-x)`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import LogSigmoidActivation
+    >>> LogSigmoidActivation().activation_function(np.array([-1000.0, 0.0])).round(3).tolist()
+    [-1000.0, -0.693]
     """
 
     output_kind = "real"

@@ -36,6 +36,13 @@ class ELUActivation(ActivationLayer):
     ------
     ValueError
         An argument is no number, or out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import ELUActivation
+    >>> ELUActivation(alpha=2.0).activation_function(np.array([-100.0, 0.0, 3.0])).tolist()
+    [-2.0, 0.0, 3.0]
     """
 
     output_kind = "real"
@@ -63,6 +70,15 @@ class SELUActivation(ActivationLayer):
     With λ ≈ 1.0507 and α ≈ 1.6733, the outputs of a wide layer have about mean 0 and variance 1 if
     its inputs have them and its weights have the variance 1 / n_in. Klambauer et al. 2017,
     "Self-normalizing neural networks", eq. 2 and 14.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import SELUActivation
+    >>> x = np.random.default_rng(0).standard_normal(1_000_000)
+    >>> y = SELUActivation().activation_function(x)
+    >>> bool(abs(y.mean()) < 0.01), bool(abs(y.std() - 1) < 0.01)
+    (True, True)
     """
 
     output_kind = "real"
@@ -97,6 +113,15 @@ class CELUActivation(ActivationLayer):
     ------
     ValueError
         An argument is no number, or out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import CELUActivation
+    >>> CELUActivation(alpha=0.5).activation_function(np.array([-100.0, 0.0, 3.0])).tolist()
+    [-0.5, 0.0, 3.0]
+    >>> CELUActivation(alpha=0.5).derivative(np.array([0.0])).tolist()  # for every alpha
+    [1.0]
     """
 
     output_kind = "real"
@@ -132,6 +157,15 @@ class SoftplusActivation(ActivationLayer):
     ------
     ValueError
         An argument is no number, or out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import SoftplusActivation
+    >>> SoftplusActivation().activation_function(np.array([0.0, 1000.0])).round(3).tolist()
+    [0.693, 1000.0]
+    >>> SoftplusActivation(beta=10.0).activation_function(np.array([0.0])).round(3).tolist()
+    [0.069]
     """
 
     output_kind = "real"
@@ -166,6 +200,16 @@ class GELUActivation(ActivationLayer):
     ------
     ValueError, TypeError
         ``approximate`` is something else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import GELUActivation
+    >>> x = np.array([-1.0, 0.0, 1.0])
+    >>> GELUActivation().activation_function(x).round(4).tolist()
+    [-0.1587, 0.0, 0.8413]
+    >>> GELUActivation(approximate="tanh").activation_function(x).round(4).tolist()
+    [-0.1588, 0.0, 0.8412]
     """
 
     output_kind = "real"
@@ -216,6 +260,13 @@ class SiLUActivation(ActivationLayer):
     Elfwing, Uchibe and Doya 2018, "Sigmoid-weighted linear units for neural network function
     approximation in reinforcement learning"; Ramachandran, Zoph and Le 2017, "Searching for
     activation functions".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import SiLUActivation
+    >>> SiLUActivation().activation_function(np.array([-1.0, 0.0, 1.0])).round(3).tolist()
+    [-0.269, 0.0, 0.731]
     """
 
     output_kind = "real"
@@ -235,6 +286,13 @@ class MishActivation(ActivationLayer):
     r"""Mish, :math:`x \tanh(\log(1 + e^x))`.
 
     Misra 2020, "Mish: a self regularized non-monotonic activation function".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import MishActivation
+    >>> MishActivation().activation_function(np.array([-1.0, 0.0, 1.0])).round(3).tolist()
+    [-0.303, 0.0, 0.865]
     """
 
     output_kind = "real"
@@ -261,6 +319,13 @@ class HardSwishActivation(ActivationLayer):
 
     Howard et al. 2019, "Searching for MobileNetV3", section 5.2; as in PyTorch. Its derivative at
     -3 is taken as 0, and as 1 at 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import HardSwishActivation
+    >>> HardSwishActivation().activation_function(np.array([-1.5, 0.0, 3.0])).tolist()
+    [-0.375, 0.0, 3.0]
     """
 
     output_kind = "real"
@@ -283,6 +348,13 @@ class ExponentialActivation(ActivationLayer):
 
     It overflows for large x. With :class:`~xpnet.PoissonLoss`, :class:`~xpnet.GammaLoss` and
     :class:`~xpnet.TweedieLoss`, end with ``DenseLayer`` instead: they take the logarithm.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import ExponentialActivation
+    >>> ExponentialActivation().activation_function(np.array([0.0, 1.0])).round(3).tolist()
+    [1.0, 2.718]
     """
 
     output_kind = "real"

@@ -44,6 +44,21 @@ class ModelCheckpoint(Monitor):
     ----------
     saved : list of str
         The paths of the files that were written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import xpnet
+    >>> from xpnet import DenseLayer, ModelCheckpoint, NeuralNetwork
+    >>> X, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     best = ModelCheckpoint(f"{folder}/best.safetensors", best_only=True)
+    ...     each = ModelCheckpoint(f"{folder}/{{epoch:03d}}.safetensors", every=2)
+    ...     net = NeuralNetwork(epochs=4, seed=0).add(DenseLayer(1, input_shape=(1,)))
+    ...     net = net.fit((X, y), validation=(X, y), callbacks=[best, each])
+    ...     loaded = xpnet.load(best.saved[-1])
+    ...     sorted(os.listdir(folder))
+    ['002.safetensors', '004.safetensors', 'best.safetensors']
     """
 
     state_names = (*Monitor.state_names, "saved")

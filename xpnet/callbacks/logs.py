@@ -26,6 +26,19 @@ class CSVLogger(Callback):
     append : bool, default False
         Whether to append to an existing file, e.g. when training is continued. An incomplete last
         line, left by a killed process, is replaced by the history's row of its epoch.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from xpnet import CSVLogger, DenseLayer, NeuralNetwork
+    >>> net = NeuralNetwork(epochs=2, seed=0).add(DenseLayer(1, input_shape=(1,)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "epochs.csv")
+    ...     net = net.fit(([[0.0], [1.0]], [0.0, 1.0]), callbacks=CSVLogger(path))
+    ...     lines = path.read_text().splitlines()
+    >>> lines[0], len(lines)
+    ('epoch,loss,learning_rate,seconds', 3)
     """
 
     state_names = ("_first", "_earlier")
@@ -135,6 +148,18 @@ class TensorBoard(Callback):
     ------
     ImportError
         tensorboardX is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from xpnet import DenseLayer, NeuralNetwork, TensorBoard
+    >>> net = NeuralNetwork(epochs=2, seed=0).add(DenseLayer(1, input_shape=(1,)))
+    >>> with tempfile.TemporaryDirectory() as runs:  # usually a folder that stays
+    ...     board = TensorBoard(f"{runs}/first")  # then: tensorboard --logdir runs
+    ...     net = net.fit(([[0.0], [1.0]], [0.0, 1.0]), callbacks=board)
+    ...     len(list(Path(runs, "first").iterdir()))
+    1
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:

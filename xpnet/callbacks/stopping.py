@@ -241,6 +241,15 @@ class StopOnNaN(Callback):
     ----------
     message : str or None
         The message that the error would have had; None if training did not diverge.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, StopOnNaN
+    >>> stop = StopOnNaN()
+    >>> net = NeuralNetwork(epochs=50, learning_rate=1e6, seed=0).add(DenseLayer(1, (1,)))
+    >>> net = net.fit(([[1.0], [2.0]], [1.0, 2.0]), callbacks=stop)
+    >>> net.history.epochs < 50, stop.message is None
+    (True, False)
     """
 
     state_names = ("message",)

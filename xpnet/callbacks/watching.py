@@ -20,6 +20,21 @@ class Watch(Callback):
         The proportion of a layer's ReLU units that may output 0 for all of these samples.
     patience : int, default 5
         The number of epochs within which the loss must change by a thousandth.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation, Watch
+    >>> X, y = np.random.default_rng(0).random((50, 2)), np.zeros(50)
+    >>> net = NeuralNetwork(epochs=1, seed=0).add(DenseLayer(8, (2,))).add(ReLUActivation())
+    >>> net = net.add(DenseLayer(1))
+    >>> net.layers[0].biases[:] = -10.0  # so that all units are dead
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     net = net.fit((X, y), callbacks=Watch((X, y)))
+    >>> str(caught[0].message).partition(" output")[0]
+    '8 of 8 units of layer 2 (ReLUActivation)'
     """
 
     state_names = ("_said", "_losses")
@@ -73,11 +88,12 @@ class LambdaCallback(Callback):
     Examples
     --------
     >>> from xpnet import DenseLayer, LambdaCallback, NeuralNetwork
-    >>> losses, net = [], NeuralNetwork(batch_size=1, seed=0).add(DenseLayer(1, (2,)))
-    >>> note = LambdaCallback(on_batch_end=lambda network, step, loss: losses.append(loss))
-    >>> net = net.fit(([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]), epochs=3, callbacks=note)
-    >>> len(losses)
-    6
+    >>> net = NeuralNetwork(epochs=3, seed=0).add(DenseLayer(1, input_shape=(1,)))
+    >>> show = LambdaCallback(on_epoch_end=lambda network, row: print("epoch", row["epoch"]))
+    >>> net = net.fit(([[0.0], [1.0]], [0.0, 1.0]), callbacks=show)
+    epoch 1
+    epoch 2
+    epoch 3
     """
 
     def __init__(

@@ -22,7 +22,19 @@ T = TypeVar("T")
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A network was used in a way that needs training first."""
+    """A network was used in a way that needs training first.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork, NotFittedError
+    >>> net, X = NeuralNetwork(epochs=1).add(DenseLayer(1, (2,))), [[0.0, 1.0], [1.0, 0.0]]
+    >>> try:
+    ...     net.predict(X)
+    ... except NotFittedError:
+    ...     net = net.fit((X, [1.0, 0.0]))
+    >>> net.predict(X).shape
+    (2, 1)
+    """
 
 
 def check_positive(name: str, value: float) -> float:

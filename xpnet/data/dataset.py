@@ -259,5 +259,13 @@ def _are_batches(data: Any) -> bool:
 
 
 def take_rows(values: Any, index: np.ndarray) -> Any:
-    """Return the rows ``values[index]`` of an array, on its device, or of a sparse matrix."""
+    """Return the rows ``values[index]`` of an array, on its device, or of a sparse matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.data import take_rows
+    >>> take_rows(np.array([[1, 2], [3, 4], [5, 6]]), np.array([2, 0])).tolist()
+    [[5, 6], [1, 2]]
+    """
     return kind_of(values)(values).rows(index).X

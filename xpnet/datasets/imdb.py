@@ -72,6 +72,24 @@ def load_imdb(
     References
     ----------
     A. L. Maas et al.: "Learning word vectors for sentiment analysis", ACL 2011.
+
+    Examples
+    --------
+    >>> from xpnet.datasets import load_imdb
+    >>> train, test = load_imdb("data/imdb", num_words=10_000)  # doctest: +SKIP
+
+    Reviews of one's own, in the same folders:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in ("train", "test"):
+    ...         for kind, text in (("neg", "a dull film"), ("pos", "a fine film")):
+    ...             Path(folder, "aclImdb", part, kind).mkdir(parents=True)
+    ...             _ = Path(folder, "aclImdb", part, kind, "0_1.txt").write_text(text)
+    ...     train, test = load_imdb(folder, cache=False)
+    >>> train.X.toarray().tolist(), train.y.tolist()  # the words a, film, dull, fine
+    ([[1, 1, 1, 0], [1, 1, 0, 1]], [0, 1])
     """
     num_words = check_count("num_words", num_words)
     max_bytes = check_count("max_bytes", max_bytes)

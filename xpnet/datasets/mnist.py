@@ -94,6 +94,30 @@ def load_mnist(
 
     G. Cohen, S. Afshar, J. Tapson, A. van Schaik: "EMNIST: Extending MNIST to handwritten letters",
     IJCNN 2017.
+
+    Examples
+    --------
+    >>> from xpnet.datasets import load_mnist
+    >>> train, test = load_mnist("data/mnist")  # doctest: +SKIP
+    >>> train  # doctest: +SKIP
+    Dataset(60000 samples, 784 features of uint8 on cpu, labels of int64)
+
+    A data set of one's own in the same format:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> def idx(array):
+    ...     sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    ...     return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+    >>> images, labels = np.zeros((3, 28, 28), "uint8"), np.array([0, 1, 0], "uint8")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in ("train", "t10k"):
+    ...         _ = Path(folder, f"{part}-images-idx3-ubyte").write_bytes(idx(images))
+    ...         _ = Path(folder, f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
+    ...     train, test = load_mnist(folder)
+    >>> train.X.shape, train.y.tolist()
+    ((3, 784), [0, 1, 0])
     """
     max_bytes = check_count("max_bytes", max_bytes)
     named = named_folder(folder, "mnist")

@@ -56,3 +56,7 @@ from ._classifier import MLPClassifier
 from ._regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

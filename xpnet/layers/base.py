@@ -96,6 +96,31 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
     >>> new = new.fit((X, [[0.0] * 3] * 4))
     >>> bool((new[0].weights == old[0].weights).all())
     True
+
+    A layer that multiplies each feature by a factor, which is learned:
+
+    >>> import numpy as np
+    >>> from xpnet import Layer, array_namespace
+    >>> from xpnet.testing import check_layer
+    >>> class Scale(Layer):
+    ...     parameter_names = ("factor",)
+    ...
+    ...     def initialize(self, optimizer=None):
+    ...         self.factor = self.new_parameter(self.input_shape(), "glorot_uniform")
+    ...         return super().initialize(optimizer)
+    ...
+    ...     def forward_propagation(self, input, training=True):
+    ...         if training:
+    ...             self.input = input
+    ...         return input * self.factor
+    ...
+    ...     def backward_propagation(self, output_error):
+    ...         xp = array_namespace(output_error)
+    ...         self.factor_gradient = xp.sum(output_error * self.input, axis=0)
+    ...         input_error = output_error * self.factor
+    ...         self.update_parameters()
+    ...         return input_error
+    >>> check_layer(Scale(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()

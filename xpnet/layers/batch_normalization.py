@@ -47,6 +47,17 @@ class BatchNormalization(Layer):
     ----------
     gamma, beta : array of shape input_shape
     running_mean, running_variance : array of shape input_shape
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import BatchNormalization, DenseLayer, NeuralNetwork, ReLUActivation
+    >>> net = NeuralNetwork().add(DenseLayer(32, input_shape=(8,)))
+    >>> net = net.add(BatchNormalization()).add(ReLUActivation()).add(DenseLayer(1))
+    >>> x = np.random.default_rng(0).normal(50.0, 10.0, (100, 32)).astype("float32")
+    >>> y = net.layers[1].forward_propagation(x)
+    >>> bool(abs(y.mean()) < 0.01), bool(abs(y.std() - 1) < 0.01)
+    (True, True)
     """
 
     parameter_names = ("gamma", "beta")

@@ -3,6 +3,8 @@
 from typing import Any
 
 from ..backends import Array
+from ..backends._errors import shown
+from ..common.checks import check_shape
 from .base import Layer
 
 
@@ -27,6 +29,26 @@ def check_batch(layer: Layer, input: Array) -> None:
         raise ValueError(
             f"{layer.layer_name()} got a batch of shape {tuple(shape)}: expected "
             f"{_batch_of(expected)}"
+        )
+
+
+def check_output_shape(layer: Layer) -> None:
+    """Refuse a layer whose ``output_shape()`` is not the shape of one sample.
+
+    Raises
+    ------
+    ValueError
+        The message has what the method returned.
+    """
+    shape: Any = layer.output_shape()
+    try:
+        is_shape = isinstance(shape, (tuple, list)) and bool(check_shape("output_shape", shape))
+    except ValueError:
+        is_shape = False
+    if not is_shape:
+        raise ValueError(
+            f"{layer.layer_name()}.output_shape() returned {shown(shape)}: expected a tuple of "
+            "whole numbers, the shape of one output sample without the batch, e.g. (10,)"
         )
 
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_count, check_flag, check_positive, check_shape
+from ..common.naming import listing
 from ..common.overrides import has_methods_of, remember
-from ..initializers import InitializerFunction, Zeros, find_initializer
-from ..regularizers import Regularizer, find_regularizer
+from ..initializers import INITIALIZERS, InitializerFunction, Zeros, find_initializer
+from ..regularizers import REGULARIZERS, Regularizer, find_regularizer
 from .base import Layer
 from .checks import check_batch
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 
+@listing(initializer=INITIALIZERS, regularizer=REGULARIZERS)
 class DenseLayer(Layer):
     r"""Every output is a weighted sum of all inputs: :math:`Y = X W + b`.
 
@@ -53,7 +55,31 @@ class DenseLayer(Layer):
 
     Notes
     -----
-    As the first layer of a network, it accepts rows of a sparse matrix.
+    As the first layer of a network, it accepts rows of a sparse matrix. These are the names that
+    arguments take:
+
+    {names}
+
+    Examples
+    --------
+    In a network, which draws the weights and gives each layer its input shape:
+
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> net = NeuralNetwork(seed=0)
+    >>> net = net.add(DenseLayer(32, input_shape=(64,), initializer="he_normal"))
+    >>> net = net.add(ReLUActivation()).add(DenseLayer(10, regularizer="l2"))
+    >>> net.layers[0].weights.shape, net.layers[2].weights.shape
+    ((64, 32), (32, 10))
+
+    Alone, with an optimizer of its own:
+
+    >>> import numpy as np
+    >>> from xpnet import SGD
+    >>> layer = DenseLayer(1, input_shape=(2,)).initialize(SGD(learning_rate=0.1))
+    >>> output = layer.forward_propagation(np.array([[1.0, 2.0]], dtype="float32"))
+    >>> input_error = layer.backward_propagation(output - 3.0)  # and updates the weights
+    >>> input_error.shape
+    (1, 2)
     """
 
     weight_names = ("weights",)

@@ -31,6 +31,17 @@ class Dropout(Layer):
     ----------
     rate : float, default 0.5
         The probability p of setting an input to zero, in [0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, Dropout, NeuralNetwork
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(64, input_shape=(8,))).add(Dropout(0.5))
+    >>> dropout, ones = net.layers[1], np.ones((1000, 64), "float32")
+    >>> np.unique(dropout.forward_propagation(ones, training=True)).tolist()
+    [0.0, 2.0]
+    >>> np.unique(dropout.forward_propagation(ones, training=False)).tolist()
+    [1.0]
     """
 
     state_names = ("n_masks",)

@@ -64,3 +64,7 @@ __all__ = [
     "find_loss",
     "metrics_of_heads",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

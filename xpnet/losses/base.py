@@ -42,6 +42,30 @@ class LossFunction(Readable, ABC):
         False, because a smaller loss is better. Metrics have the same attribute.
     predicts_outputs : bool
         Whether ``predict`` returns the outputs themselves, in the unit of the targets.
+
+    Examples
+    --------
+    A loss that couples all samples of a batch: the largest error.
+
+    >>> import numpy as np
+    >>> from xpnet import LossFunction, array_namespace
+    >>> from xpnet.testing import check_loss
+    >>> class LargestError(LossFunction):
+    ...     targets = "values"
+    ...
+    ...     def loss(self, y_true, y_pred, sample_weight=None):
+    ...         xp = array_namespace(y_pred)
+    ...         return xp.max(xp.abs(y_pred - xp.reshape(y_true, y_pred.shape)))
+    ...
+    ...     def derivative(self, y_true, y_pred, sample_weight=None):
+    ...         xp = array_namespace(y_pred)
+    ...         error = y_pred - xp.reshape(y_true, y_pred.shape)
+    ...         is_largest = xp.abs(error) == xp.max(xp.abs(error))
+    ...         return xp.where(is_largest, xp.sign(error), 0.0)
+    >>> y_true, y_pred = np.array([1.0, 2.0]), np.array([[1.5], [0.0]])
+    >>> float(LargestError()(y_true, y_pred))
+    2.0
+    >>> check_loss(LargestError(), y_true, y_pred)
     """
 
     accepts: ClassVar[frozenset[str] | None] = None
@@ -173,7 +197,34 @@ class LossFunction(Readable, ABC):
 
 
 class MeanLoss(LossFunction):
-    """A loss that is the weighted mean of a loss for each sample."""
+    """A loss that is the weighted mean of a loss for each sample.
+
+    Examples
+    --------
+    The cosine distance, which couples the outputs of a sample:
+
+    >>> import numpy as np
+    >>> from xpnet import array_namespace
+    >>> from xpnet.losses import MeanLoss
+    >>> from xpnet.testing import check_loss
+    >>> class CosineDistance(MeanLoss):
+    ...     def unit(self, x):
+    ...         xp = array_namespace(x)
+    ...         length = xp.sqrt(xp.sum(x * x, axis=1, keepdims=True))
+    ...         return x / length, length
+    ...
+    ...     def sample_loss(self, y_true, y_pred):
+    ...         (y, _), (p, _) = self.unit(y_true), self.unit(y_pred)
+    ...         return 1 - array_namespace(p).sum(y * p, axis=1)
+    ...
+    ...     def sample_derivative(self, y_true, y_pred):
+    ...         (y, _), (p, length) = self.unit(y_true), self.unit(y_pred)
+    ...         return (array_namespace(p).sum(y * p, axis=1, keepdims=True) * p - y) / length
+    >>> y_true, y_pred = np.array([[3.0, 4.0]]), np.array([[4.0, 3.0]])
+    >>> round(float(CosineDistance()(y_true, y_pred)), 6)
+    0.04
+    >>> check_loss(CosineDistance(), y_true, y_pred)
+    """
 
     @abstractmethod
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:

@@ -51,6 +51,18 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
     even for p = 0 and p = 1. Near p = 0 the numbers are dense, so the derivative with respect to
     the input of a sigmoid is exact there. Near p = 1, rounding leaves few or no correct digits in
     1 - p. ``from_logits=True`` loses none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import BinaryCrossEntropy, DenseLayer, NeuralNetwork
+    >>> y = np.array([1, 0])
+    >>> round(float(BinaryCrossEntropy()(y, np.array([[0.5], [0.5]]))), 3)  # log 2
+    0.693
+    >>> round(float(BinaryCrossEntropy(from_logits=True)(y, np.array([[0.0], [0.0]]))), 3)
+    0.693
+    >>> net = NeuralNetwork(loss=BinaryCrossEntropy(from_logits=True, class_weight="balanced"))
+    >>> net = net.add(DenseLayer(1, input_shape=(4,)))
     """
 
     advice = (

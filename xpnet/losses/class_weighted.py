@@ -27,6 +27,14 @@ class ClassWeightedLoss(MeanLoss):
     balanced_weight : list of float or None
         The class weights that the last ``fit`` computed for ``"balanced"``. Only the network's
         copy of the loss, ``net.loss``, has them; they are saved with it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import SoftmaxCrossEntropy
+    >>> loss = SoftmaxCrossEntropy(class_weight={1: 3.0})
+    >>> loss.sample_weight(np.array([0, 1]), np.zeros((2, 2))).tolist()
+    [1.0, 3.0]
     """
 
     state_names = ("balanced_weight",)

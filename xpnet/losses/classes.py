@@ -131,6 +131,16 @@ class CategoricalCrossEntropy(ClassLoss):
     Notes
     -----
     The logarithm is continued below ε² as in :class:`BinaryCrossEntropy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import CategoricalCrossEntropy, DenseLayer, NeuralNetwork, SoftmaxActivation
+    >>> p = np.array([[0.5, 0.25, 0.25]])
+    >>> round(float(CategoricalCrossEntropy()(np.array([0]), p)), 3)  # -log 0.5
+    0.693
+    >>> net = NeuralNetwork(loss=CategoricalCrossEntropy())
+    >>> net = net.add(DenseLayer(3, input_shape=(4,))).add(SoftmaxActivation())
     """
 
     accepts = frozenset(["distribution"])
@@ -162,6 +172,18 @@ class SoftmaxCrossEntropy(ClassLoss):
         See :class:`ClassLoss`.
     most : float, default infinity
         The upper limit of the reported loss of each sample. It does not change the derivative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, SoftmaxCrossEntropy
+    >>> y_true, z = np.array([0, 1]), np.array([[0.0, 0.0], [0.0, 1000.0]])
+    >>> round(float(SoftmaxCrossEntropy()(y_true, z)), 3)  # (log 2 + 0) / 2
+    0.347
+    >>> SoftmaxCrossEntropy().derivative(y_true, z).tolist()
+    [[-0.25, 0.25], [0.0, 0.0]]
+    >>> net = NeuralNetwork(loss=SoftmaxCrossEntropy(label_smoothing=0.1), metric="accuracy")
+    >>> net = net.add(DenseLayer(10, input_shape=(64,)))  # without a softmax at the end
     """
 
     accepts = frozenset(["real"])
@@ -207,7 +229,18 @@ class SoftmaxCrossEntropy(ClassLoss):
 
 
 class NegativeLogLikelihood(ClassLoss):
-    r"""Several classes, from log-probabilities: :math:`-\log p_{y}`, e.g. after log-softmax."""
+    r"""Several classes, from log-probabilities: :math:`-\log p_{y}`, e.g. after log-softmax.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, LogSoftmaxActivation, NegativeLogLikelihood, NeuralNetwork
+    >>> log_p = np.log(np.array([[0.5, 0.25, 0.25]]))
+    >>> round(float(NegativeLogLikelihood()(np.array([0]), log_p)), 3)  # -log 0.5
+    0.693
+    >>> net = NeuralNetwork(loss=NegativeLogLikelihood())
+    >>> net = net.add(DenseLayer(3, input_shape=(4,))).add(LogSoftmaxActivation())
+    """
 
     accepts = frozenset(["log-distribution"])
     output_kind = "log-distribution"

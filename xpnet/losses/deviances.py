@@ -19,6 +19,16 @@ class PoissonLoss(ElementwiseLoss):
     factor : float, default 1.0
         Multiplies the loss. With the number of outputs k, it is the sum over a sample's outputs
         instead of their mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import PoissonLoss
+    >>> counts, z = np.array([[3.0], [0.0]]), np.log(np.array([[3.0], [0.5]]))
+    >>> PoissonLoss().element_loss(counts, z).round(6).tolist()
+    [[0.0], [0.5]]
+    >>> PoissonLoss().element_derivative(counts, z).round(6).tolist()  # rate - count
+    [[0.0], [0.5]]
     """
 
     accepts = frozenset(["real"])
@@ -58,6 +68,14 @@ class GammaLoss(ElementwiseLoss):
     ------
     ValueError
         ``factor`` is no number above 0; or, at ``fit``, a target is not above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import GammaLoss
+    >>> y, z = np.array([[2.0], [200.0]]), np.log(np.array([[1.0], [100.0]]))
+    >>> GammaLoss().element_loss(y, z).round(4).tolist()  # both are twice the mean
+    [[0.3069], [0.3069]]
     """
 
     accepts = frozenset(["real"])
@@ -104,6 +122,15 @@ class TweedieLoss(ElementwiseLoss):
     ------
     ValueError
         An argument is no number, or out of its range; or, at ``fit``, a target is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, TweedieLoss
+    >>> claims, z = np.array([[0.0], [4.0]]), np.log(np.array([[4.0], [4.0]]))
+    >>> TweedieLoss(power=1.5).element_loss(claims, z).round(6).tolist()
+    [[4.0], [0.0]]
+    >>> net = NeuralNetwork(loss=TweedieLoss(1.5)).add(DenseLayer(1, input_shape=(4,)))
     """
 
     accepts = frozenset(["real"])

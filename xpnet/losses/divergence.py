@@ -17,6 +17,16 @@ class KLDivergence(ElementwiseLoss):
     Notes
     -----
     The logarithm of p is continued below ε² as in :class:`BinaryCrossEntropy`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import KLDivergence
+    >>> y, p = np.array([[0.5, 0.5]]), np.array([[0.5, 0.5]])
+    >>> float(KLDivergence()(y, p))
+    0.0
+    >>> round(float(KLDivergence()(np.array([[1.0, 0.0]]), p)), 3)  # log 2
+    0.693
     """
 
     accepts = frozenset(["distribution"])

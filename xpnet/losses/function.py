@@ -19,6 +19,18 @@ class FunctionLoss(ElementwiseLoss):
     function : callable
         ``function(y_true, y_pred)`` returns the loss of each output, of the shape of both. It uses
         operators and the functions of ``array_namespace(y_pred)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import NeuralNetwork, array_namespace
+    >>> from xpnet.losses import FunctionLoss
+    >>> def cauchy(y_true, y_pred):
+    ...     return array_namespace(y_pred).log1p((y_pred - y_true) ** 2)
+    >>> FunctionLoss(cauchy).derivative(np.array([0.0]), np.array([[1.0]])).tolist()
+    [[1.0]]
+    >>> NeuralNetwork(loss=cauchy).loss
+    FunctionLoss(cauchy)
     """
 
     targets: ClassVar[str | None] = None

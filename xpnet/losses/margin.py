@@ -35,6 +35,13 @@ class SquaredHingeLoss(ElementwiseLoss):
 
     It is differentiable everywhere; for targets and outputs see :class:`HingeLoss`. Tang 2013,
     "Deep learning using linear support vector machines", eq. 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import SquaredHingeLoss
+    >>> float(SquaredHingeLoss()(np.array([0, 1]), np.array([[0.5], [2.0]])))  # (1.5² + 0) / 2
+    1.125
     """
 
     accepts = frozenset(["real"])

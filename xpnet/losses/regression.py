@@ -20,6 +20,16 @@ class MeanSquaredError(ElementwiseLoss):
     ----------
     factor : float, default 1.0
         Multiplies the loss. With k / 2 it is :math:`\frac{1}{2n} \sum (\hat y - y)^2`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import MeanSquaredError
+    >>> y_true, y_pred = np.array([[1.0], [2.0]]), np.array([[1.5], [2.0]])
+    >>> float(MeanSquaredError()(y_true, y_pred))  # (0.25 + 0) / 2
+    0.125
+    >>> MeanSquaredError(factor=0.5).derivative(y_true, y_pred).tolist()
+    [[0.25], [0.0]]
     """
 
     def __init__(self, factor: float = 1.0) -> None:
@@ -40,6 +50,14 @@ class MeanAbsoluteError(ElementwiseLoss):
 
     The best constant prediction is the median. Large errors count for less than in
     :class:`MeanSquaredError`. The derivative of each output is ±1, and is taken as 0 where ŷ = y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import MeanAbsoluteError
+    >>> y_true, y_pred = np.array([[1.0], [2.0]]), np.array([[1.5], [0.0]])
+    >>> float(MeanAbsoluteError()(y_true, y_pred))  # (0.5 + 2) / 2
+    1.25
     """
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
@@ -62,6 +80,16 @@ class HuberLoss(ElementwiseLoss):
     ------
     ValueError
         An argument is no number, or out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import HuberLoss
+    >>> y_true, y_pred = np.array([[0.0], [0.0]]), np.array([[0.5], [100.0]])
+    >>> HuberLoss(delta=1.0).element_loss(y_true, y_pred).tolist()
+    [[0.125], [99.5]]
+    >>> HuberLoss(delta=1.0).element_derivative(y_true, y_pred).tolist()
+    [[0.5], [1.0]]
     """
 
     numbers = ("delta",)
@@ -89,6 +117,14 @@ class LogCoshLoss(ElementwiseLoss):
 
     It is about :math:`\frac12 d^2` for small errors and :math:`|d| - \log 2` for large ones, where
     it does not overflow. Unlike :class:`HuberLoss`, it is smooth. Its derivative is tanh d.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import LogCoshLoss
+    >>> y_true, y_pred = np.array([[0.0], [0.0]]), np.array([[0.1], [1000.0]])
+    >>> LogCoshLoss().element_loss(y_true, y_pred).round(3).tolist()
+    [[0.005], [999.307]]
     """
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:

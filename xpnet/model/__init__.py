@@ -3,3 +3,7 @@
 from .model import Model, Pass
 
 __all__ = ["Model", "Pass"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -18,25 +18,27 @@ from ..backends import (
     resolve,
 )
 from ..backends._errors import shown
+from ..common.naming import listing
 from ..common.overrides import is_defined_here, remember
-from ..common.readable import is_plain_function
+from ..common.readable import Readable, is_plain_function
 from ..common.versioned import Versioned
 from ..layers import Layer
-from ..layers.checks import check_output
+from ..layers.checks import check_output, check_output_shape
 from ..layers.composite import all_layers, unchanged_on_failure
-from ..losses import LossFunction, MeanSquaredError
-from ..optimizers import SGD, Optimizer
-from ..regularizers import Regularizer
+from ..losses import LOSSES, LossFunction, MeanSquaredError
+from ..optimizers import OPTIMIZERS, SGD, Optimizer
+from ..regularizers import REGULARIZERS, Regularizer
 from ..schedules import LearningRate
 from .parameters import Parameters, check_training
+from .pasting import Pastable
 from .randomness import Randomness
 from .settings import CHECKS, Check, check_setting, check_unused, make_optimizer
 from .snapshot import Snapshot
 from .updating import refusal_of_factors
 
 
-@dataclass(frozen=True)
-class Pass:
+@dataclass(frozen=True, repr=False)
+class Pass(Readable):
     """The result of a forward and a backward pass with a batch.
 
     Attributes
@@ -47,6 +49,15 @@ class Pass:
         During training, the next pass may overwrite it.
     parameters : Parameters
         Those of the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, Model
+    >>> model = Model(dtype="float64", seed=0).add(DenseLayer(1, input_shape=(2,)))
+    >>> done = model.loss_and_gradient(np.array([[0.0, 1.0]]), np.array([[3.0]]))
+    >>> done.output.shape, done.gradient.shape
+    ((1, 1), (3,))
     """
 
     loss: Array
@@ -63,7 +74,8 @@ class Pass:
         return self.parameters.gradient()
 
 
-class Model(Versioned):
+@listing(loss=LOSSES, optimizer=OPTIMIZERS, regularizer=REGULARIZERS)
+class Model(Pastable, Versioned):
     """Layers, a loss and an optimizer, for those who write a training loop of their own.
 
     :class:`~xpnet.NeuralNetwork` is a model that also checks its data, trains and predicts.
@@ -106,6 +118,13 @@ class Model(Versioned):
     DeviceUnavailableError
         The device is not available.
 
+    Notes
+    -----
+    These are the names that arguments take, in any case, and with or without ``_``. The names of
+    the classes do too.
+
+    {names}
+
     Examples
     --------
     A training loop by hand:
@@ -129,6 +148,9 @@ class Model(Versioned):
     seed: int | None
     regularizer: Regularizer | None
     parameters: Parameters
+
+    _called: ClassVar[tuple[str, str]] = ("model", "model")
+    """What messages call it, and a variable that holds one."""
 
     _checks: ClassVar[dict[str, Check]] = CHECKS
 
@@ -238,6 +260,7 @@ class Model(Versioned):
                     "set its trainable to False instead"
                 )
         self._initialize(layer, len(self.layers))
+        check_output_shape(layer)
         for (each, name), array in learned.items():
             setattr(each, name, self._fitting(each, name, array))
         layer._ready = True
@@ -469,13 +492,26 @@ class Model(Versioned):
         update : bool, default True
             If False, the parameters stay the same; the layers keep their gradients in any case.
 
+        Raises
+        ------
+        ValueError
+            There was no forward pass in training.
+
         Notes
         -----
         Propagation ends at the first layer that is trained. The derivative with respect to the
         data is not needed, and computing it would make that layer's step half as long again.
         """
         for layer in reversed(self.layers):
-            output_error = layer.backward_propagation(output_error)
+            try:
+                output_error = layer.backward_propagation(output_error)
+            except (AttributeError, TypeError) as error:
+                if any(getattr(layer, name, None) is not None for name in layer.passing_names):
+                    raise
+                raise ValueError(
+                    f"{layer.layer_name()} has kept nothing of a forward pass to go back from: "
+                    "call forward_propagation(X) first, or loss_and_gradient(X, y)"
+                ) from error
             if not layer.needs_input_error:
                 break
         if update:
@@ -538,7 +574,8 @@ class Model(Versioned):
         Raises
         ------
         ValueError
-            The loss has returned a derivative that does not have the output's shape.
+            The loss has returned a derivative that does not have the output's shape, or there was
+            no forward pass.
         """
         self.check_layers()
         loss = self.loss if loss is None else loss

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
@@ -36,15 +37,35 @@ def check_setting(model: Any, checks: dict[str, Check], name: str, value: Any) -
     ValueError, TypeError
         The model's constructor would not accept the value.
     AttributeError
-        The constructor takes an argument of this name, but the model does not keep it.
+        The constructor takes an argument of this name, but the model does not keep it. Or the model
+        has no such attribute, and a setting has nearly the same name.
     """
-    if name in _NOT_KEPT and is_defined_here(type(model)):
-        raise AttributeError(
-            f"a network does not keep {name!r}, so setting it has no effect: write "
-            f"{_NOT_KEPT[name]}"
+    if is_defined_here(type(model)):
+        _check_name(model, checks, name)
+    if name == "layers" and not isinstance(value, list):
+        raise TypeError(
+            f"layers is {type(value).__name__}: expected a list. Remove the last layers with "
+            "layers.pop(), and append others with add(layer)"
         )
     check = checks.get(name)
     return value if check is None else check(model, value)
+
+
+def _check_name(model: Any, checks: dict[str, Check], name: str) -> None:
+    """Refuse a name that would have no effect; a user's subclass may have any attributes."""
+    if name in _NOT_KEPT:
+        advice = _NOT_KEPT[name].replace("net.", f"{model._called[1]}.")
+        raise AttributeError(
+            f"a {model._called[0]} does not keep {name!r}, so setting it has no effect: write "
+            f"{advice}"
+        )
+    if name in checks or name.startswith("_") or name in vars(model) or hasattr(type(model), name):
+        return
+    if near := get_close_matches(name.lower(), [*checks, *_NOT_KEPT], n=1, cutoff=0.8):
+        raise AttributeError(
+            f"a {model._called[0]} has no setting {name!r}: did you mean {near[0]!r}? An attribute "
+            "of your own needs a name that is less like it"
+        )
 
 
 def make_optimizer(
@@ -89,8 +110,8 @@ def check_unused(optimizer: Optimizer) -> None:
     """Refuse an optimizer that remembers gradients of another network."""
     if optimizer.n_updates:
         raise ValueError(
-            f"this optimizer has already made {optimizer.n_updates} updates of another network's "
-            f"parameters: give a new one, {optimizer!r}"
+            f"this optimizer has already made {optimizer.n_updates} updates of other parameters: "
+            f"give a new one, {optimizer!r}"
         )
 
 
@@ -109,8 +130,8 @@ def count(name: str, least: int = 1, or_none: bool = False) -> Check:
 def _check_backend(model: Any, given: Any) -> Backend:
     if not isinstance(given, Backend):
         raise TypeError(
-            f"backend={shown(given)}: expected a Backend. To move a network, write "
-            "net.to(xpnet.resolve('cuda'))"
+            f"backend={shown(given)}: expected a Backend. To move a {model._called[0]}, write "
+            f"{model._called[1]}.to(xpnet.resolve('cuda'))"
         )
     return given
 

@@ -18,7 +18,21 @@ MOST_TOLD = 1000
 
 
 class ModelFileError(ValueError):
-    """The file is not a network that xpnet saved, or it was truncated or altered."""
+    """The file is not a network that xpnet saved, or it was truncated or altered.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import xpnet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "net.safetensors")
+    ...     size = path.write_bytes(b"no network")
+    ...     try:
+    ...         net = xpnet.load(path)
+    ...     except xpnet.ModelFileError:  # the message says what is wrong
+    ...         net = None
+    """
 
 
 def is_of_machine(error: Exception) -> bool:

@@ -55,6 +55,17 @@ def save(network: TrainableModel, path: str | os.PathLike[str], kind: type) -> N
     path : str or path-like
     kind : type
         The class that :func:`xpnet.load` makes, unless the network is of a user's subclass.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import xpnet
+    >>> net = xpnet.NeuralNetwork(seed=0).add(xpnet.DenseLayer(1, input_shape=(2,)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(f"{folder}/net.safetensors")  # which calls this function
+    ...     again = xpnet.load(f"{folder}/net.safetensors")
+    >>> bool((again.layers[0].weights == net.layers[0].weights).all())
+    True
     """
     if not network.layers:
         raise ValueError("the network has no layers to save: add(DenseLayer(10, input_shape=(4,)))")

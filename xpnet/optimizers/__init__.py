@@ -49,3 +49,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "rprop": Rprop,
     "lbfgs": LBFGS,
 }
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -42,6 +42,15 @@ class Adam(Optimizer):
     ----------
     first_moment, second_moment, largest_second_moment : array or None
         m, v, and with ``amsgrad`` the largest v.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import Adam, NeuralNetwork
+    >>> optimizer, w = Adam(learning_rate=0.1), np.array([1.0, 1.0])
+    >>> optimizer.update(w, np.array([0.001, 1000.0])).round(4).tolist()  # the size hardly matters
+    [0.9, 0.9]
+    >>> net = NeuralNetwork(optimizer=Adam(learning_rate=0.003, clip_norm=1.0))
     """
 
     numbers: ClassVar[tuple[str, ...]] = ("beta_1", "beta_2", "epsilon")
@@ -116,6 +125,15 @@ class AdamW(Adam):
         As for :class:`Adam`.
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import AdamW, NeuralNetwork
+    >>> optimizer, w = AdamW(learning_rate=0.1, weight_decay=0.5), np.array([1.0])
+    >>> optimizer.update(w, np.array([0.0])).tolist()  # only the decay, (1 - 0.1 * 0.5) w
+    [0.95]
+    >>> net = NeuralNetwork(optimizer=AdamW(0.001, weight_decay=0.05))
     """
 
     numbers = (*Adam.numbers, "weight_decay")

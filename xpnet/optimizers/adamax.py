@@ -35,6 +35,14 @@ class Adamax(Optimizer):
     ------
     ValueError, TypeError
         An argument is no number, or out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import Adamax
+    >>> optimizer, w = Adamax(learning_rate=0.1), np.array([1.0, 1.0])
+    >>> optimizer.update(w, np.array([0.001, 1000.0])).round(4).tolist()
+    [0.9, 0.9]
     """
 
     state_names = ("first_moment", "largest_gradient")

@@ -20,6 +20,16 @@ class Adagrad(Optimizer):
     epsilon : float, default 1e-10
     clip_norm, clip_value : float, optional
         See :class:`Optimizer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import Adagrad
+    >>> optimizer, w = Adagrad(learning_rate=0.5), np.array([1.0])
+    >>> for _ in range(4):  # steps of 0.5, 0.5 / √2, 0.5 / √3, 0.5 / √4
+    ...     before, w = w, optimizer.update(w, np.array([3.0]))
+    >>> (before - w).round(6).tolist()
+    [0.25]
     """
 
     state_names = ("sum_of_squares",)
@@ -75,6 +85,16 @@ class Adadelta(Optimizer):
     ------
     ValueError, TypeError
         An argument is no number, or out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import Adadelta
+    >>> optimizer, w = Adadelta(), np.array([1.0])
+    >>> for _ in range(500):
+    ...     w = optimizer.update(w, 2.0 * w)  # the gradient of w²
+    >>> bool(abs(w[0]) < 0.01)
+    True
     """
 
     state_names = ("mean_square", "mean_squared_step")

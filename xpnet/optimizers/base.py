@@ -237,7 +237,7 @@ class Optimizer(Clipping, Remembering, Readable):
     def _argument(self, name: str) -> Any:
         if name != "learning_rate":
             return super()._argument(name)
-        schedule = self.schedule
+        schedule = super()._argument("schedule")
         if isinstance(schedule, FunctionSchedule) and not schedule.by_step:
             return schedule.function
         return schedule.initial if type(schedule) is ConstantLearningRate else schedule

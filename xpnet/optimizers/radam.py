@@ -39,6 +39,16 @@ class RAdam(Optimizer):
     ------
     ValueError, TypeError
         An argument is no number, or out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import RAdam
+    >>> optimizer, w = RAdam(learning_rate=0.1), np.array([1.0])
+    >>> for _ in range(100):
+    ...     w = optimizer.update(w, 2.0 * w)  # the gradient of w²
+    >>> bool(abs(w[0]) < 0.1)
+    True
     """
 
     state_names = ("first_moment", "second_moment")

@@ -34,6 +34,15 @@ class RMSProp(Optimizer):
     ----------
     mean_square, mean_gradient, velocity : array or None
         s, m and v; m only if centered, v only with momentum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import NeuralNetwork, RMSProp
+    >>> optimizer, w = RMSProp(learning_rate=0.1, rho=0.75), np.array([1.0, 1.0])
+    >>> optimizer.update(w, np.array([1.0, -100.0])).round(6).tolist()  # ∓ 0.1 / √(1 - 0.75)
+    [0.8, 1.2]
+    >>> net = NeuralNetwork(optimizer=RMSProp(0.001, momentum=0.9, centered=True))
     """
 
     numbers = ("rho", "epsilon", "momentum")

@@ -31,6 +31,17 @@ class SGD(Optimizer):
     ----------
     retained_gradient : array or None
         v.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import SGD, CosineDecay, NeuralNetwork
+    >>> optimizer, w = SGD(learning_rate=0.5, momentum=0.5), np.array([1.0])
+    >>> for _ in range(2):
+    ...     w = optimizer.update(w, np.array([1.0]))
+    >>> w.tolist(), optimizer.retained_gradient.tolist()  # 1 - 0.5 - 0.5 * 1.5, 1.5
+    ([-0.25], [1.5])
+    >>> net = NeuralNetwork(optimizer=SGD(CosineDecay(0.1), momentum=0.9, nesterov=True))
     """
 
     state_names = ("retained_gradient",)

@@ -39,6 +39,14 @@ class Lion(Optimizer):
     ------
     ValueError, TypeError
         An argument is no number, or out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import Lion
+    >>> optimizer, w = Lion(learning_rate=0.25), np.array([1.0, 1.0])
+    >>> optimizer.update(w, np.array([0.001, -1000.0])).tolist()  # only the signs matter
+    [0.75, 1.25]
     """
 
     state_names = ("first_moment",)

@@ -21,3 +21,7 @@ __all__ = [
     "plot_weights",
     "pyplot",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

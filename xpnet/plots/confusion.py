@@ -36,6 +36,15 @@ def plot_confusion(
     Returns
     -------
     matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.plots import plot_confusion
+    >>> y_true, outputs = np.array([0, 0, 1, 2]), np.eye(3)[[0, 1, 1, 2]]
+    >>> ax = plot_confusion(y_true, outputs, class_names=["cat", "dog", "fox"])
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('predicted', 'true')
     """
     counts = to_host(confusion_matrix(y_true, y_pred)).astype(float)
     if check_flag("normalize", normalize):

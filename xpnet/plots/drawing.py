@@ -11,12 +11,28 @@ from ..data.reading import read_numbers
 
 
 def new_axes(width: float, height: float) -> Any:
-    """Return the Axes of a new figure."""
+    """Return the Axes of a new figure.
+
+    Examples
+    --------
+    >>> from xpnet.plots import new_axes
+    >>> ax = new_axes(5.0, 3.6)  # inches
+    >>> [float(size) for size in ax.figure.get_size_inches()]
+    [5.0, 3.6]
+    """
     return pyplot().subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def pyplot() -> Any:
-    """Return ``matplotlib.pyplot``, or raise an ImportError that names the extra to install."""
+    """Return ``matplotlib.pyplot``, or raise an ImportError that names the extra to install.
+
+    Examples
+    --------
+    >>> from xpnet.plots import pyplot
+    >>> figure, axes = pyplot().subplots(1, 2)
+    >>> len(axes)
+    2
+    """
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

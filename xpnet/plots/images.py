@@ -48,6 +48,13 @@ def plot_images(
     ------
     ValueError
         There are no images, the arrays differ in length, or ``shape`` does not fit the pixels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.plots import plot_images
+    >>> images = np.random.default_rng(0).random((6, 64))
+    >>> ax = plot_images(images, np.array([0, 1, 0, 1, 0, 1]), n=4)
     """
     rows, n = numbers_on_host("images", images, 2), check_count("n", n)
     if class_names is not None:
@@ -103,6 +110,13 @@ def plot_weights(
         ``layer`` is not a DenseLayer with weights.
     ValueError
         ``shape`` does not fit the layer's inputs.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> from xpnet.plots import plot_weights
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(8, input_shape=(64,)))
+    >>> ax = plot_weights(net.layers[0], shape=(8, 8))
     """
     if not isinstance(layer, DenseLayer) or layer.weights is None:
         raise TypeError(f"layer={shown(layer)}: expected a DenseLayer with weights")

@@ -41,6 +41,14 @@ def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> 
     ------
     ValueError
         ``X`` is empty, does not have the network's features or is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> from xpnet.plots import plot_activations
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(8, (2,))).add(ReLUActivation())
+    >>> ax = plot_activations(net, np.random.default_rng(0).random((50, 2)))
     """
     _check_network(network)
     bins, given = check_count("bins", bins), Dataset(X)
@@ -105,6 +113,17 @@ def plot_decision_regions(
     ------
     ValueError
         ``X`` is empty or does not have two features, or ``y`` has another length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import DenseLayer, NeuralNetwork, TanhActivation
+    >>> from xpnet.plots import plot_decision_regions
+    >>> X = np.random.default_rng(0).uniform(-1, 1, (100, 2))
+    >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    >>> net = NeuralNetwork(epochs=20, loss="softmax_cross_entropy", optimizer="adam", seed=0)
+    >>> net = net.add(DenseLayer(8, (2,))).add(TanhActivation()).add(DenseLayer(2)).fit((X, y))
+    >>> ax = plot_decision_regions(net, X, y, resolution=50)
     """
     _check_network(network)
     points, resolution = numbers_on_host("X", X, 2), check_count("resolution", resolution, least=2)

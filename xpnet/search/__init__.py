@@ -9,3 +9,7 @@ from .result import Search
 from .trials import random_search
 
 __all__ = ["LearningRates", "OptunaPruning", "Search", "find_learning_rate", "random_search"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

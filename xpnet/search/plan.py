@@ -26,6 +26,8 @@ class Plan(NamedTuple):
         The backend of the first network.
     failed : dict of int to dict
         The rows of the trials whose network could not be built.
+    errors : dict of int to Exception
+        Why not.
     takes_categories : bool
         Whether a network has a layer for codes of categories.
     """
@@ -34,21 +36,24 @@ class Plan(NamedTuple):
     mode: str
     backend: Backend | None
     failed: dict[int, dict[str, Any]]
+    errors: dict[int, Exception]
     takes_categories: bool = False
 
 
 def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
     """Build each network once, and check that all have the same first metric."""
     failed: dict[int, dict[str, Any]] = {}
+    errors: dict[int, Exception] = {}
     metrics: dict[str, int] = {}
     previous: NeuralNetwork | None = None
-    plan = Plan("", "max" if mode == "auto" else mode, None, failed)
+    plan = Plan("", "max" if mode == "auto" else mode, None, failed, errors)
     for number, settings in enumerate(drawn):
         start = time.perf_counter()
         try:
             net = build(**settings)
         except Exception as error:
             failed[number] = row_of(number, settings, start, error=error)
+            errors[number] = error
             continue
         if not isinstance(net, NeuralNetwork):
             raise TypeError(
@@ -81,7 +86,7 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 + ". Let build give all networks the same metric"
             )
         takes = plan.takes_categories or layer_of_codes(net.layers) is not None
-        plan = Plan(name, direction, plan.backend or net.backend, failed, takes)
+        plan = Plan(name, direction, plan.backend or net.backend, failed, errors, takes)
     return plan
 
 

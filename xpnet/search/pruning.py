@@ -17,6 +17,23 @@ class OptunaPruning(Callback):
     trial : optuna.Trial
     monitor : str, default "val_loss"
         The column of the history to report. Pruners compare its values in the study's direction.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> from xpnet.search import OptunaPruning
+    >>> X, y = [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]
+    >>> def objective(trial):
+    ...     rate = trial.suggest_float("rate", 1e-4, 1.0, log=True)
+    ...     net = NeuralNetwork(epochs=5, learning_rate=rate, seed=0).add(DenseLayer(1, (1,)))
+    ...     net.fit((X, y), validation=(X, y), callbacks=OptunaPruning(trial, "val_loss"))
+    ...     return net.history["val_loss"][-1]
+    >>> optuna.logging.set_verbosity(optuna.logging.ERROR)
+    >>> study = optuna.create_study(direction="minimize")
+    >>> study.optimize(objective, n_trials=3)
+    >>> len(study.trials)
+    3
     """
 
     def __init__(self, trial: Any, monitor: str = "val_loss") -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..common.checks import check_count, check_positive
 from ..common.direction import best_of
+from ..common.readable import call_text
 from ..neuralnet import NeuralNetwork
 from ..training.feeding.arrays import Batch
 from ..training.feeding.training_data import TrainingData
@@ -29,11 +30,24 @@ class LearningRates(NamedTuple):
         The smoothed loss: an exponential moving average of the batches' losses.
     suggestion : float
         The learning rate at which the loss falls fastest.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> from xpnet.search import find_learning_rate
+    >>> net = NeuralNetwork(batch_size=2, seed=0).add(DenseLayer(1, input_shape=(1,)))
+    >>> found = find_learning_rate(net, ([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]))
+    >>> found.rates.shape == found.losses.shape
+    True
+    >>> ax = found.plot()
     """
 
     rates: np.ndarray
     losses: np.ndarray
     suggestion: float
+
+    def __repr__(self) -> str:
+        return call_text("LearningRates", self._asdict().items())
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the loss against the learning rate; into a new figure unless ``ax`` is given."""
@@ -80,6 +94,19 @@ def find_learning_rate(
     ------
     ValueError
         An argument is out of range, or the loss is not finite in the first two steps.
+
+    Examples
+    --------
+    >>> from xpnet import Adam, DenseLayer, NeuralNetwork, Normalization, ReLUActivation
+    >>> from xpnet.datasets import load_digits
+    >>> from xpnet.search import find_learning_rate
+    >>> net = NeuralNetwork(batch_size=32, loss="softmax_cross_entropy", optimizer="adam", seed=0)
+    >>> net = net.add(Normalization(0, 16, input_shape=(64,))).add(DenseLayer(32))
+    >>> net = net.add(ReLUActivation()).add(DenseLayer(10))
+    >>> found = find_learning_rate(net, load_digits())
+    >>> 1e-3 < found.suggestion < 1.0
+    True
+    >>> net.optimizer = Adam(found.suggestion)
     """
     least, most = check_positive("least", least), check_positive("most", most)
     n_steps = check_count("n_steps", n_steps, least=3)

@@ -5,9 +5,11 @@ import reprlib
 import time
 from typing import Any, NamedTuple
 
+from ..common.readable import text_of
+
 
 class Search(NamedTuple):
-    """The result of a search.
+    """The result of a search; ``print`` shows the best 20 trials as a table, the best first.
 
     Attributes
     ----------
@@ -22,6 +24,19 @@ class Search(NamedTuple):
         The name of the metric that scores the trials.
     mode : {"max", "min"}
         Whether the best score is the largest or the smallest.
+
+    Examples
+    --------
+    >>> from xpnet.search import Search
+    >>> rows = [
+    ...     {"trial": 0, "rate": 0.1, "score": 0.9, "seconds": 1.0, "error": None},
+    ...     {"trial": 1, "rate": 0.01, "score": 0.95, "seconds": 2.0, "error": None},
+    ... ]
+    >>> print(Search(rows, {"rate": 0.01}, 0.95, "accuracy", "max"))
+    trial  rate  accuracy  seconds
+    -----  ----  --------  -------
+    1      0.01  0.95      2.00
+    0      0.1   0.9       1.00
     """
 
     rows: list[dict[str, Any]]
@@ -31,7 +46,6 @@ class Search(NamedTuple):
     mode: str
 
     def __repr__(self) -> str:
-        """Return the number of trials, and the best."""
         unscored = sum(not math.isfinite(row["score"]) for row in self.rows)
         failed = f", {unscored} without a finite score" if unscored else ""
         if self.best is None:
@@ -40,6 +54,52 @@ class Search(NamedTuple):
         extreme = "highest" if self.mode == "max" else "lowest"
         score = f"{extreme} {self.metric} {self.best_score:.6g}"
         return f"Search({len(self.rows)} trials{failed}; {score}: {settings})"
+
+    def __str__(self) -> str:
+        sign = -1.0 if self.mode == "max" else 1.0
+        ranked = sorted(
+            self.rows,
+            key=lambda row: (0, sign * row["score"]) if math.isfinite(row["score"]) else (1, 0.0),
+        )
+        table = _table(ranked[:_MOST_ROWS], self.metric)
+        more = len(ranked) - _MOST_ROWS
+        return f"{table}\n... and {more} more trials, in rows" if more > 0 else table
+
+
+_MOST_ROWS = 20
+_WIDTH = 100
+"""The most characters in a line of the table."""
+
+
+def _table(rows: list[dict[str, Any]], metric: str) -> str:
+    """Return trials as a table; cells are cut until it is no wider than ``_WIDTH``, down to 6."""
+    results = ["score", "seconds", *(["error"] if any(row["error"] for row in rows) else [])]
+    settings = dict.fromkeys(
+        name for row in rows for name in row if name not in ("trial", "score", "seconds", "error")
+    )
+    names = ["trial", *settings, *results]
+    headers = [metric if name == "score" else name for name in names]
+    cells = [[_cell(name, row.get(name, "")) for name in names] for row in rows]
+    lines, most = [headers, *cells], 40
+    while True:
+        widths = [min(max(map(len, column)), most) for column in zip(*lines, strict=True)]
+        if sum(widths) + 2 * len(widths) - 2 <= _WIDTH or most == 6:
+            break
+        most -= 1
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join("  ".join(map(_cut, line, widths)).rstrip() for line in lines)
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "error":
+        return " ".join(value.split()) if value else ""
+    if isinstance(value, float):
+        return f"{value:.2f}" if name == "seconds" else f"{value:.6g}"
+    return value if isinstance(value, str) else text_of(value)
+
+
+def _cut(text: str, width: int) -> str:
+    return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def row_of(

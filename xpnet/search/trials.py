@@ -3,9 +3,10 @@
 import copy
 import math
 import os
+import pickle
 import reprlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from ..backends import Backend, move
 from ..backends._warnings import warn
 from ..common.checks import check_count
 from ..common.direction import best_of, check_mode
+from ..common.readable import is_plain_function
 from ..data import Dataset, as_dataset
 from ..data.categories import refuse_categories
 from ..data.features import DenseRows
 from ..neuralnet import NeuralNetwork
+from ..training.callback import Callback, check_callbacks
 from .file import SearchFile
 from .plan import Plan, build_all
 from .result import Search, row_of
@@ -35,6 +38,7 @@ def random_search(
     path: "str | os.PathLike[str] | None" = None,
     progress: bool = False,
     mode: str = "auto",
+    callbacks: "Callback | Iterable[Callback] | Callable[..., Any] | None" = None,
 ) -> Search:
     """Train networks with settings drawn at random, and compare their scores.
 
@@ -68,23 +72,32 @@ def random_search(
         Whether the largest or the smallest score is best. "auto" takes the metric's own direction
         (:attr:`xpnet.metrics.Metric.greater_is_better`); for a metric that is a function, give
         "max" or "min".
+    callbacks : Callback, iterable of Callback or function, optional
+        Called during the training of each trial: ``[EarlyStopping()]``, say. Each trial gets copies
+        of its own. A function takes the settings of a trial by name, as ``build`` does, and returns
+        its callbacks, e.g. with a path for each trial. With callbacks, ``validation`` is evaluated
+        in each epoch too. After early stopping, the score is that of the best epoch, chosen by the
+        same data: keep other data for a final test.
 
     Returns
     -------
     Search
-        The row of a failed trial has its error. NaN and infinite scores are never the best.
+        ``print`` shows it as a table, the best trial first. The row of a failed trial has its
+        error. NaN and infinite scores are never the best.
 
     Raises
     ------
     ImportError
         scikit-learn and joblib are not installed.
     TypeError
-        ``build`` is not a function or does not return a network, or ``space`` is not a dict of
-        lists and distributions.
+        ``build`` is not a function or does not return a network, ``space`` is not a dict of lists
+        and distributions, or ``callbacks`` has something else than callbacks.
     ValueError
         ``space`` has an empty list. Networks have no metric, different metrics, or a function as
         metric without ``mode``. The file belongs to another search. These errors come before any
         training.
+    RuntimeError
+        All trials failed. The first error is its cause.
 
     Warns
     -----
@@ -104,7 +117,16 @@ def random_search(
     ...     net = NeuralNetwork(epochs=20, learning_rate=rate, metric="rmse", seed=0)
     ...     return net.add(DenseLayer(1, input_shape=(1,)))
     >>> data = ([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0])
-    >>> random_search(build, {"rate": [0.001, 0.1]}, data, data, seed=0).best
+    >>> found = random_search(build, {"rate": [0.001, 0.1]}, data, data, seed=0)
+    >>> found.best
+    {'rate': 0.1}
+
+    With early stopping, and a file for each trial:
+
+    >>> from xpnet import EarlyStopping
+    >>> def callbacks(rate):
+    ...     return [EarlyStopping(patience=3)]
+    >>> random_search(build, {"rate": [0.001, 0.1]}, data, data, callbacks=callbacks).best
     {'rate': 0.1}
     """
     try:
@@ -126,6 +148,7 @@ def random_search(
     check_space(space)
     drawn = draw_settings(ParameterSampler, space, n_iter, seed)
     training, held_out = as_dataset(data), as_dataset(validation)
+    _callbacks_of(callbacks, drawn[0])  # refuses what are no callbacks
     plan = build_all(build, drawn, mode)
     if not plan.takes_categories:
         for each in (training, held_out):  # at once, not in each trial
@@ -141,18 +164,27 @@ def random_search(
     todo = [k for k in range(len(drawn)) if k not in rows]
     if n_jobs == 1 and todo and plan.backend is not None and plan.backend.has_kernels:
         training, held_out = (_on_backend(each, plan.backend) for each in (training, held_out))
-    given = [(build, k, drawn[k], training, held_out) for k in todo if k not in plan.failed]
+    given = [
+        (build, k, drawn[k], training, held_out, callbacks) for k in todo if k not in plan.failed
+    ]
     if n_jobs == 1:  # joblib would start a trial before the last one is written to the file
         trained = starmap(_trial, given)
     else:
         trained = Parallel(n_jobs=n_jobs, return_as="generator")(
             delayed(_trial)(*each) for each in given
         )
-    failed = [plan.failed[k] for k in todo if k in plan.failed]
-    for row in tqdm(chain(failed, trained), total=len(todo), unit="trial", disable=not progress):
+    failed = [(plan.failed[k], plan.errors[k]) for k in todo if k in plan.failed]
+    ended = tqdm(chain(failed, trained), total=len(todo), unit="trial", disable=not progress)
+    cause: Exception | None = None
+    for row, failure in ended:
         rows[row["trial"]] = row
+        cause = failure if row["trial"] == 0 else cause
         if file is not None:
             file.append(row)
+    if all(rows[k]["error"] is not None for k in range(len(drawn))):
+        raise RuntimeError(
+            f"all {len(drawn)} trials failed; the first, trial 0: {rows[0]['error']}"
+        ) from cause
     found = _result([rows[k] for k in range(len(drawn))], drawn, plan)
     if unscored := [row for row in found.rows if not math.isfinite(row["score"])]:
         first = unscored[0]
@@ -177,14 +209,38 @@ def _on_backend(data: Dataset, backend: Backend) -> Dataset:
 
 
 def _trial(
-    build: Any, number: int, settings: dict[str, Any], training: Dataset, held_out: Dataset
-) -> dict[str, Any]:
-    """Train and score a network; return the trial's row."""
+    build: Any,
+    number: int,
+    settings: dict[str, Any],
+    training: Dataset,
+    held_out: Dataset,
+    callbacks: Any,
+) -> tuple[dict[str, Any], Exception | None]:
+    """Train and score a network; return the trial's row, and its error if it failed."""
     start = time.perf_counter()
     try:
-        return row_of(number, settings, start, build(**settings).fit(training).score(held_out))
+        net, more = build(**settings), {}
+        if called := _callbacks_of(callbacks, settings):
+            more = {"validation": held_out, "callbacks": called}
+        return row_of(number, settings, start, net.fit(training, **more).score(held_out)), None
     except Exception as error:
-        return row_of(number, settings, start, error=error)
+        return row_of(number, settings, start, error=error), _portable(error)
+
+
+def _callbacks_of(given: Any, settings: Mapping[str, Any]) -> list[Callback]:
+    """Return the callbacks of a trial, which no other trial has."""
+    if is_plain_function(given):
+        return check_callbacks(given(**settings))
+    return copy.deepcopy(check_callbacks(given))
+
+
+def _portable(error: Exception) -> Exception | None:
+    """Return an error if it can be sent from one process to another, else None."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # of the error's own class, whose constructor may take anything
+        return None
+    return error
 
 
 def _result(rows: list[dict[str, Any]], drawn: list[dict[str, Any]], plan: Plan) -> Search:

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backends._errors import shown
+from ..common.readable import Readable
 from .errors import DivergedError
 
 
-class Callback:
+class Callback(Readable):
     """Base of all callbacks; its methods do nothing.
 
     Between epochs, a callback may change the network: the parameters and settings of its layers,
@@ -59,6 +60,23 @@ class Callback:
     >>> largest, net = Largest(), NeuralNetwork(seed=0).add(DenseLayer(1, (2,)))
     >>> net = net.fit(([[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]), epochs=3, callbacks=largest)
     >>> largest.gradient > 0
+    True
+
+    A callback that keeps the weights of each epoch:
+
+    >>> from xpnet import Callback, DenseLayer, NeuralNetwork
+    >>> class Weights(Callback):
+    ...     def on_train_begin(self, network, columns):
+    ...         self.kept = []
+    ...
+    ...     def on_epoch_end(self, network, row):
+    ...         self.kept.append(network.layers[0].weights.copy())
+    ...         if row["loss"] < 1e-3:
+    ...             network.stop_training = True
+    >>> weights = Weights()
+    >>> net = NeuralNetwork(epochs=200, learning_rate=0.1, seed=0).add(DenseLayer(1, (1,)))
+    >>> net = net.fit(([[0.0], [1.0]], [0.0, 1.0]), callbacks=weights)
+    >>> len(weights.kept) == net.history.epochs < 200
     True
     """
 

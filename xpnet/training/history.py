@@ -2,9 +2,16 @@
 
 from typing import Any
 
+from ..common.readable import text_of
+
+_MOST_SHOWN = 10
+"""Epochs in the table that is printed."""
+
 
 class History(dict[str, list[float]]):
     """A column for each quantity, a number in it for each epoch.
+
+    ``print`` shows a table of the first and the last epochs.
 
     Attributes
     ----------
@@ -38,6 +45,18 @@ class History(dict[str, list[float]]):
     def __init__(self, *columns: Any, **more: Any) -> None:
         super().__init__(*columns, **more)
         self.metrics: dict[str, str | None] = {}
+
+    def __repr__(self) -> str:
+        return f"History({text_of(dict(self)) if self else ''})"
+
+    def __str__(self) -> str:
+        from tabulate import tabulate
+
+        rows = [[f"{value:.5g}" for value in row] for row in zip(*self.values(), strict=True)]
+        if len(rows) > _MOST_SHOWN:
+            half = _MOST_SHOWN // 2
+            rows = [*rows[:half], ["..."] * len(self), *rows[-half:]]
+        return tabulate(rows, list(self), disable_numparse=True)
 
     def __missing__(self, name: str) -> list[float]:
         """Say what columns there are."""

@@ -7,6 +7,7 @@ from itertools import pairwise, product
 from typing import Any, Self
 
 from ..backends import Backend
+from ..common.readable import Readable
 from ..layers import Layer
 from ..metrics import CollectedMetric, Metric
 from ..optimizers import LBFGS, Optimizer
@@ -20,11 +21,23 @@ EVALUATION_ROWS = 1024
 
 
 class MemoryPlanError(MemoryError):
-    """No plan for training fits in memory; the message shows the smallest one."""
+    """No plan for training fits in memory; the message shows the smallest one.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, MemoryPlanError, NeuralNetwork
+    >>> net = NeuralNetwork(epochs=1, memory_limit=1000).add(DenseLayer(100, (784,)))
+    >>> data = ([[0.0] * 784, [1.0] * 784], [[0.0] * 100, [1.0] * 100])
+    >>> try:
+    ...     net = net.fit(data)
+    ... except MemoryPlanError:  # the message has the plan
+    ...     net.memory_limit = None  # all the memory that is free
+    ...     net = net.fit(data)
+    """
 
 
-@dataclass(frozen=True)
-class MemoryPlan:
+@dataclass(frozen=True, repr=False)
+class MemoryPlan(Readable):
     """The memory that training takes, in bytes; ``print`` shows it as a table.
 
     Attributes
@@ -65,6 +78,16 @@ class MemoryPlan:
     block : int or None
         Contiguous samples per read if the data are streamed. A chunk is made of many blocks, from
         all parts of the data.
+
+    Examples
+    --------
+    >>> from xpnet import DenseLayer, NeuralNetwork
+    >>> net = NeuralNetwork(optimizer="adam").add(DenseLayer(10, input_shape=(784,)))
+    >>> plan = net.memory_plan(batch_size=128, n_samples=60_000, dtype="uint8")
+    >>> plan.parameters, plan.optimizer_state  # 7850 float32 numbers, and two more for each
+    (31400, 62800)
+    >>> plan.total < 100_000_000
+    True
     """
 
     parameters: int

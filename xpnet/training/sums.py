@@ -140,19 +140,18 @@ class Sums:
         shared = float(np.sum(_numbers(self._penalties, self._backend)))
         return shared / total if total else 0.0
 
-    def first_not_finite(self) -> tuple[str, int] | None:
-        """Return a description of the first loss or weight that is not finite, and its step.
+    def first_not_finite(self) -> tuple[str, float, int] | None:
+        """Return what the first loss or weight is that is not finite, its value, and its step.
 
         It is None if all are finite. Waits for the device.
         """
         for what, numbers in (
             ("the loss", self._all_losses()),
-            ("the weight", self._all_weights()),
+            ("the total weight of a batch", self._all_weights()),
         ):
             wrong = np.flatnonzero(~np.isfinite(numbers))
             if wrong.size:
-                ending = "" if what == "the loss" else " of a batch"
-                return f"{what} {numbers[wrong[0]]}{ending}", self._steps[wrong[0]]
+                return what, float(numbers[wrong[0]]), self._steps[wrong[0]]
         return None
 
 

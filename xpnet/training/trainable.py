@@ -54,6 +54,7 @@ class TrainableModel(Model):
     target_unit: Unit | None
     orders: Orders
 
+    _called = ("network", "net")
     _checks: ClassVar[dict[str, Check]] = CHECKS
 
     def __init__(self, **settings: Any) -> None:

@@ -282,7 +282,7 @@ def _check_finite(network: TrainableModel, sums: Sums) -> None:
     if (found := sums.first_not_finite()) is not None:
         raise NotFiniteError(*found)
     if not network.parameters.all_finite():
-        raise NotFiniteError("weights that are not finite", sums.last_step)
+        raise NotFiniteError("a weight of the network", None, sums.last_step)
 
 
 def _validate(
@@ -320,7 +320,7 @@ def _row(network: TrainableModel, sums: Sums, epoch: int, is_cut: bool) -> dict[
         row |= {"penalty": penalty, "loss": row["loss"] + penalty}
     # A penalty, or the sum over the epoch, may overflow though each batch's loss is finite.
     if counted and not math.isfinite(row["loss"]):
-        raise NotFiniteError(f"the loss {row['loss']}", sums.last_step)
+        raise NotFiniteError("the loss", row["loss"], sums.last_step)
     return row
 
 
@@ -343,7 +343,7 @@ def _diverged(
     of_all = "" if n_steps is None else f" of {n_steps}"
     targets = ", or give target_unit=(y.mean(), y.std())" if own else ""
     return DivergedError(
-        f"training came to {error} in epoch {epoch + 1}, step {error.step + 1}{of_all}; the "
+        f"{error} in epoch {epoch + 1}, step {error.step + 1}{of_all}; the "
         "network is as it was before that epoch. Lower the learning rate, clip the gradient "
         f"(clip_norm), or standardise the features{targets}"
     )

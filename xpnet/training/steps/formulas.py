@@ -111,7 +111,7 @@ class FormulaSteps(Steps):
         """Run a pass whose loss must be finite; return the total weight."""
         loss, weight = self._pass(batch, sums, step)
         if not self._model.backend.lazy and not math.isfinite(loss):
-            raise NotFiniteError(f"the loss {loss}", step)
+            raise NotFiniteError("the loss", loss, step)
         return weight
 
     def _pass(self, batch: Batch, sums: Sums, step: int) -> tuple[Array, Array]:

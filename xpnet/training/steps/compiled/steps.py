@@ -67,7 +67,7 @@ class CompiledSteps(PreparedSteps):
             sums.add_penalty(float(np.sum(self._training.penalties)))
             wrong = np.flatnonzero(~np.isfinite(losses))
             if wrong.size:
-                raise NotFiniteError(f"the loss {losses[wrong[0]]}", step + int(wrong[0]))
+                raise NotFiniteError("the loss", losses[wrong[0]], step + int(wrong[0]))
             self._add_outputs(arrays, part, sums)
             yield len(losses)
             step += len(losses)

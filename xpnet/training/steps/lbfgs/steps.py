@@ -161,7 +161,7 @@ class _AllSamples(FlatObjective):
         first, self.at = self.at is None, packed
         value, gradient = super().__call__(packed)
         if first and not math.isfinite(value):
-            raise NotFiniteError(f"the loss {value}", 0)
+            raise NotFiniteError("the loss", value, 0)
         return value, gradient
 
     def _evaluate(self) -> tuple[Array, Array]:
