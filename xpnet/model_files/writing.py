@@ -104,6 +104,8 @@ class Writer:
             "history": self._encode(dict(net.history), "history", "the history"),
             "history_metric": [net.history.metric_name, net.history.metric_mode],
             "history_incomplete": list(net.history.incomplete),
+            "history_kept_epoch": net.history.kept_epoch,
+            "history_saved_epoch": net.history.saved_epoch,
             "loss": self.part(net.loss, "loss"),
             "regularizer": self.part(net.regularizer, "regularizer"),
             "metric": self.part(net.metric, "metric"),

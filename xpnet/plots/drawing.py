@@ -1,5 +1,6 @@
-"""Figures, and the numbers that are drawn into them."""
+"""Figures, colours and legends: what all plots have in common."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,12 +8,30 @@ import numpy as np
 
 from ..backends import to_host
 from ..backends._errors import shown
+from ..common.checks import check_positive
 from ..data.reading import read_numbers
 
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000")
+"""The colours of Okabe and Ito 2008, which people with any colour vision can tell apart.
 
-def new_axes(width: float, height: float) -> Any:
-    """Return the Axes of a new figure."""
-    return pyplot().subplots(figsize=(width, height), layout="constrained")[1]
+Their yellow is left out: as a line on white it is hard to see.
+"""
+
+MARKERS = "os^DvPX*p"
+LINES = ("-", "--", "-.", ":")
+
+DPI = 150
+"""The least resolution at which a figure is saved."""
+
+
+def series_style(k: int, marker: bool = False) -> dict[str, Any]:
+    """Return the style of the k-th of several curves: colour, line and, if wanted, marker.
+
+    The first 28 curves have different combinations of colour and line, so a black-and-white print
+    shows up to four apart.
+    """
+    style = {"color": COLORS[k % len(COLORS)], "linestyle": LINES[k % len(LINES)]}
+    return style | ({"marker": MARKERS[k % len(MARKERS)], "markersize": 5} if marker else {})
 
 
 def pyplot() -> Any:
@@ -26,18 +45,103 @@ def pyplot() -> Any:
     return plt
 
 
-def axes_for(given: Any, width: float, height: float) -> Any:
-    """Return the given Axes, or those of a new figure."""
+def new_axes(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
+    """Return the Axes of a new figure, in inches: one, or an array if there are several."""
+    plt = pyplot()
+    dpi = max(DPI, plt.rcParams["figure.dpi"])
+    size = (width, height)
+    return plt.subplots(rows, columns, figsize=size, dpi=dpi, layout="constrained", **options)[1]
+
+
+def axes_for(given: Any, figsize: Any, width: float, height: float) -> Any:
+    """Return the given Axes, or those of a new figure of ``figsize``, or of width and height."""
+    size = check_figsize(figsize, width, height, given)
     if given is None:
-        return new_axes(width, height)
+        return new_axes(*size)
+    if isinstance(given, np.ndarray) and given.size == 1:
+        given = given.item()
     if not hasattr(given, "imshow"):
         raise TypeError(f"ax={shown(given)}: expected matplotlib Axes, e.g. from plt.subplots()")
     return given
 
 
+def check_figsize(given: Any, width: float, height: float, axes: Any = None) -> tuple[float, float]:
+    """Return width and height of a new figure, in inches.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``given`` is not a pair of positive numbers, or Axes are given too.
+    """
+    if given is None:
+        return width, height
+    if axes is not None:
+        raise ValueError("figsize is the size of a new figure: omit it, or omit the Axes")
+    if not is_list(given) or len(given) != 2:
+        raise TypeError(f"figsize={shown(given)}: expected (width, height) in inches")
+    return check_positive("figsize[0]", given[0]), check_positive("figsize[1]", given[1])
+
+
+def finish(
+    ax: Any, title: str, xlabel: str = "", ylabel: str = "", legend: bool = True, grid: str = "both"
+) -> None:
+    """Label Axes, with a legend below them if anything in them has a label."""
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if grid:
+        ax.grid(axis=grid, alpha=0.3)
+    set_title(ax, title)
+    if legend and ax.get_legend_handles_labels()[1]:
+        add_legend(ax)
+
+
+def set_title(ax: Any, title: str) -> None:
+    """Set a title, in several lines if the Axes are narrow."""
+    points = 72 * ax.get_window_extent().width / ax.figure.dpi
+    # A letter is about half as wide as it is high, and a title may stand out a little.
+    ax.set_title(textwrap.fill(title, max(int(points / 4.6), 12)), size="medium")
+
+
+def add_legend(ax: Any) -> None:
+    """Add a legend below the Axes, where it covers nothing.
+
+    In a figure without a layout that makes room for it, the legend is inside the Axes.
+    """
+    options = {"fontsize": "small", "framealpha": 0.8}
+    if ax.figure.get_layout_engine() is None:
+        ax.legend(loc="best", **options)
+        return
+    from matplotlib.transforms import ScaledTranslation
+
+    labels = ax.get_legend_handles_labels()[1]
+    dpi, width = ax.figure.dpi, ax.get_window_extent().width
+    # The widest label, its line and a gap: letters are about 0.6 times as wide as high.
+    column = (max(map(len, labels)) * 0.6 + 4) * 8.5 / 72 * dpi
+    n_columns = int(min(max(width // column, 1), len(labels), 4))
+    drop = ax.get_window_extent().y0 - ax.xaxis.get_tightbbox().y0
+    below = ax.transAxes + ScaledTranslation(0, -drop / dpi - 0.05, ax.figure.dpi_scale_trans)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+    ax.legend(**place, ncols=n_columns, borderaxespad=0, **options)
+
+
+def whole_epochs(ax: Any, epochs: Sequence[float] | np.ndarray) -> None:
+    """Let the axis of epochs have ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(set(epochs)) == 1:
+        ax.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+
+
 def is_list(given: Any) -> bool:
     """Whether something has a length and an order: a sequence, or an array with an axis."""
-    return isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim > 0)
+    is_text = isinstance(given, (str, bytes))
+    is_array = isinstance(given, np.ndarray) and given.ndim > 0
+    return (isinstance(given, Sequence) and not is_text) or is_array
+
+
+def capitalised(text: str) -> str:
+    """Return a text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def numbers_on_host(name: str, values: Any, ndim: int | None, n: int | None = None) -> np.ndarray:
@@ -48,4 +152,14 @@ def numbers_on_host(name: str, values: Any, ndim: int | None, n: int | None = No
         raise ValueError(f"{name} has shape {found.shape}: expected {expected}")
     if n is not None and len(found) != n:
         raise ValueError(f"{name} has {len(found)} rows: expected {n}")
+    return found
+
+
+def finite_numbers(name: str, values: Any, ndim: int | None, n: int | None = None) -> np.ndarray:
+    """Return numbers on the host as float64, and refuse none at all, NaN and infinity."""
+    found = numbers_on_host(name, values, ndim, n).astype(float)
+    if not found.size:
+        raise ValueError(f"{name} has shape {found.shape}: expected at least one sample")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} has NaN or infinity: expected finite numbers")
     return found
