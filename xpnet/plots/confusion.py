@@ -9,7 +9,7 @@ from ..backends import Array, to_host
 from ..common.checks import check_flag
 from ..metrics import confusion_matrix
 from .classes import as_labels, index_labels, targets_of
-from .drawing import axes_for, finish, numbers_on_host
+from .drawing import axes_for, finish, numbers_on_host, room_of
 
 
 def plot_confusion(
@@ -68,12 +68,11 @@ def plot_confusion(
     side = min(1.6 + 0.42 * max(k, 5), 9.0)
     ax = axes_for(ax, figsize, side + 0.8 * is_share, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    # In points; less is left of it when the labels have taken their place.
-    box = ax.get_window_extent()
-    cell = 0.85 * 72 / ax.figure.dpi * min(box.width, box.height) / k
+    _label_classes(ax, names, _cell(ax, k, is_share))
+    cell = _cell(ax, k, is_share)  # which the names have made smaller
     texts = [[_text(*each, is_share) for each in zip(*rows, strict=True)]
              for rows in zip(counts, shares, strict=True)]  # fmt: skip
-    size = min(9.0, cell / (0.65 * max(len(text) for row in texts for text in row)))
+    size = min(9.0, cell / (0.72 * max(len(text) for row in texts for text in row)))
     has_numbers = size >= 4.5
     for row, column in np.ndindex(k, k):
         if has_numbers and texts[row][column]:
@@ -81,12 +80,11 @@ def plot_confusion(
             is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             ax.text(column, row, texts[row][column], ha="center", va="center", size=size,
                     color="w" if is_dark else "k")  # fmt: skip
-    _label_classes(ax, names, cell)
-    title = "Confusion matrix: " + ("% of each true class" if is_share else "numbers of samples")
-    finish(ax, title, "predicted class", "true class", legend=False, grid="")
     if is_share or not has_numbers:
         bar = ax.figure.colorbar(image, ax=ax, label="% of the true class", fraction=0.046)
         bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "25", "50", "75", "100"])
+    title = "Confusion matrix, % of each true class" if is_share else "Confusion matrix, samples"
+    finish(ax, title, "predicted class", "true class", legend=False, grid="")
     return ax
 
 
@@ -124,15 +122,23 @@ def _text(count: float, share: float, is_share: bool) -> str:
     return "<1" if percent == "0" else percent
 
 
+def _cell(ax: Any, k: int, has_bar: bool) -> float:
+    """Return about how wide and high a cell of k will be, in points, beside the tick labels."""
+    box, (width, height) = ax.get_window_extent(), room_of(ax)
+    width *= 0.8 if has_bar else 1
+    width -= box.x0 - ax.yaxis.get_tightbbox().x0
+    height -= box.y0 - ax.xaxis.get_tightbbox().y0
+    # Less than all of it, for the axes' labels and the title.
+    return float(max(0.88 * 72 / ax.figure.dpi * min(width, height) / k, 0.1))
+
+
 def _label_classes(ax: Any, names: list[str], cell: float) -> None:
     """Set the ticks: rotated names where they are long, and only some of very many."""
-    step = int(np.ceil(6.5 / cell))
+    step = int(np.ceil(9 / cell))
     places = list(range(0, len(names), step))
     shown_names = [names[place] for place in places]
-    size = float(np.clip(cell * step, 5.5, 10))
+    size = float(np.clip(0.8 * cell * step, 5.5, 10))
     is_long = max(map(len, shown_names)) * 0.65 * size > cell * step
     rotation = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
     ax.set_xticks(places, shown_names, size=size, **rotation)
     ax.set_yticks(places, shown_names, size=size)
-
-

@@ -17,6 +17,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#00
 Their yellow is left out: as a line on white it is hard to see.
 """
 
+AREAS = (*COLORS, "#F0E442", "#999999", "#882255")
+"""More colours for areas, with their yellow."""
+
 MARKERS = "os^DvPX*p"
 LINES = ("-", "--", "-.", ":")
 
@@ -96,38 +99,61 @@ def finish(
 
 def set_title(ax: Any, title: str) -> None:
     """Set a title, in several lines if the Axes are narrow."""
-    points = 72 * ax.get_window_extent().width / ax.figure.dpi
-    # A letter is about half as wide as it is high, and a title may stand out a little.
-    ax.set_title(textwrap.fill(title, max(int(points / 4.6), 12)), size="medium")
+    drawn = ax.set_title(title, size="medium")
+    # What is left of the room beside the labels; without a layout, Axes keep their width.
+    labels = ax.get_window_extent().x0 - ax.yaxis.get_tightbbox().x0 if ax.axison else 0
+    room = ax.get_window_extent().width if _layout(ax) is None else 0.95 * room_of(ax)[0] - labels
+    width = drawn.get_window_extent().width
+    if width > room > 0:
+        drawn.set_text(textwrap.fill(title, max(int(0.88 * len(title) * room / width), 10)))
+
+
+def room_of(ax: Any) -> tuple[float, float]:
+    """Return the width and height that Axes share with their labels, in pixels of the figure."""
+    spec = ax.get_subplotspec()
+    if spec is None or _layout(ax) is None:
+        box = ax.get_window_extent()
+        return float(box.width), float(box.height)
+    rows, columns = spec.rowspan, spec.colspan
+    n_rows, n_columns, *_ = spec.get_geometry()
+    box = ax.figure.bbox
+    return box.width * len(columns) / n_columns, box.height * len(rows) / n_rows
+
+
+def _layout(ax: Any) -> Any:
+    return ax.figure.get_layout_engine()
 
 
 def add_legend(ax: Any) -> None:
-    """Add a legend below the Axes, where it covers nothing.
+    """Add a legend below the Axes, where it covers nothing, in as many columns as there is room.
 
     In a figure without a layout that makes room for it, the legend is inside the Axes.
     """
-    options = {"fontsize": "small", "framealpha": 0.8}
-    if ax.figure.get_layout_engine() is None:
-        ax.legend(loc="best", **options)
+    options = {"fontsize": "small", "handlelength": 2.2, "labelspacing": 0.3}
+    if _layout(ax) is None:
+        ax.legend(loc="best", framealpha=0.8, **options)
         return
     from matplotlib.transforms import ScaledTranslation
 
-    labels = ax.get_legend_handles_labels()[1]
-    dpi, width = ax.figure.dpi, ax.get_window_extent().width
-    # The widest label, its line and a gap: letters are about 0.6 times as wide as high.
-    column = (max(map(len, labels)) * 0.6 + 4) * 8.5 / 72 * dpi
-    n_columns = int(min(max(width // column, 1), len(labels), 4))
-    drop = ax.get_window_extent().y0 - ax.xaxis.get_tightbbox().y0
-    below = ax.transAxes + ScaledTranslation(0, -drop / dpi - 0.05, ax.figure.dpi_scale_trans)
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
-    ax.legend(**place, ncols=n_columns, borderaxespad=0, **options)
+    box, dpi = ax.get_window_extent(), ax.figure.dpi
+    drop = (box.y0 - ax.xaxis.get_tightbbox().y0) / dpi
+    below = ax.transAxes + ScaledTranslation(0, -drop - 0.03, ax.figure.dpi_scale_trans)
+    options |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+    options |= {"borderaxespad": 0, "columnspacing": 1.2, "frameon": False}
+    room = 0.95 * room_of(ax)[0]
+    for n_columns in range(min(len(ax.get_legend_handles_labels()[1]), 5), 0, -1):
+        legend = ax.legend(ncols=n_columns, **options)
+        if legend.get_window_extent().width <= room:
+            break
 
 
 def whole_epochs(ax: Any, epochs: Sequence[float] | np.ndarray) -> None:
     """Let the axis of epochs have ticks at whole numbers only."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(
+        MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    )
     if len(set(epochs)) == 1:
         ax.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
 

@@ -276,7 +276,7 @@ def _loss_curves(
             outputs, along = np.array([1 - x, x]).T, np.array([-one, one]).T
         else:
             outputs, along = np.array([0 * x, x]).T, np.array([0 * one, one]).T
-            axis = "logit of the true class, minus the other"
+            axis = "logit, true class minus other"
     found = []
     for target, y in cases:
         pairs = [(y, outputs[k : k + 1]) for k in range(len(x))]
@@ -311,8 +311,18 @@ def _draw(curves: Iterable[Curve], title: str, xlabel: str, ylabel: str, ax: Any
         if curve.slopes is not None:
             label = "derivative" if len(curves) == 1 else f"{curve.label}, derivative"
             ax.plot(curve.x, curve.slopes, "--", label=label, **style)
+    _limit_slopes(ax, curves)
     finish(ax, title, xlabel, ylabel)
     return ax
+
+
+def _limit_slopes(ax: Any, curves: Sequence[Curve]) -> None:
+    """Let the functions fill the Axes, even where a derivative is much larger."""
+    values = np.concatenate([each.values for each in curves])
+    most = 1.5 * float(np.abs(values).max(initial=0.0))
+    low, high = ax.get_ylim()
+    if most > 0 and max(-low, high) > 2 * most:
+        ax.set_ylim(max(low, -most), min(high, most))
 
 
 def _schedule_name(given: Any) -> str:

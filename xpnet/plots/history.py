@@ -187,9 +187,7 @@ def _chosen(runs: Iterable[Mapping[str, Any]], names: Any) -> list[Quantity]:
     wanted = check_texts("names", [names] if isinstance(names, str) else names)
     unknown = [name for name in wanted if name not in found]
     if unknown or not wanted:
-        raise ValueError(
-            f"names={shown(names)}: expected some of the history's {', '.join(found)}"
-        )
+        raise ValueError(f"names={shown(names)}: expected some of the history's {', '.join(found)}")
     return [found[name] for name in wanted]
 
 
@@ -217,7 +215,7 @@ def _draw_run(
         _draw_curve(ax, epochs, columns[column], kind, color=color, linestyle=line, marker=marker)
     marks: dict[int, list[str]] = {}  # by the position of the epoch
     validation = columns.get(f"val_{quantity.name}")
-    if validation is not None and quantity.mode is not None:
+    if validation is not None and len(epochs) > 1 and quantity.mode is not None:
         best = best_of(validation, quantity.mode)
         if best is not None:
             extreme = "lowest" if quantity.mode == "min" else "highest"
@@ -243,9 +241,7 @@ def _compare(ax: Any, data: Mapping[str, dict[str, np.ndarray]], quantity: Quant
             _draw_curve(ax, columns["epoch"], columns[column], label, linestyle=line, **style)
 
 
-def _draw_curve(
-    ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, **style: Any
-) -> None:
+def _draw_curve(ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, **style: Any) -> None:
     """Draw the epochs that have a value, with up to some dozen markers."""
     there = ~np.isnan(values)
     epochs, values = epochs[there], values[there]

@@ -12,7 +12,7 @@ from ..data.categories import refuse_categories
 from ..training.feeding.placing import place
 from ..training.purpose import intake_of
 from .classes import as_labels, index_labels
-from .drawing import COLORS, MARKERS, axes_for, finish, numbers_on_host
+from .drawing import AREAS, COLORS, MARKERS, axes_for, finish, numbers_on_host
 from .models import network_of, predicted_by
 
 
@@ -180,7 +180,7 @@ def plot_decision_regions(
             f"class_names has {len(names)} names: expected {n_classes}, one for each class"
         )
     ax = axes_for(ax, figsize, 4.8, 4.8)
-    colors = [COLORS[k % len(COLORS)] for k in range(n_classes)]
+    colors = [AREAS[k % len(AREAS)] for k in range(n_classes)]
     from matplotlib.colors import to_rgba_array
 
     picture = to_rgba_array(colors)[classes.reshape(resolution, resolution)]
@@ -188,8 +188,8 @@ def plot_decision_regions(
     ax.imshow(picture, extent=extent, origin="lower", alpha=0.3, aspect="auto")
     for k in range(n_classes):
         ax.scatter(
-            *points[labels == k].T, s=18, color=colors[k], marker=MARKERS[k % len(MARKERS)],
-            edgecolor="w", linewidth=0.4, label=names[k],
+            *points[labels == k].T, s=24, color=colors[k], marker=MARKERS[k % len(MARKERS)],
+            edgecolor="w", linewidth=0.3, label=names[k],
         )  # fmt: skip
     features = getattr(network, "feature_names", None)
     if features is None:

@@ -218,6 +218,6 @@ def _draw_classes(
 
 
 def _unit_square(ax: Any, title: str, xlabel: str, ylabel: str) -> Any:
-    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     finish(ax, title, xlabel, ylabel)
     return ax

@@ -1,5 +1,6 @@
 """Plots of scores for the values of a setting."""
 
+import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -90,19 +91,24 @@ def plot_sweep(
         style = {"markersize": 9, "color": COLORS[1], "linestyle": "", "label": marked}
         ax.plot(places[best], means[best], "D", **style)
     if not numbers:
-        _name_places(ax, places, [str(value) for value in values], longest)
+        _name_places(ax, places, [str(value) for value in values])
     elif min(values) > 0 and max(values) / min(values) >= 50:
         ax.set_xscale("log")
     finish(ax, f"{capitalised(label)} by {name.replace(chr(10), ' ')}", name, label)
     return ax
 
 
-def _name_places(ax: Any, places: list[int], names: list[str], longest: int) -> None:
-    """Set ticks with names, rotated if they would overlap."""
-    room = 72 * ax.get_window_extent().width / ax.figure.dpi / len(names)
-    is_long = longest * 5.5 > room
-    rotation = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
-    ax.set_xticks(places, names, size=9, **rotation)
+def _name_places(ax: Any, places: list[int], names: list[str]) -> None:
+    """Set ticks with names, in several lines or rotated if they would overlap."""
+    fit = max(int(72 * ax.get_window_extent().width / ax.figure.dpi / len(names) / 5.5), 1)
+    broken = [
+        "\n".join(textwrap.fill(line, fit, break_long_words=False) for line in name.split("\n"))
+        for name in names
+    ]
+    if max(len(line) for name in broken for line in name.split("\n")) <= fit:
+        ax.set_xticks(places, broken, size=9)
+    else:
+        ax.set_xticks(places, names, size=8, rotation=45, ha="right", rotation_mode="anchor")
     ax.margins(x=0.5 / len(names) if len(names) > 1 else 0.05)
 
 
