@@ -30,7 +30,7 @@ def _undone_on_failure(est: Any) -> Iterator[None]:
     """Restore an estimator's attributes, and the lengths of its lists, if the block raises."""
     before = dict(vars(est))
     lengths = [(values, len(values)) for values in before.values() if type(values) is list]
-    history = before.get("history_", History())
+    history: Any = before.get("history_", History())
     noted = dict(vars(history))
     columns = {name: len(column) for name, column in history.items()}
     try:

@@ -243,8 +243,8 @@ def _of_column(
     row = np.asarray(activation.activation_function(x[None, :]))
     if values.shape != (len(x), 1) or not np.array_equal(values.T, row, equal_nan=True):
         raise ValueError(
-            f"{label} computes with whole rows, each output from all inputs of the sample: expected "
-            "a function of one number"
+            f"{label} computes each output from all inputs of a sample: expected a function of one "
+            "number"
         )
     return values[:, 0], np.asarray(activation.derivative(x[:, None]))[:, 0]
 

@@ -58,9 +58,8 @@ def quantities_of(history: Mapping[str, Any]) -> list[Quantity]:
         str(column).removeprefix("val_") for column in history if column not in OTHERS
     )
     modes = {"loss": "min", "score": "max", **getattr(history, "metrics", {})}
-    labels = {}
-    if "metric" in names and hasattr(history, "metric_name"):
-        labels["metric"], modes["metric"] = history.metric_name, history.metric_mode
+    modes.setdefault("metric", getattr(history, "metric_mode", None))
+    labels = {"metric": getattr(history, "metric_name", "metric")}
     order = sorted(names, key=lambda name: name != "loss")
     return [Quantity(name, labels.get(name, name), modes.get(name)) for name in order]
 

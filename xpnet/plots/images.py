@@ -193,7 +193,7 @@ def _guesses(y_pred: Any, n: int) -> np.ndarray:
     outputs = numbers_on_host("y_pred", y_pred, 2, n)
     if not outputs.shape[1]:
         raise ValueError(f"y_pred has shape {outputs.shape}: expected at least one output")
-    return predicted_classes(outputs)
+    return np.asarray(predicted_classes(outputs))
 
 
 def _names(labels: np.ndarray, class_names: Sequence[str] | None) -> list[str]:

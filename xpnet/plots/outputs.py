@@ -196,5 +196,6 @@ def plot_decision_regions(
         features = getattr(network, "feature_names_in_", None)
     if features is None:
         features = ["feature 0", "feature 1"]
-    finish(ax, "Predicted class, and samples", *map(str, features), grid="")
+    across, up = map(str, features)
+    finish(ax, "Predicted class, and samples", across, up, grid="")
     return ax

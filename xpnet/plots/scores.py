@@ -209,7 +209,8 @@ def _draw_classes(
             ax.plot([], [], label=f"{scores.names[k]}: no samples to compare", **style)
             continue
         order = np.argsort(-scores.scores[:, k], kind="stable")
-        values, is_class = scores.scores[order, k], scores.is_class[order, k]
+        values = scores.scores[order, k]
+        is_class: np.ndarray = scores.is_class[order, k]
         ends = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)
         found = draw(np.cumsum(is_class)[ends], np.cumsum(~is_class)[ends], style)
         ax.lines[-1].set_label(found if n_classes == 1 else f"{scores.names[k]}: {found}")
