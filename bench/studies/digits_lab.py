@@ -127,7 +127,8 @@ def run(options: argparse.Namespace) -> Study:
             found.append(rows[-1].found)
         means, spreads = np.mean(found, axis=1), np.std(found, axis=1)
         values = [value for value, _ in cases]
-        plot_sweep(values, means, spreads, name, "accuracy", error_name=spread, ax=ax)
+        errors = spreads if options.seeds > 1 else None
+        plot_sweep(values, means, errors, name, "accuracy", error_name=spread, ax=ax)
     penalised = {"no penalty": plain}
     for penalty in (L1(1e-3), L2(1e-3)):
         what = f"{type(penalty).__name__} 0.001"

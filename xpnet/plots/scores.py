@@ -200,8 +200,8 @@ def _draw_classes(
     ``draw`` gets how many samples of the class, and of others, have at least each score.
     """
     n_classes = scores.is_class.shape[1]
-    are_mixed = scores.is_class.any(axis=0) & ~scores.is_class.all(axis=0)
-    if not are_mixed.any():
+    are_mixed = [column.any() and not column.all() for column in scores.is_class.T]
+    if not any(are_mixed):
         raise ValueError("y_true has one class only: expected samples of two or more")
     for k in range(n_classes):
         style = series_style(k, marker=n_classes > 2)
