@@ -19,7 +19,7 @@ def epoch_times(rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.ticker import ScalarFormatter
 
     axes = new_axes(11, 5.5, columns=2, sharey=True)
-    views = [("batch", "network", "batch size"), ("parameters", "batch", "parameters")]
+    views = [("batch", "network", "batch size"), ("parameters", "batch", "number of parameters")]
     for axis, (along, of, title) in zip(axes, views, strict=True):
         for k, (name, points) in enumerate(_lines(rows, along, of)):
             style = series_style(k, marker=True)

@@ -29,6 +29,17 @@ class Scores(NamedTuple):
     one_class_per_sample: bool
 
 
+def shape_of(values: Any) -> tuple[int, ...]:
+    """Return the shape of an array, a table or a nested list; () for anything else."""
+    shape = None if isinstance(values, type) else getattr(values, "shape", None)
+    if isinstance(shape, tuple):
+        return shape
+    try:
+        return np.shape(values) if is_list(values) else ()
+    except ValueError:  # rows of different lengths
+        return ()
+
+
 def as_labels(name: str, values: Any, n: int | None = None) -> np.ndarray:
     """Return labels as an array of shape (n,): whole numbers as int64, or texts.
 
@@ -128,6 +139,9 @@ def targets_of(y_true: Any, n: int, k: int, class_names: Any) -> tuple[np.ndarra
                 "outputs: give class_names, one name for each class in the order of the outputs"
             )
         return indices, known
+    values = np.unique(labels)
+    if len(values) == k and (values[0] < 0 or values[-1] >= k):  # as in an estimator's classes_
+        return np.searchsorted(values, labels), names or [str(label) for label in values]
     return class_indices(labels, k), names or [str(label) for label in range(k)]
 
 
@@ -140,9 +154,9 @@ def scores_of(y_true: Any, y_pred: Any, class_names: Any) -> Scores:
     outputs = finite_numbers("y_pred", y_pred, None)
     outputs = outputs.reshape(len(outputs), -1)
     n, k = outputs.shape
-    hot = to_host(y_true) if is_array(y_true) else y_true
-    if np.ndim(hot) == 2 and np.shape(hot)[1] > 1 and k > 1:
-        hot = finite_numbers("y_true", hot, 2, n)
+    shape = shape_of(y_true)
+    if len(shape) == 2 and shape[1] > 1 and k > 1:
+        hot = finite_numbers("y_true", y_true, 2, n)
         if hot.shape[1] != k or not np.isin(hot, (0, 1)).all():
             raise ValueError(
                 f"y_true has shape {hot.shape}: expected {(n, k)}, with 0 and 1, or (n,)"

@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import Array, to_host
 from ..common.checks import check_flag
 from ..metrics import confusion_matrix
-from .classes import as_labels, index_labels, targets_of
+from .classes import as_labels, index_labels, shape_of, targets_of
 from .drawing import axes_for, finish, numbers_on_host, room_of
 
 
@@ -84,7 +84,7 @@ def plot_confusion(
         bar = ax.figure.colorbar(image, ax=ax, label="% of the true class", fraction=0.046)
         bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "25", "50", "75", "100"])
     title = "Confusion matrix, % of each true class" if is_share else "Confusion matrix, samples"
-    finish(ax, title, "predicted class", "true class", legend=False, grid="")
+    finish(ax, title, "predicted", "true", legend=False, grid="")
     return ax
 
 
@@ -92,10 +92,7 @@ def _counts(
     y_true: Any, y_pred: Any, class_names: Any, threshold: float | None
 ) -> tuple[np.ndarray, list[str]]:
     """Return the confusion matrix and the names of the classes."""
-    shape = getattr(y_pred, "shape", None)
-    if shape is None:
-        shape = np.shape(y_pred) if isinstance(y_pred, (list, tuple)) else ()
-    if len(shape) == 2:
+    if len(shape_of(y_pred)) == 2:
         outputs = numbers_on_host("y_pred", y_pred, 2)
         if not outputs.size:
             raise ValueError(f"y_pred has shape {outputs.shape}: expected at least one sample")

@@ -143,8 +143,12 @@ def add_legend(ax: Any) -> None:
     room = 0.95 * room_of(ax)[0]
     for n_columns in range(min(len(ax.get_legend_handles_labels()[1]), 5), 0, -1):
         legend = ax.legend(ncols=n_columns, **options)
-        if legend.get_window_extent().width <= room:
-            break
+        width = legend.get_window_extent().width
+        if width <= room:
+            return
+    for text in legend.get_texts():  # of the one column that is left
+        n_letters = int(0.9 * len(text.get_text()) * room / width)
+        text.set_text(textwrap.fill(text.get_text(), max(n_letters, 10)))
 
 
 def whole_epochs(ax: Any, epochs: Sequence[float] | np.ndarray) -> None:

@@ -306,7 +306,7 @@ def _draw(curves: Iterable[Curve], title: str, xlabel: str, ylabel: str, ax: Any
         if len(curves) > 1:
             every = (k * 7 % 40, 50)  # so that markers of different curves are not in one place
             style |= {"marker": MARKERS[k % len(MARKERS)], "markersize": 4, "markevery": every}
-        alone = len(curves) == 1 and curve.slopes is None
+        alone = len(curves) == 1 and curve.slopes is None and curve.label in ("loss", title)
         ax.plot(curve.x, curve.values, "-", label=None if alone else curve.label, **style)
         if curve.slopes is not None:
             label = "derivative" if len(curves) == 1 else f"{curve.label}, derivative"

@@ -193,7 +193,7 @@ def _chosen(runs: Iterable[Mapping[str, Any]], names: Any) -> list[Quantity]:
 def _columns(history: Mapping[str, Any], quantities: Sequence[Quantity]) -> dict[str, np.ndarray]:
     """Return the columns of some quantities, and the epochs, as arrays of equal length."""
     names = [c for each in quantities_of(history) for c in each.columns(history).values()]
-    n_epochs = len(history[names[0]])
+    n_epochs = len(numbers_on_host(names[0], history[names[0]], 1))
     columns = {"epoch": np.arange(1.0, n_epochs + 1)}
     wanted = {c for each in quantities for c in each.columns(history).values()}
     for name in ("epoch", *names):

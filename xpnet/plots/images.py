@@ -11,7 +11,7 @@ from ..backends._errors import shown
 from ..common.checks import check_count, check_shape, check_texts
 from ..layers import DenseLayer
 from ..metrics import predicted_classes
-from .classes import as_labels
+from .classes import as_labels, shape_of
 from .drawing import axes_for, numbers_on_host, set_title
 from .models import network_of
 
@@ -188,7 +188,7 @@ def _size_of(n_pixels: int, shape: Any) -> tuple[int, int]:
 
 def _guesses(y_pred: Any, n: int) -> np.ndarray:
     """Return predicted classes, from outputs or as they are."""
-    if len(getattr(y_pred, "shape", (n,))) != 2:
+    if len(shape_of(y_pred)) != 2:
         return as_labels("y_pred", y_pred, n)
     outputs = numbers_on_host("y_pred", y_pred, 2, n)
     if not outputs.shape[1]:
@@ -222,7 +222,9 @@ def _mosaic(
     below = 0.1 + 0.14 * max(text.count("\n") + 1 for text in texts)
     across = min(max(int(7.6 / width), 1), len(rows))
     down = -(-len(rows) // across)
-    ax = axes_for(ax, figsize, width * 1.1 * across, (width * height + below) * down + 0.4)
+    ax = axes_for(
+        ax, figsize, max(width * 1.1 * across, 3.0), (width * height + below) * down + 0.4
+    )
     box = ax.get_window_extent()
     inches = [0.95 * side / ax.figure.dpi for side in (box.width, box.height)]
     width, across = max(
