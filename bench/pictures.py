@@ -6,34 +6,35 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from xpnet.plots import add_legend, new_axes, pyplot, series_style
+
 
 def epoch_times(rows: list[dict[str, Any]], path: Path) -> None:
     """Plot the time of an epoch against the batch size and the number of parameters."""
     try:
-        import matplotlib
-    except ImportError:
-        print("no plot without matplotlib: pip install 'xpnet[plot]'", file=sys.stderr)
+        plt = pyplot()
+    except ImportError as error:
+        print(error, file=sys.stderr)
         return
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import ScalarFormatter
 
-    figure, axes = plt.subplots(1, 2, figsize=(11, 5.5), sharey=True, layout="constrained")
-    views = [("batch", "network", "batch size"), ("parameters", "batch", "parameters")]
+    axes = new_axes(11, 5.5, columns=2, sharey=True)
+    views = [("batch", "network", "batch size"), ("parameters", "batch", "number of parameters")]
     for axis, (along, of, title) in zip(axes, views, strict=True):
-        for name, points in _lines(rows, along, of):
-            axis.plot(*zip(*sorted(points), strict=True), marker="o", label=name)
-        axis.set(xscale="log", yscale="log", xlabel=title)
+        for k, (name, points) in enumerate(_lines(rows, along, of)):
+            style = series_style(k, marker=True)
+            axis.plot(*zip(*sorted(points), strict=True), label=name, **style)
+        axis.set(xscale="log", yscale="log", xlabel=title, title=f"Time of an epoch by {title}")
         axis.grid(alpha=0.3)
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, fontsize="small")
         places = sorted({row[along] for row in rows})
         axis.set_xticks(places, [_short(place) for place in places])
         axis.minorticks_off()
+        add_legend(axis)
     axes[0].set_yticks([t for t in _TICKS if _between(t, [row["epoch_s"] for row in rows])])
     axes[0].yaxis.set_major_formatter(ScalarFormatter())
     axes[0].set_ylabel("seconds an epoch")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    axes[0].figure.savefig(path)
+    plt.close(axes[0].figure)
 
 
 _TICKS = [d * 10.0**e for e in range(-4, 4) for d in (1, 2, 5)]

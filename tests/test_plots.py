@@ -65,8 +65,10 @@ def test_a_history_may_be_a_plain_dict_of_columns():
     [
         ({}, ValueError, "no epochs"),
         ({"epoch": [1]}, ValueError, "the columns epoch: expected loss or a metric"),
+        ({"loss": 3.0}, ValueError, r"loss has shape \(\)"),
+        ([], ValueError, "empty list"),
         ({"loss": []}, ValueError, "no epochs"),
-        ([("loss", [1.0])], TypeError, "expected the history"),
+        (3, TypeError, "expected the history"),
         ({"loss": [1.0, 2.0], "val_loss": [1.0]}, ValueError, "val_loss has 1 rows: expected 2"),
         ({"loss": [1.0, 2.0], "epoch": [1]}, ValueError, "epoch has 1 rows: expected 2"),
         ({"loss": ["low"]}, TypeError, "loss"),
@@ -83,10 +85,13 @@ def test_a_confusion_matrix_has_its_numbers_and_names():
     assert sorted(texts(ax)) == ["1", "1", "2", "2"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["cat", "dog", "a horse"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true")
+    assert ax.get_title() == "Confusion matrix, samples"
+    assert len(ax.figure.axes) == 1
     places = {(t.get_position(), t.get_text()) for t in ax.texts}
     assert ((1, 0), "1") in places  # a cat that was taken for a dog
     shares = plots.plot_confusion(y, np.eye(3)[guesses], normalize=True)
-    assert sorted(texts(shares)) == ["0.33", "0.67", "1.00", "1.00"]
+    assert sorted(texts(shares)) == ["100", "100", "33", "67"]
+    assert shares.figure.axes[1].get_ylabel() == "% of the true class"
     assert shares is not ax
 
 
@@ -103,7 +108,7 @@ def test_images_have_the_wrong_ones_first():
     np.testing.assert_array_equal(ax.images[0].get_array(), X[first].reshape(4, 4))
     assert found[0] == f"{np.argmax(out[first])}, is {y[first]}"
     named = texts(plots.plot_images(X, y, out, n=3, class_names=["zero", "one", "two"]))
-    assert {word for text in named for word in text.split(", is ")} <= {"zero", "one", "two"}
+    assert {word for text in named for word in text.split(",\nis ")} <= {"zero", "one", "two"}
     assert texts(plots.plot_images(X, y, n=2)) == [str(y[0]), str(y[1])]
     assert texts(plots.plot_images(X, n=2)) == ["", ""]
     assert drawn(ax).any()
@@ -131,9 +136,9 @@ def test_weights_are_images_the_longest_first():
         assert image.get_clim() == (-1, 1)
 
 
-def test_activations_have_a_histogram_for_each_layer():
+def test_each_layer_has_a_histogram_of_its_outputs():
     net, X, _ = trained()
-    ax = plots.plot_activations(net, X)
+    ax = plots.plot_layer_outputs(net, X)
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == ["DenseLayer", "ReLU", "DenseLayer"]
     assert len(ax.patches) == 3
@@ -159,7 +164,7 @@ def test_decision_regions_are_the_networks_answers():
     assert len(ax.collections) == 2
     low, high, *_ = image.get_extent()
     assert low < X[:, 0].min() < X[:, 0].max() < high
-    with pytest.raises(ValueError, match="expected X of shape"):
+    with pytest.raises(ValueError, match=r"expected \(n, 2\)"):
         plots.plot_decision_regions(net, X[:, :1], y)
 
 
@@ -177,12 +182,17 @@ def test_decision_regions_of_one_output(rng):
 def test_a_sweep_marks_the_best():
     ax = plots.plot_sweep([1e-4, 1e-3, 1e-2], [0.8, 0.9, 0.7], [0.1, 0.1, 0.1], "rate", "accuracy")
     assert ax.get_xscale() == "log"
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["best: 0.001, 0.9"]
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["highest accuracy: 0.9 at 0.001", "± spread"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("rate", "accuracy")
     assert len(ax.collections) == 1
-    names = plots.plot_sweep(["sgd", "adam"], [0.8, 0.9], [0.1, 0.2], mode="max")
+    names = plots.plot_sweep(
+        ["a\nb", "adam"], [0.9, 0.8], [0.1, 0.2], mode="max", error_name="error"
+    )
+    labels = [text.get_text() for text in names.get_legend().get_texts()]
+    assert labels == ["highest score: 0.9 at a, b", "± error"]
     assert names.lines[0].get_linestyle() == "None"
-    assert [label.get_text() for label in names.get_xticklabels()] == ["sgd", "adam"]
+    assert [label.get_text() for label in names.get_xticklabels()] == ["a\nb", "adam"]
     assert plots.plot_sweep([1, 2, 3], [1, 2, 3], mode="min").get_xscale() == "linear"
 
 
@@ -195,7 +205,7 @@ def test_each_draws_into_the_axes_it_is_given():
         "confusion": lambda ax: plots.plot_confusion(y, out, ax=ax),
         "images": lambda ax: plots.plot_images(X, ax=ax),
         "weights": lambda ax: plots.plot_weights(net.layers[0], ax=ax),
-        "activations": lambda ax: plots.plot_activations(net, X, ax=ax),
+        "layer outputs": lambda ax: plots.plot_layer_outputs(net, X, ax=ax),
         "sweep": lambda ax: plots.plot_sweep([1, 2], [1, 2], ax=ax, mode="max"),
     }
     for call in calls.values():

@@ -99,6 +99,9 @@ SPECIAL = {
     "plots.plot_decision_regions": {
         "X": X[:, :2], "network": network(2).fit((X[:, :2], Y)), "resolution": 5,
     },
+    "plots.plot_residuals": {"y_true": OUTPUTS},
+    "plots.plot_activation": {"activation": "relu"},
+    "plots.plot_loss": {"loss": "mse"},
     "NeuralNetwork.predict": {"dataset": X},
     "NeuralNetwork.evaluate": {"data": X},
     **{name: {"y_true": OUTPUTS} for name in ("mse", "mae", "rmse", "r2")},
@@ -117,10 +120,9 @@ EACH_STEP = {
 NOT_MADE_BY_HAND = {"Backend", "History", "MemoryPlan"}
 # A user's function fails in its own words.
 FUNCTIONS = {
-    ("NeuralNetwork.score", "metric"),
-    ("NeuralNetwork.evaluate", "metric"),
-    ("testing.check_gradient", "function"),
-}
+    ("NeuralNetwork.score", "metric"), ("NeuralNetwork.evaluate", "metric"),
+    ("testing.check_gradient", "function"), ("plots.plot_loss", "loss"),
+}  # fmt: skip
 OWN_ERRORS = (
     ValueError, TypeError, FileNotFoundError, DeviceUnavailableError, DivergedError,
     MemoryPlanError, AssertionError,  # which is what the checks of layers and losses are for
@@ -141,8 +143,9 @@ def callables():
             yield from methods(name, thing)
     for module in (plots, testing):
         for name, thing in vars(module).items():
-            if getattr(thing, "__module__", "") == module.__name__ and name[:1] != "_":
-                if name in ("new_axes", "pyplot"):  # the library's own
+            where = getattr(thing, "__module__", "")
+            if inspect.isfunction(thing) and where.startswith(module.__name__) and name[:1] != "_":
+                if module is plots and not name.startswith("plot_"):  # the library's own
                     continue
                 label = f"{module.__name__.partition('.')[2]}.{name}"
                 yield label, inspect.signature(thing), thing

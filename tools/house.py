@@ -67,7 +67,11 @@ FLOORS = {
         "_checks _undoing",
     ],
     "xpnet.search": ["trials", "plan rates pruning", "result", "file space"],
-    "xpnet.plots": ["confusion history images outputs sweep", "drawing"],
+    "xpnet.plots": [
+        "confusion functions history images outputs regression scores sweep",
+        "classes models",
+        "drawing",
+    ],
     "xpnet.callbacks": [
         "averages checkpoint logs stopping watching",
         "base monitor",

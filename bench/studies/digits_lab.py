@@ -24,13 +24,16 @@ from xpnet import (
 from xpnet.backends import to_host
 from xpnet.datasets import load_digits
 from xpnet.plots import (
-    plot_activations,
+    add_legend,
+    new_axes,
     plot_confusion,
     plot_history,
     plot_images,
+    plot_layer_outputs,
     plot_sweep,
     plot_weights,
-    pyplot,
+    series_style,
+    whole_epochs,
 )
 
 from .study import Row, Study, accuracy_of, say
@@ -78,7 +81,7 @@ def run(options: argparse.Namespace) -> Study:
     """Do all steps of the laboratory."""
     training, test = train_test_split(load_digits(), test_size=0.25, stratify=True, random_state=0)
     rows: list[Row] = []
-    figure, axes = pyplot().subplots(4, 3, figsize=(17, 17), layout="constrained")
+    axes = new_axes(15, 18, rows=4, columns=3)
 
     def add(what: str, settings: str, course: str, make: Any) -> list[NeuralNetwork]:
         nets = [make(seed) for seed in range(options.seeds)]
@@ -93,7 +96,7 @@ def run(options: argparse.Namespace) -> Study:
         lambda seed: one_layer(seed, training, options),
     )
     plot_weights(nets[0].layers[1], ax=axes[0, 0])
-    axes[0, 0].set_title("one sigmoid layer: the weights of each digit")
+    axes[0, 0].set_title("One sigmoid layer: the weights of each digit", size="medium")
     nets = add(
         "64-32-10, ReLU, Adam",
         f"rate 0.001, {50 // _less(options)} epochs",
@@ -104,12 +107,13 @@ def run(options: argparse.Namespace) -> Study:
     plot_history(plain.history, axes[0, 1:])
     plot_confusion(test.y, answers, ax=axes[1, 0])
     plot_images(test.X, test.y, answers, ax=axes[1, 1])
-    plot_activations(plain, test.X, ax=axes[1, 2])
+    plot_layer_outputs(plain, test.X, ax=axes[1, 2])
     sweeps = {
         "learning rate": [(rate, {"optimizer": Adam(rate)}) for rate in RATES],
         "hidden units": [(size, {"hidden": (size,)}) for size in SIZES],
         "optimizer": [(name, {"optimizer": name}) for name in OPTIMIZERS],
     }
+    spread = f"standard deviation over {options.seeds} seeds"
     for ax, (name, cases) in zip(axes[2], sweeps.items(), strict=True):
         found = []
         for value, settings in cases:
@@ -122,7 +126,9 @@ def run(options: argparse.Namespace) -> Study:
             )
             found.append(rows[-1].found)
         means, spreads = np.mean(found, axis=1), np.std(found, axis=1)
-        plot_sweep([value for value, _ in cases], means, spreads, name, "accuracy", ax)
+        values = [value for value, _ in cases]
+        errors = spreads if options.seeds > 1 else None
+        plot_sweep(values, means, errors, name, "accuracy", error_name=spread, ax=ax)
     penalised = {"no penalty": plain}
     for penalty in (L1(1e-3), L2(1e-3)):
         what = f"{type(penalty).__name__} 0.001"
@@ -130,24 +136,28 @@ def run(options: argparse.Namespace) -> Study:
         penalised[what] = add(what, "else as above", "compared, no number", make)[0]
     _draw_weights(penalised, axes[3, 0])
     large: dict[str, Any] = {"hidden": (128, 64)}
-    for what, settings in {
+    networks = {
         "64-128-64-10": large,
         "64-128-64-10, dropout 0.3, batch normalization": large | {"dropout": 0.3, "norm": True},
-    }.items():
+    }
+    for k, (what, settings) in enumerate(networks.items()):
         make = _trained(training, options, settings, test)
         history = add(what, "else as above", "compared, no number", make)[0].history
         for ax, kind in zip(axes[3, 1:], ("loss", "val_loss"), strict=True):
-            ax.plot(history["epoch"], history[kind], label=what)
+            style = series_style(k, marker=True)
+            ax.plot(history["epoch"], history[kind], label=what, markevery=5, **style)
     for ax, title in zip(axes[3, 1:], ("training images", "test images"), strict=True):
-        ax.set(title=f"loss of the {title}", xlabel="epoch", yscale="log")
+        ax.set_title(f"Loss of the {title} by epoch", size="medium")
+        ax.set(xlabel="epoch", ylabel="loss", yscale="log")
+        whole_epochs(ax, history["epoch"])
         ax.grid(alpha=0.3, which="both")
-        ax.legend()
+        add_legend(ax)
     remarks = [
         "1,797 images of 8 x 8 pixels, a quarter of them for testing, stratified; pixels divided "
         "by 16; batches of 32; He's initial weights. Accuracy on the test images, which no choice "
         "was made by."
     ]
-    return Study("The digits laboratory", rows, remarks, figure)
+    return Study("The digits laboratory", rows, remarks, axes[0, 0].figure)
 
 
 def _less(options: argparse.Namespace) -> int:
@@ -165,10 +175,11 @@ def _trained(
 
 def _draw_weights(nets: dict[str, NeuralNetwork], ax: Any) -> None:
     """Draw histograms of a first layer's weights, with penalties and without."""
-    for what, net in nets.items():
-        weights = np.abs(to_host(net.layers[1].weights)).ravel()
-        ax.hist(np.log10(weights + 1e-6), bins=60, range=(-6, 1), histtype="step", label=what)
-    ax.set(title="what a penalty does to the first layer", ylabel="weights")
-    ax.set(xlabel="log10 of a weight's size")
+    for k, (what, net) in enumerate(nets.items()):
+        sizes = np.log10(np.abs(to_host(net.layers[1].weights)).ravel() + 1e-6)
+        style = series_style(k)
+        ax.hist(sizes, bins=60, range=(-6, 1), histtype="step", label=what, **style)
+    ax.set(xlabel="log10 of a weight's size", ylabel="number of weights")
+    ax.set_title("Weights of the first layer with and without a penalty", size="medium")
     ax.grid(alpha=0.3)
-    ax.legend()
+    add_legend(ax)

@@ -20,7 +20,7 @@ from xpnet import (
     datasets,
     train_test_split,
 )
-from xpnet.plots import pyplot
+from xpnet.plots import add_legend, new_axes, series_style, whole_epochs
 
 from .study import Row, Study, say
 
@@ -97,14 +97,16 @@ def run(options: argparse.Namespace) -> Study:
             text = f"as many epochs as were best, on {len(every):,} reviews"
         rows.append(Row(what, text, course, found))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    figure, axes = pyplot().subplots(1, 2, figsize=(11, 4.4), layout="constrained", sharey=True)
+    axes = new_axes(11, 4.8, columns=2, sharey=True)
     for ax, kind in zip(axes, ("loss", "val_loss"), strict=True):
-        for what in list(CASES)[:6]:
-            ax.plot(histories[what]["epoch"], histories[what][kind], label=what)
-        title = "training reviews" if kind == "loss" else "validation reviews"
+        for k, what in enumerate(list(CASES)[:6]):
+            style = series_style(k, marker=True)
+            ax.plot(histories[what]["epoch"], histories[what][kind], label=what, **style)
+        title = f"Loss on {'training' if kind == 'loss' else 'validation'} reviews by epoch"
         ax.set(xlabel="epoch", ylabel="loss, penalty included", title=title, ylim=(0, 1.2))
         ax.grid(alpha=0.3)
-    axes[1].legend(fontsize="small")
+        whole_epochs(ax, histories[what]["epoch"])
+        add_legend(ax)
     remarks = [
         f"{every.n_features:,} words, 1 where a review has the word, as sparse rows; "
         f"{len(training):,} reviews to train on, {len(validation):,} for validation, accuracy on "
@@ -114,7 +116,7 @@ def run(options: argparse.Namespace) -> Study:
         "which comes to the course's figure where it is stopped in time.",
         f"The most memory that the process held: {peak:.2f} GiB.",
     ]
-    return Study("IMDB: overfitting, and what helps", rows, remarks, figure)
+    return Study("IMDB: overfitting, and what helps", rows, remarks, axes[0].figure)
 
 
 def _accuracy(net: NeuralNetwork, data: Dataset) -> float:

@@ -17,7 +17,7 @@ from xpnet import (
     one_hot,
 )
 from xpnet.initializers import GlorotNormal, Normal
-from xpnet.plots import new_axes
+from xpnet.plots import add_legend, new_axes, series_style, whole_epochs
 
 from .study import Row, Study, accuracy_of, mnist, say
 
@@ -86,12 +86,18 @@ def run(options: argparse.Namespace) -> Study:
             histories[what] = net.history
         say(f"  {what}: {found}")
         rows.append(Row(what, _text(settings), course, found))
-    ax = new_axes(8, 5)
-    for what, history in histories.items():
-        ax.plot(history["epoch"], [1 - value for value in history["val_accuracy"]], label=what)
-    ax.set(xlabel="epoch", ylabel="part of validation images that is wrong", yscale="log")
+    ax = new_axes(8, 6)
+    for k, (what, history) in enumerate(histories.items()):
+        wrong = [100 * (1 - value) for value in history["val_accuracy"]]
+        style = series_style(k, marker=True)
+        ax.plot(history["epoch"], wrong, label=what, markevery=(k % 4, 4), **style)
+    ax.set(xlabel="epoch", ylabel="misclassified validation images, %", yscale="log")
+    ax.set_title("Validation error of each rung of the ladder")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:g}")
+    whole_epochs(ax, histories[what]["epoch"])
     ax.grid(alpha=0.3, which="both")
-    ax.legend(fontsize="small")
+    add_legend(ax)
     remarks = [
         f"tanh, batches of 60, pixels standardised by one mean and deviation, at most {epochs} "
         f"epochs; ended after {PATIENCE} without a better accuracy on the last 5,000 training "

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnet import SGD, Adam, DenseLayer, NeuralNetwork, Normalization, ReLUActivation, RMSProp
-from xpnet.plots import pyplot
+from xpnet.plots import add_legend, new_axes, series_style, whole_epochs
 
 from .study import Row, Study, accuracy_of, mnist, say
 
@@ -38,35 +38,39 @@ def run(options: argparse.Namespace) -> Study:
     rates = RATES[2:5] if options.quick else RATES
     tuning, epochs = (1, 2) if options.quick else (TUNING_EPOCHS, EPOCHS)
     rows = []
-    figure, axes = pyplot().subplots(1, 2, figsize=(11, 4.4), layout="constrained")
-    for name, kind in KINDS.items():
+    axes = new_axes(11, 4.8, columns=2)
+    for k, (name, kind) in enumerate(KINDS.items()):
+        style = series_style(k, marker=True)
         scores = []
         for rate in rates:
             net = build(kind(rate), 0, tuning, options.device)
             scores.append(_score(net, training, validation))
         best = rates[int(np.argmax(scores))]
-        axes[0].plot(rates, scores, marker="o", label=name)
+        axes[0].plot(rates, scores, label=name, **style)
         found = []
         for seed in range(options.seeds):
             net = build(kind(best), seed, epochs, options.device)
             net.fit(training, validation=validation)
             found.append(accuracy_of(net, test))
-        axes[1].plot(net.history["epoch"], net.history["val_loss"], label=f"{name}, {best:g}")
+        losses = net.history["val_loss"]
+        axes[1].plot(net.history["epoch"], losses, label=f"{name}, rate {best:g}", **style)
         say(f"  {name}: rate {best:g}, {found}")
         rows.append(Row(name, f"rate {best:g}", "compared, no number", found))
     axes[0].set(xscale="log", xlabel="learning rate", ylabel=f"accuracy after {tuning} epochs")
     axes[0].set_ylim(max(axes[0].get_ylim()[0], 0.8), None)
-    axes[1].set(xlabel="epoch", ylabel="loss of the validation images")
+    axes[0].set_title("Validation accuracy by learning rate")
+    axes[1].set(xlabel="epoch", ylabel="loss", title="Validation loss at the best learning rate")
+    whole_epochs(axes[1], range(1, epochs + 1))
     for ax in axes:
         ax.grid(alpha=0.3)
-        ax.legend()
+        add_legend(ax)
     remarks = [
         f"784-128-64-10, ReLU, He's initial weights, pixels divided by 255, batches of 128. The "
         f"rate is the best of {', '.join(f'{rate:g}' for rate in rates)} on the last 5,000 "
         f"training images after {tuning} epochs; then {epochs} epochs. Accuracy on the 10,000 test "
         "images."
     ]
-    return Study("MNIST: optimizers", rows, remarks, figure)
+    return Study("MNIST: optimizers", rows, remarks, axes[0].figure)
 
 
 def _score(net: NeuralNetwork, training: Any, validation: Any) -> float:

@@ -92,8 +92,10 @@ def run(options: argparse.Namespace) -> Study:
         f"{row['dropout']:g}"
         for row in found.rows
     ]
-    ax = new_axes(9, 4)
-    plot_sweep(names, scores, None, "topology, optimizer, learning rate, dropout", "accuracy", ax)
+    ax = new_axes(9, 4.4)
+    settings_names = "topology, optimizer, learning rate, dropout"
+    plot_sweep(names, scores, None, settings_names, "accuracy", ax=ax)
+    ax.set_title("Validation accuracy of each trial")
     n_settings = math.prod(len(values) for values in SPACE.values())
     remarks = [
         f"{draws} draws of {n_settings} settings, {epochs} epochs each, batches of 64, pixels "

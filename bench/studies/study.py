@@ -93,7 +93,7 @@ def write(name: str, study: Study, options: argparse.Namespace, started: float) 
     output.save(name, {"title": study.title, "rows": rows}, text, options.out)
     output.say_where(name, options.out)
     if study.figure is not None:
-        study.figure.savefig(options.out / f"{name}.png", dpi=110)
+        study.figure.savefig(options.out / f"{name}.png")
         pyplot().close(study.figure)
     return text
 

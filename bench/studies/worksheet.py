@@ -94,9 +94,9 @@ def run(options: argparse.Namespace) -> Study:
     say(f"  folds: {folds}")
     text = "5-fold cross-validation: the spread is over the folds"
     rows.append(Row("784-128-64-10, folds", f"{text}; rate 0.01, momentum 0.9", "-", folds))
-    ax = new_axes(7, 4)
+    ax = new_axes(7, 4.4)
     names = ["-".join(map(str, hidden)) for hidden in SIZES]
-    plot_sweep(names, means, None, "hidden layers", "accuracy on test images", ax, mode="max")
+    plot_sweep(names, means, None, "hidden layers", "accuracy on test images", "max", ax=ax)
     remarks = [
         f"{len(every):,} images, a fifth of them for testing, stratified; pixels divided by 255; "
         f"batches of 32, {_epochs(options)} epochs; He's initial weights."

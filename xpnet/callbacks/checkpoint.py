@@ -95,8 +95,14 @@ class ModelCheckpoint(Monitor):
         """Save the network if this epoch is due."""
         epoch = int(row["epoch"])
         if self._improves(row) if self.best_only else epoch % self.every == 0:
-            path = self._path_for(row)
-            network.save(path)
+            path, before = self._path_for(row), network.history.saved_epoch
+            if self.best_only:
+                network.history.saved_epoch = epoch  # which the file also says
+            try:
+                network.save(path)
+            except BaseException:
+                network.history.saved_epoch = before
+                raise
             self.saved.append(path)
 
     def _know_best(self, network: NeuralNetwork) -> None:

@@ -101,9 +101,12 @@ class EarlyStopping(Monitor):
             network.stop_training = True
 
     def on_train_end(self, network: NeuralNetwork) -> None:
-        """Restore the network of the best epoch."""
-        if self._kept is not None and self.best_epoch != network.history.epochs:
-            self._kept.restore()
+        """Restore the network of the best epoch, and note that epoch in the history."""
+        history = network.history
+        if self._kept is not None:
+            if self.best_epoch != (history.kept_epoch or history.epochs):
+                self._kept.restore()
+            history.kept_epoch = self.best_epoch
         self._kept = None
 
 

@@ -114,7 +114,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Where X has names.
     out_activation_ : str
     history_ : History
-        The history of the network, with a row for each complete epoch; empty for "lbfgs".
+        The history of the network, with a row for each complete epoch; empty for "lbfgs". With
+        early stopping, its column ``val_score`` has the validation scores, and its ``kept_epoch``
+        is the epoch whose weights were kept.
     network_ : NeuralNetwork
         The trained network. Its outputs are logits.
 

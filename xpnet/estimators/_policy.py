@@ -65,6 +65,7 @@ class Policy(Callback):
         self.est, self._n_samples, self._score = est, n_samples, score
         self._incremental = incremental
         self._best: Snapshot | None = None
+        self._best_epoch = 0
         self._odd_scores: list[float] = []
         self._validates = False
 
@@ -72,7 +73,7 @@ class Policy(Callback):
         """Keep the initial weights, which are the best if no score is finite."""
         self._validates = "val_loss" in columns
         if self._score is not None and self.est.best_validation_score_ == -math.inf:
-            self._best = network.snapshot()
+            self._best, self._best_epoch = network.snapshot(), network.history.epochs
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Record the epoch; stop, or change the learning rate, as the rules say."""
@@ -117,6 +118,7 @@ class Policy(Callback):
         else:
             score = self._score()
             est.validation_scores_.append(score)
+            network.history.add("val_score", score)
             if est.verbose:
                 print(f"Validation score: {score:f}")
             finite = math.isfinite(score)
@@ -125,7 +127,7 @@ class Policy(Callback):
             improved = finite and score >= est.best_validation_score_ + est.tol
             if finite and score > est.best_validation_score_:
                 est.best_validation_score_ = score
-                self._best = network.snapshot()
+                self._best, self._best_epoch = network.snapshot(), network.history.epochs
         est._no_improvement_count = 0 if improved else est._no_improvement_count + 1
 
     def _ends(self, network: NeuralNetwork) -> bool:
@@ -181,6 +183,7 @@ class Policy(Callback):
             )
         if self._best is not None:
             self._best.restore()
+            self.est.history_.kept_epoch = self._best_epoch
 
 
 def _reported(est: Any, row: dict[str, float], name: str = "loss") -> float:

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from ..training.history import History
+
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -28,7 +30,8 @@ def _undone_on_failure(est: Any) -> Iterator[None]:
     """Restore an estimator's attributes, and the lengths of its lists, if the block raises."""
     before = dict(vars(est))
     lengths = [(values, len(values)) for values in before.values() if type(values) is list]
-    history = before.get("history_", {})
+    history: Any = before.get("history_", History())
+    noted = dict(vars(history))
     columns = {name: len(column) for name, column in history.items()}
     try:
         yield
@@ -39,6 +42,8 @@ def _undone_on_failure(est: Any) -> Iterator[None]:
             del history[name][columns.get(name, 0) :]
             if name not in columns:
                 del history[name]
+        vars(history).clear()
+        vars(history).update(noted)
         vars(est).clear()
         vars(est).update(before)
         raise

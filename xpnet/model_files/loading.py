@@ -157,6 +157,8 @@ class PartLoader:
         history.update(decode(content["history"], self._tensors))
         history.metrics = dict(content["history_metrics"])
         history.incomplete = tuple(content.get("history_incomplete", ()))
+        history.kept_epoch = content.get("history_kept_epoch")
+        history.saved_epoch = content.get("history_saved_epoch")
 
     def _set_attributes(self, network: Model, attributes: Mapping[str, Any]) -> None:
         """Set a network's attributes: names of features and classes, and those of a user."""

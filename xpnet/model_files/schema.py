@@ -326,6 +326,8 @@ _REQUIRED: dict[str, Check] = {
 }
 _OPTIONAL: dict[str, Check] = {
     "history_incomplete": list_of(whole(1)),  # the epochs that were cut short
+    "history_kept_epoch": either(nothing, whole(0)),
+    "history_saved_epoch": either(nothing, whole(1)),
     "training": _training,  # of a checkpoint
 }
 

@@ -116,6 +116,8 @@ class Writer:
             "history": self._encode(dict(net.history), "history", "the history"),
             "history_metrics": [list(each) for each in net.history.metrics.items()],
             "history_incomplete": list(net.history.incomplete),
+            "history_kept_epoch": net.history.kept_epoch,
+            "history_saved_epoch": net.history.saved_epoch,
             "loss": self.part(net.loss, "loss"),
             "regularizer": self.part(net.regularizer, "regularizer"),
             "metric": _metrics(self, net.metric),

@@ -1,25 +1,41 @@
-"""Plots of training, predictions, weights and activations, by matplotlib (the extra ``plot``).
+"""Plots of training, predictions, weights and functions, by matplotlib (the extra ``plot``).
 
-Each function takes the Axes to draw into, or makes a new figure, and returns the Axes.
+Each function takes the Axes to draw into (``ax``, or ``axes`` for several), or makes a new figure
+of ``figsize`` inches, and returns the Axes. ``ax.figure.savefig("plot.png")`` saves a figure. No
+function shows a figure or changes matplotlib's settings. All use the same colours, which people
+with any colour vision can tell apart, with different lines or markers.
 """
 
 from .confusion import plot_confusion
-from .drawing import new_axes, pyplot
+from .drawing import add_legend, new_axes, pyplot, series_style, whole_epochs
+from .functions import plot_activation, plot_loss, plot_schedule
 from .history import plot_history
 from .images import plot_images, plot_weights
-from .outputs import plot_activations, plot_decision_regions
+from .outputs import plot_decision_regions, plot_layer_outputs
+from .regression import plot_residuals
+from .scores import plot_calibration, plot_precision_recall, plot_roc
 from .sweep import plot_sweep
 
 __all__ = [
+    "add_legend",
     "new_axes",
-    "plot_activations",
+    "plot_activation",
+    "plot_calibration",
     "plot_confusion",
     "plot_decision_regions",
     "plot_history",
     "plot_images",
+    "plot_layer_outputs",
+    "plot_loss",
+    "plot_precision_recall",
+    "plot_residuals",
+    "plot_roc",
+    "plot_schedule",
     "plot_sweep",
     "plot_weights",
     "pyplot",
+    "series_style",
+    "whole_epochs",
 ]
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, to_host
-from ..common.checks import check_flag, check_texts
+from ..common.checks import check_flag
 from ..metrics import confusion_matrix
-from .drawing import axes_for
+from .classes import as_labels, index_labels, shape_of, targets_of
+from .drawing import axes_for, finish, numbers_on_host, room_of
 
 
 def plot_confusion(
@@ -16,59 +17,125 @@ def plot_confusion(
     y_pred: Array,
     class_names: Sequence[str] | None = None,
     normalize: bool = False,
+    threshold: float | None = None,
     ax: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Any:
     """Draw a confusion matrix: how often each true class was predicted as each class.
+
+    The colour of a cell is its share of the samples of its true class. Cells without samples have
+    no number. Where the cells are too small for numbers that can be read, a scale of the colours is
+    drawn instead.
 
     Parameters
     ----------
     y_true : array of shape (n,) or (n, n_classes)
-        Class indices, or one-hot rows.
-    y_pred : array of shape (n, n_outputs)
-        A network's output.
+        Class indices, texts, or one-hot rows.
+    y_pred : array of shape (n, n_outputs) or (n,)
+        A network's output, or predicted classes, such as an estimator's ``predict`` returns.
     class_names : sequence of str, optional
-        By default the classes' numbers.
+        The names of classes 0, 1, ...; by default their numbers, or the texts that occur.
     normalize : bool, default False
-        Whether to show shares of each row, which sum to 1, instead of counts.
+        Whether to show percentages of each true class instead of numbers of samples.
+    threshold : float, optional
+        With one output, the value above which the prediction is class 1; by default 0.5. It is 0
+        for logits.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
 
     Returns
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    TypeError, ValueError
+        The arguments do not fit each other, are empty, or are not classes and outputs.
+
     Examples
     --------
-    >>> import numpy as np
     >>> from xpnet.plots import plot_confusion
-    >>> y_true, outputs = np.array([0, 0, 1, 2]), np.eye(3)[[0, 1, 1, 2]]
-    >>> ax = plot_confusion(y_true, outputs, class_names=["cat", "dog", "fox"])
-    >>> ax.get_xlabel(), ax.get_ylabel()
-    ('predicted', 'true')
+    >>> ax = plot_confusion(["cat", "dog", "dog"], ["cat", "dog", "cat"])
+    >>> [text.get_text() for text in ax.texts]
+    ['1', '1', '1']
     """
-    counts = to_host(confusion_matrix(y_true, y_pred)).astype(float)
-    if check_flag("normalize", normalize):
-        numbers = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    else:
-        numbers = counts
-    k = len(numbers)
-    names = [str(number) for number in range(k)]
-    if class_names is not None:
-        names = check_texts("class_names", class_names)
-        if len(names) != k:
-            raise ValueError(
-                f"class_names has {len(names)} names: expected {k}, one for each class"
-            )
-    ax = axes_for(ax, 1.6 + 0.42 * max(k, 5), 1.2 + 0.42 * max(k, 5))
+    is_share = check_flag("normalize", normalize)
+    counts, names = _counts(y_true, y_pred, class_names, threshold)
+    k = len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    side = min(1.6 + 0.42 * max(k, 5), 9.0)
+    ax = axes_for(ax, figsize, side + 0.8 * is_share, side)
+    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    _label_classes(ax, names, _cell(ax, k, is_share))
+    cell = _cell(ax, k, is_share)  # which the names have made smaller
+    texts = [[_text(*each, is_share) for each in zip(*rows, strict=True)]
+             for rows in zip(counts, shares, strict=True)]  # fmt: skip
+    size = min(9.0, cell / (0.72 * max(len(text) for row in texts for text in row)))
+    has_numbers = size >= 4.5
     for row, column in np.ndindex(k, k):
-        if numbers[row, column]:
-            text = f"{numbers[row, column]:.2f}" if normalize else f"{numbers[row, column]:.0f}"
-            dark = shares[row, column] > 0.5
-            ax.text(column, row, text, ha="center", va="center", color="w" if dark else "k", size=8)
-    long = max(map(len, names)) > 3
-    ax.set_xticks(range(k), names, rotation=45 if long else 0, ha="right" if long else "center")
-    ax.set_yticks(range(k), names)
-    ax.set(xlabel="predicted", ylabel="true")
+        if has_numbers and texts[row][column]:
+            red, green, blue, _ = image.cmap(shares[row, column])
+            is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            ax.text(column, row, texts[row][column], ha="center", va="center", size=size,
+                    color="w" if is_dark else "k")  # fmt: skip
+    if is_share or not has_numbers:
+        bar = ax.figure.colorbar(image, ax=ax, label="% of the true class", fraction=0.046)
+        bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "25", "50", "75", "100"])
+    title = "Confusion matrix, % of each true class" if is_share else "Confusion matrix, samples"
+    finish(ax, title, "predicted", "true", legend=False, grid="")
     return ax
+
+
+def _counts(
+    y_true: Any, y_pred: Any, class_names: Any, threshold: float | None
+) -> tuple[np.ndarray, list[str]]:
+    """Return the confusion matrix and the names of the classes."""
+    if len(shape_of(y_pred)) == 2:
+        outputs = numbers_on_host("y_pred", y_pred, 2)
+        if not outputs.size:
+            raise ValueError(f"y_pred has shape {outputs.shape}: expected at least one sample")
+        if outputs.dtype.kind != "f":
+            outputs = outputs.astype(float)
+        true, names = targets_of(y_true, len(outputs), max(outputs.shape[1], 2), class_names)
+        found = confusion_matrix(true, outputs, threshold=threshold)
+        return to_host(found).astype(float), names
+    predicted = as_labels("y_pred", y_pred)
+    given = {"y_true": as_labels("y_true", y_true, len(predicted)), "y_pred": predicted}
+    (true, predicted), names = index_labels(given, class_names)
+    counts = np.zeros((len(names), len(names)))
+    np.add.at(counts, (true, predicted), 1.0)
+    return counts, names
+
+
+def _text(count: float, share: float, is_share: bool) -> str:
+    """Return the text of a cell, in a few characters."""
+    if not count:
+        return ""
+    if not is_share:
+        return f"{count:.0f}"
+    percent = f"{100 * share:.0f}"
+    return "<1" if percent == "0" else percent
+
+
+def _cell(ax: Any, k: int, has_bar: bool) -> float:
+    """Return about how wide and high a cell of k will be, in points, beside the tick labels."""
+    box, (width, height) = ax.get_window_extent(), room_of(ax)
+    width *= 0.8 if has_bar else 1
+    width -= box.x0 - ax.yaxis.get_tightbbox().x0
+    height -= box.y0 - ax.xaxis.get_tightbbox().y0
+    # Less than all of it, for the axes' labels and the title.
+    return float(max(0.88 * 72 / ax.figure.dpi * min(width, height) / k, 0.1))
+
+
+def _label_classes(ax: Any, names: list[str], cell: float) -> None:
+    """Set the ticks: rotated names where they are long, and only some of very many."""
+    step = int(np.ceil(9 / cell))
+    places = list(range(0, len(names), step))
+    shown_names = [names[place] for place in places]
+    size = float(np.clip(0.8 * cell * step, 5.5, 10))
+    is_long = max(map(len, shown_names)) * 0.65 * size > cell * step
+    rotation = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
+    ax.set_xticks(places, shown_names, size=size, **rotation)
+    ax.set_yticks(places, shown_names, size=size)

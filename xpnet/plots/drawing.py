@@ -1,5 +1,6 @@
-"""Figures, and the numbers that are drawn into them."""
+"""Figures, colours and legends: what all plots have in common."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,20 +8,33 @@ import numpy as np
 
 from ..backends import to_host
 from ..backends._errors import shown
+from ..common.checks import check_positive
 from ..data.reading import read_numbers
 
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000")
+"""The colours of Okabe and Ito 2008, which people with any colour vision can tell apart.
 
-def new_axes(width: float, height: float) -> Any:
-    """Return the Axes of a new figure.
+Their yellow is left out: as a line on white it is hard to see.
+"""
 
-    Examples
-    --------
-    >>> from xpnet.plots import new_axes
-    >>> ax = new_axes(5.0, 3.6)  # inches
-    >>> [float(size) for size in ax.figure.get_size_inches()]
-    [5.0, 3.6]
+AREAS = (*COLORS, "#F0E442", "#999999", "#882255")
+"""More colours for areas, with their yellow."""
+
+MARKERS = "os^DvPX*p"
+LINES = ("-", "--", "-.", ":")
+
+DPI = 150
+"""The least resolution at which a figure is saved."""
+
+
+def series_style(k: int, marker: bool = False) -> dict[str, Any]:
+    """Return the style of the k-th of several curves: colour, line and, if wanted, marker.
+
+    The first 28 curves have different combinations of colour and line, so a black-and-white print
+    shows up to four apart.
     """
-    return pyplot().subplots(figsize=(width, height), layout="constrained")[1]
+    style = {"color": COLORS[k % len(COLORS)], "linestyle": LINES[k % len(LINES)]}
+    return style | ({"marker": MARKERS[k % len(MARKERS)], "markersize": 5} if marker else {})
 
 
 def pyplot() -> Any:
@@ -42,18 +56,130 @@ def pyplot() -> Any:
     return plt
 
 
-def axes_for(given: Any, width: float, height: float) -> Any:
-    """Return the given Axes, or those of a new figure."""
+def new_axes(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
+    """Return the Axes of a new figure, in inches: one, or an array if there are several."""
+    plt = pyplot()
+    dpi = max(DPI, plt.rcParams["figure.dpi"])
+    size = (width, height)
+    return plt.subplots(rows, columns, figsize=size, dpi=dpi, layout="constrained", **options)[1]
+
+
+def axes_for(given: Any, figsize: Any, width: float, height: float) -> Any:
+    """Return the given Axes, or those of a new figure of ``figsize``, or of width and height."""
+    size = check_figsize(figsize, width, height, given)
     if given is None:
-        return new_axes(width, height)
+        return new_axes(*size)
+    if isinstance(given, np.ndarray) and given.size == 1:
+        given = given.item()
     if not hasattr(given, "imshow"):
         raise TypeError(f"ax={shown(given)}: expected matplotlib Axes, e.g. from plt.subplots()")
     return given
 
 
+def check_figsize(given: Any, width: float, height: float, axes: Any = None) -> tuple[float, float]:
+    """Return width and height of a new figure, in inches.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``given`` is not a pair of positive numbers, or Axes are given too.
+    """
+    if given is None:
+        return width, height
+    if axes is not None:
+        raise ValueError("figsize is the size of a new figure: omit it, or omit the Axes")
+    if not is_list(given) or len(given) != 2:
+        raise TypeError(f"figsize={shown(given)}: expected (width, height) in inches")
+    return check_positive("figsize[0]", given[0]), check_positive("figsize[1]", given[1])
+
+
+def finish(
+    ax: Any, title: str, xlabel: str = "", ylabel: str = "", legend: bool = True, grid: str = "both"
+) -> None:
+    """Label Axes, with a legend below them if anything in them has a label."""
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if grid:
+        ax.grid(axis=grid, alpha=0.3)
+    set_title(ax, title)
+    if legend and ax.get_legend_handles_labels()[1]:
+        add_legend(ax)
+
+
+def set_title(ax: Any, title: str) -> None:
+    """Set a title, in several lines if the Axes are narrow."""
+    drawn = ax.set_title(title, size="medium")
+    # What is left of the room beside the labels; without a layout, Axes keep their width.
+    labels = ax.get_window_extent().x0 - ax.yaxis.get_tightbbox().x0 if ax.axison else 0
+    room = ax.get_window_extent().width if _layout(ax) is None else 0.95 * room_of(ax)[0] - labels
+    width = drawn.get_window_extent().width
+    if width > room > 0:
+        drawn.set_text(textwrap.fill(title, max(int(0.88 * len(title) * room / width), 10)))
+
+
+def room_of(ax: Any) -> tuple[float, float]:
+    """Return the width and height that Axes share with their labels, in pixels of the figure."""
+    spec = ax.get_subplotspec()
+    if spec is None or _layout(ax) is None:
+        box = ax.get_window_extent()
+        return float(box.width), float(box.height)
+    rows, columns = spec.rowspan, spec.colspan
+    n_rows, n_columns, *_ = spec.get_geometry()
+    box = ax.figure.bbox
+    return box.width * len(columns) / n_columns, box.height * len(rows) / n_rows
+
+
+def _layout(ax: Any) -> Any:
+    return ax.figure.get_layout_engine()
+
+
+def add_legend(ax: Any) -> None:
+    """Add a legend below the Axes, where it covers nothing, in as many columns as there is room.
+
+    In a figure without a layout that makes room for it, the legend is inside the Axes.
+    """
+    options = {"fontsize": "small", "handlelength": 2.2, "labelspacing": 0.3}
+    if _layout(ax) is None:
+        ax.legend(loc="best", framealpha=0.8, **options)
+        return
+    from matplotlib.transforms import ScaledTranslation
+
+    box, dpi = ax.get_window_extent(), ax.figure.dpi
+    drop = (box.y0 - ax.xaxis.get_tightbbox().y0) / dpi
+    below = ax.transAxes + ScaledTranslation(0, -drop - 0.03, ax.figure.dpi_scale_trans)
+    options |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+    options |= {"borderaxespad": 0, "columnspacing": 1.2, "frameon": False}
+    room = 0.95 * room_of(ax)[0]
+    for n_columns in range(min(len(ax.get_legend_handles_labels()[1]), 5), 0, -1):
+        legend = ax.legend(ncols=n_columns, **options)
+        width = legend.get_window_extent().width
+        if width <= room:
+            return
+    for text in legend.get_texts():  # of the one column that is left
+        n_letters = int(0.9 * len(text.get_text()) * room / width)
+        text.set_text(textwrap.fill(text.get_text(), max(n_letters, 10)))
+
+
+def whole_epochs(ax: Any, epochs: Sequence[float] | np.ndarray) -> None:
+    """Let the axis of epochs have ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(
+        MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    )
+    if len(set(epochs)) == 1:
+        ax.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+
+
 def is_list(given: Any) -> bool:
     """Whether something has a length and an order: a sequence, or an array with an axis."""
-    return isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim > 0)
+    is_text = isinstance(given, (str, bytes))
+    is_array = isinstance(given, np.ndarray) and given.ndim > 0
+    return (isinstance(given, Sequence) and not is_text) or is_array
+
+
+def capitalised(text: str) -> str:
+    """Return a text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def numbers_on_host(name: str, values: Any, ndim: int | None, n: int | None = None) -> np.ndarray:
@@ -64,4 +190,14 @@ def numbers_on_host(name: str, values: Any, ndim: int | None, n: int | None = No
         raise ValueError(f"{name} has shape {found.shape}: expected {expected}")
     if n is not None and len(found) != n:
         raise ValueError(f"{name} has {len(found)} rows: expected {n}")
+    return found
+
+
+def finite_numbers(name: str, values: Any, ndim: int | None, n: int | None = None) -> np.ndarray:
+    """Return numbers on the host as float64, and refuse none at all, NaN and infinity."""
+    found = numbers_on_host(name, values, ndim, n).astype(float)
+    if not found.size:
+        raise ValueError(f"{name} has shape {found.shape}: expected at least one sample")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} has NaN or infinity: expected finite numbers")
     return found

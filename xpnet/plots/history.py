@@ -1,32 +1,89 @@
 """Plots of training runs."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backends._errors import shown
+from ..common.checks import check_texts
 from ..common.direction import best_of
-from ..training.metric_settings import metrics_in
-from .drawing import axes_for, is_list, numbers_on_host, pyplot
+from .drawing import (
+    COLORS,
+    MARKERS,
+    axes_for,
+    capitalised,
+    check_figsize,
+    finish,
+    is_list,
+    new_axes,
+    numbers_on_host,
+    whole_epochs,
+)
+
+MARKED = {"weights kept": "kept_epoch", "saved to a file": "saved_epoch"}
+"""The epochs that a history notes besides its columns: what they are, and their attributes."""
+
+TRAINING, VALIDATION = "training", "validation"
+OTHERS = ("epoch", "penalty", "learning_rate", "seconds")
+"""Columns of a history that are no curves of their own."""
 
 
-def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> Any:
-    """Draw a training run: the loss in each epoch, and each of its metrics.
+class Quantity(NamedTuple):
+    """A quantity of a history.
 
-    A dotted line marks the epoch with the lowest validation loss. On the axes of a metric, it marks
-    the epoch with the best validation metric, if it is known whether large or small values are
-    better. These are not necessarily the weights that the network has: early stopping keeps those
-    of the best epoch by what it watched.
+    Attributes
+    ----------
+    name : str
+        The column of the training data, or what follows ``val_`` in that of the validation data.
+    label : str
+        What it is called in the plot.
+    mode : {"max", "min"} or None
+        Whether large or small values are better, if known.
+    """
+
+    name: str
+    label: str
+    mode: str | None
+
+    def columns(self, history: Mapping[str, Any]) -> dict[str, str]:
+        """Return the columns that the history has of it, by kind of data."""
+        found = {TRAINING: self.name, VALIDATION: f"val_{self.name}"}
+        return {kind: column for kind, column in found.items() if column in history}
+
+
+def quantities_of(history: Mapping[str, Any]) -> list[Quantity]:
+    """Return what can be drawn of a history: the loss, then all other columns in their order."""
+    names = dict.fromkeys(
+        str(column).removeprefix("val_") for column in history if column not in OTHERS
+    )
+    modes = {"loss": "min", "score": "max", **getattr(history, "metrics", {})}
+    order = sorted(names, key=lambda name: name != "loss")
+    return [Quantity(name, name, modes.get(name)) for name in order]
+
+
+def plot_history(history: Any, axes: Any = None, names: Any = None, figsize: Any = None) -> Any:
+    """Draw the loss in each epoch of a training, and each metric, in panels of their own.
+
+    Curves of the training data are solid, those of the validation data dashed. In each panel with
+    validation, a dotted line marks the epoch with the best validation value, if it is known whether
+    large or small values are better. Another line marks the epoch whose weights were kept, which
+    early stopping chooses by the column that it monitors, or saved by
+    ``ModelCheckpoint(best_only=True)``.
 
     Parameters
     ----------
-    history : mapping of str to sequence of float
-        A network's history, or columns of the same names: ``loss`` or a metric such as
-        ``accuracy``, perhaps ``val_loss`` and ``val_accuracy``, and ``epoch``, which is 1, 2, ...
-        by default. Its attribute ``metrics`` is used if it has one.
-    axes : sequence of matplotlib Axes, optional
-        One for the loss and one for each metric; by default those of a new figure.
+    history : History, mapping, network, estimator, or several of these
+        The history of a training, columns of the same names (``loss``, ``val_loss``, metrics; the
+        column ``epoch`` is 1, 2, ... by default), or something trained that has a history. A list
+        of these, or a dict of them by name, is drawn for comparison: in the same panels, with a
+        colour for each.
+    axes : matplotlib Axes or sequence of them, optional
+        One for each panel; by default those of a new figure.
+    names : str or sequence of str, optional
+        The quantities to draw, each in a panel; by default the loss and all metrics.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches; by default 4.8 by 4 for each panel.
 
     Returns
     -------
@@ -37,71 +94,181 @@ def plot_history(history: Mapping[str, Sequence[float]], axes: Any = None) -> An
     ImportError
         matplotlib is not installed.
     TypeError
-        ``history`` is not a mapping.
+        ``history`` is something else.
     ValueError
-        ``axes`` are too few or too many, there are no epochs, or no column for a loss or metric, or
-        columns differ in length.
+        ``axes`` are too few or too many, there are no epochs or no such column, or columns differ
+        in length.
 
     Examples
     --------
+    >>> from xpnet.plots import plot_history
     >>> axes = plot_history({"loss": [0.5, 0.25, 0.2], "val_loss": [0.6, 0.4, 0.5]})
+    >>> axes[0].get_title()
+    'Loss by epoch'
+    >>> axes = plot_history({"SGD": {"loss": [3.0, 2.0]}, "Adam": {"loss": [2.0, 1.0]}})
     """
-    if not isinstance(history, Mapping):
-        raise TypeError(f"history={shown(history)}: expected the history of a trained network")
-    quantities = [name for name in ("loss", *metrics_in(history)) if name in history]
-    if history and not quantities:
-        raise ValueError(
-            f"the history has the columns {', '.join(map(str, history))}: expected loss or a metric"
-        )
-    n_epochs = len(history[quantities[0]]) if quantities else 0
-    if not n_epochs:
-        raise ValueError("the history has no epochs to draw: train the network with fit first")
-    columns = {"epoch": np.arange(1.0, n_epochs + 1)}
-    for name in ("epoch", *quantities, *(f"val_{name}" for name in quantities)):
-        if name in history:
-            columns[name] = numbers_on_host(name, history[name], 1, n_epochs).astype(float)
+    runs = _runs(history)
+    chosen = _chosen(runs.values(), names)
+    data = {what: _columns(run, chosen) for what, run in runs.items()}
     if axes is None:
-        size = (4.8 * len(quantities), 3.6)
-        _, axes = pyplot().subplots(
-            1, len(quantities), figsize=size, squeeze=False, layout="constrained"
-        )
-        axes = axes[0]
-    panels = _several_axes(axes, quantities)
-    modes = {"loss": "min", **getattr(history, "metrics", {})}
-    for ax, name in zip(panels, quantities, strict=True):
-        ax.plot(columns["epoch"], columns[name], label="training")
-        if f"val_{name}" in columns:
-            _add_validation(ax, columns["epoch"], columns[f"val_{name}"], name, modes.get(name))
-        ax.set_xlabel("epoch")
-        ax.set_ylabel(name)
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.grid(alpha=0.3)
-        ax.legend()
+        axes = _panels(len(chosen), figsize)
+        panels = list(axes)
+    else:
+        check_figsize(figsize, 0, 0, axes)
+        panels = _several_axes(axes, chosen)
+    for ax, quantity in zip(panels, chosen, strict=True):
+        if len(runs) == 1:
+            (run,), (columns,) = runs.values(), data.values()
+            _draw_run(ax, run, columns, quantity)
+        else:
+            _compare(ax, data, quantity)
+        epochs = np.concatenate([columns["epoch"] for columns in data.values()])
+        whole_epochs(ax, epochs)
+        finish(ax, f"{capitalised(quantity.label)} by epoch", "epoch", quantity.label)
     return axes
 
 
-def _add_validation(
-    ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, mode: str | None
-) -> None:
-    """Draw the epochs that were validated, and mark the best."""
-    validated = ~np.isnan(values)
-    epochs, values = epochs[validated], values[validated]
-    ax.plot(epochs, values, label="validation", marker="." if len(epochs) < 12 else None)
-    best = None if mode is None else best_of(values, mode)
-    if best is not None:
-        extreme = "lowest" if mode == "min" else "highest"
-        text = f"{extreme} validation {label}: epoch {epochs[best]:.0f}"
-        ax.axvline(epochs[best], color="0.5", linestyle=":", label=text)
+def history_of(given: Any) -> Mapping[str, Any]:
+    """Return the history of a network or estimator, or a mapping as it is.
 
-
-def _several_axes(given: Any, quantities: list[str]) -> list[Any]:
-    """Return a list with one Axes per quantity; a single Axes need not be in a list."""
-    found = list(given) if is_list(given) else [given]
-    if isinstance(given, np.ndarray):
-        found = given.ravel().tolist()
-    if len(found) != len(quantities):
-        raise ValueError(
-            f"axes has {len(found)} Axes: expected {len(quantities)}, one each for "
-            f"{' and '.join(quantities)}"
+    Raises
+    ------
+    TypeError
+        There is no history.
+    ValueError
+        It has no epochs, or no column to draw.
+    """
+    found = given
+    for attribute in ("history_", "history"):
+        if not isinstance(found, Mapping):
+            found = getattr(given, attribute, found)
+    if not isinstance(found, Mapping):
+        raise TypeError(
+            f"history={shown(given)}: expected the history of a training, or a trained network or "
+            "estimator"
         )
-    return [axes_for(each, 0.0, 0.0) for each in found]
+    quantities = quantities_of(found)
+    if found and not quantities:
+        raise ValueError(
+            f"the history has the columns {', '.join(map(str, found))}: expected loss or a metric"
+        )
+    if not quantities or not any(np.size(found[c]) for c in quantities[0].columns(found).values()):
+        raise ValueError("the history has no epochs to draw: train the network with fit first")
+    return found
+
+
+def _runs(given: Any) -> dict[str, Mapping[str, Any]]:
+    """Return the histories to draw by name; a single one has the name ""."""
+    several = given
+    if is_list(given) and not isinstance(given, np.ndarray):
+        several = {str(k): each for k, each in enumerate(given, 1)}
+    is_named = isinstance(several, Mapping) and any(
+        isinstance(each, Mapping) or hasattr(each, "history") or hasattr(each, "history_")
+        for each in several.values()
+    )
+    if not is_named and several is given:
+        return {"": history_of(given)}
+    if not several:
+        raise ValueError("history is an empty list: expected at least one history")
+    return {str(name): history_of(each) for name, each in several.items()}
+
+
+def _chosen(runs: Iterable[Mapping[str, Any]], names: Any) -> list[Quantity]:
+    """Return the quantities of these names, or all that a run has."""
+    found: dict[str, Quantity] = {}
+    for run in runs:
+        for each in quantities_of(run):
+            found.setdefault(each.name, each)
+    if names is None:
+        return list(found.values())
+    wanted = check_texts("names", [names] if isinstance(names, str) else names)
+    unknown = [name for name in wanted if name not in found]
+    if unknown or not wanted:
+        raise ValueError(f"names={shown(names)}: expected some of the history's {', '.join(found)}")
+    return [found[name] for name in wanted]
+
+
+def _columns(history: Mapping[str, Any], quantities: Sequence[Quantity]) -> dict[str, np.ndarray]:
+    """Return the columns of some quantities, and the epochs, as arrays of equal length."""
+    names = [c for each in quantities_of(history) for c in each.columns(history).values()]
+    n_epochs = len(numbers_on_host(names[0], history[names[0]], 1))
+    columns = {"epoch": np.arange(1.0, n_epochs + 1)}
+    wanted = {c for each in quantities for c in each.columns(history).values()}
+    for name in ("epoch", *names):
+        if name in history and name in {"epoch", *wanted}:
+            columns[name] = numbers_on_host(name, history[name], 1, n_epochs).astype(float)
+    return columns
+
+
+def _draw_run(
+    ax: Any, history: Mapping[str, Any], columns: dict[str, np.ndarray], quantity: Quantity
+) -> None:
+    """Draw a quantity of one run, and mark the best epoch and the one that was kept."""
+    epochs = columns["epoch"]
+    for kind, column in quantity.columns(columns).items():
+        is_training = kind == TRAINING
+        color, line = (COLORS[0], "-") if is_training else (COLORS[1], "--")
+        marker = "o" if is_training else "s"
+        _draw_curve(ax, epochs, columns[column], kind, color=color, linestyle=line, marker=marker)
+    marks: dict[int, list[str]] = {}  # by the position of the epoch
+    validation = columns.get(f"val_{quantity.name}")
+    if validation is not None and len(epochs) > 1 and quantity.mode is not None:
+        best = best_of(validation, quantity.mode)
+        if best is not None:
+            extreme = "lowest" if quantity.mode == "min" else "highest"
+            marks[best] = [f"{extreme} validation {quantity.label}"]
+    for text, attribute in MARKED.items():
+        epoch = getattr(history, attribute, None)
+        if epoch is not None and 0 < epoch <= len(epochs):
+            marks.setdefault(epoch - 1, []).append(text)
+    for place, texts in marks.items():
+        label = f"{', '.join(texts)}: epoch {epochs[place]:.0f}"
+        line = "-." if texts[0] in MARKED else ":"
+        ax.axvline(epochs[place], color="0.3", linestyle=line, linewidth=1.2, label=label)
+
+
+def _compare(ax: Any, data: Mapping[str, dict[str, np.ndarray]], quantity: Quantity) -> None:
+    """Draw a quantity of several runs, each with a colour and a marker."""
+    kinds = {kind for columns in data.values() for kind in quantity.columns(columns)}
+    for k, (what, columns) in enumerate(data.items()):
+        style = {"color": COLORS[k % len(COLORS)], "marker": MARKERS[k % len(MARKERS)]}
+        for kind, column in quantity.columns(columns).items():
+            line = "-" if kind == TRAINING else "--"
+            label = f"{what}, {kind}" if len(kinds) == 2 else what
+            _draw_curve(ax, columns["epoch"], columns[column], label, linestyle=line, **style)
+
+
+def _draw_curve(ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, **style: Any) -> None:
+    """Draw the epochs that have a value, with up to some dozen markers."""
+    there = ~np.isnan(values)
+    epochs, values = epochs[there], values[there]
+    every = max(len(epochs) // 12, 1)
+    ax.plot(epochs, values, label=label, markersize=4, markevery=every, **style)
+
+
+def _panels(n: int, figsize: Any) -> Any:
+    """Return Axes of a new figure for n panels: side by side as far as its width allows."""
+    columns = min(n, 3)
+    rows = -(-n // columns)
+    width, height = check_figsize(figsize, 4.8 * columns, 4.0 * rows)
+    columns = min(columns, max(int(width // 2.9), 1))
+    rows = -(-n // columns)
+    panels = np.ravel(new_axes(width, height, rows, columns, squeeze=False))
+    for ax in panels[n:]:
+        ax.remove()
+    return panels[:n]
+
+
+def _several_axes(given: Any, quantities: list[Quantity]) -> list[Any]:
+    """Return a list with one Axes per quantity; a single Axes need not be in a list."""
+    found = given.ravel().tolist() if isinstance(given, np.ndarray) else given
+    found = list(found) if is_list(found) else [found]
+    panels = [axes_for(each, None, 0.0, 0.0) for each in found]
+    if len(panels) != len(quantities):
+        names = [each.name for each in quantities]
+        hint = "" if len(names) == 1 else f", or names={names[0]!r} to draw only that"
+        raise ValueError(
+            f"axes has {len(panels)} Axes: expected {len(names)}, one each for "
+            f"{' and '.join(names)}{hint}"
+        )
+    return panels

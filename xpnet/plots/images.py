@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import Array, to_host
+from ..backends import Array, is_array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count, check_shape, check_texts
 from ..layers import DenseLayer
-from ..metrics import predicted_classes, true_classes
-from .drawing import axes_for, numbers_on_host
+from ..metrics import predicted_classes
+from .classes import as_labels, shape_of
+from .drawing import axes_for, numbers_on_host, set_title
+from .models import network_of
+
+WRONG = "#B34700"  # vermillion, dark enough for small letters on white
 
 
 def plot_images(
@@ -22,23 +26,30 @@ def plot_images(
     n: int = 24,
     class_names: Sequence[str] | None = None,
     ax: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw images captioned with their predicted and true classes, misclassified images first.
+    """Draw grey images captioned with their predicted and true classes, misclassified images first.
+
+    Captions of misclassified images are in red italics.
 
     Parameters
     ----------
-    images : array of shape (n_samples, n_pixels)
-    y_true : array of shape (n_samples,) or (n_samples, n_classes), optional
-    y_pred : array of shape (n_samples, n_outputs), optional
-        The network's output.
+    images : array of shape (n, n_pixels) or (n, height, width)
+        Or, with one channel, (n, 1, height, width) or (n, height, width, 1).
+    y_true : array of shape (n,) or (n, n_classes), optional
+        Class indices, texts, or one-hot rows.
+    y_pred : array of shape (n, n_outputs) or (n,), optional
+        A network's output, or predicted classes.
     shape : tuple of int, optional
-        Height and width of the images; by default they are square.
+        Height and width of images that are given as rows; by default they are square.
     n : int, default 24
         The most images to draw.
     class_names : sequence of str, optional
-        By default the classes' numbers.
+        The names of classes 0, 1, ...; by default their numbers.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
 
     Returns
     -------
@@ -53,37 +64,40 @@ def plot_images(
     --------
     >>> import numpy as np
     >>> from xpnet.plots import plot_images
-    >>> images = np.random.default_rng(0).random((6, 64))
-    >>> ax = plot_images(images, np.array([0, 1, 0, 1, 0, 1]), n=4)
+    >>> ax = plot_images(np.eye(4).reshape(1, 4, 4), y_true=["identity"])
+    >>> ax.texts[0].get_text()
+    'identity'
     """
-    rows, n = numbers_on_host("images", images, 2), check_count("n", n)
+    (rows, size), n = _rows_of(images, shape), check_count("n", n)
     if class_names is not None:
         class_names = check_texts("class_names", class_names)
-    guesses = labels = None
-    if y_pred is not None:
-        y_pred = numbers_on_host("y_pred", y_pred, 2, len(rows))
-        guesses = predicted_classes(y_pred).ravel()
+    guesses = None if y_pred is None else _names(_guesses(y_pred, len(rows)), class_names)
+    labels = None
     if y_true is not None:
-        y_true = labels = numbers_on_host("y_true", y_true, None, len(rows))
-        if y_pred is not None:
-            labels = true_classes(y_true, y_pred)
-        elif y_true.ndim == 2 and y_true.shape[1] > 1:
-            labels = y_true.argmax(axis=1)
-        labels = labels.ravel()
+        labels = _names(as_labels("y_true", y_true, len(rows)), class_names)
     order = np.arange(len(rows))
     if guesses is not None and labels is not None:
-        order = np.argsort(guesses == labels, kind="stable")
+        is_right = [guess == label for guess, label in zip(guesses, labels, strict=True)]
+        order = np.argsort(is_right, kind="stable")
     captions = []
     for k in order[:n]:
-        names = [_name(each[k], class_names) for each in (guesses, labels) if each is not None]
+        names = [each[k] for each in (guesses, labels) if each is not None]
         is_wrong = len(names) == 2 and names[0] != names[1]
         text = f"{names[0]}, is {names[1]}" if is_wrong else "".join(names[:1])
         captions.append((text, is_wrong))
-    return _mosaic(rows[order[:n]], shape, ax, captions, cmap="gray_r")
+    title = f"{len(captions)} of {len(rows)} images"
+    if guesses is not None and labels is not None:
+        wrong = len(rows) - sum(is_right)
+        title += f", misclassified first ({wrong} of {len(rows)})"
+    return _mosaic(rows[order[:n]], size, ax, figsize, captions, title, cmap="gray_r")
 
 
 def plot_weights(
-    layer: DenseLayer, shape: tuple[int, int] | None = None, n: int = 24, ax: Any = None
+    layer: Any,
+    shape: tuple[int, int] | None = None,
+    n: int = 24,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Any:
     """Draw the weights of each unit of a layer as an image: the pattern to which it responds.
 
@@ -91,14 +105,16 @@ def plot_weights(
 
     Parameters
     ----------
-    layer : DenseLayer
-        The first layer of a network for images.
+    layer : DenseLayer, network or estimator
+        The first layer of a network for images. Of a network, its first DenseLayer.
     shape : tuple of int, optional
         Height and width of the images; by default they are square.
     n : int, default 24
         The most units to draw, those with the largest weight norms first.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
 
     Returns
     -------
@@ -107,7 +123,7 @@ def plot_weights(
     Raises
     ------
     TypeError
-        ``layer`` is not a DenseLayer with weights.
+        ``layer`` is not, or has not, a DenseLayer with weights.
     ValueError
         ``shape`` does not fit the layer's inputs.
 
@@ -115,49 +131,120 @@ def plot_weights(
     --------
     >>> from xpnet import DenseLayer, NeuralNetwork
     >>> from xpnet.plots import plot_weights
-    >>> net = NeuralNetwork(seed=0).add(DenseLayer(8, input_shape=(64,)))
-    >>> ax = plot_weights(net.layers[0], shape=(8, 8))
+    >>> ax = plot_weights(NeuralNetwork(seed=0).add(DenseLayer(3, input_shape=(16,))))
+    >>> ax.get_title()
+    'Weights of 3 of 3 units'
     """
-    if not isinstance(layer, DenseLayer) or layer.weights is None:
+    found = layer
+    if not isinstance(layer, DenseLayer):
+        layers = network_of(layer, "layer").layers
+        found = next((each for each in layers if isinstance(each, DenseLayer)), None)
+    if found is None or found.weights is None:
         raise TypeError(f"layer={shown(layer)}: expected a DenseLayer with weights")
-    weights, n = to_host(layer.weights).T, check_count("n", n)
+    weights, n = to_host(found.weights).T, check_count("n", n)
     order = np.argsort(-np.linalg.norm(weights, axis=1), kind="stable")[:n]
     scales = np.maximum(np.abs(weights[order]).max(axis=1, keepdims=True), 1e-30)
-    captions = [(f"unit {k}", False) for k in order]
-    return _mosaic(weights[order] / scales, shape, ax, captions, cmap="RdBu_r", vmin=-1, vmax=1)
+    rows, captions = weights[order] / scales, [(f"unit {k}", False) for k in order]
+    title = f"Weights of {len(order)} of {len(weights)} units"
+    size = _size_of(rows.shape[1], shape)
+    return _mosaic(rows, size, ax, figsize, captions, title, cmap="RdBu_r", vmin=-1, vmax=1)
+
+
+def _rows_of(images: Any, shape: Any) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return images as rows, and their height and width."""
+    found = np.asarray(to_host(images)) if is_array(images) else images
+    dimensions = getattr(found, "ndim", 2)
+    if dimensions == 4 and 1 in (found.shape[1], found.shape[3]):
+        found = found[:, 0] if found.shape[1] == 1 else found[..., 0]
+    if dimensions in (3, 4) and found.ndim == 3:
+        if shape is not None and check_shape("shape", shape) != found.shape[1:]:
+            raise ValueError(f"shape={shown(shape)}: the images have the shape {found.shape[1:]}")
+        shape = found.shape[1:]
+        if 0 in found.shape:
+            raise ValueError(f"there are no images to draw: their shape is {found.shape}")
+        found = found.reshape(len(found), -1)
+    elif dimensions not in (0, 1, 2):
+        raise ValueError(
+            f"images has shape {found.shape}: expected (n, n_pixels), (n, height, width) or, with "
+            "one channel, (n, 1, height, width)"
+        )
+    rows = numbers_on_host("images", found, 2)
+    if not len(rows):
+        raise ValueError("there are no images to draw")
+    return rows, _size_of(rows.shape[1], shape)
+
+
+def _size_of(n_pixels: int, shape: Any) -> tuple[int, int]:
+    """Return height and width of images of some pixels, which are square by default."""
+    side = math.isqrt(n_pixels)
+    size = (side, side) if shape is None else check_shape("shape", shape)
+    if len(size) != 2 or math.prod(size) != n_pixels:
+        raise ValueError(
+            f"shape={shown(size)} does not fit images of {n_pixels} pixels: expected "
+            "shape=(height, width) with that product. A single image is image[None]"
+        )
+    return size
+
+
+def _guesses(y_pred: Any, n: int) -> np.ndarray:
+    """Return predicted classes, from outputs or as they are."""
+    if len(shape_of(y_pred)) != 2:
+        return as_labels("y_pred", y_pred, n)
+    outputs = numbers_on_host("y_pred", y_pred, 2, n)
+    if not outputs.shape[1]:
+        raise ValueError(f"y_pred has shape {outputs.shape}: expected at least one output")
+    return np.asarray(predicted_classes(outputs))
+
+
+def _names(labels: np.ndarray, class_names: Sequence[str] | None) -> list[str]:
+    """Return the name of each label; a number without a name stays a number."""
+    if labels.dtype.kind == "U" or class_names is None:
+        return [str(label) for label in labels]
+    known = dict(enumerate(class_names))
+    return [known.get(int(label), str(label)) for label in labels]
 
 
 def _mosaic(
     rows: np.ndarray,
-    shape: tuple[int, int] | None,
+    size: tuple[int, int],
     ax: Any,
+    figsize: Any,
     captions: Sequence[tuple[str, bool]],
+    title: str,
     **colors: Any,
 ) -> Any:
     """Draw rows as small images side by side, with a red caption for wrong ones."""
-    if not len(rows):
-        raise ValueError("there are no images to draw")
-    side = math.isqrt(rows.shape[1])
-    size = (side, side) if shape is None else check_shape("shape", shape)
-    if len(size) != 2 or math.prod(size) != rows.shape[1]:
-        raise ValueError(
-            f"shape={shown(size)} does not fit images of {rows.shape[1]} pixels: expected "
-            "shape=(height, width) with that product"
-        )
-    across = min(8, len(rows))
+    texts = [text.replace(", is ", ",\nis ") if len(text) > 10 else text for text, _ in captions]
+    longest = max(len(line) for text in texts for line in text.split("\n"))
+    height = size[0] / size[1]  # of an image, in units of its width
+    # In inches: the width of an image, and the height of a caption.
+    width = float(np.clip(0.068 * longest, 0.85, 1.8))
+    below = 0.1 + 0.14 * max(text.count("\n") + 1 for text in texts)
+    across = min(max(int(7.6 / width), 1), len(rows))
     down = -(-len(rows) // across)
-    ax = axes_for(ax, 0.95 * across, 1.15 * down)
+    ax = axes_for(
+        ax, figsize, max(width * 1.1 * across, 3.0), (width * height + below) * down + 0.4
+    )
+    box = ax.get_window_extent()
+    inches = [0.95 * side / ax.figure.dpi for side in (box.width, box.height)]
+    width, across = max(
+        (min(inches[0] / 1.12 / k, (inches[1] / -(-len(rows) // k) - below) / height), -k)
+        for k in range(1, len(rows) + 1)
+    )
+    width, across = max(width, 0.1), -across
+    down, pitch = -(-len(rows) // across), height + below / width
+    letters = 72 * 1.1 * width / 0.58  # that fit below an image, times their size
+    size_of = float(np.clip(letters / max(longest, 1), 5, 8))
+    most = max(int(letters / size_of), 2)
     for k, row in enumerate(rows):
-        left, top = 1.12 * (k % across), 1.4 * (k // across)
-        ax.imshow(row.reshape(size), extent=(left, left + 1, top + 1, top), **colors)
-        text, is_wrong = captions[k]
-        color = "tab:red" if is_wrong else "0.2"
-        ax.text(left + 0.5, top + 1.05, text, ha="center", va="top", size=8, color=color)
-    ax.set(xlim=(-0.05, 1.12 * across - 0.07), ylim=(1.4 * down - 0.05, -0.05), aspect="equal")
+        left, top = 1.12 * (k % across), pitch * (k // across)
+        extent = (left, left + 1, top + height, top)
+        ax.imshow(row.reshape(size), extent=extent, **colors)
+        lines = [t if len(t) <= most else f"{t[: most - 1]}…" for t in texts[k].split("\n")]
+        style = {"color": WRONG, "style": "italic"} if captions[k][1] else {"color": "0.2"}
+        place = (left + 0.5, top + height + 0.05)
+        ax.text(*place, "\n".join(lines), ha="center", va="top", size=size_of, **style)
+    ax.set(xlim=(-0.06, 1.12 * across - 0.06), ylim=(pitch * down, -0.05), aspect="equal")
     ax.axis("off")
+    set_title(ax, title)
     return ax
-
-
-def _name(label: Any, class_names: Sequence[str] | None) -> str:
-    known = class_names is not None and 0 <= int(label) < len(class_names)
-    return class_names[int(label)] if known and class_names is not None else f"{label:g}"

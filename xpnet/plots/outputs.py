@@ -1,22 +1,29 @@
 """Plots of what a network makes of samples: each layer's outputs, and the predicted classes."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..backends import Array, to_host
-from ..backends._errors import shown
-from ..common.checks import check_count
+from ..common.checks import check_count, check_texts
 from ..data import Dataset
-from ..metrics import predicted_classes
-from ..training.checks import check_categories
+from ..data.categories import refuse_categories
 from ..training.feeding.placing import place
 from ..training.purpose import intake_of
-from .drawing import axes_for, numbers_on_host, pyplot
+from .classes import as_labels, index_labels
+from .drawing import AREAS, COLORS, MARKERS, axes_for, finish, numbers_on_host
+from .models import network_of, predicted_by
 
 
-def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> Any:
+def plot_layer_outputs(
+    network: Any,
+    X: Array,
+    bins: int = 60,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Any:
     """Draw a histogram of each layer's outputs, to find dead or saturated units.
 
     Each layer has one row, the first layer at the top. A label gives the share of outputs that are
@@ -24,14 +31,16 @@ def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> 
 
     Parameters
     ----------
-    network : NeuralNetwork
-        A network, trained or not.
+    network : NeuralNetwork or estimator
+        A network, trained or not, or a fitted estimator.
     X : array of shape (n, n_features)
         The samples to pass through the network.
     bins : int, default 60
         Bins of each histogram.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
 
     Returns
     -------
@@ -46,13 +55,14 @@ def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> 
     --------
     >>> import numpy as np
     >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
-    >>> from xpnet.plots import plot_activations
-    >>> net = NeuralNetwork(seed=0).add(DenseLayer(8, (2,))).add(ReLUActivation())
-    >>> ax = plot_activations(net, np.random.default_rng(0).random((50, 2)))
+    >>> from xpnet.plots import plot_layer_outputs
+    >>> net = NeuralNetwork(seed=0).add(DenseLayer(8, input_shape=(2,))).add(ReLUActivation())
+    >>> ax = plot_layer_outputs(net, np.eye(2))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['DenseLayer', 'ReLU']
     """
-    _check_network(network)
-    bins, given = check_count("bins", bins), Dataset(X)
-    check_categories(given, network.layers)
+    network, bins, given = network_of(network), check_count("bins", bins), Dataset(X)
+    refuse_categories(given.categories)
     X = given.X
     n_features = math.prod(network.layers[0].input_shape())
     if not X.shape[0] > 0 or X.shape[1:] != (n_features,):
@@ -72,38 +82,54 @@ def plot_activations(network: Any, X: Array, bins: int = 60, ax: Any = None) -> 
     limits = np.array([np.percentile(values, [0.5, 99.5]) for values in outputs])
     low, high = limits[:, 0].min(), limits[:, 1].max()
     edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    ax = axes_for(ax, 6.0, 1.0 + 0.62 * len(outputs))
+    ax = axes_for(ax, figsize, 6.0, 1.4 + 0.62 * len(outputs))
     for k, values in enumerate(outputs):
         counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
         heights = 0.85 * counts / max(counts.max(), 1)
         base = len(outputs) - 1 - k
-        ax.stairs(base + heights, edges, baseline=base, fill=True, color=f"C{k % 10}", alpha=0.8)
+        color = COLORS[k % len(COLORS)]
+        ax.stairs(base + heights, edges, baseline=base, fill=True, color=color, alpha=0.8)
         zeros = np.mean(values == 0)
         if zeros > 0.01:
-            ax.text(edges[-1], base + 0.45, f"{zeros:.0%} are 0", ha="right", va="center", size=8)
+            box = {"facecolor": "w", "edgecolor": "none", "alpha": 0.7, "pad": 1}
+            text = f"{zeros:.0%} are 0"
+            ax.text(edges[-1], base + 0.45, text, ha="right", va="center", size=8, bbox=box)
     names = [layer.layer_name().removesuffix("Activation") for layer in network.layers]
     ax.set_yticks([len(names) - 1 - k for k in range(len(names))], names)
-    ax.set(xlabel="output", ylim=(-0.1, len(names)))
-    ax.grid(axis="x", alpha=0.3)
+    ax.set_ylim(-0.1, len(names))
+    rows = "1 sample" if len(data) == 1 else f"{len(data):,} samples"
+    finish(ax, f"Outputs of each layer for {rows}", "output", legend=False, grid="x")
     return ax
 
 
 def plot_decision_regions(
-    network: Any, X: Array, y: Array, resolution: int = 200, ax: Any = None
+    network: Any,
+    X: Array,
+    y: Array,
+    resolution: int = 200,
+    class_names: Sequence[str] | None = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Any:
     """Draw the predicted class at each point of the plane, and the samples, for two features.
 
     Parameters
     ----------
-    network : NeuralNetwork
-        A trained classifier of two features.
+    network : NeuralNetwork or classifier
+        A trained network of two features, or a fitted classifier such as
+        :class:`~xpnet.estimators.MLPClassifier` or a pipeline that ends with one.
     X : array of shape (n, 2)
-    y : array of shape (n,)
-        Class indices.
+    y : array of shape (n,) or (n, n_classes)
+        The classes of the samples: class indices or one-hot rows of a network, or the labels of a
+        classifier.
     resolution : int, default 200
         Grid points along each axis.
+    class_names : sequence of str, optional
+        The names of all classes, in order; by default those of the network or classifier.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
 
     Returns
     -------
@@ -111,57 +137,67 @@ def plot_decision_regions(
 
     Raises
     ------
+    TypeError
+        ``network`` is not a classifier.
     ValueError
         ``X`` is empty or does not have two features, or ``y`` has another length.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from xpnet import DenseLayer, NeuralNetwork, TanhActivation
+    >>> from xpnet import DenseLayer, NeuralNetwork
     >>> from xpnet.plots import plot_decision_regions
-    >>> X = np.random.default_rng(0).uniform(-1, 1, (100, 2))
-    >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
-    >>> net = NeuralNetwork(epochs=20, loss="softmax_cross_entropy", optimizer="adam", seed=0)
-    >>> net = net.add(DenseLayer(8, (2,))).add(TanhActivation()).add(DenseLayer(2)).fit((X, y))
-    >>> ax = plot_decision_regions(net, X, y, resolution=50)
+    >>> X, y = np.eye(2), np.array([0, 1])
+    >>> net = NeuralNetwork(loss="softmax_cross_entropy", seed=0)
+    >>> net = net.add(DenseLayer(2, input_shape=(2,))).fit((X, y))
+    >>> ax = plot_decision_regions(net, X, y, class_names=["right", "up"])
     """
-    _check_network(network)
     points, resolution = numbers_on_host("X", X, 2), check_count("resolution", resolution, least=2)
-    labels = numbers_on_host("y", y, None, len(points)).ravel()
-    if points.shape[1] != 2 or len(labels) != len(points):
+    if points.shape[1] != 2 or not len(points):
         raise ValueError(
-            f"X has shape {points.shape} and y has {len(labels)} numbers: expected X of shape "
-            "(n, 2) and one class index for each sample"
+            f"X has shape {points.shape}: expected (n, 2), one or more samples with two features"
         )
-    if not len(points):
-        raise ValueError("X has no samples: expected at least 1")
+    if not np.isfinite(points).all():
+        raise ValueError("X has NaN or infinity: expected finite numbers")
+    labels = as_labels("y", y, len(points))
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.08 * np.maximum(high - low, 1e-9)
     sides = [
         np.linspace(a - m, b + m, resolution) for a, b, m in zip(low, high, margin, strict=True)
     ]
     grid = np.stack(np.meshgrid(*sides), axis=-1)
-    outputs = network.predict(grid.reshape(-1, 2).astype(points.dtype))
-    classes = to_host(predicted_classes(outputs, network.loss.decision_threshold))
-    ax = axes_for(ax, 4.6, 4.2)
-    n_classes = int(max(classes.max(), labels.max())) + 1
-    colors = pyplot().get_cmap("tab10")(np.arange(n_classes) % 10)
-    picture = colors[classes.reshape(resolution, resolution)]
+    classes, known, are_labels = predicted_by(network, grid.reshape(-1, 2).astype(points.dtype))
+    if are_labels and known is not None:
+        (labels,), _ = index_labels({"y": labels.astype(str)}, known)
+    elif labels.dtype.kind == "U":
+        (labels,), _ = index_labels({"y": labels}, known or class_names)
+    if labels.min() < 0:
+        raise ValueError(f"y has the class {labels.min()}: expected whole numbers from 0")
+    n_classes = max(int(max(classes.max(), labels.max())) + 1, len(known or ()))
+    names = known or [f"class {k}" for k in range(n_classes)]
+    if class_names is not None:
+        names = check_texts("class_names", class_names)
+    if len(names) != n_classes:
+        raise ValueError(
+            f"class_names has {len(names)} names: expected {n_classes}, one for each class"
+        )
+    ax = axes_for(ax, figsize, 4.8, 4.8)
+    colors = [AREAS[k % len(AREAS)] for k in range(n_classes)]
+    from matplotlib.colors import to_rgba_array
+
+    picture = to_rgba_array(colors)[classes.reshape(resolution, resolution)]
     extent = (sides[0][0], sides[0][-1], sides[1][0], sides[1][-1])
     ax.imshow(picture, extent=extent, origin="lower", alpha=0.3, aspect="auto")
     for k in range(n_classes):
-        mine = points[labels == k]
-        ax.scatter(*mine.T, s=14, color=colors[k], edgecolor="w", linewidth=0.4, label=f"class {k}")
-    ax.set(xlabel="feature 0", ylabel="feature 1")
-    ax.legend(loc="best", fontsize="small")
+        ax.scatter(
+            *points[labels == k].T, s=24, color=colors[k], marker=MARKERS[k % len(MARKERS)],
+            edgecolor="w", linewidth=0.3, label=names[k],
+        )  # fmt: skip
+    features = getattr(network, "feature_names", None)
+    if features is None:
+        features = getattr(network, "feature_names_in_", None)
+    if features is None:
+        features = ["feature 0", "feature 1"]
+    across, up = map(str, features)
+    finish(ax, "Predicted class, and samples", across, up, grid="")
     return ax
-
-
-def _check_network(network: Any) -> None:
-    """Refuse anything but a network with layers."""
-    if not hasattr(network, "layers") or not hasattr(network, "predict"):
-        raise TypeError(f"network={shown(network)}: expected a NeuralNetwork")
-    if not network.layers:
-        raise ValueError(
-            "the network has no layers: add some, e.g. add(DenseLayer(10, input_shape=(784,)))"
-        )

@@ -1,15 +1,16 @@
 """Plots of scores for the values of a setting."""
 
+import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from ..backends import UnknownNameError
 from ..backends._errors import shown
-from ..common.checks import check_text, find
+from ..common.checks import check_text, find, number
 from ..common.direction import best_of, check_mode, direction_of
 from ..metrics import METRICS, Metric
-from .drawing import axes_for, is_list, numbers_on_host
+from .drawing import COLORS, axes_for, capitalised, finish, is_list, numbers_on_host
 
 
 def plot_sweep(
@@ -18,8 +19,10 @@ def plot_sweep(
     errors: Sequence[float] | None = None,
     name: str = "value",
     score: Any = "score",
-    ax: Any = None,
     mode: str = "auto",
+    error_name: str = "spread",
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
 ) -> Any:
     """Draw the score for each value of a setting, and mark the best one.
 
@@ -30,16 +33,20 @@ def plot_sweep(
     scores : sequence of float
         The score for each value. NaN and infinite scores are never the best.
     errors : sequence of float, optional
-        The spread of each score.
+        The spread of each score, drawn to both sides of it.
     name : str, default "value"
         Label of the horizontal axis.
     score : str, Metric, LossFunction or function, default "score"
         The quantity on the vertical axis, or a label for it.
-    ax : matplotlib Axes, optional
-        The Axes to draw into; by default those of a new figure.
     mode : {"auto", "max", "min"}, default "auto"
         Whether the largest or the smallest score is best. "auto" takes it from ``score``, which
         must then be a metric, the name of a metric or a loss.
+    error_name : str, default "spread"
+        What the errors are, for the legend, such as "standard deviation over 3 seeds".
+    ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
 
     Returns
     -------
@@ -53,7 +60,10 @@ def plot_sweep(
 
     Examples
     --------
+    >>> from xpnet.plots import plot_sweep
     >>> ax = plot_sweep([1e-3, 1e-2], [0.31, 0.12], name="learning rate", score="rmse")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['lowest rmse: 0.12 at 0.01']
     >>> ax = plot_sweep(["sgd", "adam"], [0.9, 0.7], score="accuracy on test", mode="max")
     """
     if isinstance(values, (str, bytes)) or not is_list(values):
@@ -65,27 +75,41 @@ def plot_sweep(
     spread = None
     if errors is not None:
         spread = numbers_on_host("errors", errors, 1, len(values)).astype(float)
-    ax = axes_for(ax, 5.0, 3.6)
-    numbers = all(isinstance(value, (int, float)) for value in values)
+    name, error_name = check_text("name", name), check_text("error_name", error_name)
+    numbers = all(number(value) == value for value in values)
+    longest = 0 if numbers else max(len(t) for value in values for t in str(value).split("\n"))
+    ax = axes_for(ax, figsize, max(5.0, 1 + 0.045 * longest * len(values)), 4.0)
     places: Any = list(values) if numbers else list(range(len(values)))
     # A line between names would suggest values in between.
-    ax.plot(places, means, marker="o", linestyle="-" if numbers else "")
+    ax.plot(places, means, marker="o", linestyle="-" if numbers else "", color=COLORS[0])
     if spread is not None:
-        if numbers:
-            ax.fill_between(places, means - spread, means + spread, alpha=0.2)
-        else:
-            ax.errorbar(places, means, spread, linestyle="", color="C0", capsize=3)
+        bars = {"linestyle": "", "color": COLORS[0], "capsize": 3, "label": f"± {error_name}"}
+        ax.errorbar(places, means, spread, **bars)
     if (best := best_of(means, mode)) is not None:
-        marked = f"best: {_short(values[best])}, {means[best]:.4g}"
-        ax.plot(places[best], means[best], "o", color="tab:red", label=marked)
-        ax.legend()
+        extreme = "highest" if mode == "max" else "lowest"
+        marked = f"{extreme} {label}: {means[best]:.4g} at {_short(values[best])}"
+        style = {"markersize": 9, "color": COLORS[1], "linestyle": "", "label": marked}
+        ax.plot(places[best], means[best], "D", **style)
     if not numbers:
-        ax.set_xticks(places, [str(value) for value in values])
+        _name_places(ax, places, [str(value) for value in values])
     elif min(values) > 0 and max(values) / min(values) >= 50:
         ax.set_xscale("log")
-    ax.set(xlabel=check_text("name", name), ylabel=label)
-    ax.grid(alpha=0.3)
+    finish(ax, f"{capitalised(label)} by {name.replace(chr(10), ' ')}", name, label)
     return ax
+
+
+def _name_places(ax: Any, places: list[int], names: list[str]) -> None:
+    """Set ticks with names, in several lines or rotated if they would overlap."""
+    fit = max(int(72 * ax.get_window_extent().width / ax.figure.dpi / len(names) / 5.5), 1)
+    broken = [
+        "\n".join(textwrap.fill(line, fit, break_long_words=False) for line in name.split("\n"))
+        for name in names
+    ]
+    if max(len(line) for name in broken for line in name.split("\n")) <= fit:
+        ax.set_xticks(places, broken, size=9)
+    else:
+        ax.set_xticks(places, names, size=8, rotation=45, ha="right", rotation_mode="anchor")
+    ax.margins(x=0.5 / len(names) if len(names) > 1 else 0.05)
 
 
 def _direction_and_label(score: Any, mode: str) -> tuple[str, str]:
@@ -106,4 +130,5 @@ def _direction_and_label(score: Any, mode: str) -> tuple[str, str]:
 
 
 def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Return a value in one line."""
+    return f"{value:g}" if isinstance(value, float) else ", ".join(str(value).split("\n"))

@@ -49,17 +49,28 @@ class LearningRates(NamedTuple):
     def __repr__(self) -> str:
         return call_text("LearningRates", self._asdict().items())
 
-    def plot(self, ax: Any = None) -> Any:
-        """Plot the loss against the learning rate; into a new figure unless ``ax`` is given."""
-        from ..plots import new_axes
+    def plot(self, ax: Any = None, figsize: tuple[float, float] | None = None) -> Any:
+        """Draw the loss against the learning rate, and mark the suggestion.
 
-        ax = ax or new_axes(5.0, 3.6)
-        ax.plot(self.rates, self.losses)
-        label = f"steepest descent: {self.suggestion:.2g}"
-        ax.axvline(self.suggestion, color="tab:red", linestyle=":", label=label)
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed")
-        ax.grid(alpha=0.3)
-        ax.legend()
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            The Axes to draw into; by default those of a new figure.
+        figsize : tuple of float, optional
+            Width and height of a new figure in inches.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from ..plots.drawing import COLORS, axes_for, finish
+
+        ax = axes_for(ax, figsize, 5.0, 4.0)
+        ax.plot(self.rates, self.losses, color=COLORS[0])
+        label = f"steepest descent: learning rate {self.suggestion:.2g}"
+        ax.axvline(self.suggestion, color=COLORS[1], linestyle="--", label=label)
+        ax.set_xscale("log")
+        finish(ax, "Loss by learning rate", "learning rate", "loss, smoothed")
         return ax
 
 

@@ -21,6 +21,12 @@ class History(dict[str, list[float]]):
     incomplete : tuple of int
         The epochs, from 1, that Ctrl-C or SIGTERM cut short. Their rows are of the steps that were
         taken, and have no validation.
+    kept_epoch : int or None
+        The epoch whose weights were restored when training ended: the best one, by
+        :class:`~xpnet.EarlyStopping` or by ``early_stopping`` of the estimators. 0 stands for the
+        weights before the first epoch. None means that the network has those of the last epoch.
+    saved_epoch : int or None
+        The epoch of the last file that ``ModelCheckpoint(best_only=True)`` wrote.
 
     Notes
     -----
@@ -41,6 +47,8 @@ class History(dict[str, list[float]]):
     """
 
     incomplete: tuple[int, ...] = ()
+    kept_epoch: int | None = None
+    saved_epoch: int | None = None
 
     def __init__(self, *columns: Any, **more: Any) -> None:
         super().__init__(*columns, **more)
@@ -65,12 +73,17 @@ class History(dict[str, list[float]]):
     def append(self, /, **row: float | None) -> None:
         """Add an epoch; a quantity that an epoch lacks is NaN there, so that columns stay even."""
         length = self.epochs
+        self.kept_epoch = None  # the weights are those of the new epoch
         for name, value in row.items():
             if value is not None:
                 self.setdefault(name, [float("nan")] * length).append(value)
         for column in self.values():
             if len(column) == length:
                 column.append(float("nan"))
+
+    def add(self, name: str, value: float) -> None:
+        """Set a quantity of the last epoch; earlier epochs without it have NaN."""
+        self.setdefault(name, [float("nan")] * self.epochs)[-1] = value
 
     @property
     def epochs(self) -> int:
@@ -82,22 +95,25 @@ class History(dict[str, list[float]]):
         """The last epoch's numbers by name."""
         return {name: column[-1] for name, column in self.items()}
 
-    def plot(self, axes: Any = None) -> Any:
-        """Draw the losses, training and validation, and the metrics.
+    def plot(self, axes: Any = None, names: Any = None, figsize: Any = None) -> Any:
+        """Draw the loss and each metric by epoch, of training and validation data.
 
-        A dotted line marks the epoch with the lowest validation loss. On the axes of a metric, it
-        marks the epoch with the best validation metric, if :attr:`metrics` says which is. These are
-        not necessarily the weights that the network has: early stopping keeps those of the best
-        epoch by what it watched.
+        A dotted line marks the epoch with the best validation value, and another one the epoch
+        whose weights were kept (:attr:`kept_epoch`) or saved (:attr:`saved_epoch`). See
+        :func:`xpnet.plots.plot_history`, which also compares several histories.
 
         Parameters
         ----------
-        axes : sequence of matplotlib Axes, optional
-            One for the loss and one for each metric; by default a new figure's.
+        axes : matplotlib Axes or sequence of them, optional
+            One for each panel; by default those of a new figure.
+        names : str or sequence of str, optional
+            The quantities to draw, e.g. "loss"; by default the loss and all metrics.
+        figsize : tuple of float, optional
+            Width and height of a new figure in inches.
 
         Returns
         -------
-        array of matplotlib Axes
+        array of matplotlib Axes, or ``axes``
 
         Raises
         ------
@@ -108,4 +124,4 @@ class History(dict[str, list[float]]):
         """
         from ..plots import plot_history
 
-        return plot_history(self, axes)
+        return plot_history(self, axes, names, figsize)

@@ -1,0 +1,345 @@
+"""Plots of functions: activations, losses, learning rate schedules."""
+
+import copy
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..activations import ACTIVATIONS, ActivationLayer, FunctionActivation
+from ..backends._errors import shown
+from ..common.checks import check_count, check_flag, find, number
+from ..losses import LOSSES, FunctionLoss, LossFunction
+from ..schedules import ConstantLearningRate, Schedule
+from .drawing import COLORS, MARKERS, axes_for, finish, is_list, series_style, whole_epochs
+
+POINTS = 401
+
+
+class Curve(NamedTuple):
+    """A function at some points, with its derivative; the label says which function."""
+
+    label: str
+    x: np.ndarray
+    values: np.ndarray
+    slopes: np.ndarray | None
+
+
+def plot_activation(
+    activation: Any,
+    low: float = -4.0,
+    high: float = 4.0,
+    derivative: bool = True,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Any:
+    """Draw an activation function and its derivative.
+
+    Parameters
+    ----------
+    activation : str, ActivationLayer or function, or a list of these
+        A name such as "relu", an activation, or a function of one number. Several are drawn into
+        the same Axes.
+    low, high : float, default -4 and 4
+        The range of inputs.
+    derivative : bool, default True
+        Whether to draw the derivative, as a dashed line.
+    ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    UnknownNameError
+        The name is unknown.
+    TypeError, ValueError
+        ``activation`` is none, or computes with whole rows, as softmax does.
+
+    Examples
+    --------
+    >>> from xpnet.plots import plot_activation
+    >>> ax = plot_activation("relu")
+    >>> ax.get_title()
+    'ReLU and its derivative'
+    """
+    x, with_slopes = _points(low, high), check_flag("derivative", derivative)
+    curves = []
+    for given in _several("activation", activation):
+        found = find(
+            "activation", given, ActivationLayer, ACTIVATIONS, of_function=FunctionActivation
+        )
+        label = _name_of(found, "Activation")
+        values, slopes = _of_column(found, x, label)
+        curves.append(Curve(label, x, values, slopes if with_slopes else None))
+    title = " and its derivative" if with_slopes else ""
+    title = f"{curves[0].label}{title}" if len(curves) == 1 else "Activations"
+    return _draw(curves, title, "input", "activation", axes_for(ax, figsize, 4.8, 4.0))
+
+
+def plot_loss(
+    loss: Any,
+    y_true: Sequence[float] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    derivative: bool = True,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Any:
+    """Draw the loss of one sample against the prediction, and its derivative.
+
+    A loss for classes is drawn for two classes: against the probability of the true one or, if the
+    loss takes logits, against the logit of the true class minus that of the other.
+
+    Parameters
+    ----------
+    loss : str, LossFunction or function, or a list of these
+        A name such as "mse", a loss, or a function of target and prediction. Several are drawn into
+        the same Axes.
+    y_true : sequence of float, optional
+        The targets, each of which has a curve; by default 0, or 0 and 1 for losses of yes or no.
+    low, high : float, optional
+        The range of predictions; by default -4 to 4, or 0 to 1 for probabilities.
+    derivative : bool, default True
+        Whether to draw the derivative, as a dashed line.
+    ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    UnknownNameError
+        The name is unknown.
+    TypeError, ValueError
+        ``loss`` is none, targets are given for a loss of classes, or the losses have different
+        horizontal axes.
+
+    Examples
+    --------
+    >>> from xpnet.plots import plot_loss
+    >>> ax = plot_loss("huber")
+    >>> ax.get_title()
+    'HuberLoss and its derivative'
+    """
+    with_slopes, curves, labels = check_flag("derivative", derivative), [], {}
+    losses = [
+        find("loss", each, LossFunction, LOSSES, of_function=FunctionLoss)
+        for each in _several("loss", loss)
+    ]
+    for each in losses:
+        name = _name_of(each, "")
+        axis, found = _loss_curves(each, y_true, low, high)
+        labels[name] = axis
+        for target, x, values, slopes in found:
+            parts = [name] * (len(losses) > 1) + [target] * bool(target)
+            label = ", ".join(parts) or "loss"
+            curves.append(Curve(label, x, values, slopes if with_slopes else None))
+    if len(set(labels.values())) > 1:
+        texts = "; ".join(f"{name}: {axis}" for name, axis in labels.items())
+        raise ValueError(f"loss has losses with different horizontal axes ({texts})")
+    title = "Losses" if len(losses) > 1 else name + " and its derivative" * with_slopes
+    return _draw(curves, title, axis, "loss of one sample", axes_for(ax, figsize, 4.8, 4.0))
+
+
+def plot_schedule(
+    schedule: Any,
+    epochs: int = 50,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Any:
+    """Draw the learning rate of each epoch.
+
+    The axis of learning rates is logarithmic if the largest is 50 times the smallest.
+
+    Parameters
+    ----------
+    schedule : Schedule or float, or a list or dict of these
+        Several schedules are drawn into the same Axes, under the names of a dict.
+    epochs : int, default 50
+        How many epochs the training has in all.
+    ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    TypeError
+        ``schedule`` is something else.
+    ValueError
+        The schedule depends on the losses of a training, as :class:`~xpnet.ReduceOnPlateau` does.
+
+    Examples
+    --------
+    >>> from xpnet import CosineDecay
+    >>> from xpnet.plots import plot_schedule
+    >>> ax = plot_schedule(CosineDecay(0.1), epochs=50)
+    >>> ax.get_title()
+    'CosineDecay(initial=0.1)'
+    """
+    epochs, places = check_count("epochs", epochs), np.arange(1, epochs + 1)
+    several = schedule
+    if not isinstance(schedule, Mapping):
+        several = {_schedule_name(each): each for each in _several("schedule", schedule)}
+    rates = {str(name): _rates(each, epochs) for name, each in several.items()}
+    if not rates:
+        raise ValueError("schedule is empty: expected at least one schedule")
+    ax = axes_for(ax, figsize, 4.8, 4.0)
+    one_only = len(rates) == 1
+    for k, (name, values) in enumerate(rates.items()):
+        style = series_style(k, marker=epochs <= 12 or not one_only)
+        every = max(epochs // 12, 1)
+        ax.plot(places, values, label=None if one_only else name, markevery=every, **style)
+    every_rate = np.concatenate(list(rates.values()))
+    if every_rate.min() > 0 and every_rate.max() >= 50 * every_rate.min():
+        ax.set_yscale("log")
+    whole_epochs(ax, places)
+    title = next(iter(rates)) if one_only else "Learning rate schedules"
+    finish(ax, title, "epoch", "learning rate")
+    return ax
+
+
+def _several(name: str, given: Any) -> list[Any]:
+    """Return a list, of a single thing too."""
+    found = list(given) if is_list(given) else [given]
+    if not found:
+        raise ValueError(f"{name} is an empty list: expected at least one")
+    return found
+
+
+def _points(low: float, high: float) -> np.ndarray:
+    """Return points from low to high."""
+    ends = number(low), number(high)
+    if not (math.isfinite(ends[0]) and math.isfinite(ends[1]) and ends[0] < ends[1]):
+        raise ValueError(f"low={shown(low)} and high={shown(high)}: expected numbers, low < high")
+    return np.linspace(*ends, POINTS)
+
+
+def _name_of(part: Any, ending: str) -> str:
+    """Return the name of a function, or that of the class without an ending."""
+    function = getattr(part, "function", None)
+    return getattr(function, "__name__", type(part).__name__.removesuffix(ending))
+
+
+def _of_column(
+    activation: ActivationLayer, x: np.ndarray, label: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and derivatives, and refuse an activation of whole rows."""
+    values = np.asarray(activation.activation_function(x[:, None]))
+    row = np.asarray(activation.activation_function(x[None, :]))
+    if values.shape != (len(x), 1) or not np.array_equal(values.T, row, equal_nan=True):
+        raise ValueError(
+            f"{label} computes each output from all inputs of a sample: expected a function of one "
+            "number"
+        )
+    return values[:, 0], np.asarray(activation.derivative(x[:, None]))[:, 0]
+
+
+def _loss_curves(
+    loss: LossFunction, y_true: Any, low: float | None, high: float | None
+) -> tuple[str, list[Curve]]:
+    """Return the label of the horizontal axis, and a curve for each target."""
+    kinds = loss.accepts or frozenset()
+    is_probability = bool(kinds & {"probability", "distribution", "log-distribution"})
+    ends = (0.005, 0.995) if is_probability else (-4.0, 4.0)
+    x = _points(ends[0] if low is None else low, ends[1] if high is None else high)
+    if is_probability and not (x[0] > 0 and x[-1] < 1):
+        raise ValueError(f"low={low} and high={high}: expected probabilities between 0 and 1")
+    if loss.targets not in ("classes", "distributions"):
+        targets = _targets(loss, y_true)
+        outputs, along = x[:, None], np.ones((len(x), 1))
+        axis = "predicted probability" if is_probability else "prediction"
+        cases = [(f"y = {y:g}", np.array([[y]])) for y in targets]
+        cases = [("", cases[0][1])] if len(cases) == 1 and not targets[0] else cases
+    else:
+        if y_true is not None:
+            raise ValueError(f"y_true={shown(y_true)}: omit it for a loss of classes")
+        cases, one = [("", np.array([[0.0, 1.0]]))], np.ones(len(x))
+        axis = "probability of the true class"
+        if "log-distribution" in kinds:
+            outputs, along = np.log([1 - x, x]).T, np.array([-1 / (1 - x), 1 / x]).T
+        elif "distribution" in kinds:
+            outputs, along = np.array([1 - x, x]).T, np.array([-one, one]).T
+        else:
+            outputs, along = np.array([0 * x, x]).T, np.array([0 * one, one]).T
+            axis = "logit, true class minus other"
+    found = []
+    for target, y in cases:
+        pairs = [(y, outputs[k : k + 1]) for k in range(len(x))]
+        values = np.array([float(loss.loss(*pair)) for pair in pairs])
+        slopes = np.concatenate([np.asarray(loss.derivative(*pair)) for pair in pairs])
+        found.append(Curve(target, x, values, np.sum(slopes * along, axis=1)))
+    return axis, found
+
+
+def _targets(loss: LossFunction, y_true: Any) -> list[float]:
+    """Return the targets that have a curve, as numbers."""
+    defaults = {"probabilities": [0.0, 1.0], "binary": [0.0, 1.0], "positive": [1.0]}
+    if y_true is None:
+        return defaults.get(loss.targets or "", [0.0])
+    found = [number(each) for each in (y_true if is_list(y_true) else [y_true])]
+    if not found or not all(map(math.isfinite, found)):
+        raise ValueError(f"y_true={shown(y_true)}: expected finite numbers")
+    return found
+
+
+def _draw(curves: Iterable[Curve], title: str, xlabel: str, ylabel: str, ax: Any) -> Any:
+    """Draw functions as solid lines, and their derivatives dashed in the same colour."""
+    curves = list(curves)
+    ax.axhline(0, color="0.7", linewidth=0.8)
+    for k, curve in enumerate(curves):
+        style: dict[str, Any] = {"color": COLORS[k % len(COLORS)]}
+        if len(curves) > 1:
+            every = (k * 7 % 40, 50)  # so that markers of different curves are not in one place
+            style |= {"marker": MARKERS[k % len(MARKERS)], "markersize": 4, "markevery": every}
+        alone = len(curves) == 1 and curve.slopes is None and curve.label in ("loss", title)
+        ax.plot(curve.x, curve.values, "-", label=None if alone else curve.label, **style)
+        if curve.slopes is not None:
+            label = "derivative" if len(curves) == 1 else f"{curve.label}, derivative"
+            ax.plot(curve.x, curve.slopes, "--", label=label, **style)
+    _limit_slopes(ax, curves)
+    finish(ax, title, xlabel, ylabel)
+    return ax
+
+
+def _limit_slopes(ax: Any, curves: Sequence[Curve]) -> None:
+    """Let the functions fill the Axes, even where a derivative is much larger."""
+    values = np.concatenate([each.values for each in curves])
+    most = 1.5 * float(np.abs(values).max(initial=0.0))
+    low, high = ax.get_ylim()
+    if most > 0 and max(-low, high) > 2 * most:
+        ax.set_ylim(max(low, -most), min(high, most))
+
+
+def _schedule_name(given: Any) -> str:
+    return repr(given) if isinstance(given, Schedule) else shown(given)
+
+
+def _rates(given: Any, epochs: int) -> np.ndarray:
+    """Return the learning rate of each epoch."""
+    if isinstance(given, Schedule):
+        schedule = copy.deepcopy(given)  # some note how far they are
+    elif math.isnan(number(given)):
+        raise TypeError(f"schedule={shown(given)}: expected a schedule, e.g. CosineDecay(0.1)")
+    else:
+        schedule = ConstantLearningRate(given)
+    if schedule.state_names:
+        raise ValueError(
+            f"{given!r} depends on the losses of a training: after fit, draw "
+            "net.history['learning_rate']"
+        )
+    return np.array([float(schedule.learning_rate(epoch, epochs)) for epoch in range(epochs)])

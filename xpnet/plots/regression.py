@@ -1,0 +1,100 @@
+"""Plots of predicted numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backends import Array
+from ..backends._errors import shown
+from ..common.checks import check_texts
+from .drawing import COLORS, MARKERS, axes_for, finish, finite_numbers
+
+MOST = 5000
+
+
+def plot_residuals(
+    y_true: Array,
+    y_pred: Array,
+    kind: str = "predicted",
+    names: Sequence[str] | None = None,
+    ax: Any = None,
+    figsize: tuple[float, float] | None = None,
+) -> Any:
+    """Draw predicted against true values, or the residuals against the predictions.
+
+    A dotted line shows where predictions are right. The title has the root of the mean squared
+    error (RMSE) and the coefficient of determination (R²); with several outputs, the legend has
+    those of each. Of more than 5000 samples, 5000 at equal distances are drawn; the numbers are of
+    all samples.
+
+    Parameters
+    ----------
+    y_true : array of shape (n,) or (n, n_outputs)
+    y_pred : array of shape (n, n_outputs) or (n,)
+        A network's output, or the predictions of an estimator.
+    kind : {"predicted", "residuals"}, default "predicted"
+        What is on the vertical axis: predicted values against true ones, or true minus predicted
+        values, against predicted ones.
+    names : sequence of str, optional
+        The names of the outputs; by default their numbers from 0.
+    ax : matplotlib Axes, optional
+        The Axes to draw into; by default those of a new figure.
+    figsize : tuple of float, optional
+        Width and height of a new figure in inches.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        The arrays differ in shape, are empty or not finite, or ``kind`` is something else.
+
+    Examples
+    --------
+    >>> from xpnet.plots import plot_residuals
+    >>> ax = plot_residuals([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
+    >>> ax.get_title()
+    'Predicted and true values: RMSE 0.577, R² 0.5'
+    """
+    if not isinstance(kind, str) or kind not in ("predicted", "residuals"):
+        raise ValueError(f"kind={shown(kind)}: expected 'predicted' or 'residuals'")
+    predicted = finite_numbers("y_pred", y_pred, None)
+    predicted = predicted.reshape(len(predicted), -1)
+    true = finite_numbers("y_true", y_true, None, len(predicted))
+    true = true.reshape(len(true), -1)
+    if true.shape != predicted.shape:
+        raise ValueError(f"y_true has shape {true.shape}, and y_pred {predicted.shape}: expected "
+                         "as many values for each sample")  # fmt: skip
+    k = true.shape[1]
+    labels = [f"output {j}" for j in range(k)]
+    if names is not None and len(labels := check_texts("names", names)) != k:
+        raise ValueError(f"names has {len(labels)} names: expected {k}, one for each output")
+    ax = axes_for(ax, figsize, 4.8, 4.6)
+    step = -(-len(true) // MOST)
+    for j in range(k):
+        x, y = true[::step, j], predicted[::step, j]
+        if kind == "residuals":
+            x, y = y, x - y
+        label = None if k == 1 else f"{labels[j]}: {_quality(true[:, j], predicted[:, j])}"
+        style = {"color": COLORS[j % len(COLORS)], "marker": MARKERS[j % len(MARKERS)]}
+        ax.scatter(x, y, s=14, alpha=0.6, edgecolor="none", label=label, **style)
+    if kind == "residuals":
+        ax.axhline(0, color="0.2", linestyle=":", label="no error")
+        title, xlabel, ylabel = "Residuals", "predicted value", "true minus predicted value"
+    else:
+        ax.axline((true.flat[0],) * 2, slope=1, color="0.2", linestyle=":", label="no error")
+        title, xlabel, ylabel = "Predicted and true values", "true value", "predicted value"
+    if k == 1:
+        title += f": {_quality(true[:, 0], predicted[:, 0])}"
+    finish(ax, title, xlabel, ylabel)
+    return ax
+
+
+def _quality(true: np.ndarray, predicted: np.ndarray) -> str:
+    """Return RMSE and R² as text; R² is left out where the true values do not vary."""
+    error = np.mean((true - predicted) ** 2)
+    spread = np.var(true)
+    return f"RMSE {np.sqrt(error):.3g}" + (f", R² {1 - error / spread:.3g}" if spread > 0 else "")
