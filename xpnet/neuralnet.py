@@ -19,11 +19,10 @@ from .model_files.checkpoints import Resumption
 from .optimizers import OPTIMIZERS, SGD, Optimizer
 from .regularizers import REGULARIZERS, Regularizer
 from .schedules import LearningRate
-from .training import fitting, planning
+from .training import fitting
 from .training.callback import Callback, check_callbacks
 from .training.full_batch import DEFAULT_BATCH_SIZE
 from .training.held_out import HeldOut
-from .training.memory import MemoryPlan
 from .training.metric_settings import GivenMetric
 from .training.mini_batches import mini_batches
 from .training.predictor import Predictor
@@ -348,27 +347,6 @@ class NeuralNetwork(Predictor):
         """
         given, called = fitting.joined(X, y, sample_weight), check_callbacks(callbacks)
         return fitting.explain_steps(self, given, callbacks=called)
-
-    def memory_plan(
-        self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None
-    ) -> MemoryPlan:
-        """Return how much memory training takes, before it begins.
-
-        Parameters
-        ----------
-        batch_size : int, optional
-            By default the network's, or 512 if that is "auto".
-        n_samples : int, default 0
-            The number of samples in the data, if known; no batch is larger. 0 means unknown.
-        dtype : str, optional
-            The type of the features, e.g. ``"uint8"``; by default the network's.
-
-        Returns
-        -------
-        MemoryPlan
-            The bytes of each part; ``print`` shows them as a table.
-        """
-        return planning.memory_plan(self, batch_size, n_samples, dtype)
 
     def inspect(self, dataset: Dataset | tuple[Any, ...]) -> Inspection:
         """Return what each layer does with some samples: outputs, gradients, dead units.

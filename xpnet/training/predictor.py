@@ -8,7 +8,8 @@ from ..backends._errors import shown
 from ..common.overrides import remember
 from ..data import Dataset
 from ..metrics import Metric
-from . import fitting, input_gradients, prediction
+from . import fitting, input_gradients, planning, prediction
+from .memory import MemoryPlan
 from .metric_settings import GivenMetric
 from .trainable import TrainableModel
 
@@ -266,6 +267,27 @@ class Predictor(TrainableModel):
         {'loss': 0.0, 'r2': 1.0, 'max_error': 0.0}
         """
         return prediction.evaluate(self, fitting.joined(data, y, sample_weight), metric)
+
+    def memory_plan(
+        self, batch_size: int | None = None, n_samples: int = 0, dtype: str | None = None
+    ) -> MemoryPlan:
+        """Return how much memory training takes, before it begins.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            By default the network's, or 512 if that is "auto".
+        n_samples : int, default 0
+            The number of samples in the data, if known; no batch is larger. 0 means unknown.
+        dtype : str, optional
+            The type of the features, e.g. ``"uint8"``; by default the network's.
+
+        Returns
+        -------
+        MemoryPlan
+            The bytes of each part; ``print`` shows them as a table.
+        """
+        return planning.memory_plan(self, batch_size, n_samples, dtype)
 
 
 remember(Predictor)
