@@ -134,6 +134,7 @@ class Layout:
         # Layers without biases add zeros that are not updated, and write sums that nobody reads.
         arena["biases"] = [offset if place is None else place for place in arena["biases"]]
         offset += 0 if all(unit.has_bias for unit in self.units) else pad(widest)
+        arena["size"] = offset
         # Parameters, gradients, and the optimizer's state.
         n_arrays = 2 + len(self.model.optimizer.state_names)
         arena["arrays"] = [take(offset) for _ in range(n_arrays)]
