@@ -18,6 +18,7 @@ from xpnet import (
     CSVLogger,
     DenseLayer,
     EarlyStopping,
+    ElementwiseLoss,
     FocalLoss,
     HingeLoss,
     LambdaCallback,
@@ -28,6 +29,7 @@ from xpnet import (
     SigmoidActivation,
     SoftmaxActivation,
     SoftmaxCrossEntropy,
+    array_namespace,
 )
 from xpnet.backends import move, to_host
 from xpnet.metrics import (
@@ -356,6 +358,29 @@ def test_what_outputs_are_may_be_said():
     net = classifier(LogLoss("log-odds"), 1, loss=lambda y, z: (y - z) ** 2, **STILL).fit((X, y))
     expected = LogLoss()(y, odds(net.predict(X)))
     assert net.score((X, y)) == pytest.approx(float(expected), rel=1e-9)
+
+
+class Savage(ElementwiseLoss):
+    """A user's loss, which says what its outputs are."""
+
+    targets = "binary"
+    decision_threshold = 0.0
+    output_kind = "log-odds"
+
+    def element_loss(self, y_true, y_pred):
+        xp = array_namespace(y_pred)
+        return 1 / (1 + xp.exp((2 * y_true - 1) * y_pred)) ** 2
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_users_loss_may_say_what_outputs_are(steps):
+    X, y, _ = samples()
+    y = (y > 0).astype(int)
+    net = classifier(["log_loss", "accuracy"], 1, loss=Savage(), steps=steps, **STILL)
+    net.fit((X, y))
+    expected = float(LogLoss()(y, odds(net.predict(X))))
+    assert net.score((X, y)) == pytest.approx(expected, rel=1e-9)
+    assert net.history["log_loss"][-1] == pytest.approx(expected, rel=1e-9)
 
 
 def test_several_answers_have_rankings_but_no_classes():

@@ -126,6 +126,8 @@ class NeuralNetwork(Predictor):
         ``net.layers.pop()`` removes the last one; :meth:`add` appends one.
     history : History
         For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
+    metrics : tuple of Metric or function
+        The metrics; empty without any.
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
