@@ -10,6 +10,7 @@ from ..common.overrides import is_defined_here
 from ..common.version import VERSION
 from ..layers import Layer
 from ..optimizers import Optimizer
+from ..training.history import History
 from ..training.trainable import TrainableModel
 from .comparing import Comparison, attributes, passes_are_alike
 from .container import FORMAT, write
@@ -102,10 +103,7 @@ class Writer:
             "network": self._settings(),
             "entropy": net.randomness.entropy,
             "history": self._encode(dict(net.history), "history", "the history"),
-            "history_metric": [net.history.metric_name, net.history.metric_mode],
-            "history_incomplete": list(net.history.incomplete),
-            "history_kept_epoch": net.history.kept_epoch,
-            "history_saved_epoch": net.history.saved_epoch,
+            **_notes(net.history),
             "loss": self.part(net.loss, "loss"),
             "regularizer": self.part(net.regularizer, "regularizer"),
             "metric": self.part(net.metric, "metric"),
@@ -280,6 +278,16 @@ class Writer:
                 "nothing needs it, leave it out of what __getstate__ returns",
             ) from error
         return encoded
+
+
+def _notes(history: History) -> dict[str, Any]:
+    """Return what a history notes besides its columns."""
+    return {
+        "history_metric": [history.metric_name, history.metric_mode],
+        "history_incomplete": list(history.incomplete),
+        "history_kept_epoch": history.kept_epoch,
+        "history_saved_epoch": history.saved_epoch,
+    }
 
 
 def _refusal(part: Any, why: str) -> TypeError:
