@@ -74,6 +74,8 @@ def closed_figures():
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_in_docstrings(name):
     result = doctest.testmod(import_module(name))
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
     assert result.failed == 0
 
 

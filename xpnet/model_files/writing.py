@@ -11,6 +11,7 @@ from ..common.version import VERSION
 from ..layers import Layer
 from ..layers.composite import all_layers
 from ..optimizers import Optimizer
+from ..training.history import History
 from ..training.trainable import TrainableModel
 from .comparing import Comparison, attributes, passes_are_alike
 from .container import FORMAT, write
@@ -115,9 +116,7 @@ class Writer:
             "entropy": net.randomness.entropy,
             "history": self._encode(dict(net.history), "history", "the history"),
             "history_metrics": [list(each) for each in net.history.metrics.items()],
-            "history_incomplete": list(net.history.incomplete),
-            "history_kept_epoch": net.history.kept_epoch,
-            "history_saved_epoch": net.history.saved_epoch,
+            **_notes(net.history),
             "loss": self.part(net.loss, "loss"),
             "regularizer": self.part(net.regularizer, "regularizer"),
             "metric": _metrics(self, net.metric),
@@ -331,6 +330,15 @@ def _check_alike(part: Any, again: Any) -> None:
 def _inner(part: Any) -> tuple[Layer, ...]:
     """Return the inner layers of a layer; other parts have none."""
     return part.inner_layers if isinstance(part, Layer) else ()
+
+
+def _notes(history: History) -> dict[str, Any]:
+    """Return what a history notes besides its columns."""
+    return {
+        "history_incomplete": list(history.incomplete),
+        "history_kept_epoch": history.kept_epoch,
+        "history_saved_epoch": history.saved_epoch,
+    }
 
 
 def _refusal(part: Any, why: str) -> TypeError:
