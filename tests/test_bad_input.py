@@ -88,7 +88,6 @@ BAD_DATA = {
     ),
     "weights below 0": (lambda X, y: (X, y, -np.ones(N)), "sample_weight"),
     "weights of another length": (lambda X, y: (X, y, np.ones(N - 1)), "sample_weight"),
-    "X of three dimensions": (lambda X, y: (X[:, :, None], y), "reshape"),
     "no data set": (lambda X, y: X, r"expected a Dataset or a tuple \(X, y\)"),
 }
 
