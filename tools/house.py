@@ -210,7 +210,7 @@ FLOORS = {
     "xpnet.backends.cpu": [
         "engine formulas",
         "team",
-        "loop random sparse",
+        "loop random rows sparse",
         "losses program",
         "product",
         "kernels",
