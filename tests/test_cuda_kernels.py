@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from xpnet import BatchNormalization, SoftmaxCrossEntropy
+from xpnet import BatchNormalization, LayerNormalization, RMSNormalization, SoftmaxCrossEntropy
 from xpnet.backends import ops, resolve
 from xpnet.backends.cuda import kernels
 from xpnet.data.reading import is_wide
@@ -287,6 +287,62 @@ def _back_fixed_norm(c):
     out = layer.backward_propagation(e)
     arguments = [e.copy(), layer.gamma, layer.running_variance, c.rows, c.n, layer.epsilon]
     return over(e.size), arguments, {0: out}
+
+
+def row_norm_of(c, kind):
+    layer = kind(0.1, input_shape=(c.n,))
+    layer.backend = resolve("cpu", dtype=c.dtype.name)
+    layer.initialize()
+    layer.gamma = c.normal(c.n)
+    return layer
+
+
+def row_norm(kind):
+    def make(c):
+        layer, z, b = row_norm_of(c, kind), c.matrix, c.normal(c.n)
+        out = layer.forward_propagation(z + b)
+        arguments = [z.copy(), b, layer.gamma, c.empty(c.rows, c.n), c.empty(c.rows), c.rows, c.n]
+        arguments += [kind is LayerNormalization, 0.1]
+        expected = {0: out, 3: layer.normalized, 4: layer.divisor[:, 0]}
+        return over_rows(c), arguments, expected
+
+    return make
+
+
+def back_row_norm(kind):
+    def make(c):
+        layer, e = row_norm_of(c, kind), c.matrix
+        layer.forward_propagation(c.matrix)
+        out = layer.backward_propagation(e)
+        arguments = [e.copy(), layer.normalized, layer.divisor[:, 0].copy(), layer.gamma]
+        return over_rows(c), [*arguments, c.rows, c.n, kind is LayerNormalization], {0: out}
+
+    return make
+
+
+for _norm in (LayerNormalization, RMSNormalization):
+    _name = "" if _norm is LayerNormalization else ", root mean square"
+    CASES[f"row_norm{_name}"] = row_norm(_norm)
+    CASES[f"back_row_norm{_name}"] = back_row_norm(_norm)
+
+
+@case("product_sums")
+def _product_sums(c):
+    e, x = c.matrix, c.matrix
+    arguments = [e, x, c.empty(1, c.n), c.rows, c.n]
+    return columns(c), arguments, {2: (e * x).sum(axis=0, keepdims=True)}
+
+
+@case("add_to")
+def _add_to(c):
+    x, y = c.matrix, c.matrix
+    return over(x.size), [x.copy(), y, x.size], {0: x + y}
+
+
+@case("copy_to")
+def _copy_to(c):
+    x, y = c.empty(c.rows, c.n), c.matrix
+    return over(x.size), [x, y, x.size], {0: y}
 
 
 def loss_case(loss, targets, weighted):

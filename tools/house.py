@@ -234,7 +234,7 @@ FLOORS = {
     "xpnet.backends.cpu": [
         "engine formulas",
         "team",
-        "loop random sparse updating",
+        "loop random rows sparse updating",
         "losses program",
         "product",
         "kernels",

@@ -314,6 +314,69 @@ KERNEL back_fixed_norm(
     }
 }
 
+// ---- normalization of rows, a warp for each, and the sums of residual connections
+
+// z becomes gamma x, where x is z + b normalised by rows; the mean is subtracted if `centres`.
+KERNEL row_norm(
+    REAL* z, const REAL* b, const REAL* gamma, REAL* normalized, REAL* divisors, int rows, int n,
+    int centres, REAL epsilon) {
+    FOR_ROWS(r) {
+        REAL *own = z + r * (int64)n, *x = normalized + r * (int64)n;
+        double sum = 0;
+        for (int c = lane; c < n; c += 32) {
+            const REAL value = own[c] + (b ? b[c] : 0);
+            x[c] = value;
+            sum += value;
+        }
+        const REAL mean = centres ? (REAL)(warp_sum(sum) / n) : 0;
+        double squares = 0;
+        for (int c = lane; c < n; c += 32) {
+            const REAL centred = x[c] - mean;
+            squares += (double)centred * (double)centred;
+        }
+        const REAL divisor = (REAL)sqrt(warp_sum(squares) / n + (double)epsilon);
+        for (int c = lane; c < n; c += 32) {
+            const REAL value = (x[c] - mean) / divisor;
+            x[c] = value;
+            own[c] = gamma[c] * value;
+        }
+        if (lane == 0) divisors[r] = divisor;
+    }
+}
+
+// e becomes (g - mean(g) - x mean(g x)) / divisor, where g is gamma e and x the normalised row.
+KERNEL back_row_norm(
+    REAL* e, const REAL* normalized, const REAL* divisors, const REAL* gamma, int rows, int n,
+    int centres) {
+    FOR_ROWS(r) {
+        REAL* own = e + r * (int64)n;
+        const REAL* x = normalized + r * (int64)n;
+        double sum = 0, products = 0;
+        for (int c = lane; c < n; c += 32) {
+            const REAL scaled = gamma[c] * own[c];
+            sum += scaled;
+            products += (double)scaled * (double)x[c];
+        }
+        const REAL mean = centres ? (REAL)(warp_sum(sum) / n) : 0;
+        const REAL slope = (REAL)(warp_sum(products) / n);
+        for (int c = lane; c < n; c += 32)
+            own[c] = (gamma[c] * own[c] - mean - x[c] * slope) / divisors[r];
+    }
+}
+
+// `parts` gets the sums of the columns of e x.
+KERNEL product_sums(const REAL* e, const REAL* x, REAL* parts, int rows, int n) {
+    back_columns(parts, rows, n, [&](int64 i) { return e[i] * x[i]; });
+}
+
+KERNEL add_to(REAL* x, const REAL* y, int64 n) {
+    for (int64 i = first_index(); i < n; i += stride()) x[i] += y[i];
+}
+
+KERNEL copy_to(REAL* x, const REAL* y, int64 n) {
+    for (int64 i = first_index(); i < n; i += stride()) x[i] = y[i];
+}
+
 // ---- losses that couple the outputs of a sample; see `Row`. All others are written kernels.
 
 DEVICE REAL row_max(const REAL* z, int n, int lane) {

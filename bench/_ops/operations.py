@@ -202,6 +202,13 @@ def plain_softmax_cross_entropy(z, labels):
     return losses, s
 
 
+def _added_at(x: np.ndarray, index: np.ndarray, n: int) -> np.ndarray:
+    """Return the sums of the rows with equal indices, by NumPy's own function for them."""
+    sums = np.zeros((n, x.shape[1]), x.dtype)
+    np.add.at(sums, index, x)
+    return sums
+
+
 ROWS = {
     "take_rows": Operation(
         # Out of 32 batches: more than a cache holds, for all but small layers.
@@ -245,6 +252,16 @@ ROWS = {
         out=lambda size: (size.batch, size.n_out),
         flops=lambda size: 2 * entries(size) * size.n_out,
         sizes=TEXT,
+    ),
+    "sum_rows": Operation(  # of the vectors of an embedding of as many categories as inputs
+        lambda size, new: (
+            new(size.batch, size.n_out),
+            new.rng.integers(0, size.n_in, size.batch),
+            size.n_in,
+        ),
+        lambda x, index, n: _added_at(x, index, n),
+        out=lambda size: (size.n_in, size.n_out),
+        moved=lambda size: (size.batch + size.n_in) * size.n_out,
     ),
     "column_sum": Operation(
         lambda size, new: (new(size.batch, size.n_out),),

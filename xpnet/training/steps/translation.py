@@ -13,7 +13,18 @@ from ...backends import Array, array_namespace, ops
 from ...backends.formula import Formula, Listing, UntraceableError
 from ...common.overrides import has_methods_of, is_defined_here, replaced, replaced_of
 from ...common.traceable import Outputs, Traceable, formula_of, listing_of, named, values_of
-from ...layers import BatchNormalization, DenseLayer, Dropout, Layer, Normalization
+from ...layers import (
+    BatchNormalization,
+    Composite,
+    DenseLayer,
+    Dropout,
+    Flatten,
+    Layer,
+    LayerNormalization,
+    Normalization,
+    Residual,
+    RMSNormalization,
+)
 from ...losses import ClassLoss, ElementwiseLoss, LossFunction, MeanLoss, NegativeLogLikelihood
 from ...model import Model
 from ...optimizers import Optimizer
@@ -26,6 +37,8 @@ from ..errors import UnsupportedError
 class Unit:
     """A dense layer with the normalization, the activation and the dropout that follow it.
 
+    A residual connection ends in a unit: the outputs of earlier units are added to its own.
+
     Attributes
     ----------
     forward : Listing
@@ -34,8 +47,13 @@ class Unit:
         The derivative from the activation, or None if it is kept.
     has_bias : bool
         Whether the dense layer has biases.
+    norm : BatchNormalization or None
+    row_norm : RMSNormalization or None
+        Or a LayerNormalization, which is a subclass.
     trained, norm_trained : bool
-        Whether the dense layer is trained, and the normalization.
+        Whether the dense layer is trained, and the normalization of either kind.
+    added : tuple of int
+        The indices of the units whose outputs are added to the output, after dropout.
     reached : bool
         Whether the backward pass reaches the unit: something is trained in it or before it.
     """
@@ -47,11 +65,13 @@ class Unit:
     forward: Listing
     back: Listing | None
     norm: BatchNormalization | None = None
+    row_norm: RMSNormalization | None = None
     dropout: Dropout | None = None
     has_bias: bool = True
     trained: bool = True
     norm_trained: bool = False
     reached: bool = True
+    added: tuple[int, ...] = ()
 
     @property
     def keeps_derivative(self) -> bool:
@@ -245,6 +265,8 @@ def settings_of(model: Model, units: list[Unit], formulas: Formulas) -> list[Any
         found.append(None if unit.dropout is None else unit.dropout.rate)
         if unit.norm is not None:
             found += [unit.norm.momentum, unit.norm.epsilon]
+        if unit.row_norm is not None:
+            found.append(unit.row_norm.epsilon)
     return found + model.parameters.parts
 
 
@@ -272,28 +294,60 @@ def units_of(model: Model, most_dropouts: int) -> list[Unit]:
     units: list[Unit] = []
     dtype, last = model.backend.dtype, len(model.layers) - 1
     for k, layer in enumerate(model.layers):
-        if isinstance(layer, ActivationLayer) and not is_defined_here(type(layer)):
-            _check_formula(ActivationLayer, layer, _OF_ACTIVATION)
-        else:
+        if k == 0 and type(layer) in (Normalization, Flatten):
             _check_methods(layer)
-        if layer.own_optimizers:
-            raise UnsupportedError(f"a {layer.layer_name()} has its own optimizer")
-        if type(layer) is DenseLayer:
-            if layer.max_norm is not None:
-                raise UnsupportedError("max_norm")
-            n_inputs = layer.input_shape()[0]
-            formulas = _formulas(_NO_ACTIVATION, dtype)
-            unit = Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units, *formulas)
-            units.append(replace(unit, has_bias=layer.use_bias, trained=layer.trainable))
-        elif units and type(layer) is not Normalization:
-            units[-1] = _extend(units[-1], layer, dtype, is_last=k == last)
-        elif type(layer) is not Normalization or k > 0:
-            raise UnsupportedError(f"{layer.layer_name()} as layer {k + 1}")
+        else:
+            _append(units, layer, dtype, f"layer {k + 1}", is_last=k == last)
     if not units:
         raise UnsupportedError("a network without a DenseLayer")
     if sum(unit.dropout is not None for unit in units) > most_dropouts:
         raise UnsupportedError(f"more than {most_dropouts} Dropout layers")
     return _marked(units, dtype)
+
+
+def _append(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bool) -> None:
+    """Append a unit for a dense layer, or extend the last unit; ``place`` is for messages."""
+    if isinstance(layer, ActivationLayer) and not is_defined_here(type(layer)):
+        _check_formula(ActivationLayer, layer, _OF_ACTIVATION)
+    else:
+        _check_methods(layer)
+    if layer.own_optimizers:
+        raise UnsupportedError(f"a {layer.layer_name()} has its own optimizer")
+    if type(layer) is DenseLayer:
+        if layer.max_norm is not None:
+            raise UnsupportedError("max_norm")
+        n_inputs = layer.input_shape()[0]
+        formulas = _formulas(_NO_ACTIVATION, dtype)
+        unit = Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units, *formulas)
+        units.append(replace(unit, has_bias=layer.use_bias, trained=layer.trainable))
+    elif type(layer) is Composite:
+        for each in layer.layers:
+            _append(units, each, dtype, place, is_last=False)
+    elif not units or type(layer) is Normalization:
+        raise UnsupportedError(f"{layer.layer_name()} as {place}")
+    elif isinstance(layer, Residual) and type(layer) is Residual:
+        _append_residual(units, layer, dtype, place)
+    else:
+        units[-1] = _extend(units[-1], layer, dtype, is_last)
+
+
+def _append_residual(units: list[Unit], layer: Residual, dtype: str, place: str) -> None:
+    """Append the units of a residual block, to the last of which the block's input is added."""
+    if layer.projection is not None:
+        raise UnsupportedError("a Residual whose layers change the width")
+    first: Layer = layer
+    while first.inner_layers:
+        first = first.inner_layers[0]
+    if type(first) is not DenseLayer:  # it would change the output that is to be added
+        raise UnsupportedError(f"a Residual that begins with {first.layer_name()}")
+    source = len(units) - 1
+    for each in layer.layers:
+        _append(units, each, dtype, place, is_last=False)
+    unit = units[-1]
+    if unit.back is not None and not unit.back.is_one:  # it is computed from the output
+        _, kept, _ = listings_of_activation(unit.activation, dtype)
+        unit = replace(unit, forward=kept, back=None)
+    units[-1] = replace(unit, added=(*unit.added, source))
 
 
 def _marked(units: list[Unit], dtype: str) -> list[Unit]:
@@ -336,6 +390,9 @@ def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
     kind, is_linear = type(layer), type(unit.activation) is LinearActivation
     if kind is LinearActivation:
         return unit
+    if unit.added:
+        raise UnsupportedError(f"{layer.layer_name()} after a Residual")
+    is_plain = is_linear and unit.norm is None and unit.row_norm is None and unit.dropout is None
     if isinstance(layer, ActivationLayer) and _is_elementwise(layer):
         if unit.dropout is not None:
             raise UnsupportedError("an activation after Dropout")
@@ -351,11 +408,15 @@ def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
         _, kept, _ = listings_of_activation(unit.activation, dtype)
         return replace(unit, dropout=layer, forward=kept, back=None)
     if isinstance(layer, BatchNormalization) and kind is BatchNormalization:
-        if unit.norm is not None or unit.dropout is not None or not is_linear:
+        if not is_plain:
             raise UnsupportedError("BatchNormalization after anything but DenseLayer")
         return replace(unit, norm=layer, norm_trained=layer.trainable)
+    if isinstance(layer, RMSNormalization) and kind in (RMSNormalization, LayerNormalization):
+        if not is_plain:
+            raise UnsupportedError(f"{layer.layer_name()} after anything but DenseLayer")
+        return replace(unit, row_norm=layer, norm_trained=layer.trainable)
     if kind is LogSoftmaxActivation and is_last:
-        if unit.norm is not None or unit.dropout is not None or not is_linear:
+        if not is_plain:
             raise UnsupportedError("LogSoftmaxActivation after anything but DenseLayer")
         return unit
     raise UnsupportedError(f"{layer.layer_name()} after a DenseLayer")

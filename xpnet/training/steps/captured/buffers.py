@@ -28,13 +28,18 @@ SQUARES = 256
 
 @dataclass
 class UnitArrays:
-    """The arrays of a unit, each for a whole batch."""
+    """The arrays of a unit, each for a whole batch.
+
+    ``deviation`` is that of each column or, in a normalization of rows, what each row is divided
+    by. ``skipped`` is the error of an output to which others were added.
+    """
 
     output: Array
     error: Array | None
     kept: Array | None
     normalized: Array | None
     deviation: Array | None
+    skipped: Array | None
     running: dict[str, Array]
 
 
@@ -148,12 +153,15 @@ class Buffers:
         def make(wanted: bool) -> Array | None:
             return self.make(rows, unit.n_units) if wanted else None
 
+        by_batch, by_rows = unit.norm is not None and unit.norm_trained, unit.row_norm is not None
+        deviation = self.make(unit.n_units if by_batch else rows) if by_batch or by_rows else None
         return UnitArrays(
             self.make(rows, unit.n_units),
             make(unit.reached),
             make(unit.keeps_derivative),
-            make(unit.norm_trained),
-            self.make(unit.n_units) if unit.norm_trained else None,
+            make(by_batch or by_rows),
+            deviation,
+            make(bool(unit.added) and unit.reached),
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 

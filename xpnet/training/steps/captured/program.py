@@ -7,6 +7,7 @@ from ....activations import LogSoftmaxActivation
 from ....backends import Array
 from ....backends.cuda import formulas
 from ....backends.cuda.kernels import Kernel
+from ....layers import LayerNormalization
 from ....model import Model
 from ..translation import (
     Unit,
@@ -111,12 +112,17 @@ class Program(UpdateCalls):
             self._product(self._input(k), w, self._of(z))
         if unit.norm is not None:
             self._normalize(unit, arrays, b)
-        self._activate(unit, arrays, b if unit.norm is None else None)
+            b = None
+        if unit.row_norm is not None:
+            b = self._normalize_rows(unit, arrays, b)
+        self._activate(unit, arrays, b)
         if unit.dropout is not None:
             place = sum(each.dropout is not None for each in self._units[:k])
             total, rate = self._rows * n, float(unit.dropout.rate)
             given = (z, arrays.kept, self._state, place, unit.dropout.key, total, rate)
             self._over("dropout", -(-total // 8), *given)
+        for source in unit.added:
+            self._over("add_to", self._rows * n, z, self._input(source + 1), self._rows * n)
 
     def _activate(self, unit: Unit, arrays: UnitArrays, bias: Array | None) -> None:
         """Add the bias, if any, and apply the activation."""
@@ -141,6 +147,15 @@ class Program(UpdateCalls):
         numbers = float(norm.momentum), float(norm.epsilon)
         given += [self._rows, unit.n_units, *numbers]
         self._over_columns("batch_norm", unit.n_units, *given, threads=MOST_THREADS)
+
+    def _normalize_rows(self, unit: Unit, arrays: UnitArrays, b: Array | None) -> Array | None:
+        """Normalise the rows of a unit's outputs; return what is added to them afterwards."""
+        norm: Any = unit.row_norm
+        gamma = self._buffers.parameter(norm, "gamma")
+        given = (arrays.output, b, gamma, arrays.normalized, arrays.deviation)
+        centres, epsilon = isinstance(norm, LayerNormalization), float(norm.epsilon)
+        self._over_rows("row_norm", *given, self._rows, unit.n_units, centres, epsilon)
+        return self._buffers.parameter(norm, "beta") if centres else None
 
     def _loss(self) -> None:
         model, buffers, n = self._model, self._buffers, self._units[-1].n_units
@@ -169,10 +184,15 @@ class Program(UpdateCalls):
     def _back(self, k: int) -> None:
         unit, arrays, buffers = self._units[k], self._buffers.units[k], self._buffers
         e, bias = arrays.error, None
+        self._skip(k)
         if unit.trained and unit.has_bias:
             bias = buffers.gradient_of(unit.layer, "biases")
-        if unit.norm is None:
+        if unit.norm is None and unit.row_norm is None:
             self._back_activation(unit, arrays, bias)
+        elif unit.row_norm is not None:
+            self._back_row_norm(unit, arrays)
+            if bias is not None:
+                self._sum_columns("column_sums", e, (), unit.n_units, (), bias)
         else:
             self._back_activation(unit, arrays, None)
             self._back_norm(unit, arrays)
@@ -183,6 +203,33 @@ class Program(UpdateCalls):
         if k > 0 and self._units[k - 1].reached:
             below = self._of(buffers.units[k - 1].error)
             self._product(self._of(e), self._weights(k), below, "NT")
+
+    def _skip(self, k: int) -> None:
+        """Add the errors of sums with a unit's output to its own, and keep that of its own sum."""
+        unit, arrays, total = (
+            self._units[k],
+            self._buffers.units,
+            self._rows * self._units[k].n_units,
+        )
+        for above, other in zip(self._units, arrays, strict=True):
+            if k in above.added:
+                self._over("add_to", total, arrays[k].error, other.skipped, total)
+        if any(self._units[source].reached for source in unit.added):
+            self._over("copy_to", total, arrays[k].skipped, arrays[k].error, total)
+
+    def _back_row_norm(self, unit: Unit, arrays: UnitArrays) -> None:
+        """Propagate the error back through the activation and the normalization of rows."""
+        norm: Any = unit.row_norm
+        centres, n = isinstance(norm, LayerNormalization), unit.n_units
+        buffers, x, e = self._buffers, arrays.normalized, arrays.error
+        trains_beta = centres and unit.norm_trained
+        beta = buffers.gradient_of(norm, "beta") if trains_beta else None
+        self._back_activation(unit, arrays, beta)
+        if unit.norm_trained:
+            gamma = buffers.gradient_of(norm, "gamma")
+            self._sum_columns("product_sums", e, (x,), n, (), gamma)
+        given = (e, x, arrays.deviation, buffers.parameter(norm, "gamma"))
+        self._over_rows("back_row_norm", *given, self._rows, n, centres)
 
     def _back_norm(self, unit: Unit, arrays: UnitArrays) -> None:
         norm, n, e, buffers = unit.norm, unit.n_units, arrays.error, self._buffers

@@ -1,11 +1,12 @@
 """The networks and data that captured steps support."""
 
+import math
 from typing import Any
 
 from ....backends._feature_types import FEATURE_TYPES
 from ....backends.cuda import kernels
 from ....data.features import SparseRows, kind_of
-from ....layers import DenseLayer, Normalization
+from ....layers import DenseLayer
 from ....model import Model
 from ...errors import UnsupportedError
 from ..translation import Unit, check_parts, formulas_of, targets_of, units_of
@@ -47,11 +48,7 @@ def _check_features(model: Model, X: Any) -> None:
             raise UnsupportedError(f"sparse features in the format {X.format} instead of CSR")
         if type(model.layers[0]) is not DenseLayer:
             raise UnsupportedError(f"sparse features before {model.layers[0].layer_name()}")
-    elif X.ndim != 2 or X.shape[1:] != model.layers[0].input_shape():
+    elif X.ndim != 2 or X.shape[1:] != (math.prod(model.layers[0].input_shape()),):
         raise UnsupportedError(f"features of shape {tuple(X.shape)}")
     elif str(X.dtype) not in FEATURE_TYPES:
         raise UnsupportedError(f"features of the type {X.dtype}")
-    if len(model.layers) > 1 and type(model.layers[0]) is Normalization:
-        return
-    if type(model.layers[0]) is not DenseLayer:
-        raise UnsupportedError(f"{model.layers[0].layer_name()} as layer 1")

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from ....activations import LogSoftmaxActivation
-from ....backends.cpu import formulas, kernels, losses, random, sparse, updating
+from ....backends.cpu import formulas, kernels, losses, random, rows, sparse, updating
 from ....backends.cpu.engine import Engine
 from ....backends.cpu.program import ARRIVE, OF_UPDATE, ROWS_OF_BATCH, WAIT, Program
-from ..translation import formulas_of, numbers_in, scale_of_loss, settings_of
+from ....layers import LayerNormalization
+from ..translation import Unit, formulas_of, numbers_in, scale_of_loss, settings_of
 from .layout import Layout
 
 _BATCH = ROWS_OF_BATCH
@@ -64,11 +65,18 @@ class Builder(Layout):
             else:
                 a = self._input(thread, parity, k)
                 program.gemm((_BATCH, n, unit.n_inputs), a, (w, self._stride(k, n)), (z, stride))
+            if unit.row_norm is not None:
+                x, divisors = arena["rows"][k]
+                given = (home + arena["gamma"][k], x, pad(n), divisors, _centres(unit))
+                program.add(rows.row_norm, n, z, stride, b, *given, unit.row_norm.epsilon)
+                b = home + arena["beta"][k]
             function = formulas.activation(unit.forward)
             numbers = numbers_in(unit.activation, unit.forward)
             program.add(function, n, z, stride, b, arena["kept"][k], pad(n), *numbers)
             if unit.dropout is not None:
                 self._dropout(program, thread, k, (z, stride))
+            for source in unit.added:
+                program.add(rows.add_to, n, z, stride, *self._input(thread, parity, source + 1))
             if k < self.plan.shared:
                 program.mark(ARRIVE | WAIT)
 
@@ -127,8 +135,16 @@ class Builder(Layout):
                 parts = self.parts[k + 1] + first
                 n_parts = self.plan.threads
                 program.add(kernels.add_parts, n, e, stride, parts, width, size, n_parts)
-            sums = gradients + arena["biases"][k]
-            if unit.back is not None and unit.back.is_one and not unit.trained:
+            for j, above in enumerate(self.units):
+                if k in above.added:
+                    skipped = arena["skipped"][j] + first, pad(above.n_units)
+                    program.add(rows.add_to, n, e, stride, *skipped)
+            if any(self.units[source].reached for source in unit.added):
+                program.add(rows.copy_to, n, arena["skipped"][k], pad(n), e, stride)
+            biases = gradients + arena["biases"][k]
+            sums = biases if unit.row_norm is None else gradients + arena["beta"][k]
+            needs_sums = unit.trained or unit.norm_trained
+            if unit.back is not None and unit.back.is_one and not needs_sums:
                 pass
             elif unit.back is None:
                 kept = arena["kept"][k], pad(n)
@@ -137,6 +153,11 @@ class Builder(Layout):
                 a = self.activations[thread][k][parity] + first, pad(unit.n_units)
                 numbers = numbers_in(unit.activation, unit.back)
                 program.add(formulas.back(unit.back), n, e, stride, *a, sums, *numbers)
+            if unit.row_norm is not None:
+                x, divisors = arena["rows"][k]
+                gamma = arena["gamma"][k]
+                given = (x, pad(n), divisors, home + gamma, gradients + gamma, biases)
+                program.add(rows.back_row_norm, n, e, stride, *given, _centres(unit))
             w, g = home + arena["weights"][k], gradients + arena["weights"][k]
             propagates = k > 0 and self.units[k - 1].reached
             if propagates:
@@ -207,3 +228,8 @@ class Builder(Layout):
         if self.averages:
             program.add(updating.average, arena["size"], home, arena["average"])
             program.mark(OF_UPDATE)
+
+
+def _centres(unit: Unit) -> bool:
+    """Whether the normalization of rows subtracts their mean."""
+    return isinstance(unit.row_norm, LayerNormalization)

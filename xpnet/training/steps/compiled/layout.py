@@ -119,21 +119,25 @@ class Layout:
         take, pad, rows = self.memory.take, self.memory.padded, self.batch
         places = self.places[thread]
         widest = max(n for _, n in places)
-        arena: dict[str, Any] = {"weights": [], "biases": [], "errors": [], "kept": [], "at": {}}
+        lists = ("weights", "biases", "gamma", "beta", "errors", "kept", "rows", "skipped")
+        arena: dict[str, Any] = {name: [] for name in lists} | {"at": {}}
         arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
         arena["drawn"] = take(widest + 16)
         offset = 0
         for k, (unit, (_, n)) in enumerate(zip(self.units, places, strict=True)):
             sizes = {"weights": unit.n_inputs * self._stride(k, n), "biases": n}
-            for name in unit.layer.parameter_names:
-                arena[name].append(offset)
-                arena["at"][unit.layer, name] = offset, offset + pad(sizes[name])
-                offset += pad(sizes[name])
-            if not unit.has_bias:
-                arena["biases"].append(None)
+            own = dict.fromkeys(("weights", "biases", "gamma", "beta"))
+            for layer, name in _slots(unit):
+                size = pad(sizes.get(name, n))
+                own[name] = offset
+                arena["at"][layer, name] = offset, offset + size
+                offset += size
+            for name, place in own.items():
+                arena[name].append(place)
         # Layers without biases add zeros that are not updated, and write sums that nobody reads.
-        arena["biases"] = [offset if place is None else place for place in arena["biases"]]
-        offset += 0 if all(unit.has_bias for unit in self.units) else pad(widest)
+        for name in ("biases", "beta"):
+            arena[name] = [offset if place is None else place for place in arena[name]]
+        offset += pad(widest)
         arena["size"] = offset
         # Parameters, gradients, and the optimizer's state.
         n_arrays = 2 + len(self.model.optimizer.state_names)
@@ -146,6 +150,10 @@ class Layout:
             arena["errors"].append(take(rows, width) if unit.reached else 0)
             keeps = unit.keeps_derivative
             arena["kept"].append(take(rows, pad(n)) if keeps else 0)
+            # Normalised rows and what they were divided by, and the error of a sum.
+            both = (take(rows, pad(n)), take(rows)) if unit.row_norm is not None else None
+            arena["rows"].append(both)
+            arena["skipped"].append(take(rows, pad(n)) if unit.added else 0)
         return arena
 
     def _stride(self, k: int, n: int) -> int:
@@ -209,12 +217,18 @@ class Layout:
             for home, flat in zip(homes, flats, strict=True):
                 for k, unit in enumerate(self.units):
                     first, n = self.places[thread][k]
-                    for name in unit.layer.parameter_names:
-                        theirs = flat[self.model.parameters.places[unit.layer, name]]
+                    for layer, name in _slots(unit):
+                        theirs = flat[self.model.parameters.places[layer, name]]
                         theirs = theirs.reshape(-1, unit.n_units)
                         rows, stride = len(theirs), self._stride(k, n)
                         own = self.memory.view(home + arena[name][k], rows, stride)[:, :n]
                         yield own, theirs[:, first : first + n]
+
+
+def _slots(unit: Unit) -> list[tuple[Any, str]]:
+    """Return the parameters of a unit, in the order in which the network has them."""
+    layers = [unit.layer, *([] if unit.row_norm is None else [unit.row_norm])]
+    return [(layer, name) for layer in layers for name in layer.parameter_names]
 
 
 def _without_booleans(X: np.ndarray) -> np.ndarray:

@@ -75,6 +75,16 @@ def _cost(
     return total
 
 
+def _most_shared(units: list[Unit]) -> int:
+    """Return how many layers, from the first, threads may share.
+
+    A thread has only some columns of a shared layer. Normalizations of rows need all of them, and
+    so do residual connections, whose ends may be divided in other ways.
+    """
+    whole = (k for k, unit in enumerate(units) if unit.row_norm is not None or unit.added)
+    return next(whole, len(units))
+
+
 _WAKING = 250.0
 """Microseconds per epoch to wake the other threads, and to wait for them at its end."""
 
@@ -110,7 +120,9 @@ def best_plan(
         for t in range(least, most + 1)
         for shared in (range(1, len(units) + 1) if t > 1 else [0])
     ]
-    usable = [plan for plan in plans if plan.fits(units)] or [Plan(1, 0, sparse)]
+    most_shared = _most_shared(units)
+    usable = [plan for plan in plans if plan.shared <= most_shared and plan.fits(units)]
+    usable = usable or [Plan(1, 0, sparse)]
     # An entry of a sparse row takes about as long as eight entries of a dense row.
     share = 1.0 if filled is None else min(8.0 * filled, 1.0)
     return min(usable, key=lambda plan: _cost(plan, units, batch, per_parameter, share, steps))

@@ -1,5 +1,6 @@
 """The networks and data that compiled steps support."""
 
+import math
 from importlib.util import find_spec
 from typing import Any
 
@@ -71,7 +72,7 @@ def check_features(model: Model, X: Any) -> None:
         raise UnsupportedError(f"features of the type {X.dtype}")
     elif not X.flags.c_contiguous:
         raise UnsupportedError("features that are not contiguous in row order")
-    if X.shape[1:] != model.layers[0].input_shape():
+    if X.shape[1:] != (math.prod(model.layers[0].input_shape()),):
         raise UnsupportedError(f"features of shape {X.shape}")
 
 
