@@ -109,6 +109,7 @@ FLOORS = {
         "steps",
         "training",
         "program graphs",
+        "backward",
         "updating",
         "calls",
         "buffers placement",

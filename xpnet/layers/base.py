@@ -80,6 +80,21 @@ class Layer(KeepsPasses, Readable, ABC):
         The optimizer's learning rate is multiplied by it for the parameters of this layer, also
         where the rate scales a decay of the weights, as in :class:`~xpnet.AdamW`. With 0 the
         parameters stay the same, although gradients and the optimizer's state are still computed.
+
+    Examples
+    --------
+    A network that learned one task gives its first layers, frozen, to another network:
+
+    >>> from xpnet import DenseLayer, NeuralNetwork, ReLUActivation
+    >>> X = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
+    >>> old = NeuralNetwork(epochs=5, seed=0).add(DenseLayer(8, (2,))).add(ReLUActivation())
+    >>> old = old.add(DenseLayer(1)).fit((X, [1.0, 1.0, 2.0, 0.0]))
+    >>> new = old[:2].add(DenseLayer(3))
+    >>> for layer in new.layers[:-1]:
+    ...     layer.trainable = False
+    >>> new = new.fit((X, [[0.0] * 3] * 4))
+    >>> bool((new[0].weights == old[0].weights).all())
+    True
     """
 
     state_names: ClassVar[tuple[str, ...]] = ()

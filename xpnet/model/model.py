@@ -506,6 +506,7 @@ class Model(Versioned):
         if not self.layers:
             raise ValueError("the model has no layers: add(DenseLayer(10, input_shape=(784,)))")
         self.check_layers()
+        self.parameters.check_names()
         return self.propagate_loss(self.forward_propagation(X, training=True), y, sample_weight)
 
     def propagate_loss(

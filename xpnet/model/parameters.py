@@ -48,6 +48,7 @@ class Parameters:
         self._stop = 0
         self.penalties = Penalties(regularizer)
         self._parts: list[tuple[slice, float]] = []
+        self._whole = True
         self._seen: list[Any] | None = None
         self._trained: list[int] = []
         self._backend: Backend | None = None
@@ -102,38 +103,46 @@ class Parameters:
         Raises
         ------
         ValueError, TypeError
-            A layer's ``trainable`` or ``learning_rate_factor`` is invalid, or its
-            ``parameter_names`` have changed.
+            A layer's ``trainable`` or ``learning_rate_factor`` is invalid.
         """
         layers = list(all_layers(self.layers))
-        now = [
-            (layer.trainable, layer.learning_rate_factor, layer.parameter_names) for layer in layers
-        ]
+        now = list(map(_TRAINING, layers))
         if now == self._seen:
             return
-        names: dict[int, list[str]] = {}
-        for layer, name in self._slots:
-            names.setdefault(id(layer), []).append(name)
         for layer in layers:
             check_training(layer)
-            if list(layer.parameter_names) != names.get(id(layer), []):
-                raise ValueError(
-                    f"{layer.layer_name()}.parameter_names was {names.get(id(layer), [])} when the "
-                    f"layer was added, and is {list(layer.parameter_names)} now: to freeze the "
-                    "layer, set its trainable to False"
-                )
         self._seen, above_trained = now, False
         for layer in self.layers:
             layer.needs_input_error = above_trained
             above_trained = above_trained or is_trained(layer)
         self._trained = [k for k, (layer, _) in enumerate(self._slots) if layer.trainable]
         self._parts = self._runs()
+        self._whole = self._parts == [(slice(0, self._stop), 1.0)]
         self.renew_penalties(self.penalties.regularizer)
         for layer in layers:
             if not layer.trainable:
                 vars(layer).update({f"{name}_gradient": None for name in layer.parameter_names})
         if self._backend is not None:
             self._attach(self._backend)
+
+    def check_names(self) -> None:
+        """Refuse layers whose ``parameter_names`` have changed, which would have no effect.
+
+        Raises
+        ------
+        ValueError
+            The message says how to freeze a layer.
+        """
+        names: dict[int, list[str]] = {}
+        for layer, name in self._slots:
+            names.setdefault(id(layer), []).append(name)
+        for layer in all_layers(self.layers):
+            then, now = names.get(id(layer), []), list(layer.parameter_names)
+            if now != then:
+                raise ValueError(
+                    f"{layer.layer_name()}.parameter_names was {then} when the layer was added, "
+                    f"and is {now} now: to freeze the layer, set its trainable to False"
+                )
 
     def _runs(self) -> list[tuple[slice, float]]:
         """Return the places of parameters that are trained, in as few runs as possible."""
@@ -156,12 +165,14 @@ class Parameters:
     @property
     def are_whole(self) -> bool:
         """Whether all parameters are trained, at the optimizer's own rate."""
-        return self.parts == [(slice(0, self._stop), 1.0)]
+        if self._seen is None:
+            self.refresh()
+        return self._whole
 
     @property
     def have_factors(self) -> bool:
         """Whether some are trained at another rate than the optimizer's."""
-        return any(factor != 1.0 for _, factor in self.parts)
+        return not self.are_whole and any(factor != 1.0 for _, factor in self.parts)
 
     def gather(self) -> Array:
         """Return all parameters, shape (n,); one that somebody has replaced counts as replaced."""
@@ -326,6 +337,10 @@ class Parameters:
         xp = array_namespace(flat)
         pairs = zip(self.places.values(), self._shapes, strict=True)
         return [xp.reshape(flat[place], shape) for place, shape in pairs]
+
+
+_TRAINING = operator.attrgetter("trainable", "learning_rate_factor")
+"""What of a layer says how it is trained; read at each step."""
 
 
 def check_training(layer: Layer) -> None:

@@ -176,6 +176,7 @@ def prepare(
     """Check everything that ``fit`` was given; then move data and model to their device."""
     check_built(model)
     model.check_layers()
+    model.parameters.check_names()
     check_fit(model.layers, model.loss, model.metric)
     batches = None
     if isinstance(dataset, Passes) and model.optimizer.takes_all_samples:

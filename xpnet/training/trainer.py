@@ -201,6 +201,7 @@ class Trainer:
         sums = Sums(net.loss, net.metric, net.backend, net.target_unit)
         if self._callbacks:  # which may have replaced a part
             net.check_layers()
+            net.parameters.check_names()
             net.parameters.renew_penalties(net.regularizer)
             if not self.steps.are_current():
                 self._remake_steps()
