@@ -400,14 +400,6 @@ def test_branches_join_the_outputs_for_their_columns(backend, rng):
     np.testing.assert_allclose(to_host(y), expected, rtol=1e-6)
 
 
-def test_why_a_network_with_a_composite_trains_by_formulas_is_said(block):
-    net = network(*block(), epochs=40)
-    net.steps = "auto"
-    explanation = str(net.explain_steps((X, Y)))
-    assert "Steps: formulas" in explanation
-    assert type(net.layers[1]).__name__ in explanation or "Numba" in explanation
-
-
 # ---- freezing and reuse
 
 

@@ -7,6 +7,8 @@ from xpnet import (
     L2,
     Adam,
     BatchNormalization,
+    Branches,
+    CategoricalEmbeddings,
     Composite,
     DenseLayer,
     Dropout,
@@ -224,6 +226,7 @@ REASONS = {
     ],
     "GaussianNoise after a DenseLayer": lambda: [GaussianNoise(0.1)],
     "Embedding after a DenseLayer": lambda: [Embedding(3, 2)],
+    "Branches after a DenseLayer": lambda: [Branches((slice(0, 2), []), ([3], DenseLayer(2)))],
 }  # fmt: skip
 
 
@@ -238,3 +241,5 @@ def test_what_trains_by_formulas_and_why(reason):
 def test_a_block_at_the_beginning_trains_by_formulas():
     net = network(lambda: [Residual(DenseLayer(K), input_shape=(K,)), DenseLayer(3)])
     assert "Residual as layer 1" in why_not_captured(net, X, Y)
+    net = network(lambda: [CategoricalEmbeddings({0: 3}, (K,)), DenseLayer(3)])
+    assert "CategoricalEmbeddings as layer 1" in why_not_captured(net, X, Y)

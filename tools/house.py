@@ -118,6 +118,7 @@ FLOORS = {
         "steps",
         "training",
         "program graphs",
+        "backward",
         "updating",
         "calls",
         "buffers placement",

@@ -136,7 +136,7 @@ class Parameters:
         names: dict[int, list[str]] = {}
         for layer, name in self._slots:
             names.setdefault(id(layer), []).append(name)
-        for layer in self.layers:
+        for layer in all_layers(self.layers):
             then, now = names.get(id(layer), []), list(layer.parameter_names)
             if now != then:
                 raise ValueError(

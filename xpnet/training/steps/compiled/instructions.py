@@ -88,17 +88,9 @@ class Builder(Layout):
         number = sum(each.dropout is not None for each in self.units[:k])
         key = int(np.uint64(layer.key).astype(np.int64))
         program.add(
-            random.dropout,
-            n,
-            *z,
-            *d,
-            unit.n_units,
-            first,
-            key,
-            float(layer.rate),
-            number,
+            random.dropout, n, *z, *d, unit.n_units, first, key, float(layer.rate), number,
             arena["drawn"],
-        )
+        )  # fmt: skip
 
     def _loss(self, program: Program, thread: int, parity: int) -> None:
         arena, pad = self.arenas[thread], self.memory.padded
