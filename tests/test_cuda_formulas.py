@@ -70,7 +70,7 @@ def drawn(values, n, rng):
 
 
 def assert_near(got, wanted, real, scale=1.0):
-    rtol, atol = (2e-5, 1e-6) if real == "float32" else (1e-11, 1e-14)
+    rtol, atol = (2e-5, 1e-6) if real == "float32" else (1e-10, 1e-14)
     wanted = np.broadcast_to(np.asarray(wanted, real), np.shape(got))
     np.testing.assert_allclose(got, wanted, rtol=rtol, atol=atol * scale)
 

@@ -183,7 +183,7 @@ def test_settings_are_checked_whenever_they_are_set():
         made.loss = "mze"
     with pytest.raises(ValueError, match="seed"):
         made.seed = -1
-    with pytest.raises(AttributeError, match="model.optimizer.learning_rate"):
+    with pytest.raises(AttributeError, match=r"model\.optimizer\.learning_rate"):
         made.learning_rate = 0.5
     with pytest.raises(TypeError, match="expected the name of a device or an array library"):
         made.to(7)

@@ -611,13 +611,13 @@ def test_inspection_and_the_range_of_learning_rates_lose_no_digits():
 
 def test_activations_are_drawn_of_the_datas_own_type():
     pytest.importorskip("matplotlib").use("agg")
-    from xpnet.plots import plot_activations
+    from xpnet.plots import plot_layer_outputs
 
     X, y = seconds()
     net = regression(Normalization.adapt(X), epochs=1).fit((X, y))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot_activations(net, X)
+        plot_layer_outputs(net, X)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int32", "float32", "uint8"])

@@ -14,7 +14,7 @@ from xpnet.data.features import DenseRows, StoredRows
 from xpnet.data.selected import Selected
 from xpnet.data.stored import is_stored, read_rows
 from xpnet.inspection import inspect
-from xpnet.plots import plot_activations
+from xpnet.plots import plot_layer_outputs
 
 N, K = 300, 4
 
@@ -233,7 +233,7 @@ def test_adapt_inspect_and_plots_take_a_selection(monkeypatch, stored):
     net = small_network(K).fit((X, y))
     assert inspect(net, data).loss == inspect(net, (X[::2], y[::2])).loss
     pytest.importorskip("matplotlib")
-    drawn = [plot_activations(net, each) for each in (data.X, X[::2])]
+    drawn = [plot_layer_outputs(net, each) for each in (data.X, X[::2])]
     heights = [[patch.get_data().values for patch in ax.patches] for ax in drawn]
     for got, expected in zip(*heights, strict=True):
         np.testing.assert_array_equal(got, expected)
@@ -246,7 +246,7 @@ def test_a_plot_shows_all_rows_of_a_selection_larger_than_a_batch(monkeypatch, t
     monkeypatch.setattr("xpnet.data.features.fits_in_memory", lambda n_bytes: False)
     chosen = Dataset(memory_map(X, tmp_path)).rows(np.arange(3000)).X
     net = small_network(K).fit((X[:100], X[:100, 0]))
-    got, expected = plot_activations(net, chosen), plot_activations(net, X)
+    got, expected = plot_layer_outputs(net, chosen), plot_layer_outputs(net, X)
     assert len(got.patches) == 3
     for one, other in zip(got.patches, expected.patches, strict=True):
         np.testing.assert_array_equal(one.get_data().values, other.get_data().values)
