@@ -41,7 +41,7 @@ def network(epochs=5):
 def fitted(losses, *callbacks, **options):
     script = Scripted("val_loss", losses)
     net = network(len(losses))
-    return net.fit(samples(), samples(), callbacks=[script, *callbacks], **options)
+    return net.fit(samples(), validation=samples(), callbacks=[script, *callbacks], **options)
 
 
 def test_early_stopping_notes_the_epoch_that_it_restores(tmp_path):
@@ -75,8 +75,8 @@ def test_more_training_changes_the_weights_that_were_kept():
 @pytest.mark.parametrize(("order", "kept"), [(1, 1), (-1, 3)])
 def test_with_two_callbacks_the_note_is_true_too(order, kept):
     """Callbacks end in reverse order, so the weights are those that the first one restores."""
-    stopping = [EarlyStopping(patience=9), EarlyStopping("val_metric", patience=9)]
-    script = Scripted("val_metric", [3.0, 2.0, 1.0])
+    stopping = [EarlyStopping(patience=9), EarlyStopping("val_mae", patience=9)]
+    script = Scripted("val_mae", [3.0, 2.0, 1.0])
     net = fitted([1.0, 2.0, 3.0], script, *stopping[::order])
     assert net.history.kept_epoch == kept
     expected = fitted([1.0, 2.0, 3.0][:kept]).layers[0].weights
@@ -100,7 +100,7 @@ def test_an_epoch_whose_file_could_not_be_written_is_not_noted(tmp_path, monkeyp
     net = network()
     monkeypatch.setattr(NeuralNetwork, "save", fail)
     with pytest.raises(OSError, match="disk is full"):
-        net.fit(samples(), samples(), callbacks=checkpoint)
+        net.fit(samples(), validation=samples(), callbacks=checkpoint)
     assert net.history.saved_epoch is None
 
 
@@ -115,7 +115,9 @@ def test_a_resumed_training_notes_the_same_epochs(tmp_path):
             Checkpoint(folder),
         ]
         net = network(5)
-        return net.fit(samples(), samples(), epochs=epochs, callbacks=callbacks, resume=folder)
+        return net.fit(
+            samples(), validation=samples(), epochs=epochs, callbacks=callbacks, resume=folder
+        )
 
     train(3, tmp_path / "run")
     history = train(5, tmp_path / "run").history

@@ -28,7 +28,7 @@ OUTPUTS = RNG.standard_normal((60, 3)) + 2 * np.eye(3)[Y]
 
 def history(**columns):
     found = History(epoch=[1.0, 2.0, 3.0, 4.0], loss=[4.0, 3.0, 2.0, 1.0], **columns)
-    found.metric_name, found.metric_mode = "accuracy", "max"
+    found.metrics = {"accuracy": "max"}
     return found
 
 
@@ -36,7 +36,7 @@ def history(**columns):
 def net():
     net = NeuralNetwork(2, 16, loss="softmax_cross_entropy", metric="accuracy", seed=0)
     net.add(DenseLayer(9, (16,))).add(ReLUActivation()).add(DenseLayer(3))
-    return net.fit((X, Y), (X, Y))
+    return net.fit((X, Y), validation=(X, Y))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,9 @@ def classifier():
 def calls(net):
     """Return each plot as a function of its options."""
     long = ["a", "a very long name of a class", "жук"]
-    full = history(val_loss=[4.0, 2.0, 1.0, 3.0], metric=[0.1] * 4, val_metric=[0.1, 0.3, 0.2, 0.2])
+    full = history(
+        val_loss=[4.0, 2.0, 1.0, 3.0], accuracy=[0.1] * 4, val_accuracy=[0.1, 0.3, 0.2, 0.2]
+    )
     full.kept_epoch = 2
     return {
         "history": lambda **o: plots.plot_history(full, **o),
@@ -168,7 +170,7 @@ def labels(ax):
 
 
 def test_the_epoch_whose_weights_were_kept_is_marked_in_every_panel():
-    found = history(val_loss=[4.0, 1.0, 2.0, 3.0], val_metric=[0.1, 0.2, 0.9, 0.3])
+    found = history(val_loss=[4.0, 1.0, 2.0, 3.0], val_accuracy=[0.1, 0.2, 0.9, 0.3])
     found.kept_epoch, found.saved_epoch = 3, 1
     loss, metric = found.plot()
     assert (loss.get_title(), metric.get_title()) == ("Loss by epoch", "Accuracy by epoch")
@@ -209,7 +211,7 @@ def test_each_metric_has_a_panel_with_its_own_direction():
 
 
 def test_narrow_figures_have_their_panels_one_below_the_other():
-    found = history(metric=[0.1] * 4)
+    found = history(accuracy=[0.1] * 4)
     upper, lower = found.plot(figsize=(3.15, 5))
     assert upper.get_subplotspec().rowspan.start < lower.get_subplotspec().rowspan.start
     left, right = found.plot()
@@ -252,8 +254,8 @@ def test_one_axes_is_enough_for_one_panel():
 
     _, ax = plt.subplots()
     assert history().plot(ax) is ax
-    both = history(metric=[0.1] * 4)
-    with pytest.raises(ValueError, match=r"expected 2, one each for loss and metric, or names="):
+    both = history(accuracy=[0.1] * 4)
+    with pytest.raises(ValueError, match=r"expected 2, one each for loss and accuracy, or names="):
         both.plot(ax)
     assert both.plot(ax, names="loss") is ax
 

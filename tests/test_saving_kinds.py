@@ -33,7 +33,8 @@ from xpnet.activations import ActivationLayer
 from xpnet.backends import to_host
 from xpnet.initializers import INITIALIZERS
 from xpnet.layers import Layer
-from xpnet.losses import LOSSES, BinaryCrossEntropy, GaussianNLL, HeadMetric, Heads, LossFunction
+from xpnet.losses import LOSSES, BinaryCrossEntropy, GaussianNLL, Heads, LossFunction
+from xpnet.losses.head_metrics import HeadMetric
 from xpnet.metrics import METRICS, Metric, ProbabilityMetric, TopKAccuracy
 from xpnet.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from xpnet.regularizers import REGULARIZERS, Regularizer

@@ -304,7 +304,7 @@ def test_a_rate_that_is_set_between_two_fits_replaces_the_schedule(steps):
     net = network(steps, learning_rate=ExponentialDecay(0.1, 0.01)).fit((X, Y))
     net.optimizer.learning_rate = 0.5
     assert net.fit((X, Y)).history["learning_rate"][3:] == [0.5] * 3
-    assert repr(net.optimizer.schedule) == "ConstantLearningRate(initial=0.5)"
+    assert repr(net.optimizer.schedule) == "ConstantLearningRate(0.5)"
     net.optimizer.learning_rate = 0.0
     before = parameters(net)
     np.testing.assert_array_equal(parameters(net.fit((X, Y), epochs=1)), before)

@@ -39,7 +39,7 @@ def trained(metric, loss, n_outputs, data, *layers, **arguments):
     net.add(DenseLayer(n_outputs, (FEATURES,)))
     for layer in layers:
         net.add(layer)
-    return net.fit(data, data)
+    return net.fit(data, validation=data)
 
 
 def assert_scores(net, data, expected):
@@ -199,7 +199,7 @@ def test_steps_make_no_difference(steps):
         3, 32, loss="softmax_cross_entropy", metric=["neg_log_loss", "log_loss"], seed=0,
         steps=steps,
     ).add(DenseLayer(3, (FEATURES,)))  # fmt: skip
-    net.fit((X, y), (X, y))
+    net.fit((X, y), validation=(X, y))
     for start in ("", "val_"):
         negative = [-value for value in net.history[f"{start}neg_log_loss"]]
         assert negative == pytest.approx(net.history[f"{start}log_loss"], rel=1e-5)

@@ -110,7 +110,7 @@ def test_each_trial_has_callbacks_of_its_own():
     )
     assert given.best_epoch is None  # only copies of it were used
     assert [list(each) for each in began] == [
-        ["epoch", "loss", "metric", "val_loss", "val_metric", "learning_rate", "seconds"]
+        ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
     ] * 3
     for row in found.rows:
         net = build(**{name: row[name] for name in space})

@@ -98,7 +98,7 @@ def test_the_columns_are_the_names_in_order():
     X, y, _ = samples()
     columns = []
     note = LambdaCallback(on_train_begin=lambda net, names: columns.extend(names))
-    net = classifier(regularizer="l2").fit((X, y), (X, y), callbacks=note)
+    net = classifier(regularizer="l2").fit((X, y), validation=(X, y), callbacks=note)
     validated = [f"val_{name}" for name in ["loss", *NAMES]]
     expected = ["epoch", "loss", *NAMES, "penalty", *validated, "learning_rate", "seconds"]
     assert columns == list(net.history) == expected
@@ -140,7 +140,7 @@ def test_two_metrics_of_a_name_are_refused(given):
     [
         (["accuracy", "rocauk"], "unknown metric 'rocauk': did you mean 'roc_auc'"),
         (["accuracy", 3], "metric=3: expected a name"),
-        ({"accuracy": 1}, "expected a name"),
+        ({"accuracy": 1}, "expected one metric"),
     ],
 )
 def test_what_is_no_metric_is_refused(given, message):
@@ -150,7 +150,7 @@ def test_what_is_no_metric_is_refused(given, message):
 
 def test_progress_lines_and_scores(capsys):
     X, y, _ = samples()
-    net = classifier(verbose=True, epochs=1).fit((X, y), (X, y))
+    net = classifier(verbose=True, epochs=1).fit((X, y), validation=(X, y))
     line = capsys.readouterr().out
     for name in NAMES:
         assert f" {name}: {net.history[name][0]:.4f}" in line
@@ -188,7 +188,7 @@ STEPS = [
 def test_metrics_of_an_epoch_are_those_of_all_samples(steps, weighted):
     X, y, weight = samples()
     data = (X, y, weight) if weighted else (X, y)
-    net = classifier(**STILL, steps=steps).fit(data, data)
+    net = classifier(**STILL, steps=steps).fit(data, validation=data)
     assert_as_evaluated(net, data)
 
 
@@ -215,8 +215,8 @@ def test_every_backend_computes_the_same(backend):
     data = given[0], backend.asarray(y), given[1]
     net = classifier(metrics, epochs=2, dtype=backend.dtype)
     expected = classifier(metrics, epochs=2, dtype=backend.dtype, steps="formulas")
-    net.fit(data, data)
-    expected.fit((X, y, weight), (X, y, weight))
+    net.fit(data, validation=data)
+    expected.fit((X, y, weight), validation=(X, y, weight))
     for name in net.history.metrics:
         for column in (name, f"val_{name}"):
             found = pytest.approx(expected.history[column], rel=2e-3, abs=1e-5)
@@ -228,7 +228,9 @@ def test_every_backend_computes_the_same(backend):
 def test_captured_steps_compute_the_same(metric):
     X, y, weight = samples()
     nets = [
-        classifier(metric, device=device, steps=steps).fit((X, y, weight), (X, y, weight))
+        classifier(metric, device=device, steps=steps).fit(
+            (X, y, weight), validation=(X, y, weight)
+        )
         for device, steps in (("cuda", "captured"), ("cpu", "formulas"))
     ]
     for name in nets[1].history.metrics:
@@ -240,7 +242,7 @@ def test_captured_steps_compute_the_same(metric):
 def test_metrics_of_all_samples_are_in_the_plan():
     X, y, _ = samples()
     plans = [
-        classifier(metric).fit((X, y), (X, y), epochs=1).last_plan
+        classifier(metric).fit((X, y), validation=(X, y), epochs=1).last_plan
         for metric in ("accuracy", ["accuracy", share_of_class_2], ["accuracy", "roc_auc"])
     ]
     sizes = [plan.evaluation for plan in plans]
@@ -308,7 +310,7 @@ def test_metrics_know_what_outputs_are(case):
     rows = np.eye(K)[y] if case in ("divergence", "mse of a softmax") else classes
     metrics = ["log_loss", "brier_score", "roc_auc", "average_precision", "calibration_error"]
     net = classifier(metrics, n_outputs, [end()] if end else [], loss=loss, **STILL)
-    net.fit((X, rows, weight), (X, rows, weight))
+    net.fit((X, rows, weight), validation=(X, rows, weight))
     p = probabilities_of(net.predict(X))
     scored = p[:, -1] if p.shape[1] < 3 else p
     arguments = {"sample_weight": weight}
@@ -347,7 +349,7 @@ def test_outputs_that_may_be_no_probabilities_are_refused(metric, loss, end, n_o
     assert net.history.epochs == 0
     net.metric = "accuracy"
     net.fit((X, rows))
-    for call in (net.evaluate, lambda data, metric: net.score(data, metric)):
+    for call in (net.evaluate, lambda data, metric: net.score(data, metric=metric)):
         with pytest.raises(ValueError, match="needs probabilities"):
             call((X, rows), metric=metric)
 
@@ -406,7 +408,9 @@ def test_samples_to_ignore_do_not_count_in_any_metric():
     kept = marked >= 0
     loss = SoftmaxCrossEntropy(ignore_index=-1)
     metrics = [each for each in SEVERAL if each is not share_of_class_2]
-    net = classifier(metrics, loss=loss, **STILL).fit((X, marked, weight), (X, marked, weight))
+    net = classifier(metrics, loss=loss, **STILL).fit(
+        (X, marked, weight), validation=(X, marked, weight)
+    )
     expected = net.evaluate(X[kept], y[kept], weight[kept])
     assert net.evaluate(X, marked, weight) == pytest.approx(expected, rel=1e-12)
     for name in net.history.metrics:
@@ -435,7 +439,7 @@ def test_metrics_of_classes_refuse_values(metric):
 def test_evaluate_has_the_loss_as_validation_computes_it():
     X, y, weight = samples()
     for regularizer in (None, "l2"):
-        net = classifier(regularizer=regularizer).fit((X, y, weight), (X, y, weight))
+        net = classifier(regularizer=regularizer).fit((X, y, weight), validation=(X, y, weight))
         found = net.evaluate((X, y, weight))
         assert list(found) == ["loss", *NAMES, *(["penalty"] if regularizer else [])]
         assert found["loss"] == pytest.approx(net.history["val_loss"][-1], rel=1e-6)
@@ -464,7 +468,9 @@ def test_evaluate_takes_other_metrics():
 def test_evaluate_computes_the_loss_of_standardised_targets():
     X, _, _ = samples()
     y = 1e6 + 1e3 * X[:, 0]
-    net = classifier(["rmse", "r2"], 1, loss="mse", target_unit=(1e6, 1e3)).fit((X, y), (X, y))
+    net = classifier(["rmse", "r2"], 1, loss="mse", target_unit=(1e6, 1e3)).fit(
+        (X, y), validation=(X, y)
+    )
     found = net.evaluate(X, y)
     assert found["loss"] == pytest.approx(net.history["val_loss"][-1], rel=1e-6)
     assert found["rmse"] == pytest.approx(1e3 * math.sqrt(found["loss"]), rel=1e-5)
@@ -505,7 +511,7 @@ def test_callbacks_read_the_columns_by_their_names(tmp_path):
     watched = EarlyStopping("val_roc_auc", patience=1)
     best = ModelCheckpoint(tmp_path / "{val_accuracy:.3f}.net", "val_log_loss", best_only=True)
     log = CSVLogger(tmp_path / "log.csv")
-    net = classifier().fit((X, y), (X, y), callbacks=[watched, best, log])
+    net = classifier().fit((X, y), validation=(X, y), callbacks=[watched, best, log])
     values = net.history["val_roc_auc"]
     assert watched.best_epoch == 1 + values.index(max(values))
     losses = net.history["val_log_loss"]
@@ -533,7 +539,7 @@ def test_an_unknown_column_suggests_a_known_one(monitor, message):
 def test_a_picture_has_axes_for_each_metric():
     plt = pytest.importorskip("matplotlib.pyplot", reason="matplotlib is not installed")
     X, y, _ = samples()
-    axes = classifier(["accuracy", "log_loss"]).fit((X, y), (X, y)).history.plot()
+    axes = classifier(["accuracy", "log_loss"]).fit((X, y), validation=(X, y)).history.plot()
     assert [ax.get_ylabel() for ax in axes] == ["loss", "accuracy", "log_loss"]
     plt.close("all")
 
@@ -570,7 +576,7 @@ def test_several_metrics_come_back(way, tmp_path):
         "accuracy", ROCAUC("weighted"), BrierScore(), ExpectedCalibrationError(5), TopKAccuracy(2),
         F1("macro"), F1("weighted").named("weighted_f1"),
     ]  # fmt: skip
-    net = classifier(kept).fit((X, y), (X, y))
+    net = classifier(kept).fit((X, y), validation=(X, y))
     if way == "file":
         net.save(tmp_path / "net")
         again = xpnet.load(tmp_path / "net")
@@ -579,8 +585,8 @@ def test_several_metrics_come_back(way, tmp_path):
     assert settings(again.metric) == settings(net.metric)
     assert (again.history, again.history.metrics) == (net.history, net.history.metrics)
     assert again.evaluate(X, y) == net.evaluate(X, y)
-    net.fit((X, y), (X, y))
-    again.fit((X, y), (X, y))
+    net.fit((X, y), validation=(X, y))
+    again.fit((X, y), validation=(X, y))
     assert {**again.history, "seconds": 0} == {**net.history, "seconds": 0}
 
 
@@ -602,7 +608,9 @@ def test_a_resumed_training_has_the_same_columns(tmp_path):
 
     def train(epochs, folder):
         net = classifier(steps="formulas")
-        return net.fit((X, y), (X, y), epochs=epochs, callbacks=Checkpoint(folder), resume=folder)
+        return net.fit(
+            (X, y), validation=(X, y), epochs=epochs, callbacks=Checkpoint(folder), resume=folder
+        )
 
     whole = train(4, tmp_path / "whole")
     train(2, tmp_path / "parts")
@@ -612,7 +620,7 @@ def test_a_resumed_training_has_the_same_columns(tmp_path):
     assert parts.metric[-1] is share_of_class_2
     net = classifier(["accuracy"])
     with pytest.raises(ValueError, match="metric"):
-        net.fit((X, y), (X, y), epochs=5, resume=tmp_path / "parts")
+        net.fit((X, y), validation=(X, y), epochs=5, resume=tmp_path / "parts")
 
 
 @pytest.mark.parametrize(

@@ -69,16 +69,24 @@ def network(n_features=3):
 
 FITTED = network().fit((X, Y))
 LAYER = DenseLayer(2, (3,)).initialize()
-MADE = {NeuralNetwork: FITTED, Model: Model(seed=0).add(DenseLayer(2, (3,)))}
+MADE = {
+    NeuralNetwork: FITTED,
+    Model: Model(seed=0).add(DenseLayer(2, (3,))),
+    xpnet.Branches: xpnet.Branches(([0, 1], [DenseLayer(2)]), ([2], [])),
+    xpnet.CategoricalEmbeddings: xpnet.CategoricalEmbeddings({0: 9}),
+    xpnet.Composite: xpnet.Composite(DenseLayer(3)),
+    xpnet.Embedding: xpnet.Embedding(9, 2),
+    xpnet.Residual: xpnet.Residual(DenseLayer(3)),
+}
 
 # Good values by the names of arguments; a default is one, too.
 GOOD = {
     "X": X, "y": Y, "dataset": (X, Y), "data": (X, Y), "labels": Y, "y_true": Y, "y_pred": OUTPUTS,
     "categories": {},
     "path": "a file that is not there", "n_units": 2, "input_shape": (3,), "rate": 0.5,
-    "initial": 0.1, "final": 0.01, "schedule": 0.1, "network": FITTED, "history": FITTED.history,
+    "highest": 0.1, "initial": 0.1, "final": 0.01, "schedule": 0.1, "network": FITTED, "history": FITTED.history,
     "layer": DenseLayer(1), "images": np.ones((N, 9)), "values": [1, 2, 3], "scores": [1, 2, 3],
-    "index": [0, 1], "folder": "runs", "name": "mine",
+    "function": lambda epoch: 0.1, "index": [0, 1], "folder": "runs", "name": "mine",
     "n": 10, "chunk": 4, "batch_size": 4, "block": 1, "epoch": 0, "mode": "max",
     "backend": xpnet.resolve(), "x": X,
 }  # fmt: skip

@@ -17,6 +17,7 @@ Modules:
 - ``neuralnet``, ``model``: networks, and what they are for a training loop of your own.
 - ``callbacks``: early stopping, checkpoints, logs.
 - ``data``, ``datasets``: data sets, and what they are read from; MNIST, IMDb, digits.
+- ``intervals``: how many targets intervals of predictions contain.
 - ``saving``, ``inspection``: loading networks from files; statistics of each layer for some data.
 - ``search``: random search over settings, a test of learning rates.
 - ``plots``: figures, with matplotlib.

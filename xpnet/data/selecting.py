@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..backends import is_array, is_sparse, to_host
+from ..backends import is_array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_flag, whole_number
-from .features import Features, StoredRows, take_dense
+from .features import Features, SparseRows, StoredRows, kind_of, take_dense
 from .reading import check_index
 
 _PIECE = 1024
@@ -105,7 +105,7 @@ class Selecting:
             labels = [part.y] if part.y is not None or part.sample_weight is not None else []
             weights = [] if part.sample_weight is None else [part.sample_weight]
             for k in range(len(part)):
-                x = X[k : k + 1] if is_sparse(X) else X[k, ...]
+                x = X[k : k + 1] if kind_of(X) is SparseRows else X[k, ...]
                 yield (x, *(_item(each, k) for each in labels + weights))
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import is_array, is_sparse, to_host
+from ..backends import is_array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count, check_flag, number
 from .classes import read_labels
 from .dataset import Dataset, as_dataset, take_rows
-from .features import StoredRows, kind_of
+from .features import SparseRows, StoredRows, kind_of
 from .splitting import count_test, stratified
 from .stored import read_rows
 from .tables.typed.frame_types import column_names
@@ -90,7 +90,7 @@ def train_test_split(
         chosen = order[:n_test] if labels is None else stratified(labels, order, n_test)
     in_test = np.zeros(n, dtype=bool)
     in_test[chosen] = True
-    if any(_is_stored(each) for each in parts):
+    if any(_in_file(each) for each in parts):
         order = np.arange(n)
     found = [_rows(each, order[side[order]]) for each in parts for side in (~in_test, in_test)]
     return tuple(found) if one else found
@@ -138,7 +138,7 @@ def _labels(stratify: Any, own: Any, n: int) -> np.ndarray | None:
     return labels
 
 
-def _is_stored(values: Any) -> bool:
+def _in_file(values: Any) -> bool:
     if isinstance(values, Dataset):
         return isinstance(values.features, StoredRows)
     return kind_of(values) is StoredRows
@@ -152,9 +152,9 @@ def _rows(values: Any, index: np.ndarray) -> Any:
         return [values[k] for k in index.tolist()]
     if hasattr(values, "iloc"):
         return values.iloc[index]
-    if is_sparse(values):
+    if kind_of(values) is SparseRows:
         return take_rows(values.tocsr(), index)
-    if _is_stored(values):
+    if _in_file(values):
         return take_rows(values, index) if len(values.shape) == 2 else read_rows(values, index)
     if isinstance(values, np.ndarray):
         return values[index]

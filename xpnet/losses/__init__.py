@@ -24,15 +24,13 @@ from .divergence import KLDivergence
 from .focal import BinaryFocalLoss, FocalLoss
 from .function import FunctionLoss
 from .gaussian import GaussianNLL
-from .head_metrics import Head, HeadMetric
 from .heads import Heads
 from .margin import HingeLoss, SquaredHingeLoss
-from .names import LOSSES, find_loss
+from .names import LOSSES
 from .quantile import QuantileLoss
 from .regression import HuberLoss, LogCoshLoss, MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
-    "ELSEWHERE",
     "LOSSES",
     "BinaryCrossEntropy",
     "BinaryFocalLoss",
@@ -44,8 +42,6 @@ __all__ = [
     "FunctionLoss",
     "GammaLoss",
     "GaussianNLL",
-    "Head",
-    "HeadMetric",
     "Heads",
     "HingeLoss",
     "HuberLoss",
@@ -61,8 +57,6 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "SquaredHingeLoss",
     "TweedieLoss",
-    "find_loss",
-    "metrics_of_heads",
 ]
 
 

@@ -105,3 +105,7 @@ METRICS: dict[str, type[Metric]] = {
 
 accuracy, mse, mae, rmse, r2 = Accuracy(), MSE(), MAE(), RMSE(), R2()
 precision, recall, f1 = Precision(), Recall(), F1()
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -120,6 +120,20 @@ class CollectedMetric(Metric):
 
     Its statistics are the samples themselves. A network keeps all outputs of an epoch for it, in
     memory that its plan counts, and computes the metric once, at the end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet import array_namespace
+    >>> from xpnet.metrics import CollectedMetric
+    >>> class LargestError(CollectedMetric):
+    ...     name, greater_is_better = "largest_error", False
+    ...
+    ...     def of_samples(self, y_true, y_pred, weight):
+    ...         xp = array_namespace(y_pred)
+    ...         return xp.max(xp.abs(y_true - y_pred))
+    >>> float(LargestError()(np.array([[1.0], [2.0]]), np.array([[1.5], [0.0]])))
+    2.0
     """
 
     @abstractmethod

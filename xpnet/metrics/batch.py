@@ -77,6 +77,15 @@ def predicted_classes(y_pred: Array, threshold: float | None = None) -> Array:
     Returns
     -------
     integer array of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import predicted_classes
+    >>> predicted_classes(np.array([[0.1, 0.7, 0.2], [0.6, 0.2, 0.2]])).tolist()
+    [1, 0]
+    >>> predicted_classes(np.array([[0.4], [-0.3]]), threshold=0.0).tolist()  # from logits
+    [1, 0]
     """
     xp = array_namespace(y_pred)
     if y_pred.shape[1] > 1:
@@ -92,6 +101,13 @@ def true_classes(y_true: Array, y_pred: Array) -> Array:
     y_true : array of shape (n,), (n, 1) or (n, n_classes)
         Class indices, of any type, or one-hot rows.
     y_pred : array of shape (n, n_outputs)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import true_classes
+    >>> true_classes(np.array([[0, 1], [1, 0]]), np.zeros((2, 2))).tolist()  # one-hot rows
+    [1, 0]
     """
     xp = array_namespace(y_true)
     if y_true.ndim == 2 and y_true.shape[1] > 1:

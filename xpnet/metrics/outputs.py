@@ -23,6 +23,13 @@ def probabilities(y_pred: Array, kind: str | None) -> Array:
     y_pred : array of shape (n, n_outputs)
     kind : str or None
         One of :data:`OUTPUT_KINDS`; by default, outputs are probabilities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import probabilities
+    >>> probabilities(np.array([[0.0]]), "log-odds").tolist()
+    [[0.5, 0.5]]
     """
     xp = array_namespace(y_pred)
     if y_pred.shape[1] > 1:

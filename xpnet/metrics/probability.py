@@ -23,6 +23,14 @@ class ProbabilityMetric(Metric):
     ------
     UnknownNameError
         The kind is another.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xpnet.metrics import LogLoss
+    >>> logits, y_true = np.array([[0.0, 0.0], [9.0, 0.0]]), np.array([1, 0])
+    >>> round(float(LogLoss(output_kind="logits")(y_true, logits)), 3)  # (log 2 + 0.0001) / 2
+    0.347
     """
 
     greater_is_better = False

@@ -10,7 +10,8 @@ from ..backends import Backend
 from ..backends._errors import shown
 from ..common.checks import check_count, check_flag, find
 from ..common.overrides import is_defined_here
-from ..losses import Heads, LossFunction, find_loss
+from ..losses import Heads, LossFunction
+from ..losses.names import find_loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..regularizers import find_regularizer
 from ..schedules import LearningRate

@@ -32,6 +32,12 @@ def series_style(k: int, marker: bool = False) -> dict[str, Any]:
 
     The first 28 curves have different combinations of colour and line, so a black-and-white print
     shows up to four apart.
+
+    Examples
+    --------
+    >>> from xpnet.plots import series_style
+    >>> series_style(1)
+    {'color': '#D55E00', 'linestyle': '--'}
     """
     style = {"color": COLORS[k % len(COLORS)], "linestyle": LINES[k % len(LINES)]}
     return style | ({"marker": MARKERS[k % len(MARKERS)], "markersize": 5} if marker else {})
@@ -57,7 +63,15 @@ def pyplot() -> Any:
 
 
 def new_axes(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> Any:
-    """Return the Axes of a new figure, in inches: one, or an array if there are several."""
+    """Return the Axes of a new figure, in inches: one, or an array if there are several.
+
+    Examples
+    --------
+    >>> from xpnet.plots import new_axes
+    >>> ax = new_axes(5.0, 3.6)  # inches
+    >>> [float(size) for size in ax.figure.get_size_inches()]
+    [5.0, 3.6]
+    """
     plt = pyplot()
     dpi = max(DPI, plt.rcParams["figure.dpi"])
     size = (width, height)
@@ -136,6 +150,15 @@ def add_legend(ax: Any) -> None:
     """Add a legend below the Axes, where it covers nothing, in as many columns as there is room.
 
     In a figure without a layout that makes room for it, the legend is inside the Axes.
+
+    Examples
+    --------
+    >>> from xpnet.plots import add_legend, new_axes
+    >>> ax = new_axes(5.0, 3.6)
+    >>> line = ax.plot([1, 2], [3, 4], label="training")
+    >>> add_legend(ax)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['training']
     """
     options = {"fontsize": "small", "handlelength": 2.2, "labelspacing": 0.3}
     if _layout(ax) is None:
@@ -160,7 +183,17 @@ def add_legend(ax: Any) -> None:
 
 
 def whole_epochs(ax: Any, epochs: Sequence[float] | np.ndarray) -> None:
-    """Let the axis of epochs have ticks at whole numbers only."""
+    """Let the axis of epochs have ticks at whole numbers only.
+
+    Examples
+    --------
+    >>> from xpnet.plots import new_axes, whole_epochs
+    >>> ax = new_axes(5.0, 3.6)
+    >>> line = ax.plot([1, 2], [0.5, 0.4])
+    >>> whole_epochs(ax, [1, 2])
+    >>> all(tick == int(tick) for tick in ax.get_xticks())
+    True
+    """
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(

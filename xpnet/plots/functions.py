@@ -189,7 +189,7 @@ def plot_schedule(
     >>> from xpnet.plots import plot_schedule
     >>> ax = plot_schedule(CosineDecay(0.1), epochs=50)
     >>> ax.get_title()
-    'CosineDecay(initial=0.1)'
+    'CosineDecay(0.1)'
     """
     epochs, places = check_count("epochs", epochs), np.arange(1, epochs + 1)
     several = schedule

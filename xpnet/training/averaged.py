@@ -7,6 +7,7 @@ from typing import Any
 from ..backends import array_namespace
 from ..backends._warnings import warn
 from ..layers import BatchNormalization
+from ..layers.composite import all_layers
 from .averaging import Average, averaging_of
 from .callback import Callback
 from .feeding.passes import Passes
@@ -89,7 +90,13 @@ def check_average(model: TrainableModel, dataset: Any) -> None:
     ------
     ValueError
     """
-    norms = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
+    norms = [each for each in all_layers(model.layers) if isinstance(each, BatchNormalization)]
+    if not all(any(norm is layer for layer in model.layers) for norm in norms):
+        raise ValueError(
+            "an average of the weights needs new running moments for BatchNormalization, which "
+            "are not computed for one inside another layer: use LayerNormalization there, or "
+            "remove the callback"
+        )
     if norms and isinstance(dataset, Passes):
         raise ValueError(
             "an average of the weights needs new running moments for BatchNormalization, from a "
@@ -114,7 +121,9 @@ def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
     rows : int
         The number of samples in a batch.
     """
-    norms = [layer for layer in model.layers if isinstance(layer, BatchNormalization)]
+    norms = [
+        layer for layer in model.layers if isinstance(layer, BatchNormalization) and layer.trainable
+    ]
     if not norms:
         return
     layers, seen = model.layers[: model.layers.index(norms[-1]) + 1], 0
@@ -124,7 +133,7 @@ def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
             for arrays, order in chunks:
                 for batch in arrays.batches(rows, order):
                     X, n = batch.X, batch.X.shape[0]
-                    if n < BatchNormalization.least_samples:
+                    if n < max(norm.least_samples for norm in norms):
                         continue
                     for norm in norms:
                         norm.momentum = seen / (seen + n)  # so that it is a mean

@@ -11,7 +11,8 @@ from ..backends import UnknownNameError
 from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import find
-from ..losses import Head, HeadMetric, Heads, LossFunction
+from ..losses import Heads, LossFunction
+from ..losses.head_metrics import Head, HeadMetric
 from ..metrics import METRICS, CollectedMetric, Metric
 from .scorers import ScikitLearnScorer, scorer_names
 
