@@ -33,6 +33,7 @@ from xpnet import (
     plots,
     testing,
 )
+from xpnet.optimizers import OPTIMIZERS
 
 RNG = np.random.default_rng(0)
 N = 12
@@ -84,13 +85,20 @@ GOOD = {
     "X": X, "y": Y, "dataset": (X, Y), "data": (X, Y), "labels": Y, "y_true": Y, "y_pred": OUTPUTS,
     "categories": {},
     "path": "a file that is not there", "n_units": 2, "input_shape": (3,), "rate": 0.5,
-    "highest": 0.1, "initial": 0.1, "final": 0.01, "schedule": 0.1, "network": FITTED, "history": FITTED.history,
+    "highest": 0.1, "initial": 0.1, "final": 0.01, "schedule": 0.1, "network": FITTED,
+    "history": FITTED.history,
     "layer": DenseLayer(1), "images": np.ones((N, 9)), "values": [1, 2, 3], "scores": [1, 2, 3],
-    "function": lambda epoch: 0.1, "index": [0, 1], "folder": "runs", "name": "mine",
+    "function": lambda epoch: 0.1,
+    "heads": {"a": ("mse", 1)}, "index": [0, 1], "folder": "runs", "name": "mine",
     "n": 10, "chunk": 4, "batch_size": 4, "block": 1, "epoch": 0, "mode": "max",
     "backend": xpnet.resolve(), "x": X,
 }  # fmt: skip
 SPECIAL = {
+    "OneCycle": {"initial": 0.01},
+    "TimeLimit": {"seconds": 60.0},
+    "interval_coverage": {"y_true": Y, "lower": Y - 1.0, "upper": Y + 1.0},
+    "CategoricalEmbeddings": {"columns": {0: 9}},
+    "Embedding": {"n_categories": 9},
     "resolve": {"backend": "numpy"},
     "LBFGS": {"history": 5},
     "Model": {"backend": "numpy"},
@@ -114,8 +122,15 @@ SPECIAL = {
     "NeuralNetwork.evaluate": {"data": X},
     **{name: {"y_true": OUTPUTS} for name in ("mse", "mae", "rmse", "r2")},
 }  # fmt: skip
-VARIADIC = {"train_test_split": (X, Y)}  # what is given for *data
+VARIADIC = {
+    "train_test_split": (X, Y),
+    "Branches": (([0, 1], [DenseLayer(2)]),),
+    "Composite": (DenseLayer(2),),
+    "Residual": (DenseLayer(2),),
+}  # what is given for *data
 EACH_STEP = {
+    "at", "backward_through", "check_codes", "forward_through", "input_derivative",
+    "predict_interval", "progress", "sample_propagation", "table",
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer",
     "check_outputs", "clip", "is_defined", "of_each_class", "of_output", "of_samples",
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
@@ -127,9 +142,14 @@ EACH_STEP = {
 # Made by the library for its users, not by them.
 NOT_MADE_BY_HAND = {"Backend", "History", "MemoryPlan"}
 # A user's function fails in its own words.
+OPTIMIZERS_OF_RATES = [
+    *(kind.__name__ for kind in OPTIMIZERS.values()), "Model", "NeuralNetwork", "Optimizer"
+]  # fmt: skip
 FUNCTIONS = {
     ("NeuralNetwork.score", "metric"), ("NeuralNetwork.evaluate", "metric"),
     ("testing.check_gradient", "function"), ("plots.plot_loss", "loss"),
+    *((name, "learning_rate") for name in OPTIMIZERS_OF_RATES),
+    ("FunctionSchedule", "function"), ("WarmUp", "schedule"), ("ScaledSchedule", "schedule"),
 }  # fmt: skip
 OWN_ERRORS = (
     ValueError, TypeError, FileNotFoundError, DeviceUnavailableError, DivergedError,
@@ -147,7 +167,7 @@ def callables():
         elif name not in NOT_MADE_BY_HAND and not (
             inspect.isabstract(thing) or issubclass(thing, BaseException)
         ):
-            yield name, inspect.signature(thing), thing
+            yield name, inspect.signature(thing), partial(thing, *VARIADIC.get(name, ()))
             yield from methods(name, thing)
     for module in (plots, testing):
         for name, thing in vars(module).items():

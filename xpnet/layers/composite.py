@@ -272,7 +272,7 @@ def connect_in_a_row(
         if each._input_shape not in (None, shape):
             raise ValueError(
                 f"{each.layer_name()} in {outer.layer_name()} has "
-                f"input_shape={each.input_shape()}, but its inputs have the shape {shape}: leave "
+                f"input_shape={shown(each.input_shape())}, but its inputs have the shape {shown(shape)}: leave "
                 "input_shape out, and use new layers for other inputs"
             )
         each.set_input_shape(shape)

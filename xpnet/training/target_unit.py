@@ -43,7 +43,7 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
     if given is None:
         return None
     text = isinstance(given, (str, bytes))
-    is_pair = not text and (isinstance(given, Sequence) or is_array(given)) and len(given) == 2
+    is_pair = not text and (isinstance(given, Sequence) or _is_row(given)) and len(given) == 2
     mean, scale = map(_numbers, given) if is_pair else ([math.nan], [math.nan])
     of_each = len(mean) == len(scale) > 0
     if not of_each or not all(map(math.isfinite, mean)) or not all(0 < s < math.inf for s in scale):
@@ -59,6 +59,10 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
             f"{loss.targets or 'unknown targets'}: leave target_unit out"
         )
     return (mean[0], scale[0]) if len(mean) == 1 else (tuple(mean), tuple(scale))
+
+
+def _is_row(given: Any) -> bool:
+    return is_array(given) and bool(given.ndim)
 
 
 def _numbers(given: Any) -> list[float]:
