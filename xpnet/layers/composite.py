@@ -272,8 +272,8 @@ def connect_in_a_row(
         if each._input_shape not in (None, shape):
             raise ValueError(
                 f"{each.layer_name()} in {outer.layer_name()} has "
-                f"input_shape={shown(each.input_shape())}, but its inputs have the shape {shown(shape)}: leave "
-                "input_shape out, and use new layers for other inputs"
+                f"input_shape={shown(each.input_shape())}, but its inputs have the shape "
+                f"{shown(shape)}: leave input_shape out, and use new layers for other inputs"
             )
         each.set_input_shape(shape)
         shape = tuple(each.output_shape())
