@@ -173,7 +173,8 @@ def test_pickles_of_former_versions_say_the_same_and_learn_the_same(folder, name
         warnings.simplefilter("ignore", sklearn.exceptions.InconsistentVersionWarning)
         est = pickle.loads((folder / f"{name}.pickle").read_bytes())
     expected = np.load(folder / "expected.npz")
-    np.testing.assert_array_equal(answer(est), expected[f"{name}_answer"])
+    # Another processor's BLAS may round otherwise.
+    np.testing.assert_allclose(answer(est), expected[f"{name}_answer"], rtol=1e-12)
     est.partial_fit(expected["X"], expected[f"{name}_y"])
     np.testing.assert_allclose(weights(est), expected[f"{name}_later"], rtol=1e-9, atol=1e-12)
 
@@ -204,7 +205,7 @@ def test_skops_needs_to_trust_what_a_parameter_holds():
     content = skops.dumps(est)
     trusted = skops.get_untrusted_types(data=content)
     assert trusted == [
-        f"{Halved.__module__}.Halved", "xpnet.estimators.MLPRegressor", "xpnet.schedules.StepDecay"
+        f"{Halved.__module__}.Halved", "xpnet.estimators.MLPRegressor", "xpnet.schedules.decays.StepDecay"
     ]  # fmt: skip
     again = skops.loads(content, trusted=trusted)
     np.testing.assert_array_equal(answer(again), answer(est))
