@@ -205,8 +205,10 @@ def test_skops_needs_to_trust_what_a_parameter_holds():
     content = skops.dumps(est)
     trusted = skops.get_untrusted_types(data=content)
     assert trusted == [
-        f"{Halved.__module__}.Halved", "xpnet.estimators.MLPRegressor", "xpnet.schedules.decays.StepDecay"
-    ]  # fmt: skip
+        f"{Halved.__module__}.Halved",
+        "xpnet.estimators.MLPRegressor",
+        "xpnet.schedules.decays.StepDecay",
+    ]
     again = skops.loads(content, trusted=trusted)
     np.testing.assert_array_equal(answer(again), answer(est))
 
