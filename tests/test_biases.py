@@ -22,16 +22,6 @@ from xpnet.training.steps.compiled import CompiledTraining
 N, N_INPUTS = 24, 5
 
 
-@pytest.fixture(params=["formulas", "compiled", "captured"])
-def steps(request):
-    """Each way of taking steps, on NumPy."""
-    if request.param == "compiled":
-        pytest.importorskip("numba")
-    if request.param == "captured":
-        request.getfixturevalue("emulated")
-    return request.param
-
-
 @pytest.fixture
 def data(rng):
     return rng.standard_normal((N, N_INPUTS)), rng.standard_normal((N, 2))

@@ -293,13 +293,13 @@ def test_of_distributions_and_of_a_users_loss():
     own = network(loss=squares, metric=None).add(SoftmaxActivation()).fit(X, np.eye(3)[CODES])
     np.testing.assert_array_equal(own.predict_classes(X), own.predict(X).argmax(axis=1))
     unclear = network(loss=squares, metric=None).fit(X, np.eye(3)[CODES])
-    with pytest.raises(ValueError, match="predicts numbers, as far as its loss"):
+    with pytest.raises(ValueError, match="is not known to be for classes, so the network predicts"):
         unclear.predict_classes(X)
 
 
 def test_what_has_no_classes_is_refused():
     net = network(1, "mse", metric=None).fit(X, X[:, 0])
-    with pytest.raises(ValueError, match="predicts numbers, as far as its loss, MeanSquaredError"):
+    with pytest.raises(ValueError, match="loss MeanSquaredError is not known to be for classes"):
         net.predict_classes(X)
     with pytest.raises(NotFittedError, match="predict_classes before fit"):
         network().predict_classes(X)

@@ -40,16 +40,6 @@ from .cuda.machine import EmulatedMachine
 N, N_INPUTS, BATCH = 24, 5, 8
 
 
-@pytest.fixture(params=["formulas", "compiled", "captured"])
-def steps(request):
-    """Each way of taking steps, on NumPy."""
-    if request.param == "compiled":
-        pytest.importorskip("numba")
-    if request.param == "captured":
-        request.getfixturevalue("emulated")
-    return request.param
-
-
 @pytest.fixture
 def data(rng):
     return rng.standard_normal((N, N_INPUTS)), rng.standard_normal((N, 2))

@@ -167,7 +167,7 @@ FLOORS = {
         "binary classes deviances divergence focal function gaussian margin quantile regression",
         "class_weighted",
         "base",
-        "class_weights finite",
+        "class_weights finite per_output",
     ],
     "xpnet.optimizers": [
         "adam adamax adaptive lbfgs nadam radam rmsprop sgd sign",

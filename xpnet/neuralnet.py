@@ -107,8 +107,8 @@ class NeuralNetwork(Predictor):
         formulas. No way leaves inputs, outputs or gradients on the layers; a callback can ask for
         the gradients with ``needs_gradients``.
     accumulate : int, default 1
-        The number of batches after which the parameters are updated, with the mean gradient of all
-        their samples: the update of a batch that is so many times as large, in the memory of one.
+        The number n of batches after which the parameters are updated, with the mean gradient of
+        all their samples: the update of a batch n times as large, in the memory of one batch.
         It is the same, except with :class:`~xpnet.BatchNormalization`, which takes the moments of
         each batch, and :class:`~xpnet.Dropout`, which draws a mask for each. The last batches of an
         epoch may be fewer. ``steps_per_epoch``, the progress bar and the history count batches;

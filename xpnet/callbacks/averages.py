@@ -43,7 +43,7 @@ class WeightAverage(Averaging):
         Whether the weights are added after each update, or at the end of each epoch; by default
         "step" for "ema" and "epoch" for "swa".
     validates : bool, default False
-        Whether the validation data are evaluated with the average, as far as there is one, so that
+        Whether the validation data are evaluated with the average once averaging has begun, so that
         early stopping watches it. Batch normalization then uses the running moments of the
         network's own weights.
 
@@ -58,7 +58,7 @@ class WeightAverage(Averaging):
     ------
     ValueError
         From ``fit``: there is another WeightAverage; or the network has batch normalization, and
-        the data come as ``batches=``, so that there is no pass over all of them.
+        the data come as ``batches=``, of which no second pass can be made.
 
     Warns
     -----

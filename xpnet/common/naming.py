@@ -34,7 +34,7 @@ def listing(**tables: Mapping[str, type]) -> Callable[[type[T]], type[T]]:
     """
 
     def fill(cls: type[T]) -> type[T]:
-        before, place, after = (cls.__doc__ or "").partition(PLACE)  # python -OO has none
+        before, place, after = (cls.__doc__ or "").partition(PLACE)  # python -OO removes docstrings
         if place:
             indent = before[len(before.rstrip(" ")) :]
             lines = "\n".join(_line(name, table, indent) for name, table in tables.items())

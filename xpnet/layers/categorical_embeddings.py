@@ -268,7 +268,7 @@ def _checked(given: Any) -> dict[int, tuple[int, int]]:
 def _checked_names(
     given: Any, columns: Mapping[int, tuple[int, int]]
 ) -> dict[int, list[str | None]]:
-    """Return the names of the codes after checking that there is one for each code."""
+    """Return the names of the codes; refuse another number of names than codes."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):

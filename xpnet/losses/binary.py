@@ -4,16 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from array_api_compat import device
-
 from ..backends import Array, array_namespace, is_array, ops, to_host
 from ..backends._errors import shown
-from ..backends.formula import Expression, UntraceableError
 from ..common.checks import check_flag, check_positive, number
 from ..common.overrides import remember
 from .base import ElementwiseLoss
 from .class_weighted import ClassWeightedLoss
 from .finite import check_most, epsilon_of, finite_log, finite_log_slope
+from .per_output import of_outputs
 
 
 class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
@@ -118,7 +116,7 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the cross-entropy of each output."""
-        w = self._positive_weight(y_pred)
+        w = of_outputs(self.positive_weight, y_pred, "positive weights")
         if self.from_logits and w is None:
             return ops.softplus(y_pred) - y_true * y_pred
         if self.from_logits:
@@ -131,7 +129,7 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return σ(z) - y from logits, or (1-y)/(1-p) - y/p otherwise."""
-        w = self._positive_weight(y_pred)
+        w = of_outputs(self.positive_weight, y_pred, "positive weights")
         if self.from_logits and w is None:
             return ops.sigmoid(y_pred) - y_true
         if self.from_logits:
@@ -140,15 +138,6 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         yes = y_true if w is None else w * y_true
         of_no = (1.0 - y_true) * finite_log_slope(1.0 - y_pred, epsilon)
         return of_no - yes * finite_log_slope(y_pred, epsilon**2)
-
-    def _positive_weight(self, y_pred: Array) -> Any:
-        """Return the factor, or several as an array with one row; None if there is none."""
-        if not isinstance(self.positive_weight, list):
-            return self.positive_weight
-        if isinstance(y_pred, Expression):
-            raise UntraceableError("several positive weights, of which each output has its own")
-        xp = array_namespace(y_pred)
-        return xp.asarray([self.positive_weight], dtype=y_pred.dtype, device=device(y_pred))
 
 
 def _checked(given: Any) -> float | list[float] | None:

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from array_api_compat import device
-
 from ..backends import Array, array_namespace, is_array, to_host
 from ..backends._errors import shown
-from ..backends.formula import Expression, UntraceableError
 from ..common.checks import number
 from ..common.overrides import remember
 from .base import ElementwiseLoss
+from .per_output import of_outputs
 
 
 class QuantileLoss(ElementwiseLoss):
@@ -86,22 +84,13 @@ class QuantileLoss(ElementwiseLoss):
 
     def element_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return max(τ (y - ŷ), (τ - 1) (y - ŷ))."""
-        tau, difference = self._quantiles(y_pred), y_true - y_pred
+        tau, difference = of_outputs(self.quantiles, y_pred, "quantiles"), y_true - y_pred
         return array_namespace(y_pred).maximum(tau * difference, (tau - 1.0) * difference)
 
     def element_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return 1 - τ where ŷ > y, -τ where ŷ < y, and 0 where they are equal."""
         sign = array_namespace(y_pred).sign(y_pred - y_true)
-        return 0.5 * sign + (0.5 - self._quantiles(y_pred)) * (sign * sign)
-
-    def _quantiles(self, y_pred: Array) -> Any:
-        """Return the quantile, or several as an array with one row."""
-        if not isinstance(self.quantiles, list):
-            return self.quantiles
-        if isinstance(y_pred, Expression):
-            raise UntraceableError("several quantiles, of which each output has its own")
-        xp = array_namespace(y_pred)
-        return xp.asarray([self.quantiles], dtype=y_pred.dtype, device=device(y_pred))
+        return 0.5 * sign + (0.5 - of_outputs(self.quantiles, y_pred, "quantiles")) * (sign * sign)
 
 
 def _checked(given: Any) -> float | list[float]:

@@ -226,7 +226,7 @@ class Resumption:
         run.source = self._folder
 
     def randomness(self, network: TrainableModel) -> Randomness:
-        """Return the random streams of the newest checkpoint, or the network's if there is none.
+        """Return the random streams of the newest checkpoint; without checkpoints, the network's.
 
         A network without a seed has drawn others.
         """

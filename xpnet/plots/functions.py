@@ -10,7 +10,8 @@ import numpy as np
 from ..activations import ACTIVATIONS, ActivationLayer, FunctionActivation
 from ..backends._errors import shown
 from ..common.checks import check_count, check_flag, find, number
-from ..losses import LOSSES, FunctionLoss, LossFunction
+from ..losses import LossFunction
+from ..losses.names import find_loss
 from ..schedules import ConstantLearningRate, Schedule
 from .drawing import COLORS, MARKERS, axes_for, finish, is_list, series_style, whole_epochs
 
@@ -132,10 +133,7 @@ def plot_loss(
     'HuberLoss and its derivative'
     """
     with_slopes, curves, labels = check_flag("derivative", derivative), [], {}
-    losses = [
-        find("loss", each, LossFunction, LOSSES, of_function=FunctionLoss)
-        for each in _several("loss", loss)
-    ]
+    losses = [find_loss(each) for each in _several("loss", loss)]
     for each in losses:
         name = _name_of(each, "")
         axis, found = _loss_curves(each, y_true, low, high)

@@ -8,6 +8,7 @@ import numpy as np
 from ..backends._errors import shown
 from ..common.checks import check_texts
 from ..common.direction import best_of
+from ..training.metric_settings import RESERVED
 from .drawing import (
     COLORS,
     MARKERS,
@@ -25,7 +26,7 @@ MARKED = {"weights kept": "kept_epoch", "saved to a file": "saved_epoch"}
 """The epochs that a history notes besides its columns: what they are, and their attributes."""
 
 TRAINING, VALIDATION = "training", "validation"
-OTHERS = ("epoch", "penalty", "learning_rate", "seconds")
+OTHERS = frozenset(RESERVED) - {"loss"}
 """Columns of a history that are no curves of their own."""
 
 
@@ -247,7 +248,7 @@ def _draw_curve(ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, **s
 
 
 def _panels(n: int, figsize: Any) -> Any:
-    """Return Axes of a new figure for n panels: side by side as far as its width allows."""
+    """Return Axes of a new figure for n panels: side by side, or stacked if it is narrow."""
     columns = min(n, 3)
     rows = -(-n // columns)
     width, height = check_figsize(figsize, 4.8 * columns, 4.0 * rows)

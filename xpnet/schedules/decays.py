@@ -178,7 +178,7 @@ class CosineDecay(Decay):
 
 
 class StepDecay(Schedule):
-    r"""Times a factor every so many epochs: :math:`\alpha_t = \alpha_0\, f^{\lfloor t/n \rfloor}`.
+    r"""Multiplied by a factor every n epochs: :math:`\alpha_t = \alpha_0\, f^{\lfloor t/n \rfloor}`.
 
     Parameters
     ----------

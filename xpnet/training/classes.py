@@ -68,8 +68,9 @@ def check_is_of_classes(
     if is_known or (loss.targets is None and is_clear):
         return
     raise ValueError(
-        f"the network predicts numbers, as far as its loss, {type(loss).__name__}, says: use "
-        "predict. Classes need a loss such as BinaryCrossEntropy or SoftmaxCrossEntropy"
+        f"the loss {type(loss).__name__} is not known to be for classes, so the network predicts "
+        "numbers: use predict. Classes need a loss such as BinaryCrossEntropy or "
+        "SoftmaxCrossEntropy"
     )
 
 

@@ -7,41 +7,16 @@ from ....backends import Array
 from ....backends.cuda import formulas
 from ....backends.cuda.kernels import Kernel
 from ....layers import LayerNormalization
-from ....model import Model
 from ..translation import Unit
-from .buffers import MOST_PARTS, Buffers, UnitArrays
+from .buffers import MOST_PARTS, UnitArrays
 from .calls import MOST_THREADS
 from .updating import UpdateCalls, fixed
 
 
 class BackwardCalls(UpdateCalls):
-    """The calls of a step, with methods that add those of the backward pass.
+    """The calls of a step, with methods that add those of the backward pass."""
 
-    Parameters
-    ----------
-    machine : CudaMachine
-    model : Model
-    units : list of Unit
-    buffers : Buffers
-    state : array
-    rows : int
-        The number of samples in the batch.
-    scaled : bool
-        Whether the loss is scaled, for float16 products.
-    """
-
-    def __init__(
-        self,
-        machine: Any,
-        model: Model,
-        units: list[Unit],
-        buffers: Buffers,
-        state: Array,
-        rows: int,
-        scaled: bool,
-    ) -> None:
-        super().__init__(machine, model, buffers, state, rows, scaled)
-        self._units = units
+    _units: list[Unit]
 
     def _of(self, array: Array) -> Array:
         """Return the rows of an array that a batch of this size uses."""

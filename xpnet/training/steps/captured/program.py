@@ -46,7 +46,8 @@ class Program(BackwardCalls):
         rows: int,
         scaled: bool,
     ) -> None:
-        super().__init__(machine, model, units, buffers, state, rows, scaled)
+        super().__init__(machine, model, buffers, state, rows, scaled)
+        self._units = units
         self._begin()
         for k in range(len(units)):
             self._forward(k)
