@@ -11,9 +11,11 @@ from xpnet import (
     DenseLayer,
     Dropout,
     GaussianNLL,
+    GaussianNoise,
     Layer,
     NeuralNetwork,
     ReLUActivation,
+    Residual,
     load,
 )
 from xpnet.backends import move, to_host
@@ -141,6 +143,22 @@ def test_a_random_layer_of_ones_own():
 class Louder(Dropout):
     def forward_propagation(self, input, training=True):
         return super().forward_propagation(input, training) * 2.0
+
+
+def test_the_noise_is_sampled_too():
+    net = NeuralNetwork(epochs=1, seed=0, dtype="float64").add(DenseLayer(1, (3,)))
+    net, X = net.add(GaussianNoise(2.0)).fit(data()), data()[0]
+    samples = net.predict(X, samples=500)
+    np.testing.assert_allclose((samples - net.predict(X)).std(), 2.0, rtol=0.05)
+    gradient = net.input_gradient(X)
+    np.testing.assert_allclose(gradient, np.tile(net.layers[0].weights.T, (len(X), 1)))
+
+
+def test_a_random_layer_inside_another_one_is_refused():
+    net = NeuralNetwork(epochs=1, seed=0).add(DenseLayer(3, (3,))).add(Dropout(0.2))
+    net.add(Residual(DenseLayer(3), Dropout(0.5))).add(DenseLayer(1)).fit(data())
+    with pytest.raises(ValueError, match="samples does not reach the Dropout inside Residual"):
+        net.predict(data()[0], samples=3)
 
 
 def test_what_cannot_be_sampled_is_refused():

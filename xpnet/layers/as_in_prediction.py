@@ -5,6 +5,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from ..backends import Array, array_namespace, backend_of
+from ..common.overrides import has_methods_of
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -77,6 +78,15 @@ class AsInPrediction:
                 "with respect to the input while needs_input_error is True"
             )
         return error
+
+
+def check_own_sampling(layer: Any, base: type) -> None:
+    """Refuse a subclass of a random layer that is random in a way of its own."""
+    if not has_methods_of(base, layer, "forward_propagation"):
+        raise ValueError(
+            f"{layer.layer_name()} overrides forward_propagation, so its random outputs are not "
+            f"those of {base.__name__}: define its method sample_propagation(input, rng) too"
+        )
 
 
 def _check_same(layer: Any, predicted: Array, trained: Array) -> None:

@@ -8,6 +8,7 @@ from ..backends import Array, ops
 from ..common.checks import check_count, check_fraction
 from ..common.overrides import has_methods_of, remember
 from ..initializers import random_key
+from .as_in_prediction import check_own_sampling
 from .base import Layer
 from .checks import check_batch
 
@@ -85,11 +86,7 @@ class Dropout(Layer):
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
         """Return ``input`` times a mask whose stream is drawn from ``rng``."""
         check_batch(self, input)
-        if not has_methods_of(Dropout, self, "forward_propagation"):
-            raise ValueError(
-                f"{self.layer_name()} overrides forward_propagation, so its random outputs are not "
-                "those of Dropout: define its method sample_propagation(input, rng) too"
-            )
+        check_own_sampling(self, Dropout)
         if not self.is_random:
             return input
         return input * ops.dropout_mask(input, self.rate, random_key(rng), 0)

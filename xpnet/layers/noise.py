@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Self
 
 from ..backends import Array, ops
 from ..common.checks import check_count, check_non_negative
-from ..common.overrides import remember
+from ..common.overrides import has_methods_of, remember
 from ..initializers import random_key
+from .as_in_prediction import check_own_sampling
 from .base import Layer
 from .checks import check_batch
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+
     from ..optimizers import Optimizer
 
 
@@ -76,6 +79,26 @@ class GaussianNoise(Layer):
         out = self.buffer("output", input.shape)
         noise = ops.scale(noise, self.stddev)
         return ops.rowwise(input, noise, function=operator.add, out=out)
+
+    @property
+    def is_random(self) -> bool:  # type: ignore[override]
+        """True, unless the standard deviation is 0."""
+        return self.stddev > 0
+
+    def sample_propagation(self, input: Array, rng: "Generator") -> Array:
+        """Return ``input`` plus noise whose stream is drawn from ``rng``."""
+        check_batch(self, input)
+        check_own_sampling(self, GaussianNoise)
+        if not self.is_random:
+            return input
+        noise = ops.normal(input.shape, random_key(rng), 0, like=input)
+        return input + ops.scale(noise, self.stddev)
+
+    def input_derivative(self, input: Array, output_error: Array) -> Array:
+        """Return ``output_error``: in prediction, the noise is left out."""
+        if not has_methods_of(GaussianNoise, self, "forward_propagation", "backward_propagation"):
+            return super().input_derivative(input, output_error)
+        return output_error
 
     def backward_propagation(self, output_error: Array) -> Array:
         """Return ``output_error``."""

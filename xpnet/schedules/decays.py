@@ -178,7 +178,7 @@ class CosineDecay(Decay):
 
 
 class StepDecay(Schedule):
-    r"""Multiplied by a factor every n epochs: :math:`\alpha_t = \alpha_0\, f^{\lfloor t/n \rfloor}`.
+    r"""Times a factor after every n epochs: :math:`\alpha_t = \alpha_0\, f^{\lfloor t/n \rfloor}`.
 
     Parameters
     ----------

@@ -9,10 +9,12 @@ from ..backends import Array, Backend, backend_of, is_array, move, resolve
 from ..backends._errors import shown
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import check_count, number
-from ..common.overrides import replaced
+from ..common.overrides import has_methods_of, replaced
 from ..data import Dataset
 from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
+from ..layers import Layer
+from ..layers.composite import all_layers
 from ..losses import LossFunction
 from . import evaluation
 from .checks import check_fit, check_weights, prepare_targets
@@ -73,6 +75,14 @@ def _check_random(model: TrainableModel) -> None:
         raise ValueError(
             f"samples does not go with a {type(model).__name__}, which overrides {name}"
         )
+    for layer in model.layers:
+        within = [each for each in all_layers(layer.inner_layers) if each.is_random]
+        if within and has_methods_of(Layer, layer, "sample_propagation"):
+            raise ValueError(
+                f"samples does not reach the {within[0].layer_name()} inside "
+                f"{layer.layer_name()}, which does not define sample_propagation: move it out of "
+                "that layer"
+            )
     if not any(layer.is_random for layer in model.layers):
         raise ValueError(
             "samples needs a layer that is random in training, as Dropout is: without one, all "
