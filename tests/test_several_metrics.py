@@ -224,6 +224,7 @@ def test_every_backend_computes_the_same(backend):
 
 
 @pytest.mark.cuda
+@pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("metric", ["accuracy", ["accuracy"], ["accuracy", "roc_auc", "log_loss"]])
 def test_captured_steps_compute_the_same(metric):
     X, y, weight = samples()
