@@ -128,7 +128,7 @@ def test_a_schedule_is_drawn_epoch_by_epoch_and_not_changed():
 
 @pytest.mark.parametrize("schedule", [ReduceOnPlateau(0.1), WarmUp(ReduceOnPlateau(0.1))])
 def test_a_schedule_that_depends_on_losses_is_refused(schedule):
-    with pytest.raises(ValueError, match="depends on the losses"):
+    with pytest.raises(ValueError, match="depends on the loss in training"):
         plots.plot_schedule(schedule)
 
 

@@ -46,7 +46,7 @@ class RMSNormalization(Layer):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------
@@ -161,7 +161,7 @@ class LayerNormalization(RMSNormalization):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------
