@@ -208,6 +208,11 @@ class TimeLimit(Callback):
     used : float
         The seconds from the beginning of training to the end of the last epoch.
 
+    Raises
+    ------
+    ValueError
+        ``seconds`` is not a number above 0.
+
     Examples
     --------
     >>> from xpnet import DenseLayer, NeuralNetwork, TimeLimit

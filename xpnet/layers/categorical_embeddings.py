@@ -24,8 +24,9 @@ class CategoricalEmbeddings(Layer):
     """Replace columns of categories by learned vectors, and leave columns of numbers as they are.
 
     Each column of categories has a table of its own, with a vector for each category. The vector
-    takes the column's place in the row. Guo and Berkhahn 2016, "Entity embeddings of categorical
-    variables", section III.
+    takes the column's place in the row, so the output has as many columns as there are columns of
+    numbers, plus the lengths of the vectors. Guo and Berkhahn 2016, "Entity embeddings of
+    categorical variables", section III.
 
     It is the first layer of a network, or follows a :class:`~xpnet.Normalization` that standardises
     the numbers and leaves the codes alone: ``adapt`` of both makes them from a data set.

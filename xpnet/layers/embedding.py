@@ -23,7 +23,8 @@ class Embedding(Layer):
 
     All columns of the input hold codes of the same categories, e.g. the first word of a text, the
     second, and so on, or the players of a game. The vectors of a sample's columns are joined to one
-    row. For columns of different categories, see :class:`CategoricalEmbeddings`.
+    row: codes of shape (n, n_columns) give outputs of shape (n, n_columns * n_units). For columns
+    of different categories, see :class:`CategoricalEmbeddings`.
 
     For each column it is the same as a dense layer without biases on one-hot rows, but without the
     multiplications by 0. The backward pass adds up the derivatives of all places where a category

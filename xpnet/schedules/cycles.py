@@ -38,10 +38,16 @@ class OneCycle(Decay):
     rising : float, default 0.3
         r in (0, 1).
     shape : {"cosine", "linear"}, default "cosine"
+        Whether s is half a cosine or a line.
     epochs : int, optional
         The number of epochs; by default the network's. After them the rate stays α₁.
     by_step : bool, default True
         Whether the rate changes at each step. By epoch, the last epoch has α₁.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid, or ``initial`` is not below ``highest``.
 
     Examples
     --------
@@ -106,6 +112,11 @@ class CosineRestarts(Schedule):
         m >= 1: each period is m times as long as the one before.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not a number, or is out of range.
 
     Examples
     --------

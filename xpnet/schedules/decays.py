@@ -115,6 +115,11 @@ class PolynomialDecay(Decay):
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not a number, or is out of range.
+
     Examples
     --------
     >>> PolynomialDecay(0.16, power=2.0).learning_rate(2, 5)
