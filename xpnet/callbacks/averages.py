@@ -60,8 +60,9 @@ class WeightAverage(Averaging):
     Raises
     ------
     ValueError, TypeError
-        An argument is invalid. From ``fit``: there is another WeightAverage. Or the network has batch normalization inside
-        another layer, or together with ``batches=``, of which no second pass can be made.
+        An argument is invalid. From ``fit``: there is another WeightAverage. Or the network has
+        batch normalization inside another layer, or together with ``batches=``, of which no second
+        pass can be made.
 
     Warns
     -----
