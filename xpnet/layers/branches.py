@@ -15,7 +15,7 @@ Columns = slice | tuple[int, ...]
 
 
 class Branches(Composite):
-    """Several branches side by side, each with columns of its own; their outputs are joined.
+    """Several branches side by side, each for some of the columns; their outputs are joined.
 
     A branch is a group of columns of the input, and the layers through which they go. A branch
     without layers passes its columns on unchanged. Columns may be in several branches, or in none.
@@ -44,8 +44,9 @@ class Branches(Composite):
     TypeError
         A branch is not a pair of columns and layers.
     ValueError
-        A layer is given twice or is already in a network. Or, once the input shape is known, a
-        column is not among the features, a branch has no columns, or its outputs are not rows.
+        No branch is given, or a layer is given twice or is already in a network. Or, once the input
+        shape is known, a column is not among the features, a branch has no columns, or its outputs
+        are not rows.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class Heads(MeanLoss):
     loss, such as -1.
 
     A network with several heads is trained by formulas, not in compiled or captured steps, and has
-    no ``target_unit``: standardise such columns of the targets yourself.
+    no ``target_unit``: if columns of the targets are far from 0, standardise them yourself.
 
     Examples
     --------

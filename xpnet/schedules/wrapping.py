@@ -70,6 +70,11 @@ class WarmUp(WrappingSchedule):
     by_step : bool, default False
         Whether the rate rises at each step instead of each epoch.
 
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
+
     Examples
     --------
     >>> [WarmUp(0.9, epochs=3).learning_rate(epoch, 5) for epoch in range(5)]
