@@ -129,8 +129,7 @@ class NeuralNetwork(Predictor):
     history : History
         For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
     metrics : tuple of Metric or function
-        The metrics; empty if there are none. If ``loss`` is a dict, the losses of its heads come
-        first.
+        The metrics, after the loss of each head if ``loss`` is a dict; empty if there are none.
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
@@ -250,8 +249,7 @@ class NeuralNetwork(Predictor):
             update the network before an epoch ends.
         steps_per_epoch : int, optional
             Batches in an epoch. The next epoch takes those that follow, and begins a new pass when
-            they end. By default an epoch is one pass; if the batches are endless, only Ctrl-C ends
-            it.
+            they end. By default an epoch is one pass; only Ctrl-C ends a pass of endless batches.
         epochs : int, optional
             The number of epochs to train for; by default the network's ``epochs``.
         restart : bool, default False
