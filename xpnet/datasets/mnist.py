@@ -69,9 +69,9 @@ def load_mnist(
     -------
     train, test : Dataset
         ``X`` of shape (60000, 784) or (10000, 784), ``uint8``; ``y`` ``int64``, 0 to 9. In other
-        data sets there are other numbers of images, pixels and classes: EMNIST's letters are 1 to
-        26, for which a network needs 27 outputs. EMNIST's images are transposed relative to
-        MNIST's, and left as they are stored.
+        data sets, the numbers of images, pixels and classes differ: EMNIST's letters are 1 to 26,
+        for which a network needs 27 outputs. EMNIST's images are transposed relative to MNIST's,
+        and are left as they are stored.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def load_mnist(
     >>> train  # doctest: +SKIP
     Dataset(60000 samples, 784 features of uint8 on cpu, labels of int64)
 
-    A data set of one's own in the same format:
+    Your own data set in the same format:
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -76,7 +76,7 @@ class Pass(Readable):
 
 @listing(loss=LOSSES, optimizer=OPTIMIZERS, regularizer=REGULARIZERS)
 class Model(Pastable, Versioned):
-    """Layers, a loss and an optimizer, for those who write a training loop of their own.
+    """Layers, a loss and an optimizer, for a training loop of your own.
 
     :class:`~xpnet.NeuralNetwork` is a model that also checks its data, trains and predicts.
 
@@ -84,7 +84,7 @@ class Model(Pastable, Versioned):
     ----------
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
-        changed. A dict has several targets; see :class:`~xpnet.Heads`.
+        changed. A dict is for several targets; see :class:`~xpnet.Heads`.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
@@ -120,8 +120,8 @@ class Model(Pastable, Versioned):
 
     Notes
     -----
-    These are the names that arguments take, in any case, and with or without ``_``. The names of
-    the classes do too.
+    Arguments take these names, and the names of the classes. Case, spaces, ``_`` and
+    ``-`` make no difference.
 
     {names}
 
@@ -317,8 +317,8 @@ class Model(Pastable, Versioned):
         Parameters
         ----------
         backend : Backend or str
-            See :func:`xpnet.backends.resolve`. Or the name of a device, such as ``"cuda"``, or of
-            an array library, such as ``"torch"``; the type stays the same.
+            A backend from :func:`xpnet.backends.resolve`. Or the name of a device, such as
+            ``"cuda"``, or of an array library, such as ``"torch"``; the type then stays the same.
 
         Returns
         -------
@@ -367,8 +367,8 @@ class Model(Pastable, Versioned):
     def check_layers(self) -> None:
         """Refuse layers that were not added with ``add``, since they would not be trained.
 
-        After ``layers.pop()``, the parameters are those of the layers that are left. Layers that
-        were frozen since, or have another ``learning_rate_factor``, are noted.
+        After ``layers.pop()``, the parameters are those of the layers that are left. Changes of
+        ``trainable`` and ``learning_rate_factor`` are taken in, too.
         """
         added = self.parameters.layers
         if not all(map(operator.is_, self.layers, added)) or len(self.layers) > len(added):
@@ -495,7 +495,7 @@ class Model(Pastable, Versioned):
         Raises
         ------
         ValueError
-            There was no forward pass in training.
+            There was no forward pass with ``training=True``.
 
         Notes
         -----
@@ -509,8 +509,8 @@ class Model(Pastable, Versioned):
                 if any(getattr(layer, name, None) is not None for name in layer.passing_names):
                     raise
                 raise ValueError(
-                    f"{layer.layer_name()} has kept nothing of a forward pass to go back from: "
-                    "call forward_propagation(X) first, or loss_and_gradient(X, y)"
+                    f"{layer.layer_name()} has no forward pass to propagate back through: call "
+                    "forward_propagation(X) first, or loss_and_gradient(X, y)"
                 ) from error
             if not layer.needs_input_error:
                 break
@@ -630,7 +630,7 @@ def _frozen(layer: Layer) -> int:
 def _learned(layer: Layer) -> dict[tuple[Layer, str], Array]:
     """Return the parameters and the arrays of state of a layer that was initialised before.
 
-    Those of layers inside it are among them.
+    They include those of the layers inside it.
     """
     ready = (each for each in all_layers([layer]) if vars(each).get("_ready", False))
     return {key: array for each in ready for key, array in _held(each).items()}

@@ -37,7 +37,7 @@ class Parameters:
     places : dict of (Layer, str) to slice
         Where each parameter is in :meth:`gather`'s array.
     penalties : Penalties
-        Of those that cost something. Frozen ones cost nothing.
+        The penalties on the parameters that are trained; frozen ones have none.
     """
 
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
@@ -98,7 +98,7 @@ class Parameters:
         return any(layer.trainable for layer, _ in self._slots)
 
     def refresh(self) -> None:
-        """Take in which layers are trained, and how fast, if that has changed.
+        """Note which layers are trained, and with which factors, if that has changed.
 
         Raises
         ------
@@ -305,10 +305,10 @@ class Parameters:
         flat = self.gather()
         self.add_penalties(inverse(weight))
         gradient, update = self.gradient(), self._update_of(optimizer)
-        # In place only in training, whose weights nobody holds yet, and by those who know of it.
+        # In place only in training, where nobody else holds the weights, and if it is supported.
         if self._gradient_views and takes_out(update):
             self.scatter(update(flat, gradient, out=flat))
-        elif gradient is self._flat_gradient:  # written to at the next step, and theirs to keep
+        elif gradient is self._flat_gradient:  # the next step overwrites what they may keep
             kept = array_namespace(gradient).asarray(gradient, copy=True)
             self.scatter(update(flat, kept))
         else:
@@ -340,7 +340,7 @@ class Parameters:
 
 
 _TRAINING = operator.attrgetter("trainable", "learning_rate_factor")
-"""What of a layer says how it is trained; read at each step."""
+"""The attributes of a layer that say how it is trained; read at each step."""
 
 
 def check_training(layer: Layer) -> None:

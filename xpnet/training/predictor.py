@@ -1,4 +1,4 @@
-"""A model that answers: predictions and scores, on any data."""
+"""The methods of a network that use it without training it: predictions and scores."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,11 +18,15 @@ class Predictor(TrainableModel):
     """The methods of :class:`~xpnet.NeuralNetwork` that only read a trained network."""
 
     def predict(self, dataset: Dataset | Any, *, samples: int | None = None) -> Array:
-        """Return the outputs; during a ``fit`` in another thread, with its weights at some moment.
+        """Return the network's predictions.
+
+        Another thread may train the network at the same time. The predictions are then those of
+        its weights at some moment of that training.
 
         Parameters
         ----------
         dataset : Dataset or array-like of shape (n, n_features)
+            The features; targets of a Dataset are not used.
         samples : int, optional
             The number of random predictions of each sample, with :class:`~xpnet.Dropout` and noise
             as in training and batch normalization as in prediction. Their mean and spread over the
@@ -43,8 +47,8 @@ class Predictor(TrainableModel):
         NotFittedError
             The network has not been trained.
         ValueError, RuntimeError
-            The features differ from those of the training, or ``fit`` runs on another device. Or
-            ``samples`` is given and no layer is random in training.
+            The features differ from those of the training data, or ``fit`` runs on another device.
+            Or ``samples`` is given and no layer is random in training.
 
         Examples
         --------
@@ -67,6 +71,7 @@ class Predictor(TrainableModel):
         Parameters
         ----------
         dataset : Dataset or array-like of shape (n, n_features)
+            The features.
         coverage : float, default 0.9
             The probability, between 0 and 1. With :class:`~xpnet.GaussianNLL`, the interval is
             symmetric about the mean. With :class:`~xpnet.QuantileLoss` it lies between two of the
@@ -75,6 +80,7 @@ class Predictor(TrainableModel):
         Returns
         -------
         lower, upper : array of shape (n, n_targets)
+            The ends of the intervals, in the unit of the targets.
 
         Raises
         ------
@@ -109,21 +115,21 @@ class Predictor(TrainableModel):
     ) -> Array:
         """Return the derivative of a prediction, or of the loss, with respect to the features.
 
-        The pass is that of :meth:`predict`: without dropout, and with the running moments of batch
-        normalization. It shows how a small change of each feature changes the result: Simonyan,
-        Vedaldi and Zisserman 2014, "Deep inside convolutional networks".
+        It shows how a small change of each feature changes the result: Simonyan, Vedaldi and
+        Zisserman 2014, "Deep inside convolutional networks". The layers work as in :meth:`predict`:
+        without dropout, and with the running moments of batch normalization.
 
         Parameters
         ----------
         X : Dataset or array-like of shape (n, n_features)
             Targets of a Dataset are not used.
         output : int, optional
-            The column k of :meth:`predict`, in whose unit the derivative is. It may be left out if
-            there is one column.
+            The index of a column of :meth:`predict`. The derivative is in the unit of that column.
+            It may be left out if there is only one.
         y : array-like, optional
-            Targets, in place of ``output``. The derivative is then that of the loss, which is a
-            mean over all samples: times n, it is that of each sample's own loss. With a
-            ``target_unit``, it is the loss of the standardised targets.
+            Targets, in place of ``output``. The derivative is then that of the loss, the mean over
+            all samples. Without weights, n times as much is the derivative of each sample's own
+            loss. With a ``target_unit``, the loss is that of the standardised targets.
         sample_weight : array-like of shape (n,), optional
             The weights of the samples in the loss.
 
@@ -131,7 +137,7 @@ class Predictor(TrainableModel):
         -------
         array of shape (n, n_features)
             In the library and on the device of ``X``, and of the type of the predictions. It is
-            dense, even if ``X`` is sparse. The network stays as it is.
+            dense, even if ``X`` is sparse. The network does not change.
 
         Raises
         ------
@@ -163,6 +169,7 @@ class Predictor(TrainableModel):
         Parameters
         ----------
         X : Dataset or array-like of shape (n, n_features)
+            The features.
 
         Returns
         -------
@@ -174,7 +181,7 @@ class Predictor(TrainableModel):
         Raises
         ------
         ValueError
-            The loss is one of numbers, such as MeanSquaredError; and as for :meth:`predict`.
+            The loss is for numbers, such as MeanSquaredError; and as for :meth:`predict`.
 
         Examples
         --------
@@ -196,7 +203,7 @@ class Predictor(TrainableModel):
         *,
         metric: GivenMetric | None = None,
     ) -> float:
-        """Return the network's first metric, or another, on a data set.
+        """Return the network's first metric, or another one, on a data set.
 
         The output of :meth:`predict` is compared with the targets in float64, on the host if the
         device has no float64.
@@ -205,10 +212,14 @@ class Predictor(TrainableModel):
         ----------
         X : array-like of shape (n, n_features); or a Dataset, (X, y) or (X, y, sample_weight)
         y, sample_weight : array-like, optional
-            Targets and weights, if ``X`` has only features. Names of classes are those of the
-            training.
+            Targets and weights, if ``X`` has only features. Class names are matched with the
+            network's ``class_names``.
         metric : str, Metric, subclass or function, optional
             By default the network's first metric.
+
+        Returns
+        -------
+        float
 
         Raises
         ------
@@ -217,7 +228,16 @@ class Predictor(TrainableModel):
         ValueError
             There is no metric, or the data do not fit.
         TypeError
-            There are no targets, or a data set and others.
+            No targets are given, or targets are given together with a data set.
+
+        Examples
+        --------
+        >>> from xpnet import DenseLayer, NeuralNetwork
+        >>> X, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+        >>> net = NeuralNetwork(epochs=100, learning_rate=0.2, metric="r2", seed=0)
+        >>> net = net.add(DenseLayer(1, input_shape=(1,))).fit(X, y)
+        >>> round(net.score(X, y), 2), round(net.score(X, y, metric="mae"), 2)
+        (1.0, 0.0)
         """
         if isinstance(y, (str, Metric, type)) or callable(y):
             raise TypeError(f"y={shown(y)}: the metric is given as metric=")
@@ -239,15 +259,16 @@ class Predictor(TrainableModel):
         y, sample_weight : array-like, optional
             Targets and weights, if ``data`` has only features.
         metric : str, Metric, subclass, function or list of these, optional
-            In place of the network's metrics. The name of one of these means that one.
+            In place of the network's metrics. If the network has a metric of a given name, that one
+            is taken.
 
         Returns
         -------
         dict of str to float
             ``"loss"``, then each metric under its name. If the network has penalties on weights,
-            ``"penalty"`` is their sum for the present weights, and the loss includes it, as the
-            history's ``val_loss`` does; penalties with ``per_sample`` are left out, because they
-            depend on the batches of a training. The loss is computed in the network's type and
+            ``"penalty"`` is their sum for the current weights, and the loss includes it, as the
+            history's ``val_loss`` does. Penalties with ``per_sample`` are left out, because they
+            depend on the batches in training. The loss is computed in the network's type and
             averaged in float64, and metrics are computed as in :meth:`score`.
 
         Raises
