@@ -9,7 +9,7 @@ from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer
 from ....model import Model
 from ...errors import UnsupportedError
-from ..translation import Unit, check_parts, formulas_of, targets_of, units_of
+from ..translation import Unit, check_chain, check_parts, formulas_of, targets_of, units_of
 
 MOST_NUMBERS = 2**31 - 1
 """The largest number of elements of an array: kernels compute indices in 32 bits."""
@@ -38,6 +38,7 @@ def units(model: Model) -> list[Unit]:
     """Return a unit for each dense layer of a network, with the layers that follow it."""
     check_parts(model)
     found = units_of(model, kernels.MOST_DROPOUTS)
+    check_chain(found)
     formulas_of(model)
     return found
 
