@@ -9,7 +9,7 @@ from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer
 from ....model import Model
 from ...errors import UnsupportedError
-from ..translation import Unit, check_chain, check_parts, formulas_of, targets_of, units_of
+from ..translation import Unit, check_parts, formulas_of, targets_of, units_of
 
 MOST_NUMBERS = 2**31 - 1
 """The largest number of elements of an array: kernels compute indices in 32 bits."""
@@ -35,10 +35,9 @@ def translate(model: Model, X: Any, y: Any, batch_size: int = 1) -> list[Unit]:
 
 
 def units(model: Model) -> list[Unit]:
-    """Return a unit for each dense layer of a network, with the layers that follow it."""
+    """Return a network's layers as units."""
     check_parts(model)
     found = units_of(model, kernels.MOST_DROPOUTS)
-    check_chain(found)
     formulas_of(model)
     return found
 
