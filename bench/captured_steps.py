@@ -63,9 +63,7 @@ class NamingMachine:
         name = kernel if isinstance(kernel, str) else kernel.name.rpartition("_")[0]
         return Call(name, False, self._machine.kernel(kernel, *arguments))
 
-    def product(
-        self, a: Any, b: Any, out: Any, transposed: str = "NN", adds: bool = False
-    ) -> Call:
+    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN", adds: bool = False) -> Call:
         """Return the call of a product, named by its rows, columns and terms per sum."""
         rows, columns = out.shape
         summed = a.shape[0] if transposed[0] == "T" else a.shape[1]

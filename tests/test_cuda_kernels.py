@@ -230,7 +230,7 @@ def looked_up(unknown, with_codes):
     def make(c):
         layer, x, out, numbers = embedded(c, unknown, 5)
         n, tables = out.shape[1], len(layer.columns)
-        codes = c.empty(tables * c.rows, dtype=np.int32) if with_codes else None
+        codes = np.full(tables * c.rows, -1, np.int32) if with_codes else None
         arguments = [x, layer.weights, numbers.columns, c.empty(c.rows, n), codes, c.rows, c.n, n]
         expected = {3: out} | ({4: np.concatenate(layer.indices)} if with_codes else {})
         return over(out.size), [*arguments, unknown], expected

@@ -88,9 +88,7 @@ class CudaMachine:
         packed = pack(kernel, self.dtype, arguments)
         return lambda: function(grid, (block,), packed)
 
-    def product(
-        self, a: Any, b: Any, out: Any, transposed: str = "NN", adds: bool = False
-    ) -> Call:
+    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN", adds: bool = False) -> Call:
         """Return a function that computes ``out = a @ b``; see :meth:`Cublas.prepare`.
 
         It is called once here, since the first call makes cuBLAS choose and load a kernel, which

@@ -20,6 +20,8 @@ class Lookups(NamedTuple):
     per_sample : int
         The number of rows into which the kernels divide a sample. The columns of an Embedding have
         the same table, so each of them is a row of one column.
+    unknown : bool
+        Whether each table has one more row, for numbers that are not codes.
     """
 
     columns: np.ndarray
@@ -27,6 +29,7 @@ class Lookups(NamedTuple):
     n_inputs: int
     n_units: int
     per_sample: int
+    unknown: bool
 
 
 def numbers_of(layer: Embedding | CategoricalEmbeddings) -> Lookups:
@@ -47,4 +50,4 @@ def numbers_of(layer: Embedding | CategoricalEmbeddings) -> Lookups:
             columns.append((column, *place, -1 if unit else k))
     tables = [(each.n_units, each.first, each.place) for each in found]
     given = np.array(columns, np.int64), np.array(tables, np.int64)
-    return Lookups(*given, n_inputs, n_units, per_sample)
+    return Lookups(*given, n_inputs, n_units, per_sample, layer.unknown)

@@ -109,14 +109,14 @@ class Program(BackwardCalls):
             self._over("add_to", self._rows * n, z, self._output(source), self._rows * n)
 
     def _begin_output(self, k: int, z: Array) -> None:
-        """Add the call with which a unit's output begins: of its layer, or the copy of its input."""
+        """Add the call with which an output begins: that of the layer, or a copy of the input."""
         unit, buffers, n = self._units[k], self._buffers, self._units[k].n_units
         if unit.layer is None:
             self._over("copy_to", self._rows * n, z, self._output(unit.source), self._rows * n)
         elif (lookups := buffers.lookups) is not None and k == 0:
             rows, sizes = self._rows * lookups.per_sample, (lookups.n_inputs, lookups.n_units)
             given = (buffers.x, self._weights(k), lookups.columns, z, buffers.codes, rows, *sizes)
-            self._over("look_up", self._rows * n, *given, unit.layer.unknown)
+            self._over("look_up", self._rows * n, *given, lookups.unknown)
         elif k == 0 and buffers.x is None:
             assert buffers.sparse is not None
             grid, block = self._sparse_grid(n)
