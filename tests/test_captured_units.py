@@ -32,6 +32,7 @@ from xpnet.layers.composite import all_layers
 from xpnet.training.steps.captured import CapturedTraining
 
 from .cuda.machine import EmulatedMachine
+from .steps import why_not_captured
 
 N, K, BATCH = 56, 5, 16
 RNG = np.random.default_rng(8)
@@ -389,6 +390,27 @@ def calls(layers, x, change=lambda net: None):
     return names
 
 
+def test_all_buffers_are_counted():
+    made = []
+
+    class Weighing(EmulatedMachine):
+        def zeros(self, *arguments):
+            made.append(super().zeros(*arguments))
+            return made[-1]
+
+    net = network(everything)
+    with CapturedTraining(net, MIXED, Y, None, BATCH, Weighing("float64")) as training:
+        assert training.nbytes == sum(each.nbytes for each in made) - training._state.nbytes
+        assert training._buffers.codes.nbytes == 4 * 2 * BATCH
+
+
+def test_more_categories_than_can_be_counted_are_refused():
+    net = network(lambda: [words(), DenseLayer(3)])
+    net.layers[0].n_categories = 2**31
+    reason = "2,147,483,648 categories, more than 32-bit indices can count"
+    assert why_not_captured(net, WORDS, Y) == reason
+
+
 def test_a_sum_of_errors_needs_one_copy_and_no_other_pass():
     layers = lambda: [DenseLayer(6, (K,)), Residual(DenseLayer(6)), DenseLayer(3)]  # noqa: E731
     names = calls(layers, X)
@@ -404,7 +426,7 @@ def test_a_frozen_embedding_has_no_gradient():
     assert {"code_gradient", "fill"}.isdisjoint(names)
 
 
-def test_rows_after_blocks_of_kernels_give_the_same_bits_twice(emulated):
+def test_the_same_seed_gives_the_same_bits(emulated):
     first, second = (network(everything, "captured", dtype="float32") for _ in range(2))
     np.testing.assert_array_equal(
         parameters(first.fit((MIXED, Y))), parameters(second.fit((MIXED, Y)))
