@@ -121,8 +121,8 @@ FLOORS = {
         "backward",
         "updating",
         "calls",
-        "buffers placement",
-        "supported",
+        "buffers",
+        "lookups placement supported",
     ],
     "xpnet.training.steps.compiled": [
         "steps",

@@ -227,7 +227,7 @@ class Layout:
 
 def _slots(unit: Unit) -> list[tuple[Any, str]]:
     """Return the parameters of a unit, in the order in which the network has them."""
-    layers = [unit.layer, *([] if unit.row_norm is None else [unit.row_norm])]
+    layers = [layer for layer in (unit.layer, unit.row_norm) if layer is not None]
     return [(layer, name) for layer in layers for name in layer.parameter_names]
 
 
