@@ -143,7 +143,9 @@ FLOORS = {
         "model",
         "snapshot",
         "parameters",
-        "pasting penalties randomness settings updating",
+        "freezing gradients",
+        "places updating",
+        "pasting penalties randomness settings",
     ],
     "xpnet.layers": [
         "branches residual",

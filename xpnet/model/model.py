@@ -29,7 +29,8 @@ from ..losses import LOSSES, LossFunction, MeanSquaredError
 from ..optimizers import OPTIMIZERS, SGD, Optimizer
 from ..regularizers import REGULARIZERS, Regularizer
 from ..schedules import LearningRate
-from .parameters import Parameters, check_training
+from .freezing import check_training
+from .parameters import Parameters
 from .pasting import Pastable
 from .randomness import Randomness
 from .settings import CHECKS, Check, check_setting, check_unused, make_optimizer
