@@ -301,7 +301,6 @@ def test_all_names_in_all_exist_and_are_sorted_into_the_package():
 
 LONG_CLASSES = {
     "NeuralNetwork": "its docstring describes every argument, and each method has its own",
-    "Model": "layers, parameters and passes share its state; mostly docstrings",
     "Predictor": "the methods that only read a network; mostly their docstrings",
     "Optimizer": "its docstring says how to write one, with an example",
     "Trainer": "the loop over epochs",

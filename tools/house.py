@@ -141,11 +141,12 @@ FLOORS = {
     ],
     "xpnet.model": [
         "model",
-        "snapshot",
-        "parameters",
+        "propagation slicing",
+        "layered snapshot",
+        "adding parameters",
         "freezing gradients",
         "places updating",
-        "pasting penalties randomness settings",
+        "moving pasting penalties randomness settings summary",
     ],
     "xpnet.layers": [
         "branches residual",
