@@ -44,7 +44,7 @@ def sum_rows(x: Array, index: Array, n: int, out: Array | None = None) -> Array:
     ----------
     x : array of shape (m, w)
     index : int64 array of shape (m,), on the device of ``x``
-        Numbers from 0 to n - 1. Others are not always refused.
+        Numbers from 0 to n - 1. Numbers out of this range are not always refused.
     n : int
         The number of rows of the result.
     """
@@ -59,7 +59,7 @@ def sum_rows(x: Array, index: Array, n: int, out: Array | None = None) -> Array:
 
 
 _ONE_HOT_NUMBERS = 1 << 22
-"""About how many numbers of one-hot columns are made at a time."""
+"""Roughly the most numbers that a block of one-hot columns has."""
 
 
 @operation
@@ -341,11 +341,11 @@ def uniform(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Arra
 
 
 def normal(shape: tuple[int, ...], key: int, counter: int, like: Array) -> Array:
-    r"""Return normally distributed random numbers with mean 0 and deviation 1.
+    r"""Return normally distributed random numbers with mean 0 and standard deviation 1.
 
     They are :math:`\sqrt{-2 \log(1 - u)} \cos(2 \pi v)` with u and v from :func:`uniform` (Box and
-    Muller 1958, "A note on the generation of random normal deviates"). As u has 24 bits, none is
-    larger than 5.8.
+    Muller 1958, "A note on the generation of random normal deviates"). As u has 24 bits, no number
+    is larger than 5.8 in absolute value.
 
     Parameters
     ----------

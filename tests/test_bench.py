@@ -658,6 +658,17 @@ def test_parts_of_a_user_are_timed_beside_the_librarys(capsys, monkeypatch):
         assert word in printed
 
 
+@pytest.mark.skipif(find_spec("numba") is None, reason="compiled steps need the extra numba")
+def test_networks_of_blocks_are_timed_in_each_way(capsys, monkeypatch):
+    from bench import blocks
+
+    monkeypatch.setattr("sys.argv", ["blocks", "--rounds", "1", "--samples", "2100"])
+    blocks.main()
+    printed = capsys.readouterr().out
+    for word in (*blocks.CASES, "compiled ÷ formulas"):
+        assert word in printed
+
+
 def test_this_version_is_timed_beside_another(capsys, monkeypatch):
     from bench import versions
 

@@ -178,7 +178,7 @@ def test_scores_have_the_classes_of_the_training():
 def test_text_is_refused_where_the_training_had_numbers():
     net = network().fit(X, CODES)
     for call in (lambda: net.score(X, TEXTS), lambda: net.fit(X, TEXTS)):
-        with pytest.raises(ValueError, match=r"y has text, .* but the targets of the training are"):
+        with pytest.raises(ValueError, match=r"y has text, .* but the training targets were"):
             call()
     assert net.score(Dataset(X, TEXTS, class_names=NAMES)) == net.score(X, CODES)
     assert net.fit(X, TEXTS, restart=True).class_names == NAMES

@@ -371,7 +371,7 @@ def test_layers_in_two_places_are_refused():
         (lambda: Residual(), ValueError, "Residual got no layers"),
         (lambda: Residual(DenseLayer), TypeError, r"write DenseLayer\(\.\.\.\)"),
         (lambda: Residual([DenseLayer(3)]), TypeError, "expected instances of Layer"),
-        (lambda: Branches(), ValueError, "Branches got none"),
+        (lambda: Branches(), ValueError, "Branches got no branches"),
         (lambda: Branches(DenseLayer(3)), TypeError, r"a pair \(columns, layers\)"),
         (lambda: Branches((1, [])), TypeError, "expected a slice or a list"),
         (lambda: Branches(([0], 3)), TypeError, "expected a list of layers"),

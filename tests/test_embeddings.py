@@ -236,7 +236,7 @@ def test_recoding_refuses_what_the_other_data_do_not_have():
         data.with_codes_of({"c": ["x"]})
     with pytest.raises(ValueError, match="have none for 'c'"):
         data.with_codes_of({})
-    with pytest.raises(ValueError, match="the code 2 of 'c' is beyond bool"):
+    with pytest.raises(ValueError, match="the code 2 of 'c' does not fit in bool"):
         data.with_codes_of({"c": ["z", "x", "y"]})
 
 

@@ -87,7 +87,7 @@ def test_with_y_a_tuple_has_the_rows_of_x():
 )
 def test_validation_data_as_second_argument_are_refused_with_the_name_of_the_right_one(given):
     net = network()
-    with pytest.raises(TypeError, match="Validation data are given to fit as validation="):
+    with pytest.raises(TypeError, match="To give fit its validation data, write validation="):
         net.fit(*given(*samples()))
     assert net.history.epochs == 0
 
@@ -114,7 +114,7 @@ def test_too_much_and_too_little_are_refused(given, words):
     [
         ("validation_data", "write validation="),
         ("batch_size", "it is an argument of NeuralNetwork"),
-        ("class_weight", "an argument of the losses"),
+        ("class_weight", "an argument of the classification losses"),
         ("validation_freq", "write eval_every="),
     ],
 )

@@ -551,7 +551,7 @@ WRONG = {
     "weights": ((X[:SIZE], Y[:SIZE], WEIGHTS[:SIZE]), "weights are given, but missing in batch"),
     "class names": (
         Dataset(X[:SIZE], np.ones(SIZE, int), class_names=["b", "c"]),
-        "y has the class 'c' in row 0, which is not among the classes of the training: .*'a', 'b'",
+        "y has the class 'c' in row 0, which is not among the classes of the training data: .*'b'",
     ),
     "type": (((X[:SIZE] > 0).astype(str), Y[:SIZE]), "X has the type <U5"),
     "neither": (5, "expected a Dataset or a tuple"),

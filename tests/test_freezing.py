@@ -643,6 +643,14 @@ def test_it_is_saved_copied_and_pickled(data, tmp_path):
             np.testing.assert_array_equal(one, two)
 
 
+def test_the_same_setting_of_several_layers_is_saved_with_each(data, tmp_path):
+    net = marked(network(), [False, False, False, True], (0.5, 0.5, 0.25, 0.25)).fit(data)
+    net.save(tmp_path / "net")
+    other = xpnet.load(tmp_path / "net")
+    assert [layer.trainable for layer in dense(other)] == [False, False, False, True]
+    assert [layer.learning_rate_factor for layer in dense(other)] == [0.5, 0.5, 0.25, 0.25]
+
+
 class Gradual(Callback):
     """Sets only what changes, so a resumed training depends on what the checkpoint holds."""
 

@@ -29,7 +29,7 @@ class Wrong(DenseLayer):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ("input", r"the input's derivative by Wrong\.backward_propagation is wrong"),
+        ("input", r"the input_error of Wrong\.backward_propagation is wrong"),
         ("weights", r"weights_gradient of Wrong\..*The largest difference is at \(1, 0\), where"),
         ("biases", r"biases_gradient of Wrong\.backward_propagation is wrong"),
     ],
@@ -101,7 +101,7 @@ def test_going_back_before_going_forward_is_refused(backend):
         lambda: model(backend).propagate_loss(y, y),
         lambda: model(backend).backward_propagation(y),
     ):
-        with pytest.raises(ValueError, match="DenseLayer has kept nothing of a forward pass"):
+        with pytest.raises(ValueError, match="DenseLayer has no forward pass to propagate"):
             call()
 
 

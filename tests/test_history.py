@@ -90,7 +90,7 @@ def test_the_error_for_a_missing_column_lists_the_others():
     history = History()
     history.append(epoch=1, loss=0.5)
     with pytest.raises(
-        KeyError, match="'accuracy' is no column of the history: it has epoch, loss"
+        KeyError, match="'accuracy' is not a column of the history, which has epoch, loss"
     ):
         history["accuracy"]
     assert "accuracy" not in history

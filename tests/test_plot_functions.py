@@ -99,7 +99,7 @@ def test_a_loss_of_classes_is_drawn_for_the_true_class_of_two(name, value):
     slopes = curve(ax, "derivative").get_ydata()
     np.testing.assert_allclose(slopes[1:-1], np.gradient(y, x)[1:-1], rtol=0.2)
     assert "true class" in ax.get_xlabel()
-    with pytest.raises(ValueError, match="omit it for a loss of classes"):
+    with pytest.raises(ValueError, match="omit it for a loss for classes"):
         plots.plot_loss(name, [1.0])
 
 
@@ -128,7 +128,7 @@ def test_a_schedule_is_drawn_epoch_by_epoch_and_not_changed():
 
 @pytest.mark.parametrize("schedule", [ReduceOnPlateau(0.1), WarmUp(ReduceOnPlateau(0.1))])
 def test_a_schedule_that_depends_on_losses_is_refused(schedule):
-    with pytest.raises(ValueError, match="depends on the losses"):
+    with pytest.raises(ValueError, match="depends on the loss in training"):
         plots.plot_schedule(schedule)
 
 

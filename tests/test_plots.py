@@ -68,7 +68,7 @@ def test_a_history_may_be_a_plain_dict_of_columns():
         ({"loss": 3.0}, ValueError, r"loss has shape \(\)"),
         ([], ValueError, "empty list"),
         ({"loss": []}, ValueError, "no epochs"),
-        (3, TypeError, "expected the history"),
+        (3, TypeError, "expected a history"),
         ({"loss": [1.0, 2.0], "val_loss": [1.0]}, ValueError, "val_loss has 1 rows: expected 2"),
         ({"loss": [1.0, 2.0], "epoch": [1]}, ValueError, "epoch has 1 rows: expected 2"),
         ({"loss": ["low"]}, TypeError, "loss"),

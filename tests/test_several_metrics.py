@@ -116,13 +116,15 @@ def test_a_name_of_another_column_is_refused(name):
     net = classifier("accuracy")
     before = net.metric
     for given in (metric, ["roc_auc", metric], Accuracy().named(name)):
-        with pytest.raises(ValueError, match=f"metric has the name '{name}', which is kept for"):
+        with pytest.raises(
+            ValueError, match=f"metric has the name '{name}', which is reserved for"
+        ):
             net.metric = given
         assert net.metric is before
     X, y, _ = samples()
     net.fit((X, y))
     assert net.score((X, y), metric=metric) == 1.0  # which has no columns
-    with pytest.raises(ValueError, match="which is kept for another column"):
+    with pytest.raises(ValueError, match="which is reserved for another column"):
         net.evaluate(X, y, metric=metric)
 
 
@@ -130,7 +132,7 @@ def test_a_name_of_another_column_is_refused(name):
     "given", [["accuracy", Accuracy(0.3)], [F1("macro"), F1("weighted")], [lambda y, p: 0] * 2]
 )
 def test_two_metrics_of_a_name_are_refused(given):
-    with pytest.raises(ValueError, match=r"metric has 2 metrics of the name .*rename a metric"):
+    with pytest.raises(ValueError, match=r"metric has 2 metrics of the name .*rename the others"):
         NeuralNetwork(metric=given)
     NeuralNetwork(metric=[TopKAccuracy(3), TopKAccuracy(5), QuantileError(0.1), QuantileError(0.9)])
 

@@ -235,7 +235,7 @@ def test_bad_intervals_are_refused():
     with pytest.raises(ValueError, match="expected the same shape"):
         interval_coverage([], [], [])
     for y, low, high in (([np.nan], [0], [1]), ([1], [2], [1]), ([1], [np.nan], [2])):
-        with pytest.raises(ValueError, match="a target is NaN, or the lower end"):
+        with pytest.raises(ValueError, match="a target or an end of an interval is NaN"):
             interval_coverage(y, low, high)
     with pytest.raises(ValueError, match="sample_weight has shape"):
         interval_coverage([1.0, 2.0], [0, 0], [3, 3], [1.0])

@@ -2,26 +2,28 @@
 
 The same code trains on NumPy and, with ``device="cuda"``, on CuPy.
 
-This page goes on with the help of every class, thousands of lines. Read these instead:
+``help(xpnet)`` goes on with the help of every class, for thousands of lines. Read these instead:
 
 - ``help(xpnet.NeuralNetwork)``: building, training, predicting; the names of losses, metrics, ...
 - ``help(xpnet.DenseLayer)``, or of another class or function: its arguments and an example.
-- ``dir(xpnet)``, ``dir(xpnet.losses)``, ...: all names of a module. Those used most are in both.
+- ``dir(xpnet)``, ``dir(xpnet.losses)``, ...: all names of a module. ``xpnet`` itself has the names
+  that are used most, also those of its modules.
 - ``help(xpnet.Layer)``, ``ActivationLayer``, ``ElementwiseLoss``, ``Optimizer``, ``Callback``, ...:
-  parts of your own, with an example.
+  how to write your own, with an example.
 
 Modules:
 
 - ``activations``, ``layers``, ``losses``, ``optimizers``, ``schedules``, ``initializers``,
   ``regularizers``, ``metrics``: the parts of networks and of their training.
-- ``neuralnet``, ``model``: networks, and what they are for a training loop of your own.
+- ``neuralnet``: networks. ``model``: their layers, loss and optimizer, for a training loop of your
+  own.
 - ``callbacks``: early stopping, checkpoints, logs.
-- ``data``, ``datasets``: data sets, and what they are read from; MNIST, IMDb, digits.
-- ``intervals``: how many targets intervals of predictions contain.
+- ``data``: data sets, from arrays, tables and files. ``datasets``: MNIST, IMDb, digits.
+- ``intervals``: the share of targets that prediction intervals contain.
 - ``saving``, ``inspection``: loading networks from files; statistics of each layer for some data.
-- ``search``: random search over settings, a test of learning rates.
+- ``search``: random search over settings, a range test for learning rates.
 - ``plots``: figures, with matplotlib.
-- ``estimators``: in place of scikit-learn's ``MLPClassifier`` and ``MLPRegressor``.
+- ``estimators``: replacements for scikit-learn's ``MLPClassifier`` and ``MLPRegressor``.
 - ``testing``: checks of your own layers and losses.
 - ``config``: settings of the process.
 - ``backends``: array libraries and devices.

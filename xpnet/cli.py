@@ -366,12 +366,11 @@ def load_task(options: argparse.Namespace) -> Task:
     """Read the data and choose the task."""
     if options.source == "digits":
         refuse_unused(options, "test_size")
-        data = datasets.load_digits()
-        return Task("digits", *split(data, options, "classification"), data.class_names)
+        parts = split(datasets.load_digits(), options, "classification")
+        return Task("digits", *with_digits(*parts), DIGITS)
     if options.source == "mnist":
         refuse_unused(options, "data")
-        training, test = datasets.load_mnist(options.data)
-        return Task("mnist", training, test, [str(k) for k in range(10)])
+        return Task("mnist", *with_digits(*datasets.load_mnist(options.data)), DIGITS)
     if not re.search(r"\.[ct]sv(\.(gz|zip|bz2|xz|zst))?$", options.source, re.IGNORECASE):
         raise ValueError(
             f"{options.source!r}: expected digits, mnist or a file that ends in .csv or .tsv, or "
@@ -395,6 +394,15 @@ def load_task(options: argparse.Namespace) -> Task:
     classes = with_class_codes(data)
     check_classes(classes, options.target, are_numbers=classes is not data)
     return Task("csv", *split(classes, options, kind), classes.class_names, reason)
+
+
+DIGITS = [str(digit) for digit in range(10)]
+
+
+def with_digits(training: Dataset, test: Dataset) -> tuple[Dataset, Dataset]:
+    """Name the classes of images of digits; a network predicts them by these names."""
+    training.class_names = test.class_names = DIGITS
+    return training, test
 
 
 def refuse_text(data: Dataset, path: str, alternative: str = "") -> None:

@@ -1,4 +1,4 @@
-"""How well intervals of predictions fit the targets."""
+"""How many targets prediction intervals contain."""
 
 from typing import Any
 
@@ -32,8 +32,8 @@ def interval_coverage(y: Any, lower: Any, upper: Any, sample_weight: Any = None)
     TypeError
         An argument does not hold numbers.
     ValueError
-        The shapes differ, there are no targets, a number is NaN, or a lower end is above its upper
-        one.
+        The shapes differ, there are no targets, a number is NaN, or the lower end of an interval is
+        above its upper end.
 
     Examples
     --------
@@ -50,8 +50,8 @@ def interval_coverage(y: Any, lower: Any, upper: Any, sample_weight: Any = None)
         raise ValueError(f"{shapes}: expected the same shape, with at least one target")
     if np.isnan(target).any() or not (low <= high).all():
         raise ValueError(
-            "a target is NaN, or the lower end of an interval is not below its upper end: give "
-            "intervals as predict_interval returns them"
+            "a target or an end of an interval is NaN, or a lower end is above its upper end: "
+            "give intervals as predict_interval returns them"
         )
     inside = ((low <= target) & (target <= high)).mean(axis=1)
     if sample_weight is None:

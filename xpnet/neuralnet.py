@@ -49,24 +49,24 @@ class NeuralNetwork(Predictor):
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
     learning_rate : float, Schedule or function of the epoch, optional
-        By default, the optimizer's default. See :mod:`xpnet.schedules`. To train on at another
-        rate, set ``net.optimizer.learning_rate``.
+        By default, the optimizer's default. See :mod:`xpnet.schedules`. To continue training at
+        another rate, set ``net.optimizer.learning_rate``.
     momentum : float, optional
         By default, the optimizer's default.
     verbose : bool, default False
         Whether to print a line after each epoch. Python's logger ``xpnet`` always gets it, at the
-        level INFO; it is silent until the program sets logging up.
+        level INFO; it is silent until the program configures logging.
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
         changed: for ``class_weight="balanced"``, ``fit`` sets ``loss`` to a copy with the weights.
-        A dict is for several targets with a loss each, by name: see :class:`~xpnet.Heads`.
+        A dict is for several targets, and gives each a loss by name: see :class:`~xpnet.Heads`.
     metric : str, Metric, subclass, function ``(y_true, y_pred) -> number`` or list, optional
         Metrics, each a column of the history under its own name; :meth:`score` computes the first.
         By default, none. A function gets all samples of an epoch at once: the targets, of shape
         (n,) for class indices and otherwise of the outputs' shape, the outputs, and the sample
-        weights if there are any. Names are those of :mod:`xpnet.metrics`; others are scikit-learn's
-        scorers, such as "neg_log_loss", if it is installed. With a dict as loss, a dict too:
-        ``{"colour": "accuracy"}``, a metric or a list of them for each name.
+        weights if there are any. Names are those below and, if scikit-learn is installed, those of
+        its scorers, such as "neg_log_loss". If ``loss`` is a dict, ``metric`` is one too, with a
+        metric or a list of metrics by name: ``{"colour": "accuracy"}``.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"auto"``: the device to which the network and its
         data are moved. By default, the network moves to the device of the arrays it is given.
@@ -77,7 +77,8 @@ class NeuralNetwork(Predictor):
         The type of the weights and of all computations with them. Features are rounded to it; if
         the first layer is :class:`~xpnet.Normalization`, only after that layer.
     seed : int, optional
-        Fixes initial weights, order of samples and dropout, on every backend; by default, random.
+        Fixes initial weights, the order of samples, dropout, noise and the samples that
+        ``validation_split`` holds out, on every backend; by default, random.
     shuffle : bool, default True
         Whether to shuffle the samples for each epoch; streamed data by blocks, and in each chunk.
     progress : bool, default False
@@ -88,7 +89,7 @@ class NeuralNetwork(Predictor):
         file are read into memory once if they fit; with a limit they are always streamed. A batch
         that does not fit is split into pieces whose gradients are summed. The update is the same,
         except with :class:`~xpnet.BatchNormalization`, which takes the moments of each piece, and
-        :class:`~xpnet.Dropout`, which draws a mask for each.
+        with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw anew for each.
     regularizer : str, Regularizer or function of the weights, optional
         Adds a penalty on the weights of each dense layer for which no regularizer is given
         (:mod:`xpnet.regularizers`). The history's loss includes the penalty, and its column
@@ -104,15 +105,16 @@ class NeuralNetwork(Predictor):
         methods of layers and losses. "compiled" and "captured" are refused, with the reason, where
         they do not work. By default the environment variable ``XPNET_STEPS``, or "auto". See
         :meth:`explain_steps`. A network with a method that a user has replaced is trained by its
-        formulas. No way leaves inputs, outputs or gradients on the layers; a callback can ask for
-        the gradients with ``needs_gradients``.
+        formulas. Whatever way is taken, inputs, outputs and gradients do not stay on the layers; a
+        callback can ask for the gradients with ``needs_gradients``.
     accumulate : int, default 1
         The number n of batches after which the parameters are updated, with the mean gradient of
-        all their samples: the update of a batch n times as large, in the memory of one batch.
-        It is the same, except with :class:`~xpnet.BatchNormalization`, which takes the moments of
-        each batch, and :class:`~xpnet.Dropout`, which draws a mask for each. The last batches of an
-        epoch may be fewer. ``steps_per_epoch``, the progress bar and the history count batches;
-        schedules by step, ``optimizer.n_updates`` and averages of the weights count updates.
+        all their samples: the update of a batch n times as large, in the memory of one batch. It is
+        the same, except with :class:`~xpnet.BatchNormalization`, which takes the moments of each
+        batch, and with :class:`~xpnet.Dropout` and :class:`~xpnet.GaussianNoise`, which draw anew
+        for each. The last update of an epoch may be of fewer batches. ``steps_per_epoch``, the
+        progress bar and the history count batches. Schedules by step, ``optimizer.n_updates`` and
+        averages of the weights count updates.
     target_unit : tuple of 2 floats or of 2 sequences, optional
         Mean and scale (above 0) of regression targets, such as ``(y.mean(), y.std())`` of the
         training data; or of each target, such as ``(y.mean(axis=0), y.std(axis=0))``. The network
@@ -127,16 +129,16 @@ class NeuralNetwork(Predictor):
     history : History
         For each epoch: loss and metrics, also those of validation data, learning rate, seconds.
     metrics : tuple of Metric or function
-        The metrics; empty without any.
+        The metrics, after the loss of each head if ``loss`` is a dict; empty if there are none.
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
         The names in the data set of the last ``fit``, or None. Further training on numbers keeps
         the names of the classes.
     categories : dict of str to list
-        The categories in that data set, by feature, also those of which
-        :meth:`~xpnet.Dataset.one_hot` has made columns: data with the same features as text or
-        categories are encoded alike. {} if there are none.
+        The categories in that data set, by feature, also those that
+        :meth:`~xpnet.Dataset.one_hot` has turned into columns. Data that have these features as
+        text or categories are encoded in the same way. {} if there are none.
 
     Raises
     ------
@@ -152,8 +154,8 @@ class NeuralNetwork(Predictor):
     with the next :meth:`reset`. After a new ``target_unit``, the network must be trained again.
     Other threads may :meth:`predict` and :meth:`score` during a ``fit``, but not ``fit``.
 
-    These are the names that arguments take, in any case, and with or without ``_``. The names of
-    the classes do too. Layers take an ``initializer``.
+    Arguments take these names, and the names of the classes. Case, spaces, ``_`` and
+    ``-`` make no difference. ``initializer`` is an argument of layers.
 
     {names}
 
@@ -223,21 +225,21 @@ class NeuralNetwork(Predictor):
         ----------
         X : array-like of shape (n, n_features), optional
             The features; or everything in one, as a Dataset, ``(X, y)`` or
-            ``(X, y, sample_weight)``. With ``y``, a tuple is one of rows.
-        y : array-like of shape (n,) or (n, n_outputs), optional
-            The targets. Names of classes become 0, 1, ... in their sorted order, and
-            ``class_names``; see :class:`~xpnet.Dataset`. In further training they are those of the
-            training before.
+            ``(X, y, sample_weight)``. If ``y`` is given too, a tuple is read as rows of features.
+        y : array-like of shape (n,) or (n, n_outputs), or dict of str to array-like, optional
+            The targets; a dict has those of each head of a ``loss`` that is a dict. Names of
+            classes become the classes 0, 1, ... in sorted order; see :class:`~xpnet.Dataset`. When
+            training continues, they are matched with the network's ``class_names``.
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional
             Data whose loss and metrics are recorded after each epoch; nothing is learned from them.
         validation_split : float, optional
-            In place of ``validation``: the proportion of the samples, in (0, 1), that are validated
-            on instead of trained on. They are chosen at random by the network's seed, the same in
-            each call and on every backend. Classes keep their proportions; those too rare for it
-            are trained on, with a warning. Data in memory are copied, and stored data stay stored
-            if they are large or the network has a ``memory_limit``.
+            In place of ``validation``: the proportion of the samples, in (0, 1), that are held out
+            of training for validation. They are chosen at random by the network's seed, and are the
+            same in each call and on every backend. Classes keep their proportions. All samples of a
+            class that is too rare to be split are trained on, with a warning. Data in memory are
+            copied. Stored data stay stored if they are large or the network has a ``memory_limit``.
         batches : iterable, or function that returns one, optional
             In place of data. Each item is a Dataset or a tuple like ``validation``, and is one
             batch, of any size, for one step; ``batch_size`` and ``shuffle`` are not used. Items are
@@ -247,7 +249,7 @@ class NeuralNetwork(Predictor):
             update the network before an epoch ends.
         steps_per_epoch : int, optional
             Batches in an epoch. The next epoch takes those that follow, and begins a new pass when
-            they end. By default an epoch is one pass, so only Ctrl-C ends one of endless batches.
+            they end. By default an epoch is one pass; only Ctrl-C ends a pass of endless batches.
         epochs : int, optional
             The number of epochs to train for; by default the network's ``epochs``.
         restart : bool, default False
@@ -260,7 +262,7 @@ class NeuralNetwork(Predictor):
         resume : str or path-like, optional
             A folder of a :class:`~xpnet.callbacks.Checkpoint`. If it has checkpoints, ``fit`` goes
             on from the newest, and ``epochs`` counts from where the first call began. Otherwise
-            it begins. To write checkpoints, give a ``Checkpoint`` too.
+            training starts as without it. To write checkpoints, give a ``Checkpoint`` too.
 
         Returns
         -------
@@ -339,7 +341,7 @@ class NeuralNetwork(Predictor):
         y, sample_weight : array-like, optional
             Targets and weights, if ``X`` has only features.
         callbacks : Callback or iterable of Callback, optional
-            As for ``fit``: those with ``on_batch_end`` or ``needs_gradients`` need formulas.
+            Those for ``fit``. With ``on_batch_end`` or ``needs_gradients``, they need formulas.
 
         Returns
         -------

@@ -92,7 +92,7 @@ class Regularizer(Readable, ABC):
 class ElementwisePenalty(Traceable, Regularizer):
     """A penalty that is the sum of a formula of each weight.
 
-    One's own defines :meth:`element_penalty`; all else follows. What the formula may use is said in
+    Your own defines :meth:`element_penalty`; all else follows. What the formula may use is said in
     :class:`~xpnet.common.traceable.Traceable`. It is saved with a network if its attributes have
     the names of its constructor's arguments.
 

@@ -106,7 +106,7 @@ def load(
         network.metric = kept or None
         warn(
             f"the network's metric was the function {', '.join(map(shown, lost))}, which a file "
-            "does not hold: give it with load(path, metric=...)"
+            "cannot hold: give it with load(path, metric=...)"
         )
     return network
 

@@ -117,7 +117,7 @@ def _compare(
 
 
 _MOST_COMPARED = 200
-"""A wrong gradient that is no longer is compared number by number."""
+"""The most numbers of a wrong gradient that are compared one by one."""
 
 
 def check_layer(
@@ -167,7 +167,7 @@ def check_layer(
     ...         return -array_namespace(input).cos(input)
     >>> check_layer(Sine(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    AssertionError: the input's derivative by Sine.backward_propagation is wrong: along a ...
+    AssertionError: the input_error of Sine.backward_propagation is wrong: along a random ...
     >>> del Sine.derivative
     >>> check_layer(Sine(), np.linspace(-1.0, 1.0, 6).reshape(2, 3))
     """
@@ -201,7 +201,7 @@ def check_layer(
         return float(np.sum(to_host(layer.forward_propagation(backend.asarray(x))) * weights))
 
     if is_array(input_error):
-        what = f"the input's derivative by {backward}"
+        what = f"the input_error of {backward}"
         _compare(what, loss, to_host(input_error), at, seed=seed, tolerance=tolerance)
     elif layer.needs_input_error:
         raise AssertionError(

@@ -12,7 +12,7 @@ from ..layers.checks import check_batch
 
 
 class ActivationLayer(Traceable, Layer):
-    """Base of the activations: one's own defines :meth:`activation_function`; all else follows.
+    """Base of the activations: your own defines :meth:`activation_function`; all else follows.
 
     What the formula may use is said in :class:`~xpnet.common.traceable.Traceable`. An activation
     that computes with whole rows, as a softmax does, defines :meth:`backward_propagation` too. It

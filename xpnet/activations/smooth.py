@@ -35,7 +35,7 @@ class ELUActivation(ActivationLayer):
     Raises
     ------
     ValueError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------
@@ -112,7 +112,7 @@ class CELUActivation(ActivationLayer):
     Raises
     ------
     ValueError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------
@@ -156,7 +156,7 @@ class SoftplusActivation(ActivationLayer):
     Raises
     ------
     ValueError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -15,27 +15,30 @@ class WeightAverage(Averaging):
 
     ``"ema"`` is the exponential moving average
     :math:`\bar w \leftarrow \beta \bar w + (1 - \beta)\, w`, which begins with the first weights.
-    Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. ``"swa"`` is the mean of all:
-    Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization". It
-    goes with a learning rate that stays high.
+    Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. ``"swa"`` is the mean of all weights
+    that are averaged: Izmailov et al. 2018, "Averaging weights leads to wider optima and better
+    generalization". It is meant for a learning rate that stays high.
 
-    Each update counts, whatever way steps are taken: compiled and captured steps average too.
+    With ``every="step"`` each update counts, in compiled and captured steps too.
 
     When training ends, also by Ctrl-C, the network gets the average of all its parameters, after
-    ``on_train_end`` of all callbacks. After an error it keeps its own. The running moments of
-    :class:`~xpnet.BatchNormalization` layers of the network are then computed anew, in a pass over
-    the training data. Until then the network has its own weights, also in the files of
-    :class:`ModelCheckpoint` and :class:`Checkpoint`. The optimizer's state stays that of its own
-    weights, and another ``fit`` goes on from the average, and averages anew.
+    ``on_train_end`` of all callbacks. The running moments of its
+    :class:`~xpnet.BatchNormalization` layers are then computed anew, in a pass over the training
+    data. After an error the network keeps its own weights. Until training ends it has its own
+    weights too, also in the files of :class:`ModelCheckpoint` and :class:`Checkpoint`. The
+    optimizer's state stays that of these weights. Another ``fit`` starts from the average, with a
+    new average.
 
-    With :class:`EarlyStopping` that restores the best epoch, the network gets the average as it was
-    at the end of that epoch. A resumed training goes on with the average.
+    With an :class:`EarlyStopping` that restores the best epoch, the network gets the average as it
+    was at the end of that epoch. Resumed training continues the average.
 
     Parameters
     ----------
     kind : {"ema", "swa"}, default "ema"
+        An exponential moving average, or the mean.
     decay : float, default 0.999
-        β in [0, 1), for "ema": the average is about one of the last 1 / (1 - β) weights.
+        β in [0, 1), for "ema". The average is roughly that of the weights after the last
+        1 / (1 - β) updates.
     start : int, optional
         The number of epochs of the ``fit`` before averaging begins; by default 0 for "ema", and
         three quarters of the network's ``epochs`` for "swa".
@@ -52,18 +55,19 @@ class WeightAverage(Averaging):
     weights : array of shape (n,) or None
         The average, in the order of ``network.parameters.gather()``.
     n_averaged : int
-        How many weights it is of.
+        How many times the weights were added to it.
 
     Raises
     ------
-    ValueError
-        From ``fit``: there is another WeightAverage; or the network has batch normalization, and
-        the data come as ``batches=``, of which no second pass can be made.
+    ValueError, TypeError
+        An argument is invalid. From ``fit``: there is another WeightAverage. Or the network has
+        batch normalization inside another layer, or together with ``batches=``, of which no second
+        pass can be made.
 
     Warns
     -----
     UserWarning
-        From ``fit``: it ended before averaging began.
+        From ``fit``: it ended, or restored an epoch, before averaging began.
 
     Examples
     --------
@@ -107,7 +111,7 @@ class WeightAverage(Averaging):
 
     @property
     def n_averaged(self) -> int:
-        """How many weights it is of."""
+        """How many times the weights were added to the average."""
         return self.average.count
 
     @n_averaged.setter
@@ -115,7 +119,7 @@ class WeightAverage(Averaging):
         self.average.count = value
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
-        """Begin anew."""
+        """Start a new average."""
         self.average.reset()
         if self.start is None and self.kind == "swa":
             self.waits = 3 * network.epochs // 4

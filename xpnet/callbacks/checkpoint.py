@@ -97,7 +97,7 @@ class ModelCheckpoint(Monitor):
         if self._improves(row) if self.best_only else epoch % self.every == 0:
             path, before = self._path_for(row), network.history.saved_epoch
             if self.best_only:
-                network.history.saved_epoch = epoch  # which the file also says
+                network.history.saved_epoch = epoch  # so that the file has it, too
             try:
                 network.save(path)
             except BaseException:

@@ -37,7 +37,8 @@ class EarlyStopping(Monitor):
         Whether the network gets the parameters of its best epoch when training ends, early or not.
         The history keeps the later epochs.
     start_from_epoch : int, default 0
-        How many of the first epochs are not watched, e.g. while the learning rate rises.
+        The number of epochs at the start that are not watched, e.g. while the learning rate rises.
+        They are counted from the first epoch of the network's history.
 
     Attributes
     ----------
@@ -113,9 +114,9 @@ class EarlyStopping(Monitor):
 class ReduceLROnPlateau(Monitor):
     """Reduces the learning rate when a column has not improved for some epochs.
 
-    The optimizer's schedule becomes a :class:`~xpnet.schedules.ScaledSchedule` of the one before,
-    so that all its further rates are multiplied by the factor, also in a later ``fit``. The
-    schedule :class:`~xpnet.ReduceOnPlateau` watches the loss itself, without a callback.
+    It wraps the optimizer's schedule in a :class:`~xpnet.schedules.ScaledSchedule`, which
+    multiplies all further rates by the factor, also in a later ``fit``. To watch the loss without a
+    callback, use the schedule :class:`~xpnet.ReduceOnPlateau`.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ class ReduceLROnPlateau(Monitor):
         Multiplies the learning rate; in [0, 1).
     patience : int, default 10
         The learning rate is reduced after this many epochs in a row without an improvement, as in
-        Keras; 0 means the same as 1. PyTorch's ``ReduceLROnPlateau`` waits for one epoch more.
+        Keras; 0 means the same as 1. PyTorch's ``ReduceLROnPlateau`` waits one epoch longer.
     min_delta : float, default 1e-4
         The smallest change that counts as an improvement.
     mode : {"auto", "min", "max"}, default "auto"
@@ -192,20 +193,25 @@ class ReduceLROnPlateau(Monitor):
 
 
 class TimeLimit(Callback):
-    """Ends training after the epoch in which a number of seconds has passed.
+    """Ends training after the epoch in which a time limit is reached.
 
-    The time of a training that is resumed from a :class:`Checkpoint` goes on: it is that of all its
-    parts, up to the last checkpoint of each.
+    Training that is resumed from a :class:`Checkpoint` continues to count: the limit is for all its
+    parts together, each up to its last checkpoint.
 
     Parameters
     ----------
     seconds : float
-        Above 0; wall-clock time since training began.
+        The limit in wall-clock time since training began; above 0.
 
     Attributes
     ----------
     used : float
-        The seconds until the end of the last epoch.
+        The seconds from the beginning of training to the end of the last epoch.
+
+    Raises
+    ------
+    ValueError
+        ``seconds`` is not a number above 0.
 
     Examples
     --------
@@ -228,7 +234,7 @@ class TimeLimit(Callback):
         self.used, self._last = 0.0, time.monotonic()
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
-        """End training if the time is over."""
+        """End training if the time is up."""
         now = time.monotonic()
         self.used, self._last = self.used + now - self._last, now
         if self.used >= self.seconds:

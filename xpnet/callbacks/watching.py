@@ -83,7 +83,8 @@ class LambdaCallback(Callback):
     Parameters
     ----------
     on_train_begin, on_epoch_begin, on_batch_end, on_epoch_end, on_train_end : callable, optional
-        With ``on_batch_end``, ``fit`` takes steps by formulas.
+        Each is called as the method of the same name of :class:`Callback`. With ``on_batch_end``,
+        ``fit`` takes steps by formulas.
 
     Examples
     --------

@@ -274,7 +274,7 @@ def class_indices(y: np.ndarray, n_classes: int, ignored: int | None = None) -> 
     if outside.size:
         raise ValueError(
             f"y has the class {outside[0]}: expected 0 to {n_classes - 1}, one class for each of "
-            f"{n_classes} outputs. Other labels may be given as text, e.g. y.astype(str)"
+            f"{n_classes} outputs. To use other labels, give them as text, e.g. y.astype(str)"
         )
     return labels
 
@@ -310,7 +310,7 @@ def find(
     of_function : function, optional
         Returns an instance made of a plain function; by default functions are refused.
     elsewhere : mapping of str to str, optional
-        Names in other libraries, and what the message tells users to write for them.
+        For names that other libraries use, what to write instead, as the message says it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Hints for keyword arguments that other libraries have under other names."""
+"""Hints for keyword arguments of other libraries, which this one has elsewhere or not at all."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -54,7 +54,7 @@ FIT: dict[str, Any] = {
     "batch_size": "it is an argument of NeuralNetwork",
     "shuffle": "it is an argument of NeuralNetwork",
     "verbose": "it is an argument of NeuralNetwork",
-    "class_weight": "it is an argument of the losses of classes",
+    "class_weight": "it is an argument of the classification losses",
     "initial_epoch": "training goes on where the last call of fit ended",
 }
 """For ``NeuralNetwork.fit``: names of Keras's arguments, and what to do instead."""

@@ -1,4 +1,4 @@
-"""Docstrings that list the names which arguments take, from the tables of these names."""
+"""Docstrings that list the names that arguments take, from the tables of these names."""
 
 import textwrap
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PLACE = "{names}"
-"""Stands in a docstring, on a line of its own, where the names go."""
+"""The place in a docstring, on a line of its own, where the names go."""
 
 
 def listing(**tables: Mapping[str, type]) -> Callable[[type[T]], type[T]]:

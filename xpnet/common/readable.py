@@ -44,7 +44,7 @@ def arguments_of(thing: Readable) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     try:
         parameters = signature(type(thing)).parameters
-    except (TypeError, ValueError):  # of a class with a constructor that Python cannot read
+    except (TypeError, ValueError):  # the constructor has no signature that Python can read
         return found
     values = {name: _kept(thing, name) for name in parameters}
     required = [
@@ -76,9 +76,9 @@ def call_text(name: str, arguments: Iterable[tuple[str, Any]]) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Return a value as it is written in a call, or short words in ``<>`` where it is too long.
+    """Return a value as it is written in a call, or a description in ``<>`` if it is too long.
 
-    It never raises an error: objects of a user's may have a ``repr`` that does.
+    It never raises an error, though the ``repr`` of a user's object may.
 
     Examples
     --------

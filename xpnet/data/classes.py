@@ -52,7 +52,7 @@ def read_labels(
 
 
 def recoded(codes: np.ndarray, own: list[str], names: list[str], where: str) -> np.ndarray:
-    """Return class indices by their position in other names.
+    """Return class indices that refer to another list of names.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def _coded(texts: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 
 def in_classes(y: Any, own: list[str] | None, names: list[str] | None) -> np.ndarray | None:
-    """Return targets as classes of other names, on the host; None if they are that already.
+    """Return targets as indices into other class names, on the host; None if nothing changes.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def in_classes(y: Any, own: list[str] | None, names: list[str] | None) -> np.nda
     own : list of str or None
         The names of the classes in ``y``; None if it has numbers, which are taken as they are.
     names : list of str or None
-        The names of the classes of the training.
+        The class names of the training data.
 
     Raises
     ------
@@ -189,9 +189,12 @@ def in_classes(y: Any, own: list[str] | None, names: list[str] | None) -> np.nda
     host = to_host(y)
     if host.ndim == 2 and host.shape[1] > 1:
         raise ValueError(
-            f"y has a column for each of the classes {shown(own)}: expected those of the training, "
-            f"{shown(names)}"
+            f"y has a column for each of the classes {shown(own)}: expected those of the training "
+            f"data, {shown(names)}"
         )
     if host.dtype.kind not in "biu" and not np.array_equal(host, np.floor(host)):
-        raise ValueError("y has numbers that are not whole, though its classes have names")
-    return recoded(host.astype(np.int64), own, names, "the classes of the training")
+        raise ValueError(
+            "y has numbers that are not whole, though its classes have names: expected the "
+            "indices of the names, from 0"
+        )
+    return recoded(host.astype(np.int64), own, names, "the classes of the training data")

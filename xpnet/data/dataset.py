@@ -62,11 +62,11 @@ class Dataset(FromTables, WithCategories, Selecting):
     sample_weight : array-like of shape (n_samples,), optional
         The weight of each sample: finite, 0 or more, not all 0. Moved like ``y``.
     class_names : sequence of str, optional
-        The names of the classes 0, 1, ... in ``y``; by default those of a ``y`` of texts.
+        The names of the classes 0, 1, ... in ``y``; by default those in ``y``, if it has texts.
     categories : dict of str to list of str, optional
         For each feature that holds codes of categories, the names of the codes 0, 1, ... If the
-        last one is None, it stands for missing cells. Networks refuse such features; see
-        :meth:`one_hot`.
+        last one is None, it stands for missing cells. Networks refuse such features, unless they
+        begin with a layer for them: see :class:`~xpnet.CategoricalEmbeddings` and :meth:`one_hot`.
     ids : array-like of shape (n_samples,), optional
         What identifies each sample: texts or integers. They stay with their samples, and have no
         other use.
@@ -76,8 +76,8 @@ class Dataset(FromTables, WithCategories, Selecting):
     X, y, feature_names, label_name, sample_weight, class_names, categories, ids
         As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array.
     encoded : dict of str to list of str
-        The categories of which :meth:`one_hot` has made columns, by the name of the feature that
-        they replace; {} if there are none.
+        The categories that :meth:`one_hot` has turned into columns, by the name of the feature
+        that the columns replace; {} if there are none.
     features : DenseRows, SparseRows or StoredRows
         ``X`` as rows of its kind.
 
@@ -252,7 +252,7 @@ def as_dataset(data: Any) -> Dataset:
 
 
 def _are_batches(data: Any) -> bool:
-    """Whether something that is no data set looks like batches: an iterator, a list of tuples."""
+    """Whether something other than a data set looks like batches: an iterator, a list of tuples."""
     if isinstance(data, list):
         return bool(data) and isinstance(data[0], (tuple, list, Dataset)) and len(data[0]) in (2, 3)
     return isinstance(data, Iterator) or type(data).__name__ == "DataLoader"

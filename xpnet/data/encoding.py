@@ -19,7 +19,7 @@ _NUMBERS = 1 << 20
 
 
 class WithCategories:
-    """The methods :meth:`one_hot` and :meth:`recode`; a base of :class:`xpnet.Dataset`."""
+    """The methods :meth:`one_hot` and :meth:`with_codes_of`; a base of :class:`xpnet.Dataset`."""
 
     feature_names: list[str] | None
     categories: Categories
@@ -77,8 +77,8 @@ class WithCategories:
     def with_codes_of(self, categories: Mapping[str, Sequence[str | None]]) -> Self:
         """Return the data set with the codes that its categories have in other data.
 
-        A network with embeddings knows its training data's codes, and data that were read by
-        themselves may have given the same names other codes.
+        A network with embeddings knows the codes of its training data. In data that were read
+        separately, the same names may have other codes.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class WithCategories:
         ValueError
             A sample's category is not among ``categories``; the message has its row, column and
             name. Or ``categories`` has other features, or more categories than the features' type
-            has codes.
+            can hold.
 
         Examples
         --------
@@ -130,12 +130,12 @@ class WithCategories:
 
 
 def _check_held(codes: np.ndarray, dtype: np.dtype, feature: str) -> None:
-    """Refuse codes that are beyond the type of the features."""
+    """Refuse codes that the type of the features cannot hold."""
     most = int(codes.max(initial=0))
     if np.asarray(most).astype(dtype).astype(np.int64) != most:
         raise ValueError(
-            f"the code {most} of {feature!r} is beyond {dtype}, the type of the features: make the "
-            "data set from features of a larger type"
+            f"the code {most} of {feature!r} does not fit in {dtype}, the type of the features: "
+            "make the data set from features of a larger type"
         )
 
 

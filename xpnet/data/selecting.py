@@ -14,7 +14,7 @@ from .features import Features, SparseRows, StoredRows, kind_of, take_dense
 from .reading import check_index
 
 _PIECE = 1024
-"""How many samples are read at a time where one after the other is wanted."""
+"""How many samples are read at a time in an iteration."""
 
 
 class Selecting:

@@ -72,7 +72,7 @@ def stratified(labels: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray
 def stratified_where_possible(
     labels: np.ndarray, order: np.ndarray, n_test: int
 ) -> tuple[np.ndarray, list[Any]]:
-    """Return the indices of ``n_test`` samples, and the classes that none of them has.
+    """Return the indices of ``n_test`` samples, and the classes that do not occur among them.
 
     Each class keeps at least one sample in the other part. As :func:`stratified`, but classes may
     be too rare to be in both parts.

@@ -1,4 +1,4 @@
-"""Splitting data in a part to train on and a part to test on."""
+"""Splitting data into a part to train on and a part to test on."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def train_test_split(
     shuffle: bool = True,
     stratify: Any = None,
 ) -> Any:
-    """Shuffle the samples and split them in two parts.
+    """Shuffle the samples and split them into a training part and a test part.
 
     A data set is split into two; arrays are split as by scikit-learn's function of this name. The
     parts of stored data are not shuffled: they keep the order of the file, in which they are read
@@ -47,9 +47,9 @@ def train_test_split(
     Returns
     -------
     train, test : Dataset
-        Of a data set or a tuple.
+        If a data set or a tuple is given.
     X_train, X_test, y_train, y_test, ... : list
-        Of arrays, two parts of each, in its library.
+        If arrays are given: two parts of each, in its library.
 
     Raises
     ------
@@ -82,7 +82,10 @@ def train_test_split(
     n_test = count_test("test_size", test_size, n)
     labels = _labels(stratify, parts[0].y if one else None, n)
     if labels is not None and not shuffle:
-        raise ValueError("stratify= needs shuffle=True: the parts in order have the classes there")
+        raise ValueError(
+            "stratify= needs shuffle=True, because it chooses the samples of both parts: leave out "
+            "stratify= to split the data in order"
+        )
     order = np.arange(n)
     chosen = order[n - n_test :]
     if shuffle:
@@ -116,7 +119,7 @@ def _common_length(parts: tuple[Any, ...]) -> int:
             )
         lengths.append(int(shape[0]) if shape else len(each))
     if len(set(lengths)) > 1:
-        raise ValueError(f"the arrays have {lengths} rows: expected the same number")
+        raise ValueError(f"the arrays have {lengths} rows: expected the same number in each")
     return lengths[0]
 
 

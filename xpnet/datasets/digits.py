@@ -4,8 +4,6 @@ import numpy as np
 
 from ..data import Dataset
 
-DIGITS = [str(digit) for digit in range(10)]
-
 
 def load_digits() -> Dataset:
     """Return scikit-learn's digits: 1797 images of 8×8 pixels, with values from 0 to 16.
@@ -23,7 +21,7 @@ def load_digits() -> Dataset:
     Examples
     --------
     >>> load_digits()
-    Dataset(1797 samples, 64 features of uint8 on cpu, labels of int64, 10 classes)
+    Dataset(1797 samples, 64 features of uint8 on cpu, labels of int64)
     """
     try:
         from sklearn import datasets
@@ -33,4 +31,4 @@ def load_digits() -> Dataset:
         ) from error
     digits = datasets.load_digits()
     X, y = digits.data.astype(np.uint8), digits.target.astype(np.int64)
-    return Dataset(X, y, list(digits.feature_names), "digit", class_names=DIGITS)
+    return Dataset(X, y, list(digits.feature_names), "digit")

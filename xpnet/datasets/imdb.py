@@ -78,7 +78,7 @@ def load_imdb(
     >>> from xpnet.datasets import load_imdb
     >>> train, test = load_imdb("data/imdb", num_words=10_000)  # doctest: +SKIP
 
-    Reviews of one's own, in the same folders:
+    Your own reviews, in the same folders:
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -10,7 +10,6 @@ from ..backends._cache_folder import cache_folder
 from ..common.checks import check_count, check_text
 from ..data import Dataset, read_idx
 from ..data.decompressing import MAX_BYTES, DamagedFileError
-from .digits import DIGITS
 from .files import check_checksum, download, download_again, named_folder
 from .layouts import NAMES, find_files, spellings
 
@@ -70,9 +69,9 @@ def load_mnist(
     -------
     train, test : Dataset
         ``X`` of shape (60000, 784) or (10000, 784), ``uint8``; ``y`` ``int64``, 0 to 9. In other
-        data sets there are other numbers of images, pixels and classes. If a label is above 9, the
-        classes are named by their labels from "0" to the largest: EMNIST's letters are 1 to 26.
-        EMNIST's images are transposed relative to MNIST's, and left as they are stored.
+        data sets, the numbers of images, pixels and classes differ: EMNIST's letters are 1 to 26,
+        for which a network needs 27 outputs. EMNIST's images are transposed relative to MNIST's,
+        and are left as they are stored.
 
     Raises
     ------
@@ -102,7 +101,7 @@ def load_mnist(
     >>> train  # doctest: +SKIP
     Dataset(60000 samples, 784 features of uint8 on cpu, labels of int64)
 
-    A data set of one's own in the same format:
+    Your own data set in the same format:
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -143,8 +142,8 @@ def load_mnist(
     _check_part(place, "training", train_X, train_y)
     _check_part(place, "test", test_X, test_y)
     largest = max(int(train_y.max()), int(test_y.max()))
-    names = DIGITS if largest <= 9 else [str(label) for label in range(largest + 1)]
-    return _part(train_X, train_y, names), _part(test_X, test_y, names)
+    name = "digit" if largest <= 9 else "class"
+    return _part(train_X, train_y, name), _part(test_X, test_y, name)
 
 
 def _read_cached(folder: Path, max_bytes: int) -> list[np.ndarray]:
@@ -205,6 +204,6 @@ def _check_part(folder: Path, part: str, images: np.ndarray, labels: np.ndarray)
         )
 
 
-def _part(images: np.ndarray, labels: np.ndarray, names: list[str]) -> Dataset:
+def _part(images: np.ndarray, labels: np.ndarray, name: str) -> Dataset:
     X, y = images.reshape(len(images), -1), labels.astype(np.int64)
-    return Dataset(X, y, label_name="digit" if names is DIGITS else "class", class_names=names)
+    return Dataset(X, y, label_name=name)

@@ -1,4 +1,4 @@
-"""Passes of a layer that are as in prediction: random outputs, derivatives of what is predicted."""
+"""What a layer does after training: random outputs, and derivatives of what it predicts."""
 
 import copy
 from abc import abstractmethod
@@ -34,8 +34,8 @@ class AsInPrediction:
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
         """Return one random output for a batch, with dropout or noise as in training.
 
-        All else is as in prediction, and the layer keeps nothing of the pass. ``predict`` with
-        ``samples`` calls it. By default it is the forward pass of prediction.
+        Everything else is as in prediction, and the layer keeps nothing of the pass. ``predict``
+        with ``samples`` calls it. By default it is the forward pass of prediction.
 
         Parameters
         ----------
@@ -81,7 +81,7 @@ class AsInPrediction:
 
 
 def check_own_sampling(layer: Any, base: type) -> None:
-    """Refuse a subclass of a random layer that is random in a way of its own."""
+    """Refuse a subclass of a random layer that overrides the forward pass, but not sampling."""
     if not has_methods_of(base, layer, "forward_propagation"):
         raise ValueError(
             f"{layer.layer_name()} overrides forward_propagation, so its random outputs are not "

@@ -67,20 +67,20 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
         The source of random numbers; seeded from the network's seed, in a network.
     needs_input_error : bool
         Whether the result of ``backward_propagation`` is needed. A network sets it to False for
-        layers that have no trained layer before them, which may then return None.
+        layers that have no trained layer before them. These layers may return None.
     in_network : bool
         Whether the layer belongs to a network; it cannot belong to two.
     inner_layers : tuple of Layer
         The layers that this one is made of; see :class:`~xpnet.Composite`.
     trainable : bool, default True
-        False freezes the layer: in training, its parameters, the optimizer's state of them and its
-        own state stay the same. No gradient of them is computed, no penalty on them is added to the
-        loss, and ``constrain`` is not called. It may be set at any time, and takes effect at the
-        next epoch. A layer of one's own may skip its gradients while it is False.
+        False freezes the layer: in training, its parameters, the optimizer's state for them and the
+        layer's own state stay the same. Gradients are not computed, penalties on the parameters
+        are not added to the loss, and ``constrain`` is not called. It may be set at any time, and
+        takes effect at the next epoch. Your own layer may skip its gradients while it is False.
     learning_rate_factor : float, default 1.0
-        The optimizer's learning rate is multiplied by it for the parameters of this layer, also
-        where the rate scales a decay of the weights, as in :class:`~xpnet.AdamW`. With 0 the
-        parameters stay the same, although gradients and the optimizer's state are still computed.
+        Multiplies the optimizer's learning rate for the parameters of this layer. It also applies
+        where the rate scales weight decay, as in :class:`~xpnet.AdamW`. With 0 the parameters stay
+        the same, although gradients and the optimizer's state are still computed.
 
     Examples
     --------

@@ -15,20 +15,21 @@ Columns = slice | tuple[int, ...]
 
 
 class Branches(Composite):
-    """Several branches side by side, each with columns of its own; their outputs are joined.
+    """Several branches side by side, each for some of the columns; their outputs are joined.
 
-    A branch is columns of the input, and the layers through which they go. A branch without layers
-    hands its columns on. Columns may be in several branches, or in none. So a network may have
-    different layers for different groups of features, or hand some features past the layers for the
-    others (Cheng et al. 2016, "Wide & deep learning for recommender systems").
+    A branch is a group of columns of the input, and the layers through which they go. A branch
+    without layers passes its columns on unchanged. Columns may be in several branches, or in none.
+    Thus a network may have different layers for different groups of features, or let some features
+    bypass the layers of the others (Cheng et al. 2016, "Wide & deep learning for recommender
+    systems").
 
     The derivative with respect to a column is the sum over its branches.
 
     Parameters
     ----------
     *branches : tuple (columns, layers)
-        ``columns`` is a slice, or a list of positions from 0 in their order. ``layers`` is a list
-        of new layers, which may be empty, or one layer.
+        ``columns`` is a slice, or a list of positions counted from 0; the branch takes them in this
+        order. ``layers`` is a list of new layers, which may be empty, or one layer.
     input_shape : tuple of int, optional
         ``(n_features,)``; only needed for the first layer of a network.
 
@@ -43,8 +44,9 @@ class Branches(Composite):
     TypeError
         A branch is not a pair of columns and layers.
     ValueError
-        A layer is given twice or is already in a network. Or, once the input shape is known, a
-        column is not among the features, a branch has no columns, or its outputs are not rows.
+        No branch is given, or a layer is given twice or is already in a network. Or, once the input
+        shape is known, a column is not among the features, a branch has no columns, or its outputs
+        are not rows.
 
     Examples
     --------
@@ -61,7 +63,9 @@ class Branches(Composite):
     def __init__(self, *branches: Any, input_shape: tuple[int, ...] | None = None) -> None:
         pairs = [_pair(each) for each in branches]
         if not pairs:
-            raise ValueError("Branches got none: give pairs (columns, layers), one for each branch")
+            raise ValueError(
+                "Branches got no branches: give pairs (columns, layers), one for each branch"
+            )
         flat = [layer for _, layers in pairs for layer in layers]
         self.layers = check_new_layers("Branches", flat, least=0)
         self.branches: tuple[tuple[Columns, tuple[Layer, ...]], ...] = tuple(pairs)
@@ -91,7 +95,7 @@ class Branches(Composite):
         ]
 
     def _runs(self, k: int) -> list[tuple[int, int]]:
-        """Return the columns of a branch as ranges of columns that are side by side."""
+        """Return the columns of a branch as ranges of adjacent columns."""
         runs: list[tuple[int, int]] = []
         for column in _positions(self.branches[k][0], self.input_shape()[0], k):
             if runs and runs[-1][1] == column:
@@ -101,7 +105,7 @@ class Branches(Composite):
         return runs
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
-        """Return the outputs of all branches in one row."""
+        """Return the outputs of all branches, joined in one row for each sample."""
         check_batch(self, input)
         xp, outputs = array_namespace(input), []
         for k, (_, layers) in enumerate(self.branches):
@@ -130,7 +134,7 @@ class Branches(Composite):
                 places[column].append((k, place))
         parts, column = [], 0
         while column < n:
-            stop = column + 1  # columns whose places in all branches are side by side, too
+            stop = column + 1  # of columns that are adjacent in all their branches, too
             while stop < n and places[stop] == [
                 (k, place + stop - column) for k, place in places[column]
             ]:

@@ -24,8 +24,9 @@ class CategoricalEmbeddings(Layer):
     """Replace columns of categories by learned vectors, and leave columns of numbers as they are.
 
     Each column of categories has a table of its own, with a vector for each category. The vector
-    takes the column's place in the row. Guo and Berkhahn 2016, "Entity embeddings of categorical
-    variables", section III.
+    takes the column's place in the row, so the output has as many columns as there are columns of
+    numbers, plus the lengths of the vectors. Guo and Berkhahn 2016, "Entity embeddings of
+    categorical variables", section III.
 
     It is the first layer of a network, or follows a :class:`~xpnet.Normalization` that standardises
     the numbers and leaves the codes alone: ``adapt`` of both makes them from a data set.
@@ -47,8 +48,8 @@ class CategoricalEmbeddings(Layer):
     regularizer : str, Regularizer or function of the weights, optional
         A penalty on all vectors; by default the network's.
     unknown : bool, default False
-        Whether numbers that are not codes get one more vector in each column, which is 0 at first.
-        Otherwise they are refused or, if the layer is not at a network's start, become NaN.
+        Whether each column has one more vector, 0 at first, for all numbers that are not codes.
+        Otherwise such numbers are refused or, if the layer is not at a network's start, become NaN.
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class CategoricalEmbeddings(Layer):
         Parameters
         ----------
         dataset : Dataset
-            With ``categories``. None, for missing cells, has a vector like others.
+            With ``categories``. The category None, for missing cells, has a vector like the others.
         n_units : dict of str to int, optional
             The length of the vectors for some features, by name.
         **options
@@ -119,7 +120,7 @@ class CategoricalEmbeddings(Layer):
         Raises
         ------
         TypeError, ValueError
-            The data are no Dataset with categories, or another argument is invalid.
+            ``dataset`` is not a Dataset with categories, or another argument is invalid.
         """
         columns, names = _columns_of(dataset, n_units or {})
         return cls(columns, (dataset.n_features,), names, **options)

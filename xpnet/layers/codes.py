@@ -4,7 +4,7 @@ from ..backends import Array, Backend, array_namespace, ops
 
 
 def check_exact(n_categories: int, backend: Backend) -> None:
-    """Refuse more categories than the type in which features come has whole numbers.
+    """Refuse more categories than the type of the features can count exactly.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def vectors_of(
         Whole numbers, in any real type.
     table : array of shape (n_categories, w) or (n_categories + 1, w)
         If there is one more row, it is for all numbers that are not codes. Otherwise these get rows
-        of NaN, which no loss accepts: to ask the device for an error would mean to wait for it.
+        of NaN, which no loss accepts: an error raised here would have to wait for the device.
     n_categories : int
 
     Returns

@@ -21,13 +21,14 @@ class Composite(Layer):
 
     It is the base of :class:`~xpnet.Residual` and :class:`~xpnet.Branches`, and of your own layers
     that are made of layers. The inner layers are layers like all others: their parameters are
-    trained, regularised, constrained and frozen, their states are saved, and each draws its initial
+    trained, regularised, constrained and frozen, and their states are saved. Each draws its initial
     weights and its dropout from a random stream of its own, which depends on the outer layer's.
 
-    A subclass whose constructor takes other arguments keeps each under its own name, and lists the
-    inner layers in ``inner_layers``. One that does not call them in a row defines
-    ``forward_propagation``, ``backward_propagation``, and ``connect``, which tells each inner layer
-    its input shape. :meth:`forward_through` and :meth:`backward_through` call layers in a row.
+    A subclass whose constructor takes other arguments keeps each as an attribute of the same name,
+    and lists the inner layers in ``inner_layers``. A subclass that does not call them one after
+    another defines ``forward_propagation``, ``backward_propagation``, and ``connect``, which sets
+    the input shape of each inner layer. :meth:`forward_through` and :meth:`backward_through` call
+    layers one after another.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ class Composite(Layer):
 
     @property
     def trainable(self) -> bool:
-        """Whether anything inside is trained; if set, it is set for all inner layers.
+        """Whether any inner layer is trained. Setting it sets it for all inner layers.
 
         For a composite with parameters of its own, it tells whether these are trained.
         """
@@ -120,7 +121,7 @@ class Composite(Layer):
 
     @property
     def learning_rate_factor(self) -> float:
-        """The factor of all inner layers, or 1 if theirs differ; if set, it is set for all."""
+        """The factor of all inner layers, or 1 if theirs differ. Setting it sets it for all."""
         if self.parameter_names:
             return self.own_factor
         found = {each.learning_rate_factor for each in self.inner_layers}
@@ -237,7 +238,7 @@ def check_new_layers(name: str, layers: Any, least: int = 1) -> tuple[Layer, ...
     Parameters
     ----------
     name : str
-        The composite's, for messages.
+        The name of the composite, for messages.
     layers : sequence of Layer
     least : int, default 1
         How many there must be.

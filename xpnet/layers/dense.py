@@ -55,8 +55,8 @@ class DenseLayer(Layer):
 
     Notes
     -----
-    As the first layer of a network, it accepts rows of a sparse matrix. These are the names that
-    arguments take:
+    As the first layer of a network, it accepts rows of a sparse matrix. Its arguments take these
+    names:
 
     {names}
 

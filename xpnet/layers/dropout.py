@@ -84,7 +84,7 @@ class Dropout(Layer):
         return self.rate > 0
 
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
-        """Return ``input`` times a mask whose stream is drawn from ``rng``."""
+        """Return ``input`` times a random mask, which ``rng`` determines."""
         check_batch(self, input)
         check_own_sampling(self, Dropout)
         if not self.is_random:

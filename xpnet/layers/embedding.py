@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class Embedding(Layer):
     r"""Replace each category by a learned vector: the row :math:`W_c` of a table for the code c.
 
-    All columns of the input hold codes of the same categories, e.g. the words at the places of a
-    text, or the players of a game. The vectors of a sample's columns are joined to one row. For
-    columns of different categories, see :class:`CategoricalEmbeddings`.
+    All columns of the input hold codes of the same categories, e.g. the first word of a text, the
+    second, and so on, or the players of a game. The vectors of a sample's columns are joined to one
+    row: codes of shape (n, n_columns) give outputs of shape (n, n_columns * n_units). For columns
+    of different categories, see :class:`CategoricalEmbeddings`.
 
-    It is a dense layer without biases for one-hot rows, without the products with 0. The backward
-    pass adds up the derivatives of all places where a category occurs:
+    For each column it is the same as a dense layer without biases on one-hot rows, but without the
+    multiplications by 0. The backward pass adds up the derivatives of all places where a category
+    occurs:
     :math:`\partial L / \partial W_c = \sum_{i: c_i = c} E_i`. The derivative with respect to the
     codes is 0.
 
@@ -46,8 +48,8 @@ class Embedding(Layer):
     regularizer : str, Regularizer or function of the weights, optional
         A penalty on the vectors; by default the network's.
     unknown : bool, default False
-        Whether numbers that are not codes share one more vector, which is 0 at first. Otherwise
-        they are refused; where the layer is not a network's first, their outputs are NaN.
+        Whether all numbers that are not codes share one more vector, which is 0 at first. Otherwise
+        such numbers are refused or, if the layer is not at a network's start, become NaN.
 
     Attributes
     ----------
@@ -116,7 +118,7 @@ class Embedding(Layer):
         return super().initialize(optimizer)
 
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
-        """Return the vectors of the codes, those of a sample in a row."""
+        """Return the vectors of the codes, joined in one row for each sample."""
         check_batch(self, input)
         xp, n = array_namespace(input), math.prod(input.shape)
         out = self.buffer("output", (n, self.n_units)) if training else None

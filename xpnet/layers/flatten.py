@@ -9,10 +9,10 @@ from .checks import check_batch
 
 
 class Flatten(Layer):
-    """Make a row of each sample, in C order: the last axis varies fastest.
+    """Turn each sample into a row, in C order: the last axis varies fastest.
 
-    As the first layer of a network, it says which shape the samples have, e.g. images with their
-    channels. A data set has them as rows already, which are left as they are.
+    As the first layer of a network, it states the shape of the samples, e.g. of images with
+    channels. The rows of a data set, in which the samples are flat already, pass unchanged.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ class GaussianNoise(Layer):
     Raises
     ------
     ValueError, TypeError
-        ``stddev`` is no number, or out of its range.
+        ``stddev`` is not a number, or is out of range.
 
     Notes
     -----
@@ -86,7 +86,7 @@ class GaussianNoise(Layer):
         return self.stddev > 0
 
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
-        """Return ``input`` plus noise whose stream is drawn from ``rng``."""
+        """Return ``input`` plus random noise, which ``rng`` determines."""
         check_batch(self, input)
         check_own_sampling(self, GaussianNoise)
         if not self.is_random:

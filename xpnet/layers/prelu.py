@@ -39,7 +39,7 @@ class PReLULayer(Layer):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -18,8 +18,8 @@ class Residual(Composite):
     through the sum unchanged, so that deep networks can be trained. An activation after the sum is
     a layer of its own, after this one.
 
-    If f has outputs of another width than its inputs, X is projected to that width by a dense layer
-    without biases: :math:`Y = X W + f(X)`, He et al.'s option B.
+    If the outputs of f are wider or narrower than X, a dense layer without biases projects X to
+    their width: :math:`Y = X W + f(X)`, He et al.'s option B.
 
     The backward pass, with :math:`E = \partial L / \partial Y`:
     :math:`\partial L / \partial X = E + \partial L / \partial X |_f`, with :math:`E W^T` in place

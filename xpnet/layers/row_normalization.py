@@ -1,4 +1,4 @@
-"""Normalizations of each row by itself: layer normalization, and by the root mean square."""
+"""Layer normalization and RMS normalization, which normalise each row by itself."""
 
 import math
 import operator
@@ -21,11 +21,11 @@ class RMSNormalization(Layer):
     .. math:: Y = \gamma \hat X, \qquad
               \hat X = X / \sqrt{\tfrac{1}{d} \sum_j X_{ij}^2 + \epsilon}
 
-    A row is the last axis of a sample, with d numbers. Training and prediction are the same, and
-    the batch may have any size.
+    A row is the last axis of a sample, with d numbers. The layer does the same in training and in
+    prediction, and the batch may have any size.
 
-    The backward pass, with :math:`E = \partial L / \partial Y`, :math:`\hat E = \gamma E`, the
-    divisor r and means over each row:
+    The backward pass, with :math:`E = \partial L / \partial Y`, :math:`\hat E = \gamma E`, the root
+    r that each row is divided by, and bars for means over each row:
     :math:`\partial L / \partial \gamma = \sum_i E_i \hat X_i`,
     :math:`\partial L / \partial X = (\hat E - \hat X \overline{\hat E \odot \hat X}) / r`.
 
@@ -46,7 +46,7 @@ class RMSNormalization(Layer):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------
@@ -133,12 +133,12 @@ class LayerNormalization(RMSNormalization):
     .. math:: Y = \gamma \hat X + \beta, \qquad
               \hat X = (X - \mu) / \sqrt{\sigma^2 + \epsilon}
 
-    μ and σ² are the mean and the variance of each row, with the divisor d: a row is the last axis
-    of a sample, with d numbers. Training and prediction are the same, and the batch may have any
-    size.
+    A row is the last axis of a sample, with d numbers. μ and σ² are its mean and its variance,
+    whose divisor is d, not d - 1. The layer does the same in training and in prediction, and the
+    batch may have any size.
 
-    The backward pass, with :math:`E = \partial L / \partial Y`, :math:`\hat E = \gamma E`, the
-    divisor r and means over each row:
+    The backward pass, with :math:`E = \partial L / \partial Y`, :math:`\hat E = \gamma E`, the root
+    r that each row is divided by, and bars for means over each row:
     :math:`\partial L / \partial \gamma = \sum_i E_i \hat X_i`,
     :math:`\partial L / \partial \beta = \sum_i E_i`,
     :math:`\partial L / \partial X =
@@ -161,7 +161,7 @@ class LayerNormalization(RMSNormalization):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------

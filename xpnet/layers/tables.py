@@ -1,4 +1,4 @@
-"""Where the columns of categories are in a row, and their tables of vectors in a flat array."""
+"""The places of columns of categories in a row, and of their tables of vectors in a flat array."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from ..backends import Array, array_namespace, ops
 
 
 class Part(NamedTuple):
-    """Columns of a row that are side by side, before and after codes become vectors.
+    """Adjacent columns of a row, before and after codes become vectors.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ def parts_of(units: Mapping[int, int], n_features: int) -> list[Part]:
     units : dict of int to int
         The length of the vectors of each column of categories, in the order of the columns.
     n_features : int
-        All columns of the input.
+        The number of columns of the input.
     """
     parts: list[Part] = []
     read = written = 0

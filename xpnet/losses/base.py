@@ -35,9 +35,10 @@ class LossFunction(Readable, ABC):
     decision_threshold : float
         With one output, the value above which the prediction is class 1.
     output_kind : str or None
-        What the outputs are to the loss, for metrics of probabilities: "probability" (each output
-        of its own yes), "log-odds" (a sigmoid makes them that), "distribution" (over the classes),
-        "logits" (a softmax makes them that) or "log-distribution". None if the loss does not say.
+        What the loss takes the outputs for, which metrics of probabilities need to know:
+        "probability" (each output is the probability of a yes), "log-odds" (a sigmoid turns each
+        into such a probability), "distribution" (over the classes), "logits" (a softmax turns them
+        into a distribution) or "log-distribution" (its logarithm). None if the loss does not say.
     greater_is_better : bool
         False, because a smaller loss is better. Metrics have the same attribute.
     predicts_outputs : bool
@@ -157,7 +158,7 @@ class LossFunction(Readable, ABC):
         return y_pred * scale + mean
 
     def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
-        """Return the derivative of :meth:`predictions`, number by number; of their shape."""
+        """Return the derivative of each number of :meth:`predictions`, in their shape."""
         return array_namespace(y_pred).ones_like(y_pred) * scale
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
@@ -181,7 +182,7 @@ class LossFunction(Readable, ABC):
         )
 
     def metrics(self) -> tuple[Any, ...]:
-        """Return metrics that the history has besides those of the network; by default none."""
+        """Return metrics that the history has in addition to the network's; by default none."""
         return ()
 
     def check_outputs(self, n_outputs: int) -> None:
@@ -353,7 +354,7 @@ class MeanLoss(LossFunction):
 class ElementwiseLoss(Traceable, MeanLoss):
     """A loss that is a formula of one target and one output; a sample's is the mean over outputs.
 
-    One's own defines :meth:`element_loss`; all else follows. What the formula may use is said in
+    Your own defines :meth:`element_loss`; all else follows. What the formula may use is said in
     :class:`~xpnet.common.traceable.Traceable`. :class:`LossFunction` lists what a class may declare
     besides: ``targets`` ("values" by default), ``accepts``, ``decision_threshold`` and
     ``output_kind``. It is saved with a network if its attributes have the names of its

@@ -38,9 +38,9 @@ class BinaryCrossEntropy(ElementwiseLoss, ClassWeightedLoss):
         has several classes but only one weight. For these, see ``positive_weight``.
     positive_weight : float or sequence of float, optional
         A factor of :math:`-y \log p`, the part of the loss for "yes", above 0: one for all outputs,
-        or one for each. The number of "no" divided by that of "yes" makes rare labels count as much
-        as common ones. Unlike ``class_weight``, it is no weight of samples: the loss is divided by
-        the same number as without it. With one for each output, training takes steps by formulas.
+        or one for each. The number of "no" divided by the number of "yes" makes both count the same
+        in total. Unlike ``class_weight``, it is not a weight of samples: the loss is divided by the
+        same number as without it. With one for each output, training takes steps by formulas.
 
     Notes
     -----

@@ -128,6 +128,11 @@ class CategoricalCrossEntropy(ClassLoss):
     formula, is that of softmax and cross-entropy together, with respect to the input of the
     softmax. :class:`SoftmaxCrossEntropy` is this combination, and is more exact.
 
+    Parameters
+    ----------
+    class_weight, ignore_index, label_smoothing
+        See :class:`ClassLoss`.
+
     Notes
     -----
     The logarithm is continued below ε² as in :class:`BinaryCrossEntropy`.
@@ -230,6 +235,11 @@ class SoftmaxCrossEntropy(ClassLoss):
 
 class NegativeLogLikelihood(ClassLoss):
     r"""Several classes, from log-probabilities: :math:`-\log p_{y}`, e.g. after log-softmax.
+
+    Parameters
+    ----------
+    class_weight, ignore_index, label_smoothing
+        See :class:`ClassLoss`.
 
     Examples
     --------

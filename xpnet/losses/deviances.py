@@ -67,7 +67,7 @@ class GammaLoss(ElementwiseLoss):
     Raises
     ------
     ValueError
-        ``factor`` is no number above 0; or, at ``fit``, a target is not above 0.
+        ``factor`` is not a number above 0; or, at ``fit``, a target is not above 0.
 
     Examples
     --------
@@ -121,7 +121,7 @@ class TweedieLoss(ElementwiseLoss):
     Raises
     ------
     ValueError
-        An argument is no number, or out of its range; or, at ``fit``, a target is.
+        An argument is not a number, or is out of range; or, at ``fit``, a target is.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The loss of outputs that are a normal distribution: a mean and a variance for each target."""
+"""The loss of a network that predicts a normal distribution: a mean and a variance per target."""
 
 import math
 from statistics import NormalDist
@@ -15,13 +15,13 @@ class GaussianNLL(MeanLoss):
     r"""Negative log-likelihood of a normal distribution with a predicted mean and variance.
 
     The network has two outputs for each target: first the means μ of all targets, then the
-    logarithms s of all variances. It is the mean over samples and targets of
+    logarithms s of all variances. The loss is the mean over samples and targets of
 
     .. math:: \frac12 \log(2 \pi v) + \frac{(y - \mu)^2}{2 v}, \qquad v = e^s + \epsilon
 
-    So samples whose targets vary more count for less, and the network says how much they vary. Nix
-    and Weigend 1994, "Estimating the mean and variance of the target probability distribution". The
-    derivative is :math:`(\mu - y) / v` with respect to μ, and
+    Thus samples whose targets vary more count for less, and the network predicts how much they
+    vary. Nix and Weigend 1994, "Estimating the mean and variance of the target probability
+    distribution". The derivative is :math:`(\mu - y) / v` with respect to μ, and
     :math:`\frac{e^s}{2v} (1 - (y - \mu)^2 / v)` with respect to s.
 
     ``predict`` returns the means and then the standard deviations √v, in the unit of the targets,
@@ -34,21 +34,21 @@ class GaussianNLL(MeanLoss):
         targets.
     beta : float, default 0.0
         β from 0 to 1. The derivative for each sample and target is multiplied by :math:`v^\beta`,
-        so that samples with a large variance do not count for less in learning the mean; with 1,
-        means are learned as by :class:`MeanSquaredError`. The loss itself is not multiplied, so
-        with β above 0 the derivative is not its own. Seitzer et al. 2022, "On the pitfalls of
+        so that samples with a large variance count for more in learning the mean. With 1, means are
+        learned as with :class:`MeanSquaredError`. The loss itself is not multiplied, so with β
+        above 0 the derivative is not that of the loss. Seitzer et al. 2022, "On the pitfalls of
         heteroscedastic uncertainty estimation with probabilistic neural networks", recommend 0.5.
 
     Raises
     ------
     ValueError
-        An argument is no number, or out of its range; or the network's outputs are not two for each
-        target.
+        An argument is not a number, or is out of range; or the network does not have two outputs
+        for each target.
 
     Notes
     -----
     A network with this loss is trained by formulas, not in compiled or captured steps. Give a
-    ``target_unit`` for targets that are far from 0 or have another spread than about 1.
+    ``target_unit`` unless the targets have a mean of about 0 and a standard deviation of about 1.
 
     Examples
     --------
@@ -120,14 +120,14 @@ class GaussianNLL(MeanLoss):
         return xp.concat([mu * scale + mean, xp.exp(0.5 * log_v) * scale], axis=-1)
 
     def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
-        """Return the derivatives of the means, and of √v: √v eˢ / 2v."""
+        """Return 1 for the means and √v eˢ / 2v for the standard deviations √v, times the scale."""
         mu, log_v, part = self._split(y_pred)
         xp = array_namespace(y_pred)
         of_deviation = 0.5 * part * xp.exp(0.5 * log_v) * scale
         return xp.concat([xp.ones_like(mu) * scale, of_deviation], axis=-1)
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
-        """Return the interval about the mean that has this probability."""
+        """Return the interval around the mean that has this probability."""
         k = y_pred.shape[-1] // 2
         mean, apart = y_pred[..., :k], y_pred[..., k:] * NormalDist().inv_cdf(0.5 + coverage / 2)
         return mean - apart, mean + apart

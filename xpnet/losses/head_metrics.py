@@ -1,4 +1,4 @@
-"""Metrics of one of several heads, and its loss in a metric's place."""
+"""Metrics of one of several heads, and its loss as a metric."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ class Head(NamedTuple):
     loss : MeanLoss
     weight : float
     targets, outputs : tuple of int
-        The first column and the one behind the last, of the targets and of the outputs.
+        The first column and the one after the last, of the targets and of the outputs.
     """
 
     loss: MeanLoss
@@ -41,7 +41,7 @@ class HeadMetric(Metric):
         Its column in the history.
     metric : Metric or MeanLoss
     targets, outputs : tuple of int
-        The first column of the head and the one behind its last.
+        The first column of the head and the one after its last.
     loss : MeanLoss, optional
         The loss of the head, for a metric: its decision threshold, and the labels that it ignores.
     """
@@ -60,7 +60,7 @@ class HeadMetric(Metric):
         self.takes_weights = getattr(metric, "takes_weights", True)
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return those of the metric; of a loss, the weighted sum and the sum of the weights."""
+        """Return the metric's statistics; for a loss, its weighted sum and the sum of weights."""
         metric = self.metric
         if isinstance(metric, Metric):
             assert self.loss is not None

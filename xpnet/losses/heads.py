@@ -1,4 +1,4 @@
-"""A loss made of others, each of some of the outputs: several targets of different kinds."""
+"""A loss for several targets of different kinds, each with a loss and outputs of its own."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,16 +13,17 @@ from .names import find_loss
 
 
 class Heads(MeanLoss):
-    r"""Several targets with a loss each, from one last layer whose outputs are shared out in order.
+    r"""Several targets, each with its own loss and its own share of the last layer's outputs.
 
     The loss of a sample is :math:`\sum_h w_h\, l_h`, the weighted sum of the losses of the heads h.
-    The history has the loss of each head, without its weight, as the name of the head and
-    ``_loss``. Caruana 1997, "Multitask learning".
+    The history has the loss of each head, without its weight, in a column such as ``price_loss``
+    for a head ``price``. Caruana 1997, "Multitask learning".
 
-    ``NeuralNetwork(loss={...})`` makes one of a dict. The last layer has as many units as all heads
-    together. Targets are a dict with an array for each head, or one array with the columns of all
-    heads in order. A head of classes has one column, of class indices. ``predict`` returns all
-    outputs, and ``net.loss.split(outputs)`` those of each head by name.
+    ``NeuralNetwork(loss={...})`` makes one from a dict. The last layer has as many units as all
+    heads together, in the order of the dict. Targets are a dict with an array for each head, or one
+    array with the columns of all heads in order. A head of classes has one column, of class
+    indices. ``predict`` returns all outputs, and ``net.loss.split(outputs)`` returns those of each
+    head by name.
 
     Parameters
     ----------
@@ -33,18 +34,19 @@ class Heads(MeanLoss):
     Raises
     ------
     ValueError, TypeError
-        A head is not such a tuple, or its loss cannot be part of a sum: one that is not a mean over
-        samples, or with ``class_weight="balanced"``. At ``fit``, the network has another number of
-        outputs than all heads together, or targets do not fit.
+        A head is not such a tuple. Or its loss cannot be part of a sum, because it is not a mean
+        over samples or has ``class_weight="balanced"``. At ``fit``, the network's outputs are not
+        as many as those of all heads together, or the targets do not fit.
 
     Notes
     -----
-    Class weights, and labels that are ignored, multiply the loss of a sample in that head; the sum
-    is divided by the total weight of all samples, not by that of the samples of each class. A
-    sample without a target for a head of classes gets its ``ignore_index``, such as -1.
+    A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
+    ignored. The sum is divided by the total weight of all samples, whatever their class weights. If
+    a sample has no class for some head, its target there is the ``ignore_index`` of that head's
+    loss, such as -1.
 
     A network with several heads is trained by formulas, not in compiled or captured steps, and has
-    no ``target_unit``: standardise such columns of the targets yourself.
+    no ``target_unit``: if columns of the targets are far from 0, standardise them yourself.
 
     Examples
     --------
@@ -126,7 +128,7 @@ class Heads(MeanLoss):
 
     @property
     def predicts_outputs(self) -> bool:  # type: ignore[override]
-        """Whether that holds for all heads."""
+        """Whether ``predict`` returns the outputs of all heads themselves."""
         return all(loss.predicts_outputs for loss, _, _ in self.heads.values())
 
     def n_targets(self, n_outputs: int) -> int:

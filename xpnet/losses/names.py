@@ -65,7 +65,7 @@ ELSEWHERE: dict[str, str] = {
     "nllloss": "'nll'",
     "pinball": "'quantile'",
 }  # fmt: skip
-"""Names of losses in other libraries, and what to write for them."""
+"""For the names of losses in other libraries, what to write instead."""
 
 
 def find_loss(given: Any) -> LossFunction:

@@ -22,10 +22,10 @@ def of_outputs(given: Any, y_pred: Array, what: str) -> Any:
     Raises
     ------
     UntraceableError
-        The formula is traced for a single output, of which a list has no number.
+        The formula is traced for a single output, and the numbers are for several.
     """
     if not isinstance(given, list):
         return given
     if isinstance(y_pred, Expression):
-        raise UntraceableError(f"several {what}, of which each output has its own")
+        raise UntraceableError(f"several {what}, one for each output")
     return array_namespace(y_pred).asarray([given], dtype=y_pred.dtype, device=device(y_pred))

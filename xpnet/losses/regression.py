@@ -79,7 +79,7 @@ class HuberLoss(ElementwiseLoss):
     Raises
     ------
     ValueError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -110,12 +110,12 @@ class TopKAccuracy(Accuracy):
 
     def __init__(self, k: int = 5) -> None:
         self.k = check_count("k", k)
-        if self.k > _MOST_CLASSES:  # as a file may say
+        if self.k > _MOST_CLASSES:  # e.g. from a damaged file
             raise ValueError(f"k={shown(k)}: expected at most {_MOST_CLASSES:,}")
         self.name = f"top_{self.k}_accuracy"
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse outputs that are not more than k."""
+        """Refuse k or fewer outputs."""
         if n_outputs <= self.k:
             raise ValueError(
                 f"metric {self.name!r} of {n_outputs} output(s) would always be 1: expected more "

@@ -20,7 +20,7 @@ class Metric(Readable, ABC):
     one_class_per_sample : bool
         Whether each sample belongs to exactly one class.
     of_classes : bool
-        Whether targets are classes, or answers yes (1) and no (0).
+        Whether targets are classes or labels, yes (1) or no (0), rather than numbers.
     greater_is_better : bool or None, default None
         Whether a larger value means a better network. With None, searches and callbacks need
         ``mode="max"`` or ``mode="min"``.

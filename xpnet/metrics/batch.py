@@ -121,7 +121,7 @@ def true_classes(y_true: Array, y_pred: Array) -> Array:
 def class_rows(y_true: Array, y_pred: Array) -> Array:
     """Return the targets as rows with a column for each class, in the type of the outputs.
 
-    Of one output, the columns are those of the classes 0 and 1.
+    For one output, the columns are those of the classes 0 and 1.
     """
     xp = array_namespace(y_pred)
     if are_indices(y_true, y_pred):

@@ -30,7 +30,7 @@ class ConfusionMetric(Metric):
 
 
 class AveragedMetric(ConfusionMetric):
-    """Base of the metrics of single classes, of which an average is taken.
+    """Base of the metrics that are computed for each class and averaged.
 
     Parameters
     ----------
@@ -213,15 +213,16 @@ class MatthewsCorrelation(ConfusionMetric):
 class CohenKappa(ConfusionMetric):
     r"""Agreement of true and predicted classes beyond chance: :math:`1 - \sum wC / \sum wE`.
 
-    C is the confusion matrix, E what it would be if both were independent, and w the weight of
-    each kind of mistake. 1 is agreement, 0 is chance. It is 0 if targets and predictions are all of
-    the same class. Cohen 1960; weights: Cohen 1968.
+    C is the confusion matrix, E what it would be on average if predictions were independent of
+    targets, and w the weight of each kind of mistake. 1 is full agreement, and 0 is what chance
+    gives. It is 0 too if targets and predictions are all of the same class. Cohen 1960; weights:
+    Cohen 1968.
 
     Parameters
     ----------
     weights : {"linear", "quadratic"}, optional
-        For classes in an order: a mistake weighs by the distance of the two classes, or by its
-        square. By default, all mistakes weigh the same.
+        For ordered classes: the weight of a mistake is the distance between the two classes, or its
+        square. By default, all mistakes have the same weight.
     threshold : float, optional
         As for :class:`Accuracy`.
 

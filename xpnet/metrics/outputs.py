@@ -11,7 +11,7 @@ OF_CLASSES = ("distribution", "logits", "log-distribution")
 
 
 def check_output_kind(given: str | None) -> str | None:
-    """Return what outputs are, if it is known; None is not known."""
+    """Return a kind of outputs unchanged; None means that it is not known."""
     return None if given is None else check_name("output_kind", given, OUTPUT_KINDS)
 
 
@@ -44,8 +44,8 @@ def probabilities(y_pred: Array, kind: str | None) -> Array:
 def log_probabilities(y_pred: Array, kind: str | None) -> Array:
     """Return the logarithms of :func:`probabilities`, computed without loss of digits.
 
-    Of probabilities, those below ε or above 1 - ε are taken as these, ε being the spacing of the
-    outputs' type at 1, so that the logarithms are finite.
+    Probabilities are clipped to [ε, 1 - ε] so that their logarithms are finite; ε is the spacing
+    of the outputs' type at 1.
     """
     xp = array_namespace(y_pred)
     if kind == "logits" and y_pred.shape[1] > 1:

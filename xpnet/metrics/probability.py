@@ -22,7 +22,7 @@ class ProbabilityMetric(Metric):
     Raises
     ------
     UnknownNameError
-        The kind is another.
+        ``output_kind`` is something else.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class ProbabilityMetric(Metric):
         self.output_kind = check_output_kind(output_kind)
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse a kind of outputs that is not for this number of them."""
+        """Refuse a kind of outputs that does not fit their number."""
         kind = self.output_kind
         if kind is not None and (kind in ("probability", "log-odds")) != (n_outputs == 1):
             expected = "one output" if n_outputs > 1 else "several outputs"
@@ -57,9 +57,9 @@ class ProbabilityMetric(Metric):
 class LogLoss(ProbabilityMetric):
     r"""Mean of :math:`-\log p` of the true class, also called cross-entropy. Good 1952.
 
-    From logits and log-odds it is computed without rounding the probabilities. Probabilities below
-    ε and above 1 - ε are taken as these, ε being the spacing of their type at 1, as in
-    scikit-learn. Class weights and label smoothing of a loss do not change it.
+    From logits and log-odds it is computed without rounding the probabilities. Probabilities are
+    clipped to [ε, 1 - ε], where ε is the spacing of their type at 1, as in scikit-learn. Class
+    weights and label smoothing of a loss do not change it.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ class LogLoss(ProbabilityMetric):
 class BrierScore(ProbabilityMetric):
     r"""Mean squared difference of probabilities and outcomes; smaller is better. Brier 1950.
 
-    For two classes it is the mean of :math:`(p_1 - y)^2`, from 0 to 1. For more, it is that of
-    :math:`\sum_k (p_k - y_k)^2`, from 0 to 2. So it is in scikit-learn.
+    For two classes it is the mean of :math:`(p_1 - y)^2`, from 0 to 1. For more, it is the mean of
+    :math:`\sum_k (p_k - y_k)^2`, from 0 to 2, as in scikit-learn.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class BrierScore(ProbabilityMetric):
 
 
 _MOST_BINS = 10_000
-"""More would be of no use, and take memory for each sample."""
+"""More would be of no use, and would take memory for each sample."""
 
 
 class ExpectedCalibrationError(ProbabilityMetric):

@@ -69,7 +69,7 @@ class RankingMetric(CollectedMetric):
 
 
 class ROCAUC(RankingMetric):
-    """Area under the receiver operating characteristic: how well outputs tell yes from no.
+    """Area under the ROC curve: how well outputs separate positive samples from negative ones.
 
     It is the probability that a positive sample has a larger output than a negative one, where
     equal outputs count half. It needs no threshold, and depends only on the order of the outputs.
@@ -80,10 +80,10 @@ class ROCAUC(RankingMetric):
     Parameters
     ----------
     average : {"macro", "weighted"}, default "macro"
-        Several classes are each compared with all others together (one-vs-rest), and several
-        yes-or-no outputs are taken each for itself. "macro" is the mean over the classes, and
-        "weighted" the mean weighted by the number of positive samples. A class that no sample has,
-        or that all have, is left out. Without any other, the result is NaN.
+        Of several classes, each is compared with all others together (one-vs-rest); of several
+        yes-or-no outputs, each is taken by itself. "macro" is the mean over the classes or outputs,
+        and "weighted" the mean weighted by the number of positive samples. A class that no sample
+        has, or that all have, is left out. If none remains, the result is NaN.
     output_kind : str, optional
         As for :class:`LogLoss`.
 
@@ -98,7 +98,7 @@ class ROCAUC(RankingMetric):
     name = "roc_auc"
 
     def of_output(self, score: Array, yes: Array, no: Array) -> Array:
-        """Return the mean over the positives of the negatives below, half of those beside."""
+        """Return the mean share of negatives below a positive, counting half of the equal ones."""
         xp = array_namespace(score)
         all_yes, all_no = xp.sum(yes), xp.sum(no)
         # Counts of negatives before each place. Equal scores have the same two places.
@@ -117,8 +117,9 @@ class AveragePrecision(RankingMetric):
     r"""Area under the curve of precision and recall: :math:`\sum_n (R_n - R_{n-1}) P_n`.
 
     The sum goes over all thresholds between outputs, without interpolation, as in scikit-learn. It
-    suits rare positives, for which the area under the ROC curve is close to 1 in any case. Zhu
-    2004, "Recall, precision and average precision".
+    suits rare positives, for which the area under the ROC curve may be close to 1 even if most
+    samples that are predicted to be positive are not. Zhu 2004, "Recall, precision and average
+    precision".
 
     It needs all samples at once: a network keeps all outputs of an epoch for it.
 
@@ -127,7 +128,7 @@ class AveragePrecision(RankingMetric):
     average : {"macro", "weighted"}, default "macro"
         With one output, or two classes, it is that of class 1. Of several classes or several
         yes-or-no outputs, "macro" is the mean, and "weighted" the mean weighted by the number of
-        positive samples. A class that no sample has is left out. Without any other, the result is
+        positive samples. A class that no sample has is left out. If none remains, the result is
         NaN.
     output_kind : str, optional
         As for :class:`LogLoss`.
@@ -146,7 +147,7 @@ class AveragePrecision(RankingMetric):
     def of_output(self, score: Array, yes: Array, no: Array) -> Array:
         """Return the mean over the positives of the precision at their own output."""
         xp = array_namespace(score)
-        # Sums from the largest output down, which do not cancel as differences from all would.
+        # Sums from the largest output down: differences from the total would lose digits.
         down, yes, no = -xp.flip(score), xp.flip(yes), xp.flip(no)
         place = xp.searchsorted(down, down, side="right")
         start = xp.zeros_like(yes[:1])

@@ -109,7 +109,7 @@ class QuantileError(MSE):
     Raises
     ------
     ValueError
-        The quantile is no number between 0 and 1.
+        The quantile is not a number between 0 and 1.
 
     Examples
     --------
@@ -209,9 +209,9 @@ class R2(Metric):
 class ExplainedVariance(Metric):
     r"""Explained variance, :math:`1 - \mathrm{Var}(y - \hat y) / \mathrm{Var}(y)`.
 
-    It is :class:`R2` without the mean error, which it does not see. With several outputs, it is the
-    mean over the outputs. If the targets do not vary, it is 1 if the errors do not vary either, and
-    otherwise 0.
+    It is :class:`R2` after the mean error is subtracted, so a constant error does not lower it.
+    With several outputs, it is the mean over the outputs. If the targets do not vary, it is 1 if
+    the errors do not vary either, and otherwise 0.
 
     Examples
     --------
@@ -268,7 +268,7 @@ def _merged(a: Array, b: Array) -> tuple[Array, Array, Array]:
 
 
 def _rounding(total: Array, size: Array) -> Array:
-    """Return the spread that rounding alone may leave of equal numbers of this size."""
+    """Return the largest spread that rounding can give to equal numbers of this size."""
     xp = array_namespace(total)
     return total * (2.0 * float(xp.finfo(size.dtype).eps) * size) ** 2
 

@@ -74,7 +74,7 @@ def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:
 def learned_by(layer: Layer) -> dict[tuple[Layer, str], Array]:
     """Return the parameters and the arrays of state of a layer that was initialised before.
 
-    Those of layers inside it are among them.
+    They include those of the layers inside it.
     """
     ready = (each for each in all_layers([layer]) if vars(each).get("_ready", False))
     return {key: array for each in ready for key, array in held_by(each).items()}

@@ -88,7 +88,7 @@ class Freezing:
 
 
 _SETTINGS = operator.attrgetter("trainable", "learning_rate_factor")
-"""What of a layer says how it is trained; read at each step."""
+"""The attributes of a layer that say how it is trained; read at each step."""
 
 
 def check_training(layer: Layer) -> None:

@@ -105,8 +105,8 @@ class Layered(Versioned):
     def check_layers(self) -> None:
         """Refuse layers that were not added with ``add``, since they would not be trained.
 
-        After ``layers.pop()``, the parameters are those of the layers that are left. Layers that
-        were frozen since, or have another ``learning_rate_factor``, are noted.
+        After ``layers.pop()``, the parameters are those of the layers that are left. Changes of
+        ``trainable`` and ``learning_rate_factor`` are taken in, too.
         """
         added = self.parameters.layers
         if not all(map(operator.is_, self.layers, added)) or len(self.layers) > len(added):

@@ -25,7 +25,7 @@ from .summary import summary
 
 @listing(loss=LOSSES, optimizer=OPTIMIZERS, regularizer=REGULARIZERS)
 class Model(Propagating, Sliceable, Pastable):
-    """Layers, a loss and an optimizer, for those who write a training loop of their own.
+    """Layers, a loss and an optimizer, for a training loop of your own.
 
     :class:`~xpnet.NeuralNetwork` is a model that also checks its data, trains and predicts.
 
@@ -33,7 +33,7 @@ class Model(Propagating, Sliceable, Pastable):
     ----------
     loss : str, LossFunction, subclass, function or dict, default MeanSquaredError
         A function ``(y_true, y_pred)`` returns the loss of each output. An instance is never
-        changed. A dict has several targets; see :class:`~xpnet.Heads`.
+        changed. A dict is for several targets; see :class:`~xpnet.Heads`.
     optimizer : str, Optimizer or subclass, default SGD
         An instance is copied. A class, also if given by name, is called with ``learning_rate`` and
         ``momentum``.
@@ -69,8 +69,8 @@ class Model(Propagating, Sliceable, Pastable):
 
     Notes
     -----
-    These are the names that arguments take, in any case, and with or without ``_``. The names of
-    the classes do too.
+    Arguments take these names, and the names of the classes. Case, spaces, ``_`` and
+    ``-`` make no difference.
 
     {names}
 
@@ -146,8 +146,8 @@ class Model(Propagating, Sliceable, Pastable):
         Parameters
         ----------
         backend : Backend or str
-            See :func:`xpnet.backends.resolve`. Or the name of a device, such as ``"cuda"``, or of
-            an array library, such as ``"torch"``; the type stays the same.
+            A backend from :func:`xpnet.backends.resolve`. Or the name of a device, such as
+            ``"cuda"``, or of an array library, such as ``"torch"``; the type then stays the same.
 
         Returns
         -------

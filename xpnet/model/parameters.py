@@ -38,7 +38,7 @@ class Parameters:
     places : dict of (Layer, str) to slice
         Where each parameter is in :meth:`gather`'s array.
     penalties : Penalties
-        Of those that cost something. Frozen ones cost nothing.
+        The penalties on the parameters that are trained; frozen ones have none.
     """
 
     def __init__(self, layers: Sequence[Layer], regularizer: Regularizer | None = None) -> None:
@@ -121,7 +121,7 @@ class Parameters:
     # ---- which of them are trained
 
     def refresh(self) -> None:
-        """Take in which layers are trained, and how fast, if that has changed.
+        """Note which layers are trained, and with which factors, if that has changed.
 
         Raises
         ------
@@ -209,10 +209,10 @@ class Parameters:
         self.add_penalties(inverse(weight))
         gradient = self.gradient()
         update = update_of(optimizer, None if self.are_whole else self.parts)
-        # In place only in training, whose weights nobody holds yet, and by those who know of it.
+        # In place only in training, where nobody else holds the weights, and if it is supported.
         if self._gradients.are_in_place and takes_out(update):
             self.scatter(update(flat, gradient, out=flat))
-        elif self._gradients.is_place(gradient):  # overwritten at the next step, and theirs to keep
+        elif self._gradients.is_place(gradient):  # the next step overwrites it
             kept = array_namespace(gradient).asarray(gradient, copy=True)
             self.scatter(update(flat, kept))
         else:

@@ -75,7 +75,7 @@ class Propagating(Layered):
         Raises
         ------
         ValueError
-            There was no forward pass in training.
+            There was no forward pass with ``training=True``.
 
         Notes
         -----
@@ -89,8 +89,8 @@ class Propagating(Layered):
                 if any(getattr(layer, name, None) is not None for name in layer.passing_names):
                     raise
                 raise ValueError(
-                    f"{layer.layer_name()} has kept nothing of a forward pass to go back from: "
-                    "call forward_propagation(X) first, or loss_and_gradient(X, y)"
+                    f"{layer.layer_name()} has no forward pass to propagate back through: call "
+                    "forward_propagation(X) first, or loss_and_gradient(X, y)"
                 ) from error
             if not layer.needs_input_error:
                 break

@@ -65,7 +65,7 @@ def _check_name(model: Any, checks: dict[str, Check], name: str) -> None:
     if near := get_close_matches(name.lower(), [*checks, *_NOT_KEPT], n=1, cutoff=0.8):
         raise AttributeError(
             f"a {model._called[0]} has no setting {name!r}: did you mean {near[0]!r}? An attribute "
-            "of your own needs a name that is less like it"
+            "of your own needs a name that is less similar"
         )
 
 

@@ -228,7 +228,7 @@ class Resumption:
     def randomness(self, network: TrainableModel) -> Randomness:
         """Return the random streams of the newest checkpoint; without checkpoints, the network's.
 
-        A network without a seed has drawn others.
+        They differ if the network has no seed, and so has drawn other streams in this process.
         """
         newest = _newest(self._folder, warns=False)
         return network.randomness if newest is None else Randomness(newest[1]["entropy"])

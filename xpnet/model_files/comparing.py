@@ -67,8 +67,12 @@ class Comparison:
             return None if getattr(a, "__qualname__", repr(a)) == b.name else path
         if type(a) is not type(b):
             return path
+        n_seen = len(self._seen)
         self._seen[id(a), id(b)] = a, b  # keeps them alive, so that their ids stay unique
-        return self._difference_of_one_type(a, b, path)
+        found = self._difference_of_one_type(a, b, path)
+        while found is not None and len(self._seen) > n_seen:
+            self._seen.popitem()  # they differ, or were taken as equal because of those that differ
+        return found
 
     def accept(self, a: Any, b: Any) -> None:
         """Take two objects as equal from now on, because they were compared in another way."""

@@ -62,7 +62,7 @@ class PartLoader:
     def _part(self, content: Any) -> Any:
         """Return a part as its constructor makes it, or the None or function in its place.
 
-        Of a list, as of several metrics, it is a tuple.
+        For a list, such as one of several metrics, it is a tuple.
         """
         if isinstance(content, list):
             return tuple(map(self._part, content))

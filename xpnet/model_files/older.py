@@ -9,7 +9,8 @@ def renewed(content: dict[str, Any]) -> dict[str, Any]:
     """Return content of an older format, after its own check, as the present format has it.
 
     Until "xpnet-3" the columns of a metric were "metric" and "val_metric", and the file had the
-    name of the metric beside them. Those of earlier metrics had their names behind.
+    name of the metric beside them. The columns of an earlier metric, e.g. the accuracy, were
+    "metric_accuracy" and "val_metric_accuracy".
     """
     content = dict(content)
     name, mode = content.pop("history_metric")

@@ -165,7 +165,7 @@ def _unless_function(made: Any, own: Any) -> Any:
 
 
 def _forget_training(layer: Layer, content: dict[str, Any]) -> None:
-    """Give a layer the class's values of what the file lacks: a callback may have set it."""
+    """Reset attributes that the file lacks to the values of the class: a callback may set them."""
     for key in _OF_TRAINING & vars(layer).keys() - content["attributes"].keys():
         del vars(layer)[key]
     for inner, each in zip(layer.inner_layers, content.get("inner", []), strict=False):

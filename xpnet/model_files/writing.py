@@ -213,7 +213,7 @@ class Writer:
     def _keeping(self, part: Any, again: Any, name: str) -> dict[str, Any]:
         """Return a part's state, except its tensors, and its other attributes that differ.
 
-        That of a layer's inner layers is under "inner".
+        The state of a layer's inner layers is under "inner".
         """
         _check_alike(part, again)
         state = {}

@@ -20,7 +20,7 @@ from .settings import or_none, schedule_of
 
 
 class Optimizer(Clipping, Scheduled, Remembering):
-    """Base of the optimizers: one's own defines :meth:`rule`.
+    """Base of the optimizers: your own defines :meth:`rule`.
 
     What the rule may use is said in :class:`~xpnet.common.traceable.Traceable`. A constructor calls
     ``super().__init__(learning_rate)``. An optimizer that needs more than one weight and its
@@ -29,9 +29,9 @@ class Optimizer(Clipping, Scheduled, Remembering):
     Parameters
     ----------
     learning_rate : float, Schedule or function, default 0.01
-        α > 0, or how it goes from epoch to epoch or from step to step: one of
-        :mod:`xpnet.schedules`, or a function of the epoch; see
-        :class:`~xpnet.schedules.FunctionSchedule`.
+        α > 0; or how it changes from epoch to epoch or from step to step: one of
+        :mod:`xpnet.schedules`, or a function of the epoch (see
+        :class:`~xpnet.schedules.FunctionSchedule`).
     clip_norm : float, optional
         Shorten a gradient that is longer than this (Euclidean norm) to this length. In a network
         it is the norm over all parameters. Pascanu et al. 2013, algorithm 1.
@@ -149,7 +149,7 @@ class Optimizer(Clipping, Scheduled, Remembering):
             call: who wants it later keeps a copy.
         out : array of the shape of w, optional
             A hint: an array, ``w`` itself say, that may be overwritten with the result. What is
-            returned counts. An optimizer of one's own may leave this argument out.
+            returned counts. Your own optimizer may leave this argument out.
 
         Raises
         ------
@@ -173,8 +173,8 @@ class Optimizer(Clipping, Scheduled, Remembering):
             As for :meth:`update`. The gradient is clipped as a whole, so it has to be 0 outside of
             the parts if it is clipped by norm.
         parts : sequence of (slice, float)
-            Rows of ``w``, and the factor of their learning rate. Other rows, and the state of them,
-            stay the same.
+            Rows of ``w``, and the factor of their learning rate. Other rows, and their state, stay
+            the same.
         """
         return self._update(w, grad_loss_w, parts, out)
 

@@ -58,7 +58,7 @@ class LBFGS(Optimizer):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
     ImportError
         At ``fit``: SciPy is not installed.
 

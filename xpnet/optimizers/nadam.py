@@ -47,7 +47,7 @@ class NAdam(Optimizer):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -38,7 +38,7 @@ class RAdam(Optimizer):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------

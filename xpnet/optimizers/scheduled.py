@@ -41,7 +41,7 @@ class Scheduled(Settings, Readable):
             The epoch, from 0. A schedule by step gets the fraction, too; see
             :mod:`xpnet.schedules`.
         epochs : int
-            How many epochs there will be in all.
+            The total number of epochs.
         """
         rate = float(self.schedule.at(epoch, epochs))
         # Not by setattr, which would replace the schedule.

@@ -10,14 +10,14 @@ from ..schedules import ConstantLearningRate, FunctionSchedule, Schedule
 
 
 def schedule_of(name: str, value: Any) -> Schedule:
-    """Return a schedule, from one, a function or a number above 0; refuse anything else."""
+    """Return the schedule for a schedule, a function or a number above 0; refuse anything else."""
     if isinstance(value, Schedule) or is_plain_function(value):
         return check_schedule(name, value)
     return ConstantLearningRate(check_positive(name, value))
 
 
 def check_schedule(name: str, value: Any) -> Schedule:
-    """Return a schedule, from one or a function; refuse anything else."""
+    """Return the schedule for a schedule or a function; refuse anything else."""
     if is_plain_function(value):
         return FunctionSchedule(value)
     if not isinstance(value, Schedule):

@@ -38,7 +38,7 @@ class Lion(Optimizer):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------
@@ -100,7 +100,7 @@ class Rprop(Optimizer):
     Parameters
     ----------
     learning_rate : float or ConstantLearningRate, default 0.01
-        The length of each weight's first step, brought into [step_min, step_max]. A later change
+        The length of each weight's first step, clipped to [step_min, step_max]. A later change
         would have no effect, so other schedules are refused, and so is a
         ``learning_rate_factor`` of a layer.
     eta_minus, eta_plus : float, default 0.5 and 1.2
@@ -118,7 +118,7 @@ class Rprop(Optimizer):
     Raises
     ------
     ValueError, TypeError
-        An argument is no number, or out of its range.
+        An argument is not a number, or is out of range.
 
     Examples
     --------

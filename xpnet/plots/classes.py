@@ -1,4 +1,4 @@
-"""Classes and scores from what a user gives: targets, labels, a network's outputs."""
+"""Classes and scores from targets, labels and outputs, as users give them."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -48,7 +48,7 @@ def as_labels(name: str, values: Any, n: int | None = None) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        They are empty, not labels, or another number of them is expected.
+        They are empty, are not labels, or are not ``n``.
     """
     found = to_host(values) if is_array(values) else values
     if not is_list(found) and not hasattr(found, "__array__"):

@@ -24,22 +24,21 @@ def plot_confusion(
     """Draw a confusion matrix: how often each true class was predicted as each class.
 
     The colour of a cell is its share of the samples of its true class. Cells without samples have
-    no number. Where the cells are too small for numbers that can be read, a scale of the colours is
-    drawn instead.
+    no number. If the cells are too small for readable numbers, a colour bar is drawn instead.
 
     Parameters
     ----------
     y_true : array of shape (n,) or (n, n_classes)
-        Class indices, texts, or one-hot rows.
+        Class indices, strings, or one-hot rows.
     y_pred : array of shape (n, n_outputs) or (n,)
         A network's output, or predicted classes, such as an estimator's ``predict`` returns.
     class_names : sequence of str, optional
-        The names of classes 0, 1, ...; by default their numbers, or the texts that occur.
+        The names of classes 0, 1, ...; by default their numbers, or the strings that occur.
     normalize : bool, default False
         Whether to show percentages of each true class instead of numbers of samples.
     threshold : float, optional
-        With one output, the value above which the prediction is class 1; by default 0.5. It is 0
-        for logits.
+        With one output, the value above which the prediction is class 1; by default 0.5. For logits
+        give 0.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -120,7 +119,7 @@ def _text(count: float, share: float, is_share: bool) -> str:
 
 
 def _cell(ax: Any, k: int, has_bar: bool) -> float:
-    """Return about how wide and high a cell of k will be, in points, beside the tick labels."""
+    """Return the approximate side of one of k by k cells, in points, beside the tick labels."""
     box, (width, height) = ax.get_window_extent(), room_of(ax)
     width *= 0.8 if has_bar else 1
     width -= box.x0 - ax.yaxis.get_tightbbox().x0

@@ -24,14 +24,14 @@ MARKERS = "os^DvPX*p"
 LINES = ("-", "--", "-.", ":")
 
 DPI = 150
-"""The least resolution at which a figure is saved."""
+"""The lowest resolution at which a figure is saved."""
 
 
 def series_style(k: int, marker: bool = False) -> dict[str, Any]:
     """Return the style of the k-th of several curves: colour, line and, if wanted, marker.
 
-    The first 28 curves have different combinations of colour and line, so a black-and-white print
-    shows up to four apart.
+    The first 28 curves have different combinations of colour and line. In black and white, up to
+    four curves can be told apart by their lines.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def is_list(given: Any) -> bool:
 
 
 def capitalised(text: str) -> str:
-    """Return a text that begins with a capital letter."""
+    """Return a text with its first letter as a capital."""
     return text[:1].upper() + text[1:]
 
 
@@ -227,7 +227,7 @@ def numbers_on_host(name: str, values: Any, ndim: int | None, n: int | None = No
 
 
 def finite_numbers(name: str, values: Any, ndim: int | None, n: int | None = None) -> np.ndarray:
-    """Return numbers on the host as float64, and refuse none at all, NaN and infinity."""
+    """Return numbers on the host as float64; refuse an empty array, NaN and infinity."""
     found = numbers_on_host(name, values, ndim, n).astype(float)
     if not found.size:
         raise ValueError(f"{name} has shape {found.shape}: expected at least one sample")

@@ -60,7 +60,7 @@ def plot_activation(
     UnknownNameError
         The name is unknown.
     TypeError, ValueError
-        ``activation`` is none, or computes with whole rows, as softmax does.
+        ``activation`` is not an activation, or it computes with whole rows, as softmax does.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def plot_loss(
         A name such as "mse", a loss, or a function of target and prediction. Several are drawn into
         the same Axes.
     y_true : sequence of float, optional
-        The targets, each of which has a curve; by default 0, or 0 and 1 for losses of yes or no.
+        The targets, each of which has a curve; by default 0, or 0 and 1 for yes-or-no losses.
     low, high : float, optional
         The range of predictions; by default -4 to 4, or 0 to 1 for probabilities.
     derivative : bool, default True
@@ -122,8 +122,8 @@ def plot_loss(
     UnknownNameError
         The name is unknown.
     TypeError, ValueError
-        ``loss`` is none, targets are given for a loss of classes, or the losses have different
-        horizontal axes.
+        ``loss`` is not a loss, targets are given for a loss for classes, or the losses have
+        different horizontal axes.
 
     Examples
     --------
@@ -162,9 +162,9 @@ def plot_schedule(
     Parameters
     ----------
     schedule : Schedule or float, or a list or dict of these
-        Several schedules are drawn into the same Axes, under the names of a dict.
+        Several schedules are drawn into the same Axes; a dict gives their names.
     epochs : int, default 50
-        How many epochs the training has in all.
+        The total number of epochs.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -179,7 +179,7 @@ def plot_schedule(
     TypeError
         ``schedule`` is something else.
     ValueError
-        The schedule depends on the losses of a training, as :class:`~xpnet.ReduceOnPlateau` does.
+        The schedule depends on the loss in training, as :class:`~xpnet.ReduceOnPlateau` does.
 
     Examples
     --------
@@ -212,7 +212,7 @@ def plot_schedule(
 
 
 def _several(name: str, given: Any) -> list[Any]:
-    """Return a list, of a single thing too."""
+    """Return a list of what is given; a single thing need not be in a list."""
     found = list(given) if is_list(given) else [given]
     if not found:
         raise ValueError(f"{name} is an empty list: expected at least one")
@@ -265,7 +265,7 @@ def _loss_curves(
         cases = [("", cases[0][1])] if len(cases) == 1 and not targets[0] else cases
     else:
         if y_true is not None:
-            raise ValueError(f"y_true={shown(y_true)}: omit it for a loss of classes")
+            raise ValueError(f"y_true={shown(y_true)}: omit it for a loss for classes")
         cases, one = [("", np.array([[0.0, 1.0]]))], np.ones(len(x))
         axis = "probability of the true class"
         if "log-distribution" in kinds:
@@ -302,7 +302,7 @@ def _draw(curves: Iterable[Curve], title: str, xlabel: str, ylabel: str, ax: Any
     for k, curve in enumerate(curves):
         style: dict[str, Any] = {"color": COLORS[k % len(COLORS)]}
         if len(curves) > 1:
-            every = (k * 7 % 40, 50)  # so that markers of different curves are not in one place
+            every = (k * 7 % 40, 50)  # so that markers of different curves do not coincide
             style |= {"marker": MARKERS[k % len(MARKERS)], "markersize": 4, "markevery": every}
         alone = len(curves) == 1 and curve.slopes is None and curve.label in ("loss", title)
         ax.plot(curve.x, curve.values, "-", label=None if alone else curve.label, **style)
@@ -337,7 +337,7 @@ def _rates(given: Any, epochs: int) -> np.ndarray:
         schedule = ConstantLearningRate(given)
     if schedule.state_names:
         raise ValueError(
-            f"{given!r} depends on the losses of a training: after fit, draw "
+            f"{given!r} depends on the loss in training: after fit, draw "
             "net.history['learning_rate']"
         )
     return np.array([float(schedule.learning_rate(epoch, epochs)) for epoch in range(epochs)])

@@ -23,11 +23,11 @@ from .drawing import (
 )
 
 MARKED = {"weights kept": "kept_epoch", "saved to a file": "saved_epoch"}
-"""The epochs that a history notes besides its columns: what they are, and their attributes."""
+"""For each epoch that a history notes besides its columns, its label and its attribute."""
 
 TRAINING, VALIDATION = "training", "validation"
 OTHERS = frozenset(RESERVED) - {"loss"}
-"""Columns of a history that are no curves of their own."""
+"""Columns of a history that are not drawn as curves."""
 
 
 class Quantity(NamedTuple):
@@ -64,21 +64,20 @@ def quantities_of(history: Mapping[str, Any]) -> list[Quantity]:
 
 
 def plot_history(history: Any, axes: Any = None, names: Any = None, figsize: Any = None) -> Any:
-    """Draw the loss in each epoch of a training, and each metric, in panels of their own.
+    """Draw the loss and each metric by epoch, each in its own panel.
 
     Curves of the training data are solid, those of the validation data dashed. In each panel with
     validation, a dotted line marks the epoch with the best validation value, if it is known whether
-    large or small values are better. Another line marks the epoch whose weights were kept, which
-    early stopping chooses by the column that it monitors, or saved by
-    ``ModelCheckpoint(best_only=True)``.
+    large or small values are better. A dash-dotted line marks the epoch whose weights were kept by
+    early stopping, which may monitor another column. Another one marks the epoch that was saved
+    last by ``ModelCheckpoint(best_only=True)``.
 
     Parameters
     ----------
     history : History, mapping, network, estimator, or several of these
-        The history of a training, columns of the same names (``loss``, ``val_loss``, metrics; the
-        column ``epoch`` is 1, 2, ... by default), or something trained that has a history. A list
-        of these, or a dict of them by name, is drawn for comparison: in the same panels, with a
-        colour for each.
+        A history, a mapping with the same columns (``loss``, ``val_loss``, metrics; the column
+        ``epoch`` is 1, 2, ... by default), or a trained network or estimator. Several of these, in
+        a list or in a dict by name, are compared: they share the panels, each with its own colour.
     axes : matplotlib Axes or sequence of them, optional
         One for each panel; by default those of a new figure.
     names : str or sequence of str, optional
@@ -145,8 +144,7 @@ def history_of(given: Any) -> Mapping[str, Any]:
             found = getattr(given, attribute, found)
     if not isinstance(found, Mapping):
         raise TypeError(
-            f"history={shown(given)}: expected the history of a training, or a trained network or "
-            "estimator"
+            f"history={shown(given)}: expected a history, or a trained network or estimator"
         )
     quantities = quantities_of(found)
     if found and not quantities:
@@ -240,7 +238,7 @@ def _compare(ax: Any, data: Mapping[str, dict[str, np.ndarray]], quantity: Quant
 
 
 def _draw_curve(ax: Any, epochs: np.ndarray, values: np.ndarray, label: str, **style: Any) -> None:
-    """Draw the epochs that have a value, with up to some dozen markers."""
+    """Draw the epochs that have a value, with a dozen markers or a few more."""
     there = ~np.isnan(values)
     epochs, values = epochs[there], values[there]
     every = max(len(epochs) // 12, 1)

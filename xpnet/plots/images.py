@@ -37,7 +37,7 @@ def plot_images(
     images : array of shape (n, n_pixels) or (n, height, width)
         Or, with one channel, (n, 1, height, width) or (n, height, width, 1).
     y_true : array of shape (n,) or (n, n_classes), optional
-        Class indices, texts, or one-hot rows.
+        Class indices, strings, or one-hot rows.
     y_pred : array of shape (n, n_outputs) or (n,), optional
         A network's output, or predicted classes.
     shape : tuple of int, optional
@@ -106,7 +106,7 @@ def plot_weights(
     Parameters
     ----------
     layer : DenseLayer, network or estimator
-        The first layer of a network for images. Of a network, its first DenseLayer.
+        The first layer of a network for images. For a network, its first DenseLayer is taken.
     shape : tuple of int, optional
         Height and width of the images; by default they are square.
     n : int, default 24
@@ -123,7 +123,7 @@ def plot_weights(
     Raises
     ------
     TypeError
-        ``layer`` is not, or has not, a DenseLayer with weights.
+        ``layer`` is not a DenseLayer with weights, and does not have one.
     ValueError
         ``shape`` does not fit the layer's inputs.
 

@@ -1,4 +1,4 @@
-"""What is drawn of a trained model: a network, or an estimator that has one."""
+"""Trained models, as plots take them: networks, and estimators that have one."""
 
 from typing import Any
 

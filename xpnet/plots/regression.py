@@ -23,10 +23,9 @@ def plot_residuals(
 ) -> Any:
     """Draw predicted against true values, or the residuals against the predictions.
 
-    A dotted line shows where predictions are right. The title has the root of the mean squared
-    error (RMSE) and the coefficient of determination (R²); with several outputs, the legend has
-    those of each. Of more than 5000 samples, 5000 at equal distances are drawn; the numbers are of
-    all samples.
+    A dotted line shows where predictions are right. The title has the root mean squared error
+    (RMSE) and the coefficient of determination (R²); with several outputs, the legend has those of
+    each. Both are of all samples. Of more than 5000 samples, at most 5000 are drawn, evenly spaced.
 
     Parameters
     ----------
@@ -34,8 +33,8 @@ def plot_residuals(
     y_pred : array of shape (n, n_outputs) or (n,)
         A network's output, or the predictions of an estimator.
     kind : {"predicted", "residuals"}, default "predicted"
-        What is on the vertical axis: predicted values against true ones, or true minus predicted
-        values, against predicted ones.
+        Whether to draw predicted values against true ones, or true minus predicted values against
+        predicted ones.
     names : sequence of str, optional
         The names of the outputs; by default their numbers from 0.
     ax : matplotlib Axes, optional

@@ -26,13 +26,13 @@ def plot_roc(
     Parameters
     ----------
     y_true : array of shape (n,) or (n, n_classes)
-        Class indices, texts, or rows of 0 and 1, of which several may be 1.
+        Class indices, strings, or rows of 0 and 1, of which several may be 1.
     y_pred : array of shape (n, n_outputs) or (n,)
         A network's output, what an estimator's ``predict_proba`` returns, or the scores of class 1.
         Where each sample has one of several classes, rows that are not probabilities are taken as
         logits or log-probabilities, and softmax is applied to them.
     class_names : sequence of str, optional
-        The names of classes 0, 1, ...; by default their numbers, or the texts that occur.
+        The names of classes 0, 1, ...; by default their numbers, or the strings that occur.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -126,7 +126,7 @@ def plot_calibration(
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw how often predictions of some probability are right: a reliability diagram.
+    """Draw a reliability diagram: how often predictions come true, by their probability.
 
     With two classes, it is the share of the second class against its predicted probability; with
     more, the accuracy against the probability of the predicted class. The legend has the expected
@@ -169,13 +169,13 @@ def plot_calibration(
     xlabel, ylabel = "predicted probability", "share of samples of the class"
     if p.min() < 0 or p.max() > 1:
         raise ValueError(
-            f"y_pred goes from {p.min():g} to {p.max():g}: expected probabilities, for logits "
-            "1 / (1 + exp(-y_pred))"
+            f"y_pred goes from {p.min():g} to {p.max():g}: expected probabilities. Turn logits "
+            "into these by 1 / (1 + exp(-y_pred))"
         )
     if scores.scores.shape[1] > 1 and scores.one_class_per_sample:
         rows, best = np.arange(len(scores.scores)), scores.scores.argmax(axis=1)
         p, is_right = scores.scores[rows, best], scores.is_class[rows, best]
-        xlabel, ylabel = "probability of the predicted class", "share of samples predicted right"
+        xlabel, ylabel = "probability of the predicted class", "accuracy"
     places = np.minimum((p * bins).astype(int), bins - 1)
     counts = np.bincount(places, minlength=bins)
     there = counts > 0

@@ -33,7 +33,7 @@ def plot_sweep(
     scores : sequence of float
         The score for each value. NaN and infinite scores are never the best.
     errors : sequence of float, optional
-        The spread of each score, drawn to both sides of it.
+        The spread of each score, drawn above and below it.
     name : str, default "value"
         Label of the horizontal axis.
     score : str, Metric, LossFunction or function, default "score"

@@ -8,7 +8,7 @@ from ..common.readable import Readable
 
 
 class Schedule(Readable, ABC):
-    """Base of the schedules; one's own defines :meth:`learning_rate`.
+    """Base of the schedules; your own defines :meth:`learning_rate`.
 
     Attributes
     ----------
@@ -16,7 +16,7 @@ class Schedule(Readable, ABC):
         Whether the rate changes at each step, so that ``learning_rate`` is called with fractions
         of epochs. By default it changes from epoch to epoch.
     state_names : tuple of str
-        Numbers that change while training goes on, and are saved with a network.
+        The names of numbers that change during training, and are saved with a network.
 
     Examples
     --------
@@ -38,9 +38,9 @@ class Schedule(Readable, ABC):
         Parameters
         ----------
         epoch : int, or float if ``by_step``
-            The epoch about to begin, from 0; for the step k of an epoch with n steps, k / n more.
+            The epoch about to begin, from 0; for step k of an epoch with n steps, k / n more.
         epochs : int
-            How many epochs there will be in all.
+            The total number of epochs.
         """
 
     def at(self, progress: float, epochs: int) -> float:
@@ -61,7 +61,7 @@ class Schedule(Readable, ABC):
 
 
 class ConstantLearningRate(Schedule):
-    """α, always.
+    """The same learning rate α in all epochs.
 
     Parameters
     ----------

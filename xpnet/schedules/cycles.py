@@ -18,14 +18,14 @@ from .decays import Decay, cosine
 class OneCycle(Decay):
     r"""Up to a high rate and down to a very low one: the 1cycle policy.
 
-    With the progress p = t / N, the share r of it that rises, and the shape s(a, b, x) from a to b,
-    a line or half a cosine,
+    With the progress p = t / N, and s(a, b, x) going from a to b as x goes from 0 to 1, along a
+    line or half a cosine, the rate rises for the share r of training and then falls:
 
     .. math:: \alpha_t = \begin{cases} s(\alpha_0, \alpha_{max}, p / r) & p < r \\
               s(\alpha_{max}, \alpha_1, (p - r) / (1 - r)) & p \ge r \end{cases}
 
-    Smith and Topin 2018, "Super-convergence", section 4. They rise and fall along lines; the cosine
-    is that of fastai. The momentum is not changed.
+    Smith and Topin 2018, "Super-convergence", section 4. Their rates rise and fall along lines; the
+    cosine is that of fastai. The momentum is not changed.
 
     Parameters
     ----------
@@ -38,10 +38,16 @@ class OneCycle(Decay):
     rising : float, default 0.3
         r in (0, 1).
     shape : {"cosine", "linear"}, default "cosine"
+        Whether s is half a cosine or a line.
     epochs : int, optional
-        Over how many epochs; by default all that the network trains. After them α₁ stays.
+        The number of epochs; by default the network's. After them the rate stays α₁.
     by_step : bool, default True
         Whether the rate changes at each step. By epoch, the last epoch has α₁.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid, or ``initial`` is not below ``highest``.
 
     Examples
     --------
@@ -103,9 +109,14 @@ class CosineRestarts(Schedule):
     period : int, default 10
         T₀, in epochs.
     growth : float, default 2.0
-        m >= 1, by which each period is longer than the one before.
+        m >= 1: each period is m times as long as the one before.
     by_step : bool, default False
-        Whether the rate changes at each step in place of each epoch.
+        Whether the rate changes at each step instead of each epoch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not a number, or is out of range.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Learning rates that go down from a first to a last one."""
+"""Learning rates that go from a first to a last one."""
 
 import math
 
@@ -12,7 +12,7 @@ class Decay(Schedule):
     Parameters
     ----------
     epochs : int, optional
-        Over how many epochs; by default all that the network trains. The last rate stays.
+        The number of epochs; by default the network's. After them the last rate stays.
     by_step : bool
     """
 
@@ -41,9 +41,9 @@ class LinearDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ >= 0.
     epochs : int, optional
-        Over how many epochs; by default all that the network trains. After them α₁ stays.
+        The number of epochs; by default the network's. After them the rate stays α₁.
     by_step : bool, default False
-        Whether the rate changes at each step in place of each epoch.
+        Whether the rate changes at each step instead of each epoch.
 
     Examples
     --------
@@ -75,9 +75,9 @@ class ExponentialDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ > 0.
     epochs : int, optional
-        Over how many epochs; by default all that the network trains. After them α₁ stays.
+        The number of epochs; by default the network's. After them the rate stays α₁.
     by_step : bool, default False
-        Whether the rate changes at each step in place of each epoch.
+        Whether the rate changes at each step instead of each epoch.
 
     Examples
     --------
@@ -111,9 +111,14 @@ class PolynomialDecay(Decay):
     power : float, default 0.9
         p > 0. With 1 the decay is linear; the larger it is, the sooner the rate falls.
     epochs : int, optional
-        Over how many epochs; by default all that the network trains. After them α₁ stays.
+        The number of epochs; by default the network's. After them the rate stays α₁.
     by_step : bool, default False
-        Whether the rate changes at each step in place of each epoch.
+        Whether the rate changes at each step instead of each epoch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is not a number, or is out of range.
 
     Examples
     --------
@@ -151,9 +156,9 @@ class CosineDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ >= 0.
     epochs : int, optional
-        Over how many epochs; by default all that the network trains. After them α₁ stays.
+        The number of epochs; by default the network's. After them the rate stays α₁.
     by_step : bool, default False
-        Whether the rate changes at each step in place of each epoch.
+        Whether the rate changes at each step instead of each epoch.
 
     Examples
     --------
@@ -178,7 +183,7 @@ class CosineDecay(Decay):
 
 
 class StepDecay(Schedule):
-    r"""Times a factor after every n epochs: :math:`\alpha_t = \alpha_0\, f^{\lfloor t/n \rfloor}`.
+    r"""Multiplied every n epochs by a factor: :math:`\alpha_t = \alpha_0 f^{\lfloor t/n \rfloor}`.
 
     Parameters
     ----------

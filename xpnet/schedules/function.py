@@ -11,25 +11,25 @@ from .base import Schedule
 
 
 class FunctionSchedule(Schedule):
-    """The learning rate that a function returns; an optimizer makes one of a plain function.
+    """The learning rate that a function returns; an optimizer makes one from a plain function.
 
-    A network with one cannot be saved, as a file holds no code; a schedule of your own can, if it
-    is a subclass of :class:`Schedule` in a module.
+    A network with one cannot be saved, because a file holds no code. A network with your own
+    subclass of :class:`Schedule`, defined in a module, can.
 
     Parameters
     ----------
     function : callable
-        ``function(epoch)`` or ``function(epoch, epochs)``: the epoch from 0, and how many epochs
-        there will be in all. By step, the epoch is a fraction.
+        ``function(epoch)`` or ``function(epoch, epochs)``: the epoch, counted from 0, and the total
+        number of epochs. By step, the epoch is a fraction.
     by_step : bool, default False
-        Whether the rate changes at each step in place of each epoch.
+        Whether the rate changes at each step instead of each epoch.
 
     Raises
     ------
     TypeError
         The function does not take one or two arguments.
     ValueError
-        When it is called: the result is not a finite number, 0 or more.
+        The function, when it is called, does not return a finite number, 0 or more.
 
     Examples
     --------

@@ -14,9 +14,9 @@ from .base import Schedule
 
 
 class ReduceOnPlateau(Schedule):
-    """Times a factor whenever the loss has not improved for some epochs.
+    """Multiplied by a factor whenever the loss has not improved for some epochs.
 
-    It watches the validation loss where there is validation, else the training loss.
+    It watches the validation loss if there are validation data, else the training loss.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ class ReduceOnPlateau(Schedule):
     factor : float, default 0.1
         In [0, 1).
     patience : int, default 10
-        After how many epochs in a row without an improvement to reduce, as in Keras; 0 means the
-        same as 1. PyTorch's scheduler of this name waits for one epoch more.
+        The rate is reduced after this many epochs in a row without an improvement, as in Keras; 0
+        means the same as 1. PyTorch's ``ReduceLROnPlateau`` waits one epoch longer.
     min_delta : float, default 1e-4
         What counts as an improvement: a loss below ``best - min_delta * abs(best)``.
     final : float, default 0.0

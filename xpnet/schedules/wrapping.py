@@ -7,7 +7,7 @@ from .base import ConstantLearningRate, Schedule
 
 
 class WrappingSchedule(Schedule):
-    """Base of schedules that have another one inside, whose state is theirs.
+    """Base of schedules that change another one, and share its state.
 
     Parameters
     ----------
@@ -55,19 +55,25 @@ class WrappingSchedule(Schedule):
 class WarmUp(WrappingSchedule):
     r"""Linear warm-up, followed by another schedule.
 
-    In equal steps, :math:`\alpha_t = \alpha_0 (t + 1) / n`, t counted from 0: large steps do harm
-    while weights are still those that were drawn. Goyal et al. 2017, section 2.2. By step it is
-    :math:`\alpha_t = \alpha_0\, t / n`, from 0 on.
+    The rate rises in equal steps to the first rate α₀ of the schedule,
+    :math:`\alpha_t = \alpha_0 (t + 1) / n`, t counted from 0: large steps do harm while the weights
+    are still close to their initial values. Goyal et al. 2017, section 2.2. By step it starts at 0,
+    :math:`\alpha_t = \alpha_0\, t / n`.
 
     Parameters
     ----------
     schedule : Schedule or float
-        What comes after it; it counts its epochs from there. Whether it changes by step, its own
-        ``by_step`` says.
+        What follows; it counts its epochs from there. Its own ``by_step`` says whether it changes
+        by step.
     epochs : int, default 5
-        n, how many epochs it takes.
+        n, the number of epochs of the warm-up.
     by_step : bool, default False
-        Whether the rate rises at each step in place of each epoch.
+        Whether the rate rises at each step instead of each epoch.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is invalid.
 
     Examples
     --------
@@ -109,9 +115,9 @@ class ScaledSchedule(WrappingSchedule):
     ----------
     schedule : Schedule or float
     factor : float
-        >= 0.
+        0 or more.
     least : float, default 0.0
-        The product is not below this, unless the schedule's own rate is.
+        The lowest rate, unless the schedule's own rate is lower.
 
     Examples
     --------

@@ -68,11 +68,11 @@ class Search(NamedTuple):
 
 _MOST_ROWS = 20
 _WIDTH = 100
-"""The most characters in a line of the table."""
+"""The most characters in a line of the table, unless it has very many columns."""
 
 
 def _table(rows: list[dict[str, Any]], metric: str) -> str:
-    """Return trials as a table; cells are cut until it is no wider than ``_WIDTH``, down to 6."""
+    """Return trials as a table; cells are cut, to 6 or more characters, to fit in ``_WIDTH``."""
     results = ["score", "seconds", *(["error"] if any(row["error"] for row in rows) else [])]
     settings = dict.fromkeys(
         name for row in rows for name in row if name not in ("trial", "score", "seconds", "error")

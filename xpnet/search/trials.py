@@ -73,11 +73,11 @@ def random_search(
         (:attr:`xpnet.metrics.Metric.greater_is_better`); for a metric that is a function, give
         "max" or "min".
     callbacks : Callback, iterable of Callback or function, optional
-        Called during the training of each trial: ``[EarlyStopping()]``, say. Each trial gets copies
-        of its own. A function takes the settings of a trial by name, as ``build`` does, and returns
-        its callbacks, e.g. with a path for each trial. With callbacks, ``validation`` is evaluated
-        in each epoch too. After early stopping, the score is that of the best epoch, chosen by the
-        same data: keep other data for a final test.
+        Called while each trial trains, e.g. ``[EarlyStopping()]``. Each trial gets its own copies.
+        A function takes the settings of a trial by name, as ``build`` does, and returns its
+        callbacks, e.g. with a path for each trial. With callbacks, ``validation`` is also evaluated
+        in each epoch. After early stopping, the score is that of the best epoch, chosen by the same
+        data: keep other data for a final test.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def random_search(
         scikit-learn and joblib are not installed.
     TypeError
         ``build`` is not a function or does not return a network, ``space`` is not a dict of lists
-        and distributions, or ``callbacks`` has something else than callbacks.
+        and distributions, or ``callbacks`` has something other than callbacks.
     ValueError
         ``space`` has an empty list. Networks have no metric, different metrics, or a function as
         metric without ``mode``. The file belongs to another search. These errors come before any
@@ -121,7 +121,7 @@ def random_search(
     >>> found.best
     {'rate': 0.1}
 
-    With early stopping, and a file for each trial:
+    With early stopping, from a function that could use the settings of each trial:
 
     >>> from xpnet import EarlyStopping
     >>> def callbacks(rate):
@@ -148,7 +148,7 @@ def random_search(
     check_space(space)
     drawn = draw_settings(ParameterSampler, space, n_iter, seed)
     training, held_out = as_dataset(data), as_dataset(validation)
-    _callbacks_of(callbacks, drawn[0])  # refuses what are no callbacks
+    _callbacks_of(callbacks, drawn[0])  # refuses anything else before any trial
     plan = build_all(build, drawn, mode)
     if not plan.takes_categories:
         for each in (training, held_out):  # at once, not in each trial

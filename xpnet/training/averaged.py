@@ -1,4 +1,4 @@
-"""The average of the weights in a training: when it is taken, and where it is used."""
+"""The average of the weights during training: when it is taken, and where it is used."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +16,7 @@ from .trainable import TrainableModel
 
 
 class Averaged:
-    """The average that a callback of a training asks for, if there is one.
+    """The average that a callback asks for, if one does.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Averaged:
     placed : TrainingData
     callbacks : iterable of Callback
     first : int
-        The number of epochs that the history had before the training.
+        The number of epochs that the history had before training.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Averaged:
         if not average.count:
             warn(
                 f"the weights are not averaged: averaging begins after {self._asked.waits} "
-                "epoch(s) of this fit, and the network has the weights of an earlier one. Give "
+                "epoch(s) of this fit, and the network's weights are of an earlier epoch. Give "
                 "WeightAverage an earlier start"
             )
             return
@@ -93,8 +93,8 @@ def check_average(model: TrainableModel, dataset: Any) -> None:
     norms = [each for each in all_layers(model.layers) if isinstance(each, BatchNormalization)]
     if not all(any(norm is layer for layer in model.layers) for norm in norms):
         raise ValueError(
-            "an average of the weights needs new running moments for BatchNormalization, which "
-            "are not computed for one inside another layer: use LayerNormalization there, or "
+            "an average of the weights needs new running moments of BatchNormalization, which "
+            "cannot be computed if it is inside another layer: use LayerNormalization there, or "
             "remove the callback"
         )
     if norms and isinstance(dataset, Passes):
@@ -106,10 +106,10 @@ def check_average(model: TrainableModel, dataset: Any) -> None:
 
 
 def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
-    """Compute the running moments of batch normalization anew, with the present weights.
+    """Compute the running moments of batch normalization anew, with the current weights.
 
-    They become the means over the batches of one pass over the training data, in which each batch
-    counts by its samples and all other layers work as in prediction. Izmailov et al. 2018,
+    They become means over the batches of one pass over the training data. Each batch is weighted by
+    its number of samples, and all other layers work as in prediction. Izmailov et al. 2018,
     "Averaging weights leads to wider optima and better generalization", section 3.2.
 
     Parameters

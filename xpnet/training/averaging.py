@@ -12,12 +12,12 @@ from .callback import Callback
 class Average:
     """An average of the parameters after updates, or after epochs.
 
-    It is a part of the training's state: the trainer and the steps keep it, a snapshot has a copy.
+    It is part of the state of training: the trainer and the steps update it, and snapshots copy it.
 
     Parameters
     ----------
     decay : float or None
-        Of an exponential moving average; None for the mean of all.
+        The decay of an exponential moving average; None for the mean.
     by_step : bool
         Whether the parameters are averaged after each update, or after each epoch.
 
@@ -36,14 +36,15 @@ class Average:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start a new average."""
         self.flat: Array = None
         self.count = 0
 
     def shares(self, n: int) -> np.ndarray:
-        """Return the weights of the next ``n`` parameters in the average, and count them.
+        """Return the shares in the average of the parameters after the next ``n`` updates.
 
-        The average becomes ``average + share * (parameters - average)``. The first share is 1.
+        The updates are counted. At each, the average becomes ``average + share * (parameters -
+        average)``. The first share is 1.
         """
         numbers = np.arange(self.count + 1, self.count + n + 1, dtype=np.float64)
         self.count += n
@@ -69,7 +70,7 @@ class Averaging(Callback):
     ----------
     average : Average
     waits : int
-        The number of epochs of the training before averaging begins.
+        The number of epochs of a ``fit`` before averaging begins.
     validates : bool
         Whether validation data are evaluated with the average.
     """

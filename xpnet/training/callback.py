@@ -31,8 +31,8 @@ class Callback(Readable):
     the next step on, in ``on_epoch_end`` from the next epoch on.
 
     A callback with ``on_batch_end`` or ``needs_gradients`` makes ``fit`` take steps by formulas,
-    since compiled and captured steps run many batches at a time. That takes several times as long
-    for small networks; ``network.explain_steps(X, y, callbacks=...)`` says so.
+    since compiled and captured steps run many batches at a time. Small networks then take several
+    times as long. ``network.explain_steps(X, y, callbacks=...)`` says which steps ``fit`` takes.
 
     For an epoch that Ctrl-C or SIGTERM cuts short, ``on_epoch_end`` is not called; ``on_train_end``
     is.
@@ -45,9 +45,9 @@ class Callback(Readable):
         snapshot of the network. By default there are none, and the callback begins anew when
         training is resumed.
     needs_gradients : bool
-        Whether ``on_epoch_end`` finds on each layer the gradients of the epoch's last update, such
-        as ``layer.weights_gradient``, with those of penalties and before clipping. By default they
-        are absent, whatever way steps are taken.
+        Whether each layer has the gradients of the epoch's last update in ``on_epoch_end``, such as
+        ``layer.weights_gradient``. They include penalties, and are not clipped. By default they are
+        absent, whatever way steps are taken.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class Callback(Readable):
             The batch's number in the epoch, from 0.
         loss : float or 0-d array
             The mean loss of the batch before the update, without penalties. On a GPU it is an
-            array, for whose number ``float(loss)`` waits.
+            array: ``float(loss)`` waits for its value.
         """
 
     def on_epoch_end(self, network: Any, row: dict[str, float]) -> None:

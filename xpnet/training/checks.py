@@ -26,15 +26,15 @@ from .target_unit import Unit, check_columns, check_losses_as_metrics, standardi
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
-    """Refuse features that are not as many as the first layer takes.
+    """Refuse another number of features than the first layer takes.
 
-    Only :class:`~xpnet.Flatten` takes samples of another shape as the rows of a data set.
+    Only :class:`~xpnet.Flatten` may have another input shape than that of rows.
     """
     first = layers[0]
     expected = first.output_shape() if isinstance(first, Flatten) else first.input_shape()
     if len(expected) != 1:
         raise ValueError(
-            f"the input shape of the first layer, {first.layer_name()}, is {expected}, and the "
+            f"the input shape of the first layer, {first.layer_name()}, is {expected}, but the "
             "samples of a data set are rows: begin the network with "
             f"Flatten(input_shape={expected})"
         )
@@ -54,7 +54,7 @@ def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
     Raises
     ------
     TypeError
-        No layer takes categories, or not those of one feature.
+        No layer takes categories, or the layer that does takes one of these features as numbers.
     ValueError
         A number is not a code, or the codes are those of other categories.
     """
@@ -236,13 +236,13 @@ def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:
         raise ValueError(
             f"metric {metric.name!r} needs probabilities, but {type(loss).__name__} does not say "
             f"what the outputs of {last.layer_name()} are: end the network with {end}, use a loss "
-            "such as BinaryCrossEntropy or SoftmaxCrossEntropy, or say it with the metric's "
-            "argument, e.g. LogLoss(output_kind='logits')"
+            "such as BinaryCrossEntropy or SoftmaxCrossEntropy, or give the metric's argument, "
+            "e.g. LogLoss(output_kind='logits')"
         )
 
 
 def check_classes(y: np.ndarray, metrics: Sequence[OneMetric]) -> None:
-    """Refuse metrics of classes for targets that are values."""
+    """Refuse classification metrics for targets that are values."""
     for metric in metrics:
         takes_classes = isinstance(metric, Metric) and (
             metric.one_class_per_sample or metric.of_classes
@@ -269,7 +269,7 @@ def prepare_targets(
     loss : LossFunction
     n_outputs : int
     metrics : sequence of Metric or function, default ()
-        Metrics of classes are refused for targets that are values.
+        Classification metrics are refused for targets that are values.
     unit : tuple of 2 floats, optional
         With it, the targets are standardised, as the network's outputs are.
 

@@ -11,7 +11,7 @@ from ..losses import LossFunction
 from ..metrics import predicted_classes
 
 _NUMBERS = ("values", "counts", "positive")
-"""The kinds of targets that are no classes."""
+"""The kinds of targets that are numbers."""
 
 
 def check_class_names(dataset: Dataset, loss: LossFunction, n_outputs: int) -> None:
@@ -20,8 +20,8 @@ def check_class_names(dataset: Dataset, loss: LossFunction, n_outputs: int) -> N
     Raises
     ------
     ValueError
-        The loss is for numbers and there are not two classes, which 0 and 1 can stand for; or there
-        is not one class for each output, or two for a single output.
+        The loss is for numbers, and there are not two classes (0 and 1 can stand for two). Or there
+        is not one class for each output, or there are not two for a single output.
     """
     names, y, kind = dataset.class_names, dataset.y, loss.targets
     if names is None or y is None or (y.ndim == 2 and y.shape[1] > 1):
@@ -60,8 +60,8 @@ def check_is_of_classes(
 ) -> None:
     """Refuse a network that predicts numbers.
 
-    One with a user's loss that does not say its ``targets`` predicts classes if they have names or
-    its outputs are probabilities.
+    If the loss is a user's and does not say its ``targets``, the network predicts classes if they
+    have names or if its outputs are probabilities.
     """
     is_known = loss.targets is not None and loss.targets not in _NUMBERS
     is_clear = names is not None or output_kind not in (None, "real")

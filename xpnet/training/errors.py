@@ -29,7 +29,7 @@ class NotFiniteError(Exception):
     Parameters
     ----------
     what : str
-        What is not, e.g. ``"the loss"``.
+        What is not finite, e.g. ``"the loss"``.
     value : float or None
         NaN or infinite; None if it is not known which.
     step : int

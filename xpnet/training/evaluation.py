@@ -100,7 +100,7 @@ def measure(
         if targets.of_loss is not None:
             batch = Batch(None, *(None if a is None else a[part, ...] for a in targets.of_loss))
             losses.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
-        # A loss in a metric's place takes the outputs, of which predictions may be a function.
+        # A loss that is given as a metric takes the outputs, which predictions may differ from.
         of_outputs = any(isinstance(each, LossFunction) for each in metrics) and target_unit is None
         own = in_float64(output) if of_outputs else in_own_unit(output, target_unit, model.loss)
         arguments = [targets.y[part, ...], own]
@@ -168,7 +168,7 @@ def sample(model: Model, data: Data, n_samples: int, randomness: Randomness) -> 
     data : Data
     n_samples : int
     randomness : Randomness
-        Its streams for samples are used from their beginning, so each call returns the same.
+        Each call uses its streams for samples from their beginning, and so returns the same.
     """
     model, found = that_is_only_read(model), []
     first = next(k for k, layer in enumerate(model.layers) if layer.is_random)

@@ -23,7 +23,7 @@ class Evaluator(TrainableModel):
         *,
         metric: GivenMetric | None = None,
     ) -> float:
-        """Return the network's first metric, or another, on a data set.
+        """Return the network's first metric, or another one, on a data set.
 
         The output of :meth:`predict` is compared with the targets in float64, on the host if the
         device has no float64.
@@ -32,10 +32,14 @@ class Evaluator(TrainableModel):
         ----------
         X : array-like of shape (n, n_features); or a Dataset, (X, y) or (X, y, sample_weight)
         y, sample_weight : array-like, optional
-            Targets and weights, if ``X`` has only features. Names of classes are those of the
-            training.
+            Targets and weights, if ``X`` has only features. Class names are matched with the
+            network's ``class_names``.
         metric : str, Metric, subclass or function, optional
             By default the network's first metric.
+
+        Returns
+        -------
+        float
 
         Raises
         ------
@@ -44,7 +48,16 @@ class Evaluator(TrainableModel):
         ValueError
             There is no metric, or the data do not fit.
         TypeError
-            There are no targets, or a data set and others.
+            No targets are given, or targets are given together with a data set.
+
+        Examples
+        --------
+        >>> from xpnet import DenseLayer, NeuralNetwork
+        >>> X, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+        >>> net = NeuralNetwork(epochs=100, learning_rate=0.2, metric="r2", seed=0)
+        >>> net = net.add(DenseLayer(1, input_shape=(1,))).fit(X, y)
+        >>> round(net.score(X, y), 2), round(net.score(X, y, metric="mae"), 2)
+        (1.0, 0.0)
         """
         if isinstance(y, (str, Metric, type)) or callable(y):
             raise TypeError(f"y={shown(y)}: the metric is given as metric=")
@@ -66,15 +79,16 @@ class Evaluator(TrainableModel):
         y, sample_weight : array-like, optional
             Targets and weights, if ``data`` has only features.
         metric : str, Metric, subclass, function or list of these, optional
-            In place of the network's metrics. The name of one of these means that one.
+            In place of the network's metrics. If the network has a metric of a given name, that one
+            is taken.
 
         Returns
         -------
         dict of str to float
             ``"loss"``, then each metric under its name. If the network has penalties on weights,
-            ``"penalty"`` is their sum for the present weights, and the loss includes it, as the
-            history's ``val_loss`` does; penalties with ``per_sample`` are left out, because they
-            depend on the batches of a training. The loss is computed in the network's type and
+            ``"penalty"`` is their sum for the current weights, and the loss includes it, as the
+            history's ``val_loss`` does. Penalties with ``per_sample`` are left out, because they
+            depend on the batches in training. The loss is computed in the network's type and
             averaged in float64, and metrics are computed as in :meth:`score`.
 
         Raises

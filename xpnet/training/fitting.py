@@ -199,8 +199,8 @@ def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
     Raises
     ------
     TypeError
-        ``sample_weight`` is given without ``y``, or ``y`` without ``X``; or ``y`` is given besides
-        a data set, which has its own.
+        ``sample_weight`` is given without ``y``, or ``y`` without ``X``; or ``y`` is given together
+        with a data set, which has its own targets.
     """
     if y is None and sample_weight is not None:
         raise TypeError(
@@ -213,9 +213,8 @@ def joined(X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         raise TypeError("y is given without X: expected both, or a Dataset")
     if isinstance(X, Dataset) or isinstance(y, Dataset) or _is_pair(X):
         raise TypeError(
-            "the first of two arguments is a data set, which has its own targets, or the second "
-            "is one: expected X and y, or one data set. Validation data are given to fit as "
-            "validation="
+            "X and y are given, but one of them is a data set, which has its own targets: expected "
+            "X and y, or one data set. To give fit its validation data, write validation="
         )
     return (X, y) if sample_weight is None else (X, y, sample_weight)
 
@@ -289,7 +288,7 @@ class BatchReader:
     ----------
     model : TrainableModel
     known : Known, optional
-        Whose classes the model has learned before.
+        The data whose classes the model has learned before.
     """
 
     def __init__(self, model: TrainableModel, known: Known | None = None) -> None:
@@ -361,8 +360,8 @@ def check_data(
     model : TrainableModel
     data : Dataset, tuple or array-like
     known : Known, optional
-        What the data must have in common with others. Categories and classes that have a name are
-        coded as they are there.
+        What the data must have in common with the training data. Named categories and classes get
+        the codes that they have there.
     least : int, default 0
         How many samples there must be to train on them; 0 if they are not for training.
     finite : bool, default True

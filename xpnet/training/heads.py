@@ -18,7 +18,7 @@ def with_columns(data: Any, loss: LossFunction) -> Any:
     Raises
     ------
     TypeError, ValueError
-        The loss has no heads, or the dict has not an array for each, with as many rows.
+        The loss has no heads, or the dict does not have an array for each, of the same length.
     """
     if not isinstance(data, tuple) or len(data) not in (2, 3) or not isinstance(data[1], Mapping):
         return data

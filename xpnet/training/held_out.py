@@ -1,4 +1,4 @@
-"""The share of the training data that a fit validates on."""
+"""The share of the training data that is held out for validation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from .trainable import TrainableModel
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Splits training data in those to train on and those to validate on.
+    """Splits data into those to train on and those to validate on.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class HeldOut:
         Raises
         ------
         ValueError, TypeError
-            It is not a number in (0, 1), or an argument is given that excludes it.
+            It is not a number in (0, 1), or ``validation`` or ``batches`` is given too.
         """
         if share is None:
             return None
@@ -55,13 +55,13 @@ class HeldOut:
     ) -> tuple[Dataset, Dataset]:
         """Return the data to train on and the data to validate on, both in the order of the data.
 
-        Classes keep their proportions. The choice depends on the seed alone, so that a network that
-        is trained further never trains on what it was validated on.
+        Classes keep their proportions. The choice depends on the seed alone, so that another
+        ``fit`` on the same data never trains on samples that were held out before.
 
         Warns
         -----
         UserWarning
-            Classes are too rare to be in both parts; all their samples are trained on.
+            A class is too rare to be in both parts; all its samples are trained on.
         """
         n = len(dataset)
         n_out = count_test("validation_split", self.share, n)

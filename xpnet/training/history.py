@@ -5,7 +5,7 @@ from typing import Any
 from ..common.readable import text_of
 
 _MOST_SHOWN = 10
-"""Epochs in the table that is printed."""
+"""The most epochs in the table that is printed."""
 
 
 class History(dict[str, list[float]]):
@@ -16,8 +16,8 @@ class History(dict[str, list[float]]):
     Attributes
     ----------
     metrics : dict of str to {"max", "min"} or None
-        The metrics so far by name, in order, each with whether large or small values are better;
-        None where that is not known.
+        For each metric so far, by name: whether its largest or smallest value is the best, or None
+        if that is not known.
     incomplete : tuple of int
         The epochs, from 1, that Ctrl-C or SIGTERM cut short. Their rows are of the steps that were
         taken, and have no validation.
@@ -33,7 +33,7 @@ class History(dict[str, list[float]]):
     Columns are ``epoch`` (from 1), ``loss``, one for each metric under its own name, ``penalty``,
     ``val_loss``, ``val_`` and the name of each metric, ``learning_rate`` and ``seconds``, as far as
     there were metrics, penalties or validation data. Losses and metrics of the training data are
-    those seen while the epoch went on.
+    computed during the epoch, from the outputs before each update.
 
     Examples
     --------
@@ -68,10 +68,11 @@ class History(dict[str, list[float]]):
 
     def __missing__(self, name: str) -> list[float]:
         """Say what columns there are."""
-        raise KeyError(f"{name!r} is no column of the history: it has {', '.join(self) or 'none'}")
+        columns = ", ".join(self) or "none"
+        raise KeyError(f"{name!r} is not a column of the history, which has {columns}")
 
     def append(self, /, **row: float | None) -> None:
-        """Add an epoch; a quantity that an epoch lacks is NaN there, so that columns stay even."""
+        """Add an epoch; a quantity that an epoch lacks is NaN, so that columns are equally long."""
         length = self.epochs
         self.kept_epoch = None  # the weights are those of the new epoch
         for name, value in row.items():
@@ -98,8 +99,8 @@ class History(dict[str, list[float]]):
     def plot(self, axes: Any = None, names: Any = None, figsize: Any = None) -> Any:
         """Draw the loss and each metric by epoch, of training and validation data.
 
-        A dotted line marks the epoch with the best validation value, and another one the epoch
-        whose weights were kept (:attr:`kept_epoch`) or saved (:attr:`saved_epoch`). See
+        A dotted line marks the epoch with the best validation value. Dash-dotted lines mark the
+        epochs whose weights were kept (:attr:`kept_epoch`) and saved (:attr:`saved_epoch`). See
         :func:`xpnet.plots.plot_history`, which also compares several histories.
 
         Parameters

@@ -49,7 +49,7 @@ def input_gradient(
     if of_loss and output is not None:
         raise ValueError(
             f"output={shown(output)} is given together with y: give y for the derivative of the "
-            "loss, or output for that of an output"
+            "loss, or output for the derivative of that output"
         )
     targets = _targets(model, data) if of_loss else None
     backend = model.backend_for(data.X)

@@ -1,4 +1,4 @@
-"""What data must have in common with those of the training: names, categories, classes."""
+"""What data must have in common with the training data: names, categories, classes."""
 
 import copy
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from .checks import check_names
 
 @dataclass(frozen=True)
 class Known:
-    """The names of a network's training data, as far as they had some.
+    """The names in a network's training data, if they had any.
 
     Attributes
     ----------
@@ -42,12 +42,12 @@ class Known:
         return raw_names(self.feature_names, dict(self.categories))
 
     def check_columns(self, names: list[str] | None) -> None:
-        """Refuse a data frame whose columns are not those of the training, encoded or not."""
+        """Refuse a data frame whose columns are not those of the training data, encoded or not."""
         is_raw = self.categories and not set(self.categories).isdisjoint(names or [])
         check_names(names, self.raw_names if is_raw else self.feature_names)
 
     def encoded(self, dataset: Dataset) -> Dataset:
-        """Return data with the categories of the training, as codes or as columns of 0 and 1.
+        """Return data encoded as the training data were: as codes, or as columns of 0 and 1.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Known:
         )
 
     def in_classes(self, dataset: Dataset, is_text: bool) -> Dataset:
-        """Return data whose targets are classes of the training: with the same name, the same.
+        """Return data whose targets are the classes of the training data, matched by name.
 
         Parameters
         ----------
@@ -78,16 +78,16 @@ class Known:
         Raises
         ------
         ValueError
-            A class is not one of them; the message has its row and name. Or they are texts, and the
-            classes of the training have no names.
+            A class is not among them; the message has its row and name. Or the targets are text,
+            and the classes of the training data have no names.
         """
         if dataset.y is None:
             return dataset
         if is_text and self.class_names is None and dataset.class_names is not None:
             raise ValueError(
-                f"y has text, e.g. {dataset.class_names[0]!r}, but the targets of the training are "
-                "numbers: give numbers, or Dataset(X, y, class_names=[...]) with the classes in "
-                "their order"
+                f"y has text, e.g. {dataset.class_names[0]!r}, but the training targets were "
+                "numbers: give numbers, or Dataset(X, y, class_names=[...]) with the names of the "
+                "classes 0, 1, ..."
             )
         y = in_classes(dataset.y, dataset.class_names, self.class_names)
         if y is None:

@@ -146,7 +146,7 @@ def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric,
 
 
 def _check_fits(name: str, metric: Metric, head: Head) -> None:
-    """Refuse a metric of classes for values, and of single classes for several labels."""
+    """Refuse a classification metric for values, or one of exclusive classes for labels."""
     kind, n_outputs = head.loss.targets, head.outputs[1] - head.outputs[0]
     is_several = kind in ("binary", "probabilities") and n_outputs > 1
     values = kind in ("values", "counts", "positive")
@@ -188,21 +188,21 @@ def alone(metric: OneMetric) -> Any:
 
 
 def _check_names(metrics: Sequence[OneMetric]) -> None:
-    """Refuse names that are not the metric's alone."""
+    """Refuse names that two metrics share, and those of other columns of the history."""
     names = [name_of(each) for each in metrics]
     for metric, name in zip(metrics, names, strict=True):
         if name in RESERVED or name.startswith("val_") or not name:
-            what = "metric.named('...')" if isinstance(metric, Metric) else "a function"
+            is_metric = isinstance(metric, Metric)
+            advice = "give metric.named('...')" if is_metric else "give the function another name"
             raise ValueError(
-                f"metric has the name {shown(name)}, which is kept for another column of the "
-                f"history (val_... and {', '.join(RESERVED)}): give {what} of another name"
+                f"metric has the name {shown(name)}, which is reserved for another column of the "
+                f"history (val_... and {', '.join(RESERVED)}): {advice}"
             )
     for name, count in Counter(names).items():
         if count > 1:
             raise ValueError(
                 f"metric has {count} metrics of the name {shown(name)}, which would share a column "
-                "of the history: rename a metric, as in F1('macro').named('f1_macro'), or a "
-                "function"
+                "of the history: rename the others, e.g. F1('macro').named('f1_macro')"
             )
 
 
@@ -234,7 +234,7 @@ def metrics_for(
 def warn_of_same_name(
     old: OneMetric | tuple[OneMetric, ...] | None, new: OneMetric | tuple[OneMetric, ...] | None
 ) -> None:
-    """Warn of another metric whose values would follow those of the old one in its column."""
+    """Warn of a different metric whose values would go into the column of an old one."""
     before = {name_of(each): each for each in several(old)}
     for each in several(new):
         name = name_of(each)

@@ -85,7 +85,7 @@ def _check_random(model: TrainableModel) -> None:
             )
     if not any(layer.is_random for layer in model.layers):
         raise ValueError(
-            "samples needs a layer that is random in training, as Dropout is: without one, all "
+            "samples needs a layer that is random in training, such as Dropout: without one, all "
             "samples would be equal. Leave samples out, or train a network with Dropout"
         )
 

@@ -14,11 +14,15 @@ class Predictor(Evaluator):
     """The methods of :class:`~xpnet.NeuralNetwork` that only read a trained network."""
 
     def predict(self, dataset: Dataset | Any, *, samples: int | None = None) -> Array:
-        """Return the outputs; during a ``fit`` in another thread, with its weights at some moment.
+        """Return the network's predictions.
+
+        Another thread may train the network at the same time. The predictions are then those of
+        its weights at some moment of that training.
 
         Parameters
         ----------
         dataset : Dataset or array-like of shape (n, n_features)
+            The features; targets of a Dataset are not used.
         samples : int, optional
             The number of random predictions of each sample, with :class:`~xpnet.Dropout` and noise
             as in training and batch normalization as in prediction. Their mean and spread over the
@@ -39,8 +43,8 @@ class Predictor(Evaluator):
         NotFittedError
             The network has not been trained.
         ValueError, RuntimeError
-            The features differ from those of the training, or ``fit`` runs on another device. Or
-            ``samples`` is given and no layer is random in training.
+            The features differ from those of the training data, or ``fit`` runs on another device.
+            Or ``samples`` is given and no layer is random in training.
 
         Examples
         --------
@@ -63,6 +67,7 @@ class Predictor(Evaluator):
         Parameters
         ----------
         dataset : Dataset or array-like of shape (n, n_features)
+            The features.
         coverage : float, default 0.9
             The probability, between 0 and 1. With :class:`~xpnet.GaussianNLL`, the interval is
             symmetric about the mean. With :class:`~xpnet.QuantileLoss` it lies between two of the
@@ -71,6 +76,7 @@ class Predictor(Evaluator):
         Returns
         -------
         lower, upper : array of shape (n, n_targets)
+            The ends of the intervals, in the unit of the targets.
 
         Raises
         ------
@@ -105,21 +111,21 @@ class Predictor(Evaluator):
     ) -> Array:
         """Return the derivative of a prediction, or of the loss, with respect to the features.
 
-        The pass is that of :meth:`predict`: without dropout, and with the running moments of batch
-        normalization. It shows how a small change of each feature changes the result: Simonyan,
-        Vedaldi and Zisserman 2014, "Deep inside convolutional networks".
+        It shows how a small change of each feature changes the result: Simonyan, Vedaldi and
+        Zisserman 2014, "Deep inside convolutional networks". The layers work as in :meth:`predict`:
+        without dropout, and with the running moments of batch normalization.
 
         Parameters
         ----------
         X : Dataset or array-like of shape (n, n_features)
             Targets of a Dataset are not used.
         output : int, optional
-            The column k of :meth:`predict`, in whose unit the derivative is. It may be left out if
-            there is one column.
+            The index of a column of :meth:`predict`. The derivative is in the unit of that column.
+            It may be left out if there is only one.
         y : array-like, optional
-            Targets, in place of ``output``. The derivative is then that of the loss, which is a
-            mean over all samples: times n, it is that of each sample's own loss. With a
-            ``target_unit``, it is the loss of the standardised targets.
+            Targets, in place of ``output``. The derivative is then that of the loss, the mean over
+            all samples. Without weights, n times as much is the derivative of each sample's own
+            loss. With a ``target_unit``, the loss is that of the standardised targets.
         sample_weight : array-like of shape (n,), optional
             The weights of the samples in the loss.
 
@@ -127,7 +133,7 @@ class Predictor(Evaluator):
         -------
         array of shape (n, n_features)
             In the library and on the device of ``X``, and of the type of the predictions. It is
-            dense, even if ``X`` is sparse. The network stays as it is.
+            dense, even if ``X`` is sparse. The network does not change.
 
         Raises
         ------
@@ -159,6 +165,7 @@ class Predictor(Evaluator):
         Parameters
         ----------
         X : Dataset or array-like of shape (n, n_features)
+            The features.
 
         Returns
         -------
@@ -170,7 +177,7 @@ class Predictor(Evaluator):
         Raises
         ------
         ValueError
-            The loss is one of numbers, such as MeanSquaredError; and as for :meth:`predict`.
+            The loss is for numbers, such as MeanSquaredError; and as for :meth:`predict`.
 
         Examples
         --------

@@ -72,7 +72,7 @@ class ScikitLearnScorer(CollectedMetric):
 
     @property
     def of_classes(self) -> bool:  # type: ignore[override]
-        """Whether the scorer takes probabilities or scores of classes, and no values."""
+        """Whether the scorer takes probabilities or scores of classes, rather than values."""
         return bool(self._scorer()._response_method != "predict")
 
     @property
@@ -149,7 +149,7 @@ class _Answers(_Values):
 
 
 class _WithProbabilities(_Answers):
-    """A classifier that tells probabilities."""
+    """A classifier that predicts probabilities."""
 
     def predict_proba(self, outputs: np.ndarray) -> np.ndarray:
         kind = self._metric.output_kind

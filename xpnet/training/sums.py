@@ -141,7 +141,7 @@ class Sums:
         return shared / total if total else 0.0
 
     def first_not_finite(self) -> tuple[str, float, int] | None:
-        """Return what the first loss or weight is that is not finite, its value, and its step.
+        """Return the first loss or weight that is not finite: what it is, its value and its step.
 
         It is None if all are finite. Waits for the device.
         """

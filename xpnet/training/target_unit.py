@@ -83,7 +83,7 @@ def check_columns(unit: Unit | None, n_targets: int) -> None:
 
 
 def check_losses_as_metrics(metrics: Sequence[Any], unit: Unit | None) -> None:
-    """Refuse losses in the place of metrics that cannot be computed with the others."""
+    """Refuse losses given as metrics, if the other metrics or the unit do not go with them."""
     losses = [each for each in metrics if isinstance(each, LossFunction)]
     metric = next((each for each in losses if not each.predicts_outputs), None)
     if metric is None:
@@ -91,13 +91,13 @@ def check_losses_as_metrics(metrics: Sequence[Any], unit: Unit | None) -> None:
     if len(losses) < len(metrics):
         raise ValueError(
             f"{type(metric).__name__} as a metric is computed from the outputs, and other metrics "
-            "from the predictions, which are something else here: ask for them one by one"
+            "from the predictions, which differ from the outputs here: compute them one at a time"
         )
     if unit is not None:
         raise ValueError(
             f"{type(metric).__name__} as a metric does not go with target_unit: it is computed "
-            "from the outputs, which are in another unit than the targets. The history's loss has "
-            "it for standardised targets"
+            "from the outputs, which are in another unit than the targets. For standardised "
+            "targets, the history's loss has it"
         )
 
 

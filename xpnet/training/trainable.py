@@ -32,7 +32,7 @@ class TrainableModel(Model):
     last_plan : MemoryPlan or None
         The memory that the last training needed.
     average : Average or None
-        During a training with a :class:`~xpnet.callbacks.WeightAverage`, its average.
+        While a :class:`~xpnet.callbacks.WeightAverage` takes part in training, its average.
     stop_training : bool
         Whether to end training after this epoch; a callback may set it.
     feature_names, label_name, class_names
@@ -109,8 +109,8 @@ class TrainableModel(Model):
     def average_by_step(self) -> Average | None:
         """The average of the parameters after each update, if one is kept.
 
-        An optimizer that takes all samples has one update in an epoch, after which the trainer
-        averages.
+        It is None for an optimizer that takes all samples at once: that has one update in an epoch,
+        after which the trainer averages.
         """
         average, each = self.average, not self.optimizer.takes_all_samples
         return average if average is not None and average.by_step and each else None

@@ -44,7 +44,7 @@ from .trainable import TrainableModel
 from .updates import Updates
 
 _LOG = logging.getLogger("xpnet")
-_LOG.addHandler(logging.NullHandler())  # silent, unless the program sets logging up
+_LOG.addHandler(logging.NullHandler())  # silent, unless the program configures logging
 
 
 class Trainer:
@@ -286,7 +286,7 @@ def _validate(
 
 
 def _report(network: TrainableModel, columns: Sequence[str], epochs: int) -> None:
-    """Print and log a line about the last epoch, as far as that is asked for."""
+    """Print a line about the last epoch if the network is verbose, and log it."""
     if network.verbose:
         print(_line(network.history, columns, epochs))
     if _LOG.isEnabledFor(logging.INFO):
@@ -377,7 +377,7 @@ class _NoBar(AbstractContextManager[Any]):
 
 
 def _shown(history: History, columns: Sequence[str]) -> dict[str, str]:
-    """Return the last epoch's losses and metrics as text, those of this training alone."""
+    """Return the last epoch's losses and metrics as text, without columns of an earlier fit."""
     hidden = ("epoch", "learning_rate", "seconds")
     return {
         name: f"{value:.4f}"

@@ -61,7 +61,7 @@ class Updates:
                 "schedule by_step=False"
             )
         n = -(-self._n_steps // self.every)
-        # Batches of a user may be more than their length says.
+        # A user's batches may be more than their ``len`` says.
         return self._epoch + min(step // self.every, n - 1) / n
 
     def set_rate(self, step: int) -> None:
