@@ -301,15 +301,9 @@ def test_all_names_in_all_exist_and_are_sorted_into_the_package():
 
 LONG_CLASSES = {
     "NeuralNetwork": "its docstring describes every argument, and each method has its own",
-    "Model": "layers, parameters and passes share its state; mostly docstrings",
-    "Parameters": "all parameters as one array: their places, gradients, freezing and updates",
-    "Predictor": "the methods that only read a network; mostly their docstrings",
-    "Optimizer": "its docstring says how to write one, with an example",
-    "Trainer": "the loop over epochs",
     "Builder": "a method for each kind of instruction of a compiled step",
     "Layout": "a place for each array of a compiled step",
     "Layer": "its docstring says what networks and training do with a layer, with an example",
-    "BaseMLP": "scikit-learn wants every parameter in one constructor",
     "MLPClassifier": "its docstring describes every parameter of the estimator",
 }
 

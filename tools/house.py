@@ -60,6 +60,7 @@ FLOORS = {
     "xpnet.estimators": [
         "_classifier _regressor",
         "_base",
+        "_fitting",
         "_conversion _lbfgs _pickling _stochastic",
         "_parameters _policy _scoring _state",
         "_inputs",
@@ -88,10 +89,11 @@ FLOORS = {
     ],
     "xpnet.training": [
         "predictor",
-        "input_gradients",
+        "evaluator input_gradients",
         "prediction planning",
         "fitting",
         "trainer mini_batches",
+        "out_of_memory",
         "held_out purpose recording",
         "averaged evaluation steps",
         "sums updates",
@@ -141,9 +143,12 @@ FLOORS = {
     ],
     "xpnet.model": [
         "model",
-        "snapshot",
-        "parameters",
-        "pasting penalties randomness settings updating",
+        "propagation slicing",
+        "layered snapshot",
+        "adding parameters",
+        "freezing gradients",
+        "places updating",
+        "moving pasting penalties randomness settings summary",
     ],
     "xpnet.layers": [
         "branches residual",
@@ -172,7 +177,7 @@ FLOORS = {
     "xpnet.optimizers": [
         "adam adamax adaptive lbfgs nadam radam rmsprop sgd sign",
         "base",
-        "clipping remembering",
+        "clipping remembering scheduled",
         "settings",
     ],
     "xpnet.schedules": ["cycles function plateau wrapping", "decays", "base"],

@@ -5,31 +5,22 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, is_regressor
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ..backends import Array, to_host
 from ..losses import LossFunction
-from ..training.errors import DivergedError
 from ..training.prediction import outputs
 from ..training.steps.choice import Explanation
-from ._checks import check_going_on, check_parameters, warn_of_lost_targets
 from ._conversion import from_sklearn, to_sklearn
-from ._inputs import Home, checked, checked_validation, features, on_host
-from ._lbfgs import fit_lbfgs
+from ._fitting import fit_estimator
+from ._inputs import Home, features
 from ._network import export_weights, load_weights
 from ._parameters import CONSTRAINTS
 from ._pickling import from_plain, to_plain
-from ._state import begin_curves, dtype_of, initialize, ready_network
-from ._stochastic import explained, fit_stochastic, multiply_weights, trial_of
+from ._stochastic import trial_of
 from ._undoing import all_or_nothing
-
-_NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and "
-    "need to be preprocessed."
-)
 
 
 class BaseMLP(BaseEstimator, ABC):
@@ -138,41 +129,7 @@ class BaseMLP(BaseEstimator, ABC):
         incremental: bool,
         explain: bool = False,
     ) -> Any:
-        hidden = check_parameters(self, validation_data)
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        X, y, gpu = checked(self, X, y, self.dtype, first, y_numeric=is_regressor(self))
-        targets = self._encode(y, incremental)
-        weight, of_class = on_host(sample_weight), self._class_weights(targets, incremental)
-        if weight is not None:
-            weight = _check_sample_weight(weight, targets, dtype=np.float64)
-        sizes = [X.shape[1], *hidden, self._outputs_of(targets)]
-        if not first:
-            check_going_on(self, sizes)
-        self.n_outputs_ = sizes[-1]
-        held_out = checked_validation(self, validation_data)
-        self._random_state = check_random_state(self.random_state)
-        dtype = dtype_of(self, None if first else self.coefs_[0], X)
-        if is_regressor(self):
-            warn_of_lost_targets(y, dtype, self._loss(dtype).targets == "values")
-        if first:
-            initialize(self, sizes, dtype)
-        begin_curves(self)
-        net = ready_network(self, sizes, dtype, gpu, incremental)
-        if explain:
-            return explained(self, net, X, targets, weight, of_class)
-        self._in_training = True  # the network is ahead of coefs_
-        try:
-            if self.solver == "lbfgs":
-                fit_lbfgs(self, net, X, targets, multiply_weights(weight, of_class))
-            else:
-                fit_stochastic(self, net, X, targets, weight, of_class, held_out, incremental)
-        except DivergedError as error:
-            raise ValueError(_NOT_FINITE) from error
-        if not net.parameters.all_finite():
-            raise ValueError(_NOT_FINITE)
-        self._in_training = False
-        self._export_weights()
-        return self
+        return fit_estimator(self, X, y, sample_weight, validation_data, incremental, explain)
 
     def _parameters(self) -> list[Array]:
         return [*self.coefs_, *self.intercepts_]

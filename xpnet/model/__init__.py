@@ -1,6 +1,7 @@
 """A model: layers, a loss and an optimizer, and their parameters on a backend."""
 
-from .model import Model, Pass
+from .model import Model
+from .propagation import Pass
 
 __all__ = ["Model", "Pass"]
 

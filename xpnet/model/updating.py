@@ -1,12 +1,12 @@
 """Updates of some of a network's parameters: others are frozen, or learn at rates of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from ..backends import Array, array_namespace, is_array
 from ..common.overrides import has_methods_of
 from ..optimizers import Optimizer
 
-Parts = Sequence[tuple[slice, float]]
+Parts = list[tuple[slice, float]]
 """Parts of a flat array of parameters, each with the factor of its learning rate."""
 
 
@@ -48,6 +48,14 @@ class PartialUpdate:
         for part, _ in self._parts:
             old[part] = new[part]
         return old
+
+
+def update_of(optimizer: Optimizer, parts: Parts | None) -> Callable[..., Array]:
+    """Return the function that updates the parameters in these parts, or all of them."""
+    if parts is None:
+        return optimizer.update
+    partial = PartialUpdate(optimizer, parts)
+    return partial.by_own if has_own_update(optimizer) else partial.by_rule
 
 
 def has_own_update(optimizer: Optimizer) -> bool:

@@ -1,4 +1,4 @@
-"""The base of all optimizers: settings, clipping, the state, an update by a rule."""
+"""The base of all optimizers: an update by a rule, with clipping, learning rates and a state."""
 
 from collections.abc import Callable, Sequence
 from inspect import signature
@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 from ..backends import Array, array_namespace, is_array
 from ..backends._errors import shown
 from ..backends.formula import Expression, UntraceableError
-from ..common.checks import check_non_negative, check_positive
+from ..common.checks import check_positive
 from ..common.overrides import is_defined_here
-from ..common.readable import Readable
-from ..common.traceable import Check, apply
-from ..schedules import ConstantLearningRate, FunctionSchedule, LearningRate
+from ..common.traceable import apply
+from ..schedules import LearningRate
 from .clipping import Clipping
 from .remembering import Remembering
-from .settings import check_schedule, or_none, schedule_of
+from .scheduled import Scheduled
+from .settings import or_none, schedule_of
 
 
-class Optimizer(Clipping, Remembering, Readable):
+class Optimizer(Clipping, Scheduled, Remembering):
     """Base of the optimizers: your own defines :meth:`rule`.
 
     What the rule may use is said in :class:`~xpnet.common.traceable.Traceable`. A constructor calls
@@ -92,9 +92,7 @@ class Optimizer(Clipping, Remembering, Readable):
             "n_updates": lambda graph: graph.number("t") - 1.0,
         }
     )
-    _checks: ClassVar[dict[str, Check]] = {
-        "learning_rate": check_non_negative,
-        "schedule": check_schedule,
+    _checks = Scheduled._checks | {
         "clip_norm": or_none(check_positive),
         "clip_value": or_none(check_positive),
     }
@@ -109,18 +107,6 @@ class Optimizer(Clipping, Remembering, Readable):
         self.schedule = schedule_of("learning_rate", learning_rate)
         self.clip_norm, self.clip_value = clip_norm, clip_value  # checked, as all settings
         self.begin_epoch(0, 1)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; a learning rate replaces the schedule.
-
-        Raises
-        ------
-        ValueError
-            See :class:`.settings.Settings`.
-        """
-        super().__setattr__(name, value)
-        if name == "learning_rate":
-            self.schedule = ConstantLearningRate(self.learning_rate)
 
     # Declared so that mypy accepts a rule with any number of arrays: rule(w, g, *state, rate, t).
     def rule(self, *arrays: Any, **numbers: Any) -> tuple[Array, ...]:
@@ -233,29 +219,6 @@ class Optimizer(Clipping, Remembering, Readable):
         return tuple(
             _as_weights(self, name, array, like) for name, array in zip(names, results, strict=True)
         )
-
-    def _argument(self, name: str) -> Any:
-        if name != "learning_rate":
-            return super()._argument(name)
-        schedule = super()._argument("schedule")
-        if isinstance(schedule, FunctionSchedule) and not schedule.by_step:
-            return schedule.function
-        return schedule.initial if type(schedule) is ConstantLearningRate else schedule
-
-    def begin_epoch(self, epoch: float, epochs: int) -> None:
-        """Set the learning rate to that of the schedule.
-
-        Parameters
-        ----------
-        epoch : float
-            The epoch, from 0. A schedule by step gets the fraction, too; see
-            :mod:`xpnet.schedules`.
-        epochs : int
-            The total number of epochs.
-        """
-        rate = float(self.schedule.at(epoch, epochs))
-        # Not by setattr, which would replace the schedule.
-        vars(self)["learning_rate"] = self._checks["learning_rate"]("learning_rate", rate)
 
 
 def ruled(

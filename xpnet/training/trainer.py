@@ -19,11 +19,9 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from typing import Any
 
 from .. import config
-from ..backends._warnings import warn
 from ..backends.cpu.blas_sleep import let_threads_sleep
 from ..common.direction import direction_of
-from ..layers import BatchNormalization, Dropout, Layer
-from ..layers.composite import all_layers
+from ..layers import Layer
 from .averaged import Averaged
 from .callback import Callback, hears_batches
 from .errors import DivergedError, NotFiniteError
@@ -34,8 +32,8 @@ from .feeding.placing import Data
 from .feeding.training_data import TrainingData
 from .history import History
 from .interruption import Interruption
-from .memory import MemoryPlanError, fewer_rows
 from .metric_settings import metrics_in, name_of
+from .out_of_memory import rows_after
 from .purpose import sizes_of
 from .recording import Recording
 from .run import Run
@@ -141,22 +139,11 @@ class Trainer:
                 self._run_epoch(epoch, bar)
                 return
             except MemoryError as error:
-                if isinstance(self.training, Batches):
-                    if not isinstance(error, MemoryPlanError):
-                        error.add_note(_TAKEN)
-                    raise
-                plan, layers, sizes = self.plan, self.network.layers, sizes_of(self.network)
-                rows = fewer_rows(plan.rows, plan.batch_size, plan.n_samples, sizes.least_samples)
+                rows = rows_after(error, self.network, self.training, self.plan, epoch)
                 if rows is None:
                     raise
-                warn(
-                    f"out of memory in epoch {epoch + 1} ({error}): it begins again, with batches "
-                    f"in pieces of {rows} samples. {_updates_in_pieces(layers)}. memory_limit= "
-                    "keeps training within the available memory from the beginning",
-                    RuntimeWarning,
-                )
             self._entered.close()  # first of all, which frees memory
-            self._placed = self._placed.in_pieces(sizes, rows)
+            self._placed = self._placed.in_pieces(sizes_of(self.network), rows)
             self._remake_steps()
             self._run.execution = _execution(self.network, self.steps, self.training)
 
@@ -377,33 +364,6 @@ def _progress_bar(n_steps: int | None) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=n_steps, unit="batch")
-
-
-_PIECEWISE: dict[type[Layer], str] = {
-    BatchNormalization: "takes the moments of each piece",
-    Dropout: "draws a mask for each piece",
-}
-"""What layers do for each piece of a batch, instead of once for the whole batch."""
-
-
-_TAKEN = (
-    "Batches of this epoch have already been used, so it cannot be repeated with smaller pieces: "
-    "make smaller batches, or give the network a memory_limit, within which batches are split"
-)
-"""What to do if memory runs out in an epoch of ``fit(batches=...)``."""
-
-
-def _updates_in_pieces(layers: Sequence[Layer]) -> str:
-    """Return a sentence on whether splitting a batch into pieces changes the updates."""
-    differences = [
-        f"{layer.layer_name()} {text}"
-        for layer in all_layers(layers)
-        for kind, text in _PIECEWISE.items()
-        if isinstance(layer, kind)
-    ]
-    if not differences:
-        return "The updates stay the same"
-    return f"The updates differ, because {' and '.join(dict.fromkeys(differences))}"
 
 
 class _NoBar(AbstractContextManager[Any]):

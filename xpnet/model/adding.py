@@ -1,0 +1,100 @@
+"""What a layer needs to be added to a network: a fitting shape, and what it learned elsewhere."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..activations import FunctionActivation
+from ..backends import Array, Backend, is_array, move_state
+from ..common.overrides import is_defined_here
+from ..common.readable import is_plain_function
+from ..layers import Layer
+from ..layers.composite import all_layers
+from .freezing import check_training
+
+
+def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
+    """Return a layer that may be added to a network; of a function, the activation of it.
+
+    Raises
+    ------
+    TypeError
+        It is not a layer.
+    ValueError
+        It is in a network already, or a layer inside it is.
+    """
+    if not isinstance(layer, Layer) and is_plain_function(layer):
+        layer = FunctionActivation(layer)
+    if not isinstance(layer, Layer):
+        hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
+        raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
+    for each in all_layers([layer]):
+        if each.in_network:
+            raise ValueError(
+                f"this {each.layer_name()} is already in a network: add layer.copy(), which "
+                "keeps its parameters, or a new layer"
+            )
+    return layer
+
+
+def connect(layer: Layer, before: Layer | None, may_change: bool) -> None:
+    """Give a new layer the input shape that fits the layer before it, and check its settings.
+
+    Parameters
+    ----------
+    layer : Layer
+    before : Layer or None
+        None for the first layer of a network, which has to have an input shape.
+    may_change : bool
+        Whether a layer that is initialised may get another input shape, as it has learned nothing.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The layer does not fit, or a setting is invalid.
+    """
+    if before is not None:
+        shape = before.output_shape()
+        is_free = vars(layer).get("_ready", False) and may_change  # e.g. a copied activation
+        if layer._input_shape not in (None, shape) and not is_free:
+            raise ValueError(
+                f"{layer.layer_name()} has input_shape={layer.input_shape()}, but the layer "
+                f"before it has outputs of shape {shape}: leave input_shape out"
+            )
+        layer.set_input_shape(shape)
+    layer.input_shape()
+    check_training(layer)
+    for each in all_layers([layer]):
+        if is_defined_here(type(each)) and "parameter_names" in vars(each):
+            raise ValueError(
+                f"the parameter_names of this {each.layer_name()} were changed: to freeze it, "
+                "set its trainable to False instead"
+            )
+
+
+def learned_by(layer: Layer) -> dict[tuple[Layer, str], Array]:
+    """Return the parameters and the arrays of state of a layer that was initialised before.
+
+    They include those of the layers inside it.
+    """
+    ready = (each for each in all_layers([layer]) if vars(each).get("_ready", False))
+    return {key: array for each in ready for key, array in held_by(each).items()}
+
+
+def held_by(layer: Layer) -> dict[tuple[Layer, str], Array]:
+    """Return the parameters and the arrays of state of a layer."""
+    names = (*layer.parameter_names, *layer.state_names)
+    held = {(layer, name): getattr(layer, name, None) for name in names}
+    return {key: array for key, array in held.items() if is_array(array)}
+
+
+def restore(learned: dict[tuple[Layer, str], Array], backend: Backend) -> None:
+    """Give layers that are initialised anew what they had learned, on the network's backend."""
+    for (layer, name), array in learned.items():
+        new: Any = getattr(layer, name, None)
+        if is_array(new) and tuple(new.shape) != tuple(array.shape):
+            raise ValueError(
+                f"this {layer.layer_name()} brings {name} of shape {tuple(array.shape)}, but here "
+                f"it needs {tuple(new.shape)}, since its inputs have the shape "
+                f"{layer.input_shape()}: add a new layer"
+            )
+        setattr(layer, name, move_state(array, backend, name in layer.wide_names))

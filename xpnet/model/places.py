@@ -1,0 +1,102 @@
+"""Where each parameter of a network is in one flat array."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from ..backends import Array, array_namespace, is_array, move
+from ..layers import Layer
+from ..layers.composite import all_layers
+
+
+class Places(dict[tuple[Layer, str], slice]):
+    """The place of each parameter, by its layer and its name, in the order of the layers.
+
+    Attributes
+    ----------
+    slots : list of (Layer, str)
+        The keys. The methods refer to a parameter by its index in this list.
+    shapes : list of tuple of int
+    size : int
+        How many numbers all parameters are.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slots: list[tuple[Layer, str]] = []
+        self.shapes: list[tuple[int, ...]] = []
+        self.size = 0
+
+    def append(self, layer: Layer) -> None:
+        """Add the parameters of one more layer, and of the layers inside it."""
+        for each in all_layers([layer]):
+            for name in each.parameter_names:
+                shape = tuple(getattr(each, name).shape)
+                start, self.size = self.size, self.size + math.prod(shape)
+                self[each, name] = slice(start, self.size)
+                self.slots.append((each, name))
+                self.shapes.append(shape)
+
+    def split(self, flat: Array) -> list[Array]:
+        """Return views of a flat array in the shapes of the parameters."""
+        xp = array_namespace(flat)
+        pairs = zip(self.values(), self.shapes, strict=True)
+        return [xp.reshape(flat[place], shape) for place, shape in pairs]
+
+    def fitting(self, k: int, value: Array, what: str = "") -> Array:
+        """Return what somebody has put in a parameter's place, or its gradient's, as it must be.
+
+        Parameters
+        ----------
+        k : int
+        value : array
+        what : str, default ""
+            What follows the parameter's name in messages: ``"_gradient"`` for a gradient.
+
+        Raises
+        ------
+        ValueError
+            It does not have the parameter's shape.
+        """
+        layer, name = self.slots[k]
+        if tuple(value.shape) != self.shapes[k]:
+            raise ValueError(
+                f"{layer.layer_name()}.{name}{what} has shape {tuple(value.shape)}: expected "
+                f"{self.shapes[k]}"
+            )
+        return move(value, layer.backend, layer.backend.dtype)
+
+    def check_names(self, layers: Iterable[Layer]) -> None:
+        """Refuse layers whose ``parameter_names`` have changed, which would have no effect.
+
+        Raises
+        ------
+        ValueError
+            The message says how to freeze a layer.
+        """
+        names: dict[int, list[str]] = {}
+        for layer, name in self.slots:
+            names.setdefault(id(layer), []).append(name)
+        for layer in all_layers(layers):
+            then, now = names.get(id(layer), []), list(layer.parameter_names)
+            if now != then:
+                raise ValueError(
+                    f"{layer.layer_name()}.parameter_names was {then} when the layer was added, "
+                    f"and is {now} now: to freeze the layer, set its trainable to False"
+                )
+
+
+def joined(arrays: Sequence[Array]) -> Array:
+    """Return the numbers of several arrays as one flat array."""
+    xp = array_namespace(*arrays)
+    return xp.concat([xp.reshape(array, (-1,)) for array in arrays])
+
+
+def check_arrays(layer: Layer) -> None:
+    """Refuse a layer that has not made one of its parameters, or of those of inner layers."""
+    for each in all_layers([layer]):
+        for name in each.parameter_names:
+            if not is_array(getattr(each, name, None)):
+                raise ValueError(
+                    f"{each.layer_name()} has no array {name!r}, which its parameter_names has: "
+                    "make it in initialize()"
+                )

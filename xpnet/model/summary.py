@@ -1,0 +1,37 @@
+"""A table of a network's layers."""
+
+import math
+from collections.abc import Sequence
+
+from ..layers import Layer
+from ..layers.composite import all_layers
+
+
+def summary(layers: Sequence[Layer], dtype: str) -> str:
+    """Return a table of layers, their output shapes and their numbers of parameters.
+
+    If there are frozen layers, their parameters are counted separately.
+    """
+    from tabulate import tabulate
+
+    rows, frozen = [], 0
+    for layer in layers:
+        n, still = layer.parameters(), _frozen(layer)
+        words = "" if not still else "frozen" if still == n else "partly frozen"
+        rows.append((layer.layer_name(), layer.output_shape(), n, words))
+        frozen += still
+    if not frozen:
+        rows = [row[:3] for row in rows]  # type: ignore[misc]
+    headers = ["layer", "output shape", "parameters", ""][: 4 if frozen else 3]
+    table = tabulate(rows, headers=headers, intfmt=",")
+    n = sum(row[2] for row in rows)
+    kinds = f" ({n - frozen:,} trainable, {frozen:,} frozen)" if frozen else ""
+    return f"{table}\n{n:,} parameters{kinds}, {dtype}"
+
+
+def _frozen(layer: Layer) -> int:
+    """Return how many numbers in a layer, and in those inside it, are frozen."""
+    if not layer.inner_layers:
+        return 0 if layer.trainable else layer.parameters()
+    frozen = (each for each in all_layers([layer]) if not each.trainable)
+    return sum(math.prod(getattr(x, name).shape) for x in frozen for name in x.parameter_names)
