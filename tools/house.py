@@ -148,6 +148,7 @@ FLOORS = {
     "xpnet.layers": [
         "branches residual",
         "composite",
+        "rewiring",
         "batch_normalization categorical_embeddings dense dropout embedding flatten noise "
         "normalization prelu row_normalization",
         "checks codes tables",

@@ -23,10 +23,10 @@ class WeightAverage(Averaging):
 
     When training ends, also by Ctrl-C, the network gets the average of all its parameters, after
     ``on_train_end`` of all callbacks. After an error it keeps its own. The running moments of
-    :class:`~xpnet.BatchNormalization` layers of the network are then computed anew, in a pass over
-    the training data. Until then the network has its own weights, also in the files of
-    :class:`ModelCheckpoint` and :class:`Checkpoint`. The optimizer's state stays that of its own
-    weights, and another ``fit`` goes on from the average, and averages anew.
+    :class:`~xpnet.BatchNormalization` layers, also of those inside composites, are then computed
+    anew, in a pass over the training data. Until then the network has its own weights, also in the
+    files of :class:`ModelCheckpoint` and :class:`Checkpoint`. The optimizer's state stays that of
+    its own weights, and another ``fit`` goes on from the average, and averages anew.
 
     With :class:`EarlyStopping` that restores the best epoch, the network gets the average as it was
     at the end of that epoch. A resumed training goes on with the average.

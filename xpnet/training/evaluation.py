@@ -171,7 +171,8 @@ def sample(model: Model, data: Data, n_samples: int, randomness: Randomness) -> 
         Its streams for samples are used from their beginning, so each call returns the same.
     """
     model, found = that_is_only_read(model), []
-    first = next(k for k, layer in enumerate(model.layers) if layer.is_random)
+    is_random = [any(each.is_random for each in all_layers([layer])) for layer in model.layers]
+    first = is_random.index(True)
     with closing(data.batches(EVALUATION_ROWS)) as batches:
         for number, batch in enumerate(batches):
             x = batch.X
