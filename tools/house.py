@@ -99,7 +99,7 @@ FLOORS = {
         "full_batch",
         "heads objective trainable weighing",
         "known",
-        "checks classes memory settings",
+        "checks classes lookups memory settings",
         "metric_settings",
         "scorers",
         "target_unit run averaging",

@@ -14,6 +14,7 @@ from .training.feeding.arrays import Batch
 from .training.feeding.placing import place
 from .training.fitting import MIN_SAMPLES, check_built, check_data
 from .training.known import Known
+from .training.lookups import check_categories
 from .training.memory import EVALUATION_ROWS
 from .training.purpose import intake_of, objective_of
 from .training.trainable import TrainableModel
@@ -123,6 +124,7 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     y = objective_of(model).targets_of(data)
     loss = balanced_loss(model.loss, y, data.sample_weight, n_outputs, anew=False)
     data = data.rows(np.arange(min(len(data), EVALUATION_ROWS)))
+    check_categories(data, model.layers)  # of stored data, only now in memory
     y = y[: len(data), ...]
     check_total_weight("data set", loss, y, data.sample_weight, n_outputs, model.backend.dtype)
     backend = model.backend_for(data.X)

@@ -1,11 +1,13 @@
 """The form in which a network takes features."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 
 from ...backends import Backend
+from ...data.codes import Codes
 from ...data.features import Features
 from ...data.reading import is_wide
 from ...layers import Layer
@@ -23,11 +25,14 @@ class Intake:
         Whether batches of sparse rows stay sparse. Otherwise they are made dense.
     wide : Layer or None, default None
         The first layer, if it takes features with more digits than the network's type has.
+    codes : dict of int to Codes
+        The columns in which only codes of categories are accepted.
     """
 
     backend: Backend
     first_layer_takes_sparse: bool = False
     wide: Layer | None = None
+    codes: Mapping[int, Codes] = field(default_factory=dict)
 
     @classmethod
     def of(cls, first: Layer, backend: Backend, overrides_pass: bool = False) -> Self:
