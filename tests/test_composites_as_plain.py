@@ -1,6 +1,7 @@
 """Layers inside composites do all that they do in a plain network."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,7 +28,9 @@ from xpnet import (
     WeightAverage,
 )
 from xpnet.backends import move, to_host
+from xpnet.callbacks import Watch
 from xpnet.layers.composite import all_layers
+from xpnet.training.memory import NetworkSizes
 
 N, D = 72, 4
 RNG = np.random.default_rng(5)
@@ -177,6 +180,82 @@ def test_moments_that_cannot_be_reached_are_refused_before_training():
     assert net.history.epochs == 0
     net.layers[1].inner.trainable = False  # nothing to renew
     net.fit((X, Y), callbacks=WeightAverage())
+
+
+# ---- what is shown, planned and refused
+
+
+def test_summary_and_inspection_show_the_layers_inside(capsys):
+    net = network(block_first(), Residual(row_of_three := Composite(*row()), DenseLayer(5)))
+    net.add(DenseLayer(2))
+    row_of_three.layers[0].trainable = False
+    net.summary()
+    lines = [line.split("(")[0].strip() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert lines[:8] == [
+        "DenseLayer", "Residual", "- Composite", "- - DenseLayer", "- - BatchNormalization",
+        "- - ReLUActivation", "- DenseLayer", "DenseLayer",
+    ]  # fmt: skip
+    total = sum(layer.parameters() for layer in net.layers)
+    assert lines[8] == f"{total} parameters"
+    net.layers[1].layers[0].layers[1].beta[:] = -100.0  # so that all units are dead
+    before = [dict(vars(each)) for each in all_layers(net.layers)]
+    found = net.inspect((X, Y))
+    block = found.layers[1]
+    assert [each.layer for each in block.inner] == ["Composite", "DenseLayer"]
+    relu = block.inner[0].inner[2]
+    assert (relu.layer, relu.dead, relu.units) == ("ReLUActivation", 6, 6)
+    assert "- - ReLUActivation" in str(found)
+    for layer, held in zip(all_layers(net.layers), before, strict=True):
+        for name in layer.state_names:
+            np.testing.assert_array_equal(getattr(layer, name), held[name])
+    with pytest.warns(RuntimeWarning, match=r"6 of 6 units of layer 2\.1\.3 \(ReLUActivation\)"):
+        net.fit((X, Y), epochs=1, callbacks=Watch((X, Y)))
+
+
+def test_inspection_of_dropout_inside_is_that_of_the_same_masks():
+    net = network(Composite(Dropout(0.5), input_shape=(D,)), DenseLayer(2))
+    report = net.inspect((X, Y)).layers[0]
+    assert 0.3 < report.zeros < 0.7
+    assert report.inner[0].zeros == report.zeros
+    assert report.inner[0].mean == report.mean
+
+
+def test_the_memory_for_validation_counts_the_widest_layer_inside():
+    def evaluation(layer):
+        net = network(block_first(), layer, DenseLayer(2))
+        sizes = NetworkSizes.of(net.layers, net.optimizer, net.metrics, net.backend)
+        return max(sizes.inside, *(a + b for a, b in pairwise(sizes.widths)))
+
+    branch = slice(0, 5), [DenseLayer(4000), DenseLayer(1)]
+    for wide in (Residual(DenseLayer(4000), DenseLayer(5)), Branches(branch, (slice(0, 5), []))):
+        assert evaluation(Composite(wide.copy())) > evaluation(wide) >= 4000 + 5
+
+
+def test_weights_of_a_dense_layer_inside_are_drawn():
+    plots = pytest.importorskip("xpnet.plots")
+    net = network(Residual(DenseLayer(9), input_shape=(9,)), DenseLayer(2))
+    assert plots.plot_weights(net).get_title() == "Weights of 9 of 9 units"
+
+
+def test_lbfgs_refuses_noise_like_dropout_also_inside():
+    for layer in (GaussianNoise(0.1), Residual(GaussianNoise(0.1)), Composite(Dropout(0.2))):
+        net = NeuralNetwork(optimizer="lbfgs").add(block_first()).add(layer).add(DenseLayer(2))
+        with pytest.raises(ValueError, match=r"(Noise|Dropout), which makes the loss differ"):
+            net.fit((X, Y))
+
+
+class Faulty(DenseLayer):
+    def backward_propagation(self, output_error):
+        return output_error.no_such_attribute
+
+
+def test_a_fault_of_a_users_inner_layer_is_not_taken_for_a_missing_pass():
+    net = network(block_first(), Residual(Faulty(5)), DenseLayer(2))
+    with pytest.raises(AttributeError, match="no_such_attribute"):
+        net.loss_and_gradient(X, Y)
+    net = network(block_first(), Residual(DenseLayer(5)), DenseLayer(2))
+    with pytest.raises(ValueError, match="kept nothing of a forward pass"):
+        net.backward_propagation(np.ones((N, 2)))
 
 
 # ---- random predictions

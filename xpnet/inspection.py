@@ -1,12 +1,17 @@
 """Inspecting a network: statistics of each layer's outputs, weights and gradients."""
 
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .backends import to_host
+from .layers import Layer
 from .layers.composite import all_layers
+from .layers.rewiring import rewired
 from .losses import LossFunction
 from .model import Model
 from .training.checks import check_fit, check_weights
@@ -41,6 +46,8 @@ class LayerReport:
         Number of units.
     weights, gradient : float
         Norm of all its parameters, and of their gradients; 0 for a layer without parameters.
+    inner : tuple of LayerReport
+        The same of the layers inside it, in their order.
 
     Examples
     --------
@@ -60,6 +67,7 @@ class LayerReport:
     units: int
     weights: float
     gradient: float
+    inner: tuple["LayerReport", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,17 +99,26 @@ class Inspection:
 
         rows = [
             (
-                each.layer,
+                "- " * depth + each.layer,
                 f"{each.mean:.3g} ± {each.deviation:.3g}",
                 f"{each.zeros:.0%}",
                 f"{each.dead} of {each.units}",
                 f"{each.weights:.3g}" if each.weights else "",
                 f"{each.gradient:.3g}" if each.weights else "",
             )
-            for each in self.layers
+            for depth, each in _with_inner(self.layers)
         ]
         headers = ["layer", "output", "zeros", "dead units", "|weights|", "|gradient|"]
         return f"{tabulate(rows, headers, disable_numparse=True)}\nloss {self.loss:.6g}"
+
+
+def _with_inner(
+    reports: Iterable[LayerReport], depth: int = 0
+) -> Iterator[tuple[int, LayerReport]]:
+    """Yield reports, each followed by those of the layers inside it, with their depth."""
+    for each in reports:
+        yield depth, each
+        yield from _with_inner(each.inner, depth + 1)
 
 
 def inspect(model: TrainableModel, dataset: Any) -> Inspection:
@@ -136,15 +153,14 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
 
 def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection:
     """Return statistics of a training pass with a batch, and leave the model unchanged."""
-    before, x, outputs = model.snapshot(), batch.X, []
+    before, x, outputs = model.snapshot(), batch.X, {}
     try:
         for layer in model.layers:
+            outputs |= _inner_outputs(layer, x)
             x = layer.forward_propagation(x, training=True)
-            outputs.append(to_host(x))
+            outputs[id(layer)] = to_host(x)
         done = model.propagate_loss(x, batch.y, batch.sample_weight, loss=loss)
-        reports = [
-            _report(layer, output) for layer, output in zip(model.layers, outputs, strict=True)
-        ]
+        reports = [_report(layer, outputs) for layer in model.layers]
     finally:
         before.restore()
         for layer in model.layers:
@@ -152,7 +168,31 @@ def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection
     return Inspection(model.backend.scalar(done.loss), reports)
 
 
-def _report(layer: Any, output: np.ndarray) -> LayerReport:
+def _inner_outputs(outer: Layer, x: Any) -> dict[int, np.ndarray]:
+    """Return the outputs of the layers inside a layer for its input in training, by their ids.
+
+    Copies of the layers compute them, with the random numbers of the pass that follows.
+    """
+    outputs: dict[int, np.ndarray] = {}
+
+    def copied(layer: Layer) -> Layer:
+        with suppress(ValueError):  # of a user, whose inner layers are not found
+            return rewired(layer, noted)
+        return copy.copy(layer)
+
+    def noted(layer: Layer, x: Any) -> Any:
+        twin = copied(layer)
+        output = twin.forward_propagation(x, training=True)
+        outputs[id(layer)] = to_host(output)
+        return output
+
+    if outer.inner_layers:
+        copied(outer).forward_propagation(x, training=True)
+    return outputs
+
+
+def _report(layer: Any, outputs: Mapping[int, np.ndarray]) -> LayerReport:
+    output = outputs[id(layer)]
     is_zero = output.reshape(len(output), -1) == 0
     named = [(each, name) for each in all_layers([layer]) for name in each.parameter_names]
     lengths = [
@@ -170,6 +210,7 @@ def _report(layer: Any, output: np.ndarray) -> LayerReport:
         int(is_zero.all(axis=0).sum()),
         is_zero.shape[1],
         *map(float, lengths),
+        tuple(_report(each, outputs) for each in layer.inner_layers if id(each) in outputs),
     )
 
 

@@ -3,7 +3,7 @@
 import copy
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, SupportsIndex, overload
 
@@ -389,21 +389,22 @@ class Model(Pastable, Versioned):
     def summary(self) -> None:
         """Print the layers, their output shapes and their numbers of parameters as a table.
 
-        If there are frozen layers, their parameters are counted separately.
+        If there are frozen layers, their parameters are counted separately. The layers inside a
+        composite follow it, each after a hyphen; the composite's number includes theirs.
         """
         from tabulate import tabulate
 
-        rows, frozen = [], 0
-        for layer in self.layers:
+        rows = []
+        for depth, layer in _with_depths(self.layers):
             n, still = layer.parameters(), _frozen(layer)
             words = "" if not still else "frozen" if still == n else "partly frozen"
-            rows.append((layer.layer_name(), layer.output_shape(), n, words))
-            frozen += still
+            rows.append(("- " * depth + layer.layer_name(), layer.output_shape(), n, words))
+        frozen = sum(map(_frozen, self.layers))
         if not frozen:
             rows = [row[:3] for row in rows]  # type: ignore[misc]
         headers = ["layer", "output shape", "parameters", ""][: 4 if frozen else 3]
         print(tabulate(rows, headers=headers, intfmt=","))
-        n = sum(row[2] for row in rows)
+        n = sum(layer.parameters() for layer in self.layers)
         kinds = f" ({n - frozen:,} trainable, {frozen:,} frozen)" if frozen else ""
         print(f"{n:,} parameters{kinds}, {self.backend.dtype}")
 
@@ -506,7 +507,7 @@ class Model(Pastable, Versioned):
             try:
                 output_error = layer.backward_propagation(output_error)
             except (AttributeError, TypeError) as error:
-                if any(getattr(layer, name, None) is not None for name in layer.passing_names):
+                if any(map(_keeps_a_pass, all_layers([layer]))):
                     raise
                 raise ValueError(
                     f"{layer.layer_name()} has kept nothing of a forward pass to go back from: "
@@ -617,6 +618,18 @@ class Model(Pastable, Versioned):
             (optimizer, (*optimizer.changing_names(), "schedule")),
         ]
         return Snapshot(self.parameters, holders, [(self, ("optimizer", "_new_optimizer"))])
+
+
+def _with_depths(layers: Iterable[Layer], depth: int = 0) -> Iterator[tuple[int, Layer]]:
+    """Yield layers, each followed by those inside it, with their depth."""
+    for layer in layers:
+        yield depth, layer
+        yield from _with_depths(layer.inner_layers, depth + 1)
+
+
+def _keeps_a_pass(layer: Layer) -> bool:
+    """Whether a layer has kept something of a forward pass."""
+    return any(getattr(layer, name, None) is not None for name in layer.passing_names)
 
 
 def _frozen(layer: Layer) -> int:

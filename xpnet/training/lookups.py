@@ -118,7 +118,7 @@ def _columns_in(uses: Sequence[_Use]) -> dict[int, Codes]:
 
 def _uses_in(layers: Sequence[Layer]) -> list[_Use]:
     """Return what layers take of the data as codes or as numbers; [] if none takes codes."""
-    if not any(isinstance(each, Lookup) for each in all_layers(layers)):
+    if not layers or not any(isinstance(each, Lookup) for each in all_layers(layers)):
         return []
     uses: list[_Use] = []
     row: _Row = [_Column(k) for k in range(math.prod(layers[0].input_shape()))]
@@ -223,6 +223,10 @@ def _takes_numbers(layer: Layer, feature: str) -> TypeError:
 def makes_codes(layers: Sequence[Layer]) -> bool:
     """Whether a layer takes codes that others have made, so that no check of the data sees them."""
     lookups = {id(x) for x in all_layers(layers) if isinstance(x, Lookup) and not x.unknown}
+    if isinstance(layers[0], Normalization):
+        layers = layers[1:]
+    if layers and isinstance(layers[0], Lookup):  # the usual case, which is quickly seen
+        lookups.discard(id(layers[0]))
     for use in _uses_in(layers) if lookups else []:
         if use.codes is not None and use.column is None:
             return True

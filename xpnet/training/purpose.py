@@ -7,7 +7,6 @@ from ..backends import Backend
 from ..common.overrides import replaced
 from .feeding.intake import Intake
 from .feeding.training_data import Purpose
-from .lookups import columns_of_codes
 from .memory import NetworkSizes, Request
 from .objective import Objective
 from .trainable import TrainableModel
@@ -17,7 +16,7 @@ def intake_of(model: TrainableModel, backend: Backend) -> Intake:
     """Return the form in which a model takes features on a backend."""
     overrides_pass = replaced(model, ["forward_propagation"]) is not None
     intake = Intake.of(model.layers[0], backend, overrides_pass)
-    return replace(intake, codes=columns_of_codes(model.layers))
+    return replace(intake, layers=model.layers)
 
 
 def objective_of(model: TrainableModel) -> Objective:
