@@ -153,7 +153,8 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
 
 def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection:
     """Return statistics of a training pass with a batch, and leave the model unchanged."""
-    before, x, outputs = model.snapshot(), batch.X, {}
+    before, x = model.snapshot(), batch.X
+    outputs: dict[int, np.ndarray] = {}
     try:
         for layer in model.layers:
             outputs |= _inner_outputs(layer, x)
@@ -177,7 +178,8 @@ def _inner_outputs(outer: Layer, x: Any) -> dict[int, np.ndarray]:
 
     def copied(layer: Layer) -> Layer:
         with suppress(ValueError):  # of a user, whose inner layers are not found
-            return rewired(layer, noted)
+            twin: Layer = rewired(layer, noted)
+            return twin
         return copy.copy(layer)
 
     def noted(layer: Layer, x: Any) -> Any:
@@ -209,7 +211,8 @@ def _report(layer: Any, outputs: Mapping[int, np.ndarray]) -> LayerReport:
         float(is_zero.mean()),
         int(is_zero.all(axis=0).sum()),
         is_zero.shape[1],
-        *map(float, lengths),
+        float(lengths[0]),
+        float(lengths[1]),
         tuple(_report(each, outputs) for each in layer.inner_layers if id(each) in outputs),
     )
 
