@@ -129,7 +129,7 @@ VARIADIC = {
     "Residual": (DenseLayer(2),),
 }  # what is given for *data
 EACH_STEP = {
-    "at", "backward_through", "check_codes", "forward_through", "input_derivative",
+    "at", "backward_through", "codes", "positions", "forward_through", "input_derivative",
     "predict_interval", "progress", "sample_propagation", "table",
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer",
     "check_outputs", "clip", "is_defined", "of_each_class", "of_output", "of_samples",

@@ -101,7 +101,7 @@ FLOORS = {
         "full_batch",
         "heads objective trainable weighing",
         "known",
-        "checks classes memory settings",
+        "checks classes lookups memory settings",
         "metric_settings",
         "scorers",
         "target_unit run averaging",
@@ -153,6 +153,7 @@ FLOORS = {
     "xpnet.layers": [
         "branches residual",
         "composite",
+        "rewiring",
         "batch_normalization categorical_embeddings dense dropout embedding flatten noise "
         "normalization prelu row_normalization",
         "checks codes tables",

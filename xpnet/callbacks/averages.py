@@ -23,11 +23,11 @@ class WeightAverage(Averaging):
 
     When training ends, also by Ctrl-C, the network gets the average of all its parameters, after
     ``on_train_end`` of all callbacks. The running moments of its
-    :class:`~xpnet.BatchNormalization` layers are then computed anew, in a pass over the training
-    data. After an error the network keeps its own weights. Until training ends it has its own
-    weights too, also in the files of :class:`ModelCheckpoint` and :class:`Checkpoint`. The
-    optimizer's state stays that of these weights. Another ``fit`` starts from the average, with a
-    new average.
+    :class:`~xpnet.BatchNormalization` layers, also inside other layers, are then computed anew, in
+    a pass over the training data. After an error the network keeps its own weights. Until training
+    ends it has its own weights too, also in the files of :class:`ModelCheckpoint` and
+    :class:`Checkpoint`. The optimizer's state stays that of these weights. Another ``fit`` starts
+    from the average, with a new average.
 
     With an :class:`EarlyStopping` that restores the best epoch, the network gets the average as it
     was at the end of that epoch. Resumed training continues the average.

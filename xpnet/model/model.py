@@ -171,7 +171,8 @@ class Model(Propagating, Sliceable, Pastable):
     def summary(self) -> None:
         """Print the layers, their output shapes and their numbers of parameters as a table.
 
-        If there are frozen layers, their parameters are counted separately.
+        If there are frozen layers, their parameters are counted separately. The layers inside a
+        composite follow it, each after a hyphen; the composite's number includes theirs.
         """
         print(summary(self.layers, self.backend.dtype))
 

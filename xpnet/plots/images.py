@@ -10,6 +10,7 @@ from ..backends import Array, is_array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count, check_shape, check_texts
 from ..layers import DenseLayer
+from ..layers.composite import all_layers
 from ..metrics import predicted_classes
 from .classes import as_labels, shape_of
 from .drawing import axes_for, numbers_on_host, set_title
@@ -106,7 +107,8 @@ def plot_weights(
     Parameters
     ----------
     layer : DenseLayer, network or estimator
-        The first layer of a network for images. For a network, its first DenseLayer is taken.
+        The first layer of a network for images. For a network, its first DenseLayer is taken, also
+        if it is inside another layer.
     shape : tuple of int, optional
         Height and width of the images; by default they are square.
     n : int, default 24
@@ -138,7 +140,7 @@ def plot_weights(
     found = layer
     if not isinstance(layer, DenseLayer):
         layers = network_of(layer, "layer").layers
-        found = next((each for each in layers if isinstance(each, DenseLayer)), None)
+        found = next((each for each in all_layers(layers) if isinstance(each, DenseLayer)), None)
     if found is None or found.weights is None:
         raise TypeError(f"layer={shown(layer)}: expected a DenseLayer with weights")
     weights, n = to_host(found.weights).T, check_count("n", n)

@@ -9,8 +9,8 @@ import numpy as np
 from ..backends import Array, to_host
 from ..common.checks import check_count, check_texts
 from ..data import Dataset
-from ..data.categories import refuse_categories
 from ..training.feeding.placing import place
+from ..training.lookups import check_categories
 from ..training.purpose import intake_of
 from .classes import as_labels, index_labels
 from .drawing import AREAS, COLORS, MARKERS, axes_for, finish, numbers_on_host
@@ -19,7 +19,7 @@ from .models import network_of, predicted_by
 
 def plot_layer_outputs(
     network: Any,
-    X: Array,
+    X: Dataset | Array,
     bins: int = 60,
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
@@ -33,7 +33,7 @@ def plot_layer_outputs(
     ----------
     network : NeuralNetwork or estimator
         A network, trained or not, or a fitted estimator.
-    X : array of shape (n, n_features)
+    X : Dataset or array of shape (n, n_features)
         The samples to pass through the network.
     bins : int, default 60
         Bins of each histogram.
@@ -61,19 +61,19 @@ def plot_layer_outputs(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['DenseLayer', 'ReLU']
     """
-    network, bins, given = network_of(network), check_count("bins", bins), Dataset(X)
-    refuse_categories(given.categories)
-    X = given.X
+    network, bins = network_of(network), check_count("bins", bins)
+    data = X if isinstance(X, Dataset) else Dataset(X)
+    check_categories(data, network.layers)
+    X = data.X
     n_features = math.prod(network.layers[0].input_shape())
     if not X.shape[0] > 0 or X.shape[1:] != (n_features,):
         raise ValueError(
             f"X has shape {tuple(X.shape)}: expected (n, {n_features}), one or more samples with "
             "the network's features"
         )
-    Dataset(X).check_finite()
+    data.check_finite()
     with network.backend.active():
-        data = Dataset(X)
-        placed = place(data, intake_of(network, network.backend), read=True)
+        placed = place(Dataset(X), intake_of(network, network.backend), read=True)
         batch = next(placed.batches(len(data))).X
         outputs = []
         for layer in network.layers:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..backends import Backend
 from ..common.direction import direction_of
 from ..neuralnet import NeuralNetwork
-from ..training.checks import layer_of_codes
+from ..training.lookups import takes_codes
 from .result import row_of
 
 
@@ -85,7 +85,7 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 + " and ".join(f"{each} in trial {k}" for each, k in metrics.items())
                 + ". Let build give all networks the same metric"
             )
-        takes = plan.takes_categories or layer_of_codes(net.layers) is not None
+        takes = plan.takes_categories or takes_codes(net.layers)
         plan = Plan(name, direction, plan.backend or net.backend, failed, errors, takes)
     return plan
 

@@ -15,10 +15,9 @@ from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import class_indices
 from ..data import Dataset
-from ..data.categories import refuse_categories
 from ..data.digits import lost_digits
 from ..data.reading import is_wide
-from ..layers import CategoricalEmbeddings, Embedding, Flatten, Layer, Normalization
+from ..layers import Flatten, Layer
 from ..losses import Heads, LossFunction
 from ..metrics import Metric, ProbabilityMetric
 from .metric_settings import OneMetric, name_of
@@ -43,53 +42,6 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
         raise ValueError(
             f"X has {dataset.n_features} features: expected {expected[0]}{shape}, the input shape "
             f"of the first layer, {first.layer_name()}"
-        )
-
-
-def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
-    """Refuse features with categories, except for layers that take their codes.
-
-    Such a layer is the first one, or follows a Normalization that leaves the codes alone.
-
-    Raises
-    ------
-    TypeError
-        No layer takes categories, or the layer that does takes one of these features as numbers.
-    ValueError
-        A number is not a code, or the codes are those of other categories.
-    """
-    found = layer_of_codes(layers)
-    if found is None:
-        refuse_categories(dataset.categories)
-        return
-    if (dataset.n_features,) != found.input_shape():
-        return  # refused by check_features
-    if isinstance(layers[0], Normalization):
-        _check_codes_stay(layers[0], found)
-    found.check_codes(dataset)
-
-
-def layer_of_codes(layers: Sequence[Layer]) -> Embedding | CategoricalEmbeddings | None:
-    """Return the layer that takes codes of categories from a data set, or None."""
-    for layer in layers:
-        if isinstance(layer, (Embedding, CategoricalEmbeddings)):
-            return layer
-        if not isinstance(layer, Normalization):
-            break
-    return None
-
-
-def _check_codes_stay(first: Normalization, second: Embedding | CategoricalEmbeddings) -> None:
-    """Refuse a Normalization that changes codes of categories."""
-    n = second.input_shape()[0]
-    columns = second.columns if isinstance(second, CategoricalEmbeddings) else range(n)
-    mean, scale = (np.broadcast_to(to_host(each), (n,)) for each in (first.mean, first.scale))
-    changed = [column for column in columns if mean[column] != 0 or scale[column] != 1]
-    if changed:
-        raise ValueError(
-            f"Normalization changes column {changed[0]}, which holds codes for "
-            f"{second.layer_name()}: give it the mean 0 and the scale 1 there, or make it with "
-            "Normalization.adapt(dataset) from a data set that has the column among its categories"
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from ..model import Model
 from ..model.randomness import Randomness
 from .feeding.arrays import Arrays, Batch
 from .feeding.placing import Data
+from .lookups import check_made_codes, makes_codes
 from .memory import EVALUATION_ROWS
 from .metric_settings import OneMetric
 from .sums import MetricSums, Sums, loss_arguments, metric_arguments
@@ -136,10 +137,19 @@ def outputs(
         given if that was checked before. NumPy arrays only.
     """
     model = that_is_only_read(model)
+    makes = makes_codes(model.layers)
+
+    def output_of(X: Any, start: int) -> Array:
+        if makes:
+            check_made_codes(model.layers, X, start)
+        return model.forward_propagation(X, training=False)
+
     if not isinstance(data, Arrays):
+        start = 0
         with closing(data.batches(EVALUATION_ROWS)) as batches:
             for batch in batches:
-                yield model.forward_propagation(batch.X, training=False)
+                yield output_of(batch.X, start)
+                start += batch.X.shape[0]
         return
 
     def output_from(start: int) -> Array:
@@ -148,7 +158,7 @@ def outputs(
             X = data.sliced(part)
         if refuse is not None and not np.isfinite(X).all():
             refuse()
-        return model.forward_propagation(X, training=False)
+        return output_of(X, start)
 
     starts = range(0, max(len(data), 1), EVALUATION_ROWS)
     if (n_threads := _threads_for(model, len(data))) > 1:
@@ -171,10 +181,14 @@ def sample(model: Model, data: Data, n_samples: int, randomness: Randomness) -> 
         Each call uses its streams for samples from their beginning, and so returns the same.
     """
     model, found = that_is_only_read(model), []
-    first = next(k for k, layer in enumerate(model.layers) if layer.is_random)
+    is_random = [any(each.is_random for each in all_layers([layer])) for layer in model.layers]
+    first = is_random.index(True)
+    makes = makes_codes(model.layers)
     with closing(data.batches(EVALUATION_ROWS)) as batches:
         for number, batch in enumerate(batches):
             x = batch.X
+            if makes:
+                check_made_codes(model.layers, x, number * EVALUATION_ROWS)
             for layer in model.layers[:first]:
                 x = layer.forward_propagation(x, training=False)
             outputs = []

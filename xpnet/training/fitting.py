@@ -13,6 +13,7 @@ from ..backends._warnings import warn
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
 from ..data import Dataset, as_dataset
+from ..data.features import DenseRows
 from ..data.tables.typed.frame_types import column_names
 from ..model.randomness import Randomness
 from .averaged import check_average
@@ -20,7 +21,6 @@ from .averaging import averaging_of
 from .callback import Callback
 from .checks import (
     blaming,
-    check_categories,
     check_features,
     check_fit,
     check_names,
@@ -36,6 +36,7 @@ from .full_batch import check_full_batch, check_not_resumed
 from .heads import check_order, with_columns
 from .held_out import HeldOut
 from .known import Known
+from .lookups import check_categories
 from .purpose import objective_of, purpose_of
 from .recording import Recorder
 from .run import Run, conditions_of
@@ -254,8 +255,10 @@ def prepare(
     else:
         training = check_data(model, dataset, own, least=min_samples)
         if split is not None:
-            training, held_out = split(training)
+            whole = training
+            training, held_out = split(whole)
             check_size(training, min_samples)
+            _check_read(whole, training, held_out, model)
         check_weights(training, model.loss, model.metrics)
         if model.optimizer.takes_all_samples:
             check_full_batch(model, len(training))
@@ -279,6 +282,19 @@ def prepare(
         model.class_names = training.class_names
     model.categories = training.encoded or training.categories
     return placed
+
+
+def _check_read(
+    whole: Dataset, training: Dataset, held_out: Dataset, model: TrainableModel
+) -> None:
+    """Check stored features that a split has read into memory, as reading them later would."""
+    if isinstance(whole.features, DenseRows):
+        return
+    for what, part in (("train", training), ("validate", held_out)):
+        if isinstance(part.features, DenseRows):
+            with blaming(f"the samples to {what} on"):
+                part.check_finite()
+            check_categories(part, model.layers)
 
 
 class BatchReader:

@@ -76,9 +76,12 @@ class HeldOut:
         is_out = np.zeros(n, dtype=bool)
         is_out[chosen] = True
         stays = model.memory_limit is not None
-        training, held_out = (
-            dataset.rows(np.flatnonzero(side), stays) for side in (~is_out, is_out)
-        )
+        parts = []
+        for side in (~is_out, is_out):
+            index = np.flatnonzero(side)
+            parts.append(dataset.rows(index, stays))
+            parts[-1].features.numbers = index
+        training, held_out = parts
         return training, held_out
 
     def _warn_of(self, lacking: list[Any], model: TrainableModel, names: list[str] | None) -> None:

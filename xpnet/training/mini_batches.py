@@ -6,10 +6,10 @@ from typing import Any
 
 from ..backends import Array
 from ..data import Dataset
-from .checks import check_categories
 from .feeding.placing import place
 from .heads import columns_of
 from .known import Known
+from .lookups import check_categories
 from .purpose import intake_of
 from .target_unit import standardised
 from .trainable import TrainableModel

@@ -75,15 +75,22 @@ def _check_random(model: TrainableModel) -> None:
         raise ValueError(
             f"samples does not go with a {type(model).__name__}, which overrides {name}"
         )
-    for layer in model.layers:
-        within = [each for each in all_layers(layer.inner_layers) if each.is_random]
-        if within and has_methods_of(Layer, layer, "sample_propagation"):
+    random = [each for each in all_layers(model.layers) if each.is_random]
+    for layer in all_layers(model.layers):
+        if not has_methods_of(Layer, layer, "sample_propagation"):
+            continue
+        if layer.is_random:
+            raise ValueError(
+                f"{layer.layer_name()} is random, but does not define sample_propagation(input, "
+                "rng), which samples needs"
+            )
+        if within := [each for each in all_layers(layer.inner_layers) if each.is_random]:
             raise ValueError(
                 f"samples does not reach the {within[0].layer_name()} inside "
-                f"{layer.layer_name()}, which does not define sample_propagation: move it out of "
-                "that layer"
+                f"{layer.layer_name()}, which does not define sample_propagation: derive that "
+                "layer from Composite, or move the other out of it"
             )
-    if not any(layer.is_random for layer in model.layers):
+    if not random:
         raise ValueError(
             "samples needs a layer that is random in training, such as Dropout: without one, all "
             "samples would be equal. Leave samples out, or train a network with Dropout"

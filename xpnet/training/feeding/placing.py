@@ -4,6 +4,7 @@ import numpy as np
 
 from ...backends import Array, Backend, backend_of, move_state, ops, own_structure
 from ...data import Dataset
+from ...data.codes import check_read
 from ...data.features import DenseRows, SparseRows, StoredRows
 from .. import memory
 from .arrays import DenseArrays, SparseArrays, UnpackedArrays
@@ -43,7 +44,8 @@ def place(
     Raises
     ------
     ValueError
-        A feature, target or weight is too large for the network's type.
+        A feature, target or weight is too large for the network's type, or a stored number is
+        not a code of a category where the network takes codes.
     """
     features, weight, backend = dataset.features, dataset.sample_weight, intake.backend
     y, weight = place_targets(y, weight, backend)
@@ -51,13 +53,16 @@ def place(
     if isinstance(features, SparseRows):
         return _place_sparse(features, y, weight, intake, narrowed)
     if isinstance(features, StoredRows) and read:
-        features = features.read()
-        check_rows(features.X, 0, backend.dtype, narrowed)
+        stored, features = features, features.read()
+        check_rows(features.X, 0, backend.dtype, narrowed, stored)
+        check_read(intake.codes, features.X, 0, stored)
     if plan is not None and plan.chunk is not None:
         block = plan.block or 1
-        return Stream(features, y, weight, backend, plan.chunk, plan.batch_size, block, narrowed)
+        sizes = plan.chunk, plan.batch_size, block
+        return Stream(features, y, weight, backend, *sizes, narrowed, intake.codes)
     if isinstance(features, StoredRows):
-        return Stream(features, y, weight, backend, memory.EVALUATION_ROWS, narrowed=narrowed)
+        rows, codes = memory.EVALUATION_ROWS, intake.codes
+        return Stream(features, y, weight, backend, rows, narrowed=narrowed, codes=codes)
     return _place_dense(features, y, weight, backend, narrowed)
 
 
