@@ -20,6 +20,7 @@ from ..data.digits import lost_digits
 from ..data.reading import is_wide
 from ..layers import CategoricalEmbeddings, Embedding, Flatten, Layer, Normalization
 from ..losses import Heads, LossFunction
+from ..losses.head_metrics import HeadMetric
 from ..metrics import Metric, ProbabilityMetric
 from .metric_settings import OneMetric, name_of
 from .target_unit import Unit, check_columns, check_losses_as_metrics, standardised
@@ -220,12 +221,17 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[One
 def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:
     """Refuse a metric that does not fit the loss, or the number or the kind of outputs."""
     n_outputs = last.output_shape()[0]
+    if isinstance(metric, HeadMetric):
+        first, behind = metric.outputs
+        metric, loss, n_outputs = metric.metric, metric.loss or loss, behind - first
+        if not isinstance(metric, Metric):  # the loss of the head
+            return
     apart = loss.targets in ("probabilities", "binary") and n_outputs > 1
     if metric.one_class_per_sample and apart:
         raise ValueError(
             f"metric {metric.name!r} expects one class for each sample, but {type(loss).__name__} "
             f"takes {n_outputs} outputs as that many yes-or-no answers: use "
-            "metric='binary_accuracy', 'roc_auc' or 'average_precision'"
+            "metric='binary_accuracy', 'log_loss', 'roc_auc' or 'average_precision'"
         )
     metric.check_outputs(n_outputs)
     needs = isinstance(metric, ProbabilityMetric) or getattr(metric, "needs_probabilities", False)
@@ -284,7 +290,7 @@ def prepare_targets(
         Shape or values of ``y`` do not fit the loss, the metric or the number of outputs.
     """
     if isinstance(loss, Heads):
-        return _targets_of_heads(to_host(y), loss)
+        return _targets_of_heads(to_host(y), loss, metrics)
     host, given, n_outputs = to_host(y), n_outputs, loss.n_targets(n_outputs)
     n, name = host.shape[0], type(loss).__name__
     check_columns(unit, n_outputs)
@@ -317,7 +323,9 @@ def prepare_targets(
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
 
 
-def _targets_of_heads(y: np.ndarray, loss: Heads) -> np.ndarray:
+def _targets_of_heads(
+    y: np.ndarray, loss: Heads, metrics: Sequence[OneMetric] = ()
+) -> np.ndarray:
     """Return the columns of all heads, after checking those of each."""
     y = y[:, None] if y.ndim == 1 else y
     n_targets = loss.n_targets(0)
@@ -326,10 +334,13 @@ def _targets_of_heads(y: np.ndarray, loss: Heads) -> np.ndarray:
             f"y has shape {y.shape}: expected ({len(y)}, {n_targets}), the columns of "
             f"{', '.join(loss.heads)}, or a dict with an array for each"
         )
+    of_heads = [each for each in metrics if isinstance(each, HeadMetric)]
     for name, head in loss.parts.items():
         with blaming(f"the head {name!r}"):
             n_outputs = head.outputs[1] - head.outputs[0]
-            prepare_targets(y[:, slice(*head.targets)], head.loss, n_outputs)
+            own = [each.metric for each in of_heads if each.outputs == head.outputs]
+            own = [each for each in own if isinstance(each, Metric)]
+            prepare_targets(y[:, slice(*head.targets)], head.loss, n_outputs, own)
     return y.astype(np.float64)
 
 
