@@ -323,9 +323,7 @@ def prepare_targets(
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
 
 
-def _targets_of_heads(
-    y: np.ndarray, loss: Heads, metrics: Sequence[OneMetric] = ()
-) -> np.ndarray:
+def _targets_of_heads(y: np.ndarray, loss: Heads, metrics: Sequence[OneMetric] = ()) -> np.ndarray:
     """Return the columns of all heads, after checking those of each."""
     y = y[:, None] if y.ndim == 1 else y
     n_targets = loss.n_targets(0)

@@ -145,6 +145,19 @@ def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric,
     return tuple(found)
 
 
+def by_head(metric: Any, loss: LossFunction) -> Any:
+    """Return metrics of heads as the dict that makes them; others unchanged."""
+    if not isinstance(loss, Heads) or not metric or not isinstance(metric, tuple):
+        return metric
+    names = {head.outputs: name for name, head in loss.parts.items()}
+    found: dict[str, list[Any]] = {}
+    for each in metric:
+        if not isinstance(each, HeadMetric):
+            return metric
+        found.setdefault(names[each.outputs], []).append(each.metric)
+    return {name: own[0] if len(own) == 1 else own for name, own in found.items()}
+
+
 def _check_fits(name: str, metric: Metric, head: Head) -> None:
     """Refuse a metric of classes for values, and of single classes for several labels."""
     kind, n_outputs = head.loss.targets, head.outputs[1] - head.outputs[0]
