@@ -65,7 +65,7 @@ class TrainableModel(Model):
         self.stop_training = False
         self.feature_names: list[str] | None = None
         self.label_name: str | list[str] | None = None
-        self.class_names: list[str] | None = None
+        self.class_names: list[str] | dict[str, list[str]] | None = None
         self.categories: Categories = {}
         self._is_fitted = False
 
