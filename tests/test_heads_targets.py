@@ -31,7 +31,8 @@ PLACE = np.argmax(X, axis=1)
 KIND = np.array(["red", "blue", "green"])[PLACE]
 CODES = np.array([2, 0, 1])[PLACE]  # of the sorted names
 PRICE = 1.7e9 + 400 * (X[:, 0] + 0.1 * RNG.standard_normal(N))
-SIZE = 50 + 9 * X[:, 1] + RNG.standard_normal(N)
+SIZE = X[:, 1] + 0.1 * RNG.standard_normal(N)
+BIG = 50 + 9 * SIZE
 FLAG = (X[:, 2] > 0).astype(int)
 UNIT = {"price": (PRICE.mean(), PRICE.std()), "size": (50.0, 9.0)}
 
@@ -182,7 +183,9 @@ def lacking():
 def ignoring(**settings):
     loss = {"size": ("mse", 1), "kind": ("softmax_cross_entropy", 3, 0.5)}
     metric = {"size": ["mae", "r2", "max_error"], "kind": ["accuracy", "roc_auc", "log_loss"]}
-    return network(Heads(loss, ignore_missing=True), 4, metric=metric, dtype="float64", **settings)
+    return network(
+        Heads(loss, ignore_missing=True), 4, metric=metric, **{"dtype": "float64"} | settings
+    )
 
 
 def test_missing_targets_do_not_count(tmp_path):
@@ -226,16 +229,12 @@ def test_what_stands_in_place_of_a_missing_target_makes_no_difference(backend):
     assert (slope[~has["size"], :1] == 0).all()
     assert (slope[has["size"], :1] != 0).all()
     assert (slope[~has["kind"], 1:] == 0).all()
-    net = (
-        ignoring(epochs=2).to(backend.with_dtype("float64"))
-        if backend.wide_dtype == "float64"
-        else None
-    )
-    if net is not None:
-        np.testing.assert_allclose(
-            to_host(net.fit((move(X, backend, "float64"), y)).predict(X)),
-            ignoring(epochs=2).fit((X, y)).predict(X), rtol=1e-6, atol=1e-8,
-        )  # fmt: skip
+    expected = ignoring(epochs=2, dtype="float32").fit((X, y))
+    net = ignoring(epochs=2, dtype="float32").to(backend.with_dtype("float32"))
+    net.fit((move(X, backend, "float32"), y))
+    for name, column in expected.history.items():
+        if name != "seconds":
+            assert net.history[name] == pytest.approx(column, rel=1e-3, abs=1e-4), name
 
 
 def test_a_head_without_any_target_and_infinity_are_refused():
@@ -256,7 +255,7 @@ def with_units(dtype="float32", **settings):
     return network(loss, 6, dtype=dtype, **settings)
 
 
-Y = {"price": PRICE, "kind": KIND, "size": SIZE}
+Y = {"price": PRICE, "kind": KIND, "size": BIG}
 
 
 def test_a_head_is_learned_in_its_own_unit(tmp_path):
@@ -269,17 +268,16 @@ def test_a_head_is_learned_in_its_own_unit(tmp_path):
         "price_rmse": rmse,
         "price_r2": 1 - rmse**2 / PRICE.var(),
         "kind_accuracy": (net.predict_classes(X)["kind"] == KIND).mean(),
-        "size_error": np.abs(p[:, 4] - SIZE).mean(),
+        "size_error": np.abs(p[:, 4] - BIG).mean(),
         "price_loss": (rmse / PRICE.std()) ** 2,
         "size_loss": np.mean(
-            0.5 * np.log(2 * np.pi * (p[:, 5] / 9) ** 2)
-            + (SIZE - p[:, 4]) ** 2 / (2 * p[:, 5] ** 2)
+            0.5 * np.log(2 * np.pi * (p[:, 5] / 9) ** 2) + (BIG - p[:, 4]) ** 2 / (2 * p[:, 5] ** 2)
         ),
     }
     for name, value in expected.items():
         assert row[name] == pytest.approx(value, rel=1e-5), name
         assert net.history[f"val_{name}"][-1] == pytest.approx(value, rel=1e-4), name
-    standard = {"price": (PRICE - PRICE.mean()) / PRICE.std(), "size": (SIZE - 50) / 9}
+    standard = {"price": (PRICE - PRICE.mean()) / PRICE.std(), "size": (BIG - 50) / 9}
     plain = with_units(target_unit=None).fit((X, Y | standard)).predict(X)
     np.testing.assert_allclose(p[:, 0], plain[:, 0] * PRICE.std() + PRICE.mean(), rtol=1e-9)
     np.testing.assert_allclose(p[:, 1:4], plain[:, 1:4], rtol=1e-5)
@@ -350,7 +348,7 @@ def test_the_advice_for_targets_without_a_unit_names_the_head():
 
 def test_the_loss_of_a_head_is_the_same_in_the_history_and_evaluated():
     loss = {"size": (GaussianNLL(), 2), "flag": (BinaryCrossEntropy(True), 1)}
-    y = {"size": (SIZE - 50) / 9, "flag": FLAG}
+    y = {"size": SIZE, "flag": FLAG}
     net = network(loss, 3, metric={"size": "mae"}).fit((X, y), validation=(X, y))
     row = net.evaluate(X, y)
     for name in ("loss", "size_loss", "flag_loss", "size_mae"):
@@ -421,7 +419,7 @@ def test_intervals_of_several_targets_with_several_quantiles():
         "d": ("mse", 1),
         "e": (QuantileLoss(), 1),
     }
-    y = {"a": (SIZE - 50) / 9, "b": X[:, 0], "c": X[:, 1], "d": X[:, 2], "e": X[:, 2]}
+    y = {"a": SIZE, "b": X[:, 0], "c": X[:, 1], "d": X[:, 2], "e": X[:, 2]}
     net = network(loss, 10, metric={"a": "mae"}).fit((X, y))
     lower, upper = net.predict_interval(X, 0.8)
     assert list(lower) == list(upper) == ["a", "b", "c"]
@@ -481,7 +479,7 @@ def test_early_stopping_watches_a_head_of_stored_data(tmp_path):
     stored = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", X.dtype, X.shape)
     stored[:] = X
     y = {"size": SIZE, "kind": KIND}
-    net = two_heads(epochs=6, learning_rate=1.0, memory_limit=200_000)
+    net = two_heads(epochs=6, learning_rate=1.0, memory_limit=320_000)
     watching = EarlyStopping("val_kind_loss", patience=1)
     net.fit((stored, y), validation=(stored, y), callbacks=watching)
     assert net.history.epochs < 6
