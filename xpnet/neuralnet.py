@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from .backends import Array
 from .common.checks import check_count, check_flag, check_new_path
-from .common.keywords import FIT, with_hints
+from .common.keywords import FIT, NETWORK, with_hints
 from .common.naming import listing
 from .common.overrides import remember
 from .data import Dataset
@@ -169,6 +169,7 @@ class NeuralNetwork(Predictor):
     [0, 1, 1, 0]
     """
 
+    @with_hints(**NETWORK)
     def __init__(
         self,
         epochs: int = 100,
