@@ -14,7 +14,6 @@ import linecache
 import math
 import sys
 import warnings
-from functools import partial
 
 import numpy as np
 import pytest
@@ -128,6 +127,13 @@ VARIADIC = {
     "Composite": (DenseLayer(2),),
     "Residual": (DenseLayer(2),),
 }  # what is given for *data
+
+
+def with_parts(thing, name):
+    """Return a call with new copies of what is given for *data, which calls may change."""
+    return lambda *args, **kwargs: thing(*copy.deepcopy(VARIADIC.get(name, ())), *args, **kwargs)
+
+
 EACH_STEP = {
     "at", "backward_through", "codes", "positions", "forward_through", "input_derivative",
     "predict_interval", "progress", "sample_propagation", "table",
@@ -163,11 +169,11 @@ def callables():
         thing = getattr(xpnet, name)
         if not inspect.isclass(thing):
             if callable(thing):
-                yield name, inspect.signature(thing), partial(thing, *VARIADIC.get(name, ()))
+                yield name, inspect.signature(thing), with_parts(thing, name)
         elif name not in NOT_MADE_BY_HAND and not (
             inspect.isabstract(thing) or issubclass(thing, BaseException)
         ):
-            yield name, inspect.signature(thing), partial(thing, *VARIADIC.get(name, ()))
+            yield name, inspect.signature(thing), with_parts(thing, name)
             yield from methods(name, thing)
     for module in (plots, testing):
         for name, thing in vars(module).items():
