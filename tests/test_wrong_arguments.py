@@ -136,7 +136,7 @@ def with_parts(thing, name):
 
 EACH_STEP = {
     "at", "backward_through", "codes", "positions", "forward_through", "input_derivative",
-    "predict_interval", "progress", "sample_propagation", "table",
+    "predict_interval", "progress", "sample_propagation", "sample_scores", "table",
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer",
     "check_outputs", "clip", "is_defined", "of_each_class", "of_output", "of_samples",
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
