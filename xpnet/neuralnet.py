@@ -119,6 +119,8 @@ class NeuralNetwork(Predictor):
         is then trained on ``(y - mean) / scale``, computed in float64. Predictions, scores and the
         history's metrics are in the unit of ``y``, in float64; the history's loss is not. Give it
         if the targets are very large, very small, or far from 0 in comparison with their spread.
+        With a dict as loss, a dict too: ``{"price": (mean, scale)}``, for some of the heads; it is
+        kept as the means and scales of all columns of the targets.
 
     Attributes
     ----------
@@ -132,7 +134,8 @@ class NeuralNetwork(Predictor):
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
         The names in the data set of the last ``fit``, or None. Further training on numbers keeps
-        the names of the classes.
+        the names of the classes. With several heads, ``class_names`` is a dict of the names of each
+        head whose labels are texts.
     categories : dict of str to list
         The categories in that data set, by feature, also those of which
         :meth:`~xpnet.Dataset.one_hot` has made columns: data with the same features as text or
@@ -226,9 +229,9 @@ class NeuralNetwork(Predictor):
             The features; or everything in one, as a Dataset, ``(X, y)`` or
             ``(X, y, sample_weight)``. With ``y``, a tuple is one of rows.
         y : array-like of shape (n,) or (n, n_outputs), optional
-            The targets. Names of classes become 0, 1, ... in their sorted order, and
-            ``class_names``; see :class:`~xpnet.Dataset`. In further training they are those of the
-            training before.
+            The targets, or a dict or data frame of them for each head. Names of classes become 0,
+            1, ... in their sorted order, and ``class_names``; see :class:`~xpnet.Dataset`. In
+            further training they are those of the training before.
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional

@@ -55,8 +55,9 @@ class HeldOut:
     ) -> tuple[Dataset, Dataset]:
         """Return the data to train on and the data to validate on, both in the order of the data.
 
-        Classes keep their proportions; of several heads, those of the only one with classes. The choice depends on the seed alone, so that a network that
-        is trained further never trains on what it was validated on.
+        Classes keep their proportions; of several heads, those of the only one with classes. The
+        choice depends on the seed alone, so that a network that is trained further never trains on
+        what it was validated on.
 
         Warns
         -----
