@@ -396,7 +396,7 @@ def test_the_file_of_an_estimator_has_its_validation_scores(tmp_path):
     est = estimators.MLPRegressor(
         early_stopping=True, max_iter=4, random_state=0, callbacks=[CSVLogger(path)]
     )
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="Maximum iterations"):
         est.fit(X, X[:, 0])
     with path.open(newline="") as file:
         scores = [float(row["val_score"]) for row in csv.DictReader(file)]

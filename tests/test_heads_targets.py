@@ -96,7 +96,7 @@ def test_further_data_have_the_classes_of_the_training():
     with pytest.raises(ValueError, match=r"the head 'kind': y has the class 'black' in row 0"):
         net.score((X, {"size": SIZE, "kind": ["black", *KIND[1:]]}))
     with pytest.raises(
-        ValueError, match="validation: the head 'kind': y has text, e.g. 'blue', but"
+        ValueError, match=r"validation: the head 'kind': y has text, e\.g\. 'blue', but"
     ):
         two_heads().fit((X, {"size": SIZE, "kind": CODES}), validation=(X, y))
 

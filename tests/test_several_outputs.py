@@ -231,7 +231,7 @@ def test_probabilities_of_several_labels_are_those_of_each(name, weighted, kind,
     expected = of_each_label(name, y, p, w)
     tolerance = 1e-9 if backend.dtype == "float64" else 1e-4
     assert float(to_host(metric(*given))) == pytest.approx(expected, rel=tolerance)
-    first, second = ([a[part] for a in given] for part in (slice(0, 17), slice(17, 50)))
+    first, second = ([a[part, ...] for a in given] for part in (slice(0, 17), slice(17, 50)))
     merged = metric.merge(metric.statistics(*first), metric.statistics(*second))
     assert float(to_host(metric.result(merged))) == pytest.approx(expected, rel=tolerance)
 

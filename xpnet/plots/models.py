@@ -6,6 +6,7 @@ import numpy as np
 
 from ..backends import to_host
 from ..backends._errors import shown
+from ..losses import Heads
 from ..metrics import predicted_classes
 
 
@@ -50,6 +51,8 @@ def predicted_by(given: Any, X: np.ndarray) -> tuple[np.ndarray, list[str] | Non
     network = network_of(given)
     if network is not given:
         raise TypeError(f"network={shown(given)}: expected a classifier")
+    if isinstance(network.loss, Heads):
+        raise ValueError("network predicts several targets: expected one of classes")
     outputs = network.predict(X)
     classes = to_host(predicted_classes(outputs, network.loss.decision_threshold))
     return classes, network.class_names, False

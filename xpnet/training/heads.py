@@ -136,9 +136,8 @@ def _read(
 def _filled(given: Any) -> tuple[Any, np.ndarray]:
     """Return targets with others in place of missing ones, and which rows these are."""
     cells = given.to_list() if hasattr(given, "to_list") else given
-    is_plain = isinstance(cells, (list, tuple)) or getattr(cells, "dtype", None) == object
-    host = np.asarray(cells, dtype=object) if is_plain else to_host(cells)
-    if host.dtype == object:
+    host = np.asarray(cells, object) if isinstance(cells, (list, tuple)) else to_host(cells)
+    if host.dtype.kind == "O":
         lost = missing_cells(host.ravel().tolist()).reshape(host.shape)
     else:
         lost = np.isnan(host) if host.dtype.kind == "f" else np.zeros(host.shape, bool)
@@ -149,7 +148,7 @@ def _filled(given: Any) -> tuple[Any, np.ndarray]:
         raise ValueError("y has no sample with a target")
     host = host.copy()
     host[rows] = host[~rows][0]
-    return host.tolist() if host.dtype == object else host, rows
+    return host.tolist() if host.dtype.kind == "O" else host, rows
 
 
 def check_order(dataset: Dataset, loss: LossFunction) -> None:

@@ -287,8 +287,9 @@ def warn_of_size(
     mean, scale = wrong[0]
     advice = "(y.mean(), y.std())" if len(units) == 1 else "(y.mean(axis=0), y.std(axis=0))"
     advice = advice if head is None else f"{{{head!r}: {advice}}}"
+    who = "network" if head is None else f"head {head!r}"
     warn(
-        f"the {'network' if head is None else f'head {head!r}'} has learned little: its loss is {reached:.3g}, while predicting the mean of "
+        f"the {who} has learned little: its loss is {reached:.3g}, while predicting the mean of "
         f"y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
         f"{scale:.3g} are hard to learn. Give target_unit={advice}, or train for longer"
     )
