@@ -380,12 +380,10 @@ def _append(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bo
     elif kind is Composite:
         for each in layer.inner_layers:
             _append(units, each, dtype, place, is_last=False)
-    elif kind in (Normalization, Embedding, CategoricalEmbeddings):
-        raise UnsupportedError(f"{layer.layer_name()} as {place}")
     elif isinstance(layer, Residual) and kind is Residual:
         _append_residual(units, layer, dtype, place)
     else:
-        _follow(units, layer, dtype, is_last)
+        _follow(units, layer, dtype, place, is_last)
 
 
 def _begin(layer: Any, source: int, dtype: str) -> Unit:
@@ -462,7 +460,7 @@ def _formulas(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | No
     return (both, None) if back is None else (alone, back)
 
 
-def _follow(units: list[Unit], layer: Layer, dtype: str, is_last: bool) -> None:
+def _follow(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bool) -> None:
     """Extend the last unit by a layer or, where that cannot follow in it, a copy of its output."""
     kind = type(layer)
     if kind is LinearActivation or (isinstance(layer, Dropout) and layer.rate == 0.0):
@@ -472,7 +470,7 @@ def _follow(units: list[Unit], layer: Layer, dtype: str, is_last: bool) -> None:
         copied = _copy_of(units, layer.input_shape()[0], dtype)
         extended = _extended(copied, layer, dtype, is_last)
         if extended is None:
-            raise UnsupportedError(f"{layer.layer_name()} after a DenseLayer")
+            raise UnsupportedError(f"{layer.layer_name()} as {place}")
         units.append(extended)
     else:
         units[-1] = extended
