@@ -1,4 +1,4 @@
-"""Fast steps of random networks: of all layers that they take, in any order, some of them frozen."""
+"""Fast steps of random networks: all layers that they take, in any order, some of them frozen."""
 
 import numpy as np
 import pytest

@@ -163,9 +163,7 @@ class Builder(Layout):
             if propagates and k < self.plan.shared:  # for the parts of the error below
                 program.mark(WAIT)
 
-    def _error(
-        self, program: Program, thread: int, k: int, written: set[int]
-    ) -> tuple[int, int]:
+    def _error(self, program: Program, thread: int, k: int, written: set[int]) -> tuple[int, int]:
         """Complete the error of a unit's output; return its place and its stride.
 
         The units above have added to it what comes through products and copies.
@@ -247,17 +245,24 @@ class Builder(Layout):
         for (layer, name, regularizer), cost in terms:
             (k,) = (k for k, unit in enumerate(self.units) if unit.layer is layer)
             n = self.places[thread][k][1]
-            size = n if name == "biases" else self.size_of(k, n)
+            size, columns, stride = self._sizes(k, n, name)
             place = arena[name][k]
             weights = 0 if self.weights is None else self.weights.ctypes.data
             # All threads have a copy of the layers that are not shared: only one reports them.
             reported = regularizer.per_sample and (thread == 0 or k < self.plan.shared)
             program.add(
                 formulas.penalty(cost), size, gradients + place, home + place,
-                regularizer.per_sample, self.accumulates, 0, weights, reported,
+                regularizer.per_sample, self.accumulates, columns, weights, reported * stride,
                 *numbers_in(regularizer, cost),
             )  # fmt: skip
             program.mark(OF_UPDATE)
+
+    def _sizes(self, k: int, n: int, name: str) -> tuple[int, int, int]:
+        """Return the size of a parameter, its columns and the stride of its rows."""
+        if name != "weights":
+            return n, n, n
+        size = self.size_of(k, n)
+        return (size, n, self._stride(k, n)) if self.units[k].is_dense else (size, size, size)
 
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.model.optimizer
