@@ -428,7 +428,7 @@ def test_a_step_is_so_many_launches_and_nothing_else(data, layers, expected):
     ("layers", "reason"),
     [
         ([DenseLayer(5, (K,)), SoftmaxActivation()], "SoftmaxActivation"),
-        ([DenseLayer(5, (K,)), GaussianNoise(0.1)], "GaussianNoise after a DenseLayer"),
+        ([DenseLayer(5, (K,)), GaussianNoise(0.1)], "GaussianNoise as layer 2"),
         ([DenseLayer(5, (K,)), Embedding(3, 2), DenseLayer(5)], "Embedding as layer 2"),
     ],
 )

@@ -242,7 +242,7 @@ FLOORS = {
     "xpnet.backends.cpu": [
         "engine formulas",
         "team",
-        "loop random rows sparse updating",
+        "loop lookups random rows sparse updating",
         "losses program",
         "product",
         "kernels",

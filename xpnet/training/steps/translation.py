@@ -115,13 +115,6 @@ class Lookup(NamedTuple):
     place: int
 
 
-def check_chain(units: list[Unit]) -> None:
-    """Refuse units that do not follow each other as dense layers."""
-    for k, unit in enumerate(units):
-        if not unit.is_dense or unit.source != k - 1:
-            raise UnsupportedError("layers that are not dense layers in a row")
-
-
 def lookups_of(layer: Embedding | CategoricalEmbeddings) -> tuple[Lookup, ...]:
     """Return the columns of codes of an embedding; all other columns are copied in their order."""
     if isinstance(layer, Embedding):
@@ -380,8 +373,6 @@ def _append(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bo
     elif kind is Composite:
         for each in layer.inner_layers:
             _append(units, each, dtype, place, is_last=False)
-    elif kind in (Normalization, Embedding, CategoricalEmbeddings):
-        raise UnsupportedError(f"{layer.layer_name()} as {place}")
     elif isinstance(layer, Residual) and kind is Residual:
         _append_residual(units, layer, dtype, place)
     else:
@@ -472,8 +463,7 @@ def _follow(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bo
         copied = _copy_of(units, layer.input_shape()[0], dtype)
         extended = _extended(copied, layer, dtype, is_last)
         if extended is None:
-            where = "after a DenseLayer" if units else f"as {place}"
-            raise UnsupportedError(f"{layer.layer_name()} {where}")
+            raise UnsupportedError(f"{layer.layer_name()} as {place}")
         units.append(extended)
     else:
         units[-1] = extended

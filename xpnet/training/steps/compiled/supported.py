@@ -12,7 +12,7 @@ from ....data.features import SparseRows, kind_of
 from ....layers import DenseLayer
 from ....model import Model
 from ...errors import UnsupportedError
-from ..translation import Unit, check_chain, check_parts, formulas_of, targets_of, units_of
+from ..translation import Unit, check_parts, formulas_of, targets_of, units_of
 
 _MOST_DROPOUTS = 16
 """The largest number of Dropout layers: ``STATE - DRAWS`` of ``kernels.py``."""
@@ -44,7 +44,7 @@ def check_libraries() -> None:
 
 
 def units(model: Model) -> list[Unit]:
-    """Return a unit for each dense layer of a network, with the layers that follow it."""
+    """Return a network's layers as units."""
     if model.backend.name != "numpy":
         raise UnsupportedError(f"the backend {model.backend.name}: compiled steps are for NumPy")
     optimizer = model.optimizer
@@ -52,7 +52,6 @@ def units(model: Model) -> list[Unit]:
         raise UnsupportedError("clipping of the gradient")
     check_parts(model)
     found = units_of(model, _MOST_DROPOUTS)
-    check_chain(found)
     formulas_of(model)
     if any(unit.norm is not None for unit in found):
         raise UnsupportedError("BatchNormalization")
