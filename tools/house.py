@@ -61,7 +61,7 @@ FLOORS = {
         "_classifier _regressor",
         "_base",
         "_fitting",
-        "_conversion _lbfgs _pickling _stochastic",
+        "_conversion _labels _lbfgs _pickling _stochastic",
         "_parameters _policy _scoring _state",
         "_inputs",
         "_network",
