@@ -27,9 +27,8 @@ class CategoricalEmbeddings(Layer):
     takes the column's place in the row. Guo and Berkhahn 2016, "Entity embeddings of categorical
     variables", section III.
 
-    It is the first layer of a network or of a composite there, or follows a
-    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes alone:
-    ``adapt`` of both makes them from a data set.
+    It is the first layer of a network, or follows a :class:`~xpnet.Normalization` that standardises
+    the numbers and leaves the codes alone: ``adapt`` of both makes them from a data set.
 
     Parameters
     ----------
@@ -49,7 +48,7 @@ class CategoricalEmbeddings(Layer):
         A penalty on all vectors; by default the network's.
     unknown : bool, default False
         Whether numbers that are not codes get one more vector in each column, which is 0 at first.
-        Otherwise they are refused, as by :class:`Embedding`.
+        Otherwise they are refused.
 
     Attributes
     ----------
@@ -204,11 +203,8 @@ class CategoricalEmbeddings(Layer):
 
     def codes(self) -> dict[int, Codes]:
         """Return what the inputs in columns of categories must be, by their position."""
-        name = self.layer_name()
-        return {
-            column: Codes(name, n, self.categories.get(column), self.unknown)
-            for column, (n, _) in self.columns.items()
-        }
+        name, names, others = self.layer_name(), self.categories, self.unknown
+        return {k: Codes(name, n, names.get(k), others) for k, (n, _) in self.columns.items()}
 
     def regularizers(self) -> dict[str, Regularizer]:
         """Return the regularizer of the vectors if one was given."""
