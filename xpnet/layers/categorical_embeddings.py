@@ -27,8 +27,9 @@ class CategoricalEmbeddings(Layer):
     takes the column's place in the row. Guo and Berkhahn 2016, "Entity embeddings of categorical
     variables", section III.
 
-    It is the first layer of a network, or follows a :class:`~xpnet.Normalization` that standardises
-    the numbers and leaves the codes alone: ``adapt`` of both makes them from a data set.
+    It is the first layer of a network or of a composite there, or follows a
+    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes alone:
+    ``adapt`` of both makes them from a data set.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class CategoricalEmbeddings(Layer):
         A penalty on all vectors; by default the network's.
     unknown : bool, default False
         Whether numbers that are not codes get one more vector in each column, which is 0 at first.
-        Otherwise they are refused.
+        Otherwise they are refused, as by :class:`Embedding`.
 
     Attributes
     ----------
@@ -195,10 +196,7 @@ class CategoricalEmbeddings(Layer):
         if not self.needs_input_error:
             return None
         zeros = self.backend.zeros((output_error.shape[0], 1))
-        errors = [
-            output_error[:, after] if column is None else zeros
-            for column, _, after in self._parts()
-        ]
+        errors = [output_error[:, x.after] if x.column is None else zeros for x in self._parts()]
         return array_namespace(output_error).concat(errors, axis=1)
 
     def codes(self) -> dict[int, Codes]:
