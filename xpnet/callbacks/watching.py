@@ -1,13 +1,15 @@
 """Callbacks that look at the network: a warning of dead units, and functions of the user's."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends._warnings import warn
 from ..common.checks import check_count, check_fraction
-from ..inspection import LayerReport
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback
+
+if TYPE_CHECKING:
+    from ..inspection import LayerReport
 
 
 class Watch(Callback):
@@ -79,8 +81,8 @@ class Watch(Callback):
 
 
 def _numbered(
-    reports: Iterable[LayerReport], before: str = ""
-) -> Iterator[tuple[str, LayerReport]]:
+    reports: "Iterable[LayerReport]", before: str = ""
+) -> "Iterator[tuple[str, LayerReport]]":
     """Yield the reports of all layers with their numbers; that of one inside layer 2 is "2.1"."""
     for k, each in enumerate(reports, 1):
         yield f"{before}{k}", each

@@ -197,19 +197,13 @@ class CategoricalEmbeddings(Layer):
         if not self.needs_input_error:
             return None
         zeros = self.backend.zeros((output_error.shape[0], 1))
-        errors = [
-            output_error[:, after] if column is None else zeros
-            for column, _, after in self._parts()
-        ]
+        errors = [output_error[:, x.after] if x.column is None else zeros for x in self._parts()]
         return array_namespace(output_error).concat(errors, axis=1)
 
     def codes(self) -> dict[int, Codes]:
         """Return what the inputs in columns of categories must be, by their position."""
-        name = self.layer_name()
-        return {
-            column: Codes(name, n, self.categories.get(column), self.unknown)
-            for column, (n, _) in self.columns.items()
-        }
+        name, names, others = self.layer_name(), self.categories, self.unknown
+        return {k: Codes(name, n, names.get(k), others) for k, (n, _) in self.columns.items()}
 
     def regularizers(self) -> dict[str, Regularizer]:
         """Return the regularizer of the vectors if one was given."""

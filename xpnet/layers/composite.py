@@ -11,15 +11,13 @@ from ..common.checks import check_flag, check_non_negative
 from ..common.overrides import remember
 from .base import Layer
 from .checks import check_batch, check_output
-from .rewiring import rewired
+from .rewiring import AsInPredictionInside
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
-
     from ..optimizers import Optimizer
 
 
-class Composite(Layer):
+class Composite(AsInPredictionInside):
     """Several layers as one: each gets the output of the layer before it.
 
     It is the base of :class:`~xpnet.Residual` and :class:`~xpnet.Branches`, and of your own layers
@@ -168,44 +166,6 @@ class Composite(Layer):
         """Propagate the derivative back through all layers, and return that of the input."""
         return self.backward_through(self.layers, output_error)
 
-    @property
-    def is_random(self) -> bool:  # type: ignore[override]
-        """Whether an inner layer is."""
-        return any(each.is_random for each in self.inner_layers)
-
-    def sample_propagation(self, input: Array, rng: "Generator") -> Array:
-        """Return one random output: the forward pass with random outputs of the inner layers.
-
-        Each inner layer has a stream of its own, which depends on ``rng``.
-        """
-        inner = self.inner_layers
-        streams = {id(x): s for x, s in zip(inner, rng.spawn(len(inner)), strict=True)}
-
-        def sampled(layer: Layer, input: Array) -> Array:
-            return layer.sample_propagation(input, streams[id(layer)])
-
-        output: Array = rewired(self, sampled).forward_propagation(input, training=False)
-        return output
-
-    def input_derivative(self, input: Array, output_error: Array) -> Array:
-        """Return the derivative of the predicted output: that of each inner layer, by the passes.
-
-        Raises
-        ------
-        ValueError
-            The composite itself computes something else in training, or an inner layer does.
-        """
-        inputs: dict[int, Array] = {}
-
-        def predicted(layer: Layer, input: Array) -> Array:
-            inputs[id(layer)] = input
-            return layer.forward_propagation(input, training=False)
-
-        def back(layer: Layer, output_error: Array) -> Array:
-            return layer.input_derivative(inputs[id(layer)], output_error)
-
-        return Layer.input_derivative(rewired(self, predicted, back), input, output_error)
-
     def forward_through(self, layers: Sequence[Layer], input: Array, training: bool) -> Array:
         """Return the output of layers in a row; without layers, the input itself."""
         for each in layers:
@@ -216,10 +176,7 @@ class Composite(Layer):
     def backward_through(self, layers: Sequence[Layer], output_error: Array) -> Array:
         """Propagate a derivative back through layers in a row.
 
-        Returns
-        -------
-        array or None
-            The derivative with respect to their input; None if it is not needed.
+        Returns the derivative with respect to their input, or None if it is not needed.
         """
         needed = self.needs_input_error
         for each, follows_parameters in reversed([*zip(layers, _follow(layers), strict=True)]):

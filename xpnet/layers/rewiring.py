@@ -8,10 +8,13 @@ other passes for its inner layers. So every composite can do this, also a user's
 import copy
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends import Array
 from .base import Layer
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
 
 InnerPass = Callable[[Layer, Array], Array]
 """Takes an inner layer of the composite, not of the copy, and the input or the output's error."""
@@ -56,3 +59,45 @@ def rewired(outer: Layer, forward: InnerPass, backward: InnerPass | None = None)
 def _forward(function: InnerPass, layer: Layer, input: Array, training: bool = True) -> Array:
     """Call a function in place of a layer's forward pass; the composite says if it is training."""
     return function(layer, input)
+
+
+class AsInPredictionInside(Layer):
+    """The part of a composite that ``predict(samples=...)`` and ``input_gradient`` use."""
+
+    @property
+    def is_random(self) -> bool:  # type: ignore[override]
+        """Whether an inner layer is."""
+        return any(each.is_random for each in self.inner_layers)
+
+    def sample_propagation(self, input: Array, rng: "Generator") -> Array:
+        """Return one random output: the forward pass with random outputs of the inner layers.
+
+        Each inner layer has a stream of its own, which depends on ``rng``.
+        """
+        inner = self.inner_layers
+        streams = {id(x): stream for x, stream in zip(inner, rng.spawn(len(inner)), strict=True)}
+
+        def sampled(layer: Layer, input: Array) -> Array:
+            return layer.sample_propagation(input, streams[id(layer)])
+
+        output: Array = rewired(self, sampled).forward_propagation(input, training=False)
+        return output
+
+    def input_derivative(self, input: Array, output_error: Array) -> Array:
+        """Return the derivative of the predicted output: the backward pass with those inside.
+
+        Raises
+        ------
+        ValueError
+            The composite itself computes something else in training, or an inner layer does.
+        """
+        inputs: dict[int, Array] = {}
+
+        def predicted(layer: Layer, input: Array) -> Array:
+            inputs[id(layer)] = input
+            return layer.forward_propagation(input, training=False)
+
+        def back(layer: Layer, output_error: Array) -> Array:
+            return layer.input_derivative(inputs[id(layer)], output_error)
+
+        return Layer.input_derivative(rewired(self, predicted, back), input, output_error)
