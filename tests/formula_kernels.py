@@ -69,16 +69,16 @@ def loss(listing, y, p, numbers=(), factor=1.0, most=float("inf")):
     return value, _read(memory, e, rows, columns)
 
 
-def update(listing, arrays, numbers=(), rate=0.01, t=1, factor=1.0):
+def update(listing, arrays, numbers=(), rate=0.01, t=1, factor=1.0, missed=3):
     """Return the new weights and the new state."""
     size = arrays[0].size
     memory = Memory(arrays[0].dtype.name)
     places = [memory.take(size) for _ in arrays]
     program = Program(memory)
-    program.add(formulas.update(listing), size, *places, factor, *numbers)
+    program.add(formulas.update(listing), size, *places, factor, missed, *numbers)
     for place, array in zip(places, arrays, strict=True):
         memory.view(place, size)[:] = array
-    _run(memory, program, 1, rate, t - 1)
+    _run(memory, program, 1, rate, t - 1 + missed)
     return [memory.view(place, size).copy() for k, place in enumerate(places) if k != 1]
 
 

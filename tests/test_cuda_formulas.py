@@ -248,10 +248,10 @@ def test_optimizers(part, real, t, rng):
     program = listing_of_rule(part, real)
     w, g, *states = arrays_of(part, real, rng)
     wanted = quiet(part.rule, w, real_of(0.5, real) * g, *states, rate=0.1, t=float(t))
-    state = state_of(update=t, factor=0.5, rate=0.2)
+    state = state_of(update=t + 3, factor=0.5, rate=0.2)  # three of which were missed
     names = [name for name in program.numbers if name not in ("rate", "t")]
     numbers = [float(getattr(part, name)) for name in names]
-    arguments = [w, g, *states, state, w.size, 0.5, *numbers]
+    arguments = [w, g, *states, state, w.size, 0.5, 3.0, *numbers]
     launch(formulas.update(program), real, 3, 64, *arguments)
     for found, new in zip([w, *states], wanted, strict=True):
         assert_near(found, new, real)
@@ -281,7 +281,7 @@ def test_a_skipped_update_changes_nothing(part, rng):
     arrays = arrays_of(part, "float32", rng)
     before = copy.deepcopy(arrays)
     numbers = [1.0 for name in program.numbers if name not in ("rate", "t")]
-    arguments = [*arrays, state_of(skipped=1), arrays[0].size, 1.0, *numbers]
+    arguments = [*arrays, state_of(skipped=1), arrays[0].size, 1.0, 0.0, *numbers]
     launch(formulas.update(program), "float32", 3, 64, *arguments)
     for found, old in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(found, old)
@@ -474,7 +474,7 @@ def launches():
         program = listing_of_rule(part, "float32")
         arrays = [new(300) for _ in range(2 + len(part.state_names))]
         numbers = [0.5 for name in program.numbers if name not in ("rate", "t")]
-        yield formulas.update(program), 3, 64, *arrays, state_of(), 300, 1.0, *numbers
+        yield formulas.update(program), 3, 64, *arrays, state_of(), 300, 1.0, 0.0, *numbers
         outs, kernel = [arrays[0], *arrays[2:]], formulas.elementwise(program)
         yield kernel, 3, 64, *arrays, *outs, 300, *(0.5 for _ in program.shared)
 

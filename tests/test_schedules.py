@@ -388,6 +388,29 @@ def test_a_schedule_and_its_state_go_on_from_a_file_after_many_changes(tmp_path)
         assert getattr(again.schedule, name) == getattr(schedule, name)
 
 
+@pytest.mark.parametrize(
+    "inner", [0.1, ReduceOnPlateau(0.1, 0.5, 1), CosineDecay(0.1, epochs=5)], ids=repr
+)
+@pytest.mark.parametrize("by_step", [False, True])
+def test_a_warm_up_that_was_reduced_is_saved_and_resumed(inner, by_step, tmp_path):
+    def fit(folder, ends=7):
+        net = network(optimizer=SGD(WarmUp(inner, 2, by_step)), epochs=ends)
+        plateau = ReduceLROnPlateau("loss", 0.5, 1, min_delta=100.0)
+        checkpoint = xpnet.Checkpoint(tmp_path / folder)
+        return net.fit((X, Y), callbacks=[plateau, checkpoint], resume=tmp_path / folder)
+
+    whole, _ = fit("whole"), fit("parts", 4)
+    rates = whole.history["learning_rate"]
+    assert fit("parts").history["learning_rate"] == rates
+    whole.save(tmp_path / "net")
+    again, copied = load(tmp_path / "net"), whole.copy()
+    for net in (whole, again, copied):
+        net.fit((X, Y), epochs=2)
+    expected = whole.history["learning_rate"]
+    assert expected[:7] == rates
+    assert again.history["learning_rate"] == copied.history["learning_rate"] == expected
+
+
 def test_two_reductions_make_one_factor():
     plateau = ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=100.0)
     net = network(learning_rate=CosineDecay(0.1, by_step=True), epochs=4)

@@ -93,14 +93,16 @@ def update(listing: Listing) -> Kernel:
 
     The inputs are the weight, its gradient and the state; the outputs are the new weight and the
     new state. The numbers ``rate`` and ``t`` are those of the step. The record is (size, w, g, one
-    place for each array of the state, the factor of the rate).
+    place for each array of the state, the factor of the rate, how many updates these weights have
+    missed).
     """
     inputs, outputs = listing.inputs, (listing.inputs[0], *listing.inputs[2:])
     lines = ["n = record[0]"]
     lines += [f"a_{x} = vector(memory, record[{k + 1}], n)" for k, x in enumerate(inputs)]
     factor = 1 + len(inputs)
     rate = f"float64_of(state[RATE]) * float64_of(record[{factor}])"
-    lines += _outside(listing, factor + 1, {"rate": rate, "t": "float(state[UPDATE])"})
+    known = {"rate": rate, "t": f"float(state[UPDATE] - record[{factor + 1}])"}
+    lines += _outside(listing, factor + 2, known)
     body = [
         "for k in range(n):",
         *(f"    in_{x} = a_{x}[k]" for x in inputs),

@@ -119,15 +119,16 @@ def update(listing: Listing) -> Kernel:
     The inputs are the weight, its gradient and the state; the outputs are the new weight and the
     new state. The numbers ``rate`` and ``t`` are those of the step. The arguments are w, g, the
     arrays of the state, the state of training, how many weights there are, the factor of the rate,
-    and all other numbers.
+    how many updates these weights have missed, and all other numbers.
     """
-    known = {"rate": "(state->rate * relative)", "t": "(double)state->update"}
+    known = {"rate": "(state->rate * relative)", "t": "((double)state->update - missed)"}
     text = _Text(listing, known)
     arrays = [f"a{k}" for k in range(len(listing.inputs))]
     loads = ["a0[i]", "factor * a1[i]", *(f"{name}[i]" for name in arrays[2:])]
     outputs = [name for name in arrays if name != "a1"]
     body = [
         *(["(void)relative;"] if "rate" not in listing.numbers else []),
+        *(["(void)missed;"] if "t" not in listing.numbers else []),
         *text.hoisted(),
         "const REAL factor = (REAL)state->factor;",
         *_over_elements(
@@ -137,7 +138,8 @@ def update(listing: Listing) -> Kernel:
         ),
     ]
     parameters = [f"{'const ' if name == 'a1' else ''}REAL* {name}" for name in arrays]
-    parameters += ["const State* state", "int64 n", "double relative", *text.numbers()]
+    parameters += ["const State* state", "int64 n", "double relative", "double missed"]
+    parameters += text.numbers()
     return _kernel("update", parameters, body)
 
 

@@ -280,7 +280,7 @@ def _update(optimizer):
         kit.learning_rate, kit.n_updates = RATE, 9
         offsets = [place.offset for place in places]
         kernel = formulas.update(listing)
-        kit.add(kernel, len(w), *offsets, 1.0, *numbers_in(optimizer, listing))
+        kit.add(kernel, len(w), *offsets, 1.0, 0, *numbers_in(optimizer, listing))
         return dict(enumerate([places[0], *places[2:]]))
 
     return build

@@ -291,4 +291,4 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
             if (factor := self.learning_rate_factor) == 1.0:
                 setattr(self, name, optimizer.update(*given))
             else:
-                setattr(self, name, optimizer.update_parts(*given, [(slice(None), factor)]))
+                setattr(self, name, optimizer.update_parts(*given, [(slice(None), factor, 0)]))

@@ -23,17 +23,12 @@ class Freezing:
     ----------
     trained : list of int
         The parameters that are trained, as indices of ``places.slots``.
-    parts : Parts
-        Their places, in as few runs as possible, each with the factor of its learning rate.
-    is_off : bool
-        Whether all parameters are trained, at the optimizer's own rate.
     """
 
     def __init__(self, places: Places) -> None:
         self._places = places
         self.trained: list[int] = []
-        self.parts: Parts = []
-        self.is_off = True
+        self._parts: Parts = []
         self._seen: list[Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -71,19 +66,34 @@ class Freezing:
             above_trained = above_trained or is_trained(layer)
         slots = self._places.slots
         self.trained = [k for k, (layer, _) in enumerate(slots) if layer.trainable]
-        self.parts = self._runs()
-        self.is_off = self.parts == [(slice(0, self._places.size), 1.0)]
+        self._parts = self._runs(())
         return True
 
-    def _runs(self) -> Parts:
-        """Return the places of parameters that are trained, in as few runs as possible."""
-        runs: list[tuple[slice, float]] = []
+    def parts(self, missed: Sequence[int] = ()) -> Parts:
+        """Return the places of parameters that are trained, in as few runs as possible.
+
+        Parameters
+        ----------
+        missed : sequence of int, default ()
+            How many updates each parameter has missed; those beyond its end have missed none.
+        """
+        return self._runs(missed) if any(missed) else self._parts
+
+    def missed_after(self, missed: Sequence[int], n_updates: int) -> tuple[int, ...]:
+        """Return how many updates each parameter has missed after some more of them."""
+        before = (*missed, *[0] * (len(self._places.slots) - len(missed)))
+        trained = set(self.trained)
+        return tuple(n if k in trained else n + n_updates for k, n in enumerate(before))
+
+    def _runs(self, missed: Sequence[int]) -> Parts:
+        runs: Parts = []
         for k in self.trained:
             slot = self._places.slots[k]
-            place, factor = self._places[slot], float(slot[0].learning_rate_factor)
-            if runs and runs[-1][0].stop == place.start and runs[-1][1] == factor:
+            place, n_missed = self._places[slot], missed[k] if k < len(missed) else 0
+            how = float(slot[0].learning_rate_factor), n_missed
+            if runs and runs[-1][0].stop == place.start and runs[-1][1:] == how:
                 place = slice(runs.pop()[0].start, place.stop)
-            runs.append((place, factor))
+            runs.append((place, *how))
         return runs
 
 

@@ -138,20 +138,20 @@ class Parameters:
             self.refresh()
         return self._freezing
 
-    @property
-    def parts(self) -> Parts:
-        """The parameters that are trained, each run of them with the factor of its rate."""
-        return self._known().parts
+    def parts_of(self, optimizer: Optimizer) -> Parts:
+        """Return the parameters that are trained: runs of those that it updates alike."""
+        return self._known().parts(optimizer.missed_updates)
 
-    @property
-    def are_whole(self) -> bool:
-        """Whether all parameters are trained, at the optimizer's own rate."""
-        return self._known().is_off
+    def note_missed(self, optimizer: Optimizer, n_updates: int) -> None:
+        """Note in an optimizer that the frozen parameters have missed its last ``n_updates``."""
+        known = self._known()
+        if n_updates and len(known.trained) < len(self.places.slots):
+            optimizer.missed_updates = known.missed_after(optimizer.missed_updates, n_updates)
 
     @property
     def have_factors(self) -> bool:
         """Whether some are trained at another rate than the optimizer's."""
-        return any(factor != 1.0 for _, factor in self.parts)
+        return any(factor != 1.0 for _, factor, _ in self._known().parts())
 
     # ---- their gradients
 
@@ -207,8 +207,9 @@ class Parameters:
         """
         flat = self.gather()
         self.add_penalties(inverse(weight))
-        gradient = self.gradient()
-        update = update_of(optimizer, None if self.are_whole else self.parts)
+        gradient, parts = self.gradient(), self.parts_of(optimizer)
+        are_whole = parts == [(slice(0, self.places.size), 1.0, 0)]
+        update, n_before = update_of(optimizer, None if are_whole else parts), optimizer.n_updates
         # In place only in training, where nobody else holds the weights, and if it is supported.
         if self._gradients.are_in_place and takes_out(update):
             self.scatter(update(flat, gradient, out=flat))
@@ -217,6 +218,7 @@ class Parameters:
             self.scatter(update(flat, kept))
         else:
             self.scatter(update(flat, gradient))
+        self.note_missed(optimizer, optimizer.n_updates - n_before)
         for layer in all_layers(self.layers):
             if layer.trainable:
                 layer.constrain()

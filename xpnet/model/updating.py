@@ -6,8 +6,11 @@ from ..backends import Array, array_namespace, is_array
 from ..common.overrides import has_methods_of
 from ..optimizers import Optimizer
 
-Parts = list[tuple[slice, float]]
-"""Parts of a flat array of parameters, each with the factor of its learning rate."""
+Parts = list[tuple[slice, float, int]]
+"""Parts of a flat array of parameters: place, factor of the learning rate, updates missed so far.
+
+A part missed those during which it was frozen. See :attr:`Optimizer.missed_updates`.
+"""
 
 
 class PartialUpdate:
@@ -30,7 +33,8 @@ class PartialUpdate:
         """Return the parameters after a step by an optimizer with an ``update`` of its own.
 
         It gets all parameters, with a gradient of 0 for those that are not among the parts.
-        What it does to these and their state is undone.
+        What it does to these and their state is undone. It counts its updates itself, if it does,
+        so a part that missed some has the same count as the others.
         """
         optimizer = self._optimizer
         before = {name: _copied(getattr(optimizer, name)) for name in optimizer.state_names}
@@ -45,7 +49,7 @@ class PartialUpdate:
 
     def _mixed(self, new: Array, old: Array) -> Array:
         """Return ``old``, whose parts are those of ``new``."""
-        for part, _ in self._parts:
+        for part, _, _ in self._parts:
             old[part] = new[part]
         return old
 

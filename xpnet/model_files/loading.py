@@ -25,6 +25,7 @@ from .parts import (
     expected_value,
     is_tensor,
     misfit,
+    missing_state,
     names_of_state,
     set_generator,
     takes_any_float,
@@ -136,7 +137,7 @@ class PartLoader:
         for name, value in self._decoded(content["attributes"]).items():
             check_attribute(part, name, value)
             setattr(part, name, value)
-        state = dict(content["state"])
+        state = {**missing_state(part), **content["state"]}
         for name in names_of_state(part):
             full = f"{prefix}.{name}"
             if name in state:

@@ -25,6 +25,7 @@ from .parts import (
     generator_state,
     is_tensor,
     misfit,
+    missing_state,
     names_of_state,
     set_generator,
     takes_any_float,
@@ -226,6 +227,8 @@ class Writer:
             if is_tensor(value):
                 self.tensors.put(f"{name}.{each}", value)
             else:
+                if each in (missing := missing_state(part)) and value == missing[each]:
+                    continue
                 what = f"{type(part).__name__}'s {each!r}"
                 state[each] = self._encode(value, f"{name}.{each}", what)
             setattr(again, each, value)  # shared, not copied

@@ -49,6 +49,10 @@ class Optimizer(Clipping, Scheduled, Remembering):
         Gives the learning rates. It may be set to another schedule, or to a function.
     n_updates : int
         How many updates there were.
+    missed_updates : tuple of int
+        How many of them each parameter of the network has missed while its layer was frozen, in the
+        order of the layers; parameters beyond its end have missed none. For a parameter, the first
+        update after that is the one after its own last: ``t`` counts the updates that it had.
     state_names : tuple of str
         The attributes that are the state: arrays of the shape of the weights, or None before the
         first update.
@@ -124,7 +128,7 @@ class Optimizer(Clipping, Scheduled, Remembering):
         rate : float
             The learning rate.
         t : float
-            The number of the update, from 1.
+            The number of the update of these weights, from 1.
 
         Returns
         -------
@@ -162,7 +166,7 @@ class Optimizer(Clipping, Scheduled, Remembering):
         self,
         w: Array,
         grad_loss_w: Array,
-        parts: Sequence[tuple[slice, float]],
+        parts: Sequence[tuple[slice, float, int]],
         out: Array | None = None,
     ) -> Array:
         """Return the weights after one step of some of them, each part with its own rate.
@@ -172,14 +176,18 @@ class Optimizer(Clipping, Scheduled, Remembering):
         w, grad_loss_w, out : array
             As for :meth:`update`. The gradient is clipped as a whole, so it has to be 0 outside of
             the parts if it is clipped by norm.
-        parts : sequence of (slice, float)
-            Rows of ``w``, and the factor of their learning rate. Other rows, and their state, stay
-            the same.
+        parts : sequence of (slice, float, int)
+            Rows of ``w``, the factor of their learning rate, and how many updates they have missed.
+            Other rows, and their state, stay the same.
         """
         return self._update(w, grad_loss_w, parts, out)
 
     def _update(
-        self, w: Array, grad_loss_w: Array, parts: Sequence[tuple[slice, float]] | None, out: Array
+        self,
+        w: Array,
+        grad_loss_w: Array,
+        parts: Sequence[tuple[slice, float, int]] | None,
+        out: Array,
     ) -> Array:
         states = {name: self.remembered(name, w) for name in self.state_names}
         gradient = self.clip(grad_loss_w, keep=out is not None)
@@ -189,14 +197,14 @@ class Optimizer(Clipping, Scheduled, Remembering):
         arrays, xp = {"w": w, "g": gradient, **states}, array_namespace(w)
         if parts is None:
             outs = (xp.empty_like(w) if out is None else out, *states.values())
-            w, *kept = self._ruled(arrays, self.learning_rate, outs)
+            w, *kept = self._ruled(arrays, self.learning_rate, 0, outs)
         else:
             w = xp.asarray(w, copy=True) if out is None else out
             kept = list(states.values())
-            for part, factor in parts:
+            for part, factor, missed in parts:
                 outs = tuple(array[part, ...] for array in (w, *kept))
                 own = {name: array[part, ...] for name, array in arrays.items()}
-                results = self._ruled(own, self.learning_rate * factor, outs)
+                results = self._ruled(own, self.learning_rate * factor, missed, outs)
                 for array, place, result in zip((w, *kept), outs, results, strict=True):
                     if result is not place:
                         array[part, ...] = result
@@ -207,12 +215,16 @@ class Optimizer(Clipping, Scheduled, Remembering):
         return w
 
     def _ruled(
-        self, arrays: dict[str, Array], rate: float, outs: tuple[Array, ...]
+        self, arrays: dict[str, Array], rate: float, missed: int, outs: tuple[Array, ...]
     ) -> tuple[Array, ...]:
         """Return the results of the rule for weights, gradient and state, of the next update."""
         names = [name for name in arrays if name != "g"]
-        numbers = {"rate": rate, "t": float(self.n_updates + 1)}
-        results = apply(self, ruled, arrays, numbers, outs, tuple(names))
+        numbers = {"rate": rate, "t": float(self.n_updates + 1 - missed)}
+        self.n_updates -= missed  # a rule that cannot be traced may read it
+        try:
+            results = apply(self, ruled, arrays, numbers, outs, tuple(names))
+        finally:
+            self.n_updates += missed
         if is_defined_here(type(self)):
             return results
         like = arrays["w"]

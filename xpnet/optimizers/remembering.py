@@ -1,8 +1,9 @@
 """The arrays that an optimizer remembers from update to update."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..backends import Array, array_namespace, to_host
+from ..backends._errors import shown
 from ..common.checks import check_count, check_non_negative
 from ..common.overrides import is_defined_here
 from .settings import Settings
@@ -16,7 +17,7 @@ class Remembering(Settings):
 
     def changing_names(self) -> tuple[str, ...]:
         """Return the names of all that training changes in it, arrays and numbers."""
-        return (*self.state_names, "n_updates", "learning_rate")
+        return (*self.state_names, "n_updates", "missed_updates", "learning_rate")
 
     def check_state(self) -> None:
         """Refuse what no training leaves in the optimizer, e.g. of a file.
@@ -32,6 +33,12 @@ class Remembering(Settings):
         """
         check_count("n_updates", self.n_updates, least=0)
         check_non_negative("learning_rate", self.learning_rate)
+        missed: Any = self.missed_updates
+        if type(missed) is not tuple:
+            raise ValueError(f"missed_updates={shown(missed)}: expected a tuple of whole numbers")
+        for each in missed:
+            if check_count("missed_updates", each, least=0) > self.n_updates:
+                raise ValueError(f"a parameter has missed {each} of {self.n_updates} updates")
         if not is_defined_here(type(self)):
             return
         for name in self.state_names:

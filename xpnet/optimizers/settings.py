@@ -50,6 +50,7 @@ class Settings(Traceable):
 
     state_names: ClassVar[tuple[str, ...]] = ()
     n_updates: int = 0
+    missed_updates: tuple[int, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Let what is remembered be None until the first update, unless the class says otherwise.

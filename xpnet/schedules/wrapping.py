@@ -83,11 +83,16 @@ class WarmUp(WrappingSchedule):
     0.45
     """
 
+    _is_over: bool = False  # whether the last rate was the schedule's own
+
     def __init__(self, schedule: Schedule | float, epochs: int = 5, by_step: bool = False) -> None:
         super().__init__(schedule)
         self.epochs = check_count("epochs", epochs)
         self.by_step = check_flag("by_step", by_step)
-        self._is_over = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is found anew at the beginning of each epoch."""
+        return {name: value for name, value in vars(self).items() if name != "_is_over"}
 
     def at(self, progress: float, epochs: int) -> float:
         """Return the learning rate after ``progress`` epochs, which may be a fraction."""

@@ -317,7 +317,7 @@ def settings_of(model: Model, units: list[Unit], formulas: Formulas) -> list[Any
             found += [unit.norm.momentum, unit.norm.epsilon]
         if unit.row_norm is not None:
             found.append(unit.row_norm.epsilon)
-    return found + model.parameters.parts
+    return found + model.parameters.parts_of(model.optimizer)
 
 
 def numbers_in(part: Any, listing: Listing) -> list[float]:

@@ -58,11 +58,12 @@ class UpdateCalls(Calls):
             most = float(optimizer.clip_norm or 0.0)
             self._one_block("judge", buffers.squares, state, SQUARES, most, self._scaled)
         rule, numbers = self._formulas.rule, numbers_in(optimizer, self._formulas.rule)
-        for part, factor in self._model.parameters.parts:
+        for part, factor, missed in self._model.parameters.parts_of(optimizer):
             place = buffers.placement.part(part)
             arrays = [each[place] for each in (buffers.flat, buffers.gradient, *buffers.states)]
             size = place.stop - place.start
-            self._over(formulas.update(rule), size, *arrays, state, size, factor, *numbers)
+            given = (*arrays, state, size, factor, float(missed), *numbers)
+            self._over(formulas.update(rule), size, *given)
         if buffers.average is not None:
             self._over("average", n, buffers.flat, buffers.average, state, n)
 

@@ -273,10 +273,10 @@ class Builder(Layout):
             program.add(updating.accumulate, arena["size"], *places, 0, 0, 0, weights)
         self._penalize(program, thread)
         rule = self._formulas.rule
-        for part, factor in self.model.parameters.parts:
+        for part, factor, missed in self.model.parameters.parts_of(optimizer):
             place = self.place_of(thread, part)
             arrays = [array + place.start for array in arena["arrays"]]
-            numbers = [factor, *numbers_in(optimizer, rule)]
+            numbers = [factor, missed, *numbers_in(optimizer, rule)]
             program.add(formulas.update(rule), place.stop - place.start, *arrays, *numbers)
             program.mark(OF_UPDATE)
         if self.averages:
