@@ -140,7 +140,8 @@ def plot_decision_regions(
     TypeError
         ``network`` is not a classifier.
     ValueError
-        ``X`` is empty or does not have two features, or ``y`` has another length.
+        ``X`` is empty or does not have two features, or ``y`` has another length. Or the network
+        does not predict one class for each sample.
 
     Examples
     --------
