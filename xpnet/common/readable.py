@@ -22,7 +22,8 @@ class Readable:
     """Base of objects whose ``repr`` is the call that makes them, without defaults.
 
     An argument is shown if it is an attribute of the same name, with or without an underscore in
-    front. For ``*arguments`` that is a list or a tuple. One or two arguments that have no default are shown without their names.
+    front; for ``*arguments``, that is a list or a tuple. One or two arguments that have no default
+    are shown without their names.
     """
 
     @recursive_repr("...")
