@@ -35,7 +35,7 @@ from xpnet.common.readable import Readable, text_of
 from xpnet.initializers import Normal
 from xpnet.layers import Layer
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy
-from xpnet.metrics import METRICS, Accuracy
+from xpnet.metrics import F1, METRICS, Accuracy, TopKAccuracy
 from xpnet.model_files.describing import KINDS
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.regularizers import L1L2
@@ -58,6 +58,10 @@ SHOWN = [
     (Normal(0.1), "Normal(scale=0.1)"),
     (L1L2(0.1, per_sample=True), "L1L2(l1=0.1, per_sample=True)"),
     (Accuracy(), "Accuracy()"),
+    (F1("macro").named("f"), "F1(average='macro').named('f')"),
+    (TopKAccuracy(3), "TopKAccuracy(k=3)"),
+    (TopKAccuracy(3).named("top"), "TopKAccuracy(k=3).named('top')"),
+    (F1().named("a").named("f1"), "F1()"),
     (TanhActivation(), "TanhActivation()"),
     (
         Composite(DenseLayer(3), Residual(DenseLayer(3)), input_shape=(4,)),
@@ -235,6 +239,17 @@ def test_the_text_of_a_network_makes_it_again(backend):
         "    .add(ReLUActivation())",
     ]
     assert ".add(DenseLayer(3))" in repr(net)
+
+
+def test_the_text_of_a_network_has_the_metrics_of_its_heads():
+    net = NeuralNetwork(
+        loss={"a": ("mse", 1), "b": ("softmax_cross_entropy", 2)},
+        metric={"b": ["top_k_accuracy", F1("macro").named("f")], "a": "mae"},
+    )
+    again = eval(repr(net), {**CLASSES})
+    assert repr(again) == repr(net)
+    assert [each.name for each in again.metrics] == [each.name for each in net.metrics]
+    assert "metric={'b': [TopKAccuracy(), F1(" in repr(net)
 
 
 def test_the_text_of_a_network_has_what_was_set_later():

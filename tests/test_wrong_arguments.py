@@ -331,3 +331,26 @@ def test_values_that_are_not_booleans_are_refused_as_flags(flag):
             NeuralNetwork(**{name: flag})
     assert NeuralNetwork(verbose=1).verbose is True
     assert NeuralNetwork(shuffle=np.bool_(False)).shuffle is False
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "message"),
+    [
+        (
+            NeuralNetwork,
+            {"losses": {}},
+            r"NeuralNetwork.*'losses': write loss=, which takes a dict",
+        ),
+        (
+            NeuralNetwork,
+            {"metrics": ["mae"]},
+            "'metrics': write metric=, which takes one metric, a",
+        ),
+        (NeuralNetwork, {"lr": 0.1}, "'lr': write learning_rate="),
+        (NeuralNetwork, {"nothing": 1}, r"unexpected keyword argument 'nothing'$"),
+        (Model, {"losses": {}}, r"Model.*'losses': write loss=, which takes a dict"),
+    ],
+)
+def test_a_name_that_other_libraries_use_is_answered_with_ours(cls, arguments, message):
+    with pytest.raises(TypeError, match=message):
+        cls(**arguments)

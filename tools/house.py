@@ -163,6 +163,7 @@ FLOORS = {
     ],
     "xpnet.losses": [
         "heads",
+        "head_outputs",
         "head_metrics names",
         "binary classes deviances divergence focal function gaussian margin quantile regression",
         "class_weighted",

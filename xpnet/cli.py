@@ -577,7 +577,7 @@ def run_predict(options: argparse.Namespace) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     given = network.label_name or "prediction"
     name = "prediction" if isinstance(given, list) else given
-    if network.class_names is None:
+    if not isinstance(network.class_names, list):  # a dict of several heads, or None
         named = isinstance(given, list) and len(given) == output.shape[1]
         several = given if named else [f"{name}_{k}" for k in range(output.shape[1])]
         writer.writerow(several if len(several) > 1 else [name])

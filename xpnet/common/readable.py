@@ -28,7 +28,11 @@ class Readable:
 
     @recursive_repr("...")
     def __repr__(self) -> str:
-        return call_text(type(self).__name__, arguments_of(self))
+        return call_text(type(self).__name__, arguments_of(self)) + self._further_call()
+
+    def _further_call(self) -> str:
+        """Return the text of a method that was called on the new object; "" for none."""
+        return ""
 
     def _argument(self, name: str) -> Any:
         """Return an argument of the constructor from its attribute, or _MISSING without one."""

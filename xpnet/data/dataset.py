@@ -105,7 +105,7 @@ class Dataset(FromTables, WithCategories, Selecting):
     y: Array | None
     label_name: str | list[str] | None
     sample_weight: Array | None
-    class_names: list[str] | None
+    class_names: Any  # list of str or None; a dict of lists for several heads of a network
     ids: np.ndarray | None
     encoded: Categories
 

@@ -22,7 +22,8 @@ class QuantileLoss(ElementwiseLoss):
     ----------
     quantiles : float or sequence of float, default 0.5
         τ between 0 and 1. With one number, each output has its own column of targets. With several,
-        targets have one column, and the network has one output for each quantile, in this order.
+        targets have one column, and the network has one output for each quantile, in this order;
+        several targets with several quantiles are :class:`~xpnet.Heads`.
         Nothing keeps a smaller quantile from being predicted above a larger one. ``predict`` leaves
         them as they are. ``predict_interval`` sorts each row first, which brings the quantiles
         closer to the true ones: Chernozhukov, Fernández-Val and Galichon 2010, "Quantile and
@@ -58,7 +59,8 @@ class QuantileLoss(ElementwiseLoss):
         if isinstance(self.quantiles, list) and n_outputs != len(self.quantiles):
             raise ValueError(
                 f"QuantileLoss has {len(self.quantiles)} quantiles, but there are {n_outputs} "
-                "outputs: expected one for each"
+                "outputs: expected one for each. For several targets, give each a head, such as "
+                f"loss={{'a': ({self!r}, {len(self.quantiles)}), ...}}"
             )
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:

@@ -18,6 +18,7 @@ from ..backends import (
     resolve,
 )
 from ..backends._errors import shown
+from ..common.keywords import MODEL, with_hints
 from ..common.naming import listing
 from ..common.overrides import is_defined_here, remember
 from ..common.readable import Readable, is_plain_function
@@ -154,6 +155,7 @@ class Model(Pastable, Versioned):
 
     _checks: ClassVar[dict[str, Check]] = CHECKS
 
+    @with_hints(**MODEL)
     def __init__(
         self,
         loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,

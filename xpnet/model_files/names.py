@@ -23,11 +23,20 @@ def _categories(value: Any, place: str) -> None:
             refuse(names, f"{place}.{feature}", "None at the end only")
 
 
+def _names_by_head(value: Any, place: str) -> None:
+    """Accept lists of the names of classes by the names of heads."""
+    if type(value) is not dict:
+        refuse(value, place, "a list of names, or a dict of these")
+    for head, names in value.items():
+        _name(head, place)
+        list_of(_name)(names, f"{place}.{head}")
+
+
 NAMES = {
     "_is_fitted": flag,
     "feature_names": either(nothing, list_of(_name)),
     "label_name": either(nothing, either(list_of(_name), _name)),
-    "class_names": either(nothing, list_of(_name)),
+    "class_names": either(nothing, either(list_of(_name), _names_by_head)),
     "categories": _categories,
 }
 """The checks of the attributes that every network has."""

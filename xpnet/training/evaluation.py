@@ -14,7 +14,7 @@ from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
 from ..common.overrides import has_methods_of, is_defined_here, replaced
 from ..layers import Layer
 from ..layers.composite import all_layers
-from ..losses import LossFunction
+from ..losses import Heads, LossFunction
 from ..model import Model
 from ..model.randomness import Randomness
 from .feeding.arrays import Arrays, Batch
@@ -34,7 +34,7 @@ class Targets(NamedTuple):
     Attributes
     ----------
     y : array
-        The targets for metrics, not standardised, from :func:`in_float64`.
+        The targets for metrics, from :func:`in_float64`; standardised only for a loss of heads.
     weight : array of shape (n,) or None
         Sample weights, from :func:`in_float64`.
     of_loss : tuple of two arrays or None
@@ -92,7 +92,8 @@ def measure(
     dict of str to float
         Also the loss, as validation computes it, if the targets are given for it.
     """
-    sums, start = MetricSums(metrics), 0
+    of_heads = isinstance(model.loss, Heads)  # whose metrics take targets and outputs as they are
+    sums, start = MetricSums(metrics, target_unit if of_heads else None), 0
     losses = Sums(model.loss, (), model.backend)
     for output in outputs(model, data, refuse):
         part = slice(start, start + output.shape[0])
@@ -102,7 +103,11 @@ def measure(
             losses.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
         # A loss that is given as a metric takes the outputs, which predictions may differ from.
         of_outputs = any(isinstance(each, LossFunction) for each in metrics) and target_unit is None
-        own = in_float64(output) if of_outputs else in_own_unit(output, target_unit, model.loss)
+        own = (
+            in_float64(output)
+            if of_outputs or of_heads
+            else in_own_unit(output, target_unit, model.loss)
+        )
         arguments = [targets.y[part, ...], own]
         if targets.weight is not None:
             arguments.append(targets.weight[part])

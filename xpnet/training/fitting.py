@@ -12,8 +12,9 @@ from ..backends import Array
 from ..backends._warnings import warn
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
-from ..data import Dataset, as_dataset
+from ..data import Dataset
 from ..data.tables.typed.frame_types import column_names
+from ..losses import Heads
 from ..model.randomness import Randomness
 from .averaged import check_average
 from .averaging import averaging_of
@@ -33,14 +34,14 @@ from .feeding.batches import Batches
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
 from .full_batch import check_full_batch, check_not_resumed
-from .heads import check_order, with_columns
+from .heads import check_finite, check_order, read_dataset
 from .held_out import HeldOut
 from .known import Known
 from .purpose import objective_of, purpose_of
 from .recording import Recorder
 from .run import Run, conditions_of
 from .steps.choice import Explanation, choose
-from .target_unit import warn_of_size
+from .target_unit import units_of_heads, warn_of_size
 from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
 from .weighing import check_total_weight, refuse_balanced
@@ -123,10 +124,21 @@ def fit(
     data = placed.training
     if isinstance(data, Batches):  # one batch says little about the size of all targets
         return
-    if warns_of_targets and model.target_unit is None and model.history.epochs > done:
-        row = model.history.last
-        reached = row["loss"] - row.get("penalty", 0.0)
-        warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
+    if warns_of_targets and model.history.epochs > done:
+        _warn_of_size(model, data.y, data.sample_weight)
+
+
+def _warn_of_size(model: TrainableModel, y: Array, weight: Array | None) -> None:
+    """Warn of targets without a unit that are hard to learn; see :func:`warn_of_size`."""
+    row, loss, dtype = model.history.last, model.loss, model.backend.dtype
+    if isinstance(loss, Heads):
+        units = units_of_heads(model.target_unit, loss)
+        for name, head in loss.parts.items():
+            if name not in units and not loss.ignore_missing:  # the loss is not of all samples
+                own = y[:, slice(*head.targets)]
+                warn_of_size(own, weight, head.loss, row[f"{name}_loss"], dtype, name)
+    elif model.target_unit is None:
+        warn_of_size(y, weight, loss, row["loss"] - row.get("penalty", 0.0), dtype)
 
 
 def _run(
@@ -372,7 +384,7 @@ def check_data(
     # First, because Dataset would refuse an extra column of text with a less helpful message.
     if isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
-    dataset = as_dataset(with_columns(data, model.loss))
+    dataset = read_dataset(data, model.loss, None if known is None else known.names_by_head)
     check_order(dataset, model.loss)
     if known is not None:
         dataset = known.encoded(dataset)
@@ -386,7 +398,7 @@ def check_data(
         check_names(dataset.feature_names, known.feature_names)
     check_features(dataset, model.layers)
     if finite:
-        dataset.check_finite()
+        check_finite(dataset, model.loss)
     if not targets:
         return dataset
     if known is not None:

@@ -81,7 +81,7 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         known.check_columns(column_names(X))
         features = Dataset(X)
     if y is not None:
-        y = columns_of(y, model.loss)
+        y = columns_of(y, model.loss, known.names_by_head)[0]
         target = Dataset(features.X, y, sample_weight=sample_weight)
         features = copy.copy(features)
         features.y, features.sample_weight = target.y, target.sample_weight

@@ -19,15 +19,15 @@ class Known:
     Attributes
     ----------
     feature_names : list of str or None
-    class_names : list of str or None
-        The names of the classes 0, 1, ...
+    class_names : list of str, dict of str to list of str, or None
+        The names of the classes 0, 1, ...; of several heads, those of each by its name.
     categories : dict of str to list
         The categories of features by name. Either the features hold their codes, or they have
         become columns of 0 and 1.
     """
 
     feature_names: list[str] | None = None
-    class_names: list[str] | None = None
+    class_names: list[str] | dict[str, list[str]] | None = None
     categories: Mapping[str, list[str | None]] = field(default_factory=dict)
 
     @classmethod
@@ -40,6 +40,11 @@ class Known:
     def raw_names(self) -> list[str] | None:
         """The names of the features before their categories became columns."""
         return raw_names(self.feature_names, dict(self.categories))
+
+    @property
+    def names_by_head(self) -> dict[str, list[str]]:
+        """The names of the classes of each head; {} if there are none, or no heads."""
+        return self.class_names if isinstance(self.class_names, dict) else {}
 
     def check_columns(self, names: list[str] | None) -> None:
         """Refuse a data frame whose columns are not those of the training data, encoded or not."""
@@ -81,7 +86,7 @@ class Known:
             A class is not among them; the message has its row and name. Or the targets are text,
             and the classes of the training data have no names.
         """
-        if dataset.y is None:
+        if dataset.y is None or isinstance(dataset.class_names, dict):  # coded by head already
             return dataset
         if is_text and self.class_names is None and dataset.class_names is not None:
             raise ValueError(
@@ -89,10 +94,11 @@ class Known:
                 "numbers: give numbers, or Dataset(X, y, class_names=[...]) with the names of the "
                 "classes 0, 1, ..."
             )
-        y = in_classes(dataset.y, dataset.class_names, self.class_names)
+        names = None if isinstance(self.class_names, dict) else self.class_names
+        y = in_classes(dataset.y, dataset.class_names, names)
         if y is None:
             return dataset
         matched = copy.copy(dataset)
         matched.y = move_beside("y", y, dataset.features, (1, 2))
-        matched.class_names = self.class_names
+        matched.class_names = names
         return matched

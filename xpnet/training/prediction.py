@@ -1,6 +1,7 @@
 """Prediction and scores: check the data, move them, and compute in batches."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,14 @@ from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
 from ..layers import Layer
 from ..layers.composite import all_layers
-from ..losses import LossFunction
+from ..losses import Heads, LossFunction
 from . import evaluation
 from .checks import check_fit, check_weights, prepare_targets
 from .classes import check_is_of_classes, classes_of
 from .feeding.arrays import DenseArrays
 from .feeding.placing import Data, place, place_targets
 from .fitting import check_data, check_fitted
+from .heads import check_finite
 from .known import Known
 from .metric_settings import OneMetric, make_metric, make_metrics, name_of, several
 from .purpose import intake_of
@@ -42,10 +44,10 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     data = check_data(model, data, known, finite=False, targets=False)
     if data.y is not None:  # refused like other targets, though not used
-        data.check_finite()
+        check_finite(data, model.loss)
     backend = model.backend_for(data.X)
     if samples is None:
-        output = outputs(model, data.X, backend, data.check_finite)
+        output = outputs(model, data.X, backend, partial(check_finite, data, model.loss))
     else:
         output = _sampled(model, data, backend, samples)
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
@@ -92,7 +94,7 @@ def _check_random(model: TrainableModel) -> None:
 
 def _sampled(model: TrainableModel, data: Dataset, backend: Backend, samples: int) -> Array:
     """Move a model to ``backend``, and return random outputs there."""
-    data.check_finite()
+    check_finite(data, model.loss)
     with computing(), backend.active():
         placed = place(Dataset(data.X), intake_of(model, backend))
         move_model(model, backend)
@@ -211,7 +213,8 @@ def _measured(
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs, unit = model.layers[-1].output_shape()[0], model.target_unit
-    y = prepare_targets(data.y, model.loss, n_outputs, metrics)
+    of_heads = isinstance(model.loss, Heads)
+    y = prepare_targets(data.y, model.loss, n_outputs, metrics, unit if of_heads else None)
     backend, weight = model.backend_for(data.X), data.sample_weight
     given = (y, weight, n_outputs, model.backend.dtype)
     for metric in metrics:

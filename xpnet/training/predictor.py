@@ -80,7 +80,8 @@ class Predictor(TrainableModel):
         Returns
         -------
         lower, upper : array of shape (n, n_targets)
-            The ends of the intervals, in the unit of the targets.
+            The ends of the intervals, in the unit of the targets. With several
+            :class:`~xpnet.Heads`, dicts of such arrays, for each head whose loss has intervals.
 
         Raises
         ------
@@ -176,7 +177,8 @@ class Predictor(TrainableModel):
         array of shape (n,), or (n, n_outputs)
             A NumPy array of names if the network has ``class_names``. Otherwise the classes 0, 1,
             ... (``int64``), in the library and on the device of the input. If a sample can have
-            several classes (a binary loss with several outputs), a column of 0 and 1 for each.
+            several classes (a binary loss with several outputs), a column of 0 and 1 for each. With
+            several :class:`~xpnet.Heads`, a dict of these for each head of classes.
 
         Raises
         ------

@@ -10,6 +10,7 @@ import numpy as np
 from ..backends import Array, Backend, array_namespace, backend_of, is_array
 from ..backends._errors import shown
 from ..losses import LossFunction
+from ..losses.head_metrics import HeadMetric
 from ..metrics import Metric
 from ..model.penalties import inverse
 from .feeding.arrays import Batch
@@ -175,7 +176,7 @@ class MetricSums:
     metrics : sequence of Metric or function
     unit : tuple of float, optional
         The mean and the scale by which the targets were standardised, if they were. The metrics are
-        computed in the targets' own unit.
+        computed in the targets' own unit, except for the losses of heads.
 
     Attributes
     ----------
@@ -185,6 +186,10 @@ class MetricSums:
 
     def __init__(self, metrics: Sequence[OneMetric], unit: Unit | None = None) -> None:
         self.names = list(map(name_of, metrics))
+        self._of_heads = any(isinstance(each, HeadMetric) for each in metrics)
+        if self._of_heads and unit is not None:  # these return to the unit of their targets
+            columns = [each if isinstance(each, tuple) else (each,) for each in unit]
+            metrics = [m.in_unit(*columns) if isinstance(m, HeadMetric) else m for m in metrics]
         self.metrics, self._unit = list(metrics), unit
         self._summed = [_Statistics(m) for m in metrics if not needs_all_samples(m)]
         self._collects = len(self._summed) < len(metrics)
@@ -205,7 +210,7 @@ class MetricSums:
     def add(self, *arguments: Array) -> None:
         """Add the targets, outputs and weights of a batch."""
         if self._summed:
-            in_unit = _in_unit(self._unit, *arguments)
+            in_unit = self._in_unit(*arguments)
             for each in self._summed:
                 each.add(*in_unit)
         if self._collects:  # copies, since the next step may overwrite the output
@@ -228,6 +233,12 @@ class MetricSums:
         """Return the targets, outputs and weights of all samples, in their own unit."""
         xp = array_namespace(self._seen[0][1])
         arguments = (xp.concat(column, axis=0) for column in zip(*self._seen, strict=True))
+        return self._in_unit(*arguments)
+
+    def _in_unit(self, *arguments: Array) -> tuple[Array, ...]:
+        """Return targets, outputs and weights as metrics take them."""
+        if self._of_heads and self._unit is not None:
+            return tuple(map(in_float64, arguments))
         return _in_unit(self._unit, *arguments)
 
 

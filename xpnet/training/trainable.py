@@ -14,7 +14,7 @@ from . import memory
 from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
-from .metric_settings import OneMetric, metrics_for, several, warn_of_same_name
+from .metric_settings import OneMetric, by_head, metrics_for, several, warn_of_same_name
 from .settings import CHECKS
 from .target_unit import Unit
 
@@ -65,7 +65,7 @@ class TrainableModel(Model):
         self.stop_training = False
         self.feature_names: list[str] | None = None
         self.label_name: str | list[str] | None = None
-        self.class_names: list[str] | None = None
+        self.class_names: list[str] | dict[str, list[str]] | None = None
         self.categories: Categories = {}
         self._is_fitted = False
 
@@ -81,6 +81,10 @@ class TrainableModel(Model):
         super()._set(name, value)
         if name in ("randomness", "shuffle") and {"randomness", "shuffle"} <= held.keys():
             self.orders = Orders(self.randomness, self.shuffle)
+
+    def _argument(self, name: str) -> Any:
+        value = super()._argument(name)
+        return by_head(value, self.loss) if name == "metric" else value
 
     def _append(self, layer: Layer) -> None:
         super()._append(layer)

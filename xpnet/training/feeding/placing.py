@@ -65,7 +65,7 @@ def place_targets(
     y: Array | None, weight: Array | None, backend: Backend
 ) -> tuple[Array | None, Array | None]:
     """Move targets and weights to a device, as :func:`place` does."""
-    y = None if y is None else _move(y, backend)
+    y = None if y is None else _move(y, backend, may_be_missing=True)
     if weight is not None:
         weight = backend.asarray(_move(weight, backend), backend.dtype)
     return y, weight
@@ -106,15 +106,19 @@ def _place_dense(
     return DenseArrays(move_state(X, backend, wide=True), y, weight, backend, keeps_type=True)
 
 
-def _move(x: Array, backend: Backend) -> Array:
-    """Move an array. Integers keep their type, which is often smaller; each batch is cast."""
+def _move(x: Array, backend: Backend, may_be_missing: bool = False) -> Array:
+    """Move an array. Integers keep their type, which is often smaller; each batch is cast.
+
+    ``may_be_missing`` is whether NaN is accepted; targets are checked before.
+    """
     if isinstance(x, np.ndarray):
         x = x.astype(x.dtype.newbyteorder("="), copy=False)
     with np.errstate(over="ignore"):  # overflow is reported below, with a clear message
         moved, xp = move_state(x, backend), backend.xp
     if moved is x or not xp.isdtype(moved.dtype, "real floating"):
         return moved
-    if not backend.scalar(ops.all_finite(moved)):
+    numbers = xp.where(xp.isnan(moved), xp.zeros_like(moved), moved) if may_be_missing else moved
+    if not backend.scalar(ops.all_finite(numbers)):
         raise ValueError(
             f"the data have numbers {beyond(backend)}: scale them down, or give dtype='float64'"
         )
