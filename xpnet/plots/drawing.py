@@ -236,7 +236,7 @@ def shortened(texts: Sequence[str], n: int) -> list[str]:
     --------
     >>> from xpnet.plots.drawing import shortened
     >>> shortened(["a long name of a class", "a long name: AUC 0.75"], 16)
-    ['a long n…a class', 'a…me: AUC 0.75']
+    ['a long n…a class', 'a l…me: AUC 0.75']
     """
     found = [[_shortened(text, n, share) for text in texts] for share in (0.5, 0.0, 0.8)]
     return max(found, key=lambda each: len(set(each)))
