@@ -182,7 +182,7 @@ def test_a_legend_inside_axes_without_a_layout_does_not_cover_them():
 def test_names_are_shortened_where_they_stay_different():
     texts = [f"run {k} with a long name, training" for k in range(12)]
     assert shortened(texts, 18)[::11] == ["run 0 w…, training", "run 11…, training"]
-    assert shortened(["name of a class A", "name of a class B"], 10) == ["name…ass A", "name…ass B"]
+    assert shortened(["name of a class A", "name of a class B"], 10) == ["name…ss A", "name…ss B"]
     assert shortened(["short", "a long name: AUC 0.75"], 16) == ["short", "a l…me: AUC 0.75"]
 
 
