@@ -12,7 +12,9 @@ import xpnet
 from xpnet import (
     SGD,
     Adam,
+    Branches,
     Callback,
+    Composite,
     CosineDecay,
     DenseLayer,
     Dropout,
@@ -24,6 +26,7 @@ from xpnet import (
     Normalization,
     QuantileLoss,
     ReLUActivation,
+    Residual,
     TanhActivation,
     WarmUp,
 )
@@ -60,6 +63,19 @@ SHOWN = [
     (TopKAccuracy(3).named("top"), "TopKAccuracy(k=3).named('top')"),
     (F1().named("a").named("f1"), "F1()"),
     (TanhActivation(), "TanhActivation()"),
+    (
+        Composite(DenseLayer(3), Residual(DenseLayer(3)), input_shape=(4,)),
+        "Composite(DenseLayer(3), Residual(DenseLayer(3)), input_shape=(4,))",
+    ),
+    (Residual(DenseLayer(3, (4,))), "Residual(DenseLayer(3, input_shape=(4,)))"),
+    (
+        Branches(([0, 2], [DenseLayer(2)]), (slice(0, 3), []), input_shape=(4,)),
+        "Branches(((0, 2), [DenseLayer(2)]), (slice(0, 3, None), []), input_shape=(4,))",
+    ),
+    (
+        Branches((range(20), [DenseLayer(2)])),
+        f"Branches(({tuple(range(20))}, [DenseLayer(2)]))",
+    ),
 ]
 
 
@@ -92,6 +108,15 @@ def test_layers_of_a_network_show_their_shapes_and_large_arrays_are_shortened():
     assert len(repr(net.layers[0])) < 600
     assert repr(net.layers[1]) == "DenseLayer(2, input_shape=(500,))"
     assert "mean=<float64 array of shape (500,)>" in repr(net)
+
+
+def test_a_network_of_composites_shows_the_calls_that_make_it():
+    net = NeuralNetwork(seed=0).add(Residual(DenseLayer(3), input_shape=(4,)))
+    net.add(Composite(DenseLayer(2), TanhActivation())).add(Branches(([0], [DenseLayer(1)])))
+    again = eval(repr(net), vars(xpnet))
+    assert repr(again) == repr(net)
+    assert again.layers[0].input_shape() == (4,)
+    assert repr(net).count("input_shape") == 1
 
 
 def test_a_users_class_shows_the_arguments_that_it_keeps():

@@ -22,7 +22,8 @@ class Readable:
     """Base of objects whose ``repr`` is the call that makes them, without defaults.
 
     An argument is shown if it is an attribute of the same name, with or without an underscore in
-    front. One or two arguments that have no default are shown without their names.
+    front; for ``*arguments``, that is a list or a tuple. One or two arguments that have no default
+    are shown without their names.
     """
 
     @recursive_repr("...")
@@ -58,7 +59,11 @@ def arguments_of(thing: Readable) -> list[tuple[str, Any]]:
     ]
     positional = len(required) <= 2 and all(values[name] is not _MISSING for name in required)
     for name, parameter in parameters.items():
-        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+        if parameter.kind is Parameter.VAR_POSITIONAL:
+            if positional and type(values[name]) in (list, tuple):
+                found += [("", each) for each in values[name]]
+            continue
+        if parameter.kind is Parameter.VAR_KEYWORD:
             continue
         positional &= name in required
         if values[name] is not _MISSING and not _is_same(values[name], parameter.default):

@@ -7,9 +7,10 @@ from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from ..common.checks import check_integer
 from ..common.overrides import remember
+from ..common.readable import Readable
 from .base import Layer
 from .checks import check_batch
-from .composite import Composite, check_new_layers, connect_in_a_row
+from .composite import Composite, check_new_layers, connect_in_a_row, without_shapes
 
 Columns = slice | tuple[int, ...]
 
@@ -159,9 +160,22 @@ class Branches(Composite):
         own = columns + self.output_shape()[0] + (n if self.needs_input_error else 0)
         return super().numbers_per_sample() + own
 
-    def __repr__(self) -> str:
-        pairs = (f"({columns!r}, {list(layers)!r})" for columns, layers in self.branches)
-        return f"Branches({', '.join(pairs)})"
+    def _argument(self, name: str) -> Any:
+        if name != "branches":
+            return super()._argument(name)
+        connected, pairs = self._input_shape is not None, []
+        for columns, layers in self.branches:
+            shown_columns = columns if isinstance(columns, slice) else _InFull(columns)
+            made = [without_shapes(each) if connected else each for each in layers]
+            pairs.append((shown_columns, made))
+        return pairs
+
+
+class _InFull(Readable, tuple[int, ...]):
+    """Positions of columns that are shown without abbreviation, however many they are."""
+
+    __slots__ = ()
+    __repr__ = tuple.__repr__
 
 
 def _pair(given: Any) -> tuple[Columns, tuple[Layer, ...]]:

@@ -215,8 +215,11 @@ class Composite(AsInPredictionInside):
             setattr(twin, name, _exchanged(held, copies))
         return twin
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+    def _argument(self, name: str) -> Any:
+        given = super()._argument(name)
+        if name != "layers" or self._input_shape is None or not isinstance(given, tuple):
+            return given
+        return tuple(map(without_shapes, given))
 
 
 def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -224,6 +227,14 @@ def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
     for each in layers:
         yield each
         yield from all_layers(each.inner_layers)
+
+
+def without_shapes(layer: Layer) -> Layer:
+    """Return a copy of a layer to be shown, without the input shapes that follow from others."""
+    twin = copy.copy(layer)
+    for each in all_layers([twin]):
+        each._input_shape = None
+    return twin
 
 
 def is_trained(layer: Layer) -> bool:

@@ -157,7 +157,7 @@ class HeadMetric(Metric):
         return copied
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return those of the metric; of a loss, the weighted sum and the sum of the weights."""
+        """Return the metric's statistics; for a loss, its weighted sum and the sum of weights."""
         metric, loss = self.metric, self.loss
         if not isinstance(metric, Metric):
             return self._loss_statistics(metric, y_true, y_pred, sample_weight)

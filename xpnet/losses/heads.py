@@ -41,7 +41,7 @@ class Heads(HeadOutputs):
     Raises
     ------
     ValueError, TypeError
-        A head is not such a tuple, or its loss cannot be part of a sum because it is not a mean
+        A head is not such a tuple. Or its loss cannot be part of a sum, because it is not a mean
         over samples. At ``fit``, the network's outputs are not as many as those of all heads
         together, or the targets do not fit.
 
@@ -185,6 +185,11 @@ def _named(name: Any) -> str:
     """Return the name of a head."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"heads has the name {shown(name)}: expected a text")
+    if name == "val" or name.startswith("val_"):
+        raise ValueError(
+            f"heads has the name {shown(name)}: the history would take its column {name}_loss for "
+            "one of validation data. Give the head a name that does not begin with val"
+        )
     return name
 
 

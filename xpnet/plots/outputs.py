@@ -13,7 +13,17 @@ from ..training.feeding.placing import place
 from ..training.lookups import check_categories
 from ..training.purpose import intake_of
 from .classes import as_labels, index_labels
-from .drawing import AREAS, COLORS, MARKERS, axes_for, finish, numbers_on_host
+from .drawing import (
+    AREAS,
+    COLORS,
+    MARKERS,
+    axes_for,
+    finish,
+    letters_in,
+    numbers_on_host,
+    room_of,
+    shortened,
+)
 from .models import network_of, predicted_by
 
 
@@ -95,7 +105,8 @@ def plot_layer_outputs(
             text = f"{zeros:.0%} are 0"
             ax.text(edges[-1], base + 0.45, text, ha="right", va="center", size=8, bbox=box)
     names = [layer.layer_name().removesuffix("Activation") for layer in network.layers]
-    ax.set_yticks([len(names) - 1 - k for k in range(len(names))], names)
+    most = letters_in(0.4 * room_of(ax)[0], 10, ax.figure.dpi)
+    ax.set_yticks([len(names) - 1 - k for k in range(len(names))], shortened(names, most))
     ax.set_ylim(-0.1, len(names))
     rows = "1 sample" if len(data) == 1 else f"{len(data):,} samples"
     finish(ax, f"Outputs of each layer for {rows}", "output", legend=False, grid="x")
@@ -140,7 +151,8 @@ def plot_decision_regions(
     TypeError
         ``network`` is not a classifier.
     ValueError
-        ``X`` is empty or does not have two features, or ``y`` has another length.
+        ``X`` is empty or does not have two features, or ``y`` has another length. Or the network
+        does not predict one class for each sample.
 
     Examples
     --------

@@ -97,14 +97,23 @@ def make_metrics(
         given = _of_heads(given, loss)
     if isinstance(given, (list, tuple)):
         metrics = tuple(make_metric(each, loss) for each in given)
-        _check_names((*loss.metrics(), *metrics))
+        _check_columns(metrics, loss)
         return metrics or None
     if given is None:
         return None
     one: Any = given  # not a sequence
     metric = make_metric(one, loss)
-    _check_names([metric])
+    _check_columns((metric,), loss)
     return metric
+
+
+def _check_columns(metrics: Sequence[OneMetric], loss: LossFunction) -> None:
+    """Refuse metrics whose columns are those of others, or those of the losses of heads.
+
+    The losses themselves may be among the metrics, as those that ``evaluate`` is asked for.
+    """
+    losses = {name_of(each) for each in metrics if isinstance(alone(each), LossFunction)}
+    _check_names([*(each for each in loss.metrics() if name_of(each) not in losses), *metrics])
 
 
 def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric, ...]:
@@ -147,14 +156,16 @@ def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric,
 
 
 def by_head(metric: Any, loss: LossFunction) -> Any:
-    """Return metrics of heads as the dict that makes them; others unchanged."""
+    """Return metrics of heads as the dict that makes them, or as several; others unchanged."""
     if not isinstance(loss, Heads) or not metric or not isinstance(metric, tuple):
         return metric
+    if not all(isinstance(each, HeadMetric) for each in metric):
+        return tuple(
+            by_head((each,), loss) if isinstance(each, HeadMetric) else each for each in metric
+        )
     names = {head.outputs: name for name, head in loss.parts.items()}
     found: dict[str, list[Any]] = {}
     for each in metric:
-        if not isinstance(each, HeadMetric):
-            return metric
         found.setdefault(names[each.outputs], []).append(each.metric)
     return {name: own[0] if len(own) == 1 else own for name, own in found.items()}
 
@@ -177,6 +188,11 @@ def several(metric: OneMetric | tuple[OneMetric, ...] | None) -> tuple[OneMetric
     if metric is None:
         return ()
     return metric if isinstance(metric, tuple) else (metric,)
+
+
+def scoring_metric(metric: OneMetric | tuple[OneMetric, ...] | None) -> OneMetric | None:
+    """Return the metric by which a network is scored: the first that was given; None without."""
+    return next(iter(several(metric)), None)
 
 
 def name_of(metric: OneMetric) -> str:

@@ -25,7 +25,7 @@ from .feeding.placing import Data, place, place_targets
 from .fitting import check_data, check_fitted
 from .heads import check_finite
 from .known import Known
-from .metric_settings import OneMetric, make_metric, make_metrics, name_of, several
+from .metric_settings import OneMetric, make_metric, make_metrics, name_of, scoring_metric, several
 from .purpose import intake_of
 from .target_unit import check_losses_as_metrics, in_float64, in_own_unit
 from .trainable import TrainableModel
@@ -177,11 +177,10 @@ def _placed(
 def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     """Return a metric of a trained model; see :meth:`xpnet.NeuralNetwork.score`."""
     check_fitted(model, "score")
-    own = several(model.metric)
-    chosen = own[:1] if metric is None else (_named(model, metric),)
-    if not chosen:
+    chosen = scoring_metric(model.metric) if metric is None else _named(model, metric)
+    if chosen is None:
         raise ValueError("the network has no metric: give score(X, y, metric='accuracy')")
-    (found,) = _measured(model, dataset, chosen).values()
+    (found,) = _measured(model, dataset, (chosen,)).values()
     return found
 
 
