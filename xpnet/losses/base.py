@@ -146,6 +146,16 @@ class LossFunction(Readable, ABC):
         """Return the outputs that metrics compare with the targets; by default all of them."""
         return y_pred
 
+    def compared_column(self, metric: Any) -> int | None:
+        """Return the only column of outputs that a metric judges; by default None, for all.
+
+        Raises
+        ------
+        ValueError
+            No column is right for the metric.
+        """
+        return None
+
     def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:
         """Return what ``predict`` returns; by default the outputs, in the unit of the targets.
 

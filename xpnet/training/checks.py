@@ -172,6 +172,7 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[One
 def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:
     """Refuse a metric that does not fit the loss, or the number or the kind of outputs."""
     n_outputs = last.output_shape()[0]
+    loss.compared_column(metric)
     apart = loss.targets in ("probabilities", "binary") and n_outputs > 1
     if metric.one_class_per_sample and apart:
         raise ValueError(

@@ -93,7 +93,7 @@ def measure(
     dict of str to float
         Also the loss, as validation computes it, if the targets are given for it.
     """
-    sums, start = MetricSums(metrics), 0
+    sums, start = MetricSums(metrics, loss=model.loss), 0
     losses = Sums(model.loss, (), model.backend)
     for output in outputs(model, data, refuse):
         part = slice(start, start + output.shape[0])
