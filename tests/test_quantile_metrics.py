@@ -60,7 +60,7 @@ def test_the_loss_and_functions_take_all_quantiles():
 
     net = network(metric=["mae", share_inside]).fit(X, Y)
     p = net.predict(X)
-    inside = np.mean((Y > p[:, 0]) & (Y < p[:, 2]))
+    inside = np.mean((p[:, 0] < Y) & (p[:, 2] > Y))
     assert net.evaluate(X, Y)["share_inside"] == inside
     loss = np.mean([pinball(Y, p[:, k], level) for k, level in enumerate(LEVELS)])
     np.testing.assert_allclose(net.score(X, Y, metric=net.loss), loss)

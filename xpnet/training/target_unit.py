@@ -182,10 +182,6 @@ and 0.99 with one. Other optimizers and longer training may do better, so target
 limits are not enough for a warning.
 """
 
-_LEARNED = 0.5
-"""The loss, relative to that of a constant prediction, above which a network has learned little."""
-
-
 _SAMPLED = 1 << 14
 """About how many of the targets are used to judge their size."""
 
@@ -208,7 +204,7 @@ def warn_of_size(
         The network's type. If it has too few digits for the targets, there has been a warning
         already, and there is no second one.
     """
-    if loss.targets != "values" or not is_defined_here(type(loss)) or not loss.predicts_outputs:
+    if loss.targets != "values" or not is_defined_here(type(loss)):
         return
     step = max(math.prod(y.shape) // _SAMPLED, 1)  # a few rows are enough, and save memory
     y, weight = y[::step, ...], None if weight is None else weight[::step]
@@ -223,17 +219,22 @@ def warn_of_size(
     ]
     if not wrong:
         return
-    constant = np.broadcast_to([mean for mean, _ in units], host.shape)
+    constant = loss.constant_outputs(np.array(units).T)
+    constant = np.broadcast_to(constant, (len(host), constant.size))
     weights = () if weight is None else (to_host(weight).astype(np.float64),)
     with np.errstate(over="ignore", invalid="ignore"):
         least = float(loss.loss(host, constant, *weights))
-    if not 0 < least < math.inf or not reached > _LEARNED * least:
+    if not math.isfinite(least) or not loss.explains_little(reached, least):
         return
     mean, scale = wrong[0]
-    advice = "(y.mean(), y.std())" if len(units) == 1 else "(y.mean(axis=0), y.std(axis=0))"
+    advice = (
+        "(y.mean(), y.std())"
+        if len(units) == 1 or loss.repeats_targets
+        else "(y.mean(axis=0), y.std(axis=0))"
+    )
     warn(
-        f"the network has learned little: its loss is {reached:.3g}, while predicting the mean of "
-        f"y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
+        f"the network has learned little: its loss is {reached:.3g}, while predicting "
+        f"{'the mean' if loss.predicts_outputs else 'one mean and deviation'} of y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
         f"{scale:.3g} are hard to learn. Give target_unit={advice}, or train for longer"
     )
 
