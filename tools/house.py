@@ -217,7 +217,7 @@ FLOORS = {
     "xpnet.common": [
         "checks traceable versioned",
         "direction keywords naming overrides readable replacing room version",
-        "temporary",
+        "misspelt temporary",
     ],
     "xpnet.backends": [
         "_registry",

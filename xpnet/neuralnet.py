@@ -135,9 +135,9 @@ class NeuralNetwork(Predictor):
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
-        The names in the data set of the last ``fit``, or None. Further training on numbers keeps
-        the names of the classes. With several heads, ``class_names`` is a dict of the names of each
-        head whose labels are texts.
+        The names in the data set of the last ``fit``, or None; with several heads, a dict of the
+        names of each head whose labels are text. Where the classes were text, later targets are
+        text too: numbers may be in another order, and are refused.
     categories : dict of str to list
         The categories in that data set, by feature, also those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns. Data that have these features as

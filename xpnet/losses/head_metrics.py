@@ -165,9 +165,9 @@ class HeadMetric(Metric):
         head = Head(loss, 1.0, self.targets, self.outputs, self.ignore_missing)
         y, p = head.split(y_true, y_pred)
         weight = head.weights(y_true, y, p, sample_weight, for_metric=True)
-        p = loss.compared_outputs(p)
-        if loss.repeats_targets:
-            y = array_namespace(y).broadcast_to(y, p.shape)
+        p, column = loss.compared_outputs(p), loss.compared_column(metric)
+        if column is not None:
+            p = p[:, column : column + 1]
         if self.unit is not None:
             xp, place = array_namespace(p), device(p)
             mean, scale = (xp.asarray(each, dtype=p.dtype, device=place) for each in self.unit)

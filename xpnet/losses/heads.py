@@ -122,7 +122,7 @@ class Heads(HeadOutputs):
         losses = {}
         for name, each in (weights or {}).items():
             losses[name] = copy.copy(self.heads[name][0])
-            losses[name].balanced_weight = each  # type: ignore[attr-defined]
+            losses[name].balanced_weight = each
         self.heads = self.with_losses(losses).heads
 
     def check_state(self) -> None:

@@ -12,7 +12,7 @@ from ..common.checks import check_count, check_shape, check_texts
 from ..layers import DenseLayer
 from ..layers.composite import all_layers
 from ..metrics import predicted_classes
-from .classes import as_labels, shape_of
+from .classes import as_labels, shape_of, targets_of
 from .drawing import axes_for, numbers_on_host, set_title
 from .models import network_of
 
@@ -46,7 +46,8 @@ def plot_images(
     n : int, default 24
         The most images to draw.
     class_names : sequence of str, optional
-        The names of classes 0, 1, ...; by default their numbers.
+        The names of classes 0, 1, ...; by default their numbers. If ``y_true`` has strings and
+        ``y_pred`` has outputs, by default the sorted strings.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -59,7 +60,8 @@ def plot_images(
     Raises
     ------
     ValueError
-        There are no images, the arrays differ in length, or ``shape`` does not fit the pixels.
+        There are no images, the arrays differ in length, or ``shape`` does not fit the pixels. Or
+        the strings in ``y_true`` do not tell which output is for which.
 
     Examples
     --------
@@ -72,10 +74,12 @@ def plot_images(
     (rows, size), n = _rows_of(images, shape), check_count("n", n)
     if class_names is not None:
         class_names = check_texts("class_names", class_names)
+    true = None if y_true is None else as_labels("y_true", y_true, len(rows))
+    if true is not None and true.dtype.kind == "U" and len(shape_of(y_pred)) == 2:
+        # The outputs are numbers of classes, which the names give.
+        _, class_names = targets_of(true, len(rows), max(shape_of(y_pred)[1], 2), class_names)
     guesses = None if y_pred is None else _names(_guesses(y_pred, len(rows)), class_names)
-    labels = None
-    if y_true is not None:
-        labels = _names(as_labels("y_true", y_true, len(rows)), class_names)
+    labels = None if true is None else _names(true, class_names)
     order = np.arange(len(rows))
     if guesses is not None and labels is not None:
         is_right = [guess == label for guess, label in zip(guesses, labels, strict=True)]

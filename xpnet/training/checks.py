@@ -196,6 +196,7 @@ def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:
         if isinstance(metric.metric, LossFunction):  # the loss of the head
             return
         metric = metric.metric
+    loss.compared_column(metric)
     apart = loss.targets in ("probabilities", "binary") and n_outputs > 1
     if metric.one_class_per_sample and apart:
         raise ValueError(

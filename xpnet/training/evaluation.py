@@ -94,7 +94,7 @@ def measure(
         Also the loss, as validation computes it, if the targets are given for it.
     """
     of_heads = isinstance(model.loss, Heads)  # whose metrics take targets and outputs as they are
-    sums, start = MetricSums(metrics, target_unit if of_heads else None), 0
+    sums, start = MetricSums(metrics, target_unit if of_heads else None, model.loss), 0
     losses = Sums(model.loss, (), model.backend)
     for output in outputs(model, data, refuse):
         part = slice(start, start + output.shape[0])

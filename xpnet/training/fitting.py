@@ -47,7 +47,9 @@ from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
 from .weighing import check_total_weight, refuse_balanced
 
-_SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names", "categories")
+_SET_FROM_DATA = (
+    "loss", "feature_names", "label_name", "class_names", "has_text_labels", "categories"
+)  # fmt: skip
 """Attributes that :func:`fit` sets from its data set before it trains."""
 
 _CHANGED = ("layers", "parameters", "optimizer", "_new_optimizer", "loss", "regularizer")
@@ -257,7 +259,7 @@ def prepare(
     model.parameters.check_names()
     check_fit(model.layers, model.loss, model.metrics)
     batches = held_out = None
-    own = Known(class_names=model.class_names) if model.is_fitted and not restart else None
+    own = Known.classes_of(model) if model.is_fitted and not restart else None
     if isinstance(dataset, Passes) and model.optimizer.takes_all_samples:
         check_full_batch(model, None)
     if isinstance(dataset, Passes):
@@ -290,8 +292,10 @@ def prepare(
     model.loss = placed.loss
     model.feature_names = training.feature_names
     model.label_name = training.label_name
-    if training.class_names is not None or own is None:  # numbers are classes of the same names
+    if training.class_names is not None or own is None:
+        is_first = own is None or own.class_names is None
         model.class_names = training.class_names
+        model.has_text_labels = (training if is_first else model).has_text_labels
     model.categories = training.encoded or training.categories
     return placed
 

@@ -229,10 +229,6 @@ and 0.99 with one. Other optimizers and longer training may do better, so target
 limits are not enough for a warning.
 """
 
-_LEARNED = 0.5
-"""The loss, relative to that of a constant prediction, above which a network has learned little."""
-
-
 _SAMPLED = 1 << 14
 """About how many of the targets are used to judge their size."""
 
@@ -262,7 +258,7 @@ def warn_of_size(
     head : str, optional
         The name of the head whose targets and loss these are.
     """
-    if loss.targets != "values" or not is_defined_here(type(loss)) or not loss.predicts_outputs:
+    if loss.targets != "values" or not is_defined_here(type(loss)):
         return
     y = y[:, None] if y.ndim == 1 else y
     step = max(math.prod(y.shape) // _SAMPLED, 1)  # a few rows are enough, and save memory
@@ -278,18 +274,22 @@ def warn_of_size(
     ]
     if not wrong:
         return
-    constant = np.broadcast_to([mean for mean, _ in units], host.shape)
+    constant = loss.constant_outputs(np.array(units).T)
+    constant = np.broadcast_to(constant, (len(host), constant.size))
     weights = () if weight is None else (to_host(weight).astype(np.float64),)
     with np.errstate(over="ignore", invalid="ignore"):
         least = float(loss.loss(host, constant, *weights))
-    if not 0 < least < math.inf or not reached > _LEARNED * least:
+    if not math.isfinite(least) or not loss.explains_little(reached, least):
         return
     mean, scale = wrong[0]
-    advice = "(y.mean(), y.std())" if len(units) == 1 else "(y.mean(axis=0), y.std(axis=0))"
+    advice = "(y.mean(), y.std())"
+    if len(units) > 1 and not loss.repeats_targets:
+        advice = "(y.mean(axis=0), y.std(axis=0))"
     advice = advice if head is None else f"{{{head!r}: {advice}}}"
     who = "network" if head is None else f"head {head!r}"
+    what = "the mean" if loss.predicts_outputs else "one mean and deviation"
     warn(
-        f"the {who} has learned little: its loss is {reached:.3g}, while predicting the mean of "
+        f"the {who} has learned little: its loss is {reached:.3g}, while predicting {what} of "
         f"y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
         f"{scale:.3g} are hard to learn. Give target_unit={advice}, or train for longer"
     )

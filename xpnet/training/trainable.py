@@ -37,6 +37,8 @@ class TrainableModel(Model):
         Whether to end training after this epoch; a callback may set it.
     feature_names, label_name, class_names
         The names in the data set of the last training, or None.
+    has_text_labels : bool
+        Whether the classes of the training data were texts, and numbered by the library.
     categories : dict of str to list
         The categories in that data set, by feature; also those that have become columns.
     """
@@ -66,6 +68,7 @@ class TrainableModel(Model):
         self.feature_names: list[str] | None = None
         self.label_name: str | list[str] | None = None
         self.class_names: list[str] | dict[str, list[str]] | None = None
+        self.has_text_labels = False
         self.categories: Categories = {}
         self._is_fitted = False
 
@@ -126,6 +129,7 @@ class TrainableModel(Model):
             part.feature_names = None
         if kept[-1:] != self.layers[-1:]:
             part.target_unit = part.label_name = part.class_names = None
+            part.has_text_labels = False
         part._is_fitted = self._is_fitted and bool(kept)
         return part
 

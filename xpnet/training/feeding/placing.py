@@ -63,7 +63,7 @@ def place(
     if isinstance(features, StoredRows):
         rows, codes = memory.EVALUATION_ROWS, intake.codes
         return Stream(features, y, weight, backend, rows, narrowed=narrowed, codes=codes)
-    return _place_dense(features, y, weight, backend, narrowed)
+    return _place_dense(features, y, weight, backend, narrowed, for_training=plan is not None)
 
 
 def place_targets(
@@ -101,14 +101,26 @@ def _place_dense(
     weight: Array | None,
     backend: Backend,
     narrowed: Narrowing | None,
+    for_training: bool,
 ) -> DenseArrays:
     X = features.X
     if narrowed is None:
-        return DenseArrays(_move(X, backend), y, weight, backend)
+        X = _move(X, backend)
+        if for_training and is_out_of_order(X):
+            X = np.ascontiguousarray(X)
+        return DenseArrays(X, y, weight, backend)
     check_limits(features, narrowed, backend)
     if isinstance(X, np.ndarray):  # the layout and byte order that the kernels expect
         X = np.ascontiguousarray(X, features.dtype)
     return DenseArrays(move_state(X, backend, wide=True), y, weight, backend, keeps_type=True)
+
+
+def is_out_of_order(X: Array) -> bool:
+    """Whether features are copied for training, since their rows are spread over memory.
+
+    Compiled steps read whole rows, and formulas, too, are faster on these.
+    """
+    return isinstance(X, np.ndarray) and not X.flags.c_contiguous
 
 
 def _move(x: Array, backend: Backend, may_be_missing: bool = False) -> Array:

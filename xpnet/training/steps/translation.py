@@ -139,9 +139,10 @@ _PASSES = (
 """The methods of a network that steps by formulas call."""
 
 _OF_LOSS = frozenset([
-    "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_outputs",
-    "decision_threshold", "element_derivative", "element_loss", "factor", "greater_is_better",
-    "interval", "makes_weights", "metric_weight", "most", "numbers", "output_kind", "predictions",
+    "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_column",
+    "compared_outputs", "constant_outputs", "decision_threshold", "element_derivative",
+    "element_loss", "explains_little", "factor", "greater_is_better", "interval",
+    "makes_weights", "metric_weight", "most", "numbers", "output_kind", "predictions",
     "predictions_derivative", "predicts_outputs", "repeats_targets", "sample_weight",
     "state_names", "sums_outputs", "targets",
 ])  # fmt: skip
