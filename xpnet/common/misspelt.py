@@ -24,9 +24,10 @@ class ChecksNames:
         AttributeError
             There is no such attribute, and a setting has nearly the same name.
         """
-        if name not in self.__dict__ and (near := _meant(type(self), name)) is not None:
+        kind: Any = type(self)
+        if name not in self.__dict__ and (near := _meant(kind, name)) is not None:
             raise AttributeError(
-                f"{type(self).__name__} has no setting {name!r}: did you mean {near!r}? An "
+                f"{kind.__name__} has no setting {name!r}: did you mean {near!r}? An "
                 "attribute of your own needs a name that is less similar"
             )
         super().__setattr__(name, value)

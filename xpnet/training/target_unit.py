@@ -227,14 +227,12 @@ def warn_of_size(
     if not math.isfinite(least) or not loss.explains_little(reached, least):
         return
     mean, scale = wrong[0]
-    advice = (
-        "(y.mean(), y.std())"
-        if len(units) == 1 or loss.repeats_targets
-        else "(y.mean(axis=0), y.std(axis=0))"
-    )
+    is_one = len(units) == 1 or loss.repeats_targets
+    advice = "(y.mean(), y.std())" if is_one else "(y.mean(axis=0), y.std(axis=0))"
+    what = "the mean" if loss.predicts_outputs else "one mean and deviation"
     warn(
-        f"the network has learned little: its loss is {reached:.3g}, while predicting "
-        f"{'the mean' if loss.predicts_outputs else 'one mean and deviation'} of y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
+        f"the network has learned little: its loss is {reached:.3g}, while predicting {what} of "
+        f"y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
         f"{scale:.3g} are hard to learn. Give target_unit={advice}, or train for longer"
     )
 
