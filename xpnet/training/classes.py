@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import Array, array_namespace, to_host
+from ..backends import Array, array_namespace, ops, to_host
 from ..backends._errors import shown
 from ..data import Dataset
 from ..losses import Heads, LossFunction
-from ..metrics import predicted_classes
+from ..metrics import predicted_classes, probabilities
 from .checks import blaming
 
 _NUMBERS = ("values", "counts", "positive")
@@ -122,6 +122,30 @@ def _heads_of_classes(loss: Heads, names: Any) -> list[str]:
         for name, (own, _, _) in loss.heads.items()
         if name in named or (own.targets is not None and own.targets not in _NUMBERS)
     ]
+
+
+def probabilities_of(outputs: Array, loss: LossFunction, output_kind: str | None) -> Array:
+    """Return the probabilities for a network's outputs; see :meth:`NeuralNetwork.predict_proba`.
+
+    Parameters
+    ----------
+    outputs : array of shape (n, n_outputs)
+    loss : LossFunction
+    output_kind : str or None
+        The kind of the last layer's outputs.
+    """
+    n_outputs = outputs.shape[1]
+    kind = loss.output_kind or (None if output_kind == "real" else output_kind)
+    if kind is None:
+        end = "SigmoidActivation" if n_outputs == 1 else "SoftmaxActivation"
+        raise ValueError(
+            f"the loss {type(loss).__name__} does not say which probabilities the outputs stand "
+            f"for: use predict, or train with a loss such as SoftmaxCrossEntropy or "
+            f"BinaryCrossEntropy, or end the network with {end}"
+        )
+    if n_outputs > 1 and loss.targets in ("binary", "probabilities"):
+        return ops.sigmoid(outputs) if kind == "log-odds" else outputs
+    return probabilities(outputs, kind)
 
 
 def classes_of(outputs: Array, loss: LossFunction, names: Any) -> Any:

@@ -19,7 +19,7 @@ from ..layers.composite import all_layers
 from ..losses import Heads, LossFunction
 from . import evaluation
 from .checks import check_fit, check_weights, prepare_targets
-from .classes import check_is_of_classes, classes_of
+from .classes import check_is_of_classes, classes_of, probabilities_of
 from .feeding.arrays import DenseArrays
 from .feeding.placing import Data, place, place_targets
 from .fitting import check_data, check_fitted
@@ -114,6 +114,14 @@ def predict_classes(model: TrainableModel, dataset: Any) -> Any:
     last, loss = model.layers[-1], model.loss
     check_is_of_classes(loss, last.output_kind, model.class_names)
     return classes_of(predict(model, dataset), loss, model.class_names)
+
+
+def predict_proba(model: TrainableModel, dataset: Any) -> Array:
+    """Return probabilities of classes; see :meth:`xpnet.NeuralNetwork.predict_proba`."""
+    check_fitted(model, "predict_proba")
+    last, loss = model.layers[-1], model.loss
+    check_is_of_classes(loss, last.output_kind, model.class_names)
+    return probabilities_of(predict(model, dataset), loss, last.output_kind)
 
 
 def outputs(
