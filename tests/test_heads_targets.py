@@ -85,7 +85,8 @@ def test_further_data_have_the_classes_of_the_training():
     score = net.score((X[some], {"size": SIZE[some], "kind": KIND[some]}))
     assert score == (net.predict_classes(X[some])["kind"] == KIND[some]).mean()
     gradient = net.input_gradient(X[some], y={"size": SIZE[some], "kind": KIND[some]})
-    expected = net.input_gradient(X[some], y={"size": SIZE[some], "kind": CODES[some]})
+    columns = np.stack([SIZE[some], CODES[some]], axis=1)
+    expected = net.input_gradient(X[some], y=columns)
     np.testing.assert_array_equal(gradient, expected)
     batch = next(
         net.get_mini_batches(X[some], {"size": SIZE[some], "kind": KIND[some]}, shuffle=False)
@@ -93,6 +94,10 @@ def test_further_data_have_the_classes_of_the_training():
     np.testing.assert_array_equal(batch[1][:, 1], CODES[some][:16])
     net.fit((X[some], {"size": SIZE[some], "kind": KIND[some]}))  # going on, with fewer classes
     assert net.class_names == {"kind": ["blue", "green", "red"]}
+    with pytest.raises(
+        ValueError, match=r"the head 'kind': y has numbers, but .* text, such as 'bl"
+    ):
+        net.score((X, {"size": SIZE, "kind": CODES}))
     with pytest.raises(ValueError, match=r"the head 'kind': y has the class 'black' in row 0"):
         net.score((X, {"size": SIZE, "kind": ["black", *KIND[1:]]}))
     with pytest.raises(

@@ -85,3 +85,11 @@ def test_networks_without_probabilities_are_refused():
         network(1, "hinge").fit(X, CODES > 0).predict_proba(X)
     with pytest.raises(NotFittedError, match="predict_proba before fit"):
         network(3, "softmax_cross_entropy").predict_proba(X)
+
+
+def test_heads_have_a_dict_of_probabilities():
+    loss = {"size": ("mse", 1), "kind": ("softmax_cross_entropy", 3)}
+    net = network(4, loss).fit(X, {"size": X[:, 0], "kind": CODES})
+    found = net.predict_proba(X)
+    assert list(found) == ["kind"]
+    np.testing.assert_allclose(found["kind"], softmax(net.predict(X)[:, 1:]), rtol=1e-5)

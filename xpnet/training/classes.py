@@ -124,7 +124,9 @@ def _heads_of_classes(loss: Heads, names: Any) -> list[str]:
     ]
 
 
-def probabilities_of(outputs: Array, loss: LossFunction, output_kind: str | None) -> Array:
+def probabilities_of(
+    outputs: Array, loss: LossFunction, output_kind: str | None, names: Any = None
+) -> Any:
     """Return the probabilities for a network's outputs; see :meth:`NeuralNetwork.predict_proba`.
 
     Parameters
@@ -133,7 +135,15 @@ def probabilities_of(outputs: Array, loss: LossFunction, output_kind: str | None
     loss : LossFunction
     output_kind : str or None
         The kind of the last layer's outputs.
+    names : list or dict of str to list, optional
+        The names of the classes, by head if there are several.
     """
+    if isinstance(loss, Heads):
+        by_head = loss.split(outputs)
+        return {
+            name: probabilities_of(by_head[name], loss.heads[name][0], output_kind)
+            for name in _heads_of_classes(loss, names)
+        }
     n_outputs = outputs.shape[1]
     kind = loss.output_kind or (None if output_kind == "real" else output_kind)
     if kind is None:

@@ -102,6 +102,11 @@ def _read(
     missing = None
     if head.ignore_missing:
         given, missing = _filled(given)
+    if names is not None and read_labels(given)[2] is None:
+        raise ValueError(
+            f"y has numbers, but the training targets were text, such as {shown(names[0])}: give "
+            "the names of the classes"
+        )
     labels, _, own = read_labels(given, names)
     column: np.ndarray = to_host(labels)
     column = column[:, None] if column.ndim == 1 else column

@@ -116,12 +116,12 @@ def predict_classes(model: TrainableModel, dataset: Any) -> Any:
     return classes_of(predict(model, dataset), loss, model.class_names)
 
 
-def predict_proba(model: TrainableModel, dataset: Any) -> Array:
+def predict_proba(model: TrainableModel, dataset: Any) -> Any:
     """Return probabilities of classes; see :meth:`xpnet.NeuralNetwork.predict_proba`."""
     check_fitted(model, "predict_proba")
     last, loss = model.layers[-1], model.loss
     check_is_of_classes(loss, last.output_kind, model.class_names)
-    return probabilities_of(predict(model, dataset), loss, last.output_kind)
+    return probabilities_of(predict(model, dataset), loss, last.output_kind, model.class_names)
 
 
 def outputs(

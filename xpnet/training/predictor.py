@@ -193,7 +193,7 @@ class Predictor(Evaluator):
         classes: Array = prediction.predict_classes(self, X)
         return classes
 
-    def predict_proba(self, X: Dataset | Any) -> Array:
+    def predict_proba(self, X: Dataset | Any) -> Any:
         """Return the probability of each class, for each sample.
 
         Parameters
@@ -208,6 +208,7 @@ class Predictor(Evaluator):
             those of the network's ``class_names``. Rows sum to 1; a network with one output has the
             columns of no (0) and yes (1). If a sample can have several classes (a binary loss with
             several outputs), each column is the probability of its own yes.
+            With several heads, a dict with such an array for each head of classes.
 
         Raises
         ------
