@@ -34,7 +34,7 @@ def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             for name in kwargs:
                 if name in hints and name not in known:
                     raise TypeError(
-                        f"{function.__name__}() got an unexpected keyword argument {name!r}: "
+                        f"{function.__qualname__}() got an unexpected keyword argument {name!r}: "
                         f"{hints[name]}"
                     )
             return function(*args, **kwargs)
@@ -58,3 +58,16 @@ FIT: dict[str, Any] = {
     "initial_epoch": "training goes on where the last call of fit ended",
 }
 """For ``NeuralNetwork.fit``: names of Keras's arguments, and what to do instead."""
+
+DENSE: dict[str, Any] = {
+    "units": "write n_units=",
+    "out_features": "write n_units=",
+    "in_features": "write input_shape=(n,)",
+    "input_dim": "write input_shape=(n,)",
+    "activation": "activations are layers: add(DenseLayer(10)).add(ReLUActivation())",
+    "kernel_initializer": "write initializer=",
+    "kernel_regularizer": "write regularizer=",
+    "kernel_constraint": "write max_norm=",
+    "bias": "write use_bias=",
+}
+"""For ``DenseLayer``: names of Keras's and PyTorch's arguments, and what to write instead."""
