@@ -80,3 +80,16 @@ NETWORK: dict[str, Any] = {
     "loss_weights": "give each head its weight, as in loss={'price': ('mse', 1, 0.5)}",
 }
 """For ``NeuralNetwork``, as :data:`MODEL`."""
+
+DENSE: dict[str, Any] = {
+    "units": "write n_units=",
+    "out_features": "write n_units=",
+    "in_features": "write input_shape=(n,)",
+    "input_dim": "write input_shape=(n,)",
+    "activation": "activations are layers: add(DenseLayer(10)).add(ReLUActivation())",
+    "kernel_initializer": "write initializer=",
+    "kernel_regularizer": "write regularizer=",
+    "kernel_constraint": "write max_norm=",
+    "bias": "write use_bias=",
+}
+"""For ``DenseLayer``: names of Keras's and PyTorch's arguments, and what to write instead."""

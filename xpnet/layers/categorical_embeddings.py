@@ -9,6 +9,7 @@ from ..common.checks import check_count, check_flag, check_shape
 from ..common.overrides import remember
 from ..data import Dataset
 from ..data.codes import Codes
+from ..data.tables.typed.frame_types import column_names
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
@@ -227,7 +228,10 @@ def _columns_of(
 ) -> tuple[dict[int, int | tuple[int, int]], dict[int, list[str | None]]]:
     """Return a data set's columns of categories by position, and the names of their codes."""
     if not isinstance(dataset, Dataset):
-        raise TypeError(f"adapt({shown(dataset)}): expected a Dataset")
+        given = type(dataset).__name__ if column_names(dataset) is not None else shown(dataset)
+        raise TypeError(
+            f"adapt({given}): expected a Dataset, such as Dataset.from_frame(frame, label=...)"
+        )
     if not dataset.categories:
         raise ValueError("the data set has no categories: leave CategoricalEmbeddings out")
     for name in n_units:

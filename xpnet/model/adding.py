@@ -26,6 +26,7 @@ def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
         layer = FunctionActivation(layer)
     if not isinstance(layer, Layer):
         hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
+        hint = ". Activations are layers, e.g. ReLUActivation()" if isinstance(layer, str) else hint
         raise TypeError(f"add({layer!r}): expected an instance of Layer{hint}")
     for each in all_layers([layer]):
         if each.in_network:

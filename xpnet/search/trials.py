@@ -11,7 +11,7 @@ from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
 
-from ..backends import Backend, move
+from ..backends import Backend, is_array, move
 from ..backends._warnings import warn
 from ..common.checks import check_count
 from ..common.direction import best_of, check_mode
@@ -147,6 +147,12 @@ def random_search(
         )
     check_space(space)
     drawn = draw_settings(ParameterSampler, space, n_iter, seed)
+    for given in (data, validation):
+        if is_array(given):
+            raise TypeError(
+                f"random_search was given {type(given).__name__} as data: expected data=(X, y) in "
+                "one argument, the third, and validation=(X, y), to score on, in the fourth"
+            )
     training, held_out = _read(data), _read(validation)
     _callbacks_of(callbacks, drawn[0])  # refuses anything else before any trial
     plan = build_all(build, drawn, mode)

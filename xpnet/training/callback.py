@@ -165,6 +165,9 @@ def why_formulas(callbacks: Iterable[Callback]) -> str | None:
     return None
 
 
+_FOR_FUNCTION = ": write LambdaCallback(on_epoch_end=...) for a function"
+
+
 def check_callbacks(given: Any) -> list[Callback]:
     """Return a list of callbacks, from a single one, an iterable of them, or None.
 
@@ -178,13 +181,13 @@ def check_callbacks(given: Any) -> list[Callback]:
     if isinstance(given, (Callback, type)):
         given = [given]
     if isinstance(given, (str, np.ndarray)) or not isinstance(given, Iterable):
-        raise TypeError(f"callbacks={shown(given)}: expected a Callback or a list of them")
+        hint = _FOR_FUNCTION if callable(given) else ""
+        raise TypeError(f"callbacks={shown(given)}: expected a Callback or a list of them{hint}")
     found: list[Any] = list(given)
     for each in found:
         if not isinstance(each, Callback):
             hint = f": write {each.__name__}(...)" if isinstance(each, type) else ""
-            if callable(each) and not hint:
-                hint = ": write LambdaCallback(on_epoch_end=...) for a function"
+            hint = _FOR_FUNCTION if callable(each) and not hint else hint
             raise TypeError(f"callbacks has {shown(each)}: expected an instance of Callback{hint}")
         _check_hooks(each)
     return found

@@ -41,7 +41,7 @@ from .steps.base import Steps
 from .steps.choice import make_steps
 from .sums import Sums
 from .trainable import TrainableModel
-from .updates import Updates
+from .updates import Updates, warn_of_ended_schedule
 
 _LOG = logging.getLogger("xpnet")
 _LOG.addHandler(logging.NullHandler())  # silent, unless the program configures logging
@@ -99,6 +99,8 @@ class Trainer:
         net, run = self.network, self._run
         done = net.history.epochs
         end = max(run.first + epochs, done)
+        if done == run.first < end:  # not a training that is resumed
+            warn_of_ended_schedule(net)
         n_steps = self._placed.n_steps
         self._last, net.stop_training = end - 1, False
         net.history.metrics |= {name_of(each): direction_of(each) for each in net.metrics}

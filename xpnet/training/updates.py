@@ -4,8 +4,30 @@ from typing import Any
 
 import numpy as np
 
+from ..backends._warnings import warn
+from ..common.misspelt import is_of_this_package
 from .averaging import Average
 from .trainable import TrainableModel
+
+
+def warn_of_ended_schedule(model: TrainableModel) -> None:
+    """Warn, before another ``fit``, of a schedule that has ended with a rate of almost 0."""
+    schedule, done = model.optimizer.schedule, model.history.epochs
+    if not done or not is_of_this_package(type(schedule)):
+        return
+    now, later = (schedule.learning_rate(each, model.epochs) for each in (done, done + 1))
+    earlier = {int(each) for each in np.linspace(0, done - 1, 200)}
+    highest = max(schedule.learning_rate(each, model.epochs) for each in earlier)
+    if now == later and now < _ENDED * highest:
+        warn(
+            f"the schedule {schedule!r} has ended after {done} epochs, so this fit trains at the "
+            f"learning rate {now:.3g}: give a new one, net.optimizer.schedule = ..., or a rate, "
+            "net.optimizer.learning_rate = ..."
+        )
+
+
+_ENDED = 1e-2
+"""The proportion of its highest rate below which a schedule that stays there trains nothing."""
 
 
 class Updates:
