@@ -88,7 +88,7 @@ GOOD = {
     "history": FITTED.history,
     "layer": DenseLayer(1), "images": np.ones((N, 9)), "values": [1, 2, 3], "scores": [1, 2, 3],
     "function": lambda epoch: 0.1,
-    "heads": {"a": ("mse", 1)}, "index": [0, 1], "folder": "runs", "name": "mine",
+    "heads": {"a": ("mse", 1)}, "losses": {}, "index": [0, 1], "folder": "runs", "name": "mine",
     "n": 10, "chunk": 4, "batch_size": 4, "block": 1, "epoch": 0, "mode": "max",
     "backend": xpnet.resolve(), "x": X,
 }  # fmt: skip

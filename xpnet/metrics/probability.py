@@ -65,11 +65,11 @@ class _MeanScore(ProbabilityMetric):
             y_pred = xp.reshape(y_pred, (-1, 1))
             weight = xp.reshape(xp.broadcast_to(weight[:, None] / k, (n, k)), (-1,))
         xp = array_namespace(y_pred)
-        scores = self.sample_scores(class_rows(y_true, y_pred), y_pred)
+        scores = self._sample_scores(class_rows(y_true, y_pred), y_pred)
         return xp.stack([xp.sum(scores * weight), xp.sum(weight)])
 
     @abstractmethod
-    def sample_scores(self, rows: Array, y_pred: Array) -> Array:
+    def _sample_scores(self, rows: Array, y_pred: Array) -> Array:
         """Return the score of each sample, of shape (n,).
 
         Parameters
@@ -112,7 +112,7 @@ class LogLoss(_MeanScore):
 
     name = "log_loss"
 
-    def sample_scores(self, rows: Array, y_pred: Array) -> Array:
+    def _sample_scores(self, rows: Array, y_pred: Array) -> Array:
         """Return -Σ y log p of each sample."""
         xp, log_p = array_namespace(y_pred), log_probabilities(y_pred, self.output_kind)
         # A class of probability 0 has the logarithm -∞, and 0 * ∞ would be NaN.
@@ -141,7 +141,7 @@ class BrierScore(_MeanScore):
 
     name = "brier_score"
 
-    def sample_scores(self, rows: Array, y_pred: Array) -> Array:
+    def _sample_scores(self, rows: Array, y_pred: Array) -> Array:
         """Return the score of each sample."""
         p = probabilities(y_pred, self.output_kind)
         score = array_namespace(p).sum((p - rows) ** 2, axis=1)
