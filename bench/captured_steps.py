@@ -63,12 +63,12 @@ class NamingMachine:
         name = kernel if isinstance(kernel, str) else kernel.name.rpartition("_")[0]
         return Call(name, False, self._machine.kernel(kernel, *arguments))
 
-    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
+    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN", adds: bool = False) -> Call:
         """Return the call of a product, named by its rows, columns and terms per sum."""
         rows, columns = out.shape
         summed = a.shape[0] if transposed[0] == "T" else a.shape[1]
-        name = f"product {rows}x{columns}x{summed} {transposed}"
-        return Call(name, True, self._machine.product(a, b, out, transposed))
+        name = f"product {rows}x{columns}x{summed} {transposed}{' +=' if adds else ''}"
+        return Call(name, True, self._machine.product(a, b, out, transposed, adds))
 
 
 class Time(NamedTuple):

@@ -10,6 +10,7 @@ import pytest
 from xpnet import (
     SGD,
     Callback,
+    Checkpoint,
     CSVLogger,
     DenseLayer,
     DivergedError,
@@ -351,6 +352,55 @@ def test_a_row_for_each_epoch_in_a_file(tmp_path):
     assert float(rows[1]["val_loss"]) == net.history["val_loss"][1]
     with pytest.raises(ValueError, match="has the columns"):
         net.fit(samples(), callbacks=CSVLogger(path, append=True))
+
+
+class Noting(Callback):
+    """Adds a column to the history, from the second epoch of a training on."""
+
+    def on_epoch_end(self, network, row):
+        if row["epoch"] % 3 != 1:
+            network.history.add("noted", row["epoch"] / 8)
+
+
+def test_columns_that_other_callbacks_add_are_in_the_file(tmp_path):
+    path, net = tmp_path / "log.csv", network(epochs=3)
+    net.fit(samples(), callbacks=CSVLogger(path))
+    net.fit(samples(), callbacks=[Noting(), CSVLogger(path, append=True)])
+    net.fit(samples(), callbacks=[Noting(), CSVLogger(path, append=True)])
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["noted"] for row in rows] == ["", "", "", "", "0.625", "0.75", "", "1.0", "1.125"]
+    assert [float(row["loss"]) for row in rows] == net.history["loss"]
+    assert [float(row["epoch"]) for row in rows] == net.history["epoch"]
+
+
+def test_a_resumed_file_has_the_columns_of_other_callbacks(tmp_path):
+    path, run = tmp_path / "log.csv", tmp_path / "run"
+
+    def called():
+        return [Noting(), CSVLogger(path), Checkpoint(run)]
+
+    whole = network(epochs=6, seed=0).fit(samples(), callbacks=[Noting(), CSVLogger(path)])
+    expected = [line.rsplit(",", 2) for line in path.read_text().splitlines()]  # without the time
+    network(epochs=6, seed=0).fit(samples(), epochs=3, callbacks=called())
+    network(epochs=6, seed=0).fit(samples(), callbacks=called(), resume=run)
+    found = [line.rsplit(",", 2) for line in path.read_text().splitlines()]
+    assert [(a[0], a[2]) for a in found] == [(a[0], a[2]) for a in expected]
+    assert len(found) == 1 + whole.history.epochs
+
+
+def test_the_file_of_an_estimator_has_its_validation_scores(tmp_path):
+    path = tmp_path / "log.csv"
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    estimators = pytest.importorskip("xpnet.estimators")
+    est = estimators.MLPRegressor(
+        early_stopping=True, max_iter=4, random_state=0, callbacks=[CSVLogger(path)]
+    )
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        est.fit(X, X[:, 0])
+    with path.open(newline="") as file:
+        scores = [float(row["val_score"]) for row in csv.DictReader(file)]
+    assert scores == est.validation_scores_
 
 
 def test_numbers_for_tensorboard(tmp_path):

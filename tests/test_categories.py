@@ -383,9 +383,7 @@ DOORS = {
     "get_mini_batches": lambda patch: inside(
         lambda: next(network().get_mini_batches(X)), "xpnet.training.mini_batches.Dataset", patch
     ),
-    "plot_layer_outputs": lambda patch: inside(
-        lambda: xpnet.plots.plot_layer_outputs(network(), X), "xpnet.plots.outputs.Dataset", patch
-    ),
+    "plot_layer_outputs": lambda patch: xpnet.plots.plot_layer_outputs(network(), data_set()),
 }
 
 

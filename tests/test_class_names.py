@@ -33,6 +33,11 @@ def network(n_outputs=3, loss="softmax_cross_entropy", **given):
     return NeuralNetwork(loss=loss, **given).add(DenseLayer(n_outputs, input_shape=(2,)))
 
 
+def coded(some=slice(None)):
+    """Return samples whose classes are numbers with names."""
+    return Dataset(X[some], CODES[some], class_names=NAMES)
+
+
 def two(y):
     """Return the samples of the first two classes."""
     return X[:40], y[:40]
@@ -77,7 +82,7 @@ def test_texts_become_classes_with_sorted_names(form):
     net = network().fit(X, forms()[form])
     assert net.class_names == NAMES
     np.testing.assert_array_equal(net.predict(X), network().fit(X, CODES).predict(X))
-    assert net.score(X, forms()[form]) == net.score(X, CODES)
+    assert net.score(X, forms()[form]) == net.score(coded())
 
 
 def test_a_categorical_type_keeps_its_order():
@@ -154,7 +159,7 @@ def test_validation_data_have_the_classes_of_the_training():
         (X[some], TEXTS[some]),
         Dataset(X[some], TEXTS[some]),
         Dataset(X[some], TEXTS[some], class_names=["fox", "owl", "dog"]),
-        (X[some], CODES[some]),
+        coded(some),
     ):
         net = network().fit(X, TEXTS, validation=validation)
         assert net.history["val_loss"] == expected.history["val_loss"]
@@ -167,8 +172,8 @@ def test_validation_data_have_the_classes_of_the_training():
 def test_scores_have_the_classes_of_the_training():
     net = network().fit(X, TEXTS)
     some = CODES > 0
-    assert net.score(X[some], TEXTS[some]) == net.score(X[some], CODES[some])
-    assert net.score(Dataset(X[some], TEXTS[some])) == net.score(X[some], CODES[some])
+    assert net.score(X[some], TEXTS[some]) == net.score(coded(some))
+    assert net.score(Dataset(X[some], TEXTS[some])) == net.score(coded(some))
     with pytest.raises(ValueError, match="'owl' in row 0, which is not among the classes of the"):
         net.score(X[:1], ["owl"])
     with pytest.raises(ValueError, match=r"a column for each of the classes \['dog', 'owl', 'zoo'"):
@@ -184,13 +189,77 @@ def test_text_is_refused_where_the_training_had_numbers():
     assert net.fit(X, TEXTS, restart=True).class_names == NAMES
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda net, data: net.fit(data),
+        lambda net, data: net.fit(batches=[data]),
+        lambda net, data: net.fit(X, TEXTS, validation=data),
+        lambda net, data: net.fit(batches=[(X, TEXTS), data], epochs=1),
+        lambda net, data: net.score(data),
+        lambda net, data: net.evaluate(data),
+        lambda net, data: net.inspect(data),
+        lambda net, data: net.input_gradient(data[0], y=data[1]),
+        lambda net, data: list(net.get_mini_batches(*data)),
+    ],
+    ids=[
+        "fit", "batches", "validation", "later batch", "score", "evaluate", "inspect", "gradient",
+        "mini-batches",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["numbers", "rows"])
+def test_plain_numbers_are_refused_where_the_training_had_text(use, kind, tmp_path):
+    y = CODES if kind == "numbers" else np.eye(3)[CODES]
+    for net in copies(network().fit(X, TEXTS), tmp_path):
+        before = net.predict(X)
+        with pytest.raises(ValueError, match="targets were text, of which 'cat' became 0"):
+            use(net, (X, y))
+        np.testing.assert_array_equal(net.predict(X), before)
+        assert (net.class_names, net.has_text_labels) == (NAMES, True)
+        net.fit(coded(), epochs=1)
+        with pytest.raises(ValueError, match=r"class_names=net\.class_names"):
+            net.score(X, y)
+
+
+def test_a_first_training_on_text_refuses_numbers_to_validate_on():
+    net = network()
+    with pytest.raises(ValueError, match="validation: y has numbers, but the training targets"):
+        net.fit(X, TEXTS, validation=(X, CODES))
+    assert (net.class_names, net.has_text_labels) == (None, False)
+
+
+def test_numbers_stay_allowed_where_the_user_has_numbered_the_classes(tmp_path):
+    by_hand = network().fit(coded())
+    in_order = network().fit(Dataset(X, TEXTS, class_names=NAMES))
+    for trained in (by_hand, in_order):
+        for net in copies(trained, tmp_path):
+            assert net.score(X, CODES) == net.score(X, TEXTS) == net.score(coded())
+            assert net.fit(X, TEXTS, epochs=1).fit(X, CODES, epochs=1).class_names == NAMES
+    assert network().fit(X, TEXTS).fit(X, CODES, restart=True).class_names is None
+
+
+def test_labels_of_tables_are_texts_too():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "animal": TEXTS})
+    net = network().fit(Dataset.from_frame(frame, label="animal"))
+    with pytest.raises(ValueError, match="training targets were text"):
+        net.score(X, CODES)
+
+
+def test_gradients_with_respect_to_features_take_names():
+    net, order = network().fit(X, TEXTS), ["fox", "dog", "cat"]
+    expected = network().fit(X, CODES).input_gradient(X[20:], y=CODES[20:])
+    np.testing.assert_array_equal(net.input_gradient(X[20:], y=TEXTS[20:]), expected)
+    assert Dataset(X, TEXTS, class_names=order).has_text_labels is False
+
+
 def test_further_training_keeps_the_classes():
     some = CODES > 0
     net = network().fit(X, TEXTS).fit(X[some], TEXTS[some])
     expected = network().fit(X, CODES).fit(X[some], CODES[some])
     np.testing.assert_array_equal(net.predict(X), expected.predict(X))
     assert net.class_names == NAMES
-    assert net.fit(X, CODES).class_names == NAMES
+    assert net.fit(coded()).class_names == NAMES
     with pytest.raises(ValueError, match="'owl' in row 0"):
         net.fit(X[:3], ["owl", "fox", "cat"])
     with pytest.raises(ValueError, match=r"1 class\(es\)"):  # a new training has new names
@@ -221,7 +290,7 @@ def test_batches_have_the_classes_of_the_first():
 def test_inspection_and_search_take_names():
     net = network().fit(X, TEXTS)
     some = CODES > 0
-    assert net.inspect((X[some], TEXTS[some])).loss == net.inspect((X[some], CODES[some])).loss
+    assert net.inspect((X[some], TEXTS[some])).loss == net.inspect(coded(some)).loss
     pytest.importorskip("sklearn")
 
     def build(rate):

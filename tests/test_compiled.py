@@ -562,10 +562,6 @@ def first(*layers):
 
 REFUSED = {
     "BatchNormalization": lambda: network(first(BatchNormalization(input_shape=(FEATURES,)))),
-    "Dropout": lambda: network(lambda: [DenseLayer(5, (FEATURES,)), Dropout(), Dropout(0.1)]),
-    "after Dropout": lambda: network(
-        lambda: [DenseLayer(5, (FEATURES,)), Dropout(), TanhActivation()]
-    ),
     "OwnLayer": lambda: network(lambda: [OwnLayer(5, (FEATURES,))]),
     "OwnSGD": lambda: network(classifier(), optimizer=OwnSGD()),
     "clipping": lambda: network(classifier(), optimizer=SGD(clip_norm=1.0)),
@@ -573,7 +569,6 @@ REFUSED = {
         classifier(end=SoftmaxActivation), loss="categorical_cross_entropy"
     ),
     "SoftmaxActivation": lambda: network(classifier(end=SoftmaxActivation), loss="mse"),
-    "after another": lambda: network(classifier(end=ReLUActivation, activation=ReLUActivation)),
 }
 
 
@@ -581,8 +576,6 @@ REFUSED = {
 def test_networks_that_compiled_steps_do_not_support(name, data):
     X, y = data
     net = REFUSED[name]()
-    if name == "after another":
-        net.add(TanhActivation())
     assert name in why_not_compiled(net, X, y)
     with pytest.raises(UnsupportedError, match=re.escape(name)):
         CompiledTraining(net, X, y, None, BATCH)

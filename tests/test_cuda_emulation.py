@@ -81,6 +81,12 @@ KERNEL unwritten(REAL* out) {
     never[threadIdx.x] = 1;
 }
 
+KERNEL ballot(const int* x, unsigned* out, int* first) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    out[i] = __ballot_sync(WARP, x[i] > 0);
+    first[i] = __ffs(out[i]);
+}
+
 KERNEL count(int* n, uint64* big, float* small, double* real, int* before) {
     before[atomicAdd(n, 1)] += 1;
     atomicAdd(big, 1ull << 40);
@@ -136,6 +142,8 @@ KERNEL barrier_against_shuffle(float* out) {
 }
 
 KERNEL half_a_mask(float* out) { out[0] = __shfl_xor_sync(0xffffu, out[0], 1); }
+
+KERNEL half_a_ballot(float* out) { out[0] = __ballot_sync(0xffffu, out[0] > 0); }
 """
 )
 
@@ -144,6 +152,7 @@ SIGNATURES = {
     **{f"warp_sum_{name}": "pp" for name in ("float", "double", "int", "int64")},
     "block_sum": "pp",
     "unwritten": "p",
+    "ballot": "ppp",
     "count": "ppppp",
     "high_word": "uup",
     "functions": "pp",
@@ -154,6 +163,7 @@ SIGNATURES = {
     "half_a_warp": "p",
     "barrier_against_shuffle": "p",
     "half_a_mask": "p",
+    "half_a_ballot": "p",
 }
 
 
@@ -195,6 +205,18 @@ def test_a_block_meets_at_barriers(kernels, block, rng):
     for _ in range(2):  # stacks and shared memory are used again
         kernels.launch("block_sum", 5, block, x, out)
         np.testing.assert_array_equal(out, x.sum(axis=1))
+
+
+def test_a_ballot_has_a_bit_for_each_thread_of_a_warp(kernels, rng):
+    x = rng.integers(0, 2, 128).astype(np.int32)
+    x[32:64] = 0
+    x[64:96] = [0] * 31 + [1]
+    out, first = np.zeros(128, np.uint32), np.zeros(128, np.int32)
+    kernels.launch("ballot", 2, 64, x, out, first)
+    bits = (x.reshape(4, 32).astype(np.uint64) << np.arange(32, dtype=np.uint64)).sum(axis=1)
+    np.testing.assert_array_equal(out.reshape(4, 32), np.repeat(bits, 32).reshape(4, 32))
+    lowest = [0 if not each.any() else 1 + int(each.argmax()) for each in x.reshape(4, 32)]
+    np.testing.assert_array_equal(first.reshape(4, 32)[:, 0], lowest)
 
 
 def test_shared_memory_has_nothing_of_the_block_before(kernels):
@@ -314,6 +336,7 @@ def test_grids_that_a_gpu_has_not_are_refused(kernels32, grid, block):
             r" 16 threads of its warp 0 wait at line \d+; 16 threads of its warp 1",
         ),
         ("half_a_mask", "with mask 0xffff and offset 1"),
+        ("half_a_ballot", "with mask 0xffff"),
     ],
 )
 def test_threads_that_do_not_meet_are_reported(kernels32, name, message, rng):

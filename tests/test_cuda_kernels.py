@@ -5,10 +5,17 @@ import shutil
 import numpy as np
 import pytest
 
-from xpnet import BatchNormalization, LayerNormalization, RMSNormalization, SoftmaxCrossEntropy
+from xpnet import (
+    BatchNormalization,
+    CategoricalEmbeddings,
+    LayerNormalization,
+    RMSNormalization,
+    SoftmaxCrossEntropy,
+)
 from xpnet.backends import ops, resolve
 from xpnet.backends.cuda import kernels
 from xpnet.data.reading import is_wide
+from xpnet.training.steps.captured.lookups import numbers_of
 
 from .cuda.emulator import Emulator, sanitized
 
@@ -198,6 +205,59 @@ def _csr_gradient(c):
     (given, dense), e = sparse_rows(c), c.normal(c.rows, 5)
     g = np.zeros((c.n, 5), c.dtype)
     return ((3, 1), 32), [*given, e, g, c.rows, 5], {6: dense.T @ e}
+
+
+def embedded(c, unknown, most):
+    """Return the arguments of the kernels of embeddings, and what a layer makes of the input.
+
+    Its columns are numbers but for one or two of codes, some of which are not codes; ``most`` is
+    the length of the longest vectors.
+    """
+    columns = {0: (4, most)} | ({c.n - 1: (3, 2)} if c.n > 1 else {})
+    layer = CategoricalEmbeddings(columns, (c.n,), unknown=unknown)
+    layer.backend = resolve("cpu", dtype=c.dtype.name)
+    layer.initialize()
+    layer.weights = c.normal(layer.parameters())
+    x = c.matrix
+    for column, (n, _) in columns.items():
+        x[:, column] = c.rng.integers(0, n, c.rows)
+        if c.rows > 3:
+            x[:4, column] = [-1, n, 0.5, np.nan]
+    return layer, x, layer.forward_propagation(x), numbers_of(layer)
+
+
+def looked_up(unknown, with_codes):
+    def make(c):
+        layer, x, out, numbers = embedded(c, unknown, 5)
+        n, tables = out.shape[1], len(layer.columns)
+        codes = np.full(tables * c.rows, -1, np.int32) if with_codes else None
+        arguments = [x, layer.weights, numbers.columns, c.empty(c.rows, n), codes, c.rows, c.n, n]
+        expected = {3: out} | ({4: np.concatenate(layer.indices)} if with_codes else {})
+        return over(out.size), [*arguments, unknown], expected
+
+    return make
+
+
+CASES["look_up"] = looked_up(False, True)
+CASES["look_up, unknown"] = looked_up(True, True)
+CASES["look_up, frozen"] = looked_up(True, False)
+
+
+def code_gradient(most, threads):
+    def make(c):
+        layer, _, out, numbers = embedded(c, True, most)
+        e = c.normal(*out.shape)
+        layer.backward_propagation(e)
+        codes = np.concatenate(layer.indices).astype(np.int32)
+        arguments = [e, codes, numbers.tables, np.zeros_like(layer.weights), c.rows, out.shape[1]]
+        return ((len(codes), 1), threads), arguments, {3: layer.weights_gradient}
+
+    return make
+
+
+CASES["code_gradient"] = code_gradient(5, 64)
+CASES["code_gradient, eight warps"] = code_gradient(33, 256)
+CASES["code_gradient, long vectors"] = code_gradient(300, 32)
 
 
 def back(parts, kept):
@@ -469,7 +529,7 @@ def test_every_fixed_kernel_has_a_case():
 
 
 # Their definitions, too, have nothing to say of no samples.
-NOT_EMPTY = ("csr_gradient", "batch_norm", "back_batch_norm")
+NOT_EMPTY = ("csr_gradient", "code_gradient", "batch_norm", "back_batch_norm")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -479,7 +539,7 @@ NOT_EMPTY = ("csr_gradient", "batch_norm", "back_batch_norm")
         (name, shape)
         for name in CASES
         for shape in SHAPES
-        if 0 not in shape or name not in NOT_EMPTY
+        if 0 not in shape or name.partition(",")[0] not in NOT_EMPTY
     ],
     ids=str,
 )
@@ -517,7 +577,8 @@ def test_a_loss_that_is_no_number_is_not_taken_for_the_most(name):
 def test_a_sanitizer_finds_nothing_in_any_kernel(sanitizer):
     launches = []
     for name, make in CASES.items():
-        for shape in [(5, 3), (33, 70)]:
+        # Of embeddings also with more rows than a block has threads.
+        for shape in [(5, 3), (33, 70), *[(140, 3)] * name.startswith("code_gradient")]:
             (grid, block), arguments, _ = make(Case(shape, "float32"))
             launches.append((name.partition(",")[0], grid, block, *arguments))
     outcome = sanitized(launches, sanitizer, timeout=300)

@@ -32,8 +32,9 @@ def cublas(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("adds", [False, True])
 @pytest.mark.parametrize("transposed", ["NN", "TN", "NT", "TT"])
-def test_a_product_is_the_product(cublas, dtype, transposed, rng):
+def test_a_product_is_the_product(cublas, dtype, transposed, adds, rng):
     machine = cuda_machine.CudaMachine(dtype)
     m, n, k = 5, 3, 7
     a, b, out = (
@@ -46,11 +47,14 @@ def test_a_product_is_the_product(cublas, dtype, transposed, rng):
     )
     for array in (a, b):
         machine.write(array, rng.standard_normal(array.shape).astype(dtype))
-    machine.run([machine.product(a, b, out, transposed)])
+    product, before = machine.product(a, b, out, transposed, adds), rng.random((m, n))
+    machine.write(out, before.astype(dtype))
+    machine.run([product])
     left, right = (
         x.get().T if t == "T" else x.get() for x, t in zip((a, b), transposed, strict=True)
     )
-    np.testing.assert_allclose(machine.read(out), left @ right, rtol=1e-5)
+    wanted = left @ right + before if adds else left @ right
+    np.testing.assert_allclose(machine.read(out), wanted, rtol=1e-5, atol=1e-6)
     machine.close()
 
 

@@ -530,6 +530,7 @@ def test_an_archive_put_into_the_cache_by_hand_is_used(cache, offline, monkeypat
     assert offline == []
 
 
+@pytest.mark.slow
 @needs_scipy
 def test_the_real_imdb_is_complete(data_folder):
     train, test = load_imdb(data_folder / "imdb", num_words=1000)

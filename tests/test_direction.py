@@ -22,7 +22,7 @@ from xpnet import (
 )
 from xpnet.common.direction import best_of, direction_of
 from xpnet.losses import LOSSES, GammaLoss, GaussianNLL, KLDivergence
-from xpnet.metrics import METRICS, Metric, TopKAccuracy
+from xpnet.metrics import METRICS, Metric, ProbabilityMetric, TopKAccuracy
 from xpnet.search import OptunaPruning, find_learning_rate, random_search
 from xpnet.training.metric_settings import name_of as column_of
 
@@ -98,7 +98,8 @@ def samples(n=12):
 
 def network(metric, epochs=7):
     of_classes = getattr(metric, "targets", None) == "classes"
-    of_classes = of_classes or (metric in METRICS and METRICS[metric].one_class_per_sample)
+    cls = METRICS.get(metric, Metric) if isinstance(metric, str) else Metric
+    of_classes = of_classes or cls.one_class_per_sample or issubclass(cls, ProbabilityMetric)
     if metric == "top_k_accuracy":
         metric = TopKAccuracy(1)
     loss = "softmax_cross_entropy" if of_classes else "mse"

@@ -270,7 +270,7 @@ def test_categories_need_a_layer_for_each():
     with pytest.raises(TypeError, match=r"X has categories in 'colour' and 'shape'|X has categ"):
         plain.fit(data)
     some = NeuralNetwork(epochs=1).add(CategoricalEmbeddings({0: 3}, (3,))).add(DenseLayer(1))
-    with pytest.raises(TypeError, match="'shape' has categories, and CategoricalEmbeddings takes"):
+    with pytest.raises(TypeError, match="'shape' has categories, and DenseLayer takes"):
         some.fit(data)
     few = NeuralNetwork(epochs=1).add(CategoricalEmbeddings({0: 2, 2: 5}, (3,))).add(DenseLayer(1))
     with pytest.raises(ValueError, match=r"'colour' has 3 categories, .* has vectors for 2"):

@@ -55,6 +55,7 @@ print(json.dumps(results))
 """
 
 
+@pytest.mark.slow
 def test_scikit_learns_checks_with_array_api_in_scipy():
     pytest.importorskip("pandas", reason="pandas is not installed")
     done = subprocess.run(

@@ -505,6 +505,7 @@ DATA_SETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_scores_in_float32_are_as_good(name, request, monkeypatch):
     """The mean of five seeds is at most a standard deviation below scikit-learn's."""

@@ -60,7 +60,7 @@ CASES = {
 LAYERS = {
     "own layer": ([Doubled()], "Doubled"),
     "batch normalization": ([BatchNormalization()], "BatchNormalization"),
-    "softmax within": ([SoftmaxActivation()], "SoftmaxActivation after a DenseLayer"),
+    "softmax within": ([SoftmaxActivation()], "SoftmaxActivation as layer 2"),
 }
 ALL = [(lambda make=make: network(**make()), reason) for make, reason in CASES.values()]
 ALL += [

@@ -26,7 +26,7 @@ from xpnet import (
 )
 from xpnet.backends import to_host
 from xpnet.losses import LOSSES, ClassLoss
-from xpnet.metrics import METRICS, TopKAccuracy
+from xpnet.metrics import METRICS, ProbabilityMetric, TopKAccuracy
 
 N, N_INPUTS = 40, 3
 
@@ -146,7 +146,12 @@ def test_such_validation_data_are_refused_too(case):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, each in METRICS.items() if each.one_class_per_sample]
+    "name",
+    [
+        name
+        for name, each in METRICS.items()
+        if each.one_class_per_sample or issubclass(each, ProbabilityMetric)
+    ],
 )
 def test_a_metric_of_no_samples_is_refused(name):
     name = TopKAccuracy(2) if name == "top_k_accuracy" else name

@@ -97,6 +97,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["nbi", "nbc"])
 def test_a_damaged_cache_is_built_again(ending, cache):
     """Each file in another way, in one process, since each way takes seconds to compile."""
@@ -113,6 +114,7 @@ def test_a_damaged_cache_is_built_again(ending, cache):
     assert all(intact_content(path) is not None or path.is_dir() for path in folder.rglob("*.nb?"))
 
 
+@pytest.mark.slow
 def test_machine_code_of_another_function_is_not_run(cache):
     """As if two processes had written under one name."""
     folder, expected = cache

@@ -1,11 +1,21 @@
 """How plots look: titles, colours, ticks, legends that cover nothing, sizes; what they accept."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
 
-from xpnet import DenseLayer, History, NeuralNetwork, ReLUActivation, plots
+from xpnet import (
+    BinaryCrossEntropy,
+    DenseLayer,
+    GaussianNLL,
+    History,
+    NeuralNetwork,
+    ReLUActivation,
+    plots,
+)
+from xpnet.plots.drawing import shortened
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
@@ -110,6 +120,70 @@ def test_texts_stay_inside_the_figure_and_legends_cover_nothing(name, size, net)
             assert not legend.get_window_extent().overlaps(ax.get_window_extent())
             labels = ax.xaxis.get_tightbbox()
             assert legend.get_window_extent().y1 <= labels.y0 + 1
+
+
+LONG = [f"{k:02d} a rather long name, which goes on and on {'x' * 35}{k}" for k in range(40)]
+
+
+def crowded_calls():
+    """Return plots of many long names as functions of their options."""
+    rng = np.random.default_rng(0)
+    y, p = np.arange(300) % 30, rng.random((300, 30))
+    runs = {name: {"loss": [2.0, 1.0], "val_loss": [2.5, 1.5]} for name in LONG}
+    values = rng.normal(size=(50, 12))
+    net = NeuralNetwork(1, loss="softmax_cross_entropy", seed=0).add(DenseLayer(12, (2,)))
+    net.fit((values[:, :2], np.arange(50) % 12))
+    regions = (net, values[:, :2], np.arange(50) % 12, 5, LONG[:12])
+    return {
+        "roc": lambda **o: plots.plot_roc(y, p, LONG[:30], **o),
+        "precision": lambda **o: plots.plot_precision_recall(y, p, LONG[:30], **o),
+        "history": lambda **o: plots.plot_history(runs, **o),
+        "sweep": lambda **o: plots.plot_sweep(LONG[:12], range(12), mode="max", **o),
+        "residuals": lambda **o: plots.plot_residuals(values, values + 1, names=LONG[:12], **o),
+        "confusion": lambda **o: plots.plot_confusion(y, p, LONG[:30], **o),
+        "regions": lambda **o: plots.plot_decision_regions(*regions, **o),
+        "schedules": lambda **o: plots.plot_schedule(dict.fromkeys(LONG[:12], 0.1), **o),
+    }
+
+
+@pytest.mark.parametrize("size", [None, (3.15, 3.6)])
+@pytest.mark.parametrize("name", crowded_calls())
+def test_many_long_names_leave_room_for_the_picture(name, size):
+    (ax,) = np.ravel(crowded_calls()[name](figsize=size))
+    figure = ax.figure
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib only warns that there is no room
+        figure.canvas.draw()
+    box = ax.get_window_extent()
+    assert min(box.width / figure.bbox.width, box.height / figure.bbox.height) > 0.28
+    assert figure.get_size_inches().max() <= 10
+    low, high = figure.bbox.min - 1, figure.bbox.max + 1
+    for text, place in boxes_of_texts(figure).items():
+        assert (place.min >= low).all(), text
+        assert (place.max <= high).all(), text
+    if legend := ax.get_legend():
+        shown = [text.get_text() for text in legend.get_texts()]
+        assert len(set(shown)) == len(shown)
+        assert not legend.get_window_extent().overlaps(box)
+        n = len(ax.get_legend_handles_labels()[1])
+        assert len(shown) == n or shown[-1] == f"… and {n - len(shown) + 1} more"
+
+
+def test_a_legend_inside_axes_without_a_layout_does_not_cover_them():
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots()
+    crowded_calls()["roc"](ax=ax)
+    legend, box = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.width <= box.width
+    assert legend.height <= 0.85 * box.height
+
+
+def test_names_are_shortened_where_they_stay_different():
+    texts = [f"run {k} with a long name, training" for k in range(12)]
+    assert shortened(texts, 18)[::11] == ["run 0 w…, training", "run 11…, training"]
+    assert shortened(["name of a class A", "name of a class B"], 10) == ["name…ss A", "name…ss B"]
+    assert shortened(["short", "a long name: AUC 0.75"], 16) == ["short", "a l…me: AUC 0.75"]
 
 
 def _hidden_ticks(ax):
@@ -364,6 +438,28 @@ def test_regions_name_the_networks_features_and_classes():
     assert labels(ax) == ["no", "yes"]
     ax = plots.plot_decision_regions(net, X[:, :2], Y % 2, 5, class_names=["a", "b"])
     assert labels(ax) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "n_outputs", "y", "words"),
+    [
+        ("mse", 1, X[:, 0], "the network predicts numbers"),
+        ("mse", 2, X[:, :2], "the network predicts numbers"),
+        (GaussianNLL(), 2, X[:, 0], "the network predicts numbers"),
+        (BinaryCrossEntropy(from_logits=True), 2, X[:, :2] > 0.5, "2 yes-or-no answers"),
+        (
+            {"a": ("mse", 1), "c": ("softmax_cross_entropy", 3)}, 4, np.c_[X[:, 0], Y],
+            "the network has the heads a, c",
+        ),
+    ],
+)  # fmt: skip
+def test_regions_of_a_network_without_one_class_for_each_sample_are_refused(
+    loss, n_outputs, y, words
+):
+    net = NeuralNetwork(1, 4, loss=loss, seed=0).add(DenseLayer(n_outputs, (2,)))
+    net.fit(X[:, :2], y)
+    with pytest.raises(ValueError, match=words):
+        plots.plot_decision_regions(net, X[:, :2], Y, resolution=5)
 
 
 def test_plots_work_with_a_vector_backend(net, tmp_path):

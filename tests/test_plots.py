@@ -211,3 +211,21 @@ def test_each_draws_into_the_axes_it_is_given():
     for call in calls.values():
         _, ax = plt.subplots()
         assert call(ax) is ax
+
+
+def test_images_with_texts_and_outputs_are_compared_by_name():
+    images, words = np.zeros((3, 2, 2)), ["one", "two", "zero"]
+    outputs = np.array([[0.0, 1.0, 0.0], [0.9, 0.0, 0.1], [1.0, 0.0, 0.0]])
+    names = ["zero", "one", "two"]
+    ax = plots.plot_images(images, words, outputs, class_names=names)
+    assert ax.get_title().endswith("misclassified first (1 of 3)")
+    assert ax.texts[0].get_text() == "zero,\nis two"
+    ax = plots.plot_images(images, words, np.eye(3))  # of the sorted names
+    assert ax.get_title().endswith("misclassified first (0 of 3)")
+    assert [text.get_text() for text in ax.texts] == words
+    ax = plots.plot_images(images, ["no", "yes", "no"], np.array([[0.1], [0.8], [0.7]]))
+    assert ax.get_title().endswith("misclassified first (1 of 3)")
+    with pytest.raises(ValueError, match="has the 2 classes one, two, but there are 3 outputs"):
+        plots.plot_images(images, ["one", "two", "one"], np.eye(3))
+    with pytest.raises(ValueError, match="the class 'two': expected one of class_names"):
+        plots.plot_images(images, words, outputs, class_names=["one", "zero", "three"])

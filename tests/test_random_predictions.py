@@ -15,7 +15,6 @@ from xpnet import (
     Layer,
     NeuralNetwork,
     ReLUActivation,
-    Residual,
     load,
 )
 from xpnet.backends import move, to_host
@@ -152,13 +151,6 @@ def test_the_noise_is_sampled_too():
     np.testing.assert_allclose((samples - net.predict(X)).std(), 2.0, rtol=0.05)
     gradient = net.input_gradient(X)
     np.testing.assert_allclose(gradient, np.tile(net.layers[0].weights.T, (len(X), 1)))
-
-
-def test_a_random_layer_inside_another_one_is_refused():
-    net = NeuralNetwork(epochs=1, seed=0).add(DenseLayer(3, (3,))).add(Dropout(0.2))
-    net.add(Residual(DenseLayer(3), Dropout(0.5))).add(DenseLayer(1)).fit(data())
-    with pytest.raises(ValueError, match="samples does not reach the Dropout inside Residual"):
-        net.predict(data()[0], samples=3)
 
 
 def test_what_cannot_be_sampled_is_refused():

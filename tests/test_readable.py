@@ -12,7 +12,9 @@ import xpnet
 from xpnet import (
     SGD,
     Adam,
+    Branches,
     Callback,
+    Composite,
     CosineDecay,
     DenseLayer,
     Dropout,
@@ -24,6 +26,7 @@ from xpnet import (
     Normalization,
     QuantileLoss,
     ReLUActivation,
+    Residual,
     TanhActivation,
     WarmUp,
 )
@@ -32,7 +35,7 @@ from xpnet.common.readable import Readable, text_of
 from xpnet.initializers import Normal
 from xpnet.layers import Layer
 from xpnet.losses import LOSSES, SoftmaxCrossEntropy
-from xpnet.metrics import METRICS, Accuracy
+from xpnet.metrics import F1, METRICS, Accuracy, TopKAccuracy
 from xpnet.model_files.describing import KINDS
 from xpnet.optimizers import OPTIMIZERS
 from xpnet.regularizers import L1L2
@@ -55,7 +58,24 @@ SHOWN = [
     (Normal(0.1), "Normal(scale=0.1)"),
     (L1L2(0.1, per_sample=True), "L1L2(l1=0.1, per_sample=True)"),
     (Accuracy(), "Accuracy()"),
+    (F1("macro").named("f"), "F1(average='macro').named('f')"),
+    (TopKAccuracy(3), "TopKAccuracy(k=3)"),
+    (TopKAccuracy(3).named("top"), "TopKAccuracy(k=3).named('top')"),
+    (F1().named("a").named("f1"), "F1()"),
     (TanhActivation(), "TanhActivation()"),
+    (
+        Composite(DenseLayer(3), Residual(DenseLayer(3)), input_shape=(4,)),
+        "Composite(DenseLayer(3), Residual(DenseLayer(3)), input_shape=(4,))",
+    ),
+    (Residual(DenseLayer(3, (4,))), "Residual(DenseLayer(3, input_shape=(4,)))"),
+    (
+        Branches(([0, 2], [DenseLayer(2)]), (slice(0, 3), []), input_shape=(4,)),
+        "Branches(((0, 2), [DenseLayer(2)]), (slice(0, 3, None), []), input_shape=(4,))",
+    ),
+    (
+        Branches((range(20), [DenseLayer(2)])),
+        f"Branches(({tuple(range(20))}, [DenseLayer(2)]))",
+    ),
 ]
 
 
@@ -88,6 +108,15 @@ def test_layers_of_a_network_show_their_shapes_and_large_arrays_are_shortened():
     assert len(repr(net.layers[0])) < 600
     assert repr(net.layers[1]) == "DenseLayer(2, input_shape=(500,))"
     assert "mean=<float64 array of shape (500,)>" in repr(net)
+
+
+def test_a_network_of_composites_shows_the_calls_that_make_it():
+    net = NeuralNetwork(seed=0).add(Residual(DenseLayer(3), input_shape=(4,)))
+    net.add(Composite(DenseLayer(2), TanhActivation())).add(Branches(([0], [DenseLayer(1)])))
+    again = eval(repr(net), vars(xpnet))
+    assert repr(again) == repr(net)
+    assert again.layers[0].input_shape() == (4,)
+    assert repr(net).count("input_shape") == 1
 
 
 def test_a_users_class_shows_the_arguments_that_it_keeps():
@@ -210,6 +239,17 @@ def test_the_text_of_a_network_makes_it_again(backend):
         "    .add(ReLUActivation())",
     ]
     assert ".add(DenseLayer(3))" in repr(net)
+
+
+def test_the_text_of_a_network_has_the_metrics_of_its_heads():
+    net = NeuralNetwork(
+        loss={"a": ("mse", 1), "b": ("softmax_cross_entropy", 2)},
+        metric={"b": ["top_k_accuracy", F1("macro").named("f")], "a": "mae"},
+    )
+    again = eval(repr(net), {**CLASSES})
+    assert repr(again) == repr(net)
+    assert [each.name for each in again.metrics] == [each.name for each in net.metrics]
+    assert "metric={'b': [TopKAccuracy(), F1(" in repr(net)
 
 
 def test_the_text_of_a_network_has_what_was_set_later():

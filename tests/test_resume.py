@@ -103,7 +103,10 @@ def test_more_epochs_go_on_further(kind, whole, tmp_path):
 # ---- processes that are killed
 
 
-@pytest.mark.parametrize("number", range(12))
+SOME_KILLS = [*range(3), *(pytest.param(k, marks=pytest.mark.slow) for k in range(3, 12))]
+
+
+@pytest.mark.parametrize("number", SOME_KILLS)
 def test_a_process_that_is_killed_is_resumed(number, whole, tmp_path):
     rng = np.random.default_rng(number)
     kind = [*KINDS][number % len(KINDS)]

@@ -245,6 +245,18 @@ def test_the_table_of_a_search_has_every_setting_and_is_not_wide():
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_line_breaks_in_settings_do_not_break_the_table():
+    result = {"score": 1.0, "seconds": 1.0, "error": None}
+    rows = [
+        {"trial": 0, "text": "a\nb\tc\u2028d\x1b[0m", **result},
+        {"trial": 1, "text": "é", **result},
+    ]
+    lines = str(Search(rows, {"text": "é"}, 1.0, "rm\nse", "min")).splitlines()
+    assert len(lines) == 4
+    assert lines[0].split() == ["trial", "text", r"rm\nse", "seconds"]
+    assert lines[2].split() == ["0", r"a\nb\tc\u2028d\x1b[0m", "1", "1.00"]
+
+
 def test_metrics_are_told_apart_by_their_settings():
     def beta(y_true, y_pred, beta):
         return 0.5

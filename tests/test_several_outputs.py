@@ -9,8 +9,11 @@ import pytest
 import xpnet
 from xpnet import (
     BinaryCrossEntropy,
+    BrierScore,
     Dataset,
     DenseLayer,
+    ExpectedCalibrationError,
+    LogLoss,
     NeuralNetwork,
     TanhActivation,
     train_test_split,
@@ -191,6 +194,75 @@ def test_positive_weights_are_saved_and_checked(tmp_path):
             BinaryCrossEntropy(positive_weight=weight)
     with pytest.raises(ValueError, match="positive_weight has 3 numbers, but there are 2 outputs"):
         network(2, loss=loss).fit((X, y[:, :2]))
+
+
+PROBABILITY_METRICS = {
+    "log_loss": LogLoss, "brier_score": BrierScore, "calibration_error": ExpectedCalibrationError,
+}  # fmt: skip
+
+
+def of_each_label(name, y, p, weight=None):
+    """The mean over the columns of scikit-learn's metric of each; calibration as it is defined."""
+    reference = pytest.importorskip("sklearn.metrics")
+    if name == "calibration_error":
+        return np.mean([calibration(*column, weight) for column in zip(y.T, p.T, strict=True)])
+    function = reference.log_loss if name == "log_loss" else reference.brier_score_loss
+    columns = zip(y.T, p.T, strict=True)
+    return np.mean([function(a, b, sample_weight=weight) for a, b in columns])
+
+
+def calibration(y, p, weight):
+    weight = np.ones(len(y)) if weight is None else weight
+    place = np.ceil(p * 15).astype(int)
+    apart = [abs((weight * (y - p))[place == b].sum()) for b in np.unique(place)]
+    return sum(apart) / weight.sum()
+
+
+@pytest.mark.parametrize("name", PROBABILITY_METRICS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["probability", "log-odds"])
+def test_probabilities_of_several_labels_are_those_of_each(name, weighted, kind, backend, rng):
+    y, z = rng.integers(0, 2, (50, 3)), rng.standard_normal((50, 3))
+    p = 1 / (1 + np.exp(-z))
+    w = rng.uniform(0, 2, 50) if weighted else None
+    given = [backend.asarray(y), backend.asarray(z if kind == "log-odds" else p, backend.dtype)]
+    given += [backend.asarray(w, backend.dtype)] if weighted else []
+    metric = PROBABILITY_METRICS[name](output_kind=kind)
+    expected = of_each_label(name, y, p, w)
+    tolerance = 1e-9 if backend.dtype == "float64" else 1e-4
+    assert float(to_host(metric(*given))) == pytest.approx(expected, rel=tolerance)
+    first, second = ([a[part, ...] for a in given] for part in (slice(0, 17), slice(17, 50)))
+    merged = metric.merge(metric.statistics(*first), metric.statistics(*second))
+    assert float(to_host(metric.result(merged))) == pytest.approx(expected, rel=tolerance)
+
+
+@pytest.mark.parametrize("steps", ["formulas", "compiled"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_network_has_the_probability_metrics_of_several_labels(steps, stored, tmp_path):
+    X, y = labels()
+    w = np.linspace(0.5, 2, N)
+    given = X
+    if stored:
+        given = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", X.dtype, X.shape)
+        given[:] = X
+    net = network(
+        loss=BinaryCrossEntropy(from_logits=True), metric=[*PROBABILITY_METRICS], steps=steps,
+        epochs=3, dtype="float64",
+    )  # fmt: skip
+    net.fit((given, y, w), validation=(given, y, w))
+    p = 1 / (1 + np.exp(-net.predict(X)))
+    found = net.evaluate(given, y, w)
+    for name in PROBABILITY_METRICS:
+        expected = of_each_label(name, y, p, w)
+        assert net.history[f"val_{name}"][-1] == pytest.approx(expected, rel=1e-9)
+        assert found[name] == pytest.approx(expected, rel=1e-9)
+    assert found["log_loss"] == pytest.approx(found["loss"], rel=1e-9)
+
+
+def test_answers_that_are_none_are_refused(rng):
+    p = rng.uniform(0, 1, (4, 2))
+    with pytest.raises(ValueError, match=r"y_true goes from 0 to 2: expected numbers from 0 to 1"):
+        LogLoss("probability")(np.array([[0, 1], [2, 1], [0, 0], [1, 1]]), p)
 
 
 # ---- names of several targets

@@ -23,6 +23,7 @@ FIRST_ROWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_quick_study_writes_table_numbers_and_picture(
     name, request, tmp_path, monkeypatch, capsys

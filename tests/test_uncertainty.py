@@ -181,6 +181,30 @@ def test_wrong_outputs_targets_and_arguments_are_refused():
         GaussianNLL()(np.zeros((3, 2)), np.zeros((3, 2)))
 
 
+@pytest.mark.parametrize(("mean", "scale"), [(3e5, 1e5), (0.0, 1e-3), (40.0, 1.0)])
+@pytest.mark.parametrize("n_targets", [1, 2])
+def test_targets_that_need_a_unit_are_warned_of(mean, scale, n_targets):
+    X, y = data(mean=mean, scale=scale, n_targets=n_targets)
+    net = network(GaussianNLL(), 2 * n_targets, epochs=3)
+    with pytest.warns(UserWarning, match="predicting one mean and deviation of y gives"):
+        net.fit((X, y))
+
+
+def test_targets_that_are_learned_are_not_warned_of():
+    X, y = data()
+    network(GaussianNLL(), 2).fit((X, y))  # warnings are errors here
+    X, y = data(mean=3e5, scale=1e5)
+    network(GaussianNLL(), 2, target_unit=(y.mean(), y.std())).fit((X, y))
+    loss, moments = GaussianNLL(), np.array([[3.0, -1.0], [2.0, 0.5]])
+    rng = np.random.default_rng(0)
+    y = moments[0] + moments[1] * rng.standard_normal((100_000, 2))
+    best = loss.loss(y, np.broadcast_to(loss.constant_outputs(moments), (len(y), 4)))
+    entropy = np.mean(0.5 * np.log(2 * np.pi * np.e * moments[1] ** 2))
+    np.testing.assert_allclose(best, entropy, atol=0.01)
+    assert loss.explains_little(entropy - 0.34, entropy)
+    assert not loss.explains_little(entropy - 0.35, entropy)
+
+
 # ---- quantiles
 
 

@@ -21,6 +21,7 @@ from xpnet import (
     WeightAverage,
 )
 from xpnet.backends import to_host
+from xpnet.training.averaging import Average
 
 N_STEPS = 10  # 75 samples in batches of 8
 
@@ -52,8 +53,9 @@ def path():
 
 def ema(weights, decay):
     mean = weights[0]
-    for each in weights[1:]:
-        mean = decay * mean + (1 - decay) * each
+    for t, each in enumerate(weights[1:], 2):
+        beta = min(decay, t / (9 + t))
+        mean = beta * mean + (1 - beta) * each
     return mean
 
 
@@ -70,6 +72,7 @@ CASES = {
         {"kind": "swa", "start": 0, "every": "step"},
         lambda path: np.mean(path.updates, axis=0),
     ),
+    "ema, few updates": ({}, lambda path: ema(path.updates, 0.999)),
     "no memory": ({"decay": 0.0}, lambda path: path.epochs[-1]),
 }
 
@@ -92,6 +95,21 @@ def test_every_backend_averages(float64_backend, path):
     net = network("auto").to(float64_backend).fit((X, Y), callbacks=average)
     np.testing.assert_allclose(parameters(net), ema(path.updates, 0.9), rtol=1e-7, atol=1e-10)
     assert average.n_averaged == 3 * N_STEPS
+
+
+def test_a_short_training_is_not_dominated_by_its_first_weights(path):
+    net = network().fit((X, Y), callbacks=WeightAverage())
+    first, last = path.updates[0], path.updates[-1]
+    assert np.abs(parameters(net) - last).max() < 0.3 * np.abs(first - last).max()
+
+
+def test_the_decay_is_reached_after_nine_times_as_many_updates():
+    # The values of TensorFlow's min(decay, (1 + t) / (10 + t)), with t from 0.
+    shares = Average(0.9, True).shares(200)
+    np.testing.assert_allclose(1 - shares[1:4], [2 / 11, 3 / 12, 4 / 13], rtol=1e-12)
+    assert shares[0] == 1.0
+    assert shares[79] > 0.1
+    np.testing.assert_allclose(shares[80:], 0.1, rtol=1e-12)
 
 
 def test_only_updates_count(steps):

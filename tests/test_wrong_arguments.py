@@ -14,7 +14,6 @@ import linecache
 import math
 import sys
 import warnings
-from functools import partial
 
 import numpy as np
 import pytest
@@ -128,9 +127,16 @@ VARIADIC = {
     "Composite": (DenseLayer(2),),
     "Residual": (DenseLayer(2),),
 }  # what is given for *data
+
+
+def with_parts(thing, name):
+    """Return a call with new copies of what is given for *data, which calls may change."""
+    return lambda *args, **kwargs: thing(*copy.deepcopy(VARIADIC.get(name, ())), *args, **kwargs)
+
+
 EACH_STEP = {
-    "at", "backward_through", "check_codes", "forward_through", "input_derivative",
-    "predict_interval", "progress", "sample_propagation", "table",
+    "at", "backward_through", "codes", "positions", "forward_through", "input_derivative",
+    "predict_interval", "progress", "sample_propagation", "sample_scores", "table",
     "activation_function", "add_to", "backward_propagation", "begin_epoch", "buffer",
     "check_outputs", "clip", "is_defined", "of_each_class", "of_output", "of_samples",
     "derivative_of_output", "element_derivative", "element_loss", "element_penalty", "rule",
@@ -163,11 +169,11 @@ def callables():
         thing = getattr(xpnet, name)
         if not inspect.isclass(thing):
             if callable(thing):
-                yield name, inspect.signature(thing), partial(thing, *VARIADIC.get(name, ()))
+                yield name, inspect.signature(thing), with_parts(thing, name)
         elif name not in NOT_MADE_BY_HAND and not (
             inspect.isabstract(thing) or issubclass(thing, BaseException)
         ):
-            yield name, inspect.signature(thing), partial(thing, *VARIADIC.get(name, ()))
+            yield name, inspect.signature(thing), with_parts(thing, name)
             yield from methods(name, thing)
     for module in (plots, testing):
         for name, thing in vars(module).items():
@@ -331,3 +337,26 @@ def test_values_that_are_not_booleans_are_refused_as_flags(flag):
             NeuralNetwork(**{name: flag})
     assert NeuralNetwork(verbose=1).verbose is True
     assert NeuralNetwork(shuffle=np.bool_(False)).shuffle is False
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "message"),
+    [
+        (
+            NeuralNetwork,
+            {"losses": {}},
+            r"NeuralNetwork.*'losses': write loss=, which takes a dict",
+        ),
+        (
+            NeuralNetwork,
+            {"metrics": ["mae"]},
+            "'metrics': write metric=, which takes one metric, a",
+        ),
+        (NeuralNetwork, {"lr": 0.1}, "'lr': write learning_rate="),
+        (NeuralNetwork, {"nothing": 1}, r"unexpected keyword argument 'nothing'$"),
+        (Model, {"losses": {}}, r"Model.*'losses': write loss=, which takes a dict"),
+    ],
+)
+def test_a_name_that_other_libraries_use_is_answered_with_ours(cls, arguments, message):
+    with pytest.raises(TypeError, match=message):
+        cls(**arguments)

@@ -61,7 +61,7 @@ FLOORS = {
         "_classifier _regressor",
         "_base",
         "_fitting",
-        "_conversion _lbfgs _pickling _stochastic",
+        "_conversion _labels _lbfgs _pickling _stochastic",
         "_parameters _policy _scoring _state",
         "_inputs",
         "_network",
@@ -101,7 +101,7 @@ FLOORS = {
         "full_batch",
         "heads objective trainable weighing",
         "known",
-        "checks classes memory settings",
+        "checks classes lookups memory settings",
         "metric_settings",
         "scorers",
         "target_unit run averaging",
@@ -123,8 +123,8 @@ FLOORS = {
         "backward",
         "updating",
         "calls",
-        "buffers placement",
-        "supported",
+        "buffers",
+        "lookups placement supported",
     ],
     "xpnet.training.steps.compiled": [
         "steps",
@@ -153,6 +153,7 @@ FLOORS = {
     "xpnet.layers": [
         "branches residual",
         "composite",
+        "rewiring",
         "batch_normalization categorical_embeddings dense dropout embedding flatten noise "
         "normalization prelu row_normalization",
         "checks codes tables",
@@ -168,6 +169,7 @@ FLOORS = {
     ],
     "xpnet.losses": [
         "heads",
+        "head_outputs",
         "head_metrics names",
         "binary classes deviances divergence focal function gaussian margin quantile regression",
         "class_weighted",
@@ -215,7 +217,7 @@ FLOORS = {
     "xpnet.common": [
         "checks traceable versioned",
         "direction keywords naming overrides readable replacing room version",
-        "temporary",
+        "misspelt temporary",
     ],
     "xpnet.backends": [
         "_registry",
@@ -240,7 +242,7 @@ FLOORS = {
     "xpnet.backends.cpu": [
         "engine formulas",
         "team",
-        "loop random rows sparse updating",
+        "loop lookups random rows sparse updating",
         "losses program",
         "product",
         "kernels",

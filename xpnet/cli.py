@@ -31,7 +31,7 @@ from . import (
     load,
     train_test_split,
 )
-from .backends import DeviceUnavailableError, available_backends, ops, resolve, to_host
+from .backends import DeviceUnavailableError, available_backends, resolve, to_host
 from .backends._errors import printable
 from .cli_files import (
     INTERRUPTED,
@@ -42,6 +42,7 @@ from .cli_files import (
     sigterm_as_exit,
 )
 from .optimizers import OPTIMIZERS
+from .training.classes import probabilities_of
 from .training.errors import DivergedError
 from .training.interruption import TERMINATED
 from .training.memory import MemoryPlanError
@@ -577,14 +578,14 @@ def run_predict(options: argparse.Namespace) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     given = network.label_name or "prediction"
     name = "prediction" if isinstance(given, list) else given
-    if network.class_names is None:
+    if not isinstance(network.class_names, list):  # a dict of several heads, or None
         named = isinstance(given, list) and len(given) == output.shape[1]
         several = given if named else [f"{name}_{k}" for k in range(output.shape[1])]
         writer.writerow(several if len(several) > 1 else [name])
         # As few digits as possible that still give the same number when read back.
         writer.writerows([str(value) for value in row] for row in output)
         return
-    probability = class_probabilities(network, output)
+    probability = probabilities_of(output, network.loss, network.layers[-1].output_kind)
     if probability.shape[1] != len(network.class_names):
         raise ValueError(
             f"{options.model} has {len(network.class_names)} class names for "
@@ -600,17 +601,6 @@ def is_network_file(path: str) -> bool:
     with suppress(OSError, ValueError), open(path, "rb") as file:
         return file.read(9)[8:] == b"{"
     return False
-
-
-def class_probabilities(network: NeuralNetwork, output: np.ndarray) -> np.ndarray:
-    """Return the probability of each class, shape (n, n_classes), from a network's output."""
-    result: np.ndarray = output
-    kind = network.layers[-1].output_kind
-    if kind == "log-distribution":
-        result = np.exp(output)
-    elif kind == "real":
-        result = ops.sigmoid(output) if output.shape[1] == 1 else ops.softmax(output)
-    return np.hstack([1.0 - result, result]) if result.shape[1] == 1 else result
 
 
 def run_info(options: argparse.Namespace) -> None:

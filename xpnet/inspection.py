@@ -1,12 +1,17 @@
 """Inspecting a network: statistics of each layer's outputs, weights and gradients."""
 
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .backends import to_host
+from .layers import Layer
 from .layers.composite import all_layers
+from .layers.rewiring import rewired
 from .losses import LossFunction
 from .model import Model
 from .training.checks import check_fit, check_weights
@@ -14,6 +19,7 @@ from .training.feeding.arrays import Batch
 from .training.feeding.placing import place
 from .training.fitting import MIN_SAMPLES, check_built, check_data
 from .training.known import Known
+from .training.lookups import check_categories
 from .training.memory import EVALUATION_ROWS
 from .training.purpose import intake_of, objective_of
 from .training.trainable import TrainableModel
@@ -40,6 +46,8 @@ class LayerReport:
         Number of units.
     weights, gradient : float
         Norm of all its parameters, and of their gradients; 0 for a layer without parameters.
+    inner : tuple of LayerReport
+        The same of the layers inside it, in their order.
 
     Examples
     --------
@@ -59,6 +67,7 @@ class LayerReport:
     units: int
     weights: float
     gradient: float
+    inner: tuple["LayerReport", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,17 +99,26 @@ class Inspection:
 
         rows = [
             (
-                each.layer,
+                "- " * depth + each.layer,
                 f"{each.mean:.3g} ± {each.deviation:.3g}",
                 f"{each.zeros:.0%}",
                 f"{each.dead} of {each.units}",
                 f"{each.weights:.3g}" if each.weights else "",
                 f"{each.gradient:.3g}" if each.weights else "",
             )
-            for each in self.layers
+            for depth, each in _with_inner(self.layers)
         ]
         headers = ["layer", "output", "zeros", "dead units", "|weights|", "|gradient|"]
         return f"{tabulate(rows, headers, disable_numparse=True)}\nloss {self.loss:.6g}"
+
+
+def _with_inner(
+    reports: Iterable[LayerReport], depth: int = 0
+) -> Iterator[tuple[int, LayerReport]]:
+    """Yield reports, each followed by those of the layers inside it, with their depth."""
+    for each in reports:
+        yield depth, each
+        yield from _with_inner(each.inner, depth + 1)
 
 
 def inspect(model: TrainableModel, dataset: Any) -> Inspection:
@@ -123,6 +141,7 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
     y = objective_of(model).targets_of(data)
     loss = balanced_loss(model.loss, y, data.sample_weight, n_outputs, anew=False)
     data = data.rows(np.arange(min(len(data), EVALUATION_ROWS)))
+    check_categories(data, model.layers)  # of stored data, only now in memory
     y = y[: len(data), ...]
     check_total_weight("data set", loss, y, data.sample_weight, n_outputs, model.backend.dtype)
     backend = model.backend_for(data.X)
@@ -134,15 +153,15 @@ def inspect(model: TrainableModel, dataset: Any) -> Inspection:
 
 def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection:
     """Return statistics of a training pass with a batch, and leave the model unchanged."""
-    before, x, outputs = model.snapshot(), batch.X, []
+    before, x = model.snapshot(), batch.X
+    outputs: dict[int, np.ndarray] = {}
     try:
         for layer in model.layers:
+            outputs |= _inner_outputs(layer, x)
             x = layer.forward_propagation(x, training=True)
-            outputs.append(to_host(x))
+            outputs[id(layer)] = to_host(x)
         done = model.propagate_loss(x, batch.y, batch.sample_weight, loss=loss)
-        reports = [
-            _report(layer, output) for layer, output in zip(model.layers, outputs, strict=True)
-        ]
+        reports = [_report(layer, outputs) for layer in model.layers]
     finally:
         before.restore()
         for layer in model.layers:
@@ -150,7 +169,32 @@ def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection
     return Inspection(model.backend.scalar(done.loss), reports)
 
 
-def _report(layer: Any, output: np.ndarray) -> LayerReport:
+def _inner_outputs(outer: Layer, x: Any) -> dict[int, np.ndarray]:
+    """Return the outputs of the layers inside a layer for its input in training, by their ids.
+
+    Copies of the layers compute them, with the random numbers of the pass that follows.
+    """
+    outputs: dict[int, np.ndarray] = {}
+
+    def copied(layer: Layer) -> Layer:
+        with suppress(ValueError):  # of a user, whose inner layers are not found
+            twin: Layer = rewired(layer, noted)
+            return twin
+        return copy.copy(layer)
+
+    def noted(layer: Layer, x: Any) -> Any:
+        twin = copied(layer)
+        output = twin.forward_propagation(x, training=True)
+        outputs[id(layer)] = to_host(output)
+        return output
+
+    if outer.inner_layers:
+        copied(outer).forward_propagation(x, training=True)
+    return outputs
+
+
+def _report(layer: Any, outputs: Mapping[int, np.ndarray]) -> LayerReport:
+    output = outputs[id(layer)]
     is_zero = output.reshape(len(output), -1) == 0
     named = [(each, name) for each in all_layers([layer]) for name in each.parameter_names]
     lengths = [
@@ -167,7 +211,9 @@ def _report(layer: Any, output: np.ndarray) -> LayerReport:
         float(is_zero.mean()),
         int(is_zero.all(axis=0).sum()),
         is_zero.shape[1],
-        *map(float, lengths),
+        float(lengths[0]),
+        float(lengths[1]),
+        tuple(_report(each, outputs) for each in layer.inner_layers if id(each) in outputs),
     )
 
 

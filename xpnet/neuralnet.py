@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from .backends import Array
 from .common.checks import check_count, check_flag, check_new_path
-from .common.keywords import FIT, with_hints
+from .common.keywords import FIT, NETWORK, with_hints
 from .common.naming import listing
 from .common.overrides import remember
 from .data import Dataset
@@ -121,6 +121,8 @@ class NeuralNetwork(Predictor):
         is then trained on ``(y - mean) / scale``, computed in float64. Predictions, scores and the
         history's metrics are in the unit of ``y``, in float64; the history's loss is not. Give it
         if the targets are very large, very small, or far from 0 in comparison with their spread.
+        With a dict as loss, a dict too: ``{"price": (mean, scale)}``, for some of the heads; it is
+        kept as the means and scales of all columns of the targets.
 
     Attributes
     ----------
@@ -133,8 +135,9 @@ class NeuralNetwork(Predictor):
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
-        The names in the data set of the last ``fit``, or None. Further training on numbers keeps
-        the names of the classes.
+        The names in the data set of the last ``fit``, or None; with several heads, a dict of the
+        names of each head whose labels are text. Where the classes were text, later targets are
+        text too: numbers may be in another order, and are refused.
     categories : dict of str to list
         The categories in that data set, by feature, also those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns. Data that have these features as
@@ -169,6 +172,7 @@ class NeuralNetwork(Predictor):
     [0, 1, 1, 0]
     """
 
+    @with_hints(**NETWORK)
     def __init__(
         self,
         epochs: int = 100,
@@ -227,9 +231,10 @@ class NeuralNetwork(Predictor):
             The features; or everything in one, as a Dataset, ``(X, y)`` or
             ``(X, y, sample_weight)``. If ``y`` is given too, a tuple is read as rows of features.
         y : array-like of shape (n,) or (n, n_outputs), or dict of str to array-like, optional
-            The targets; a dict has those of each head of a ``loss`` that is a dict. Names of
-            classes become the classes 0, 1, ... in sorted order; see :class:`~xpnet.Dataset`. When
-            training continues, they are matched with the network's ``class_names``.
+            The targets; a dict or data frame has those of each head of a ``loss`` that is a dict.
+            Names of classes become the classes 0, 1, ... in sorted order; see
+            :class:`~xpnet.Dataset`. When training continues, they are matched with the network's
+            ``class_names``.
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional
@@ -301,8 +306,7 @@ class NeuralNetwork(Predictor):
         held_out = HeldOut.of(validation_split, validation, batches)
         data = fitting.data_of(fitting.joined(X, y, sample_weight), batches, steps_per_epoch)
         given = (self, data, validation, n, again, called, every)
-        spans = epochs is not None
-        fitting.fit(*given, resume=resumed, held_out=held_out, warns_of_span=spans)
+        fitting.fit(*given, resume=resumed, held_out=held_out, warns_of_span=epochs is not None)
         return self
 
     def get_mini_batches(

@@ -16,7 +16,7 @@ from .model_files.kinds import Classes, Custom
 from .model_files.loading import TRAINING, PartLoader
 from .model_files.reading import read
 from .neuralnet import NeuralNetwork
-from .training.metric_settings import GivenMetric, find_metric
+from .training.metric_settings import GivenMetric, find_metric, several
 
 __all__ = ["ModelFileError", "load", "save"]
 
@@ -102,7 +102,7 @@ def load(
         raise ModelFileError(f"{path}: the network cannot be built: {reason}") from error
     lost = [each.name for each in network.metrics if isinstance(each, UnsavedFunction)]
     if lost:
-        kept = tuple(m for m in network.metrics if not isinstance(m, UnsavedFunction))
+        kept = tuple(m for m in several(network.metric) if not isinstance(m, UnsavedFunction))
         network.metric = kept or None
         warn(
             f"the network's metric was the function {', '.join(map(shown, lost))}, which a file "

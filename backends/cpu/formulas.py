@@ -117,9 +117,10 @@ def penalty(listing: Listing) -> Kernel:
     """Return the kernel that adds a penalty's derivative to g.
 
     The input is a weight; the outputs are the penalty on it and the derivative. A penalty that the
-    samples of an update share is divided by their total weight, and reported unless that is 0. The
-    record is (size, g, w, whether the penalty is shared, whether several batches share it, unused,
-    address of the weights or 0, whether to report the penalty).
+    samples of an update share is divided by their total weight, and reported unless that is 0; what
+    pads rows costs nothing. The record is (size, g, w, whether the penalty is shared, whether
+    several batches share it, columns, address of the weights or 0, stride of rows, or 0 not to
+    report the penalty).
     """
     (x,) = listing.inputs
     lines = [
@@ -143,10 +144,11 @@ def penalty(listing: Listing) -> Kernel:
         f"    g[k] += factor * {_results(listing)[1]}",
         "if record[7] != 0 and weight > 0:",
         "    cost = 0.0",
-        "    for k in range(n):",
-        f"        in_{x} = w[k]",
-        *(f"    {line}" for line in statements),
-        f"        cost = added(cost, {_results(listing)[0]})",
+        "    for first in range(0, n, record[7]):",
+        "        for k in range(first, first + record[5]):",
+        f"            in_{x} = w[k]",
+        *(f"        {line}" for line in statements),
+        f"            cost = added(cost, {_results(listing)[0]})",
         "    pointer_to_float64(state[PENALTIES])[state[STEP]] += cost",
     ]
     return _kernel("penalty", [], lines, body)

@@ -107,8 +107,9 @@ class Program:
         b: tuple[int, int],
         c: tuple[int, int],
         transposed: str = "NN",
+        adds: bool = False,
     ) -> None:
-        """Add a product C = A B.
+        """Add a product C = A B, or C += A B.
 
         Parameters
         ----------
@@ -120,6 +121,8 @@ class Program:
             unless B is transposed. The padding of C is overwritten.
         transposed : str, default "NN"
             A letter each for A and B: T if the matrix is stored as its transpose, otherwise N.
+        adds : bool, default False
+            Whether the product is added to C; only with "NT".
         """
         m, n, k = sizes
         if IS_FAST and transposed != "NT":
@@ -135,7 +138,7 @@ class Program:
         ends[0] = 1.0
         one = ends.view(np.int64)[:1]
         record = [_gemm_address(self.memory.dtype.name), batch, *whole.view(np.int64)]
-        record += [*letters.view(np.int64), *one, 0, b[0], a[0], c[0]]
+        record += [*letters.view(np.int64), *one, *(one if adds else [0]), b[0], a[0], c[0]]
         self._lines.append((gemm, [int(each) for each in record], 0))
 
     def finished(self) -> np.ndarray:

@@ -7,30 +7,32 @@ import math
 
 from .intrinsics import float64_of, matrix, number, vector
 from .kernels import ROWS
+from .losses import added
 
 
 def row_norm(record, state, memory, data):
-    """Set z to gamma x, where x is z + b normalised by rows.
+    """Set z to gamma x, where x is y + b normalised by rows; y may be z.
 
     The record is (columns, z, stride, b, gamma, x, stride, what rows are divided by, whether the
-    mean is subtracted, epsilon).
+    mean is subtracted, epsilon, y, stride).
     """
     n, z = record[0], matrix(memory, record[1], state[ROWS], record[2])
     b, gamma = vector(memory, record[3], n), vector(memory, record[4], n)
     x = matrix(memory, record[5], state[ROWS], record[6])
     divisors, epsilon = vector(memory, record[7], state[ROWS]), float64_of(record[9])
+    y = matrix(memory, record[10], state[ROWS], record[11])
     for r in range(state[ROWS]):
         mean = 0.0
         for c in range(n):
-            value = z[r, c] + b[c]
+            value = y[r, c] + b[c]
             z[r, c] = value
-            mean += value
+            mean = added(mean, float(value))
         mean = mean / n if record[8] != 0 else 0.0
         squares, shift = 0.0, number(memory, mean)
         for c in range(n):
             value = z[r, c] - shift
             x[r, c] = value
-            squares += float(value) * float(value)
+            squares = added(squares, float(value) * float(value))
         divisor = number(memory, math.sqrt(squares / n + epsilon))
         divisors[r] = divisor
         for c in range(n):
@@ -59,8 +61,8 @@ def back_row_norm(record, state, memory, data):
             of_gamma[c] += error * x[r, c]
             scaled = error * gamma[c]
             e[r, c] = scaled
-            total += scaled
-            product += float(scaled) * float(x[r, c])
+            total = added(total, float(scaled))
+            product = added(product, float(scaled) * float(x[r, c]))
         mean = number(memory, total / n if record[9] != 0 else 0.0)
         slope, divisor = number(memory, product / n), divisors[r]
         for c in range(n):

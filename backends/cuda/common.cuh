@@ -3,8 +3,8 @@
 //
 // The text has three uses: CuPy compiles it on a machine with a GPU, NVRTC alone compiles it in the
 // tests, and in the tests a small header makes it run on the CPU. So it includes nothing, and uses
-// only what that header supports: one-dimensional blocks of whole warps, barriers, shuffles and
-// atomics. It is pure ASCII, since CuPy writes it to a file in the encoding of the locale.
+// only what that header supports: one-dimensional blocks of whole warps, barriers, shuffles, ballots
+// and atomics. It is pure ASCII, since CuPy writes it to a file in the encoding of the locale.
 //
 // REAL is float or double, the type of the network. Matrices are stored row by row. Values that
 // change from step to step are in a State on the device, which captured steps read at each replay.

@@ -89,8 +89,10 @@ class Cublas:
         if status:
             raise CublasError(name, status)
 
-    def prepare(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Callable[[], None]:
-        """Return a function that computes ``out = a @ b``.
+    def prepare(
+        self, a: Any, b: Any, out: Any, transposed: str = "NN", adds: bool = False
+    ) -> Callable[[], None]:
+        """Return a function that computes ``out = a @ b`` or, with ``adds``, ``out += a @ b``.
 
         Parameters
         ----------
@@ -98,6 +100,8 @@ class Cublas:
             C-contiguous and of the same type.
         transposed : str, default "NN"
             A letter each for a and b: T to use the transpose, N to use the matrix itself.
+        adds : bool, default False
+            Whether the product is added to ``out``.
         """
         # cuBLAS stores matrices by columns, so it computes outᵀ = bᵀ aᵀ, which needs no copy.
         m, n = out.shape
@@ -105,12 +109,12 @@ class Cublas:
         single = out.dtype.name == "float32"
         real = ctypes.c_float if single else ctypes.c_double
         kind = _FLOAT32 if single else _FLOAT64
-        one, zero = real(1.0), real(0.0)
+        one, share = real(1.0), real(1.0 if adds else 0.0)  # of a @ b, and of what out was
         operations = [_TRANSPOSED if letter == "T" else _NONE for letter in transposed]
         arguments = (
             self._handle, operations[1], operations[0], n, m, k, ctypes.byref(one),
             ctypes.c_void_p(b.data.ptr), kind, b.shape[1],
-            ctypes.c_void_p(a.data.ptr), kind, a.shape[1], ctypes.byref(zero),
+            ctypes.c_void_p(a.data.ptr), kind, a.shape[1], ctypes.byref(share),
             ctypes.c_void_p(out.data.ptr), kind, n, self._compute if single else _COMPUTE_64F,
             _DEFAULT,
         )  # fmt: skip

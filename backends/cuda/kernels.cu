@@ -138,6 +138,87 @@ KERNEL csr_gradient(
     }
 }
 
+// ---- embeddings. `columns` has five numbers for each column of the output: the column of the input
+// from which it comes; the number of categories there, or 0 for a column that is copied; the length
+// of the vectors; where the column of the first vector is in the layer's parameter; and, if a vector
+// begins here, the number of its table, else -1.
+
+// z becomes vectors and copies. `codes`, if not null, gets the row of the vector for each table and
+// each row of x. Numbers that are not codes have the row after the last one; if there is none
+// (`unknown` is 0), they have row 0 for the gradient, and NaN as output.
+KERNEL look_up(
+    const REAL* x, const REAL* w, const int64* columns, REAL* z, int* codes, int rows, int n_inputs,
+    int n, int unknown) {
+    const unsigned total = (unsigned)rows * (unsigned)n;
+    for (unsigned i = (unsigned)first_index(); i < total; i += (unsigned)stride()) {
+        const unsigned r = i / (unsigned)n;
+        const int64* own = columns + 5 * (i - r * (unsigned)n);
+        const int64 n_categories = own[1];
+        REAL value = x[r * (int64)n_inputs + own[0]];
+        if (n_categories) {
+            const bool known = value >= 0 && value < (REAL)n_categories && value == floor(value);
+            const int64 code = known ? (int64)value : unknown ? n_categories : 0;
+            if (codes && own[4] >= 0) codes[own[4] * rows + r] = (int)code;
+            value = known || unknown ? w[own[3] + code * own[2]] : (REAL)not_a_number();
+        }
+        z[i] = value;
+    }
+}
+
+// g gets the sum of the errors of each vector; it must be 0 before. `tables` has three numbers for
+// each table: the length of its vectors, where it begins in g, and where its vectors begin in a row.
+//
+// One block for each code in the batch. If the same code has been before, it leaves: so each sum has
+// one block, which adds up all rows with this code in an order that never differs, unlike that of
+// atomicAdd. A block has at most eight warps. Each takes every eighth group of 32 rows; a lane has up
+// to four columns, so that vectors of up to 128 numbers need one search for the rows.
+//
+// The searches compare each code in the batch with each different one. That is little beside the
+// matrix products, unless a batch has many thousands of different codes of one table.
+KERNEL code_gradient(
+    const REAL* e, const int* codes, const int64* tables, REAL* g, int rows, int n) {
+    SHARED(int, before, 1);
+    SHARED(REAL, sums, 1024);
+    const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+    const int table = blockIdx.x / rows, place = blockIdx.x % rows;
+    const int* all = codes + table * (int64)rows;
+    const int64 width = tables[3 * table], first = tables[3 * table + 1];
+    const int code = all[place];
+    if (threadIdx.x == 0) before[0] = 0;
+    __syncthreads();
+    for (int start = 0; start < place; start += blockDim.x) {
+        const int r = start + threadIdx.x;
+        if (r < place && all[r] == code) atomicAdd(before, 1);
+        __syncthreads();
+        const bool leaves = before[0] > 0;
+        __syncthreads();  // it has been read before the next group of rows may change it
+        if (leaves) return;
+    }
+    for (int64 c = lane; c - lane < width; c += 128) {
+        REAL own[4] = {};
+        for (int start = place + 32 * warp; start < rows; start += blockDim.x) {
+            const int r = start + lane;
+            unsigned found = __ballot_sync(WARP, r < rows && all[r] == code);
+            for (; found; found &= found - 1) {
+                const REAL* error = e + (start + __ffs(found) - 1) * (int64)n;
+                error += tables[3 * table + 2] + c;
+#pragma unroll
+                for (int k = 0; k < 4; ++k)
+                    if (c + 32 * k < width) own[k] += error[32 * k];
+            }
+        }
+#pragma unroll
+        for (int k = 0; k < 4; ++k) sums[128 * warp + 32 * k + lane] = own[k];
+        __syncthreads();
+        for (int k = threadIdx.x; k < 128 && c - lane + k < width; k += blockDim.x) {
+            REAL sum = 0;
+            for (int part = 0; part < (int)(blockDim.x >> 5); ++part) sum += sums[128 * part + k];
+            g[first + code * width + c - lane + k] = sum;
+        }
+        __syncthreads();  // the sums have been read
+    }
+}
+
 // ---- errors of layers; the derivative of most activations is in a written kernel
 
 // `parts` gets the sums of e's columns; see `back_columns`.

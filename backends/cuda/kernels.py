@@ -52,6 +52,8 @@ SIGNATURES = {
     "csr_rows": "ppppppii",
     "csr_product": "pppppppii",
     "csr_gradient": "pppppppii",
+    "look_up": "pppppiiii",
+    "code_gradient": "ppppii",
     "column_sums": "ppii",
     "back_kept": "pppii",
     "sum_parts": "ppii",

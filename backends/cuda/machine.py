@@ -88,13 +88,13 @@ class CudaMachine:
         packed = pack(kernel, self.dtype, arguments)
         return lambda: function(grid, (block,), packed)
 
-    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN") -> Call:
+    def product(self, a: Any, b: Any, out: Any, transposed: str = "NN", adds: bool = False) -> Call:
         """Return a function that computes ``out = a @ b``; see :meth:`Cublas.prepare`.
 
         It is called once here, since the first call makes cuBLAS choose and load a kernel, which
-        must not happen during capture.
+        must not happen during capture. So ``out`` has to be an array that each step overwrites.
         """
-        call = self._cublas.prepare(a, b, out, transposed)
+        call = self._cublas.prepare(a, b, out, transposed, adds)
         self.run([call])
         return call
 

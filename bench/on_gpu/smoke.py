@@ -26,13 +26,16 @@ from xpnet import (
     L2,
     Adam,
     BatchNormalization,
+    CategoricalEmbeddings,
     DenseLayer,
     Dropout,
     Layer,
+    LayerNormalization,
     NeuralNetwork,
     Normalization,
     Optimizer,
     ReLUActivation,
+    Residual,
     SigmoidActivation,
     TanhActivation,
     backends,
@@ -118,6 +121,7 @@ def checks(sizes: dict[str, int]) -> dict[str, Callable[[], Any]]:
         **dict(capturing),
         **{name: partial(same, **given) for name, given in settings.items()},
         "sample weights": partial(same, weighted=True),
+        "embeddings and residual blocks": embedded,
         "batches in pieces": in_pieces,
         "rows of a memory map": stored,
         "sparse rows": sparse_rows,
@@ -248,6 +252,24 @@ def arrays_of_jax() -> float | str:
     if not isinstance(outputs, jax.Array):
         raise AssertionError(f"predictions are {type(outputs)}")
     return apart(outputs, network("cpu").fit(samples()).predict(samples()[0]), 1e-6)
+
+
+def embedded() -> float:
+    """Train vectors in place of two columns, a projection, and a block that begins with a norm."""
+    X, y = samples()
+    X[:, 3] %= 2  # each of whose codes has more rows than a block has threads
+    answers = []
+    for device, steps in (("cuda", "captured"), ("cpu", "formulas")):
+        net = NeuralNetwork(
+            epochs=2, batch_size=700, loss="softmax_cross_entropy", optimizer="adam",
+            device=device, dtype="float64", seed=0, steps=steps,
+        )  # fmt: skip
+        net.add(CategoricalEmbeddings({0: (200, 40), 3: (2, 5)}, (K,))).add(LayerNormalization())
+        net.add(Residual(DenseLayer(24), TanhActivation()))
+        net.add(Residual(LayerNormalization(), Dropout(0.3), DenseLayer(24)))
+        net.add(ReLUActivation()).add(Dropout(0.3)).add(DenseLayer(CLASSES))
+        answers.append(net.fit((X, y)).predict(X))
+    return apart(*answers, TOLERANCES["float64"])
 
 
 def in_pieces() -> float:

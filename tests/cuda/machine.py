@@ -65,7 +65,7 @@ class EmulatedMachine:
 
         return call
 
-    def product(self, a, b, out, transposed="NN"):
+    def product(self, a, b, out, transposed="NN", adds=False):
         assert a.flags.c_contiguous
         assert b.flags.c_contiguous
         assert out.flags.c_contiguous
@@ -75,7 +75,7 @@ class EmulatedMachine:
             self.counts["product"] += not self._recording
             if not self._recording:
                 with np.errstate(invalid="ignore", over="ignore"):  # a GPU does not warn
-                    np.matmul(a, b, out=out)
+                    out[...] = a @ b + out if adds else a @ b
                 if self.spoil:
                     out[0, 0] = np.inf
 

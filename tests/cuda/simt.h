@@ -1,14 +1,14 @@
 // CUDA on the CPU, for tests: what kernels.cu uses of CUDA, in C++20. Included before the kernels.
 //
 // Each CUDA thread is a fiber, a stack of its own on one thread of the machine. A fiber runs until
-// it must wait for others, at a barrier or a shuffle; then the next one runs. The blocks of a grid
-// run one after another. What a GPU would hang on is an error here: threads that meet at different
-// barriers, or not all at one.
+// it must wait for others, at a barrier, a shuffle or a ballot; then the next one runs. The blocks
+// of a grid run one after another. What a GPU would hang on is an error here: threads that meet at
+// different barriers, or not all at one.
 //
 // Under ThreadSanitizer each fiber counts as a thread, ordered with the others of its block by
-// __syncthreads() alone: shuffles and atomics order nothing, as in CUDA, and neither are blocks
-// ordered, but for those that are 1,024 threads apart. So a race is reported whether or not it did
-// harm this time. Under AddressSanitizer arrays on the fibers' stacks and in shared memory are
+// __syncthreads() alone: shuffles, ballots and atomics order nothing, as in CUDA, and neither are
+// blocks ordered, but for those that are 1,024 threads apart. So a race is reported whether or not
+// it did harm this time. Under AddressSanitizer arrays on the fibers' stacks and in shared memory are
 // watched like others.
 //
 // Not as on a GPU: the memory is that of the CPU, so that a load which should be of constant or of
@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <bit>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -553,6 +554,26 @@ inline T __shfl_xor_sync(
     std::memcpy(&value, &slots[other], sizeof value);
     return value;
 }
+
+inline unsigned __ballot_sync(
+    unsigned mask, int predicate, std::source_location where = std::source_location::current()) {
+    simt::Unseen unseen;
+    simt::Group& warp = simt::machine.warps[threadIdx.x / simt::warp_size];
+    if (mask != 0xffffffffu) {
+        simt::begin_error();
+        simt::describe(
+            "__ballot_sync (%s:%u) with mask %#x", simt::file_of(where), where.line(), mask);
+        simt::give_up();
+    }
+    unsigned long long(&slots)[simt::warp_size] = warp.slots[warp.round & 1];
+    slots[threadIdx.x % simt::warp_size] = predicate != 0;
+    simt::meet(warp, "__ballot_sync", where);
+    unsigned ballot = 0;
+    for (unsigned lane = 0; lane < simt::warp_size; ++lane) ballot |= (unsigned)slots[lane] << lane;
+    return ballot;
+}
+
+inline int __ffs(unsigned bits) { return bits ? std::countr_zero(bits) + 1 : 0; }
 
 template <typename T>
 inline T atomicAdd(T* address, std::type_identity_t<T> value) {

@@ -14,20 +14,23 @@ class WeightAverage(Averaging):
     r"""Gives the network an average of its weights when training ends.
 
     ``"ema"`` is the exponential moving average
-    :math:`\bar w \leftarrow \beta \bar w + (1 - \beta)\, w`, which begins with the first weights.
-    Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. ``"swa"`` is the mean of all weights
-    that are averaged: Izmailov et al. 2018, "Averaging weights leads to wider optima and better
-    generalization". It is meant for a learning rate that stays high.
+    :math:`\bar w \leftarrow \beta_t \bar w + (1 - \beta_t)\, w`, which begins with the first
+    weights. Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. In step t = 1, 2, ... of the
+    average, :math:`\beta_t = \min(\beta, t / (9 + t))`, as in TensorFlow's
+    ``ExponentialMovingAverage`` (which counts t from 0). A short training is therefore not
+    dominated by its first weights. ``"swa"`` is the mean of all weights that are averaged:
+    Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization". It is
+    meant for a learning rate that stays high.
 
     With ``every="step"`` each update counts, in compiled and captured steps too.
 
     When training ends, also by Ctrl-C, the network gets the average of all its parameters, after
     ``on_train_end`` of all callbacks. The running moments of its
-    :class:`~xpnet.BatchNormalization` layers are then computed anew, in a pass over the training
-    data. After an error the network keeps its own weights. Until training ends it has its own
-    weights too, also in the files of :class:`ModelCheckpoint` and :class:`Checkpoint`. The
-    optimizer's state stays that of these weights. Another ``fit`` starts from the average, with a
-    new average.
+    :class:`~xpnet.BatchNormalization` layers, also inside other layers, are then computed anew, in
+    a pass over the training data. After an error the network keeps its own weights. Until training
+    ends it has its own weights too, also in the files of :class:`ModelCheckpoint` and
+    :class:`Checkpoint`. The optimizer's state stays that of these weights. Another ``fit`` starts
+    from the average, with a new average.
 
     With an :class:`EarlyStopping` that restores the best epoch, the network gets the average as it
     was at the end of that epoch. Resumed training continues the average.
@@ -37,8 +40,8 @@ class WeightAverage(Averaging):
     kind : {"ema", "swa"}, default "ema"
         An exponential moving average, or the mean.
     decay : float, default 0.999
-        β in [0, 1), for "ema". The average is roughly that of the weights after the last
-        1 / (1 - β) updates.
+        β in [0, 1), for "ema". After 9 / (1 - β) updates, the average is roughly that of the
+        weights after the last 1 / (1 - β) updates; before, of the last ninth of all updates.
     start : int, optional
         The number of epochs of the ``fit`` before averaging begins; by default 0 for "ema", and
         three quarters of the network's ``epochs`` for "swa".

@@ -14,7 +14,10 @@ from ..training.callback import Callback
 
 
 class CSVLogger(Callback):
-    """Writes a row to a CSV file after each complete epoch.
+    """Writes a row to a CSV file after each complete epoch: all columns of the history.
+
+    A column that another callback adds to the history, such as the ``val_score`` of estimators with
+    early stopping, is the last one of the file. That callback has to come before this one.
 
     After ``fit(resume=...)`` the file has exactly one row for each epoch: an incomplete last line
     and rows of epochs after the checkpoint are removed, and missing rows are taken from the
@@ -41,16 +44,18 @@ class CSVLogger(Callback):
     ('epoch,loss,learning_rate,seconds', 3)
     """
 
-    state_names = ("_first", "_earlier")
+    state_names = ("_first", "_earlier", "_added")
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
         self.path, self.append = check_new_path("path", path), check_flag("append", append)
         self._columns: list[str] = []
+        self._added: list[str] = []  # columns of other callbacks, the last ones
         self._first, self._earlier = 1, 0  # the first epoch of the training, the rows before it
 
     def on_train_begin(self, network: NeuralNetwork, columns: Sequence[str]) -> None:
         """Write the header, or compare it with that of the existing file."""
-        self._columns, self._first = list(columns), network.history.epochs + 1
+        self._columns, self._added = list(columns), []
+        self._first = network.history.epochs + 1
         lines, is_torn = self._lines() if self.append else ([], False)
         if is_torn and lines:
             missing = range(self._epoch(lines[-1]) + 1, self._first)
@@ -65,7 +70,8 @@ class CSVLogger(Callback):
         self, network: NeuralNetwork, columns: Sequence[str], state: dict[str, Any]
     ) -> None:
         """Leave one row for each epoch so far."""
-        self._columns = list(columns)
+        self._added = list(state.get("_added", []))
+        self._columns = [*columns, *self._added]
         self._first, self._earlier = state["_first"], state["_earlier"]
         lines = self._lines()[0] if self.append else []
         epochs = range(self._first, network.history.epochs + 1)
@@ -73,8 +79,20 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, network: NeuralNetwork, row: dict[str, float]) -> None:
         """Write the epoch's row; missing values are empty cells."""
+        names = self._columns
+        if new := [each for each in row if each not in names and not math.isnan(row[each])]:
+            self._add_columns(network, new)
+            return
         with self.path.open("ab", buffering=0) as file:  # in one write
             file.write(self._line(row))
+
+    def _add_columns(self, network: NeuralNetwork, names: list[str]) -> None:
+        """Write the file anew with more columns, whose cells are empty in rows before this run."""
+        lines = self._lines()[0][: self._earlier] if self.append else []
+        padded = [line.rstrip(b"\r\n") + b"," * len(names) + b"\r\n" for line in lines]
+        self._columns, self._added = [*self._columns, *names], [*self._added, *names]
+        epochs = range(self._first, network.history.epochs + 1)
+        self._replace([*padded, *self._rows(network, epochs)])
 
     def _lines(self) -> tuple[list[bytes], bool]:
         """Return the complete rows of the file, and whether an incomplete line follows them.
@@ -93,6 +111,9 @@ class CSVLogger(Callback):
         if not lines:
             return [], is_torn
         found = next(csv.reader([lines[0].decode("utf-8")]))
+        if not self._added and found[: len(self._columns)] == self._columns:
+            self._added = found[len(self._columns) :]
+            self._columns = found
         if found != self._columns:
             raise ValueError(
                 f"{self.path} has the columns {', '.join(found)}, but this training has "

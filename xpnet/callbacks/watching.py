@@ -1,12 +1,15 @@
 """Callbacks that look at the network: a warning of dead units, and functions of the user's."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..backends._warnings import warn
 from ..common.checks import check_count, check_fraction
 from ..neuralnet import NeuralNetwork
 from ..training.callback import Callback
+
+if TYPE_CHECKING:
+    from ..inspection import LayerReport
 
 
 class Watch(Callback):
@@ -62,7 +65,7 @@ class Watch(Callback):
                 f"{epoch}): try another learning rate (xpnet.search.find_learning_rate), "
                 "standardised features, or another initializer",
             )
-        for number, layer in enumerate(network.inspect(self.data).layers, 1):
+        for number, layer in _numbered(network.inspect(self.data).layers):
             if "ReLU" in layer.layer and layer.dead > self.most_dead * layer.units:
                 self._say(
                     f"layer {number}",
@@ -75,6 +78,15 @@ class Watch(Callback):
         if what not in self._said:
             self._said.add(what)
             warn(text, RuntimeWarning)
+
+
+def _numbered(
+    reports: "Iterable[LayerReport]", before: str = ""
+) -> "Iterator[tuple[str, LayerReport]]":
+    """Yield the reports of all layers with their numbers; that of one inside layer 2 is "2.1"."""
+    for k, each in enumerate(reports, 1):
+        yield f"{before}{k}", each
+        yield from _numbered(each.inner, f"{before}{k}.")
 
 
 class LambdaCallback(Callback):

@@ -34,7 +34,7 @@ def with_hints(**hints: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
             for name in kwargs:
                 if name in hints and name not in known:
                     raise TypeError(
-                        f"{function.__name__}() got an unexpected keyword argument {name!r}: "
+                        f"{function.__qualname__}() got an unexpected keyword argument {name!r}: "
                         f"{hints[name]}"
                     )
             return function(*args, **kwargs)
@@ -58,3 +58,25 @@ FIT: dict[str, Any] = {
     "initial_epoch": "training goes on where the last call of fit ended",
 }
 """For ``NeuralNetwork.fit``: names of Keras's arguments, and what to do instead."""
+
+MODEL: dict[str, Any] = {
+    "losses": "write loss=, which takes a dict for several targets with a loss each",
+    "criterion": "write loss=",
+    "optimiser": "write optimizer=",
+    "lr": "write learning_rate=",
+    "random_state": "write seed=",
+}
+"""For ``Model``: names that its arguments have elsewhere, and what to do instead."""
+
+NETWORK: dict[str, Any] = {
+    **MODEL,
+    "metrics": "write metric=, which takes one metric, a list of them, or a dict by head",
+    "n_epochs": "write epochs=",
+    "max_iter": "write epochs=",
+    "layers": "add them one by one, as in net.add(DenseLayer(10, input_shape=(4,)))",
+    "callbacks": "it is an argument of fit",
+    "validation_split": "it is an argument of fit",
+    "class_weight": "it is an argument of the losses of classes",
+    "loss_weights": "give each head its weight, as in loss={'price': ('mse', 1, 0.5)}",
+}
+"""For ``NeuralNetwork``, as :data:`MODEL`."""

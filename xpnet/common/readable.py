@@ -11,6 +11,7 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
+from .misspelt import ChecksNames
 
 _MISSING = object()
 
@@ -18,16 +19,21 @@ _MOST_NUMBERS = 16
 """Longer lists, and larger arrays, are abbreviated."""
 
 
-class Readable:
+class Readable(ChecksNames):
     """Base of objects whose ``repr`` is the call that makes them, without defaults.
 
     An argument is shown if it is an attribute of the same name, with or without an underscore in
-    front. One or two arguments that have no default are shown without their names.
+    front; for ``*arguments``, that is a list or a tuple. One or two arguments that have no default
+    are shown without their names.
     """
 
     @recursive_repr("...")
     def __repr__(self) -> str:
-        return call_text(type(self).__name__, arguments_of(self))
+        return call_text(type(self).__name__, arguments_of(self)) + self._further_call()
+
+    def _further_call(self) -> str:
+        """Return the text of a method that was called on the new object; "" for none."""
+        return ""
 
     def _argument(self, name: str) -> Any:
         """Return an argument of the constructor from its attribute, or _MISSING without one."""
@@ -54,7 +60,11 @@ def arguments_of(thing: Readable) -> list[tuple[str, Any]]:
     ]
     positional = len(required) <= 2 and all(values[name] is not _MISSING for name in required)
     for name, parameter in parameters.items():
-        if parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD):
+        if parameter.kind is Parameter.VAR_POSITIONAL:
+            if positional and type(values[name]) in (list, tuple):
+                found += [("", each) for each in values[name]]
+            continue
+        if parameter.kind is Parameter.VAR_KEYWORD:
             continue
         positional &= name in required
         if values[name] is not _MISSING and not _is_same(values[name], parameter.default):

@@ -79,7 +79,7 @@ class Traceable:
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a setting is checked as in the constructor."""
         check = self._checks.get(name)
-        object.__setattr__(self, name, value if check is None else check(name, value))
+        super().__setattr__(name, value if check is None else check(name, value))
 
 
 def values_of(function: Callable[..., Array], *arrays: Array) -> Array:

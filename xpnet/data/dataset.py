@@ -75,6 +75,8 @@ class Dataset(FromTables, WithCategories, Selecting):
     ----------
     X, y, feature_names, label_name, sample_weight, class_names, categories, ids
         As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array.
+    has_text_labels : bool
+        Whether ``y`` was text whose classes were numbered here, without ``class_names``.
     encoded : dict of str to list of str
         The categories that :meth:`one_hot` has turned into columns, by the name of the feature
         that the columns replace; {} if there are none.
@@ -105,7 +107,8 @@ class Dataset(FromTables, WithCategories, Selecting):
     y: Array | None
     label_name: str | list[str] | None
     sample_weight: Array | None
-    class_names: list[str] | None
+    class_names: Any  # list of str or None; a dict of lists for several heads of a network
+    has_text_labels: bool = False
     ids: np.ndarray | None
     encoded: Categories
 
@@ -124,7 +127,9 @@ class Dataset(FromTables, WithCategories, Selecting):
         self.y = None
         label: list[str] = []
         if y is not None:
+            given = class_names
             y, label, class_names = read_labels(y, class_names)
+            self.has_text_labels = given is None and class_names is not None
             self.y = reading.move_beside("y", y, self._features, (1, 2))
         self.sample_weight = None
         if sample_weight is not None:
@@ -145,7 +150,9 @@ class Dataset(FromTables, WithCategories, Selecting):
     @classmethod
     def _from_table(cls, table: Table) -> "Dataset":
         """Return a data set with the content of a table."""
-        return cls(**vars(table))
+        dataset = cls(**vars(table))
+        dataset.has_text_labels = dataset.class_names is not None
+        return dataset
 
     @property
     def X(self) -> Any:

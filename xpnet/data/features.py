@@ -45,15 +45,22 @@ class Rows(ABC):
         As above.
     decoded_rows : int
         The fewest rows that are decoded together, even if only one is read.
+    numbers : int array of shape (n,) or None
+        What messages call the rows, if that is not their position.
     """
 
     decoded_rows: int = 1
+    numbers: np.ndarray | None = None
 
     def __init__(self, X: Any) -> None:
         self.X = X
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
+
+    def number(self, row: int) -> int:
+        """Return what messages call the row at a position."""
+        return row if self.numbers is None else int(self.numbers[row])
 
     @property
     def n_features(self) -> int:

@@ -7,14 +7,13 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from ..backends import Array, array_namespace, ops
 from ..losses import BinaryCrossEntropy, LossFunction, SoftmaxCrossEntropy
 from ._base import BaseMLP, partial_fit_if_stochastic
-from ._checks import check_class_weight
-from ._inputs import Home, answer, on_host, one_dimensional
+from ._inputs import Home, answer, on_host
+from ._labels import decode, encode, weights_of_classes
 from ._network import apply_output_activation
 from ._parameters import CONSTRAINTS, store_parameters
 from ._undoing import all_or_nothing
@@ -194,40 +193,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # ---- labels
 
     def _encode(self, y: Any, incremental: bool, held_out: bool = False) -> np.ndarray:
-        y = one_dimensional(y)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._learn_classes(y)
-        else:
-            self._check_classes(y, all_of_them=self.warm_start and not held_out)
-        rows = self._label_binarizer.transform(y)
-        if self._label_binarizer.y_type_ == "multiclass":
-            return rows.argmax(axis=1)
-        return rows.astype(np.float64)
-
-    def _learn_classes(self, y: Any) -> None:
-        self._label_binarizer = LabelBinarizer().fit(y)
-        self.classes_ = self._label_binarizer.classes_
-
-    def _check_classes(self, y: Any, all_of_them: bool) -> None:
-        """Refuse labels that were not there in training; or, for a warm start, missing ones."""
-        classes = unique_labels(y)
-        if all_of_them and set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous "
-                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
-            )
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
+        return encode(self, y, goes_on=self.warm_start or incremental, held_out=held_out)
 
     def _decode(self, targets: np.ndarray) -> np.ndarray:
-        if targets.ndim == 1:
-            return self.classes_[targets]
-        if self.n_outputs_ == 1:
-            return self._label_binarizer.inverse_transform(targets.ravel())
-        return targets.astype(int)
+        return decode(self, targets)
 
     def _outputs_of(self, targets: np.ndarray) -> int:
         return len(self.classes_) if targets.ndim == 1 else targets.shape[1]
@@ -235,24 +204,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _class_weights(self, targets: np.ndarray, incremental: bool) -> np.ndarray | None:
         if self.class_weight is None:
             return None
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit. In order to use "
-                "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y), "
-                "and give its result as a dict."
-            )
-        if targets.ndim == 2 and targets.shape[1] > 1:
-            raise ValueError(
-                "class_weight needs one class for each sample: for samples with several labels, "
-                "give sample_weight"
-            )
-        if self.class_weight != "balanced":
-            check_class_weight(self.class_weight, self.classes_)
-        index = targets if targets.ndim == 1 else targets[:, 0].astype(int)
-        of_class = compute_class_weight(
-            self.class_weight, classes=self.classes_, y=self.classes_[index]
-        )
-        return np.asarray(of_class[index])
+        return weights_of_classes(self, targets, incremental)
 
     # ---- the loss
 

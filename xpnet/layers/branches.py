@@ -7,9 +7,10 @@ from ..backends import Array, array_namespace
 from ..backends._errors import shown
 from ..common.checks import check_integer
 from ..common.overrides import remember
+from ..common.readable import Readable
 from .base import Layer
 from .checks import check_batch
-from .composite import Composite, check_new_layers, connect_in_a_row
+from .composite import Composite, check_new_layers, connect_in_a_row, without_shapes
 
 Columns = slice | tuple[int, ...]
 
@@ -86,18 +87,21 @@ class Branches(Composite):
                     "it with Flatten()"
                 )
 
+    def positions(self, branch: int) -> Sequence[int]:
+        """Return the positions of a branch's columns in the input."""
+        return _positions(self.branches[branch][0], self.input_shape()[0], branch)
+
     def _widths(self) -> list[int]:
         """Return the number of outputs of each branch."""
-        n = self.input_shape()[0]
         return [
-            int(layers[-1].output_shape()[0]) if layers else len(_positions(columns, n, k))
-            for k, (columns, layers) in enumerate(self.branches)
+            int(layers[-1].output_shape()[0]) if layers else len(self.positions(k))
+            for k, (_, layers) in enumerate(self.branches)
         ]
 
     def _runs(self, k: int) -> list[tuple[int, int]]:
         """Return the columns of a branch as ranges of adjacent columns."""
         runs: list[tuple[int, int]] = []
-        for column in _positions(self.branches[k][0], self.input_shape()[0], k):
+        for column in self.positions(k):
             if runs and runs[-1][1] == column:
                 runs[-1] = runs[-1][0], column + 1
             else:
@@ -129,8 +133,8 @@ class Branches(Composite):
         """Return the sums of the branches' derivatives for each column of the input."""
         xp, n = array_namespace(like), self.input_shape()[0]
         places: list[list[tuple[int, int]]] = [[] for _ in range(n)]
-        for k, (columns, _) in enumerate(self.branches):
-            for place, column in enumerate(_positions(columns, n, k)):
+        for k in range(len(self.branches)):
+            for place, column in enumerate(self.positions(k)):
                 places[column].append((k, place))
         parts, column = [], 0
         while column < n:
@@ -152,13 +156,26 @@ class Branches(Composite):
     def numbers_per_sample(self) -> int:
         """Return what the inner layers keep, plus the columns, the outputs and the derivatives."""
         n = self.input_shape()[0]
-        columns = sum(len(_positions(each, n, k)) for k, (each, _) in enumerate(self.branches))
+        columns = sum(len(self.positions(k)) for k in range(len(self.branches)))
         own = columns + self.output_shape()[0] + (n if self.needs_input_error else 0)
         return super().numbers_per_sample() + own
 
-    def __repr__(self) -> str:
-        pairs = (f"({columns!r}, {list(layers)!r})" for columns, layers in self.branches)
-        return f"Branches({', '.join(pairs)})"
+    def _argument(self, name: str) -> Any:
+        if name != "branches":
+            return super()._argument(name)
+        connected, pairs = self._input_shape is not None, []
+        for columns, layers in self.branches:
+            shown_columns = columns if isinstance(columns, slice) else _InFull(columns)
+            made = [without_shapes(each) if connected else each for each in layers]
+            pairs.append((shown_columns, made))
+        return pairs
+
+
+class _InFull(Readable, tuple[int, ...]):
+    """Positions of columns that are shown without abbreviation, however many they are."""
+
+    __slots__ = ()
+    __repr__ = tuple.__repr__
 
 
 def _pair(given: Any) -> tuple[Columns, tuple[Layer, ...]]:

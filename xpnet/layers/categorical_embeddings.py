@@ -8,7 +8,7 @@ from ..backends._errors import shown, unknown_name
 from ..common.checks import check_count, check_flag, check_shape
 from ..common.overrides import remember
 from ..data import Dataset
-from ..data.codes import check_columns
+from ..data.codes import Codes
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
@@ -28,8 +28,9 @@ class CategoricalEmbeddings(Layer):
     numbers, plus the lengths of the vectors. Guo and Berkhahn 2016, "Entity embeddings of
     categorical variables", section III.
 
-    It is the first layer of a network, or follows a :class:`~xpnet.Normalization` that standardises
-    the numbers and leaves the codes alone: ``adapt`` of both makes them from a data set.
+    It is the first layer of a network or of a composite there, or follows a
+    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes alone:
+    ``adapt`` of both makes them from a data set.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class CategoricalEmbeddings(Layer):
         A penalty on all vectors; by default the network's.
     unknown : bool, default False
         Whether each column has one more vector, 0 at first, for all numbers that are not codes.
-        Otherwise such numbers are refused or, if the layer is not at a network's start, become NaN.
+        Otherwise such numbers are refused, as by :class:`Embedding`.
 
     Attributes
     ----------
@@ -196,16 +197,13 @@ class CategoricalEmbeddings(Layer):
         if not self.needs_input_error:
             return None
         zeros = self.backend.zeros((output_error.shape[0], 1))
-        errors = [
-            output_error[:, after] if column is None else zeros
-            for column, _, after in self._parts()
-        ]
+        errors = [output_error[:, x.after] if x.column is None else zeros for x in self._parts()]
         return array_namespace(output_error).concat(errors, axis=1)
 
-    def check_codes(self, dataset: Dataset) -> None:
-        """Refuse columns that are not codes; a network calls it for a layer at its start."""
-        columns = {column: n for column, (n, _) in self.columns.items()}
-        check_columns(self.layer_name(), dataset, columns, self.categories, self.unknown)
+    def codes(self) -> dict[int, Codes]:
+        """Return what the inputs in columns of categories must be, by their position."""
+        name, names, others = self.layer_name(), self.categories, self.unknown
+        return {k: Codes(name, n, names.get(k), others) for k, (n, _) in self.columns.items()}
 
     def regularizers(self) -> dict[str, Regularizer]:
         """Return the regularizer of the vectors if one was given."""

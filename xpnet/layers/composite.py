@@ -11,12 +11,13 @@ from ..common.checks import check_flag, check_non_negative
 from ..common.overrides import remember
 from .base import Layer
 from .checks import check_batch, check_output
+from .rewiring import AsInPredictionInside
 
 if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 
-class Composite(Layer):
+class Composite(AsInPredictionInside):
     """Several layers as one: each gets the output of the layer before it.
 
     It is the base of :class:`~xpnet.Residual` and :class:`~xpnet.Branches`, and of your own layers
@@ -28,7 +29,8 @@ class Composite(Layer):
     and lists the inner layers in ``inner_layers``. A subclass that does not call them one after
     another defines ``forward_propagation``, ``backward_propagation``, and ``connect``, which sets
     the input shape of each inner layer. :meth:`forward_through` and :meth:`backward_through` call
-    layers one after another.
+    layers one after another. Random predictions, derivatives with respect to features and averages
+    of weights then work too: they use the same passes, on copies of the inner layers.
 
     Parameters
     ----------
@@ -174,10 +176,7 @@ class Composite(Layer):
     def backward_through(self, layers: Sequence[Layer], output_error: Array) -> Array:
         """Propagate a derivative back through layers in a row.
 
-        Returns
-        -------
-        array or None
-            The derivative with respect to their input; None if it is not needed.
+        Returns the derivative with respect to their input, or None if it is not needed.
         """
         needed = self.needs_input_error
         for each, follows_parameters in reversed([*zip(layers, _follow(layers), strict=True)]):
@@ -216,8 +215,11 @@ class Composite(Layer):
             setattr(twin, name, _exchanged(held, copies))
         return twin
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+    def _argument(self, name: str) -> Any:
+        given = super()._argument(name)
+        if name != "layers" or self._input_shape is None or not isinstance(given, tuple):
+            return given
+        return tuple(map(without_shapes, given))
 
 
 def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -225,6 +227,14 @@ def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
     for each in layers:
         yield each
         yield from all_layers(each.inner_layers)
+
+
+def without_shapes(layer: Layer) -> Layer:
+    """Return a copy of a layer to be shown, without the input shapes that follow from others."""
+    twin = copy.copy(layer)
+    for each in all_layers([twin]):
+        each._input_shape = None
+    return twin
 
 
 def is_trained(layer: Layer) -> bool:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Self
 from ..backends import Array, array_namespace, ops
 from ..common.checks import check_count, check_flag, check_shape
 from ..common.overrides import remember
-from ..data import Dataset
-from ..data.codes import check_columns
+from ..data.codes import Codes
 from ..initializers import InitializerFunction, Zeros, find_initializer
 from ..regularizers import Regularizer, find_regularizer
 from .base import Layer
@@ -49,7 +48,8 @@ class Embedding(Layer):
         A penalty on the vectors; by default the network's.
     unknown : bool, default False
         Whether all numbers that are not codes share one more vector, which is 0 at first. Otherwise
-        such numbers are refused or, if the layer is not at a network's start, become NaN.
+        they are refused: before any work if they are in the data, by ``predict`` if other layers
+        make them. In training, their vectors are then NaN, and the loss ends it.
 
     Attributes
     ----------
@@ -142,10 +142,10 @@ class Embedding(Layer):
             return None
         return self.backend.zeros((output_error.shape[0], *self.input_shape()))
 
-    def check_codes(self, dataset: Dataset) -> None:
-        """Refuse features that are not codes; a network calls it if this is its first layer."""
-        columns = dict.fromkeys(range(self.input_shape()[0]), self.n_categories)
-        check_columns(self.layer_name(), dataset, columns, {}, self.unknown)
+    def codes(self) -> dict[int, Codes]:
+        """Return what each input must be, by its position."""
+        codes = Codes(self.layer_name(), self.n_categories, None, self.unknown)
+        return dict.fromkeys(range(self.input_shape()[0]), codes)
 
     def regularizers(self) -> dict[str, Regularizer]:
         """Return the regularizer of the vectors if one was given."""

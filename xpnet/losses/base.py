@@ -146,6 +146,30 @@ class LossFunction(Readable, ABC):
         """Return the outputs that metrics compare with the targets; by default all of them."""
         return y_pred
 
+    def compared_column(self, metric: Any) -> int | None:
+        """Return the only column of outputs that a metric judges; by default None, for all.
+
+        Raises
+        ------
+        ValueError
+            No column is right for the metric.
+        """
+        return None
+
+    def constant_outputs(self, moments: Array) -> Array:
+        """Return the outputs that are best for any sample; by default the means of the targets.
+
+        Parameters
+        ----------
+        moments : array of shape (2, n_targets)
+            The mean and the standard deviation of each target.
+        """
+        return moments[0]
+
+    def explains_little(self, reached: float, constant: float) -> bool:
+        """Whether a loss is more than half of that of constant outputs."""
+        return constant > 0 and reached > 0.5 * constant
+
     def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:
         """Return what ``predict`` returns; by default the outputs, in the unit of the targets.
 

@@ -109,6 +109,15 @@ class GaussianNLL(MeanLoss):
         of_log = 0.5 * part * (1.0 - d * d * inverse)
         return xp.concat([-d * inverse * factor, of_log * factor], axis=1)
 
+    def constant_outputs(self, moments: Array) -> Array:
+        """Return the means, and the logarithms of the variances."""
+        xp = array_namespace(moments)
+        return xp.concat([moments[0], 2.0 * xp.log(moments[1])])
+
+    def explains_little(self, reached: float, constant: float) -> bool:
+        """Whether the variance is, on average, more than half of that of constant outputs."""
+        return reached > constant + 0.5 * math.log(0.5)
+
     def compared_outputs(self, y_pred: Array) -> Array:
         """Return the means."""
         return y_pred[..., : y_pred.shape[-1] // 2]

@@ -1,6 +1,9 @@
-"""Metrics of one of several heads, and its loss as a metric."""
+"""One of several heads: its columns of targets and outputs, and its metrics."""
 
-from typing import NamedTuple
+import copy
+from typing import Any, NamedTuple, Self
+
+from array_api_compat import device
 
 from ..backends import Array, array_namespace
 from ..metrics import Metric
@@ -16,20 +19,80 @@ class Head(NamedTuple):
     weight : float
     targets, outputs : tuple of int
         The first column and the one after the last, of the targets and of the outputs.
+    ignore_missing : bool
+        Whether NaN among the targets means that a sample has none for this head.
     """
 
     loss: MeanLoss
     weight: float
     targets: tuple[int, int]
     outputs: tuple[int, int]
+    ignore_missing: bool = False
+
+    @property
+    def n_targets(self) -> int:
+        """The number of its columns of targets."""
+        return self.targets[1] - self.targets[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of its outputs."""
+        return self.outputs[1] - self.outputs[0]
+
+    def targets_of(self, y_true: Array) -> Array:
+        """Return the targets of this head, in the form that its loss takes; 1 for missing ones."""
+        xp, y = array_namespace(y_true), y_true[:, slice(*self.targets)]
+        if self.ignore_missing and xp.isdtype(y.dtype, "real floating"):
+            y = xp.where(xp.isnan(y), xp.ones_like(y), y)  # a target that every loss can take
+        if self.loss.targets == "classes":
+            y = xp.astype(xp.reshape(y, (-1,)), xp.int64)
+        return y
+
+    def known_targets(self, y_true: Array) -> Array:
+        """Return the columns of this head in the rows where none of them is missing."""
+        xp = array_namespace(y_true)
+        y = y_true[:, slice(*self.targets)] if y_true.ndim == 2 else y_true[:, None]
+        if not self.ignore_missing or not xp.isdtype(y.dtype, "real floating"):
+            return y
+        return y[xp.logical_not(xp.any(xp.isnan(y), axis=1))]
 
     def split(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        """Return the targets and the outputs of this head, in the form that its loss takes."""
-        y = y_true[:, slice(*self.targets)]
-        if self.loss.targets == "classes":
-            xp = array_namespace(y)
-            y = xp.astype(xp.reshape(y, (-1,)), xp.int64)
-        return y, y_pred[:, slice(*self.outputs)]
+        """Return the targets, as :meth:`targets_of` does, and the outputs of this head."""
+        return self.targets_of(y_true), y_pred[:, slice(*self.outputs)]
+
+    def weights(
+        self,
+        y_true: Array,
+        y: Array,
+        p: Array,
+        sample_weight: Array | None = None,
+        for_metric: bool = False,
+    ) -> Array | None:
+        """Return the weight of each sample in this head, 0 without a target; None for equal ones.
+
+        Parameters
+        ----------
+        y_true : array of shape (n, n_targets)
+            The targets of all heads, NaN where one is missing.
+        y, p : array
+            From :meth:`split`.
+        sample_weight : array of shape (n,), optional
+        for_metric : bool, default False
+            Whether to leave out class weights.
+        """
+        loss, xp = self.loss, array_namespace(y_true)
+        weight = (loss.metric_weight if for_metric else loss.sample_weight)(y, p, sample_weight)
+        if not self.ignore_missing or not xp.isdtype(y_true.dtype, "real floating"):
+            return weight
+        missing = xp.any(xp.isnan(y_true[:, slice(*self.targets)]), axis=1)
+        weight = xp.ones_like(p[:, 0]) if weight is None else weight
+        return xp.where(missing, xp.zeros_like(weight), weight)
+
+    def losses(self, y_true: Array, y_pred: Array) -> Array:
+        """Return the loss of each sample, times its class weight; 0 if it does not count."""
+        y, p = self.split(y_true, y_pred)
+        losses, own = self.loss.sample_loss(self.loss.match(y, p), p), self.weights(y_true, y, p)
+        return losses if own is None else losses * own
 
 
 class HeadMetric(Metric):
@@ -44,7 +107,18 @@ class HeadMetric(Metric):
         The first column of the head and the one after its last.
     loss : MeanLoss, optional
         The loss of the head, for a metric: its decision threshold, and the labels that it ignores.
+    ignore_missing : bool, default False
+        Whether NaN among the targets means that a sample does not count.
+    own_name : str, optional
+        The name of the metric alone, without that of the head; by default the one that it has.
+
+    Attributes
+    ----------
+    unit : tuple or None
+        The means and the scales by which the targets of the head were standardised.
     """
+
+    unit: Any = None
 
     def __init__(
         self,
@@ -53,26 +127,62 @@ class HeadMetric(Metric):
         targets: tuple[int, int],
         outputs: tuple[int, int],
         loss: MeanLoss | None = None,
+        ignore_missing: bool = False,
+        own_name: str | None = None,
     ) -> None:
+        if own_name is not None and isinstance(metric, Metric) and metric.name != own_name:
+            metric = metric.named(own_name)
+        self.own_name = own_name
+        self.ignore_missing = ignore_missing
+        if getattr(loss, "balanced_weight", None) is not None:  # which metrics do not use
+            loss = copy.copy(loss)
+            del vars(loss)["balanced_weight"]
         self.name, self.metric, self.loss = name, metric, loss
         self.targets, self.outputs = targets, outputs
         self.greater_is_better = metric.greater_is_better  # type: ignore[misc]
         self.takes_weights = getattr(metric, "takes_weights", True)
 
+    def in_unit(self, mean: tuple[float, ...], scale: tuple[float, ...]) -> Self:
+        """Return a copy for standardised targets, whose metric is in their own unit.
+
+        A loss is that of the standardised targets.
+
+        Parameters
+        ----------
+        mean, scale : tuple of float
+            Those of the targets of all heads.
+        """
+        copied, place = copy.copy(self), slice(*self.targets)
+        copied.unit = None if isinstance(self.metric, MeanLoss) else (mean[place], scale[place])
+        return copied
+
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the metric's statistics; for a loss, its weighted sum and the sum of weights."""
-        metric = self.metric
-        if isinstance(metric, Metric):
-            assert self.loss is not None
-            head = Head(self.loss, 1.0, self.targets, self.outputs)
-            y, p = head.split(y_true, y_pred)
-            weight = self.loss.metric_weight(y, p, sample_weight)
-            return metric.statistics(y, self.loss.compared_outputs(p), weight)
-        y, p = Head(metric, 1.0, self.targets, self.outputs).split(y_true, y_pred)
-        xp, losses = array_namespace(p), head_losses(metric, y, p)
-        if sample_weight is None:
-            return xp.stack([xp.sum(losses), xp.sum(xp.ones_like(losses))])
-        weight = xp.astype(sample_weight, losses.dtype, copy=False)
+        metric, loss = self.metric, self.loss
+        if not isinstance(metric, Metric):
+            return self._loss_statistics(metric, y_true, y_pred, sample_weight)
+        assert loss is not None
+        head = Head(loss, 1.0, self.targets, self.outputs, self.ignore_missing)
+        y, p = head.split(y_true, y_pred)
+        weight = head.weights(y_true, y, p, sample_weight, for_metric=True)
+        p, column = loss.compared_outputs(p), loss.compared_column(metric)
+        if column is not None:
+            p = p[:, column : column + 1]
+        if self.unit is not None:
+            xp, place = array_namespace(p), device(p)
+            mean, scale = (xp.asarray(each, dtype=p.dtype, device=place) for each in self.unit)
+            y, p = y * scale + mean, p * scale + mean
+        return metric.statistics(y, p, weight)
+
+    def _loss_statistics(
+        self, loss: MeanLoss, y_true: Array, y_pred: Array, sample_weight: Array | None
+    ) -> Array:
+        """Return the weighted sum of the samples' losses, and the sum of the weights."""
+        head = Head(loss, 1.0, self.targets, self.outputs, self.ignore_missing)
+        xp, losses = array_namespace(y_pred), head.losses(y_true, y_pred)
+        weight = xp.ones_like(losses)
+        if sample_weight is not None:
+            weight = xp.astype(sample_weight, losses.dtype, copy=False)
         return xp.stack([xp.sum(losses * weight), xp.sum(weight)])
 
     def merge(self, a: Array, b: Array) -> Array:
@@ -85,9 +195,3 @@ class HeadMetric(Metric):
             return self.metric.result(statistics)
         xp, total = array_namespace(statistics), statistics[1]
         return statistics[0] / xp.where(total > 0, total, xp.ones_like(total))
-
-
-def head_losses(loss: MeanLoss, y: Array, p: Array) -> Array:
-    """Return the loss of each sample of a head, times its class weight; 0 if it is ignored."""
-    losses, own = loss.sample_loss(loss.match(y, p), p), loss.sample_weight(y, p)
-    return losses if own is None else losses * own

@@ -1,18 +1,21 @@
 """A loss for several targets of different kinds, each with a loss and outputs of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from ..backends import Array, array_namespace
 from ..backends._errors import shown
-from ..common.checks import check_count, check_positive
+from ..common.checks import check_count, check_flag, check_positive
 from ..common.overrides import remember
 from .base import LossFunction, MeanLoss
-from .head_metrics import Head, HeadMetric, head_losses
+from .class_weighted import ClassWeightedLoss
+from .head_metrics import HeadMetric
+from .head_outputs import HeadOutputs
 from .names import find_loss
 
 
-class Heads(MeanLoss):
+class Heads(HeadOutputs):
     r"""Several targets, each with its own loss and its own share of the last layer's outputs.
 
     The loss of a sample is :math:`\sum_h w_h\, l_h`, the weighted sum of the losses of the heads h.
@@ -30,23 +33,35 @@ class Heads(MeanLoss):
     heads : dict of str to tuple
         For each head ``(loss, n_outputs)`` or ``(loss, n_outputs, weight)``. The loss is a name, a
         class, an instance or a function, as for a network. The weight is above 0, by default 1.
+    ignore_missing : bool, default False
+        Whether samples may lack the target of a head: NaN, and None in lists, tables and labels
+        that are text. Such a sample has the loss 0 in that head, and does not count in its metrics.
+        Otherwise missing targets are refused.
 
     Raises
     ------
     ValueError, TypeError
         A head is not such a tuple. Or its loss cannot be part of a sum, because it is not a mean
-        over samples or has ``class_weight="balanced"``. At ``fit``, the network's outputs are not
-        as many as those of all heads together, or the targets do not fit.
+        over samples. At ``fit``, the network's outputs are not as many as those of all heads
+        together, or the targets do not fit.
 
     Notes
     -----
-    A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
-    ignored. The sum is divided by the total weight of all samples, whatever their class weights. If
-    a sample has no class for some head, its target there is the ``ignore_index`` of that head's
-    loss, such as -1.
+    Labels of a head of classes may be text, in a dict or a data frame: ``net.class_names`` then has
+    the names of the classes of each such head, and ``predict_classes`` returns a dict with the
+    classes of each head of classes. ``predict_interval`` returns dicts, too, for the heads whose
+    losses have intervals. The columns of a data frame are taken by name.
 
-    A network with several heads is trained by formulas, not in compiled or captured steps, and has
-    no ``target_unit``: if columns of the targets are far from 0, standardise them yourself.
+    A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
+    ignored. The sum is divided by the total weight of all samples, whatever their class weights.
+    Weights of ``class_weight="balanced"`` are computed by ``fit`` for each head;
+    ``net.loss.balanced_weight`` has them by head.
+
+    A network's ``target_unit={"price": (mean, scale)}`` standardises the targets of that head. Its
+    loss in the history, and its weight in the sum, are then for standardised targets; predictions
+    and metrics are in the unit of the targets.
+
+    A network with several heads is trained by formulas, not in compiled or captured steps.
 
     Examples
     --------
@@ -72,94 +87,48 @@ class Heads(MeanLoss):
     """
 
     targets = "heads"
+    state_names = ("balanced_weight",)
 
-    def __init__(self, heads: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, heads: Mapping[str, Sequence[Any]], ignore_missing: bool = False) -> None:
         if not isinstance(heads, Mapping) or not heads:
             raise TypeError(
                 f"heads={shown(heads)}: expected a dict such as "
                 '{"price": ("mse", 1), "colour": ("softmax_cross_entropy", 5)}'
             )
         self.heads = {_named(name): _checked(name, given) for name, given in heads.items()}
+        self.ignore_missing = check_flag("ignore_missing", ignore_missing)
+
+    def with_losses(self, losses: Mapping[str, MeanLoss]) -> Self:
+        """Return a copy with other losses of the same heads."""
+        copied = copy.copy(self)
+        copied.heads = {
+            name: (losses.get(name, loss), n, weight)
+            for name, (loss, n, weight) in self.heads.items()
+        }
+        return copied
 
     @property
-    def parts(self) -> dict[str, Head]:
-        """The heads by name, with their places among the columns of targets and outputs."""
-        found, y, p = {}, 0, 0
-        for name, (loss, n_outputs, weight) in self.heads.items():
-            one = loss.targets == "classes" or loss.repeats_targets
-            n_targets = 1 if one else loss.n_targets(n_outputs)
-            places = (y, y + n_targets), (p, p + n_outputs)
-            found[name] = Head(loss, weight, *places)
-            y, p = y + n_targets, p + n_outputs
-        return found
-
-    def split(self, y_pred: Array) -> dict[str, Array]:
-        """Return the outputs of each head by its name, from those of ``predict``.
-
-        Parameters
-        ----------
-        y_pred : array of shape (..., n_outputs)
-        """
-        return {name: y_pred[..., slice(*head.outputs)] for name, head in self.parts.items()}
-
-    # ---- what the trainer asks
-
-    @property
-    def accepts(self) -> frozenset[str] | None:  # type: ignore[override]
-        """The kinds of output that the losses of all heads accept."""
-        kinds = [each for loss, _, _ in self.heads.values() if (each := loss.accepts) is not None]
-        return frozenset.intersection(*kinds) if kinds else None
-
-    @property
-    def advice(self) -> str:  # type: ignore[override]
-        """What to do if the outputs are of another kind."""
-        if self.accepts:
-            return "End with DenseLayer, and give all heads losses that take its outputs."
-        each = ", ".join(
-            f"{name}: {' or '.join(sorted(loss.accepts))}"
+    def balanced_weight(self) -> dict[str, list[float]] | None:
+        """The balanced class weights that the last ``fit`` computed, by head; None without any."""
+        found = {
+            name: loss.balanced_weight
             for name, (loss, _, _) in self.heads.items()
-            if loss.accepts is not None
-        )
-        return (
-            f"One last layer cannot give each head its kind of output ({each}): end with "
-            "DenseLayer, and give losses that take real numbers, such as SoftmaxCrossEntropy and "
-            "BinaryCrossEntropy(from_logits=True)."
-        )
+            if isinstance(loss, ClassWeightedLoss) and loss.balanced_weight is not None
+        }
+        return found or None
 
-    @property
-    def predicts_outputs(self) -> bool:  # type: ignore[override]
-        """Whether ``predict`` returns the outputs of all heads themselves."""
-        return all(loss.predicts_outputs for loss, _, _ in self.heads.values())
+    @balanced_weight.setter
+    def balanced_weight(self, weights: Mapping[str, list[float]] | None) -> None:
+        losses = {}
+        for name, each in (weights or {}).items():
+            losses[name] = copy.copy(self.heads[name][0])
+            losses[name].balanced_weight = each
+        self.heads = self.with_losses(losses).heads
 
-    def n_targets(self, n_outputs: int) -> int:
-        """Return the number of columns of targets of all heads."""
-        return max(head.targets[1] for head in self.parts.values())
-
-    def check_outputs(self, n_outputs: int) -> None:
-        """Refuse another number of outputs than all heads have together."""
-        needed = sum(n for _, n, _ in self.heads.values())
-        if n_outputs != needed:
-            each = ", ".join(f"{name} {n}" for name, (_, n, _) in self.heads.items())
-            raise ValueError(
-                f"the heads take {needed} outputs ({each}), but the network has {n_outputs}: end "
-                f"with DenseLayer({needed})"
-            )
-
-    def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:
-        """Return what each head predicts."""
-        if self.predicts_outputs:
-            return y_pred
-        columns = self.split(y_pred)
-        found = [loss.predictions(columns[name]) for name, (loss, _, _) in self.heads.items()]
-        return array_namespace(y_pred).concat(found, axis=-1)
-
-    def predictions_derivative(self, y_pred: Array, scale: Any = 1.0) -> Array:
-        """Return the derivatives of what each head predicts."""
-        columns, xp = self.split(y_pred), array_namespace(y_pred)
-        slopes = [
-            loss.predictions_derivative(columns[name]) for name, (loss, _, _) in self.heads.items()
-        ]
-        return xp.concat(slopes, axis=-1)
+    def check_state(self) -> None:
+        """Refuse balanced weights that are no weights of classes."""
+        for loss, _, _ in self.heads.values():
+            loss.check_state()
 
     # ---- the loss
 
@@ -177,7 +146,7 @@ class Heads(MeanLoss):
 
     def sample_loss(self, y_true: Array, y_pred: Array) -> Array:
         """Return the weighted sum of the heads' losses of each sample."""
-        return sum(head.weight * losses for head, losses in self._losses(y_true, y_pred))
+        return sum(head.weight * head.losses(y_true, y_pred) for head in self.parts.values())
 
     def sample_derivative(self, y_true: Array, y_pred: Array) -> Array:
         """Return the derivatives for the outputs of all heads, side by side."""
@@ -190,24 +159,24 @@ class Heads(MeanLoss):
             y, p = head.split(y_true, y_pred)
             losses, derivative = head.loss.sample_loss_and_derivative(y, p)
             factor: Any = head.weight
-            if (own := head.loss.sample_weight(y, p)) is not None:
+            if (own := head.weights(y_true, y, p)) is not None:
                 factor = own * factor
             total = total + factor * losses
             derivatives.append(derivative * (factor if own is None else factor[:, None]))
         return total, array_namespace(y_pred).concat(derivatives, axis=1)
-
-    def _losses(self, y_true: Array, y_pred: Array) -> Iterator[tuple[Head, Array]]:
-        """Yield the heads with the losses of each sample, times its class weight."""
-        for head in self.parts.values():
-            y, p = head.split(y_true, y_pred)
-            yield head, head_losses(head.loss, y, p)
 
     # ---- metrics
 
     def metrics(self) -> tuple[HeadMetric, ...]:
         """Return the loss of each head as a metric."""
         return tuple(
-            HeadMetric(f"{name}_loss", head.loss, head.targets, head.outputs)
+            HeadMetric(
+                f"{name}_loss",
+                head.loss,
+                head.targets,
+                head.outputs,
+                ignore_missing=self.ignore_missing,
+            )
             for name, head in self.parts.items()
         )
 
@@ -216,6 +185,11 @@ def _named(name: Any) -> str:
     """Return the name of a head."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"heads has the name {shown(name)}: expected a text")
+    if name == "val" or name.startswith("val_"):
+        raise ValueError(
+            f"heads has the name {shown(name)}: the history would take its column {name}_loss for "
+            "one of validation data. Give the head a name that does not begin with val"
+        )
     return name
 
 
@@ -231,11 +205,6 @@ def _checked(name: str, given: Any) -> tuple[MeanLoss, int, float]:
         raise TypeError(
             f"{what} has the loss {type(loss).__name__}: expected one that is a mean over samples, "
             "a subclass of MeanLoss, and not of Heads"
-        )
-    if getattr(loss, "class_weight", None) == "balanced":
-        raise ValueError(
-            f"{what} has class_weight='balanced', which is computed for a single loss only: give "
-            "the weight of each class, e.g. class_weight=[1.0, 3.0]"
         )
     n_outputs = check_count(f"{what}: n_outputs", given[1])
     loss.check_outputs(n_outputs)

@@ -22,7 +22,8 @@ class QuantileLoss(ElementwiseLoss):
     ----------
     quantiles : float or sequence of float, default 0.5
         τ between 0 and 1. With one number, each output has its own column of targets. With several,
-        targets have one column, and the network has one output for each quantile, in this order.
+        targets have one column, and the network has one output for each quantile, in this order;
+        several targets with several quantiles are :class:`~xpnet.Heads`.
         Nothing keeps a smaller quantile from being predicted above a larger one. ``predict`` leaves
         them as they are. ``predict_interval`` sorts each row first, which brings the quantiles
         closer to the true ones: Chernozhukov, Fernández-Val and Galichon 2010, "Quantile and
@@ -31,11 +32,14 @@ class QuantileLoss(ElementwiseLoss):
     Raises
     ------
     ValueError
-        An argument is not a number, or is out of range.
+        An argument is not a number, or is out of range. Or the network has a metric and several
+        quantiles, none of which the metric is for.
 
     Notes
     -----
-    A network with several quantiles is trained by formulas, not in compiled or captured steps.
+    With several quantiles, :class:`~xpnet.metrics.QuantileError` judges the outputs for its own
+    quantile, and all other metrics judge those for the median. Functions that are given as metrics
+    take all outputs. The network is trained by formulas, not in compiled or captured steps.
 
     Examples
     --------
@@ -58,8 +62,23 @@ class QuantileLoss(ElementwiseLoss):
         if isinstance(self.quantiles, list) and n_outputs != len(self.quantiles):
             raise ValueError(
                 f"QuantileLoss has {len(self.quantiles)} quantiles, but there are {n_outputs} "
-                "outputs: expected one for each"
+                "outputs: expected one for each. For several targets, give each a head, such as "
+                f"loss={{'a': ({self!r}, {len(self.quantiles)}), ...}}"
             )
+
+    def compared_column(self, metric: Any) -> int | None:
+        """Return the place of a metric's own quantile, or else of the median."""
+        if not isinstance(self.quantiles, list) or len(self.quantiles) == 1:
+            return None
+        level = getattr(metric, "quantile", 0.5)
+        for k, each in enumerate(self.quantiles):
+            if abs(each - level) < 1e-6:
+                return k
+        what = "median" if level == 0.5 else f"{level:g}"
+        raise ValueError(
+            f"metric {metric.name!r} has no {what} to judge among the quantiles {self.quantiles}: "
+            f"add {level:g} to them, or give a metric such as QuantileError({self.quantiles[0]:g})"
+        )
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:
         """Return the two quantiles between which a target lies with this probability."""

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from ..backends import Array, array_namespace
 from ..common.checks import check_text
-from ..common.readable import Readable
+from ..common.readable import Readable, arguments_of
 from .batch import check_classes, check_shapes, class_rows, values, weights
 
 
@@ -92,10 +92,16 @@ class Metric(Readable, ABC):
         >>> from xpnet.metrics import F1
         >>> [F1("macro").name, F1("weighted").named("weighted_f1").name]
         ['f1', 'weighted_f1']
+        >>> F1("weighted").named("weighted_f1")
+        F1(average='weighted').named('weighted_f1')
         """
         renamed = copy.copy(self)
         renamed.name = check_text("name", name)
         return renamed
+
+    def _further_call(self) -> str:
+        name = vars(self).get("name")
+        return "" if name in (None, _name_of_new(self)) else f".named({name!r})"
 
     def __call__(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
         """Return the metric of one batch.
@@ -167,3 +173,13 @@ class CollectedMetric(Metric):
         n_outputs = statistics.shape[1] // 2
         y_true, y_pred = statistics[:, :n_outputs], statistics[:, n_outputs : 2 * n_outputs]
         return self.of_samples(y_true, y_pred, statistics[:, 2 * n_outputs])
+
+
+def _name_of_new(metric: Metric) -> str | None:
+    """Return the name that a metric made from the same arguments has; None if it is not known."""
+    given = arguments_of(metric)
+    by_place = [value for name, value in given if not name]
+    try:
+        return type(metric)(*by_place, **{name: value for name, value in given if name}).name
+    except Exception:  # of a user's class, which does not keep its arguments
+        return vars(metric).get("name")

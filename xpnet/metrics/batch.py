@@ -17,18 +17,18 @@ def check_shapes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> N
 
 
 def check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
-    """Refuse class indices that are out of range; this waits for a GPU to finish."""
-    if y_true.shape[1:] not in ((), (1,)):
-        return
-    labels, n_outputs = to_host(y_true).reshape(-1), y_pred.shape[1]
+    """Refuse class indices and answers that are out of range; this waits for a GPU to finish."""
+    labels, n_outputs = to_host(y_true), y_pred.shape[1]
     if sample_weight is not None:
         labels = labels[to_host(sample_weight) != 0]
-    if n_outputs > 1:
+    several = y_true.shape[1:] not in ((), (1,))
+    labels = labels.reshape(-1)
+    if n_outputs > 1 and not several:
         class_indices(labels, n_outputs)
     elif not ((labels >= 0) & (labels <= 1)).all():
         raise ValueError(
-            f"y_true goes from {labels.min()} to {labels.max()}: expected numbers from 0 to 1, "
-            "because one output has the classes 0 and 1"
+            f"y_true goes from {labels.min()} to {labels.max()}: expected numbers from 0 to 1"
+            + ("" if several else ", because one output has the classes 0 and 1")
         )
 
 

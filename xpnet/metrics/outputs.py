@@ -15,6 +15,11 @@ def check_output_kind(given: str | None) -> str | None:
     return None if given is None else check_name("output_kind", given, OUTPUT_KINDS)
 
 
+def are_answers(y_pred: Array, kind: str | None) -> bool:
+    """Whether there are several outputs, each of which answers yes or no for itself."""
+    return bool(kind in ("probability", "log-odds") and y_pred.shape[1] > 1)
+
+
 def probabilities(y_pred: Array, kind: str | None) -> Array:
     """Return a distribution over classes for each sample, with two columns for one output.
 

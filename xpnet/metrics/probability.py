@@ -1,11 +1,13 @@
 """Metrics of predicted probabilities: log loss, Brier score and calibration."""
 
+from abc import abstractmethod
+
 from ..backends import Array, array_namespace, ops
 from ..backends._errors import shown
 from ..common.checks import check_count
 from .base import Metric
-from .batch import class_rows, ratio, weights
-from .outputs import check_output_kind, log_probabilities, probabilities
+from .batch import class_rows, ratio, values, weights
+from .outputs import OF_CLASSES, are_answers, check_output_kind, log_probabilities, probabilities
 
 
 class ProbabilityMetric(Metric):
@@ -14,10 +16,12 @@ class ProbabilityMetric(Metric):
     Parameters
     ----------
     output_kind : str, optional
-        What the outputs are: "probability" (of class 1), "log-odds" (a sigmoid makes them
-        probabilities), "distribution" (over the classes), "logits" (a softmax makes them one) or
+        What the outputs are: "probability" (each output of its own yes), "log-odds" (a sigmoid
+        makes them that), "distribution" (over the classes), "logits" (a softmax makes them one) or
         "log-distribution". By default, a network takes it from its loss or its last layer, and a
-        metric without a network takes outputs as probabilities.
+        metric without a network takes one output as the probability of class 1, and several as a
+        distribution. With several outputs of the first two kinds, the metric is the mean of the
+        metrics of each output alone.
 
     Raises
     ------
@@ -34,27 +38,54 @@ class ProbabilityMetric(Metric):
     """
 
     greater_is_better = False
-    one_class_per_sample = True
+    of_classes = True
 
     def __init__(self, output_kind: str | None = None) -> None:
         self.output_kind = check_output_kind(output_kind)
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse a kind of outputs that does not fit their number."""
-        kind = self.output_kind
-        if kind is not None and (kind in ("probability", "log-odds")) != (n_outputs == 1):
-            expected = "one output" if n_outputs > 1 else "several outputs"
+        """Refuse a distribution over the classes that has one output."""
+        if self.output_kind in OF_CLASSES and n_outputs == 1:
             raise ValueError(
-                f"metric {self.name!r} has output_kind={kind!r}, which is for {expected}, but "
-                f"there are {n_outputs}"
+                f"metric {self.name!r} has output_kind={self.output_kind!r}, which is for several "
+                "outputs, but there is one"
             )
+
+
+class _MeanScore(ProbabilityMetric):
+    """Base of the metrics that are a mean over the samples."""
+
+    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
+        """Return the weighted sum of the samples' scores, and the sum of the weights."""
+        weight, kind = weights(y_pred, sample_weight), self.output_kind
+        if are_answers(y_pred, kind):
+            # Each answer counts as a sample with its part of the weight.
+            xp, (n, k) = array_namespace(y_pred), y_pred.shape
+            y_true = xp.reshape(values(y_true, y_pred), (-1, 1))
+            y_pred = xp.reshape(y_pred, (-1, 1))
+            weight = xp.reshape(xp.broadcast_to(weight[:, None] / k, (n, k)), (-1,))
+        xp = array_namespace(y_pred)
+        scores = self.sample_scores(class_rows(y_true, y_pred), y_pred)
+        return xp.stack([xp.sum(scores * weight), xp.sum(weight)])
+
+    @abstractmethod
+    def sample_scores(self, rows: Array, y_pred: Array) -> Array:
+        """Return the score of each sample, of shape (n,).
+
+        Parameters
+        ----------
+        rows : array of shape (n, n_classes)
+            The targets, with a column for each class; 2 columns for one output.
+        y_pred : array of shape (n, n_outputs)
+            One output, or one for each class.
+        """
 
     def result(self, statistics: Array) -> Array:
         """Return the mean."""
         return ratio(statistics[0], statistics[1])
 
 
-class LogLoss(ProbabilityMetric):
+class LogLoss(_MeanScore):
     r"""Mean of :math:`-\log p` of the true class, also called cross-entropy. Good 1952.
 
     From logits and log-odds it is computed without rounding the probabilities. Probabilities are
@@ -64,9 +95,9 @@ class LogLoss(ProbabilityMetric):
     Parameters
     ----------
     output_kind : str, optional
-        What the outputs are: "probability" (of class 1), "log-odds", "distribution", "logits" or
-        "log-distribution". By default, a network takes it from its loss or its last layer, and a
-        metric without a network takes outputs as probabilities.
+        What the outputs are: "probability", "log-odds", "distribution", "logits" or
+        "log-distribution"; see :class:`ProbabilityMetric`. With several outputs of the first two
+        kinds, it is the mean over the samples and the outputs.
 
     Examples
     --------
@@ -81,20 +112,19 @@ class LogLoss(ProbabilityMetric):
 
     name = "log_loss"
 
-    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the weighted sum of the samples' losses, and the sum of the weights."""
-        xp, weight = array_namespace(y_pred), weights(y_pred, sample_weight)
-        rows = class_rows(y_true, y_pred)
+    def sample_scores(self, rows: Array, y_pred: Array) -> Array:
+        """Return -Σ y log p of each sample."""
+        xp, log_p = array_namespace(y_pred), log_probabilities(y_pred, self.output_kind)
         # A class of probability 0 has the logarithm -∞, and 0 * ∞ would be NaN.
-        terms = xp.where(rows > 0, rows * log_probabilities(y_pred, self.output_kind), 0.0)
-        return xp.stack([-xp.sum(xp.sum(terms, axis=1) * weight), xp.sum(weight)])
+        return -xp.sum(xp.where(rows > 0, rows * log_p, 0.0), axis=1)
 
 
-class BrierScore(ProbabilityMetric):
+class BrierScore(_MeanScore):
     r"""Mean squared difference of probabilities and outcomes; smaller is better. Brier 1950.
 
     For two classes it is the mean of :math:`(p_1 - y)^2`, from 0 to 1. For more, it is the mean of
-    :math:`\sum_k (p_k - y_k)^2`, from 0 to 2, as in scikit-learn.
+    :math:`\sum_k (p_k - y_k)^2`, from 0 to 2, as in scikit-learn. For several yes-or-no outputs, it
+    is the mean of the scores of each.
 
     Parameters
     ----------
@@ -111,13 +141,11 @@ class BrierScore(ProbabilityMetric):
 
     name = "brier_score"
 
-    def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return the weighted sum of the samples' scores, and the sum of the weights."""
-        xp, weight = array_namespace(y_pred), weights(y_pred, sample_weight)
+    def sample_scores(self, rows: Array, y_pred: Array) -> Array:
+        """Return the score of each sample."""
         p = probabilities(y_pred, self.output_kind)
-        score = xp.sum((p - class_rows(y_true, y_pred)) ** 2, axis=1)
-        factor = 0.5 if p.shape[1] == 2 else 1.0
-        return xp.stack([xp.sum(factor * score * weight), xp.sum(weight)])
+        score = array_namespace(p).sum((p - rows) ** 2, axis=1)
+        return 0.5 * score if p.shape[1] == 2 else score
 
 
 _MOST_BINS = 10_000
@@ -131,7 +159,8 @@ class ExpectedCalibrationError(ProbabilityMetric):
     in a bin, and the proportion :math:`o_b` of them for which it came true. With one output, the
     probability is that of class 1 (Naeini et al. 2015, "Obtaining well calibrated probabilities
     using Bayesian binning"). With several outputs, it is that of the predicted class, which came
-    true if the class is correct (Guo et al. 2017, "On calibration of modern neural networks").
+    true if the class is correct (Guo et al. 2017, "On calibration of modern neural networks"). With
+    several yes-or-no outputs, it is the mean of the errors of each.
 
     Parameters
     ----------
@@ -164,23 +193,43 @@ class ExpectedCalibrationError(ProbabilityMetric):
             raise ValueError(f"bins={shown(bins)}: expected at most {_MOST_BINS:,}")
 
     def statistics(self, y_true: Array, y_pred: Array, sample_weight: Array | None = None) -> Array:
-        """Return three rows: the sums of weights, probabilities and outcomes in each bin."""
+        """Return the sums of weights, probabilities and outcomes in each bin.
+
+        Returns
+        -------
+        array of shape (n_metrics, 3, bins)
+            ``n_metrics`` is the number of yes-or-no outputs, or 1.
+        """
         xp, weight = array_namespace(y_pred), weights(y_pred, sample_weight)
-        p, rows = probabilities(y_pred, self.output_kind), class_rows(y_true, y_pred)
+        if not are_answers(y_pred, self.output_kind):
+            p, came_true = self._predicted(class_rows(y_true, y_pred), y_pred)
+            return self._in_bins(p, came_true, weight)[None, ...]
+        y, found = values(y_true, y_pred), []
+        for k in range(y_pred.shape[1]):
+            p = probabilities(y_pred[:, k : k + 1], self.output_kind)[:, 1]
+            found.append(self._in_bins(p, y[:, k], weight))
+        return xp.stack(found)
+
+    def _predicted(self, rows: Array, y_pred: Array) -> tuple[Array, Array]:
+        """Return the probability of class 1, or of the predicted class, and the outcome."""
+        xp, p = array_namespace(y_pred), probabilities(y_pred, self.output_kind)
         if y_pred.shape[1] == 1:
-            p, came_true = p[:, 1], rows[:, 1]
-        else:
-            predicted = ops.one_hot(xp.argmax(p, axis=1), p.shape[1], like=p)
-            p, came_true = xp.max(p, axis=1), xp.sum(rows * predicted, axis=1)
+            return p[:, 1], rows[:, 1]
+        predicted = ops.one_hot(xp.argmax(p, axis=1), p.shape[1], like=p)
+        return xp.max(p, axis=1), xp.sum(rows * predicted, axis=1)
+
+    def _in_bins(self, p: Array, came_true: Array, weight: Array) -> Array:
+        """Return three rows: the sums of weights, probabilities and outcomes in each bin."""
+        xp = array_namespace(p)
         # A comparison with each edge, so that a probability on an edge is not rounded past it.
         above = [xp.astype(p > k / self.bins, xp.int64) for k in range(1, self.bins)]
         number = sum(above, start=xp.zeros_like(p, dtype=xp.int64))
         in_bin = ops.one_hot(number, self.bins, like=p)
-        sums = xp.stack([weight, weight * p, weight * came_true])
-        return xp.matmul(sums, in_bin)
+        return xp.matmul(xp.stack([weight, weight * p, weight * came_true]), in_bin)
 
     def result(self, statistics: Array) -> Array:
-        """Return Σ |outcomes - probabilities| / Σ weights."""
+        """Return the mean over the metrics of Σ |outcomes - probabilities| / Σ weights."""
         xp = array_namespace(statistics)
-        apart = xp.abs(statistics[2, :] - statistics[1, :])
-        return ratio(xp.sum(apart), xp.sum(statistics[0, :]))
+        apart = xp.abs(statistics[:, 2, :] - statistics[:, 1, :])
+        found = ratio(xp.sum(apart, axis=1), xp.sum(statistics[:, 0, :], axis=1))
+        return xp.mean(found)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from ..backends import Backend, is_array, move_state, resolve
+from ..common.keywords import MODEL, with_hints
 from ..common.naming import listing
 from ..common.overrides import remember
 from ..layers.composite import all_layers
@@ -96,6 +97,7 @@ class Model(Propagating, Sliceable, Pastable):
 
     _checks: ClassVar[dict[str, Check]] = CHECKS
 
+    @with_hints(**MODEL)
     def __init__(
         self,
         loss: str | LossFunction | type[LossFunction] | Mapping[str, Any] = MeanSquaredError,
@@ -171,7 +173,8 @@ class Model(Propagating, Sliceable, Pastable):
     def summary(self) -> None:
         """Print the layers, their output shapes and their numbers of parameters as a table.
 
-        If there are frozen layers, their parameters are counted separately.
+        If there are frozen layers, their parameters are counted separately. The layers inside a
+        composite follow it, each after a hyphen; the composite's number includes theirs.
         """
         print(summary(self.layers, self.backend.dtype))
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from ..backends import Array, array_namespace
 from ..common.readable import Readable
+from ..layers import Layer
 from ..layers.checks import check_output
+from ..layers.composite import all_layers
 from ..losses import LossFunction
 from .layered import Layered
 from .parameters import Parameters
@@ -86,7 +88,7 @@ class Propagating(Layered):
             try:
                 output_error = layer.backward_propagation(output_error)
             except (AttributeError, TypeError) as error:
-                if any(getattr(layer, name, None) is not None for name in layer.passing_names):
+                if any(map(_keeps_a_pass, all_layers([layer]))):
                     raise
                 raise ValueError(
                     f"{layer.layer_name()} has no forward pass to propagate back through: call "
@@ -183,3 +185,8 @@ class Propagating(Layered):
         self.check_layers()
         if self.parameters:
             self.parameters.update(self.optimizer, weight)
+
+
+def _keeps_a_pass(layer: Layer) -> bool:
+    """Whether a layer has kept something of a forward pass."""
+    return any(getattr(layer, name, None) is not None for name in layer.passing_names)

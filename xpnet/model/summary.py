@@ -1,7 +1,7 @@
 """A table of a network's layers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..layers import Layer
 from ..layers.composite import all_layers
@@ -10,23 +10,31 @@ from ..layers.composite import all_layers
 def summary(layers: Sequence[Layer], dtype: str) -> str:
     """Return a table of layers, their output shapes and their numbers of parameters.
 
-    If there are frozen layers, their parameters are counted separately.
+    If there are frozen layers, their parameters are counted separately. The layers inside a
+    composite follow it, each after a hyphen; the composite's number includes theirs.
     """
     from tabulate import tabulate
 
-    rows, frozen = [], 0
-    for layer in layers:
+    rows = []
+    for depth, layer in _with_depths(layers):
         n, still = layer.parameters(), _frozen(layer)
         words = "" if not still else "frozen" if still == n else "partly frozen"
-        rows.append((layer.layer_name(), layer.output_shape(), n, words))
-        frozen += still
+        rows.append(("- " * depth + layer.layer_name(), layer.output_shape(), n, words))
+    frozen = sum(map(_frozen, layers))
     if not frozen:
         rows = [row[:3] for row in rows]  # type: ignore[misc]
     headers = ["layer", "output shape", "parameters", ""][: 4 if frozen else 3]
     table = tabulate(rows, headers=headers, intfmt=",")
-    n = sum(row[2] for row in rows)
+    n = sum(layer.parameters() for layer in layers)
     kinds = f" ({n - frozen:,} trainable, {frozen:,} frozen)" if frozen else ""
     return f"{table}\n{n:,} parameters{kinds}, {dtype}"
+
+
+def _with_depths(layers: Iterable[Layer], depth: int = 0) -> Iterator[tuple[int, Layer]]:
+    """Yield layers, each followed by those inside it, with their depth."""
+    for layer in layers:
+        yield depth, layer
+        yield from _with_depths(layer.inner_layers, depth + 1)
 
 
 def _frozen(layer: Layer) -> int:

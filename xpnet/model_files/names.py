@@ -23,11 +23,21 @@ def _categories(value: Any, place: str) -> None:
             refuse(names, f"{place}.{feature}", "None at the end only")
 
 
+def _names_by_head(value: Any, place: str) -> None:
+    """Accept lists of the names of classes by the names of heads."""
+    if type(value) is not dict:
+        refuse(value, place, "a list of names, or a dict of these")
+    for head, names in value.items():
+        _name(head, place)
+        list_of(_name)(names, f"{place}.{head}")
+
+
 NAMES = {
     "_is_fitted": flag,
     "feature_names": either(nothing, list_of(_name)),
     "label_name": either(nothing, either(list_of(_name), _name)),
-    "class_names": either(nothing, list_of(_name)),
+    "class_names": either(nothing, either(list_of(_name), _names_by_head)),
+    "has_text_labels": flag,
     "categories": _categories,
 }
 """The checks of the attributes that every network has."""
@@ -42,7 +52,7 @@ def check_names(attributes: Mapping[str, Any], input_shape: tuple[int, ...]) -> 
         The message names the attribute.
     """
     for name, check in NAMES.items():
-        if name not in attributes and name == "categories":
+        if name not in attributes and name in ("categories", "has_text_labels"):
             continue  # older files have none
         if name not in attributes:
             raise ModelFileError(f"network.attributes has no {name!r}")

@@ -10,6 +10,7 @@ from ..layers import Layer
 from ..layers.composite import all_layers
 from ..model.parameters import Parameters
 from ..model.randomness import Randomness
+from ..training.metric_settings import several
 from ..training.trainable import TrainableModel
 from .container import checksum
 from .describing import Tensors, UnsavedFunction, build, decode
@@ -151,7 +152,7 @@ class Restorer(PartLoader):
             setattr(net, name, self._made(name, net))
         made = self._made("metric", net)
         if isinstance(made, tuple):
-            net.metric = tuple(map(_unless_function, made, net.metrics))
+            net.metric = tuple(map(_unless_function, made, several(net.metric)))
         else:
             net.metric = _unless_function(made, net.metric)
         net.parameters = Parameters(net.layers, net.regularizer)

@@ -78,10 +78,7 @@ class Settings(Traceable):
         ValueError
             The arrays of the state depend on the setting, and there have been updates.
         """
-        if name not in self._checks:
-            object.__setattr__(self, name, value)
-            return
-        if not self.n_updates or name not in vars(self):
+        if name not in self._checks or not self.n_updates or name not in vars(self):
             super().__setattr__(name, value)
             return
         before, names = vars(self)[name], self.state_names

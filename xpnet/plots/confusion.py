@@ -9,7 +9,7 @@ from ..backends import Array, to_host
 from ..common.checks import check_flag
 from ..metrics import confusion_matrix
 from .classes import as_labels, index_labels, shape_of, targets_of
-from .drawing import axes_for, finish, numbers_on_host, room_of
+from .drawing import axes_for, finish, letters_in, numbers_on_host, room_of, shortened
 
 
 def plot_confusion(
@@ -64,10 +64,12 @@ def plot_confusion(
     counts, names = _counts(y_true, y_pred, class_names, threshold)
     k = len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(1.6 + 0.42 * max(k, 5), 9.0)
+    longest = min(max(map(len, names)), 30)
+    side = min(1.6 + 0.42 * max(k, 5) + 0.08 * max(longest - 10, 0), 9.0)
     ax = axes_for(ax, figsize, side + 0.8 * is_share, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    _label_classes(ax, names, _cell(ax, k, is_share))
+    for _ in range(2):  # the second time, the room beside the names is known
+        _label_classes(ax, names, _cell(ax, k, is_share))
     cell = _cell(ax, k, is_share)  # which the names have made smaller
     texts = [[_text(*each, is_share) for each in zip(*rows, strict=True)]
              for rows in zip(counts, shares, strict=True)]  # fmt: skip
@@ -134,6 +136,8 @@ def _label_classes(ax: Any, names: list[str], cell: float) -> None:
     places = list(range(0, len(names), step))
     shown_names = [names[place] for place in places]
     size = float(np.clip(0.8 * cell * step, 5.5, 10))
+    most = letters_in(0.3 * min(room_of(ax)), size, ax.figure.dpi)
+    shown_names = shortened(shown_names, most)
     is_long = max(map(len, shown_names)) * 0.65 * size > cell * step
     rotation = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
     ax.set_xticks(places, shown_names, size=size, **rotation)

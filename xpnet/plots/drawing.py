@@ -149,7 +149,9 @@ def _layout(ax: Any) -> Any:
 def add_legend(ax: Any) -> None:
     """Add a legend below the Axes, where it covers nothing, in as many columns as there is room.
 
-    In a figure without a layout that makes room for it, the legend is inside the Axes.
+    In a figure without a layout that makes room for it, the legend is inside the Axes. Where there
+    are so many or such long labels that little would be left for the Axes, labels are shortened,
+    and the last ones may be left out.
 
     Examples
     --------
@@ -161,8 +163,12 @@ def add_legend(ax: Any) -> None:
     ['training']
     """
     options = {"fontsize": "small", "handlelength": 2.2, "labelspacing": 0.3}
+    width, height = room_of(ax)
     if _layout(ax) is None:
-        ax.legend(loc="best", framealpha=0.8, **options)
+        options |= {"loc": "best", "framealpha": 0.8}
+        box = ax.legend(**options).get_window_extent()
+        if box.width > 0.95 * width or box.height > 0.8 * height:
+            _add_short_legend(ax, 0.95 * width, 0.8 * height, options)
         return
     from matplotlib.transforms import ScaledTranslation
 
@@ -171,15 +177,94 @@ def add_legend(ax: Any) -> None:
     below = ax.transAxes + ScaledTranslation(0, -drop - 0.03, ax.figure.dpi_scale_trans)
     options |= {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
     options |= {"borderaxespad": 0, "columnspacing": 1.2, "frameon": False}
-    room = 0.95 * room_of(ax)[0]
+    room = 0.95 * width
     for n_columns in range(min(len(ax.get_legend_handles_labels()[1]), 5), 0, -1):
         legend = ax.legend(ncols=n_columns, **options)
-        width = legend.get_window_extent().width
-        if width <= room:
-            return
-    for text in legend.get_texts():  # of the one column that is left
-        n_letters = int(0.9 * len(text.get_text()) * room / width)
-        text.set_text(textwrap.fill(text.get_text(), max(n_letters, 10)))
+        if (found := legend.get_window_extent().width) <= room:
+            break
+    else:
+        for text in legend.get_texts():  # of the one column that is left
+            n_letters = int(0.9 * len(text.get_text()) * room / found)
+            text.set_text(textwrap.fill(text.get_text(), max(n_letters, 10)))
+    if legend.get_window_extent().height > LEGEND_SHARE * height:
+        # The middle of the Axes is a bit to the right of the figure's.
+        _add_short_legend(ax, 0.88 * width, LEGEND_SHARE * height, options)
+
+
+LEGEND_SHARE = 0.4
+"""The most of a figure's height for a legend below the Axes."""
+
+
+def _add_short_legend(
+    ax: Any, width: float, height: float, options: dict[str, Any], most_columns: int = 5
+) -> None:
+    """Add a legend of at most some pixels with shortened labels, and without the last of many."""
+    handles, texts = ax.get_legend_handles_labels()
+    texts = [" ".join(text.split()) for text in texts]
+    legend = ax.legend(handles, texts, **options)
+    drawn = legend.get_texts()
+    em = drawn[0].get_fontsize() * ax.figure.dpi / 72
+    letter = sum(text.get_window_extent().width for text in drawn) / max(sum(map(len, texts)), 1)
+    beside = 4.5 * em  # the handle, and what is left free beside it and the label
+    endings = max(len(_ending(text)) for text in texts)
+    rows = max(int(height / (legend.get_window_extent().height / len(texts))), 2)
+    fit = max(int(width / (beside + max(12, min(endings, 20) + 6) * letter)), 1)
+    columns = min(-(-len(texts) // rows), fit, most_columns)
+    if len(texts) > rows * columns:
+        n = rows * columns - 1
+        no_line = pyplot().Line2D([], [], linestyle="")
+        texts = [*texts[:n], f"… and {len(texts) - n} more"]
+        handles = [*handles[:n], no_line]
+    n_letters = max(int((width / columns - beside) / letter), 6)
+    while True:
+        short = shortened(texts, n_letters)
+        legend = ax.legend(handles, short, ncols=columns, **options)
+        if legend.get_window_extent().width <= width or n_letters <= 6:
+            break
+        n_letters -= max(n_letters // 15, 1)
+    if columns > 1 and len(set(short)) < len(set(texts)):  # rather a few that can be told apart
+        _add_short_legend(ax, width, height, options, columns - 1)
+
+
+def shortened(texts: Sequence[str], n: int) -> list[str]:
+    """Return texts of at most n letters, with … in place of those in the middle, or at the end.
+
+    The place is the one where more of the texts stay different. What follows the last colon or
+    comma of a text, such as a number, is kept if there is room for it.
+
+    Examples
+    --------
+    >>> from xpnet.plots.drawing import shortened
+    >>> shortened(["a long name of a class", "a long name: AUC 0.75"], 16)
+    ['a long n…a class', 'a l…me: AUC 0.75']
+    """
+    found = [[_shortened(text, n, share) for text in texts] for share in (0.5, 0.0, 0.8)]
+    return max(found, key=lambda each: len(set(each)))
+
+
+def _shortened(text: str, n: int, share: float) -> str:
+    """Return a text of at most n letters, with a share of those that are kept behind the …."""
+    if len(text) <= n:
+        return text
+    ending = _ending(text)
+    if len(ending) > n - 4:
+        ending = ""
+    left, name = n - 1 - len(ending), text[: len(text) - len(ending)]
+    behind = int(share * left)
+    return f"{name[: left - behind].rstrip()}…{name[len(name) - behind :].lstrip()}{ending}"
+
+
+def _ending(text: str) -> str:
+    """Return what follows the last colon of a text, or the last comma, with it; or ""."""
+    for sign in (": ", ", "):
+        if sign in text:
+            return sign + text.rpartition(sign)[2]
+    return ""
+
+
+def letters_in(pixels: float, size: float, dpi: float, least: int = 6) -> int:
+    """Return how many letters of a size in points fit into some pixels."""
+    return max(int(72 * pixels / dpi / (0.6 * size)), least)
 
 
 def whole_epochs(ax: Any, epochs: Sequence[float] | np.ndarray) -> None:

@@ -10,8 +10,9 @@ from ..backends import Array, is_array, to_host
 from ..backends._errors import shown
 from ..common.checks import check_count, check_shape, check_texts
 from ..layers import DenseLayer
+from ..layers.composite import all_layers
 from ..metrics import predicted_classes
-from .classes import as_labels, shape_of
+from .classes import as_labels, shape_of, targets_of
 from .drawing import axes_for, numbers_on_host, set_title
 from .models import network_of
 
@@ -45,7 +46,8 @@ def plot_images(
     n : int, default 24
         The most images to draw.
     class_names : sequence of str, optional
-        The names of classes 0, 1, ...; by default their numbers.
+        The names of classes 0, 1, ...; by default their numbers. If ``y_true`` has strings and
+        ``y_pred`` has outputs, by default the sorted strings.
     ax : matplotlib Axes, optional
         The Axes to draw into; by default those of a new figure.
     figsize : tuple of float, optional
@@ -58,7 +60,8 @@ def plot_images(
     Raises
     ------
     ValueError
-        There are no images, the arrays differ in length, or ``shape`` does not fit the pixels.
+        There are no images, the arrays differ in length, or ``shape`` does not fit the pixels. Or
+        the strings in ``y_true`` do not tell which output is for which.
 
     Examples
     --------
@@ -71,10 +74,12 @@ def plot_images(
     (rows, size), n = _rows_of(images, shape), check_count("n", n)
     if class_names is not None:
         class_names = check_texts("class_names", class_names)
+    true = None if y_true is None else as_labels("y_true", y_true, len(rows))
+    if true is not None and true.dtype.kind == "U" and len(shape_of(y_pred)) == 2:
+        # The outputs are numbers of classes, which the names give.
+        _, class_names = targets_of(true, len(rows), max(shape_of(y_pred)[1], 2), class_names)
     guesses = None if y_pred is None else _names(_guesses(y_pred, len(rows)), class_names)
-    labels = None
-    if y_true is not None:
-        labels = _names(as_labels("y_true", y_true, len(rows)), class_names)
+    labels = None if true is None else _names(true, class_names)
     order = np.arange(len(rows))
     if guesses is not None and labels is not None:
         is_right = [guess == label for guess, label in zip(guesses, labels, strict=True)]
@@ -106,7 +111,8 @@ def plot_weights(
     Parameters
     ----------
     layer : DenseLayer, network or estimator
-        The first layer of a network for images. For a network, its first DenseLayer is taken.
+        The first layer of a network for images. For a network, its first DenseLayer is taken, also
+        if it is inside another layer.
     shape : tuple of int, optional
         Height and width of the images; by default they are square.
     n : int, default 24
@@ -138,7 +144,7 @@ def plot_weights(
     found = layer
     if not isinstance(layer, DenseLayer):
         layers = network_of(layer, "layer").layers
-        found = next((each for each in layers if isinstance(each, DenseLayer)), None)
+        found = next((each for each in all_layers(layers) if isinstance(each, DenseLayer)), None)
     if found is None or found.weights is None:
         raise TypeError(f"layer={shown(layer)}: expected a DenseLayer with weights")
     weights, n = to_host(found.weights).T, check_count("n", n)

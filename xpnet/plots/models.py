@@ -6,7 +6,9 @@ import numpy as np
 
 from ..backends import to_host
 from ..backends._errors import shown
+from ..losses import Heads
 from ..metrics import predicted_classes
+from ..training.classes import check_is_of_classes
 
 
 def network_of(given: Any, name: str = "network") -> Any:
@@ -50,8 +52,19 @@ def predicted_by(given: Any, X: np.ndarray) -> tuple[np.ndarray, list[str] | Non
     network = network_of(given)
     if network is not given:
         raise TypeError(f"network={shown(given)}: expected a classifier")
+    loss = network.loss
+    if isinstance(loss, Heads):
+        raise ValueError(
+            f"the network has the heads {', '.join(loss.heads)}: expected one class for each sample"
+        )
+    check_is_of_classes(loss, network.layers[-1].output_kind, network.class_names)
     outputs = network.predict(X)
-    classes = to_host(predicted_classes(outputs, network.loss.decision_threshold))
+    if outputs.shape[1] > 1 and loss.targets in ("binary", "probabilities"):
+        raise ValueError(
+            f"the network gives {outputs.shape[1]} yes-or-no answers for each sample: expected one "
+            "class"
+        )
+    classes = to_host(predicted_classes(outputs, loss.decision_threshold))
     return classes, network.class_names, False
 
 

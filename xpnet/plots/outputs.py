@@ -9,17 +9,27 @@ import numpy as np
 from ..backends import Array, to_host
 from ..common.checks import check_count, check_texts
 from ..data import Dataset
-from ..data.categories import refuse_categories
 from ..training.feeding.placing import place
+from ..training.lookups import check_categories
 from ..training.purpose import intake_of
 from .classes import as_labels, index_labels
-from .drawing import AREAS, COLORS, MARKERS, axes_for, finish, numbers_on_host
+from .drawing import (
+    AREAS,
+    COLORS,
+    MARKERS,
+    axes_for,
+    finish,
+    letters_in,
+    numbers_on_host,
+    room_of,
+    shortened,
+)
 from .models import network_of, predicted_by
 
 
 def plot_layer_outputs(
     network: Any,
-    X: Array,
+    X: Dataset | Array,
     bins: int = 60,
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
@@ -33,7 +43,7 @@ def plot_layer_outputs(
     ----------
     network : NeuralNetwork or estimator
         A network, trained or not, or a fitted estimator.
-    X : array of shape (n, n_features)
+    X : Dataset or array of shape (n, n_features)
         The samples to pass through the network.
     bins : int, default 60
         Bins of each histogram.
@@ -61,19 +71,19 @@ def plot_layer_outputs(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['DenseLayer', 'ReLU']
     """
-    network, bins, given = network_of(network), check_count("bins", bins), Dataset(X)
-    refuse_categories(given.categories)
-    X = given.X
+    network, bins = network_of(network), check_count("bins", bins)
+    data = X if isinstance(X, Dataset) else Dataset(X)
+    check_categories(data, network.layers)
+    X = data.X
     n_features = math.prod(network.layers[0].input_shape())
     if not X.shape[0] > 0 or X.shape[1:] != (n_features,):
         raise ValueError(
             f"X has shape {tuple(X.shape)}: expected (n, {n_features}), one or more samples with "
             "the network's features"
         )
-    Dataset(X).check_finite()
+    data.check_finite()
     with network.backend.active():
-        data = Dataset(X)
-        placed = place(data, intake_of(network, network.backend), read=True)
+        placed = place(Dataset(X), intake_of(network, network.backend), read=True)
         batch = next(placed.batches(len(data))).X
         outputs = []
         for layer in network.layers:
@@ -95,7 +105,8 @@ def plot_layer_outputs(
             text = f"{zeros:.0%} are 0"
             ax.text(edges[-1], base + 0.45, text, ha="right", va="center", size=8, bbox=box)
     names = [layer.layer_name().removesuffix("Activation") for layer in network.layers]
-    ax.set_yticks([len(names) - 1 - k for k in range(len(names))], names)
+    most = letters_in(0.4 * room_of(ax)[0], 10, ax.figure.dpi)
+    ax.set_yticks([len(names) - 1 - k for k in range(len(names))], shortened(names, most))
     ax.set_ylim(-0.1, len(names))
     rows = "1 sample" if len(data) == 1 else f"{len(data):,} samples"
     finish(ax, f"Outputs of each layer for {rows}", "output", legend=False, grid="x")
@@ -140,7 +151,8 @@ def plot_decision_regions(
     TypeError
         ``network`` is not a classifier.
     ValueError
-        ``X`` is empty or does not have two features, or ``y`` has another length.
+        ``X`` is empty or does not have two features, or ``y`` has another length. Or the network
+        does not predict one class for each sample.
 
     Examples
     --------

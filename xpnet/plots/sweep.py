@@ -10,7 +10,17 @@ from ..backends._errors import shown
 from ..common.checks import check_text, find, number
 from ..common.direction import best_of, check_mode, direction_of
 from ..metrics import METRICS, Metric
-from .drawing import COLORS, axes_for, capitalised, finish, is_list, numbers_on_host
+from .drawing import (
+    COLORS,
+    axes_for,
+    capitalised,
+    finish,
+    is_list,
+    letters_in,
+    numbers_on_host,
+    room_of,
+    shortened,
+)
 
 
 def plot_sweep(
@@ -78,7 +88,7 @@ def plot_sweep(
     name, error_name = check_text("name", name), check_text("error_name", error_name)
     numbers = all(number(value) == value for value in values)
     longest = 0 if numbers else max(len(t) for value in values for t in str(value).split("\n"))
-    ax = axes_for(ax, figsize, max(5.0, 1 + 0.045 * longest * len(values)), 4.0)
+    ax = axes_for(ax, figsize, min(max(5.0, 1 + 0.045 * longest * len(values)), 10.0), 4.0)
     places: Any = list(values) if numbers else list(range(len(values)))
     # A line between names would suggest values in between.
     ax.plot(places, means, marker="o", linestyle="-" if numbers else "", color=COLORS[0])
@@ -102,13 +112,15 @@ def _name_places(ax: Any, places: list[int], names: list[str]) -> None:
     """Set ticks with names, in several lines or rotated if they would overlap."""
     fit = max(int(72 * ax.get_window_extent().width / ax.figure.dpi / len(names) / 5.5), 1)
     broken = [
-        "\n".join(textwrap.fill(line, fit, break_long_words=False) for line in name.split("\n"))
+        [x for y in name.split("\n") for x in textwrap.wrap(y, fit, break_long_words=False) or [""]]
         for name in names
     ]
-    if max(len(line) for name in broken for line in name.split("\n")) <= fit:
-        ax.set_xticks(places, broken, size=9)
+    if all(len(lines) <= 5 and max(map(len, lines)) <= fit for lines in broken):
+        ax.set_xticks(places, ["\n".join(lines) for lines in broken], size=9)
     else:
-        ax.set_xticks(places, names, size=8, rotation=45, ha="right", rotation_mode="anchor")
+        most = letters_in(0.4 * min(room_of(ax)), 8, ax.figure.dpi)  # at 45°, so a bit less
+        short = shortened([_short(name) for name in names], most)
+        ax.set_xticks(places, short, size=8, rotation=45, ha="right", rotation_mode="anchor")
     ax.margins(x=0.5 / len(names) if len(names) > 1 else 0.05)
 
 

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 from ..backends import Backend
 from ..common.direction import direction_of
+from ..losses import Heads
 from ..neuralnet import NeuralNetwork
-from ..training.checks import layer_of_codes
+from ..training.lookups import takes_codes
+from ..training.metric_settings import alone, scoring_metric
 from .result import row_of
 
 
@@ -66,12 +68,18 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 "NeuralNetwork in build"
             )
         previous = net
-        if not net.metrics:
+        metric = scoring_metric(net.metric)  # the one that score computes
+        if metric is None:
             raise ValueError(
                 f"the network of trial {number} has no metric to score it by: build it with "
                 "NeuralNetwork(metric=...)"
+                + (
+                    f", e.g. metric={{{next(iter(net.loss.heads))!r}: ...}}, since a loss of one "
+                    "head says nothing of the others"
+                    if isinstance(net.loss, Heads)
+                    else ""
+                )
             )
-        metric = net.metrics[0]  # the one that score computes
         name, direction = name_of(metric), direction_of(metric) if mode == "auto" else mode
         if direction is None:
             raise ValueError(
@@ -85,7 +93,7 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 + " and ".join(f"{each} in trial {k}" for each, k in metrics.items())
                 + ". Let build give all networks the same metric"
             )
-        takes = plan.takes_categories or layer_of_codes(net.layers) is not None
+        takes = plan.takes_categories or takes_codes(net.layers)
         plan = Plan(name, direction, plan.backend or net.backend, failed, errors, takes)
     return plan
 
@@ -105,7 +113,7 @@ def name_of(metric: Any) -> str:
         given = [*map(repr, metric.args), *(f"{k}={v!r}" for k, v in metric.keywords.items())]
         return f"{name_of(metric.func)}({', '.join(given)})"
     name = getattr(metric, "name", type(metric).__qualname__)
-    own = getattr(metric, "__dict__", {})
+    own = getattr(alone(metric), "__dict__", {})
     settings = ", ".join(f"{k}={v!r}" for k, v in sorted(own.items()) if k not in _LEFT_OUT)
     # Without addresses, which differ between networks and between processes.
     return re.sub(" at 0x[0-9a-f]+", "", f"{name}({settings})" if settings else str(name))

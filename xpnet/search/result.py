@@ -1,6 +1,7 @@
 """What a search finds: a row for each trial, and the best of them."""
 
 import math
+import re
 import reprlib
 import time
 from typing import Any, NamedTuple
@@ -78,7 +79,7 @@ def _table(rows: list[dict[str, Any]], metric: str) -> str:
         name for row in rows for name in row if name not in ("trial", "score", "seconds", "error")
     )
     names = ["trial", *settings, *results]
-    headers = [metric if name == "score" else name for name in names]
+    headers = [_line_of(metric if name == "score" else name) for name in names]
     cells = [[_cell(name, row.get(name, "")) for name in names] for row in rows]
     lines, most = [headers, *cells], 40
     while True:
@@ -95,7 +96,15 @@ def _cell(name: str, value: Any) -> str:
         return " ".join(value.split()) if value else ""
     if isinstance(value, float):
         return f"{value:.2f}" if name == "seconds" else f"{value:.6g}"
-    return value if isinstance(value, str) else text_of(value)
+    return _line_of(value if isinstance(value, str) else text_of(value))
+
+
+def _line_of(text: str) -> str:
+    r"""Return a text in one line: characters that would break a table as Python's escapes (\n)."""
+    return _BREAKS.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def _cut(text: str, width: int) -> str:

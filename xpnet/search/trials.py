@@ -51,7 +51,7 @@ def random_search(
     space : dict, or sequence of dict
         Maps the name of each setting to a list of values or to a SciPy distribution.
     data : Dataset, (X, y) or (X, y, sample_weight)
-        Trains the networks.
+        Trains the networks. For networks with heads, ``y`` may be a dict.
     validation : Dataset, (X, y) or (X, y, sample_weight)
         Scores the networks by their first metric.
     n_iter : int, default 10
@@ -147,12 +147,13 @@ def random_search(
         )
     check_space(space)
     drawn = draw_settings(ParameterSampler, space, n_iter, seed)
-    training, held_out = as_dataset(data), as_dataset(validation)
+    training, held_out = _read(data), _read(validation)
     _callbacks_of(callbacks, drawn[0])  # refuses anything else before any trial
     plan = build_all(build, drawn, mode)
     if not plan.takes_categories:
         for each in (training, held_out):  # at once, not in each trial
-            refuse_categories(each.categories)
+            features = Dataset(each[0]) if isinstance(each, tuple) else each
+            refuse_categories(features.categories)
     file = None if path is None else SearchFile(Path(path), drawn, plan.metric)
     if file is not None and file.damaged:
         warn(
@@ -196,8 +197,20 @@ def random_search(
     return found
 
 
-def _on_backend(data: Dataset, backend: Backend) -> Dataset:
+def _read(data: Any) -> Any:
+    """Return a data set, or ``data`` itself if its targets are by head.
+
+    Each network makes columns of the targets in the order of its own heads.
+    """
+    if not isinstance(data, tuple) or len(data) not in (2, 3) or not isinstance(data[1], Mapping):
+        return as_dataset(data)
+    return data
+
+
+def _on_backend(data: Any, backend: Backend) -> Any:
     """Move data to the networks' device once, instead of in each trial."""
+    if isinstance(data, tuple):
+        return data
     if not isinstance(data.features, DenseRows):  # stored data may be larger than the device
         return data
     moved = copy.copy(data)  # with its names, by which classes are matched
@@ -212,8 +225,8 @@ def _trial(
     build: Any,
     number: int,
     settings: dict[str, Any],
-    training: Dataset,
-    held_out: Dataset,
+    training: Any,
+    held_out: Any,
     callbacks: Any,
 ) -> tuple[dict[str, Any], Exception | None]:
     """Train and score a network; return the trial's row, and its error if it failed."""

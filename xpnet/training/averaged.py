@@ -6,8 +6,9 @@ from typing import Any
 
 from ..backends import array_namespace
 from ..backends._warnings import warn
-from ..layers import BatchNormalization
+from ..layers import BatchNormalization, Layer
 from ..layers.composite import all_layers
+from ..layers.rewiring import rewired
 from .averaging import Average, averaging_of
 from .callback import Callback
 from .feeding.passes import Passes
@@ -90,19 +91,36 @@ def check_average(model: TrainableModel, dataset: Any) -> None:
     ------
     ValueError
     """
-    norms = [each for each in all_layers(model.layers) if isinstance(each, BatchNormalization)]
-    if not all(any(norm is layer for layer in model.layers) for norm in norms):
-        raise ValueError(
-            "an average of the weights needs new running moments of BatchNormalization, which "
-            "cannot be computed if it is inside another layer: use LayerNormalization there, or "
-            "remove the callback"
-        )
+    norms = _norms_in(model.layers)
+    for layer in model.layers:
+        _check_reaches(layer, norms)
     if norms and isinstance(dataset, Passes):
         raise ValueError(
             "an average of the weights needs new running moments for BatchNormalization, from a "
             "pass over all training data, which fit(batches=...) cannot make: give fit a data set, "
             "or remove the callback"
         )
+
+
+def _norms_in(layers: Iterable[Layer]) -> list[BatchNormalization]:
+    """Return the trained batch normalizations among layers and inside them."""
+    return [x for x in all_layers(layers) if isinstance(x, BatchNormalization) and x.trainable]
+
+
+def _check_reaches(layer: Layer, norms: list[BatchNormalization]) -> None:
+    """Refuse a layer with a batch normalization inside it that cannot be reached through it."""
+    if layer in norms or not _norms_in([layer]):
+        return
+    try:
+        rewired(layer, lambda inner, input: input)
+    except ValueError as error:
+        raise ValueError(
+            "an average of the weights needs new running moments for the BatchNormalization "
+            f"inside {layer.layer_name()}: {error}. Or use LayerNormalization, or remove the "
+            "callback"
+        ) from error
+    for inner in layer.inner_layers:
+        _check_reaches(inner, norms)
 
 
 def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
@@ -121,25 +139,31 @@ def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
     rows : int
         The number of samples in a batch.
     """
-    norms = [
-        layer for layer in model.layers if isinstance(layer, BatchNormalization) and layer.trainable
-    ]
+    norms = _norms_in(model.layers)
     if not norms:
         return
-    layers, seen = model.layers[: model.layers.index(norms[-1]) + 1], 0
-    momenta = [norm.momentum for norm in norms]
+    last = max(k for k, layer in enumerate(model.layers) if _norms_in([layer]))
+    momenta, seen = [norm.momentum for norm in norms], dict.fromkeys(norms, 0)
+
+    def renewing(layer: Layer, X: Any) -> Any:
+        """Return a layer's output in prediction, with the batch's moments in the normalizations."""
+        if isinstance(layer, BatchNormalization) and layer in seen:
+            n = seen[layer] + X.shape[0]
+            layer.momentum, seen[layer] = seen[layer] / n, n  # so that it is a mean
+            return layer.forward_propagation(X, training=True)
+        if _norms_in(layer.inner_layers):
+            layer = rewired(layer, renewing)
+        return layer.forward_propagation(X, training=False)
+
     try:
         with closing(data.chunks(model.orders, max(model.history.epochs - 1, 0))) as chunks:
             for arrays, order in chunks:
                 for batch in arrays.batches(rows, order):
-                    X, n = batch.X, batch.X.shape[0]
-                    if n < max(norm.least_samples for norm in norms):
+                    X = batch.X
+                    if X.shape[0] < max(norm.least_samples for norm in norms):
                         continue
-                    for norm in norms:
-                        norm.momentum = seen / (seen + n)  # so that it is a mean
-                    for layer in layers:
-                        X = layer.forward_propagation(X, training=layer in norms)
-                    seen += n
+                    for layer in model.layers[: last + 1]:
+                        X = renewing(layer, X)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

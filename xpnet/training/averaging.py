@@ -44,13 +44,15 @@ class Average:
         """Return the shares in the average of the parameters after the next ``n`` updates.
 
         The updates are counted. At each, the average becomes ``average + share * (parameters -
-        average)``. The first share is 1.
+        average)``. The first share is 1. With a decay, the shares fall slowly from 0.9 to 1 -
+        decay, so that an average of few updates is not dominated by the first parameters.
         """
         numbers = np.arange(self.count + 1, self.count + n + 1, dtype=np.float64)
         self.count += n
         if self.decay is None:
             return 1.0 / numbers
-        return np.where(numbers == 1, 1.0, 1.0 - self.decay)
+        shares = np.maximum(1.0 - self.decay, 9.0 / (9.0 + numbers))
+        return np.where(numbers == 1, 1.0, shares)
 
     def add(self, parameters: Array) -> None:
         """Add the parameters as they are now; they are copied."""

@@ -1,11 +1,13 @@
 """The base of all callbacks, which are called during training."""
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..backends._errors import shown
+from ..common.misspelt import is_of_this_package
 from ..common.readable import Readable
 from .errors import DivergedError
 
@@ -169,7 +171,7 @@ def check_callbacks(given: Any) -> list[Callback]:
     Raises
     ------
     TypeError
-        Something is not a callback.
+        Something is not a callback, or one has a method that begins with ``on_`` and is no hook.
     """
     if given is None:
         return []
@@ -184,4 +186,23 @@ def check_callbacks(given: Any) -> list[Callback]:
             if callable(each) and not hint:
                 hint = ": write LambdaCallback(on_epoch_end=...) for a function"
             raise TypeError(f"callbacks has {shown(each)}: expected an instance of Callback{hint}")
+        _check_hooks(each)
     return found
+
+
+def _check_hooks(callback: Callback) -> None:
+    """Refuse a method that looks like a hook, and that nothing would call."""
+    classes = type(callback).__mro__
+    known = {name for each in classes if is_of_this_package(each) for name in vars(each)}
+    own = {**vars(callback)}
+    for each in classes:
+        own |= {} if is_of_this_package(each) else vars(each)
+    for name, value in own.items():
+        if name.startswith("on_") and name not in known and callable(value):
+            hooks = [each for each in vars(Callback) if each.startswith("on_")]
+            near = get_close_matches(name, hooks, n=1, cutoff=0.7)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise TypeError(
+                f"{type(callback).__name__}.{name} is never called: {hint}The hooks are "
+                f"{', '.join(hooks)}. Another method needs a name that does not begin with on_"
+            )

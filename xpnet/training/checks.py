@@ -15,14 +15,20 @@ from ..backends._errors import shown
 from ..backends._warnings import warn
 from ..common.checks import class_indices
 from ..data import Dataset
-from ..data.categories import refuse_categories
 from ..data.digits import lost_digits
 from ..data.reading import is_wide
-from ..layers import CategoricalEmbeddings, Embedding, Flatten, Layer, Normalization
+from ..layers import Flatten, Layer
 from ..losses import Heads, LossFunction
+from ..losses.head_metrics import HeadMetric
 from ..metrics import MSE, R2, ExplainedVariance, MaxError, Metric, ProbabilityMetric
 from .metric_settings import OneMetric, name_of
-from .target_unit import Unit, check_columns, check_losses_as_metrics, standardised
+from .target_unit import (
+    Unit,
+    check_columns,
+    check_losses_as_metrics,
+    standardised,
+    units_of_heads,
+)
 
 
 def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
@@ -43,53 +49,6 @@ def check_features(dataset: Dataset, layers: Sequence[Layer]) -> None:
         raise ValueError(
             f"X has {dataset.n_features} features: expected {expected[0]}{shape}, the input shape "
             f"of the first layer, {first.layer_name()}"
-        )
-
-
-def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
-    """Refuse features with categories, except for layers that take their codes.
-
-    Such a layer is the first one, or follows a Normalization that leaves the codes alone.
-
-    Raises
-    ------
-    TypeError
-        No layer takes categories, or the layer that does takes one of these features as numbers.
-    ValueError
-        A number is not a code, or the codes are those of other categories.
-    """
-    found = layer_of_codes(layers)
-    if found is None:
-        refuse_categories(dataset.categories)
-        return
-    if (dataset.n_features,) != found.input_shape():
-        return  # refused by check_features
-    if isinstance(layers[0], Normalization):
-        _check_codes_stay(layers[0], found)
-    found.check_codes(dataset)
-
-
-def layer_of_codes(layers: Sequence[Layer]) -> Embedding | CategoricalEmbeddings | None:
-    """Return the layer that takes codes of categories from a data set, or None."""
-    for layer in layers:
-        if isinstance(layer, (Embedding, CategoricalEmbeddings)):
-            return layer
-        if not isinstance(layer, Normalization):
-            break
-    return None
-
-
-def _check_codes_stay(first: Normalization, second: Embedding | CategoricalEmbeddings) -> None:
-    """Refuse a Normalization that changes codes of categories."""
-    n = second.input_shape()[0]
-    columns = second.columns if isinstance(second, CategoricalEmbeddings) else range(n)
-    mean, scale = (np.broadcast_to(to_host(each), (n,)) for each in (first.mean, first.scale))
-    changed = [column for column in columns if mean[column] != 0 or scale[column] != 1]
-    if changed:
-        raise ValueError(
-            f"Normalization changes column {changed[0]}, which holds codes for "
-            f"{second.layer_name()}: give it the mean 0 and the scale 1 there, or make it with "
-            "Normalization.adapt(dataset) from a data set that has the column among its categories"
         )
 
 
@@ -157,19 +116,30 @@ def warn_of_lost_targets(
     dataset: Dataset, loss: LossFunction, dtype: str, unit: Unit | None
 ) -> None:
     """Warn if the type of the predictions has too few digits to tell the targets apart."""
-    counted = ("classes", "probabilities", "binary", "distributions", "heads")
-    if dataset.y is None or loss.targets in counted:
+    if dataset.y is None:
         return
-    dtype = dtype if unit is None else "float64"
-    lost = lost_digits(dataset.y, dtype)
-    if lost is None:
+    if not isinstance(loss, Heads):
+        _warn_of_lost_digits(dataset.y, loss, dtype if unit is None else "float64")
+        return
+    units = units_of_heads(unit, loss)
+    for name, head in loss.parts.items():
+        y = head.known_targets(to_host(dataset.y))
+        _warn_of_lost_digits(y, head.loss, "float64" if name in units else dtype, name)
+
+
+def _warn_of_lost_digits(y: Array, loss: LossFunction, dtype: str, head: str | None = None) -> None:
+    """Warn of the targets of a network, or of one of its heads."""
+    counted = ("classes", "probabilities", "binary", "distributions")
+    if loss.targets in counted or (lost := lost_digits(y, dtype)) is None:
         return
     advice = "subtract a fixed number from them first"
     if dtype == "float32":
         advice = "give dtype='float64'"
         if loss.targets == "values":
-            advice = f"give target_unit=(y.mean(), y.std()), or {advice[5:]}"
-    warn(f"{lost}: {advice}")
+            unit = "(y.mean(), y.std())"
+            unit = unit if head is None else f"{{{head!r}: {unit}}}"
+            advice = f"give target_unit={unit}, or {advice[5:]}"
+    warn(f"{'' if head is None else f'the head {head!r}: '}{lost}: {advice}")
 
 
 def check_weights(dataset: Dataset, loss: LossFunction, metrics: Sequence[OneMetric]) -> None:
@@ -220,12 +190,19 @@ def check_fit(layers: Sequence[Layer], loss: LossFunction, metrics: Sequence[One
 def _check_metric(metric: Metric, loss: LossFunction, last: Layer) -> None:
     """Refuse a metric that does not fit the loss, or the number or the kind of outputs."""
     n_outputs = last.output_shape()[0]
+    if isinstance(metric, HeadMetric):
+        first, behind = metric.outputs
+        loss, n_outputs = metric.loss or loss, behind - first
+        if isinstance(metric.metric, LossFunction):  # the loss of the head
+            return
+        metric = metric.metric
+    loss.compared_column(metric)
     apart = loss.targets in ("probabilities", "binary") and n_outputs > 1
     if metric.one_class_per_sample and apart:
         raise ValueError(
             f"metric {metric.name!r} expects one class for each sample, but {type(loss).__name__} "
             f"takes {n_outputs} outputs as that many yes-or-no answers: use "
-            "metric='binary_accuracy', 'roc_auc' or 'average_precision'"
+            "metric='binary_accuracy', 'log_loss', 'roc_auc' or 'average_precision'"
         )
     metric.check_outputs(n_outputs)
     needs = isinstance(metric, ProbabilityMetric) or getattr(metric, "needs_probabilities", False)
@@ -302,7 +279,7 @@ def prepare_targets(
         Shape or values of ``y`` do not fit the loss, the metric or the number of outputs.
     """
     if isinstance(loss, Heads):
-        return _targets_of_heads(to_host(y), loss)
+        return _targets_of_heads(to_host(y), loss, metrics, unit)
     host, given, n_outputs = to_host(y), n_outputs, loss.n_targets(n_outputs)
     n, name = host.shape[0], type(loss).__name__
     check_columns(unit, n_outputs)
@@ -316,7 +293,8 @@ def prepare_targets(
     if loss.repeats_targets and not column:
         raise ValueError(
             f"y has shape {tuple(y.shape)}: {name} expects one column of targets, which all "
-            f"{n_outputs} outputs share"
+            f"{n_outputs} outputs share. For several targets, give each a head, such as "
+            f"loss={{'a': ({loss!r}, {given}), ...}}"
         )
     if column and (n_outputs == 1 or loss.repeats_targets):
         host = host.reshape(n, 1)
@@ -336,8 +314,10 @@ def prepare_targets(
     return host.astype(np.float64) if host.dtype.kind in "biu" else host
 
 
-def _targets_of_heads(y: np.ndarray, loss: Heads) -> np.ndarray:
-    """Return the columns of all heads, after checking those of each."""
+def _targets_of_heads(
+    y: np.ndarray, loss: Heads, metrics: Sequence[OneMetric], unit: Unit | None
+) -> np.ndarray:
+    """Return the columns of all heads, standardised, after checking those of each."""
     y = y[:, None] if y.ndim == 1 else y
     n_targets = loss.n_targets(0)
     if y.shape != (len(y), n_targets):
@@ -345,11 +325,22 @@ def _targets_of_heads(y: np.ndarray, loss: Heads) -> np.ndarray:
             f"y has shape {y.shape}: expected ({len(y)}, {n_targets}), the columns of "
             f"{', '.join(loss.heads)}, or a dict with an array for each"
         )
+    of_heads = [each for each in metrics if isinstance(each, HeadMetric)]
+    functions = [each for each in metrics if not isinstance(each, (Metric, LossFunction))]
+    if unit is not None and functions:
+        raise ValueError(
+            f"the metric {name_of(functions[0])} is a function of all heads, which does not go "
+            "with target_unit: give metrics by head"
+        )
     for name, head in loss.parts.items():
         with blaming(f"the head {name!r}"):
-            n_outputs = head.outputs[1] - head.outputs[0]
-            prepare_targets(y[:, slice(*head.targets)], head.loss, n_outputs)
-    return y.astype(np.float64)
+            column = head.known_targets(y)
+            if not len(column):
+                raise ValueError("no sample has a target")
+            own = [each.metric for each in of_heads if each.outputs == head.outputs]
+            own = [each for each in own if isinstance(each, Metric)]
+            prepare_targets(column, head.loss, head.n_outputs, own)
+    return y.astype(np.float64) if unit is None else standardised(y, unit)
 
 
 def _check_range(y: np.ndarray, loss: LossFunction) -> None:

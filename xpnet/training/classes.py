@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import Array, array_namespace, to_host
+from ..backends import Array, array_namespace, ops, to_host
 from ..backends._errors import shown
 from ..data import Dataset
-from ..losses import LossFunction
-from ..metrics import predicted_classes
+from ..losses import Heads, LossFunction
+from ..metrics import predicted_classes, probabilities
+from .checks import blaming
 
 _NUMBERS = ("values", "counts", "positive")
 """The kinds of targets that are numbers."""
@@ -23,9 +24,20 @@ def check_class_names(dataset: Dataset, loss: LossFunction, n_outputs: int) -> N
         The loss is for numbers, and there are not two classes (0 and 1 can stand for two). Or there
         is not one class for each output, or there are not two for a single output.
     """
-    names, y, kind = dataset.class_names, dataset.y, loss.targets
-    if names is None or y is None or (y.ndim == 2 and y.shape[1] > 1):
-        return
+    names, y = dataset.class_names, dataset.y
+    if isinstance(names, dict):
+        heads = loss.parts if isinstance(loss, Heads) else {}
+        for name, head in heads.items():
+            if name in names:
+                with blaming(f"the head {name!r}"):
+                    _check_names(names[name], head.loss, head.n_outputs)
+    elif names is not None and y is not None and not (y.ndim == 2 and y.shape[1] > 1):
+        _check_names(names, loss, n_outputs)
+
+
+def _check_names(names: list[str], loss: LossFunction, n_outputs: int) -> None:
+    """Refuse names of classes that do not fit a loss or its number of outputs."""
+    kind = loss.targets
     n, loss_name = len(names), type(loss).__name__
     if kind in _NUMBERS and n != 2:
         raise ValueError(
@@ -46,7 +58,33 @@ def check_class_names(dataset: Dataset, loss: LossFunction, n_outputs: int) -> N
     )
 
 
-def are_classes(y: np.ndarray, loss: LossFunction, class_names: list[str] | None) -> bool:
+def classes_in(
+    y: np.ndarray, loss: LossFunction, names: list[str] | dict[str, list[str]] | None
+) -> tuple[np.ndarray, Any, list[str] | None] | None:
+    """Return targets that put each sample in one class, their loss, and the names of the classes.
+
+    Of several heads, they are the targets of the only head of classes.
+
+    Returns
+    -------
+    tuple or None
+        None if targets are values, or if several heads have classes.
+    """
+    if not isinstance(loss, Heads):
+        own = names if isinstance(names, list) else None
+        return (y, loss, own) if _are_classes(y, loss, own) else None
+    y = y[:, None] if y.ndim == 1 else y
+    by_head = names if isinstance(names, dict) else {}
+    found = []
+    for name, head in loss.parts.items():
+        own = by_head.get(name)
+        column = head.targets_of(y)  # without a target for the head: class 1, which is no worse
+        if head.loss.targets != "values" and _are_classes(column, head.loss, own):
+            found.append((column, head.loss, own))
+    return found[0] if len(found) == 1 else None
+
+
+def _are_classes(y: np.ndarray, loss: LossFunction, class_names: list[str] | None) -> bool:
     """Whether targets put each sample in one class; probabilities other than 0 and 1 do not."""
     if y.ndim == 2 and y.shape[1] > 1:
         return loss.targets == "classes" and bool(np.all((y == 0) | (y == 1)))
@@ -55,14 +93,16 @@ def are_classes(y: np.ndarray, loss: LossFunction, class_names: list[str] | None
     return loss.targets == "probabilities" and bool(np.all((y == 0) | (y == 1)))
 
 
-def check_is_of_classes(
-    loss: LossFunction, output_kind: str | None, names: list[str] | None
-) -> None:
+def check_is_of_classes(loss: LossFunction, output_kind: str | None, names: Any) -> None:
     """Refuse a network that predicts numbers.
 
     If the loss is a user's and does not say its ``targets``, the network predicts classes if they
     have names or if its outputs are probabilities.
     """
+    if isinstance(loss, Heads):
+        if not _heads_of_classes(loss, names):
+            raise ValueError("no head is known to be for classes: use predict")
+        return
     is_known = loss.targets is not None and loss.targets not in _NUMBERS
     is_clear = names is not None or output_kind not in (None, "real")
     if is_known or (loss.targets is None and is_clear):
@@ -74,8 +114,48 @@ def check_is_of_classes(
     )
 
 
-def classes_of(outputs: Array, loss: LossFunction, names: list[str] | None) -> Any:
+def _heads_of_classes(loss: Heads, names: Any) -> list[str]:
+    """Return the names of the heads that predict classes, as far as their losses say so."""
+    named = names or {}
+    return [
+        name
+        for name, (own, _, _) in loss.heads.items()
+        if name in named or (own.targets is not None and own.targets not in _NUMBERS)
+    ]
+
+
+def probabilities_of(outputs: Array, loss: LossFunction, output_kind: str | None) -> Array:
+    """Return the probabilities for a network's outputs; see :meth:`NeuralNetwork.predict_proba`.
+
+    Parameters
+    ----------
+    outputs : array of shape (n, n_outputs)
+    loss : LossFunction
+    output_kind : str or None
+        The kind of the last layer's outputs.
+    """
+    n_outputs = outputs.shape[1]
+    kind = loss.output_kind or (None if output_kind == "real" else output_kind)
+    if kind is None:
+        end = "SigmoidActivation" if n_outputs == 1 else "SoftmaxActivation"
+        raise ValueError(
+            f"the loss {type(loss).__name__} does not say which probabilities the outputs stand "
+            f"for: use predict, or train with a loss such as SoftmaxCrossEntropy or "
+            f"BinaryCrossEntropy, or end the network with {end}"
+        )
+    if n_outputs > 1 and loss.targets in ("binary", "probabilities"):
+        return ops.sigmoid(outputs) if kind == "log-odds" else outputs
+    return probabilities(outputs, kind)
+
+
+def classes_of(outputs: Array, loss: LossFunction, names: Any) -> Any:
     """Return the classes for a network's outputs; see :meth:`NeuralNetwork.predict_classes`."""
+    if isinstance(loss, Heads):
+        by_head, given = loss.split(outputs), names or {}
+        return {
+            name: classes_of(by_head[name], loss.heads[name][0], given.get(name))
+            for name in _heads_of_classes(loss, names)
+        }
     xp, threshold, n_outputs = array_namespace(outputs), loss.decision_threshold, outputs.shape[1]
     if n_outputs > 1 and loss.targets in ("binary", "probabilities"):
         return xp.astype(outputs > threshold, xp.int64)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from ..backends.cpu.blas_threads import blas_threads, one_blas_thread
 from ..common.overrides import has_methods_of, is_defined_here, replaced
 from ..layers import Layer
 from ..layers.composite import all_layers
-from ..losses import LossFunction
+from ..losses import Heads, LossFunction
 from ..model import Model
 from ..model.randomness import Randomness
 from .feeding.arrays import Arrays, Batch
 from .feeding.placing import Data
+from .lookups import check_made_codes, makes_codes
 from .memory import EVALUATION_ROWS
 from .metric_settings import OneMetric
 from .sums import MetricSums, Sums, loss_arguments, metric_arguments
@@ -34,7 +35,7 @@ class Targets(NamedTuple):
     Attributes
     ----------
     y : array
-        The targets for metrics, not standardised, from :func:`in_float64`.
+        The targets for metrics, from :func:`in_float64`; standardised only for a loss of heads.
     weight : array of shape (n,) or None
         Sample weights, from :func:`in_float64`.
     of_loss : tuple of two arrays or None
@@ -92,7 +93,8 @@ def measure(
     dict of str to float
         Also the loss, as validation computes it, if the targets are given for it.
     """
-    sums, start = MetricSums(metrics), 0
+    of_heads = isinstance(model.loss, Heads)  # whose metrics take targets and outputs as they are
+    sums, start = MetricSums(metrics, target_unit if of_heads else None, model.loss), 0
     losses = Sums(model.loss, (), model.backend)
     for output in outputs(model, data, refuse):
         part = slice(start, start + output.shape[0])
@@ -102,7 +104,11 @@ def measure(
             losses.add(batch, output, model.loss.loss(*loss_arguments(batch, output)))
         # A loss that is given as a metric takes the outputs, which predictions may differ from.
         of_outputs = any(isinstance(each, LossFunction) for each in metrics) and target_unit is None
-        own = in_float64(output) if of_outputs else in_own_unit(output, target_unit, model.loss)
+        own = (
+            in_float64(output)
+            if of_outputs or of_heads
+            else in_own_unit(output, target_unit, model.loss)
+        )
         arguments = [targets.y[part, ...], own]
         if targets.weight is not None:
             arguments.append(targets.weight[part])
@@ -136,10 +142,19 @@ def outputs(
         given if that was checked before. NumPy arrays only.
     """
     model = that_is_only_read(model)
+    makes = makes_codes(model.layers)
+
+    def output_of(X: Any, start: int) -> Array:
+        if makes:
+            check_made_codes(model.layers, X, start)
+        return model.forward_propagation(X, training=False)
+
     if not isinstance(data, Arrays):
+        start = 0
         with closing(data.batches(EVALUATION_ROWS)) as batches:
             for batch in batches:
-                yield model.forward_propagation(batch.X, training=False)
+                yield output_of(batch.X, start)
+                start += batch.X.shape[0]
         return
 
     def output_from(start: int) -> Array:
@@ -148,7 +163,7 @@ def outputs(
             X = data.sliced(part)
         if refuse is not None and not np.isfinite(X).all():
             refuse()
-        return model.forward_propagation(X, training=False)
+        return output_of(X, start)
 
     starts = range(0, max(len(data), 1), EVALUATION_ROWS)
     if (n_threads := _threads_for(model, len(data))) > 1:
@@ -171,10 +186,14 @@ def sample(model: Model, data: Data, n_samples: int, randomness: Randomness) -> 
         Each call uses its streams for samples from their beginning, and so returns the same.
     """
     model, found = that_is_only_read(model), []
-    first = next(k for k, layer in enumerate(model.layers) if layer.is_random)
+    is_random = [any(each.is_random for each in all_layers([layer])) for layer in model.layers]
+    first = is_random.index(True)
+    makes = makes_codes(model.layers)
     with closing(data.batches(EVALUATION_ROWS)) as batches:
         for number, batch in enumerate(batches):
             x = batch.X
+            if makes:
+                check_made_codes(model.layers, x, number * EVALUATION_ROWS)
             for layer in model.layers[:first]:
                 x = layer.forward_propagation(x, training=False)
             outputs = []

@@ -12,15 +12,16 @@ from ..backends import Array
 from ..backends._warnings import warn
 from ..backends.cpu.blas_threads import computing
 from ..common.checks import NotFittedError
-from ..data import Dataset, as_dataset
+from ..data import Dataset
+from ..data.features import DenseRows
 from ..data.tables.typed.frame_types import column_names
+from ..losses import Heads
 from ..model.randomness import Randomness
 from .averaged import check_average
 from .averaging import averaging_of
 from .callback import Callback
 from .checks import (
     blaming,
-    check_categories,
     check_features,
     check_fit,
     check_names,
@@ -33,19 +34,22 @@ from .feeding.batches import Batches
 from .feeding.passes import Passes
 from .feeding.training_data import TrainingData, place_training
 from .full_batch import check_full_batch, check_not_resumed
-from .heads import check_order, with_columns
+from .heads import check_finite, check_order, read_dataset
 from .held_out import HeldOut
 from .known import Known
+from .lookups import check_categories
 from .purpose import objective_of, purpose_of
 from .recording import Recorder
 from .run import Run, conditions_of
 from .steps.choice import Explanation, choose
-from .target_unit import warn_of_size
+from .target_unit import units_of_heads, warn_of_size
 from .trainable import TrainableModel
 from .trainer import Trainer, trained_once
 from .weighing import check_total_weight, refuse_balanced
 
-_SET_FROM_DATA = ("loss", "feature_names", "label_name", "class_names", "categories")
+_SET_FROM_DATA = (
+    "loss", "feature_names", "label_name", "class_names", "has_text_labels", "categories"
+)  # fmt: skip
 """Attributes that :func:`fit` sets from its data set before it trains."""
 
 _CHANGED = ("layers", "parameters", "optimizer", "_new_optimizer", "loss", "regularizer")
@@ -127,10 +131,21 @@ def fit(
     data = placed.training
     if isinstance(data, Batches):  # one batch says little about the size of all targets
         return
-    if warns_of_targets and model.target_unit is None and model.history.epochs > done:
-        row = model.history.last
-        reached = row["loss"] - row.get("penalty", 0.0)
-        warn_of_size(data.y, data.sample_weight, model.loss, reached, model.backend.dtype)
+    if warns_of_targets and model.history.epochs > done:
+        _warn_of_size(model, data.y, data.sample_weight)
+
+
+def _warn_of_size(model: TrainableModel, y: Array, weight: Array | None) -> None:
+    """Warn of targets without a unit that are hard to learn; see :func:`warn_of_size`."""
+    row, loss, dtype = model.history.last, model.loss, model.backend.dtype
+    if isinstance(loss, Heads):
+        units = units_of_heads(model.target_unit, loss)
+        for name, head in loss.parts.items():
+            if name not in units and not loss.ignore_missing:  # the loss is not of all samples
+                own = y[:, slice(*head.targets)]
+                warn_of_size(own, weight, head.loss, row[f"{name}_loss"], dtype, name)
+    elif model.target_unit is None:
+        warn_of_size(y, weight, loss, row["loss"] - row.get("penalty", 0.0), dtype)
 
 
 def _warn_of_span(model: TrainableModel, first: int, epochs: int) -> None:
@@ -264,7 +279,7 @@ def prepare(
     model.parameters.check_names()
     check_fit(model.layers, model.loss, model.metrics)
     batches = held_out = None
-    own = Known(class_names=model.class_names) if model.is_fitted and not restart else None
+    own = Known.classes_of(model) if model.is_fitted and not restart else None
     if isinstance(dataset, Passes) and model.optimizer.takes_all_samples:
         check_full_batch(model, None)
     if isinstance(dataset, Passes):
@@ -274,8 +289,10 @@ def prepare(
     else:
         training = check_data(model, dataset, own, least=min_samples)
         if split is not None:
-            training, held_out = split(training)
+            whole = training
+            training, held_out = split(whole)
             check_size(training, min_samples)
+            _check_read(whole, training, held_out, model)
         check_weights(training, model.loss, model.metrics)
         if model.optimizer.takes_all_samples:
             check_full_batch(model, len(training))
@@ -295,10 +312,25 @@ def prepare(
     model.loss = placed.loss
     model.feature_names = training.feature_names
     model.label_name = training.label_name
-    if training.class_names is not None or own is None:  # numbers are classes of the same names
+    if training.class_names is not None or own is None:
+        is_first = own is None or own.class_names is None
         model.class_names = training.class_names
+        model.has_text_labels = (training if is_first else model).has_text_labels
     model.categories = training.encoded or training.categories
     return placed
+
+
+def _check_read(
+    whole: Dataset, training: Dataset, held_out: Dataset, model: TrainableModel
+) -> None:
+    """Check stored features that a split has read into memory, as reading them later would."""
+    if isinstance(whole.features, DenseRows):
+        return
+    for what, part in (("train", training), ("validate", held_out)):
+        if isinstance(part.features, DenseRows):
+            with blaming(f"the samples to {what} on"):
+                part.check_finite()
+            check_categories(part, model.layers)
 
 
 class BatchReader:
@@ -392,7 +424,7 @@ def check_data(
     # First, because Dataset would refuse an extra column of text with a less helpful message.
     if isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
-    dataset = as_dataset(with_columns(data, model.loss))
+    dataset = read_dataset(data, model.loss, None if known is None else known.names_by_head)
     check_order(dataset, model.loss)
     if known is not None:
         dataset = known.encoded(dataset)
@@ -406,7 +438,7 @@ def check_data(
         check_names(dataset.feature_names, known.feature_names)
     check_features(dataset, model.layers)
     if finite:
-        dataset.check_finite()
+        check_finite(dataset, model.loss)
     if not targets:
         return dataset
     if known is not None:

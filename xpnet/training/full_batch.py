@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from ..layers import Dropout, Layer
+from ..layers import Layer
 from ..layers.composite import all_layers
 from .trainable import TrainableModel
 
@@ -64,7 +64,7 @@ def check_not_resumed(model: TrainableModel, names: Sequence[str]) -> None:
 def _refused(layer: Layer) -> str | None:
     """Return the name of a layer or of its setting to be refused, or None."""
     name = layer.layer_name()
-    if isinstance(layer, Dropout) and layer.rate > 0:
+    if layer.is_random and not layer.inner_layers:
         return f"{name}, which makes the loss differ from call to call,"
     if getattr(layer, "max_norm", None) is not None:
         return f"max_norm of a {name}"

@@ -1,4 +1,4 @@
-"""Targets of several heads, given as a dict."""
+"""Targets of several heads, given as a dict or a data frame."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,28 +7,58 @@ import numpy as np
 
 from ..backends import to_host
 from ..backends._errors import shown
-from ..data import Dataset
-from ..data.reading import read_numbers
+from ..data import Dataset, as_dataset
+from ..data.classes import read_labels
+from ..data.tables.typed.frame_types import as_frame, column_names
+from ..data.tables.typed.objects import missing_cells
 from ..losses import Heads, LossFunction
+from ..losses.head_metrics import Head
+from .checks import blaming
+
+ClassNames = Mapping[str, list[str]]
+"""The names of the classes of each head whose labels are texts."""
 
 
-def with_columns(data: Any, loss: LossFunction) -> Any:
-    """Return ``(X, y)`` or ``(X, y, sample_weight)`` with a dict ``y`` as columns.
+def read_dataset(data: Any, loss: LossFunction, known: ClassNames | None = None) -> Dataset:
+    """Return data as a data set; targets by head become columns, and ``class_names`` a dict.
+
+    Parameters
+    ----------
+    data : Dataset, (X, y) or (X, y, sample_weight)
+    loss : LossFunction
+    known : dict of str to list of str, optional
+        The names of the classes of earlier data.
 
     Raises
     ------
     TypeError, ValueError
         The loss has no heads, or the dict does not have an array for each, of the same length.
     """
-    if not isinstance(data, tuple) or len(data) not in (2, 3) or not isinstance(data[1], Mapping):
-        return data
-    return (data[0], columns_of(data[1], loss), *data[2:])
+    names: dict[str, list[str]] = {}
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        columns, names = columns_of(data[1], loss, known)
+        data = (data[0], columns, *data[2:])
+    dataset = as_dataset(data)
+    if isinstance(loss, Heads) and isinstance(dataset.class_names, list):
+        raise ValueError(
+            f"y has the names of classes, {shown(dataset.class_names)}, but not of which head they "
+            f"are: give (X, y) with y as a dict, {{{next(iter(loss.heads))!r}: ...}}"
+        )
+    if names:
+        dataset.class_names = names
+    return dataset
 
 
-def columns_of(y: Any, loss: LossFunction) -> Any:
-    """Return the targets of a dict as columns, in the order of the heads; others unchanged."""
+def columns_of(
+    y: Any, loss: LossFunction, known: ClassNames | None = None
+) -> tuple[Any, dict[str, list[str]]]:
+    """Return targets by head as columns in the order of the heads, and the names of classes.
+
+    Other targets are returned unchanged, without names.
+    """
+    y = _by_head(y, loss)
     if not isinstance(y, Mapping):
-        return y
+        return y, {}
     if not isinstance(loss, Heads):
         raise TypeError(
             f"y is a dict, but {type(loss).__name__} is for one target: expected an array, or a "
@@ -38,21 +68,87 @@ def columns_of(y: Any, loss: LossFunction) -> Any:
         raise ValueError(
             f"y has the keys {shown(list(y))}: expected those of the loss, {shown([*loss.heads])}"
         )
-    found = []
+    found, names = [], dict(known or {})
     for name, head in loss.parts.items():
-        column = to_host(read_numbers(f"y[{name!r}]", y[name])[0])
-        column = column[:, None] if column.ndim == 1 else column
-        n_columns = head.targets[1] - head.targets[0]
-        if column.ndim != 2 or column.shape[1] != n_columns:
+        with blaming(f"the head {name!r}"):
+            column, own = _read(name, y[name], head, names.get(name))
+        if own is not None and known is not None and name not in known:
             raise ValueError(
-                f"y[{name!r}] has shape {column.shape}: expected (n, {n_columns})"
-                + (", class indices" if head.loss.targets == "classes" else "")
+                f"the head {name!r}: y has text, e.g. {own[0]!r}, but the targets of the training "
+                "are numbers: give numbers"
             )
+        names |= {} if own is None else {name: own}
         found.append(column)
     if len({len(column) for column in found}) > 1:
         lengths = ", ".join(f"{name} {len(x)}" for name, x in zip(loss.heads, found, strict=True))
         raise ValueError(f"the arrays of y have different lengths: {lengths}")
-    return np.concatenate([column.astype(np.float64) for column in found], axis=1)
+    return np.concatenate([column.astype(np.float64) for column in found], axis=1), names
+
+
+def _by_head(y: Any, loss: LossFunction) -> Any:
+    """Return a data frame with a column for each head as a dict of these; others unchanged."""
+    if not isinstance(loss, Heads) or isinstance(y, Mapping):
+        return y
+    if (columns := column_names(y)) is None or {*columns} != {*loss.heads}:
+        return y
+    frame = as_frame("y", y)
+    return {name: frame.get_column(name).to_native() for name in columns}
+
+
+def _read(
+    name: str, given: Any, head: Head, names: list[str] | None
+) -> tuple[np.ndarray, list[str] | None]:
+    """Return the targets of a head as columns, and the names of its classes if they are texts."""
+    missing = None
+    if head.ignore_missing:
+        given, missing = _filled(given)
+    labels, _, own = read_labels(given, names)
+    column: np.ndarray = to_host(labels)
+    column = column[:, None] if column.ndim == 1 else column
+    if column.ndim != 2 or column.shape[1] != head.n_targets:
+        raise ValueError(
+            f"y[{name!r}] has shape {column.shape}: expected (n, {head.n_targets})"
+            + (", class indices" if head.loss.targets == "classes" else "")
+        )
+    if own is not None and head.loss.targets not in ("classes", "binary", "probabilities"):
+        raise ValueError(
+            f"y has text, e.g. {own[0]!r}, and {type(head.loss).__name__} is for numbers: give "
+            "the head a loss of classes, such as 'softmax_cross_entropy', or numbers"
+        )
+    if own is None and column.dtype.kind in "iu" and np.abs(column.astype(float)).max() > 2**53:
+        raise ValueError(
+            "y has whole numbers above 2**53, which lose digits beside those of other heads: "
+            "subtract a fixed number from them first"
+        )
+    if missing is None:
+        if (wrong := np.argwhere(~np.isfinite(column))).size:
+            raise ValueError(
+                f"y has {len(wrong)} value(s) that are not finite, the first "
+                f"({column[tuple(wrong[0])]}) in row {wrong[0][0]}: drop such rows, fill in the "
+                "values, or give loss=Heads(..., ignore_missing=True), with which NaN is no target"
+            )
+        return column, own
+    column = column.astype(np.float64)
+    column[missing] = np.nan
+    return column, own
+
+
+def _filled(given: Any) -> tuple[Any, np.ndarray]:
+    """Return targets with others in place of missing ones, and which rows these are."""
+    cells = given.to_list() if hasattr(given, "to_list") else given
+    host = np.asarray(cells, object) if isinstance(cells, (list, tuple)) else to_host(cells)
+    if host.dtype.kind == "O":
+        lost = missing_cells(host.ravel().tolist()).reshape(host.shape)
+    else:
+        lost = np.isnan(host) if host.dtype.kind == "f" else np.zeros(host.shape, bool)
+    rows: np.ndarray = np.any(lost.reshape(len(host), -1), axis=1)
+    if not rows.any():
+        return given, rows
+    if rows.all():
+        raise ValueError("y has no sample with a target")
+    host = host.copy()
+    host[rows] = host[~rows][0]
+    return host.tolist() if host.dtype.kind == "O" else host, rows
 
 
 def check_order(dataset: Dataset, loss: LossFunction) -> None:
@@ -64,4 +160,17 @@ def check_order(dataset: Dataset, loss: LossFunction) -> None:
         raise ValueError(
             f"y has the columns {shown(names)}: expected {shown([*loss.heads])}, in this order, as "
             "in the loss"
+        )
+
+
+def check_finite(dataset: Dataset, loss: LossFunction) -> None:
+    """Refuse NaN and infinity, except for NaN as a target that is missing."""
+    if not isinstance(loss, Heads) or not loss.ignore_missing or dataset.y is None:
+        dataset.check_finite()
+        return
+    dataset.features.check_finite(dataset.feature_names)
+    if (wrong := np.argwhere(np.isinf(to_host(dataset.y)))).size:
+        row, column = map(int, wrong[0])
+        raise ValueError(
+            f"y has {len(wrong)} infinite value(s), the first in row {row}, column {column}"
         )

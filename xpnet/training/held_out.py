@@ -12,7 +12,7 @@ from ..common.checks import number
 from ..data import Dataset
 from ..data.splitting import count_test, stratified_where_possible
 from ..model.randomness import Randomness
-from .classes import are_classes
+from .classes import classes_in
 from .trainable import TrainableModel
 
 
@@ -55,8 +55,9 @@ class HeldOut:
     ) -> tuple[Dataset, Dataset]:
         """Return the data to train on and the data to validate on, both in the order of the data.
 
-        Classes keep their proportions. The choice depends on the seed alone, so that another
-        ``fit`` on the same data never trains on samples that were held out before.
+        Classes keep their proportions; with several heads, those of the only head of classes. The
+        choice depends on the seed alone, so that another ``fit`` on the same data never trains on
+        samples that were held out before.
 
         Warns
         -----
@@ -67,24 +68,28 @@ class HeldOut:
         n_out = count_test("validation_split", self.share, n)
         order = randomness.of_split().permutation(n)
         chosen, y = order[:n_out], None if dataset.y is None else to_host(dataset.y)
-        if y is not None and are_classes(y, model.loss, dataset.class_names):
+        classes = None if y is None else classes_in(y, model.loss, dataset.class_names)
+        if classes is not None:
             try:
-                chosen, lacking = stratified_where_possible(y, order, n_out)
+                chosen, lacking = stratified_where_possible(classes[0], order, n_out)
             except ValueError as error:
                 raise ValueError(f"validation_split={self.share}: {error}") from None
-            self._warn_of(lacking, model, dataset.class_names)
+            self._warn_of(lacking, *classes[1:])
         is_out = np.zeros(n, dtype=bool)
         is_out[chosen] = True
         stays = model.memory_limit is not None
-        training, held_out = (
-            dataset.rows(np.flatnonzero(side), stays) for side in (~is_out, is_out)
-        )
+        parts = []
+        for side in (~is_out, is_out):
+            index = np.flatnonzero(side)
+            parts.append(dataset.rows(index, stays))
+            parts[-1].features.numbers = index
+        training, held_out = parts
         return training, held_out
 
-    def _warn_of(self, lacking: list[Any], model: TrainableModel, names: list[str] | None) -> None:
+    def _warn_of(self, lacking: list[Any], loss: Any, names: list[str] | None) -> None:
         """Warn of classes without validation samples, by their names or numbers."""
         classes = [int(np.argmax(each)) if isinstance(each, list) else each for each in lacking]
-        found = [each for each in classes if each != getattr(model.loss, "ignore_index", None)]
+        found = [each for each in classes if each != getattr(loss, "ignore_index", None)]
         if not found:
             return
         told = found if names is None else [names[int(each)] for each in found]

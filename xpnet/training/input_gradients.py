@@ -21,6 +21,7 @@ from .feeding.placing import Data, place
 from .fitting import check_data, check_fitted
 from .heads import columns_of
 from .known import Known
+from .lookups import check_made_codes, makes_codes
 from .memory import EVALUATION_ROWS
 from .prediction import move_model
 from .purpose import intake_of, objective_of
@@ -81,10 +82,11 @@ def _read(model: TrainableModel, X: Any, y: Any, sample_weight: Any) -> Dataset:
         known.check_columns(column_names(X))
         features = Dataset(X)
     if y is not None:
-        y = columns_of(y, model.loss)
+        y = columns_of(y, model.loss, known.names_by_head)[0]
         target = Dataset(features.X, y, sample_weight=sample_weight)
         features = copy.copy(features)
         features.y, features.sample_weight = target.y, target.sample_weight
+        features.class_names, features.has_text_labels = target.class_names, target.has_text_labels
     elif sample_weight is not None:
         raise TypeError("sample_weight is given without y: give both for the loss, or neither")
     return check_data(model, features, known)
@@ -118,8 +120,8 @@ def _checked_output(output: Any, n_outputs: int) -> int:
 def _of_output(model: TrainableModel, read: Model, data: Data, k: int) -> Iterator[Array]:
     """Yield the derivatives of prediction ``k`` for each batch."""
     with closing(data.batches(EVALUATION_ROWS)) as batches:
-        for batch in batches:
-            inputs, output = _forward(read, batch.X)
+        for number, batch in enumerate(batches):
+            inputs, output = _forward(read, batch.X, number * EVALUATION_ROWS)
             xp, scale = array_namespace(output), 1.0
             if model.target_unit is not None:
                 scale = xp.asarray(model.target_unit[1], dtype=output.dtype, device=device(output))
@@ -132,8 +134,8 @@ def _of_loss(model: TrainableModel, read: Model, data: Data) -> Iterator[Array]:
     """Yield the derivatives of the loss, which is a mean over the samples of all batches."""
     found, weights = [], []
     with closing(data.batches(EVALUATION_ROWS)) as batches:
-        for batch in batches:
-            inputs, output = _forward(read, batch.X)
+        for number, batch in enumerate(batches):
+            inputs, output = _forward(read, batch.X, number * EVALUATION_ROWS)
             arguments = loss_arguments(batch, output)
             error = model.loss.derivative(*arguments)
             found.append(_back(read, inputs, array_namespace(output).astype(error, output.dtype)))
@@ -143,8 +145,13 @@ def _of_loss(model: TrainableModel, read: Model, data: Data) -> Iterator[Array]:
         yield gradient * (weight / total)
 
 
-def _forward(model: Model, X: Any) -> tuple[list[Any], Array]:
-    """Return the input of each layer in prediction, and the last output."""
+def _forward(model: Model, X: Any, first: int) -> tuple[list[Any], Array]:
+    """Return the input of each layer in prediction, and the last output.
+
+    ``first`` is the number of the first sample, for messages.
+    """
+    if makes_codes(model.layers):
+        check_made_codes(model.layers, X, first)
     inputs = []
     for layer in model.layers:
         inputs.append(X)

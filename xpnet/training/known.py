@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from ..backends._errors import shown
 from ..data import Dataset
 from ..data.classes import in_classes
 from ..data.encoding import raw_names
@@ -19,27 +20,40 @@ class Known:
     Attributes
     ----------
     feature_names : list of str or None
-    class_names : list of str or None
-        The names of the classes 0, 1, ...
+    class_names : list of str, dict of str to list of str, or None
+        The names of the classes 0, 1, ...; of several heads, those of each by its name.
     categories : dict of str to list
         The categories of features by name. Either the features hold their codes, or they have
         become columns of 0 and 1.
+    has_text_labels : bool
+        Whether the classes were texts, which the library has numbered.
     """
 
     feature_names: list[str] | None = None
-    class_names: list[str] | None = None
+    class_names: list[str] | dict[str, list[str]] | None = None
     categories: Mapping[str, list[str | None]] = field(default_factory=dict)
+    has_text_labels: bool = False
 
     @classmethod
     def of(cls, source: Any) -> Self:
         """Return what a data set, or a model that was trained on one, knows."""
         categories = getattr(source, "encoded", None) or source.categories
-        return cls(source.feature_names, source.class_names, categories)
+        return cls(source.feature_names, source.class_names, categories, source.has_text_labels)
+
+    @classmethod
+    def classes_of(cls, model: Any) -> Self:
+        """Return only what a model knows of its classes."""
+        return cls(class_names=model.class_names, has_text_labels=model.has_text_labels)
 
     @property
     def raw_names(self) -> list[str] | None:
         """The names of the features before their categories became columns."""
         return raw_names(self.feature_names, dict(self.categories))
+
+    @property
+    def names_by_head(self) -> dict[str, list[str]]:
+        """The names of the classes of each head; {} if there are none, or no heads."""
+        return self.class_names if isinstance(self.class_names, dict) else {}
 
     def check_columns(self, names: list[str] | None) -> None:
         """Refuse a data frame whose columns are not those of the training data, encoded or not."""
@@ -79,20 +93,36 @@ class Known:
         ------
         ValueError
             A class is not among them; the message has its row and name. Or the targets are text,
-            and the classes of the training data have no names.
+            and the classes of the training data have no names. Or the targets are numbers, and
+            those of the training data were text: the numbers may have been given in another order.
         """
-        if dataset.y is None:
+        if dataset.y is None or isinstance(dataset.class_names, dict):  # coded by head already
             return dataset
+        is_list = isinstance(self.class_names, list)
+        if self.has_text_labels and is_list and dataset.class_names is None:
+            raise ValueError(
+                f"y has numbers, but the training targets were text, of which {_order_of(self)}"
+                ": give the names of the classes. If your numbers are in this order, give "
+                "Dataset(X, y, class_names=net.class_names)"
+            )
         if is_text and self.class_names is None and dataset.class_names is not None:
             raise ValueError(
                 f"y has text, e.g. {dataset.class_names[0]!r}, but the training targets were "
                 "numbers: give numbers, or Dataset(X, y, class_names=[...]) with the names of the "
                 "classes 0, 1, ..."
             )
-        y = in_classes(dataset.y, dataset.class_names, self.class_names)
+        names = None if isinstance(self.class_names, dict) else self.class_names
+        y = in_classes(dataset.y, dataset.class_names, names)
         if y is None:
             return dataset
         matched = copy.copy(dataset)
         matched.y = move_beside("y", y, dataset.features, (1, 2))
-        matched.class_names = self.class_names
+        matched.class_names = names
         return matched
+
+
+def _order_of(known: Known) -> str:
+    """Return which classes were numbered how, e.g. ``"'cat' became 0, 'dog' became 1"``."""
+    names = list(known.class_names or [])
+    text = ", ".join(f"{shown(name)} became {k}" for k, name in enumerate(names[:3]))
+    return text + (", ..." if len(names) > 3 else "")

@@ -165,6 +165,8 @@ class NetworkSizes:
         Bytes that a solver keeps on the host; 0 if the network is not there.
     accumulates : bool, default False
         Whether an update comes after several batches.
+    inside : int, default 0
+        Numbers per sample that a composite holds at most in prediction.
     """
 
     widths: tuple[int, ...]
@@ -178,6 +180,7 @@ class NetworkSizes:
     writes_out: bool
     solver_bytes: int = 0
     accumulates: bool = False
+    inside: int = 0
 
     @classmethod
     def of(
@@ -200,6 +203,7 @@ class NetworkSizes:
         shapes = [layers[0].input_shape(), *(layer.output_shape() for layer in layers)]
         return cls(
             widths=tuple(math.prod(shape) for shape in shapes),
+            inside=max(map(_inside, layers)),
             kept=sum(layer.numbers_per_sample() for layer in layers),
             parameters=parameters,
             states=len(optimizer.state_names) + averages,
@@ -344,11 +348,26 @@ def _activation_bytes(network: NetworkSizes, data: DataSizes) -> int:
     return data.itemsize * (network.kept + whole) + features
 
 
+def _inside(layer: Layer) -> int:
+    """Return how many numbers per sample a composite holds at most in prediction; else 0.
+
+    These are its input and its output, with the parts of the output, or the widest layer inside it.
+    """
+    if not layer.inner_layers:
+        return 0
+    given, made = math.prod(layer.input_shape()), math.prod(layer.output_shape())
+    widest = 2 * made
+    for each in layer.inner_layers:
+        both = math.prod(each.input_shape()) + math.prod(each.output_shape())
+        widest = max(widest, both, _inside(each))
+    return given + made + widest
+
+
 def _evaluation_bytes(network: NetworkSizes, data: DataSizes, n_samples: int) -> int:
     """Return the bytes for evaluating validation data, and for metrics of all samples at once."""
     item, (first, *others) = data.itemsize, network.widths
     taken = data.feature_bytes // item if data.wide else 0 if data.sparse else first
-    widest = max(a + b for a, b in pairwise([taken, *others]))
+    widest = max(network.inside, *(a + b for a, b in pairwise([taken, *others])))
     sample = item * (widest + _loss_width(network)) + _row_bytes(data)
     collected = 0
     if network.collects:  # joining all outputs and targets makes a second copy

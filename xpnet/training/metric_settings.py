@@ -97,14 +97,23 @@ def make_metrics(
         given = _of_heads(given, loss)
     if isinstance(given, (list, tuple)):
         metrics = tuple(make_metric(each, loss) for each in given)
-        _check_names((*loss.metrics(), *metrics))
+        _check_columns(metrics, loss)
         return metrics or None
     if given is None:
         return None
     one: Any = given  # not a sequence
     metric = make_metric(one, loss)
-    _check_names([metric])
+    _check_columns((metric,), loss)
     return metric
+
+
+def _check_columns(metrics: Sequence[OneMetric], loss: LossFunction) -> None:
+    """Refuse metrics whose columns are those of others, or those of the losses of heads.
+
+    The losses themselves may be among the metrics, as those that ``evaluate`` is asked for.
+    """
+    losses = {name_of(each) for each in metrics if isinstance(alone(each), LossFunction)}
+    _check_names([*(each for each in loss.metrics() if name_of(each) not in losses), *metrics])
 
 
 def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric, ...]:
@@ -141,8 +150,24 @@ def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric,
                 )
             _check_fits(name, metric, head)
             own = f"{name}_{metric.name}"
-            found.append(HeadMetric(own, metric, head.targets, head.outputs, head.loss))
+            place = (head.targets, head.outputs, head.loss, head.ignore_missing)
+            found.append(HeadMetric(own, metric, *place, own_name=metric.name))
     return tuple(found)
+
+
+def by_head(metric: Any, loss: LossFunction) -> Any:
+    """Return metrics of heads as the dict that makes them, or as several; others unchanged."""
+    if not isinstance(loss, Heads) or not metric or not isinstance(metric, tuple):
+        return metric
+    if not all(isinstance(each, HeadMetric) for each in metric):
+        return tuple(
+            by_head((each,), loss) if isinstance(each, HeadMetric) else each for each in metric
+        )
+    names = {head.outputs: name for name, head in loss.parts.items()}
+    found: dict[str, list[Any]] = {}
+    for each in metric:
+        found.setdefault(names[each.outputs], []).append(each.metric)
+    return {name: own[0] if len(own) == 1 else own for name, own in found.items()}
 
 
 def _check_fits(name: str, metric: Metric, head: Head) -> None:
@@ -163,6 +188,11 @@ def several(metric: OneMetric | tuple[OneMetric, ...] | None) -> tuple[OneMetric
     if metric is None:
         return ()
     return metric if isinstance(metric, tuple) else (metric,)
+
+
+def scoring_metric(metric: OneMetric | tuple[OneMetric, ...] | None) -> OneMetric | None:
+    """Return the metric by which a network is scored: the first that was given; None without."""
+    return next(iter(several(metric)), None)
 
 
 def name_of(metric: OneMetric) -> str:
@@ -223,12 +253,35 @@ def metric_for(metric: OneMetric, old: LossFunction, new: LossFunction) -> OneMe
 def metrics_for(
     metric: OneMetric | tuple[OneMetric, ...] | None, old: LossFunction, new: LossFunction
 ) -> OneMetric | tuple[OneMetric, ...] | None:
-    """Return one metric or several for a network whose loss is replaced."""
-    if metric is None:
-        return None
+    """Return one metric or several for a network whose loss is replaced.
+
+    Raises
+    ------
+    ValueError, TypeError
+        The metrics are of heads that the new loss does not have, or of one target though it has
+        heads.
+    """
+    if metric is None or old is new:
+        return metric
+    if isinstance(old, Heads) or isinstance(new, Heads):
+        return _metrics_of_other_heads(metric, old, new)
     if isinstance(metric, tuple):
         return tuple(metric_for(each, old, new) for each in metric)
     return metric_for(metric, old, new)
+
+
+def _metrics_of_other_heads(
+    metric: OneMetric | tuple[OneMetric, ...], old: LossFunction, new: LossFunction
+) -> OneMetric | tuple[OneMetric, ...] | None:
+    """Return metrics with the places that their heads have in another loss."""
+    given = by_head(metric, old)
+    if isinstance(given, dict) and isinstance(old, Heads) and isinstance(new, Heads):
+        shared = old.heads.keys() & new.heads.keys()
+        for name in given.keys() & shared:
+            each = given[name] if isinstance(given[name], list) else [given[name]]
+            losses = old.heads[name][0], new.heads[name][0]
+            given[name] = [metric_for(one, *losses) for one in each]
+    return make_metrics(given, new)
 
 
 def warn_of_same_name(

@@ -6,10 +6,10 @@ from typing import Any
 
 from ..backends import Array
 from ..data import Dataset
-from .checks import check_categories
 from .feeding.placing import place
 from .heads import columns_of
 from .known import Known
+from .lookups import check_categories
 from .purpose import intake_of
 from .target_unit import standardised
 from .trainable import TrainableModel
@@ -19,10 +19,11 @@ def mini_batches(
     model: TrainableModel, X: Any, y: Any, shuffle: bool
 ) -> Iterator[tuple[Array, Array | None]]:
     """Yield batches; see :meth:`xpnet.NeuralNetwork.get_mini_batches`."""
-    data = Dataset(X, columns_of(y, model.loss))
+    known = Known.of(model)
+    data = Dataset(X, columns_of(y, model.loss, known.names_by_head or None)[0])
     check_categories(data, model.layers)
     if model.class_names is not None:
-        data = Known.of(model).in_classes(data, is_text=True)
+        data = known.in_classes(data, is_text=True)
     if data.y is not None and model.target_unit is not None:
         data.y = standardised(data.y, model.target_unit)
     backend = model.backend_for(data.X)

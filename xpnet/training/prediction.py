@@ -1,6 +1,7 @@
 """Prediction and scores: check the data, move them, and compute in batches."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,16 @@ from ..data.features import DenseRows, kind_of
 from ..data.tables.typed.frame_types import column_names
 from ..layers import Layer
 from ..layers.composite import all_layers
-from ..losses import LossFunction
+from ..losses import Heads, LossFunction
 from . import evaluation
 from .checks import check_fit, check_weights, prepare_targets
-from .classes import check_is_of_classes, classes_of
+from .classes import check_is_of_classes, classes_of, probabilities_of
 from .feeding.arrays import DenseArrays
 from .feeding.placing import Data, place, place_targets
 from .fitting import check_data, check_fitted
+from .heads import check_finite
 from .known import Known
-from .metric_settings import OneMetric, make_metric, make_metrics, name_of, several
+from .metric_settings import OneMetric, make_metric, make_metrics, name_of, scoring_metric, several
 from .purpose import intake_of
 from .target_unit import check_losses_as_metrics, in_float64, in_own_unit
 from .trainable import TrainableModel
@@ -42,10 +44,10 @@ def predict(model: TrainableModel, dataset: Any, samples: int | None = None) -> 
     data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
     data = check_data(model, data, known, finite=False, targets=False)
     if data.y is not None:  # refused like other targets, though not used
-        data.check_finite()
+        check_finite(data, model.loss)
     backend = model.backend_for(data.X)
     if samples is None:
-        output = outputs(model, data.X, backend, data.check_finite)
+        output = outputs(model, data.X, backend, partial(check_finite, data, model.loss))
     else:
         output = _sampled(model, data, backend, samples)
     home = backend_of(data.X) if is_array(data.X) else resolve("cpu")
@@ -75,15 +77,22 @@ def _check_random(model: TrainableModel) -> None:
         raise ValueError(
             f"samples does not go with a {type(model).__name__}, which overrides {name}"
         )
-    for layer in model.layers:
-        within = [each for each in all_layers(layer.inner_layers) if each.is_random]
-        if within and has_methods_of(Layer, layer, "sample_propagation"):
+    random = [each for each in all_layers(model.layers) if each.is_random]
+    for layer in all_layers(model.layers):
+        if not has_methods_of(Layer, layer, "sample_propagation"):
+            continue
+        if layer.is_random:
+            raise ValueError(
+                f"{layer.layer_name()} is random, but does not define sample_propagation(input, "
+                "rng), which samples needs"
+            )
+        if within := [each for each in all_layers(layer.inner_layers) if each.is_random]:
             raise ValueError(
                 f"samples does not reach the {within[0].layer_name()} inside "
-                f"{layer.layer_name()}, which does not define sample_propagation: move it out of "
-                "that layer"
+                f"{layer.layer_name()}, which does not define sample_propagation: derive that "
+                "layer from Composite, or move the other out of it"
             )
-    if not any(layer.is_random for layer in model.layers):
+    if not random:
         raise ValueError(
             "samples needs a layer that is random in training, such as Dropout: without one, all "
             "samples would be equal. Leave samples out, or train a network with Dropout"
@@ -92,7 +101,7 @@ def _check_random(model: TrainableModel) -> None:
 
 def _sampled(model: TrainableModel, data: Dataset, backend: Backend, samples: int) -> Array:
     """Move a model to ``backend``, and return random outputs there."""
-    data.check_finite()
+    check_finite(data, model.loss)
     with computing(), backend.active():
         placed = place(Dataset(data.X), intake_of(model, backend))
         move_model(model, backend)
@@ -105,6 +114,14 @@ def predict_classes(model: TrainableModel, dataset: Any) -> Any:
     last, loss = model.layers[-1], model.loss
     check_is_of_classes(loss, last.output_kind, model.class_names)
     return classes_of(predict(model, dataset), loss, model.class_names)
+
+
+def predict_proba(model: TrainableModel, dataset: Any) -> Array:
+    """Return probabilities of classes; see :meth:`xpnet.NeuralNetwork.predict_proba`."""
+    check_fitted(model, "predict_proba")
+    last, loss = model.layers[-1], model.loss
+    check_is_of_classes(loss, last.output_kind, model.class_names)
+    return probabilities_of(predict(model, dataset), loss, last.output_kind)
 
 
 def outputs(
@@ -168,11 +185,10 @@ def _placed(
 def score(model: TrainableModel, dataset: Any, metric: Any = None) -> float:
     """Return a metric of a trained model; see :meth:`xpnet.NeuralNetwork.score`."""
     check_fitted(model, "score")
-    own = several(model.metric)
-    chosen = own[:1] if metric is None else (_named(model, metric),)
-    if not chosen:
+    chosen = scoring_metric(model.metric) if metric is None else _named(model, metric)
+    if chosen is None:
         raise ValueError("the network has no metric: give score(X, y, metric='accuracy')")
-    (found,) = _measured(model, dataset, chosen).values()
+    (found,) = _measured(model, dataset, (chosen,)).values()
     return found
 
 
@@ -211,7 +227,8 @@ def _measured(
     if data.y is None:
         raise ValueError("the data set has no targets: give Dataset(X, y)")
     n_outputs, unit = model.layers[-1].output_shape()[0], model.target_unit
-    y = prepare_targets(data.y, model.loss, n_outputs, metrics)
+    of_heads = isinstance(model.loss, Heads)
+    y = prepare_targets(data.y, model.loss, n_outputs, metrics, unit if of_heads else None)
     backend, weight = model.backend_for(data.X), data.sample_weight
     given = (y, weight, n_outputs, model.backend.dtype)
     for metric in metrics:

@@ -1,6 +1,7 @@
 """What checking, planning and placing data has to know about a model."""
 
 import sys
+from dataclasses import replace
 
 from ..backends import Backend
 from ..common.overrides import replaced
@@ -14,7 +15,8 @@ from .trainable import TrainableModel
 def intake_of(model: TrainableModel, backend: Backend) -> Intake:
     """Return the form in which a model takes features on a backend."""
     overrides_pass = replaced(model, ["forward_propagation"]) is not None
-    return Intake.of(model.layers[0], backend, overrides_pass)
+    intake = Intake.of(model.layers[0], backend, overrides_pass)
+    return replace(intake, layers=model.layers)
 
 
 def objective_of(model: TrainableModel) -> Objective:

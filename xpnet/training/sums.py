@@ -10,6 +10,7 @@ import numpy as np
 from ..backends import Array, Backend, array_namespace, backend_of, is_array
 from ..backends._errors import shown
 from ..losses import LossFunction
+from ..losses.head_metrics import HeadMetric
 from ..metrics import Metric
 from ..model.penalties import inverse
 from .feeding.arrays import Batch
@@ -44,7 +45,7 @@ class Sums:
         self._steps = array("q")
         self._penalties: list[Array] = []
         self._earlier = np.zeros((2, 0))
-        self.metrics = MetricSums(metrics, target_unit)
+        self.metrics = MetricSums(metrics, target_unit, loss)
 
     def add(self, batch: Batch, output: Array, loss: Array, step: int = 0) -> Array:
         """Add a step's batch, or a piece of it; return its total weight."""
@@ -175,7 +176,9 @@ class MetricSums:
     metrics : sequence of Metric or function
     unit : tuple of float, optional
         The mean and the scale by which the targets were standardised, if they were. The metrics are
-        computed in the targets' own unit.
+        computed in the targets' own unit, except for the losses of heads.
+    loss : LossFunction, optional
+        It says which outputs a metric judges.
 
     Attributes
     ----------
@@ -183,10 +186,27 @@ class MetricSums:
         The names of the metrics.
     """
 
-    def __init__(self, metrics: Sequence[OneMetric], unit: Unit | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Sequence[OneMetric],
+        unit: Unit | None = None,
+        loss: LossFunction | None = None,
+    ) -> None:
         self.names = list(map(name_of, metrics))
+        self._of_heads = any(isinstance(each, HeadMetric) for each in metrics)
+        if self._of_heads and unit is not None:  # these return to the unit of their targets
+            columns = [each if isinstance(each, tuple) else (each,) for each in unit]
+            metrics = [m.in_unit(*columns) if isinstance(m, HeadMetric) else m for m in metrics]
         self.metrics, self._unit = list(metrics), unit
-        self._summed = [_Statistics(m) for m in metrics if not needs_all_samples(m)]
+        self._columns = [
+            loss.compared_column(m) if loss is not None and isinstance(m, Metric) else None
+            for m in metrics
+        ]
+        self._summed = [
+            _Statistics(m, column)
+            for m, column in zip(metrics, self._columns, strict=True)
+            if not needs_all_samples(m)
+        ]
         self._collects = len(self._summed) < len(metrics)
         self._seen: list[tuple[Array, ...]] = []
 
@@ -205,7 +225,7 @@ class MetricSums:
     def add(self, *arguments: Array) -> None:
         """Add the targets, outputs and weights of a batch."""
         if self._summed:
-            in_unit = _in_unit(self._unit, *arguments)
+            in_unit = self._in_unit(*arguments)
             for each in self._summed:
                 each.add(*in_unit)
         if self._collects:  # copies, since the next step may overwrite the output
@@ -216,26 +236,33 @@ class MetricSums:
         """Return the metrics by name; wait for the device."""
         summed, together = iter(self._summed), None
         found = {}
-        for name, metric in zip(self.names, self.metrics, strict=True):
+        for name, metric, column in zip(self.names, self.metrics, self._columns, strict=True):
             if not needs_all_samples(metric):
                 found[name] = next(summed).result()
                 continue
             together = self._joined() if together is None else together
-            found[name] = _of_all(metric, together)
+            found[name] = _of_all(metric, _judged(column, *together))
         return found
 
     def _joined(self) -> tuple[Array, ...]:
         """Return the targets, outputs and weights of all samples, in their own unit."""
         xp = array_namespace(self._seen[0][1])
         arguments = (xp.concat(column, axis=0) for column in zip(*self._seen, strict=True))
+        return self._in_unit(*arguments)
+
+    def _in_unit(self, *arguments: Array) -> tuple[Array, ...]:
+        """Return targets, outputs and weights as metrics take them."""
+        if self._of_heads and self._unit is not None:
+            return tuple(map(in_float64, arguments))
         return _in_unit(self._unit, *arguments)
 
 
 class _Statistics:
     """The statistics of a metric."""
 
-    def __init__(self, metric: Any) -> None:
+    def __init__(self, metric: Any, column: int | None = None) -> None:
         self._metric: Metric = metric
+        self._column = column
         self._sums: Array = None
         self._earlier: Array = None
 
@@ -248,7 +275,7 @@ class _Statistics:
         self._sums = statistics
 
     def add(self, *arguments: Array) -> None:
-        new = self._metric.statistics(*arguments)
+        new = self._metric.statistics(*_judged(self._column, *arguments))
         if self._sums is None:
             # A copy, since it may be the output itself, which the next step overwrites.
             self._sums = array_namespace(new).asarray(new, copy=True)
@@ -272,6 +299,15 @@ def _of_all(metric: OneMetric, arguments: tuple[Array, ...]) -> float:
             f"the metric {name_of(metric)} returned {shown(answer)}: expected a number for all "
             "samples, e.g. their mean"
         ) from error
+
+
+def _judged(column: int | None, *arguments: Array) -> tuple[Array, ...]:
+    """Return targets, outputs and weights with one column of the first two, unless it is None."""
+    if column is None:
+        return arguments
+    part = slice(column, column + 1)
+    y_true, y_pred, *weight = arguments
+    return y_true[:, part], y_pred[:, part], *weight
 
 
 def _in_unit(unit: Unit | None, *arguments: Array) -> tuple[Array, ...]:

@@ -6,7 +6,7 @@ seconds, need more digits for their differences. A network with a ``target_unit`
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..backends._warnings import warn
 from ..common.checks import number
 from ..common.overrides import is_defined_here
 from ..data.digits import differ_by_rounding, lost_digits
-from ..losses import LossFunction
+from ..losses import Heads, LossFunction
 
 Numbers = float | tuple[float, ...]
 Unit = tuple[Numbers, Numbers]
@@ -42,6 +42,8 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
     """
     if given is None:
         return None
+    if isinstance(loss, Heads):
+        return _unit_of_heads(given, loss)
     text = isinstance(given, (str, bytes))
     is_pair = not text and (isinstance(given, Sequence) or _is_row(given)) and len(given) == 2
     mean, scale = map(_numbers, given) if is_pair else ([math.nan], [math.nan])
@@ -59,6 +61,46 @@ def check_target_unit(given: Any, loss: LossFunction) -> Unit | None:
             f"{loss.targets or 'unknown targets'}: leave target_unit out"
         )
     return (mean[0], scale[0]) if len(mean) == 1 else (tuple(mean), tuple(scale))
+
+
+def _unit_of_heads(given: Any, loss: Heads) -> Unit:
+    """Return the means and the scales of all columns; 0 and 1 for heads without a unit.
+
+    ``given`` is a dict by head, or what this function returned before.
+    """
+    is_pair = isinstance(given, tuple) and len(given) == 2
+    if is_pair and all(
+        isinstance(each, tuple) and len(each) == loss.n_targets(0) for each in given
+    ):
+        given = units_of_heads(given, loss)
+    if not isinstance(given, Mapping) or not given or not set(given) <= set(loss.heads):
+        raise ValueError(
+            f"target_unit={shown(given)}: expected a dict such as {{'price': (mean, scale)}} for "
+            f"some of the heads {', '.join(loss.heads)}"
+        )
+    means: list[float] = []
+    scales: list[float] = []
+    for name, head in loss.parts.items():
+        unit: Unit | None = (0.0, 1.0)
+        if name in given:
+            try:
+                unit = check_target_unit(given[name], head.loss)
+                check_columns(unit, head.n_targets)
+            except ValueError as error:
+                raise ValueError(f"the head {name!r}: {error}") from None
+        for each, column in zip((means, scales), unit or (0.0, 1.0), strict=True):
+            each += column if isinstance(column, tuple) else [column] * head.n_targets
+    return tuple(means), tuple(scales)
+
+
+def units_of_heads(unit: Any, loss: Heads) -> dict[str, Any]:
+    """Return the units by head, of those heads that have one, from means and scales by column."""
+    found = {}
+    for name, head in loss.parts.items() if unit is not None else ():
+        mean, scale = (each[slice(*head.targets)] for each in unit)
+        if any(mean) or any(each != 1.0 for each in scale):
+            found[name] = (mean, scale)
+    return found
 
 
 def _is_row(given: Any) -> bool:
@@ -85,6 +127,11 @@ def check_columns(unit: Unit | None, n_targets: int) -> None:
 def check_losses_as_metrics(metrics: Sequence[Any], unit: Unit | None) -> None:
     """Refuse losses given as metrics, if the other metrics or the unit do not go with them."""
     losses = [each for each in metrics if isinstance(each, LossFunction)]
+    if unit is not None and any(isinstance(each, Heads) for each in losses):
+        raise ValueError(
+            "Heads as a metric does not go with target_unit: evaluate returns the loss of "
+            "standardised targets, and the loss of each head"
+        )
     metric = next((each for each in losses if not each.predicts_outputs), None)
     if metric is None:
         return
@@ -182,16 +229,17 @@ and 0.99 with one. Other optimizers and longer training may do better, so target
 limits are not enough for a warning.
 """
 
-_LEARNED = 0.5
-"""The loss, relative to that of a constant prediction, above which a network has learned little."""
-
-
 _SAMPLED = 1 << 14
 """About how many of the targets are used to judge their size."""
 
 
 def warn_of_size(
-    y: Array, weight: Array | None, loss: LossFunction, reached: float, dtype: str
+    y: Array,
+    weight: Array | None,
+    loss: LossFunction,
+    reached: float,
+    dtype: str,
+    head: str | None = None,
 ) -> None:
     """Warn if a network has learned little, and the size of its targets may be the reason.
 
@@ -207,9 +255,12 @@ def warn_of_size(
     dtype : str
         The network's type. If it has too few digits for the targets, there has been a warning
         already, and there is no second one.
+    head : str, optional
+        The name of the head whose targets and loss these are.
     """
-    if loss.targets != "values" or not is_defined_here(type(loss)) or not loss.predicts_outputs:
+    if loss.targets != "values" or not is_defined_here(type(loss)):
         return
+    y = y[:, None] if y.ndim == 1 else y
     step = max(math.prod(y.shape) // _SAMPLED, 1)  # a few rows are enough, and save memory
     y, weight = y[::step, ...], None if weight is None else weight[::step]
     if lost_digits(y, dtype) is not None:
@@ -223,16 +274,22 @@ def warn_of_size(
     ]
     if not wrong:
         return
-    constant = np.broadcast_to([mean for mean, _ in units], host.shape)
+    constant = loss.constant_outputs(np.array(units).T)
+    constant = np.broadcast_to(constant, (len(host), constant.size))
     weights = () if weight is None else (to_host(weight).astype(np.float64),)
     with np.errstate(over="ignore", invalid="ignore"):
         least = float(loss.loss(host, constant, *weights))
-    if not 0 < least < math.inf or not reached > _LEARNED * least:
+    if not math.isfinite(least) or not loss.explains_little(reached, least):
         return
     mean, scale = wrong[0]
-    advice = "(y.mean(), y.std())" if len(units) == 1 else "(y.mean(axis=0), y.std(axis=0))"
+    advice = "(y.mean(), y.std())"
+    if len(units) > 1 and not loss.repeats_targets:
+        advice = "(y.mean(axis=0), y.std(axis=0))"
+    advice = advice if head is None else f"{{{head!r}: {advice}}}"
+    who = "network" if head is None else f"head {head!r}"
+    what = "the mean" if loss.predicts_outputs else "one mean and deviation"
     warn(
-        f"the network has learned little: its loss is {reached:.3g}, while predicting the mean of "
+        f"the {who} has learned little: its loss is {reached:.3g}, while predicting {what} of "
         f"y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "
         f"{scale:.3g} are hard to learn. Give target_unit={advice}, or train for longer"
     )

@@ -14,7 +14,7 @@ from . import memory
 from .averaging import Average
 from .history import History
 from .memory import MemoryPlan
-from .metric_settings import OneMetric, metrics_for, several, warn_of_same_name
+from .metric_settings import OneMetric, by_head, metrics_for, several, warn_of_same_name
 from .settings import CHECKS
 from .target_unit import Unit
 
@@ -37,6 +37,8 @@ class TrainableModel(Model):
         Whether to end training after this epoch; a callback may set it.
     feature_names, label_name, class_names
         The names in the data set of the last training, or None.
+    has_text_labels : bool
+        Whether the classes of the training data were texts, and numbered by the library.
     categories : dict of str to list
         The categories in that data set, by feature; also those that have become columns.
     """
@@ -65,7 +67,8 @@ class TrainableModel(Model):
         self.stop_training = False
         self.feature_names: list[str] | None = None
         self.label_name: str | list[str] | None = None
-        self.class_names: list[str] | None = None
+        self.class_names: list[str] | dict[str, list[str]] | None = None
+        self.has_text_labels = False
         self.categories: Categories = {}
         self._is_fitted = False
 
@@ -81,6 +84,10 @@ class TrainableModel(Model):
         super()._set(name, value)
         if name in ("randomness", "shuffle") and {"randomness", "shuffle"} <= held.keys():
             self.orders = Orders(self.randomness, self.shuffle)
+
+    def _argument(self, name: str) -> Any:
+        value = super()._argument(name)
+        return by_head(value, self.loss) if name == "metric" else value
 
     def _append(self, layer: Layer) -> None:
         super()._append(layer)
@@ -122,6 +129,7 @@ class TrainableModel(Model):
             part.feature_names = None
         if kept[-1:] != self.layers[-1:]:
             part.target_unit = part.label_name = part.class_names = None
+            part.has_text_labels = False
         part._is_fitted = self._is_fitted and bool(kept)
         return part
 

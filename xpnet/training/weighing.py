@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backends import Array, to_host
-from ..losses import ClassWeightedLoss, LossFunction
+from ..losses import ClassWeightedLoss, Heads, LossFunction
 
 _PIECE = 1 << 18
 """How many numbers are in memory at a time, to save memory with large data."""
@@ -42,6 +42,8 @@ def balanced_loss(
     ValueError
         The data have no samples of a class.
     """
+    if isinstance(loss, Heads):
+        return _balanced_heads(loss, y, sample_weight, anew)
     if not isinstance(loss, ClassWeightedLoss) or loss.class_weight != "balanced":
         return loss
     if loss.balanced_weight is not None and not anew:
@@ -50,9 +52,27 @@ def balanced_loss(
     return loss.balanced(np.asarray(counts).tolist())
 
 
+def _balanced_heads(loss: Heads, y: Array, sample_weight: Array | None, anew: bool) -> Heads:
+    """Return heads with the balanced weights of each, from the samples with a target there."""
+    found: dict[str, Any] = {}
+    for name, head in loss.parts.items():
+        if getattr(head.loss, "class_weight", None) != "balanced":
+            continue
+        columns = to_host(y)
+        known = ~np.isnan(columns[:, slice(*head.targets)]).any(axis=1)
+        weight = None if sample_weight is None else to_host(sample_weight)[known]
+        try:
+            own = head.targets_of(columns[known])
+            found[name] = balanced_loss(head.loss, own, weight, head.n_outputs, anew)
+        except ValueError as error:
+            raise ValueError(f"the head {name!r}: {error}") from None
+    return loss.with_losses(found) if found else loss
+
+
 def refuse_balanced(loss: LossFunction) -> None:
     """Refuse a loss with balanced class weights for batches, whose classes cannot be counted."""
-    if isinstance(loss, ClassWeightedLoss) and loss.class_weight == "balanced":
+    losses = [each for each, *_ in loss.heads.values()] if isinstance(loss, Heads) else [loss]
+    if any(getattr(each, "class_weight", None) == "balanced" for each in losses):
         raise ValueError(
             "class_weight='balanced' is computed from all samples, which are not known in advance "
             "if batches are given: give the weight of each class, e.g. class_weight=[1.0, 3.0]"

@@ -1,14 +1,17 @@
 """The form in which a network takes features."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from ...backends import Backend
+from ...data.codes import Codes
 from ...data.features import Features
 from ...data.reading import is_wide
 from ...layers import Layer
+from ..lookups import columns_of_codes
 from .wide import Narrowing, narrowing, takes_wide
 
 
@@ -23,11 +26,19 @@ class Intake:
         Whether batches of sparse rows stay sparse. Otherwise they are made dense.
     wide : Layer or None, default None
         The first layer, if it takes features with more digits than the network's type has.
+    layers : sequence of Layer
+        All layers of the network.
     """
 
     backend: Backend
     first_layer_takes_sparse: bool = False
     wide: Layer | None = None
+    layers: Sequence[Layer] = ()
+
+    @property
+    def codes(self) -> dict[int, Codes]:
+        """The columns in which only codes of categories are accepted."""
+        return columns_of_codes(self.layers)
 
     @classmethod
     def of(cls, first: Layer, backend: Backend, overrides_pass: bool = False) -> Self:

@@ -4,6 +4,7 @@ import numpy as np
 
 from ...backends import Array, Backend, backend_of, move_state, ops, own_structure
 from ...data import Dataset
+from ...data.codes import check_read
 from ...data.features import DenseRows, SparseRows, StoredRows
 from .. import memory
 from .arrays import DenseArrays, SparseArrays, UnpackedArrays
@@ -43,7 +44,8 @@ def place(
     Raises
     ------
     ValueError
-        A feature, target or weight is too large for the network's type.
+        A feature, target or weight is too large for the network's type, or a stored number is
+        not a code of a category where the network takes codes.
     """
     features, weight, backend = dataset.features, dataset.sample_weight, intake.backend
     y, weight = place_targets(y, weight, backend)
@@ -51,21 +53,24 @@ def place(
     if isinstance(features, SparseRows):
         return _place_sparse(features, y, weight, intake, narrowed)
     if isinstance(features, StoredRows) and read:
-        features = features.read()
-        check_rows(features.X, 0, backend.dtype, narrowed)
+        stored, features = features, features.read()
+        check_rows(features.X, 0, backend.dtype, narrowed, stored)
+        check_read(intake.codes, features.X, 0, stored)
     if plan is not None and plan.chunk is not None:
         block = plan.block or 1
-        return Stream(features, y, weight, backend, plan.chunk, plan.batch_size, block, narrowed)
+        sizes = plan.chunk, plan.batch_size, block
+        return Stream(features, y, weight, backend, *sizes, narrowed, intake.codes)
     if isinstance(features, StoredRows):
-        return Stream(features, y, weight, backend, memory.EVALUATION_ROWS, narrowed=narrowed)
-    return _place_dense(features, y, weight, backend, narrowed)
+        rows, codes = memory.EVALUATION_ROWS, intake.codes
+        return Stream(features, y, weight, backend, rows, narrowed=narrowed, codes=codes)
+    return _place_dense(features, y, weight, backend, narrowed, for_training=plan is not None)
 
 
 def place_targets(
     y: Array | None, weight: Array | None, backend: Backend
 ) -> tuple[Array | None, Array | None]:
     """Move targets and weights to a device, as :func:`place` does."""
-    y = None if y is None else _move(y, backend)
+    y = None if y is None else _move(y, backend, may_be_missing=True)
     if weight is not None:
         weight = backend.asarray(_move(weight, backend), backend.dtype)
     return y, weight
@@ -96,25 +101,41 @@ def _place_dense(
     weight: Array | None,
     backend: Backend,
     narrowed: Narrowing | None,
+    for_training: bool,
 ) -> DenseArrays:
     X = features.X
     if narrowed is None:
-        return DenseArrays(_move(X, backend), y, weight, backend)
+        X = _move(X, backend)
+        if for_training and is_out_of_order(X):
+            X = np.ascontiguousarray(X)
+        return DenseArrays(X, y, weight, backend)
     check_limits(features, narrowed, backend)
     if isinstance(X, np.ndarray):  # the layout and byte order that the kernels expect
         X = np.ascontiguousarray(X, features.dtype)
     return DenseArrays(move_state(X, backend, wide=True), y, weight, backend, keeps_type=True)
 
 
-def _move(x: Array, backend: Backend) -> Array:
-    """Move an array. Integers keep their type, which is often smaller; each batch is cast."""
+def is_out_of_order(X: Array) -> bool:
+    """Whether features are copied for training, since their rows are spread over memory.
+
+    Compiled steps read whole rows, and formulas, too, are faster on these.
+    """
+    return isinstance(X, np.ndarray) and not X.flags.c_contiguous
+
+
+def _move(x: Array, backend: Backend, may_be_missing: bool = False) -> Array:
+    """Move an array. Integers keep their type, which is often smaller; each batch is cast.
+
+    ``may_be_missing`` is whether NaN is accepted; targets are checked before.
+    """
     if isinstance(x, np.ndarray):
         x = x.astype(x.dtype.newbyteorder("="), copy=False)
     with np.errstate(over="ignore"):  # overflow is reported below, with a clear message
         moved, xp = move_state(x, backend), backend.xp
     if moved is x or not xp.isdtype(moved.dtype, "real floating"):
         return moved
-    if not backend.scalar(ops.all_finite(moved)):
+    numbers = xp.where(xp.isnan(moved), xp.zeros_like(moved), moved) if may_be_missing else moved
+    if not backend.scalar(ops.all_finite(numbers)):
         raise ValueError(
             f"the data have numbers {beyond(backend)}: scale them down, or give dtype='float64'"
         )

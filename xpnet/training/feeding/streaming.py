@@ -9,7 +9,8 @@ import numpy as np
 
 from ...backends import Array, Backend
 from ...data.chunks import rows_of
-from ...data.features import DenseRows, StoredRows
+from ...data.codes import Columns, check_read
+from ...data.features import DenseRows, Rows, StoredRows
 from ...data.finite import not_finite
 from ...data.mapped import Read
 from ...model.randomness import Orders
@@ -42,11 +43,13 @@ class Stream:
     narrowed : function, optional
         Casts rows to the network's type as the first layer does, for the check only. Given if the
         first layer takes features in their own type.
+    codes : dict of int to Codes, optional
+        The columns in which only codes of categories are accepted.
 
     Raises
     ------
     ValueError
-        On iteration: a chunk has a number that is not finite in the network's type.
+        On iteration: a chunk has a number that is not finite in the network's type, or not a code.
     """
 
     def __init__(
@@ -59,14 +62,15 @@ class Stream:
         batch_size: int = 1,
         block: int = 1,
         narrowed: Callable[[np.ndarray], np.ndarray] | None = None,
+        codes: Columns | None = None,
     ) -> None:
-        self._narrowed = narrowed
+        self._narrowed, self._codes = narrowed, codes or {}
         self._features = features
         self.y, self.sample_weight, self.backend = y, sample_weight, backend
         self._layout = chunk, batch_size, block
         self.chunk = min(chunk, max(len(self), 1))
         self._buffers: list[np.ndarray] = []
-        self._checked = features.dtype.kind != "f" and narrowed is None
+        self._checked = features.dtype.kind != "f" and narrowed is None and not self._codes
 
     def __len__(self) -> int:
         return len(self._features)
@@ -152,7 +156,8 @@ class Stream:
             out = buffer[filled : filled + stop - start]
             read(start, stop, out)
             if not self._checked:  # one pass over the data is enough
-                check_rows(out, start, self.backend.dtype, self._narrowed)
+                check_rows(out, start, self.backend.dtype, self._narrowed, self._features)
+                check_read(self._codes, out, start, self._features)
             filled += len(out)
         return buffer[:filled]
 
@@ -162,6 +167,7 @@ def check_rows(
     first: int,
     dtype: str,
     narrowed: Callable[[np.ndarray], np.ndarray] | None = None,
+    features: Rows | None = None,
 ) -> None:
     """Refuse stored rows with a number that is not finite in the network's type.
 
@@ -169,11 +175,13 @@ def check_rows(
     ----------
     rows : array of shape (n, n_features)
     first : int
-        The index of the first of these rows in the data.
+        The position of the first of these rows in the data.
     dtype : str
         The network's type.
     narrowed : function, optional
         Casts rows to that type, if rounding alone does not do it.
+    features : Rows, optional
+        The data, which know what messages call their rows.
 
     Raises
     ------
@@ -191,5 +199,7 @@ def check_rows(
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             value = rows[start + row, column]
-            where = f"row {first + start + row}, column {column}"
+            place = first + start + row
+            number = place if features is None else features.number(place)
+            where = f"row {number}, column {column}"
             raise not_finite("X", int(np.sum(~finite)), value, where)

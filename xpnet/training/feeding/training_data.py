@@ -24,7 +24,7 @@ from ..weighing import balanced_loss, check_total_weight
 from .arrays import Arrays
 from .batches import Batches
 from .intake import Intake
-from .placing import Data, place
+from .placing import Data, is_out_of_order, place
 from .summary import summary
 
 
@@ -308,4 +308,5 @@ def _available(data: Dataset, purpose: Purpose, sizes: memory.DataSizes) -> floa
         return math.inf
     # The plan counts the data, which take no new memory if they are on the device already.
     on_device = data.features.home is not None and backend.owns(data.X)
+    on_device = on_device and not is_out_of_order(data.X)
     return free.free + on_device * len(data) * (sizes.feature_bytes + sizes.other_bytes)

@@ -1,4 +1,4 @@
-"""Translation of networks for kernels: layers as dense units, formulas as listings, targets.
+"""Translation of networks for kernels: layers as units, formulas as listings, targets.
 
 Anything that has no translation is refused with the reason; the network is trained by its formulas.
 """
@@ -15,9 +15,11 @@ from ...common.overrides import has_methods_of, is_defined_here, replaced, repla
 from ...common.traceable import Outputs, Traceable, formula_of, listing_of, named, values_of
 from ...layers import (
     BatchNormalization,
+    CategoricalEmbeddings,
     Composite,
     DenseLayer,
     Dropout,
+    Embedding,
     Flatten,
     Layer,
     LayerNormalization,
@@ -35,30 +37,37 @@ from ..errors import UnsupportedError
 
 @dataclass(frozen=True)
 class Unit:
-    """A dense layer with the normalization, the activation and the dropout that follow it.
+    """A layer with parameters, and the normalization, the activation and the dropout that follow.
 
-    A residual connection ends in a unit: the outputs of earlier units are added to its own.
+    Without a layer, the unit begins with a copy of its input. A residual connection ends in a unit:
+    the outputs of other units are added to its own.
 
     Attributes
     ----------
+    layer : DenseLayer, Embedding, CategoricalEmbeddings or None
+        Embeddings are only in the first unit.
+    source : int
+        The index of the unit whose output is the input; -1 for the features.
     forward : Listing
         The activation f(x), and its derivative if that is kept.
     back : Listing or None
         The derivative from the activation, or None if it is kept.
     has_bias : bool
-        Whether the dense layer has biases.
+        Whether the layer has biases.
     norm : BatchNormalization or None
     row_norm : RMSNormalization or None
         Or a LayerNormalization, which is a subclass.
     trained, norm_trained : bool
-        Whether the dense layer is trained, and the normalization of either kind.
+        Whether the layer is trained, and the normalization of either kind.
     added : tuple of int
-        The indices of the units whose outputs are added to the output, after dropout.
+        The indices of earlier units whose outputs are added to the output, after dropout.
     reached : bool
-        Whether the backward pass reaches the unit: something is trained in it or before it.
+        Whether the backward pass reaches the unit: something is trained in it, or in a unit whose
+        output it uses.
     """
 
-    layer: DenseLayer
+    layer: DenseLayer | Embedding | CategoricalEmbeddings | None
+    source: int
     activation: ActivationLayer
     n_inputs: int
     n_units: int
@@ -67,16 +76,57 @@ class Unit:
     norm: BatchNormalization | None = None
     row_norm: RMSNormalization | None = None
     dropout: Dropout | None = None
-    has_bias: bool = True
-    trained: bool = True
+    has_bias: bool = False
+    trained: bool = False
     norm_trained: bool = False
     reached: bool = True
     added: tuple[int, ...] = ()
 
     @property
+    def is_dense(self) -> bool:
+        """Whether it begins with the product of a dense layer."""
+        return type(self.layer) is DenseLayer
+
+    @property
     def keeps_derivative(self) -> bool:
         """Whether the forward pass computes the derivative of the activation and keeps it."""
         return len(self.forward.results) > 1
+
+
+class Lookup(NamedTuple):
+    """A column of codes, and the vectors that take its place.
+
+    Attributes
+    ----------
+    column : int
+        The position of the column in the input.
+    n_categories, n_units : int
+        The shape of the table of vectors, without the row for unknown codes.
+    first : int
+        Where the table begins in the layer's parameter.
+    place : int
+        Where the vector begins in the output.
+    """
+
+    column: int
+    n_categories: int
+    n_units: int
+    first: int
+    place: int
+
+
+def lookups_of(layer: Embedding | CategoricalEmbeddings) -> tuple[Lookup, ...]:
+    """Return the columns of codes of an embedding; all other columns are copied in their order."""
+    if isinstance(layer, Embedding):
+        n, width = layer.n_categories, layer.n_units
+        return tuple(Lookup(k, n, width, 0, k * width) for k in range(layer.input_shape()[0]))
+    found: list[Lookup] = []
+    first = widened = 0
+    for column, (n, width) in layer.columns.items():
+        found.append(Lookup(column, n, width, first, column + widened))
+        first += (n + layer.unknown) * width
+        widened += width - 1
+    return tuple(found)
 
 
 _NO_ACTIVATION = LinearActivation()
@@ -89,9 +139,10 @@ _PASSES = (
 """The methods of a network that steps by formulas call."""
 
 _OF_LOSS = frozenset([
-    "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_outputs",
-    "decision_threshold", "element_derivative", "element_loss", "factor", "greater_is_better",
-    "interval", "makes_weights", "metric_weight", "most", "numbers", "output_kind", "predictions",
+    "_checks", "accepts", "advice", "check_outputs", "check_state", "compared_column",
+    "compared_outputs", "constant_outputs", "decision_threshold", "element_derivative",
+    "element_loss", "explains_little", "factor", "greater_is_better", "interval",
+    "makes_weights", "metric_weight", "most", "numbers", "output_kind", "predictions",
     "predictions_derivative", "predicts_outputs", "repeats_targets", "sample_weight",
     "state_names", "sums_outputs", "targets",
 ])  # fmt: skip
@@ -290,7 +341,7 @@ def scale_of_loss(model: Model) -> tuple[float, float]:
 
 
 def units_of(model: Model, most_dropouts: int) -> list[Unit]:
-    """Return a unit for each dense layer, with the layers that follow it."""
+    """Return a model's layers as units; each layer begins one, or extends the last one."""
     units: list[Unit] = []
     dtype, last = model.backend.dtype, len(model.layers) - 1
     for k, layer in enumerate(model.layers):
@@ -298,7 +349,7 @@ def units_of(model: Model, most_dropouts: int) -> list[Unit]:
             _check_methods(layer)
         else:
             _append(units, layer, dtype, f"layer {k + 1}", is_last=k == last)
-    if not units:
+    if not any(unit.is_dense for unit in units):
         raise UnsupportedError("a network without a DenseLayer")
     if sum(unit.dropout is not None for unit in units) > most_dropouts:
         raise UnsupportedError(f"more than {most_dropouts} Dropout layers")
@@ -306,43 +357,62 @@ def units_of(model: Model, most_dropouts: int) -> list[Unit]:
 
 
 def _append(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bool) -> None:
-    """Append a unit for a dense layer, or extend the last unit; ``place`` is for messages."""
+    """Append a unit for a layer, or extend the last unit; ``place`` is for messages."""
     if isinstance(layer, ActivationLayer) and not is_defined_here(type(layer)):
         _check_formula(ActivationLayer, layer, _OF_ACTIVATION)
     else:
         _check_methods(layer)
     if layer.own_optimizers:
         raise UnsupportedError(f"a {layer.layer_name()} has its own optimizer")
-    if type(layer) is DenseLayer:
+    kind = type(layer)
+    if isinstance(layer, DenseLayer) and kind is DenseLayer:
         if layer.max_norm is not None:
             raise UnsupportedError("max_norm")
-        n_inputs = layer.input_shape()[0]
-        formulas = _formulas(_NO_ACTIVATION, dtype)
-        unit = Unit(layer, _NO_ACTIVATION, n_inputs, layer.n_units, *formulas)
-        units.append(replace(unit, has_bias=layer.use_bias, trained=layer.trainable))
-    elif type(layer) is Composite:
-        for each in layer.layers:
+        units.append(_begin(layer, len(units) - 1, dtype))
+    elif isinstance(layer, (Embedding, CategoricalEmbeddings)) and not units:
+        units.append(_begin(layer, -1, dtype))
+    elif kind is Composite:
+        for each in layer.inner_layers:
             _append(units, each, dtype, place, is_last=False)
-    elif not units or type(layer) is Normalization:
-        raise UnsupportedError(f"{layer.layer_name()} as {place}")
-    elif isinstance(layer, Residual) and type(layer) is Residual:
+    elif isinstance(layer, Residual) and kind is Residual:
         _append_residual(units, layer, dtype, place)
     else:
-        units[-1] = _extend(units[-1], layer, dtype, is_last)
+        _follow(units, layer, dtype, place, is_last)
+
+
+def _begin(layer: Any, source: int, dtype: str) -> Unit:
+    """Return a unit for a layer with parameters."""
+    n_inputs, n_units = layer.input_shape()[0], layer.output_shape()[0]
+    forward, back = _formulas(_NO_ACTIVATION, dtype)
+    has_bias = isinstance(layer, DenseLayer) and layer.use_bias
+    return Unit(
+        layer, source, _NO_ACTIVATION, n_inputs, n_units, forward, back,
+        has_bias=has_bias, trained=layer.trainable,
+    )  # fmt: skip
+
+
+def _copy_of(units: list[Unit], n: int, dtype: str) -> Unit:
+    """Return a unit that begins with a copy of the last unit's output, of ``n`` numbers."""
+    source = len(units) - 1
+    return Unit(None, source, _NO_ACTIVATION, n, n, *_formulas(_NO_ACTIVATION, dtype))
 
 
 def _append_residual(units: list[Unit], layer: Residual, dtype: str, place: str) -> None:
-    """Append the units of a residual block, to the last of which the block's input is added."""
-    if layer.projection is not None:
-        raise UnsupportedError("a Residual whose layers change the width")
-    first: Layer = layer
-    while first.inner_layers:
-        first = first.inner_layers[0]
-    if type(first) is not DenseLayer:  # it would change the output that is to be added
-        raise UnsupportedError(f"a Residual that begins with {first.layer_name()}")
-    source = len(units) - 1
+    """Append the units of a residual block; what the block's layers make is added to the last."""
+    n = layer.input_shape()[0]
+    if not units:
+        units.append(_copy_of(units, n, dtype))
+    source, first = len(units) - 1, layer.layers[0]
+    while type(first) is Composite:
+        first = first.layers[0]
+    if type(first) not in (DenseLayer, Residual):  # it would change the output that is added
+        units.append(_copy_of(units, n, dtype))
     for each in layer.layers:
         _append(units, each, dtype, place, is_last=False)
+    if layer.projection is not None:
+        _append(units, layer.projection, dtype, place, is_last=False)
+        units[-1] = replace(units[-1], source=source, added=(len(units) - 2,))
+        return
     unit = units[-1]
     if unit.back is not None and not unit.back.is_one:  # it is computed from the output
         _, kept, _ = listings_of_activation(unit.activation, dtype)
@@ -353,10 +423,9 @@ def _append_residual(units: list[Unit], layer: Residual, dtype: str, place: str)
 def _marked(units: list[Unit], dtype: str) -> list[Unit]:
     """Return units that know whether the backward pass reaches them."""
     marked: list[Unit] = []
-    reached = False
     for unit in units:
-        reached = reached or unit.trained or unit.norm_trained
-        if not reached:
+        used = [marked[k] for k in (unit.source, *unit.added) if k >= 0]
+        if not (unit.trained or unit.norm_trained or any(each.reached for each in used)):
             forward = unit.forward
             if unit.dropout is None:  # whose kernel needs the derivative
                 forward = listings_of_activation(unit.activation, dtype)[0]
@@ -385,41 +454,43 @@ def _formulas(layer: ActivationLayer, dtype: str) -> tuple[Listing, Listing | No
     return (both, None) if back is None else (alone, back)
 
 
-def _extend(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit:
-    """Return a unit extended by the next layer; only one order of layers is supported."""
+def _follow(units: list[Unit], layer: Layer, dtype: str, place: str, is_last: bool) -> None:
+    """Extend the last unit by a layer or, where that cannot follow in it, a copy of its output."""
+    kind = type(layer)
+    if kind is LinearActivation or (isinstance(layer, Dropout) and layer.rate == 0.0):
+        return
+    extended = _extended(units[-1], layer, dtype, is_last) if units else None
+    if extended is None:
+        copied = _copy_of(units, layer.input_shape()[0], dtype)
+        extended = _extended(copied, layer, dtype, is_last)
+        if extended is None:
+            raise UnsupportedError(f"{layer.layer_name()} as {place}")
+        units.append(extended)
+    else:
+        units[-1] = extended
+
+
+def _extended(unit: Unit, layer: Layer, dtype: str, is_last: bool) -> Unit | None:
+    """Return a unit extended by the next layer, or None if the layer cannot follow in it."""
     kind, is_linear = type(layer), type(unit.activation) is LinearActivation
-    if kind is LinearActivation:
-        return unit
-    if unit.added:
-        raise UnsupportedError(f"{layer.layer_name()} after a Residual")
-    is_plain = is_linear and unit.norm is None and unit.row_norm is None and unit.dropout is None
-    if isinstance(layer, ActivationLayer) and _is_elementwise(layer):
-        if unit.dropout is not None:
-            raise UnsupportedError("an activation after Dropout")
-        if not is_linear:
-            raise UnsupportedError("an activation after another one")
+    if unit.added or unit.dropout is not None:
+        return None
+    is_plain = is_linear and unit.norm is None and unit.row_norm is None
+    if isinstance(layer, ActivationLayer) and is_linear and _is_elementwise(layer):
         forward, back = _formulas(layer, dtype)
         return replace(unit, activation=layer, forward=forward, back=back)
     if isinstance(layer, Dropout) and kind is Dropout:
-        if layer.rate == 0.0:
-            return unit
-        if unit.dropout is not None or layer.key is None:
-            raise UnsupportedError("Dropout after Dropout, or before it is initialised")
+        if layer.key is None:
+            raise UnsupportedError("Dropout before it is initialised")
         _, kept, _ = listings_of_activation(unit.activation, dtype)
         return replace(unit, dropout=layer, forward=kept, back=None)
+    if not is_plain:
+        return None
     if isinstance(layer, BatchNormalization) and kind is BatchNormalization:
-        if not is_plain:
-            raise UnsupportedError("BatchNormalization after anything but DenseLayer")
         return replace(unit, norm=layer, norm_trained=layer.trainable)
     if isinstance(layer, RMSNormalization) and kind in (RMSNormalization, LayerNormalization):
-        if not is_plain:
-            raise UnsupportedError(f"{layer.layer_name()} after anything but DenseLayer")
         return replace(unit, row_norm=layer, norm_trained=layer.trainable)
-    if kind is LogSoftmaxActivation and is_last:
-        if not is_plain:
-            raise UnsupportedError("LogSoftmaxActivation after anything but DenseLayer")
-        return unit
-    raise UnsupportedError(f"{layer.layer_name()} after a DenseLayer")
+    return unit if kind is LogSoftmaxActivation and is_last else None
 
 
 def targets_of(model: Model, y: Array) -> Array:

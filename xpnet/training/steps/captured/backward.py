@@ -9,7 +9,7 @@ from ....backends.cuda.kernels import Kernel
 from ....layers import LayerNormalization
 from ..translation import Unit
 from .buffers import MOST_PARTS, UnitArrays
-from .calls import MOST_THREADS
+from .calls import MOST_THREADS, THREADS
 from .updating import UpdateCalls, fixed
 
 
@@ -17,13 +17,16 @@ class BackwardCalls(UpdateCalls):
     """The calls of a step, with methods that add those of the backward pass."""
 
     _units: list[Unit]
+    _begun: set[int]
+    """The units whose error has been written, since the backward pass has reached a user."""
 
     def _of(self, array: Array) -> Array:
         """Return the rows of an array that a batch of this size uses."""
         return array[: self._rows]
 
-    def _input(self, k: int) -> Array:
-        return self._of(self._buffers.units[k - 1].output if k else self._buffers.x)
+    def _output(self, k: int) -> Array:
+        """Return the output of a unit, or the features for -1."""
+        return self._of(self._buffers.units[k].output if k >= 0 else self._buffers.x)
 
     def _weights(self, k: int) -> Array:
         return self._buffers.parameter(self._units[k].layer, "weights")
@@ -31,7 +34,8 @@ class BackwardCalls(UpdateCalls):
     def _back(self, k: int) -> None:
         unit, arrays, buffers = self._units[k], self._buffers.units[k], self._buffers
         e, bias = arrays.error, None
-        self._skip(k)
+        for source in unit.added:
+            self._pass_on(k, source)
         if unit.trained and unit.has_bias:
             bias = buffers.gradient_of(unit.layer, "biases")
         if unit.norm is None and unit.row_norm is None:
@@ -47,22 +51,27 @@ class BackwardCalls(UpdateCalls):
                 self._sum_columns("column_sums", e, (), unit.n_units, (), bias)
         if unit.trained:
             self._back_weights(k)
-        if k > 0 and self._units[k - 1].reached:
-            below = self._of(buffers.units[k - 1].error)
-            self._product(self._of(e), self._weights(k), below, "NT")
+        if unit.source < 0 or not self._units[unit.source].reached:
+            return
+        if unit.is_dense:
+            below = self._of(buffers.units[unit.source].error)
+            adds = self._has_begun(unit.source)
+            self._product(self._of(e), self._weights(k), below, "NT", adds)
+        else:
+            self._pass_on(k, unit.source)
 
-    def _skip(self, k: int) -> None:
-        """Add the errors of sums with a unit's output to its own, and keep that of its own sum."""
-        unit, arrays, total = (
-            self._units[k],
-            self._buffers.units,
-            self._rows * self._units[k].n_units,
-        )
-        for above, other in zip(self._units, arrays, strict=True):
-            if k in above.added:
-                self._over("add_to", total, arrays[k].error, other.skipped, total)
-        if any(self._units[source].reached for source in unit.added):
-            self._over("copy_to", total, arrays[k].skipped, arrays[k].error, total)
+    def _has_begun(self, k: int) -> bool:
+        """Whether a unit's error has been written, to which others are added; it is from now on."""
+        has_begun = k in self._begun
+        self._begun.add(k)
+        return has_begun
+
+    def _pass_on(self, k: int, source: int) -> None:
+        """Add the error of a unit to that of an earlier one, if the backward pass reaches it."""
+        if self._units[source].reached:
+            arrays, total = self._buffers.units, self._rows * self._units[k].n_units
+            kernel = "add_to" if self._has_begun(source) else "copy_to"
+            self._over(kernel, total, arrays[source].error, arrays[k].error, total)
 
     def _back_row_norm(self, unit: Unit, arrays: UnitArrays) -> None:
         """Propagate the error back through the activation and the normalization of rows."""
@@ -91,16 +100,23 @@ class BackwardCalls(UpdateCalls):
         self._over_columns("back_batch_norm", n, *given, threads=MOST_THREADS)
 
     def _back_weights(self, k: int) -> None:
-        """Add the product that gives the gradient of a unit's weights."""
+        """Add the calls that give the gradient of a unit's weights."""
         unit, buffers, e = self._units[k], self._buffers, self._buffers.units[k].error
         n, g = unit.n_units, buffers.gradient_of(unit.layer, "weights")
-        if k == 0 and buffers.x is None:
+        if (lookups := buffers.lookups) is not None and k == 0:
+            rows = self._rows * lookups.per_sample
+            self._over("fill", g.size, g, g.size, 0.0)
+            grid = rows * len(lookups.tables), 1
+            given = (e, buffers.codes, lookups.tables, g, rows, lookups.n_units)
+            self._add("code_gradient", grid, THREADS, *given)
+        elif k == 0 and buffers.x is None:
             assert buffers.sparse is not None
             self._over("fill", g.size, g, g.size, 0.0)
-            grid, given = self._sparse_grid(n), (*buffers.sparse, buffers.order, self._state)
-            self._add("csr_gradient", *grid, *given, e, g, self._rows, n)
+            grid, block = self._sparse_grid(n)
+            given = (*buffers.sparse, buffers.order, self._state, e, g, self._rows, n)
+            self._add("csr_gradient", grid, block, *given)
         else:
-            self._product(self._input(k), self._of(e), g, "TN")
+            self._product(self._output(unit.source), self._of(e), g, "TN")
 
     def _back_activation(self, unit: Unit, arrays: UnitArrays, out: Array | None) -> None:
         """Multiply the error by the activation's derivative; sum it over the batch into ``out``."""

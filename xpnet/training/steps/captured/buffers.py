@@ -10,10 +10,11 @@ from ....backends import Array, ops, to_host
 from ....data.features import SparseRows, kind_of
 from ....data.reading import is_wide
 from ....data.stored import numpy_type
-from ....layers import Normalization
+from ....layers import CategoricalEmbeddings, Embedding, Normalization
 from ....model import Model
 from ...averaging import Average
 from ..translation import Unit
+from .lookups import Lookups, numbers_of
 from .placement import Placement
 
 DENSE_BYTES = 1 << 26
@@ -31,7 +32,7 @@ class UnitArrays:
     """The arrays of a unit, each for a whole batch.
 
     ``deviation`` is that of each column or, in a normalization of rows, what each row is divided
-    by. ``skipped`` is the error of an output to which others were added.
+    by.
     """
 
     output: Array
@@ -39,7 +40,6 @@ class UnitArrays:
     kept: Array | None
     normalized: Array | None
     deviation: Array | None
-    skipped: Array | None
     running: dict[str, Array]
 
 
@@ -71,6 +71,10 @@ class Buffers:
         The parameters, their gradient, and the optimizer's state, placed by ``placement``.
     accumulated, average : array or None
         The sum of the gradients since the last update, and the average of the parameters.
+    lookups : Lookups or None
+        For a first layer that is an embedding, on the device.
+    codes : int32 array or None
+        The rows of its tables that a batch has, if they are trained.
     order, order_on_host : array
         The indices of an epoch's samples: on the device, and on the host before they are sent.
     controls, controls_on_host : array of shape (n_steps, 3)
@@ -105,6 +109,7 @@ class Buffers:
         self.split = self.wide = None
         if type(model.layers[0]) is Normalization:
             self.split, self.wide = self.make(3, n_inputs), self.make(2, n_inputs, dtype="float64")
+        self.lookups, self.codes = self._embedded(units[0], batch_size)
         self._norms = [unit.norm for unit in units]
         self.units = [self._unit_arrays(unit, batch_size) for unit in units]
         self.placement = Placement(model.parameters.places, machine.dtype.itemsize)
@@ -149,6 +154,16 @@ class Buffers:
             self._machine.write(made, cast)
         return made
 
+    def _embedded(self, unit: Unit, rows: int) -> tuple[Lookups | None, Array | None]:
+        """Return :attr:`lookups` and :attr:`codes`."""
+        if not isinstance(unit.layer, (Embedding, CategoricalEmbeddings)):
+            return None, None
+        given = numbers_of(unit.layer)
+        columns, tables = (self._copy(each, "int64") for each in (given.columns, given.tables))
+        n_codes = rows * given.per_sample * len(given.tables)
+        codes = self.make(n_codes, dtype="int32") if unit.trained else None
+        return given._replace(columns=columns, tables=tables), codes
+
     def _unit_arrays(self, unit: Unit, rows: int) -> UnitArrays:
         def make(wanted: bool) -> Array | None:
             return self.make(rows, unit.n_units) if wanted else None
@@ -161,7 +176,6 @@ class Buffers:
             make(unit.keeps_derivative),
             make(by_batch or by_rows),
             deviation,
-            make(bool(unit.added) and unit.reached),
             {name: self.make(unit.n_units) for name in unit.norm.state_names} if unit.norm else {},
         )
 

@@ -51,8 +51,10 @@ class Calls:
     def _one_block(self, name: str, *arguments: Any) -> None:
         self._add(name, (1, 1), THREADS, *arguments)
 
-    def _product(self, a: Array, b: Array, out: Array, transposed: str = "NN") -> None:
-        self.calls.append(self._machine.product(a, b, out, transposed))
+    def _product(
+        self, a: Array, b: Array, out: Array, transposed: str = "NN", adds: bool = False
+    ) -> None:
+        self.calls.append(self._machine.product(a, b, out, transposed, adds))
 
     def _over_columns(
         self,

@@ -47,7 +47,7 @@ class Program(BackwardCalls):
         scaled: bool,
     ) -> None:
         super().__init__(machine, model, buffers, state, rows, scaled)
-        self._units = units
+        self._units, self._begun = units, set()
         self._begin()
         for k in range(len(units)):
             self._forward(k)
@@ -91,14 +91,9 @@ class Program(BackwardCalls):
         return self._buffers.parameter(unit.layer, "biases") if unit.has_bias else None
 
     def _forward(self, k: int) -> None:
-        unit, arrays, buffers = self._units[k], self._buffers.units[k], self._buffers
-        n, z, w, b = unit.n_units, arrays.output, self._weights(k), self._bias(k)
-        if k == 0 and buffers.x is None:
-            assert buffers.sparse is not None
-            grid, given = self._sparse_grid(n), (*buffers.sparse, buffers.order, self._state)
-            self._add("csr_product", *grid, *given, w, z, self._rows, n)
-        else:
-            self._product(self._input(k), w, self._of(z))
+        unit, arrays = self._units[k], self._buffers.units[k]
+        n, z, b = unit.n_units, arrays.output, self._bias(k)
+        self._begin_output(k, z)
         if unit.norm is not None:
             self._normalize(unit, arrays, b)
             b = None
@@ -111,7 +106,24 @@ class Program(BackwardCalls):
             given = (z, arrays.kept, self._state, place, unit.dropout.key, total, rate)
             self._over("dropout", -(-total // 8), *given)
         for source in unit.added:
-            self._over("add_to", self._rows * n, z, self._input(source + 1), self._rows * n)
+            self._over("add_to", self._rows * n, z, self._output(source), self._rows * n)
+
+    def _begin_output(self, k: int, z: Array) -> None:
+        """Add the call with which an output begins: that of the layer, or a copy of the input."""
+        unit, buffers, n = self._units[k], self._buffers, self._units[k].n_units
+        if unit.layer is None:
+            self._over("copy_to", self._rows * n, z, self._output(unit.source), self._rows * n)
+        elif (lookups := buffers.lookups) is not None and k == 0:
+            rows, sizes = self._rows * lookups.per_sample, (lookups.n_inputs, lookups.n_units)
+            given = (buffers.x, self._weights(k), lookups.columns, z, buffers.codes, rows, *sizes)
+            self._over("look_up", self._rows * n, *given, lookups.unknown)
+        elif k == 0 and buffers.x is None:
+            assert buffers.sparse is not None
+            grid, block = self._sparse_grid(n)
+            given = (*buffers.sparse, buffers.order, self._state, self._weights(k), z)
+            self._add("csr_product", grid, block, *given, self._rows, n)
+        else:
+            self._product(self._output(unit.source), self._weights(k), self._of(z))
 
     def _activate(self, unit: Unit, arrays: UnitArrays, bias: Array | None) -> None:
         """Add the bias, if any, and apply the activation."""

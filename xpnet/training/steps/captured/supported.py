@@ -6,10 +6,10 @@ from typing import Any
 from ....backends._feature_types import FEATURE_TYPES
 from ....backends.cuda import kernels
 from ....data.features import SparseRows, kind_of
-from ....layers import DenseLayer
+from ....layers import CategoricalEmbeddings, DenseLayer, Embedding
 from ....model import Model
 from ...errors import UnsupportedError
-from ..translation import Unit, check_parts, formulas_of, targets_of, units_of
+from ..translation import Unit, check_parts, formulas_of, lookups_of, targets_of, units_of
 
 MOST_NUMBERS = 2**31 - 1
 """The largest number of elements of an array: kernels compute indices in 32 bits."""
@@ -31,11 +31,16 @@ def translate(model: Model, X: Any, y: Any, batch_size: int = 1) -> list[Unit]:
         raise UnsupportedError(
             f"a batch of {batch_size} rows of {widest} numbers, more than 32-bit indices can count"
         )
+    for layer in (unit.layer for unit in needed):
+        if isinstance(layer, (Embedding, CategoricalEmbeddings)):
+            most = max(lookup.n_categories for lookup in lookups_of(layer))
+            if most >= MOST_NUMBERS:
+                raise UnsupportedError(f"{most:,} categories, more than 32-bit indices can count")
     return needed
 
 
 def units(model: Model) -> list[Unit]:
-    """Return a unit for each dense layer of a network, with the layers that follow it."""
+    """Return a network's layers as units."""
     check_parts(model)
     found = units_of(model, kernels.MOST_DROPOUTS)
     formulas_of(model)

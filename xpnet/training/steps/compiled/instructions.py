@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ....activations import LogSoftmaxActivation
-from ....backends.cpu import formulas, kernels, losses, random, rows, sparse, updating
+from ....activations import LinearActivation, LogSoftmaxActivation
+from ....backends.cpu import formulas, kernels, lookups, losses, random, rows, sparse, updating
 from ....backends.cpu.engine import Engine
 from ....backends.cpu.program import ARRIVE, OF_UPDATE, ROWS_OF_BATCH, WAIT, Program
 from ....layers import LayerNormalization
@@ -40,45 +40,69 @@ class Builder(Layout):
         self._update(program, thread)
         return program
 
-    def _input(self, thread: int, parity: int, k: int) -> tuple[int, int]:
-        """Return offset and stride of a layer's input."""
+    def _output(self, thread: int, parity: int, k: int) -> tuple[int, int]:
+        """Return offset and stride of a unit's output; of the features for -1."""
         pad = self.memory.padded
-        if k == 0:
+        if k < 0:
             return self.arenas[thread]["x"], pad(self.units[0].n_inputs)
-        return self.activations[thread][k - 1][parity], pad(self.units[k - 1].n_units)
+        return self.activations[thread][k][parity], pad(self.units[k].n_units)
 
     def _forward(self, program: Program, thread: int, parity: int) -> None:
         arena, pad = self.arenas[thread], self.memory.padded
         home = arena["arrays"][0]
         if self.sparse is None:
-            x = (self.units[0].n_inputs, *self._input(thread, parity, 0))
+            into = 0 if self.units[0].layer is None else -1
             name, moments = self.gathering()
-            program.add(getattr(kernels, name), *x, *moments)
+            x = self._output(thread, parity, into)
+            program.add(getattr(kernels, name), self.units[0].n_inputs, *x, *moments)
         for k, unit in enumerate(self.units):
             first, n = self.places[thread][k]
             stride = pad(unit.n_units)
             z = self.activations[thread][k][parity] + first
-            w, b = home + arena["weights"][k], home + arena["biases"][k]
-            if k == 0 and self.sparse is not None:
-                addresses = [array.ctypes.data for array in self.sparse]
-                program.add(sparse.sparse_product, n, z, stride, w, *addresses)
-            else:
-                a = self._input(thread, parity, k)
-                program.gemm((_BATCH, n, unit.n_inputs), a, (w, self._stride(k, n)), (z, stride))
+            b = home + arena["biases"][k]
+            begun = self._begin(program, thread, parity, k)
             if unit.row_norm is not None:
                 x, divisors = arena["rows"][k]
                 given = (home + arena["gamma"][k], x, pad(n), divisors, _centres(unit))
-                program.add(rows.row_norm, n, z, stride, b, *given, unit.row_norm.epsilon)
+                program.add(rows.row_norm, n, z, stride, b, *given, unit.row_norm.epsilon, *begun)
                 b = home + arena["beta"][k]
-            function = formulas.activation(unit.forward)
-            numbers = numbers_in(unit.activation, unit.forward)
-            program.add(function, n, z, stride, b, arena["kept"][k], pad(n), *numbers)
+            if _has_activation(unit):
+                function = formulas.activation(unit.forward)
+                numbers = numbers_in(unit.activation, unit.forward)
+                program.add(function, n, z, stride, b, arena["kept"][k], pad(n), *numbers)
             if unit.dropout is not None:
                 self._dropout(program, thread, k, (z, stride))
             for source in unit.added:
-                program.add(rows.add_to, n, z, stride, *self._input(thread, parity, source + 1))
+                program.add(rows.add_to, n, z, stride, *self._output(thread, parity, source))
             if k < self.plan.shared:
                 program.mark(ARRIVE | WAIT)
+
+    def _begin(self, program: Program, thread: int, parity: int, k: int) -> tuple[int, int]:
+        """Compute a unit's product, lookup or copy; return the place and the stride of it."""
+        unit, (first, n), arena = self.units[k], self.places[thread][k], self.arenas[thread]
+        given = self._output(thread, parity, unit.source)
+        start, stride = self._output(thread, parity, k)
+        z = start + first, stride
+        if unit.layer is None:
+            if k == 0:  # the features were gathered there
+                return z
+            if unit.row_norm is not None:  # which reads them where they are
+                return given
+            program.add(rows.copy_to, n, *z, *given)
+            return z
+        w = arena["arrays"][0] + arena["weights"][k]
+        if not unit.is_dense:
+            program.add(lookups.lookup, len(self.runs), *z, *given, w, *self._lookup(unit))
+        elif k == 0 and self.sparse is not None:
+            program.add(sparse.sparse_product, n, *z, w, *_addresses(self.sparse))
+        else:
+            program.gemm((_BATCH, n, unit.n_inputs), given, (w, self._stride(k, n)), z)
+        return z
+
+    def _lookup(self, unit: Unit) -> tuple[int, bool]:
+        """Return what instructions of an embedding have in common."""
+        layer: Any = unit.layer
+        return self.runs.ctypes.data, layer.unknown
 
     def _dropout(self, program: Program, thread: int, k: int, z: tuple[int, int]) -> None:
         """Drop some outputs of a layer, and keep the derivatives of the others."""
@@ -111,76 +135,107 @@ class Builder(Layout):
             program.add(kernels.keep_outputs, n, z, pad(n))
 
     def _back(self, program: Program, thread: int, parity: int) -> None:
-        arena, pad, shared = self.arenas[thread], self.memory.padded, self.plan.shared
-        home, gradients = arena["arrays"][:2]
-        last = len(self.units) - 1
-        for k in range(last, -1, -1):
-            unit, (first, n) = self.units[k], self.places[thread][k]
+        arena, gradients = self.arenas[thread], self.arenas[thread]["arrays"][1]
+        written = {len(self.units) - 1}  # the units whose errors are not empty
+        for k in range(len(self.units) - 1, -1, -1):
+            unit, (_, n) = self.units[k], self.places[thread][k]
             if not unit.reached:
-                break
-            e, stride = arena["errors"][k], pad(n)
-            if k == last:  # the loss writes the error of all columns
-                e, stride = e + first, pad(unit.n_units)
-            elif k + 1 < shared:  # each thread wrote a part of the error, from its columns above
-                width = pad(unit.n_units)
-                size = self.batch * width
-                parts = self.parts[k + 1] + first
-                n_parts = self.plan.threads
-                program.add(kernels.add_parts, n, e, stride, parts, width, size, n_parts)
-            for j, above in enumerate(self.units):
-                if k in above.added:
-                    skipped = arena["skipped"][j] + first, pad(above.n_units)
-                    program.add(rows.add_to, n, e, stride, *skipped)
-            if any(self.units[source].reached for source in unit.added):
-                program.add(rows.copy_to, n, arena["skipped"][k], pad(n), e, stride)
-            biases = gradients + arena["biases"][k]
-            sums = biases if unit.row_norm is None else gradients + arena["beta"][k]
-            needs_sums = unit.trained or unit.norm_trained
-            if unit.back is not None and unit.back.is_one and not needs_sums:
-                pass
-            elif unit.back is None:
-                kept = arena["kept"][k], pad(n)
-                program.add(kernels.back_kept, n, e, stride, *kept, sums)
-            else:
-                a = self.activations[thread][k][parity] + first, pad(unit.n_units)
-                numbers = numbers_in(unit.activation, unit.back)
-                program.add(formulas.back(unit.back), n, e, stride, *a, sums, *numbers)
-            if unit.row_norm is not None:
-                x, divisors = arena["rows"][k]
-                gamma = arena["gamma"][k]
-                given = (x, pad(n), divisors, home + gamma, gradients + gamma, biases)
-                program.add(rows.back_row_norm, n, e, stride, *given, _centres(unit))
-            w, g = home + arena["weights"][k], gradients + arena["weights"][k]
-            propagates = k > 0 and self.units[k - 1].reached
+                continue
+            e = self._error(program, thread, k, written)
+            self._back_to_begin(program, thread, parity, k, e)
+            propagates = unit.source >= 0 and self.units[unit.source].reached
             if propagates:
-                self._error_below(program, thread, k, (e, stride), (w, self._stride(k, n)))
+                self._error_below(program, thread, k, e, written)
+            g = gradients + arena["weights"][k] if unit.trained else 0
+            given = self._output(thread, parity, unit.source)
             if not unit.trained:
                 pass
+            elif not unit.is_dense:
+                size = self.size_of(k, n)
+                places = (*given, g, *self._lookup(unit))
+                program.add(lookups.back_lookup, len(self.runs), *e, *places, size)
             elif k == 0 and self.sparse is not None:
-                addresses = [array.ctypes.data for array in self.sparse]
-                program.add(sparse.sparse_gradient, n, e, stride, g, *addresses, unit.n_inputs)
+                addresses = _addresses(self.sparse)
+                program.add(sparse.sparse_gradient, n, *e, g, *addresses, unit.n_inputs)
             else:
-                a = self._input(thread, parity, k)
                 place = g, self._stride(k, n)
-                program.gemm((unit.n_inputs, n, _BATCH), a, (e, stride), place, "TN")
-            if propagates and k < shared:  # for the parts of the error below, written before this
+                program.gemm((unit.n_inputs, n, _BATCH), given, e, place, "TN")
+            if propagates and k < self.plan.shared:  # for the parts of the error below
                 program.mark(WAIT)
 
-    def _error_below(
-        self, program: Program, thread: int, k: int, e: tuple[int, int], w: tuple[int, int]
+    def _error(self, program: Program, thread: int, k: int, written: set[int]) -> tuple[int, int]:
+        """Complete the error of a unit's output; return its place and its stride.
+
+        The units above have added to it what comes through products and copies.
+        """
+        arena, pad = self.arenas[thread], self.memory.padded
+        unit, (first, n) = self.units[k], self.places[thread][k]
+        e = arena["errors"][k], pad(n)
+        if k == len(self.units) - 1:  # the loss writes the error of all columns
+            e = e[0] + first, pad(unit.n_units)
+        elif k + 1 < self.plan.shared:
+            # Each thread wrote a part of the error, from its columns above.
+            width = pad(unit.n_units)
+            parts = self.parts[k + 1] + first, width, self.batch * width
+            program.add(kernels.add_parts, n, *e, *parts, self.plan.threads)
+            written.add(k)
+        for j, above in enumerate(self.units):
+            for _ in range(above.added.count(k)):  # twice where two blocks begin and end together
+                function = rows.add_to if k in written else rows.copy_to
+                skipped = arena["skipped"][j] + first, pad(above.n_units)
+                program.add(function, n, *e, *skipped)
+                written.add(k)
+        return e
+
+    def _back_to_begin(
+        self, program: Program, thread: int, parity: int, k: int, e: tuple[int, int]
     ) -> None:
-        """Add the product that propagates the error to the layer below."""
+        """Propagate the error of a unit's output to its product, lookup or copy."""
+        arena, pad = self.arenas[thread], self.memory.padded
+        home, gradients = arena["arrays"][:2]
+        unit, (first, n) = self.units[k], self.places[thread][k]
+        if arena["skipped"][k] != arena["errors"][k]:
+            program.add(rows.copy_to, n, arena["skipped"][k], pad(n), *e)
+        biases = gradients + arena["biases"][k]
+        sums = biases if unit.row_norm is None else gradients + arena["beta"][k]
+        needs_sums = unit.norm_trained or (unit.trained and unit.has_bias)
+        if unit.back is None:
+            kept = arena["kept"][k], pad(n)
+            program.add(kernels.back_kept, n, *e, *kept, sums)
+        elif needs_sums or not unit.back.is_one:
+            a = self.activations[thread][k][parity] + first, pad(unit.n_units)
+            numbers = numbers_in(unit.activation, unit.back)
+            program.add(formulas.back(unit.back), n, *e, *a, sums, *numbers)
+        if unit.row_norm is not None:
+            x, divisors = arena["rows"][k]
+            gamma = arena["gamma"][k]
+            given = (x, pad(n), divisors, home + gamma, gradients + gamma, biases)
+            program.add(rows.back_row_norm, n, *e, *given, _centres(unit))
+
+    def _error_below(
+        self, program: Program, thread: int, k: int, e: tuple[int, int], written: set[int]
+    ) -> None:
+        """Propagate the error of a unit's product or copy to its source."""
+        arena, pad = self.arenas[thread], self.memory.padded
         unit, n = self.units[k], self.places[thread][k][1]
+        first, n_below = self.places[thread][unit.source]
+        below = arena["errors"][unit.source], pad(n_below)
+        if unit.layer is None:
+            function = rows.add_to if unit.source in written else rows.copy_to
+            program.add(function, n_below, *below, e[0] + first, e[1])
+            written.add(unit.source)
+            return
+        w, stride = arena["arrays"][0] + arena["weights"][k], self._stride(k, n)
         if k < self.plan.shared:
-            width = self.memory.padded(unit.n_inputs)
+            width = pad(unit.n_inputs)
             part = self.parts[k] + thread * self.batch * width
-            program.gemm((_BATCH, unit.n_inputs, n), e, w, (part, width), "NT")
+            program.gemm((_BATCH, unit.n_inputs, n), e, (w, stride), (part, width), "NT")
             program.mark(ARRIVE)
             return
-        first, n_below = self.places[thread][k - 1]
-        below = self.arenas[thread]["errors"][k - 1], self.memory.padded(n_below)
-        rows = (w[0] + first * w[1], w[1])  # of the weights, for the thread's columns below
-        program.gemm((_BATCH, n_below, n), e, rows, below, "NT")
+        w += first * stride  # the weights for the thread's columns below
+        adds = unit.source in written
+        program.gemm((_BATCH, n_below, n), e, (w, stride), below, "NT", adds)
+        written.add(unit.source)
 
     def _penalize(self, program: Program, thread: int) -> None:
         """Add the derivatives of penalties to a thread's own gradients; padding stays 0."""
@@ -190,17 +245,24 @@ class Builder(Layout):
         for (layer, name, regularizer), cost in terms:
             (k,) = (k for k, unit in enumerate(self.units) if unit.layer is layer)
             n = self.places[thread][k][1]
-            size = n if name == "biases" else self.units[k].n_inputs * self._stride(k, n)
+            size, columns, stride = self._sizes(k, n, name)
             place = arena[name][k]
             weights = 0 if self.weights is None else self.weights.ctypes.data
             # All threads have a copy of the layers that are not shared: only one reports them.
             reported = regularizer.per_sample and (thread == 0 or k < self.plan.shared)
             program.add(
                 formulas.penalty(cost), size, gradients + place, home + place,
-                regularizer.per_sample, self.accumulates, 0, weights, reported,
+                regularizer.per_sample, self.accumulates, columns, weights, reported * stride,
                 *numbers_in(regularizer, cost),
             )  # fmt: skip
             program.mark(OF_UPDATE)
+
+    def _sizes(self, k: int, n: int, name: str) -> tuple[int, int, int]:
+        """Return the size of a parameter, its columns and the stride of its rows."""
+        if name != "weights":
+            return n, n, n
+        size = self.size_of(k, n)
+        return (size, n, self._stride(k, n)) if self.units[k].is_dense else (size, size, size)
 
     def _update(self, program: Program, thread: int) -> None:
         arena, optimizer = self.arenas[thread], self.model.optimizer
@@ -225,3 +287,13 @@ class Builder(Layout):
 def _centres(unit: Unit) -> bool:
     """Whether the normalization of rows subtracts their mean."""
     return isinstance(unit.row_norm, LayerNormalization)
+
+
+def _has_activation(unit: Unit) -> bool:
+    """Whether there is anything to do after the product, lookup or copy, or the normalization."""
+    is_plain = type(unit.activation) is LinearActivation and not unit.keeps_derivative
+    return unit.is_dense or unit.row_norm is not None or not is_plain
+
+
+def _addresses(arrays: tuple[np.ndarray, ...]) -> list[int]:
+    return [array.ctypes.data for array in arrays]

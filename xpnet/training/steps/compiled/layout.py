@@ -10,9 +10,9 @@ from ....backends import ops
 from ....backends.cpu.program import Memory
 from ....data.features import SparseRows, kind_of
 from ....data.reading import is_wide
-from ....layers import Normalization
+from ....layers import CategoricalEmbeddings, Embedding, Normalization
 from ....model import Model
-from ..translation import Unit
+from ..translation import Unit, lookups_of
 from .sharing import Plan
 
 
@@ -52,6 +52,7 @@ class Layout:
         self.y, self.weights = y, weights
         self.memory = Memory(model.backend.dtype)
         self.sparse: tuple[np.ndarray, ...] | None = None
+        self.runs = _runs(units[0])
         self._flats: list[np.ndarray] = []
         self._views: list[tuple[np.ndarray, np.ndarray]] = []
         if kind_of(X) is SparseRows:
@@ -76,7 +77,7 @@ class Layout:
 
     def nbytes(self, *given: Any) -> int:
         """Return the size in bytes of all arrays that do not share memory with ``given``."""
-        own = [self.memory.array, self.y, *(self.sparse or ())]
+        own = [self.memory.array, self.runs, self.y, *(self.sparse or ())]
         own += [each for each in (self.weights, self.moments) if each is not None]
         return sum(a.nbytes for a in own if not any(np.may_share_memory(a, b) for b in given))
 
@@ -121,14 +122,15 @@ class Layout:
         widest = max(n for _, n in places)
         lists = ("weights", "biases", "gamma", "beta", "errors", "kept", "rows", "skipped")
         arena: dict[str, Any] = {name: [] for name in lists} | {"at": {}}
-        arena["x"] = 0 if self.sparse else take(rows, pad(self.units[0].n_inputs))
+        # A copy of the features is gathered where it is needed.
+        gathers = self.sparse is None and self.units[0].layer is not None
+        arena["x"] = take(rows, pad(self.units[0].n_inputs)) if gathers else 0
         arena["drawn"] = take(widest + 16)
         offset = 0
         for k, (unit, (_, n)) in enumerate(zip(self.units, places, strict=True)):
-            sizes = {"weights": unit.n_inputs * self._stride(k, n), "biases": n}
             own = dict.fromkeys(("weights", "biases", "gamma", "beta"))
             for layer, name in _slots(unit):
-                size = pad(sizes.get(name, n))
+                size = pad(self.size_of(k, n) if name == "weights" else n)
                 own[name] = offset
                 arena["at"][layer, name] = offset, offset + size
                 offset += size
@@ -153,8 +155,23 @@ class Layout:
             # Normalised rows and what they were divided by, and the error of a sum.
             both = (take(rows, pad(n)), take(rows)) if unit.row_norm is not None else None
             arena["rows"].append(both)
-            arena["skipped"].append(take(rows, pad(n)) if unit.added else 0)
+            arena["skipped"].append(
+                take(rows, pad(n)) if self._copies_error(unit) else arena["errors"][k]
+            )
         return arena
+
+    def _copies_error(self, unit: Unit) -> bool:
+        """Whether the error of a sum is needed below, and what comes before the sum changes it."""
+        needed = any(self.units[source].reached for source in unit.added)
+        is_unchanged = unit.row_norm is None and unit.back is not None and unit.back.is_one
+        return needed and not is_unchanged
+
+    def size_of(self, k: int, n: int) -> int:
+        """Return the size of ``n`` columns of a layer's weights; tables of vectors are whole."""
+        unit = self.units[k]
+        if unit.layer is not None and not unit.is_dense:
+            return unit.layer.parameters()
+        return unit.n_inputs * self._stride(k, n)
 
     def _stride(self, k: int, n: int) -> int:
         """Return the stride of ``n`` columns of a layer's weights."""
@@ -219,6 +236,9 @@ class Layout:
                     first, n = self.places[thread][k]
                     for layer, name in _slots(unit):
                         theirs = flat[self.model.parameters.places[layer, name]]
+                        if name == "weights" and not unit.is_dense:
+                            yield self.memory.view(home + arena[name][k], theirs.size), theirs
+                            continue
                         theirs = theirs.reshape(-1, unit.n_units)
                         rows, stride = len(theirs), self._stride(k, n)
                         own = self.memory.view(home + arena[name][k], rows, stride)[:, :n]
@@ -227,8 +247,26 @@ class Layout:
 
 def _slots(unit: Unit) -> list[tuple[Any, str]]:
     """Return the parameters of a unit, in the order in which the network has them."""
-    layers = [unit.layer, *([] if unit.row_norm is None else [unit.row_norm])]
+    layers = [layer for layer in (unit.layer, unit.row_norm) if layer is not None]
     return [(layer, name) for layer in layers for name in layer.parameter_names]
+
+
+def _runs(unit: Unit) -> np.ndarray:
+    """Return what the rows of an embedding are made of, as ``lookups.py`` takes it; else nothing.
+
+    Columns that are not looked up are copied.
+    """
+    runs: list[tuple[int, ...]] = []
+    if isinstance(unit.layer, (Embedding, CategoricalEmbeddings)):
+        read = place = 0
+        for each in lookups_of(unit.layer):
+            if (n := each.column - read) > 0:
+                runs.append((read, place, n, 0, 0))
+            runs.append((each.column, each.place, each.n_units, each.n_categories, each.first))
+            read, place = each.column + 1, each.place + each.n_units
+        if (n := unit.n_inputs - read) > 0:
+            runs.append((read, place, n, 0, 0))
+    return np.array(runs, np.int64).reshape(-1, 5)
 
 
 def _without_booleans(X: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import Counter
 from dataclasses import dataclass
 
 from ..translation import Unit
@@ -63,9 +64,11 @@ def _cost(
         own = plan.columns(index, unit, 0)[1]
         inputs = max(int(unit.n_inputs * filled), 1) if index == 0 else unit.n_inputs
         wide = -(-own // 16) * 16
-        propagates = index > 0 and units[index - 1].reached
-        total += (1 + unit.trained + propagates) * product(batch, inputs, wide)
-        total += 1.0 + 3e-4 * batch * wide + per_parameter * own * unit.n_inputs * unit.trained
+        propagates = unit.source >= 0 and units[unit.source].reached
+        total += 1.0 + 3e-4 * batch * wide
+        if unit.is_dense:
+            total += (1 + unit.trained + propagates) * product(batch, inputs, wide)
+            total += per_parameter * own * unit.n_inputs * unit.trained
         if index == 0:
             total += 2e-4 * batch * inputs
         if index < plan.shared and plan.threads > 1:
@@ -78,11 +81,17 @@ def _cost(
 def _most_shared(units: list[Unit]) -> int:
     """Return how many layers, from the first, threads may share.
 
-    A thread has only some columns of a shared layer. Normalizations of rows need all of them, and
-    so do residual connections, whose ends may be divided in other ways.
+    They are dense layers in a row. A thread has only some columns of a shared layer. Normalizations
+    of rows need all of them, and so do residual connections, whose ends may be divided in other
+    ways. The error of a shared layer comes from the next layer alone. A network that begins with
+    embeddings, or with a copy of its features, has one thread: such networks are narrow.
     """
-    whole = (k for k, unit in enumerate(units) if unit.row_norm is not None or unit.added)
-    return next(whole, len(units))
+    used = Counter(unit.source for unit in units)
+    for k, unit in enumerate(units):
+        is_next = k == 0 or (unit.source == k - 1 and used[k - 1] == 1)
+        if not (unit.is_dense and is_next) or unit.row_norm is not None or unit.added:
+            return k
+    return len(units)
 
 
 _WAKING = 250.0

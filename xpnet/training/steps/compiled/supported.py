@@ -44,7 +44,7 @@ def check_libraries() -> None:
 
 
 def units(model: Model) -> list[Unit]:
-    """Return a unit for each dense layer of a network, with the layers that follow it."""
+    """Return a network's layers as units."""
     if model.backend.name != "numpy":
         raise UnsupportedError(f"the backend {model.backend.name}: compiled steps are for NumPy")
     optimizer = model.optimizer

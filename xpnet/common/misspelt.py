@@ -1,0 +1,51 @@
+"""Attributes whose names are nearly those of settings: misspelt, they would have no effect."""
+
+from difflib import get_close_matches
+from functools import lru_cache
+from inspect import signature
+from typing import Any
+
+
+class ChecksNames:
+    """Base of objects that refuse to set an attribute whose name is nearly that of a setting.
+
+    The settings are the arguments of the constructor and ``_set_later``. Of a user's own class,
+    only the latter count, because it may have attributes of any other name.
+    """
+
+    _set_later: tuple[str, ...] = ()
+    """Settings that are not arguments of the constructor."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute.
+
+        Raises
+        ------
+        AttributeError
+            There is no such attribute, and a setting has nearly the same name.
+        """
+        kind: Any = type(self)
+        if name not in self.__dict__ and (near := _meant(kind, name)) is not None:
+            raise AttributeError(
+                f"{kind.__name__} has no setting {name!r}: did you mean {near!r}? An "
+                "attribute of your own needs a name that is less similar"
+            )
+        super().__setattr__(name, value)
+
+
+@lru_cache(maxsize=4096)
+def _meant(cls: Any, name: str) -> str | None:
+    """Return the setting of nearly this name; None if there is none, or the name is known."""
+    if name.startswith("_") or hasattr(cls, name):
+        return None
+    known = list(cls._set_later)
+    if is_of_this_package(cls):
+        known += signature(cls).parameters
+    if name in known:
+        return None
+    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=0.8)), None)
+
+
+def is_of_this_package(cls: type) -> bool:
+    """Whether the package itself defines a class, and not a user."""
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]

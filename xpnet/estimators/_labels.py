@@ -1,0 +1,103 @@
+"""The classes of a classifier: labels as targets of its loss and back, and their weights."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import unique_labels
+
+from ._checks import check_class_weight
+from ._inputs import one_dimensional
+
+
+def encode(est: Any, y: Any, goes_on: bool, held_out: bool) -> np.ndarray:
+    """Return labels as the loss takes them; the classes are learned from them in a first fit.
+
+    Parameters
+    ----------
+    est : MLPClassifier
+    y : array-like of shape (n,) or (n, n_classes)
+    goes_on : bool
+        Whether training goes on from an earlier fit, with its classes.
+    held_out : bool
+        Whether the labels are of samples to validate on.
+
+    Returns
+    -------
+    array of int of shape (n,), or of float of shape (n, n_outputs)
+        The index of the class; or, of two classes or several labels, 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        Labels were not there in training. Or, for a warm start, some of its labels are missing.
+    """
+    y = one_dimensional(y)
+    if not hasattr(est, "classes_") or not goes_on:
+        est._label_binarizer = LabelBinarizer().fit(y)
+        est.classes_ = est._label_binarizer.classes_
+    else:
+        _check_classes(est, y, all_of_them=est.warm_start and not held_out)
+    rows = est._label_binarizer.transform(y)
+    if est._label_binarizer.y_type_ == "multiclass":
+        return rows.argmax(axis=1)
+    return rows.astype(np.float64)
+
+
+def _check_classes(est: Any, y: Any, all_of_them: bool) -> None:
+    """Refuse labels that were not there in training; or, for a warm start, missing ones."""
+    classes = unique_labels(y)
+    if all_of_them and set(classes) != set(est.classes_):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the previous "
+            f"call to fit. Previously got {est.classes_}, `y` has {classes}"
+        )
+    if len(np.setdiff1d(classes, est.classes_, assume_unique=True)):
+        raise ValueError(
+            "`y` has classes not in `self.classes_`. "
+            f"`self.classes_` has {est.classes_}. 'y' has {classes}."
+        )
+
+
+def decode(est: Any, targets: np.ndarray) -> np.ndarray:
+    """Return the labels that :func:`encode` was given."""
+    if targets.ndim == 1:
+        return est.classes_[targets]
+    if est.n_outputs_ == 1:
+        return est._label_binarizer.inverse_transform(targets.ravel())
+    return targets.astype(int)
+
+
+def weights_of_classes(est: Any, targets: np.ndarray, incremental: bool) -> np.ndarray:
+    """Return the weight of each sample's class, by the estimator's ``class_weight``.
+
+    Parameters
+    ----------
+    est : MLPClassifier
+    targets : array
+        As :func:`encode` returns them.
+    incremental : bool
+        Whether ``partial_fit`` was called, which does not see all samples.
+
+    Raises
+    ------
+    ValueError
+        Samples have several labels, or the weights cannot be computed.
+    """
+    if incremental and est.class_weight == "balanced":
+        raise ValueError(
+            "class_weight 'balanced' is not supported for partial_fit. In order to use "
+            "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y), "
+            "and give its result as a dict."
+        )
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        raise ValueError(
+            "class_weight needs one class for each sample: for samples with several labels, "
+            "give sample_weight"
+        )
+    if est.class_weight != "balanced":
+        check_class_weight(est.class_weight, est.classes_)
+    index = targets if targets.ndim == 1 else targets[:, 0].astype(int)
+    of_class = compute_class_weight(est.class_weight, classes=est.classes_, y=est.classes_[index])
+    return np.asarray(of_class[index])
