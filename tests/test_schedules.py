@@ -135,6 +135,7 @@ def test_batches_whose_number_is_unknown_have_no_rates_by_step(steps):
     np.testing.assert_allclose(by_epoch.history["learning_rate"], expected, rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:OneCycle.*spans the network's epochs=4, but after this fit 1")
 def test_what_is_left_of_a_cycle_goes_on_in_the_next_fit_and_from_a_file(tmp_path, steps):
     def make():
         return network(steps, epochs=4, learning_rate=OneCycle(0.1), optimizer=Adam)
@@ -349,7 +350,7 @@ def test_a_rate_that_is_set_after_a_batch_holds_from_the_next_on():
         rates.append(network.optimizer.learning_rate)
         network.optimizer.learning_rate /= 2
 
-    net = network(learning_rate=OneCycle(0.1))
+    net = network(learning_rate=OneCycle(0.1, epochs=3))
     net.fit((X, Y), epochs=1, callbacks=LambdaCallback(on_batch_end=halve))
     np.testing.assert_allclose(rates, 0.1 / 25 * 0.5 ** np.arange(N_STEPS))
 
@@ -388,6 +389,29 @@ def test_a_schedule_and_its_state_go_on_from_a_file_after_many_changes(tmp_path)
         assert getattr(again.schedule, name) == getattr(schedule, name)
 
 
+@pytest.mark.parametrize("make", [OneCycle, CosineDecay, lambda rate: WarmUp(CosineDecay(rate))])
+def test_fit_warns_if_a_schedule_spans_another_number_of_epochs(make):
+    net = network(learning_rate=make(0.1), epochs=100)
+    with pytest.warns(UserWarning, match=r"epochs=100, but after this fit 5 will .*\(epochs=5\)"):
+        net.fit((X, Y), epochs=5)
+    net.fit((X, Y), epochs=5)  # a part of the 100
+    with pytest.warns(UserWarning, match="epochs=100, but after this fit 101 will have been"):
+        net.copy().fit((X, Y), epochs=91)
+    net.fit((X, Y), epochs=90)
+    with pytest.warns(UserWarning, match="after this fit 2 will"):
+        net.fit((X, Y), epochs=2, restart=True)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [0.1, OneCycle(0.1, epochs=5), StepDecay(0.1), WarmUp(0.1), CosineRestarts(0.1), lambda t: 0.1],
+)
+def test_fit_does_not_warn_of_a_schedule_with_its_own_epochs_or_without_any(schedule):
+    network(learning_rate=schedule, epochs=100).fit((X, Y), epochs=2)
+    network(learning_rate=CosineDecay(0.1), epochs=3).fit((X, Y)).fit((X, Y)).fit((X, Y))
+    network(learning_rate=CosineDecay(0.1), epochs=3).fit((X, Y), epochs=3)
+
+
 @pytest.mark.parametrize(
     "inner", [0.1, ReduceOnPlateau(0.1, 0.5, 1), CosineDecay(0.1, epochs=5)], ids=repr
 )
@@ -400,7 +424,7 @@ def test_a_warm_up_that_was_reduced_is_saved_and_resumed(inner, by_step, tmp_pat
         return net.fit((X, Y), callbacks=[plateau, checkpoint], resume=tmp_path / folder)
 
     whole, _ = fit("whole"), fit("parts", 4)
-    rates = whole.history["learning_rate"]
+    rates = whole.history["learning_rate"].copy()
     assert fit("parts").history["learning_rate"] == rates
     whole.save(tmp_path / "net")
     again, copied = load(tmp_path / "net"), whole.copy()

@@ -215,6 +215,56 @@ def test_on_every_backend(backend):
         assert net.history[name] == pytest.approx(expected.history[name], rel=1e-5)
 
 
+# ---- data without a class
+
+SCORERS_OF_PROBABILITIES = ["neg_log_loss", "neg_brier_score", "roc_auc_ovr", "roc_auc_ovo"]
+
+
+def test_scores_of_data_without_a_class_are_scikit_learns_for_all_classes():
+    X, y, weight = samples()
+    names, few = ["neg_log_loss", "neg_brier_score", "roc_auc_ovr"], y < 2
+    net = trained(names, "softmax_cross_entropy", 3, (X, y))
+    with pytest.warns(UserWarning, match="'roc_auc_ovr' is NaN.* has the class 2") as said:
+        found = net.evaluate(X[few], y[few], sample_weight=weight[few])
+    assert len(said) == 1
+    p = np.exp(net.predict(X[few]))
+    p /= p.sum(axis=1, keepdims=True)
+    given = {"labels": [0, 1, 2], "sample_weight": weight[few]}
+    assert found["neg_log_loss"] == pytest.approx(-reference.log_loss(y[few], p, **given))
+    assert found["neg_brier_score"] == pytest.approx(
+        -reference.brier_score_loss(y[few], p, **given)
+    )
+    assert np.isnan(found["roc_auc_ovr"])
+    assert 0 < net.score(X[few], y[few], metric="roc_auc_ovo") < 1
+
+
+def test_the_auc_of_pairs_refuses_weights_before_training():
+    X, y, weight = samples()
+    with pytest.raises(ValueError, match="weights, which the metric 'roc_auc_ovo' cannot take"):
+        trained("roc_auc_ovo", "softmax_cross_entropy", 3, (X, y, weight))
+
+
+@pytest.mark.filterwarnings("ignore:the metric .* is NaN")
+@pytest.mark.parametrize("name", [*SCORERS_OF_PROBABILITIES, "roc_auc_ovo_weighted", "f1_macro"])
+@pytest.mark.parametrize("classes", [[0, 1], [2]])
+def test_training_goes_on_if_validation_data_lack_a_class(name, classes):
+    X, y, _ = samples()
+    few = np.isin(y, classes)
+    net = NeuralNetwork(2, loss="softmax_cross_entropy", metric=[name], seed=0)
+    net.add(DenseLayer(3, (FEATURES,))).fit((X, y), validation=(X[few], y[few]))
+    assert np.isfinite(net.history[name]).all()
+    assert len(net.history[f"val_{name}"]) == 2
+
+
+def test_a_scorer_of_yes_or_no_takes_data_of_one_class():
+    X, y, _ = samples()
+    net = NeuralNetwork(1, loss=BinaryCrossEntropy(from_logits=True), metric="neg_log_loss", seed=0)
+    net.add(DenseLayer(1, (FEATURES,))).fit((X, y > 0))
+    few = y == 0
+    p = 1 / (1 + np.exp(-net.predict(X[few]).astype(float)))
+    assert net.score(X[few], y[few]) == pytest.approx(np.log(1 - p).mean(), rel=1e-5)
+
+
 # ---- names
 
 

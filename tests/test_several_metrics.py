@@ -23,6 +23,7 @@ from xpnet import (
     HingeLoss,
     LambdaCallback,
     LogSoftmaxActivation,
+    MeanSquaredError,
     ModelCheckpoint,
     NegativeLogLikelihood,
     NeuralNetwork,
@@ -658,3 +659,29 @@ def test_one_copy_of_the_outputs_is_kept_for_all():
         made.add(y % 2, X[:, :1])
     assert len(made._seen) == 3
     assert to_host(made._seen[0][1]).shape == (10, 1)
+
+
+@pytest.mark.parametrize(
+    "metric", ["r2", "rmse", "mape", "max_error", "explained_variance", QuantileError(0.3)]
+)
+def test_a_metric_of_numbers_refuses_classes_before_training(metric):
+    X, y = np.eye(6), np.arange(6) % 3
+    net = NeuralNetwork(2, loss="softmax_cross_entropy", metric=["accuracy", metric], seed=0)
+    net.add(DenseLayer(3, (6,)))
+    before = net[0].weights.copy()
+    name = metric if isinstance(metric, str) else metric.name
+    with pytest.raises(ValueError, match=f"metric '{name}' compares each output with a number"):
+        net.fit(X, y)
+    assert net.history.epochs == 0
+    np.testing.assert_array_equal(net[0].weights, before)
+    assert net.fit(X, np.eye(3)[y]).history.epochs == 2  # rows of numbers
+
+
+def test_a_metric_of_numbers_refuses_classes_when_it_is_computed():
+    X, y = np.eye(6), np.arange(6) % 3
+    net = NeuralNetwork(1, loss="softmax_cross_entropy", seed=0).add(DenseLayer(3, (6,)))
+    net.fit(X, y)
+    with pytest.raises(ValueError, match="metric 'r2' compares each output with a number"):
+        net.score(X, y, metric="r2")
+    with pytest.raises(ValueError, match="metric 'MeanSquaredError' compares each output"):
+        net.evaluate(X, y, metric=["accuracy", MeanSquaredError()])

@@ -41,7 +41,7 @@ class NeuralNetwork(Predictor):
     ----------
     epochs : int, default 100
         The number of passes over the data in one ``fit``. Learning-rate schedules span this number
-        of epochs, and keep their last rate afterwards.
+        of epochs, also if ``fit`` is given another, and keep their last rate afterwards.
     batch_size : int or "auto", default 128
         Samples in a mini-batch; a data set with fewer samples is one batch. "auto" chooses the
         largest of 64, 128, 256 and 512 that fits in memory.
@@ -296,16 +296,17 @@ class NeuralNetwork(Predictor):
         UserWarning
             The network's type has too few digits for the targets or a feature; batch normalization
             learns nothing from the last batch of an epoch, which has one sample; the network has no
-            parameters; or it learned little from targets that need a ``target_unit``.
+            parameters; a schedule spans another number of epochs than are trained; or the network
+            learned little from targets that need a ``target_unit``.
         """
-        epochs = self.epochs if epochs is None else check_count("epochs", epochs)
+        n = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)
         again = check_flag("restart", restart)
         resumed = Resumption.of(resume, NeuralNetwork, again)
         held_out = HeldOut.of(validation_split, validation, batches)
         data = fitting.data_of(fitting.joined(X, y, sample_weight), batches, steps_per_epoch)
-        given = (data, validation, epochs, again, called, every)
-        fitting.fit(self, *given, resume=resumed, held_out=held_out)
+        given = (self, data, validation, n, again, called, every)
+        fitting.fit(*given, resume=resumed, held_out=held_out, warns_of_span=epochs is not None)
         return self
 
     def get_mini_batches(

@@ -142,11 +142,15 @@ class Parameters:
         """Return the parameters that are trained: runs of those that it updates alike."""
         return self._known().parts(optimizer.missed_updates)
 
-    def note_missed(self, optimizer: Optimizer, n_updates: int) -> None:
-        """Note in an optimizer that the frozen parameters have missed its last ``n_updates``."""
+    def count_updates(self, optimizer: Optimizer, n_updates: int) -> None:
+        """Set how many updates an optimizer has made; the frozen parameters missed the new ones."""
+        self._note_missed(optimizer, n_updates - optimizer.n_updates)
+        optimizer.n_updates = n_updates
+
+    def _note_missed(self, optimizer: Optimizer, n_new: int) -> None:
         known = self._known()
-        if n_updates and len(known.trained) < len(self.places.slots):
-            optimizer.missed_updates = known.missed_after(optimizer.missed_updates, n_updates)
+        if n_new and len(known.trained) < len(self.places.slots):
+            optimizer.missed_updates = known.missed_after(optimizer.missed_updates, n_new)
 
     @property
     def have_factors(self) -> bool:
@@ -218,7 +222,7 @@ class Parameters:
             self.scatter(update(flat, kept))
         else:
             self.scatter(update(flat, gradient))
-        self.note_missed(optimizer, optimizer.n_updates - n_before)
+        self._note_missed(optimizer, optimizer.n_updates - n_before)
         for layer in all_layers(self.layers):
             if layer.trainable:
                 layer.constrain()

@@ -16,7 +16,8 @@ from .describing import Tensors, decode
 from .forms import MOST_TOLD, ModelFileError
 from .loading import TRAINING
 from .reading import read
-from .restoring import FREE, Restorer, all_or_nothing, origin_of
+from .restoring import FREE, Restorer, all_or_nothing, how_trained, origin_of
+from .schema import HOW_TRAINED
 from .states import StateReader, encode_state
 from .writing import Writer, check_content
 
@@ -241,6 +242,10 @@ class Resumption:
             each | {"network": {k: v for k, v in each["network"].items() if k not in FREE}}
             for each in (training["origin"], origin_of(network, self._kind))
         )
+        then["layers"] = [
+            _told(*each, with_present=network.history.epochs > training["first"])
+            for each in zip(then["layers"], now["layers"], content["layers"], strict=False)
+        ] + then["layers"][len(now["layers"]) :]
         found += differences(then, now)
         saved = decode(content["history"], Tensors(network.backend))
         found += _other_history(saved, network.history, training["first"])
@@ -251,6 +256,26 @@ class Resumption:
                 "To begin anew, give another folder, or none. To train its network in another way, "
                 "xpnet.load the file, and fit without resume"
             )
+
+
+def _told(
+    then: dict[str, Any], now: dict[str, Any], saved: dict[str, Any], with_present: bool
+) -> dict[str, Any]:
+    """Return a layer of a checkpoint's origin, with how it is trained where that is as it must be.
+
+    Parameters
+    ----------
+    then, now : dict
+        The layer when the training began, and that of the network, as :class:`Origin` has them.
+    saved : dict
+        The layer of the checkpoint.
+    with_present : bool
+        Whether the network was trained in this run, so that a callback may have frozen its layer.
+    """
+    fits = with_present and how_trained(saved).items() <= now.items()
+    is_told = "trainable" in then  # files from before do not say it
+    taken = HOW_TRAINED if fits or not is_told else ()
+    return then | {key: now[key] for key in taken if key in now}
 
 
 def _other_history(saved: dict[str, list[float]], history: History, first: int) -> list[str]:

@@ -50,6 +50,14 @@ def origin_of(network: TrainableModel, kind: type) -> dict[str, Any]:
     return plain
 
 
+def how_trained(layer: dict[str, Any]) -> dict[str, Any]:
+    """Return how a layer of a file is trained, and under "inner" how those inside it are."""
+    given = {key: value for key, value in layer["attributes"].items() if key in _OF_TRAINING}
+    inner = [how_trained(each) for each in layer.get("inner", [])]
+    usual: dict[str, Any] = {"trainable": True, "learning_rate_factor": 1.0}
+    return usual | given | ({"inner": inner} if inner else {})
+
+
 class Origin:
     """Describes the network of a file without what training changes.
 
@@ -70,7 +78,7 @@ class Origin:
             "network": self._comparable(content["network"]["arguments"]),
             "dtype": content["dtype"],
             "layers": [
-                self._part(each) | {"input_shape": each["input_shape"]}
+                self._part(each) | {"input_shape": each["input_shape"]} | how_trained(each)
                 for each in content["layers"]
             ],
             **parts,

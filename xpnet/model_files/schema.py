@@ -282,6 +282,9 @@ def anything(given: Any, place: str) -> None:
     """Accept anything: it is only compared with the network that is resumed."""
 
 
+HOW_TRAINED = ("trainable", "learning_rate_factor", "own_trainable", "own_factor", "inner")
+"""How a layer is trained, as far as that differs from the usual; files from before lack it."""
+
 _training = fields({
     "first": whole(0),
     "has_ended": flag,
@@ -290,7 +293,10 @@ _training = fields({
         "network": named(anything),
         "dtype": text,
         "layers": list_of(
-            fields({"class": text, "arguments": named(anything), "input_shape": anything})
+            fields(
+                {"class": text, "arguments": named(anything), "input_shape": anything},
+                dict.fromkeys(HOW_TRAINED, anything),
+            )
         ),
         "loss": anything,
         "regularizer": anything,

@@ -51,8 +51,8 @@ class Optimizer(Clipping, Scheduled, Remembering):
         How many updates there were.
     missed_updates : tuple of int
         How many of them each parameter of the network has missed while its layer was frozen, in the
-        order of the layers; parameters beyond its end have missed none. For a parameter, the first
-        update after that is the one after its own last: ``t`` counts the updates that it had.
+        order of the layers; those beyond its end have missed none. A rule's ``t`` does not count
+        them.
     state_names : tuple of str
         The attributes that are the state: arrays of the shape of the weights, or None before the
         first update.
@@ -197,14 +197,14 @@ class Optimizer(Clipping, Scheduled, Remembering):
         arrays, xp = {"w": w, "g": gradient, **states}, array_namespace(w)
         if parts is None:
             outs = (xp.empty_like(w) if out is None else out, *states.values())
-            w, *kept = self._ruled(arrays, self.learning_rate, 0, outs)
+            w, *kept = _results(self, arrays, self.learning_rate, 0, outs)
         else:
             w = xp.asarray(w, copy=True) if out is None else out
             kept = list(states.values())
             for part, factor, missed in parts:
                 outs = tuple(array[part, ...] for array in (w, *kept))
                 own = {name: array[part, ...] for name, array in arrays.items()}
-                results = self._ruled(own, self.learning_rate * factor, missed, outs)
+                results = _results(self, own, self.learning_rate * factor, missed, outs)
                 for array, place, result in zip((w, *kept), outs, results, strict=True):
                     if result is not place:
                         array[part, ...] = result
@@ -214,23 +214,29 @@ class Optimizer(Clipping, Scheduled, Remembering):
         self.n_updates += 1
         return w
 
-    def _ruled(
-        self, arrays: dict[str, Array], rate: float, missed: int, outs: tuple[Array, ...]
-    ) -> tuple[Array, ...]:
-        """Return the results of the rule for weights, gradient and state, of the next update."""
-        names = [name for name in arrays if name != "g"]
-        numbers = {"rate": rate, "t": float(self.n_updates + 1 - missed)}
-        self.n_updates -= missed  # a rule that cannot be traced may read it
-        try:
-            results = apply(self, ruled, arrays, numbers, outs, tuple(names))
-        finally:
-            self.n_updates += missed
-        if is_defined_here(type(self)):
-            return results
-        like = arrays["w"]
-        return tuple(
-            _as_weights(self, name, array, like) for name, array in zip(names, results, strict=True)
-        )
+
+def _results(
+    optimizer: Optimizer,
+    arrays: dict[str, Array],
+    rate: float,
+    missed: int,
+    outs: tuple[Array, ...],
+) -> tuple[Array, ...]:
+    """Return the results of the rule for weights, gradient and state, of the next update."""
+    names = [name for name in arrays if name != "g"]
+    numbers = {"rate": rate, "t": float(optimizer.n_updates + 1 - missed)}
+    optimizer.n_updates -= missed  # a rule that cannot be traced may read it
+    try:
+        results = apply(optimizer, ruled, arrays, numbers, outs, tuple(names))
+    finally:
+        optimizer.n_updates += missed
+    if is_defined_here(type(optimizer)):
+        return results
+    like = arrays["w"]
+    return tuple(
+        _as_weights(optimizer, name, array, like)
+        for name, array in zip(names, results, strict=True)
+    )
 
 
 def ruled(

@@ -41,7 +41,7 @@ class Scheduled(Settings, Readable):
             The epoch, from 0. A schedule by step gets the fraction, too; see
             :mod:`xpnet.schedules`.
         epochs : int
-            The total number of epochs.
+            The number of epochs that the schedule spans.
         """
         rate = float(self.schedule.at(epoch, epochs))
         # Not by setattr, which would replace the schedule.

@@ -40,7 +40,8 @@ class Schedule(Readable, ABC):
         epoch : int, or float if ``by_step``
             The epoch about to begin, from 0; for step k of an epoch with n steps, k / n more.
         epochs : int
-            The total number of epochs.
+            The number of epochs that the schedule spans: the network's ``epochs``, whatever
+            ``fit(epochs=...)`` was given.
         """
 
     def at(self, progress: float, epochs: int) -> float:
@@ -51,6 +52,11 @@ class Schedule(Readable, ABC):
     def changes_by_step(self) -> bool:
         """Whether the rate may change within an epoch."""
         return self.by_step
+
+    @property
+    def spans_training(self) -> bool:
+        """Whether the rate depends on the network's number of epochs."""
+        return False
 
     def observe(self, loss: float) -> None:
         """Take note of the loss at the end of an epoch; most schedules do not use it."""

@@ -40,7 +40,8 @@ class OneCycle(Decay):
     shape : {"cosine", "linear"}, default "cosine"
         Whether s is half a cosine or a line.
     epochs : int, optional
-        The number of epochs; by default the network's. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
+        another number. After them the rate stays α₁.
     by_step : bool, default True
         Whether the rate changes at each step. By epoch, the last epoch has α₁.
 

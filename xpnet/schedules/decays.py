@@ -12,13 +12,19 @@ class Decay(Schedule):
     Parameters
     ----------
     epochs : int, optional
-        The number of epochs; by default the network's. After them the last rate stays.
+        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
+        another number. After them the last rate stays.
     by_step : bool
     """
 
     def __init__(self, epochs: int | None, by_step: bool) -> None:
         self.epochs = None if epochs is None else check_count("epochs", epochs)
         self.by_step = check_flag("by_step", by_step)
+
+    @property
+    def spans_training(self) -> bool:
+        """Whether there are no ``epochs`` of its own."""
+        return self.epochs is None
 
     def progress(self, epoch: float, epochs: int) -> float:
         """Return t / N, at most 1.
@@ -41,7 +47,8 @@ class LinearDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ >= 0.
     epochs : int, optional
-        The number of epochs; by default the network's. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
+        another number. After them the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
@@ -75,7 +82,8 @@ class ExponentialDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ > 0.
     epochs : int, optional
-        The number of epochs; by default the network's. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
+        another number. After them the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
@@ -111,7 +119,8 @@ class PolynomialDecay(Decay):
     power : float, default 0.9
         p > 0. With 1 the decay is linear; the larger it is, the sooner the rate falls.
     epochs : int, optional
-        The number of epochs; by default the network's. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
+        another number. After them the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 
@@ -156,7 +165,8 @@ class CosineDecay(Decay):
     initial, final : float
         α₀ > 0 and α₁ >= 0.
     epochs : int, optional
-        The number of epochs; by default the network's. After them the rate stays α₁.
+        The number of epochs; by default the network's ``epochs``, also if ``fit`` is given
+        another number. After them the rate stays α₁.
     by_step : bool, default False
         Whether the rate changes at each step instead of each epoch.
 

@@ -43,6 +43,11 @@ class WrappingSchedule(Schedule):
         """Whether the rate may change within an epoch."""
         return self.by_step or self.schedule.changes_by_step
 
+    @property
+    def spans_training(self) -> bool:
+        """Whether the schedule inside depends on the network's number of epochs."""
+        return self.schedule.spans_training
+
     def check_state(self) -> None:
         """Check the state of the schedule inside."""
         self.schedule.check_state()

@@ -20,7 +20,7 @@ from ..data.reading import is_wide
 from ..layers import Flatten, Layer
 from ..losses import Heads, LossFunction
 from ..losses.head_metrics import HeadMetric
-from ..metrics import Metric, ProbabilityMetric
+from ..metrics import MSE, R2, ExplainedVariance, MaxError, Metric, ProbabilityMetric
 from .metric_settings import OneMetric, name_of
 from .target_unit import (
     Unit,
@@ -231,6 +231,24 @@ def check_classes(y: np.ndarray, metrics: Sequence[OneMetric]) -> None:
             )
 
 
+def _check_takes_classes(metrics: Sequence[OneMetric], loss: LossFunction, n_outputs: int) -> None:
+    """Refuse metrics of numbers for classes, each of which has an output of its own."""
+    for metric in metrics:
+        values = getattr(metric, "targets", None) in ("values", "counts", "positive")
+        if n_outputs > 1 and (
+            isinstance(metric, _OF_NUMBERS) or (isinstance(metric, LossFunction) and values)
+        ):
+            raise ValueError(
+                f"metric {name_of(metric)!r} compares each output with a number, but y has classes "
+                f"for {type(loss).__name__}, with one output for each of {n_outputs}: use "
+                "'accuracy', 'f1', 'log_loss' or 'roc_auc'; or give y as rows of 0 and 1"
+            )
+
+
+_OF_NUMBERS = (MSE, MaxError, R2, ExplainedVariance)
+"""The metrics of numbers: the others are derived from these."""
+
+
 def prepare_targets(
     y: Array,
     loss: LossFunction,
@@ -270,6 +288,7 @@ def prepare_targets(
     if loss.targets is None:  # a user's loss; (n,) would broadcast with (n, 1) to (n, n)
         return host.reshape(n, 1) if host.ndim == 1 and n_outputs == 1 else y
     if loss.targets == "classes" and column:
+        _check_takes_classes(metrics, loss, n_outputs)
         return class_indices(host.reshape(-1), n_outputs, getattr(loss, "ignore_index", None))
     if loss.repeats_targets and not column:
         raise ValueError(

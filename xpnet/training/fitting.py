@@ -80,6 +80,7 @@ def fit(
     *,
     min_samples: int = MIN_SAMPLES,
     warns_of_targets: bool = True,
+    warns_of_span: bool = False,
     resume: Resuming | None = None,
     held_out: HeldOut | None = None,
 ) -> None:
@@ -88,7 +89,8 @@ def fit(
     ``dataset`` may be :class:`Passes` over batches, which are closed at the end. ``held_out`` takes
     the validation data from the data set.
     ``warns_of_targets`` is whether to warn of targets that lose digits, or whose size prevents
-    learning.
+    learning. ``warns_of_span`` is whether to warn of a schedule that spans another number of epochs
+    than will have been trained.
     """
     if model.optimizer.takes_all_samples:
         kept = ["fit(resume=...)"] if resume is not None else []
@@ -115,6 +117,8 @@ def fit(
                 run = _run(model, placed, callbacks, eval_every, resume is not None, held_out)
                 if resume is not None:
                     resume(model, run)
+                if warns_of_span:
+                    _warn_of_span(model, run.first, epochs)
                 if isinstance(placed.training, Batches):
                     placed.training.pass_over(model.history.epochs - run.first)
                 Trainer(model, placed, callbacks, eval_every, run).run(epochs)
@@ -142,6 +146,22 @@ def _warn_of_size(model: TrainableModel, y: Array, weight: Array | None) -> None
                 warn_of_size(own, weight, head.loss, row[f"{name}_loss"], dtype, name)
     elif model.target_unit is None:
         warn_of_size(y, weight, loss, row["loss"] - row.get("penalty", 0.0), dtype)
+
+
+def _warn_of_span(model: TrainableModel, first: int, epochs: int) -> None:
+    """Warn of a schedule that will not have ended, or ends before the last epoch.
+
+    Training may be divided among several calls, so only the first one warns of the former.
+    """
+    schedule, in_all = model.optimizer.schedule, first + epochs
+    if not schedule.spans_training or in_all == model.epochs:
+        return
+    if in_all > model.epochs or not first:
+        warn(
+            f"{schedule!r} spans the network's epochs={model.epochs}, but after this fit "
+            f"{in_all} will have been trained: give NeuralNetwork(epochs={in_all}) or, if another "
+            "fit follows, give the schedule its own epochs"
+        )
 
 
 def _run(

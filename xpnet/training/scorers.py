@@ -1,5 +1,8 @@
 """Scorers of scikit-learn as metrics of a network."""
 
+import copy
+import math
+import warnings
 from importlib.util import find_spec
 from inspect import signature
 from typing import Any, ClassVar
@@ -8,6 +11,7 @@ import numpy as np
 from array_api_compat import device
 
 from ..backends import Array, array_namespace, ops, to_host
+from ..backends._warnings import warn
 from ..metrics import CollectedMetric, predicted_classes, probabilities
 from ..metrics.outputs import OF_CLASSES
 
@@ -67,8 +71,10 @@ class ScikitLearnScorer(CollectedMetric):
 
     @property
     def takes_weights(self) -> bool:  # type: ignore[override]
-        """Whether the scorer's function has the argument ``sample_weight``."""
-        return "sample_weight" in signature(self._scorer()._score_func).parameters
+        """Whether the scorer's function has the argument ``sample_weight``, and supports it."""
+        scorer = self._scorer()
+        of_pairs = scorer._kwargs.get("multi_class") == "ovo"  # the AUC of pairs of classes
+        return "sample_weight" in signature(scorer._score_func).parameters and not of_pairs
 
     @property
     def of_classes(self) -> bool:  # type: ignore[override]
@@ -86,20 +92,55 @@ class ScikitLearnScorer(CollectedMetric):
         return get_scorer(self.scorer)
 
     def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
-        """Return the score of the samples whose weight is above 0."""
+        """Return the score of the samples whose weight is above 0.
+
+        If no sample has one of the classes, the scorer is told the classes. Where it has no value
+        then, the score is NaN.
+
+        Warns
+        -----
+        UserWarning
+            The score is NaN because no sample has one of the classes.
+        """
         y, outputs, w = (to_host(each).astype(np.float64) for each in (y_true, y_pred, weight))
         y, outputs, w = y[w > 0], outputs[w > 0], w[w > 0]
         network: Any = _Values()
+        missing: list[int] = []
         if self.targets in _CLASSES or self.of_classes:
             has_scores = self.output_kind is None and not self.needs_probabilities
             kind = _WithScores if has_scores else _WithProbabilities
             network = kind(self, outputs.shape[1])
             y = network.classes_of(y)
+            missing = np.setdiff1d(network.classes_, y).tolist() if y.ndim == 1 else []
         elif y.shape[1] == 1:
             y = y[:, 0]
         weights = {} if (w == 1.0).all() else {"sample_weight": w}
-        score = float(self._scorer()(network, outputs, y, **weights))
+        if missing:
+            score = self._without_classes(missing, network, outputs, y, weights)
+        else:
+            score = float(self._scorer()(network, outputs, y, **weights))
         return array_namespace(y_pred).asarray(score, dtype=y_pred.dtype, device=device(y_pred))
+
+    def _without_classes(
+        self, missing: list[int], network: Any, outputs: np.ndarray, y: np.ndarray, weights: Any
+    ) -> float:
+        """Return the score of samples none of which has one of the classes."""
+        scorer = copy.copy(self._scorer())
+        if self.of_classes and "labels" in signature(scorer._score_func).parameters:
+            scorer._kwargs = {**scorer._kwargs, "labels": network.classes_}
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")  # NaN is explained below
+                score = float(scorer(network, outputs, y, **weights))
+        except (ValueError, ZeroDivisionError):
+            score = math.nan
+        if math.isnan(score):
+            classes = f"class{'es' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
+            warn(
+                f"the metric {self.scorer!r} is NaN, because no sample of the data has the "
+                f"{classes}: give data with samples of every class, or use another metric"
+            )
+        return score
 
 
 class _Values:

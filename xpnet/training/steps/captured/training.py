@@ -190,9 +190,7 @@ class CapturedTraining(AbstractContextManager["CapturedTraining"]):
         optimizer, backend = model.optimizer, model.backend
         # In new arrays, so that weights that a user holds do not change.
         model.parameters.scatter(backend.asarray(self._joined(self._buffers.flat)))
-        n_updates = int(kernels.read_state(state, "update"))
-        model.parameters.note_missed(optimizer, n_updates - optimizer.n_updates)
-        optimizer.n_updates = n_updates
+        model.parameters.count_updates(optimizer, int(kernels.read_state(state, "update")))
         if optimizer.n_updates:
             for name, place in zip(optimizer.state_names, self._buffers.states, strict=True):
                 setattr(optimizer, name, backend.asarray(self._joined(place)))

@@ -197,8 +197,7 @@ class CompiledTraining:
         if self._n_updates:
             for name, flat in zip(optimizer.state_names, self._out[1:], strict=False):
                 setattr(optimizer, name, flat)
-        parameters.note_missed(optimizer, self._n_updates - optimizer.n_updates)
-        optimizer.n_updates = self._n_updates
+        parameters.count_updates(optimizer, self._n_updates)
         if self._average is not None and self._average.count:
             self._average.flat = self._out[-1]
         for each in self._dropouts:
