@@ -89,7 +89,8 @@ FLOORS = {
     ],
     "xpnet.training": [
         "predictor",
-        "evaluator input_gradients",
+        "classifying input_gradients",
+        "evaluator",
         "prediction planning",
         "fitting",
         "trainer mini_batches",

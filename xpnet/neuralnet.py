@@ -1,10 +1,9 @@
 """The network: layers, a loss and an optimizer, with training and prediction."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
-from .backends import Array
 from .common.checks import check_count, check_flag, check_new_path
 from .common.keywords import FIT, NETWORK, with_hints
 from .common.naming import listing
@@ -24,7 +23,6 @@ from .training.callback import Callback, check_callbacks
 from .training.full_batch import DEFAULT_BATCH_SIZE
 from .training.held_out import HeldOut
 from .training.metric_settings import GivenMetric
-from .training.mini_batches import mini_batches
 from .training.predictor import Predictor
 from .training.steps.choice import Explanation
 from .training.target_unit import Unit
@@ -308,27 +306,6 @@ class NeuralNetwork(Predictor):
         given = (self, data, validation, n, again, called, every)
         fitting.fit(*given, resume=resumed, held_out=held_out, warns_of_span=epochs is not None)
         return self
-
-    def get_mini_batches(
-        self, X: Array, y: Array | None = None, shuffle: bool = True
-    ) -> Iterator[tuple[Array, Array | None]]:
-        """Yield the samples in mini-batches; the last one may be smaller.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_features)
-        y : array-like of shape (n, ...), optional
-        shuffle : bool, default True
-            Whether to shuffle the samples, in the order that the next epoch would use.
-
-        Yields
-        ------
-        tuple of array
-            ``(X_batch, y_batch)``, on the network's device. ``y_batch`` is None without y, and is
-            standardised if the network has a ``target_unit``. The features have the network's type,
-            or keep one with more digits if the first layer accepts it, as Normalization does.
-        """
-        return mini_batches(self, X, y, check_flag("shuffle", shuffle))
 
     def explain_steps(
         self,

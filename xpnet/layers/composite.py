@@ -22,22 +22,20 @@ class Composite(AsInPredictionInside):
 
     It is the base of :class:`~xpnet.Residual` and :class:`~xpnet.Branches`, and of your own layers
     that are made of layers. The inner layers are layers like all others: their parameters are
-    trained, regularised, constrained and frozen, and their states are saved. Each draws its initial
-    weights and its dropout from a random stream of its own, which depends on the outer layer's.
+    trained, regularised, constrained, frozen and saved. Each draws its initial weights and its
+    dropout from a random stream of its own, which depends on the outer layer's.
 
     A subclass whose constructor takes other arguments keeps each as an attribute of the same name,
-    and lists the inner layers in ``inner_layers``. A subclass that does not call them one after
-    another defines ``forward_propagation``, ``backward_propagation``, and ``connect``, which sets
-    the input shape of each inner layer. :meth:`forward_through` and :meth:`backward_through` call
-    layers one after another. Random predictions, derivatives with respect to features and averages
-    of weights then work too: they use the same passes, on copies of the inner layers.
+    and lists the inner layers in ``inner_layers``. One that does not call them one after another
+    defines ``forward_propagation``, ``backward_propagation``, and ``connect``, which sets the input
+    shape of each. :meth:`forward_through` and :meth:`backward_through` call layers in a row.
 
     Parameters
     ----------
     *layers : Layer
         New layers, one or more.
     input_shape : tuple of int, optional
-        Only needed for the first layer of a network.
+        Only for the first layer of a network.
 
     Attributes
     ----------

@@ -52,14 +52,9 @@ class Parameters:
             self.with_layer(layer)
 
     def with_layer(self, layer: Layer) -> "Parameters":
-        """Return the parameters of these layers and one more behind them.
+        """Return the parameters of these layers and one more; refuse one that lacks a parameter.
 
         They grow in place until somebody asks for them. So networks are built in linear time.
-
-        Raises
-        ------
-        ValueError
-            The layer has not made one of its parameters.
         """
         check_arrays(layer)
         if self._flat is not None:

@@ -1,14 +1,17 @@
 """A model that is compared with targets: its score, its loss and its metrics on any data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..backends import Array
 from ..backends._errors import shown
+from ..common.checks import check_flag
 from ..common.overrides import remember
 from ..data import Dataset
 from ..metrics import Metric
 from . import fitting, prediction
 from .metric_settings import GivenMetric
+from .mini_batches import mini_batches
 from .trainable import TrainableModel
 
 
@@ -108,6 +111,27 @@ class Evaluator(TrainableModel):
         {'loss': 0.0, 'r2': 1.0, 'max_error': 0.0}
         """
         return prediction.evaluate(self, fitting.joined(data, y, sample_weight), metric)
+
+    def get_mini_batches(
+        self, X: Array, y: Array | None = None, shuffle: bool = True
+    ) -> Iterator[tuple[Array, Array | None]]:
+        """Yield the samples in mini-batches; the last one may be smaller.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+        y : array-like of shape (n, ...), optional
+        shuffle : bool, default True
+            Whether to shuffle the samples, in the order that the next epoch would use.
+
+        Yields
+        ------
+        tuple of array
+            ``(X_batch, y_batch)``, on the network's device. ``y_batch`` is None without y, and is
+            standardised if the network has a ``target_unit``. The features have the network's type,
+            or keep one with more digits if the first layer accepts it, as Normalization does.
+        """
+        return mini_batches(self, X, y, check_flag("shuffle", shuffle))
 
 
 remember(Evaluator)
