@@ -91,11 +91,11 @@ class DenseLayer(Layer):
         self,
         n_units: int,
         input_shape: tuple[int, ...] | None = None,
-        initializer: str | InitializerFunction = "glorot_uniform",
+        initializer: str | InitializerFunction | Array = "glorot_uniform",
         regularizer: str | Regularizer | None = None,
         bias_regularizer: str | Regularizer | None = None,
         max_norm: float | None = None,
-        bias_initializer: str | InitializerFunction = "zeros",
+        bias_initializer: str | InitializerFunction | Array = "zeros",
         use_bias: bool = True,
     ) -> None:
         self.n_units = check_count("n_units", n_units)

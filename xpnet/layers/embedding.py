@@ -82,7 +82,7 @@ class Embedding(Layer):
         n_categories: int,
         n_units: int,
         input_shape: tuple[int, ...] | None = None,
-        initializer: str | InitializerFunction = "normal",
+        initializer: str | InitializerFunction | Array = "normal",
         regularizer: str | Regularizer | None = None,
         unknown: bool = False,
     ) -> None:

@@ -1,5 +1,6 @@
 """Figures, colours and legends: what all plots have in common."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -295,8 +296,11 @@ def is_list(given: Any) -> bool:
     return (isinstance(given, Sequence) and not is_text) or is_array
 
 
-def capitalised(text: str) -> str:
-    """Return a text with its first letter as a capital."""
+def title_of(label: str) -> str:
+    """Return the name of a quantity as it begins a title, e.g. "ROC AUC" for ``roc_auc``."""
+    text = label.replace("_", " ")
+    for word in ("roc auc", "mse", "mae", "rmse", "mape", "r2", "f1"):
+        text = re.sub(rf"\b{word}\b", word.upper(), text)
     return text[:1].upper() + text[1:]
 
 

@@ -155,7 +155,7 @@ def plot_schedule(
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw the learning rate of each epoch.
+    """Draw the learning rate of each epoch; within epochs, too, if the schedule changes by step.
 
     The axis of learning rates is logarithmic if the largest is 50 times the smallest.
 
@@ -200,8 +200,9 @@ def plot_schedule(
     one_only = len(rates) == 1
     for k, (name, values) in enumerate(rates.items()):
         style = series_style(k, marker=epochs <= 12 or not one_only)
-        every = max(epochs // 12, 1)
-        ax.plot(places, values, label=None if one_only else name, markevery=every, **style)
+        each = len(values) // epochs
+        every, at = each * max(epochs // 12, 1), 1 + np.arange(len(values)) / each
+        ax.plot(at, values, label=None if one_only else name, markevery=every, **style)
     every_rate = np.concatenate(list(rates.values()))
     if every_rate.min() > 0 and every_rate.max() >= 50 * every_rate.min():
         ax.set_yscale("log")
@@ -328,7 +329,7 @@ def _schedule_name(given: Any) -> str:
 
 
 def _rates(given: Any, epochs: int) -> np.ndarray:
-    """Return the learning rate of each epoch."""
+    """Return the learning rate of each epoch; of several moments in each if it changes by step."""
     if isinstance(given, Schedule):
         schedule = copy.deepcopy(given)  # some note how far they are
     elif math.isnan(number(given)):
@@ -340,4 +341,6 @@ def _rates(given: Any, epochs: int) -> np.ndarray:
             f"{given!r} depends on the loss in training: after fit, draw "
             "net.history['learning_rate']"
         )
-    return np.array([float(schedule.learning_rate(epoch, epochs)) for epoch in range(epochs)])
+    each = 20 if schedule.changes_by_step else 1
+    moments = np.arange(epochs * each) / each
+    return np.array([float(schedule.learning_rate(moment, epochs)) for moment in moments])

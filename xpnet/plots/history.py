@@ -13,12 +13,12 @@ from .drawing import (
     COLORS,
     MARKERS,
     axes_for,
-    capitalised,
     check_figsize,
     finish,
     is_list,
     new_axes,
     numbers_on_host,
+    title_of,
     whole_epochs,
 )
 
@@ -124,7 +124,7 @@ def plot_history(history: Any, axes: Any = None, names: Any = None, figsize: Any
             _compare(ax, data, quantity)
         epochs = np.concatenate([columns["epoch"] for columns in data.values()])
         whole_epochs(ax, epochs)
-        finish(ax, f"{capitalised(quantity.label)} by epoch", "epoch", quantity.label)
+        finish(ax, f"{title_of(quantity.label)} by epoch", "epoch", quantity.label)
     return axes
 
 

@@ -13,13 +13,13 @@ from ..metrics import METRICS, Metric
 from .drawing import (
     COLORS,
     axes_for,
-    capitalised,
     finish,
     is_list,
     letters_in,
     numbers_on_host,
     room_of,
     shortened,
+    title_of,
 )
 
 
@@ -104,7 +104,7 @@ def plot_sweep(
         _name_places(ax, places, [str(value) for value in values])
     elif min(values) > 0 and max(values) / min(values) >= 50:
         ax.set_xscale("log")
-    finish(ax, f"{capitalised(label)} by {name.replace(chr(10), ' ')}", name, label)
+    finish(ax, f"{title_of(label)} by {name.replace(chr(10), ' ')}", name, label)
     return ax
 
 

@@ -3,7 +3,9 @@
 from typing import Any
 
 from ..common.checks import check_count, check_flag, check_non_negative
+from ..common.readable import is_plain_function
 from .base import ConstantLearningRate, Schedule
+from .function import FunctionSchedule, LearningRate
 
 
 class WrappingSchedule(Schedule):
@@ -11,13 +13,16 @@ class WrappingSchedule(Schedule):
 
     Parameters
     ----------
-    schedule : Schedule or float
+    schedule : Schedule, float or function
     """
 
-    def __init__(self, schedule: Schedule | float) -> None:
-        if not isinstance(schedule, Schedule):
-            schedule = ConstantLearningRate(schedule)
-        self.schedule: Schedule = schedule
+    def __init__(self, schedule: LearningRate) -> None:
+        given: Any = schedule
+        if is_plain_function(given):
+            given = FunctionSchedule(given)
+        elif not isinstance(given, Schedule):
+            given = ConstantLearningRate(given)
+        self.schedule: Schedule = given
 
     @property
     def state_names(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -67,7 +72,7 @@ class WarmUp(WrappingSchedule):
 
     Parameters
     ----------
-    schedule : Schedule or float
+    schedule : Schedule, float or function
         What follows; it counts its epochs from there. Its own ``by_step`` says whether it changes
         by step.
     epochs : int, default 5
@@ -90,7 +95,7 @@ class WarmUp(WrappingSchedule):
 
     _is_over: bool = False  # whether the last rate was the schedule's own
 
-    def __init__(self, schedule: Schedule | float, epochs: int = 5, by_step: bool = False) -> None:
+    def __init__(self, schedule: LearningRate, epochs: int = 5, by_step: bool = False) -> None:
         super().__init__(schedule)
         self.epochs = check_count("epochs", epochs)
         self.by_step = check_flag("by_step", by_step)
@@ -136,7 +141,7 @@ class ScaledSchedule(WrappingSchedule):
     [0.5, 0.375, 0.25]
     """
 
-    def __init__(self, schedule: Schedule | float, factor: float, least: float = 0.0) -> None:
+    def __init__(self, schedule: LearningRate, factor: float, least: float = 0.0) -> None:
         super().__init__(schedule)
         self.factor = check_non_negative("factor", factor)
         self.least = check_non_negative("least", least)

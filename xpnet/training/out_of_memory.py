@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..backends._warnings import warn
-from ..layers import BatchNormalization, Dropout, Layer
+from ..layers import BatchNormalization, Dropout, GaussianNoise, Layer
 from ..layers.composite import all_layers
 from .feeding.batches import Batches
 from .feeding.placing import Data
@@ -75,6 +75,7 @@ def _updates_in_pieces(layers: Sequence[Layer]) -> str:
 _PIECEWISE: dict[type[Layer], str] = {
     BatchNormalization: "takes the moments of each piece",
     Dropout: "draws a mask for each piece",
+    GaussianNoise: "draws noise for each piece",
 }
 """What layers do for each piece of a batch, instead of once for the whole batch."""
 

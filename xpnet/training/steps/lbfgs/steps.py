@@ -9,6 +9,7 @@ import numpy as np
 from ....backends import Array
 from ....backends._warnings import warn
 from ....common.traceable import Traceable, numbers_of
+from ....layers.composite import all_layers
 from ....model.penalties import counted_cost, inverse
 from ...errors import NotFiniteError
 from ...feeding.arrays import Arrays
@@ -71,7 +72,7 @@ class LBFGSSteps(FormulaSteps):
         penalties = [penalty for _, _, penalty in model.parameters.penalties]
         found: list[Any] = [
             numbers_of(part)
-            for part in (model.loss, *model.layers, *penalties)
+            for part in (model.loss, *all_layers(model.layers), *penalties)
             if isinstance(part, Traceable)
         ]
         shared = [getattr(each, "per_sample", None) for each in penalties]
