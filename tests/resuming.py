@@ -203,7 +203,7 @@ def result(net, callbacks, folder):
     for k, layer in enumerate(net.layers):
         found |= {f"layer.{k}.{name}": getattr(layer, name) for name in layer.state_names}
         found[f"layer.{k}.rate"] = getattr(layer, "rate", 0)
-    found["schedule"] = repr(sorted(vars(net.optimizer.schedule).items(), key=str))
+    found["schedule"] = repr(sorted(net.optimizer.schedule.__getstate__().items(), key=str))
     for k, callback in enumerate(callbacks):
         for name in callback.state_names:
             value = getattr(callback, name)

@@ -747,6 +747,7 @@ def test_weights_set_by_hand_take_the_networks_dtype_and_shape(rng):
         net.fit((rng.standard_normal((20, 2)), rng.standard_normal(20)))
 
 
+@pytest.mark.filterwarnings("ignore:LinearDecay.* spans the network's epochs=3")
 def test_the_last_rate_of_a_schedule_stays(rng):
     X, y = blobs(rng)
     net = classifier(epochs=3, optimizer="sgd", learning_rate=LinearDecay(0.1, 0.02))

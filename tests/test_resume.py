@@ -90,6 +90,7 @@ def test_a_training_that_is_broken_off_again_and_again_ends_the_same(kind, every
     assert differences(result(*train(kind, tmp_path, None, every), tmp_path), whole(kind)) == []
 
 
+@pytest.mark.filterwarnings("ignore:.* spans the network's epochs=12")
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_epochs_go_on_further(kind, whole, tmp_path):
     for epochs in (3, 7, EPOCHS):

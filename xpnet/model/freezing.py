@@ -7,6 +7,7 @@ from typing import Any
 from ..common.checks import check_flag, check_non_negative
 from ..layers import Layer
 from ..layers.composite import all_layers, is_trained
+from ..optimizers import Optimizer
 from .places import Places
 from .updating import Parts
 
@@ -79,11 +80,15 @@ class Freezing:
         """
         return self._runs(missed) if any(missed) else self._parts
 
-    def missed_after(self, missed: Sequence[int], n_updates: int) -> tuple[int, ...]:
-        """Return how many updates each parameter has missed after some more of them."""
-        before = (*missed, *[0] * (len(self._places.slots) - len(missed)))
-        trained = set(self.trained)
-        return tuple(n if k in trained else n + n_updates for k, n in enumerate(before))
+    def note_missed(self, optimizer: Optimizer, n_new: int) -> None:
+        """Note in an optimizer that the frozen parameters have missed its new updates."""
+        n_slots, trained = len(self._places.slots), set(self.trained)
+        if n_new and len(trained) < n_slots:
+            before = optimizer.missed_updates
+            before += (0,) * (n_slots - len(before))
+            optimizer.missed_updates = tuple(
+                n if k in trained else n + n_new for k, n in enumerate(before)
+            )
 
     def _runs(self, missed: Sequence[int]) -> Parts:
         runs: Parts = []

@@ -139,13 +139,8 @@ class Parameters:
 
     def count_updates(self, optimizer: Optimizer, n_updates: int) -> None:
         """Set how many updates an optimizer has made; the frozen parameters missed the new ones."""
-        self._note_missed(optimizer, n_updates - optimizer.n_updates)
+        self._known().note_missed(optimizer, n_updates - optimizer.n_updates)
         optimizer.n_updates = n_updates
-
-    def _note_missed(self, optimizer: Optimizer, n_new: int) -> None:
-        known = self._known()
-        if n_new and len(known.trained) < len(self.places.slots):
-            optimizer.missed_updates = known.missed_after(optimizer.missed_updates, n_new)
 
     @property
     def have_factors(self) -> bool:
@@ -206,9 +201,8 @@ class Parameters:
         """
         flat = self.gather()
         self.add_penalties(inverse(weight))
-        gradient, parts = self.gradient(), self.parts_of(optimizer)
-        are_whole = parts == [(slice(0, self.places.size), 1.0, 0)]
-        update, n_before = update_of(optimizer, None if are_whole else parts), optimizer.n_updates
+        gradient, n_before = self.gradient(), optimizer.n_updates
+        update = update_of(optimizer, self.parts_of(optimizer), self.places.size)
         # In place only in training, where nobody else holds the weights, and if it is supported.
         if self._gradients.are_in_place and takes_out(update):
             self.scatter(update(flat, gradient, out=flat))
@@ -217,7 +211,7 @@ class Parameters:
             self.scatter(update(flat, kept))
         else:
             self.scatter(update(flat, gradient))
-        self._note_missed(optimizer, optimizer.n_updates - n_before)
+        self._freezing.note_missed(optimizer, optimizer.n_updates - n_before)
         for layer in all_layers(self.layers):
             if layer.trainable:
                 layer.constrain()

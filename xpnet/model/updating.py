@@ -54,9 +54,9 @@ class PartialUpdate:
         return old
 
 
-def update_of(optimizer: Optimizer, parts: Parts | None) -> Callable[..., Array]:
-    """Return the function that updates the parameters in these parts, or all of them."""
-    if parts is None:
+def update_of(optimizer: Optimizer, parts: Parts, size: int) -> Callable[..., Array]:
+    """Return the function that updates the parameters in these parts, of ``size`` in all."""
+    if parts == [(slice(0, size), 1.0, 0)]:
         return optimizer.update
     partial = PartialUpdate(optimizer, parts)
     return partial.by_own if has_own_update(optimizer) else partial.by_rule
