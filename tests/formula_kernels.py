@@ -88,7 +88,7 @@ def penalty(listing, g, w, numbers=()):
     memory = Memory(w.dtype.name)
     places = [memory.take(size) for _ in range(2)]
     program = Program(memory)
-    program.add(formulas.penalty(listing), size, *places, 0, 0, 0, 0, 1, *numbers)
+    program.add(formulas.penalty(listing), size, *places, 0, 0, size, 0, size, *numbers)
     for place, array in zip(places, (g, w), strict=True):
         memory.view(place, size)[:] = array
     _, cost = _run(memory, program, 1)

@@ -68,6 +68,7 @@ def test_a_schedule_that_has_ended_is_warned_of(schedule):
 @pytest.mark.parametrize(
     "schedule", [0.1, ExponentialDecay(0.1, 0.5), CosineRestarts(0.1, period=4), OneCycle(0.1)]
 )
+@pytest.mark.filterwarnings("ignore:.* spans the network's epochs=4, but after this fit 2")
 def test_schedules_that_go_on_are_not_warned_of(schedule):
     net = network(schedule).fit(X, X, epochs=2).fit(X, X, epochs=2)
     if not isinstance(schedule, OneCycle):

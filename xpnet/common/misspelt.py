@@ -1,9 +1,9 @@
 """Attributes whose names are nearly those of settings: misspelt, they would have no effect."""
 
 from difflib import get_close_matches
-from functools import lru_cache
 from inspect import signature
 from typing import Any
+from weakref import WeakKeyDictionary
 
 
 class ChecksNames:
@@ -33,14 +33,24 @@ class ChecksNames:
         super().__setattr__(name, value)
 
 
-@lru_cache(maxsize=4096)
-def _meant(cls: Any, name: str) -> str | None:
+_KNOWN: WeakKeyDictionary[type, dict[str, str | None]] = WeakKeyDictionary()
+"""What :func:`_meant` has found for the names of a class, which may end before the process."""
+
+
+def _meant(kind: Any, name: str) -> str | None:
     """Return the setting of nearly this name; None if there is none, or the name is known."""
-    if name.startswith("_") or hasattr(cls, name):
+    found = _KNOWN.setdefault(kind, {})
+    if name not in found:
+        found[name] = _nearly(kind, name)
+    return found[name]
+
+
+def _nearly(kind: Any, name: str) -> str | None:
+    if name.startswith("_") or hasattr(kind, name):
         return None
-    known = list(cls._set_later)
-    if is_of_this_package(cls):
-        known += signature(cls).parameters
+    known = list(kind._set_later)
+    if is_of_this_package(kind):
+        known += signature(kind).parameters
     if name in known:
         return None
     return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=0.8)), None)
