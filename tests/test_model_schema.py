@@ -196,7 +196,7 @@ def test_messages_are_short_and_leave_terminals_alone(name, sound, tmp_path):
 def test_the_warning_about_a_function_is_short_and_leaves_terminals_alone(sound, tmp_path):
     arrays, content = changed(sound, put("metric", value={"function": ODD}))
     path = write_signed(tmp_path / "net", arrays, content)
-    with pytest.warns(UserWarning, match="which a file does not hold") as caught:
+    with pytest.warns(UserWarning, match="which a file cannot hold") as caught:
         xpnet.load(path)
     assert str(caught[0].message).isprintable()
     assert len(str(caught[0].message)) < 1200

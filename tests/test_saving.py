@@ -302,7 +302,7 @@ def test_a_metric_function_is_asked_for_when_loading(data, path):
     network(data)
     net = NeuralNetwork(1, 16, loss="softmax_cross_entropy", metric=size)
     net.add(DenseLayer(3, (4,))).fit(data).save(path)
-    with pytest.warns(UserWarning, match=r"the function '.*size', which a file does not hold"):
+    with pytest.warns(UserWarning, match=r"the function '.*size', which a file cannot hold"):
         assert xpnet.load(path).metric is None
     assert xpnet.load(path, metric=size).score(data) == 60
 
@@ -316,7 +316,7 @@ def test_a_metric_function_that_is_given_again_is_no_other_metric(data, path, na
     net = NeuralNetwork(1, 16, loss="softmax_cross_entropy", metric=size)
     net.add(DenseLayer(3, (4,))).fit(data).save(path)
     assert xpnet.load(path, metric=size).score(data) == 60
-    with pytest.warns(UserWarning, match="which a file does not hold") as warned:
+    with pytest.warns(UserWarning, match="which a file cannot hold") as warned:
         xpnet.load(path)
     assert len(warned) == 1
 
