@@ -331,7 +331,7 @@ def test_a_history_plot_names_the_column_of_its_best_epoch(metric, mode, directi
     net = network(metric)
     script = [Scripted([5, 4, 1, 2, 3, math.nan, math.inf], "val_loss"), Scripted(SCORES)]
     net.fit(samples(), validation=samples(), callbacks=[*script, Scripted(SCORES, "val_{}")])
-    axes = net.history.plot(plt.figure().subplots(1, 2))
+    axes = net.history.plot(plt.figure(figsize=(12, 4)).subplots(1, 2))
     labels = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in axes]
     assert labels[0] == ["training", "validation", "lowest validation loss: epoch 3"]
     own = direction_of(net.metric)
