@@ -187,6 +187,7 @@ PARTS = {
 CASES = [(role, kind) for role, kinds in PARTS.items() for kind in kinds]
 
 
+@pytest.mark.filterwarnings("ignore:the schedule .* has ended after")
 @pytest.mark.parametrize(("role", "kind"), CASES, ids=lambda case: getattr(case, "__name__", case))
 @pytest.mark.filterwarnings("ignore:LBFGS ended without having converged")
 @settings(max_examples=3, deadline=None, derandomize=True)

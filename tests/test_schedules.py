@@ -406,6 +406,7 @@ def test_fit_warns_if_a_schedule_spans_another_number_of_epochs(make):
     "schedule",
     [0.1, OneCycle(0.1, epochs=5), StepDecay(0.1), WarmUp(0.1), CosineRestarts(0.1), lambda t: 0.1],
 )
+@pytest.mark.filterwarnings("ignore:the schedule .* has ended after")
 def test_fit_does_not_warn_of_a_schedule_with_its_own_epochs_or_without_any(schedule):
     network(learning_rate=schedule, epochs=100).fit((X, Y), epochs=2)
     network(learning_rate=CosineDecay(0.1), epochs=3).fit((X, Y)).fit((X, Y)).fit((X, Y))
@@ -416,6 +417,7 @@ def test_fit_does_not_warn_of_a_schedule_with_its_own_epochs_or_without_any(sche
     "inner", [0.1, ReduceOnPlateau(0.1, 0.5, 1), CosineDecay(0.1, epochs=5)], ids=repr
 )
 @pytest.mark.parametrize("by_step", [False, True])
+@pytest.mark.filterwarnings("ignore:the schedule .* has ended after")
 def test_a_warm_up_that_was_reduced_is_saved_and_resumed(inner, by_step, tmp_path):
     def fit(folder, ends=7):
         net = network(optimizer=SGD(WarmUp(inner, 2, by_step)), epochs=ends)
