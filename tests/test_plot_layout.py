@@ -152,7 +152,7 @@ def test_many_long_names_leave_room_for_the_picture(name, size):
     (ax,) = np.ravel(crowded_calls()[name](figsize=size))
     figure = ax.figure
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # matplotlib only warns that there is no room
+        warnings.simplefilter("error")  # matplotlib warns if there is no room
         figure.canvas.draw()
     box = ax.get_window_extent()
     assert min(box.width / figure.bbox.width, box.height / figure.bbox.height) > 0.28

@@ -144,8 +144,8 @@ KERNEL csr_gradient(
 // begins here, the number of its table, else -1.
 
 // z becomes vectors and copies. `codes`, if not null, gets the row of the vector for each table and
-// each row of x. Numbers that are not codes have the row after the last one; if there is none
-// (`unknown` is 0), they have row 0 for the gradient, and NaN as output.
+// each row of x. If `unknown` is not 0, the table has one more row, which all numbers that are not
+// codes get. Otherwise their output is NaN, and their gradient goes to row 0.
 KERNEL look_up(
     const REAL* x, const REAL* w, const int64* columns, REAL* z, int* codes, int rows, int n_inputs,
     int n, int unknown) {

@@ -38,7 +38,7 @@ _KNOWN: WeakKeyDictionary[type, dict[str, str | None]] = WeakKeyDictionary()
 
 
 def _meant(kind: Any, name: str) -> str | None:
-    """Return the setting of nearly this name; None if there is none, or the name is known."""
+    """Return the setting whose name is nearly this one, or None. Known names have none."""
     found = _KNOWN.setdefault(kind, {})
     if name not in found:
         found[name] = _nearly(kind, name)

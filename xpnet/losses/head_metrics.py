@@ -20,7 +20,7 @@ class Head(NamedTuple):
     targets, outputs : tuple of int
         The first column and the one after the last, of the targets and of the outputs.
     ignore_missing : bool
-        Whether NaN among the targets means that a sample has none for this head.
+        Whether the target NaN stands for a missing target of this head.
     """
 
     loss: MeanLoss
@@ -108,7 +108,7 @@ class HeadMetric(Metric):
     loss : MeanLoss, optional
         The loss of the head, for a metric: its decision threshold, and the labels that it ignores.
     ignore_missing : bool, default False
-        Whether NaN among the targets means that a sample does not count.
+        Whether samples with the target NaN are left out.
     own_name : str, optional
         The name of the metric alone, without that of the head; by default the one that it has.
 

@@ -77,7 +77,7 @@ class Gradients:
         )
 
     def accumulate(self, gradient: Array, weight: Array) -> None:
-        """Add the gradients of a piece of a batch to those before, times what it weighs."""
+        """Add the gradients of a piece of a batch, times the total weight of its samples."""
         out = self._accumulated if self._views else None
         if self._pieces == 0:
             self._accumulated = ops.scale(gradient, weight, out=out)

@@ -157,7 +157,7 @@ class Parameters:
         return self._gradients.gather(self._known().trained)
 
     def accumulate(self, weight: Array) -> None:
-        """Add the gradients of a piece of a batch to those before, times what it weighs."""
+        """Add the gradients of a piece of a batch, times the total weight of its samples."""
         self._gradients.accumulate(self.gradient(), weight)
 
     def take_accumulated(self, total: Array) -> None:

@@ -150,9 +150,9 @@ def _layout(ax: Any) -> Any:
 def add_legend(ax: Any) -> None:
     """Add a legend below the Axes, where it covers nothing, in as many columns as there is room.
 
-    In a figure without a layout that makes room for it, the legend is inside the Axes. Where there
-    are so many or such long labels that little would be left for the Axes, labels are shortened,
-    and the last ones may be left out.
+    In a figure without a layout that makes room for it, the legend is inside the Axes. If the
+    labels would leave little room for the Axes, they are shortened, and the last ones may be left
+    out.
 
     Examples
     --------

@@ -8,7 +8,7 @@ import numpy as np
 from ..backends import to_host
 from ..backends._errors import shown
 from ..data import Dataset, as_dataset
-from ..data.classes import read_labels
+from ..data.classes import read_labels, recoded
 from ..data.tables.typed.frame_types import as_frame, column_names
 from ..data.tables.typed.objects import missing_cells
 from ..losses import Heads, LossFunction
@@ -102,13 +102,15 @@ def _read(
     missing = None
     if head.ignore_missing:
         given, missing = _filled(given)
-    if names is not None and read_labels(given)[2] is None:
-        raise ValueError(
-            f"y has numbers, but the training targets were text, such as {shown(names[0])}: give "
-            "the names of the classes"
-        )
-    labels, _, own = read_labels(given, names)
+    labels, _, own = read_labels(given)
     column: np.ndarray = to_host(labels)
+    if names is not None:
+        if own is None:
+            raise ValueError(
+                f"y has numbers, but the training targets were text, such as {shown(names[0])}: "
+                "give the names of the classes"
+            )
+        column, own = recoded(column, own, names, "class_names"), names
     column = column[:, None] if column.ndim == 1 else column
     if column.ndim != 2 or column.shape[1] != head.n_targets:
         raise ValueError(

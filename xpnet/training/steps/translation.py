@@ -27,6 +27,7 @@ from ...layers import (
     Residual,
     RMSNormalization,
 )
+from ...layers.tables import parts_of
 from ...losses import ClassLoss, ElementwiseLoss, LossFunction, MeanLoss, NegativeLogLikelihood
 from ...model import Model
 from ...optimizers import Optimizer
@@ -120,12 +121,14 @@ def lookups_of(layer: Embedding | CategoricalEmbeddings) -> tuple[Lookup, ...]:
     if isinstance(layer, Embedding):
         n, width = layer.n_categories, layer.n_units
         return tuple(Lookup(k, n, width, 0, k * width) for k in range(layer.input_shape()[0]))
+    widths = {column: width for column, (_, width) in layer.columns.items()}
     found: list[Lookup] = []
-    first = widened = 0
-    for column, (n, width) in layer.columns.items():
-        found.append(Lookup(column, n, width, first, column + widened))
-        first += (n + layer.unknown) * width
-        widened += width - 1
+    first = 0
+    for column, _, after in parts_of(widths, layer.input_shape()[0]):
+        if column is not None:
+            n, width = layer.columns[column]
+            found.append(Lookup(column, n, width, first, after.start))
+            first += (n + layer.unknown) * width
     return tuple(found)
 
 
