@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 from xpnet import (
     CategoricalEmbeddings,
@@ -210,14 +209,8 @@ def report(result: dict[str, Any]) -> str:
     ]
     header = ["network", *(f"{way}, ms" for way in ways)]
     header += [f"{ways[0]} ÷ {way}" for way in ways[1:]]
-    lines = [
-        tabulate(rows, header, tablefmt="github", disable_numparse=True),
-        "",
-        "An epoch; medians of epochs taken in turn. PyTorch is eager, with its fused Adam.",
-        machine.sentence(result["machine"]),
-        f"Repeat it with `{result['command']}`.",
-    ]
-    return "\n".join(lines)
+    note = "An epoch; medians of epochs taken in turn. PyTorch is eager, with its fused Adam."
+    return output.sheet(rows, header, result, note)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tabulate import tabulate
+
 from xpnet.common.replacing import replacing
+
+from . import machine
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
@@ -54,6 +58,13 @@ def folder_of(options: argparse.Namespace) -> Path:
     folder = Path(options.out or tempfile.mkdtemp(prefix="xpnet-bench-"))
     print(f"results go to {folder}", file=sys.stderr, flush=True)
     return folder
+
+
+def sheet(rows: list[list[str]], header: list[str], result: dict[str, Any], *notes: str) -> str:
+    """Return a table as Markdown, with notes, the machine, and the command that repeats it."""
+    lines = [tabulate(rows, header, tablefmt="github", disable_numparse=True), "", *notes]
+    lines += [machine.sentence(result["machine"]), f"Repeat it with `{result['command']}`."]
+    return "\n".join(lines)
 
 
 def save(name: str, result: dict[str, Any], text: str, folder: Path = RESULTS) -> None:

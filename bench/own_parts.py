@@ -11,7 +11,6 @@ import argparse
 from typing import Any
 
 import numpy as np
-from tabulate import tabulate
 
 import xpnet
 from xpnet import ActivationLayer, ElementwiseLoss, Optimizer, array_namespace
@@ -119,14 +118,7 @@ def report(result: dict[str, Any]) -> str:
         for each in result["rows"]
     ]
     header = ["steps", "a user's parts, ms", "the library's, ms", "ratio"]
-    lines = [
-        tabulate(rows, header, tablefmt="github", disable_numparse=True),
-        "",
-        "An epoch; medians of pairs taken in turn.",
-        machine.sentence(result["machine"]),
-        f"Repeat it with `{result['command']}`.",
-    ]
-    return "\n".join(lines)
+    return output.sheet(rows, header, result, "An epoch; medians of pairs taken in turn.")
 
 
 if __name__ == "__main__":

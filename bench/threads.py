@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from tabulate import tabulate
 
 import xpnet
 
@@ -118,14 +117,7 @@ def report(result: dict[str, Any]) -> str:
         for each in result["rows"]
     ]
     header = ["steps", "threads of BLAS", "one after the other, s", "in two threads, s", "ratio"]
-    table = tabulate(rows, header, tablefmt="github", disable_numparse=True)
-    lines = [
-        table,
-        "",
-        machine.sentence(result["machine"]),
-        f"Repeat it with `{result['command']}`.",
-    ]
-    return "\n".join(lines)
+    return output.sheet(rows, header, result)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from . import arguments, machine, output
 from .one_version import CASES
 
@@ -129,18 +127,12 @@ def report(result: dict[str, Any]) -> str:
         ]
         for each in result["rows"]
     ]
-    lines = [
-        tabulate(
-            rows, ["steps", "network", "before, ms", "after ÷ before"],
-            tablefmt="github", disable_numparse=True,
-        ),
-        "",
+    header = ["steps", "network", "before, ms", "after ÷ before"]
+    note = (
         f"An epoch of 12,000 samples, at {result['after']} and at {result['before']}; medians of "
-        f"{len(result['rows'][0]['ratios'])} pairs of processes, with 95 % intervals.",
-        machine.sentence(result["machine"]),
-        f"Repeat it with `{result['command']}`.",
-    ]  # fmt: skip
-    return "\n".join(lines)
+        f"{len(result['rows'][0]['ratios'])} pairs of processes, with 95 % intervals."
+    )
+    return output.sheet(rows, header, result, note)
 
 
 if __name__ == "__main__":

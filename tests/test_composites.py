@@ -28,25 +28,11 @@ from xpnet.callbacks import Callback, Checkpoint
 from xpnet.layers.composite import all_layers
 from xpnet.testing import check_layer
 
+from .composites import Gated
+
 N, K = 60, 4
 RNG = np.random.default_rng(3)
 X, Y = RNG.standard_normal((N, K)), RNG.standard_normal((N, 1))
-
-
-class Gated(Composite):
-    """A user's: the input times the output of the inner layers."""
-
-    passing_names = ("input", "gate")
-
-    def forward_propagation(self, input, training=True):
-        gate = self.forward_through(self.layers, input, training)
-        if training:
-            self.input, self.gate = input, gate
-        return input * gate
-
-    def backward_propagation(self, output_error):
-        through = self.backward_through(self.layers, output_error * self.input)
-        return output_error * self.gate + through
 
 
 class Named(Residual):

@@ -32,26 +32,12 @@ from xpnet.callbacks import Watch
 from xpnet.layers.composite import all_layers
 from xpnet.training.memory import NetworkSizes
 
+from .composites import Gated, differences
+
 N, D = 72, 4
 RNG = np.random.default_rng(5)
 X = RNG.normal(1.0, 2.0, (N, D))
 Y = np.stack([np.sin(X[:, 0]) + X[:, 3], X[:, 1] - X[:, 2]], axis=1)
-
-
-class Gated(Composite):
-    """A user's: the input times the output of the inner layers."""
-
-    passing_names = ("input", "gate")
-
-    def forward_propagation(self, input, training=True):
-        gate = self.forward_through(self.layers, input, training)
-        if training:
-            self.input, self.gate = input, gate
-        return input * gate
-
-    def backward_propagation(self, output_error):
-        through = self.backward_through(self.layers, output_error * self.input)
-        return output_error * self.gate + through
 
 
 class Held(Layer):
@@ -357,15 +343,6 @@ def test_random_layers_that_samples_would_not_reach_are_refused():
 
 
 # ---- derivatives with respect to the features
-
-
-def differences(function, X, h=1e-5):
-    found = np.empty_like(X)
-    for j in range(X.shape[1]):
-        step = np.zeros_like(X)
-        step[:, j] = h
-        found[:, j] = (function(X + step) - function(X - step)) / (2 * h)
-    return found
 
 
 INNER = {

@@ -23,6 +23,8 @@ from xpnet import (
 )
 from xpnet.backends import move, to_host
 
+from .composites import differences
+
 N, D = 40, 3
 
 
@@ -41,16 +43,6 @@ def trained(unit=None, n_outputs=2, dtype="float64", loss="mse"):
     net.add(Normalization.adapt(X)).add(DenseLayer(6)).add(BatchNormalization())
     net.add(TanhActivation()).add(Dropout(0.4)).add(DenseLayer(5)).add(PReLULayer())
     return net.add(DenseLayer(n_outputs)).fit((X, y))
-
-
-def differences(function, X, h=1e-5):
-    """Return the derivatives of a function of each sample by finite differences."""
-    found = np.empty_like(X)
-    for j in range(X.shape[1]):
-        step = np.zeros_like(X)
-        step[:, j] = h
-        found[:, j] = (function(X + step) - function(X - step)) / (2 * h)
-    return found
 
 
 @pytest.mark.parametrize("unit", [None, (3.0, 20.0), ([5.0, -70.0], [2.0, 30.0])])
