@@ -1,5 +1,6 @@
-"""What tests of compiled and captured steps share: why a network cannot take them."""
+"""What tests of compiled and captured steps share: a network, and why one cannot take them."""
 
+from xpnet import Adam, NeuralNetwork
 from xpnet.training.errors import UnsupportedError
 from xpnet.training.steps.captured.supported import translate as captured
 from xpnet.training.steps.compiled.supported import translate as compiled
@@ -21,3 +22,12 @@ def _reason(translate, *arguments):
     except UnsupportedError as reason:
         return str(reason)
     return None
+
+
+def small_network(layers, steps="formulas", dtype="float64", **options):
+    """Return a network of the layers that a function makes."""
+    options = {"seed": 3, "batch_size": 16, "epochs": 4, "optimizer": Adam(0.01)} | options
+    net = NeuralNetwork(steps=steps, dtype=dtype, **options)
+    for layer in layers():
+        net.add(layer)
+    return net

@@ -1,5 +1,7 @@
 """Captured steps of embeddings, residual blocks of any layers, and layers in any order."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ from xpnet.layers.composite import all_layers
 from xpnet.training.steps.captured import CapturedTraining
 
 from .cuda.machine import EmulatedMachine
-from .steps import why_not_captured
+from .steps import small_network, why_not_captured
 
 N, K, BATCH = 56, 5, 16
 RNG = np.random.default_rng(8)
@@ -43,12 +45,7 @@ UNKNOWN = MIXED.copy()
 UNKNOWN[::5, 0], UNKNOWN[1::7, 4], UNKNOWN[3, 0], UNKNOWN[4, 0] = 9, -1, 0.5, 4
 
 
-def network(layers, steps="formulas", dtype="float64", **options):
-    options = {"seed": 3, "batch_size": BATCH, "epochs": 3, "optimizer": Adam(0.01)} | options
-    net = NeuralNetwork(steps=steps, dtype=dtype, **options)
-    for layer in layers():
-        net.add(layer)
-    return net
+network = partial(small_network, epochs=3)
 
 
 def first(layer):

@@ -9,7 +9,6 @@ from xpnet import (
     L1,
     L2,
     SGD,
-    Adam,
     BatchNormalization,
     Branches,
     CategoricalEmbeddings,
@@ -40,6 +39,7 @@ from xpnet.backends import to_host
 from xpnet.layers.composite import all_layers
 from xpnet.training.steps.compiled import sharing, supported, training
 
+from .steps import small_network as network
 from .steps import why_not_captured, why_not_compiled
 
 N, K, BATCH = 56, 5, 16
@@ -55,14 +55,6 @@ def steps(request):
     else:
         request.getfixturevalue("emulated")
     return request.param
-
-
-def network(layers, steps="formulas", dtype="float64", **options):
-    options = {"seed": 3, "batch_size": BATCH, "epochs": 4, "optimizer": Adam(0.01)} | options
-    net = NeuralNetwork(steps=steps, dtype=dtype, **options)
-    for layer in layers():
-        net.add(layer)
-    return net
 
 
 def block(width=6, *more):
