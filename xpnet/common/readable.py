@@ -11,7 +11,7 @@ import numpy as np
 
 from ..backends import is_array, to_host
 from ..backends._errors import shown
-from .misspelt import ChecksNames
+from .misspelt import ChecksSettings
 
 _MISSING = object()
 
@@ -19,7 +19,7 @@ _MOST_NUMBERS = 16
 """Longer lists, and larger arrays, are abbreviated."""
 
 
-class Readable(ChecksNames):
+class Readable(ChecksSettings):
     """Base of objects whose ``repr`` is the call that makes them, without defaults.
 
     An argument is shown if it is an attribute of the same name, with or without an underscore in

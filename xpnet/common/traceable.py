@@ -24,13 +24,11 @@ from ..backends.formula import (
     run,
     trace_part,
 )
+from .misspelt import ChecksSettings
 from .overrides import is_defined_here
 
-Check = Callable[[str, Any], Any]
-"""``check(name, value)`` returns the checked value, or raises an error."""
 
-
-class Traceable:
+class Traceable(ChecksSettings):
     """Base of parts that are formulas: each number of the result is of one number of each argument.
 
     A formula has operators and functions of ``xp = array_namespace(x)``, or NumPy's of the same
@@ -54,8 +52,6 @@ class Traceable:
     """
 
     numbers: ClassVar[tuple[str, ...]] = ()
-    _checks: ClassVar[dict[str, Check]] = {}
-    """For settings that may be set later: the function that returns the checked value."""
     formula_names: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, Callable[[Graph], Expression]]] = MappingProxyType({})
 
@@ -75,11 +71,6 @@ class Traceable:
                 nearest = places[0]
             elif len(places) > 1:
                 setattr(cls, name, getattr_static(base, name))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; a setting is checked as in the constructor."""
-        check = self._checks.get(name)
-        super().__setattr__(name, value if check is None else check(name, value))
 
 
 def values_of(function: Callable[..., Array], *arrays: Array) -> Array:

@@ -3,7 +3,7 @@
 import copy
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..backends import Array, Backend, resolve
 from ..common.checks import check_flag, check_non_negative, check_shape
@@ -141,12 +141,7 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
     _input_shape: tuple[int, ...] | None = None
     _optimizers: "dict[str, Optimizer] | None" = None
     _set_later = ("trainable", "learning_rate_factor")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; ``trainable`` and ``learning_rate_factor`` are checked."""
-        if (check := _CHECKS.get(name)) is not None:
-            value = check(f"{self.layer_name()}.{name}", value)
-        super().__setattr__(name, value)
+    _checks: ClassVar = {"trainable": check_flag, "learning_rate_factor": check_non_negative}
 
     @abstractmethod
     def forward_propagation(self, input: Array, training: bool = True) -> Array:
@@ -299,7 +294,3 @@ class Layer(AsInPrediction, KeepsPasses, Readable, ABC):
                 setattr(self, name, optimizer.update(*given))
             else:
                 setattr(self, name, optimizer.update_parts(*given, [(slice(None), factor, 0)]))
-
-
-_CHECKS = {"trainable": check_flag, "learning_rate_factor": check_non_negative}
-"""The checks of settings that any layer has."""

@@ -224,7 +224,8 @@ def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
     """Yield layers, each followed by those inside it."""
     for each in layers:
         yield each
-        yield from all_layers(each.inner_layers)
+        if inner := each.inner_layers:
+            yield from all_layers(inner)
 
 
 def without_shapes(layer: Layer) -> Layer:

@@ -24,11 +24,14 @@ class Freezing:
     ----------
     trained : list of int
         The parameters that are trained, as indices of ``places.slots``.
+    have_factors : bool
+        Whether some of them are trained at another rate than the optimizer's.
     """
 
     def __init__(self, places: Places) -> None:
         self._places = places
         self.trained: list[int] = []
+        self.have_factors = False
         self._parts: Parts = []
         self._seen: list[Any] | None = None
 
@@ -68,6 +71,7 @@ class Freezing:
         slots = self._places.slots
         self.trained = [k for k, (layer, _) in enumerate(slots) if layer.trainable]
         self._parts = self._runs(())
+        self.have_factors = any(factor != 1.0 for _, factor, _ in self._parts)
         return True
 
     def parts(self, missed: Sequence[int] = ()) -> Parts:

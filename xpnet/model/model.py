@@ -95,7 +95,7 @@ class Model(Propagating, Sliceable, Pastable):
     _called: ClassVar[tuple[str, str]] = ("model", "model")
     """What messages call it, and a variable that holds one."""
 
-    _checks: ClassVar[dict[str, Check]] = CHECKS
+    _setting_checks: ClassVar[dict[str, Check]] = CHECKS
 
     @with_hints(**MODEL)
     def __init__(
@@ -123,7 +123,7 @@ class Model(Propagating, Sliceable, Pastable):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; a setting is checked, and attributes that depend on it are updated."""
-        value = check_setting(self, self._checks, name, value)
+        value = check_setting(self, self._setting_checks, name, value)
         if name == "backend" and vars(self).get("layers"):
             self.to(value)
         else:

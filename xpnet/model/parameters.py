@@ -145,7 +145,7 @@ class Parameters:
     @property
     def have_factors(self) -> bool:
         """Whether some are trained at another rate than the optimizer's."""
-        return any(factor != 1.0 for _, factor, _ in self._known().parts())
+        return self._known().have_factors
 
     # ---- their gradients
 

@@ -225,11 +225,13 @@ def _results(
     """Return the results of the rule for weights, gradient and state, of the next update."""
     names = [name for name in arrays if name != "g"]
     numbers = {"rate": rate, "t": float(optimizer.n_updates + 1 - missed)}
-    optimizer.n_updates -= missed  # a rule that cannot be traced may read it
+    if missed:  # a rule that cannot be traced may read it
+        optimizer.n_updates -= missed
     try:
         results = apply(optimizer, ruled, arrays, numbers, outs, tuple(names))
     finally:
-        optimizer.n_updates += missed
+        if missed:
+            optimizer.n_updates += missed
     if is_defined_here(type(optimizer)):
         return results
     like = arrays["w"]

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from ..backends import Array
 from ..backends._errors import shown
 from ..common.checks import check_count, check_positive
+from ..common.misspelt import Check
 from ..common.overrides import remember
-from ..common.traceable import Check
 from .base import Optimizer
 from .settings import constant_only
 

@@ -3,8 +3,8 @@
 from typing import Any, ClassVar
 
 from ..common.checks import check_non_negative
+from ..common.misspelt import Check
 from ..common.readable import Readable
-from ..common.traceable import Check
 from ..schedules import ConstantLearningRate, FunctionSchedule, Schedule
 from .settings import Settings, check_schedule
 

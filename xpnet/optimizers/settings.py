@@ -4,8 +4,9 @@ from typing import Any, ClassVar
 
 from ..backends._errors import shown
 from ..common.checks import check_positive
+from ..common.misspelt import Check
 from ..common.readable import is_plain_function
-from ..common.traceable import Check, Traceable
+from ..common.traceable import Traceable
 from ..schedules import ConstantLearningRate, FunctionSchedule, Schedule
 
 

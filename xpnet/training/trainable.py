@@ -57,7 +57,7 @@ class TrainableModel(Model):
     orders: Orders
 
     _called = ("network", "net")
-    _checks: ClassVar[dict[str, Check]] = CHECKS
+    _setting_checks: ClassVar[dict[str, Check]] = CHECKS
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..backends._warnings import warn
 from ..common.misspelt import is_of_this_package
+from ..schedules import ConstantLearningRate
 from .averaging import Average
 from .trainable import TrainableModel
 
@@ -13,12 +14,14 @@ from .trainable import TrainableModel
 def warn_of_ended_schedule(model: TrainableModel) -> None:
     """Warn, before another ``fit``, of a schedule that has ended with a rate of almost 0."""
     schedule, done = model.optimizer.schedule, model.history.epochs
-    if not done or not is_of_this_package(type(schedule)):
+    if not done or type(schedule) is ConstantLearningRate or not is_of_this_package(type(schedule)):
         return
     now, later = (schedule.learning_rate(each, model.epochs) for each in (done, done + 1))
+    if now != later:
+        return
     earlier = {int(each) for each in np.linspace(0, done - 1, 200)}
     highest = max(schedule.learning_rate(each, model.epochs) for each in earlier)
-    if now == later and now < _ENDED * highest:
+    if now < _ENDED * highest:
         warn(
             f"the schedule {schedule!r} has ended after {done} epochs, so this fit trains at the "
             f"learning rate {now:.3g}: give a new one, net.optimizer.schedule = ..., or a rate, "
