@@ -78,7 +78,7 @@ class Inspection:
     ----------
     loss : float
     layers : list of LayerReport
-        One for each layer, in their order.
+        One for each layer, in their order; ``inner`` of each has those of the layers inside it.
 
     Examples
     --------

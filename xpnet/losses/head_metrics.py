@@ -135,7 +135,7 @@ class HeadMetric(Metric):
             metric = metric.named(own_name)
         self.own_name = own_name
         self.ignore_missing = ignore_missing
-        if getattr(loss, "balanced_weight", None) is not None:  # which metrics do not use
+        if getattr(loss, "balanced_weight", None) is not None:  # metrics do not use it
             loss = copy.copy(loss)
             del vars(loss)["balanced_weight"]
         self.name, self.metric, self.loss = name, metric, loss
