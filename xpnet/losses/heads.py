@@ -24,7 +24,7 @@ class Heads(HeadOutputs):
 
     ``NeuralNetwork(loss={...})`` makes one from a dict. The last layer has as many units as all
     heads together, in the order of the dict. Targets are a dict with an array for each head, or one
-    array with the columns of all heads in order. A head of classes has one column, of class
+    array with the columns of all heads in order. A classification head has one column, of class
     indices. ``predict`` returns all outputs, and ``net.loss.split(outputs)`` returns those of each
     head by name.
 

@@ -137,7 +137,7 @@ class ScikitLearnScorer(CollectedMetric):
         if math.isnan(score):
             classes = f"class{'es' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
             warn(
-                f"the metric {self.scorer!r} is NaN, because the data have no sample of the "
+                f"the metric {self.scorer!r} is NaN, because the data have no sample of "
                 f"{classes}: give data with samples of every class, or use another metric"
             )
         return score
