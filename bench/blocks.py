@@ -4,7 +4,7 @@
 
 Each network is trained with compiled steps and by formulas on the CPU, or with captured steps and
 by formulas on a GPU (`--device cuda`), and in PyTorch where that is installed. An epoch of each is
-timed in turn. All have batches of 64 of 10,000 samples, the mean squared error and Adam.
+timed in turn. All train on 10,000 samples in batches of 64, with the mean squared error and Adam.
 """
 
 import argparse
@@ -29,11 +29,11 @@ from .measuring import Spread, ratios, seconds
 
 BATCH, WIDTH, NUMBERS = 64, 64, 8
 CATEGORIES = (10, 15, 20, 30, 40, 50)
-"""How many categories each column of codes has; their vectors have half as many numbers."""
+"""How many categories each column of codes has; the vectors are half as long."""
 
 
 def dense(frozen: int = 0) -> list[Layer]:
-    """Return four dense layers, of which the first ones are not trained."""
+    """Return four dense layers, the first ``frozen`` of which are not trained."""
     made: list[Layer] = []
     for k in range(3):
         layer = DenseLayer(WIDTH)
@@ -43,7 +43,7 @@ def dense(frozen: int = 0) -> list[Layer]:
 
 
 def normalised() -> list[Layer]:
-    """Return dense layers, each with its outputs normalised."""
+    """Return dense layers; the outputs of all but the last are normalised."""
     made: list[Layer] = []
     for _ in range(3):
         made += [DenseLayer(WIDTH), LayerNormalization(), ReLUActivation()]
@@ -60,7 +60,7 @@ def residual() -> list[Layer]:
 
 
 def embedded() -> list[Layer]:
-    """Return vectors for the columns of codes, and dense layers."""
+    """Return embeddings of the columns of codes, followed by dense layers."""
     return [CategoricalEmbeddings(dict(enumerate(CATEGORIES))), *dense()]
 
 
@@ -93,7 +93,7 @@ def network(case: str, steps: str, device: str, n_features: int) -> NeuralNetwor
 
 
 def in_pytorch(layers: Iterable[Layer], device: str) -> Any:
-    """Return the same layers as modules of PyTorch, whose initial weights are others."""
+    """Return the same layers as a PyTorch module, with other initial weights."""
     import torch
 
     class Added(torch.nn.Module):
@@ -133,7 +133,7 @@ def in_pytorch(layers: Iterable[Layer], device: str) -> Any:
 
 
 def epoch_in_pytorch(layers: Iterable[Layer], X: Any, y: Any, device: str) -> Callable[[], None]:
-    """Return a function that trains for an epoch, eagerly, on data that are on the device."""
+    """Return a function that trains for an epoch in eager mode, with the data on the device."""
     import torch
 
     net = in_pytorch(layers, device)
@@ -171,7 +171,7 @@ def main() -> None:
 
 
 def row(case: str, rounds: int, n: int, device: str) -> dict[str, Any]:
-    """Return the seconds of an epoch in each way, and the ratio of the first to each other one."""
+    """Return the seconds of an epoch in each way, and the ratios of the first way to the others."""
     X, y = samples(case, n)
     fast = "compiled" if device == "cpu" else "captured"
     epochs: dict[str, Callable[[], Any]] = {}

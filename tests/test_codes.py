@@ -260,7 +260,7 @@ def test_a_layer_that_would_change_codes_is_refused():
     with pytest.raises(ValueError, match="Normalization changes column 3, which holds codes"):
         network(branch).fit((X, Y))
     noisy = Branches(numbers(), ([3], [Dropout(0.2), Embedding(5, 2)]), input_shape=(4,))
-    with pytest.raises(ValueError, match=r"Dropout changes column 3.*let it follow Embedding"):
+    with pytest.raises(ValueError, match=r"Dropout changes column 3.*put it after Embedding"):
         network(noisy).fit((X, Y))
 
 

@@ -122,7 +122,7 @@ def test_texts_that_do_not_fit_are_refused():
         two_heads().fit((X, {"size": KIND, "kind": KIND}))
     with pytest.raises(ValueError, match=r"the head 'kind': y has 2 class"):
         two_heads().fit((X, {"size": SIZE, "kind": np.where(PLACE > 0, "a", "b")}))
-    with pytest.raises(ValueError, match="but not of which head they are"):
+    with pytest.raises(ValueError, match="but which head they belong to is unknown"):
         network({"kind": ("softmax_cross_entropy", 3)}, 3).fit(Dataset(X, KIND))
 
 

@@ -37,7 +37,7 @@ def build(rate):
         (lambda: network().fit(X, X, callbacks=print), r"write LambdaCallback\(on_epoch_end="),
         (
             lambda: random_search(build, {"rate": [0.1]}, X, X[:, 0]),
-            r"data=\(X, y\) in one argument, the third, and validation=\(X, y\)",
+            r"data=\(X, y\) as the third argument, and validation=\(X, y\)",
         ),
         (
             lambda: network().fit(Dataset(X.round(), X, ["a"], categories={"a": ["x", "y"]})),

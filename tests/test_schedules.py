@@ -392,13 +392,13 @@ def test_a_schedule_and_its_state_go_on_from_a_file_after_many_changes(tmp_path)
 @pytest.mark.parametrize("make", [OneCycle, CosineDecay, lambda rate: WarmUp(CosineDecay(rate))])
 def test_fit_warns_if_a_schedule_spans_another_number_of_epochs(make):
     net = network(learning_rate=make(0.1), epochs=100)
-    with pytest.warns(UserWarning, match=r"epochs=100, but after this fit 5 will .*\(epochs=5\)"):
+    with pytest.warns(UserWarning, match=r"after this fit 5 epochs will .*\(epochs=5\)"):
         net.fit((X, Y), epochs=5)
     net.fit((X, Y), epochs=5)  # a part of the 100
-    with pytest.warns(UserWarning, match="epochs=100, but after this fit 101 will have been"):
+    with pytest.warns(UserWarning, match="epochs=100, but after this fit 101 epochs will"):
         net.copy().fit((X, Y), epochs=91)
     net.fit((X, Y), epochs=90)
-    with pytest.warns(UserWarning, match="after this fit 2 will"):
+    with pytest.warns(UserWarning, match="after this fit 2 epochs will"):
         net.fit((X, Y), epochs=2, restart=True)
 
 

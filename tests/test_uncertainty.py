@@ -186,7 +186,7 @@ def test_wrong_outputs_targets_and_arguments_are_refused():
 def test_targets_that_need_a_unit_are_warned_of(mean, scale, n_targets):
     X, y = data(mean=mean, scale=scale, n_targets=n_targets)
     net = network(GaussianNLL(), 2 * n_targets, epochs=3)
-    with pytest.warns(UserWarning, match="predicting one mean and deviation of y gives"):
+    with pytest.warns(UserWarning, match="predicting the mean and deviation of y gives"):
         net.fit((X, y))
 
 

@@ -47,7 +47,7 @@ class LayerReport:
     weights, gradient : float
         Norm of all its parameters, and of their gradients; 0 for a layer without parameters.
     inner : tuple of LayerReport
-        The same of the layers inside it, in their order.
+        The reports of the layers inside it, in their order.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class Inspection:
     ----------
     loss : float
     layers : list of LayerReport
-        One for each layer, in their order.
+        One for each layer, in their order; ``inner`` of each has those of the layers inside it.
 
     Examples
     --------
@@ -170,14 +170,14 @@ def _inspect_batch(model: Model, batch: Batch, loss: LossFunction) -> Inspection
 
 
 def _inner_outputs(outer: Layer, x: Any) -> dict[int, np.ndarray]:
-    """Return the outputs of the layers inside a layer for its input in training, by their ids.
+    """Return the outputs of the layers inside ``outer``, by their ids, in training on input ``x``.
 
-    Copies of the layers compute them, with the random numbers of the pass that follows.
+    Copies of the layers compute them, with the same random numbers as the pass that follows.
     """
     outputs: dict[int, np.ndarray] = {}
 
     def copied(layer: Layer) -> Layer:
-        with suppress(ValueError):  # of a user, whose inner layers are not found
+        with suppress(ValueError):  # a user's layer, in which inner ones cannot be replaced
             twin: Layer = rewired(layer, noted)
             return twin
         return copy.copy(layer)

@@ -39,7 +39,7 @@ class NeuralNetwork(Predictor):
     ----------
     epochs : int, default 100
         The number of passes over the data in one ``fit``. Learning-rate schedules span this number
-        of epochs, also if ``fit`` is given another, and keep their last rate afterwards.
+        of epochs, even if ``fit`` is given another, and keep their last rate afterwards.
     batch_size : int or "auto", default 128
         Samples in a mini-batch; a data set with fewer samples is one batch. "auto" chooses the
         largest of 64, 128, 256 and 512 that fits in memory.
@@ -119,8 +119,8 @@ class NeuralNetwork(Predictor):
         is then trained on ``(y - mean) / scale``, computed in float64. Predictions, scores and the
         history's metrics are in the unit of ``y``, in float64; the history's loss is not. Give it
         if the targets are very large, very small, or far from 0 in comparison with their spread.
-        With a dict as loss, a dict too: ``{"price": (mean, scale)}``, for some of the heads; it is
-        kept as the means and scales of all columns of the targets.
+        If ``loss`` is a dict, this is one too, for some or all of the heads:
+        ``{"price": (mean, scale)}``. The attribute then has the means and scales of all columns.
 
     Attributes
     ----------
@@ -133,9 +133,9 @@ class NeuralNetwork(Predictor):
     last_plan : MemoryPlan or None
         The memory that the last ``fit`` needed; see :meth:`memory_plan`.
     feature_names, label_name, class_names
-        The names in the data set of the last ``fit``, or None; with several heads, a dict of the
-        names of each head whose labels are text. Where the classes were text, later targets are
-        text too: numbers may be in another order, and are refused.
+        The names in the data set of the last ``fit``, or None. With several heads, ``class_names``
+        is a dict with the names for each head whose labels are text. If labels were text, later
+        ones must be text, too: numbers are refused, since they may be in another order.
     categories : dict of str to list
         The categories in that data set, by feature, also those that
         :meth:`~xpnet.Dataset.one_hot` has turned into columns. Data that have these features as
@@ -229,10 +229,9 @@ class NeuralNetwork(Predictor):
             The features; or everything in one, as a Dataset, ``(X, y)`` or
             ``(X, y, sample_weight)``. If ``y`` is given too, a tuple is read as rows of features.
         y : array-like of shape (n,) or (n, n_outputs), or dict of str to array-like, optional
-            The targets; a dict or data frame has those of each head of a ``loss`` that is a dict.
-            Names of classes become the classes 0, 1, ... in sorted order; see
-            :class:`~xpnet.Dataset`. When training continues, they are matched with the network's
-            ``class_names``.
+            The targets. If ``loss`` is a dict, a dict or data frame with those of each head. Names
+            of classes become the classes 0, 1, ... in sorted order; see :class:`~xpnet.Dataset`.
+            When training continues, they are matched with the network's ``class_names``.
         sample_weight : array-like of shape (n,), optional
             The weight of each sample.
         validation : Dataset, (X, y) or (X, y, sample_weight), optional
@@ -294,8 +293,9 @@ class NeuralNetwork(Predictor):
         UserWarning
             The network's type has too few digits for the targets or a feature; batch normalization
             learns nothing from the last batch of an epoch, which has one sample; the network has no
-            parameters; a schedule spans another number of epochs than are trained; or the network
-            learned little from targets that need a ``target_unit``.
+            parameters; the schedule has ended with a rate of almost 0 in an earlier ``fit``, or
+            spans another number of epochs than are trained; or the network learned little from
+            targets that need a ``target_unit``.
         """
         n = self.epochs if epochs is None else check_count("epochs", epochs)
         called, every = check_callbacks(callbacks), check_count("eval_every", eval_every)

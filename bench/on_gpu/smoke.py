@@ -255,9 +255,9 @@ def arrays_of_jax() -> float | str:
 
 
 def embedded() -> float:
-    """Train vectors in place of two columns, a projection, and a block that begins with a norm."""
+    """Train embeddings of two columns, a projection, and a block that begins with a norm."""
     X, y = samples()
-    X[:, 3] %= 2  # each of whose codes has more rows than a block has threads
+    X[:, 3] %= 2  # each code has more rows than a block has threads
     answers = []
     for device, steps in (("cuda", "captured"), ("cpu", "formulas")):
         net = NeuralNetwork(

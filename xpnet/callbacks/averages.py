@@ -14,11 +14,11 @@ class WeightAverage(Averaging):
     r"""Gives the network an average of its weights when training ends.
 
     ``"ema"`` is the exponential moving average
-    :math:`\bar w \leftarrow \beta_t \bar w + (1 - \beta_t)\, w`, which begins with the first
-    weights. Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2. In step t = 1, 2, ... of the
-    average, :math:`\beta_t = \min(\beta, t / (9 + t))`, as in TensorFlow's
-    ``ExponentialMovingAverage`` (which counts t from 0). A short training is therefore not
-    dominated by its first weights. ``"swa"`` is the mean of all weights that are averaged:
+    :math:`\bar w \leftarrow \beta_t \bar w + (1 - \beta_t)\, w`: Polyak and Juditsky 1992; Kingma
+    and Ba 2015, section 7.2. It begins with the first weights that are averaged, t = 1. For the
+    next ones, :math:`\beta_t = \min(\beta, t / (9 + t))`, as in TensorFlow's
+    ``ExponentialMovingAverage`` (which counts from 0), so that the first weights do not dominate
+    the average of a short training. ``"swa"`` is the mean of all weights that are averaged:
     Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization". It is
     meant for a learning rate that stays high.
 
@@ -40,8 +40,9 @@ class WeightAverage(Averaging):
     kind : {"ema", "swa"}, default "ema"
         An exponential moving average, or the mean.
     decay : float, default 0.999
-        β in [0, 1), for "ema". After 9 / (1 - β) updates, the average is roughly that of the
-        weights after the last 1 / (1 - β) updates; before, of the last ninth of all updates.
+        β in [0, 1), for "ema". The average is roughly the mean of the weights after the last
+        1 / (1 - β) updates. During the first 9 / (1 - β) updates, it is roughly the mean over the
+        last ninth of the updates so far.
     start : int, optional
         The number of epochs of the ``fit`` before averaging begins; by default 0 for "ema", and
         three quarters of the network's ``epochs`` for "swa".

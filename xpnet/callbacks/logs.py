@@ -16,8 +16,8 @@ from ..training.callback import Callback
 class CSVLogger(Callback):
     """Writes a row to a CSV file after each complete epoch: all columns of the history.
 
-    A column that another callback adds to the history, such as the ``val_score`` of estimators with
-    early stopping, is the last one of the file. That callback has to come before this one.
+    Columns that another callback adds to the history, such as the ``val_score`` of estimators with
+    early stopping, are the last ones of the file. That callback has to come before this one.
 
     After ``fit(resume=...)`` the file has exactly one row for each epoch: an incomplete last line
     and rows of epochs after the checkpoint are removed, and missing rows are taken from the
@@ -87,7 +87,7 @@ class CSVLogger(Callback):
             file.write(self._line(row))
 
     def _add_columns(self, network: NeuralNetwork, names: list[str]) -> None:
-        """Write the file anew with more columns, whose cells are empty in rows before this run."""
+        """Write the file anew with more columns, which are empty in the rows of earlier runs."""
         lines = self._lines()[0][: self._earlier] if self.append else []
         padded = [line.rstrip(b"\r\n") + b"," * len(names) + b"\r\n" for line in lines]
         self._columns, self._added = [*self._columns, *names], [*self._added, *names]

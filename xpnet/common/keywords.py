@@ -66,7 +66,7 @@ MODEL: dict[str, Any] = {
     "lr": "write learning_rate=",
     "random_state": "write seed=",
 }
-"""For ``Model``: names that its arguments have elsewhere, and what to do instead."""
+"""For ``Model``: names of its arguments in other libraries, and what to write instead."""
 
 NETWORK: dict[str, Any] = {
     **MODEL,
@@ -76,7 +76,7 @@ NETWORK: dict[str, Any] = {
     "layers": "add them one by one, as in net.add(DenseLayer(10, input_shape=(4,)))",
     "callbacks": "it is an argument of fit",
     "validation_split": "it is an argument of fit",
-    "class_weight": "it is an argument of the losses of classes",
+    "class_weight": "it is an argument of the classification losses",
     "loss_weights": "give each head its weight, as in loss={'price': ('mse', 1, 0.5)}",
 }
 """For ``NeuralNetwork``, as :data:`MODEL`."""

@@ -13,8 +13,8 @@ Check = Callable[[str, Any], Any]
 class ChecksSettings:
     """Base of objects that check a setting, and the name of an attribute, when it is set.
 
-    The settings are the arguments of the constructor and ``_set_later``. Of a user's own class,
-    only the latter count, because it may have attributes of any other name.
+    The settings are the arguments of the constructor and ``_set_later``. For a user's own class,
+    only the latter count, because its other attributes may have any names.
     """
 
     _set_later: tuple[str, ...] = ()
@@ -47,11 +47,11 @@ def _check_name(kind: type, name: str) -> None:
 
 
 _KNOWN: WeakKeyDictionary[type, dict[str, str | None]] = WeakKeyDictionary()
-"""What :func:`_meant` has found for the names of a class, which may end before the process."""
+"""The results of :func:`_meant` by class; weakly, because classes may be deleted."""
 
 
 def _meant(kind: Any, name: str) -> str | None:
-    """Return the setting whose name is nearly this one, or None. Known names have none."""
+    """Return the setting whose name is nearly this one; None without any, and for known names."""
     found = _KNOWN.setdefault(kind, {})
     if name not in found:
         found[name] = _nearly(kind, name)

@@ -23,8 +23,8 @@ class Readable(ChecksSettings):
     """Base of objects whose ``repr`` is the call that makes them, without defaults.
 
     An argument is shown if it is an attribute of the same name, with or without an underscore in
-    front; for ``*arguments``, that is a list or a tuple. One or two arguments that have no default
-    are shown without their names.
+    front; for ``*arguments``, the attribute is a list or a tuple. One or two arguments without
+    defaults are shown without their names.
     """
 
     @recursive_repr("...")
@@ -32,7 +32,7 @@ class Readable(ChecksSettings):
         return call_text(type(self).__name__, arguments_of(self)) + self._further_call()
 
     def _further_call(self) -> str:
-        """Return the text of a method that was called on the new object; "" for none."""
+        """Return the text of a method call on the new object, e.g. ``.named("f")``; "" for none."""
         return ""
 
     def _argument(self, name: str) -> Any:

@@ -23,7 +23,7 @@ class Codes(NamedTuple):
     names : list of str or None, optional
         The names of the codes.
     takes_unknown : bool, default False
-        Whether numbers that are not codes have a vector of their own.
+        Whether the layer has a vector for all numbers that are not codes.
     """
 
     layer: str
@@ -83,7 +83,7 @@ def _check_rows(
 def _check_sparse(
     columns: Columns, features: SparseRows, feature_names: Sequence[str] | None
 ) -> None:
-    """Refuse stored numbers of a sparse matrix; those that are not stored are the code 0."""
+    """Refuse stored numbers of a sparse matrix that are not codes; the others are the code 0."""
     data, indices, indptr = map(to_host, features.parts)
     n_codes = np.zeros(features.n_features, np.int64)
     for column, codes in columns.items():

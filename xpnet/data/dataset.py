@@ -76,7 +76,8 @@ class Dataset(FromTables, WithCategories, Selecting):
     X, y, feature_names, label_name, sample_weight, class_names, categories, ids
         As above; None if not given, or {} for ``categories``. ``ids`` is a NumPy array.
     has_text_labels : bool
-        Whether ``y`` was text whose classes were numbered here, without ``class_names``.
+        Whether ``y`` was text and ``class_names`` was not given, so that the classes were numbered
+        here, in sorted order.
     encoded : dict of str to list of str
         The categories that :meth:`one_hot` has turned into columns, by the name of the feature
         that the columns replace; {} if there are none.

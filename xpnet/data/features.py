@@ -46,7 +46,7 @@ class Rows(ABC):
     decoded_rows : int
         The fewest rows that are decoded together, even if only one is read.
     numbers : int array of shape (n,) or None
-        What messages call the rows, if that is not their position.
+        The numbers of the rows in messages, if these are not their positions.
     """
 
     decoded_rows: int = 1
@@ -59,7 +59,7 @@ class Rows(ABC):
         return int(self.X.shape[0])
 
     def number(self, row: int) -> int:
-        """Return what messages call the row at a position."""
+        """Return the number, in messages, of the row at a position."""
         return row if self.numbers is None else int(self.numbers[row])
 
     @property

@@ -1,4 +1,4 @@
-"""Fitting of an estimator: its arguments checked, its network made ready, trained, taken over."""
+"""Fitting an estimator: check the arguments, make its network, train it, take its weights."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def fit_estimator(
     incremental : bool
         Whether ``partial_fit`` was called, which trains for one epoch.
     explain : bool, default False
-        Whether to prepare training only, and return which way it would take its steps.
+        If True, training is only prepared, and the result says how its steps would be taken.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The classes of a classifier: labels as targets of its loss and back, and their weights."""
+"""The classes of a classifier: conversion of labels to targets and back, and class weights."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ._inputs import one_dimensional
 
 
 def encode(est: Any, y: Any, goes_on: bool, held_out: bool) -> np.ndarray:
-    """Return labels as the loss takes them; the classes are learned from them in a first fit.
+    """Return labels in the form that the loss takes; a first fit learns the classes from them.
 
     Parameters
     ----------
@@ -21,17 +21,18 @@ def encode(est: Any, y: Any, goes_on: bool, held_out: bool) -> np.ndarray:
     goes_on : bool
         Whether training goes on from an earlier fit, with its classes.
     held_out : bool
-        Whether the labels are of samples to validate on.
+        Whether these are the labels of validation data.
 
     Returns
     -------
     array of int of shape (n,), or of float of shape (n, n_outputs)
-        The index of the class; or, of two classes or several labels, 0 and 1.
+        The index of each sample's class. For two classes, or several labels per sample, columns of
+        0 and 1.
 
     Raises
     ------
     ValueError
-        Labels were not there in training. Or, for a warm start, some of its labels are missing.
+        A label is not among the classes. Or, with ``warm_start``, a class has no label.
     """
     y = one_dimensional(y)
     if not hasattr(est, "classes_") or not goes_on:
@@ -46,7 +47,7 @@ def encode(est: Any, y: Any, goes_on: bool, held_out: bool) -> np.ndarray:
 
 
 def _check_classes(est: Any, y: Any, all_of_them: bool) -> None:
-    """Refuse labels that were not there in training; or, for a warm start, missing ones."""
+    """Refuse labels of other classes; for a warm start, also classes without a label."""
     classes = unique_labels(y)
     if all_of_them and set(classes) != set(est.classes_):
         raise ValueError(
@@ -61,7 +62,7 @@ def _check_classes(est: Any, y: Any, all_of_them: bool) -> None:
 
 
 def decode(est: Any, targets: np.ndarray) -> np.ndarray:
-    """Return the labels that :func:`encode` was given."""
+    """Return the labels of targets that are in the form of :func:`encode`."""
     if targets.ndim == 1:
         return est.classes_[targets]
     if est.n_outputs_ == 1:

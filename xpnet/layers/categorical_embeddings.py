@@ -29,9 +29,9 @@ class CategoricalEmbeddings(Layer):
     numbers, plus the lengths of the vectors. Guo and Berkhahn 2016, "Entity embeddings of
     categorical variables", section III.
 
-    It is the first layer of a network or of a composite there, or follows a
-    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes alone:
-    ``adapt`` of both makes them from a data set.
+    It is the first layer of a network, or of a composite that begins one. Or it follows a
+    :class:`~xpnet.Normalization` that standardises the numbers and leaves the codes alone. Both can
+    be made from a data set with ``adapt``.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ class CategoricalEmbeddings(Layer):
         return array_namespace(output_error).concat(errors, axis=1)
 
     def codes(self) -> dict[int, Codes]:
-        """Return what the inputs in columns of categories must be, by their position."""
+        """Return the codes that each column of categories takes, by its position."""
         name, names, others = self.layer_name(), self.categories, self.unknown
         return {k: Codes(name, n, names.get(k), others) for k, (n, _) in self.columns.items()}
 

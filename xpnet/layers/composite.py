@@ -229,7 +229,7 @@ def all_layers(layers: Iterable[Layer]) -> Iterator[Layer]:
 
 
 def without_shapes(layer: Layer) -> Layer:
-    """Return a copy of a layer to be shown, without the input shapes that follow from others."""
+    """Return a copy of a layer for ``repr``, without input shapes, which its composite sets."""
     twin = copy.copy(layer)
     for each in all_layers([twin]):
         each._input_shape = None

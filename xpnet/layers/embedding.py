@@ -48,8 +48,9 @@ class Embedding(Layer):
         A penalty on the vectors; by default the network's.
     unknown : bool, default False
         Whether all numbers that are not codes share one more vector, which is 0 at first. Otherwise
-        they are refused: before any work if they are in the data, by ``predict`` if other layers
-        make them. In training, their vectors are then NaN, and the loss ends it.
+        they are refused. Those in the data are refused before any work. Those that other layers
+        compute are refused by ``predict`` and ``evaluate``; in training their vectors are NaN, so
+        ``fit`` raises :class:`~xpnet.DivergedError`.
 
     Attributes
     ----------
@@ -143,7 +144,7 @@ class Embedding(Layer):
         return self.backend.zeros((output_error.shape[0], *self.input_shape()))
 
     def codes(self) -> dict[int, Codes]:
-        """Return what each input must be, by its position."""
+        """Return the codes that each column takes, by its position."""
         codes = Codes(self.layer_name(), self.n_categories, None, self.unknown)
         return dict.fromkeys(range(self.input_shape()[0]), codes)
 

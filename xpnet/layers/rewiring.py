@@ -1,8 +1,8 @@
-"""Copies of composites whose inner layers pass a batch in another way than by their own methods.
+"""Copies of composites in which functions stand in for the passes of the inner layers.
 
-A composite says how its inner layers are connected in its two passes, and only there. To pass a
-batch through the same connections in another way (with random outputs, say), a copy of it gets
-other passes for its inner layers. So every composite can do this, also a user's.
+Only the two passes of a composite say how its inner layers are connected. To send a batch through
+the same connections in another way (with random outputs, say), a copy of the composite gets inner
+layers with other passes. This works with every composite, also with a user's.
 """
 
 import copy
@@ -21,10 +21,10 @@ InnerPass = Callable[[Layer, Array], Array]
 
 
 def rewired(outer: Layer, forward: InnerPass, backward: InnerPass | None = None) -> Any:
-    """Return a copy of a composite whose inner layers pass a batch by functions.
+    """Return a copy of a composite that calls functions in place of its inner layers' passes.
 
-    The copy's own passes call them in place of its inner layers' methods. What the functions do
-    with an inner layer happens to the composite's own.
+    The functions get the inner layers of the composite itself, not their copies. So what they do
+    with an inner layer changes the composite.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def rewired(outer: Layer, forward: InnerPass, backward: InnerPass | None = None)
         if inner is own:
             raise ValueError(
                 f"a copy of {outer.layer_name()} shares the {own.layer_name()} inside it: derive "
-                "the layer from Composite, and keep inner layers in attributes, lists or dicts of "
-                "it"
+                "the layer from Composite, and keep its inner layers in attributes, or in lists or "
+                "dicts there"
             )
         passes: dict[str, Any] = {"forward_propagation": partial(_forward, forward, own)}
         if backward is not None:
@@ -57,7 +57,7 @@ def rewired(outer: Layer, forward: InnerPass, backward: InnerPass | None = None)
 
 
 def _forward(function: InnerPass, layer: Layer, input: Array, training: bool = True) -> Array:
-    """Call a function in place of a layer's forward pass; the composite says if it is training."""
+    """Call a function in place of a layer's forward pass; it decides about ``training`` itself."""
     return function(layer, input)
 
 
@@ -66,13 +66,13 @@ class AsInPredictionInside(Layer):
 
     @property
     def is_random(self) -> bool:  # type: ignore[override]
-        """Whether an inner layer is."""
+        """Whether an inner layer is random."""
         return any(each.is_random for each in self.inner_layers)
 
     def sample_propagation(self, input: Array, rng: "Generator") -> Array:
         """Return one random output: the forward pass with random outputs of the inner layers.
 
-        Each inner layer has a stream of its own, which depends on ``rng``.
+        Each inner layer has a random stream of its own, spawned from ``rng``.
         """
         inner = self.inner_layers
         streams = {id(x): stream for x, stream in zip(inner, rng.spawn(len(inner)), strict=True)}
@@ -84,7 +84,7 @@ class AsInPredictionInside(Layer):
         return output
 
     def input_derivative(self, input: Array, output_error: Array) -> Array:
-        """Return the derivative of the predicted output: the backward pass with those inside.
+        """Return the derivative of the predicted output, from those of the inner layers.
 
         Raises
         ------

@@ -149,19 +149,25 @@ class LossFunction(Readable, ABC):
     def compared_column(self, metric: Any) -> int | None:
         """Return the only column of outputs that a metric judges; by default None, for all.
 
-        A ``ValueError`` says that no column is right for the metric.
+        Raises
+        ------
+        ValueError
+            No column is right for the metric.
         """
         return None
 
     def constant_outputs(self, moments: Array) -> Array:
-        """Return the outputs that are best for any sample; by default the means of the targets.
+        """Return the best outputs that are the same for all samples; by default the targets' means.
 
-        ``moments``, of shape (2, n_targets), has their means and standard deviations.
+        Parameters
+        ----------
+        moments : array of shape (2, n_targets)
+            The means and the standard deviations of the targets.
         """
         return moments[0]
 
     def explains_little(self, reached: float, constant: float) -> bool:
-        """Whether a loss is more than half of that of constant outputs."""
+        """Whether the loss that was reached is more than half of that of constant outputs."""
         return constant > 0 and reached > 0.5 * constant
 
     def predictions(self, y_pred: Array, mean: Any = 0.0, scale: Any = 1.0) -> Array:

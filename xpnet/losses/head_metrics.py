@@ -20,7 +20,7 @@ class Head(NamedTuple):
     targets, outputs : tuple of int
         The first column and the one after the last, of the targets and of the outputs.
     ignore_missing : bool
-        Whether the target NaN stands for a missing target of this head.
+        Whether NaN marks a missing target of this head.
     """
 
     loss: MeanLoss
@@ -40,7 +40,7 @@ class Head(NamedTuple):
         return self.outputs[1] - self.outputs[0]
 
     def targets_of(self, y_true: Array) -> Array:
-        """Return the targets of this head, in the form that its loss takes; 1 for missing ones."""
+        """Return this head's targets in the form that its loss takes; missing ones become 1."""
         xp, y = array_namespace(y_true), y_true[:, slice(*self.targets)]
         if self.ignore_missing and xp.isdtype(y.dtype, "real floating"):
             y = xp.where(xp.isnan(y), xp.ones_like(y), y)  # a target that every loss can take
@@ -49,7 +49,7 @@ class Head(NamedTuple):
         return y
 
     def known_targets(self, y_true: Array) -> Array:
-        """Return the columns of this head in the rows where none of them is missing."""
+        """Return this head's columns of targets, without the rows that lack one of them."""
         xp = array_namespace(y_true)
         y = y_true[:, slice(*self.targets)] if y_true.ndim == 2 else y_true[:, None]
         if not self.ignore_missing or not xp.isdtype(y.dtype, "real floating"):
@@ -68,7 +68,7 @@ class Head(NamedTuple):
         sample_weight: Array | None = None,
         for_metric: bool = False,
     ) -> Array | None:
-        """Return the weight of each sample in this head, 0 without a target; None for equal ones.
+        """Return the weight of each sample in this head, 0 without a target; None if all are 1.
 
         Parameters
         ----------
@@ -108,14 +108,15 @@ class HeadMetric(Metric):
     loss : MeanLoss, optional
         The loss of the head, for a metric: its decision threshold, and the labels that it ignores.
     ignore_missing : bool, default False
-        Whether samples with the target NaN are left out.
+        Whether samples whose target is NaN are left out.
     own_name : str, optional
-        The name of the metric alone, without that of the head; by default the one that it has.
+        The metric's name without that of the head; by default the metric keeps its name.
 
     Attributes
     ----------
     unit : tuple or None
-        The means and the scales by which the targets of the head were standardised.
+        The means and the scales by which the targets of the head were standardised; None if they
+        were not.
     """
 
     unit: Any = None
@@ -134,7 +135,7 @@ class HeadMetric(Metric):
             metric = metric.named(own_name)
         self.own_name = own_name
         self.ignore_missing = ignore_missing
-        if getattr(loss, "balanced_weight", None) is not None:  # which metrics do not use
+        if getattr(loss, "balanced_weight", None) is not None:  # metrics do not use it
             loss = copy.copy(loss)
             del vars(loss)["balanced_weight"]
         self.name, self.metric, self.loss = name, metric, loss
@@ -143,14 +144,14 @@ class HeadMetric(Metric):
         self.takes_weights = getattr(metric, "takes_weights", True)
 
     def in_unit(self, mean: tuple[float, ...], scale: tuple[float, ...]) -> Self:
-        """Return a copy for standardised targets, whose metric is in their own unit.
+        """Return a copy that takes standardised targets and computes the metric in their own unit.
 
-        A loss is that of the standardised targets.
+        A loss is still computed for standardised targets.
 
         Parameters
         ----------
         mean, scale : tuple of float
-            Those of the targets of all heads.
+            The means and the scales of the targets of all heads.
         """
         copied, place = copy.copy(self), slice(*self.targets)
         copied.unit = None if isinstance(self.metric, MeanLoss) else (mean[place], scale[place])

@@ -1,4 +1,4 @@
-"""The outputs of several heads: which are whose, and what they predict."""
+"""The outputs of several heads: which columns belong to which head, and what they predict."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from .head_metrics import Head
 
 
 class HeadOutputs(MeanLoss):
-    """Base of :class:`~xpnet.Heads`: the columns of each head, and what is asked of all losses."""
+    """Base of :class:`~xpnet.Heads`: the columns of each head, and what follows from the losses."""
 
     heads: dict[str, tuple[MeanLoss, int, float]]
     ignore_missing: bool
@@ -58,7 +58,7 @@ class HeadOutputs(MeanLoss):
 
     @property
     def predicts_outputs(self) -> bool:  # type: ignore[override]
-        """Whether that holds for all heads."""
+        """Whether ``predict`` returns the outputs of all heads unchanged."""
         return all(loss.predicts_outputs for loss, _, _ in self.heads.values())
 
     def n_targets(self, n_outputs: int) -> int:
@@ -94,12 +94,12 @@ class HeadOutputs(MeanLoss):
         return array_namespace(y_pred).concat(found, axis=-1)
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Any, Any]:
-        """Return the lower and the upper ends by the names of the heads whose losses have some.
+        """Return the lower and the upper ends by head; heads without intervals are left out.
 
         Raises
         ------
         ValueError
-            No loss has intervals, or one does not have those of this coverage.
+            No loss has intervals, or one has none of this coverage.
         """
         lower, upper = {}, {}
         for name, outputs in self.split(y_pred).items():
@@ -115,5 +115,5 @@ class HeadOutputs(MeanLoss):
 
 
 def _of_columns(given: Any, head: Head) -> Any:
-    """Return a number for all targets unchanged, and of an array the part for a head."""
+    """Return a head's part of an array; a number, which is for all targets, is unchanged."""
     return given if isinstance(given, float) else given[slice(*head.targets)]

@@ -24,7 +24,7 @@ class Heads(HeadOutputs):
 
     ``NeuralNetwork(loss={...})`` makes one from a dict. The last layer has as many units as all
     heads together, in the order of the dict. Targets are a dict with an array for each head, or one
-    array with the columns of all heads in order. A head of classes has one column, of class
+    array with the columns of all heads in order. A classification head has one column, of class
     indices. ``predict`` returns all outputs, and ``net.loss.split(outputs)`` returns those of each
     head by name.
 
@@ -34,9 +34,9 @@ class Heads(HeadOutputs):
         For each head ``(loss, n_outputs)`` or ``(loss, n_outputs, weight)``. The loss is a name, a
         class, an instance or a function, as for a network. The weight is above 0, by default 1.
     ignore_missing : bool, default False
-        Whether samples may lack the target of a head: NaN, and None in lists, tables and labels
-        that are text. Such a sample has the loss 0 in that head, and does not count in its metrics.
-        Otherwise missing targets are refused.
+        Whether a sample may lack the target of a head. A missing target is NaN or, in lists, tables
+        and text labels, None. The sample then has the loss 0 in that head, and does not count in
+        its metrics. By default, missing targets are refused.
 
     Raises
     ------
@@ -47,10 +47,10 @@ class Heads(HeadOutputs):
 
     Notes
     -----
-    Labels of a head of classes may be text, in a dict or a data frame: ``net.class_names`` then has
-    the names of the classes of each such head, and ``predict_classes`` returns a dict with the
-    classes of each head of classes. ``predict_interval`` returns dicts, too, for the heads whose
-    losses have intervals. The columns of a data frame are taken by name.
+    Targets are a dict of arrays, or a data frame whose columns have the names of the heads. The
+    labels of a classification head may be text; ``net.class_names`` then has the class names of
+    each such head. ``predict_classes`` and ``predict_proba`` return dicts for the classification
+    heads, and ``predict_interval`` for the heads whose losses have intervals.
 
     A class weight multiplies the loss of a sample in that head, and so does 0 for a label that is
     ignored. The sum is divided by the total weight of all samples, whatever their class weights.
@@ -99,7 +99,7 @@ class Heads(HeadOutputs):
         self.ignore_missing = check_flag("ignore_missing", ignore_missing)
 
     def with_losses(self, losses: Mapping[str, MeanLoss]) -> Self:
-        """Return a copy with other losses of the same heads."""
+        """Return a copy in which some of the heads have other losses."""
         copied = copy.copy(self)
         copied.heads = {
             name: (losses.get(name, loss), n, weight)
@@ -126,7 +126,7 @@ class Heads(HeadOutputs):
         self.heads = self.with_losses(losses).heads
 
     def check_state(self) -> None:
-        """Refuse balanced weights that are no weights of classes."""
+        """Refuse balanced weights that are not valid class weights."""
         for loss, _, _ in self.heads.values():
             loss.check_state()
 
@@ -188,7 +188,8 @@ def _named(name: Any) -> str:
     if name == "val" or name.startswith("val_"):
         raise ValueError(
             f"heads has the name {shown(name)}: the history would take its column {name}_loss for "
-            "one of validation data. Give the head a name that does not begin with val"
+            "one of validation data. Give the head a name other than val that does not begin with "
+            "val_"
         )
     return name
 

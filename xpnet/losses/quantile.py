@@ -22,8 +22,8 @@ class QuantileLoss(ElementwiseLoss):
     ----------
     quantiles : float or sequence of float, default 0.5
         τ between 0 and 1. With one number, each output has its own column of targets. With several,
-        targets have one column, and the network has one output for each quantile, in this order;
-        several targets with several quantiles are :class:`~xpnet.Heads`.
+        targets have one column, and the network has one output for each quantile, in this order.
+        For several targets with several quantiles, use :class:`~xpnet.Heads`.
         Nothing keeps a smaller quantile from being predicted above a larger one. ``predict`` leaves
         them as they are. ``predict_interval`` sorts each row first, which brings the quantiles
         closer to the true ones: Chernozhukov, Fernández-Val and Galichon 2010, "Quantile and
@@ -32,8 +32,8 @@ class QuantileLoss(ElementwiseLoss):
     Raises
     ------
     ValueError
-        An argument is not a number, or is out of range. Or the network has a metric and several
-        quantiles, none of which the metric is for.
+        An argument is not a number, or is out of range. Or, with several quantiles, the network has
+        a metric for a quantile that is not among them.
 
     Notes
     -----
@@ -74,10 +74,10 @@ class QuantileLoss(ElementwiseLoss):
         for k, each in enumerate(self.quantiles):
             if abs(each - level) < 1e-6:
                 return k
-        what = "median" if level == 0.5 else f"{level:g}"
+        what = "median" if level == 0.5 else f"quantile {level:g}"
         raise ValueError(
-            f"metric {metric.name!r} has no {what} to judge among the quantiles {self.quantiles}: "
-            f"add {level:g} to them, or give a metric such as QuantileError({self.quantiles[0]:g})"
+            f"metric {metric.name!r} judges the {what}, which is not among {self.quantiles}: add "
+            f"{level:g} to them, or give a metric such as QuantileError({self.quantiles[0]:g})"
         )
 
     def interval(self, y_pred: Array, coverage: float) -> tuple[Array, Array]:

@@ -176,10 +176,10 @@ class CollectedMetric(Metric):
 
 
 def _name_of_new(metric: Metric) -> str | None:
-    """Return the name that a metric made from the same arguments has; None if it is not known."""
+    """Return the name of a metric made from the same arguments; its own if that is not possible."""
     given = arguments_of(metric)
     by_place = [value for name, value in given if not name]
     try:
         return type(metric)(*by_place, **{name: value for name, value in given if name}).name
-    except Exception:  # of a user's class, which does not keep its arguments
+    except Exception:  # a user's class may not keep its arguments
         return vars(metric).get("name")

@@ -17,7 +17,7 @@ def check_shapes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> N
 
 
 def check_classes(y_true: Array, y_pred: Array, sample_weight: Array | None) -> None:
-    """Refuse class indices and answers that are out of range; this waits for a GPU to finish."""
+    """Refuse classes, and answers of yes or no, that are out of range; waits for the device."""
     labels, n_outputs = to_host(y_true), y_pred.shape[1]
     if sample_weight is not None:
         labels = labels[to_host(sample_weight) != 0]

@@ -16,7 +16,7 @@ def check_output_kind(given: str | None) -> str | None:
 
 
 def are_answers(y_pred: Array, kind: str | None) -> bool:
-    """Whether there are several outputs, each of which answers yes or no for itself."""
+    """Whether there are several outputs, each with a yes-or-no answer of its own (multi-label)."""
     return bool(kind in ("probability", "log-odds") and y_pred.shape[1] > 1)
 
 

@@ -16,12 +16,12 @@ class ProbabilityMetric(Metric):
     Parameters
     ----------
     output_kind : str, optional
-        What the outputs are: "probability" (each output of its own yes), "log-odds" (a sigmoid
-        makes them that), "distribution" (over the classes), "logits" (a softmax makes them one) or
-        "log-distribution". By default, a network takes it from its loss or its last layer, and a
-        metric without a network takes one output as the probability of class 1, and several as a
-        distribution. With several outputs of the first two kinds, the metric is the mean of the
-        metrics of each output alone.
+        What the outputs are: "probability" (of class 1 or, with several outputs, of the answer yes
+        for each), "log-odds" (whose sigmoid is such a probability), "distribution" (over the
+        classes), "logits" (whose softmax is a distribution) or "log-distribution". By default, a
+        network takes it from its loss or its last layer; a metric without a network takes one
+        output as the probability of class 1, and several as a distribution. With several
+        probabilities or log-odds, the metric is the mean over the outputs.
 
     Raises
     ------
@@ -44,7 +44,7 @@ class ProbabilityMetric(Metric):
         self.output_kind = check_output_kind(output_kind)
 
     def check_outputs(self, n_outputs: int) -> None:
-        """Refuse a distribution over the classes that has one output."""
+        """Refuse a single output as a distribution over the classes."""
         if self.output_kind in OF_CLASSES and n_outputs == 1:
             raise ValueError(
                 f"metric {self.name!r} has output_kind={self.output_kind!r}, which is for several "
@@ -59,7 +59,7 @@ class _MeanScore(ProbabilityMetric):
         """Return the weighted sum of the samples' scores, and the sum of the weights."""
         weight, kind = weights(y_pred, sample_weight), self.output_kind
         if are_answers(y_pred, kind):
-            # Each answer counts as a sample with its part of the weight.
+            # Each of the k answers counts as a sample, with 1/k of the weight.
             xp, (n, k) = array_namespace(y_pred), y_pred.shape
             y_true = xp.reshape(values(y_true, y_pred), (-1, 1))
             y_pred = xp.reshape(y_pred, (-1, 1))
@@ -96,8 +96,8 @@ class LogLoss(_MeanScore):
     ----------
     output_kind : str, optional
         What the outputs are: "probability", "log-odds", "distribution", "logits" or
-        "log-distribution"; see :class:`ProbabilityMetric`. With several outputs of the first two
-        kinds, it is the mean over the samples and the outputs.
+        "log-distribution"; see :class:`ProbabilityMetric`. With several probabilities or log-odds,
+        it is the mean over the samples and the outputs.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class BrierScore(_MeanScore):
 
     For two classes it is the mean of :math:`(p_1 - y)^2`, from 0 to 1. For more, it is the mean of
     :math:`\sum_k (p_k - y_k)^2`, from 0 to 2, as in scikit-learn. For several yes-or-no outputs, it
-    is the mean of the scores of each.
+    is the mean of their scores.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class ExpectedCalibrationError(ProbabilityMetric):
     probability is that of class 1 (Naeini et al. 2015, "Obtaining well calibrated probabilities
     using Bayesian binning"). With several outputs, it is that of the predicted class, which came
     true if the class is correct (Guo et al. 2017, "On calibration of modern neural networks"). With
-    several yes-or-no outputs, it is the mean of the errors of each.
+    several yes-or-no outputs, it is the mean of their errors.
 
     Parameters
     ----------
@@ -197,8 +197,8 @@ class ExpectedCalibrationError(ProbabilityMetric):
 
         Returns
         -------
-        array of shape (n_metrics, 3, bins)
-            ``n_metrics`` is the number of yes-or-no outputs, or 1.
+        array of shape (n_answers, 3, bins)
+            ``n_answers`` is the number of yes-or-no outputs; 1 for outputs of other kinds.
         """
         xp, weight = array_namespace(y_pred), weights(y_pred, sample_weight)
         if not are_answers(y_pred, self.output_kind):
@@ -228,7 +228,7 @@ class ExpectedCalibrationError(ProbabilityMetric):
         return xp.matmul(xp.stack([weight, weight * p, weight * came_true]), in_bin)
 
     def result(self, statistics: Array) -> Array:
-        """Return the mean over the metrics of Σ |outcomes - probabilities| / Σ weights."""
+        """Return Σ |outcomes - probabilities| / Σ weights, averaged over yes-or-no outputs."""
         xp = array_namespace(statistics)
         apart = xp.abs(statistics[:, 2, :] - statistics[:, 1, :])
         found = ratio(xp.sum(apart, axis=1), xp.sum(statistics[:, 0, :], axis=1))

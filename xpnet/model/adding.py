@@ -13,7 +13,7 @@ from .freezing import check_training
 
 
 def check_new(layer: Layer | Callable[[Array], Array]) -> Layer:
-    """Return a layer that may be added to a network; of a function, the activation of it.
+    """Return a layer that may be added to a network; for a function, an activation that calls it.
 
     Raises
     ------

@@ -51,7 +51,7 @@ class Freezing:
     def refresh(self, layers: Sequence[Layer]) -> bool:
         """Take in the settings of all layers; return whether any has changed.
 
-        Each layer is told whether its error with respect to its input is of use to those before it.
+        Each layer is told whether those before it need the derivative with respect to its input.
 
         Raises
         ------

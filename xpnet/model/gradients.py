@@ -103,7 +103,7 @@ class Gradients:
             setattr(layer, f"{name}_gradient", views[k])
 
     def forget_accumulated(self) -> None:
-        """Forget what was accumulated of batches after which no update has come."""
+        """Forget the accumulated gradients of batches that no update has followed."""
         self._accumulated, self._pieces = None, 0
 
     def attach(
@@ -111,7 +111,7 @@ class Gradients:
     ) -> None:
         """Give each layer a workspace with a place for each gradient of a trained parameter.
 
-        ``flat`` are the parameters, of whose shape and type the gradients are.
+        ``flat`` holds the parameters; the gradients get its shape and type.
         """
         self._backend = backend
         self._flat = array_namespace(flat).zeros_like(flat)

@@ -87,8 +87,8 @@ class Layered(Versioned):
         """Undo all training: initialise all parameters, and restore the optimizer.
 
         With a ``seed``, the parameters get the same initial values as before. Without one, they
-        get new random values. So do those that a layer had when it was added. Frozen layers keep
-        their parameters.
+        get new random values. Parameters that a layer brought with it when it was added are
+        initialised, too. Frozen layers keep their parameters.
         """
         if self.seed is None:
             self.randomness = Randomness()

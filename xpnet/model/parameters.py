@@ -128,13 +128,13 @@ class Parameters:
             self._gradients.renew(self.layers, self._freezing.trained, self._flat)
 
     def _known(self) -> Freezing:
-        """Return which are trained, as it was at the last :meth:`refresh`."""
+        """Return which parameters are trained, as of the last :meth:`refresh`."""
         if not self._freezing.is_known:
             self.refresh()
         return self._freezing
 
     def parts_of(self, optimizer: Optimizer) -> Parts:
-        """Return the parameters that are trained: runs of those that it updates alike."""
+        """Return the parameters that are trained, in runs that the optimizer updates alike."""
         return self._known().parts(optimizer.missed_updates)
 
     def count_updates(self, optimizer: Optimizer, n_updates: int) -> None:
@@ -165,12 +165,12 @@ class Parameters:
         self._gradients.take_accumulated(total, self._freezing.trained)
 
     def forget_accumulated(self) -> None:
-        """Forget what was accumulated of batches after which no update has come."""
+        """Forget the accumulated gradients of batches that no update has followed."""
         self._gradients.forget_accumulated()
 
     def attach_workspaces(self, backend: Backend) -> None:
         """Give each layer a workspace, where its gradients are views of one flat array."""
-        self.scatter(self.copy())  # what somebody holds of the weights so far shall not change
+        self.scatter(self.copy())  # so that arrays that a user holds do not change
         self.refresh()
         self._gradients.attach(self.layers, self._freezing.trained, self._flat, backend)
 

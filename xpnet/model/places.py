@@ -17,7 +17,7 @@ class Places(dict[tuple[Layer, str], slice]):
         The keys. The methods refer to a parameter by its index in this list.
     shapes : list of tuple of int
     size : int
-        How many numbers all parameters are.
+        The number of values of all parameters together.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Places(dict[tuple[Layer, str], slice]):
         return [xp.reshape(flat[place], shape) for place, shape in pairs]
 
     def fitting(self, k: int, value: Array, what: str = "") -> Array:
-        """Return what somebody has put in a parameter's place, or its gradient's, as it must be.
+        """Return a user's value of a parameter, or its gradient, on the layer's backend.
 
         Parameters
         ----------

@@ -9,7 +9,7 @@ from ..optimizers import Optimizer
 Parts = list[tuple[slice, float, int]]
 """Parts of a flat array of parameters: place, factor of the learning rate, updates missed so far.
 
-A part missed those during which it was frozen. See :attr:`Optimizer.missed_updates`.
+A part misses the updates during which it is frozen. See :attr:`Optimizer.missed_updates`.
 """
 
 
@@ -33,8 +33,8 @@ class PartialUpdate:
         """Return the parameters after a step by an optimizer with an ``update`` of its own.
 
         It gets all parameters, with a gradient of 0 for those that are not among the parts.
-        What it does to these and their state is undone. It counts its updates itself, if it does,
-        so a part that missed some has the same count as the others.
+        What it does to these and their state is undone. If it counts its updates, it does so for
+        all parameters together, whatever updates a part has missed.
         """
         optimizer = self._optimizer
         before = {name: _copied(getattr(optimizer, name)) for name in optimizer.state_names}

@@ -261,7 +261,11 @@ class Resumption:
 def _told(
     then: dict[str, Any], now: dict[str, Any], saved: dict[str, Any], with_present: bool
 ) -> dict[str, Any]:
-    """Return a layer of a checkpoint's origin, with how it is trained where that is as it must be.
+    """Return a layer of a checkpoint's origin, to be compared with that of the network.
+
+    It gets the network's ``trainable`` and ``learning_rate_factor`` where these need not be those
+    of the origin: if the file does not have them, or if they changed during this run, and the
+    network has them as the checkpoint does.
 
     Parameters
     ----------
@@ -273,7 +277,7 @@ def _told(
         Whether the network was trained in this run, so that a callback may have frozen its layer.
     """
     fits = with_present and how_trained(saved).items() <= now.items()
-    is_told = "trainable" in then  # files from before do not say it
+    is_told = "trainable" in then  # older files do not say it
     taken = HOW_TRAINED if fits or not is_told else ()
     return then | {key: now[key] for key in taken if key in now}
 

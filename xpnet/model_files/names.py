@@ -24,7 +24,7 @@ def _categories(value: Any, place: str) -> None:
 
 
 def _names_by_head(value: Any, place: str) -> None:
-    """Accept lists of the names of classes by the names of heads."""
+    """Accept a dict with a list of class names for each head."""
     if type(value) is not dict:
         refuse(value, place, "a list of names, or a dict of these")
     for head, names in value.items():

@@ -29,7 +29,7 @@ def names_of_state(part: Any) -> tuple[str, ...]:
 
 
 def missing_state(part: Any) -> dict[str, Any]:
-    """Return state that files lack as long as it is what every new part has."""
+    """Return the state that files leave out where its value is that of a new part."""
     return {"missed_updates": ()} if isinstance(part, Optimizer) else {}
 
 

@@ -51,7 +51,7 @@ def origin_of(network: TrainableModel, kind: type) -> dict[str, Any]:
 
 
 def how_trained(layer: dict[str, Any]) -> dict[str, Any]:
-    """Return how a layer of a file is trained, and under "inner" how those inside it are."""
+    """Return whether and how fast a layer of a file is trained; "inner" has those inside it."""
     given = {key: value for key, value in layer["attributes"].items() if key in _OF_TRAINING}
     inner = [how_trained(each) for each in layer.get("inner", [])]
     usual: dict[str, Any] = {"trainable": True, "learning_rate_factor": 1.0}

@@ -283,7 +283,7 @@ def anything(given: Any, place: str) -> None:
 
 
 HOW_TRAINED = ("trainable", "learning_rate_factor", "own_trainable", "own_factor", "inner")
-"""How a layer is trained, as far as that differs from the usual; files from before lack it."""
+"""The keys that say whether and how fast a layer is trained; older files lack them."""
 
 _training = fields({
     "first": whole(0),

@@ -50,9 +50,9 @@ class Optimizer(Clipping, Scheduled, Remembering):
     n_updates : int
         How many updates there were.
     missed_updates : tuple of int
-        How many of them each parameter of the network has missed while its layer was frozen, in the
-        order of the layers; those beyond its end have missed none. A rule's ``t`` does not count
-        them.
+        For each parameter of the network, in the order of the layers: how many of these updates it
+        has missed while its layer was frozen. Parameters beyond the end of the tuple have missed
+        none. A rule's ``t`` does not count missed updates.
     state_names : tuple of str
         The attributes that are the state: arrays of the shape of the weights, or None before the
         first update.

@@ -10,7 +10,7 @@ from .settings import Settings, check_schedule
 
 
 class Scheduled(Settings, Readable):
-    """Base of optimizers: the learning rate is that of a schedule, until it is set."""
+    """Base of optimizers: the learning rate follows a schedule until it is set."""
 
     learning_rate: float
     schedule: Schedule

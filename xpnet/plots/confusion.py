@@ -68,7 +68,7 @@ def plot_confusion(
     side = min(1.6 + 0.42 * max(k, 5) + 0.08 * max(longest - 10, 0), 9.0)
     ax = axes_for(ax, figsize, side + 0.8 * is_share, side)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for _ in range(2):  # the second time, the room beside the names is known
+    for _ in range(2):  # the first time, the names change the room for the cells
         _label_classes(ax, names, _cell(ax, k, is_share))
     cell = _cell(ax, k, is_share)  # which the names have made smaller
     texts = [[_text(*each, is_share) for each in zip(*rows, strict=True)]

@@ -150,9 +150,8 @@ def _layout(ax: Any) -> Any:
 def add_legend(ax: Any) -> None:
     """Add a legend below the Axes, where it covers nothing, in as many columns as there is room.
 
-    In a figure without a layout that makes room for it, the legend is inside the Axes. If the
-    labels would leave little room for the Axes, they are shortened, and the last ones may be left
-    out.
+    In a figure without a layout that makes room for it, the legend is inside the Axes. If it would
+    leave the Axes little room, its labels are shortened, and the last ones may be left out.
 
     Examples
     --------
@@ -193,13 +192,13 @@ def add_legend(ax: Any) -> None:
 
 
 LEGEND_SHARE = 0.4
-"""The most of a figure's height for a legend below the Axes."""
+"""The largest share of a figure's height for a legend below the Axes."""
 
 
 def _add_short_legend(
     ax: Any, width: float, height: float, options: dict[str, Any], most_columns: int = 5
 ) -> None:
-    """Add a legend of at most some pixels with shortened labels, and without the last of many."""
+    """Add a legend of at most ``width`` by ``height`` pixels, with shortened or fewer labels."""
     handles, texts = ax.get_legend_handles_labels()
     texts = [" ".join(text.split()) for text in texts]
     legend = ax.legend(handles, texts, **options)
@@ -223,14 +222,14 @@ def _add_short_legend(
         if legend.get_window_extent().width <= width or n_letters <= 6:
             break
         n_letters -= max(n_letters // 15, 1)
-    if columns > 1 and len(set(short)) < len(set(texts)):  # rather a few that can be told apart
+    if columns > 1 and len(set(short)) < len(set(texts)):  # some became equal
         _add_short_legend(ax, width, height, options, columns - 1)
 
 
 def shortened(texts: Sequence[str], n: int) -> list[str]:
-    """Return texts of at most n letters, with … in place of those in the middle, or at the end.
+    """Return texts of at most n characters, where … replaces the middle or the end of longer ones.
 
-    The place is the one where more of the texts stay different. What follows the last colon or
+    All are cut in the place that leaves more of them different. What follows the last colon or
     comma of a text, such as a number, is kept if there is room for it.
 
     Examples
@@ -244,7 +243,7 @@ def shortened(texts: Sequence[str], n: int) -> list[str]:
 
 
 def _shortened(text: str, n: int, share: float) -> str:
-    """Return a text of at most n letters, with a share of those that are kept behind the …."""
+    """Return a text of at most n characters, with a ``share`` of the remaining ones after the …."""
     if len(text) <= n:
         return text
     ending = _ending(text)
@@ -256,7 +255,7 @@ def _shortened(text: str, n: int, share: float) -> str:
 
 
 def _ending(text: str) -> str:
-    """Return what follows the last colon of a text, or the last comma, with it; or ""."""
+    """Return the end of a text from its last colon, or else its last comma; "" without either."""
     for sign in (": ", ", "):
         if sign in text:
             return sign + text.rpartition(sign)[2]
@@ -264,7 +263,7 @@ def _ending(text: str) -> str:
 
 
 def letters_in(pixels: float, size: float, dpi: float, least: int = 6) -> int:
-    """Return how many letters of a size in points fit into some pixels."""
+    """Return how many letters, of a size in points, fit into a width in pixels."""
     return max(int(72 * pixels / dpi / (0.6 * size)), least)
 
 
@@ -297,7 +296,7 @@ def is_list(given: Any) -> bool:
 
 
 def title_of(label: str) -> str:
-    """Return the name of a quantity as it begins a title, e.g. "ROC AUC" for ``roc_auc``."""
+    """Return a quantity's name for the beginning of a title, e.g. "ROC AUC" for ``roc_auc``."""
     text = label.replace("_", " ")
     for word in ("roc auc", "mse", "mae", "rmse", "mape", "r2", "f1"):
         text = re.sub(rf"\b{word}\b", word.upper(), text)

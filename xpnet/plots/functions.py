@@ -155,7 +155,7 @@ def plot_schedule(
     ax: Any = None,
     figsize: tuple[float, float] | None = None,
 ) -> Any:
-    """Draw the learning rate of each epoch; within epochs, too, if the schedule changes by step.
+    """Draw the learning rate of each epoch, or within epochs if the schedule changes by step.
 
     The axis of learning rates is logarithmic if the largest is 50 times the smallest.
 
@@ -329,7 +329,7 @@ def _schedule_name(given: Any) -> str:
 
 
 def _rates(given: Any, epochs: int) -> np.ndarray:
-    """Return the learning rate of each epoch; of several moments in each if it changes by step."""
+    """Return the learning rate of each epoch, or at several times in each if it changes by step."""
     if isinstance(given, Schedule):
         schedule = copy.deepcopy(given)  # some note how far they are
     elif math.isnan(number(given)):

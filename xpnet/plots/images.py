@@ -61,7 +61,8 @@ def plot_images(
     ------
     ValueError
         There are no images, the arrays differ in length, or ``shape`` does not fit the pixels. Or
-        the strings in ``y_true`` do not tell which output is for which.
+        ``y_true`` has fewer or more different strings than there are outputs, and there are no
+        ``class_names``.
 
     Examples
     --------
@@ -76,7 +77,7 @@ def plot_images(
         class_names = check_texts("class_names", class_names)
     true = None if y_true is None else as_labels("y_true", y_true, len(rows))
     if true is not None and true.dtype.kind == "U" and len(shape_of(y_pred)) == 2:
-        # The outputs are numbers of classes, which the names give.
+        # Outputs belong to classes by number, and the names say which classes these are.
         _, class_names = targets_of(true, len(rows), max(shape_of(y_pred)[1], 2), class_names)
     guesses = None if y_pred is None else _names(_guesses(y_pred, len(rows)), class_names)
     labels = None if true is None else _names(true, class_names)

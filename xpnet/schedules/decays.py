@@ -23,7 +23,7 @@ class Decay(Schedule):
 
     @property
     def spans_training(self) -> bool:
-        """Whether there are no ``epochs`` of its own."""
+        """Whether the schedule has no ``epochs`` of its own, and so spans the network's."""
         return self.epochs is None
 
     def progress(self, epoch: float, epochs: int) -> float:

@@ -101,7 +101,7 @@ class WarmUp(WrappingSchedule):
         self.by_step = check_flag("by_step", by_step)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is found anew at the beginning of each epoch."""
+        """Leave out what each epoch finds anew when it begins."""
         return {name: value for name, value in vars(self).items() if name != "_is_over"}
 
     def at(self, progress: float, epochs: int) -> float:

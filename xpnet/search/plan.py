@@ -74,7 +74,7 @@ def build_all(build: Any, drawn: list[dict[str, Any]], mode: str) -> Plan:
                 f"the network of trial {number} has no metric to score it by: build it with "
                 "NeuralNetwork(metric=...)"
                 + (
-                    f", e.g. metric={{{next(iter(net.loss.heads))!r}: ...}}, since a loss of one "
+                    f", e.g. metric={{{next(iter(net.loss.heads))!r}: ...}}, since the loss of one "
                     "head says nothing of the others"
                     if isinstance(net.loss, Heads)
                     else ""

@@ -100,7 +100,7 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _line_of(text: str) -> str:
-    r"""Return a text in one line: characters that would break a table as Python's escapes (\n)."""
+    r"""Return a text in one line, with escapes such as \n for characters that would break it."""
     return _BREAKS.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 
 

@@ -51,9 +51,9 @@ def random_search(
     space : dict, or sequence of dict
         Maps the name of each setting to a list of values or to a SciPy distribution.
     data : Dataset, (X, y) or (X, y, sample_weight)
-        Trains the networks. For networks with heads, ``y`` may be a dict.
+        The data to train on. For networks with several heads, ``y`` may be a dict.
     validation : Dataset, (X, y) or (X, y, sample_weight)
-        Scores the networks by their first metric.
+        The data on which the networks are scored by their first metric.
     n_iter : int, default 10
         The number of trials; fewer if the space has fewer combinations of values.
     n_jobs : int, default 1
@@ -150,8 +150,8 @@ def random_search(
     for given in (data, validation):
         if is_array(given):
             raise TypeError(
-                f"random_search was given {type(given).__name__} as data: expected data=(X, y) in "
-                "one argument, the third, and validation=(X, y), to score on, in the fourth"
+                f"random_search was given {type(given).__name__} as data: expected data=(X, y) as "
+                "the third argument, and validation=(X, y), to score on, as the fourth"
             )
     training, held_out = _read(data), _read(validation)
     _callbacks_of(callbacks, drawn[0])  # refuses anything else before any trial
@@ -206,7 +206,7 @@ def random_search(
 def _read(data: Any) -> Any:
     """Return a data set, or ``data`` itself if its targets are by head.
 
-    Each network makes columns of the targets in the order of its own heads.
+    Such targets become columns for each network, in the order of its own heads.
     """
     if not isinstance(data, tuple) or len(data) not in (2, 3) or not isinstance(data[1], Mapping):
         return as_dataset(data)

@@ -146,10 +146,10 @@ def renew_moments(model: TrainableModel, data: Any, rows: int) -> None:
     momenta, seen = [norm.momentum for norm in norms], dict.fromkeys(norms, 0)
 
     def renewing(layer: Layer, X: Any) -> Any:
-        """Return a layer's output in prediction, with the batch's moments in the normalizations."""
+        """Return a layer's output in prediction, but with the moments of the batch, which count."""
         if isinstance(layer, BatchNormalization) and layer in seen:
             n = seen[layer] + X.shape[0]
-            layer.momentum, seen[layer] = seen[layer] / n, n  # so that it is a mean
+            layer.momentum, seen[layer] = seen[layer] / n, n  # so that moments are means
             return layer.forward_propagation(X, training=True)
         if _norms_in(layer.inner_layers):
             layer = rewired(layer, renewing)

@@ -44,7 +44,7 @@ class Average:
         """Return the shares in the average of the parameters after the next ``n`` updates.
 
         The updates are counted. At each, the average becomes ``average + share * (parameters -
-        average)``. The first share is 1. With a decay, the shares fall slowly from 0.9 to 1 -
+        average)``. The first share is 1. With a decay, the others fall slowly from 9/11 to 1 -
         decay, so that an average of few updates is not dominated by the first parameters.
         """
         numbers = np.arange(self.count + 1, self.count + n + 1, dtype=np.float64)

@@ -174,7 +174,8 @@ def check_callbacks(given: Any) -> list[Callback]:
     Raises
     ------
     TypeError
-        Something is not a callback, or one has a method that begins with ``on_`` and is no hook.
+        Something is not a callback, or one has a method whose name begins with ``on_`` but is not
+        that of a hook.
     """
     if given is None:
         return []
@@ -194,7 +195,7 @@ def check_callbacks(given: Any) -> list[Callback]:
 
 
 def _check_hooks(callback: Callback) -> None:
-    """Refuse a method that looks like a hook, and that nothing would call."""
+    """Refuse a method that looks like a hook, but that nothing would call."""
     classes = type(callback).__mro__
     known = {name for each in classes if is_of_this_package(each) for name in vars(each)}
     own = {**vars(callback)}

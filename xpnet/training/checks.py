@@ -232,21 +232,22 @@ def check_classes(y: np.ndarray, metrics: Sequence[OneMetric]) -> None:
 
 
 def _check_takes_classes(metrics: Sequence[OneMetric], loss: LossFunction, n_outputs: int) -> None:
-    """Refuse metrics of numbers for classes, each of which has an output of its own."""
+    """Refuse regression metrics for class labels if there is an output for each class."""
     for metric in metrics:
         values = getattr(metric, "targets", None) in ("values", "counts", "positive")
         if n_outputs > 1 and (
             isinstance(metric, _OF_NUMBERS) or (isinstance(metric, LossFunction) and values)
         ):
             raise ValueError(
-                f"metric {name_of(metric)!r} compares each output with a number, but y has classes "
-                f"for {type(loss).__name__}, with one output for each of {n_outputs}: use "
-                "'accuracy', 'f1', 'log_loss' or 'roc_auc'; or give y as rows of 0 and 1"
+                f"metric {name_of(metric)!r} compares each output with a number, but y has class "
+                f"labels, and {type(loss).__name__} takes an output for each of {n_outputs} "
+                "classes: use 'accuracy', 'f1', 'log_loss' or 'roc_auc', or give y as rows of 0 "
+                "and 1"
             )
 
 
 _OF_NUMBERS = (MSE, MaxError, R2, ExplainedVariance)
-"""The metrics of numbers: the others are derived from these."""
+"""Regression metrics: all others are derived from these."""
 
 
 def prepare_targets(
@@ -317,7 +318,7 @@ def prepare_targets(
 def _targets_of_heads(
     y: np.ndarray, loss: Heads, metrics: Sequence[OneMetric], unit: Unit | None
 ) -> np.ndarray:
-    """Return the columns of all heads, standardised, after checking those of each."""
+    """Return the targets of all heads, checked, and standardised if there is a unit."""
     y = y[:, None] if y.ndim == 1 else y
     n_targets = loss.n_targets(0)
     if y.shape != (len(y), n_targets):

@@ -63,12 +63,12 @@ def classes_in(
 ) -> tuple[np.ndarray, Any, list[str] | None] | None:
     """Return targets that put each sample in one class, their loss, and the names of the classes.
 
-    Of several heads, they are the targets of the only head of classes.
+    With several heads, they are those of the only classification head.
 
     Returns
     -------
     tuple or None
-        None if targets are values, or if several heads have classes.
+        None if targets are values, or if several heads are for classification.
     """
     if not isinstance(loss, Heads):
         own = names if isinstance(names, list) else None
@@ -78,7 +78,7 @@ def classes_in(
     found = []
     for name, head in loss.parts.items():
         own = by_head.get(name)
-        column = head.targets_of(y)  # without a target for the head: class 1, which is no worse
+        column = head.targets_of(y)  # missing ones count as class 1, which does no harm
         if head.loss.targets != "values" and _are_classes(column, head.loss, own):
             found.append((column, head.loss, own))
     return found[0] if len(found) == 1 else None
@@ -115,7 +115,7 @@ def check_is_of_classes(loss: LossFunction, output_kind: str | None, names: Any)
 
 
 def _heads_of_classes(loss: Heads, names: Any) -> list[str]:
-    """Return the names of the heads that predict classes, as far as their losses say so."""
+    """Return the names of the heads that are known to predict classes."""
     named = names or {}
     return [
         name

@@ -28,7 +28,7 @@ class Classifying(Evaluator):
             A NumPy array of names if the network has ``class_names``. Otherwise the classes 0, 1,
             ... (``int64``), in the library and on the device of the input. If a sample can have
             several classes (a binary loss with several outputs), a column of 0 and 1 for each. With
-            several :class:`~xpnet.Heads`, a dict of these for each head of classes.
+            several :class:`~xpnet.Heads`, a dict with such an array for each classification head.
 
         Raises
         ------
@@ -57,11 +57,12 @@ class Classifying(Evaluator):
         Returns
         -------
         array of shape (n, n_classes)
-            In the library and on the device of the input. The columns are the classes 0, 1, ... or
-            those of the network's ``class_names``. Rows sum to 1; a network with one output has the
-            columns of no (0) and yes (1). If a sample can have several classes (a binary loss with
-            several outputs), each column is the probability of its own yes.
-            With several heads, a dict with such an array for each head of classes.
+            In the library and on the device of the input. The columns are the classes 0, 1, ..., in
+            the order of the network's ``class_names``, and rows sum to 1. With one output, there
+            are two columns, for the classes 0 and 1. If a sample can have several classes (a binary
+            loss with several outputs), each column is the probability of one class alone, and rows
+            need not sum to 1. With several :class:`~xpnet.Heads`, a dict with such an array for
+            each classification head.
 
         Raises
         ------

@@ -35,7 +35,7 @@ class Targets(NamedTuple):
     Attributes
     ----------
     y : array
-        The targets for metrics, from :func:`in_float64`; standardised only for a loss of heads.
+        The targets for metrics, from :func:`in_float64`; standardised only for ``Heads``.
     weight : array of shape (n,) or None
         Sample weights, from :func:`in_float64`.
     of_loss : tuple of two arrays or None

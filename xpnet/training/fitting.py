@@ -159,8 +159,8 @@ def _warn_of_span(model: TrainableModel, first: int, epochs: int) -> None:
     if in_all > model.epochs or not first:
         warn(
             f"{schedule!r} spans the network's epochs={model.epochs}, but after this fit "
-            f"{in_all} will have been trained: give NeuralNetwork(epochs={in_all}) or, if another "
-            "fit follows, give the schedule its own epochs"
+            f"{in_all} epochs will have been trained: give NeuralNetwork(epochs={in_all}) or, if "
+            "another fit follows, give the schedule its own epochs"
         )
 
 

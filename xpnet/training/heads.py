@@ -16,7 +16,7 @@ from ..losses.head_metrics import Head
 from .checks import blaming
 
 ClassNames = Mapping[str, list[str]]
-"""The names of the classes of each head whose labels are texts."""
+"""The names of the classes of each head whose labels are text."""
 
 
 def read_dataset(data: Any, loss: LossFunction, known: ClassNames | None = None) -> Dataset:
@@ -41,8 +41,8 @@ def read_dataset(data: Any, loss: LossFunction, known: ClassNames | None = None)
     dataset = as_dataset(data)
     if isinstance(loss, Heads) and isinstance(dataset.class_names, list):
         raise ValueError(
-            f"y has the names of classes, {shown(dataset.class_names)}, but not of which head they "
-            f"are: give (X, y) with y as a dict, {{{next(iter(loss.heads))!r}: ...}}"
+            f"y has the class names {shown(dataset.class_names)}, but which head they belong to is "
+            f"unknown: give (X, y) with y as a dict, {{{next(iter(loss.heads))!r}: ...}}"
         )
     if names:
         dataset.class_names = names
@@ -74,8 +74,8 @@ def columns_of(
             column, own = _read(name, y[name], head, names.get(name))
         if own is not None and known is not None and name not in known:
             raise ValueError(
-                f"the head {name!r}: y has text, e.g. {own[0]!r}, but the targets of the training "
-                "are numbers: give numbers"
+                f"the head {name!r}: y has text, e.g. {own[0]!r}, but the training targets were "
+                "numbers: give numbers"
             )
         names |= {} if own is None else {name: own}
         found.append(column)
@@ -98,7 +98,7 @@ def _by_head(y: Any, loss: LossFunction) -> Any:
 def _read(
     name: str, given: Any, head: Head, names: list[str] | None
 ) -> tuple[np.ndarray, list[str] | None]:
-    """Return the targets of a head as columns, and the names of its classes if they are texts."""
+    """Return the targets of a head as columns, and its class names if they are text."""
     missing = None
     if head.ignore_missing:
         given, missing = _filled(given)
@@ -120,7 +120,7 @@ def _read(
     if own is not None and head.loss.targets not in ("classes", "binary", "probabilities"):
         raise ValueError(
             f"y has text, e.g. {own[0]!r}, and {type(head.loss).__name__} is for numbers: give "
-            "the head a loss of classes, such as 'softmax_cross_entropy', or numbers"
+            "the head a classification loss, such as 'softmax_cross_entropy', or numbers"
         )
     if own is None and column.dtype.kind in "iu" and np.abs(column.astype(float)).max() > 2**53:
         raise ValueError(
@@ -132,7 +132,8 @@ def _read(
             raise ValueError(
                 f"y has {len(wrong)} value(s) that are not finite, the first "
                 f"({column[tuple(wrong[0])]}) in row {wrong[0][0]}: drop such rows, fill in the "
-                "values, or give loss=Heads(..., ignore_missing=True), with which NaN is no target"
+                "values, or give loss=Heads(..., ignore_missing=True), to which NaN is a missing "
+                "target"
             )
         return column, own
     column = column.astype(np.float64)
@@ -141,7 +142,7 @@ def _read(
 
 
 def _filled(given: Any) -> tuple[Any, np.ndarray]:
-    """Return targets with others in place of missing ones, and which rows these are."""
+    """Return targets with missing ones filled in, and a mask of the rows that had any."""
     cells = given.to_list() if hasattr(given, "to_list") else given
     host = np.asarray(cells, object) if isinstance(cells, (list, tuple)) else to_host(cells)
     if host.dtype.kind == "O":
@@ -171,7 +172,7 @@ def check_order(dataset: Dataset, loss: LossFunction) -> None:
 
 
 def check_finite(dataset: Dataset, loss: LossFunction) -> None:
-    """Refuse NaN and infinity, except for NaN as a target that is missing."""
+    """Refuse NaN and infinity, except for NaN as a missing target."""
     if not isinstance(loss, Heads) or not loss.ignore_missing or dataset.y is None:
         dataset.check_finite()
         return

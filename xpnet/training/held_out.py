@@ -55,9 +55,9 @@ class HeldOut:
     ) -> tuple[Dataset, Dataset]:
         """Return the data to train on and the data to validate on, both in the order of the data.
 
-        Classes keep their proportions; with several heads, those of the only head of classes. The
-        choice depends on the seed alone, so that another ``fit`` on the same data never trains on
-        samples that were held out before.
+        Classes keep their proportions; with several heads, only if exactly one of them is for
+        classification. The choice depends on the seed alone, so that another ``fit`` on the same
+        data never trains on samples that were held out before.
 
         Warns
         -----

@@ -148,7 +148,7 @@ def _of_loss(model: TrainableModel, read: Model, data: Data) -> Iterator[Array]:
 def _forward(model: Model, X: Any, first: int) -> tuple[list[Any], Array]:
     """Return the input of each layer in prediction, and the last output.
 
-    ``first`` is the number of the first sample, for messages.
+    ``first`` is the number of the first sample in messages.
     """
     if makes_codes(model.layers):
         check_made_codes(model.layers, X, first)

@@ -21,12 +21,12 @@ class Known:
     ----------
     feature_names : list of str or None
     class_names : list of str, dict of str to list of str, or None
-        The names of the classes 0, 1, ...; of several heads, those of each by its name.
+        The names of the classes 0, 1, ...; with several heads, a dict with those of each head.
     categories : dict of str to list
         The categories of features by name. Either the features hold their codes, or they have
         become columns of 0 and 1.
     has_text_labels : bool
-        Whether the classes were texts, which the library has numbered.
+        Whether the labels were text, whose classes the library has numbered.
     """
 
     feature_names: list[str] | None = None

@@ -1,8 +1,8 @@
 """Where a network takes codes of categories: which columns of the data reach which layer.
 
 An Embedding or CategoricalEmbeddings may be anywhere in a network. If columns of the data reach it
-unchanged, the data are checked before any work. What other layers have made is checked when the
-network predicts.
+unchanged, the data are checked before any work. What other layers have computed is checked when
+the network predicts.
 """
 
 import math
@@ -42,7 +42,16 @@ class _Column(NamedTuple):
 
 
 class _Use(NamedTuple):
-    """What a layer takes: as codes or else as numbers; a column or else what a layer has made."""
+    """A number that a layer takes.
+
+    Attributes
+    ----------
+    layer : Layer
+    column : _Column or None
+        The column of the data that it is from; None if another layer has computed it.
+    codes : Codes or None
+        What the layer takes as codes there; None for numbers of any kind.
+    """
 
     layer: Layer
     column: _Column | None
@@ -64,7 +73,7 @@ def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
     TypeError
         No layer takes categories, or one takes those of a feature as numbers.
     ValueError
-        A number is not a code, a layer changes codes, or they are those of other categories.
+        A number is not a code, a layer changes codes, or the codes are those of other categories.
     """
     uses = _uses_in(layers)
     if not _columns_in(uses):
@@ -89,7 +98,7 @@ def check_categories(dataset: Dataset, layers: Sequence[Layer]) -> None:
 def columns_of_codes(layers: Sequence[Layer]) -> dict[int, Codes]:
     """Return the columns of the data whose numbers must be codes, by position.
 
-    Those of which a layer takes any number are left out.
+    Columns in which a layer takes any number (``unknown=True``) are left out.
     """
     return _without_unknown(_uses_in(layers))
 
@@ -106,7 +115,7 @@ def _without_unknown(uses: Sequence[_Use]) -> dict[int, Codes]:
 
 
 def _columns_in(uses: Sequence[_Use]) -> dict[int, Codes]:
-    """Return the columns that are taken as codes; of several layers, the one with the fewest."""
+    """Return the columns that are taken as codes; the fewest codes if several layers take one."""
     found: dict[int, Codes] = {}
     for use in uses:
         if use.codes is None or use.column is None:
@@ -117,7 +126,7 @@ def _columns_in(uses: Sequence[_Use]) -> dict[int, Codes]:
 
 
 def _uses_in(layers: Sequence[Layer]) -> list[_Use]:
-    """Return what layers take of the data as codes or as numbers; [] if none takes codes."""
+    """Return what layers take, as codes or as numbers; [] if none takes codes."""
     if not layers or not any(isinstance(each, Lookup) for each in all_layers(layers)):
         return []
     uses: list[_Use] = []
@@ -162,7 +171,7 @@ def _after(layer: Layer, row: _Row, uses: list[_Use]) -> _Row:
 
 
 def has_composites_passes(layer: Layer) -> bool:
-    """Whether the inner layers of a layer are in a row."""
+    """Whether a layer is a composite that calls its inner layers one after another."""
     return isinstance(layer, Composite) and has_methods_of(Composite, layer, *_PASSES)
 
 
@@ -197,7 +206,7 @@ def _codes_stay(layer: Normalization) -> list[bool]:
 
 
 def _changes(layer: Layer, column: int, lookup: Layer) -> ValueError:
-    advice = f"let it follow {lookup.layer_name()}"
+    advice = f"put it after {lookup.layer_name()}"
     if isinstance(layer, Normalization):
         advice = (
             "give it the mean 0 and the scale 1 there, or make it with "
@@ -217,11 +226,11 @@ def _takes_numbers(layer: Layer, feature: str) -> TypeError:
     )
 
 
-# ---- codes that layers have made
+# ---- codes that layers compute
 
 
 def makes_codes(layers: Sequence[Layer]) -> bool:
-    """Whether a layer takes codes that others have made, so that no check of the data sees them."""
+    """Whether a layer takes codes that others compute, so that no check of the data sees them."""
     lookups = {id(x) for x in all_layers(layers) if isinstance(x, Lookup) and not x.unknown}
     if isinstance(layers[0], Normalization):
         layers = layers[1:]
@@ -235,7 +244,7 @@ def makes_codes(layers: Sequence[Layer]) -> bool:
 
 
 def check_made_codes(layers: Sequence[Layer], X: Any, first: int) -> None:
-    """Refuse samples for which layers make numbers that are not codes, for a layer after them.
+    """Refuse samples for which layers compute numbers that are not codes of a layer after them.
 
     Parameters
     ----------
@@ -270,6 +279,6 @@ def _check_inputs(layer: Lookup, x: Array, first: int) -> None:
             row = int(np.argmin(right))
             raise ValueError(
                 f"for X, row {first + row}, input {place} of {codes.layer} is {values[row]}, which "
-                "is not a code: the layers before it must make whole numbers from 0 to "
+                "is not a code: the layers before it must compute whole numbers from 0 to "
                 f"{codes.n - 1}, or the layer needs unknown=True"
             )

@@ -166,7 +166,7 @@ class NetworkSizes:
     accumulates : bool, default False
         Whether an update comes after several batches.
     inside : int, default 0
-        Numbers per sample that a composite holds at most in prediction.
+        The most numbers per sample that a composite holds in prediction.
     """
 
     widths: tuple[int, ...]
@@ -349,9 +349,10 @@ def _activation_bytes(network: NetworkSizes, data: DataSizes) -> int:
 
 
 def _inside(layer: Layer) -> int:
-    """Return how many numbers per sample a composite holds at most in prediction; else 0.
+    """Return the most numbers per sample that a composite holds in prediction; 0 for other layers.
 
-    These are its input and its output, with the parts of the output, or the widest layer inside it.
+    These are its input and its output and, whichever are more, the parts of the output or what the
+    widest layer inside it holds.
     """
     if not layer.inner_layers:
         return 0

@@ -108,9 +108,9 @@ def make_metrics(
 
 
 def _check_columns(metrics: Sequence[OneMetric], loss: LossFunction) -> None:
-    """Refuse metrics whose columns are those of others, or those of the losses of heads.
+    """Refuse metrics whose column in the history is that of another, or of the loss of a head.
 
-    The losses themselves may be among the metrics, as those that ``evaluate`` is asked for.
+    The losses of heads may be among the metrics themselves: ``evaluate`` takes them by name.
     """
     losses = {name_of(each) for each in metrics if isinstance(alone(each), LossFunction)}
     _check_names([*(each for each in loss.metrics() if name_of(each) not in losses), *metrics])
@@ -156,7 +156,10 @@ def _of_heads(given: Mapping[str, Any], loss: LossFunction) -> tuple[HeadMetric,
 
 
 def by_head(metric: Any, loss: LossFunction) -> Any:
-    """Return metrics of heads as the dict that makes them, or as several; others unchanged."""
+    """Return metrics of heads as the dict by which they are given; others unchanged.
+
+    If there are other metrics among them, each metric of a head has a dict of its own.
+    """
     if not isinstance(loss, Heads) or not metric or not isinstance(metric, tuple):
         return metric
     if not all(isinstance(each, HeadMetric) for each in metric):
@@ -191,7 +194,7 @@ def several(metric: OneMetric | tuple[OneMetric, ...] | None) -> tuple[OneMetric
 
 
 def scoring_metric(metric: OneMetric | tuple[OneMetric, ...] | None) -> OneMetric | None:
-    """Return the metric by which a network is scored: the first that was given; None without."""
+    """Return the metric by which a network is scored: the first one given, or None."""
     return next(iter(several(metric)), None)
 
 
@@ -258,7 +261,7 @@ def metrics_for(
     Raises
     ------
     ValueError, TypeError
-        The metrics are of heads that the new loss does not have, or of one target though it has
+        The metrics are for heads that the new loss does not have, or for one target while it has
         heads.
     """
     if metric is None or old is new:
@@ -273,7 +276,7 @@ def metrics_for(
 def _metrics_of_other_heads(
     metric: OneMetric | tuple[OneMetric, ...], old: LossFunction, new: LossFunction
 ) -> OneMetric | tuple[OneMetric, ...] | None:
-    """Return metrics with the places that their heads have in another loss."""
+    """Return metrics for the places of their heads in another loss."""
     given = by_head(metric, old)
     if isinstance(given, dict) and isinstance(old, Heads) and isinstance(new, Heads):
         shared = old.heads.keys() & new.heads.keys()

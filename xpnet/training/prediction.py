@@ -89,8 +89,8 @@ def _check_random(model: TrainableModel) -> None:
         if within := [each for each in all_layers(layer.inner_layers) if each.is_random]:
             raise ValueError(
                 f"samples does not reach the {within[0].layer_name()} inside "
-                f"{layer.layer_name()}, which does not define sample_propagation: derive that "
-                "layer from Composite, or move the other out of it"
+                f"{layer.layer_name()}, which does not define sample_propagation: derive "
+                f"{layer.layer_name()} from Composite, or move {within[0].layer_name()} out of it"
             )
     if not random:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A model that answers: predictions on any data."""
+"""A model that predicts: outputs, intervals, and derivatives for any data."""
 
 from typing import Any
 
@@ -36,7 +36,9 @@ class Predictor(Classifying):
         array of shape (n, n_outputs), or (samples, n, n_outputs)
             In the library and on the device of the input; NumPy for lists, tables and sparse rows.
             With a ``target_unit``, float64; and NumPy if the device has no float64. With
-            :class:`~xpnet.GaussianNLL`, the means and then the standard deviations.
+            :class:`~xpnet.GaussianNLL`, the means and then the standard deviations. With several
+            :class:`~xpnet.Heads`, those of all heads side by side, as ``net.loss.split`` takes
+            them.
 
         Raises
         ------

@@ -94,13 +94,13 @@ class ScikitLearnScorer(CollectedMetric):
     def of_samples(self, y_true: Array, y_pred: Array, weight: Array) -> Array:
         """Return the score of the samples whose weight is above 0.
 
-        If no sample has one of the classes, the scorer is told the classes. Where it has no value
-        then, the score is NaN.
+        If a class has no samples, the scorer is told all classes. If the score is not defined then,
+        it is NaN.
 
         Warns
         -----
         UserWarning
-            The score is NaN because no sample has one of the classes.
+            The score is NaN because a class has no samples.
         """
         y, outputs, w = (to_host(each).astype(np.float64) for each in (y_true, y_pred, weight))
         y, outputs, w = y[w > 0], outputs[w > 0], w[w > 0]
@@ -124,7 +124,7 @@ class ScikitLearnScorer(CollectedMetric):
     def _without_classes(
         self, missing: list[int], network: Any, outputs: np.ndarray, y: np.ndarray, weights: Any
     ) -> float:
-        """Return the score of samples none of which has one of the classes."""
+        """Return the score of samples that lack some classes; NaN if it is not defined."""
         scorer = copy.copy(self._scorer())
         if self.of_classes and "labels" in signature(scorer._score_func).parameters:
             scorer._kwargs = {**scorer._kwargs, "labels": network.classes_}
@@ -137,7 +137,7 @@ class ScikitLearnScorer(CollectedMetric):
         if math.isnan(score):
             classes = f"class{'es' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
             warn(
-                f"the metric {self.scorer!r} is NaN, because no sample of the data has the "
+                f"the metric {self.scorer!r} is NaN, because the data have no sample of "
                 f"{classes}: give data with samples of every class, or use another metric"
             )
         return score

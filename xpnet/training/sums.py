@@ -178,7 +178,7 @@ class MetricSums:
         The mean and the scale by which the targets were standardised, if they were. The metrics are
         computed in the targets' own unit, except for the losses of heads.
     loss : LossFunction, optional
-        It says which outputs a metric judges.
+        The network's loss, which says which outputs a metric judges.
 
     Attributes
     ----------

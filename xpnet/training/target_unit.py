@@ -94,7 +94,7 @@ def _unit_of_heads(given: Any, loss: Heads) -> Unit:
 
 
 def units_of_heads(unit: Any, loss: Heads) -> dict[str, Any]:
-    """Return the units by head, of those heads that have one, from means and scales by column."""
+    """Return the unit of each head that has one, from the means and scales of all columns."""
     found = {}
     for name, head in loss.parts.items() if unit is not None else ():
         mean, scale = (each[slice(*head.targets)] for each in unit)
@@ -287,7 +287,7 @@ def warn_of_size(
         advice = "(y.mean(axis=0), y.std(axis=0))"
     advice = advice if head is None else f"{{{head!r}: {advice}}}"
     who = "network" if head is None else f"head {head!r}"
-    what = "the mean" if loss.predicts_outputs else "one mean and deviation"
+    what = "the mean" if loss.predicts_outputs else "the mean and deviation"
     warn(
         f"the {who} has learned little: its loss is {reached:.3g}, while predicting {what} of "
         f"y gives {least:.3g}. Targets with a mean of {mean:.3g} and a standard deviation of "

@@ -38,7 +38,7 @@ class TrainableModel(Model):
     feature_names, label_name, class_names
         The names in the data set of the last training, or None.
     has_text_labels : bool
-        Whether the classes of the training data were texts, and numbered by the library.
+        Whether the training data had text labels, whose classes the library has numbered.
     categories : dict of str to list
         The categories in that data set, by feature; also those that have become columns.
     """
@@ -97,8 +97,8 @@ class TrainableModel(Model):
         """Undo all training: restore the optimizer, clear the history, initialise all parameters.
 
         With a ``seed``, the parameters get the same initial values as before. Without one, they
-        get new random values. So do those that a layer had when it was added. Frozen layers keep
-        their parameters.
+        get new random values. Parameters that a layer brought with it when it was added are
+        initialised, too. Frozen layers keep their parameters.
         """
         super().reset()
         self.history = History()

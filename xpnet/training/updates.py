@@ -30,7 +30,7 @@ def warn_of_ended_schedule(model: TrainableModel) -> None:
 
 
 _ENDED = 1e-2
-"""The proportion of its highest rate below which a schedule that stays there trains nothing."""
+"""A schedule that stays below this share of its highest rate trains almost nothing."""
 
 
 class Updates:

@@ -53,7 +53,7 @@ def balanced_loss(
 
 
 def _balanced_heads(loss: Heads, y: Array, sample_weight: Array | None, anew: bool) -> Heads:
-    """Return heads with the balanced weights of each, from the samples with a target there."""
+    """Return a loss with balanced weights for each head, from the samples with a target for it."""
     found: dict[str, Any] = {}
     for name, head in loss.parts.items():
         if getattr(head.loss, "class_weight", None) != "balanced":

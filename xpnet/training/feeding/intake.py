@@ -26,8 +26,8 @@ class Intake:
         Whether batches of sparse rows stay sparse. Otherwise they are made dense.
     wide : Layer or None, default None
         The first layer, if it takes features with more digits than the network's type has.
-    layers : sequence of Layer
-        All layers of the network.
+    layers : sequence of Layer, default ()
+        All layers of the network, which say in what columns they take codes.
     """
 
     backend: Backend

@@ -44,8 +44,8 @@ def place(
     Raises
     ------
     ValueError
-        A feature, target or weight is too large for the network's type, or a stored number is
-        not a code of a category where the network takes codes.
+        A feature, target or weight is too large for the network's type. Or a stored number is not
+        a code, in a column in which the network takes codes of categories.
     """
     features, weight, backend = dataset.features, dataset.sample_weight, intake.backend
     y, weight = place_targets(y, weight, backend)
@@ -116,9 +116,9 @@ def _place_dense(
 
 
 def is_out_of_order(X: Array) -> bool:
-    """Whether features are copied for training, since their rows are spread over memory.
+    """Whether features are copied for training, because they are not C-contiguous.
 
-    Compiled steps read whole rows, and formulas, too, are faster on these.
+    Compiled steps need contiguous rows, and formulas, too, are faster with them.
     """
     return isinstance(X, np.ndarray) and not X.flags.c_contiguous
 
@@ -126,7 +126,7 @@ def is_out_of_order(X: Array) -> bool:
 def _move(x: Array, backend: Backend, may_be_missing: bool = False) -> Array:
     """Move an array. Integers keep their type, which is often smaller; each batch is cast.
 
-    ``may_be_missing`` is whether NaN is accepted; targets are checked before.
+    With ``may_be_missing``, NaN is accepted, as for targets, which were checked before.
     """
     if isinstance(x, np.ndarray):
         x = x.astype(x.dtype.newbyteorder("="), copy=False)

@@ -181,7 +181,7 @@ def check_rows(
     narrowed : function, optional
         Casts rows to that type, if rounding alone does not do it.
     features : Rows, optional
-        The data, which know what messages call their rows.
+        The data that the rows are from; they number the rows in messages.
 
     Raises
     ------

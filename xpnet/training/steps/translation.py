@@ -401,7 +401,11 @@ def _copy_of(units: list[Unit], n: int, dtype: str) -> Unit:
 
 
 def _append_residual(units: list[Unit], layer: Residual, dtype: str, place: str) -> None:
-    """Append the units of a residual block; what the block's layers make is added to the last."""
+    """Append the units of a residual block, the last of which has the sum as its output.
+
+    It is the last one of the block's layers, and the input is added to it. With a projection, it is
+    that of the projection, and the output of the block's layers is added to it.
+    """
     n = layer.input_shape()[0]
     if not units:
         units.append(_copy_of(units, n, dtype))

@@ -18,7 +18,7 @@ class BackwardCalls(UpdateCalls):
 
     _units: list[Unit]
     _begun: set[int]
-    """The units whose error has been written, since the backward pass has reached a user."""
+    """The units to whose error a later unit has passed its own: others are added to that."""
 
     def _of(self, array: Array) -> Array:
         """Return the rows of an array that a batch of this size uses."""
@@ -61,7 +61,7 @@ class BackwardCalls(UpdateCalls):
             self._pass_on(k, unit.source)
 
     def _has_begun(self, k: int) -> bool:
-        """Whether a unit's error has been written, to which others are added; it is from now on."""
+        """Return whether anything is in a unit's error, to which others are added; it is now."""
         has_begun = k in self._begun
         self._begun.add(k)
         return has_begun

@@ -72,9 +72,9 @@ class Buffers:
     accumulated, average : array or None
         The sum of the gradients since the last update, and the average of the parameters.
     lookups : Lookups or None
-        For a first layer that is an embedding, on the device.
+        Those of a first layer that is an embedding, with arrays on the device.
     codes : int32 array or None
-        The rows of its tables that a batch has, if they are trained.
+        The rows of its tables that a batch looks up, if the tables are trained.
     order, order_on_host : array
         The indices of an epoch's samples: on the device, and on the host before they are sent.
     controls, controls_on_host : array of shape (n_steps, 3)

@@ -78,7 +78,7 @@ class Builder(Layout):
                 program.mark(ARRIVE | WAIT)
 
     def _begin(self, program: Program, thread: int, parity: int, k: int) -> tuple[int, int]:
-        """Compute a unit's product, lookup or copy; return the place and the stride of it."""
+        """Compute a unit's product, lookup or copy; return the place and the stride of that."""
         unit, (first, n), arena = self.units[k], self.places[thread][k], self.arenas[thread]
         given = self._output(thread, parity, unit.source)
         start, stride = self._output(thread, parity, k)
@@ -100,7 +100,7 @@ class Builder(Layout):
         return z
 
     def _lookup(self, unit: Unit) -> tuple[int, bool]:
-        """Return what instructions of an embedding have in common."""
+        """Return the arguments that both instructions of an embedding have."""
         layer: Any = unit.layer
         return self.runs.ctypes.data, layer.unknown
 
@@ -136,7 +136,7 @@ class Builder(Layout):
 
     def _back(self, program: Program, thread: int, parity: int) -> None:
         arena, gradients = self.arenas[thread], self.arenas[thread]["arrays"][1]
-        written = {len(self.units) - 1}  # the units whose errors are not empty
+        written = {len(self.units) - 1}  # the units whose errors have been written
         for k in range(len(self.units) - 1, -1, -1):
             unit, (_, n) = self.units[k], self.places[thread][k]
             if not unit.reached:

@@ -161,7 +161,7 @@ class Layout:
         return arena
 
     def _copies_error(self, unit: Unit) -> bool:
-        """Whether the error of a sum is needed below, and what comes before the sum changes it."""
+        """Whether the error of a sum is needed below, and the layers before the sum change it."""
         needed = any(self.units[source].reached for source in unit.added)
         is_unchanged = unit.row_norm is None and unit.back is not None and unit.back.is_one
         return needed and not is_unchanged
@@ -252,9 +252,9 @@ def _slots(unit: Unit) -> list[tuple[Any, str]]:
 
 
 def _runs(unit: Unit) -> np.ndarray:
-    """Return what the rows of an embedding are made of, as ``lookups.py`` takes it; else nothing.
+    """Return what the rows of an embedding are made of, in the form for ``lookups.py``.
 
-    Columns that are not looked up are copied.
+    Columns that are not looked up are copied. For other layers, the array is empty.
     """
     runs: list[tuple[int, ...]] = []
     if isinstance(unit.layer, (Embedding, CategoricalEmbeddings)):
