@@ -26,6 +26,7 @@ An ``__init__.py`` is above the files of its folder, unless `FLOORS` says otherw
 """
 
 import ast
+import copy
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -406,20 +407,19 @@ class House:
     def strangers(self) -> list[Import]:
         """Return the imports of an ``__init__.py`` that only passes names on, from outside."""
         root = min(self.files, key=len)
+        passing = {name for name, path in self.files.items() if _passes_on_only(path)} - {root}
         return [
             each
             for each in self.imports
-            if each.importer != root
-            and _passes_on_only(self.files[each.importer])
-            and not each.imported.startswith(each.importer + ".")
+            if each.importer in passing and not each.imported.startswith(each.importer + ".")
         ]
 
     def not_needed(self) -> list[tuple[str, str]]:
         """Return the allowed imports without which nothing would be wrong."""
         needless = []
         for pair in self.allowed:
-            others = {name: reason for name, reason in self.allowed.items() if name != pair}
-            strict = House(self.files, self.floors, others)
+            strict = copy.copy(self)
+            strict.allowed = {name: why for name, why in self.allowed.items() if name != pair}
             if strict.arrows_up() == self.arrows_up() and strict.circles() == self.circles():
                 needless.append(pair)
         return needless
@@ -443,10 +443,12 @@ def _rooms(module: str) -> list[tuple[str, str]]:
 
 def _passes_on_only(path: Path) -> bool:
     """Return whether a file is an ``__init__.py`` without functions and classes of its own."""
+    if path.name != "__init__.py":
+        return False
     body = ast.parse(path.read_text(encoding="utf-8")).body
     defined = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     own = (node for node in body if isinstance(node, defined) and node.name != "__dir__")
-    return path.name == "__init__.py" and not any(own)
+    return not any(own)
 
 
 def _strongly_connected(graph: Mapping[str, set[str]]) -> list[set[str]]:
