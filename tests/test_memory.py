@@ -488,7 +488,7 @@ def mean_error(y_true, y_pred):
         {"X": "float16", "limit": 4_000_000, "sizes": (400, 64, 10)},
         {"n": 200_000, "sizes": (4, 16, 2), "stored": True, "limit": 1 << 40},
         {"n": 200_000, "sizes": (4, 16, 2), "stored": True},
-        {"n": 20_000, "sizes": (20, 8, 2), "batch_size": 1},
+        {"n": 5_000, "sizes": (20, 8, 2), "batch_size": 1},
         {"sizes": (50, 20, 100), "loss": "mse", "metric": mean_error},
         {"sizes": (20, 10, 500), "validate": True},
     ],

@@ -270,8 +270,11 @@ def clip_by_norm(model, limit):
         gradient *= limit / max(norm, limit)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("make_layers", [shallow, deep], ids=["shallow", "deep"])
+@pytest.mark.parametrize(
+    ("make_layers", "dtype"),
+    [(shallow, "float64"), (deep, "float64"), (deep, "float32")],
+    ids=["shallow-float64", "deep-float64", "deep-float32"],
+)
 @pytest.mark.parametrize(
     ("optimizer_name", "loss_name"),
     [*product(OPTIMIZER_PAIRS, LOSS_PAIRS), *product(["SGD", "Adam"], MORE_LOSS_PAIRS)],
