@@ -318,3 +318,56 @@ def test_factors_and_missed_updates_divide_the_parameters_into_runs(data):
     assert [each[1:] for each in net.parameters.parts_of(net.optimizer)] == [
         (1.0, 6), (0.5, 3), (1.0, 0),
     ]  # fmt: skip
+
+
+class InTurn(Callback):
+    """Trains one of the two dense layers in each epoch, or neither."""
+
+    def __init__(self, plan, ends_after=None):
+        self.plan, self.ends_after = plan, ends_after
+
+    def on_epoch_begin(self, network, epoch):
+        for layer, trains in zip((network[0], network[2]), self.plan[epoch], strict=True):
+            layer.trainable = trains == "1"
+
+    def on_epoch_end(self, network, row):
+        if row["epoch"] == self.ends_after:
+            raise KeyError("broken off")
+
+
+@pytest.mark.filterwarnings("ignore:no layer of the network is trainable")
+@pytest.mark.parametrize("steps", ["auto", "formulas"])
+@pytest.mark.parametrize("ends_after", [1, 2, 3])
+def test_a_training_that_begins_frozen_is_resumed_bit_for_bit(steps, ends_after, data, tmp_path):
+    """Formula steps are taken while nothing is trained, and faster ones afterwards."""
+    plan = ["00", "10", "00", "11"]
+
+    def trained(folder, ends_after=None):
+        net = NeuralNetwork(4, batch_size=3, seed=0, steps=steps, dtype="float64")
+        net.add(DenseLayer(4, (N_INPUTS,))).add(TanhActivation()).add(DenseLayer(1))
+        net[0].trainable = net[2].trainable = False
+        callbacks = [InTurn(plan, ends_after), Checkpoint(folder)]
+        try:
+            net.fit(data, callbacks=callbacks, resume=folder if folder.exists() else None)
+        except KeyError:
+            return None
+        return net
+
+    whole = trained(tmp_path / "whole")
+    assert trained(tmp_path / "parts", ends_after) is None
+    resumed = trained(tmp_path / "parts")
+    assert whole.history["loss"] == resumed.history["loss"]
+    assert (whole.parameters.gather() == resumed.parameters.gather()).all()
+
+
+@pytest.mark.filterwarnings("ignore:no layer of the network is trainable")
+def test_a_network_that_is_thawed_takes_compiled_steps(data):
+    pytest.importorskip("numba", reason="Numba is not installed")
+
+    class Thaw(Callback):
+        def on_epoch_begin(self, network, epoch):
+            network[0].trainable = epoch > 0
+
+    net = NeuralNetwork(2, batch_size=1, seed=0).add(DenseLayer(1, (N_INPUTS,)))
+    net[0].trainable = False
+    assert net.fit(data, callbacks=Thaw()).last_plan.compiled

@@ -91,6 +91,7 @@ class Trainer:
         self._entered.close()
         self._make_steps()
         self._entered.enter_context(self.steps)
+        self._run.execution = _execution(self.network, self.steps, self.training)
 
     def run(self, epochs: int) -> None:
         """Train until the run has had this number of epochs."""
@@ -147,7 +148,6 @@ class Trainer:
             self._entered.close()  # first of all, which frees memory
             self._placed = self._placed.in_pieces(sizes_of(self.network), rows)
             self._remake_steps()
-            self._run.execution = _execution(self.network, self.steps, self.training)
 
     def _run_epoch(self, epoch: int, bar: Any) -> None:
         """Train for an epoch and add it to the history; if it fails, undo it."""

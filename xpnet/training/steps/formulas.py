@@ -37,7 +37,14 @@ class FormulaSteps(Steps):
     ) -> None:
         super().__init__(model, placed.plan)
         self._workspace: Workspace | None = None
-        self._keeps_passes = keeps_passes
+        self._keeps_passes, self._trains = keeps_passes, bool(model.parameters)
+
+    def are_current(self) -> bool:
+        """Whether the network has, or lacks, trained parameters as when the steps were made.
+
+        Without any, no faster way is taken; with some, one may be.
+        """
+        return self._trains == bool(self._model.parameters)
 
     def __enter__(self) -> Self:
         model = self._model
