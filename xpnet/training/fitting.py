@@ -421,7 +421,8 @@ def check_data(
     # First, because Dataset would refuse an extra column of text with a less helpful message.
     if isinstance(data, tuple) and data and known is not None:
         known.check_columns(column_names(data[0]))
-    dataset = read_dataset(data, model.loss, None if known is None else known.names_by_head)
+    names: tuple[Any, ...] = () if known is None else (known.names_by_head, known.list_of_names)
+    dataset = read_dataset(data, model.loss, *names)
     check_order(dataset, model.loss)
     if known is not None:
         dataset = known.encoded(dataset)

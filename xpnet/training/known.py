@@ -67,9 +67,11 @@ class Known:
             return self
         known = self
         if self.feature_names is None:
-            names, categories = earlier.feature_names, earlier.categories
-            known = replace(known, feature_names=names, categories=categories)
-        return replace(known, class_names=self.class_names or earlier.class_names)
+            own = earlier.feature_names
+            known = replace(known, feature_names=own, categories=earlier.categories)
+        was_text = self.has_text_labels or earlier.has_text_labels
+        names = self.class_names or earlier.class_names
+        return replace(known, class_names=names, has_text_labels=was_text)
 
     @property
     def raw_names(self) -> list[str] | None:
@@ -82,6 +84,11 @@ class Known:
         if not self.are_classes_known:
             return None
         return self.class_names if isinstance(self.class_names, dict) else {}
+
+    @property
+    def list_of_names(self) -> list[str] | None:
+        """The names of the classes; None if there are none, or several heads."""
+        return self.class_names if isinstance(self.class_names, list) else None
 
     def check_columns(self, names: list[str] | None) -> None:
         """Refuse a data frame whose columns are not those of the training data, encoded or not."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..backends import Array
 from ..data import Dataset
+from ..data.classes import known_names
 from ..data.tables.typed.frame_types import column_names
 from .feeding.placing import place
 from .heads import columns_of
@@ -24,7 +25,8 @@ def mini_batches(
     trained = Known.before(model)
     if trained is not None:
         trained.check_columns(column_names(X))
-    data = Dataset(X, columns_of(y, model.loss, known.names_by_head or None)[0])
+    y = columns_of(y, model.loss, known.names_by_head or None)[0]
+    data = Dataset(X, y, class_names=known_names(y, known.class_names))
     if trained is not None:
         data = trained.encoded(data)
     check_categories(data, model.layers, None if trained is None else trained.categories)
